@@ -1,0 +1,10 @@
+from fastbp._kernels.contract cimport idx, real
+
+cdef void relu_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void relu_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil
+cdef void sigmoid_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void sigmoid_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil
+cdef void tanh_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void tanh_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil
+cdef void identity_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void identity_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil

@@ -1,0 +1,234 @@
+"""Element-wise activations and their gradients, over flat arrays.
+
+Each backward takes the forward's output, not its input.  `*_core` are the pointer functions
+(cimport them).  An output may be the very array an input is, but not a shifted part of it.
+"""
+from libc.string cimport memmove
+
+from fastbp._kernels cimport isa
+from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_same_or_apart
+
+cdef extern from "call.h" nogil:
+    const isa.fbp_kernels *fbp_active
+    void fbp_relu_forward(...)
+    void fbp_relu_backward(...)
+    void fbp_sigmoid_forward(...)
+    void fbp_sigmoid_backward(...)
+    void fbp_tanh_forward(...)
+    void fbp_tanh_backward(...)
+
+fbp_active = isa.active()
+
+
+cdef int _check_forward(const real *x, idx n, real *out, idx n_out) except -1:
+    require(n == n_out, "an activation expects out of x's length")
+    require_aligned(x, "x")
+    require_aligned(out, "out")
+    return require_same_or_apart(out, x, n, "out")
+
+
+cdef int _check_backward(const real *dout, idx n_dout, const real *out, idx n, real *dx,
+                         idx n_dx) except -1:
+    require(n_dout == n and n_dx == n, "an activation's gradient expects dout, out and dx of "
+            "one length")
+    require_aligned(dout, "dout")
+    require_aligned(out, "out")
+    require_aligned(dx, "dx")
+    require_same_or_apart(dx, dout, n, "dx")
+    return require_same_or_apart(dx, out, n, "dx")
+
+
+cdef void relu_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_relu_forward(x, out, n)
+
+
+cdef void relu_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil:
+    fbp_relu_backward(dout, out, dx, n)
+
+
+def relu_forward(const real[::1] x not None, real[::1] out not None):
+    """out = max(x, 0); NaN stays NaN
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Nair & Hinton, Rectified linear units improve restricted Boltzmann machines (2010).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        relu_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def relu_backward(const real[::1] dout not None, const real[::1] out not None,
+                  real[::1] dx not None):
+    """dx = dout where out > 0, else 0 (the derivative at 0 is taken as 0)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    out : (n,), the forward's output.
+    dx : (n,), overwritten; may be `dout` or `out` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &out[0], out.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        relu_backward_core(&dout[0], &out[0], &dx[0], out.shape[0])
+
+
+cdef void sigmoid_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_sigmoid_forward(x, out, n)
+
+
+cdef void sigmoid_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil:
+    fbp_sigmoid_backward(dout, out, dx, n)
+
+
+def sigmoid_forward(const real[::1] x not None, real[::1] out not None):
+    """out = 1 / (1 + exp(-x)), within 3 ulp for every x
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.5.
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        sigmoid_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def sigmoid_backward(const real[::1] dout not None, const real[::1] out not None,
+                     real[::1] dx not None):
+    """dx = dout * out * (1 - out)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    out : (n,), the forward's output.
+    dx : (n,), overwritten; may be `dout` or `out` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &out[0], out.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        sigmoid_backward_core(&dout[0], &out[0], &dx[0], out.shape[0])
+
+
+cdef void tanh_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_tanh_forward(x, out, n)
+
+
+cdef void tanh_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil:
+    fbp_tanh_backward(dout, out, dx, n)
+
+
+def tanh_forward(const real[::1] x not None, real[::1] out not None):
+    """out = tanh(x), within 3 ulp for every x
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    LeCun et al., Efficient BackProp (1998).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        tanh_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def tanh_backward(const real[::1] dout not None, const real[::1] out not None,
+                  real[::1] dx not None):
+    """dx = dout * (1 - out^2)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    out : (n,), the forward's output.
+    dx : (n,), overwritten; may be `dout` or `out` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &out[0], out.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        tanh_backward_core(&dout[0], &out[0], &dx[0], out.shape[0])
+
+
+cdef void identity_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    memmove(out, x, n * sizeof(real))
+
+
+cdef void identity_backward_core(const real *dout, const real *out, real *dx, idx n) noexcept nogil:
+    memmove(dx, dout, n * sizeof(real))
+
+
+def identity_forward(const real[::1] x not None, real[::1] out not None):
+    """out = x
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        identity_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def identity_backward(const real[::1] dout not None, const real[::1] out not None,
+                      real[::1] dx not None):
+    """dx = dout
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    out : (n,), the forward's output.
+    dx : (n,), overwritten; may be `dout` or `out` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &out[0], out.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        identity_backward_core(&dout[0], &out[0], &dx[0], out.shape[0])

@@ -1,0 +1,177 @@
+"""The affine transformation x W + b and its gradients.
+
+`*_core` are the pointer functions (cimport them); the functions of the same name without it
+take arrays: C-contiguous, aligned, all float32 or all float64.  Inputs are never written to.
+"""
+from fastbp._kernels cimport isa
+from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart
+
+cdef extern from "call.h" nogil:
+    const isa.fbp_kernels *fbp_active
+    int fbp_affine_forward(...)
+    int fbp_affine_backward(...)
+    void fbp_bias_sum(...)
+
+fbp_active = isa.active()
+
+
+cdef int affine_forward_core(const real *x, const real *W, const real *b, real *out,
+                             idx rows, idx n_in, idx n_out) noexcept nogil:
+    return fbp_affine_forward(x, W, b, out, rows, n_in, n_out)
+
+
+cdef int affine_backward_core(const real *dout, const real *x, const real *W, real *dx,
+                              real *dW, real *db, idx rows, idx n_in, idx n_out) noexcept nogil:
+    return fbp_affine_backward(dout, x, W, dx, dW, db, rows, n_in, n_out)
+
+
+cdef void bias_sum_core(const real *dout, real *db, idx rows, idx n_out) noexcept nogil:
+    fbp_bias_sum(dout, db, rows, n_out)
+
+
+def affine_forward(
+    const real[:, ::1] x not None,  # IN
+    const real[:, ::1] W not None,  # IN
+    const real[::1] b not None,     # IN
+    real[:, ::1] out not None,      # OUT
+):
+    """out = x W + b
+
+    Parameters
+    ----------
+    x : (rows, n_in)
+    W : (n_in, n_out)
+    b : (n_out,)
+    out : (rows, n_out), overwritten; may not overlap an input.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, unaligned arrays, or an `out` over an input.
+    MemoryError
+        When scratch memory could not be had; `out` is then unchanged.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.6.
+    """
+    cdef idx rows = x.shape[0], n_in = W.shape[0], n_out = W.shape[1]
+    cdef const real *x_ = &x[0, 0]
+    cdef const real *W_ = &W[0, 0]
+    cdef const real *b_ = &b[0]
+    cdef real *out_ = &out[0, 0]
+    cdef int status
+    require(x.shape[1] == n_in and b.shape[0] == n_out
+            and out.shape[0] == rows and out.shape[1] == n_out,
+            "affine_forward expects x (rows, n_in), W (n_in, n_out), b (n_out,), out (rows, n_out)")
+    require_aligned(x_, "x")
+    require_aligned(W_, "W")
+    require_aligned(b_, "b")
+    require_aligned(out_, "out")
+    require_apart(out_, rows * n_out, x_, rows * n_in, "out")
+    require_apart(out_, rows * n_out, W_, n_in * n_out, "out")
+    require_apart(out_, rows * n_out, b_, n_out, "out")
+    with nogil:
+        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
+    if status:
+        raise MemoryError("affine_forward could not allocate its scratch memory")
+
+
+def affine_backward(
+    const real[:, ::1] dout not None,  # IN
+    const real[:, ::1] x not None,     # IN
+    const real[:, ::1] W not None,     # IN
+    real[:, ::1] dx,                   # OUT, or None
+    real[:, ::1] dW not None,          # OUT
+    real[::1] db not None,             # OUT
+):
+    """dx = dout W^T;  dW = x^T dout;  db = sum of dout's rows
+
+    Parameters
+    ----------
+    dout : (rows, n_out), the loss's gradient by the forward's output.
+    x : (rows, n_in), the forward's input.
+    W : (n_in, n_out)
+    dx : (rows, n_in), overwritten; None where nobody needs it (a network's first layer).
+    dW : (n_in, n_out), overwritten.
+    db : (n_out,), overwritten.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, unaligned arrays, or outputs that overlap anything.
+    MemoryError
+        When scratch memory could not be had; of the outputs only `db` is then written.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.6.
+    """
+    cdef idx rows = x.shape[0], n_in = W.shape[0], n_out = W.shape[1]
+    cdef const real *dout_ = &dout[0, 0]
+    cdef const real *x_ = &x[0, 0]
+    cdef const real *W_ = &W[0, 0]
+    cdef real *dW_ = &dW[0, 0]
+    cdef real *db_ = &db[0]
+    cdef real *dx_ = NULL
+    cdef int status
+    require(dout.shape[0] == rows and dout.shape[1] == n_out and x.shape[1] == n_in
+            and dW.shape[0] == n_in and dW.shape[1] == n_out and db.shape[0] == n_out,
+            "affine_backward expects dout (rows, n_out), x (rows, n_in), W and dW (n_in, n_out), "
+            "db (n_out,)")
+    require_aligned(dout_, "dout")
+    require_aligned(x_, "x")
+    require_aligned(W_, "W")
+    require_aligned(dW_, "dW")
+    require_aligned(db_, "db")
+    if dx is not None:
+        dx_ = &dx[0, 0]
+        require(dx.shape[0] == rows and dx.shape[1] == n_in,
+                "affine_backward expects dx (rows, n_in)")
+        require_aligned(dx_, "dx")
+        require_outputs_apart(dx_, rows * n_in, dout_, x_, W_, rows, n_in, n_out, "dx")
+        require_apart(dx_, rows * n_in, dW_, n_in * n_out, "dx")
+        require_apart(dx_, rows * n_in, db_, n_out, "dx")
+    require_outputs_apart(dW_, n_in * n_out, dout_, x_, W_, rows, n_in, n_out, "dW")
+    require_outputs_apart(db_, n_out, dout_, x_, W_, rows, n_in, n_out, "db")
+    require_apart(dW_, n_in * n_out, db_, n_out, "dW")
+    with nogil:
+        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    if status:
+        raise MemoryError("affine_backward could not allocate its scratch memory")
+
+
+cdef inline int require_outputs_apart(const real *out, idx n, const real *dout, const real *x,
+                                      const real *W, idx rows, idx n_in, idx n_out,
+                                      str name) except -1:
+    require_apart(out, n, dout, rows * n_out, name)
+    require_apart(out, n, x, rows * n_in, name)
+    require_apart(out, n, W, n_in * n_out, name)
+    return 0
+
+
+def bias_sum(
+    const real[:, ::1] dout not None,  # IN
+    real[::1] db not None,             # OUT
+):
+    """db = sum of dout's rows
+
+    Parameters
+    ----------
+    dout : (rows, n_out)
+    db : (n_out,), overwritten.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, unaligned arrays, or a `db` over `dout`.
+    """
+    cdef idx rows = dout.shape[0], n_out = dout.shape[1]
+    cdef const real *dout_ = &dout[0, 0]
+    cdef real *db_ = &db[0]
+    require(db.shape[0] == n_out, "bias_sum expects dout (rows, n_out), db (n_out,)")
+    require_aligned(dout_, "dout")
+    require_aligned(db_, "db")
+    require_apart(db_, n_out, dout_, rows * n_out, "db")
+    with nogil:
+        bias_sum_core(dout_, db_, rows, n_out)

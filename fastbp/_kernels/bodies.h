@@ -1,0 +1,18 @@
+/* The arithmetic for one element type: REAL of REAL_BYTES, its integer INT of the same width,
+ * FN(name). */
+#define IS_FLOAT (REAL_BYTES == 4)
+#define LANES (FBP_VECTOR_BYTES / REAL_BYTES)
+#define NR (2 * LANES) /* columns of a panel */
+
+#include "vecmath.h"
+#include "vector.h"
+#include "gemm.h"
+
+#include "activations.h"
+#include "affine.h"
+#include "losses.h"
+#include "optim.h"
+
+#undef IS_FLOAT
+#undef LANES
+#undef NR

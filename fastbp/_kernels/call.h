@@ -1,0 +1,36 @@
+/* How a Cython module calls a kernel: fbp_NAME(pointers...), float or double by its first
+ * argument. */
+#ifndef FASTBP_CALL_H
+#define FASTBP_CALL_H
+#include "kernels.h"
+
+/* Each including module sets its copy once, at import, from isa.active(). */
+static const fbp_kernels *fbp_active;
+
+/* The element type of the first argument chooses the column. */
+#define FBP_CALL(name, x, ...)                                                                   \
+    _Generic(*(x), float: fbp_active->f.name, double: fbp_active->d.name)((x), __VA_ARGS__)
+
+#define fbp_affine_forward(...) FBP_CALL(affine_forward, __VA_ARGS__)
+#define fbp_affine_backward(...) FBP_CALL(affine_backward, __VA_ARGS__)
+#define fbp_bias_sum(...) FBP_CALL(bias_sum, __VA_ARGS__)
+#define fbp_relu_forward(...) FBP_CALL(relu_forward, __VA_ARGS__)
+#define fbp_relu_backward(...) FBP_CALL(relu_backward, __VA_ARGS__)
+#define fbp_sigmoid_forward(...) FBP_CALL(sigmoid_forward, __VA_ARGS__)
+#define fbp_sigmoid_backward(...) FBP_CALL(sigmoid_backward, __VA_ARGS__)
+#define fbp_tanh_forward(...) FBP_CALL(tanh_forward, __VA_ARGS__)
+#define fbp_tanh_backward(...) FBP_CALL(tanh_backward, __VA_ARGS__)
+#define fbp_softmax_forward(...) FBP_CALL(softmax_forward, __VA_ARGS__)
+#define fbp_softmax_cross_entropy_forward(...) FBP_CALL(softmax_cross_entropy_forward, __VA_ARGS__)
+#define fbp_softmax_cross_entropy_backward(...)                                                  \
+    FBP_CALL(softmax_cross_entropy_backward, __VA_ARGS__)
+#define fbp_soft_cross_entropy_forward(...) FBP_CALL(soft_cross_entropy_forward, __VA_ARGS__)
+#define fbp_soft_cross_entropy_backward(...) FBP_CALL(soft_cross_entropy_backward, __VA_ARGS__)
+#define fbp_sigmoid_cross_entropy_forward(...) FBP_CALL(sigmoid_cross_entropy_forward, __VA_ARGS__)
+#define fbp_sigmoid_cross_entropy_backward(...)                                                  \
+    FBP_CALL(sigmoid_cross_entropy_backward, __VA_ARGS__)
+#define fbp_squared_error_forward(...) FBP_CALL(squared_error_forward, __VA_ARGS__)
+#define fbp_squared_error_backward(...) FBP_CALL(squared_error_backward, __VA_ARGS__)
+#define fbp_sgd_update(...) FBP_CALL(sgd_update, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,40 @@
+"""What every kernel's Python wrapper checks, and the words it says when it is broken.
+
+Memoryviews already refuse a wrong dtype, a wrong number of dimensions, what is not
+C-contiguous, and an output that is read-only; shapes, alignment and overlap are left.
+"""
+from libc.stdint cimport uintptr_t
+
+ctypedef fused real:
+    float
+    double
+
+ctypedef Py_ssize_t idx
+
+
+cdef inline int require(bint holds, str expected) except -1:
+    if not holds:
+        raise ValueError(expected)
+    return 0
+
+
+cdef inline int require_aligned(const real *data, str name) except -1:
+    if <uintptr_t> data % sizeof(real):
+        raise ValueError(f"{name} is not aligned to its element size of {sizeof(real)} bytes")
+    return 0
+
+
+cdef inline int require_apart(const real *out, idx n_out, const real *data, idx n,
+                              str name) except -1:
+    """Refuses an output that overlaps an input."""
+    if n_out and n and out < data + n and data < out + n_out:
+        raise ValueError(f"{name} overlaps an input or another output")
+    return 0
+
+
+cdef inline int require_same_or_apart(const real *out, const real *data, idx n,
+                                      str name) except -1:
+    """Element-wise kernels may write over an input, but not over a shifted part of it."""
+    if out != data:
+        require_apart(out, n, data, n, name)
+    return 0

@@ -1,0 +1,158 @@
+/* Losses with the activation they belong to.  forward returns the sum over the samples, not
+ * yet averaged; backward multiplies by scale, in which each front end puts its own averaging.
+ * The losses are exact (log-sum-exp), not log(y + 1e-7). */
+
+/* Partial sums, so that a reduction has LANES independent chains. */
+#define CHAINS 16
+static inline double FN(sum_chains)(const REAL *chains)
+{
+    double sum = 0;
+    for (int c = 0; c < CHAINS; c++)
+        sum += (double)chains[c];
+    return sum;
+}
+
+/* y[r] = x[r] - max(x[r]); a row's NaN spreads over the row in the exponential. */
+static void FN(subtract_row_max)(const REAL *x, REAL *y, idx rows, idx n_out)
+{
+    for (idx r = 0; r < rows; r++, x += n_out, y += n_out) {
+        REAL max = x[0];
+        for (idx j = 1; j < n_out; j++)
+            max = x[j] > max ? x[j] : max;
+        for (idx j = 0; j < n_out; j++)
+            y[j] = x[j] - max;
+    }
+}
+
+static inline REAL FN(row_sum)(const REAL *y, idx n)
+{
+    REAL chains[CHAINS] = {0};
+    idx j = 0;
+    for (; j + CHAINS <= n; j += CHAINS)
+        for (int c = 0; c < CHAINS; c++)
+            chains[c] += y[j + c];
+    for (; j < n; j++)
+        chains[0] += y[j];
+    return (REAL)FN(sum_chains)(chains);
+}
+
+/* y[rows, n_out] holds x - max: the exponential of all of it at once (a row alone may be
+ * narrower than a vector), then each row over its sum.  Returns the sum of log(row sums). */
+static double FN(exponentiate_rows)(REAL *y, idx rows, idx n_out)
+{
+    const idx n = rows * n_out;
+    double log_sums = 0;
+    ELEMENTWISE y[i] = FN(exp_)(y[i]);
+    for (idx r = 0; r < rows; r++, y += n_out) {
+        const REAL sum = FN(row_sum)(y, n_out), inverse = 1 / sum;
+        log_sums += log((double)sum);
+        for (idx j = 0; j < n_out; j++)
+            y[j] *= inverse;
+    }
+    return log_sums;
+}
+
+static void FN(softmax_forward)(const REAL *x, REAL *y, idx rows, idx n_out)
+{
+    FN(subtract_row_max)(x, y, rows, n_out);
+    FN(exponentiate_rows)(y, rows, n_out);
+}
+
+/* -sum_r log softmax(x[r])[t[r]] = sum_r (log sum_j exp(y[r, j]) - y[r, t[r]]), y = x - max. */
+static double FN(softmax_cross_entropy_forward)(const REAL *x, const int64_t *t, REAL *y,
+                                                idx rows, idx n_out)
+{
+    double picked = 0;
+    FN(subtract_row_max)(x, y, rows, n_out);
+    for (idx r = 0; r < rows; r++)
+        picked += (double)y[r * n_out + t[r]];
+    return FN(exponentiate_rows)(y, rows, n_out) - picked;
+}
+
+static void FN(softmax_cross_entropy_backward)(const REAL *y, const int64_t *t, double scale_,
+                                               REAL *dx, idx rows, idx n_out)
+{
+    const REAL scale = (REAL)scale_;
+    for (idx r = 0; r < rows; r++, y += n_out, dx += n_out) {
+        const REAL at_t = y[t[r]] - 1; /* read before dx, which may be y */
+        for (idx j = 0; j < n_out; j++)
+            dx[j] = scale * y[j];
+        dx[t[r]] = scale * at_t;
+    }
+}
+
+/* Rows of probabilities that sum to 1: sum_r (log sum exp(y[r]) - t[r] . y[r]); a target of 0
+ * adds 0 even where y is -inf. */
+static double FN(soft_cross_entropy_forward)(const REAL *x, const REAL *t, REAL *y, idx rows,
+                                             idx n_out)
+{
+    double expected = 0;
+    FN(subtract_row_max)(x, y, rows, n_out);
+    for (idx i = 0; i < rows * n_out; i++)
+        expected += t[i] == 0 ? 0 : (double)t[i] * (double)y[i];
+    return FN(exponentiate_rows)(y, rows, n_out) - expected;
+}
+
+static void FN(scaled_difference)(const REAL *y, const REAL *t, REAL scale, REAL *dx, idx n)
+{
+    ELEMENTWISE dx[i] = scale * (y[i] - t[i]);
+}
+
+static void FN(soft_cross_entropy_backward)(const REAL *y, const REAL *t, double scale, REAL *dx,
+                                            idx rows, idx n_out)
+{
+    FN(scaled_difference)(y, t, (REAL)scale, dx, rows * n_out);
+}
+
+/* sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x). */
+static double FN(sigmoid_cross_entropy_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
+{
+    double sum = 0;
+    for (idx start = 0; start < n; start += CHAINS) {
+        const idx width = n - start < CHAINS ? n - start : CHAINS;
+        REAL xs[CHAINS] = {0}, ts[CHAINS] = {0}, ys[CHAINS], losses[CHAINS] = {0};
+        memcpy(xs, x + start, (size_t)width * sizeof(REAL));
+        memcpy(ts, t + start, (size_t)width * sizeof(REAL));
+        for (int c = 0; c < CHAINS; c++) {
+            const REAL e = FN(exp_)(-FN(abs_)(xs[c])), s = 1 / (1 + e);
+            ys[c] = xs[c] < 0 ? e * s : s;
+            losses[c] = (xs[c] < 0 ? 0 : xs[c]) - xs[c] * ts[c] + FN(log1p_unit)(e);
+        }
+        memcpy(y + start, ys, (size_t)width * sizeof(REAL));
+        for (idx c = 0; c < width; c++)
+            sum += (double)losses[c];
+    }
+    return sum;
+}
+
+static void FN(sigmoid_cross_entropy_backward)(const REAL *y, const REAL *t, double scale,
+                                               REAL *dx, idx n)
+{
+    FN(scaled_difference)(y, t, (REAL)scale, dx, n);
+}
+
+/* sum of (y - t)^2; its derivative is 2 (y - t). */
+static double FN(squared_error_forward)(const REAL *y, const REAL *t, idx n)
+{
+    double sum = 0, chains[CHAINS] = {0};
+    idx i = 0;
+    for (; i + CHAINS <= n; i += CHAINS)
+        for (int c = 0; c < CHAINS; c++) {
+            const double d = (double)y[i + c] - (double)t[i + c];
+            chains[c] += d * d;
+        }
+    for (; i < n; i++) {
+        const double d = (double)y[i] - (double)t[i];
+        sum += d * d;
+    }
+    for (int c = 0; c < CHAINS; c++)
+        sum += chains[c];
+    return sum;
+}
+
+static void FN(squared_error_backward)(const REAL *y, const REAL *t, double scale, REAL *dx,
+                                       idx n)
+{
+    FN(scaled_difference)(y, t, (REAL)(2 * scale), dx, n);
+}
+#undef CHAINS

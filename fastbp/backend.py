@@ -1,0 +1,51 @@
+"""Which kernels run: the compiled ones, or their NumPy twins."""
+
+from contextvars import ContextVar
+
+from fastbp import _kernels, checks, reference
+
+_BACKENDS = {"compiled": _kernels, "reference": reference}
+_current = ContextVar("fastbp.backend", default=_kernels)
+
+#: The module whose functions run now: ``kernels().affine_forward(...)``.
+kernels = _current.get
+
+
+class use:
+    """Run the kernels of one backend inside a ``with`` block.
+
+    Parameters
+    ----------
+    backend : {"compiled", "reference"}
+        "reference" runs the NumPy twins of `fastbp.reference`: for reading along with a
+        debugger, and for telling a kernel's bug from one's own.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+
+    Notes
+    -----
+    The choice holds for the current thread (or task) only, and ends with the block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastbp
+    >>> layer = fastbp.layers.Sigmoid()
+    >>> with fastbp.use("reference"):
+    ...     layer.forward(np.array([0.0, 2.0])).round(4)
+    array([0.5   , 0.8808])
+    """
+
+    def __init__(self, backend):
+        self._module = _BACKENDS[checks.choice("use", "backend", backend, tuple(_BACKENDS))]
+        self._tokens = []
+
+    def __enter__(self):
+        self._tokens.append(_current.set(self._module))
+        return self
+
+    def __exit__(self, *error):
+        _current.reset(self._tokens.pop())

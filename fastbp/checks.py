@@ -1,0 +1,260 @@
+"""Validation of what users hand in, and the wording of every error.
+
+Each message is one sentence: what, which argument, what was expected, what came.
+"""
+
+import operator
+
+import numpy as np
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+
+
+def plural(n, noun):
+    """'1 feature', '2 features'."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+# --- arrays ---------------------------------------------------------------------------------
+
+
+def floats(who, name, value, dtype=None):
+    """`value` as the kernels take it: C-contiguous, aligned, native float32 or float64.
+
+    The very array where it is already so, a converted copy where not.  `dtype` None keeps
+    float32 and float64, takes float16 to float32 and everything else to float64.
+    """
+    if type(value) is np.ndarray:
+        kind = value.dtype
+        if kind is dtype or (dtype is None and (kind is FLOAT32 or kind is FLOAT64)):
+            flags = value.flags
+            if flags.c_contiguous and flags.aligned:
+                return value
+    array = _real_numbers(who, name, value)
+    if dtype is None:
+        small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+        dtype = FLOAT32 if small else FLOAT64
+    return np.require(array, dtype, ("C", "A"))
+
+
+def _real_numbers(who, name, value):
+    """An array of bools, integers or floats."""
+    if value is None:
+        raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{who} expects {name} as a rectangular array; got rows of different lengths."
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{who} expects {name} of real numbers; got dtype {array.dtype}.")
+    return array
+
+
+def rows(who, x, n_in, dtype):
+    """x as (n_samples, n_in) and the shape it came in.
+
+    A 1-D x is one sample; more than two dimensions are flattened behind the first.
+    """
+    x = floats(who, "x", x, dtype)
+    shape = x.shape
+    if len(shape) != 2:
+        if not shape:
+            raise ValueError(f"{who} expects x with {plural(n_in, 'feature')}; got a scalar.")
+        n_rows = 1 if len(shape) == 1 else shape[0]
+        x = x.reshape(n_rows, x.size // n_rows if n_rows else int(np.prod(shape[1:])))
+    if x.shape[1] != n_in:
+        raise ValueError(
+            f"{who} expects x with {plural(n_in, 'feature')}; got x of shape {shape}."
+        )
+    return x, shape
+
+
+def gradient_of(who, dout, shape, dtype):
+    """The `dout` handed to backward, of the forward's output shape."""
+    dout = floats(f"{who}.backward", "dout", dout, dtype)
+    if dout.shape != shape:
+        raise ValueError(
+            f"{who}.backward expects dout of shape {shape}, as forward's output; "
+            f"got {dout.shape}."
+        )
+    return dout
+
+
+def forward_was_called(who, saved):
+    """Refuses a backward without its forward."""
+    if saved is None:
+        raise RuntimeError(f"{who}.backward expects a call of forward first; there was none.")
+
+
+def parameter(who, name, value, ndim):
+    """A weight or bias: the very array, float32 or float64, no axis of length 0."""
+    if value is None:
+        raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
+    array = value if isinstance(value, np.ndarray) else np.array(value)
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        raise TypeError(
+            f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "
+            f"got {array.dtype}."
+        )
+    if array.ndim != ndim or 0 in array.shape:
+        form = "(n_in, n_out)" if ndim == 2 else "(n,)"
+        raise ValueError(
+            f"{who} expects {name} of shape {form} without an empty axis; got {array.shape}."
+        )
+    return array
+
+
+def writable_parameter(who, name, array):
+    """A parameter that an update may change in place."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise TypeError(
+            f"{who} expects params[{name!r}] as an array of float32 or float64; "
+            f"got {_kind(array)}."
+        )
+    if not array.flags.writeable:
+        raise ValueError(f"{who} expects params[{name!r}] to be writable; got a read-only array.")
+    return array
+
+
+def same_shape(who, name, value, shape, of):
+    """An array that has to have the shape of another."""
+    if value.shape != shape:
+        raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}.")
+    return value
+
+
+# --- targets --------------------------------------------------------------------------------
+
+ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
+
+
+def class_targets(who, t, n_rows, n_classes, dtype, one_sample=False):
+    """Class indices as int64 (n_rows,), or one-hot and soft rows as (n_rows, n_classes)."""
+    array = _real_numbers(who, "t", t)
+    if one_sample and (array.ndim == 0 or array.shape == (n_classes,) != (1,)):
+        array = array[np.newaxis]
+    if array.shape == (n_rows, n_classes):
+        return _probability_rows(who, array, dtype)
+    if array.shape == (n_rows, 1):
+        raise ValueError(
+            f"{who} expects t as class indices of shape ({n_rows},) or rows of shape "
+            f"({n_rows}, {n_classes}); got the column {array.shape}, which t.ravel() makes (N,)."
+        )
+    if array.shape != (n_rows,):
+        raise ValueError(
+            f"{who} expects t as class indices of shape ({n_rows},) or rows of shape "
+            f"({n_rows}, {n_classes}); got {array.shape}."
+        )
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"{who} expects class indices as integers; got t of dtype {array.dtype}."
+        )
+    if n_rows and (array.min() < 0 or array.max() >= n_classes):
+        row = int(np.flatnonzero((array < 0) | (array >= n_classes))[0])
+        raise ValueError(
+            f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row {row}."
+        )
+    return np.require(array, np.int64, ("C", "A"))
+
+
+def _probability_rows(who, array, dtype):
+    rows_ = np.require(array, dtype, ("C", "A"))
+    sums = rows_.sum(axis=1, dtype=np.float64)
+    good = np.abs(sums - 1) <= ROW_SUM_TOLERANCE  # false for NaN
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise ValueError(f"{who} expects rows of t that sum to 1; got {sums[row]:g} at row {row}.")
+    if rows_.size and rows_.min() < 0:
+        row = int(np.flatnonzero((rows_ < 0).any(axis=1))[0])
+        raise ValueError(
+            f"{who} expects rows of t without negative numbers; got {rows_[row].min():g} "
+            f"at row {row}."
+        )
+    return rows_
+
+
+def values_like(who, t, y):
+    """Targets of a regression: t of the output's shape and dtype."""
+    t = floats(who, "t", t, y.dtype)
+    if t.shape != y.shape:
+        hint = ""
+        if y.shape == (*t.shape, 1):
+            hint = ", which t.reshape(-1, 1) makes fit"
+        raise ValueError(
+            f"{who} expects t of the output's shape {y.shape}; got {t.shape}{hint}."
+        )
+    return t
+
+
+def binary_targets(who, t, x):
+    """Targets of a sigmoid loss: of the logits' shape, between 0 and 1."""
+    t = values_like(who, t, x)
+    if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
+        bad = t[~((t >= 0) & (t <= 1))][0]
+        raise ValueError(f"{who} expects t between 0 and 1; got {bad:g}.")
+    return t
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+def integer(who, name, value, least):
+    """An integer of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{who} expects {name} as an integer; got {_kind(value)}.") from None
+    if number < least:
+        raise ValueError(f"{who} expects {name} of at least {least}; got {number}.")
+    return number
+
+
+def number(who, name, value, least=-np.inf, most=np.inf):
+    """A finite real number between two bounds."""
+    try:
+        real = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{who} expects {name} as a number; got {_kind(value)}.") from None
+    if not (np.isfinite(real) and least <= real <= most):
+        if most < np.inf:
+            bounds = f"between {least:g} and {most:g}"
+        elif least > -np.inf:
+            bounds = f"as a finite number of at least {least:g}"
+        else:
+            bounds = "as a finite number"
+        raise ValueError(f"{who} expects {name} {bounds}; got {value}.")
+    return real
+
+
+def choice(who, name, value, choices):
+    """One of a few names."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {value!r}."
+        )
+    return value
+
+
+def float_dtype(who, value):
+    """float32 or float64, by name or as a dtype."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype not in (FLOAT32, FLOAT64):
+        raise ValueError(f"{who} expects dtype as 'float32' or 'float64'; got {value!r}.")
+    return dtype
+
+
+def _kind(value):
+    if isinstance(value, np.ndarray):
+        return f"an array of dtype {value.dtype}"
+    return f"{value!r} of type {type(value).__name__}"
+
+
+def missing_extra(package, what):
+    """The ImportError of an optional package."""
+    return ImportError(f"{what} needs {package}, which pip install 'fastbp[all]' brings.")

@@ -1,0 +1,429 @@
+"""Small data sets, split into a training and a test part.
+
+Every loader returns ``(x_train, t_train), (x_test, t_test)``: rows are samples, ``x`` is float32
+and C-contiguous, ``t`` holds int64 class indices or, on request, float32 one-hot rows. Nothing is
+downloaded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from numbers import Real
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = ["load_digits", "load_iris", "load_mnist", "one_hot", "read_idx"]
+
+Split = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+_MNIST_NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_IDX_UINT8 = b"\x00\x00\x08"
+_MAX_DIMS = 64  # NumPy's own limit
+_CHUNK = 1 << 20
+
+
+def load_digits(*, test_size: float = 0.2, seed: int = 0, one_hot_label: bool = False) -> Split:
+    """Load scikit-learn's 1797 handwritten digits, 8 x 8 pixels each.
+
+    Parameters
+    ----------
+    test_size : float
+        Share of every class that goes to the test part, between 0 and 1, rounded to whole rows.
+    seed : int
+        Seed of the shuffle; the same seed gives the same split.
+    one_hot_label : bool
+        Return labels as one-hot rows instead of class indices.
+
+    Returns
+    -------
+    (x_train, t_train), (x_test, t_test)
+        ``x`` : float32 (n, 64), grey levels from 0 (paper) to 1 (ink).
+        ``t`` : int64 (n,), the digits 0..9, or float32 (n, 10).
+
+    Raises
+    ------
+    ImportError
+        scikit-learn cannot be imported.
+    ValueError
+        `test_size` leaves some class without training or without test rows.
+
+    Examples
+    --------
+    >>> from fastbp.datasets import load_digits
+    >>> (x_train, t_train), (x_test, t_test) = load_digits()
+    >>> x_train.shape, t_train.shape, x_test.shape
+    ((1438, 64), (1438,), (359, 64))
+    """
+    x, t = _from_sklearn("load_digits")
+    return _split("load_digits", x / 16, t, test_size, seed, one_hot_label)
+
+
+def load_iris(
+    classes: ArrayLike | None = None,
+    *,
+    test_size: float = 0.2,
+    seed: int = 0,
+    one_hot_label: bool = False,
+) -> Split:
+    """Load scikit-learn's iris flowers, 50 of each of three species.
+
+    Parameters
+    ----------
+    classes : sequence of int, optional
+        Species to keep, distinct indices among 0 (setosa), 1 (versicolor) and 2 (virginica). Their
+        labels become 0..k-1 in the order given. All three species by default.
+    test_size : float
+        Share of every class that goes to the test part, between 0 and 1, rounded to whole rows.
+    seed : int
+        Seed of the shuffle; the same seed gives the same split.
+    one_hot_label : bool
+        Return labels as one-hot rows instead of class indices.
+
+    Returns
+    -------
+    (x_train, t_train), (x_test, t_test)
+        ``x`` : float32 (n, 4), length and width of sepal, then of petal, in centimetres.
+        ``t`` : int64 (n,), indices 0..k-1, or float32 (n, k), for k classes.
+
+    Raises
+    ------
+    ImportError
+        scikit-learn cannot be imported.
+    ValueError
+        `classes` is not a sequence of distinct indices among 0..2, or `test_size` leaves some class
+        without training or without test rows.
+
+    Examples
+    --------
+    >>> from fastbp.datasets import load_iris
+    >>> (x_train, t_train), (x_test, t_test) = load_iris(classes=(0, 1))
+    >>> x_train.shape, x_test.shape, t_train.min(), t_train.max()
+    ((80, 4), (20, 4), np.int64(0), np.int64(1))
+    """
+    kept = np.asarray((0, 1, 2) if classes is None else classes)
+    if (
+        kept.ndim != 1
+        or kept.size == 0
+        or kept.dtype.kind not in "iu"
+        or not np.isin(kept, (0, 1, 2)).all()
+        or len(np.unique(kept)) < len(kept)
+    ):
+        raise ValueError(
+            "load_iris expects classes as distinct indices among 0..2, such as (0, 1); "
+            f"got {classes!r}."
+        )
+    x, t = _from_sklearn("load_iris")
+    is_class = t[:, None] == kept
+    rows = is_class.any(axis=1)
+    t = is_class[rows].argmax(axis=1)
+    return _split("load_iris", x[rows], t, test_size, seed, one_hot_label)
+
+
+def load_mnist(
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
+) -> Split:
+    """Load MNIST, 28 x 28 handwritten digits, from its four IDX files.
+
+    The files are ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
+    ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, plain or with ``.gz``; ``.idx`` for
+    ``-idx`` is understood as well. All four lie in `directory` or in its subfolder ``mnist``.
+
+    Parameters
+    ----------
+    directory : path, optional
+        Folder of the files; by default the one named by the environment variable ``FASTBP_DATA``.
+    normalize : bool
+        Divide grey levels by 255.
+    flatten : bool
+        Return images as rows of 784 pixels instead of (1, 28, 28).
+    one_hot_label : bool
+        Return labels as one-hot rows instead of class indices.
+
+    Returns
+    -------
+    (x_train, t_train), (x_test, t_test)
+        ``x`` : float32 (n, 784) or (n, 1, 28, 28), grey levels from 0 to 1, or 0 to 255 without
+        `normalize`.
+        ``t`` : int64 (n,), the digits 0..9, or float32 (n, 10).
+
+    Raises
+    ------
+    FileNotFoundError
+        No directory is named, or one of the files is missing.
+    ValueError
+        A file is damaged, images are not 28 x 28, labels are outside 0..9, or there are not as many
+        labels as images.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from fastbp.datasets import load_mnist
+    >>> two_images = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(2 * 784)
+    >>> two_labels = bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 3])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in ("train", "t10k"):
+    ...         _ = Path(folder, f"{part}-images-idx3-ubyte").write_bytes(two_images)
+    ...         _ = Path(folder, f"{part}-labels-idx1-ubyte").write_bytes(two_labels)
+    ...     (x_train, t_train), (x_test, t_test) = load_mnist(folder)
+    >>> x_train.shape, t_train
+    ((2, 784), array([7, 3]))
+    """
+    if directory is None:
+        directory = os.environ.get("FASTBP_DATA")
+        if not directory:
+            raise FileNotFoundError(
+                "load_mnist expects a directory, or the environment variable FASTBP_DATA set to "
+                f"one, that holds {', '.join(_MNIST_NAMES)}; got neither."
+            )
+    files = _find_mnist(Path(directory).expanduser())
+    parts = []
+    for images_file, labels_file in (files[:2], files[2:]):
+        images, labels = _read_mnist(images_file, labels_file)
+        x = np.divide(images, 255 if normalize else 1, dtype=np.float32)
+        x = x.reshape((-1, 784) if flatten else (-1, 1, 28, 28))
+        parts.append((x, one_hot(labels, 10) if one_hot_label else labels.astype(np.int64)))
+    return parts[0], parts[1]
+
+
+def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
+    """Turn class indices into rows that are 1 at the class and 0 elsewhere.
+
+    Parameters
+    ----------
+    t : array_like of int, shape (N,)
+        Class indices, each in 0..n_classes-1.
+    n_classes : int, optional
+        Number of columns, at least 1; by default the largest index plus one.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, n_classes)
+
+    Raises
+    ------
+    TypeError
+        `t` holds something other than integers.
+    ValueError
+        `t` is not one-dimensional or holds an index out of range, `t` is empty and `n_classes` is
+        not given, or `n_classes` is not a positive integer.
+
+    Examples
+    --------
+    >>> from fastbp.datasets import one_hot
+    >>> one_hot([2, 0])
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    is_integer = isinstance(n_classes, (int, np.integer)) and not isinstance(n_classes, bool)
+    if n_classes is not None and not (is_integer and n_classes > 0):
+        raise ValueError(f"one_hot expects n_classes as a positive integer; got {n_classes!r}.")
+    t = np.asarray(t)
+    indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"
+    expected = f"one_hot expects t as class {indices} of shape (N,)"
+    if t.ndim != 1:
+        raise ValueError(f"{expected}; got shape {t.shape}.")
+    if t.size == 0:  # of any dtype, for an empty list arrives as float64
+        if n_classes is None:
+            raise ValueError("one_hot expects n_classes when t is empty; got None.")
+        return np.zeros((0, n_classes), np.float32)
+    if t.dtype.kind not in "iu":
+        raise TypeError(f"{expected}; got dtype {t.dtype}.")
+    wrong = (t < 0) if n_classes is None else (t < 0) | (t >= n_classes)
+    if wrong.any():
+        row = wrong.argmax()
+        raise ValueError(f"{expected}; got {t[row]} at row {row}.")
+    rows = np.zeros((len(t), int(t.max()) + 1 if n_classes is None else n_classes), np.float32)
+    rows[np.arange(len(t)), t] = 1
+    return rows
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read an IDX file of unsigned bytes, the format of MNIST, plain or compressed by gzip.
+
+    Compression is told from the content, not from the name. No more is read or decompressed than
+    the header promises, but for the buffer of the reader.
+
+    Parameters
+    ----------
+    path : path
+        The file: bytes 0, 0, 8 (for uint8) and the number of dimensions, then each size as a
+        big-endian uint32 of at least 1, then the elements in C order.
+
+    Returns
+    -------
+    ndarray of uint8
+        Of the shape written in the header; C-contiguous and writable.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The header is none of an IDX file of uint8, the data is shorter or longer than the header
+        says, or the gzip stream is damaged.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from pathlib import Path
+    >>> from fastbp.datasets import read_idx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "labels-idx1-ubyte")
+    ...     _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))
+    ...     read_idx(file)
+    array([5, 0, 4], dtype=uint8)
+    """
+    import gzip
+    import zlib
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"read_idx expects a file {path.name} in {path.parent}; got none.")
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            shape = _read_idx_shape(file, path)
+            size = math.prod(shape)
+            # The byte beyond shows trailing data, and makes gzip reach and verify its checksum.
+            data = _read_at_most(file, size + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"read_idx expects {path} to be sound gzip data; got {error}.") from error
+    if len(data) != size:
+        came = f"only {len(data)}" if len(data) < size else "more"
+        raise ValueError(
+            f"read_idx expects {path} to hold {size} bytes after its header, "
+            f"which says shape {shape}; got {came}."
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _from_sklearn(loader: str) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ImportError(
+            f"{loader} expects scikit-learn, which pip install 'fastbp[all]' brings; "
+            "got none that can be imported."
+        ) from error
+    return getattr(datasets, loader)(return_X_y=True)
+
+
+def _split(
+    loader: str, x: np.ndarray, t: np.ndarray, test_size: float, seed: int, one_hot_label: bool
+) -> Split:
+    """Split rows of x and t, shuffled; t holds every class of 0..k-1."""
+    train, test = _stratified_rows(loader, t, test_size, seed)
+    x = x.astype(np.float32)
+    t = one_hot(t) if one_hot_label else t.astype(np.int64)
+    return (x[train], t[train]), (x[test], t[test])
+
+
+def _stratified_rows(
+    loader: str, t: np.ndarray, test_size: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return shuffled row numbers for training and for test."""
+    counts = np.bincount(t)
+    # Share 0 stands for any other value: it fails the check below, with the same message.
+    share = test_size if isinstance(test_size, Real) and 0 < test_size < 1 else 0
+    test_counts = np.rint(share * counts).astype(int)
+    if not ((test_counts > 0) & (test_counts < counts)).all():
+        raise ValueError(
+            f"{loader} expects test_size between 0 and 1 such that every class has training and "
+            f"test rows; got {test_size!r}."
+        )
+    order = np.random.default_rng(seed).permutation(len(t))
+    in_test = np.zeros(len(t), bool)
+    for label, count in enumerate(test_counts):
+        in_test[np.flatnonzero(t[order] == label)[:count]] = True
+    return order[~in_test], order[in_test]
+
+
+def _find_mnist(directory: Path) -> list[Path]:
+    """Return the four files, all from one folder: a mixture of two copies would pass unnoticed."""
+    found = {
+        folder: [_find_spelling(folder, name) for name in _MNIST_NAMES]
+        for folder in (directory, directory / "mnist")
+    }
+    folder, files = min(found.items(), key=lambda item: item[1].count(None))
+    if None in files:
+        missing = [name for name in _MNIST_NAMES if not _find_spelling(folder, name)]
+        raise FileNotFoundError(
+            f"load_mnist expects {', '.join(_MNIST_NAMES)} (also with .gz, or .idx for -idx) in "
+            f"{directory} or its subfolder mnist; got no {', '.join(missing)} in {folder}."
+        )
+    return files
+
+
+def _find_spelling(folder: Path, name: str) -> Path | None:
+    for stem in (name, name.replace("-idx", ".idx")):
+        for file in (folder / stem, folder / f"{stem}.gz"):
+            if file.is_file():
+                return file
+    return None
+
+
+def _read_mnist(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = read_idx(images_file), read_idx(labels_file)
+    if images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"load_mnist expects {images_file} to hold images of shape (N, 28, 28); "
+            f"got shape {images.shape}."
+        )
+    if labels.ndim != 1:
+        raise ValueError(
+            f"load_mnist expects {labels_file} to hold labels of shape (N,); "
+            f"got shape {labels.shape}."
+        )
+    if len(images) != len(labels):
+        raise ValueError(
+            f"load_mnist expects as many labels as images; got {len(images)} images in "
+            f"{images_file} and {len(labels)} labels in {labels_file}."
+        )
+    if labels.max() > 9:
+        row = (labels > 9).argmax()
+        raise ValueError(
+            f"load_mnist expects {labels_file} to hold labels 0..9; got {labels[row]} at row {row}."
+        )
+    return images, labels
+
+
+def _read_idx_shape(file: BinaryIO, path: Path) -> tuple[int, ...]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:3] != _IDX_UINT8 or not 1 <= magic[3] <= _MAX_DIMS:
+        raise ValueError(
+            f"read_idx expects {path} to start with the bytes 00 00 08 and a number of dimensions "
+            f"from 01 to {_MAX_DIMS:02x}; got {magic.hex(' ') or 'no bytes'}."
+        )
+    sizes = file.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise ValueError(
+            f"read_idx expects {path} to hold {4 * magic[3]} bytes of sizes for {magic[3]} "
+            f"dimensions; got {len(sizes)}."
+        )
+    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+    if 0 in shape:
+        raise ValueError(f"read_idx expects {path} to have sizes of at least 1; got shape {shape}.")
+    return shape
+
+
+def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
+    """Read in chunks: read(limit) would allocate a size that only the header claims."""
+    data = bytearray()
+    while len(data) < limit and (chunk := file.read(min(_CHUNK, limit - len(data)))):
+        data += chunk
+    return data

@@ -1,0 +1,59 @@
+"""Initial values of weights."""
+
+import numpy as np
+
+from fastbp import checks
+
+#: Standard deviation of the normal distribution, from the numbers of inputs and outputs.
+_STANDARD_DEVIATIONS = {
+    "he": lambda n_in, n_out: np.sqrt(2 / n_in),
+    "xavier": lambda n_in, n_out: np.sqrt(2 / (n_in + n_out)),
+    "lecun": lambda n_in, n_out: np.sqrt(1 / n_in),
+    "zeros": lambda n_in, n_out: 0.0,
+}
+
+
+def weights(n_in, n_out, init="he", dtype="float32", seed=None):
+    """A matrix of initial weights, normally distributed around 0.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of inputs and outputs.
+    init : {"he", "xavier", "lecun", "zeros"} or float
+        The standard deviation: sqrt(2 / n_in) [1]_, sqrt(2 / (n_in + n_out)) [2]_,
+        sqrt(1 / n_in) [3]_, 0, or the number itself (the book's ``weight_init_std``).
+    dtype : {"float32", "float64"}
+    seed : int, numpy.random.Generator or None
+        None draws from the operating system.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_in, n_out).
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a negative number or another dtype.
+
+    References
+    ----------
+    .. [1] He et al., Delving deep into rectifiers (2015).
+    .. [2] Glorot & Bengio, Understanding the difficulty of training deep feedforward neural
+       networks (2010).
+    .. [3] LeCun et al., Efficient BackProp (1998).
+
+    Examples
+    --------
+    >>> weights(2, 3, init=0.01, seed=0).shape
+    (2, 3)
+    """
+    if isinstance(init, str):
+        checks.choice("Linear", "init", init, tuple(_STANDARD_DEVIATIONS))
+        deviation = _STANDARD_DEVIATIONS[init](n_in, n_out)
+    else:
+        deviation = checks.number("Linear", "init", init, least=0)
+    dtype = checks.float_dtype("Linear", dtype)
+    draws = np.random.default_rng(seed).standard_normal((n_in, n_out))
+    return (deviation * draws).astype(dtype)

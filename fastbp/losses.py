@@ -1,0 +1,298 @@
+"""Losses: thin classes over the kernels, with the book's attributes.
+
+Each takes (prediction, target), averages, and gives the gradient of the average.
+"""
+
+import numpy as np
+
+from fastbp import checks
+from fastbp.backend import kernels
+
+__all__ = [
+    "MeanSquaredError",
+    "SigmoidWithLoss",
+    "SoftmaxWithLoss",
+    "cross_entropy_error",
+    "softmax",
+]
+
+
+class Loss:
+    """What all losses share: forward keeps what backward needs, evaluate keeps nothing.
+
+    A subclass gives `_prepare(x, t)`, `_value(x, t)` -> (mean, y) and `_gradient(y, t, scale)`.
+    """
+
+    def __init__(self):
+        self.loss = None
+        self.y = None
+        self.t = None
+        self._shape = None
+
+    def forward(self, x, t):
+        """The mean loss; keeps `y`, `t` and `loss`."""
+        x, t, shape = self._prepare(x, t)
+        self.loss, y = self._value(x, t)
+        self.y, self.t, self._shape = y, t, shape
+        return self.loss
+
+    def evaluate(self, x, t):
+        """The mean loss; keeps nothing."""
+        x, t, _ = self._prepare(x, t)
+        return self._value(x, t)[0]
+
+    def backward(self, dout=1):
+        """The loss's gradient by x, times the number `dout`; of x's shape."""
+        checks.forward_was_called(type(self).__name__, self._shape)
+        dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
+        return self._gradient(self.y, self.t, dout).reshape(self._shape)
+
+    __call__ = forward
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+def _mean(total, n):
+    return total / n if n else float("nan")
+
+
+class SoftmaxWithLoss(Loss):
+    """Softmax and cross-entropy: ``-mean_r sum_j t[r, j] log softmax(x[r])[j]``.
+
+    The mean is over the rows. It is exact (log-sum-exp of each row), where the book takes
+    ``log(y + 1e-7)``.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in nats.
+    y : numpy.ndarray
+        The last forward's softmax, (n_samples, n_classes).
+    t : numpy.ndarray
+        The last targets, int64 (n_samples,) or rows (n_samples, n_classes).
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for class indices out of range, of a floating dtype or as a column, and
+        for rows that do not sum to 1.  RuntimeError from backward before forward.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.6.3 and appendix A.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = SoftmaxWithLoss()
+    >>> round(loss.forward(np.array([[0.0, 0.0], [0.0, 2.0]]), np.array([0, 1])), 4)
+    0.41
+    >>> loss.backward().round(4)
+    array([[-0.25  ,  0.25  ],
+           [ 0.0596, -0.0596]])
+    """
+
+    def _prepare(self, x, t):
+        who = type(self).__name__
+        x = checks.floats(who, "x", x)
+        shape = x.shape
+        if len(shape) == 1:
+            x = x.reshape(1, -1)
+        if x.ndim != 2 or x.shape[1] == 0:
+            raise ValueError(f"{who} expects x of shape (n_samples, n_classes); got {shape}.")
+        t = checks.class_targets(who, t, *x.shape, x.dtype, one_sample=len(shape) == 1)
+        return x, t, shape
+
+    def _value(self, x, t):
+        y = np.empty(x.shape, x.dtype)
+        if t.ndim == 1:
+            total = kernels().softmax_cross_entropy_forward(x, t, y)
+        else:
+            total = kernels().soft_cross_entropy_forward(x, t, y)
+        return _mean(total, len(x)), y
+
+    def _gradient(self, y, t, dout):
+        dx = np.empty(y.shape, y.dtype)
+        scale = _mean(dout, len(y))
+        if t.ndim == 1:
+            kernels().softmax_cross_entropy_backward(y, t, scale, dx)
+        else:
+            kernels().soft_cross_entropy_backward(y, t, scale, dx)
+        return dx
+
+
+class _ElementwiseLoss(Loss):
+    """A loss over pairs of elements, averaged over all of them."""
+
+    _targets = staticmethod(checks.values_like)
+
+    def _prepare(self, x, t):
+        who = type(self).__name__
+        x = checks.floats(who, "x", x)
+        return x, self._targets(who, t, x), x.shape
+
+    def _gradient(self, y, t, dout):
+        dx = np.empty(y.shape, y.dtype)
+        self._backward()(y.reshape(-1), t.reshape(-1), _mean(dout, y.size), dx.reshape(-1))
+        return dx
+
+
+class SigmoidWithLoss(_ElementwiseLoss):
+    """Sigmoid and binary cross-entropy: ``mean(max(x, 0) - x t + log(1 + exp(-|x|)))``.
+
+    The mean is over all elements; targets lie between 0 and 1 and have the logits' shape.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in nats.
+    y, t : numpy.ndarray
+        The last forward's sigmoid and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape or outside of [0, 1].  RuntimeError from
+        backward before forward.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch 2 (2018), section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = SigmoidWithLoss()
+    >>> round(loss.forward(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]])), 4)
+    0.41
+    >>> loss.backward().round(4)
+    array([[ 0.25  ],
+           [-0.0596]])
+    """
+
+    _targets = staticmethod(checks.binary_targets)
+
+    def _value(self, x, t):
+        y = np.empty(x.shape, x.dtype)
+        total = kernels().sigmoid_cross_entropy_forward(
+            x.reshape(-1), t.reshape(-1), y.reshape(-1)
+        )
+        return _mean(total, x.size), y
+
+    def _backward(self):
+        return kernels().sigmoid_cross_entropy_backward
+
+
+class MeanSquaredError(_ElementwiseLoss):
+    """Squared error: ``mean((x - t)^2)`` over all elements.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in the squared unit of x.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape: an (n,) target against an (n, 1) output is
+        refused, where broadcasting would average n x n differences.  RuntimeError from
+        backward before forward.
+
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning (2006), section 5.2, with the mean in
+    place of half the sum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = MeanSquaredError()
+    >>> loss.forward(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    2.0
+    >>> loss.backward()
+    array([0., 2.])
+    """
+
+    def _value(self, x, t):
+        return _mean(kernels().squared_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x
+
+    def _backward(self):
+        return kernels().squared_error_backward
+
+
+def softmax(x):
+    """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
+
+    Parameters
+    ----------
+    x : array_like
+        Shape (n_samples, n_classes) or (n_classes,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Of x's shape; each row sums to 1.
+
+    Raises
+    ------
+    ValueError
+        For another number of dimensions, or no classes.
+
+    Examples
+    --------
+    >>> softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    x = checks.floats("softmax", "x", x)
+    if x.ndim not in (1, 2) or x.shape[-1] == 0:
+        raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")
+    y = np.empty(x.shape, x.dtype)
+    n_classes = x.shape[-1]
+    kernels().softmax_forward(x.reshape(-1, n_classes), y.reshape(-1, n_classes))
+    return y
+
+
+def cross_entropy_error(y, t):
+    """Cross-entropy of probabilities: ``-mean_r sum_j t[r, j] log y[r, j]``.
+
+    `SoftmaxWithLoss` computes softmax and this in one, exactly; here a probability of 0 at the
+    right class gives inf.
+
+    Parameters
+    ----------
+    y : array_like
+        Probabilities, (n_samples, n_classes) or (n_classes,).
+    t : array_like
+        Class indices (n_samples,), or one-hot or soft rows of y's shape.
+
+    Returns
+    -------
+    float
+        In nats, averaged over the rows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For targets that do not fit.
+
+    Examples
+    --------
+    >>> round(cross_entropy_error([[0.5, 0.5], [0.2, 0.8]], [0, 1]), 4)
+    0.4581
+    """
+    who = "cross_entropy_error"
+    y = checks.floats(who, "y", y)
+    one_sample = y.ndim == 1
+    rows = y[np.newaxis] if one_sample else y
+    if rows.ndim != 2:
+        raise ValueError(f"{who} expects y of shape (n_samples, n_classes); got {y.shape}.")
+    t = checks.class_targets(who, t, *rows.shape, y.dtype, one_sample)
+    with np.errstate(divide="ignore"):
+        log_y = np.log(rows)
+    if t.ndim == 1:
+        return float(-log_y[np.arange(len(t)), t].mean(dtype=np.float64))
+    return float(-np.where(t == 0, 0, t * log_y).sum(dtype=np.float64) / len(t))

@@ -1,0 +1,130 @@
+"""Build of the compiled kernels; everything else about the package is in pyproject.toml.
+
+Environment variables
+---------------------
+FASTBP_DEBUG=1
+    Bounds checks in the Cython code, debug symbols, no optimisation of the wrappers.
+FASTBP_SANITIZE=address,undefined
+    Build with these sanitizers (GCC or Clang).
+"""
+
+import os
+import platform
+import shutil
+import sysconfig
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("fastbp/_kernels")
+MODULES = ["isa", "affine", "activations", "losses", "optim"]
+DEBUG = os.environ.get("FASTBP_DEBUG", "") not in ("", "0")
+SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
+
+# One object of kernels.c per instruction set: name, bytes of a vector, rows of a tile (as many
+# as its registers hold), flags.  The tile and the vector have to change together, which is why
+# this is not left to target_clones.
+X86_64 = [
+    ("v4", 64, 14, ["-march=x86-64-v4", "-mprefer-vector-width=512"]),
+    ("v3", 32, 6, ["-march=x86-64-v3"]),
+    ("v2", 16, 6, ["-march=x86-64-v2"]),
+]
+PLAIN = [("plain", 16, 14, [])]
+INSTRUCTION_SETS = X86_64 if platform.machine().lower() in ("x86_64", "amd64") else PLAIN
+
+# Never -ffast-math (it would change the arithmetic of the whole process), never -march=native.
+C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+COMMON_FLAGS = ["-g0", "-Wall"]
+LINK_FLAGS = []
+if DEBUG:
+    COMMON_FLAGS = ["-g", "-O1", "-Wall"]
+if SANITIZE:
+    # Python's own -fwrapv would hide signed overflow.
+    COMMON_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=undefined", "-fno-wrapv",
+                     "-fno-omit-frame-pointer", "-g"]
+    LINK_FLAGS = [f"-fsanitize={SANITIZE}"]
+
+MISSING_COMPILER = """
+fastbp compiles its kernels when it is installed from source, and no working C compiler was
+found ({reason}). Install one and try again:
+    Debian, Ubuntu   apt-get install gcc python3-dev
+    Fedora           dnf install gcc python3-devel
+    Alpine           apk add gcc musl-dev python3-dev
+    macOS            xcode-select --install
+"""
+
+
+class BuildKernels(build_ext):
+    """build_ext that first compiles kernels.c once per instruction set, for `isa` to link."""
+
+    def build_extensions(self):
+        self.require_compiler()
+        owner = next(e for e in self.extensions if e.name.endswith(".isa"))
+        owner.extra_objects = [self.compile_kernels(*isa) for isa in INSTRUCTION_SETS]
+        super().build_extensions()
+
+    def compile_kernels(self, name, vector_bytes, max_rows, flags):
+        # A folder for each: they are all called kernels.o.
+        macros = [("FBP_ISA", name), ("FBP_VECTOR_BYTES", str(vector_bytes)),
+                  ("FBP_MAX_ROWS", str(max_rows))]
+        (object_file,) = self.compiler.compile(
+            [str(KERNELS / "kernels.c")],
+            output_dir=str(Path(self.build_temp) / name),
+            macros=macros,
+            extra_postargs=[*COMMON_FLAGS, *C_FLAGS, *flags],
+            depends=HEADERS,
+        )
+        return object_file
+
+    def require_compiler(self):
+        if self.compiler.compiler_type == "msvc":
+            raise SystemExit(MISSING_COMPILER.format(
+                reason="Microsoft's C lacks the vector extensions of GCC and Clang"))
+        command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+        if shutil.which(command) is None:
+            raise SystemExit(MISSING_COMPILER.format(reason=f"{command!r} is not on the PATH"))
+        header = Path(sysconfig.get_path("include")) / "Python.h"
+        if not header.exists():
+            raise SystemExit(MISSING_COMPILER.format(reason=f"{header} is missing"))
+
+
+HEADERS = sorted(str(p) for p in KERNELS.glob("*.h"))
+# Without `depends`, a rebuilt object would not be linked again.
+DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.glob("*.pxd"))]
+
+extensions = [
+    Extension(
+        f"fastbp._kernels.{name}",
+        [str(KERNELS / f"{name}.pyx")],
+        depends=DEPENDS,
+        include_dirs=[str(KERNELS)],
+        extra_compile_args=[*COMMON_FLAGS, "-Wno-unused-function"],
+        extra_link_args=LINK_FLAGS,
+    )
+    for name in MODULES
+]
+# The memoryview code that every module needs, compiled once.
+UTILITY = "fastbp._kernels._cyutility"
+extensions.append(Extension(UTILITY, [], extra_compile_args=COMMON_FLAGS,
+                            extra_link_args=LINK_FLAGS))
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        shared_utility_qualified_name=UTILITY,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": DEBUG,
+            "binding": True,
+            "embedsignature": False,
+            "freethreading_compatible": True,
+        },
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)
