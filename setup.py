@@ -12,14 +12,16 @@ import os
 import platform
 import shutil
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = ["isa", "affine", "activations", "losses", "optim"]
+MODULES = ["isa", "affine", "activations", "losses", "optim", "masks", "norm", "engine"]
 DEBUG = os.environ.get("FASTBP_DEBUG", "") not in ("", "0")
 SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
 
@@ -42,8 +44,13 @@ if DEBUG:
     COMMON_FLAGS = ["-g", "-O1", "-Wall"]
 if SANITIZE:
     # Python's own -fwrapv would hide signed overflow.
-    COMMON_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=undefined", "-fno-wrapv",
-                     "-fno-omit-frame-pointer", "-g"]
+    COMMON_FLAGS += [
+        f"-fsanitize={SANITIZE}",
+        "-fno-sanitize-recover=undefined",
+        "-fno-wrapv",
+        "-fno-omit-frame-pointer",
+        "-g",
+    ]
     LINK_FLAGS = [f"-fsanitize={SANITIZE}"]
 
 MISSING_COMPILER = """
@@ -56,19 +63,33 @@ found ({reason}). Install one and try again:
 """
 
 
+OPENMP_PROBE = """
+#include <omp.h>
+int main(void) { return omp_get_max_threads() < 1; }
+"""
+
+
 class BuildKernels(build_ext):
     """build_ext that first compiles kernels.c once per instruction set, for `isa` to link."""
 
     def build_extensions(self):
         self.require_compiler()
+        if self.has_openmp():
+            COMMON_FLAGS.append("-fopenmp")
+            for extension in self.extensions:
+                extension.extra_compile_args.append("-fopenmp")
+                extension.extra_link_args.append("-fopenmp")
         owner = next(e for e in self.extensions if e.name.endswith(".isa"))
         owner.extra_objects = [self.compile_kernels(*isa) for isa in INSTRUCTION_SETS]
         super().build_extensions()
 
     def compile_kernels(self, name, vector_bytes, max_rows, flags):
         # A folder for each: they are all called kernels.o.
-        macros = [("FBP_ISA", name), ("FBP_VECTOR_BYTES", str(vector_bytes)),
-                  ("FBP_MAX_ROWS", str(max_rows))]
+        macros = [
+            ("FBP_ISA", name),
+            ("FBP_VECTOR_BYTES", str(vector_bytes)),
+            ("FBP_MAX_ROWS", str(max_rows)),
+        ]
         (object_file,) = self.compiler.compile(
             [str(KERNELS / "kernels.c")],
             output_dir=str(Path(self.build_temp) / name),
@@ -78,10 +99,29 @@ class BuildKernels(build_ext):
         )
         return object_file
 
+    def has_openmp(self):
+        """Whether a program with OpenMP compiles and links; without it the build is serial."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "probe.c"
+            source.write_text(OPENMP_PROBE)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+                self.compiler.link_executable(
+                    objects, str(Path(folder) / "probe"), extra_postargs=["-fopenmp"]
+                )
+            except (CompileError, LinkError):
+                return False
+        return True
+
     def require_compiler(self):
         if self.compiler.compiler_type == "msvc":
-            raise SystemExit(MISSING_COMPILER.format(
-                reason="Microsoft's C lacks the vector extensions of GCC and Clang"))
+            raise SystemExit(
+                MISSING_COMPILER.format(
+                    reason="Microsoft's C lacks the vector extensions of GCC and Clang"
+                )
+            )
         command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
         if shutil.which(command) is None:
             raise SystemExit(MISSING_COMPILER.format(reason=f"{command!r} is not on the PATH"))
@@ -107,8 +147,9 @@ extensions = [
 ]
 # The memoryview code that every module needs, compiled once.
 UTILITY = "fastbp._kernels._cyutility"
-extensions.append(Extension(UTILITY, [], extra_compile_args=COMMON_FLAGS,
-                            extra_link_args=LINK_FLAGS))
+extensions.append(
+    Extension(UTILITY, [], extra_compile_args=COMMON_FLAGS, extra_link_args=LINK_FLAGS)
+)
 
 setup(
     ext_modules=cythonize(

@@ -16,18 +16,32 @@ except ModuleNotFoundError as error:
         "Python in another folder to import an installed fastbp."
     ) from None
 
-from fastbp import backend, datasets, init, layers, losses, network, optim, reference
+from fastbp import (
+    backend,
+    datasets,
+    init,
+    layers,
+    losses,
+    network,
+    optim,
+    reference,
+    training,
+)
 from fastbp.backend import use
 from fastbp.gradcheck import gradient_check, numerical_gradient
 from fastbp.layers import *  # noqa: F403
 from fastbp.network import Sequential
-from fastbp.optim import SGD
+from fastbp.optim import *  # noqa: F403
+from fastbp.threads import set_num_threads
+from fastbp.training import EarlyStopping, History, Trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "SGD",
+    "EarlyStopping",
+    "History",
     "Sequential",
+    "Trainer",
     "__version__",
     "backend",
     "datasets",
@@ -39,6 +53,9 @@ __all__ = [
     "numerical_gradient",
     "optim",
     "reference",
+    "set_num_threads",
+    "training",
     "use",
     *layers.__all__,
+    *optim.__all__,
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
+FLOATS = (FLOAT32, FLOAT64)
 
 
 def plural(n, noun):
@@ -19,18 +20,25 @@ def plural(n, noun):
 # --- arrays ---------------------------------------------------------------------------------
 
 
+def ready(value, dtype):
+    """Whether `value` is an array that the kernels take as it is."""
+    if type(value) is not np.ndarray or value.dtype is not dtype:
+        return False
+    flags = value.flags
+    return flags.c_contiguous and flags.aligned
+
+
 def floats(who, name, value, dtype=None):
     """`value` as the kernels take it: C-contiguous, aligned, native float32 or float64.
 
     The very array where it is already so, a converted copy where not.  `dtype` None keeps
     float32 and float64, takes float16 to float32 and everything else to float64.
     """
-    if type(value) is np.ndarray:
-        kind = value.dtype
-        if kind is dtype or (dtype is None and (kind is FLOAT32 or kind is FLOAT64)):
-            flags = value.flags
-            if flags.c_contiguous and flags.aligned:
-                return value
+    if dtype is None:
+        if ready(value, FLOAT32) or ready(value, FLOAT64):
+            return value
+    elif ready(value, dtype):
+        return value
     array = _real_numbers(who, name, value)
     if dtype is None:
         small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
@@ -53,7 +61,7 @@ def _real_numbers(who, name, value):
     return array
 
 
-def rows(who, x, n_in, dtype):
+def rows(who, x, W_shape, dtype):
     """x as (n_samples, n_in) and the shape it came in.
 
     A 1-D x is one sample; more than two dimensions are flattened behind the first.
@@ -61,24 +69,23 @@ def rows(who, x, n_in, dtype):
     x = floats(who, "x", x, dtype)
     shape = x.shape
     if len(shape) != 2:
-        if not shape:
-            raise ValueError(f"{who} expects x with {plural(n_in, 'feature')}; got a scalar.")
-        n_rows = 1 if len(shape) == 1 else shape[0]
+        n_rows = 1 if len(shape) < 2 else shape[0]
         x = x.reshape(n_rows, x.size // n_rows if n_rows else int(np.prod(shape[1:])))
-    if x.shape[1] != n_in:
+    if x.shape[1] != W_shape[0]:
         raise ValueError(
-            f"{who} expects x with {plural(n_in, 'feature')}; got x of shape {shape}."
+            f"{who} expects x with {plural(W_shape[0], 'feature')} (W is {W_shape}); "
+            f"got x of shape {shape}."
         )
     return x, shape
 
 
 def gradient_of(who, dout, shape, dtype):
     """The `dout` handed to backward, of the forward's output shape."""
-    dout = floats(f"{who}.backward", "dout", dout, dtype)
+    if not ready(dout, dtype):
+        dout = floats(f"{who}.backward", "dout", dout, dtype)
     if dout.shape != shape:
         raise ValueError(
-            f"{who}.backward expects dout of shape {shape}, as forward's output; "
-            f"got {dout.shape}."
+            f"{who}.backward expects dout of shape {shape}, as forward's output; got {dout.shape}."
         )
     return dout
 
@@ -93,8 +100,8 @@ def parameter(who, name, value, ndim):
     """A weight or bias: the very array, float32 or float64, no axis of length 0."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
-    array = value if isinstance(value, np.ndarray) else np.array(value)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+    array = value if isinstance(value, np.ndarray) else _real_numbers(who, name, value)
+    if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
             f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "
             f"got {array.dtype}."
@@ -109,10 +116,9 @@ def parameter(who, name, value, ndim):
 
 def writable_parameter(who, name, array):
     """A parameter that an update may change in place."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+    if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
-            f"{who} expects params[{name!r}] as an array of float32 or float64; "
-            f"got {_kind(array)}."
+            f"{who} expects params[{name!r}] as an array of float32 or float64; got {_kind(array)}."
         )
     if not array.flags.writeable:
         raise ValueError(f"{who} expects params[{name!r}] to be writable; got a read-only array.")
@@ -129,10 +135,12 @@ def same_shape(who, name, value, shape, of):
 # --- targets --------------------------------------------------------------------------------
 
 ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
+ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 
 
-def class_targets(who, t, n_rows, n_classes, dtype, one_sample=False):
-    """Class indices as int64 (n_rows,), or one-hot and soft rows as (n_rows, n_classes)."""
+def class_targets(who, t, shape, dtype, one_sample=False):
+    """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`."""
+    n_rows, n_classes = shape
     array = _real_numbers(who, "t", t)
     if one_sample and (array.ndim == 0 or array.shape == (n_classes,) != (1,)):
         array = array[np.newaxis]
@@ -149,9 +157,7 @@ def class_targets(who, t, n_rows, n_classes, dtype, one_sample=False):
             f"({n_rows}, {n_classes}); got {array.shape}."
         )
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{who} expects class indices as integers; got t of dtype {array.dtype}."
-        )
+        raise TypeError(f"{who} expects class indices as integers; got t of dtype {array.dtype}.")
     if n_rows and (array.min() < 0 or array.max() >= n_classes):
         row = int(np.flatnonzero((array < 0) | (array >= n_classes))[0])
         raise ValueError(
@@ -173,6 +179,8 @@ def _probability_rows(who, array, dtype):
             f"{who} expects rows of t without negative numbers; got {rows_[row].min():g} "
             f"at row {row}."
         )
+    if not (np.abs(sums - 1) <= ROW_SUM_ROUNDING).all():
+        rows_ = rows_ / sums[:, np.newaxis].astype(dtype)
     return rows_
 
 
@@ -183,9 +191,7 @@ def values_like(who, t, y):
         hint = ""
         if y.shape == (*t.shape, 1):
             hint = ", which t.reshape(-1, 1) makes fit"
-        raise ValueError(
-            f"{who} expects t of the output's shape {y.shape}; got {t.shape}{hint}."
-        )
+        raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{hint}.")
     return t
 
 
@@ -215,6 +221,8 @@ def integer(who, name, value, least):
 def number(who, name, value, least=-np.inf, most=np.inf):
     """A finite real number between two bounds."""
     try:
+        if isinstance(value, str | bytes):
+            raise TypeError
         real = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{who} expects {name} as a number; got {_kind(value)}.") from None
@@ -229,6 +237,13 @@ def number(who, name, value, least=-np.inf, most=np.inf):
     return real
 
 
+def instance(who, name, value, kind, expected):
+    """An object of a class of the library."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{who} expects {name} as {expected}; got {_kind(value)}.")
+    return value
+
+
 def choice(who, name, value, choices):
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
@@ -241,10 +256,10 @@ def choice(who, name, value, choices):
 def float_dtype(who, value):
     """float32 or float64, by name or as a dtype."""
     try:
-        dtype = np.dtype(value)
+        dtype = np.dtype(value) if value is not None else None
     except TypeError:
         dtype = None
-    if dtype not in (FLOAT32, FLOAT64):
+    if dtype is None or dtype not in FLOATS:  # to NumPy, None equals float64
         raise ValueError(f"{who} expects dtype as 'float32' or 'float64'; got {value!r}.")
     return dtype
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+from io import BufferedIOBase
 from numbers import Real
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -366,7 +366,7 @@ def _find_mnist(directory: Path) -> list[Path]:
             f"load_mnist expects {', '.join(_MNIST_NAMES)} (also with .gz, or .idx for -idx) in "
             f"{directory} or its subfolder mnist; got no {', '.join(missing)} in {folder}."
         )
-    return files
+    return [file for file in files if file]
 
 
 def _find_spelling(folder: Path, name: str) -> Path | None:
@@ -402,7 +402,7 @@ def _read_mnist(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.nd
     return images, labels
 
 
-def _read_idx_shape(file: BinaryIO, path: Path) -> tuple[int, ...]:
+def _read_idx_shape(file: BufferedIOBase, path: Path) -> tuple[int, ...]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:3] != _IDX_UINT8 or not 1 <= magic[3] <= _MAX_DIMS:
         raise ValueError(
@@ -421,7 +421,7 @@ def _read_idx_shape(file: BinaryIO, path: Path) -> tuple[int, ...]:
     return shape
 
 
-def _read_at_most(file: BinaryIO, limit: int) -> bytearray:
+def _read_at_most(file: BufferedIOBase, limit: int) -> bytearray:
     """Read in chunks: read(limit) would allocate a size that only the header claims."""
     data = bytearray()
     while len(data) < limit and (chunk := file.read(min(_CHUNK, limit - len(data)))):

@@ -13,6 +13,13 @@ _STANDARD_DEVIATIONS = {
 }
 
 
+def seed_of(who, seed):
+    """A seed of 64 bits: the integer itself, or a drawn one for None."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return checks.integer(who, "seed", seed, least=0) % 2**64
+
+
 def weights(n_in, n_out, init="he", dtype="float32", seed=None):
     """A matrix of initial weights, normally distributed around 0.
 

@@ -9,6 +9,8 @@ import numpy as np
 from fastbp import checks, init
 from fastbp.backend import kernels
 from fastbp.losses import (
+    HuberLoss,
+    MeanAbsoluteError,
     MeanSquaredError,
     SigmoidWithLoss,
     SoftmaxWithLoss,
@@ -19,10 +21,17 @@ from fastbp.losses import (
 __all__ = [
     "AddLayer",
     "Affine",
+    "BatchNorm1d",
+    "BatchNormalization",
+    "Dropout",
     "Flatten",
+    "Gelu",
+    "HuberLoss",
     "Identity",
     "Layer",
+    "LeakyRelu",
     "Linear",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "MulLayer",
     "ReLU",
@@ -30,6 +39,7 @@ __all__ = [
     "Sigmoid",
     "SigmoidWithLoss",
     "SoftmaxWithLoss",
+    "Softplus",
     "Tanh",
     "cross_entropy_error",
     "softmax",
@@ -46,9 +56,29 @@ class Layer:
 
     #: Names of the attributes that are trained; the gradient of `W` is left in `dW`.
     param_names: tuple[str, ...] = ()
+    #: The layer's name in the training engine; None passes its input through.
+    kind: str | None = None
+    #: The number that goes with it: a slope, a ratio, an eps.
+    kind_number = 0.0
+
+    @classmethod
+    def has_own_passes(cls):
+        """Whether a user's subclass has its own forward or backward, so that they have to run."""
+        return cls.forward is not Layer.forward or cls.backward is not Layer.backward
 
     def __init__(self):
         self._saved = None
+        self._trainer = None  # who has the layer's current parameters, while training
+
+    def __getstate__(self):
+        self.sync()
+        return self.__dict__ | {"_trainer": None}
+
+    def sync(self):
+        """Fetch the parameters that a trainer has, if it has newer ones."""
+        trainer = self._trainer
+        if trainer is not None and trainer.dirty:
+            trainer.sync()
 
     def apply(self, x, training):
         """The output, and what `pullback` needs of it."""
@@ -72,9 +102,11 @@ class Layer:
 
         Overwrites the gradients of the layer's parameters (`dW`, `db`).
         """
-        checks.forward_was_called(type(self).__name__, self._saved)
+        if self._saved is None:
+            checks.forward_was_called(type(self).__name__, None)
         dx, grads = self.pullback(self._saved, dout)
-        self.keep_gradients(grads)
+        if grads:
+            self.keep_gradients(grads)
         return dx
 
     def keep_gradients(self, grads):
@@ -85,6 +117,15 @@ class Layer:
     def config(self):
         """The arguments, apart from arrays, that make such a layer again."""
         return {}
+
+    def state(self):
+        """The layer's arrays under PyTorch's names and shapes, as views."""
+        return {}
+
+    @classmethod
+    def restore(cls, config, state):
+        """The layer that `config` and `state` describe."""
+        return cls(**config)
 
     def __call__(self, x):
         return self.forward(x)
@@ -143,6 +184,7 @@ class Affine(Layer):
     """
 
     param_names = ("W", "b")
+    kind = "affine"
 
     def __init__(self, W, b):
         super().__init__()
@@ -151,28 +193,37 @@ class Affine(Layer):
             "Affine", "b", checks.parameter("Affine", "b", b, ndim=1), (self._W.shape[1],),
             f"W is {self._W.shape}",
         )  # fmt: skip
+        self._look_at_arrays()
         self.dW = None
         self.db = None
 
     @property
     def W(self):
         """Weights, (n_in, n_out); the very array."""
+        if self._trainer is not None:
+            self.sync()
         return self._W
 
     @W.setter
     def W(self, value):
+        self.sync()
         value = checks.parameter("Affine", "W", value, ndim=2)
         self._W = checks.same_shape("Affine", "W", value, self._W.shape, "before")
+        self._look_at_arrays()
 
     @property
     def b(self):
         """Bias, (n_out,); the very array."""
+        if self._trainer is not None:
+            self.sync()
         return self._b
 
     @b.setter
     def b(self, value):
+        self.sync()
         value = checks.parameter("Affine", "b", value, ndim=1)
         self._b = checks.same_shape("Affine", "b", value, self._b.shape, "before")
+        self._look_at_arrays()
 
     @property
     def x(self):
@@ -182,44 +233,66 @@ class Affine(Layer):
     @property
     def weight(self):
         """The weights as PyTorch has them: the view ``W.T``, (n_out, n_in)."""
-        return self._W.T
+        return self.W.T
+
+    def _look_at_arrays(self):
+        """Note whether the kernels can read both arrays where they lie (contents may change)."""
+        W, b = self._W, self._b
+        self._ready = W.dtype.isnative and checks.ready(W, W.dtype) and checks.ready(b, W.dtype)
 
     def _parameters(self):
         """W and b as the kernels take them."""
+        if self._trainer is not None:
+            self.sync()
         W, b = self._W, self._b
-        dtype = W.dtype
-        if b.dtype is not dtype or not dtype.isnative:
-            dtype = np.result_type(W, b).newbyteorder("=")
+        if self._ready:
+            return W, b
+        dtype = np.result_type(W, b).newbyteorder("=")
         return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
 
     def apply(self, x, training):
         W, b = self._parameters()
-        n_in, n_out = W.shape
-        x, shape = checks.rows(type(self).__name__, x, n_in, W.dtype)
-        out = np.empty((len(x), n_out), W.dtype)
+        dtype = W.dtype
+        if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
+            shape = x.shape
+        else:
+            x, shape = checks.rows(type(self).__name__, x, W.shape, dtype)
+        out = np.empty((len(x), W.shape[1]), dtype)
         kernels().affine_forward(x, W, b, out)
         return (out[0] if len(shape) == 1 else out), (x, shape)
 
     def pullback(self, saved, dout, need_dx=True):
         x, shape = saved
-        W, b = self._parameters()
-        n_rows, n_out = len(x), W.shape[1]
-        out_shape = (n_out,) if len(shape) == 1 else (n_rows, n_out)
-        dout = checks.gradient_of(type(self).__name__, dout, out_shape, W.dtype)
+        W = self._parameters()[0]
+        dtype, n_out = W.dtype, W.shape[1]
+        out_shape = (n_out,) if len(shape) == 1 else (len(x), n_out)
+        dout = checks.gradient_of(type(self).__name__, dout, out_shape, dtype)
         if len(shape) == 1:
             dout = dout.reshape(1, n_out)
-        if x.dtype is not W.dtype:  # a parameter of another dtype was put in since forward
-            x = x.astype(W.dtype)
-        dx = np.empty(x.shape, W.dtype) if need_dx else None
-        dW = np.empty(W.shape, W.dtype)
-        db = np.empty(b.shape, W.dtype)
+        if x.dtype is not dtype:  # a parameter of another dtype was put in since forward
+            x = x.astype(dtype)
+        dx = np.empty(x.shape, dtype) if need_dx else None
+        dW = np.empty(W.shape, dtype)
+        db = np.empty(n_out, dtype)
         kernels().affine_backward(dout, x, W, dx, dW, db)
-        if need_dx and len(shape) != 2:
+        if dx is not None and len(shape) != 2:
             dx = dx.reshape(shape)
         return dx, (dW, db)
 
+    def keep_gradients(self, grads):
+        self.dW, self.db = grads
+
     def config(self):
         return {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
+
+    def state(self):
+        return {"weight": self.weight, "bias": self.b}
+
+    @classmethod
+    def restore(cls, config, state):
+        shape = (config["out_features"], config["in_features"])
+        checks.same_shape("Affine", "weight", state["weight"], shape, "described")
+        return Affine(np.ascontiguousarray(state["weight"].T), state["bias"].copy())
 
 
 class Linear(Affine):
@@ -256,33 +329,42 @@ _initial_weights = init.weights
 
 
 class _Activation(Layer):
-    """An element-wise function whose gradient needs only its output."""
+    """An element-wise function; `pullback` needs its output, or its input."""
+
+    _forward_kernel: str
+    _backward_kernel: str
+    _needs_input = False
 
     def __init_subclass__(cls, kernel=None, **kwargs):
         super().__init_subclass__(**kwargs)
         if kernel:
+            cls.kind = None if kernel == "identity" else kernel
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
     @property
     def out(self):
         """The last forward's output."""
-        return self._saved
+        return self._saved and self._saved[0]
+
+    def _arguments(self):
+        """What the kernels take beside the arrays."""
+        return ()
 
     def apply(self, x, training):
         x = checks.floats(type(self).__name__, "x", x)
         out = np.empty(x.shape, x.dtype)
-        getattr(kernels(), self._forward_kernel)(x.reshape(-1), out.reshape(-1))
-        return out, out
+        forward = getattr(kernels(), self._forward_kernel)
+        forward(x.reshape(-1), out.reshape(-1), *self._arguments())
+        return out, (out, x if self._needs_input else out)
 
     def pullback(self, saved, dout, need_dx=True):
         if not need_dx:
             return None, ()
-        out = saved
+        out, needed = saved
         dout = checks.gradient_of(type(self).__name__, dout, out.shape, out.dtype)
         dx = np.empty(out.shape, out.dtype)
-        getattr(kernels(), self._backward_kernel)(
-            dout.reshape(-1), out.reshape(-1), dx.reshape(-1)
-        )
+        backward = getattr(kernels(), self._backward_kernel)
+        backward(dout.reshape(-1), needed.reshape(-1), dx.reshape(-1), *self._arguments())
         return dx, ()
 
 
@@ -318,7 +400,7 @@ class Relu(_Activation, kernel="relu"):
     @property
     def mask(self):
         """True where the last forward's input was 0 or below."""
-        return None if self._saved is None else self._saved <= 0
+        return None if self._saved is None else self._saved[0] <= 0
 
 
 ReLU = Relu
@@ -376,6 +458,355 @@ class Identity(_Activation, kernel="identity"):
     >>> Identity().forward(np.array([1.0, -2.0]))
     array([ 1., -2.])
     """
+
+
+class LeakyRelu(_Activation, kernel="leaky_relu"):
+    """Leaky rectified linear unit: ``x`` above 0, ``slope * x`` below.
+
+    Parameters
+    ----------
+    slope : float
+        Of at least 0.
+
+    References
+    ----------
+    Maas et al., Rectifier nonlinearities improve neural network acoustic models (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> LeakyRelu(0.1).forward(np.array([1.0, -2.0]))
+    array([ 1. , -0.2])
+    """
+
+    _needs_input = True
+
+    def __init__(self, slope=0.01):
+        super().__init__()
+        self.slope = self.kind_number = checks.number("LeakyRelu", "slope", slope, least=0)
+
+    def _arguments(self):
+        return (self.slope,)
+
+    def config(self):
+        return {"slope": self.slope}
+
+
+class Softplus(_Activation, kernel="softplus"):
+    """Softplus: ``log(1 + exp(x))``, without overflow for any x.
+
+    References
+    ----------
+    Dugas et al., Incorporating second-order functional knowledge (2001).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Softplus().forward(np.array([0.0, -1000.0])).round(4)
+    array([0.6931, 0.    ])
+    """
+
+    _needs_input = True
+
+
+class Gelu(_Activation, kernel="gelu"):
+    """Gaussian error linear unit: ``x Phi(x)``, exact, Phi the normal distribution function.
+
+    References
+    ----------
+    Hendrycks & Gimpel, Gaussian error linear units (2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Gelu().forward(np.array([0.0, 1.0])).round(4)
+    array([0.    , 0.8413])
+    """
+
+    _needs_input = True
+
+
+class Dropout(Layer):
+    """Inverted dropout: in training ``x / (1 - dropout_ratio)``, or 0 with that probability.
+
+    The scaling is done in training, where the book does it in evaluation.
+
+    Parameters
+    ----------
+    dropout_ratio : float
+        Between 0 and 1, 1 left out.
+    seed : int or None
+        Chooses the masks of `forward`; None draws one.  Training by a `Trainer` or `fit` has
+        its own seed.
+
+    Attributes
+    ----------
+    mask : numpy.ndarray of bool or None
+        True where the last forward kept x.
+
+    References
+    ----------
+    Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout = Dropout(0.5, seed=0)
+    >>> dropout.forward(np.ones(6))
+    array([2., 0., 0., 2., 2., 0.])
+    >>> dropout.evaluate(np.ones(6))
+    array([1., 1., 1., 1., 1., 1.])
+    """
+
+    kind = "dropout"
+
+    def __init__(self, dropout_ratio=0.5, seed=None):
+        super().__init__()
+        ratio = checks.number("Dropout", "dropout_ratio", dropout_ratio, least=0, most=1)
+        if ratio == 1:
+            raise ValueError("Dropout expects dropout_ratio below 1; got 1.")
+        self.dropout_ratio = self.kind_number = ratio
+        self.seed = init.seed_of("Dropout", seed)
+        self._steps = 0
+
+    def _mask(self, x, key):
+        out = np.empty(x.shape, x.dtype)
+        kernels().dropout(x.reshape(-1), out.reshape(-1), key, self.dropout_ratio)
+        return out
+
+    @property
+    def mask(self):
+        """True where the last forward kept x."""
+        if self._saved is None:
+            return None
+        shape, dtype, key = self._saved
+        return self._mask(np.ones(shape, dtype), key) != 0
+
+    def apply(self, x, training):
+        x = checks.floats("Dropout", "x", x)
+        if not training:
+            return x, None
+        key = kernels().dropout_key(self.seed, self._steps, 0)
+        self._steps += 1
+        return self._mask(x, key), (x.shape, x.dtype, key)
+
+    def pullback(self, saved, dout, need_dx=True):
+        shape, dtype, key = saved
+        return self._mask(checks.gradient_of("Dropout", dout, shape, dtype), key), ()
+
+    def config(self):
+        return {"dropout_ratio": self.dropout_ratio}
+
+
+class BatchNormalization(Layer):
+    """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
+
+    In training with the batch's mean and variance; in evaluation with the running ones, which
+    become ``momentum * running + (1 - momentum) * batch`` at each forward.
+
+    Parameters
+    ----------
+    gamma, beta : numpy.ndarray
+        (n,), float32 or float64; the very arrays.
+    momentum : float
+        The book's: the share of the old running statistics.
+    running_mean, running_var : numpy.ndarray or None
+        (n,); None starts at 0, as the book does.
+
+    Attributes
+    ----------
+    dgamma, dbeta : numpy.ndarray or None
+        Gradients of the last backward.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other; from forward, for a batch of one row.
+
+    References
+    ----------
+    Ioffe & Szegedy, Batch normalization (2015); Saito, Deep Learning from Scratch (2016),
+    section 6.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = BatchNormalization(np.ones(1), np.zeros(1))
+    >>> layer.forward(np.array([[1.0], [3.0]])).round(4)
+    array([[-1.],
+           [ 1.]])
+    """
+
+    param_names = ("gamma", "beta")
+    kind = "batch_norm"
+    kind_number = 1e-7  # eps
+    unbiased = False  # the running variance, by n - 1
+
+    def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
+        super().__init__()
+        who = type(self).__name__
+        self._gamma = checks.parameter(who, "gamma", gamma, ndim=1)
+        shape = self._gamma.shape
+        self._beta = checks.same_shape(
+            who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma"
+        )
+        self.momentum = checks.number(who, "momentum", momentum, least=0, most=1)
+        self._running = []
+        for name, value in (("running_mean", running_mean), ("running_var", running_var)):
+            array = np.zeros(shape, self._gamma.dtype) if value is None else value
+            array = checks.parameter(who, name, array, ndim=1)
+            self._running.append(checks.same_shape(who, name, array, shape, "gamma"))
+        self.dgamma = None
+        self.dbeta = None
+
+    @property
+    def gamma(self):
+        """Scale, (n,); the very array."""
+        self.sync()
+        return self._gamma
+
+    @property
+    def beta(self):
+        """Shift, (n,); the very array."""
+        self.sync()
+        return self._beta
+
+    @property
+    def running_mean(self):
+        """Mean for evaluation, (n,)."""
+        self.sync()
+        return self._running[0]
+
+    @property
+    def running_var(self):
+        """Variance for evaluation, (n,)."""
+        self.sync()
+        return self._running[1]
+
+    def _arrays(self):
+        """gamma, beta and the running statistics as the kernels take them."""
+        self.sync()
+        dtype = np.result_type(self._gamma, self._beta).newbyteorder("=")
+        names = ("gamma", "beta", "running_mean", "running_var")
+        arrays = (self._gamma, self._beta, *self._running)
+        who = type(self).__name__
+        return [
+            checks.floats(who, name, array, dtype)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+
+    def apply(self, x, training):
+        who = type(self).__name__
+        gamma, beta, mean, var = self._arrays()
+        x = checks.floats(who, "x", x, gamma.dtype)
+        if x.ndim != 2 or x.shape[1] != len(gamma):
+            raise ValueError(
+                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {x.shape}."
+            )
+        if not training:
+            scale = gamma / np.sqrt(var + gamma.dtype.type(self.kind_number))
+            return (x - mean) * scale + beta, None
+        if len(x) == 1:
+            raise ValueError(
+                f"{who} expects at least 2 rows in training, to have a variance; got 1."
+            )
+        out, normal = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+        inverse = np.empty(len(gamma), x.dtype)
+        if len(x):
+            kernels().batch_norm_forward(
+                x, gamma, beta, out, normal, inverse, mean, var,
+                self.kind_number, self.momentum, self.unbiased,
+            )  # fmt: skip
+            for kept, new in zip(self._running, (mean, var), strict=True):
+                if kept is not new:
+                    kept[...] = new
+        return out, (normal, inverse, gamma)
+
+    def pullback(self, saved, dout, need_dx=True):
+        normal, inverse, gamma = saved
+        dout = checks.gradient_of(type(self).__name__, dout, normal.shape, normal.dtype)
+        dx = np.empty(normal.shape, normal.dtype)
+        dgamma, dbeta = np.zeros(gamma.shape, gamma.dtype), np.zeros(gamma.shape, gamma.dtype)
+        if len(dout):
+            kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
+        return dx, (dgamma, dbeta)
+
+    def config(self):
+        return {"momentum": self.momentum}
+
+    def state(self):
+        self.sync()
+        return {
+            "weight": self._gamma,
+            "bias": self._beta,
+            "running_mean": self._running[0],
+            "running_var": self._running[1],
+        }
+
+    @classmethod
+    def restore(cls, config, state):
+        return cls(
+            state["weight"].copy(),
+            state["bias"].copy(),
+            config["momentum"],
+            state["running_mean"].copy(),
+            state["running_var"].copy(),
+        )
+
+
+class BatchNorm1d(BatchNormalization):
+    """Batch normalisation that initialises itself, with PyTorch's numbers.
+
+    Parameters
+    ----------
+    num_features : int
+    eps : float
+        Added to the variance.
+    momentum : float
+        PyTorch's: the share of the new running statistics.
+    dtype : {"float32", "float64"}
+
+    Raises
+    ------
+    ValueError, TypeError
+        For no features or another dtype.
+
+    Notes
+    -----
+    Running statistics start at 0 and 1, and their variance is that by n - 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> BatchNorm1d(3).forward(np.arange(6, dtype="float32").reshape(2, 3)).round(3)
+    array([[-1., -1., -1.],
+           [ 1.,  1.,  1.]], dtype=float32)
+    """
+
+    unbiased = True
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
+        n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
+        dtype = checks.float_dtype("BatchNorm1d", dtype)
+        share = self._share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
+        super().__init__(
+            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
+        )
+        self.kind_number = checks.number("BatchNorm1d", "eps", eps, least=0)
+
+    def config(self):
+        return {
+            "num_features": len(self._gamma),
+            "eps": self.kind_number,
+            "momentum": self._share,
+        }
+
+    @classmethod
+    def restore(cls, config, state):
+        layer = cls(**config, dtype=state["weight"].dtype)
+        for name, array in layer.state().items():
+            array[...] = state[name]
+        return layer
 
 
 class Flatten(Layer):

@@ -9,6 +9,8 @@ from fastbp import checks
 from fastbp.backend import kernels
 
 __all__ = [
+    "HuberLoss",
+    "MeanAbsoluteError",
     "MeanSquaredError",
     "SigmoidWithLoss",
     "SoftmaxWithLoss",
@@ -18,16 +20,30 @@ __all__ = [
 
 
 class Loss:
-    """What all losses share: forward keeps what backward needs, evaluate keeps nothing.
+    """What all losses share: forward keeps what backward needs, evaluate keeps nothing."""
 
-    A subclass gives `_prepare(x, t)`, `_value(x, t)` -> (mean, y) and `_gradient(y, t, scale)`.
-    """
+    #: The loss's name in the training engine.
+    kind: str
+    #: Whether it classifies, so that there is an accuracy.
+    classifies = False
 
     def __init__(self):
         self.loss = None
         self.y = None
         self.t = None
         self._shape = None
+
+    def _prepare(self, x, t):
+        """x and t as the kernels take them, and x's shape as it came."""
+        raise NotImplementedError
+
+    def _value(self, x, t):
+        """The mean loss, and y."""
+        raise NotImplementedError
+
+    def _gradient(self, y, t, dout):
+        """The mean loss's gradient by x, times dout."""
+        raise NotImplementedError
 
     def forward(self, x, t):
         """The mean loss; keeps `y`, `t` and `loss`."""
@@ -47,10 +63,23 @@ class Loss:
         dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
+    def config(self):
+        """The arguments that make such a loss again."""
+        return {}
+
+    def accuracy(self, x, t):
+        """The share of targets that predictions x hit, between 0 and 1."""
+        raise ValueError(f"accuracy expects a classification loss; got {type(self).__name__}.")
+
+    def probabilities(self, x):
+        """The probabilities that predictions x stand for."""
+        raise ValueError(f"predict_proba expects a classification loss; got {type(self).__name__}.")
+
     __call__ = forward
 
     def __repr__(self):
-        return f"{type(self).__name__}()"
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+        return f"{type(self).__name__}({arguments})"
 
 
 def _mean(total, n):
@@ -93,6 +122,9 @@ class SoftmaxWithLoss(Loss):
            [ 0.0596, -0.0596]])
     """
 
+    kind = "softmax"
+    classifies = True
+
     def _prepare(self, x, t):
         who = type(self).__name__
         x = checks.floats(who, "x", x)
@@ -101,7 +133,7 @@ class SoftmaxWithLoss(Loss):
             x = x.reshape(1, -1)
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"{who} expects x of shape (n_samples, n_classes); got {shape}.")
-        t = checks.class_targets(who, t, *x.shape, x.dtype, one_sample=len(shape) == 1)
+        t = checks.class_targets(who, t, x.shape, x.dtype, one_sample=len(shape) == 1)
         return x, t, shape
 
     def _value(self, x, t):
@@ -111,6 +143,15 @@ class SoftmaxWithLoss(Loss):
         else:
             total = kernels().soft_cross_entropy_forward(x, t, y)
         return _mean(total, len(x)), y
+
+    def accuracy(self, x, t):
+        x, t, _ = self._prepare(x, t)
+        if t.ndim == 2:
+            t = t.argmax(axis=1)
+        return float(np.mean(x.argmax(axis=1) == t))
+
+    def probabilities(self, x):
+        return softmax(x)
 
     def _gradient(self, y, t, dout):
         dx = np.empty(y.shape, y.dtype)
@@ -125,12 +166,16 @@ class SoftmaxWithLoss(Loss):
 class _ElementwiseLoss(Loss):
     """A loss over pairs of elements, averaged over all of them."""
 
-    _targets = staticmethod(checks.values_like)
-
     def _prepare(self, x, t):
-        who = type(self).__name__
-        x = checks.floats(who, "x", x)
-        return x, self._targets(who, t, x), x.shape
+        x = checks.floats(type(self).__name__, "x", x)
+        return x, self._targets(t, x), x.shape
+
+    def _targets(self, t, x):
+        return checks.values_like(type(self).__name__, t, x)
+
+    def _backward(self):
+        """The kernel of the gradient."""
+        raise NotImplementedError
 
     def _gradient(self, y, t, dout):
         dx = np.empty(y.shape, y.dtype)
@@ -171,13 +216,24 @@ class SigmoidWithLoss(_ElementwiseLoss):
            [-0.0596]])
     """
 
-    _targets = staticmethod(checks.binary_targets)
+    kind = "sigmoid"
+    classifies = True
+
+    def _targets(self, t, x):
+        return checks.binary_targets("SigmoidWithLoss", t, x)
+
+    def accuracy(self, x, t):
+        x, t, _ = self._prepare(x, t)
+        return float(np.mean((x > 0) == (t > 0.5)))
+
+    def probabilities(self, x):
+        y = np.empty(x.shape, x.dtype)
+        kernels().sigmoid_forward(x.reshape(-1), y.reshape(-1))
+        return y
 
     def _value(self, x, t):
         y = np.empty(x.shape, x.dtype)
-        total = kernels().sigmoid_cross_entropy_forward(
-            x.reshape(-1), t.reshape(-1), y.reshape(-1)
-        )
+        total = kernels().sigmoid_cross_entropy_forward(x.reshape(-1), t.reshape(-1), y.reshape(-1))
         return _mean(total, x.size), y
 
     def _backward(self):
@@ -216,11 +272,106 @@ class MeanSquaredError(_ElementwiseLoss):
     array([0., 2.])
     """
 
+    kind = "squared"
+
     def _value(self, x, t):
         return _mean(kernels().squared_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x
 
     def _backward(self):
         return kernels().squared_error_backward
+
+
+class MeanAbsoluteError(_ElementwiseLoss):
+    """Absolute error: ``mean(|x - t|)`` over all elements; its derivative at 0 is taken as 0.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in the unit of x.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape.  RuntimeError from backward before forward.
+
+    References
+    ----------
+    Boyd & Vandenberghe, Convex Optimization (2004), section 6.1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = MeanAbsoluteError()
+    >>> loss.forward(np.array([1.0, 2.0]), np.array([1.0, 0.0]))
+    1.0
+    >>> loss.backward()
+    array([0. , 0.5])
+    """
+
+    kind = "absolute"
+
+    def _value(self, x, t):
+        return _mean(kernels().absolute_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x
+
+    def _backward(self):
+        return kernels().absolute_error_backward
+
+
+class HuberLoss(_ElementwiseLoss):
+    """Huber's loss: ``mean(d^2 / 2)`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``.
+
+    The mean is over all elements, d = x - t.
+
+    Parameters
+    ----------
+    delta : float
+        Where the parabola goes over into a line, in the unit of x.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in the squared unit of x.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a negative delta; from forward, for targets of another shape.  RuntimeError from
+        backward before forward.
+
+    References
+    ----------
+    Huber, Robust estimation of a location parameter (1964).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = HuberLoss(delta=1.0)
+    >>> loss.forward(np.array([1.0, 3.0]), np.array([1.0, 0.0]))
+    1.25
+    >>> loss.backward()
+    array([0. , 0.5])
+    """
+
+    kind = "huber"
+
+    def __init__(self, delta=1.0):
+        super().__init__()
+        self.delta = checks.number("HuberLoss", "delta", delta, least=0)
+
+    def _value(self, x, t):
+        total = kernels().huber_forward(x.reshape(-1), t.reshape(-1), self.delta)
+        return _mean(total, x.size), x
+
+    def _backward(self):
+        kernel = kernels().huber_backward
+        return lambda y, t, scale, dx: kernel(y, t, self.delta, scale, dx)
+
+    def config(self):
+        return {"delta": self.delta}
 
 
 def softmax(x):
@@ -290,9 +441,9 @@ def cross_entropy_error(y, t):
     rows = y[np.newaxis] if one_sample else y
     if rows.ndim != 2:
         raise ValueError(f"{who} expects y of shape (n_samples, n_classes); got {y.shape}.")
-    t = checks.class_targets(who, t, *rows.shape, y.dtype, one_sample)
+    t = checks.class_targets(who, t, rows.shape, y.dtype, one_sample)
     with np.errstate(divide="ignore"):
         log_y = np.log(rows)
     if t.ndim == 1:
         return float(-log_y[np.arange(len(t)), t].mean(dtype=np.float64))
-    return float(-np.where(t == 0, 0, t * log_y).sum(dtype=np.float64) / len(t))
+    return float(-(t * np.where(t == 0, 0, log_y)).sum(dtype=np.float64) / len(t))

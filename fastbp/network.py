@@ -2,22 +2,35 @@
 
 import json
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 
 import numpy as np
 
-from fastbp import checks
+from fastbp import checks, training
 from fastbp.layers import (
     Affine,
+    BatchNorm1d,
+    BatchNormalization,
+    Dropout,
     Flatten,
+    Gelu,
     Identity,
     Layer,
+    LeakyRelu,
     Linear,
     Relu,
     Sigmoid,
+    Softplus,
     Tanh,
 )
-from fastbp.losses import MeanSquaredError, SigmoidWithLoss, SoftmaxWithLoss
+from fastbp.losses import (
+    HuberLoss,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+)
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -26,17 +39,26 @@ ACTIVATIONS = {
     "relu": Relu,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
+    "leaky_relu": LeakyRelu,
+    "softplus": Softplus,
+    "gelu": Gelu,
     "linear": Identity,
 }
 LOSSES = {
     "softmax_cross_entropy": SoftmaxWithLoss,
     "sigmoid_cross_entropy": SigmoidWithLoss,
     "squared_error": MeanSquaredError,
+    "absolute_error": MeanAbsoluteError,
+    "huber": HuberLoss,
 }
 #: Layers that a file may name.
 _SAVED_LAYERS = {
-    cls.__name__: cls for cls in (Linear, Affine, Relu, Sigmoid, Tanh, Identity, Flatten)
-}
+    cls.__name__: cls
+    for cls in (
+        Linear, Affine, BatchNormalization, BatchNorm1d, Dropout, Flatten,
+        Relu, LeakyRelu, Sigmoid, Tanh, Softplus, Gelu, Identity,
+    )
+}  # fmt: skip
 _SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
 _FORMAT = "fastbp-network"
 _FORMAT_VERSION = 1
@@ -50,7 +72,7 @@ class Parameters(MutableMapping):
 
     def __init__(self, layers):
         self._places = {}
-        counts = {}
+        counts: dict[str, int] = {}
         for layer in layers:
             for name in getattr(layer, "param_names", ()):
                 counts[name] = counts.get(name, 0) + 1
@@ -69,6 +91,10 @@ class Parameters(MutableMapping):
         value = checks.floats("params", key, value, array.dtype.newbyteorder("="))
         checks.same_shape("params", key, value, array.shape, "the layer's array")
         checks.writable_parameter("params", key, array)[...] = value
+
+    def places(self):
+        """The (layer, attribute) that each name stands for."""
+        return dict(self._places)
 
     def __delitem__(self, key):
         raise TypeError(f"params expects to keep all its parameters; got del params[{key!r}].")
@@ -90,7 +116,8 @@ class Sequential:
     Parameters
     ----------
     *layers : Layer
-        Any object with ``forward(x)`` and ``backward(dout)`` will do.
+        Any object with ``forward(x)`` and ``backward(dout)`` will do; a Sequential among them
+        stands for its layers.
     loss : Loss, its class, its name, or None
         "softmax_cross_entropy", "sigmoid_cross_entropy" or "squared_error"; None will do for a
         network that only predicts.
@@ -101,6 +128,10 @@ class Sequential:
         Live mapping of ``W1, b1, W2, ...``; the k-th Affine owns ``Wk`` and ``bk``.
     layers : tuple
     loss_layer : Loss or None
+    history : History or None
+        Of the last `fit`, however it ended.
+    trainer : Trainer or None
+        Who trains the network now, and has its current parameters.
 
     Raises
     ------
@@ -136,8 +167,14 @@ class Sequential:
                 "Sequential expects its layers one by one, as in Sequential(*layers); "
                 f"got a {type(layers[0]).__name__}."
             )
+        layers = tuple(leaf for layer in layers for leaf in _leaves(layer))
         owners = set()
         for place, layer in enumerate(layers):
+            if isinstance(layer, Loss) or (isinstance(layer, type) and issubclass(layer, Loss)):
+                raise TypeError(
+                    f"Sequential expects its loss by name, as in Sequential(*layers, loss=...); "
+                    f"got {layer!r} among the layers."
+                )
             if isinstance(layer, type) or not (
                 callable(getattr(layer, "forward", None))
                 and callable(getattr(layer, "backward", None))
@@ -146,7 +183,7 @@ class Sequential:
                     f"Sequential expects layers, objects with forward(x) and backward(dout); "
                     f"got {layer!r} at place {place}."
                 )
-            if not isinstance(layer, Layer) or layer.param_names:
+            if not _is_functional(layer) or layer.param_names:
                 if id(layer) in owners:
                     raise ValueError(
                         f"Sequential expects a layer with parameters at one place only; "
@@ -156,6 +193,9 @@ class Sequential:
         self.layers = layers
         self.loss_layer = _loss_layer(loss)
         self.params = Parameters(layers)
+        self.history = None
+        self.trainer = None
+        self._saved: list | None = None  # what each layer's backward needs of the last forward
 
     @classmethod
     def from_config(cls, config, loss=None, dtype="float32", seed=None):
@@ -190,6 +230,10 @@ class Sequential:
           3  Identity                0
         loss MeanSquaredError, 33 parameters, float32
         """
+        if not isinstance(config, Iterable):
+            raise TypeError(
+                f"from_config expects config as rows (inputs, outputs, activation); got {config!r}."
+            )
         rng = np.random.default_rng(seed)
         layers = []
         width = None
@@ -211,6 +255,9 @@ class Sequential:
             layers += [Linear(n_in, n_out, scale, dtype, rng), ACTIVATIONS[activation]()]
             width = n_out
         return cls(*layers, loss=loss)
+
+    def __getstate__(self):
+        return self.__dict__ | {"trainer": None, "_saved": None}
 
     # --- the layers -------------------------------------------------------------------------
 
@@ -238,17 +285,17 @@ class Sequential:
         for i, layer in enumerate(self.layers):
             count = sum(getattr(layer, name).size for name in getattr(layer, "param_names", ()))
             config = layer.config() if isinstance(layer, Layer) else {}
-            sizes = f"{config['in_features']} -> {config['out_features']}" if count else ""
+            sizes = ""
+            if "in_features" in config:
+                sizes = f"{config['in_features']} -> {config['out_features']}"
             # A Linear is an Affine once it has its weights.
             name = "Affine" if isinstance(layer, Affine) else type(layer).__name__
             rows.append((str(i), name, sizes, f"{count:,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         print(type(self).__name__)
-        for i, name, sizes, count in rows:
-            print(
-                f"  {i:>{widths[0]}}  {name:<{widths[1]}}  {sizes:<{widths[2]}}"
-                f"  {count:>{max(widths[3], 7)}}"
-            )
+        for row in rows:
+            place, name, sizes, count = map(str.ljust, row, widths)
+            print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
         total = sum(array.size for array in self.params.values())
         dtypes = sorted({str(array.dtype) for array in self.params.values()})
         loss = type(self.loss_layer).__name__ if self.loss_layer is not None else "none"
@@ -271,12 +318,14 @@ class Sequential:
             the logits.
         """
         for layer in self.layers:
-            x = layer.evaluate(x) if isinstance(layer, Layer) else layer.forward(x)
+            x = layer.evaluate(x) if _is_functional(layer) else layer.forward(x)
         return x
 
     def loss(self, x, t):
         """The mean loss of predictions for x against targets t, in evaluation mode."""
-        return self._loss_layer_for("loss").evaluate(self.predict(x), t)
+        loss_layer = self.loss_layer_for("loss")
+        evaluate = loss_layer.evaluate if isinstance(loss_layer, Loss) else loss_layer.forward
+        return evaluate(self.predict(x), t)
 
     def accuracy(self, x, t):
         """The share of samples that are classified rightly, between 0 and 1.
@@ -294,34 +343,64 @@ class Sequential:
         ValueError
             For a loss that does not classify, or no samples.
         """
-        if isinstance(self.loss_layer, MeanSquaredError):
-            raise ValueError(
-                "Sequential.accuracy expects a classification loss; got MeanSquaredError."
-            )
+        loss_layer = SoftmaxWithLoss() if self.loss_layer is None else self.loss_layer
         y = self.predict(x)
         if y.size == 0:
             raise ValueError("Sequential.accuracy expects at least one sample; got none.")
-        if isinstance(self.loss_layer, SigmoidWithLoss):
-            t = checks.binary_targets("Sequential.accuracy", t, y)
-            return float(np.mean((y > 0) == (t > 0.5)))
-        rows = y[np.newaxis] if y.ndim == 1 else y
-        t = checks.class_targets("Sequential.accuracy", t, *rows.shape, y.dtype, y.ndim == 1)
-        if t.ndim == 2:
-            t = t.argmax(axis=1)
-        return float(np.mean(rows.argmax(axis=1) == t))
+        return loss_layer.accuracy(y, t)
+
+    def predict_proba(self, x):
+        """The probabilities of the classes, for a network with a classification loss.
+
+        Parameters
+        ----------
+        x : array_like
+            (n_samples, n_features), or (n_features,) for one sample.
+
+        Returns
+        -------
+        numpy.ndarray
+            Softmax of the outputs, or their sigmoid; of the outputs' shape.
+
+        Raises
+        ------
+        ValueError
+            For a network without a loss, or with one that does not classify.
+        """
+        return self.loss_layer_for("predict_proba").probabilities(self.predict(x))
 
     # --- training ---------------------------------------------------------------------------
 
     def forward(self, x):
-        """The output for x in training mode; each layer keeps what its backward needs."""
+        """The output for x in training mode; keeps what `backward` needs."""
+        saved = []
         for layer in self.layers:
-            x = layer.forward(x)
+            if _is_functional(layer):
+                x, kept = layer.apply(x, True)
+            else:
+                x, kept = layer.forward(x), None
+            saved.append(kept)
+        self._saved = saved
         return x
 
     def backward(self, dout):
-        """The gradient by the last forward's x, from that by its output."""
-        for layer in reversed(self.layers):
-            dout = layer.backward(dout)
+        """The gradient by the last forward's x, from that by its output.
+
+        The layers have their parameters' gradients as `dW`, `db`, ...
+        """
+        return self._backward(dout, 0, need_dx=True)
+
+    def _backward(self, dout, first, need_dx):
+        """Down to the layer at place `first`; without `need_dx` that layer leaves out its dx."""
+        checks.forward_was_called(type(self).__name__, self._saved)
+        assert self._saved is not None
+        for place in range(len(self.layers) - 1, first - 1, -1):
+            layer = self.layers[place]
+            if _is_functional(layer):
+                dout, grads = layer.pullback(self._saved[place], dout, need_dx or place > first)
+                layer.keep_gradients(grads)
+            else:
+                dout = layer.backward(dout)
         return dout
 
     def gradient(self, x, t):
@@ -344,41 +423,96 @@ class Sequential:
         ValueError
             For no samples, or a network without a loss.
         """
-        loss_layer = self._loss_layer_for("gradient")
-        if np.shape(x)[:1] == (0,):
+        loss_layer = self.loss_layer_for("gradient")
+        y = self.forward(x)
+        if np.size(y) == 0:
             raise ValueError("Sequential.gradient expects at least one sample; got none.")
-        saved = []
-        for layer in self.layers:
-            if isinstance(layer, Layer):
-                x, kept = layer.apply(x, True)
-            else:
-                x, kept = layer.forward(x), None
-            saved.append(kept)
-        loss_layer.forward(x, t)
-        dout = loss_layer.backward()
+        loss_layer.forward(y, t)
         # Nobody needs the gradient by the network's input: below the first layer with
         # parameters the sweep ends, and that layer leaves out its dx.
-        first = self._first_trained()
-        for place in range(len(self.layers) - 1, first - 1, -1):
-            layer = self.layers[place]
-            if isinstance(layer, Layer):
-                dout, grads = layer.pullback(saved[place], dout, need_dx=place > first)
-                layer.keep_gradients(grads)
-            else:
-                dout = layer.backward(dout)
+        self._backward(loss_layer.backward(), self._first_trained(), need_dx=False)
         return {
             key: getattr(layer, "d" + name)
             for key, (layer, name) in self.params._places.items()
         }  # fmt: skip
 
+    def fit(self, x, t, *, epochs, optimizer, batch_size=32, **options):
+        """Train by mini-batches, each step in one compiled call.
+
+        Parameters
+        ----------
+        x : array_like or SciPy sparse matrix
+            (n_samples, n_features), float32, float64 or uint8 as they are; CSR rows are made
+            dense a batch at a time.
+        t : array_like
+            Targets as the loss takes them.
+        epochs : int
+        optimizer : Optimizer
+            As ``SGD(lr=0.1)`` or ``Adam()``.
+        batch_size : int
+            The last, shorter batch of an epoch is trained too.
+        validation_data : (x, t) or None
+            Evaluated after each epoch.
+        shuffle : bool
+            The order is a function of (seed, epoch).
+        seed : int or None
+            Of the order and the dropout masks; None draws one (`history.seed`).
+        sample_weight : array_like or None
+            (n_samples,); losses are sums of weighted losses over the sum of the weights.
+        class_weight : dict, sequence, "balanced" or None
+            A weight per class, for `SoftmaxWithLoss`.
+        schedule : callable or None
+            Factor of the learning rate by the epochs done; see `fastbp.optim`.
+        early_stopping : EarlyStopping or None
+        clip_norm, clip_value : float or None
+            Clip the gradients, by their joint norm or each element.
+        callbacks : sequence of callable
+            ``callback(net, history)`` after each epoch, with current weights; True ends.
+        progress : bool
+            A progress bar.
+        max_seconds : float or None
+            No further step begins after them.
+        n_threads : int or None
+            None: one for small steps, else the cores the process may use.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what does not fit, before anything has changed.
+        FloatingPointError
+            For a loss that is not finite, naming the epoch, the batch and the layer; the
+            weights are those before that batch.
+        KeyboardInterrupt
+            On Ctrl-C, with the weights written back and `history` kept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import SGD, Sequential
+        >>> net = Sequential.from_config([(1, 8, "tanh"), (8, 1, "linear")],
+        ...                              loss="squared_error", seed=0)
+        >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+        >>> history = net.fit(x, x**2, epochs=200, batch_size=16, optimizer=SGD(lr=0.1), seed=0)
+        >>> history.train_loss[-1] < 0.01
+        True
+        """
+        return training.fit(
+            self, x, t, epochs=epochs, optimizer=optimizer, batch_size=batch_size, **options
+        )
+
     def _first_trained(self):
         """The place of the first layer that has parameters (or is the user's own)."""
         for place, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer) or layer.param_names:
+            if not _is_functional(layer) or layer.param_names:
                 return place
         return len(self.layers)
 
-    def _loss_layer_for(self, method):
+    def loss_layer_for(self, method):
+        """The loss, which `method` needs."""
         if self.loss_layer is None:
             raise ValueError(
                 f"Sequential.{method} expects a network with a loss, as in "
@@ -399,8 +533,8 @@ class Sequential:
         return {
             f"{place}.{name}": array
             for place, layer in enumerate(self.layers)
-            if isinstance(layer, Affine)
-            for name, array in (("weight", layer.weight), ("bias", layer.b))
+            if isinstance(layer, Layer)
+            for name, array in layer.state().items()
         }
 
     def save(self, path):
@@ -423,9 +557,7 @@ class Sequential:
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _SAVED_LAYERS) for layer in self.layers],
-            "loss": None
-            if self.loss_layer is None
-            else _described(self.loss_layer, _SAVED_LOSSES)["type"],
+            "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
         }
         tensors = {name: np.ascontiguousarray(a) for name, a in self.state_dict().items()}
         data = from_safetensors.save(tensors, {"fastbp": json.dumps(architecture)})
@@ -469,8 +601,8 @@ class Sequential:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
             architecture = json.loads(header.get("__metadata__", {})["fastbp"])
             version = architecture["version"]
-            described = architecture["layers"]
-            loss = architecture["loss"]
+            if architecture.get("format", _FORMAT) != _FORMAT:
+                raise ValueError(f"format {architecture['format']!r}")
         except Exception as error:
             raise ValueError(
                 f"Sequential.load expects a network that Sequential.save wrote; "
@@ -481,15 +613,34 @@ class Sequential:
                 f"Sequential.load expects a file of version {_FORMAT_VERSION}; "
                 f"got version {version} in {os.fspath(path)!r}, written by another fastbp."
             )
+        described, loss = architecture.get("layers"), architecture.get("loss")
+        if not isinstance(described, list):
+            raise ValueError(
+                f"Sequential.load expects a list of layers in {os.fspath(path)!r}; "
+                f"got {described!r}."
+            )
         layers = [
             _rebuilt(place, layer, tensors, os.fspath(path))
             for place, layer in enumerate(described)
         ]
-        if loss not in (None, *_SAVED_LOSSES):
-            raise ValueError(
-                f"Sequential.load expects a loss it knows; got {loss!r} in {os.fspath(path)!r}."
-            )
-        return cls(*layers, loss=None if loss is None else _SAVED_LOSSES[loss]())
+        if loss is not None:
+            try:
+                loss = _SAVED_LOSSES[loss.pop("type")](**loss)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"Sequential.load expects a loss it knows; got {loss!r} in {os.fspath(path)!r}."
+                ) from error
+        return cls(*layers, loss=loss)
+
+
+def _is_functional(layer):
+    """Whether a layer is run by its apply and pullback, which keep nothing on it."""
+    return isinstance(layer, Layer) and not layer.has_own_passes()
+
+
+def _leaves(layer):
+    """A layer, or those of a network."""
+    return layer.layers if isinstance(layer, Sequential) else (layer,)
 
 
 def _loss_layer(loss):
@@ -501,9 +652,7 @@ def _loss_layer(loss):
     if loss is not None and not (
         callable(getattr(loss, "forward", None)) and callable(getattr(loss, "backward", None))
     ):
-        raise TypeError(
-            f"Sequential expects loss with forward(x, t) and backward(); got {loss!r}."
-        )
+        raise TypeError(f"Sequential expects loss with forward(x, t) and backward(); got {loss!r}.")
     return loss
 
 
@@ -513,20 +662,21 @@ def _described(layer, known):
         raise TypeError(
             f"Sequential.save expects the library's own layers and losses; got {layer!r}."
         )
-    return {"type": name, **layer.config()} if isinstance(layer, Layer) else {"type": name}
+    return {"type": name, **layer.config()}
 
 
 def _rebuilt(place, described, tensors, path):
     """One layer from its description and the file's arrays."""
     try:
-        kind = _SAVED_LAYERS[described["type"]]
-        if not issubclass(kind, Affine):
-            return kind()
-        shape = (described["out_features"], described["in_features"])
-        weight, bias = tensors[f"{place}.weight"], tensors[f"{place}.bias"]
-        if weight.shape != shape or bias.shape != shape[:1]:
-            raise ValueError(f"shapes {weight.shape} and {bias.shape} for {shape}")
-        return Affine(np.ascontiguousarray(weight.T), bias.copy())
+        config = dict(described)
+        kind = _SAVED_LAYERS[config.pop("type")]
+        prefix = f"{place}."
+        state = {
+            name.removeprefix(prefix): array
+            for name, array in tensors.items()
+            if name.startswith(prefix)
+        }
+        return kind.restore(config, state)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"Sequential.load expects layer {place} of {path!r} to be whole; "

@@ -12,6 +12,8 @@ inputs are left alone.  Losses are sums over the samples; averaging is left to `
 array([[21.5]])
 """
 
+import math
+
 import numpy as np
 
 # --- affine ---------------------------------------------------------------------------------
@@ -80,6 +82,108 @@ def identity_backward(dout, out, dx):
     np.copyto(dx, dout)
 
 
+def leaky_relu_forward(x, out, slope):
+    """out = x where x > 0, else slope * x."""
+    np.copyto(out, np.where(x <= 0, x.dtype.type(slope) * x, x))
+
+
+def leaky_relu_backward(dout, x, dx, slope):
+    """dx = dout where x > 0, else slope * dout."""
+    np.copyto(dx, np.where(x <= 0, x.dtype.type(slope) * dout, dout))
+
+
+def softplus_forward(x, out):
+    """out = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
+    np.copyto(out, np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+
+
+def softplus_backward(dout, x, dx):
+    """dx = dout * sigmoid(x)."""
+    y = np.empty_like(x)
+    sigmoid_forward(x, y)
+    np.copyto(dx, dout * y)
+
+
+def _normal_distribution(x):
+    """Phi(x), by the C library's erfc."""
+    x = x.astype(np.float64)
+    return np.array([0.5 * math.erfc(-v * math.sqrt(0.5)) for v in x.ravel()]).reshape(x.shape)
+
+
+def gelu_forward(x, out):
+    """out = x Phi(x), Phi the normal distribution function."""
+    np.copyto(out, x * _normal_distribution(x), casting="same_kind")
+
+
+def gelu_backward(dout, x, dx):
+    """dx = dout * (Phi(x) + x phi(x)), phi the normal density."""
+    v = x.astype(np.float64)
+    slope = _normal_distribution(v) + v * np.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
+    np.copyto(dx, dout * slope, casting="same_kind")
+
+
+# --- dropout --------------------------------------------------------------------------------
+
+
+def _mix64(z):
+    """splitmix64's finaliser, in Python integers."""
+    mask = (1 << 64) - 1
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & mask
+    return z ^ (z >> 31)
+
+
+def dropout_key(seed, step, layer):
+    """The key of one layer's mask in one step, of 64 bits."""
+    mask, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
+    z = _mix64((seed + golden) & mask)
+    z = _mix64(z ^ ((step + golden) & mask))
+    return _mix64(z ^ ((layer + golden) & mask))
+
+
+def dropout(x, out, key, ratio):
+    """out = x / (1 - ratio), or 0 with probability ratio; element i's draw is a hash of i."""
+    h = np.arange(x.size, dtype=np.uint32) ^ np.uint32(key & 0xFFFFFFFF)
+    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
+    h ^= h >> np.uint32(16)
+    h += np.uint32(key >> 32)
+    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    h ^= h >> np.uint32(15)
+    threshold = np.uint32(min(ratio * 2**32, 2**32 - 1))
+    np.copyto(out, np.where(h < threshold, 0, x * x.dtype.type(1 / (1 - ratio))))
+
+
+# --- batch normalisation --------------------------------------------------------------------
+
+
+def batch_norm_forward(
+    x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, unbiased
+):
+    """normal = (x - mean) / sqrt(var + eps);  out = gamma normal + beta; columns by themselves.
+
+    The running statistics become momentum running + (1 - momentum) new.
+    """
+    mean, var = x.mean(axis=0), x.var(axis=0)
+    np.copyto(inverse, 1 / np.sqrt(var + x.dtype.type(eps)))
+    np.copyto(normal, (x - mean) * inverse)
+    np.copyto(out, gamma * normal + beta)
+    if unbiased and len(x) > 1:
+        var = var * x.dtype.type(len(x) / (len(x) - 1))
+    old, new = x.dtype.type(momentum), x.dtype.type(1 - momentum)
+    np.copyto(running_mean, old * running_mean + new * mean)
+    np.copyto(running_var, old * running_var + new * var)
+
+
+def batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta):
+    """dgamma = sum_r dout normal;  dbeta = sum_r dout;
+    dx = gamma inverse (dout - (dbeta + normal dgamma) / rows).
+    """
+    np.sum(dout * normal, axis=0, out=dgamma)
+    np.sum(dout, axis=0, out=dbeta)
+    np.copyto(dx, gamma * inverse * (dout - (dbeta + normal * dgamma) / len(dout)))
+
+
 # --- losses ---------------------------------------------------------------------------------
 
 
@@ -114,7 +218,7 @@ def softmax_cross_entropy_backward(y, t, scale, dx):
 def soft_cross_entropy_forward(x, t, y):
     """-sum_r sum_j t[r, j] log softmax(x[r])[j], and y = softmax(x).  0 log 0 is 0."""
     log_y = x - _log_sum_exp(x)
-    loss = -np.where(t == 0, 0, t * log_y).sum(dtype=np.float64)
+    loss = -(t * np.where(t == 0, 0, log_y)).sum(dtype=np.float64)
     softmax_forward(x, y)
     return float(loss)
 
@@ -146,6 +250,27 @@ def squared_error_backward(y, t, scale, dx):
     np.copyto(dx, y.dtype.type(2 * scale) * (y - t))
 
 
+def absolute_error_forward(y, t):
+    """Sum of |y - t|."""
+    return float(np.abs(y.astype(np.float64) - t).sum())
+
+
+def absolute_error_backward(y, t, scale, dx):
+    """dx = scale sign(y - t), 0 where y = t."""
+    np.copyto(dx, y.dtype.type(scale) * np.sign(y - t))
+
+
+def huber_forward(y, t, delta):
+    """Sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = y - t."""
+    d = np.abs(y.astype(np.float64) - t)
+    return float(np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)).sum())
+
+
+def huber_backward(y, t, delta, scale, dx):
+    """dx = scale d, d = y - t kept between -delta and delta."""
+    np.copyto(dx, y.dtype.type(scale) * np.clip(y - t, -delta, delta))
+
+
 def _require_indices(t, n_classes):
     bad = np.flatnonzero((t < 0) | (t >= n_classes))
     if bad.size:
@@ -170,3 +295,50 @@ def sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay):
     elif momentum:
         raise ValueError("sgd_update expects a velocity where momentum is not 0")
     param -= real(lr) * d
+
+
+def adagrad_update(param, grad, square_sum, lr, eps, weight_decay):
+    """d = grad + weight_decay param;  s = s + d^2;  param -= lr d / (sqrt(s) + eps)."""
+    real = param.dtype.type
+    d = grad + real(weight_decay) * param
+    square_sum += d * d
+    param -= real(lr) * d / (np.sqrt(square_sum) + real(eps))
+
+
+def rmsprop_update(param, grad, square_mean, velocity, lr, alpha, eps, momentum, weight_decay):
+    """d = grad + weight_decay param;  s = alpha s + (1 - alpha) d^2;
+    v = momentum v + d / (sqrt(s) + eps);  param -= lr v.
+    """
+    real = param.dtype.type
+    d = grad + real(weight_decay) * param
+    square_mean *= real(alpha)
+    square_mean += real(1 - alpha) * d * d
+    step = d / (np.sqrt(square_mean) + real(eps))
+    if velocity is not None:
+        velocity *= real(momentum)
+        velocity += step
+        step = velocity
+    elif momentum:
+        raise ValueError("rmsprop_update expects a velocity where momentum is not 0")
+    param -= real(lr) * step
+
+
+def adam_update(
+    param, grad, mean, square_mean, lr, beta_1, beta_2, eps, weight_decay, decoupled, step
+):
+    """m = beta_1 m + (1 - beta_1) d;  v = beta_2 v + (1 - beta_2) d^2;
+    param -= lr / (1 - beta_1^step) m / (sqrt(v / (1 - beta_2^step)) + eps),
+    with d = grad + weight_decay param; or, decoupled, d = grad and param first shrunk.
+    """
+    real = param.dtype.type
+    if decoupled:
+        param *= real(1 - lr * weight_decay)
+        d = grad
+    else:
+        d = grad + real(weight_decay) * param
+    mean *= real(beta_1)
+    mean += real(1 - beta_1) * d
+    square_mean *= real(beta_2)
+    square_mean += real(1 - beta_2) * d * d
+    rate, correction = real(lr / (1 - beta_1**step)), real(1 / math.sqrt(1 - beta_2**step))
+    param -= rate * mean / (np.sqrt(square_mean) * correction + real(eps))

@@ -1,17 +1,31 @@
 """The compiled kernels; `fastbp.reference` has a NumPy twin of each under the same name."""
 
 from fastbp._kernels.activations import (
+    gelu_backward,
+    gelu_forward,
     identity_backward,
     identity_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
     sigmoid_forward,
+    softplus_backward,
+    softplus_forward,
     tanh_backward,
     tanh_forward,
 )
-from fastbp._kernels.affine import affine_backward, affine_forward, bias_sum
+from fastbp._kernels.affine import (
+    affine_backward,
+    affine_forward,
+    bias_sum,
+)
 from fastbp._kernels.losses import (
+    absolute_error_backward,
+    absolute_error_forward,
+    huber_backward,
+    huber_forward,
     sigmoid_cross_entropy_backward,
     sigmoid_cross_entropy_forward,
     soft_cross_entropy_backward,
@@ -22,16 +36,44 @@ from fastbp._kernels.losses import (
     squared_error_backward,
     squared_error_forward,
 )
-from fastbp._kernels.optim import sgd_update
+from fastbp._kernels.masks import (
+    dropout,
+    dropout_key,
+)
+from fastbp._kernels.norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+)
+from fastbp._kernels.optim import (
+    adagrad_update,
+    adam_update,
+    rmsprop_update,
+    sgd_update,
+)
 
 __all__ = [
+    "absolute_error_backward",
+    "absolute_error_forward",
+    "adagrad_update",
+    "adam_update",
     "affine_backward",
     "affine_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
     "bias_sum",
+    "dropout",
+    "dropout_key",
+    "gelu_backward",
+    "gelu_forward",
+    "huber_backward",
+    "huber_forward",
     "identity_backward",
     "identity_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "relu_backward",
     "relu_forward",
+    "rmsprop_update",
     "sgd_update",
     "sigmoid_backward",
     "sigmoid_cross_entropy_backward",
@@ -42,6 +84,8 @@ __all__ = [
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
+    "softplus_backward",
+    "softplus_forward",
     "squared_error_backward",
     "squared_error_forward",
     "tanh_backward",

@@ -1,6 +1,7 @@
 """Element-wise activations and their gradients, over flat arrays.
 
-Each backward takes the forward's output, not its input.  `*_core` are the pointer functions
+The backward of relu, sigmoid, tanh and identity takes the forward's output, that of the
+others its input.  `*_core` are the pointer functions
 (cimport them).  An output may be the very array an input is, but not a shifted part of it.
 """
 from libc.string cimport memmove
@@ -16,6 +17,12 @@ cdef extern from "call.h" nogil:
     void fbp_sigmoid_backward(...)
     void fbp_tanh_forward(...)
     void fbp_tanh_backward(...)
+    void fbp_leaky_relu_forward(...)
+    void fbp_leaky_relu_backward(...)
+    void fbp_softplus_forward(...)
+    void fbp_softplus_backward(...)
+    void fbp_gelu_forward(...)
+    void fbp_gelu_backward(...)
 
 fbp_active = isa.active()
 
@@ -232,3 +239,158 @@ def identity_backward(const real[::1] dout not None, const real[::1] out not Non
     _check_backward(&dout[0], dout.shape[0], &out[0], out.shape[0], &dx[0], dx.shape[0])
     with nogil:
         identity_backward_core(&dout[0], &out[0], &dx[0], out.shape[0])
+
+
+cdef void leaky_relu_forward_core(const real *x, real *out, double slope, idx n) noexcept nogil:
+    fbp_leaky_relu_forward(x, out, slope, n)
+
+
+cdef void leaky_relu_backward_core(const real *dout, const real *x, real *dx, double slope,
+                                   idx n) noexcept nogil:
+    fbp_leaky_relu_backward(dout, x, dx, slope, n)
+
+
+def leaky_relu_forward(const real[::1] x not None, real[::1] out not None, double slope):
+    """out = x where x > 0, else slope * x
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+    slope : float
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Maas et al., Rectifier nonlinearities improve neural network acoustic models (2013).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        leaky_relu_forward_core(&x[0], &out[0], slope, x.shape[0])
+
+
+def leaky_relu_backward(const real[::1] dout not None, const real[::1] x not None,
+                        real[::1] dx not None, double slope):
+    """dx = dout where x > 0, else slope * dout
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+    slope : float
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        leaky_relu_backward_core(&dout[0], &x[0], &dx[0], slope, x.shape[0])
+
+
+cdef void softplus_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_softplus_forward(x, out, n)
+
+
+cdef void softplus_backward_core(const real *dout, const real *x, real *dx,
+                                 idx n) noexcept nogil:
+    fbp_softplus_backward(dout, x, dx, n)
+
+
+def softplus_forward(const real[::1] x not None, real[::1] out not None):
+    """out = log(1 + exp(x)), without overflow
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Dugas et al., Incorporating second-order functional knowledge (2001).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        softplus_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def softplus_backward(const real[::1] dout not None, const real[::1] x not None,
+                      real[::1] dx not None):
+    """dx = dout * sigmoid(x)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        softplus_backward_core(&dout[0], &x[0], &dx[0], x.shape[0])
+
+
+cdef void gelu_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_gelu_forward(x, out, n)
+
+
+cdef void gelu_backward_core(const real *dout, const real *x, real *dx,
+                             idx n) noexcept nogil:
+    fbp_gelu_backward(dout, x, dx, n)
+
+
+def gelu_forward(const real[::1] x not None, real[::1] out not None):
+    """out = x Phi(x), Phi the normal distribution function
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Hendrycks & Gimpel, Gaussian error linear units (2016), the exact form.
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        gelu_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def gelu_backward(const real[::1] dout not None, const real[::1] x not None,
+                  real[::1] dx not None):
+    """dx = dout * (Phi(x) + x phi(x))
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        gelu_backward_core(&dout[0], &x[0], &dx[0], x.shape[0])

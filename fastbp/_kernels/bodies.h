@@ -10,8 +10,12 @@
 
 #include "activations.h"
 #include "affine.h"
+#include "dropout.h"
 #include "losses.h"
+#include "norm.h"
 #include "optim.h"
+
+#include "engine.h"
 
 #undef IS_FLOAT
 #undef LANES

@@ -22,15 +22,31 @@ static const fbp_kernels *fbp_active;
 #define fbp_tanh_backward(...) FBP_CALL(tanh_backward, __VA_ARGS__)
 #define fbp_softmax_forward(...) FBP_CALL(softmax_forward, __VA_ARGS__)
 #define fbp_softmax_cross_entropy_forward(...) FBP_CALL(softmax_cross_entropy_forward, __VA_ARGS__)
-#define fbp_softmax_cross_entropy_backward(...)                                                  \
+#define fbp_softmax_cross_entropy_backward(...) \
     FBP_CALL(softmax_cross_entropy_backward, __VA_ARGS__)
 #define fbp_soft_cross_entropy_forward(...) FBP_CALL(soft_cross_entropy_forward, __VA_ARGS__)
 #define fbp_soft_cross_entropy_backward(...) FBP_CALL(soft_cross_entropy_backward, __VA_ARGS__)
 #define fbp_sigmoid_cross_entropy_forward(...) FBP_CALL(sigmoid_cross_entropy_forward, __VA_ARGS__)
-#define fbp_sigmoid_cross_entropy_backward(...)                                                  \
+#define fbp_sigmoid_cross_entropy_backward(...) \
     FBP_CALL(sigmoid_cross_entropy_backward, __VA_ARGS__)
 #define fbp_squared_error_forward(...) FBP_CALL(squared_error_forward, __VA_ARGS__)
 #define fbp_squared_error_backward(...) FBP_CALL(squared_error_backward, __VA_ARGS__)
 #define fbp_sgd_update(...) FBP_CALL(sgd_update, __VA_ARGS__)
+#define fbp_adagrad_update(...) FBP_CALL(adagrad_update, __VA_ARGS__)
+#define fbp_rmsprop_update(...) FBP_CALL(rmsprop_update, __VA_ARGS__)
+#define fbp_adam_update(...) FBP_CALL(adam_update, __VA_ARGS__)
+#define fbp_leaky_relu_forward(...) FBP_CALL(leaky_relu_forward, __VA_ARGS__)
+#define fbp_leaky_relu_backward(...) FBP_CALL(leaky_relu_backward, __VA_ARGS__)
+#define fbp_softplus_forward(...) FBP_CALL(softplus_forward, __VA_ARGS__)
+#define fbp_softplus_backward(...) FBP_CALL(softplus_backward, __VA_ARGS__)
+#define fbp_gelu_forward(...) FBP_CALL(gelu_forward, __VA_ARGS__)
+#define fbp_gelu_backward(...) FBP_CALL(gelu_backward, __VA_ARGS__)
+#define fbp_dropout(...) FBP_CALL(dropout, __VA_ARGS__)
+#define fbp_batch_norm_forward(...) FBP_CALL(batch_norm_forward, __VA_ARGS__)
+#define fbp_batch_norm_backward(...) FBP_CALL(batch_norm_backward, __VA_ARGS__)
+#define fbp_absolute_error_forward(...) FBP_CALL(absolute_error_forward, __VA_ARGS__)
+#define fbp_absolute_error_backward(...) FBP_CALL(absolute_error_backward, __VA_ARGS__)
+#define fbp_huber_forward(...) FBP_CALL(huber_forward, __VA_ARGS__)
+#define fbp_huber_backward(...) FBP_CALL(huber_backward, __VA_ARGS__)
 
 #endif

@@ -1,6 +1,78 @@
+from libc.stdint cimport int64_t, uint64_t
+
 cdef extern from "kernels.h" nogil:
+    ctypedef Py_ssize_t idx
+
+    ctypedef enum fbp_layer_kind:
+        FBP_AFFINE, FBP_RELU, FBP_LEAKY_RELU, FBP_SIGMOID, FBP_TANH, FBP_SOFTPLUS, FBP_GELU
+        FBP_DROPOUT, FBP_BATCH_NORM
+
+    ctypedef enum fbp_loss_kind:
+        FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_ABSOLUTE, FBP_HUBER
+
+    ctypedef enum fbp_rule_kind:
+        FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW
+
+    ctypedef enum fbp_type:
+        FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8
+
+    ctypedef struct fbp_layer:
+        fbp_layer_kind kind
+        idx n_in, n_out
+        double a, momentum
+        int unbiased
+
+    ctypedef struct fbp_rule:
+        fbp_rule_kind kind
+        int nesterov
+        double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay, clip_value, clip_scale
+        int64_t step
+
+    ctypedef struct fbp_spec:
+        const fbp_layer *layers
+        idx n_layers, batch_size
+        fbp_loss_kind loss
+        double delta
+        int n_states, keep_gradients
+
+    ctypedef struct fbp_source:
+        const void *data
+        fbp_type type
+        idx stride
+        const int64_t *rows
+        const int64_t *indptr
+        const int64_t *indices
+
+    ctypedef struct fbp_batch:
+        fbp_source x
+        const int64_t *classes
+        const void *t
+        const void *weights
+        idx rows
+        double scale
+        uint64_t seed, step
+
+    ctypedef struct fbp_result:
+        double loss, correct
+
+    ctypedef struct fbp_engine:
+        size_t (*plan_layout)(const fbp_spec *spec, int n_threads, void *plan) noexcept nogil
+        void (*plan_write)(void *plan, idx layer, int part, const void *W,
+                           const void *b) noexcept nogil
+        void (*plan_read)(const void *plan, idx layer, int part, void *W,
+                          void *b) noexcept nogil
+        void (*plan_step)(void *plan, const fbp_batch *batch, const fbp_rule *rule,
+                          int n_threads, fbp_result *result) noexcept nogil
+        void (*plan_outputs)(void *plan, const fbp_batch *batch, void *outputs) noexcept nogil
+        void (*plan_backward)(void *plan, const fbp_batch *batch, const void *dout,
+                              const fbp_rule *rule) noexcept nogil
+        double (*plan_gradient_square)(const void *plan) noexcept nogil
+        void (*plan_apply)(void *plan, const fbp_rule *rule) noexcept nogil
+        idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil
+
     ctypedef struct fbp_kernels:
         const char *name
-        int vector_bytes
+        int vector_bytes, openmp
+        fbp_engine engine[2]
 
 cdef const fbp_kernels *active() noexcept nogil

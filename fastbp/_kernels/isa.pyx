@@ -51,3 +51,8 @@ def _choose():
 
 
 _choose()
+
+
+def openmp():
+    """Whether the kernels were built with OpenMP."""
+    return bool(_active.openmp)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "threads.h"
 
 #define FBP_ENTRY(ret, name, args) .name = FN(name),
 
@@ -14,6 +15,7 @@
 #define FN(name) name##_f
 #include "bodies.h"
 static const fbp_kernels_f table_f = {FBP_KERNELS(FBP_ENTRY, float)};
+static const fbp_engine engine_f = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
@@ -25,6 +27,7 @@ static const fbp_kernels_f table_f = {FBP_KERNELS(FBP_ENTRY, float)};
 #define FN(name) name##_d
 #include "bodies.h"
 static const fbp_kernels_d table_d = {FBP_KERNELS(FBP_ENTRY, double)};
+static const fbp_engine engine_d = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
@@ -45,5 +48,10 @@ const fbp_kernels *PASTE(fbp_kernels_, FBP_ISA)(void)
     table.vector_bytes = FBP_VECTOR_BYTES;
     table.f = table_f;
     table.d = table_d;
+    table.engine[0] = engine_f;
+    table.engine[1] = engine_d;
+#ifdef _OPENMP
+    table.openmp = 1;
+#endif
     return &table;
 }

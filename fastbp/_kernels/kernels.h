@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef ptrdiff_t idx;
+#include "plan.h"
 
 /* X(return type, name, arguments): the one list from which the table's type and its
  * initialisers are made.  # IN arguments are const, # OUT arguments are not. */
@@ -43,7 +43,52 @@ typedef ptrdiff_t idx;
     X(void, squared_error_backward, (const T *y, const T *t, double scale, T *dx, idx n))        \
     X(void, sgd_update,                                                                          \
       (T *param, const T *grad, T *velocity, double lr, double momentum, int nesterov,           \
-       double weight_decay, idx n))
+       double weight_decay, idx n))                                                              \
+    X(void, adagrad_update,                                                                      \
+      (T *param, const T *grad, T *square_sum, double lr, double eps, double weight_decay,       \
+       idx n))                                                                                   \
+    X(void, rmsprop_update,                                                                      \
+      (T *param, const T *grad, T *square_mean, T *velocity, double lr, double alpha,            \
+       double eps, double momentum, double weight_decay, idx n))                                 \
+    X(void, adam_update,                                                                         \
+      (T *param, const T *grad, T *mean, T *square_mean, double lr, double beta_1,               \
+       double beta_2, double eps, double weight_decay, int decoupled, int64_t step, idx n))      \
+    X(void, leaky_relu_forward, (const T *x, T *out, double slope, idx n))                       \
+    X(void, leaky_relu_backward, (const T *dout, const T *x, T *dx, double slope, idx n))        \
+    X(void, softplus_forward, (const T *x, T *out, idx n))                                       \
+    X(void, softplus_backward, (const T *dout, const T *x, T *dx, idx n))                        \
+    X(void, gelu_forward, (const T *x, T *out, idx n))                                           \
+    X(void, gelu_backward, (const T *dout, const T *x, T *dx, idx n))                            \
+    X(void, dropout,                                                                             \
+      (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
+    X(void, batch_norm_forward,                                                                  \
+      (const T *x, const T *gamma, const T *beta, T *out, T *normal, T *inverse,                 \
+       T *running_mean, T *running_var, double eps, double momentum, int unbiased, idx rows,     \
+       idx n, idx stride))                                                                       \
+    X(void, batch_norm_backward,                                                                 \
+      (const T *dout, const T *normal, const T *inverse, const T *gamma, T *dx, T *dgamma,       \
+       T *dbeta, idx rows, idx n, idx stride))                                                   \
+    X(double, absolute_error_forward, (const T *y, const T *t, idx n))                           \
+    X(void, absolute_error_backward, (const T *y, const T *t, double scale, T *dx, idx n))       \
+    X(double, huber_forward, (const T *y, const T *t, double delta, idx n))                      \
+    X(void, huber_backward,                                                                      \
+      (const T *y, const T *t, double delta, double scale, T *dx, idx n))
+
+/* The engine's entrances: a plan is a block of zeroed memory of plan_layout(spec, n_threads,
+ * NULL) bytes; W, b, outputs and dout are of the plan's element type. */
+#define FBP_ENGINE(X)                                                                            \
+    X(size_t, plan_layout, (const fbp_spec *spec, int n_threads, void *plan))                    \
+    X(void, plan_write, (void *plan, idx layer, int part, const void *W, const void *b))         \
+    X(void, plan_read, (const void *plan, idx layer, int part, void *W, void *b))                \
+    X(void, plan_step,                                                                           \
+      (void *plan, const fbp_batch *batch, const fbp_rule *rule, int n_threads,                  \
+       fbp_result *result))                                                                      \
+    X(void, plan_outputs, (void *plan, const fbp_batch *batch, void *outputs))                   \
+    X(void, plan_backward,                                                                       \
+      (void *plan, const fbp_batch *batch, const void *dout, const fbp_rule *rule))              \
+    X(double, plan_gradient_square, (const void *plan))                                          \
+    X(void, plan_apply, (void *plan, const fbp_rule *rule))                                      \
+    X(idx, plan_first_non_finite, (const void *plan, idx rows))
 
 #define FBP_FIELD(ret, name, args) ret(*name) args;
 typedef struct {
@@ -53,10 +98,14 @@ typedef struct {
     FBP_KERNELS(FBP_FIELD, double)
 } fbp_kernels_d;
 typedef struct {
+    FBP_ENGINE(FBP_FIELD)
+} fbp_engine;
+typedef struct {
     const char *name;
-    int vector_bytes;
+    int vector_bytes, openmp;
     fbp_kernels_f f;
     fbp_kernels_d d;
+    fbp_engine engine[2]; /* float, double */
 } fbp_kernels;
 
 #endif

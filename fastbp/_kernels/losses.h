@@ -37,15 +37,20 @@ static inline REAL FN(row_sum)(const REAL *y, idx n)
 }
 
 /* y[rows, n_out] holds x - max: the exponential of all of it at once (a row alone may be
- * narrower than a vector), then each row over its sum.  Returns the sum of log(row sums). */
+ * narrower than a vector), then each row over its sum.  Returns the sum of log(row sums), as
+ * the logarithm of products of eight: each is between 1 and n_out, so nothing overflows. */
 static double FN(exponentiate_rows)(REAL *y, idx rows, idx n_out)
 {
     const idx n = rows * n_out;
-    double log_sums = 0;
+    double log_sums = 0, product = 1;
     ELEMENTWISE y[i] = FN(exp_)(y[i]);
     for (idx r = 0; r < rows; r++, y += n_out) {
         const REAL sum = FN(row_sum)(y, n_out), inverse = 1 / sum;
-        log_sums += log((double)sum);
+        product *= (double)sum;
+        if (r % 8 == 7 || r == rows - 1) {
+            log_sums += log(product);
+            product = 1;
+        }
         for (idx j = 0; j < n_out; j++)
             y[j] *= inverse;
     }
@@ -131,23 +136,27 @@ static void FN(sigmoid_cross_entropy_backward)(const REAL *y, const REAL *t, dou
     FN(scaled_difference)(y, t, (REAL)scale, dx, n);
 }
 
+/* The sum of term, an expression of d = y[i] - t[i], in double and CHAINS chains. */
+#define SUM_OF_DIFFERENCES(term)                                                                 \
+    double sum = 0, chains[CHAINS] = {0};                                                        \
+    idx i = 0;                                                                                   \
+    for (; i + CHAINS <= n; i += CHAINS)                                                         \
+        for (int c = 0; c < CHAINS; c++) {                                                       \
+            const double d = (double)y[i + c] - (double)t[i + c];                                \
+            chains[c] += (term);                                                                 \
+        }                                                                                        \
+    for (; i < n; i++) {                                                                         \
+        const double d = (double)y[i] - (double)t[i];                                            \
+        sum += (term);                                                                           \
+    }                                                                                            \
+    for (int c = 0; c < CHAINS; c++)                                                             \
+        sum += chains[c];                                                                        \
+    return sum;
+
 /* sum of (y - t)^2; its derivative is 2 (y - t). */
 static double FN(squared_error_forward)(const REAL *y, const REAL *t, idx n)
 {
-    double sum = 0, chains[CHAINS] = {0};
-    idx i = 0;
-    for (; i + CHAINS <= n; i += CHAINS)
-        for (int c = 0; c < CHAINS; c++) {
-            const double d = (double)y[i + c] - (double)t[i + c];
-            chains[c] += d * d;
-        }
-    for (; i < n; i++) {
-        const double d = (double)y[i] - (double)t[i];
-        sum += d * d;
-    }
-    for (int c = 0; c < CHAINS; c++)
-        sum += chains[c];
-    return sum;
+    SUM_OF_DIFFERENCES(d * d)
 }
 
 static void FN(squared_error_backward)(const REAL *y, const REAL *t, double scale, REAL *dx,
@@ -155,4 +164,42 @@ static void FN(squared_error_backward)(const REAL *y, const REAL *t, double scal
 {
     FN(scaled_difference)(y, t, (REAL)(2 * scale), dx, n);
 }
+
+/* sum of |y - t|; its derivative is the sign of y - t. */
+static double FN(absolute_error_forward)(const REAL *y, const REAL *t, idx n)
+{
+    SUM_OF_DIFFERENCES(fabs(d))
+}
+
+static void FN(absolute_error_backward)(const REAL *y, const REAL *t, double scale_, REAL *dx,
+                                        idx n)
+{
+    const REAL scale = (REAL)scale_;
+    ELEMENTWISE
+    {
+        const REAL d = y[i] - t[i];
+        dx[i] = d > 0 ? scale : d < 0 ? -scale : scale * d; /* 0, and NaN stays NaN */
+    }
+}
+
+/* sum of d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = y - t. */
+static double FN(huber_forward)(const REAL *y, const REAL *t, double delta, idx n)
+{
+    SUM_OF_DIFFERENCES(fabs(d) <= delta ? 0.5 * d * d : delta * (fabs(d) - 0.5 * delta))
+}
+
+/* its derivative: d, kept between -delta and delta. */
+static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, double scale_, REAL *dx,
+                               idx n)
+{
+    const REAL delta = (REAL)delta_, scale = (REAL)scale_;
+    ELEMENTWISE
+    {
+        REAL d = y[i] - t[i];
+        d = d > delta ? delta : d;
+        d = d < -delta ? -delta : d;
+        dx[i] = scale * d;
+    }
+}
+#undef SUM_OF_DIFFERENCES
 #undef CHAINS

@@ -18,3 +18,9 @@ cdef void sigmoid_cross_entropy_backward_core(const real *y, const real *t, doub
 cdef double squared_error_forward_core(const real *y, const real *t, idx n) noexcept nogil
 cdef void squared_error_backward_core(const real *y, const real *t, double scale, real *dx,
                                       idx n) noexcept nogil
+cdef double absolute_error_forward_core(const real *y, const real *t, idx n) noexcept nogil
+cdef void absolute_error_backward_core(const real *y, const real *t, double scale, real *dx,
+                                       idx n) noexcept nogil
+cdef double huber_forward_core(const real *y, const real *t, double delta, idx n) noexcept nogil
+cdef void huber_backward_core(const real *y, const real *t, double delta, double scale, real *dx,
+                              idx n) noexcept nogil

@@ -20,6 +20,10 @@ cdef extern from "call.h" nogil:
     void fbp_sigmoid_cross_entropy_backward(...)
     double fbp_squared_error_forward(...)
     void fbp_squared_error_backward(...)
+    double fbp_absolute_error_forward(...)
+    void fbp_absolute_error_backward(...)
+    double fbp_huber_forward(...)
+    void fbp_huber_backward(...)
 
 fbp_active = isa.active()
 
@@ -65,6 +69,25 @@ cdef double squared_error_forward_core(const real *y, const real *t, idx n) noex
 cdef void squared_error_backward_core(const real *y, const real *t, double scale, real *dx,
                                       idx n) noexcept nogil:
     fbp_squared_error_backward(y, t, scale, dx, n)
+
+
+cdef double absolute_error_forward_core(const real *y, const real *t, idx n) noexcept nogil:
+    return fbp_absolute_error_forward(y, t, n)
+
+
+cdef void absolute_error_backward_core(const real *y, const real *t, double scale, real *dx,
+                                       idx n) noexcept nogil:
+    fbp_absolute_error_backward(y, t, scale, dx, n)
+
+
+cdef double huber_forward_core(const real *y, const real *t, double delta,
+                               idx n) noexcept nogil:
+    return fbp_huber_forward(y, t, delta, n)
+
+
+cdef void huber_backward_core(const real *y, const real *t, double delta, double scale,
+                              real *dx, idx n) noexcept nogil:
+    fbp_huber_backward(y, t, delta, scale, dx, n)
 
 
 cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
@@ -356,3 +379,121 @@ def squared_error_backward(
     _check_pair(&t[0], "t", &dx[0], "dx", n)
     with nogil:
         squared_error_backward_core(&y[0], &t[0], scale, &dx[0], n)
+
+
+def absolute_error_forward(const real[::1] y not None, const real[::1] t not None):
+    """sum of |y - t|
+
+    Parameters
+    ----------
+    y, t : (n,)
+
+    Returns
+    -------
+    float
+        The sum over the elements, in the unit of `y`.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ or unaligned arrays.
+    """
+    cdef idx n = y.shape[0]
+    cdef double loss
+    require(t.shape[0] == n, "absolute_error_forward expects y and t of one length")
+    require_aligned(&y[0], "y")
+    require_aligned(&t[0], "t")
+    with nogil:
+        loss = absolute_error_forward_core(&y[0], &t[0], n)
+    return loss
+
+
+def absolute_error_backward(
+    const real[::1] y not None,  # IN
+    const real[::1] t not None,  # IN
+    double scale,
+    real[::1] dx not None,       # OUT
+):
+    """dx = scale sign(y - t), 0 where y = t
+
+    Parameters
+    ----------
+    y, t : (n,)
+    scale : float, 1 / n for the mean over the elements
+    dx : (n,), overwritten; may be `y` or `t` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap.
+    """
+    cdef idx n = y.shape[0]
+    require(t.shape[0] == n and dx.shape[0] == n,
+            "absolute_error_backward expects y, t and dx of one length")
+    _check_pair(&y[0], "y", &dx[0], "dx", n)
+    _check_pair(&t[0], "t", &dx[0], "dx", n)
+    with nogil:
+        absolute_error_backward_core(&y[0], &t[0], scale, &dx[0], n)
+
+
+def huber_forward(const real[::1] y not None, const real[::1] t not None,
+                  double delta):
+    """sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = y - t
+
+    Parameters
+    ----------
+    y, t : (n,)
+    delta : float, where the parabola ends
+
+    Returns
+    -------
+    float
+        The sum over the elements, in the squared unit of `y`.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ or unaligned arrays.
+
+    References
+    ----------
+    Huber, Robust estimation of a location parameter (1964).
+    """
+    cdef idx n = y.shape[0]
+    cdef double loss
+    require(t.shape[0] == n, "huber_forward expects y and t of one length")
+    require_aligned(&y[0], "y")
+    require_aligned(&t[0], "t")
+    with nogil:
+        loss = huber_forward_core(&y[0], &t[0], delta, n)
+    return loss
+
+
+def huber_backward(
+    const real[::1] y not None,  # IN
+    const real[::1] t not None,  # IN
+    double delta,
+    double scale,
+    real[::1] dx not None,       # OUT
+):
+    """dx = scale d, d kept between -delta and delta
+
+    Parameters
+    ----------
+    y, t : (n,)
+    delta : float, where the parabola ends
+    scale : float, 1 / n for the mean over the elements
+    dx : (n,), overwritten; may be `y` or `t` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap.
+    """
+    cdef idx n = y.shape[0]
+    require(t.shape[0] == n and dx.shape[0] == n,
+            "huber_backward expects y, t and dx of one length")
+    _check_pair(&y[0], "y", &dx[0], "dx", n)
+    _check_pair(&t[0], "t", &dx[0], "dx", n)
+    with nogil:
+        huber_backward_core(&y[0], &t[0], delta, scale, &dx[0], n)

@@ -23,3 +23,65 @@ static void FN(sgd_update)(REAL *param, const REAL *grad, REAL *velocity, double
         }
     }
 }
+
+/* d = grad + weight_decay param;  s = s + d^2;  param -= lr d / (sqrt(s) + eps) */
+static void FN(adagrad_update)(REAL *param, const REAL *grad, REAL *square_sum, double lr_,
+                               double eps_, double weight_decay, idx n)
+{
+    const REAL lr = (REAL)lr_, eps = (REAL)eps_, decay = (REAL)weight_decay;
+    ELEMENTWISE
+    {
+        const REAL d = grad[i] + decay * param[i];
+        square_sum[i] += d * d;
+        param[i] -= lr * d / (FN(sqrt_)(square_sum[i]) + eps);
+    }
+}
+
+/* d = grad + weight_decay param;  s = alpha s + (1 - alpha) d^2;  u = d / (sqrt(s) + eps);
+ * v = momentum v + u;  param -= lr v.  velocity NULL: no momentum, v = u. */
+static void FN(rmsprop_update)(REAL *param, const REAL *grad, REAL *square_mean, REAL *velocity,
+                               double lr_, double alpha_, double eps_, double momentum_,
+                               double weight_decay, idx n)
+{
+    const REAL lr = (REAL)lr_, alpha = (REAL)alpha_, rest = (REAL)(1 - alpha_);
+    const REAL eps = (REAL)eps_, momentum = (REAL)momentum_, decay = (REAL)weight_decay;
+    if (velocity) {
+        ELEMENTWISE
+        {
+            const REAL d = grad[i] + decay * param[i];
+            square_mean[i] = alpha * square_mean[i] + rest * d * d;
+            velocity[i] = momentum * velocity[i] + d / (FN(sqrt_)(square_mean[i]) + eps);
+            param[i] -= lr * velocity[i];
+        }
+    } else {
+        ELEMENTWISE
+        {
+            const REAL d = grad[i] + decay * param[i];
+            square_mean[i] = alpha * square_mean[i] + rest * d * d;
+            param[i] -= lr * d / (FN(sqrt_)(square_mean[i]) + eps);
+        }
+    }
+}
+
+/* m = beta_1 m + (1 - beta_1) d;  v = beta_2 v + (1 - beta_2) d^2;
+ * param -= lr / (1 - beta_1^step) m / (sqrt(v / (1 - beta_2^step)) + eps)
+ * with d = grad + weight_decay param, or decoupled: d = grad and first param -= lr decay param. */
+static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean, double lr,
+                            double beta_1, double beta_2, double eps_, double weight_decay,
+                            int decoupled, int64_t step, idx n)
+{
+    const REAL b1 = (REAL)beta_1, b2 = (REAL)beta_2;
+    const REAL rest_1 = (REAL)(1 - beta_1), rest_2 = (REAL)(1 - beta_2), eps = (REAL)eps_;
+    const REAL keep = (REAL)(decoupled ? 1 - lr * weight_decay : 1);
+    const REAL decay = (REAL)(decoupled ? 0 : weight_decay);
+    const REAL rate = (REAL)(lr / (1 - pow(beta_1, (double)step)));
+    const REAL correction = (REAL)(1 / sqrt(1 - pow(beta_2, (double)step)));
+    ELEMENTWISE
+    {
+        const REAL d = grad[i] + decay * param[i];
+        mean[i] = b1 * mean[i] + rest_1 * d;
+        square_mean[i] = b2 * square_mean[i] + rest_2 * d * d;
+        param[i] = keep * param[i] -
+                   rate * mean[i] / (FN(sqrt_)(square_mean[i]) * correction + eps);
+    }
+}

@@ -79,6 +79,11 @@ static inline REAL FN(abs_)(REAL x)
     return IS_FLOAT ? (REAL)fabsf((float)x) : (REAL)fabs((double)x);
 }
 
+static inline REAL FN(sqrt_)(REAL x)
+{
+    return IS_FLOAT ? (REAL)sqrtf((float)x) : (REAL)sqrt((double)x);
+}
+
 /* 1 / (1 + exp(-x)) from exp(-|x|), which cannot overflow. */
 static inline REAL FN(sigmoid_)(REAL x)
 {

@@ -1,0 +1,346 @@
+"""What is timed: the same work, once in fastbp and once in NumPy."""
+
+import numpy as np
+from scipy.special import ndtr
+
+from bench import book
+from fastbp import Sequential, _kernels, layers
+
+DTYPES = ("float32", "float64")
+#: Every kernel over arrays; `dropout_key` is a function of three integers.
+KERNELS = tuple(name for name in _kernels.__all__ if name != "dropout_key")
+#: Two-layer net of the book on MNIST.
+NET = {"batch": 100, "n_in": 784, "hidden": 50, "n_out": 10}
+
+
+def normal(shape, dtype, seed=0):
+    """Numbers of mean 0 and deviation 1."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def classes(n, n_classes):
+    """n class indices."""
+    return np.random.default_rng(1).integers(0, n_classes, n)
+
+
+# --- kernels --------------------------------------------------------------------------------
+
+
+def bias_sum_pair(rows, n_out, dtype):
+    """The bias sum: (ours, theirs, outputs), as in `elementwise_pairs`."""
+    dout, db = normal((rows, n_out), dtype), np.empty(n_out, dtype)
+    return lambda: _kernels.bias_sum(dout, db), lambda: np.sum(dout, axis=0), (db,)
+
+
+def elementwise_pairs(n, dtype):
+    """Activation kernels over n elements: name -> (ours, theirs, outputs).
+
+    `ours` is the call of a kernel, which writes `outputs`; `theirs` is NumPy's, which returns
+    the same.
+    """
+    x, dout = normal((2, n), dtype)
+    out, dx, copy = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    rectified, mask = np.maximum(x, 0), x <= 0
+    squashed, tangent = 1 / (1 + np.exp(-x)), np.tanh(x)
+
+    def copied(source):
+        np.copyto(copy, source)
+        return copy
+
+    def masked_copy(source):
+        result = source.copy()
+        result[mask] = 0
+        return result
+
+    def gelu_slope():
+        return ndtr(x) + x * (np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi))
+
+    k, slope, dropout = _kernels, 0.01, book.Dropout(0.5)
+    key = k.dropout_key(0, 0, 0)
+    return {
+        "identity_forward": (lambda: k.identity_forward(x, out), lambda: copied(x), (out,)),
+        "identity_backward": (
+            lambda: k.identity_backward(dout, x, dx),
+            lambda: copied(dout),
+            (dx,),
+        ),
+        "relu_forward": (lambda: k.relu_forward(x, out), lambda: np.maximum(x, 0), (out,)),
+        "relu_backward": (
+            lambda: k.relu_backward(dout, rectified, dx),
+            lambda: masked_copy(dout),
+            (dx,),
+        ),
+        "sigmoid_forward": (
+            lambda: k.sigmoid_forward(x, out),
+            lambda: 1 / (1 + np.exp(-x)),
+            (out,),
+        ),
+        "sigmoid_backward": (
+            lambda: k.sigmoid_backward(dout, squashed, dx),
+            lambda: dout * (1.0 - squashed) * squashed,
+            (dx,),
+        ),
+        "tanh_forward": (lambda: k.tanh_forward(x, out), lambda: np.tanh(x), (out,)),
+        "tanh_backward": (
+            lambda: k.tanh_backward(dout, tangent, dx),
+            lambda: dout * (1.0 - tangent**2),
+            (dx,),
+        ),
+        "leaky_relu_forward": (
+            lambda: k.leaky_relu_forward(x, out, slope),
+            lambda: np.where(x > 0, x, slope * x),
+            (out,),
+        ),
+        "leaky_relu_backward": (
+            lambda: k.leaky_relu_backward(dout, x, dx, slope),
+            lambda: np.where(x > 0, dout, slope * dout),
+            (dx,),
+        ),
+        "softplus_forward": (
+            lambda: k.softplus_forward(x, out),
+            lambda: np.logaddexp(x, 0),
+            (out,),
+        ),
+        "softplus_backward": (
+            lambda: k.softplus_backward(dout, x, dx),
+            lambda: dout / (1 + np.exp(-x)),
+            (dx,),
+        ),
+        "gelu_forward": (lambda: k.gelu_forward(x, out), lambda: x * ndtr(x), (out,)),
+        "gelu_backward": (
+            lambda: k.gelu_backward(dout, x, dx),
+            lambda: dout * gelu_slope(),
+            (dx,),
+        ),
+        "dropout": (lambda: k.dropout(x, out, key, 0.5), lambda: dropout.forward(x), (out,)),
+    }
+
+
+def kernel_pairs(rows, n_in, n_out, dtype):
+    """Every kernel, as in `elementwise_pairs`; losses are summed, not averaged."""
+    x, W, b = normal((rows, n_in), dtype), normal((n_in, n_out), dtype), normal(n_out, dtype)
+    dout, logits = normal((2, rows, n_out), dtype)
+    out, dx, dW, db = np.empty_like(dout), np.empty_like(x), np.empty_like(W), np.empty_like(b)
+    t, soft = classes(rows, n_out), book.softmax(dout)
+    y, d = np.empty_like(logits), np.empty_like(logits)
+    probabilities, scale = book.softmax(logits), 1 / rows
+    z, z_soft, z_y, z_p, z_d = (a.reshape(-1) for a in (logits, soft, y, probabilities, d))
+    grad, lr, momentum = dout.reshape(-1), 1e-6, 0.9
+    param, state, state_2 = (np.full(grad.size, n, dtype) for n in (1, 0, 0))  # ours
+    params, states, states_2 = param.copy(), state.copy(), state_2.copy()  # theirs
+    gamma, beta, inverse = np.ones_like(b), np.zeros_like(b), np.empty_like(b)
+    dgamma, dbeta, running = np.empty_like(b), np.empty_like(b), np.zeros((2, n_out), dtype)
+    norm, normed = book.BatchNormalization(gamma, beta), book.BatchNormalization(gamma, beta)
+    normed.forward(logits)
+    inverse_std = 1 / normed.std
+
+    def affine_backward():
+        return np.dot(dout, W.T), np.dot(x.T, dout), np.sum(dout, axis=0)
+
+    def softmax_cross_entropy():
+        p = book.softmax(logits)
+        return -np.sum(np.log(p[np.arange(rows), t])), p
+
+    def softmax_cross_entropy_backward():
+        result = probabilities.copy()
+        result[np.arange(rows), t] -= 1
+        return result * scale
+
+    def soft_cross_entropy():
+        p = book.softmax(logits)
+        return -np.sum(soft * np.log(p)), p
+
+    def sigmoid_cross_entropy():
+        p = 1 / (1 + np.exp(-z))
+        return -np.sum(z_soft * np.log(p) + (1 - z_soft) * np.log(1 - p)), p
+
+    def batch_norm_forward():
+        out = norm.forward(logits)
+        return out, norm.xn, 1 / norm.std, norm.running_mean, norm.running_var
+
+    def batch_norm_backward():
+        return normed.backward(dout), normed.dgamma, normed.dbeta
+
+    def huber():
+        d = np.abs(z - z_soft)
+        return np.sum(np.where(d <= 0.5, 0.5 * d * d, 0.5 * (d - 0.25)))
+
+    def updated(rule, states, *numbers):
+        rule(params, grad, *states, *numbers)
+        return params, *states
+
+    k = _kernels
+    return elementwise_pairs(rows * n_out, dtype) | {
+        "bias_sum": bias_sum_pair(rows, n_out, dtype),
+        "affine_forward": (
+            lambda: k.affine_forward(x, W, b, out),
+            lambda: np.dot(x, W) + b,
+            (out,),
+        ),
+        "affine_backward": (
+            lambda: k.affine_backward(dout, x, W, dx, dW, db),
+            affine_backward,
+            (dx, dW, db),
+        ),
+        "softmax_forward": (
+            lambda: k.softmax_forward(logits, y),
+            lambda: book.softmax(logits),
+            (y,),
+        ),
+        "softmax_cross_entropy_forward": (
+            lambda: k.softmax_cross_entropy_forward(logits, t, y),
+            softmax_cross_entropy,
+            (y,),
+        ),
+        "softmax_cross_entropy_backward": (
+            lambda: k.softmax_cross_entropy_backward(probabilities, t, scale, d),
+            softmax_cross_entropy_backward,
+            (d,),
+        ),
+        "soft_cross_entropy_forward": (
+            lambda: k.soft_cross_entropy_forward(logits, soft, y),
+            soft_cross_entropy,
+            (y,),
+        ),
+        "soft_cross_entropy_backward": (
+            lambda: k.soft_cross_entropy_backward(probabilities, soft, scale, d),
+            lambda: (probabilities - soft) * scale,
+            (d,),
+        ),
+        "sigmoid_cross_entropy_forward": (
+            lambda: k.sigmoid_cross_entropy_forward(z, z_soft, z_y),
+            sigmoid_cross_entropy,
+            (z_y,),
+        ),
+        "sigmoid_cross_entropy_backward": (
+            lambda: k.sigmoid_cross_entropy_backward(z_p, z_soft, scale, z_d),
+            lambda: (z_p - z_soft) * scale,
+            (z_d,),
+        ),
+        "squared_error_forward": (
+            lambda: k.squared_error_forward(z, z_soft),
+            lambda: np.sum((z - z_soft) ** 2),
+            (),
+        ),
+        "squared_error_backward": (
+            lambda: k.squared_error_backward(z, z_soft, scale, z_d),
+            lambda: 2 * scale * (z - z_soft),
+            (z_d,),
+        ),
+        "absolute_error_forward": (
+            lambda: k.absolute_error_forward(z, z_soft),
+            lambda: np.sum(np.abs(z - z_soft)),
+            (),
+        ),
+        "absolute_error_backward": (
+            lambda: k.absolute_error_backward(z, z_soft, scale, z_d),
+            lambda: scale * np.sign(z - z_soft),
+            (z_d,),
+        ),
+        "huber_forward": (lambda: k.huber_forward(z, z_soft, 0.5), huber, ()),
+        "huber_backward": (
+            lambda: k.huber_backward(z, z_soft, 0.5, scale, z_d),
+            lambda: scale * np.clip(z - z_soft, -0.5, 0.5),
+            (z_d,),
+        ),
+        "batch_norm_forward": (
+            lambda: k.batch_norm_forward(
+                logits, gamma, beta, y, d, inverse, *running, 1e-6, norm.momentum, False
+            ),
+            batch_norm_forward,
+            (y, d, inverse, *running),
+        ),
+        "batch_norm_backward": (
+            lambda: k.batch_norm_backward(dout, normed.xn, inverse_std, gamma, d, dgamma, dbeta),
+            batch_norm_backward,
+            (d, dgamma, dbeta),
+        ),
+        "sgd_update": (
+            lambda: k.sgd_update(param, grad, state, lr, momentum, 0, 0.0),
+            lambda: updated(book.sgd, [states], lr, momentum),
+            (param, state),
+        ),
+        "adagrad_update": (
+            lambda: k.adagrad_update(param, grad, state, lr, 1e-7, 0.0),
+            lambda: updated(book.adagrad, [states], lr, 1e-7),
+            (param, state),
+        ),
+        "rmsprop_update": (
+            lambda: k.rmsprop_update(param, grad, state, None, lr, 0.99, 1e-7, 0.0, 0.0),
+            lambda: updated(book.rmsprop, [states], lr, 0.99, 1e-7),
+            (param, state),
+        ),
+        "adam_update": (
+            lambda: k.adam_update(param, grad, state, state_2, lr, 0.9, 0.999, 1e-7, 0.0, False, 1),
+            lambda: updated(book.adam, [states, states_2], lr, 0.9, 0.999, 1e-7, 1),
+            (param, state, state_2),
+        ),
+    }
+
+
+# --- layers ---------------------------------------------------------------------------------
+
+ACTIVATIONS = ("Relu", "Sigmoid", "Tanh")
+LOSSES = ("SoftmaxWithLoss", "SigmoidWithLoss", "MeanSquaredError")
+#: Identity, Flatten, AddLayer and MulLayer have no arithmetic of arrays to compare.
+LAYERS = ("Affine", *ACTIVATIONS, *LOSSES)
+
+
+def layer_pair(name, batch, n_in, n_out, dtype):
+    """One layer: the passes of ours, those of theirs, and ours with its inputs.
+
+    An Affine is (n_in, n_out); the others take arrays of (batch, n_out).
+    """
+    x, dout = normal((2, batch, n_out), dtype)
+    inputs, arrays = (x,), ()
+    if name == "Affine":
+        inputs = (normal((batch, n_in), dtype),)
+        arrays = normal((n_in, n_out), dtype), normal(n_out, dtype)
+    elif name == "SoftmaxWithLoss":
+        inputs = x, classes(batch, n_out)
+    elif name in LOSSES:
+        inputs = x, (dout > 0).astype(dtype)
+    ours, theirs = getattr(layers, name)(*arrays), getattr(book, name)(*arrays)
+    douts = (1, 1) if name in LOSSES else (dout, dout.copy())  # the book's Relu overwrites its own
+    return passes(ours, inputs, douts[0]), passes(theirs, inputs, douts[1]), (ours, *inputs)
+
+
+def passes(layer, inputs, dout):
+    """What is timed of a layer, by name."""
+
+    def forward():
+        return layer.forward(*inputs)
+
+    def backward():
+        return layer.backward(dout)
+
+    def both():
+        layer.forward(*inputs)
+        return layer.backward(dout)
+
+    forward()
+    return {"forward": forward, "backward": backward, "forward + backward": both}
+
+
+def net_pairs(dtype):
+    """`gradient` of the two-layer net: name -> (ours, theirs), and our net with its data.
+
+    Ours once as `Sequential` and once as the book's class over our layers; theirs is the
+    book's class over NumPy's.
+    """
+    n_in, hidden, n_out = (NET[name] for name in ("n_in", "hidden", "n_out"))
+    x = np.random.default_rng(0).random((NET["batch"], n_in)).astype(dtype)
+    t = classes(NET["batch"], n_out)
+    params = {
+        "W1": 0.01 * normal((n_in, hidden), dtype),
+        "b1": np.zeros(hidden, dtype),
+        "W2": 0.01 * normal((hidden, n_out), dtype),
+        "b2": np.zeros(n_out, dtype),
+    }
+    theirs = book.TwoLayerNet(book, params)
+    ours = book.TwoLayerNet(layers, params)
+    sequential = Sequential(*ours.layers.values(), loss=layers.SoftmaxWithLoss())
+    return {
+        "Sequential": (lambda: sequential.gradient(x, t), lambda: theirs.gradient(x, t)),
+        "the book's class": (lambda: ours.gradient(x, t), lambda: theirs.gradient(x, t)),
+    }, (sequential, x, t)

@@ -1,0 +1,232 @@
+"""How the benches time: in turn, on one core, with one thread, and compiled code only."""
+
+import os
+import platform
+import statistics
+import subprocess
+import time
+from datetime import date
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from timeit import Timer
+
+import numpy as np
+
+import fastbp
+from bench import THREAD_VARIABLES
+
+# --- timing ---------------------------------------------------------------------------------
+
+WARM_UP = 3  # calls: the first ones wait for memory from the system
+
+
+def alternate(*functions, samples=25, seconds=0.003, clock=time.perf_counter):
+    """Median seconds of one call of each function, all timed in turn within one run.
+
+    A sample repeats a function for about `seconds`; rounds of one sample of each are taken, so
+    that a slow spell of the machine falls on all of them alike.  An untimed call goes before
+    each sample: it finds in the caches what it left there itself, not what another left.
+    """
+    timers = [Timer(function, timer=clock) for function in functions]
+    counts = [calls_in(seconds, timer) for timer in timers]
+    rounds = [
+        [sample(timer, count) for timer, count in zip(timers, counts, strict=True)]
+        for _ in range(samples)
+    ]
+    return [statistics.median(times) for times in zip(*rounds, strict=True)]
+
+
+def sample(timer, count):
+    """Seconds of one call, as the mean of `count` after an untimed one."""
+    timer.timeit(1)
+    return timer.timeit(count) / count
+
+
+def calls_in(seconds, timer):
+    """How many calls take about `seconds`; at least 1."""
+    timer.timeit(WARM_UP)
+    count = 1
+    while (elapsed := timer.timeit(count)) < seconds / 2:
+        count *= 2
+    return max(1, round(count * seconds / elapsed))
+
+
+def timed(ours, theirs, **how):
+    """The two times of a table's row."""
+    return dict(zip(("fastbp", "numpy"), alternate(ours, theirs, **how), strict=True))
+
+
+def ratio(row):
+    """NumPy's time over fastbp's: above 1 where fastbp is quicker."""
+    return row["numpy"] / row["fastbp"]
+
+
+# --- what is timed --------------------------------------------------------------------------
+
+
+def ready(quiet=False, threads=1):
+    """Pin the process, refuse what is not compiled, and say what is timed; see `machine`."""
+    require_compiled(fastbp)
+    about = machine(threads=pin(threads))
+    if not quiet:
+        print(f"timing {folder()}\n{described(about)}")
+    return about
+
+
+def folder():
+    """Where the fastbp lies that is timed."""
+    return Path(fastbp.__file__).resolve().parent
+
+
+def pin(threads=1):
+    """Keep the process on a core a thread, and every library at so many; their number."""
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < threads:
+            raise RuntimeError(f"bench expects a core for each of {threads} threads; "
+                               f"got {len(cores)}.")  # fmt: skip
+        os.sched_setaffinity(0, cores[-threads:])
+    try:
+        from threadpoolctl import threadpool_info, threadpool_limits
+    except ImportError:
+        if any(os.environ.get(name) != "1" for name in THREAD_VARIABLES):
+            raise RuntimeError(
+                "bench expects threadpoolctl, which pip install '.[bench]' brings, where NumPy "
+                "was imported before it; got none."
+            ) from None
+        return 1
+    threadpool_limits(threads)
+    got = max((pool["num_threads"] for pool in threadpool_info()), default=threads)
+    if got != threads:
+        raise RuntimeError(f"bench expects every library at {threads} thread(s); got {got}.")
+    return threads
+
+
+def require_compiled(package):
+    """Refuse kernels that are not extension modules of `package`'s own folder, or are stale."""
+    kernels = Path(package.__file__).resolve().parent / "_kernels"
+    for name in package._kernels.__all__:
+        module = __import__(getattr(package._kernels, name).__module__, fromlist=["_"])
+        file = Path(module.__file__).resolve()
+        if file.parent != kernels or not file.name.endswith(tuple(EXTENSION_SUFFIXES)):
+            raise RuntimeError(f"bench expects {name} compiled in {kernels}; got that of {file}.")
+    if package.backend.kernels() is not package._kernels:
+        raise RuntimeError("bench expects the compiled kernels; got the reference backend.")
+    if newer := newer_sources(kernels):
+        raise RuntimeError(
+            f"bench expects kernels built from their sources as they are, as pip install -e . "
+            f"does; got {', '.join(newer)} newer than what was built."
+        )
+
+
+def newer_sources(folder):
+    """Names of the sources in `folder` that are newer than a module built from them.
+
+    An installed package has headers without their C: there is nothing to compare.
+    """
+    if not (folder / "kernels.c").exists():
+        return []
+    shared = [p for suffix in ("*.c", "*.h", "*.pxd") for p in folder.glob(suffix)]
+    newer = set()
+    for own in folder.glob("*.pyx"):
+        for built in folder.glob(f"{own.stem}.*"):
+            if built.name.endswith(tuple(EXTENSION_SUFFIXES)):
+                time_built = built.stat().st_mtime
+                newer |= {p.name for p in [own, *shared] if p.stat().st_mtime > time_built}
+    return sorted(newer)
+
+
+# --- where it is timed ----------------------------------------------------------------------
+
+
+def machine(threads):
+    """What a table has to name: processor, caches, threads, versions, the date."""
+    from fastbp._kernels import isa
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "processor": processor(),
+        "l2_bytes": l2_bytes(),
+        "threads": threads,
+        "instruction_set": isa.in_use(),
+        "fastbp": fastbp.__version__,
+        "numpy": np.__version__,
+        "blas": f"{blas['name']} {blas['version']}",
+        "python": platform.python_version(),
+        "date": date.today().isoformat(),
+    }
+
+
+def described(about):
+    """`machine` in one line."""
+    threads = "1 thread" if about["threads"] == 1 else f"{about['threads']} threads"
+    return (
+        f"{about['processor']}, {threads}, instruction set {about['instruction_set']}, "
+        f"fastbp {about['fastbp']}, NumPy {about['numpy']} with {about['blas']}, "
+        f"Python {about['python']}, {about['date']}"
+    )
+
+
+def processor():
+    """The processor's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
+
+
+def l2_bytes():
+    """Size of one core's L2 cache in bytes; 1 MiB where the system does not tell."""
+    for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        if (cache / "level").read_text().strip() == "2":
+            return int((cache / "size").read_text().strip().removesuffix("K")) * 1024
+    return int(_sysctl("hw.l2cachesize") or 2**20)
+
+
+def _sysctl(name):
+    """A value of macOS's sysctl; "" elsewhere."""
+    try:
+        return subprocess.run(["sysctl", "-n", name], capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def seconds_text(seconds):
+    """1.23 µs, 45.6 ms."""
+    unit, size = next(u for u in (("s", 1), ("ms", 1e-3), ("µs", 0)) if seconds >= u[1])
+    number = seconds / (size or 1e-6)
+    return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"
+
+
+def bytes_text(n):
+    """64 KB, 16 MB."""
+    return f"{n / 2**20:g} MB" if n >= 2**20 else f"{n / 2**10:g} KB"
+
+
+def print_table(header, rows):
+    """Columns as wide as they need; the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        first, *others = (cell.ljust(w) if i == 0 else cell.rjust(w)
+                          for i, (cell, w) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
+        print("  ".join([first, *others]))
+
+
+# --- the command line -----------------------------------------------------------------------
+
+
+def add_quick(parser):
+    parser.add_argument(
+        "--quick", action="store_true", help="a few short samples, to see that it all works"
+    )
+
+
+def repetitions(quick):
+    """Keywords of `alternate`."""
+    return {"samples": 3, "seconds": 1e-4} if quick else {"samples": 25, "seconds": 0.003}

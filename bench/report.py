@@ -1,0 +1,227 @@
+"""README.md's table of speed, from a run: ``python -m bench.report --write``.
+
+A run of about two minutes, stored as JSON; the table is made from the stored numbers alone and
+stands in README.md between two comments, so that none of them is typed by hand.  So does the
+grid's, and its picture is drawn, where `python -m bench.grid --write` has stored a run.
+"""
+
+import argparse
+import json
+from itertools import groupby
+from pathlib import Path
+from statistics import geometric_mean
+
+from bench import ROOT, cases, elementwise, grid, layers, measure, startup
+
+RESULTS = ROOT / "bench" / "results" / "latest.json"
+BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
+GRID_BEGIN, GRID_END = "<!-- grid:begin -->", "<!-- grid:end -->"
+#: The grid's picture, from the folder of the README.
+PICTURE = Path("docs", "grid.png")
+#: Shapes of activations and losses that the README shows.
+SHOWN = ("100 x 50", "512 x 512")
+
+
+def run(quick):
+    """All benches on this machine."""
+    about = measure.ready()
+    how = measure.repetitions(quick)
+    return {
+        "machine": about,
+        **layers.run(**how),
+        "elementwise": elementwise.run(elementwise.QUICK_SIZES, **how),
+        "startup": startup.run(samples=3 if quick else 11),
+    }
+
+
+def show(results):
+    """Print everything."""
+    layers.show(results)
+    elementwise.show(results["elementwise"], results["machine"]["l2_bytes"])
+    print()
+    startup.show(results["startup"])
+
+
+# --- Markdown -------------------------------------------------------------------------------
+
+
+def markdown(results):
+    """The README's text between the comments."""
+    everything = results["net"] + results["affine"] + results["layers"]
+    largest = max(row["difference"] for row in everything)
+    cost = measure.seconds_text(results["startup"]["fastbp"])
+    return "\n\n".join(
+        [
+            f"Measured on {measure.described(results['machine'])}. A ratio is NumPy's time over "
+            "fastbp's, both in turn in the same run: above 1, fastbp is quicker. The last column "
+            "is the gradient check's largest relative difference.",
+            times_table(results["net"] + [r for r in results["layers"] if r["shape"] in SHOWN]),
+            "Affine, forward + backward, ratio in float32 / float64:",
+            affine_table(results["affine"]),
+            "Element-wise kernels, least over float32 and float64; a triad is a pass over memory "
+            "with two reads and one write:",
+            elementwise_table(results["elementwise"], results["machine"]["l2_bytes"]),
+            f"The gradient check's largest relative difference over all of these layers is "
+            f"{largest:.0e}. `import fastbp` takes {cost} after `import numpy`.",
+        ]
+    )
+
+
+def times_table(rows):
+    """A line for each name and shape, float32 and float64 side by side."""
+    lines = {}
+    for row in rows:
+        lines.setdefault((row["name"], row["shape"]), {})[row["dtype"]] = row
+    header = ["forward + backward", "batch x sizes"]
+    for dtype in cases.DTYPES:
+        header += [f"{dtype}: NumPy", "fastbp", "ratio"]
+    body = []
+    for (name, shape), by_dtype in lines.items():
+        line = [name, shape]
+        for dtype in cases.DTYPES:
+            row = by_dtype[dtype]
+            line += [*map(measure.seconds_text, (row["numpy"], row["fastbp"])), ratio_text(row)]
+        body.append([*line, f"{max(r['difference'] for r in by_dtype.values()):.0e}"])
+    return table([*header, "gradient check"], body)
+
+
+def affine_table(rows):
+    """Batches down, sizes across; the geometric means and the least ratios under it."""
+    batches, sizes = (
+        list(dict.fromkeys(row["shape"].split(" x ")[part] for row in rows)) for part in (0, 1)
+    )  # each once, in their order
+    found = {(row["shape"], row["dtype"]): row for row in rows}
+
+    def both(batch, size):
+        return " / ".join(ratio_text(found[f"{batch} x {size}", dtype]) for dtype in cases.DTYPES)
+
+    body = [[batch, *(both(batch, size) for size in sizes)] for batch in batches]
+    ratios = [[measure.ratio(r) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES]
+    for label, of in (("geometric mean", geometric_mean), ("least", min)):
+        body.append([label, " / ".join(f"{of(some):.2f}" for some in ratios)])
+        body[-1] += [""] * (len(sizes) - 1)
+    return table(["batch", *sizes], body)
+
+
+def elementwise_table(rows, l2_bytes):
+    numbers = elementwise.least(rows, l2_bytes)
+    body = [[label, *(f"{n:.2f}" for n in by_kernel.values())]
+            for label, by_kernel in numbers.items()]  # fmt: skip
+    return table(["", *(f"`{kernel}`" for kernel in elementwise.JUDGED)], body)
+
+
+def ratio_text(row):
+    return f"{measure.ratio(row):.2f}"
+
+
+def table(header, body):
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
+
+
+def write(readme, text, begin=BEGIN, end=END):
+    """Put the text between the comments of a file."""
+    before, found, rest = readme.read_text("utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise SystemExit(f"bench.report expects {begin} and {end} in {readme}; got none.")
+    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+
+
+# --- the grid -------------------------------------------------------------------------------
+
+
+def grid_markdown(results):
+    """The README's text of a grid's run."""
+    rows, about, options = results["rows"], results["machine"], results["options"]
+    versions = "".join(f", {peer} {number}" for peer, number in about["peers"].items())
+    left_out = {f"{peer} ({row['name']}): {why}" for row in rows
+                for peer, why in row["skipped"].items()}  # fmt: skip
+    return "\n\n".join(
+        [
+            f"One training step, {grid.described(options)}. Measured on "
+            f"{measure.described(about)}{versions}; all in turn in the same run. The ratio is the "
+            f"best peer's time over fastbp's; {grid.peak_text(rows)}.",
+            table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
+            *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
+            f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})",
+        ]
+    )
+
+
+#: A colour for each library, whoever else is there (Okabe and Ito's, safe for the colour-blind).
+COLOURS = dict(
+    zip(grid.PEERS, ("#000000", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#009e73"), strict=True)
+)
+
+
+def draw(results, path):
+    """Bars for each workload: the time of a step in each library relative to fastbp's."""
+    from matplotlib.figure import Figure
+
+    rows = results["rows"]
+    peers = [peer for peer in grid.peers_of(rows) if peer != "fastbp"]
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.84 / len(peers)
+    for k, peer in enumerate(peers):
+        bars = [(i, row["seconds"][peer] / row["seconds"]["fastbp"])
+                for i, row in enumerate(rows) if peer in row["seconds"]]  # fmt: skip
+        places = [i + (k - (len(peers) - 1) / 2) * width for i, _ in bars]
+        drawn = axes.bar(places, [height - 1 for _, height in bars], 0.92 * width, bottom=1,
+                         color=COLOURS[peer], label=peer)  # fmt: skip
+        labels = [f"{height:.{1 if height < 10 else 0}f}" for _, height in bars]
+        for bar, label, (_, height) in zip(drawn, labels, bars, strict=True):
+            top = bar.get_x() + bar.get_width() / 2, max(height, 1)
+            axes.annotate(label, top, (0, 2), textcoords="offset points", ha="center", fontsize=6.5)
+    axes.axhline(1, color=COLOURS["fastbp"], linewidth=1.2, label="fastbp")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xticks(range(len(rows)), [f"{row['name']}\n{row_text(row)}" for row in rows],
+                    fontsize=7.5)  # fmt: skip
+    axes.set_ylabel("time of a step / fastbp's")
+    axes.set_title(f"A training step, {grid.described(results['options'])}", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=len(peers) + 1, frameon=False, fontsize=8, loc="upper right")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+
+
+def row_text(row):
+    """A workload in two short lines; equal widths in a row are written once."""
+    sizes = []
+    for size, same in groupby(row["sizes"]):
+        n = len(list(same))
+        sizes.append(f"{n}×{size}" if n > 1 else str(size))
+    return f"batch {row['batch']}\n{'-'.join(sizes)}"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="that file")
+    parser.add_argument("--from", dest="stored", type=Path, help="take a stored run")
+    parser.add_argument("--to", type=Path, default=RESULTS, help="where to store a new run")
+    parser.add_argument("--grid", type=Path, default=grid.RESULTS, help="a stored run of the grid")
+    measure.add_quick(parser)
+    options = parser.parse_args(arguments)
+    if options.stored:
+        results = json.loads(options.stored.read_text("utf-8"))
+    else:
+        results = run(options.quick)
+        options.to.parent.mkdir(parents=True, exist_ok=True)
+        options.to.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        show(results)
+        print(f"stored in {options.to}")
+    if options.write:
+        write(options.readme, markdown(results))
+        if options.grid.exists():
+            stored = json.loads(options.grid.read_text("utf-8"))
+            write(options.readme, grid_markdown(stored), GRID_BEGIN, GRID_END)
+            draw(stored, options.readme.parent / PICTURE)
+    elif options.stored:
+        print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What ``import fastbp`` costs beyond ``import numpy``: ``python -m bench.startup``."""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import fastbp
+from bench import measure
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+start = time.perf_counter()
+import numpy
+middle = time.perf_counter()
+import fastbp
+print(middle - start, time.perf_counter() - middle)
+"""
+
+
+def run(samples=11):
+    """Median seconds of importing NumPy, and then fastbp, in a fresh process each."""
+    folder = str(Path(fastbp.__file__).parent.parent)
+    rounds = []
+    for _ in range(samples):
+        done = subprocess.run([sys.executable, "-c", SCRIPT, folder], check=True,
+                              capture_output=True, text=True)  # fmt: skip
+        rounds.append([float(number) for number in done.stdout.split()])
+    numpy, ours = (statistics.median(times) for times in zip(*rounds, strict=True))
+    return {"numpy": numpy, "fastbp": ours}
+
+
+def show(times):
+    print(f"import numpy: {measure.seconds_text(times['numpy'])}; "
+          f"import fastbp after it: {measure.seconds_text(times['fastbp'])}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    measure.ready()
+    show(run())

@@ -1,0 +1,731 @@
+/* A training step of one network: gather, forward, loss, backward, update, in one call.
+ *
+ * A plan lives in one block of memory: parameters, optimiser state, activations.  Weights lie
+ * as panels of output columns, [output panel][n_in][NR]; activations and their gradients as
+ * panels of features, [feature panel][rows][NR], `jump` apart.  Missing columns are zero and
+ * stay zero.
+ *
+ * A step has two phases.  In the first each thread takes some rows through everything that
+ * rows do alone: forward, loss, and the gradients by the activations.  In the second each
+ * takes some input panels of every W, and their update.  One barrier lies between (two more
+ * per batch normalisation, whose statistics need all rows). */
+
+typedef struct {
+    fbp_layer layer;
+    idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
+    const REAL *in;     /* panels of the input */
+    REAL *out;          /* panels of the output; relu and its kind write over their input */
+    REAL *din, *dout;   /* their gradients; din NULL where nobody needs it */
+    REAL *W, *b;        /* panels of W, and b padded to NR behind them */
+    REAL *grad;         /* gradients of W and b in the same layout, where they are kept */
+    REAL *state[2];     /* the rule's state, likewise */
+    REAL *normal, *inverse;
+    REAL *running, *fresh; /* of a normalisation: means, then variances; fresh: the batch's */
+} FN(op);
+
+typedef struct {
+    idx n_ops, n_in, n_out, jump;
+    fbp_loss_kind loss;
+    double delta;
+    size_t nbytes;
+    FN(op) *ops;
+    REAL *x;          /* panels of [rows, n_in] */
+    REAL *dlogits;    /* panels of the gradient by the outputs */
+    REAL *logits, *y; /* row-major [rows, n_out] */
+    REAL *t;          /* row-major targets of the batch, or */
+    int64_t *classes; /* their class indices */
+    REAL *scratch;    /* per thread: a panel of W^T, and NR x NR gradients */
+    idx scratch_size;
+} FN(plan);
+
+#ifndef FBP_ENGINE_ONCE
+#define FBP_ENGINE_ONCE
+/* Input panels of a block of dW: their part of x stays in the L2 cache over all outputs. */
+#define BLOCK_PANELS 12
+
+/* The next `bytes` of a block, on a cache line's border; with base NULL it only counts. */
+static void *carve(char *base, size_t *used, size_t bytes)
+{
+    void *p = base ? base + *used : NULL;
+    *used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+static int has_parameters(fbp_layer_kind kind)
+{
+    return kind == FBP_AFFINE || kind == FBP_BATCH_NORM;
+}
+
+/* Layers whose derivative needs the output only. */
+static int works_in_place(fbp_layer_kind kind)
+{
+    return kind == FBP_RELU || kind == FBP_LEAKY_RELU || kind == FBP_SIGMOID || kind == FBP_TANH;
+}
+
+/* Plain SGD adds its gradients straight to the weights. */
+static int is_plain_sgd(const fbp_rule *rule)
+{
+    return rule->kind == FBP_SGD && rule->momentum == 0 && rule->weight_decay == 0 &&
+           rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
+}
+
+/* One thread's share of n units. */
+static void share_of(idx n, int thread, int n_threads, idx *from, idx *to)
+{
+    *from = n * thread / n_threads;
+    *to = n * (thread + 1) / n_threads;
+}
+#endif
+
+/* --- memory -------------------------------------------------------------------------------- */
+
+static REAL *FN(carve_panels)(char *base, size_t *used, idx n, idx jump)
+{
+    return carve(base, used, (size_t)(ceil_div(n, NR) * jump) * sizeof(REAL));
+}
+
+/* Elements of W in panels; b follows, ceil(n_out / NR) NR elements. */
+static idx FN(w_size)(const FN(op) *op)
+{
+    return ceil_div(op->layer.n_out, NR) * NR * op->w_rows;
+}
+
+static idx FN(parameters_size)(const FN(op) *op)
+{
+    return FN(w_size)(op) + ceil_div(op->layer.n_out, NR) * NR;
+}
+
+/* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
+static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
+{
+    char *base = base_;
+    size_t used = 0;
+    const idx rows = spec->batch_size, jump = panel_rows(rows) * NR;
+    const idx n_in = spec->layers[0].n_in, n_out = spec->layers[spec->n_layers - 1].n_out;
+    FN(plan) *plan = carve(base, &used, sizeof *plan);
+    FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
+                  .loss = spec->loss, .delta = spec->delta};
+    p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
+    p.x = FN(carve_panels)(base, &used, n_in, jump);
+
+    REAL *value = p.x, *gradient = NULL;
+    int shared = 0, trained = 0; /* is `value` read elsewhere; are there parameters before */
+    idx widest = n_in;
+    for (idx l = 0; l < spec->n_layers; l++) {
+        FN(op) op = {.layer = spec->layers[l], .in = value, .din = trained ? gradient : NULL};
+        const fbp_layer_kind kind = op.layer.kind;
+        if (works_in_place(kind) && !shared && l > 0) {
+            op.out = value;
+            op.dout = gradient;
+        } else {
+            op.out = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+            op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+        }
+        if (has_parameters(kind)) {
+            op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
+            const size_t bytes = (size_t)FN(parameters_size)(&op) * sizeof(REAL);
+            op.W = carve(base, &used, bytes);
+            op.b = op.W ? op.W + FN(w_size)(&op) : NULL;
+            if (spec->keep_gradients || kind == FBP_BATCH_NORM)
+                op.grad = carve(base, &used, bytes);
+            for (int s = 0; s < spec->n_states; s++)
+                op.state[s] = carve(base, &used, bytes);
+            trained = 1;
+        }
+        if (kind == FBP_BATCH_NORM) {
+            op.normal = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+            op.inverse = FN(carve_panels)(base, &used, op.layer.n_out, NR);
+            op.running = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
+            op.fresh = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
+        }
+        /* A later in-place layer would destroy what this one's derivative reads. */
+        shared = kind != FBP_AFFINE && kind != FBP_DROPOUT && kind != FBP_BATCH_NORM;
+        value = op.out;
+        gradient = op.dout;
+        widest = op.layer.n_out > widest ? op.layer.n_out : widest;
+        if (base)
+            p.ops[l] = op;
+    }
+    p.dlogits = gradient;
+    const size_t outputs = (size_t)(rows * n_out) * sizeof(REAL);
+    p.logits = carve(base, &used, outputs);
+    p.y = carve(base, &used, outputs);
+    p.t = carve(base, &used, outputs);
+    p.classes = carve(base, &used, (size_t)rows * sizeof(int64_t));
+    p.scratch_size = (min_idx(ceil_div(widest, NR) * NR, BLOCK_K) + NR) * NR;
+    p.scratch = carve(base, &used, (size_t)(n_threads * p.scratch_size) * sizeof(REAL));
+    p.nbytes = used;
+    if (base)
+        *plan = p;
+    return used;
+}
+
+static void FN(unpack)(const REAL *src, idx jump, idx rows, idx n, REAL *dst)
+{
+    for (idx j = 0; j < n; j += NR, src += jump)
+        for (idx r = 0; r < rows; r++)
+            for (idx k = 0; k < min_idx(NR, n - j); k++)
+                dst[r * n + j + k] = src[r * NR + k];
+}
+
+/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 and 3 its states, 4 the
+ * running mean and variance of a normalisation. */
+static REAL *FN(plan_part)(const FN(op) *op, int part)
+{
+    return part == 0   ? op->W
+           : part == 1 ? op->grad
+           : part == 4 ? op->running
+                       : op->state[part - 2];
+}
+
+/* Row-major W and b into the plan (the second also: running variances, part 4). */
+static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
+{
+    const FN(op) *op = &((FN(plan) *)plan_)->ops[l];
+    REAL *to = FN(plan_part)(op, part);
+    FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
+    memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
+}
+
+static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
+{
+    const FN(op) *op = &((const FN(plan) *)plan_)->ops[l];
+    const REAL *from = FN(plan_part)(op, part);
+    FN(unpack)(from, op->w_rows * NR, op->w_rows, op->layer.n_out, W);
+    memcpy(b, from + FN(w_size)(op), (size_t)op->layer.n_out * sizeof(REAL));
+}
+
+/* --- gather -------------------------------------------------------------------------------- */
+
+#define DEFINE_GATHER(T)                                                                         \
+    static void FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to) \
+    {                                                                                            \
+        for (idx r = from; r < to; r++) {                                                        \
+            const idx row = source->rows ? (idx)source->rows[r] : r;                             \
+            REAL *dst = plan->x + r * NR;                                                        \
+            if (source->indptr) {                                                                \
+                for (idx j = 0; j < plan->n_in; j += NR)                                         \
+                    memset(dst + j / NR * plan->jump, 0, NR * sizeof(REAL));                     \
+                for (int64_t e = source->indptr[row]; e < source->indptr[row + 1]; e++) {        \
+                    const idx j = (idx)source->indices[e];                                       \
+                    dst[j / NR * plan->jump + j % NR] += (REAL)((const T *)source->data)[e];     \
+                }                                                                                \
+                continue;                                                                        \
+            }                                                                                    \
+            const T *src = (const T *)source->data + row * source->stride;                       \
+            idx j = 0;                                                                           \
+            for (; j + NR <= plan->n_in; j += NR, dst += plan->jump)                             \
+                for (idx k = 0; k < NR; k++)                                                     \
+                    dst[k] = (REAL)src[j + k];                                                   \
+            for (idx k = 0; k < plan->n_in - j; k++)                                             \
+                dst[k] = (REAL)src[j + k];                                                       \
+        }                                                                                        \
+    }
+DEFINE_GATHER(float)
+DEFINE_GATHER(double)
+DEFINE_GATHER(uint8_t)
+
+static void FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to)
+{
+    const fbp_source *x = &batch->x;
+    switch (x->type) {
+    case FBP_FLOAT32: FN(gather_float)(plan, x, from, to); break;
+    case FBP_FLOAT64: FN(gather_double)(plan, x, from, to); break;
+    case FBP_UINT8: FN(gather_uint8_t)(plan, x, from, to); break;
+    }
+    for (idx r = from; r < to; r++) {
+        const idx row = x->rows ? (idx)x->rows[r] : r, n = plan->n_out;
+        if (batch->classes)
+            plan->classes[r] = batch->classes[row];
+        else if (batch->t)
+            memcpy(plan->t + r * n, (const REAL *)batch->t + row * n, (size_t)n * sizeof(REAL));
+    }
+}
+
+/* --- first phase: some rows of each layer -------------------------------------------------- */
+
+static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    for (idx r = from; r < to; r += BLOCK_ROWS)
+        for (idx k = 0; k < n_in; k += BLOCK_K)
+            for (idx j = 0; j < n_out; j += NR)
+                FN(panel_rows_product)(min_idx(BLOCK_ROWS, to - r), min_idx(NR, n_out - j),
+                                       min_idx(BLOCK_K, n_in - k), op->in + k / NR * jump + r * NR,
+                                       jump, op->W + j * n_in + k * NR, k == 0 ? op->b + j : NULL,
+                                       op->out + j / NR * jump + r * NR, NR);
+}
+
+/* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j]. */
+static void FN(transpose_weights)(const FN(op) *op, idx i0, idx k, idx K, REAL *wt)
+{
+    const idx m = min_idx(NR, op->layer.n_in - i0);
+    for (idx j = k; j < k + K; j += NR, wt += NR * NR) {
+        const REAL *W = op->W + j * op->layer.n_in + i0 * NR;
+        if (m == NR) {
+            FN(transpose)(W, NR, wt, NR);
+            FN(transpose)(W + LANES, NR, wt + LANES * NR, NR);
+            FN(transpose)(W + LANES * NR, NR, wt + LANES, NR);
+            FN(transpose)(W + LANES * NR + LANES, NR, wt + LANES * NR + LANES, NR);
+        } else {
+            for (idx c = 0; c < NR; c++)
+                for (idx i = 0; i < NR; i++)
+                    wt[c * NR + i] = i < m ? W[i * NR + c] : 0;
+        }
+    }
+}
+
+static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL *wt, idx from,
+                                   idx to)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    for (idx r = from; r < to; r += BLOCK_ROWS)
+        for (idx k = 0; k < n_out; k += BLOCK_K) {
+            const idx K = min_idx(BLOCK_K, n_out - k);
+            for (idx i = 0; i < n_in; i += NR) {
+                FN(transpose_weights)(op, i, k, K, wt);
+                FN(panel_rows_product)(min_idx(BLOCK_ROWS, to - r), min_idx(NR, n_in - i), K,
+                                       op->dout + k / NR * jump + r * NR, jump, wt,
+                                       k == 0 ? FN(zeros) : NULL,
+                                       op->din + i / NR * jump + r * NR, NR);
+            }
+        }
+}
+
+static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
+                                   uint64_t key)
+{
+    const idx n = (to - from) * NR, n_out = op->layer.n_out;
+    for (idx j = 0; j < n_out; j += NR) {
+        const idx at = j / NR * plan->jump + from * NR;
+        const REAL *in = op->in + at;
+        REAL *out = op->out + at;
+        switch (op->layer.kind) {
+        case FBP_RELU: FN(relu_forward)(in, out, n); break;
+        case FBP_LEAKY_RELU: FN(leaky_relu_forward)(in, out, op->layer.a, n); break;
+        case FBP_SIGMOID: FN(sigmoid_forward)(in, out, n); break;
+        case FBP_TANH: FN(tanh_forward)(in, out, n); break;
+        case FBP_SOFTPLUS: FN(softplus_forward)(in, out, n); break;
+        case FBP_GELU: FN(gelu_forward)(in, out, n); break;
+        case FBP_DROPOUT:
+            for (idx r = from; r < to; r++, in += NR, out += NR)
+                FN(dropout)(in, out, key, (uint32_t)(r * n_out + j), op->layer.a,
+                            min_idx(NR, n_out - j));
+            break;
+        default: break;
+        }
+    }
+}
+
+static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
+                                    uint64_t key)
+{
+    const idx n = (to - from) * NR, n_out = op->layer.n_out;
+    for (idx j = 0; j < n_out; j += NR) {
+        const idx at = j / NR * plan->jump + from * NR;
+        const REAL *in = op->in + at, *out = op->out + at, *dout = op->dout + at;
+        REAL *din = op->din + at;
+        switch (op->layer.kind) {
+        case FBP_RELU: FN(relu_backward)(dout, out, din, n); break;
+        case FBP_LEAKY_RELU: FN(leaky_relu_backward)(dout, out, din, op->layer.a, n); break;
+        case FBP_SIGMOID: FN(sigmoid_backward)(dout, out, din, n); break;
+        case FBP_TANH: FN(tanh_backward)(dout, out, din, n); break;
+        case FBP_SOFTPLUS: FN(softplus_backward)(dout, in, din, n); break;
+        case FBP_GELU: FN(gelu_backward)(dout, in, din, n); break;
+        case FBP_DROPOUT:
+            for (idx r = from; r < to; r++, dout += NR, din += NR)
+                FN(dropout)(dout, din, key, (uint32_t)(r * n_out + j), op->layer.a,
+                            min_idx(NR, n_out - j));
+            break;
+        default: break;
+        }
+    }
+}
+
+/* All rows of some panels. */
+static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int thread,
+                                int n_threads)
+{
+    const fbp_layer *l = &op->layer;
+    const idx padded = ceil_div(l->n_out, NR) * NR;
+    idx from, to;
+    share_of(ceil_div(l->n_out, NR), thread, n_threads, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const idx at = p * plan->jump, j = p * NR;
+        memset(op->fresh + j, 0, NR * sizeof(REAL));
+        memset(op->fresh + padded + j, 0, NR * sizeof(REAL));
+        FN(batch_norm_forward)(op->in + at, op->W + j, op->b + j, op->out + at, op->normal + at,
+                               op->inverse + j, op->fresh + j, op->fresh + padded + j, l->a, 0,
+                               l->unbiased, rows, min_idx(NR, l->n_out - j), NR);
+    }
+}
+
+static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int thread,
+                                 int n_threads)
+{
+    const fbp_layer *l = &op->layer;
+    const idx padded = ceil_div(l->n_out, NR) * NR;
+    idx from, to;
+    share_of(ceil_div(l->n_out, NR), thread, n_threads, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const idx at = p * plan->jump, j = p * NR;
+        FN(batch_norm_backward)(op->dout + at, op->normal + at, op->inverse + j, op->W + j,
+                                op->din ? op->din + at : op->normal + at, op->grad + j,
+                                op->grad + padded + j, rows, min_idx(NR, l->n_out - j), NR);
+    }
+}
+
+/* --- the loss ------------------------------------------------------------------------------ */
+
+static idx FN(argmax)(const REAL *x, idx n)
+{
+    idx best = 0;
+    for (idx j = 1; j < n; j++)
+        if (x[j] > x[best])
+            best = j;
+    return best;
+}
+
+/* Loss of rows [0, rows) of x, whose gradient times scale is written over x. */
+static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x, REAL *y,
+                               const REAL *t, const int64_t *classes, double scale, idx rows)
+{
+    const idx n = rows * plan->n_out;
+    double loss = 0;
+    switch (kind) {
+    case FBP_SOFTMAX:
+        loss = FN(softmax_cross_entropy_forward)(x, classes, y, rows, plan->n_out);
+        FN(softmax_cross_entropy_backward)(y, classes, scale, x, rows, plan->n_out);
+        break;
+    case FBP_SOFT:
+        loss = FN(soft_cross_entropy_forward)(x, t, y, rows, plan->n_out);
+        FN(soft_cross_entropy_backward)(y, t, scale, x, rows, plan->n_out);
+        break;
+    case FBP_SIGMOID_LOSS:
+        loss = FN(sigmoid_cross_entropy_forward)(x, t, y, n);
+        FN(sigmoid_cross_entropy_backward)(y, t, scale, x, n);
+        break;
+    case FBP_SQUARED:
+        loss = FN(squared_error_forward)(x, t, n);
+        FN(squared_error_backward)(x, t, scale, x, n);
+        break;
+    case FBP_ABSOLUTE:
+        loss = FN(absolute_error_forward)(x, t, n);
+        FN(absolute_error_backward)(x, t, scale, x, n);
+        break;
+    case FBP_HUBER:
+        loss = FN(huber_forward)(x, t, plan->delta, n);
+        FN(huber_backward)(x, t, plan->delta, scale, x, n);
+        break;
+    case FBP_NO_LOSS: break;
+    }
+    return loss;
+}
+
+/* Elements (rows, for a softmax) that are classified rightly. */
+static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t,
+                                const int64_t *classes, idx rows, idx n)
+{
+    idx correct = 0;
+    if (kind == FBP_SOFTMAX || kind == FBP_SOFT)
+        for (idx r = 0; r < rows; r++)
+            correct += FN(argmax)(x + r * n, n) ==
+                       (kind == FBP_SOFTMAX ? (idx)classes[r] : FN(argmax)(t + r * n, n));
+    else if (kind == FBP_SIGMOID_LOSS)
+        for (idx i = 0; i < rows * n; i++)
+            correct += (x[i] > 0) == (t[i] > (REAL)0.5);
+    return (double)correct;
+}
+
+static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double scale, idx from,
+                          idx to, fbp_result *result)
+{
+    const idx n = plan->n_out, rows = to - from;
+    REAL *x = plan->logits + from * n, *y = plan->y + from * n, *t = plan->t + from * n;
+    const int64_t *classes = plan->classes + from;
+    const FN(op) *last = &plan->ops[plan->n_ops - 1];
+    const fbp_loss_kind kind = plan->loss == FBP_SOFTMAX && !batch->classes ? FBP_SOFT : plan->loss;
+    FN(unpack)(last->out + from * NR, plan->jump, rows, n, x);
+    result->loss = result->correct = 0;
+    if (!batch->weights) {
+        result->correct = FN(count_correct)(kind, x, t, classes, rows, n);
+        result->loss = FN(loss_of_rows)(plan, kind, x, y, t, classes, scale, rows);
+    } else {
+        for (idx r = 0; r < rows; r++) {
+            const idx row = batch->x.rows ? (idx)batch->x.rows[from + r] : from + r;
+            const double weight = (double)((const REAL *)batch->weights)[row];
+            result->correct +=
+                weight * FN(count_correct)(kind, x + r * n, t + r * n, classes + r, 1, n);
+            result->loss += weight * FN(loss_of_rows)(plan, kind, x + r * n, y + r * n, t + r * n,
+                                                      classes + r, weight * scale, 1);
+        }
+    }
+    FN(pack)(x, rows, n, plan->dlogits + from * NR, plan->jump);
+}
+
+/* --- second phase: some input panels of each W --------------------------------------------- */
+
+static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1, double decay,
+                       idx n)
+{
+    if (rule->clip_scale != 1)
+        for (idx i = 0; i < n; i++)
+            g[i] *= (REAL)rule->clip_scale;
+    if (rule->clip_value > 0) {
+        const REAL limit = (REAL)rule->clip_value;
+        for (idx i = 0; i < n; i++) {
+            g[i] = g[i] > limit ? limit : g[i];
+            g[i] = g[i] < -limit ? -limit : g[i];
+        }
+    }
+    switch (rule->kind) {
+    case FBP_SGD:
+        FN(sgd_update)(p, g, s0, rule->lr, rule->momentum, rule->nesterov, decay, n);
+        break;
+    case FBP_ADAGRAD: FN(adagrad_update)(p, g, s0, rule->lr, rule->eps, decay, n); break;
+    case FBP_RMSPROP:
+        FN(rmsprop_update)(p, g, s0, s1, rule->lr, rule->beta_2, rule->eps, rule->momentum, decay,
+                           n);
+        break;
+    case FBP_ADAM:
+    case FBP_ADAMW:
+        FN(adam_update)(p, g, s0, s1, rule->lr, rule->beta_1, rule->beta_2, rule->eps, decay,
+                        rule->kind == FBP_ADAMW, rule->step, n);
+        break;
+    case FBP_STORE: break;
+    }
+}
+
+/* Elements at .. at + n of an op's parameters, by their gradients g. */
+static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *g, idx n)
+{
+    const double decay = at < FN(w_size)(op) && op->layer.kind == FBP_AFFINE ? rule->weight_decay
+                                                                             : rule->bias_decay;
+    FN(update)(rule, op->W + at, g, op->state[0] ? op->state[0] + at : NULL,
+               op->state[1] ? op->state[1] + at : NULL, decay, n);
+}
+
+/* Where the gradients of W and b go.  Plain SGD adds them straight to W and b (the loss's
+ * gradient already bears the factor -lr); kept gradients are stored; else each block of
+ * NR x NR passes through the rule while it is in the L1 cache. */
+static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
+                                 REAL *block, idx rows, int thread, int n_threads)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    const int plain = is_plain_sgd(rule);
+    REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
+    idx from, to;
+    share_of(ceil_div(n_in, NR), thread, n_threads, &from, &to);
+    for (idx first = from; first < to; first += BLOCK_PANELS)
+        for (idx j = 0; j < n_out; j += NR)
+            for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
+                const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
+                for (idx k = 0; k < rows; k += BLOCK_K)
+                    FN(panel_cols_product)(m, min_idx(NR, n_out - j), min_idx(BLOCK_K, rows - k),
+                                           op->in + p * jump + k * NR,
+                                           op->dout + j / NR * jump + k * NR,
+                                           k == 0 && !plain ? FN(zeros) : NULL,
+                                           into ? into + at : block, NR);
+                if (!into)
+                    FN(update_op)(rule, op, at, block, m * NR);
+            }
+    share_of(ceil_div(n_out, NR), thread, n_threads, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const REAL *d = op->dout + p * jump;
+        const idx at = FN(w_size)(op) + p * NR;
+        REAL *out = into ? into + at : block;
+        FN(vec) sum_0 = {0}, sum_1 = {0};
+        for (idx r = 0; r < rows; r++) {
+            sum_0 += FN(load)(d + r * NR);
+            sum_1 += FN(load)(d + r * NR + LANES);
+        }
+        FN(store)(out, plain ? FN(load)(out) + sum_0 : sum_0);
+        FN(store)(out + LANES, plain ? FN(load)(out + LANES) + sum_1 : sum_1);
+        if (!into)
+            FN(update_op)(rule, op, at, out, NR);
+    }
+}
+
+/* A normalisation's gradients and statistics are there since the first phase. */
+static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int thread)
+{
+    const idx n = FN(parameters_size)(op);
+    const REAL momentum = (REAL)op->layer.momentum;
+    if (thread > 0)
+        return;
+    for (idx i = 0; i < n; i++) /* as many as gamma and beta */
+        op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
+    if (rule->kind == FBP_STORE)
+        return;
+    if (is_plain_sgd(rule))
+        for (idx i = 0; i < n; i++)
+            op->W[i] += op->grad[i];
+    else
+        FN(update_op)(rule, op, 0, op->grad, n);
+}
+
+/* --- the step ------------------------------------------------------------------------------ */
+
+/* One thread's part of a forward pass over its rows. */
+static void FN(forward_part)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
+                             int thread, int n_threads)
+{
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        switch (op->layer.kind) {
+        case FBP_AFFINE: FN(affine_op_forward)(plan, op, from, to); break;
+        case FBP_BATCH_NORM:
+            BARRIER(n_threads);
+            FN(norm_op_forward)(plan, op, batch->rows, thread, n_threads);
+            BARRIER(n_threads);
+            break;
+        default:
+            FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
+        }
+    }
+}
+
+/* From plan->dlogits down to the first layer with parameters. */
+static void FN(backward_part)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
+                              int thread, int n_threads)
+{
+    REAL *wt = plan->scratch + thread * plan->scratch_size;
+    for (idx l = plan->n_ops - 1; l >= 0; l--) {
+        const FN(op) *op = &plan->ops[l];
+        if (op->layer.kind == FBP_BATCH_NORM) {
+            BARRIER(n_threads);
+            FN(norm_op_backward)(plan, op, batch->rows, thread, n_threads);
+            BARRIER(n_threads);
+        } else if (!op->din) {
+            break;
+        } else if (op->layer.kind == FBP_AFFINE) {
+            FN(affine_op_backward)(plan, op, wt, from, to);
+        } else {
+            FN(element_op_backward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
+        }
+    }
+}
+
+static void FN(update_part)(const FN(plan) *plan, const fbp_rule *rule, idx rows, int thread,
+                            int n_threads)
+{
+    REAL *block = plan->scratch + (thread + 1) * plan->scratch_size - NR * NR;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        if (op->layer.kind == FBP_AFFINE)
+            FN(affine_op_update)(plan, op, rule, block, rows, thread, n_threads);
+        else if (op->layer.kind == FBP_BATCH_NORM)
+            FN(norm_op_update)(op, rule, thread);
+    }
+}
+
+/* One thread's part of a step.  Where a loss is not finite no thread updates: the weights stay
+ * those that led there. */
+static void FN(step_part)(const FN(plan) *plan, const fbp_batch *batch, const fbp_rule *rule,
+                          int thread, int n_threads, int *stop, fbp_result *result)
+{
+    const double scale = is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale;
+    idx from, to;
+    share_of(batch->rows, thread, n_threads, &from, &to);
+    FN(gather)(plan, batch, from, to);
+    FN(forward_part)(plan, batch, from, to, thread, n_threads);
+    FN(plan_loss)(plan, batch, scale, from, to, result);
+    if (!isfinite(result->loss))
+        ATOMIC_SET(*stop);
+    FN(backward_part)(plan, batch, from, to, thread, n_threads);
+    BARRIER(n_threads);
+    if (!*stop)
+        FN(update_part)(plan, rule, batch->rows, thread, n_threads);
+}
+
+/* One training step of batch->rows rows.  (A plan without a loss takes the gradient by its
+ * outputs instead: plan_outputs, then plan_backward.) */
+static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *rule, int n_threads,
+                          fbp_result *result)
+{
+    const FN(plan) *plan = plan_;
+    int stop = 0;
+    result->loss = result->correct = 0;
+    if (n_threads == 1) { /* entering a parallel region would take longer than a small step */
+        FN(step_part)(plan, batch, rule, 0, 1, &stop, result);
+        return;
+    }
+    double loss = 0, correct = 0;
+    PARALLEL(n_threads, reduction(+ : loss, correct))
+    {
+        fbp_result part;
+        /* not n_threads: OpenMP may have been told to give fewer */
+        FN(step_part)(plan, batch, rule, THREAD(), N_THREADS(), &stop, &part);
+        loss += part.loss;
+        correct += part.correct;
+    }
+    result->loss = loss;
+    result->correct = correct;
+}
+
+/* The outputs of batch->rows rows in training mode, row-major. */
+static void FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
+{
+    const FN(plan) *plan = plan_;
+    FN(gather)(plan, batch, 0, batch->rows);
+    FN(forward_part)(plan, batch, 0, batch->rows, 0, 1);
+    FN(unpack)(plan->ops[plan->n_ops - 1].out, plan->jump, batch->rows, plan->n_out, outputs);
+}
+
+/* The rest of the step after plan_outputs, from the gradient by the outputs, row-major. */
+static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *dout,
+                              const fbp_rule *rule)
+{
+    const FN(plan) *plan = plan_;
+    const idx n = batch->rows * plan->n_out;
+    const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
+    for (idx i = 0; i < n; i++)
+        plan->logits[i] = scale * ((const REAL *)dout)[i];
+    FN(pack)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
+    FN(backward_part)(plan, batch, 0, batch->rows, 0, 1);
+    FN(update_part)(plan, rule, batch->rows, 0, 1);
+}
+
+/* The sum of the squares of the stored gradients. */
+static double FN(plan_gradient_square)(const void *plan_)
+{
+    const FN(plan) *plan = plan_;
+    double sum = 0;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
+        for (idx i = 0; i < n; i++)
+            sum += (double)op->grad[i] * (double)op->grad[i];
+    }
+    return sum;
+}
+
+/* An update by the stored gradients. */
+static void FN(plan_apply)(void *plan_, const fbp_rule *rule)
+{
+    const FN(plan) *plan = plan_;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        if (!has_parameters(op->layer.kind))
+            continue;
+        const idx w = FN(w_size)(op);
+        FN(update_op)(rule, op, 0, op->grad, w);
+        FN(update_op)(rule, op, w, op->grad + w, FN(parameters_size)(op) - w);
+    }
+}
+
+/* The first layer with a non-finite output for the last batch's rows, or -1: 0 is the first. */
+static idx FN(plan_first_non_finite)(const void *plan_, idx rows)
+{
+    const FN(plan) *plan = plan_;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        for (idx j = 0; j < op->layer.n_out; j++)
+            for (idx r = 0; r < rows; r++) {
+                const REAL v = op->out[j / NR * plan->jump + r * NR + j % NR];
+                if (!(v - v == 0))
+                    return l;
+            }
+    }
+    return -1;
+}

@@ -1,0 +1,88 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LAYER_KINDS: dict[str, int]
+LOSS_KINDS: dict[str | None, int]
+RULE_KINDS: dict[str, int]
+PARAMETERS: int
+GRADIENTS: int
+FIRST_STATE: int
+SECOND_STATE: int
+RUNNING: int
+
+def max_threads() -> int: ...
+
+class SparseRows:
+    n_columns: int
+    def __init__(
+        self,
+        data: NDArray[Any],
+        indices: NDArray[np.int64],
+        indptr: NDArray[np.int64],
+        n_columns: int,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+class Plan:
+    nbytes: int
+    batch_size: int
+    n_in: int
+    n_out: int
+    steps: int
+    seed: int
+    lr: float
+    dirty: bool
+    busy: bool
+    closed: bool
+    correct: float
+    stopped_by_loss: bool
+    def __new__(
+        cls,
+        layers: Sequence[tuple[str, int, int, float, float, bool]],
+        loss: str | None,
+        batch_size: int,
+        is_double: bool,
+        rule: str,
+        n_states: int = 0,
+        keep_gradients: bool = False,
+        delta: float = 1.0,
+        n_threads: int = 1,
+        **kwargs: Any,
+    ) -> Plan: ...
+    def set_rule(
+        self,
+        *,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        bias_decay: float | None = None,
+        clip_value: float = 0.0,
+        clip_norm: float = 0.0,
+    ) -> None: ...
+    def write(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...
+    def read(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...
+    def converted(self, x: Any, t: Any, weights: Any) -> tuple[Any, Any, Any]: ...
+    def diverged(self, loss: float, layer: int) -> FloatingPointError: ...
+    def step(self, x: Any, t: Any) -> float: ...
+    def gradient(self, x: Any, t: Any, weights: Any = None) -> float: ...
+    def epoch(
+        self,
+        x: Any,
+        t: Any,
+        weights: Any,
+        order: NDArray[np.int64],
+        losses: NDArray[np.float64],
+        start: int = 0,
+        lrs: NDArray[np.float64] | None = None,
+        seconds: float = ...,
+    ) -> tuple[int, float, float, float]: ...
+    def first_non_finite(self, n_rows: int) -> int: ...
+    def outputs(self, x: Any, out: NDArray[Any]) -> None: ...
+    def backward(self, dout: NDArray[Any]) -> None: ...

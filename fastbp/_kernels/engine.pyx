@@ -1,0 +1,651 @@
+"""`Plan`: one network's workspace, and its training steps in one GIL-free call."""
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY, isfinite, sqrt
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from fastbp._kernels cimport isa
+from fastbp._kernels.contract cimport real, require
+from fastbp._kernels.isa cimport fbp_batch, fbp_layer, idx
+
+cdef extern from "fork.h" nogil:
+    double fbp_seconds()
+    void fbp_survive_forks()
+    int fbp_max_threads()
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+fbp_survive_forks()
+
+LAYER_KINDS = {
+    "affine": isa.FBP_AFFINE, "relu": isa.FBP_RELU, "leaky_relu": isa.FBP_LEAKY_RELU,
+    "sigmoid": isa.FBP_SIGMOID, "tanh": isa.FBP_TANH, "softplus": isa.FBP_SOFTPLUS,
+    "gelu": isa.FBP_GELU, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
+}
+LOSS_KINDS = {
+    None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX, "sigmoid": isa.FBP_SIGMOID_LOSS,
+    "squared": isa.FBP_SQUARED, "absolute": isa.FBP_ABSOLUTE, "huber": isa.FBP_HUBER,
+}
+RULE_KINDS = {
+    "sgd": isa.FBP_SGD, "adagrad": isa.FBP_ADAGRAD, "rmsprop": isa.FBP_RMSPROP,
+    "adam": isa.FBP_ADAM, "adamw": isa.FBP_ADAMW,
+}
+#: What of a layer `write` and `read` copy.
+PARAMETERS, GRADIENTS, FIRST_STATE, SECOND_STATE, RUNNING = range(5)
+
+#: A step longer than this is followed by a look for Ctrl-C; shorter ones share a look.
+cdef double SECONDS_BETWEEN_LOOKS = 0.02
+
+
+cdef class SparseRows:
+    """Rows of a sparse matrix in CSR form, checked once.
+
+    Parameters
+    ----------
+    data : (n_entries,) float32, float64 or uint8
+    indices : (n_entries,) int64, columns
+    indptr : (n_rows + 1,) int64
+    n_columns : int
+
+    Raises
+    ------
+    ValueError
+        For indices out of range, or an indptr that does not rise from 0 to n_entries.
+    """
+
+    cdef readonly object data, indices, indptr
+    cdef readonly idx n_columns
+
+    def __init__(self, data, const int64_t[::1] indices not None,
+                 const int64_t[::1] indptr not None, idx n_columns):
+        cdef idx i, n = len(data), last = indptr.shape[0] - 1
+        require(indices.shape[0] == n and last >= 0 and indptr[0] == 0 and indptr[last] == n,
+                "SparseRows expects indptr from 0 to the number of entries")
+        for i in range(last):
+            require(indptr[i] <= indptr[i + 1], "SparseRows expects indptr that rises")
+        for i in range(n):
+            require(0 <= indices[i] < n_columns, "SparseRows expects indices of its columns")
+        self.data = data
+        self.indices = indices.base
+        self.indptr = indptr.base
+        self.n_columns = n_columns
+
+    def __len__(self):
+        return len(self.indptr) - 1
+
+
+cdef class _Rows:
+    """The user's rows and targets, held as buffers while a plan reads them."""
+
+    cdef Py_buffer buffers[6]
+    cdef int n_buffers
+    cdef fbp_batch batch
+    cdef idx n_rows
+
+    def __cinit__(self):
+        self.n_buffers = 0
+        memset(&self.batch, 0, sizeof(self.batch))
+
+    def __dealloc__(self):
+        for i in range(self.n_buffers):
+            PyBuffer_Release(&self.buffers[i])
+
+    cdef Py_buffer *hold(self, array, int flags=0) except NULL:
+        cdef Py_buffer *view = &self.buffers[self.n_buffers]
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
+        self.n_buffers += 1
+        return view
+
+
+cdef int _type_of(const Py_buffer *view) noexcept:
+    """fbp_type of a buffer's elements, or -1 for another one."""
+    cdef char code = view.format[0] if view.format != NULL else c"B"
+    if view.format != NULL and view.format[1] != 0:
+        return -1
+    if <uintptr_t> view.buf % view.itemsize:
+        return -1
+    if code == c"f":
+        return isa.FBP_FLOAT32
+    if code == c"d":
+        return isa.FBP_FLOAT64
+    if code == c"B":
+        return isa.FBP_UINT8
+    return -1
+
+
+cdef bint _is_int64(const Py_buffer *view):
+    return (view.format != NULL and view.format[0] in (c"l", c"q") and view.format[1] == 0
+            and view.itemsize == 8 and <uintptr_t> view.buf % 8 == 0)
+
+
+cdef class Plan:
+    """One network's workspace: parameters, optimiser state and activations in one block.
+
+    Parameters
+    ----------
+    layers : sequence of tuple
+        (kind, n_in, n_out, a, momentum, unbiased) of each layer; `a` is a leaky relu's slope,
+        a dropout's ratio, a batch normalisation's eps.
+    loss : str or None
+        A key of `LOSS_KINDS`; None leaves the gradient by the outputs to `backward`.
+    batch_size : int
+        The most rows of a step.
+    is_double : bool
+        float64 in place of float32.
+    rule : str
+        A key of `RULE_KINDS`; its numbers come by `set_rule`.
+    n_states : int
+        Arrays of the parameters' size that the rule keeps.
+    keep_gradients : bool
+        Room for `gradient` and for clipping by norm.
+    delta : float
+        Of a Huber loss.
+    n_threads : int
+
+    Raises
+    ------
+    MemoryError
+        When the block could not be had.
+
+    Notes
+    -----
+    Nothing is allocated after the constructor.  A plan is for one thread at a time; it raises
+    RuntimeError where a second one steps in.
+    """
+
+    cdef void *memory
+    cdef const isa.fbp_engine *engine
+    cdef isa.fbp_rule rule
+    cdef isa.fbp_loss_kind loss
+    cdef bint is_double, keep_gradients, normalises
+    cdef idx *sizes  # of each layer's W and b
+    #: Whether a step is running, in some thread.
+    cdef readonly bint busy
+    cdef int n_threads
+    cdef idx n_layers
+    cdef double clip_norm
+    #: Bytes of the block.
+    cdef readonly size_t nbytes
+    cdef readonly idx batch_size, n_in, n_out
+    #: Steps done, which choose the dropout masks and Adam's corrections.
+    cdef public uint64_t steps
+    cdef public uint64_t seed
+    #: Whether the block's parameters are newer than the user's arrays.
+    cdef public bint dirty
+    #: Rows the last step classified rightly.
+    cdef readonly double correct
+    #: Whether the last epoch ended at a loss that is not finite.
+    cdef readonly bint stopped_by_loss
+    #: A closed plan makes no more steps.
+    cdef public bint closed
+
+    def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
+                  keep_gradients=False, delta=1.0, n_threads=1, **kwargs):
+        cdef isa.fbp_spec spec
+        cdef idx n = len(layers)
+        cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
+        if described == NULL:
+            raise MemoryError
+        try:
+            for i, (kind, n_in, n_out, a, momentum, unbiased) in enumerate(layers):
+                described[i].kind = LAYER_KINDS[kind]
+                described[i].n_in = n_in
+                described[i].n_out = n_out
+                described[i].a = a
+                described[i].momentum = momentum
+                described[i].unbiased = unbiased
+                if described[i].kind == isa.FBP_BATCH_NORM:
+                    self.normalises = True
+            spec.layers = described
+            spec.n_layers = n
+            spec.batch_size = batch_size
+            spec.loss = LOSS_KINDS[loss]
+            spec.delta = delta
+            spec.n_states = n_states
+            spec.keep_gradients = keep_gradients
+            self.engine = &isa.active().engine[1 if is_double else 0]
+            self.nbytes = self.engine.plan_layout(&spec, n_threads, NULL)
+            self.memory = aligned_alloc(64, self.nbytes)
+            if self.memory == NULL:
+                raise MemoryError(f"a training plan of {self.nbytes} bytes could not be allocated")
+            memset(self.memory, 0, self.nbytes)
+            self.engine.plan_layout(&spec, n_threads, self.memory)
+            self.sizes = <idx *> malloc(2 * n * sizeof(idx))
+            if self.sizes == NULL:
+                raise MemoryError
+            for i in range(n):
+                self.sizes[2 * i] = described[i].n_out
+                if described[i].kind == isa.FBP_AFFINE:
+                    self.sizes[2 * i] *= described[i].n_in
+                self.sizes[2 * i + 1] = described[i].n_out
+            self.n_in = described[0].n_in
+            self.n_out = described[n - 1].n_out
+        finally:
+            free(described)
+        self.loss = spec.loss
+        self.n_layers = n
+        self.batch_size = batch_size
+        self.is_double = is_double
+        self.keep_gradients = keep_gradients
+        self.n_threads = n_threads
+        memset(&self.rule, 0, sizeof(self.rule))
+        self.rule.kind = RULE_KINDS[rule]
+        self.rule.clip_scale = 1
+        self.clip_norm = 0
+
+    def __dealloc__(self):
+        free(self.memory)
+        free(self.sizes)
+
+    def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
+                 weight_decay=0.0, bias_decay=None, clip_value=0.0, clip_norm=0.0):
+        """The numbers of the update rule; `beta_2` is RMSprop's alpha too."""
+        if clip_norm and not self.keep_gradients:
+            raise ValueError("clip_norm needs a plan that keeps gradients")
+        self.rule.lr = lr
+        self.rule.momentum = momentum
+        self.rule.nesterov = nesterov
+        self.rule.beta_1 = beta_1
+        self.rule.beta_2 = beta_2
+        self.rule.eps = eps
+        self.rule.weight_decay = weight_decay
+        self.rule.bias_decay = weight_decay if bias_decay is None else bias_decay
+        self.rule.clip_value = clip_value
+        self.clip_norm = clip_norm
+
+    @property
+    def lr(self):
+        """Learning rate of the next step."""
+        return self.rule.lr
+
+    @lr.setter
+    def lr(self, double value):
+        self.rule.lr = value
+
+    def write(self, idx layer, int part, W, b):
+        """Copy a layer's arrays into the block: `part` is PARAMETERS, FIRST_STATE, ..."""
+        cdef Py_buffer views[2]
+        self.require_idle()
+        self.hold_layer(views, layer, part, W, b, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        self.engine.plan_write(self.memory, layer, part, views[0].buf, views[1].buf)
+        PyBuffer_Release(&views[0])
+        PyBuffer_Release(&views[1])
+
+    def read(self, idx layer, int part, W, b):
+        """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
+        cdef Py_buffer views[2]
+        self.require_idle()
+        self.hold_layer(views, layer, part, W, b,
+                        PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+        self.engine.plan_read(self.memory, layer, part, views[0].buf, views[1].buf)
+        PyBuffer_Release(&views[0])
+        PyBuffer_Release(&views[1])
+
+    cdef int hold_layer(self, Py_buffer *views, idx layer, int part, W, b, int flags) except -1:
+        """The buffers of a layer's two arrays, of the plan's element type and right sizes."""
+        cdef bint fits
+        require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part")
+        PyObject_GetBuffer(W, &views[0], flags)
+        try:
+            PyObject_GetBuffer(b, &views[1], flags)
+        except BaseException:
+            PyBuffer_Release(&views[0])
+            raise
+        fits = (self.is_own(&views[0]) and self.is_own(&views[1])
+                and views[0].len == self.sizes[2 * layer] * views[0].itemsize
+                and views[1].len == self.sizes[2 * layer + 1] * views[1].itemsize)
+        if not fits:
+            PyBuffer_Release(&views[0])
+            PyBuffer_Release(&views[1])
+            raise ValueError("Plan expects arrays of the layer's sizes and of its own dtype")
+        return 0
+
+    cdef bint is_own(self, const Py_buffer *view) noexcept:
+        """Whether a buffer's elements are of the plan's type."""
+        return _type_of(view) == <int> (isa.FBP_FLOAT64 if self.is_double else isa.FBP_FLOAT32)
+
+    # --- the user's rows --------------------------------------------------------------------
+
+    cdef bint hold_x(self, _Rows rows, x) except -1:
+        """Dense rows (an array) or SparseRows; False: not so."""
+        cdef Py_buffer *view
+        cdef int kind
+        if type(x) is SparseRows:
+            if x.n_columns != self.n_in:
+                return False
+            view = rows.hold(x.data)
+            kind = _type_of(view)
+            rows.batch.x.data = view.buf
+            rows.batch.x.indices = <const int64_t *> rows.hold(x.indices).buf
+            rows.batch.x.indptr = <const int64_t *> rows.hold(x.indptr).buf
+            rows.n_rows = len(x)
+        else:
+            view = rows.hold(x)
+            kind = _type_of(view)
+            if view.ndim != 2 or view.shape[1] != self.n_in:
+                return False
+            rows.batch.x.data = view.buf
+            rows.batch.x.stride = self.n_in
+            rows.n_rows = view.shape[0]
+        if kind < 0:
+            return False
+        rows.batch.x.type = <isa.fbp_type> kind
+        return True
+
+    cdef bint hold_t(self, _Rows rows, t) except -1:
+        """Class indices, or rows of the outputs' width; False: not so, or out of range."""
+        cdef Py_buffer *view
+        cdef const int64_t *classes
+        cdef idx r
+        if self.loss == isa.FBP_NO_LOSS:
+            return t is None
+        view = rows.hold(t)
+        if view.ndim == 0 or view.shape[0] != rows.n_rows:
+            return False
+        if self.loss == isa.FBP_SOFTMAX and view.ndim == 1 and _is_int64(view):
+            classes = <const int64_t *> view.buf
+            for r in range(rows.n_rows):
+                if not 0 <= classes[r] < self.n_out:
+                    return False
+            rows.batch.classes = classes
+            return True
+        if view.ndim != 2 or view.shape[1] != self.n_out or not self.is_own(view):
+            return False
+        rows.batch.t = view.buf
+        if self.is_double:
+            return _targets_hold(self.loss, <const double *> view.buf, rows.n_rows, self.n_out)
+        return _targets_hold(self.loss, <const float *> view.buf, rows.n_rows, self.n_out)
+
+    cdef bint hold_weights(self, _Rows rows, weights) except -1:
+        cdef Py_buffer *view = rows.hold(weights)
+        rows.batch.weights = view.buf
+        return view.ndim == 1 and view.shape[0] == rows.n_rows and self.is_own(view)
+
+    cdef _Rows hold_rows(self, x, t, weights):
+        """x, t and weights as buffers, or None where they have to be converted first."""
+        cdef _Rows rows = _Rows.__new__(_Rows)
+        try:
+            if not (self.hold_x(rows, x) and self.hold_t(rows, t)):
+                return None
+            if weights is not None and not self.hold_weights(rows, weights):
+                return None
+        except (BufferError, TypeError, ValueError):
+            return None
+        return rows
+
+    cdef _Rows rows_of(self, x, t, weights, idx most):
+        cdef _Rows rows = self.hold_rows(x, t, weights)
+        if rows is None:
+            x, t, weights = self.converted(x, t, weights)
+            rows = self.hold_rows(x, t, weights)
+            if rows is None:
+                raise TypeError("Plan expects x, t and weights of its own dtype and widths")
+        if rows.n_rows == 0:
+            raise ValueError("training expects at least one row in x; got none.")
+        if rows.n_rows > most:
+            raise ValueError(
+                f"step expects at most batch_size = {most} rows in x; got {rows.n_rows}."
+            )
+        if self.normalises and rows.n_rows == 1:
+            raise ValueError(
+                "step expects at least 2 rows in x for batch normalisation; got 1."
+            )
+        return rows
+
+    def converted(self, x, t, weights):
+        """x, t and weights as `step` takes them; a subclass converts, and words the errors."""
+        return x, t, weights
+
+    def diverged(self, loss, layer):
+        """The error of a loss that is not finite; `layer` gave the first such output, or -1."""
+        return FloatingPointError(f"the loss is {loss}; first non-finite output: layer {layer}")
+
+    # --- steps ------------------------------------------------------------------------------
+
+    cdef int require_idle(self) except -1:
+        if self.busy:
+            raise RuntimeError(
+                "training expects one thread at a time for a network; another one is training it."
+            )
+        return 0
+
+    cdef int begin(self) except -1:
+        if self.closed:
+            raise RuntimeError(
+                "step expects the network's own trainer; got one that was closed, by another "
+                "Trainer or fit of the same network."
+            )
+        self.require_idle()
+        self.busy = True
+        return 0
+
+    cdef int require_loss(self) except -1:
+        if self.loss == isa.FBP_NO_LOSS:
+            raise ValueError(
+                "step expects a network with a loss; got loss=None, so take outputs and backward."
+            )
+        return 0
+
+    cdef double weigh(self, fbp_batch *batch) noexcept nogil:
+        """The number of rows, or the sum of their weights."""
+        cdef double sum = 0
+        cdef idx r, row
+        if batch.weights == NULL:
+            return batch.rows
+        for r in range(batch.rows):
+            row = batch.x.rows[r] if batch.x.rows != NULL else r
+            if self.is_double:
+                sum += (<const double *> batch.weights)[row]
+            else:
+                sum += (<const float *> batch.weights)[row]
+        return sum
+
+    cdef double step_batch(self, fbp_batch *batch, bint update) noexcept nogil:
+        """The batch's mean loss; NaN or inf: nothing was updated.  Weights that sum to 0: 0."""
+        cdef isa.fbp_result result
+        cdef isa.fbp_rule rule = self.rule
+        cdef double over = self.weigh(batch), norm
+        cdef bint stored = not update or self.clip_norm > 0
+        if over <= 0:
+            self.correct = 0
+            return 0
+        if self.loss != isa.FBP_SOFTMAX:
+            over *= self.n_out
+        batch.scale = 1 / over
+        batch.seed = self.seed
+        batch.step = self.steps
+        rule.step = self.steps + 1
+        if stored:
+            rule.kind = isa.FBP_STORE
+        self.engine.plan_step(self.memory, batch, &rule, self.n_threads, &result)
+        self.correct = result.correct
+        if isfinite(result.loss) and update:
+            if stored:
+                norm = sqrt(self.engine.plan_gradient_square(self.memory))
+                rule.kind = self.rule.kind
+                rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
+                self.engine.plan_apply(self.memory, &rule)
+            self.steps += 1
+            self.dirty = True
+        return result.loss / over
+
+    def step(self, x, t):
+        """One training step on the rows x with targets t; returns their mean loss.
+
+        Parameters
+        ----------
+        x : array_like
+            (n_samples, n_in), at most `batch_size` rows.
+        t : array_like
+            Targets as the loss takes them.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            For rows that do not fit; nothing has changed.
+        FloatingPointError
+            For a loss that is not finite; the weights are those before the step.
+        RuntimeError
+            When another thread is training.
+        """
+        self.require_loss()
+        cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
+        cdef double loss
+        self.begin()
+        rows.batch.rows = rows.n_rows
+        with nogil:
+            loss = self.step_batch(&rows.batch, True)
+        self.busy = False
+        if not isfinite(loss):
+            raise self.diverged(
+                loss, self.engine.plan_first_non_finite(self.memory, rows.n_rows))
+        return loss
+
+    def gradient(self, x, t, weights=None):
+        """The mean loss of the rows; its gradients are left in the block for `read`."""
+        self.require_loss()
+        cdef _Rows rows = self.rows_of(x, t, weights, self.batch_size)
+        cdef double loss
+        if not self.keep_gradients:
+            raise ValueError("gradient needs a plan that keeps gradients")
+        self.begin()
+        rows.batch.rows = rows.n_rows
+        with nogil:
+            loss = self.step_batch(&rows.batch, False)
+        self.busy = False
+        return loss
+
+    def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
+              idx start=0, const double[::1] lrs=None, double seconds=INFINITY):
+        """Steps over the rows order[start:], `batch_size` at a time, the last one shorter.
+
+        Parameters
+        ----------
+        x, t, weights
+            All rows; weights may be None.
+        order : (n,) int64
+            Numbers of the rows.
+        losses : (ceil(n / batch_size),)
+            OUT: each batch's mean loss.
+        start : int
+            Position in `order` to go on from.
+        lrs : like losses, or None
+            Learning rate of each step.
+        seconds : float
+            Time after which no further step begins.
+
+        Returns
+        -------
+        position, loss, correct, weight : int, float, float, float
+            Where it stopped in `order` (its end; or before a batch whose loss is not finite, see
+            `stopped_by_loss`; or where the time was over), and the sums of loss times weight, of
+            elements classified rightly, of weights.
+        """
+        self.require_loss()
+        cdef _Rows rows = self.rows_of(x, t, weights, 1 << 62)
+        cdef fbp_batch *batch = &rows.batch
+        cdef idx n = order.shape[0], position = start, k = start // self.batch_size, i
+        cdef double loss, last_look, deadline, now, weight
+        cdef double losses_sum = 0, correct = 0, weights_sum = 0
+        for i in range(n):
+            if not 0 <= order[i] < rows.n_rows:
+                raise ValueError(f"order expects row numbers below {rows.n_rows}; got {order[i]}.")
+        if losses.shape[0] * self.batch_size < n:
+            raise ValueError("losses expects a place for each batch.")
+        self.begin()
+        self.stopped_by_loss = False
+        try:
+            with nogil:
+                last_look = fbp_seconds()
+                deadline = last_look + seconds
+                while position < n and last_look < deadline:
+                    batch.rows = min(self.batch_size, n - position)
+                    batch.x.rows = &order[position]
+                    if lrs is not None:
+                        self.rule.lr = lrs[k]
+                    loss = self.step_batch(batch, True)
+                    losses[k] = loss
+                    if not isfinite(loss):
+                        self.stopped_by_loss = True
+                        break
+                    weight = self.weigh(batch)
+                    losses_sum += loss * weight
+                    correct += self.correct
+                    weights_sum += weight
+                    position += batch.rows
+                    k += 1
+                    now = fbp_seconds()
+                    if now - last_look > SECONDS_BETWEEN_LOOKS or now >= deadline:
+                        last_look = now
+                        with gil:
+                            PyErr_CheckSignals()
+        finally:
+            self.busy = False
+        return position, losses_sum, correct, weights_sum
+
+    def first_non_finite(self, idx n_rows):
+        """The first layer with a non-finite output in the last step, or -1."""
+        return self.engine.plan_first_non_finite(self.memory, n_rows)
+
+    def outputs(self, x, out):
+        """The outputs of the rows x in training mode, into `out`, for a loss of one's own."""
+        cdef _Rows rows = self.rows_of(x, None, None, self.batch_size)
+        cdef Py_buffer *view = rows.hold(out, PyBUF_WRITABLE)
+        require(view.ndim == 2 and view.shape[0] == rows.n_rows and view.shape[1] == self.n_out
+                and self.is_own(view), "outputs expects out (rows, n_out) of the plan's dtype")
+        self.begin()
+        self.busy = False
+        rows.batch.rows = rows.n_rows
+        rows.batch.seed = self.seed
+        rows.batch.step = self.steps
+        self.engine.plan_outputs(self.memory, &rows.batch, view.buf)
+
+    def backward(self, dout):
+        """The rest of the step after `outputs`, from the loss's gradient by them."""
+        cdef _Rows rows = _Rows.__new__(_Rows)
+        cdef Py_buffer *view = rows.hold(dout)
+        cdef isa.fbp_rule rule = self.rule
+        require(view.ndim == 2 and view.shape[0] <= self.batch_size
+                and view.shape[1] == self.n_out and self.is_own(view),
+                "backward expects dout (rows, n_out) of the plan's dtype")
+        self.begin()
+        self.busy = False
+        rows.batch.rows = view.shape[0]
+        rows.batch.scale = 1
+        rows.batch.seed = self.seed
+        rows.batch.step = self.steps
+        rule.step = self.steps + 1
+        self.engine.plan_backward(self.memory, &rows.batch, view.buf, &rule)
+        self.steps += 1
+        self.dirty = True
+
+
+cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_out) noexcept:
+    """Rows of probabilities for a softmax, numbers between 0 and 1 for a sigmoid."""
+    cdef idx r, j
+    cdef double sum
+    if loss != isa.FBP_SOFTMAX and loss != isa.FBP_SIGMOID_LOSS:
+        return True
+    for r in range(rows):
+        sum = 0
+        for j in range(n_out):
+            if not 0 <= t[r * n_out + j] <= 1:
+                return False
+            sum += t[r * n_out + j]
+        if loss == isa.FBP_SOFTMAX and not -1e-5 <= sum - 1 <= 1e-5:
+            return False
+    return True
+
+
+def max_threads():
+    """The threads OpenMP would take: OMP_NUM_THREADS, or all processors."""
+    return fbp_max_threads()

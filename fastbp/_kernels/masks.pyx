@@ -1,0 +1,58 @@
+"""Dropout: the mask is a function of a key and an element's number."""
+from libc.stdint cimport uint64_t
+
+from fastbp._kernels cimport isa
+from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_same_or_apart
+
+cdef extern from "call.h" nogil:
+    const isa.fbp_kernels *fbp_active
+    void fbp_dropout(...)
+
+cdef extern from "dropout_key.h" nogil:
+    uint64_t fbp_dropout_key "dropout_key"(uint64_t seed, uint64_t step, uint64_t layer)
+
+fbp_active = isa.active()
+
+
+cdef void dropout_core(const real *x, real *out, uint64_t key, double ratio,
+                       idx n) noexcept nogil:
+    fbp_dropout(x, out, key, 0, ratio, n)
+
+
+def dropout_key(uint64_t seed, uint64_t step, uint64_t layer):
+    """The key of one layer's mask in one step, of 64 bits."""
+    return fbp_dropout_key(seed, step, layer)
+
+
+def dropout(const real[::1] x not None, real[::1] out not None, uint64_t key, double ratio):
+    """out = x / (1 - ratio), or 0 with probability ratio
+
+    The same function is the backward pass, with the gradients in place of x.
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+    key : int
+        From `dropout_key`; chooses the mask.
+    ratio : float
+        0 <= ratio < 1
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap, a ratio out of range.
+
+    References
+    ----------
+    Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting
+    (2014), inverted: the scaling is done in training.
+    """
+    cdef idx n = x.shape[0]
+    require(n == out.shape[0], "dropout expects out of x's length")
+    require(0 <= ratio < 1, "dropout expects 0 <= ratio < 1")
+    require_aligned(&x[0], "x")
+    require_aligned(&out[0], "out")
+    require_same_or_apart(&out[0], &x[0], n, "out")
+    with nogil:
+        dropout_core(&x[0], &out[0], key, ratio, n)

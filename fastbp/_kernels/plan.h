@@ -1,0 +1,87 @@
+/* What a training plan is made from; shared by the engine's C and its Cython. */
+#ifndef FASTBP_PLAN_H
+#define FASTBP_PLAN_H
+#include <stddef.h>
+#include <stdint.h>
+
+typedef ptrdiff_t idx;
+
+typedef enum {
+    FBP_AFFINE,
+    FBP_RELU,
+    FBP_LEAKY_RELU,
+    FBP_SIGMOID,
+    FBP_TANH,
+    FBP_SOFTPLUS,
+    FBP_GELU,
+    FBP_DROPOUT,
+    FBP_BATCH_NORM
+} fbp_layer_kind;
+
+typedef enum {
+    FBP_NO_LOSS,
+    FBP_SOFTMAX, /* of class indices; */
+    FBP_SOFT,    /* what a batch with rows of probabilities makes of it */
+    FBP_SIGMOID_LOSS,
+    FBP_SQUARED,
+    FBP_ABSOLUTE,
+    FBP_HUBER
+} fbp_loss_kind;
+
+typedef enum { FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW } fbp_rule_kind;
+
+typedef enum { FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8 } fbp_type;
+
+typedef struct {
+    fbp_layer_kind kind;
+    idx n_in, n_out;
+    double a;  /* slope of a leaky relu, ratio of a dropout, eps of a batch normalisation */
+    double momentum; /* of a batch normalisation: running = momentum running + (1 - momentum) new */
+    int unbiased;    /* the running variance by n - 1 in place of n */
+} fbp_layer;
+
+/* An update rule with this step's numbers.  The decay of biases (and of a normalisation's
+ * parameters) is separate, because front ends differ. */
+typedef struct {
+    fbp_rule_kind kind;
+    int nesterov;
+    double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay;
+    double clip_value; /* 0: none */
+    double clip_scale; /* factor of every gradient, from clipping by norm; 1: none */
+    int64_t step;      /* 1, 2, ... */
+} fbp_rule;
+
+typedef struct {
+    const fbp_layer *layers;
+    idx n_layers, batch_size;
+    fbp_loss_kind loss;
+    double delta; /* of a Huber loss */
+    int n_states; /* arrays of the size of the parameters that the rule keeps */
+    int keep_gradients;
+} fbp_spec;
+
+/* Rows of a matrix: row r is at data + rows[r] * stride elements (rows NULL: r).  With indptr,
+ * CSR: row r's entries are data[indptr[r] .. indptr[r + 1]] at columns indices[..]. */
+typedef struct {
+    const void *data;
+    fbp_type type;
+    idx stride;
+    const int64_t *rows, *indptr, *indices;
+} fbp_source;
+
+typedef struct {
+    fbp_source x;
+    const int64_t *classes; /* by the rows of x's source, or */
+    const void *t;          /* REAL, row-major (source rows, n_out) */
+    const void *weights;    /* REAL, by the source's rows, or NULL */
+    idx rows;
+    double scale;           /* of the gradient: 1 / rows, 1 / (rows n_out), ... */
+    uint64_t seed, step;    /* choose the dropout masks */
+} fbp_batch;
+
+/* What a step saw: the loss summed over the rows, and the rows (for a sigmoid, the elements)
+ * classified rightly; weighted, where there are weights. */
+typedef struct {
+    double loss, correct;
+} fbp_result;
+#endif

@@ -1,0 +1,277 @@
+"""The command `fastbp`: train, check and info."""
+
+import math
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from fastbp import __version__, arguments, checks, datasets, plots, tables
+from fastbp._kernels import isa
+from fastbp.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
+from fastbp.gradcheck import gradient_check
+from fastbp.network import Sequential
+from fastbp.threads import available_threads
+
+_INTERRUPTED = 130  # 128 and the signal's number, as the shell has it
+_BROKEN_PIPE = 141
+
+
+def main(argv=None):
+    """Run the command `fastbp`.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments behind the command's name; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 for success, 1 for a gradient check that failed, 2 for an error, of
+        which one line stands on stderr, 130 for an interrupt, 141 if nobody reads the output.
+
+    Examples
+    --------
+    >>> status = main(["--version"])  # doctest: +ELLIPSIS
+    fastbp ...
+    >>> status
+    0
+    """
+    try:
+        status = _run(argv)
+        sys.stdout.flush()  # here, where a broken pipe is caught
+        return status
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _complain("interrupted", _INTERRUPTED)
+    except OSError as error:
+        if error.strerror and error.filename is not None:
+            return _complain(f"{error.filename}: {error.strerror}")
+        return _complain(error)
+    except (ImportError, ValueError, MemoryError) as error:
+        return _complain(error)
+
+
+def _run(argv):
+    """The exit status of a command."""
+    try:
+        args = arguments.parser(__version__).parse_args(argv)
+    except SystemExit as stop:  # argparse has said what there was to say
+        return stop.code
+    commands = {"train": _run_train, "check": _run_check, "info": _run_info}
+    return commands[args.command](args)
+
+
+def _complain(what, status=2):
+    """One line on stderr; the exit status."""
+    print("fastbp:", *(str(what) or type(what).__name__).split(), file=sys.stderr)
+    return status
+
+
+# --- commands -------------------------------------------------------------------------------
+
+
+def _run_train(args):
+    arguments.settle(args)
+    for package in ("tqdm", "matplotlib", "safetensors"):  # now, not after the training
+        if find_spec(package) is None:
+            raise checks.missing_extra(package, "train")
+    data = _load(args)
+    (x, t), (x_test, t_test) = data.train, data.test
+    _make_folder(args.out)
+    net = _network(args, data)
+    sizes = "-".join(map(str, [x.shape[1], *args.hidden, _n_outputs(data)]))
+    print(
+        f"{args.data_set}: {len(x)} training and {len(x_test)} test rows; network "
+        f"{sizes}, {args.activation}, {args.dtype}; batches of {args.batch_size}, "
+        f"{'' if args.optimizer == 'sgd' else args.optimizer + ' with '}lr {args.lr:g}",
+        flush=True,
+    )
+    history = _train(args, net, data)
+    report = gradient_check(net, x[:CHECKED_ROWS], t[:CHECKED_ROWS])
+    if report.passed:
+        print(f"gradient check  passed, largest relative error {report.largest_relative_error:.1e}")
+    else:
+        print(report)
+    if data.classes is not None:
+        print(f"test accuracy   {net.accuracy(x_test, t_test):.4f}")
+    else:
+        rmse, r2 = _regression_scores(net.predict(x_test), t_test)
+        print(f"test RMSE       {rmse * data.scale:.4g}, in the unit of {args.target}")
+        print(f"test R^2        {r2:.4f}")
+    seconds = sum(history.seconds)
+    print(f"training        {seconds:.3f} s, {args.epochs * len(x) / seconds:,.0f} samples/s")
+    curves, weights = args.out / "learning-curves.png", args.out / "weights.safetensors"
+    plots.learning_curves(_curves(history), curves)
+    net.save(weights)
+    print(f"written         {curves}, {weights}")
+    return 0 if report.passed else 1
+
+
+def _run_check(args):
+    arguments.settle(args)
+    args.dtype = "float64"
+    data = _load(args)
+    x, t = data.train
+    net = _network(args, data)
+    report = gradient_check(net, x[:CHECKED_ROWS], t[:CHECKED_ROWS], full=args.full)
+    print(report)
+    return 0 if report.passed else 1
+
+
+def _run_info(args):
+    rows = {
+        "fastbp": __version__,
+        "built for": ", ".join(isa.built()),
+        "usable here": ", ".join(isa.usable()),
+        "in use": isa.in_use(),
+        "threads": _threads(),
+        "OpenMP": "yes" if isa.openmp() else "no",
+        "NumPy": np.__version__,
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "processor": _processor(),
+    }
+    for name, value in rows.items():
+        print(f"{name:<11}  {value}")
+    return 0
+
+
+# --- data, network, training ----------------------------------------------------------------
+
+
+def _load(args):
+    """The data as `tables.Prepared`."""
+    if args.data_set not in DATA_SETS:
+        table = tables.read_csv(args.data_set, args.target)
+        data = tables.prepare(table, args.task, args.seed)
+        arguments.fill(args, DEFAULTS["regression" if data.classes is None else "classification"])
+        return data
+    if args.data_set == "mnist":
+        train, test = datasets.load_mnist(args.data)
+    else:
+        train, test = getattr(datasets, f"load_{args.data_set}")()
+    if not len(train[0]) or not len(test[0]):
+        raise ValueError(
+            "training expects at least one training and one test row; "
+            f"got {len(train[0])} and {len(test[0])}"
+        )
+    return tables.Prepared(train, test, np.arange(DATA_SETS[args.data_set]))
+
+
+def _make_folder(path):
+    """Make a folder that can be written to: found out before the training, not after."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--out expects a folder to write to; got {str(path)!r} ({error.strerror})"
+        ) from error
+
+
+def _n_outputs(data):
+    return 1 if data.classes is None else len(data.classes)
+
+
+def _network(args, data):
+    sizes = (data.train[0].shape[1], *args.hidden, _n_outputs(data))
+    activations = [args.activation] * len(args.hidden) + ["linear"]
+    config = zip(sizes[:-1], sizes[1:], activations, strict=True)
+    loss = "squared_error" if data.classes is None else "softmax_cross_entropy"
+    return Sequential.from_config(config, loss, args.dtype, args.seed)
+
+
+def _train(args, net, data):
+    """The history of a training that prints a line per epoch."""
+    x, t = data.train[0].astype(args.dtype), data.train[1]  # converted once, not in every batch
+
+    def diverged(epoch):
+        return ValueError(
+            f"the loss is not finite in epoch {epoch}: the training diverged, so take an --lr "
+            f"below {args.lr:g}"
+        )
+
+    def show(net, history):
+        epoch = len(history)
+        if not math.isfinite(history.val_loss[-1]):
+            raise diverged(epoch)
+        texts = [
+            f"{name} {values[-1]:.4f}"
+            for name, values in (
+                ("loss", history.train_loss),
+                ("test loss", [] if history.val_accuracy else history.val_loss),
+                ("train accuracy", history.train_accuracy),
+                ("test accuracy", history.val_accuracy),
+            )
+            if values
+        ]
+        bar.update(len(x))
+        bar.write("  ".join([f"epoch {epoch:{len(str(args.epochs))}}/{args.epochs}", *texts]))
+        sys.stdout.flush()
+
+    with _progress_bar(args.epochs * len(x)) as bar:
+        try:
+            return net.fit(
+                x, t, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed,
+                optimizer=OPTIMIZERS[args.optimizer](lr=args.lr), validation_data=data.test,
+                callbacks=[show],
+            )  # fmt: skip
+        except FloatingPointError:
+            raise diverged(len(net.history) + 1) from None
+
+
+def _curves(history):
+    """The numbers to draw, with the validation set by its name: the test rows."""
+    curves = {
+        "train_loss": history.train_loss,
+        "test_loss": history.val_loss,
+        "train_accuracy": history.train_accuracy,
+        "test_accuracy": history.val_accuracy,
+    }
+    return {name: values for name, values in curves.items() if values}
+
+
+def _regression_scores(y, t):
+    """Root of the mean squared error, and R^2 (NaN for targets that are all the same)."""
+    squares, total = np.sum((y - t) ** 2), np.sum((t - t.mean()) ** 2)
+    return math.sqrt(squares / len(t)), 1 - squares / total if total else math.nan
+
+
+def _progress_bar(n_rows):
+    """A bar on stderr, if that is a terminal."""
+    from tqdm import tqdm
+
+    columns, lines = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
+    return tqdm(
+        total=n_rows, desc="training", unit=" rows", unit_scale=True, ncols=columns, nrows=lines,
+        disable=None, leave=False,
+    )  # fmt: skip
+
+
+# --- this machine ---------------------------------------------------------------------------
+
+
+def _threads():
+    omp = os.environ.get("OMP_NUM_THREADS")
+    limit = f"OMP_NUM_THREADS is {omp}" if omp else "OMP_NUM_THREADS is not set"
+    return f"{available_threads()} for large steps, 1 for small ones ({limit})"
+
+
+def _processor():
+    """The processor's name where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,120 @@
+"""Pictures of plain lists of numbers."""
+
+from fastbp import checks
+
+__all__ = ["learning_curves"]
+
+#: Key in a history, name in the legend, line, colour (Okabe and Ito's, for all eyes).
+_PARTS = (
+    ("train", "train", "-", "#0072B2"),
+    ("val", "validation", "--", "#009E73"),
+    ("test", "test", "--", "#D55E00"),
+)
+
+
+def learning_curves(history, path=None):
+    """Loss beside accuracy, over the epochs.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        One number per epoch under any of ``train_loss``, ``val_loss``, ``test_loss``,
+        ``train_accuracy``, ``val_accuracy``, ``test_accuracy``; other keys are left out.
+        Accuracies lie between 0 and 1.
+    path : str or os.PathLike, optional
+        File to write, whose name ends in .png, .svg or another format of matplotlib's.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel where only losses or only accuracies are given.  It belongs to no window and
+        leaves matplotlib's state alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For no such list, lists without epochs or of different lengths.
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = learning_curves({"train_loss": [0.9, 0.5], "test_loss": [1.0, 0.7]})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['Loss']
+    """
+    panels = _panels(history)
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError:
+        raise checks.missing_extra("matplotlib", "learning_curves") from None
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
+    figure = Figure(figsize=(4.6 * len(panels), 3.4), dpi=150, layout=layout)
+    for place, (quantity, curves) in enumerate(panels.items(), start=1):
+        _draw(figure.add_subplot(1, len(panels), place), quantity, curves)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _panels(history):
+    """{"loss": [(name, line, colour, values), ...], "accuracy": [...]}, checked."""
+    panels: dict[str, list] = {}
+    lengths = {}
+    for quantity in ("loss", "accuracy"):
+        for part, *look in _PARTS:
+            key = f"{part}_{quantity}"
+            if key in history:
+                values = checks.floats("learning_curves", key, history[key])
+                if values.ndim != 1:
+                    raise ValueError(
+                        f"learning_curves expects {key} as a list of one number per epoch; "
+                        f"got shape {values.shape}."
+                    )
+                panels.setdefault(quantity, []).append((*look, values))
+                lengths[key] = len(values)
+    if not any(lengths.values()):
+        raise ValueError(
+            "learning_curves expects a history with train_loss, test_loss, train_accuracy or "
+            f"test_accuracy of at least one epoch; got {', '.join(map(str, history)) or 'none'}"
+            f"{' without epochs' if lengths else ''}."
+        )
+    if len(set(lengths.values())) > 1:
+        came = ", ".join(f"{key} of {n}" for key, n in lengths.items())
+        raise ValueError(f"learning_curves expects lists of one length; got {came}.")
+    return panels
+
+
+def _draw(axes, quantity, curves):
+    """One panel: the curves of a quantity, labelled."""
+    from matplotlib.ticker import MaxNLocator
+
+    n_epochs = len(curves[0][-1])
+    for name, line, colour, values in curves:
+        if n_epochs == 1:  # one point makes no line; rings show a point beneath them
+            fill = "full" if line == "-" else "none"
+            axes.plot(1, values[0], "o", color=colour, fillstyle=fill, markersize=8, label=name)
+        else:
+            axes.plot(range(1, n_epochs + 1), values, line, color=colour, label=name, linewidth=1.8)
+    margin = 0.5 if n_epochs == 1 else min(0.5, 0.02 * (n_epochs - 1))  # no tick at epoch 0
+    axes.set_xlim(1 - margin, n_epochs + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    _set_heights(axes, quantity, [value for *_, values in curves for value in values])
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(quantity.capitalize())
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    # Above the panel, where no curve runs through it.
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves))
+
+
+def _set_heights(axes, quantity, values):
+    """A loss stands on 0; an accuracy ends at 1, with a margin so that 1 is seen."""
+    finite = [float(value) for value in values if abs(value) < float("inf")]  # nor NaN
+    if quantity == "accuracy":
+        low = max(0, 1 - 1.1 * (1 - min([0.95, *finite])))
+        axes.set_ylim(low, 1 + 0.03 * (1 - low))
+    elif finite and min(finite) >= 0:
+        axes.set_ylim(0, 1.05 * max(finite) or 1)

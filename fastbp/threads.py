@@ -1,0 +1,70 @@
+"""How many threads a training step takes: the one place where it is decided."""
+
+import os
+
+from fastbp import checks
+from fastbp._kernels import engine
+
+__all__ = ["available_threads", "set_num_threads", "threads_for"]
+
+#: Below this many floating-point operations a second thread makes a step slower.
+WORTH_A_THREAD = 20e6
+
+_chosen: int | None = None
+
+
+def set_num_threads(n_threads):
+    """Set how many threads a training step may take, from now on.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        None goes back to the default: one for small steps, else `available_threads`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a number below 1.
+
+    Examples
+    --------
+    >>> set_num_threads(1)
+    >>> set_num_threads(None)
+    """
+    global _chosen
+    if n_threads is not None:
+        n_threads = checks.integer("set_num_threads", "n_threads", n_threads, least=1)
+    _chosen = n_threads
+
+
+def available_threads():
+    """The cores this process may use: affinity, container quota and OMP_NUM_THREADS.
+
+    Returns
+    -------
+    int
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _container_quota(), engine.max_threads()))
+
+
+def _container_quota():
+    """Whole cores of the control group's quota, or a large number without one."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return max(1, int(quota) // int(period)) if quota != "max" else 1 << 20
+    except (OSError, ValueError):
+        return 1 << 20
+
+
+def threads_for(operations, n_threads=None):
+    """The threads of a step of so many floating-point operations."""
+    if n_threads is not None:
+        return checks.integer("Trainer", "n_threads", n_threads, least=1)
+    if _chosen is not None:
+        return _chosen
+    return 1 if operations < WORTH_A_THREAD else available_threads()

@@ -1,0 +1,98 @@
+"""Fixtures of all tests: the tolerance table, dtypes, random numbers, fresh interpreters."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+
+#: The one table of tolerances, by dtype: the largest error as a share of a scale.
+TOLERANCES = {
+    "elementwise": {"float32": 1e-6, "float64": 5e-15},  # of the result
+    "product": {"float32": 1e-6, "float64": 5e-15},  # of |x| |W| + |b|
+    "loss": {"float32": 1e-6, "float64": 1e-14},  # of the sum of the terms' sizes
+    "update": {"float32": 5e-7, "float64": 1e-15},  # of |p| + lr (|g| + |v|)
+    "training": {"float32": 1e-4, "float64": 1e-11},  # of the largest parameter, after many steps
+    "ulp": {"float32": 3, "float64": 3},  # of sigmoid, tanh and exp, in units in the last place
+}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture(scope="session")
+def tolerance():
+    """tolerance("product", dtype) -> float."""
+    return lambda kind, dtype: TOLERANCES[kind][np.dtype(dtype).name]
+
+
+@pytest.fixture(scope="session")
+def assert_close(tolerance):
+    """assert_close(actual, desired, kind, scale=None): dtype, shape and numbers agree.
+
+    The error may be the table's share of `scale`, by default of |desired|; NaN and inf stand
+    at the same places.
+    """
+
+    def check(actual, desired, kind="elementwise", scale=None):
+        desired = np.asarray(desired)
+        assert actual.dtype == desired.dtype and actual.shape == desired.shape
+        scale = np.abs(desired if scale is None else scale, dtype=np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # The addend lets results differ that are about to be subnormal.
+            bound = tolerance(kind, actual.dtype) * scale + np.finfo(actual.dtype).tiny
+            error = np.abs(np.subtract(actual, desired, dtype=np.float64))
+        good = (error <= bound) | (actual == desired) | (np.isnan(actual) & np.isnan(desired))
+        if not good.all():
+            at = tuple(int(i) for i in np.argwhere(~good)[0])
+            raise AssertionError(
+                f"{np.count_nonzero(~good)} of {good.size} {kind} results are off, the first at "
+                f"{at}: {actual[at]!r} for {desired[at]!r}, error {error[at]:.3g} over "
+                f"{bound[at]:.3g}"
+            )
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def mnist_directory():
+    """MNIST's four files: FASTBP_DATA, or the data folder beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+    folder = Path(os.environ.get("FASTBP_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"MNIST is not in {folder}; FASTBP_DATA names its folder")
+    return folder
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """run_python(*arguments, **environment): a fresh interpreter that finds the same fastbp.
+
+    It starts in an empty folder, so that a source tree without kernels is not in its way.
+    """
+    home = str(Path(fastbp.__file__).resolve().parents[1])
+
+    def run(*arguments, timeout=300, **environment):
+        path = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env={**inherited, "PYTHONPATH": os.pathsep.join(path), **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

@@ -1,0 +1,495 @@
+"""The benches: both sides do the same work, the arithmetic of times, what may be timed, and
+the README's table from a stored run."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import _kernels
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
+
+from bench import book, cases, elementwise, fit, grid, measure, peak, peers, report  # noqa: E402
+
+# --- the same work --------------------------------------------------------------------------
+
+
+def assert_same(ours, theirs, dtype):
+    """Relative to the greatest number, as both sides round in their own order."""
+    assert np.shape(ours) == np.shape(theirs)
+    scale = np.abs(theirs).max()
+    assert np.abs(np.subtract(ours, theirs)).max() <= 50 * np.finfo(dtype).eps * scale
+
+
+def test_every_kernel_has_a_bench():
+    assert set(cases.kernel_pairs(2, 3, 4, "float64")) == set(cases.KERNELS)
+    assert set(_kernels.__all__) - set(cases.KERNELS) == {"dropout_key"}
+
+
+@pytest.mark.parametrize("kernel", [name for name in cases.KERNELS if name != "dropout"])
+def test_kernel_bench_does_the_same_work(kernel, dtype):
+    ours, theirs, outputs = cases.kernel_pairs(7, 5, 6, dtype)[kernel]
+    value, expected = ours(), theirs()
+    got = outputs if value is None else (value, *outputs)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    assert len(got) == len(expected)
+    for mine, other in zip(got, expected, strict=True):
+        assert_same(mine, other, dtype)
+
+
+def test_dropout_bench_does_the_same_work_with_another_mask(dtype):
+    ours, theirs, (out,) = cases.elementwise_pairs(10_000, dtype)["dropout"]
+    ours()
+    expected = theirs()
+    assert expected.dtype == out.dtype
+    kept = (out != 0) & (expected != 0)
+    assert_same(out[kept], expected[kept], dtype)
+    for side in (out, expected):
+        assert abs(np.mean(side == 0) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("name", cases.LAYERS)
+def test_layer_bench_does_the_same_work(name, dtype):
+    ours, theirs, (layer, *_) = cases.layer_pair(name, 7, 5, 6, dtype)
+    assert_same(ours["forward"](), theirs["forward"](), np.float32)  # the book adds 1e-7
+    for way in ("backward", "forward + backward"):
+        dx = ours[way]()
+        assert dx.dtype == dtype
+        assert_same(dx, theirs[way](), dtype)
+    assert isinstance(layer, getattr(fastbp.layers, name))
+
+
+def test_net_bench_does_the_same_work(dtype):
+    pairs, _ = cases.net_pairs(dtype)
+    for ours, theirs in pairs.values():
+        mine, other = ours(), theirs()
+        assert mine.keys() == other.keys()
+        for key in other:
+            assert mine[key].dtype == dtype
+            assert_same(mine[key], other[key], dtype)
+
+
+# --- training steps -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_training_steps_do_the_same_work(dtype, optimizer, activation):
+    task = peers.Task(7, (5, 6, 4, 3), dtype.name, activation, optimizer)
+    differences, skipped = grid.checked(task, ["fastbp", "NumPy", "scikit-learn"])
+    assert not skipped
+    assert differences["fastbp"] <= grid.tolerance(task)
+
+
+def test_numpy_training_step_is_the_books():
+    task = peers.Task(7, (5, 6, 3), "float64", lr=0.1)
+    step, weights = peers.of_numpy(task)
+    names = ("W1", "b1", "W2", "b2")
+    net = book.TwoLayerNet(book, dict(zip(names, task.copies(), strict=True)))
+    for _ in range(3):  # a later step starts from what the earlier ones left
+        assert step() == pytest.approx(net.loss(task.x, task.t), abs=1e-5)  # the book adds 1e-7
+        for name, grad in net.gradient(task.x, task.t).items():
+            net.params[name] -= 0.1 * grad
+    for name, array in zip(names, weights(), strict=True):
+        assert_same(array, net.params[name], "float64")
+
+
+@pytest.mark.parametrize("peer", ["PyTorch", "JAX"])
+def test_training_steps_of_others_do_the_same_work(peer, run_python):
+    code = f"""if True:
+        import sys
+        sys.path.append({str(ROOT)!r})
+        from bench import grid, peers
+        for optimizer in ("sgd", "adam"):
+            task = peers.Task(7, (5, 6, 4, 3), optimizer=optimizer)
+            differences, skipped = grid.checked(task, [{peer!r}])
+            print(*skipped.values() or [differences[{peer!r}] <= grid.tolerance(task)], sep="\\n")
+    """  # in a process of its own: these libraries start threads
+    done = run_python("-c", code)
+    if "not installed" in done.stdout:
+        pytest.skip(done.stdout.partition("\n")[0])
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+def test_wrong_training_step_is_not_timed(monkeypatch):
+    def doubled(task):
+        step, weights = peers.of_numpy(task)
+        return step, lambda: [2 * array for array in weights()]
+
+    monkeypatch.setitem(grid.PEERS, "PyTorch", doubled)
+    with pytest.raises(ArithmeticError, match=r"expects PyTorch to agree .* got a difference of 1"):
+        grid.checked(peers.Task(7, (5, 6, 3)), ["NumPy", "PyTorch"])
+
+
+def test_absent_libraries_are_skipped_by_name(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    differences, skipped = grid.checked(peers.Task(7, (5, 6, 2)), ["JAX", "scikit-learn"])
+    assert not differences
+    assert skipped["JAX"] == "jax is not installed"
+    assert "one sigmoid output" in skipped["scikit-learn"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError, ZeroDivisionError])
+def test_library_that_does_not_compile_is_left_out(error):
+    with pytest.raises(peers.CannotExpress, match=error.__name__), peers.time_limit(0.02):
+        if error is ZeroDivisionError:
+            1 / 0  # noqa: B018
+        time.sleep(10)
+
+
+def test_without_a_compiler_the_peak_is_a_product(monkeypatch):
+    monkeypatch.setattr(peak.shutil, "which", lambda name: None)
+    call, flop, of = grid.ceiling(peers.Task(7, (5, 6, 3)))
+    assert call()[0, 0] == 1024
+    assert flop == 2 * 1024**3
+    assert "no compiler" in of
+
+
+def test_operations_of_a_step():
+    # forward, dW: 2 * 2 * 100 * (784 * 50 + 50 * 10); dx of the second layer alone
+    assert peers.Task(100, (784, 50, 10)).flop == 400 * (39200 + 500) + 200 * 500
+
+
+def test_ratio_is_to_the_best_peer():
+    row = {"seconds": {"fastbp": 2.0, "NumPy": 9.0, "JAX": 5.0}, "flop": 8, "peak": 16.0}
+    assert grid.best_peer(row) == "JAX"
+    assert grid.ratio(row) == 2.5
+    assert grid.share_of_peak(row) == 0.25
+
+
+def test_peak_counts_its_operations(dtype):
+    loop = peak.loop(dtype.name)
+    if loop is None:
+        pytest.skip("no C compiler here")
+    lanes = loop(1) / (2 * peak.N)
+    assert lanes * dtype.itemsize in (16, 32, 64)
+    assert loop(1000) == 1000 * loop(1)
+
+
+@pytest.mark.parametrize("options", [["--workloads", "iris,nothing"], ["--peers", "nothing"]])
+def test_grid_names_what_it_does_not_know(options, capsys):
+    with pytest.raises(SystemExit):
+        grid.main(options)
+    assert "got nothing" in capsys.readouterr().err
+
+
+def test_grid_without_peers_has_no_ratio(monkeypatch):
+    monkeypatch.setattr(measure, "pin", lambda threads: threads)
+    task = peers.Task(7, (5, 6, 3))
+    row = grid.one_workload("tiny", task, ["fastbp"], quick=True)
+    assert grid.best_peer(row) is None
+    assert len(grid.cells(row, ["fastbp"])) == len(grid.header([row]))
+
+
+def test_fit_bench_trains_both(rng):
+    x, t = rng.random((300, 784), "float32"), rng.integers(0, 10, 300)
+    row = fit.run(((x, t), (x, t)), epochs=4, book_epochs=2)
+    assert row["fastbp"] > 0 and row["book"] > 0
+    assert 0 <= row["accuracy"] <= 1
+
+
+def test_book_loop_of_the_fit_bench_trains(rng):
+    theirs = fit.Book(rng.random((300, 784), "float32"), rng.integers(0, 10, 300), "float64")
+    before = theirs.net.params["W1"].copy()
+    theirs.train(1)
+    assert theirs.net.params["W1"] is theirs.net.layers["Affine1"].W
+    assert np.abs(theirs.net.params["W1"] - before).max() > 0
+
+
+# --- times ----------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that only the timed functions move."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.calls = []
+
+    def __call__(self):
+        return self.now
+
+    def function(self, name, *durations):
+        def run():
+            self.calls.append(name)
+            k = self.calls.count(name) - 1
+            self.now += durations[k % len(durations)]
+
+        return run
+
+
+def test_alternate_gives_medians_of_one_call():
+    clock = Clock()
+    ours, theirs = clock.function("ours", 1.0), clock.function("theirs", 3.0, 3.0, 3.0, 9.0)
+    times = measure.alternate(ours, theirs, samples=5, seconds=1.0, clock=clock)
+    assert times == [1.0, 3.0]
+
+
+def test_alternate_takes_turns():
+    clock = Clock()
+    functions = [clock.function(name, 1.0) for name in "abc"]
+    measure.alternate(*functions, samples=2, seconds=1.0, clock=clock)
+    assert "".join(clock.calls).endswith("aabbccaabbcc")  # each with an untimed call
+
+
+@pytest.mark.parametrize(("duration", "calls"), [(0.25, 40), (4.0, 2), (30.0, 1)])
+def test_sample_takes_as_many_calls_as_fit(duration, calls):
+    clock = Clock()
+    timer = measure.Timer(clock.function("f", duration), timer=clock)
+    assert measure.calls_in(10.0, timer) == calls
+
+
+def test_ratio_is_above_one_where_fastbp_is_quicker():
+    assert measure.ratio({"fastbp": 2.0, "numpy": 5.0}) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1.234e-6, "1.23 µs"), (45.67e-6, "45.7 µs"), (0.0009996, "1000 µs"), (0.0123, "12.3 ms"),
+     (2.0, "2.00 s"), (3e-8, "0.03 µs")],
+)  # fmt: skip
+def test_seconds_as_text(seconds, text):
+    assert measure.seconds_text(seconds) == text
+
+
+def test_speed_counts_every_array_a_kernel_moves():
+    row = {"name": "relu_backward", "bytes": 10**9, "fastbp": 2.0, "add": 3.0, "update": 1.5,
+           "copy": 1.0}  # fmt: skip
+    assert elementwise.speed(row) == 1.5
+    assert elementwise.memory_speeds(row) == {"copy": 2.0, "add": 1.0, "update": 2.0}
+    assert elementwise.share_of_triad(row) == 0.75
+    assert elementwise.share_of_add(row) == 1.5
+    assert elementwise.speed(row | {"name": "bias_sum, 10 columns"}) == 0.5
+
+
+def test_l2_cache_and_processor_are_found():
+    assert 2**16 <= measure.l2_bytes() <= 2**28
+    assert measure.processor()
+
+
+# --- what may be timed ----------------------------------------------------------------------
+
+
+def test_compiled_kernels_may_be_timed():
+    measure.require_compiled(fastbp)
+
+
+def test_uncompiled_kernels_are_refused():
+    uncompiled = SimpleNamespace(
+        __file__=fastbp.__file__,
+        _kernels=SimpleNamespace(__all__=["bias_sum"], bias_sum=fastbp.reference.bias_sum),
+    )
+    with pytest.raises(RuntimeError, match=r"expects bias_sum compiled in .*reference\.py"):
+        measure.require_compiled(uncompiled)
+
+
+def test_kernels_of_another_folder_are_refused(tmp_path):
+    moved = SimpleNamespace(__file__=str(tmp_path / "__init__.py"), _kernels=_kernels)
+    with pytest.raises(RuntimeError, match=r"expects absolute_error_backward compiled in"):
+        measure.require_compiled(moved)
+
+
+def test_reference_backend_is_refused():
+    with fastbp.use("reference"), pytest.raises(RuntimeError, match="got the reference backend"):
+        measure.require_compiled(fastbp)
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A folder with sources of the time 1000 and a module built at 2000."""
+    module = f"affine{measure.EXTENSION_SUFFIXES[0]}"
+    for name in ("kernels.c", "affine.h", "affine.pyx", "optim.pyx", module):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000, 2000 if name == module else 1000))
+    return tmp_path
+
+
+def test_kernels_newer_than_their_sources_may_be_timed(built):
+    assert measure.newer_sources(built) == []
+
+
+@pytest.mark.parametrize("source", ["kernels.c", "affine.h", "affine.pyx"])
+def test_kernels_older_than_a_source_are_refused(built, source):
+    os.utime(built / source, (3000, 3000))
+    assert measure.newer_sources(built) == [source]
+
+
+def test_source_of_another_module_makes_nothing_stale(built):
+    os.utime(built / "optim.pyx", (3000, 3000))
+    assert measure.newer_sources(built) == []
+
+
+def test_installed_headers_are_not_compared(built):
+    (built / "kernels.c").unlink()
+    os.utime(built / "affine.h", (3000, 3000))
+    assert measure.newer_sources(built) == []
+
+
+@pytest.fixture
+def source_tree(tmp_path):
+    """The top folder, but uncompiled, as the folder that `run_python` starts in."""
+    for package in ("fastbp", "fastbp/_kernels", "bench"):
+        (tmp_path / package).mkdir()
+        for file in (ROOT / package).glob("*.py"):
+            (tmp_path / package / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def test_uncompiled_source_tree_says_how_to_build(source_tree, run_python):
+    # -S: as if nothing were installed
+    done = run_python("-S", "-c", "import bench, fastbp", PYTHONPATH=str(source_tree))
+    assert "compiled kernels are missing" in done.stderr
+    assert str(source_tree) in done.stderr
+
+
+def test_installed_fastbp_goes_before_an_uncompiled_source_tree(source_tree, run_python):
+    done = run_python("-c", "import bench, fastbp; print(bench.__file__, fastbp.__file__)")
+    assert done.stdout.split() == [str(source_tree / "bench" / "__init__.py"), fastbp.__file__]
+
+
+def test_bench_sets_one_thread_before_numpy_is_loaded(source_tree, run_python):
+    code = "import bench, os; print({os.environ[name] for name in bench.THREAD_VARIABLES})"
+    assert run_python("-c", code, OMP_NUM_THREADS="8").stdout.strip() == "{'1'}"
+
+
+# --- the report -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A tiny run, stored."""
+
+    def rows(name, shape, ours, theirs):
+        return [
+            {"name": name, "shape": shape, "dtype": dtype, "fastbp": ours, "numpy": theirs,
+             "difference": 3e-9}
+            for dtype in cases.DTYPES
+        ]  # fmt: skip
+
+    memory = {"copy": 1e-5, "add": 1e-5, "update": 2e-5}
+    results = {
+        "machine": {
+            "processor": "Some Processor", "l2_bytes": 2**20, "threads": 1,
+            "instruction_set": "v4", "fastbp": "0.1.0", "numpy": "2.4.6", "blas": "some-blas 1",
+            "python": "3.12.0", "date": "2024-06-07",
+        },
+        "affine": rows("Affine", "1 x 4 -> 10", 1e-6, 4e-6)
+        + rows("Affine", "16 x 4 -> 10", 1e-6, 1e-6),
+        "layers": rows("Relu", "100 x 50", 1e-6, 3e-6),
+        "net": rows("Sequential", "100 x 784 -> 50 -> 10", 2e-4, 5e-4),
+        "elementwise": [
+            {"name": name, "bytes": size, "dtype": dtype, "fastbp": 2e-5, "numpy": 5e-5, **memory}
+            for name in ("relu_backward", "sigmoid_backward", "bias_sum, 10 columns")
+            for size in (2**16, 2**24)
+            for dtype in cases.DTYPES
+        ],
+        "startup": {"numpy": 0.05, "fastbp": 0.0123},
+    }  # fmt: skip
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(results), "utf-8")
+    return path
+
+
+@pytest.fixture
+def readme(tmp_path):
+    path = tmp_path / "README.md"
+    comments = [report.BEGIN, "old 1.23", report.END, report.GRID_BEGIN, report.GRID_END]
+    path.write_text("\n".join(["# Title\n", *comments, "\nEnd µ\n"]), "utf-8")
+    return path
+
+
+@pytest.fixture
+def stored_grid(tmp_path):
+    """A tiny run of the grid, stored."""
+    about = {
+        "processor": "Some Processor", "threads": 1, "instruction_set": "v4", "fastbp": "0.1.0",
+        "numpy": "2.4.6", "blas": "some-blas 1", "python": "3.12.0", "date": "2024-06-07",
+        "peers": {"JAX": "0.10.0"},
+    }  # fmt: skip
+    row = {
+        "name": "rl", "batch": 32, "sizes": [8, 64, 64, 4], "flop": 4e5, "differences": {},
+        "seconds": {"fastbp": 2e-6, "NumPy": 9e-6, "JAX": 5e-6}, "peak": 4e11,
+        "skipped": {"PyTorch": "torch is not installed"}, "peak_of": "FMA loop in registers",
+    }  # fmt: skip
+    options = {"dtype": "float32", "activation": "relu", "optimizer": "sgd", "threads": 1}
+    path = tmp_path / "grid.json"
+    path.write_text(json.dumps({"machine": about, "options": options, "rows": [row]}), "utf-8")
+    return path
+
+
+def test_report_writes_between_the_comments(stored, readme, tmp_path):
+    options = ["--from", str(stored), "--write", "--readme", str(readme),
+               "--grid", str(tmp_path / "none.json")]  # fmt: skip
+    report.main(options)
+    text = readme.read_text("utf-8")
+    assert text.startswith(f"# Title\n\n{report.BEGIN}\n")
+    assert text.endswith(f"\n{report.END}\n{report.GRID_BEGIN}\n{report.GRID_END}\n\nEnd µ\n")
+    assert "old" not in text
+    report.main(options)
+    assert readme.read_text("utf-8") == text
+
+
+def test_report_writes_the_grid_and_its_picture(stored, readme, stored_grid):
+    report.main(["--from", str(stored), "--write", "--readme", str(readme),
+                 "--grid", str(stored_grid)])  # fmt: skip
+    text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
+    assert "One training step, float32, SGD, ReLU, 1 thread. Measured on Some Processor" in text
+    assert "| rl | 32, 8-64-64-4 | 2.00 µs | 9.00 µs | 5.00 µs | JAX | 2.50 | 200.0 | 50% |" in text
+    assert "Left out: PyTorch (rl): torch is not installed." in text
+    assert "(docs/grid.png)" in text
+    assert (readme.parent / "docs" / "grid.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Measured on Some Processor, 1 thread, instruction set v4, fastbp 0.1.0, NumPy 2.4.6 with "
+        "some-blas 1, Python 3.12.0, 2024-06-07.",
+        "| Sequential | 100 x 784 -> 50 -> 10 | 500 µs | 200 µs | 2.50 | 500 µs | 200 µs | 2.50 "
+        "| 3e-09 |",
+        "| Relu | 100 x 50 | 3.00 µs | 1.00 µs | 3.00 | 3.00 µs | 1.00 µs | 3.00 | 3e-09 |",
+        "| 1 | 4.00 / 4.00 |",
+        "| geometric mean | 2.00 / 2.00 |",
+        "| least | 1.00 / 1.00 |",
+        # 16 MB: the triad moves three arrays in 10 µs, the kernels three or one in 20 µs
+        "| least share of the triad beyond | 0.50 | 0.50 | 0.17 |",
+        "`import fastbp` takes 12.3 ms after `import numpy`.",
+    ],
+)
+def test_report_makes_its_table_from_the_stored_run(stored, line, capsys):
+    report.main(["--from", str(stored)])
+    assert line in capsys.readouterr().out
+
+
+def test_report_refuses_a_file_without_the_comments(stored, tmp_path):
+    other = tmp_path / "OTHER.md"
+    other.write_text(f"text\n{report.BEGIN}\n", "utf-8")
+    with pytest.raises(SystemExit, match=r"expects .* in .*OTHER\.md"):
+        report.main(["--from", str(stored), "--write", "--readme", str(other)])
+    assert other.read_text("utf-8") == f"text\n{report.BEGIN}\n"
+
+
+def test_readme_has_the_numbers_of_the_stored_grid():
+    if not grid.RESULTS.exists():
+        pytest.skip("no grid is stored yet: python -m bench.grid --write")
+    text = report.grid_markdown(json.loads(grid.RESULTS.read_text("utf-8")))
+    assert f"{report.GRID_BEGIN}\n{text}\n{report.GRID_END}" in (ROOT / "README.md").read_text(
+        "utf-8"
+    ), "python -m bench.report --from bench/results/latest.json --write puts them in"
+
+
+def test_readme_has_the_numbers_of_the_stored_run():
+    if not report.RESULTS.exists():
+        pytest.skip("no run is stored yet: python -m bench.report --write")
+    text = report.markdown(json.loads(report.RESULTS.read_text("utf-8")))
+    assert f"{report.BEGIN}\n{text}\n{report.END}" in (ROOT / "README.md").read_text("utf-8"), (
+        "python -m bench.report --from bench/results/latest.json --write puts them in"
+    )

@@ -1,0 +1,139 @@
+"""The documentation: its code runs and prints what it says, and its links lead somewhere."""
+
+import contextlib
+import doctest
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import cli
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def blocks(page):
+    """(language, text) of each fenced block."""
+    return FENCED.findall(page.read_text(encoding="utf-8"))
+
+
+def page_id(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def run_examples(text, names, page):
+    """Run a block of >>> examples in the namespace `names`."""
+    test = doctest.DocTestParser().get_doctest(text, names, page, page, 0)
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(verbose=False)
+    assert not runner.run(test, out=report.write, clear_globs=False).failed, report.getvalue()
+    names.update(test.globs)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if any(kind == "python" for kind, _ in blocks(p))], ids=page_id
+)
+def test_python_blocks_run_and_print_what_the_page_says(page, monkeypatch, tmp_path):
+    """The blocks of a page share their names; a text block is what the block above it prints."""
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    printed = None
+    for kind, text in blocks(page):
+        if kind == "python" and ">>>" in text:
+            run_examples(text, names, page_id(page))
+        elif kind == "python":
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(text, page_id(page), "exec"), names)
+            printed = output.getvalue()
+            continue
+        elif kind == "text" and printed is not None:
+            assert printed == text
+        printed = None
+
+
+def test_readme_and_docs_have_python_blocks():
+    assert {"README.md", "docs/the-book.md", "docs/kernels.md", "docs/data.md"} <= {
+        page_id(p) for p in PAGES if any(kind == "python" for kind, _ in blocks(p))
+    }
+
+
+def form(text):
+    """A text without what differs from machine to machine: its numbers, and widths of spaces."""
+    return re.sub(r" +", " ", re.sub(r"[\d.,]*\d(e[-+]\d+)?", "#", text))
+
+
+def test_sample_of_the_command_has_the_form_of_what_it_prints(monkeypatch, tmp_path, capsys):
+    (sample,) = [text for kind, text in blocks(README) if kind == "console"]
+    command, _, want = sample.partition("\n")
+    monkeypatch.chdir(tmp_path)
+    assert command.startswith("$ fastbp ")
+    assert not cli.main(command.split()[2:])
+    got = capsys.readouterr().out
+    assert doctest.OutputChecker().check_output(form(want), form(got), doctest.ELLIPSIS), got
+
+
+def test_first_code_block_of_the_readme_is_the_two_lines():
+    assert blocks(README)[0][1].splitlines() == [
+        "pip install '.[all]' && fastbp train",
+        "pip install '.[test]' && pytest",
+    ]
+
+
+def anchors(page):
+    """The names under which GitHub makes a page's headings available."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_internal_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{target} of {page_id(page)}"
+        assert not anchor or anchor in anchors(file), f"{target} of {page_id(page)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_files_named_in_the_text_exist(page):
+    named = re.findall(r"\b((?:docs|examples|tests|bench)/\w+\.\w+)", page.read_text("utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_numbers_of_the_speed_section_stand_between_the_markers():
+    section = re.search(r"^## Speed$(.*?)(?=^## |\Z)", README.read_text("utf-8"), re.M | re.S)[1]
+    typed, markers = re.subn(r"<!-- speed:begin -->.*?<!-- speed:end -->", "", section, flags=re.S)
+    assert markers == 1
+    assert re.findall(r"\d+", typed) == []
+
+
+def test_cython_block_of_the_kernels_page_builds(monkeypatch, tmp_path):
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    (text,) = [text for kind, text in blocks(ROOT / "docs/kernels.md") if kind == "cython"]
+    (tmp_path / "hidden.pyx").write_text(text)
+    monkeypatch.setenv("CFLAGS", "-O0")  # quick to build
+    # Cython looks for .pxd files along sys.path, where an editable install is not.
+    monkeypatch.setenv("PYTHONPATH", str(Path(fastbp.__file__).parents[1]))
+    build = [sys.executable, "-m", "Cython.Build.Cythonize", "-i", "-3", "hidden.pyx"]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    call = (
+        "import numpy as np, hidden; out = np.empty((2, 2)); "
+        "hidden.hidden_layer(np.ones((2, 3)), np.outer(np.ones(3), [1.0, -1.0]), np.ones(2), out); "
+        "print(out.tolist())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", call], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert ran.stdout == f"{np.array([[4.0, 0.0]] * 2).tolist()}\n"

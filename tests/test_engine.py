@@ -1,0 +1,532 @@
+"""A step of `Trainer` against the formulas in float64 NumPy, for all shapes, layers and rules."""
+
+import itertools
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer
+from fastbp._kernels import isa
+from fastbp.layers import (
+    Affine,
+    BatchNorm1d,
+    BatchNormalization,
+    Dropout,
+    Flatten,
+    Gelu,
+    HuberLoss,
+    Identity,
+    LeakyRelu,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Relu,
+    Sigmoid,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+    Softplus,
+    Tanh,
+)
+
+HERE = Path(__file__).resolve().parent
+OTHERS = [name for name in isa.usable() if name != isa.in_use()]
+#: Of the updated parameters, as a share of the largest one.
+CLOSE = {"float32": 1e-5, "float64": 1e-12}
+#: What counts as the largest where all are smaller: an exact gradient of 0 is a rounded one here.
+SMALL = 0.1
+SEED = 11
+
+# --- the reference --------------------------------------------------------------------------
+
+
+def logistic(x):
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def normal_distribution(x):
+    return np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x.ravel()]).reshape(x.shape)
+
+
+def normal_density(x):
+    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+
+
+#: Each activation, and its slope, of x (and the layer).
+ACTIVATIONS = {
+    Relu: (lambda x, _: np.maximum(x, 0), lambda x, _: x > 0),
+    LeakyRelu: (
+        lambda x, layer: np.where(x > 0, x, layer.slope * x),
+        lambda x, layer: np.where(x > 0, 1, layer.slope),
+    ),
+    Sigmoid: (lambda x, _: logistic(x), lambda x, _: logistic(x) * logistic(-x)),
+    Tanh: (lambda x, _: np.tanh(x), lambda x, _: 1 / np.cosh(x) ** 2),
+    Softplus: (lambda x, _: np.logaddexp(0, x), lambda x, _: logistic(x)),
+    Gelu: (
+        lambda x, _: x * normal_distribution(x),
+        lambda x, _: normal_distribution(x) + x * normal_density(x),
+    ),
+    Identity: (lambda x, _: x, lambda x, _: np.ones_like(x)),
+    Flatten: (lambda x, _: x, lambda x, _: np.ones_like(x)),
+}
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def loss_of(loss, x, t):
+    """Each element's loss (each row's, for a softmax), and its gradient by x."""
+    if isinstance(loss, SoftmaxWithLoss):
+        t = np.eye(x.shape[1])[t] if t.ndim == 1 else t
+        return -(t * np.log(softmax(x))).sum(axis=1, keepdims=True), softmax(x) - t
+    if isinstance(loss, SigmoidWithLoss):
+        return np.logaddexp(0, x) - t * x, logistic(x) - t
+    d = x - t
+    if isinstance(loss, MeanSquaredError):
+        return d * d, 2 * d
+    if isinstance(loss, MeanAbsoluteError):
+        return np.abs(d), np.sign(d)
+    a = np.abs(d)
+    line = loss.delta * (a - loss.delta / 2)
+    return np.where(a <= loss.delta, d * d / 2, line), np.clip(d, -loss.delta, loss.delta)
+
+
+class Exact:
+    """A network and its optimiser in float64, from the formulas alone."""
+
+    def __init__(self, net, optimizer, clip_norm=None, clip_value=None):
+        self.net, self.optimizer = net, optimizer
+        self.clip_norm, self.clip_value = clip_norm, clip_value
+        self.names = {place: name for name, place in net.params.places().items()}
+        self.params = {name: array.astype(np.float64) for name, array in net.params.items()}
+        self.running = {
+            id(layer): [layer.running_mean.astype(float), layer.running_var.astype(float)]
+            for layer in net.layers
+            if isinstance(layer, BatchNormalization)
+        }
+        self.states, self.steps = {}, 0
+
+    def of(self, layer):
+        return [self.params[self.names[layer, name]] for name in layer.param_names]
+
+    def gradient(self, x, t, weights=None):
+        """The mean loss, and its gradients by name."""
+        x, saved, place = x.astype(np.float64).reshape(len(x), -1), [], 0
+        for layer in self.net.layers:
+            x, kept = self.forward(layer, x, place)
+            saved.append(kept)
+            place += layer.kind is not None
+        losses, dout = loss_of(self.net.loss_layer, x, t)
+        weights = np.ones((len(x), 1)) if weights is None else np.reshape(weights, (-1, 1))
+        over = weights.sum() * losses.shape[1]
+        dout = dout * weights / over
+        grads = {}
+        for layer, kept in zip(reversed(self.net.layers), reversed(saved), strict=True):
+            dout, own = self.backward(layer, kept, dout)
+            grads |= {self.names[layer, n]: g for n, g in zip(layer.param_names, own, strict=True)}
+        return (losses * weights).sum() / over, grads
+
+    def forward(self, layer, x, place):
+        if isinstance(layer, Affine):
+            W, b = self.of(layer)
+            return x @ W + b, x
+        if isinstance(layer, BatchNormalization):
+            gamma, beta = self.of(layer)
+            mean, var, n = x.mean(axis=0), x.var(axis=0), len(x)
+            normal = (x - mean) / np.sqrt(var + layer.kind_number)
+            new = var * (n / (n - 1) if layer.unbiased and n > 1 else 1)
+            for running, value in zip(self.running[id(layer)], (mean, new), strict=True):
+                running += (1 - layer.momentum) * (value - running)
+            return gamma * normal + beta, (normal, var)
+        if isinstance(layer, Dropout):
+            key = fastbp.reference.dropout_key(SEED, self.steps, place)
+            mask = np.empty(x.size)
+            fastbp.reference.dropout(np.ones(x.size), mask, key, layer.dropout_ratio)
+            mask = mask.reshape(x.shape)
+            return x * mask, mask
+        return ACTIVATIONS[type(layer)][0](x, layer), x
+
+    def backward(self, layer, kept, dout):
+        if isinstance(layer, Affine):
+            return dout @ self.of(layer)[0].T, (kept.T @ dout, dout.sum(axis=0))
+        if isinstance(layer, BatchNormalization):
+            normal, var = kept
+            dnormal = dout * self.of(layer)[0]
+            centred = dnormal - dnormal.mean(axis=0) - normal * (dnormal * normal).mean(axis=0)
+            dx = centred / np.sqrt(var + layer.kind_number)
+            return dx, ((dout * normal).sum(axis=0), dout.sum(axis=0))
+        if isinstance(layer, Dropout):
+            return dout * kept, ()
+        return dout * ACTIVATIONS[type(layer)][1](kept, layer), ()
+
+    def step(self, x, t, weights=None):
+        loss, grads = self.gradient(x, t, weights)
+        self.steps += 1
+        if self.clip_norm is not None:
+            norm = math.sqrt(sum(np.square(g).sum() for g in grads.values()))
+            grads = {k: g * min(1, self.clip_norm / (norm + 1e-6)) for k, g in grads.items()}
+        if self.clip_value is not None:
+            grads = {k: np.clip(g, -self.clip_value, self.clip_value) for k, g in grads.items()}
+        for name, grad in grads.items():
+            self.update(self.params[name], grad, self.states.setdefault(name, {}))
+        return loss
+
+    def update(self, p, g, state):
+        o, k = self.optimizer, self.steps
+        if type(o) is AdamW:
+            p *= 1 - o.lr * o.weight_decay
+        else:
+            g = g + o.weight_decay * p
+        m, v = state.get("m", 0), state.get("v", 0)
+        if isinstance(o, SGD):
+            m = o.momentum * m + g
+            p -= o.lr * (g + o.momentum * m if o.nesterov else m)
+        elif isinstance(o, AdaGrad):
+            v = v + g * g
+            p -= o.lr * g / (np.sqrt(v) + o.eps)
+        elif isinstance(o, RMSprop):
+            v = o.alpha * v + (1 - o.alpha) * g * g
+            m = o.momentum * m + g / (np.sqrt(v) + o.eps)
+            p -= o.lr * m
+        else:
+            b1, b2 = o.betas
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+            p -= o.lr * m / (1 - b1**k) / (np.sqrt(v / (1 - b2**k)) + o.eps)
+        state.update(m=m, v=v)
+
+
+# --- cases ----------------------------------------------------------------------------------
+
+WIDTHS = [1, 2, 3, 10, 15, 16, 17, 31, 32, 33, 50, 100, 513]
+BATCHES = [1, 2, 5, 31, 32, 33, 100, 253, 300]
+# An eps above the gradients' rounding: with a smaller one a tiny gradient's sign decides.
+RULES = {
+    "SGD": lambda: SGD(lr=0.1),
+    "decay": lambda: SGD(lr=0.1, weight_decay=0.03),
+    "momentum": lambda: SGD(lr=0.1, momentum=0.9, weight_decay=0.01),
+    "nesterov": lambda: SGD(lr=0.1, momentum=0.9, nesterov=True),
+    "AdaGrad": lambda: AdaGrad(lr=0.05, eps=1e-2, weight_decay=0.01),
+    "RMSprop": lambda: RMSprop(lr=0.01, eps=1e-2),
+    "RMSprop momentum": lambda: RMSprop(lr=0.01, eps=1e-2, momentum=0.9, weight_decay=0.02),
+    "Adam": lambda: Adam(lr=0.01, eps=1e-2),
+    "Adam decay": lambda: Adam(lr=0.01, betas=(0.8, 0.95), eps=1e-2, weight_decay=0.1),
+    "AdamW": lambda: AdamW(lr=0.01, eps=1e-2, weight_decay=0.1),
+}
+KINDS = [Relu, LeakyRelu, Sigmoid, Tanh, Softplus, Gelu, Identity]
+LOSSES = {
+    "softmax": SoftmaxWithLoss,
+    "soft rows": SoftmaxWithLoss,
+    "sigmoid": SigmoidWithLoss,
+    "squared": MeanSquaredError,
+    "absolute": MeanAbsoluteError,
+    "huber": lambda: HuberLoss(0.3),
+}
+
+
+def targets(loss, rng, rows, n):
+    """Targets that both dtypes hold exactly, but for soft rows."""
+    if loss == "softmax":
+        return rng.integers(0, n, rows)
+    if loss == "soft rows":
+        return softmax(2 * rng.standard_normal((rows, n)))
+    if loss == "sigmoid":
+        return (rng.random((rows, n)) < 0.5).astype(np.float32)
+    return rng.standard_normal((rows, n)).astype(np.float32)
+
+
+def network(layers, loss, dtype):
+    """Layers from a description: a width (an Affine to it), a function that makes a layer."""
+    rng = np.random.default_rng(5)
+
+    def draw(*shape, around=0.0):
+        numbers = rng.standard_normal(shape) / math.sqrt(shape[0])
+        return (around + numbers).astype(np.float32).astype(dtype)
+
+    width, made = layers[0], []
+    for layer in layers[1:]:
+        if isinstance(layer, int):
+            made.append(Affine(draw(width, layer), 0.1 * draw(layer)))
+            width = layer
+        elif layer is BatchNormalization:
+            made.append(layer(draw(width, around=1.0), draw(width)))
+        elif layer is BatchNorm1d:
+            made.append(layer(width, dtype=dtype))
+        else:
+            made.append(layer())
+    return Sequential(*made, loss=LOSSES[loss]())
+
+
+def check_steps(layers, loss, rule, batches, threads=(1, 2), dtypes=CLOSE, weighted=False, **clip):
+    """Steps over batches of these sizes, by the engine in every dtype and by the reference."""
+    rng = np.random.default_rng(len(layers) + sum(batches))
+    net = network(layers, loss, "float64")
+    n_out = [layer for layer in layers if isinstance(layer, int)][-1]
+    data = [
+        (
+            rng.standard_normal((rows, layers[0])).astype(np.float32),
+            targets(loss, rng, rows, n_out),
+        )
+        for rows in batches
+    ]
+    exact = Exact(net, RULES[rule](), **clip)
+    losses = [exact.step(x, t) for x, t in data]
+    for dtype, n_threads in itertools.product(dtypes, threads):
+        net = network(layers, loss, dtype)
+        trainer = Trainer(net, RULES[rule](), max(batches), n_threads, SEED, **clip)
+        got = [trainer.step(x, t) for x, t in data]
+        close = CLOSE[dtype]
+        np.testing.assert_allclose(got, losses, rtol=20 * close, atol=close)
+        assert_same_parameters(net, exact, close)
+
+
+def assert_same_parameters(net, exact, close):
+    for name, desired in exact.params.items():
+        actual = net.params[name]
+        error = np.abs(actual - desired).max() / max(np.abs(desired).max(), SMALL)
+        assert error <= close, f"{name} of {actual.dtype} is off by {error:.3g}"
+    for layer in net.layers:
+        if isinstance(layer, BatchNormalization):
+            running = exact.running[id(exact.net.layers[net.layers.index(layer)])]
+            for actual, desired in zip(layer._running, running, strict=True):
+                error = np.abs(actual - desired).max() / max(np.abs(desired).max(), SMALL)
+                assert error <= close, f"running statistics are off by {error:.3g}"
+
+
+# --- steps ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_step_for_odd_shapes(batch, depth):
+    rules, losses = list(RULES), list(LOSSES)
+    for first in range(len(WIDTHS)):
+        widths = [WIDTHS[(first + 5 * k) % len(WIDTHS)] for k in range(depth + 1)]
+        layers = widths[:1]
+        for width in widths[1:-1]:
+            layers += [width, KINDS[(first + width) % 5]]
+        case = first + batch + depth
+        check_steps(
+            [*layers, widths[-1]], losses[case % len(losses)], rules[case % len(rules)], [batch]
+        )
+
+
+@pytest.mark.parametrize("n_in", WIDTHS)
+def test_a_step_for_every_pair_of_widths(n_in):
+    for n_out in WIDTHS[:-1]:
+        check_steps([n_in, n_out, Tanh, n_in if n_in < 513 else 7], "squared", "SGD", [21, 6])
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_steps_for_every_rule_activation_and_loss(rule, kind):
+    for loss in LOSSES:
+        check_steps([7, 19, kind, 5], loss, rule, [13, 13, 4])
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("norm", [BatchNorm1d, BatchNormalization])
+def test_batch_normalisation_anywhere_with_every_rule(norm, rule):
+    for layers in (
+        [7, norm, 5],
+        [7, norm, 19, norm, Relu, 5, norm],
+        [7, 40, norm, Dropout, Tanh, 5],
+        [7, 40, Sigmoid, norm, 33, norm, norm, 5],
+    ):
+        check_steps(layers, "softmax", rule, [13, 13, 4])
+
+
+MIXED = {
+    "two activations in a row": [6, 18, Relu, Tanh, 4],
+    "three in place": [6, 18, Sigmoid, Tanh, LeakyRelu, 4],
+    "own buffers and in place": [6, 18, Softplus, Relu, Gelu, Tanh, Softplus, 4],
+    "in place, then by its input": [6, 18, Relu, Gelu, Sigmoid, 4],
+    "dropout before relu": [6, 18, Dropout, Relu, 4],
+    "relu before dropout": [6, 33, Relu, Dropout, 17, Tanh, Dropout, 4],
+    "two dropouts in a row": [6, 33, Dropout, Dropout, Sigmoid, 4],
+    "dropout last": [6, 33, Relu, 4, Dropout],
+    "activation last": [6, 33, Relu, 4, Tanh],
+    "gelu last": [6, 33, Gelu, 4, Gelu],
+    "affines in a row": [6, 33, 17, 4],
+    "flatten and identity": [6, Flatten, Identity, 33, Flatten, Relu, Identity, 4, Identity],
+    "deep": [6, *[9, Tanh] * 20, 4],
+    "one column": [1, 1, Sigmoid, 1],
+}
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid", "huber"])
+@pytest.mark.parametrize("mixture", MIXED)
+def test_layers_mixed_in_any_order(mixture, loss):
+    for rule in ("SGD", "momentum", "Adam"):
+        check_steps(MIXED[mixture], loss, rule, [35, 35, 1])
+
+
+@pytest.mark.parametrize("clip", [{"clip_norm": 0.05}, {"clip_norm": 50.0}, {"clip_value": 0.01},
+                                  {"clip_norm": 0.05, "clip_value": 0.01}], ids=str)  # fmt: skip
+@pytest.mark.parametrize("rule", RULES)
+def test_clipped_steps(rule, clip):
+    check_steps([7, 19, Tanh, 5], "squared", rule, [13, 13, 4], **clip)
+    check_steps([7, 19, BatchNorm1d, Tanh, 5], "softmax", rule, [13, 4], **clip)
+
+
+@pytest.mark.parametrize("n_threads", [3, 8, 40])
+def test_more_threads_than_rows_or_panels(n_threads):
+    check_steps([6, 50, BatchNorm1d, Relu, 3], "softmax", "Adam", [5, 2], [n_threads])
+
+
+def test_a_large_step_takes_several_blocks():
+    check_steps([1030, 600, Relu, 530, Tanh, 10], "softmax", "momentum", [600], dtypes=["float32"])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("rule", ["SGD", "momentum", "Adam"])
+def test_weighted_losses_are_divided_by_the_sum_of_weights(rule, loss, dtype, rng):
+    layers = [7, 19, Tanh, 5]
+    x = rng.standard_normal((20, 7)).astype(np.float32)
+    t = targets(loss, rng, 20, 5)
+    weights = rng.integers(0, 4, 20).astype(np.float32)
+    exact = Exact(network(layers, loss, "float64"), RULES[rule]())
+    value = exact.step(x, t, weights)
+    for n_threads in (1, 2):
+        net = network(layers, loss, dtype)
+        history = net.fit(
+            x, t, epochs=1, batch_size=20, optimizer=RULES[rule](), sample_weight=weights,
+            shuffle=False, n_threads=n_threads,
+        )  # fmt: skip
+        assert history.train_loss[0] == pytest.approx(value, rel=20 * CLOSE[dtype.name])
+        assert_same_parameters(net, exact, CLOSE[dtype.name])
+
+
+# --- gradients, outputs, and losses of one's own --------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_outputs_and_backward_make_a_step_with_a_loss_of_ones_own(loss, dtype, rng):
+    x = rng.standard_normal((13, 7)).astype(dtype)
+    t = targets(loss, rng, 13, 5)
+    exact = Exact(network([7, 19, Dropout, Tanh, 5], loss, "float64"), RULES["Adam"]())
+    exact.step(x, t)
+    net = network([7, 19, Dropout, Tanh, 5], loss, dtype)
+    own, net.loss_layer = net.loss_layer, None
+    trainer = Trainer(net, RULES["Adam"](), 13, 1, SEED)
+    out = np.empty((13, 5), dtype)
+    trainer.outputs(x, out)
+    own.forward(out, t)
+    trainer.backward(own.backward())
+    assert_same_parameters(net, exact, CLOSE[dtype.name])
+    assert trainer.steps == 1
+
+
+def test_outputs_refuses_what_would_not_fit(rng):
+    net = network([7, 19, Tanh, 5], "squared", "float64")
+    net.loss_layer = None
+    trainer = Trainer(net, SGD(lr=0.1), 8)
+    x = rng.standard_normal((8, 7))
+    frozen = np.zeros((8, 5))
+    frozen.flags.writeable = False
+    for out in (np.empty((8, 5), "f4"), np.empty((8, 4)), np.empty((7, 5)), frozen,
+                np.empty((8, 10))[:, ::2], np.empty((8, 5), "i8"), np.empty(5)):  # fmt: skip
+        with pytest.raises((ValueError, TypeError, BufferError)):
+            trainer.outputs(x, out)
+    for dout in (np.ones((8, 5), "f4"), np.ones((8, 4)), np.ones((9, 5)), np.ones((8, 5), "i8"),
+                 np.ones(5), None):  # fmt: skip
+        before = net.params["W1"].copy()
+        with pytest.raises((ValueError, TypeError, BufferError)):
+            trainer.backward(dout)
+        np.testing.assert_array_equal(net.params["W1"], before)
+
+
+def test_a_network_without_a_loss_takes_no_step(rng):
+    net = network([7, 19, Tanh, 5], "squared", "float32")
+    net.loss_layer = None
+    trainer = Trainer(net, SGD(lr=0.1), 8)
+    before = net.params["W1"].copy()
+    for t in (None, np.zeros((8, 5), "f4")):
+        with pytest.raises((ValueError, TypeError)):
+            trainer.step(rng.standard_normal((8, 7)).astype("f4"), t)
+    np.testing.assert_array_equal(net.params["W1"], before)
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def test_one_sample_at_a_time_with_a_scalar_target(rng, run_python):
+    # In a process of its own: a buffer without axes has no shape to read.
+    code = """
+import numpy as np
+from fastbp import SGD, Linear, Sequential, Trainer
+x, t = np.eye(4, dtype="f4"), np.array([0, 1, 2, 0])
+losses = []
+for kind in (np.int64, np.array, int, lambda v: np.array([v])):
+    net = Sequential(Linear(4, 3, seed=0), loss="softmax_cross_entropy")
+    trainer = Trainer(net, SGD(lr=0.1), 1)
+    losses.append([trainer.step(x[i], kind(t[i])) for i in range(4)])
+assert losses[0] == losses[1] == losses[2] == losses[3], losses
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr[-2000:] or done.returncode
+
+
+def test_a_tuple_of_rows_is_rows(run_python):
+    code = """
+import numpy as np
+from fastbp import SGD, Linear, Sequential, Trainer
+x, t = np.eye(4, dtype="f4")[:3], np.array([0, 1, 2])
+for rows in (tuple(x), tuple(map(tuple, x.tolist())), x.tolist()):
+    net = Sequential(Linear(4, 3, seed=0), loss="softmax_cross_entropy")
+    twin = Sequential(Linear(4, 3, seed=0), loss="softmax_cross_entropy")
+    assert Trainer(net, SGD(lr=0.1), 3).step(rows, t) == Trainer(twin, SGD(lr=0.1), 3).step(x, t)
+    net.fit(rows, t, epochs=1, optimizer=SGD(lr=0.1), seed=0)
+    twin.fit(x, t, epochs=1, optimizer=SGD(lr=0.1), seed=0)
+    assert net.params["W1"].tobytes() == twin.params["W1"].tobytes()
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr[-2000:] or done.returncode
+
+
+def test_csr_rows_with_bad_indices_are_refused(run_python):
+    pytest.importorskip("scipy.sparse")
+    code = """
+import numpy as np, scipy.sparse as sp
+from fastbp import SGD, Linear, Sequential, Trainer
+net = Sequential(Linear(4, 3, seed=0), loss="softmax_cross_entropy")
+good = sp.csr_matrix((np.ones(3, "f4"), np.array([0, 1, 2]), np.array([0, 1, 2, 3])), shape=(3, 4))
+for name, place, value in (("indices", 2, 10**8), ("indices", 0, -10**8), ("indptr", 1, 10**8),
+                           ("indptr", 2, -5)):
+    x = good.copy()
+    getattr(x, name)[place] = value
+    for train in (lambda x: Trainer(net, SGD(lr=0.1), 3).step(x, [0, 1, 2]),
+                  lambda x: net.fit(x, [0, 1, 2], epochs=1, optimizer=SGD(lr=0.1))):
+        try:
+            train(x)
+        except ValueError as error:
+            continue
+        raise SystemExit(f"{name}[{place}] = {value} was taken")
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr[-2000:] or done.returncode
+
+
+@pytest.mark.parametrize("rows", [0, 9])
+def test_a_step_takes_from_one_to_batch_size_rows(rows, rng):
+    net = network([7, 19, Tanh, 5], "softmax", "float32")
+    trainer = Trainer(net, SGD(lr=0.1), 8)
+    x, t = rng.standard_normal((rows, 7)).astype("f4"), np.zeros(rows, np.int64)
+    with pytest.raises(ValueError, match=r"at least one row|at most batch_size = 8 rows"):
+        trainer.step(x, t)
+    assert trainer.steps == 0
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_engine_tests_pass_under(name, run_python):
+    done = run_python(
+        "-P", "-m", "pytest", HERE / "test_engine.py",
+        "-k", "not (pass_under or odd_shapes or every_pair)",
+        f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
+        "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert re.search(r"\d{3,} passed", done.stdout), done.stdout[-500:]

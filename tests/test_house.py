@@ -1,0 +1,190 @@
+"""The order of the house: who imports whom, what `import fastbp` costs, and the doctests."""
+
+import ast
+import doctest
+import importlib
+import json
+import pkgutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+import fastbp
+
+FOLDER = Path(fastbp.__file__).resolve().parent
+# A file imports only from lower levels.
+LEVELS = {
+    0: ["_kernels"],
+    1: ["reference", "checks", "gradcheck", "init", "datasets", "plots", "tables", "threads"],
+    2: ["backend", "autograd"],
+    3: ["losses", "optim", "graph"],
+    4: ["layers"],
+    5: ["training"],
+    6: ["network"],
+    7: ["nn", "estimators", "arguments"],
+    8: ["cli", "__main__", "__init__"],
+}
+LEVEL = {name: level for level, names in LEVELS.items() for name in names}
+# `checks` words the errors of its neighbours.
+NEIGHBOURS = {"gradcheck", "init", "datasets", "plots", "tables", "threads"}
+OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
+FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
+
+
+def imports(tree):
+    """(module, at the top level) of every import; `from fastbp import x` gives fastbp.x."""
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
+              for n in ast.walk(f)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            names = [node.module]
+            if node.module == "fastbp":
+                names = [f"fastbp.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name, id(node) not in inside
+
+
+def own_module(name):
+    """The module of fastbp that a dotted name leads into, or None."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "fastbp" and len(parts) > 1 and parts[1] in LEVEL else None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
+def test_a_file_imports_only_from_lower_levels(path):
+    own = path.relative_to(FOLDER).parts[0].removesuffix(".py")
+    assert own in LEVEL, f"{own} has no level"
+    for name, _ in imports(ast.parse(path.read_text())):
+        top = name.split(".")[0]
+        if top != "fastbp":
+            continue
+        other = own_module(name)
+        if other is None:  # the package itself, or a public name of it
+            assert LEVEL[own] == 8, f"{path.name} imports {name} from the package's top"
+        elif other != own:
+            lower = LEVEL[other] < LEVEL[own] or (other == "checks" and own in NEIGHBOURS)
+            assert lower or own == "__main__", f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
+def test_optional_packages_are_imported_where_they_are_used(path):
+    for name, at_the_top in imports(ast.parse(path.read_text())):
+        assert not (at_the_top and name.split(".")[0] in OPTIONAL), f"{path.name} imports {name}"
+
+
+def test_numpy_is_the_only_package_imported_at_the_top():
+    standard = sys.stdlib_module_names
+    top = {n.split(".")[0] for p in FILES for n, at_the_top in imports(ast.parse(p.read_text()))
+           if at_the_top}  # fmt: skip
+    assert top - standard <= {"numpy", "fastbp"}
+
+
+def test_no_module_bears_the_name_of_a_public_function():
+    modules = {p.stem for p in FILES}
+    clashes = [n for n in fastbp.__all__ if n in modules and callable(getattr(fastbp, n))]
+    assert not clashes
+    assert sorted(fastbp.__all__) == sorted(set(fastbp.__all__))
+    assert all(hasattr(fastbp, name) for name in fastbp.__all__)
+
+
+@pytest.fixture(params=[m.name for m in pkgutil.iter_modules([str(FOLDER)]) if m.name[0] != "_"])
+def module(request):
+    return importlib.import_module(f"fastbp.{request.param}")
+
+
+def test_a_modules_public_names_exist(module):
+    names = getattr(module, "__all__", [])
+    assert len(names) == len(set(names))
+    for name in names:
+        assert hasattr(module, name)
+        assert getattr(module, name).__doc__, f"{name} is not documented"
+
+
+def test_the_examples_in_a_modules_text_hold(module, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(module).failed == 0
+
+
+def test_every_public_layer_and_loss_shows_an_example():
+    for name in fastbp.layers.__all__:
+        if name not in ("Layer", "ReLU"):
+            assert ">>>" in getattr(fastbp, name).__doc__, name
+
+
+def test_import_loads_no_optional_package(run_python):
+    done = run_python("-c", "import sys, json, fastbp; print(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & set(OPTIONAL)
+
+
+def test_import_is_about_as_quick_as_numpys(run_python, tmp_path):
+    """The quickest of a few runs of each, taken in turn: at most 30 ms more.
+
+    A busy machine gets more runs until both have had a quiet one; the first compiles.
+    """
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    seconds = {"numpy": [], "fastbp": []}
+    for turn in range(30):
+        for name, taken in seconds.items():
+            taken.append(float(run_python("-c", code.format(name), **compiled).stdout))
+        more = min(seconds["fastbp"]) - min(seconds["numpy"])
+        if turn >= 4 and more < 0.030:
+            return
+    raise AssertionError(f"import fastbp costs {1e3 * more:.0f} ms more than import numpy")
+
+
+def test_import_leaves_the_process_as_it_was(run_python):
+    """No flush-to-zero, no warnings filter, no print options, no seed, no output."""
+    code = """
+import warnings, numpy as np, random, signal
+tiny = np.float64(5e-324)
+before = (list(warnings.filters), np.get_printoptions(), np.geterr(), random.getstate(),
+          np.random.get_state()[1].tobytes(), signal.getsignal(signal.SIGINT))
+import fastbp
+from fastbp.layers import Relu
+assert np.float64(5e-324) / 1 > 0 and (tiny * 1 > 0) and np.float32(1e-45) * np.float32(1) > 0
+assert Relu().forward(np.full(40, 5e-324)).min() > 0
+assert np.full(40, np.float32(1e-45)).sum() > 0 and np.full(9, 5e-324).dot(np.ones(9)) > 0
+after = (list(warnings.filters), np.get_printoptions(), np.geterr(), random.getstate(),
+         np.random.get_state()[1].tobytes(), signal.getsignal(signal.SIGINT))
+assert before == after
+"""
+    done = run_python("-W", "error", "-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_source_tree_without_kernels_says_how_to_build_them(run_python, tmp_path):
+    package = tmp_path / "tree" / "fastbp"
+    (package / "_kernels").mkdir(parents=True)
+    for path in [*FOLDER.glob("*.py"), FOLDER / "_kernels" / "__init__.py"]:
+        (package / path.relative_to(FOLDER)).write_bytes(path.read_bytes())
+    code = f"import sys; sys.path.insert(0, {str(package.parent)!r}); import fastbp"
+    done = run_python("-c", code)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: fastbp's compiled kernels are missing") and (
+        "pip install" in last
+    )
+
+
+def test_the_package_is_typed_and_has_its_version():
+    assert (FOLDER / "py.typed").exists()
+    try:
+        assert version("fastbp") == fastbp.__version__
+    except PackageNotFoundError:
+        pytest.skip("runs from a source tree built in place")
+
+
+def test_every_kernel_module_is_stubbed():
+    for source in (FOLDER / "_kernels").glob("*.cpython*"):
+        name = source.name.split(".")[0]
+        assert name == "_cyutility" or (FOLDER / "_kernels" / f"{name}.pyi").exists(), name

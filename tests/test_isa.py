@@ -1,0 +1,49 @@
+"""The kernels under every instruction set, and the choice between them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fastbp._kernels import isa
+
+HERE = Path(__file__).resolve().parent
+OTHERS = [name for name in isa.usable() if name != isa.in_use()]
+
+
+def test_the_set_in_use_is_one_that_was_built_and_runs_here():
+    assert set(isa.usable()) <= set(isa.built())
+    assert isa.in_use() in isa.usable()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_kernel_tests_pass_under(name, run_python):
+    # -P: neither the working folder nor a source tree in it comes before the installed package.
+    done = run_python(
+        "-P", "-m", "pytest", HERE / "test_kernels.py", HERE / "test_vecmath.py",
+        f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
+        "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert re.search(r"\d{3,} passed", done.stdout), done.stdout[-500:]
+
+
+@pytest.mark.parametrize("name", isa.usable())
+def test_fastbp_isa_forces_a_set(name, run_python):
+    done = run_python("-c", "from fastbp._kernels import isa; print(isa.in_use())", FASTBP_ISA=name)
+    assert done.stdout == f"{name}\n", done.stderr
+
+
+def test_without_fastbp_isa_the_widest_set_is_chosen(run_python):
+    done = run_python("-c", "from fastbp._kernels import isa; print(isa.in_use())", FASTBP_ISA="")
+    assert done.stdout == f"{isa.usable()[0]}\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["nonsense", "V3", "v3 ", "native"])
+def test_an_unknown_set_is_refused_in_one_sentence(name, run_python):
+    done = run_python("-c", "import fastbp", FASTBP_ISA=name)
+    assert done.returncode == 1
+    choices = ", ".join(isa.usable())
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: FASTBP_ISA expects one of {choices} on this processor; got {name!r}."
+    )

@@ -1,0 +1,207 @@
+import re
+
+import numpy as np
+import pytest
+
+from fastbp import tables
+
+
+@pytest.fixture
+def read(tmp_path):
+    """read(text, target="t"): the table of a file with that text, or those bytes."""
+
+    def call(text, target="t"):
+        path = tmp_path / "it.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return tables.read_csv(path, target)
+
+    return call
+
+
+def make(target, x=None):
+    target = np.asarray(target)
+    x = np.arange(2.0 * len(target)).reshape(-1, 2) if x is None else x
+    return tables.Table(x, ["a", "b"], target, "column 't' of it.csv")
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_delimiter_line_end_and_mark_are_found_out(delimiter, newline, start, read):
+    rows = [["a", '"b; of, 1"', "t"], ["1", '"x,y;z"', "0.5"], ["-2e1", " u ", "3"]]
+    table = read(start + newline.join(map(delimiter.join, rows)))
+    assert table.names == ["a", "b; of, 1=u", "b; of, 1=x,y;z"]
+    np.testing.assert_array_equal(table.x, [[1, 0, 1], [-20, 1, 0]])
+    assert table.x.dtype == np.float64
+    np.testing.assert_array_equal(table.target, [0.5, 3])
+
+
+def test_decimal_commas_do_not_make_the_comma_the_delimiter(read):
+    assert read("a;b;t\n1,5;x;0\n2,5;y;1\n").names == ["a=1,5", "a=2,5", "b=x", "b=y"]
+    assert read("length, outside, m;t\n1;2\n").names == ["length, outside, m"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "want"),
+    [
+        ("3 -4 +5", np.array([3, -4, 5], np.int64)),
+        ("3 4. 5", np.array([3.0, 4, 5])),
+        ("3 1e2 5", np.array([3.0, 100, 5])),
+        ("3 12345678901234567890 5", np.array([3, 12345678901234567890.0, 5])),
+        ("True False True", np.array(["True", "False", "True"], object)),
+        ("1 a b", np.array(["1", "a", "b"], object)),
+        ("1_0 2_0 3_0", np.array(["1_0", "2_0", "3_0"], object)),
+    ],
+)
+def test_targets_are_integers_numbers_or_texts(cells, want, read):
+    target = read("t,a\n" + "".join(f"{cell},1\n" for cell in cells.split())).target
+    assert target.dtype == want.dtype
+    np.testing.assert_array_equal(target, want)
+
+
+def test_order_of_columns_is_kept_and_blank_lines_are_left_out(read):
+    table = read("\nb,t,a\n\n1,2,3\n\n4,5,6\n\n")
+    assert table.names == ["b", "a"]
+    np.testing.assert_array_equal(table.x, [[1, 3], [4, 6]])
+    assert re.fullmatch(r"column 't' of .*it\.csv", table.column)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expects a header and rows; got an empty file."),
+        (" \n\n", "expects a header and rows; got an empty file."),
+        ("a,t\n", "expects rows below its header; got none."),
+        ("t\n1\n", "expects a column beside the target 't'; got none."),
+        ("a,b\n1,2\n", "expects the target to be one of its columns 'a', 'b'; got 't'."),
+        (
+            "a,t,b,a\n1,2,3,4\n",
+            "expects different names of columns in line 1; got 'a' for columns 1 and 4.",
+        ),
+        (",t\n0,1\n", "expects a name for every column in line 1; got none for column 1 of 2."),
+        ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in its header; got 1."),
+        ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in its header; got 3."),
+        ('a,t\n"1\n2",2\n3\n', "expects 2 fields in line 4, as in its header; got 1."),
+        ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got an empty field."),
+        ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got an empty field."),
+        ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got an empty field."),
+        (
+            "a,t\n1,2\nNA,4\n5,6\n",
+            "expects a number, as in most other lines, in line 3, column 'a'; got 'NA'.",
+        ),
+        ("a,t\n1,2\nnan,4\n", "expects a finite number in line 3, column 'a'; got 'nan'."),
+        ("a,t\n1,2\n1,-inf\n", "expects a finite number in line 3, column 't'; got '-inf'."),
+        ("a,t\n1,2\n1e999,3\n", "expects a finite number in line 3, column 'a'; got '1e999'."),
+        (b"a,t\n1,2\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 3."),
+        (b"\xef\xbb\xbfa,t\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 2."),
+        ('a,t\n1,2\n"3,4\n', "expects well-formed CSV; got in line 3: unexpected end of data."),
+    ],
+)
+def test_a_broken_file_is_one_sentence_with_its_place(text, message, read):
+    with pytest.raises(ValueError) as caught:
+        read(text)
+    assert str(caught.value).partition("it.csv ")[2] == message
+
+
+def test_a_field_beyond_limits_is_refused_in_one_sentence(read):
+    with pytest.raises(ValueError, match=r"well-formed CSV; got in line 2: field larger"):
+        read("a,t\n" + "x" * 200_000 + ",1\n")
+
+
+def test_texts_have_a_limit(read):
+    lines = [f"n{k},{k}\n" for k in range(tables.MAX_CATEGORIES + 1)]
+    assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.MAX_CATEGORIES
+    with pytest.raises(ValueError, match=r"at most 50 .* 'a', .*; got 51, as 'n0' in line 2\."):
+        read("".join(["a,t\n", *lines]))
+
+
+def test_many_columns_are_not_all_listed(read):
+    header = ",".join(f"c{k}" for k in range(99))
+    with pytest.raises(ValueError, match=r"'c19', \.\.\. \(99 in all\); got 't'"):
+        read(f"{header}\n{header}\n")
+
+
+def test_missing_file_is_an_oserror(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        tables.read_csv(tmp_path / "none.csv", "t")
+
+
+# --- preparing ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "classifies"),
+    [
+        (np.array(["a", "b"] * 5, object), True),
+        (np.arange(60) % 20, True),
+        (np.arange(63) % 21, False),
+        (np.arange(59) % 20, False),
+        (np.arange(10), False),
+        (np.array([0.0, 1.0] * 5), False),
+    ],
+)
+def test_task_follows_from_the_target(target, classifies):
+    data = tables.prepare(make(target))
+    assert (data.classes is not None) == classifies
+
+
+def test_split_keeps_shares_of_classes_and_every_row_once():
+    target = np.repeat([7, 3, 5], [50, 20, 1])
+    data = tables.prepare(make(target, np.arange(71.0)[:, np.newaxis]))
+    assert data.classes.tolist() == [3, 5, 7]
+    assert np.bincount(data.train[1]).tolist() == [16, 1, 40]
+    assert np.bincount(data.test[1]).tolist() == [4, 0, 10]
+    assert data.train[1].dtype == np.int64
+    everything = np.concatenate([data.train[0], data.test[0]]).ravel()
+    ranks = everything.argsort().argsort()  # of the rows before they were standardised
+    np.testing.assert_array_equal(np.sort(everything)[ranks], everything)
+    labels = np.concatenate([data.train[1], data.test[1]])[everything.argsort()]
+    np.testing.assert_array_equal(data.classes[labels], target)
+    assert (np.diff(np.flatnonzero(data.train[1] == 0)) > 1).any()  # shuffled
+
+
+def test_seed_chooses_the_split():
+    def first(seed):
+        return tables.prepare(make([0, 1] * 50), seed=seed).train[0]
+
+    np.testing.assert_array_equal(first(1), first(1))
+    assert (first(1) != first(2)).any()
+
+
+def test_training_rows_have_mean_0_and_deviation_1_and_constants_are_0(rng):
+    x = rng.normal(1e5, 3, (100, 5))
+    x[:, 1] = 0.1
+    x[:, 2] *= 1e250
+    x[:, 3] *= 1e-250
+    x[:, 4] = 0
+    target = rng.normal(50, 7, 100)
+    data = tables.prepare(make(target, x))
+    for values in (data.train[0][:, [0, 2, 3]], data.train[1]):
+        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-9)
+        np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-9)
+    for rows, _ in (data.train, data.test):
+        np.testing.assert_array_equal(rows[:, [1, 4]], 0)
+    assert abs(data.test[0][:, 0].mean()) > 1e-6  # by the training part's numbers
+    back = np.concatenate([data.train[1], data.test[1]]).ravel() * data.scale + data.mean
+    np.testing.assert_allclose(np.sort(back), np.sort(target), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "message"),
+    [
+        (["a"] * 9, None, "classification expects at least two classes in column 't'"),
+        ([3] * 9, None, "classification expects at least two classes in column 't'"),
+        ([3.5] * 9, None, "regression expects at least two different numbers in column 't'"),
+        (["a", "b"] * 5, "regression", "regression expects numbers in column 't' of it.csv; got"),
+        (["a", "b", "c"], None, "a split expects at least 3 rows, or 3 of some class, to keep a"),
+        ([1.5, 2.5], None, "a split expects at least 3 rows"),
+        ([1.5, 2.5, 3], "guess", "prepare expects task as one of 'classification', 'regression'"),
+    ],
+)
+def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
+    target = np.array(target, object) if isinstance(target[0], str) else np.array(target)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        tables.prepare(make(target), task)

@@ -1,0 +1,162 @@
+"""exp, sigmoid, tanh and log1p over the full range, against extended precision."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastbp import _kernels
+
+needs_extended = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="long double is no longer than double here"
+)
+BITS = {"float32": np.uint32, "float64": np.uint64}
+ELEMENTWISE = ["relu", "sigmoid", "tanh", "identity"]
+
+
+def full_range(rng, dtype):
+    """Finite numbers of every exponent and sign, and denser ones where the functions bend."""
+    kind, info = BITS[dtype.name], np.finfo(dtype)
+    every = rng.integers(0, np.iinfo(kind).max, 150_000, kind, endpoint=True).view(dtype)
+    subnormal = rng.integers(1, 2**info.nmant, 5_000, kind).view(dtype)
+    last = 1.02 * -np.log(np.longdouble(info.smallest_subnormal))  # exp(-last) is 0
+    borders = np.arange(-300, 300) * np.log(np.longdouble(2)) / 2  # where the reduction steps
+    x = np.concatenate(
+        [
+            every[np.isfinite(every)],
+            subnormal,
+            -subnormal,
+            rng.uniform(-last, last, 100_000).astype(dtype),
+            rng.uniform(-3, 3, 100_000).astype(dtype),
+            *(np.nextafter(borders.astype(dtype), dtype.type(to)) for to in (-np.inf, np.inf)),
+            np.array([0.0, -0.0, 1, -1, last, -last, info.tiny, -info.tiny], dtype),
+            np.array([info.max, -info.max, info.smallest_subnormal], dtype),
+        ]
+    )
+    return x
+
+
+def ulps(got, exact):
+    """The error in units of the last place that the right result has."""
+    right = exact.astype(got.dtype)
+    return np.abs(got.astype(np.longdouble) - exact) / np.spacing(np.abs(right))
+
+
+def sigmoid(x):
+    e = np.exp(-np.abs(x.astype(np.longdouble)))
+    return np.where(x < 0, e / (1 + e), 1 / (1 + e))
+
+
+def forward(name, x):
+    out = np.full_like(x, np.nan)
+    getattr(_kernels, f"{name}_forward")(x, out)
+    return out
+
+
+def assert_within(got, exact, x, most):
+    error = ulps(got, exact)
+    worst = error.argmax()
+    assert error[worst] <= most, f"{error[worst]:.2f} ulp at {x[worst]!r}"
+
+
+@needs_extended
+def test_sigmoid_is_exact_to_a_few_ulp_over_the_full_range(dtype, rng, tolerance):
+    x = full_range(rng, dtype)
+    assert_within(forward("sigmoid", x), sigmoid(x), x, tolerance("ulp", dtype))
+
+
+@needs_extended
+def test_tanh_is_exact_to_a_few_ulp_over_the_full_range(dtype, rng, tolerance):
+    x = full_range(rng, dtype)
+    exact = np.tanh(x.astype(np.longdouble))
+    assert_within(forward("tanh", x), exact, x, tolerance("ulp", dtype))
+
+
+@needs_extended
+def test_exp_is_exact_to_a_few_ulp_over_the_full_range(dtype, rng, tolerance):
+    """Softmax of (0, x) for x <= 0: where exp(x) is below half an ulp of 1, exp(x) itself."""
+    x = -np.abs(full_range(rng, dtype))
+    y = np.full((x.size, 2), np.nan, dtype)
+    _kernels.softmax_forward(np.stack([np.zeros_like(x), x], axis=1), y)
+    assert_within(y[:, 1], sigmoid(x), x, tolerance("ulp", dtype))
+    assert_within(y[:, 0], sigmoid(-x), x, tolerance("ulp", dtype))
+
+
+@needs_extended
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sigmoid_cross_entropy_keeps_its_digits_where_it_is_small(sign, dtype, rng):
+    """At the right target the loss is log(1 + exp(-|x|)), which decays with |x|."""
+    x = sign * np.abs(rng.choice(full_range(rng, dtype), 4000))
+    exact = np.log1p(np.exp(-np.abs(x.astype(np.longdouble))))
+    t, y = np.full(1, sign > 0, dtype), np.empty(1, dtype)
+    got = [_kernels.sigmoid_cross_entropy_forward(x[i : i + 1], t, y) for i in range(x.size)]
+    normal = exact >= np.finfo(dtype).tiny
+    error = np.abs(np.array(got, np.longdouble) - exact)
+    assert normal.sum() > 1000
+    assert (error[normal] <= 3 * np.finfo(dtype).eps * exact[normal]).all()
+    assert (error[~normal] <= 3 * np.finfo(dtype).smallest_subnormal).all()
+
+
+def test_limits_and_special_numbers(dtype):
+    x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1e30, -1e30], dtype)
+    np.testing.assert_array_equal(
+        forward("sigmoid", x), np.array([0.5, 0.5, 1, 0, np.nan, np.nan, 1, 0], dtype)
+    )
+    tanh = forward("tanh", x)
+    np.testing.assert_array_equal(tanh, np.array([0, 0, 1, -1, np.nan, np.nan, 1, -1], dtype))
+    np.testing.assert_array_equal(np.signbit(tanh[:4]), [False, True, False, True])
+    np.testing.assert_array_equal(
+        forward("relu", x), np.array([0, 0, np.inf, 0, np.nan, np.nan, 1e30, 0], dtype)
+    )
+
+
+def test_softmax_of_extreme_rows(dtype):
+    most = np.finfo(dtype).max
+    x = np.array([[most, most], [-most, -most], [0, most], [most, -most], [5, -np.inf]], dtype)
+    y = np.full_like(x, np.nan)
+    _kernels.softmax_forward(x, y)
+    np.testing.assert_array_equal(y, [[0.5, 0.5], [0.5, 0.5], [0, 1], [1, 0], [1, 0]])
+
+
+def test_subnormal_numbers_are_kept(dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.arange(1, 40, dtype=dtype) * tiny
+    for name in ("relu", "tanh", "identity"):
+        np.testing.assert_array_equal(forward(name, x), x)
+    x = np.full(33, np.log(np.longdouble(tiny) * 5), dtype)
+    assert (forward("sigmoid", x) > 0).all()
+    assert (forward("sigmoid", x) < np.finfo(dtype).tiny).all()
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_result_does_not_depend_on_the_place_in_the_array(name, dtype, rng):
+    x = rng.choice(full_range(rng, dtype), 300)
+    x[::29], x[::31] = np.nan, np.inf
+    whole = forward(name, x)
+    alone = np.concatenate([forward(name, x[i : i + 1]) for i in range(x.size)])
+    assert whole.tobytes() == alone.tobytes()
+    for start, length in itertools.product(range(0, 20, 3), range(1, 70)):
+        part = forward(name, x[start : start + length].copy())
+        assert part.tobytes() == whole[start : start + length].tobytes()
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_gradient_does_not_depend_on_the_place_in_the_array(name, dtype, rng):
+    dout, out = rng.standard_normal((2, 150)).astype(dtype)
+    kernel = getattr(_kernels, f"{name}_backward")
+    whole, alone = np.empty((2, 150), dtype)
+    kernel(dout, out, whole)
+    for i in range(150):
+        kernel(dout[i : i + 1], out[i : i + 1], alone[i : i + 1])
+    assert whole.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 10, 16, 17, 50])
+def test_softmax_of_a_row_does_not_depend_on_its_neighbours(columns, dtype, rng):
+    x = 5 * rng.standard_normal((37, columns)).astype(dtype)
+    whole, row = np.empty_like(x), np.empty((1, columns), dtype)
+    _kernels.softmax_forward(x, whole)
+    for r in range(len(x)):
+        _kernels.softmax_forward(x[r : r + 1], row)
+        assert row.tobytes() == whole[r].tobytes()
+    np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=50 * np.finfo(dtype).eps)
