@@ -639,7 +639,7 @@ class BatchNormalization(Layer):
 
     param_names = ("gamma", "beta")
     kind = "batch_norm"
-    kind_number = 1e-7  # eps
+    kind_number = 1e-6  # eps, the book's 10e-7
     unbiased = False  # the running variance, by n - 1
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
