@@ -5,6 +5,8 @@ The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Seq
 `fastbp.reference` is the NumPy text of every compiled kernel.
 """
 
+import importlib
+
 try:
     from fastbp import _kernels  # noqa: F401
 except ModuleNotFoundError as error:
@@ -18,7 +20,6 @@ except ModuleNotFoundError as error:
 
 from fastbp import (
     backend,
-    datasets,
     init,
     layers,
     losses,
@@ -28,7 +29,6 @@ from fastbp import (
     training,
 )
 from fastbp.backend import use
-from fastbp.gradcheck import gradient_check, numerical_gradient
 from fastbp.layers import *  # noqa: F403
 from fastbp.network import Sequential
 from fastbp.optim import *  # noqa: F403
@@ -44,13 +44,13 @@ __all__ = [
     "Trainer",
     "__version__",
     "backend",
-    "datasets",
-    "gradient_check",
+    "datasets",  # noqa: F405
+    "gradient_check",  # noqa: F405
     "init",
     "layers",
     "losses",
     "network",
-    "numerical_gradient",
+    "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
     "set_num_threads",
@@ -59,3 +59,26 @@ __all__ = [
     *layers.__all__,
     *optim.__all__,
 ]
+
+
+#: Loaded when touched, so that the import costs little more than NumPy's.
+_ON_DEMAND = {
+    "datasets": ("fastbp.datasets", None),
+    "gradient_check": ("fastbp.gradcheck", "gradient_check"),
+    "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
+}
+
+
+def __getattr__(name):
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+    module, attribute = _ON_DEMAND[name]
+    value = importlib.import_module(module)
+    if attribute is not None:
+        value = getattr(value, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_ON_DEMAND})

@@ -118,10 +118,10 @@ def writable_parameter(who, name, array):
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
-            f"{who} expects params[{name!r}] as an array of float32 or float64; got {_kind(array)}."
+            f"{who} expects {name} as an array of float32 or float64; got {_kind(array)}."
         )
     if not array.flags.writeable:
-        raise ValueError(f"{who} expects params[{name!r}] to be writable; got a read-only array.")
+        raise ValueError(f"{who} expects {name} to be writable; got a read-only array.")
     return array
 
 

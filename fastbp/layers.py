@@ -238,7 +238,12 @@ class Affine(Layer):
     def _look_at_arrays(self):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
         W, b = self._W, self._b
-        self._ready = W.dtype.isnative and checks.ready(W, W.dtype) and checks.ready(b, W.dtype)
+        # NumPy's own dtype object: that of an unpickled array is equal, but another one.
+        self._dtype = np.dtype(np.result_type(W, b).type)
+        self._ready = all(
+            array.dtype == self._dtype and array.flags.c_contiguous and array.flags.aligned
+            for array in (W, b)
+        )
 
     def _parameters(self):
         """W and b as the kernels take them."""
@@ -247,12 +252,12 @@ class Affine(Layer):
         W, b = self._W, self._b
         if self._ready:
             return W, b
-        dtype = np.result_type(W, b).newbyteorder("=")
+        dtype = self._dtype
         return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
 
     def apply(self, x, training):
         W, b = self._parameters()
-        dtype = W.dtype
+        dtype = self._dtype
         if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
             shape = x.shape
         else:
@@ -264,7 +269,7 @@ class Affine(Layer):
     def pullback(self, saved, dout, need_dx=True):
         x, shape = saved
         W = self._parameters()[0]
-        dtype, n_out = W.dtype, W.shape[1]
+        dtype, n_out = self._dtype, W.shape[1]
         out_shape = (n_out,) if len(shape) == 1 else (len(x), n_out)
         dout = checks.gradient_of(type(self).__name__, dout, out_shape, dtype)
         if len(shape) == 1:
@@ -654,7 +659,7 @@ class BatchNormalization(Layer):
         self._running = []
         for name, value in (("running_mean", running_mean), ("running_var", running_var)):
             array = np.zeros(shape, self._gamma.dtype) if value is None else value
-            array = checks.parameter(who, name, array, ndim=1)
+            array = checks.writable_parameter(who, name, checks.parameter(who, name, array, 1))
             self._running.append(checks.same_shape(who, name, array, shape, "gamma"))
         self.dgamma = None
         self.dbeta = None

@@ -1,6 +1,5 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
-import json
 import os
 from collections.abc import Iterable, MutableMapping
 
@@ -552,6 +551,8 @@ class Sequential:
         ImportError
             Without safetensors.
         """
+        import json
+
         from_safetensors = _safetensors("Sequential.save")
         architecture = {
             "format": _FORMAT,
@@ -593,6 +594,8 @@ class Sequential:
         ImportError
             Without safetensors.
         """
+        import json
+
         safetensors = _safetensors("Sequential.load")
         with open(path, "rb") as file:
             data = file.read()

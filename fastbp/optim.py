@@ -108,7 +108,7 @@ class Optimizer:
     def _checked(self, name, param, grads):
         """The gradient of one parameter."""
         who = f"{type(self).__name__}.update"
-        checks.writable_parameter(who, name, param)
+        checks.writable_parameter(who, f"params[{name!r}]", param)
         if name not in grads:
             raise ValueError(f"{who} expects a gradient for each parameter; got none for {name!r}.")
         grad = checks.floats(who, f"grads[{name!r}]", grads[name], _native(param))

@@ -92,7 +92,7 @@ class Trainer(engine.Plan):
         if loss_layer is not None:
             _require_own("Trainer", "a loss", loss_layer, "fastbp.losses")
         for name, array in net.params.items():
-            checks.writable_parameter("Trainer", name, array)
+            checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         return super().__new__(
             cls,
             entries,

@@ -14,17 +14,19 @@ static void *scratch(size_t bytes)
 }
 #endif
 
-/* db[j] = sum_r dout[r, j] */
+/* db[j] = sum_r dout[r, j], eight rows at a time: db is read and written once for them. */
 static void FN(bias_sum)(const REAL *dout, REAL *db, idx rows, idx n_out)
 {
+    const idx n = n_out;
     idx r = 0;
-    for (idx j = 0; j < n_out; j++)
+    for (idx j = 0; j < n; j++)
         db[j] = 0;
-    for (; r + 4 <= rows; r += 4, dout += 4 * n_out)
-        for (idx j = 0; j < n_out; j++)
-            db[j] += (dout[j] + dout[n_out + j]) + (dout[2 * n_out + j] + dout[3 * n_out + j]);
-    for (; r < rows; r++, dout += n_out)
-        for (idx j = 0; j < n_out; j++)
+    for (; r + 8 <= rows; r += 8, dout += 8 * n)
+        for (idx j = 0; j < n; j++)
+            db[j] += ((dout[j] + dout[n + j]) + (dout[2 * n + j] + dout[3 * n + j])) +
+                     ((dout[4 * n + j] + dout[5 * n + j]) + (dout[6 * n + j] + dout[7 * n + j]));
+    for (; r < rows; r++, dout += n)
+        for (idx j = 0; j < n; j++)
             db[j] += dout[j];
 }
 

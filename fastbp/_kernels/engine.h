@@ -168,6 +168,15 @@ static void FN(unpack)(const REAL *src, idx jump, idx rows, idx n, REAL *dst)
                 dst[r * n + j + k] = src[r * NR + k];
 }
 
+/* Row-major src into panels whose missing columns are zero already. */
+static void FN(scatter)(const REAL *src, idx rows, idx n, REAL *dst, idx jump)
+{
+    for (idx j = 0; j < n; j += NR, dst += jump)
+        for (idx r = 0; r < rows; r++)
+            for (idx k = 0; k < min_idx(NR, n - j); k++)
+                dst[r * NR + k] = src[r * n + j + k];
+}
+
 /* What of a layer is copied: 0 its parameters, 1 its gradients, 2 and 3 its states, 4 the
  * running mean and variance of a normalisation. */
 static REAL *FN(plan_part)(const FN(op) *op, int part)
@@ -256,23 +265,23 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, idx fr
                                        op->out + j / NR * jump + r * NR, NR);
 }
 
-/* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j]. */
+/* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j], in blocks of
+ * LANES x LANES.  A panel with one vector of inputs or less fills the first vector only. */
 static void FN(transpose_weights)(const FN(op) *op, idx i0, idx k, idx K, REAL *wt)
 {
     const idx m = min_idx(NR, op->layer.n_in - i0);
-    for (idx j = k; j < k + K; j += NR, wt += NR * NR) {
-        const REAL *W = op->W + j * op->layer.n_in + i0 * NR;
-        if (m == NR) {
-            FN(transpose)(W, NR, wt, NR);
-            FN(transpose)(W + LANES, NR, wt + LANES * NR, NR);
-            FN(transpose)(W + LANES * NR, NR, wt + LANES, NR);
-            FN(transpose)(W + LANES * NR + LANES, NR, wt + LANES * NR + LANES, NR);
-        } else {
-            for (idx c = 0; c < NR; c++)
-                for (idx i = 0; i < NR; i++)
-                    wt[c * NR + i] = i < m ? W[i * NR + c] : 0;
+    for (idx j = k; j < k + K; j += LANES, wt += LANES * NR)
+        for (idx i = 0; i < m; i += LANES) {
+            const REAL *W = op->W + j / NR * NR * op->layer.n_in + (i0 + i) * NR + j % NR;
+            if (m - i >= LANES) {
+                FN(transpose)(W, NR, wt + i, NR);
+            } else {
+                REAL rows[LANES * LANES] = {0};
+                for (idx r = 0; r < m - i; r++)
+                    FN(store)(rows + r * LANES, FN(load)(W + r * NR));
+                FN(transpose)(rows, LANES, wt + i, NR);
+            }
         }
-    }
 }
 
 static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL *wt, idx from,
@@ -422,6 +431,15 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
     return loss;
 }
 
+/* Whether class t is the first of the greatest: without a branch, unlike argmax. */
+static inline int FN(is_first_greatest)(const REAL *x, idx t, idx n)
+{
+    int yes = 1;
+    for (idx j = 0; j < n; j++)
+        yes &= j < t ? x[j] < x[t] : x[j] <= x[t];
+    return yes;
+}
+
 /* Elements (rows, for a softmax) that are classified rightly. */
 static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t,
                                 const int64_t *classes, idx rows, idx n)
@@ -429,8 +447,8 @@ static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t
     idx correct = 0;
     if (kind == FBP_SOFTMAX || kind == FBP_SOFT)
         for (idx r = 0; r < rows; r++)
-            correct += FN(argmax)(x + r * n, n) ==
-                       (kind == FBP_SOFTMAX ? (idx)classes[r] : FN(argmax)(t + r * n, n));
+            correct += FN(is_first_greatest)(
+                x + r * n, kind == FBP_SOFTMAX ? (idx)classes[r] : FN(argmax)(t + r * n, n), n);
     else if (kind == FBP_SIGMOID_LOSS)
         for (idx i = 0; i < rows * n; i++)
             correct += (x[i] > 0) == (t[i] > (REAL)0.5);
@@ -460,7 +478,7 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
                                                       classes + r, weight * scale, 1);
         }
     }
-    FN(pack)(x, rows, n, plan->dlogits + from * NR, plan->jump);
+    FN(scatter)(x, rows, n, plan->dlogits + from * NR, plan->jump);
 }
 
 /* --- second phase: some input panels of each W --------------------------------------------- */
@@ -681,7 +699,7 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
-    FN(pack)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
+    FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
     FN(backward_part)(plan, batch, 0, batch->rows, 0, 1);
     FN(update_part)(plan, rule, batch->rows, 0, 1);
 }

@@ -12,6 +12,7 @@
 #define REAL float
 #define REAL_BYTES 4
 #define INT int32_t
+#define UINT uint32_t
 #define FN(name) name##_f
 #include "bodies.h"
 static const fbp_kernels_f table_f = {FBP_KERNELS(FBP_ENTRY, float)};
@@ -19,11 +20,13 @@ static const fbp_engine engine_f = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
+#undef UINT
 #undef FN
 
 #define REAL double
 #define REAL_BYTES 8
 #define INT int64_t
+#define UINT uint64_t
 #define FN(name) name##_d
 #include "bodies.h"
 static const fbp_kernels_d table_d = {FBP_KERNELS(FBP_ENTRY, double)};
@@ -31,6 +34,7 @@ static const fbp_engine engine_d = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
+#undef UINT
 #undef FN
 
 #define PASTE_(a, b) a##b

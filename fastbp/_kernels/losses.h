@@ -57,8 +57,58 @@ static double FN(exponentiate_rows)(REAL *y, idx rows, idx n_out)
     return log_sums;
 }
 
+/* Up to CHAINS rows of at most NARROW columns, each row a lane: for the few columns of most
+ * outputs a row is shorter than a vector, and rows side by side fill it.  Writes y = softmax(x);
+ * for class indices t (or NULL) returns the rows' sum of log sum exp(x - max) - (x[t] - max). */
+#define NARROW 32
+static double FN(softmax_narrow)(const REAL *x, const int64_t *t, REAL *y, idx rows, idx n_out)
+{
+    REAL columns[NARROW][CHAINS], max[CHAINS], sum[CHAINS] = {0};
+    double loss = 0, product = 1;
+    for (idx r = 0; r < CHAINS; r++) { /* lanes without a row repeat the last one */
+        const REAL *row = x + (r < rows ? r : rows - 1) * n_out;
+        max[r] = row[0];
+        for (idx j = 0; j < n_out; j++)
+            columns[j][r] = row[j];
+    }
+    for (idx j = 1; j < n_out; j++)
+        for (int r = 0; r < CHAINS; r++)
+            max[r] = columns[j][r] > max[r] ? columns[j][r] : max[r];
+    if (t)
+        for (idx r = 0; r < rows; r++)
+            loss -= (double)(columns[t[r]][r] - max[r]);
+    for (idx j = 0; j < n_out; j++)
+        for (int r = 0; r < CHAINS; r++) {
+            columns[j][r] = FN(exp_)(columns[j][r] - max[r]);
+            sum[r] += columns[j][r];
+        }
+    for (idx r = 0; r < rows; r++) { /* logarithms of products: each sum is from 1 to NARROW */
+        product *= (double)sum[r];
+        sum[r] = 1 / sum[r];
+    }
+    for (idx r = 0; r < rows; r++)
+        for (idx j = 0; j < n_out; j++)
+            y[r * n_out + j] = columns[j][r] * sum[r];
+    return t ? loss + log(product) : 0;
+}
+
+/* softmax_narrow over all rows. */
+static double FN(softmax_narrow_rows)(const REAL *x, const int64_t *t, REAL *y, idx rows,
+                                      idx n_out)
+{
+    double loss = 0;
+    for (idx r = 0; r < rows; r += CHAINS)
+        loss += FN(softmax_narrow)(x + r * n_out, t ? t + r : NULL, y + r * n_out,
+                                   min_idx(CHAINS, rows - r), n_out);
+    return loss;
+}
+
 static void FN(softmax_forward)(const REAL *x, REAL *y, idx rows, idx n_out)
 {
+    if (n_out <= NARROW) {
+        FN(softmax_narrow_rows)(x, NULL, y, rows, n_out);
+        return;
+    }
     FN(subtract_row_max)(x, y, rows, n_out);
     FN(exponentiate_rows)(y, rows, n_out);
 }
@@ -68,6 +118,8 @@ static double FN(softmax_cross_entropy_forward)(const REAL *x, const int64_t *t,
                                                 idx rows, idx n_out)
 {
     double picked = 0;
+    if (n_out <= NARROW)
+        return FN(softmax_narrow_rows)(x, t, y, rows, n_out);
     FN(subtract_row_max)(x, y, rows, n_out);
     for (idx r = 0; r < rows; r++)
         picked += (double)y[r * n_out + t[r]];
@@ -202,4 +254,5 @@ static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, doub
     }
 }
 #undef SUM_OF_DIFFERENCES
+#undef NARROW
 #undef CHAINS

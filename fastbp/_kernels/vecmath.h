@@ -25,7 +25,7 @@ static inline INT FN(bits)(REAL x)
 
 static inline REAL FN(pow2)(INT k)
 {
-    INT i = (k + EXPONENT_BIAS) * ((INT)1 << MANTISSA);
+    const UINT i = ((UINT)k + EXPONENT_BIAS) << MANTISSA; /* unsigned: a NaN gives any k */
     REAL x;
     memcpy(&x, &i, sizeof x);
     return x;
@@ -36,7 +36,7 @@ static inline REAL FN(reduce)(REAL x, INT *k)
 {
     const REAL rounded = x * LOG2E + ROUNDER;
     const REAL n = rounded - ROUNDER;
-    *k = FN(bits)(rounded) - FN(bits)(ROUNDER);
+    *k = (INT)((UINT)FN(bits)(rounded) - (UINT)FN(bits)(ROUNDER));
     return (x - n * LN2_HI) - n * LN2_LO;
 }
 
@@ -71,7 +71,7 @@ static inline REAL FN(exp_)(REAL x)
     INT k;
     const REAL r = FN(reduce)(x, &k);
     const INT half = k >> 1;
-    return (FN(expm1_reduced)(r) + 1) * FN(pow2)(half) * FN(pow2)(k - half);
+    return (FN(expm1_reduced)(r) + 1) * FN(pow2)(half) * FN(pow2)((INT)((UINT)k - (UINT)half));
 }
 
 static inline REAL FN(abs_)(REAL x)
