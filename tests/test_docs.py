@@ -113,8 +113,9 @@ def test_files_named_in_the_text_exist(page):
 
 def test_numbers_of_the_speed_section_stand_between_the_markers():
     section = re.search(r"^## Speed$(.*?)(?=^## |\Z)", README.read_text("utf-8"), re.M | re.S)[1]
-    typed, markers = re.subn(r"<!-- speed:begin -->.*?<!-- speed:end -->", "", section, flags=re.S)
-    assert markers == 1
+    between = r"<!-- (speed|grid):begin -->.*?<!-- \1:end -->"
+    typed, markers = re.subn(between, "", section, flags=re.S)
+    assert markers == 2
     assert re.findall(r"\d+", typed) == []
 
 

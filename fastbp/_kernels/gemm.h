@@ -142,22 +142,22 @@ static void FN(panel_cols_product)(idx M, idx n, idx K, const REAL *a, const REA
 }
 
 /* Row-major src[rows, n], rows src_row apart, as one panel (n <= NR); the missing columns of a
- * narrow panel become zero. */
+ * narrow panel become zero.  Its rows are read as whole vectors, beyond their end but not beyond
+ * the matrix's, and the surplus is masked. */
 static void FN(pack_panel)(const REAL *src, idx src_row, idx rows, idx n, REAL *dst)
 {
-    if (n == NR) {
-        for (idx r = 0; r < rows; r++, src += src_row, dst += NR) {
-            FN(store)(dst, FN(load)(src));
-            FN(store)(dst + LANES, FN(load)(src + LANES));
-        }
-    } else {
-        for (idx r = 0; r < rows; r++, src += src_row, dst += NR) {
-            for (idx j = 0; j < n; j++)
-                dst[j] = src[j];
-            for (idx j = n; j < NR; j++)
-                dst[j] = 0;
-        }
+    FN(lanes) keep[2];
+    for (int k = 0; k < NR; k++)
+        keep[k / LANES][k % LANES] = k < n ? -1 : 0;
+    const idx end = (rows - 1) * src_row + n - NR; /* the last start of a whole read */
+    idx r = 0;
+    for (; r < rows && r * src_row <= end; r++, src += src_row, dst += NR) {
+        FN(store)(dst, (FN(vec))((FN(lanes))FN(load)(src) & keep[0]));
+        FN(store)(dst + LANES, (FN(vec))((FN(lanes))FN(load)(src + LANES) & keep[1]));
     }
+    for (; r < rows; r++, src += src_row, dst += NR)
+        for (idx j = 0; j < NR; j++)
+            dst[j] = j < n ? src[j] : 0;
 }
 
 /* Row-major src[rows, n] into panels `jump` apart. */
