@@ -670,11 +670,26 @@ class BatchNormalization(Layer):
         self.sync()
         return self._gamma
 
+    @gamma.setter
+    def gamma(self, value):
+        self.sync()
+        self._gamma = self._replacement("gamma", value)
+
     @property
     def beta(self):
         """Shift, (n,); the very array."""
         self.sync()
         return self._beta
+
+    @beta.setter
+    def beta(self, value):
+        self.sync()
+        self._beta = self._replacement("beta", value)
+
+    def _replacement(self, name, value):
+        who = type(self).__name__
+        value = checks.parameter(who, name, value, ndim=1)
+        return checks.same_shape(who, name, value, self._gamma.shape, "before")
 
     @property
     def running_mean(self):

@@ -282,3 +282,37 @@ def test_new_activations_of_large_numbers_do_not_overflow(name, dtype):
     assert np.isfinite(out).all() and np.isfinite(dx).all()
     np.testing.assert_allclose(out[-2:], x[-2:])
     np.testing.assert_allclose(dx[-2:], 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BatchNorm1d(4), lambda: BatchNorm1d(4, dtype="float64"),
+        lambda: BatchNormalization(np.full(4, 0.5), np.ones(4)),
+        lambda: LeakyRelu(0.1), Gelu, Softplus, lambda: Dropout(0.0, seed=0),
+    ],
+)  # fmt: skip
+def test_gradients_of_new_layers_are_their_differences(make):
+    layer = make()
+    x = np.random.default_rng(0).standard_normal((6, 4))
+    before = {name: array.copy() for name, array in layer.state().items()}
+    assert fastbp.gradient_check(layer, x, full=True)
+    for name, array in layer.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("make", [MeanAbsoluteError, lambda: HuberLoss(0.5)])
+def test_gradients_of_new_losses_are_their_differences(make):
+    x, t = np.random.default_rng(0).standard_normal((2, 6, 4))
+    assert fastbp.gradient_check(make(), x, t, full=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_of_a_network_of_new_layers_are_their_differences(dtype):
+    net = Sequential(
+        Linear(3, 6, dtype=dtype, seed=0), BatchNorm1d(6, dtype=dtype), LeakyRelu(0.1),
+        Linear(6, 5, dtype=dtype, seed=1), Gelu(), BatchNorm1d(5, dtype=dtype), Softplus(),
+        Linear(5, 2, dtype=dtype, seed=2), loss=HuberLoss(0.3),
+    )  # fmt: skip
+    x, t = np.random.default_rng(0).standard_normal((2, 8, 3))
+    assert fastbp.gradient_check(net, x, t[:, :2])
