@@ -209,7 +209,7 @@ RULES = {
     "decay": lambda: SGD(lr=0.1, weight_decay=0.03),
     "momentum": lambda: SGD(lr=0.1, momentum=0.9, weight_decay=0.01),
     "nesterov": lambda: SGD(lr=0.1, momentum=0.9, nesterov=True),
-    "AdaGrad": lambda: AdaGrad(lr=0.05, eps=1e-2, weight_decay=0.01),
+    "AdaGrad": lambda: AdaGrad(lr=0.05, eps=5e-2, weight_decay=0.01),
     "RMSprop": lambda: RMSprop(lr=0.01, eps=1e-2),
     "RMSprop momentum": lambda: RMSprop(lr=0.01, eps=1e-2, momentum=0.9, weight_decay=0.02),
     "Adam": lambda: Adam(lr=0.01, eps=1e-2),
@@ -318,6 +318,14 @@ def test_a_step_for_odd_shapes(batch, depth):
 def test_a_step_for_every_pair_of_widths(n_in):
     for n_out in WIDTHS[:-1]:
         check_steps([n_in, n_out, Tanh, n_in if n_in < 513 else 7], "squared", "SGD", [21, 6])
+
+
+@pytest.mark.parametrize("rule", ["SGD", "Adam decay"])
+@pytest.mark.parametrize("batch", [1, 6, 7, 15, 33, 257])
+def test_few_rows_and_widths_just_beyond_a_vector(batch, rule):
+    # more than 512 inputs: sums in two parts, the relu only behind the second
+    check_steps([530, 49, Relu, 66, Relu, 530, Relu, 35, Relu, 2], "softmax", rule, [batch, 1])
+    check_steps([70, 20, Relu, Dropout, 65, Relu, Relu, 1], "squared", rule, [batch])
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -114,7 +114,7 @@ static void FN(panel_rows_blocked)(idx M, idx n, idx K, const REAL *a, idx jump,
         const idx out_row = narrow ? NR : c_row;
         for (idx k = 0; k < K; k += BLOCK_K)
             FN(panel_rows_product)(m, n, min_idx(BLOCK_K, K - k), a + r * NR + k / NR * jump, jump,
-                                   b + k * NR, k == 0 ? start : NULL, out, out_row);
+                                   b + k * NR, k == 0 ? start : NULL, out, out_row, NULL);
         if (narrow)
             FN(copy_narrow)(wide, c + r * c_row, c_row, m, n);
     }

@@ -7,6 +7,7 @@
 #include "vecmath.h"
 #include "vector.h"
 #include "gemm.h"
+#include "thin.h"
 
 #include "activations.h"
 #include "affine.h"
@@ -19,4 +20,5 @@
 
 #undef IS_FLOAT
 #undef LANES
+#undef MAX_TAIL
 #undef NR

@@ -21,6 +21,10 @@ typedef struct {
     REAL *state[2];     /* the rule's state, likewise */
     REAL *normal, *inverse;
     REAL *running, *fresh; /* of a normalisation: means, then variances; fresh: the batch's */
+    idx tail;              /* of an affine op: the columns that go by thin.h */
+    int relu_out, relu_in; /* an affine op computes the relu behind it, and the derivative of */
+                           /* the relu before it */
+    int done, done_backward; /* ... of which this is the relu */
 } FN(op);
 
 typedef struct {
@@ -34,6 +38,7 @@ typedef struct {
     REAL *logits, *y; /* row-major [rows, n_out] */
     REAL *t;          /* row-major targets of the batch, or */
     int64_t *classes; /* their class indices */
+    REAL *weights;    /* the batch's weights, where it has some */
     REAL *scratch;    /* per thread: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
 } FN(plan);
@@ -95,6 +100,22 @@ static idx FN(parameters_size)(const FN(op) *op)
     return FN(w_size)(op) + ceil_div(op->layer.n_out, NR) * NR;
 }
 
+/* The columns behind the last full vector, where they are few and the sums long. */
+static idx FN(tail_of)(idx n_in, idx n_out)
+{
+    const idx tail = n_out % LANES;
+    return tail <= MAX_TAIL && n_in >= 4 * LANES ? tail : 0;
+}
+
+/* An affine op before or behind a relu that works in place takes it over. */
+static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
+{
+    if (before->layer.kind == FBP_AFFINE && op->layer.kind == FBP_RELU && op->out == op->in)
+        before->relu_out = op->done = 1;
+    if (op->layer.kind == FBP_AFFINE && before->done)
+        op->relu_in = before->done_backward = 1;
+}
+
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
 static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
 {
@@ -123,6 +144,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
         }
         if (has_parameters(kind)) {
             op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
+            op.tail = kind == FBP_AFFINE ? FN(tail_of)(op.layer.n_in, op.layer.n_out) : 0;
             const size_t bytes = (size_t)FN(parameters_size)(&op) * sizeof(REAL);
             op.W = carve(base, &used, bytes);
             op.b = op.W ? op.W + FN(w_size)(&op) : NULL;
@@ -143,8 +165,11 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
         value = op.out;
         gradient = op.dout;
         widest = op.layer.n_out > widest ? op.layer.n_out : widest;
-        if (base)
+        if (base) {
             p.ops[l] = op;
+            if (l > 0)
+                FN(fuse_relu)(&p.ops[l - 1], &p.ops[l]);
+        }
     }
     p.dlogits = gradient;
     const size_t outputs = (size_t)(rows * n_out) * sizeof(REAL);
@@ -152,7 +177,10 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
     p.y = carve(base, &used, outputs);
     p.t = carve(base, &used, outputs);
     p.classes = carve(base, &used, (size_t)rows * sizeof(int64_t));
+    p.weights = carve(base, &used, (size_t)rows * sizeof(REAL));
     p.scratch_size = (min_idx(ceil_div(widest, NR) * NR, BLOCK_K) + NR) * NR;
+    if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
+        p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
     p.scratch = carve(base, &used, (size_t)(n_threads * p.scratch_size) * sizeof(REAL));
     p.nbytes = used;
     if (base)
@@ -248,21 +276,38 @@ static void FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, i
             plan->classes[r] = batch->classes[row];
         else if (batch->t)
             memcpy(plan->t + r * n, (const REAL *)batch->t + row * n, (size_t)n * sizeof(REAL));
+        if (batch->weights)
+            plan->weights[r] = ((const REAL *)batch->weights)[row];
     }
 }
 
 /* --- first phase: some rows of each layer -------------------------------------------------- */
 
-static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to)
+static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *wt, idx from,
+                                  idx to)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    if (to - from <= FEW_PANEL_ROWS) {
+        FN(few_rows_forward)(to - from, n_in, n_out, op->in + from * NR, jump, op->W, op->b,
+                             op->out + from * NR, op->relu_out);
+        return;
+    }
     for (idx r = from; r < to; r += BLOCK_ROWS)
         for (idx k = 0; k < n_in; k += BLOCK_K)
-            for (idx j = 0; j < n_out; j += NR)
-                FN(panel_rows_product)(min_idx(BLOCK_ROWS, to - r), min_idx(NR, n_out - j),
-                                       min_idx(BLOCK_K, n_in - k), op->in + k / NR * jump + r * NR,
-                                       jump, op->W + j * n_in + k * NR, k == 0 ? op->b + j : NULL,
-                                       op->out + j / NR * jump + r * NR, NR);
+            for (idx j = 0; j < n_out; j += NR) {
+                const idx m = min_idx(BLOCK_ROWS, to - r), K = min_idx(BLOCK_K, n_in - k);
+                const idx tail = n_out - j <= NR ? op->tail : 0, n = min_idx(NR, n_out - j) - tail;
+                const REAL *x = op->in + k / NR * jump + r * NR, *W = op->W + j * n_in + k * NR;
+                const REAL *start = k == 0 ? op->b + j : NULL;
+                REAL *out = op->out + j / NR * jump + r * NR;
+                const int relu = op->relu_out && k + K == n_in;
+                if (n > 0)
+                    FN(panel_rows_product)(m, n, K, x, jump, W, start, out, NR, relu ? out : NULL);
+                if (tail == 0)
+                    continue;
+                FN(pack_tail)(W + n, K, tail, wt);
+                FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
+            }
 }
 
 /* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j], in blocks of
@@ -288,15 +333,22 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
                                    idx to)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    if (to - from <= FEW_PANEL_ROWS) {
+        FN(few_rows_backward)(to - from, n_in, n_out, op->dout + from * NR, jump, op->W,
+                              op->din + from * NR, op->relu_in ? op->in + from * NR : NULL);
+        return;
+    }
     for (idx r = from; r < to; r += BLOCK_ROWS)
         for (idx k = 0; k < n_out; k += BLOCK_K) {
             const idx K = min_idx(BLOCK_K, n_out - k);
+            const int gated = op->relu_in && k + K == n_out;
             for (idx i = 0; i < n_in; i += NR) {
+                const idx at = i / NR * jump + r * NR;
                 FN(transpose_weights)(op, i, k, K, wt);
                 FN(panel_rows_product)(min_idx(BLOCK_ROWS, to - r), min_idx(NR, n_in - i), K,
                                        op->dout + k / NR * jump + r * NR, jump, wt,
-                                       k == 0 ? FN(zeros) : NULL,
-                                       op->din + i / NR * jump + r * NR, NR);
+                                       k == 0 ? FN(zeros) : NULL, op->din + at, NR,
+                                       gated ? op->in + at : NULL);
             }
         }
 }
@@ -462,6 +514,12 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
     REAL *x = plan->logits + from * n, *y = plan->y + from * n, *t = plan->t + from * n;
     const int64_t *classes = plan->classes + from;
     const FN(op) *last = &plan->ops[plan->n_ops - 1];
+    if (plan->loss == FBP_SOFTMAX && batch->classes && n <= NR) {
+        result->loss = FN(softmax_panel)(last->out + from * NR, classes,
+                                         batch->weights ? plan->weights + from : NULL, scale,
+                                         plan->dlogits + from * NR, rows, n, &result->correct);
+        return;
+    }
     const fbp_loss_kind kind = plan->loss == FBP_SOFTMAX && !batch->classes ? FBP_SOFT : plan->loss;
     FN(unpack)(last->out + from * NR, plan->jump, rows, n, x);
     result->loss = result->correct = 0;
@@ -470,8 +528,7 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
         result->loss = FN(loss_of_rows)(plan, kind, x, y, t, classes, scale, rows);
     } else {
         for (idx r = 0; r < rows; r++) {
-            const idx row = batch->x.rows ? (idx)batch->x.rows[from + r] : from + r;
-            const double weight = (double)((const REAL *)batch->weights)[row];
+            const double weight = (double)plan->weights[from + r];
             result->correct +=
                 weight * FN(count_correct)(kind, x + r * n, t + r * n, classes + r, 1, n);
             result->loss += weight * FN(loss_of_rows)(plan, kind, x + r * n, y + r * n, t + r * n,
@@ -523,6 +580,26 @@ static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *
                op->state[1] ? op->state[1] + at : NULL, decay, n);
 }
 
+/* sums[NR] = (add: sums itself) + the sum of a panel's rows, in four chains. */
+static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
+{
+    for (int v = 0; v < NR; v += LANES, panel += LANES, sums += LANES) {
+        const REAL *p = panel;
+        FN(vec) a = {0}, b = {0}, c = {0}, d = {0};
+        idx r = 0;
+        for (; r + 4 <= rows; r += 4, p += 4 * NR) {
+            a += FN(load)(p);
+            b += FN(load)(p + NR);
+            c += FN(load)(p + 2 * NR);
+            d += FN(load)(p + 3 * NR);
+        }
+        for (; r < rows; r++, p += NR)
+            a += FN(load)(p);
+        a = (a + b) + (c + d);
+        FN(store)(sums, add ? FN(load)(sums) + a : a);
+    }
+}
+
 /* Where the gradients of W and b go.  Plain SGD adds them straight to W and b (the loss's
  * gradient already bears the factor -lr); kept gradients are stored; else each block of
  * NR x NR passes through the rule while it is in the L1 cache. */
@@ -533,32 +610,31 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
     const int plain = is_plain_sgd(rule);
     REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
     idx from, to;
+    if (op->tail && !into)
+        memset(block, 0, NR * NR * sizeof(REAL)); /* the columns that are missing */
     share_of(ceil_div(n_in, NR), thread, n_threads, &from, &to);
     for (idx first = from; first < to; first += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
             for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
                 const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
-                for (idx k = 0; k < rows; k += BLOCK_K)
-                    FN(panel_cols_product)(m, min_idx(NR, n_out - j), min_idx(BLOCK_K, rows - k),
-                                           op->in + p * jump + k * NR,
-                                           op->dout + j / NR * jump + k * NR,
-                                           k == 0 && !plain ? FN(zeros) : NULL,
-                                           into ? into + at : block, NR);
+                const idx tail = n_out - j <= NR && rows >= LANES ? op->tail : 0;
+                const idx n = min_idx(NR, n_out - j) - tail;
+                const REAL *x = op->in + p * jump, *dout = op->dout + j / NR * jump;
+                REAL *dw = into ? into + at : block;
+                for (idx k = 0; n > 0 && k < rows; k += BLOCK_K)
+                    FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x + k * NR,
+                                           dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw,
+                                           NR);
+                if (tail)
+                    FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
                 if (!into)
                     FN(update_op)(rule, op, at, block, m * NR);
             }
     share_of(ceil_div(n_out, NR), thread, n_threads, &from, &to);
     for (idx p = from; p < to; p++) {
-        const REAL *d = op->dout + p * jump;
         const idx at = FN(w_size)(op) + p * NR;
         REAL *out = into ? into + at : block;
-        FN(vec) sum_0 = {0}, sum_1 = {0};
-        for (idx r = 0; r < rows; r++) {
-            sum_0 += FN(load)(d + r * NR);
-            sum_1 += FN(load)(d + r * NR + LANES);
-        }
-        FN(store)(out, plain ? FN(load)(out) + sum_0 : sum_0);
-        FN(store)(out + LANES, plain ? FN(load)(out + LANES) + sum_1 : sum_1);
+        FN(panel_sums)(op->dout + p * jump, rows, plain, out);
         if (!into)
             FN(update_op)(rule, op, at, out, NR);
     }
@@ -588,10 +664,13 @@ static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int threa
 static void FN(forward_part)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
                              int thread, int n_threads)
 {
+    REAL *wt = plan->scratch + thread * plan->scratch_size;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
+        if (op->done)
+            continue;
         switch (op->layer.kind) {
-        case FBP_AFFINE: FN(affine_op_forward)(plan, op, from, to); break;
+        case FBP_AFFINE: FN(affine_op_forward)(plan, op, wt, from, to); break;
         case FBP_BATCH_NORM:
             BARRIER(n_threads);
             FN(norm_op_forward)(plan, op, batch->rows, thread, n_threads);
@@ -618,7 +697,7 @@ static void FN(backward_part)(const FN(plan) *plan, const fbp_batch *batch, idx 
             break;
         } else if (op->layer.kind == FBP_AFFINE) {
             FN(affine_op_backward)(plan, op, wt, from, to);
-        } else {
+        } else if (!op->done_backward) {
             FN(element_op_backward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
         }
     }

@@ -52,6 +52,11 @@
 #define START_2(m) c##m##_0 = start_0; c##m##_1 = start_1;
 #define RESUME_1(m) c##m##_0 = FN(load)(c + m * c_row);
 #define RESUME_2(m) RESUME_1(m) c##m##_1 = FN(load)(c + m * c_row + LANES);
+#define RELU_1(m) c##m##_0 = FN(where_positive)(c##m##_0, c##m##_0);
+#define RELU_2(m) RELU_1(m) c##m##_1 = FN(where_positive)(c##m##_1, c##m##_1);
+#define GATE_1(m) c##m##_0 = FN(where_positive)(c##m##_0, FN(load)(gate + m * c_row));
+#define GATE_2(m)                                                                                \
+    GATE_1(m) c##m##_1 = FN(where_positive)(c##m##_1, FN(load)(gate + m * c_row + LANES));
 #define STORE_1(m) FN(store)(c + m * c_row, c##m##_0);
 #define STORE_2(m) STORE_1(m) FN(store)(c + m * c_row + LANES, c##m##_1);
 #define LOAD_B_1 const FN(vec) b_0 = FN(load)(b);
@@ -67,10 +72,12 @@
 #define MULTIPLY_COLS_2(m) MULTIPLY_COLS_1(m) c##m##_1 += A_COLS(m) * b_1;
 
 /* c[MR, NV * LANES] = start (a row, for every row) or c itself (start NULL), plus A B over
- * K.  A advances by jump after every a_len steps. */
+ * K.  A advances by jump after every a_len steps.  With a gate, which lies like c, elements
+ * become 0 where it is not positive: the derivative of a relu; c as its own gate is a relu. */
 #define DEFINE_TILE(MR, NV, KIND, A_LEN)                                                         \
     static void FN(tile_##KIND##_##MR##x##NV)(idx K, const REAL *a, idx jump, const REAL *b,     \
-                                              const REAL *start, REAL *c, idx c_row)             \
+                                              const REAL *start, REAL *c, idx c_row,             \
+                                              const REAL *gate)                                  \
     {                                                                                            \
         REPEAT_##MR(ACC_##NV)                                                                    \
         if (start) {                                                                             \
@@ -85,6 +92,11 @@
                 LOAD_B_##NV                                                                      \
                 REPEAT_##MR(MULTIPLY_##KIND##_##NV)                                              \
             }                                                                                    \
+        }                                                                                        \
+        if (gate == c) {                                                                         \
+            REPEAT_##MR(RELU_##NV)                                                               \
+        } else if (gate) {                                                                       \
+            REPEAT_##MR(GATE_##NV)                                                               \
         }                                                                                        \
         REPEAT_##MR(STORE_##NV)                                                                  \
     }
@@ -104,25 +116,33 @@ static inline idx panel_rows(idx rows)
 }
 #endif
 
+/* v where the gate is positive or NaN, else 0. */
+static inline FN(vec) FN(where_positive)(FN(vec) v, FN(vec) gate)
+{
+    return (FN(vec))((FN(lanes))v & ~(FN(lanes))(gate <= 0));
+}
+
 FOR_EACH_ROW_COUNT(DEFINE_TILES)
 
-typedef void (*FN(tile))(idx, const REAL *, idx, const REAL *, const REAL *, REAL *, idx);
+typedef void (*FN(tile))(idx, const REAL *, idx, const REAL *, const REAL *, REAL *, idx,
+                         const REAL *);
 static const FN(tile) FN(rows_tiles)[][2] = {FOR_EACH_ROW_COUNT(ROWS_ENTRY)};
 static const FN(tile) FN(cols_tiles)[][2] = {FOR_EACH_ROW_COUNT(COLS_ENTRY)};
 
 static const REAL FN(zeros)[NR];
 
 /* c[M, n], one panel wide (n <= NR), row stride c_row: start + A B.  a: panels of A[M, K],
- * jump apart; b: panel of B[K, NR].  Tiles of balanced height. */
+ * jump apart; b: panel of B[K, NR]; gate: NULL, c, or like c.  Tiles of balanced height. */
 static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump, const REAL *b,
-                                   const REAL *start, REAL *c, idx c_row)
+                                   const REAL *start, REAL *c, idx c_row, const REAL *gate)
 {
     const int nv = n > LANES;
     for (idx tiles = ceil_div(M, FBP_MAX_ROWS); tiles > 0; tiles--) {
         const idx m = ceil_div(M, tiles);
-        FN(rows_tiles)[m - 1][nv](K, a, jump, b, start, c, c_row);
+        FN(rows_tiles)[m - 1][nv](K, a, jump, b, start, c, c_row, gate);
         a += m * NR;
         c += m * c_row;
+        gate = gate ? gate + m * c_row : NULL;
         M -= m;
     }
 }
@@ -134,7 +154,7 @@ static void FN(panel_cols_product)(idx M, idx n, idx K, const REAL *a, const REA
     const int nv = n > LANES;
     for (idx tiles = ceil_div(M, FBP_MAX_ROWS); tiles > 0; tiles--) {
         const idx m = ceil_div(M, tiles);
-        FN(cols_tiles)[m - 1][nv](K, a, BLOCK_K * NR, b, start, c, c_row);
+        FN(cols_tiles)[m - 1][nv](K, a, BLOCK_K * NR, b, start, c, c_row, NULL);
         a += m;
         c += m * c_row;
         M -= m;

@@ -57,13 +57,26 @@ static double FN(exponentiate_rows)(REAL *y, idx rows, idx n_out)
     return log_sums;
 }
 
-/* Up to CHAINS rows of at most NARROW columns, each row a lane: for the few columns of most
- * outputs a row is shorter than a vector, and rows side by side fill it.  Writes y = softmax(x);
- * for class indices t (or NULL) returns the rows' sum of log sum exp(x - max) - (x[t] - max). */
+/* The few columns of most outputs are shorter than a vector, so CHAINS rows lie side by side:
+ * columns[j][r], j < n_out <= NARROW.  In place exp(x - max), and the rows' sums of it. */
 #define NARROW 32
+static inline void FN(exponentiate_columns)(REAL (*columns)[CHAINS], idx n_out, const REAL *max,
+                                            REAL *sum)
+{
+    for (int r = 0; r < CHAINS; r++)
+        sum[r] = 0;
+    for (idx j = 0; j < n_out; j++)
+        for (int r = 0; r < CHAINS; r++) {
+            columns[j][r] = FN(exp_)(columns[j][r] - max[r]);
+            sum[r] += columns[j][r];
+        }
+}
+
+/* Up to CHAINS row-major rows: y = softmax(x); for class indices t (or NULL) returns the rows'
+ * sum of log sum exp(x - max) - (x[t] - max). */
 static double FN(softmax_narrow)(const REAL *x, const int64_t *t, REAL *y, idx rows, idx n_out)
 {
-    REAL columns[NARROW][CHAINS], max[CHAINS], sum[CHAINS] = {0};
+    REAL columns[NARROW][CHAINS], max[CHAINS], sum[CHAINS];
     double loss = 0, product = 1;
     for (idx r = 0; r < CHAINS; r++) { /* lanes without a row repeat the last one */
         const REAL *row = x + (r < rows ? r : rows - 1) * n_out;
@@ -77,11 +90,7 @@ static double FN(softmax_narrow)(const REAL *x, const int64_t *t, REAL *y, idx r
     if (t)
         for (idx r = 0; r < rows; r++)
             loss -= (double)(columns[t[r]][r] - max[r]);
-    for (idx j = 0; j < n_out; j++)
-        for (int r = 0; r < CHAINS; r++) {
-            columns[j][r] = FN(exp_)(columns[j][r] - max[r]);
-            sum[r] += columns[j][r];
-        }
+    FN(exponentiate_columns)(columns, n_out, max, sum);
     for (idx r = 0; r < rows; r++) { /* logarithms of products: each sum is from 1 to NARROW */
         product *= (double)sum[r];
         sum[r] = 1 / sum[r];
@@ -254,5 +263,107 @@ static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, doub
     }
 }
 #undef SUM_OF_DIFFERENCES
+
 #undef NARROW
 #undef CHAINS
+
+/* --- the softmax loss of a panel, for the engine ------------------------------------------- */
+
+static inline FN(vec) FN(choose)(FN(lanes) which, FN(vec) yes, FN(vec) no)
+{
+    return (FN(vec))((which & (FN(lanes))yes) | (~which & (FN(lanes))no));
+}
+
+/* `rows` <= LANES rows of a panel as columns, whose other lanes become 0. */
+static void FN(panel_to_columns)(const REAL *panel, idx rows, idx n_out, FN(vec) *columns)
+{
+    if (rows == LANES) {
+        for (idx j = 0; j < n_out; j += LANES)
+            FN(transpose)(panel + j, NR, (REAL *)(columns + j), LANES);
+        return;
+    }
+    memset(columns, 0, (size_t)n_out * sizeof columns[0]);
+    for (idx r = 0; r < rows; r++)
+        for (idx j = 0; j < n_out; j++)
+            columns[j][r] = panel[r * NR + j];
+}
+
+/* Back; the missing columns, up to a multiple of LANES, become 0. */
+static void FN(columns_to_panel)(FN(vec) *columns, idx rows, idx n_out, REAL *panel)
+{
+    if (rows == LANES) {
+        for (idx j = n_out; j % LANES; j++)
+            columns[j] = (FN(vec)){0};
+        for (idx j = 0; j < n_out; j += LANES)
+            FN(transpose)((REAL *)(columns + j), LANES, panel + j, NR);
+        return;
+    }
+    for (idx r = 0; r < rows; r++)
+        for (idx j = 0; j < n_out; j++)
+            panel[r * NR + j] = columns[j][r];
+}
+
+/* `rows` <= LANES rows x of a panel, n_out <= NR: dx = factor (softmax(x) - onehot(t)), a lane a
+ * row.  Gives the sum of exp(x - max), x[t] - max, and whether t is the first of the greatest. */
+static void FN(softmax_panel_block)(const REAL *x, FN(lanes) t, FN(vec) factor, REAL *dx, idx rows,
+                                    idx n_out, FN(vec) *sum_, FN(vec) *at_t_, FN(lanes) *right)
+{
+    FN(vec) columns[NR];
+    FN(panel_to_columns)(x, rows, n_out, columns);
+    FN(vec) max = columns[0], sum = {0}, at_t = {0};
+    FN(lanes) best = {0};
+    for (idx j = 1; j < n_out; j++) {
+        const FN(lanes) greater = (FN(lanes))(columns[j] > max);
+        best = (best & ~greater) | ((INT)j & greater);
+        max = FN(choose)(greater, columns[j], max);
+    }
+    for (idx j = 0; j < n_out; j++) {
+        columns[j] -= max;
+        at_t = FN(choose)((FN(lanes))(t == (INT)j), columns[j], at_t);
+    }
+    REAL *flat = (REAL *)columns;
+    for (idx i = 0; i < n_out * LANES; i++)
+        flat[i] = FN(exp_)(flat[i]);
+    for (idx j = 0; j < n_out; j++)
+        sum += columns[j];
+    const FN(vec) share = factor / sum;
+    for (idx j = 0; j < n_out; j++) {
+        const FN(vec) y = columns[j] * share;
+        columns[j] = FN(choose)((FN(lanes))(t == (INT)j), y - factor, y);
+    }
+    FN(columns_to_panel)(columns, rows, n_out, dx);
+    *sum_ = sum;
+    *at_t_ = at_t;
+    *right = (FN(lanes))(best == t);
+}
+
+/* Softmax cross-entropy of rows of a panel, n_out <= NR: its sum (weighted, where there are
+ * weights), the (weights of) rows classified rightly, and dx = scale times its gradient. */
+static double FN(softmax_panel)(const REAL *x, const int64_t *classes, const REAL *weights,
+                                double scale, REAL *dx, idx rows, idx n_out, double *correct_)
+{
+    double loss = 0, correct = 0;
+    for (idx start = 0; start < rows; start += LANES, x += LANES * NR, dx += LANES * NR) {
+        const idx m = min_idx(LANES, rows - start);
+        FN(vec) weight = {0}, sum, at_t;
+        FN(lanes) t = {0}, right;
+        for (idx r = 0; r < m; r++) {
+            t[r] = (INT)classes[start + r];
+            weight[r] = weights ? weights[start + r] : 1;
+        }
+        FN(softmax_panel_block)(x, t, (REAL)scale * weight, dx, m, n_out, &sum, &at_t, &right);
+        double product = 1;
+        for (idx r = 0; r < m; r++) {
+            correct -= (double)weight[r] * (double)right[r]; /* right is -1 */
+            loss -= (double)weight[r] * (double)at_t[r];
+            if (weights)
+                loss += (double)weight[r] * log((double)sum[r]);
+            else /* the logarithm of their product: each is from 1 to NR */
+                product *= (double)sum[r];
+        }
+        if (!weights)
+            loss += log(product);
+    }
+    *correct_ = correct;
+    return loss;
+}

@@ -45,6 +45,18 @@ static inline idx ceil_div(idx a, idx b)
 #define UPPER_LANE(s, l) ((l) & (s) ? (l) - (s) + LANES : (l))
 #define LOWER_LANE(s, l) ((l) & (s) ? (l) + LANES : (l) + (s))
 
+/* Halve 2s vectors to s, whose lanes with bit s hold the sums of the lower half. */
+#define DEFINE_FOLD(s)                                                                           \
+    static inline __attribute__((always_inline)) void FN(fold_##s)(FN(vec) * v)                  \
+    {                                                                                            \
+        _Pragma("GCC unroll 8") for (int i = 0; i < (s); i++)                                    \
+        {                                                                                        \
+            const FN(vec) upper = v[i], lower = v[i + (s)];                                      \
+            v[i] = __builtin_shufflevector(upper, lower, EACH_LANE(UPPER_LANE, s)) +             \
+                   __builtin_shufflevector(upper, lower, EACH_LANE(LOWER_LANE, s));              \
+        }                                                                                        \
+    }
+
 /* Swap the off-diagonal s x s blocks of every 2s x 2s block on the diagonal. */
 #define DEFINE_SWAP(s)                                                                           \
     static inline __attribute__((always_inline)) void FN(swap_##s)(FN(vec) * v)                  \
@@ -57,14 +69,18 @@ static inline idx ceil_div(idx a, idx b)
         }                                                                                        \
     }
 DEFINE_SWAP(1)
+DEFINE_FOLD(1)
 #if FBP_VECTOR_BYTES / REAL_BYTES >= 4
 DEFINE_SWAP(2)
+DEFINE_FOLD(2)
 #endif
 #if FBP_VECTOR_BYTES / REAL_BYTES >= 8
 DEFINE_SWAP(4)
+DEFINE_FOLD(4)
 #endif
 #if FBP_VECTOR_BYTES / REAL_BYTES >= 16
 DEFINE_SWAP(8)
+DEFINE_FOLD(8)
 #endif
 
 /* dst[j][i] = src[i][j] for a LANES x LANES block, rows src_row and dst_row apart. */
@@ -83,6 +99,22 @@ static inline void FN(transpose)(const REAL *src, idx src_row, REAL *dst, idx ds
 #endif
     FN(swap_1)(v);
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) FN(store)(dst + i * dst_row, v[i]);
+}
+
+/* The sums of LANES vectors: lane l of the result is that of v[l]'s lanes.  Overwrites v. */
+static inline __attribute__((always_inline)) FN(vec) FN(sum_each)(FN(vec) * v)
+{
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 16
+    FN(fold_8)(v);
+#endif
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 8
+    FN(fold_4)(v);
+#endif
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 4
+    FN(fold_2)(v);
+#endif
+    FN(fold_1)(v);
+    return v[0];
 }
 
 static inline REAL FN(sum_lanes)(FN(vec) v)
