@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -139,7 +140,8 @@ extensions = [
         f"fastbp._kernels.{name}",
         [str(KERNELS / f"{name}.pyx")],
         depends=DEPENDS,
-        include_dirs=[str(KERNELS)],
+        include_dirs=[str(KERNELS), numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*COMMON_FLAGS, "-Wno-unused-function"],
         extra_link_args=LINK_FLAGS,
     )

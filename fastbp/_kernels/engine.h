@@ -234,9 +234,17 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 
 /* --- gather -------------------------------------------------------------------------------- */
 
+/* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
+ * the matrix's, and the surplus is masked. */
 #define DEFINE_GATHER(T)                                                                         \
+    typedef T FN(T##_lanes)                                                                      \
+        __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));          \
     static void FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to) \
     {                                                                                            \
+        const idx whole = plan->n_in / NR * NR, rest = plan->n_in - whole;                       \
+        FN(lanes) keep[2];                                                                       \
+        for (int k = 0; k < NR; k++)                                                             \
+            keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
         for (idx r = from; r < to; r++) {                                                        \
             const idx row = source->rows ? (idx)source->rows[r] : r;                             \
             REAL *dst = plan->x + r * NR;                                                        \
@@ -250,12 +258,19 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
                 continue;                                                                        \
             }                                                                                    \
             const T *src = (const T *)source->data + row * source->stride;                       \
-            idx j = 0;                                                                           \
-            for (; j + NR <= plan->n_in; j += NR, dst += plan->jump)                             \
+            for (idx j = 0; j < whole; j += NR, src += NR, dst += plan->jump)                    \
                 for (idx k = 0; k < NR; k++)                                                     \
-                    dst[k] = (REAL)src[j + k];                                                   \
-            for (idx k = 0; k < plan->n_in - j; k++)                                             \
-                dst[k] = (REAL)src[j + k];                                                       \
+                    dst[k] = (REAL)src[k];                                                       \
+            if (row * source->stride + whole + NR <= source->size) {                             \
+                for (idx k = 0; k < rest; k += LANES) {                                          \
+                    const FN(T##_lanes) v = *(const FN(T##_lanes) *)(src + k);                   \
+                    FN(store)(dst + k, (FN(vec))((FN(lanes))__builtin_convertvector(v, FN(vec)) & \
+                                                 keep[k / LANES]));                              \
+                }                                                                                \
+            } else {                                                                             \
+                for (idx k = 0; k < rest; k++)                                                   \
+                    dst[k] = (REAL)src[k];                                                       \
+            }                                                                                    \
         }                                                                                        \
     }
 DEFINE_GATHER(float)

@@ -1,16 +1,15 @@
 """`Plan`: one network's workspace, and its training steps in one GIL-free call."""
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
+cimport cython
+cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport real, require
-from fastbp._kernels.isa cimport fbp_batch, fbp_layer, idx
+from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 
 cdef extern from "fork.h" nogil:
     double fbp_seconds()
@@ -20,6 +19,7 @@ cdef extern from "fork.h" nogil:
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
 
+cnp.import_array()
 fbp_survive_forks()
 
 LAYER_KINDS = {
@@ -79,48 +79,35 @@ cdef class SparseRows:
         return len(self.indptr) - 1
 
 
+@cython.freelist(4)
 cdef class _Rows:
-    """The user's rows and targets, held as buffers while a plan reads them."""
+    """The user's rows and targets, kept alive while a plan reads them."""
 
-    cdef Py_buffer buffers[6]
-    cdef int n_buffers
+    cdef object x, t, weights
     cdef fbp_batch batch
     cdef idx n_rows
 
     def __cinit__(self):
-        self.n_buffers = 0
         memset(&self.batch, 0, sizeof(self.batch))
 
-    def __dealloc__(self):
-        for i in range(self.n_buffers):
-            PyBuffer_Release(&self.buffers[i])
 
-    cdef Py_buffer *hold(self, array, int flags=0) except NULL:
-        cdef Py_buffer *view = &self.buffers[self.n_buffers]
-        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
-        self.n_buffers += 1
-        return view
+cdef inline bint _readable(array) noexcept:
+    """Whether C can read an array where it lies: dense, aligned, of the machine's byte order."""
+    return cnp.PyArray_Check(array) and cnp.PyArray_ISCARRAY_RO(array)
 
 
-cdef int _type_of(const Py_buffer *view) noexcept:
-    """fbp_type of a buffer's elements, or -1 for another one."""
-    cdef char code = view.format[0] if view.format != NULL else c"B"
-    if view.format != NULL and view.format[1] != 0:
-        return -1
-    if <uintptr_t> view.buf % view.itemsize:
-        return -1
-    if code == c"f":
+cdef inline int _type_of(cnp.ndarray array) noexcept:
+    """fbp_type of an array's elements, or -1 for another one."""
+    cdef int kind = cnp.PyArray_TYPE(array)
+    if kind == cnp.NPY_FLOAT:
         return isa.FBP_FLOAT32
-    if code == c"d":
+    if kind == cnp.NPY_DOUBLE:
         return isa.FBP_FLOAT64
-    if code == c"B":
-        return isa.FBP_UINT8
-    return -1
+    return isa.FBP_UINT8 if kind == cnp.NPY_UBYTE else -1
 
 
-cdef bint _is_int64(const Py_buffer *view):
-    return (view.format != NULL and view.format[0] in (c"l", c"q") and view.format[1] == 0
-            and view.itemsize == 8 and <uintptr_t> view.buf % 8 == 0)
+cdef inline bint _is_int64(cnp.ndarray array) noexcept:
+    return cnp.PyArray_ISSIGNED(array) and cnp.PyArray_ITEMSIZE(array) == 8
 
 
 cdef class Plan:
@@ -269,112 +256,104 @@ cdef class Plan:
 
     def write(self, idx layer, int part, W, b):
         """Copy a layer's arrays into the block: `part` is PARAMETERS, FIRST_STATE, ..."""
-        cdef Py_buffer views[2]
         self.require_idle()
-        self.hold_layer(views, layer, part, W, b, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-        self.engine.plan_write(self.memory, layer, part, views[0].buf, views[1].buf)
-        PyBuffer_Release(&views[0])
-        PyBuffer_Release(&views[1])
+        self.require_layer(layer, part, W, b)
+        self.engine.plan_write(
+            self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
     def read(self, idx layer, int part, W, b):
         """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
-        cdef Py_buffer views[2]
         self.require_idle()
-        self.hold_layer(views, layer, part, W, b,
-                        PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-        self.engine.plan_read(self.memory, layer, part, views[0].buf, views[1].buf)
-        PyBuffer_Release(&views[0])
-        PyBuffer_Release(&views[1])
+        self.require_layer(layer, part, W, b)
+        require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
+                "Plan expects arrays that it may write to")
+        self.engine.plan_read(
+            self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
-    cdef int hold_layer(self, Py_buffer *views, idx layer, int part, W, b, int flags) except -1:
-        """The buffers of a layer's two arrays, of the plan's element type and right sizes."""
-        cdef bint fits
+    cdef int require_layer(self, idx layer, int part, W, b) except -1:
+        """A layer's two arrays, of the plan's element type and of the right sizes."""
         require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part")
-        PyObject_GetBuffer(W, &views[0], flags)
-        try:
-            PyObject_GetBuffer(b, &views[1], flags)
-        except BaseException:
-            PyBuffer_Release(&views[0])
-            raise
-        fits = (self.is_own(&views[0]) and self.is_own(&views[1])
-                and views[0].len == self.sizes[2 * layer] * views[0].itemsize
-                and views[1].len == self.sizes[2 * layer + 1] * views[1].itemsize)
-        if not fits:
-            PyBuffer_Release(&views[0])
-            PyBuffer_Release(&views[1])
-            raise ValueError("Plan expects arrays of the layer's sizes and of its own dtype")
-        return 0
+        return require(
+            self.is_own(W) and self.is_own(b)
+            and cnp.PyArray_SIZE(W) == self.sizes[2 * layer]
+            and cnp.PyArray_SIZE(b) == self.sizes[2 * layer + 1],
+            "Plan expects arrays of the layer's sizes and of its own dtype")
 
-    cdef bint is_own(self, const Py_buffer *view) noexcept:
-        """Whether a buffer's elements are of the plan's type."""
-        return _type_of(view) == <int> (isa.FBP_FLOAT64 if self.is_double else isa.FBP_FLOAT32)
+    cdef bint is_own(self, array) noexcept:
+        """Whether C can read the array, and its elements are of the plan's type."""
+        return _readable(array) and _type_of(array) == <int> (
+            isa.FBP_FLOAT64 if self.is_double else isa.FBP_FLOAT32)
 
     # --- the user's rows --------------------------------------------------------------------
 
-    cdef bint hold_x(self, _Rows rows, x) except -1:
+    cdef bint hold_x(self, _Rows rows, x) noexcept:
         """Dense rows (an array) or SparseRows; False: not so."""
-        cdef Py_buffer *view
+        cdef fbp_source *source = &rows.batch.x
+        cdef SparseRows sparse
         cdef int kind
+        rows.x = x
         if type(x) is SparseRows:
-            if x.n_columns != self.n_in:
+            sparse = <SparseRows> x
+            if sparse.n_columns != self.n_in or not _readable(sparse.data):
                 return False
-            view = rows.hold(x.data)
-            kind = _type_of(view)
-            rows.batch.x.data = view.buf
-            rows.batch.x.indices = <const int64_t *> rows.hold(x.indices).buf
-            rows.batch.x.indptr = <const int64_t *> rows.hold(x.indptr).buf
-            rows.n_rows = len(x)
+            kind = _type_of(sparse.data)
+            source.data = cnp.PyArray_DATA(sparse.data)
+            source.indices = <const int64_t *> cnp.PyArray_DATA(sparse.indices)
+            source.indptr = <const int64_t *> cnp.PyArray_DATA(sparse.indptr)
+            rows.n_rows = cnp.PyArray_DIM(sparse.indptr, 0) - 1
         else:
-            view = rows.hold(x)
-            kind = _type_of(view)
-            if view.ndim != 2 or view.shape[1] != self.n_in:
+            if not (_readable(x) and cnp.PyArray_NDIM(x) == 2
+                    and cnp.PyArray_DIM(x, 1) == self.n_in):
                 return False
-            rows.batch.x.data = view.buf
-            rows.batch.x.stride = self.n_in
-            rows.n_rows = view.shape[0]
+            kind = _type_of(x)
+            source.data = cnp.PyArray_DATA(x)
+            source.stride = self.n_in
+            source.size = cnp.PyArray_SIZE(x)
+            rows.n_rows = cnp.PyArray_DIM(x, 0)
         if kind < 0:
             return False
-        rows.batch.x.type = <isa.fbp_type> kind
+        source.type = <isa.fbp_type> kind
         return True
 
-    cdef bint hold_t(self, _Rows rows, t) except -1:
+    cdef bint hold_t(self, _Rows rows, t) noexcept:
         """Class indices, or rows of the outputs' width; False: not so, or out of range."""
-        cdef Py_buffer *view
         cdef const int64_t *classes
         cdef idx r
+        rows.t = t
         if self.loss == isa.FBP_NO_LOSS:
             return t is None
-        view = rows.hold(t)
-        if view.ndim == 0 or view.shape[0] != rows.n_rows:
+        if not (_readable(t) and cnp.PyArray_NDIM(t) > 0
+                and cnp.PyArray_DIM(t, 0) == rows.n_rows):
             return False
-        if self.loss == isa.FBP_SOFTMAX and view.ndim == 1 and _is_int64(view):
-            classes = <const int64_t *> view.buf
+        if self.loss == isa.FBP_SOFTMAX and cnp.PyArray_NDIM(t) == 1 and _is_int64(t):
+            classes = <const int64_t *> cnp.PyArray_DATA(t)
             for r in range(rows.n_rows):
                 if not 0 <= classes[r] < self.n_out:
                     return False
             rows.batch.classes = classes
             return True
-        if view.ndim != 2 or view.shape[1] != self.n_out or not self.is_own(view):
+        if not (self.is_own(t) and cnp.PyArray_NDIM(t) == 2
+                and cnp.PyArray_DIM(t, 1) == self.n_out):
             return False
-        rows.batch.t = view.buf
+        rows.batch.t = cnp.PyArray_DATA(t)
         if self.is_double:
-            return _targets_hold(self.loss, <const double *> view.buf, rows.n_rows, self.n_out)
-        return _targets_hold(self.loss, <const float *> view.buf, rows.n_rows, self.n_out)
+            return _targets_hold(self.loss, <const double *> rows.batch.t, rows.n_rows, self.n_out)
+        return _targets_hold(self.loss, <const float *> rows.batch.t, rows.n_rows, self.n_out)
 
-    cdef bint hold_weights(self, _Rows rows, weights) except -1:
-        cdef Py_buffer *view = rows.hold(weights)
-        rows.batch.weights = view.buf
-        return view.ndim == 1 and view.shape[0] == rows.n_rows and self.is_own(view)
+    cdef bint hold_weights(self, _Rows rows, weights) noexcept:
+        rows.weights = weights
+        if not (self.is_own(weights) and cnp.PyArray_NDIM(weights) == 1
+                and cnp.PyArray_DIM(weights, 0) == rows.n_rows):
+            return False
+        rows.batch.weights = cnp.PyArray_DATA(weights)
+        return True
 
     cdef _Rows hold_rows(self, x, t, weights):
-        """x, t and weights as buffers, or None where they have to be converted first."""
+        """x, t and weights where C can read them, or None where they have to be converted."""
         cdef _Rows rows = _Rows.__new__(_Rows)
-        try:
-            if not (self.hold_x(rows, x) and self.hold_t(rows, t)):
-                return None
-            if weights is not None and not self.hold_weights(rows, weights):
-                return None
-        except (BufferError, TypeError, ValueError):
+        if not (self.hold_x(rows, x) and self.hold_t(rows, t)):
+            return None
+        if weights is not None and not self.hold_weights(rows, weights):
             return None
         return rows
 
@@ -599,32 +578,34 @@ cdef class Plan:
     def outputs(self, x, out):
         """The outputs of the rows x in training mode, into `out`, for a loss of one's own."""
         cdef _Rows rows = self.rows_of(x, None, None, self.batch_size)
-        cdef Py_buffer *view = rows.hold(out, PyBUF_WRITABLE)
-        require(view.ndim == 2 and view.shape[0] == rows.n_rows and view.shape[1] == self.n_out
-                and self.is_own(view), "outputs expects out (rows, n_out) of the plan's dtype")
+        require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
+                and cnp.PyArray_DIM(out, 0) == rows.n_rows,
+                "outputs expects out (rows, n_out) of the plan's dtype")
         self.begin()
         self.busy = False
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
-        self.engine.plan_outputs(self.memory, &rows.batch, view.buf)
+        self.engine.plan_outputs(self.memory, &rows.batch, cnp.PyArray_DATA(out))
+
+    cdef bint are_outputs(self, array) noexcept:
+        return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
 
     def backward(self, dout):
         """The rest of the step after `outputs`, from the loss's gradient by them."""
         cdef _Rows rows = _Rows.__new__(_Rows)
-        cdef Py_buffer *view = rows.hold(dout)
         cdef isa.fbp_rule rule = self.rule
-        require(view.ndim == 2 and view.shape[0] <= self.batch_size
-                and view.shape[1] == self.n_out and self.is_own(view),
+        require(self.is_own(dout) and self.are_outputs(dout)
+                and cnp.PyArray_DIM(dout, 0) <= self.batch_size,
                 "backward expects dout (rows, n_out) of the plan's dtype")
         self.begin()
         self.busy = False
-        rows.batch.rows = view.shape[0]
+        rows.batch.rows = cnp.PyArray_DIM(dout, 0)
         rows.batch.scale = 1
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
         rule.step = self.steps + 1
-        self.engine.plan_backward(self.memory, &rows.batch, view.buf, &rule)
+        self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
         self.steps += 1
         self.dirty = True
 

@@ -39,6 +39,7 @@ cdef extern from "kernels.h" nogil:
         const void *data
         fbp_type type
         idx stride
+        idx size
         const int64_t *rows
         const int64_t *indptr
         const int64_t *indices

@@ -65,7 +65,7 @@ typedef struct {
 typedef struct {
     const void *data;
     fbp_type type;
-    idx stride;
+    idx stride, size; /* size: elements in all */
     const int64_t *rows, *indptr, *indices;
 } fbp_source;
 
