@@ -632,10 +632,13 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
         for (idx j = 0; j < n_out; j += NR)
             for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
                 const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
-                const idx tail = n_out - j <= NR && rows >= LANES ? op->tail : 0;
+                const idx tail = n_out - j <= NR && rows > FEW_PANEL_ROWS ? op->tail : 0;
                 const idx n = min_idx(NR, n_out - j) - tail;
                 const REAL *x = op->in + p * jump, *dout = op->dout + j / NR * jump;
                 REAL *dw = into ? into + at : block;
+                if (rows <= FEW_PANEL_ROWS)
+                    FN(few_rows_update)(rows, m, x, dout, dw, plain);
+                else
                 for (idx k = 0; n > 0 && k < rows; k += BLOCK_K)
                     FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x + k * NR,
                                            dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw,

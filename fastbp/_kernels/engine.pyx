@@ -79,6 +79,7 @@ cdef class SparseRows:
         return len(self.indptr) - 1
 
 
+@cython.no_gc
 @cython.freelist(4)
 cdef class _Rows:
     """The user's rows and targets, kept alive while a plan reads them."""

@@ -95,16 +95,36 @@ static void FN(few_rows_backward)(idx rows, idx n_in, idx n_out, const REAL *dou
         }
 }
 
+/* dw[m, NR] = (add: dw itself) + x^T dout, from one panel of each. */
+static void FN(few_rows_update)(idx rows, idx m, const REAL *x, const REAL *dout, REAL *dw, int add)
+{
+    for (idx i = 0; i < m; i++, x++, dw += NR) {
+        FN(vec) sum_0 = {0}, sum_1 = {0};
+        if (add) {
+            sum_0 = FN(load)(dw);
+            sum_1 = FN(load)(dw + LANES);
+        }
+        for (idx r = 0; r < rows; r++) {
+            sum_0 += x[r * NR] * FN(load)(dout + r * NR);
+            sum_1 += x[r * NR] * FN(load)(dout + r * NR + LANES);
+        }
+        FN(store)(dw, sum_0);
+        FN(store)(dw + LANES, sum_1);
+    }
+}
+
 /* --- a tail of columns --------------------------------------------------------------------- */
 
 /* Columns j .. j + n of the panel W[K][NR], each as a row of wt, BLOCK_K apart; n rounded up to
  * 1, 2 or 4, and K to NR, with zeros. */
 static void FN(pack_tail)(const REAL *W, idx K, idx n, REAL *wt)
 {
-    memset(wt, 0, (size_t)(MAX_TAIL * BLOCK_K) * sizeof(REAL));
-    for (idx k = 0; k < K; k++)
-        for (idx j = 0; j < n; j++)
-            wt[j * BLOCK_K + k] = W[k * NR + j];
+    for (idx j = 0; j < MAX_TAIL; j++, wt += BLOCK_K) {
+        for (idx k = 0; k < K; k++)
+            wt[k] = j < n ? W[k * NR + j] : 0;
+        for (idx k = K; k % NR; k++)
+            wt[k] = 0;
+    }
 }
 
 /* sums[r n + j] = x[r] . wt[j] for the LANES / n rows from x on; rows from `rows` on repeat the
@@ -133,14 +153,11 @@ FN(tail_rows)(const int padded, idx rows, idx n, idx K, const REAL *x, idx jump,
 {
     for (idx left = rows; left > 0; left -= LANES / padded) {
         const idx m = min_idx(left, LANES / padded);
-        const FN(vec) dots = m == LANES / padded
-                                 ? FN(tail_dots)(padded, 1, m, K, x, jump, wt)
-                                 : FN(tail_dots)(padded, 0, m, K, x, jump, wt);
-        REAL sums[LANES];
-        FN(store)(sums, dots);
+        const FN(vec) dots = m == LANES / padded ? FN(tail_dots)(padded, 1, m, K, x, jump, wt)
+                                                 : FN(tail_dots)(padded, 0, m, K, x, jump, wt);
         for (idx r = 0; r < m; r++)
             for (idx j = 0; j < n; j++) {
-                const REAL v = (start ? start[j] : out[r * NR + j]) + sums[r * padded + j];
+                const REAL v = (start ? start[j] : out[r * NR + j]) + dots[r * padded + j];
                 out[r * NR + j] = relu && v <= 0 ? 0 : v;
             }
         x += m * NR;
