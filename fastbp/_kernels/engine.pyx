@@ -549,6 +549,7 @@ cdef class Plan:
                 deadline = last_look + seconds
                 while position < n and last_look < deadline:
                     batch.rows = min(self.batch_size, n - position)
+                    batch.next_rows = min(self.batch_size, n - position - batch.rows)
                     batch.x.rows = &order[position]
                     if lrs is not None:
                         self.rule.lr = lrs[k]

@@ -50,6 +50,7 @@ cdef extern from "kernels.h" nogil:
         const void *t
         const void *weights
         idx rows
+        idx next_rows
         double scale
         uint64_t seed, step
 

@@ -74,7 +74,7 @@ typedef struct {
     const int64_t *classes; /* by the rows of x's source, or */
     const void *t;          /* REAL, row-major (source rows, n_out) */
     const void *weights;    /* REAL, by the source's rows, or NULL */
-    idx rows;
+    idx rows, next_rows;    /* next_rows: of the batch behind it in x.rows, or 0 */
     double scale;           /* of the gradient: 1 / rows, 1 / (rows n_out), ... */
     uint64_t seed, step;    /* choose the dropout masks */
 } fbp_batch;
