@@ -47,6 +47,8 @@ typedef struct {
 #define FBP_ENGINE_ONCE
 /* Input panels of a block of dW: their part of x stays in the L2 cache over all outputs. */
 #define BLOCK_PANELS 12
+/* Rows of a half-empty panel that pass through an activation together. */
+#define HALVES 64
 
 /* The next `bytes` of a block, on a cache line's border; with base NULL it only counts. */
 static void *carve(char *base, size_t *used, size_t bytes)
@@ -416,27 +418,68 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
         }
 }
 
+static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, idx n)
+{
+    switch (layer->kind) {
+    case FBP_RELU: FN(relu_forward)(in, out, n); break;
+    case FBP_LEAKY_RELU: FN(leaky_relu_forward)(in, out, layer->a, n); break;
+    case FBP_SIGMOID: FN(sigmoid_forward)(in, out, n); break;
+    case FBP_TANH: FN(tanh_forward)(in, out, n); break;
+    case FBP_SOFTPLUS: FN(softplus_forward)(in, out, n); break;
+    case FBP_GELU: FN(gelu_forward)(in, out, n); break;
+    default: break;
+    }
+}
+
+static void FN(element_backward)(const fbp_layer *layer, const REAL *dout, const REAL *in,
+                                 const REAL *out, REAL *din, idx n)
+{
+    switch (layer->kind) {
+    case FBP_RELU: FN(relu_backward)(dout, out, din, n); break;
+    case FBP_LEAKY_RELU: FN(leaky_relu_backward)(dout, out, din, layer->a, n); break;
+    case FBP_SIGMOID: FN(sigmoid_backward)(dout, out, din, n); break;
+    case FBP_TANH: FN(tanh_backward)(dout, out, din, n); break;
+    case FBP_SOFTPLUS: FN(softplus_backward)(dout, in, din, n); break;
+    case FBP_GELU: FN(gelu_backward)(dout, in, din, n); break;
+    default: break;
+    }
+}
+
+/* The first vector of each row of a panel, close together, and back. */
+static void FN(pack_halves)(const REAL *panel, idx rows, REAL *halves)
+{
+    for (idx r = 0; r < rows; r++)
+        FN(store)(halves + r * LANES, FN(load)(panel + r * NR));
+}
+
+static void FN(unpack_halves)(const REAL *halves, idx rows, REAL *panel)
+{
+    for (idx r = 0; r < rows; r++)
+        FN(store)(panel + r * NR, FN(load)(halves + r * LANES));
+}
+
 static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
                                    uint64_t key)
 {
-    const idx n = (to - from) * NR, n_out = op->layer.n_out;
+    const idx n_out = op->layer.n_out;
     for (idx j = 0; j < n_out; j += NR) {
         const idx at = j / NR * plan->jump + from * NR;
         const REAL *in = op->in + at;
         REAL *out = op->out + at;
-        switch (op->layer.kind) {
-        case FBP_RELU: FN(relu_forward)(in, out, n); break;
-        case FBP_LEAKY_RELU: FN(leaky_relu_forward)(in, out, op->layer.a, n); break;
-        case FBP_SIGMOID: FN(sigmoid_forward)(in, out, n); break;
-        case FBP_TANH: FN(tanh_forward)(in, out, n); break;
-        case FBP_SOFTPLUS: FN(softplus_forward)(in, out, n); break;
-        case FBP_GELU: FN(gelu_forward)(in, out, n); break;
-        case FBP_DROPOUT:
+        if (op->layer.kind == FBP_DROPOUT) {
             for (idx r = from; r < to; r++, in += NR, out += NR)
                 FN(dropout)(in, out, key, (uint32_t)(r * n_out + j), op->layer.a,
                             min_idx(NR, n_out - j));
-            break;
-        default: break;
+        } else if (n_out - j > LANES) {
+            FN(element_forward)(&op->layer, in, out, (to - from) * NR);
+        } else {
+            REAL halves[HALVES * LANES];
+            for (idx r = from; r < to; r += HALVES, in += HALVES * NR, out += HALVES * NR) {
+                const idx m = min_idx(HALVES, to - r);
+                FN(pack_halves)(in, m, halves);
+                FN(element_forward)(&op->layer, halves, halves, m * LANES);
+                FN(unpack_halves)(halves, m, out);
+            }
         }
     }
 }
@@ -444,24 +487,27 @@ static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx f
 static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
                                     uint64_t key)
 {
-    const idx n = (to - from) * NR, n_out = op->layer.n_out;
+    const idx n_out = op->layer.n_out;
     for (idx j = 0; j < n_out; j += NR) {
         const idx at = j / NR * plan->jump + from * NR;
         const REAL *in = op->in + at, *out = op->out + at, *dout = op->dout + at;
         REAL *din = op->din + at;
-        switch (op->layer.kind) {
-        case FBP_RELU: FN(relu_backward)(dout, out, din, n); break;
-        case FBP_LEAKY_RELU: FN(leaky_relu_backward)(dout, out, din, op->layer.a, n); break;
-        case FBP_SIGMOID: FN(sigmoid_backward)(dout, out, din, n); break;
-        case FBP_TANH: FN(tanh_backward)(dout, out, din, n); break;
-        case FBP_SOFTPLUS: FN(softplus_backward)(dout, in, din, n); break;
-        case FBP_GELU: FN(gelu_backward)(dout, in, din, n); break;
-        case FBP_DROPOUT:
+        if (op->layer.kind == FBP_DROPOUT) {
             for (idx r = from; r < to; r++, dout += NR, din += NR)
                 FN(dropout)(dout, din, key, (uint32_t)(r * n_out + j), op->layer.a,
                             min_idx(NR, n_out - j));
-            break;
-        default: break;
+        } else if (n_out - j > LANES) {
+            FN(element_backward)(&op->layer, dout, in, out, din, (to - from) * NR);
+        } else {
+            REAL ins[HALVES * LANES], outs[HALVES * LANES], d[HALVES * LANES];
+            for (idx k = 0; k < (to - from) * NR; k += HALVES * NR) {
+                const idx m = min_idx(HALVES, to - from - k / NR);
+                FN(pack_halves)(in + k, m, ins);
+                FN(pack_halves)(out + k, m, outs);
+                FN(pack_halves)(dout + k, m, d);
+                FN(element_backward)(&op->layer, d, ins, outs, d, m * LANES);
+                FN(unpack_halves)(d, m, din + k);
+            }
         }
     }
 }
