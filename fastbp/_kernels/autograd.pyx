@@ -527,6 +527,7 @@ cdef class Sweep:
 
 # --- tensors -------------------------------------------------------------------------------------
 
+@cython.c_api_binop_methods(True)
 cdef class TensorBase(Target):
     """What `Tensor` is in C: an array, its gradient, and the node that it came from."""
     cdef array _array
@@ -818,27 +819,21 @@ cdef class TensorBase(Target):
 
     # --- arithmetic
 
-    @cython.c_api_binop_methods(True)
     def __add__(x, y):
         return binary(ADD, x, y)
 
-    @cython.c_api_binop_methods(True)
     def __sub__(x, y):
         return binary(SUBTRACT, x, y)
 
-    @cython.c_api_binop_methods(True)
     def __mul__(x, y):
         return binary(MULTIPLY, x, y)
 
-    @cython.c_api_binop_methods(True)
     def __truediv__(x, y):
         return binary(DIVIDE, x, y)
 
-    @cython.c_api_binop_methods(True)
     def __matmul__(x, y):
         return matrix_product(x, y)
 
-    @cython.c_api_binop_methods(True)
     def __pow__(x, y, modulo):
         return power(x, y)
 

@@ -93,7 +93,11 @@ _ALIASES = {
 
 
 def _names(table):
-    return {name: getattr(module, name) for module, names in table.items() for name in names.split()}
+    return {
+        name: _inplace.public(module, name)
+        for module, names in table.items()
+        for name in names.split()
+    }
 
 
 #: Public names and what they stand for; the dtypes bool, int and float are among them, which
@@ -124,7 +128,7 @@ def _attach():
         "__xor__": _arithmetic.bitwise_xor,
         "__rxor__": _arithmetic.bitwise_xor,
         "__invert__": _arithmetic.bitwise_not,
-        "__abs__": _elementwise.abs,
+        "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,
         "__getitem__": _shapes._getitem,
         "__setitem__": _shapes._setitem,

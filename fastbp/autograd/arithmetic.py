@@ -201,7 +201,7 @@ def _power_gradient(saved, dout, needs):
     return da, db
 
 
-def pow(input, exponent):
+def pow_(input, exponent):
     """input ** exponent, element by element."""
     return input**exponent
 

@@ -146,7 +146,7 @@ def _nothing(dout, x):
     return np.zeros_like(dout)
 
 
-abs = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * np.sign(x))
+abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * np.sign(x))
 sign = _of_any("sign", "-1, 0 or 1, as x is", np.sign, _nothing)
 floor = _of_any("floor", "x rounded down", np.floor, _nothing)
 ceil = _of_any("ceil", "x rounded up", np.ceil, _nothing)
@@ -155,7 +155,7 @@ square = _of_any("square", "x * x", np.square, lambda d, x: d * (2 * x))
 frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d)
 
 
-def round(input, *, decimals=0):
+def round_(input, *, decimals=0):
     """x rounded to the nearest number of so many decimals, halves to the even one."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
     out = np.asarray(np.round(x.array, decimals))

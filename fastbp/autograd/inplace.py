@@ -52,11 +52,16 @@ def _method(name, function, doc):
     return method
 
 
+def public(module, name):
+    """A function by its public name; where Python has that name, it ends in an underscore."""
+    return getattr(module, name, None) or getattr(module, name + "_")
+
+
 _BY_FUNCTION = {
-    **{name: getattr(arithmetic, name) for name in (
+    **{name: public(arithmetic, name) for name in (
         "add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "pow", "clamp",
         "masked_fill")},
-    **{name: getattr(elementwise, name) for name in (
+    **{name: public(elementwise, name) for name in (
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
         "round", "neg", "nan_to_num")},

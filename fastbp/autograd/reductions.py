@@ -49,12 +49,12 @@ def spread(reduced, x, axes):
 # --- sums -----------------------------------------------------------------------------------
 
 
-def sum(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+def sum_(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
     """The sum of all elements, or over dimensions; bools and integers give int64.
 
     Examples
     --------
-    >>> sum(as_tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+    >>> sum_(as_tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     tensor([3., 7.])
     """
     x = input if dtype is None else input.to(dtype)
@@ -324,8 +324,8 @@ def _extreme(who, ufunc, arg, of_two):
     return function
 
 
-max = _extreme("max", np.maximum, np.argmax, maximum)
-min = _extreme("min", np.minimum, np.argmin, minimum)
+max_ = _extreme("max", np.maximum, np.argmax, maximum)
+min_ = _extreme("min", np.minimum, np.argmin, minimum)
 
 
 def _alone(who, ufunc):
@@ -366,13 +366,13 @@ argmax = _place("argmax", np.argmax)
 argmin = _place("argmin", np.argmin)
 
 
-def any(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
+def any_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
     """Whether an element is not 0, at all or over dimensions."""
     axes = axes_of("any", input.array, axis if dim is None else dim)
     return core.new(np.asarray(np.any(input.array, axes, keepdims=bool(keepdim or keepdims))))
 
 
-def all(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
+def all_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
     """Whether no element is 0, at all or over dimensions."""
     axes = axes_of("all", input.array, axis if dim is None else dim)
     return core.new(np.asarray(np.all(input.array, axes, keepdims=bool(keepdim or keepdims))))

@@ -287,7 +287,7 @@ CONVERSIONS = {
 }
 
 
-def type(input, dtype=None):
+def type_(input, dtype=None):
     """The tensor in a dtype, or without one its dtype's name as PyTorch writes it."""
     if dtype is None:
         names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int",
