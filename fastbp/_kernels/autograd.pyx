@@ -27,7 +27,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.math cimport sqrt, pow as c_pow
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
@@ -59,6 +59,7 @@ cdef enum:
     SMALL = 1024  # elements of the arrays that C loops take
     SHOWN = 64  # elements of the results that a node keeps to be looked at
     INLINE_DIMS = 4
+    INLINE_NODES = 24
 
 cdef tuple UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
 cdef object matmul_ufunc = np.matmul
@@ -446,6 +447,7 @@ cdef int later_first(const void *x, const void *y) noexcept nogil:
 cdef class Sweep:
     """One way back through a graph."""
     cdef PyObject **nodes  # held
+    cdef PyObject *few[INLINE_NODES]
     cdef Py_ssize_t n, room
     cdef long long number
     cdef bint sorted
@@ -458,12 +460,15 @@ cdef class Sweep:
         self.number = sweeps
         self.sorted = True
         self.leaves = []
+        self.nodes = self.few
+        self.room = INLINE_NODES
 
     def __dealloc__(self):
         cdef Py_ssize_t i
         for i in range(self.n):
-            Py_DECREF(<object> self.nodes[i])
-        PyMem_Free(self.nodes)
+            Py_XDECREF(self.nodes[i])
+        if self.nodes != self.few:
+            PyMem_Free(self.nodes)
 
     cdef int visit(self, Target target) except -1:
         """Put a node on the list once; leaves are found when a gradient comes to them."""
@@ -481,11 +486,15 @@ cdef class Sweep:
                 "backward, so trying to backward through the graph a second time needs "
                 "retain_graph=True the first time.")
         if self.n == self.room:
-            self.room = 2 * self.room + 16
-            nodes = <PyObject **> PyMem_Realloc(self.nodes, self.room * sizeof(PyObject *))
+            nodes = <PyObject **> PyMem_Realloc(
+                NULL if self.nodes == self.few else self.nodes,
+                2 * self.room * sizeof(PyObject *))
             if nodes == NULL:
                 raise MemoryError
+            if self.nodes == self.few:
+                memcpy(nodes, self.few, self.n * sizeof(PyObject *))
             self.nodes = nodes
+            self.room *= 2
         Py_INCREF(node)
         self.nodes[self.n] = <PyObject *> node
         if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
@@ -495,29 +504,50 @@ cdef class Sweep:
 
     cdef int run(self, Target root, int output, array gradient, bint keep) except -1:
         cdef Py_ssize_t i = 0
-        cdef Node node
+        cdef PyObject *held
         self.visit(root)
         while i < self.n:  # the list grows
             (<Node> self.nodes[i]).reach(self)
             i += 1
         if not self.sorted:
-            qsort(self.nodes, self.n, sizeof(PyObject *), later_first)
+            self.sort()
         try:
             root.receive(self, output, gradient)
             for i in range(self.n):
-                node = <Node> self.nodes[i]
-                node.run(self)
+                (<Node> self.nodes[i]).run(self)
                 if not keep:
-                    node.release()
+                    # What only the sweep holds need not be emptied before it goes.
+                    if Py_REFCNT(self.nodes[i]) > 1:
+                        (<Node> self.nodes[i]).release()
+                    held = self.nodes[i]
+                    self.nodes[i] = NULL
+                    Py_XDECREF(held)
         except BaseException:
             self.forget()
             raise
         return 0
 
+    cdef void sort(self) noexcept:
+        """The latest node first; few nodes by insertion, as they are nearly in order."""
+        cdef Py_ssize_t i, k
+        cdef PyObject *node
+        if self.n > INLINE_NODES:
+            qsort(self.nodes, self.n, sizeof(PyObject *), later_first)
+            return
+        for i in range(1, self.n):
+            node = self.nodes[i]
+            k = i
+            while k and (<Node> self.nodes[k - 1]).sequence < (<Node> node).sequence:
+                self.nodes[k] = self.nodes[k - 1]
+                k -= 1
+            self.nodes[k] = node
+
     cdef forget(self):
         """After an error: no gradient that came half the way is left."""
         cdef Py_ssize_t i
         for i in range(self.n):
+            if self.nodes[i] == NULL:
+                continue
             (<Target> self.nodes[i]).total = None
             if isinstance(<object> self.nodes[i], Function):
                 (<Function> self.nodes[i]).totals = None
@@ -1730,7 +1760,9 @@ def is_grad_enabled():
 cdef class GradMode:
     """A block, or a decorated function, in which this thread records operations or does not."""
     cdef int off
-    cdef list before
+    cdef int before
+    cdef list earlier  # of a block within itself
+    cdef int depth
     cdef object function  # of a decorator without parentheses
 
     def __init__(self, function=None):
@@ -1738,14 +1770,20 @@ cdef class GradMode:
 
     def __enter__(self):
         global fbp_grad_off
-        if self.before is None:
-            self.before = []
-        self.before.append(fbp_grad_off)
+        if self.depth:
+            if self.earlier is None:
+                self.earlier = []
+            self.earlier.append(self.before)
+        self.depth += 1
+        self.before = fbp_grad_off
         fbp_grad_off = self.off
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
         global fbp_grad_off
-        fbp_grad_off = self.before.pop()
+        fbp_grad_off = self.before
+        self.depth -= 1
+        if self.depth:
+            self.before = self.earlier.pop()
 
     def __call__(self, *args, **keywords):
         if self.function is None:
@@ -1839,12 +1877,19 @@ cdef class set_grad_enabled(GradMode):
     """
     def __init__(self, mode):
         global fbp_grad_off
-        self.before = [fbp_grad_off]
+        self.before = fbp_grad_off
         self.off = not mode
+        self.depth = 1  # the block has begun
         fbp_grad_off = self.off
 
     def __enter__(self):
         global fbp_grad_off
-        if not self.before:
-            self.before.append(fbp_grad_off)
+        if not self.depth:
+            self.depth = 1
+            self.before = fbp_grad_off
         fbp_grad_off = self.off
+
+    def __call__(self, *args, **keywords):
+        global fbp_grad_off
+        fbp_grad_off = self.before  # it decorates, and does not hold from now on
+        return decorated(args[0], self.off)
