@@ -17,8 +17,10 @@ FOLDER = Path(fastbp.__file__).resolve().parent
 # A file imports only from lower levels.
 LEVELS = {
     0: ["_kernels"],
-    1: ["reference", "checks", "gradcheck", "init", "datasets", "plots", "tables", "threads"],
-    2: ["backend", "autograd"],
+    1: ["reference", "checks", "gradcheck", "init", "datasets", "plots", "tables", "threads",
+        "dtypes", "printing"],
+    2: ["backend"],
+    2.5: ["autograd"],
     3: ["losses", "optim", "graph"],
     4: ["layers"],
     5: ["training"],
