@@ -1,14 +1,21 @@
 """The text of an array as PyTorch prints it."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 #: Digits after the point, the number of elements above which long dimensions are shortened,
 #: how many are shown at each of their ends, columns, and scientific notation (None: as needed).
-OPTIONS = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+OPTIONS: dict[str, Any] = {
+    "precision": 4,
+    "threshold": 1000,
+    "edgeitems": 3,
+    "linewidth": 80,
+    "sci_mode": None,
+}
 _DEFAULTS = dict(OPTIONS)
-_PROFILES = {
+_PROFILES: dict[str, dict[str, Any]] = {
     "default": _DEFAULTS,
     "short": {**_DEFAULTS, "precision": 2, "edgeitems": 2},
     "full": {**_DEFAULTS, "threshold": math.inf},
@@ -97,14 +104,14 @@ def _writer(shown):
     finite = shown[np.isfinite(shown) & (shown != 0)].astype(np.float64)
     whole = bool((finite == np.ceil(finite)).all())
     digits = OPTIONS["precision"]
-    if _scientific(np.abs(finite)):
-        write = f"{{:.{digits}e}}".format
-    elif whole:
+    scientific = _scientific(np.abs(finite))
+
+    def write(value):
+        if scientific or not whole:
+            return f"{value:.{digits}{'e' if scientific else 'f'}}"
         # The point tells a float; nan and inf need none.
-        def write(value):
-            return f"{value:.0f}." if math.isfinite(value) else f"{value:.0f}"
-    else:
-        write = f"{{:.{digits}f}}".format
+        return f"{value:.0f}." if math.isfinite(value) else f"{value:.0f}"
+
     width = max((len(write(value)) for value in finite.tolist()), default=1)
     return width, lambda value: write(value).rjust(width)
 

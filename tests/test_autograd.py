@@ -200,7 +200,7 @@ def test_node_takes_arrays_and_a_python_backward():
 
     def backward(saved, dout, needs):
         asked.append(needs)
-        a, b, factor = saved
+        _, b, factor = saved
         return dout * b * factor, None
 
     y = autograd.node("TimesBackward0", x.array * w.array * 2.0, (x, w), backward, (x, w, 2.0))

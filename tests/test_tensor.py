@@ -168,8 +168,12 @@ def evaluated(library, graph):
             b = a
         if a.ndim == 0 or np.prod(a.shape) > 400:
             kind = 0
-        made = a * 1.5 if kind == 0 else (
-            UNARY[operation](library, a) if kind == 1 else BINARY[operation](library, a, b))  # fmt: skip
+        if kind == 0:
+            made = a * 1.5
+        elif kind == 1:
+            made = UNARY[operation](library, a)
+        else:
+            made = BINARY[operation](library, a, b)
         values.append(made)
     total = sum((v * (0.1 + 0.05 * i)).sum() for i, v in enumerate(values))
     total.backward()

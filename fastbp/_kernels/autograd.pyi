@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Backward = Callable[[tuple[Any, ...], Any, tuple[bool, ...]], Any]
 
-def quiet(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any] | None = None) -> Any: ...
+def quiet(
+    function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any] | None = None
+) -> Any: ...
 def register(
     tensor: type,
     size: type,

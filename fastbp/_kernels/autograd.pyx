@@ -601,7 +601,7 @@ cdef class TensorBase(Target):
                 self._grad = wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER))
             return 0
         grad = <TensorBase> self._grad
-        if grad._node is not None or not (cnp.PyArray_FLAGS(grad._array) & cnp.NPY_ARRAY_WRITEABLE):
+        if grad._node is not None or not cnp.PyArray_ISWRITEABLE(grad._array):
             self._grad = wrap(combine(ADD, grad._array, g))
         else:
             combine(ADD, grad._array, g, grad._array)
@@ -742,7 +742,8 @@ cdef class TensorBase(Target):
             if not has_shape(new._array, cnp.PyArray_NDIM(self._array),
                              cnp.PyArray_DIMS(self._array)):
                 raise RuntimeError(
-                    f"grad expects a tensor of shape {shape_of(self._array)}; got {shape_of(new._array)}.")
+                    f"grad expects a tensor of shape {shape_of(self._array)}; got "
+                    f"{shape_of(new._array)}.")
             if cnp.PyArray_TYPE(new._array) != cnp.PyArray_TYPE(self._array):
                 raise RuntimeError(f"grad expects a tensor of {self.dtype!r}; got {new.dtype!r}.")
         self._grad = value
@@ -793,7 +794,8 @@ cdef class TensorBase(Target):
         """The only element as a Python number."""
         cdef array x = self._array
         if cnp.PyArray_SIZE(x) != 1:
-            raise RuntimeError(f"item expects a tensor of one element; got one of shape {shape_of(x)}.")
+            raise RuntimeError(
+                f"item expects a tensor of one element; got one of shape {shape_of(x)}.")
         if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
             return <double> (<float *> cnp.PyArray_DATA(x))[0]
         if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
@@ -1322,7 +1324,7 @@ cdef object negative(TensorBase x):
 cdef array raised(array x, double exponent):
     """x ** exponent of a float array."""
     cdef array out
-    cdef Py_ssize_t i, n
+    cdef Py_ssize_t n
     cdef float *f
     cdef double *d
     if exponent == 2:
@@ -1572,7 +1574,6 @@ cdef class Function(Node):
         return 0
 
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
-        cdef list totals
         if self.results is None:
             return Node.receive(self, sweep, output, gradient)
         if self.totals is None:

@@ -135,11 +135,10 @@ def _attach():
         **{f"__{name}__": _arithmetic.operator_of(PUBLIC[name])
            for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     }  # fmt: skip
-    for name, function in {**methods, **operators}.items():
-        if name not in vars(TensorBase) or name in operators:
+    properties = {"T": property(_shapes._T), "mT": property(_shapes._mT)}
+    for name, function in {**methods, **operators, **properties}.items():
+        if name not in vars(TensorBase):  # what is compiled stays so
             setattr(Tensor, name, function)
-    Tensor.T = property(_shapes._T)
-    Tensor.mT = property(_shapes._mT)
 
 
 def _where_method(self, condition, other):
@@ -183,15 +182,41 @@ backends = SimpleNamespace(
                           is_available=lambda: False),
 )  # fmt: skip
 
+__all__ = [
+    "EXPORTED",
+    "PUBLIC",
+    "AccumulateGrad",
+    "Node",
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "backends",
+    "cuda",
+    "device",
+    "dtype",
+    "enable_grad",
+    "from_numpy",
+    "get_default_dtype",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_tensor",
+    "no_grad",
+    "node",
+    "promote_types",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_printoptions",
+    "sweep",
+    "tensor",
+    "view_node",
+]
 #: What `fastbp` has under the same names.
 EXPORTED = sorted(
-    {*PUBLIC, "Size", "Tensor", "as_tensor", "device", "dtype", "enable_grad", "from_numpy",
-     "get_default_dtype", "inference_mode", "is_grad_enabled", "is_tensor", "no_grad",
-     "promote_types", "set_default_dtype", "set_grad_enabled", "set_printoptions", "tensor",
-     "cuda", "backends"}
-)  # fmt: skip
-__all__ = [name for name in EXPORTED if not hasattr(builtins, name)]
-__all__ += ["AccumulateGrad", "EXPORTED", "Node", "grad", "node", "sweep", "view_node"]
+    {*PUBLIC, *__all__}
+    - {"AccumulateGrad", "EXPORTED", "Node", "PUBLIC", "grad", "node", "sweep", "view_node"}
+)
+__all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
 def __getattr__(name):

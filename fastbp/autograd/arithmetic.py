@@ -141,7 +141,7 @@ def _tensors(*values):
 
 def floor_divide(input, other):
     """input // other, rounded down; it has no gradient."""
-    x, y, a, b = _by_dtype("floor_divide", input, other)
+    _, _, a, b = _by_dtype("floor_divide", input, other)
     if a.dtype.kind != "f" and not np.all(b):
         raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
     return core.new(computed(np.floor_divide, a, b))
@@ -159,9 +159,6 @@ def remainder(input, other):
 def _remainder_gradient(saved, dout, needs):
     a, b = saved
     return dout, -dout * core.quiet(np.floor_divide, (a, b)) if needs[1] else None
-
-
-
 
 
 def fmod(input, other):

@@ -190,7 +190,9 @@ def _erf_gradient(saved, dout, needs):
 def atan2(input, other):
     """The angle of the point (other, input)."""
     (y, a), (x, b) = floats_of(input), floats_of(other)
-    return core.node("Atan2Backward0", np.asarray(np.arctan2(a, b)), (y, x), _atan2_gradient, (a, b))
+    return core.node(
+        "Atan2Backward0", np.asarray(np.arctan2(a, b)), (y, x), _atan2_gradient, (a, b)
+    )
 
 
 def _atan2_gradient(saved, dout, needs):
@@ -222,7 +224,9 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     array = input.array
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
-    return core.node("NanToNumBackward0", out, (input,), lambda s, dout, n: (dout * s[0],), (finite,))
+    return core.node(
+        "NanToNumBackward0", out, (input,), lambda s, dout, n: (dout * s[0],), (finite,)
+    )
 
 
 # --- over a dimension -----------------------------------------------------------------------

@@ -147,7 +147,6 @@ def _of_kind(name, kind):
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"A {kind} tensor of numbers, or of a shape."
-    function.dtype = kind
     return function
 
 

@@ -117,14 +117,18 @@ def _drawn(name, draw, doc):
     return method
 
 
-METHODS["uniform_"] = _drawn(
-    "uniform_", lambda rng, shape, a=0.0, b=1.0, **kw: rng.uniform(kw.get("from", a), kw.get("to", b), shape),
-    "Draw all elements evenly between two numbers.",
-)  # fmt: skip
-METHODS["normal_"] = _drawn(
-    "normal_", lambda rng, shape, mean=0.0, std=1.0: rng.normal(mean, std, shape),
-    "Draw all elements from a normal distribution.",
-)  # fmt: skip
+def _uniform(rng, shape, low=0.0, high=1.0, **named):
+    return rng.uniform(
+        named.get("from", named.get("a", low)), named.get("to", named.get("b", high)), shape
+    )
+
+
+def _normal(rng, shape, mean=0.0, std=1.0):
+    return rng.normal(mean, std, shape)
+
+
+METHODS["uniform_"] = _drawn("uniform_", _uniform, "Draw all elements evenly between two numbers.")
+METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal distribution.")
 
 
 def bernoulli_(self, p=0.5, generator=None):

@@ -33,7 +33,7 @@ class Generator:
 
     def seed(self):
         """Start a stream that nobody knows; the number it belongs to."""
-        self.manual_seed(np.random.SeedSequence().entropy % 2**63)
+        self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
         return self._seed
 
     def initial_seed(self):

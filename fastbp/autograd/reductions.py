@@ -177,15 +177,12 @@ def _variance(who, input, dim, unbiased, keepdim, correction, axis, ddof):
 
 def _variance_gradient(saved, dout, needs):
     centred, axes, scale, std_ = saved
-    if std_ is None:
-        dout = dout * 2
-    else:
-        dout = np.where(std_ == 0, 0, quiet(np.true_divide, (dout, std_)))
+    dout = dout * 2 if std_ is None else quiet(lambda: np.where(std_ == 0, 0, dout / std_), ())
     return (centred * scale * spread(dout, centred, axes),)
 
 
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """``sum(|x| ** p) ** (1 / p)``; the largest \\|x\\| for inf.
+    """``sum(|x| ** p) ** (1 / p)``; for inf the largest absolute value.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Views of one memory, copies, indexing, and tensors put together or taken apart."""
 
+import itertools
 import math
 import operator
 
@@ -109,7 +110,9 @@ def squeeze(input, dim=None):
     """Without the dimensions of length 1, or without those named."""
     x = input.array
     dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
-    axes = tuple([a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1])
+    axes = tuple(
+        [a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1]
+    )
     name = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
     return core.view(name, input, np.squeeze(x, axes), _reshape_gradient, (x.shape,))
 
@@ -144,7 +147,9 @@ def permute(input, *dims):
     dims = sizes(dims)
     axes = tuple([one_axis("permute", input.array, d) for d in dims])
     if sorted(axes) != list(range(input.array.ndim)):
-        raise RuntimeError(f"permute expects every one of {input.array.ndim} dims once; got {dims}.")
+        raise RuntimeError(
+            f"permute expects every one of {input.array.ndim} dims once; got {dims}."
+        )
     return _permuted("PermuteBackward0", input, axes)
 
 
@@ -191,7 +196,9 @@ def expand(input, *shape):
     try:
         out = np.broadcast_to(x, full)
     except ValueError:
-        raise RuntimeError(f"expand expects a shape that {x.shape} broadcasts to; got {shape}.") from None
+        raise RuntimeError(
+            f"expand expects a shape that {x.shape} broadcasts to; got {shape}."
+        ) from None
     return core.view("ExpandBackward0", input, out, _as_it_is)
 
 
@@ -248,6 +255,9 @@ def repeat_interleave(input, repeats, dim=None):
     return index_select(x, dim or 0, core.new(np.repeat(np.arange(n), counts)))
 
 
+DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
+
+
 def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=False):
     """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
 
@@ -259,9 +269,7 @@ def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=Fals
     for argument in arguments:
         if isinstance(argument, core.TensorBase):
             dtype = argument.dtype
-        elif isinstance(argument, dtypes.dtype | np.dtype | type):
-            dtype = argument
-        elif isinstance(argument, str) and argument in (*dtypes.BY_NAME, *dtypes.ALIASES):
+        elif isinstance(argument, dtypes.dtype | np.dtype | type) or argument in DTYPE_NAMES:
             dtype = argument
         elif not isinstance(argument, bool):
             device = argument
@@ -294,7 +302,10 @@ def type_(input, dtype=None):
                  "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short",
                  "float16": "Half"}  # fmt: skip
         return f"torch.{names[input.dtype.name]}Tensor"
-    return to(input, getattr(dtype, "dtype", dtype))
+    kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64",
+             "IntTensor": "int32", "BoolTensor": "bool", "ByteTensor": "uint8"}  # fmt: skip
+    name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+    return to(input, kinds.get(name, dtype))
 
 
 def type_as(input, other):
@@ -361,7 +372,7 @@ def _index(index):
 def _index_gradient(saved, dout, needs):
     shape, key, is_view = saved
     dx = np.zeros(shape, dout.dtype)
-    if is_view or all(getattr(k, "dtype", None) == bool for k in key):
+    if is_view or all(np.asarray(k).dtype.kind == "b" for k in key):
         dx[key] = dout
     else:
         np.add.at(dx, key, dout)  # an element may have been taken several times
@@ -391,8 +402,10 @@ def _setitem(self, index, value):
         new = np.broadcast_to(tensor.array, part.shape)
     except ValueError:
         if tensor.array.size != part.size:
-            raise RuntimeError(f"Item assignment expects a value that broadcasts to "
-                               f"{part.shape}; got shape {tensor.array.shape}.") from None  # fmt: skip
+            raise RuntimeError(
+                f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
+                f"{tensor.array.shape}."
+            ) from None
         tensor = reshape(tensor, part.shape)
         new = tensor.array
     if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
@@ -549,7 +562,7 @@ def split(input, split_size_or_sections, dim=0):
         raise RuntimeError(f"split expects lengths that add up to {n}; got {list(lengths)}.")
     ends = np.cumsum([0, *lengths]).tolist()
     ahead = (slice(None),) * axis
-    return tuple([input[(*ahead, slice(a, b))] for a, b in zip(ends, ends[1:], strict=False)])
+    return tuple([input[(*ahead, slice(a, b))] for a, b in itertools.pairwise(ends)])
 
 
 def chunk(input, chunks, dim=0):
@@ -608,7 +621,9 @@ def _triangle(name, ufunc):
                          lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The {'lower' if name == 'tril' else 'upper'} triangle of a matrix; 0 elsewhere."
+    function.__doc__ = (
+        f"The {'lower' if name == 'tril' else 'upper'} triangle of a matrix; 0 elsewhere."
+    )
     return function
 
 

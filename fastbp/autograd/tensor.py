@@ -130,8 +130,10 @@ class Tensor(core.TensorBase):
         if self.array.ndim == 0 and spec:
             return format(self.item(), spec)
         if spec:
-            raise TypeError(f"A format such as {spec!r} expects a 0-d tensor; got one of shape "
-                            f"{self.array.shape}: item() gives the number of one element.")  # fmt: skip
+            raise TypeError(
+                f"A format such as {spec!r} expects a 0-d tensor; got one of shape "
+                f"{self.array.shape}: item() gives the number of one element."
+            )
         return str(self.item()) if self.array.ndim == 0 else repr(self)
 
     def __bool__(self):
