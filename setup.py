@@ -15,14 +15,14 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-import numpy
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = ["isa", "affine", "activations", "losses", "optim", "masks", "norm", "engine"]
+MODULES = ["isa", "affine", "activations", "losses", "optim", "masks", "norm", "engine", "autograd"]
 DEBUG = os.environ.get("FASTBP_DEBUG", "") not in ("", "0")
 SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
 
@@ -140,7 +140,7 @@ extensions = [
         f"fastbp._kernels.{name}",
         [str(KERNELS / f"{name}.pyx")],
         depends=DEPENDS,
-        include_dirs=[str(KERNELS), numpy.get_include()],
+        include_dirs=[str(KERNELS), np.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*COMMON_FLAGS, "-Wno-unused-function"],
         extra_link_args=LINK_FLAGS,

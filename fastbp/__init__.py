@@ -1,6 +1,7 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
 The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`.
+`fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary.
 `fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
 `fastbp.reference` is the NumPy text of every compiled kernel.
 """
@@ -43,6 +44,7 @@ __all__ = [
     "Sequential",
     "Trainer",
     "__version__",
+    "autograd",  # noqa: F405
     "backend",
     "datasets",  # noqa: F405
     "gradient_check",  # noqa: F405
@@ -63,6 +65,7 @@ __all__ = [
 
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
+    "autograd": ("fastbp.autograd", None),
     "datasets": ("fastbp.datasets", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
@@ -70,15 +73,26 @@ _ON_DEMAND = {
 
 
 def __getattr__(name):
-    if name not in _ON_DEMAND:
-        raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
-    module, attribute = _ON_DEMAND[name]
-    value = importlib.import_module(module)
-    if attribute is not None:
-        value = getattr(value, attribute)
+    if name in _ON_DEMAND:
+        module, attribute = _ON_DEMAND[name]
+        value = importlib.import_module(module)
+        if attribute is not None:
+            value = getattr(value, attribute)
+    else:
+        value = _of_tensors(name)
     globals()[name] = value
     return value
 
 
+def _of_tensors(name):
+    """A function or dtype of `fastbp.autograd`, such as `fastbp.tensor` and `fastbp.float32`."""
+    if not name.startswith("_"):
+        autograd = importlib.import_module("fastbp.autograd")
+        if name in autograd.EXPORTED:
+            return getattr(autograd, name)
+    raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+
+
 def __dir__():
-    return sorted({*globals(), *_ON_DEMAND})
+    autograd = importlib.import_module("fastbp.autograd")
+    return sorted({*globals(), *_ON_DEMAND, *autograd.EXPORTED})

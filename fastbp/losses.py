@@ -374,13 +374,15 @@ class HuberLoss(_ElementwiseLoss):
         return {"delta": self.delta}
 
 
-def softmax(x):
+def softmax(x, dim=None, dtype=None):
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters
     ----------
-    x : array_like
-        Shape (n_samples, n_classes) or (n_classes,).
+    x : array_like or Tensor
+        Shape (n_samples, n_classes) or (n_classes,); a Tensor may have any.
+    dim, dtype : int, dtype
+        Of a Tensor: the dimension that sums to 1, and the dtype of the result.
 
     Returns
     -------
@@ -398,6 +400,10 @@ def softmax(x):
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
+    if hasattr(x, "requires_grad"):
+        from fastbp import autograd
+
+        return autograd.softmax(x, dim, dtype)
     x = checks.floats("softmax", "x", x)
     if x.ndim not in (1, 2) or x.shape[-1] == 0:
         raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")

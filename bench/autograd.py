@@ -1,0 +1,156 @@
+"""A step of a model of three numbers, ``w1 x² + w2 x + b``, on one sample, in several engines.
+
+Forward, squared error, backward, the update under no_grad and the gradients set to zero: what a
+step costs where the arithmetic costs nothing.  `Value` is an engine of plain Python numbers, as
+micrograd is; it stands in where the package is not installed.
+"""
+
+import argparse
+import contextlib
+
+from bench import measure
+
+RATE = 0.001
+SAMPLE = (2.0, 9.0)
+
+
+def tensor_step(library):
+    """The step in fastbp or PyTorch: they are written alike."""
+    w1, w2, b = (library.tensor([1.0], requires_grad=True) for _ in range(3))
+    no_grad = library.no_grad
+
+    def step(x=SAMPLE[0], y=SAMPLE[1]):
+        nonlocal w1, w2, b
+        loss = (x * x * w1 + x * w2 + b - y) ** 2
+        loss.backward()
+        with no_grad():
+            w1 -= RATE * w1.grad
+            w2 -= RATE * w2.grad
+            b -= RATE * b.grad
+        w1.grad.zero_()
+        w2.grad.zero_()
+        b.grad.zero_()
+        return w1, w2, b
+
+    return step
+
+
+def value_step(value):
+    """The step in an engine of numbers."""
+    w1, w2, b = (value(1.0) for _ in range(3))
+
+    def step(x=SAMPLE[0], y=SAMPLE[1]):
+        loss = (x * x * w1 + x * w2 + b - y) ** 2
+        loss.backward()
+        for parameter in (w1, w2, b):
+            parameter.data -= RATE * parameter.grad
+            parameter.grad = 0
+        return w1, w2, b
+
+    return step
+
+
+class Value:
+    """A number that remembers where it came from."""
+
+    def __init__(self, data, parents=()):
+        self.data = data
+        self.grad = 0
+        self.parents = set(parents)
+        self.send = lambda: None
+
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data + other.data, (self, other))
+
+        def send():
+            self.grad += out.grad
+            other.grad += out.grad
+
+        out.send = send
+        return out
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        out = Value(self.data * other.data, (self, other))
+
+        def send():
+            self.grad += other.data * out.grad
+            other.grad += self.data * out.grad
+
+        out.send = send
+        return out
+
+    def __pow__(self, exponent):
+        out = Value(self.data**exponent, (self,))
+
+        def send():
+            self.grad += exponent * self.data ** (exponent - 1) * out.grad
+
+        out.send = send
+        return out
+
+    def __sub__(self, other):
+        return self + -other
+
+    def __neg__(self):
+        return self * -1
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def backward(self):
+        """From the last operation to the first."""
+        order, seen = [], set()
+
+        def visit(value):
+            if value not in seen:
+                seen.add(value)
+                for parent in value.parents:
+                    visit(parent)
+                order.append(value)
+
+        visit(self)
+        self.grad = 1
+        for value in reversed(order):
+            value.send()
+
+
+def engines():
+    """Name to step."""
+    import fastbp.autograd
+
+    steps = {"fastbp": tensor_step(fastbp.autograd)}
+    with contextlib.suppress(ImportError):
+        import torch
+
+        torch.set_num_threads(1)
+        steps["PyTorch"] = tensor_step(torch)
+    try:
+        from micrograd.engine import Value as theirs
+
+        steps["micrograd"] = value_step(theirs)
+    except ImportError:
+        steps["plain Python"] = value_step(Value)
+    return steps
+
+
+def run(**how):
+    """Name to median seconds of a step, all timed in turn."""
+    steps = engines()
+    return dict(zip(steps, measure.alternate(*steps.values(), **how), strict=True))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench.autograd", description=__doc__)
+    measure.add_quick(parser)
+    quick = parser.parse_args().quick
+    measure.ready()
+    seconds = run(**measure.repetitions(quick))
+    rows = [(name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}")
+            for name, s in seconds.items()]  # fmt: skip
+    measure.print_table(("engine", "a step", "of fastbp's"), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""`Tensor` and PyTorch's functions of it: arrays that remember the operations they came from.
+
+Every function is also a method.  Where layers and losses make nodes, and where the picture of
+a graph reads it, is `node`, `view` and `sweep`.
+"""
+
+import builtins
+from types import SimpleNamespace
+
+from fastbp import dtypes
+from fastbp._kernels import autograd as _core
+from fastbp._kernels.autograd import (
+    AccumulateGrad,
+    Node,
+    TensorBase,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    node,
+    set_grad_enabled,
+    sweep,
+)
+from fastbp._kernels.autograd import view as view_node
+from fastbp.autograd import arithmetic as _arithmetic
+from fastbp.autograd import elementwise as _elementwise
+from fastbp.autograd import factories as _factories
+from fastbp.autograd import inplace as _inplace
+from fastbp.autograd import random as _random
+from fastbp.autograd import reductions as _reductions
+from fastbp.autograd import shapes as _shapes
+from fastbp.autograd.tensor import (
+    Size,
+    Tensor,
+    as_tensor,
+    device,
+    from_numpy,
+    is_tensor,
+    tensor,
+)
+from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
+from fastbp.printing import set_printoptions
+
+_core.register(Tensor, Size, dtypes.BY_NUMPY, _arithmetic.binary, _inplace.change,
+               _arithmetic.matrix_product, _arithmetic.power)  # fmt: skip
+
+#: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
+_METHODS = {
+    _arithmetic: "add sub mul div floor_divide remainder fmod pow maximum minimum eq ne lt le gt "
+    "ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor "
+    "bitwise_not equal isclose allclose matmul mm mv dot bmm outer masked_fill clamp heaviside",
+    _elementwise: "exp expm1 exp2 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos "
+    "atan sinh cosh tanh sigmoid relu abs sign floor ceil trunc square frac round neg positive erf "
+    "atan2 isnan isinf isfinite nan_to_num softmax log_softmax",
+    _reductions: "sum mean prod cumsum cumprod var std norm logsumexp max min amax amin argmax "
+    "argmin any all median sort argsort topk unique bincount nonzero count_nonzero",
+    _shapes: "reshape flatten ravel unflatten squeeze unsqueeze permute transpose t movedim "
+    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter split "
+    "chunk unbind narrow select flip roll diag tril triu numel",
+}
+_FUNCTIONS = {
+    _arithmetic: "where rsub",
+    _shapes: "cat stack hstack vstack meshgrid",
+    _random: "Generator manual_seed seed initial_seed rand randn randint randperm normal bernoulli "
+    "multinomial rand_like randn_like randint_like default_generator",
+    _factories: "zeros ones empty full zeros_like ones_like empty_like full_like arange linspace "
+    "logspace eye FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
+}
+_ONLY_METHODS = {
+    _shapes: "view view_as reshape_as expand expand_as contiguous repeat to type type_as cpu",
+    _factories: "new_zeros new_ones new_full new_empty new_tensor",
+}
+_ALIASES = {
+    "absolute": "abs",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "multiply": "mul",
+    "negative": "neg",
+    "not_equal": "ne",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "true_divide": "div",
+    "arctan": "atan",
+    "arcsin": "asin",
+    "arccos": "acos",
+}
+
+
+def _names(table):
+    return {
+        name: _inplace.public(module, name)
+        for module, names in table.items()
+        for name in names.split()
+    }
+
+
+#: Public names and what they stand for; the dtypes bool, int and float are among them, which
+#: would hide Python's, so they are attributes of the module but not names in it.
+PUBLIC = {
+    **_names(_METHODS),
+    **_names(_FUNCTIONS),
+    **{kind: dtypes.BY_NAME[kind] for kind in dtypes.NAMES},
+    **{name: dtypes.BY_NAME[kind] for name, kind in dtypes.ALIASES.items()},
+}
+PUBLIC.update({name: PUBLIC[of] for name, of in _ALIASES.items()})
+
+
+def _attach():
+    methods = {**_names(_METHODS), **_names(_ONLY_METHODS), **_shapes.CONVERSIONS,
+               **_inplace.METHODS}  # fmt: skip
+    methods.update({name: methods[of] for name, of in _ALIASES.items() if of in methods})
+    methods.update(clip_=methods["clamp_"], nelement=methods["numel"], where=_where_method)
+    operators = {
+        "__floordiv__": _arithmetic.floor_divide,
+        "__rfloordiv__": lambda self, other: _arithmetic.floor_divide(other, self),
+        "__mod__": _arithmetic.remainder,
+        "__rmod__": lambda self, other: _arithmetic.remainder(other, self),
+        "__and__": _arithmetic.bitwise_and,
+        "__rand__": _arithmetic.bitwise_and,
+        "__or__": _arithmetic.bitwise_or,
+        "__ror__": _arithmetic.bitwise_or,
+        "__xor__": _arithmetic.bitwise_xor,
+        "__rxor__": _arithmetic.bitwise_xor,
+        "__invert__": _arithmetic.bitwise_not,
+        "__abs__": _elementwise.abs_,
+        "__pos__": _elementwise.positive,
+        "__getitem__": _shapes._getitem,
+        "__setitem__": _shapes._setitem,
+        **{f"__{name}__": _arithmetic.operator_of(PUBLIC[name])
+           for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    }  # fmt: skip
+    properties = {"T": property(_shapes._T), "mT": property(_shapes._mT)}
+    for name, function in {**methods, **operators, **properties}.items():
+        if name not in vars(TensorBase):  # what is compiled stays so
+            setattr(Tensor, name, function)
+
+
+def _where_method(self, condition, other):
+    """self where the condition holds, and other elsewhere."""
+    return _arithmetic.where(condition, self, other)
+
+
+_attach()
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
+         allow_unused=False):  # fmt: skip
+    """The gradients of `outputs` by `inputs`, as a tuple; every `grad` is left alone.
+
+    Examples
+    --------
+    >>> x = tensor(3.0, requires_grad=True)
+    >>> grad(x * x, x)
+    (tensor(6.),)
+    """
+    if create_graph:
+        raise NotImplementedError(
+            "grad expects create_graph=False, as gradients of gradients are not offered; got True."
+        )
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if isinstance(outputs, tuple | list):
+        (outputs,) = outputs
+        if grad_outputs is not None:
+            (grad_outputs,) = grad_outputs
+    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), allow_unused)
+
+
+#: Where other PyTorch programs look whether there is a GPU.
+cuda = SimpleNamespace(
+    is_available=lambda: False, device_count=lambda: 0, manual_seed=lambda seed: None,
+    manual_seed_all=lambda seed: None, empty_cache=lambda: None,
+)  # fmt: skip
+backends = SimpleNamespace(
+    mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
+    cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False,
+                          is_available=lambda: False),
+)  # fmt: skip
+
+__all__ = [
+    "EXPORTED",
+    "PUBLIC",
+    "AccumulateGrad",
+    "Node",
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "backends",
+    "cuda",
+    "device",
+    "dtype",
+    "enable_grad",
+    "from_numpy",
+    "get_default_dtype",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_tensor",
+    "no_grad",
+    "node",
+    "promote_types",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_printoptions",
+    "sweep",
+    "tensor",
+    "view_node",
+]
+#: What `fastbp` has under the same names.
+EXPORTED = sorted(
+    {*PUBLIC, *__all__}
+    - {"AccumulateGrad", "EXPORTED", "Node", "PUBLIC", "grad", "node", "sweep", "view_node"}
+)
+__all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
+
+
+def __getattr__(name):
+    try:
+        return PUBLIC[name]
+    except KeyError:
+        raise AttributeError(f"module 'fastbp.autograd' has no attribute {name!r}") from None
+
+
+def __dir__():
+    return sorted({*globals(), *PUBLIC})

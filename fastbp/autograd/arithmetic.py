@@ -1,0 +1,436 @@
+"""Operations on two tensors or a tensor and a number: PyTorch's promotion, comparisons, matmul."""
+
+import numpy as np
+
+from fastbp import dtypes
+from fastbp._kernels import autograd as core
+from fastbp.autograd.tensor import as_tensor, native
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
+UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
+
+
+def operand(value):
+    """A tensor, or a Python number; None for anything else."""
+    if isinstance(value, core.TensorBase | float | int):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+        return value if isinstance(value, float | int) else None
+    if isinstance(value, np.ndarray):
+        return core.new(native(value))
+    return None
+
+
+def common_dtype(*values):
+    """The dtype of a result of tensors and numbers."""
+    return dtypes.promoted(
+        [(v.dtype, v.array.ndim) for v in values if isinstance(v, core.TensorBase)],
+        [v for v in values if not isinstance(v, core.TensorBase)],
+    )
+
+
+def in_dtype(value, dtype):
+    """The array of a tensor or number in a dtype; integers wrap around as in C."""
+    array = value.array if isinstance(value, core.TensorBase) else np.asarray(value)
+    return array if array.dtype == dtype.dtype else core.quiet(array.astype, (dtype.dtype,))
+
+
+def computed(ufunc, *arrays):
+    """``ufunc(*arrays)`` as an array, with the words of ours for shapes that do not fit."""
+    try:
+        return np.asarray(core.quiet(ufunc, arrays))
+    except ValueError:
+        raise RuntimeError(core.not_broadcastable(*(a.shape for a in arrays[-2:]))) from None
+
+
+def both(who, x, y):
+    """The two operands of a function as tensors or numbers."""
+    pair = operand(x), operand(y)
+    if pair[0] is None or pair[1] is None:
+        wrong = x if pair[0] is None else y
+        raise TypeError(f"{who} expects tensors or numbers; got {wrong!r:.60} of type "
+                        f"{type(wrong).__name__}.")  # fmt: skip
+    return pair
+
+
+def binary(operation, x, y):
+    """x and y by one of the four operations, where the compiled core leaves it to NumPy."""
+    x, y = operand(x), operand(y)
+    if x is None or y is None:
+        return NotImplemented
+    if operation == DIVIDE and not isinstance(x, core.TensorBase) and y.is_floating_point():
+        return y.reciprocal() * x
+    dtype = common_dtype(x, y)
+    if operation == DIVIDE and not dtype.is_floating_point:
+        dtype = dtypes.get_default_dtype()
+    if operation == SUBTRACT and dtype is dtypes.bool_:
+        raise RuntimeError("Subtraction expects numbers; got two bool tensors: use ^ or "
+                           "logical_xor().")  # fmt: skip
+    a, b = in_dtype(x, dtype), in_dtype(y, dtype)
+    out = computed(UFUNCS[operation], a, b)
+    x, y = (v if isinstance(v, core.TensorBase) else core.new(w) for v, w in ((x, a), (y, b)))
+    return core.result_of_two(operation, x, y, out)
+
+
+def matrix_product(x, y):
+    """x @ y, where one of them is an array."""
+    if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
+        return as_tensor(x) @ as_tensor(y)
+    return NotImplemented
+
+
+# --- the four by name -----------------------------------------------------------------------
+
+
+def add(input, other, *, alpha=1):
+    """input + alpha * other
+
+    Examples
+    --------
+    >>> add(as_tensor([1.0]), as_tensor([2.0]), alpha=10)
+    tensor([21.])
+    """
+    x, y = both("add", input, other)
+    return x + (y if alpha == 1 else y * alpha)
+
+
+def sub(input, other, *, alpha=1):
+    """input - alpha * other"""
+    x, y = both("sub", input, other)
+    return x - (y if alpha == 1 else y * alpha)
+
+
+def mul(input, other):
+    """input * other"""
+    x, y = both("mul", input, other)
+    return x * y
+
+
+def div(input, other, *, rounding_mode=None):
+    """input / other, rounded to whole numbers where `rounding_mode` is "floor" or "trunc"."""
+    x, y = both("div", input, other)
+    if rounding_mode is None:
+        return x / y
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode == "trunc":
+        quotient = x / y
+        dtype = common_dtype(x, y)
+        return core.new(np.trunc(quotient.array).astype(dtype.dtype))
+    raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
+                     f"{rounding_mode!r}.")  # fmt: skip
+
+
+def rsub(input, other):
+    """other - input"""
+    return other - input
+
+
+def _by_dtype(who, x, y):
+    """Both operands in their common dtype."""
+    x, y = both(who, x, y)
+    dtype = common_dtype(x, y)
+    return x, y, in_dtype(x, dtype), in_dtype(y, dtype)
+
+
+def _tensors(*values):
+    """What a node takes as inputs: None for a number."""
+    return tuple(v if isinstance(v, core.TensorBase) else None for v in values)
+
+
+def floor_divide(input, other):
+    """input // other, rounded down; it has no gradient."""
+    _, _, a, b = _by_dtype("floor_divide", input, other)
+    if a.dtype.kind != "f" and not np.all(b):
+        raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
+    return core.new(computed(np.floor_divide, a, b))
+
+
+def remainder(input, other):
+    """input % other, of the divisor's sign."""
+    x, y, a, b = _by_dtype("remainder", input, other)
+    if a.dtype.kind != "f" and not np.all(b):
+        raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
+    return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y),
+                     _remainder_gradient, (a, b))  # fmt: skip
+
+
+def _remainder_gradient(saved, dout, needs):
+    a, b = saved
+    return dout, -dout * core.quiet(np.floor_divide, (a, b)) if needs[1] else None
+
+
+def fmod(input, other):
+    """The remainder of input / other of the dividend's sign."""
+    x, y, a, b = _by_dtype("fmod", input, other)
+    return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y),
+                     _fmod_gradient, (a, b))  # fmt: skip
+
+
+def _fmod_gradient(saved, dout, needs):
+    a, b = saved
+    return dout, -dout * np.trunc(core.quiet(np.true_divide, (a, b))) if needs[1] else None
+
+
+def power(x, y):
+    """x ** y, where the compiled core leaves it to NumPy."""
+    x, y = operand(x), operand(y)
+    if x is None or y is None:
+        return NotImplemented
+    dtype = common_dtype(x, y)
+    a, b = in_dtype(x, dtype), in_dtype(y, dtype)
+    if not dtype.is_floating_point and np.any(b < 0):
+        raise RuntimeError("Powers of integers expect exponents of at least 0; got a negative one.")
+    out = computed(np.power, a, b)
+    if dtype is dtypes.bool_:
+        out = out.astype(bool)
+    return core.node("PowBackward1", out, _tensors(x, y), _power_gradient, (a, b, out))
+
+
+def _power_gradient(saved, dout, needs):
+    a, b, out = saved
+    da = db = None
+    if needs[0]:
+        da = core.quiet(lambda: np.where(b == 0, 0, dout * b * np.power(a, b - 1)), ())
+    if needs[1]:
+        db = core.quiet(lambda: np.where((a == 0) & (b >= 0), 0, dout * out * np.log(a)), ())
+    return da, db
+
+
+def pow_(input, exponent):
+    """input ** exponent, element by element."""
+    return input**exponent
+
+
+# --- extremes -------------------------------------------------------------------------------
+
+
+def _extreme(name, ufunc, wins):
+    label = name.capitalize() + "Backward0"
+
+    def gradient(saved, dout, needs):
+        a, b = saved
+        won, tied = wins(a, b), a == b  # a tie is shared
+        half = dout / 2
+        return np.where(tied, half, dout * won), np.where(tied, half, dout * ~won)
+
+    def function(input, other):
+        x, y, a, b = _by_dtype(name, input, other)
+        return core.node(label, computed(ufunc, a, b), _tensors(x, y), gradient, (a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The {name} of two tensors, element by element; a tie's gradient is halved."
+    return function
+
+
+maximum = _extreme("maximum", np.maximum, np.greater)
+minimum = _extreme("minimum", np.minimum, np.less)
+
+
+# --- comparisons ----------------------------------------------------------------------------
+
+
+def _comparison(name, ufunc, sign):
+    def function(input, other):
+        _, _, a, b = _by_dtype(name, input, other)
+        return core.new(computed(ufunc, a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Where input {sign} other, as a bool tensor."
+    return function
+
+
+eq = _comparison("eq", np.equal, "==")
+ne = _comparison("ne", np.not_equal, "!=")
+lt = _comparison("lt", np.less, "<")
+le = _comparison("le", np.less_equal, "<=")
+gt = _comparison("gt", np.greater, ">")
+ge = _comparison("ge", np.greater_equal, ">=")
+
+
+def operator_of(function):
+    """A comparison as an operator: what is no operand is left to the other side."""
+
+    def compare(self, other):
+        return NotImplemented if operand(other) is None else function(self, other)
+
+    return compare
+
+
+def _logical(name, ufunc, sign):
+    def function(input, other):
+        x, y = both(name, input, other)
+        a, b = (in_dtype(v, dtypes.bool_) for v in (x, y))
+        return core.new(computed(ufunc, a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Where input {sign} other hold, as a bool tensor."
+    return function
+
+
+logical_and = _logical("logical_and", np.logical_and, "and")
+logical_or = _logical("logical_or", np.logical_or, "or")
+logical_xor = _logical("logical_xor", np.logical_xor, "or else")
+
+
+def logical_not(input):
+    """Where input is 0, as a bool tensor."""
+    return core.new(np.logical_not(input.array))
+
+
+def _bitwise(name, ufunc, sign):
+    def function(input, other):
+        _, _, a, b = _by_dtype(name, input, other)
+        if a.dtype.kind == "f":
+            raise RuntimeError(f"{name} expects bools or integers; got {a.dtype}.")
+        return core.new(computed(ufunc, a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"input {sign} other, of bools or integers."
+    return function
+
+
+bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "&")
+bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "|")
+bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "^")
+
+
+def bitwise_not(input):
+    """~input, of bools or integers."""
+    if input.is_floating_point():
+        raise RuntimeError(f"bitwise_not expects bools or integers; got {input.dtype!r}.")
+    return core.new(np.asarray(np.invert(input.array)))
+
+
+def equal(input, other):
+    """Whether two tensors have the same shape and the same numbers."""
+    return input.array.shape == other.array.shape and bool((input.array == other.array).all())
+
+
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Where ``|input - other| <= atol + rtol |other|``."""
+    x, y = both("isclose", input, other)
+    a, b = (v.array if isinstance(v, core.TensorBase) else v for v in (x, y))
+    return core.new(np.asarray(core.quiet(np.isclose, (a, b, rtol, atol, equal_nan))))
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether `isclose` holds everywhere."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
+
+
+# --- products -------------------------------------------------------------------------------
+
+
+def matmul(input, other):
+    """The product of matrices, of stacks of them, and of vectors.
+
+    Raises
+    ------
+    RuntimeError
+        For dtypes that differ, or shapes that do not fit.
+
+    Examples
+    --------
+    >>> matmul(as_tensor([[1.0, 2.0]]), as_tensor([3.0, 4.0]))
+    tensor([11.])
+    """
+    return input @ other
+
+
+def _product(name, dims, form):
+    def function(input, other):
+        x, y = as_tensor(input), as_tensor(other)
+        if (x.array.ndim, y.array.ndim) != dims:
+            raise RuntimeError(f"{name} expects {form}; got shapes {x.array.shape} and "
+                               f"{y.array.shape}.")  # fmt: skip
+        return x @ y
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The product of {form}."
+    return function
+
+
+mm = _product("mm", (2, 2), "two matrices")
+mv = _product("mv", (2, 1), "a matrix and a vector")
+dot = _product("dot", (1, 1), "two vectors")
+bmm = _product("bmm", (3, 3), "two stacks of matrices")
+
+
+def outer(input, other):
+    """Every element of one vector times every element of another."""
+    return input.unsqueeze(1) * other.unsqueeze(0)
+
+
+# --- choice ---------------------------------------------------------------------------------
+
+
+def where(condition, input=None, other=None):
+    """`input` where the condition holds, and `other` elsewhere; alone, the places as indices.
+
+    Examples
+    --------
+    >>> where(as_tensor([True, False]), 1.0, as_tensor([5.0, 6.0]))
+    tensor([1., 6.])
+    """
+    if input is None:
+        return tuple(core.new(i) for i in np.nonzero(condition.array))
+    x, y, a, b = _by_dtype("where", input, other)
+    chosen = as_tensor(condition).array
+    if chosen.dtype.kind != "b":
+        raise RuntimeError(f"where expects condition as a bool tensor; got {chosen.dtype}.")
+    out = computed(np.where, chosen, a, b)
+    return core.node("WhereBackward0", out, _tensors(x, y), _where_gradient, (chosen,))
+
+
+def _where_gradient(saved, dout, needs):
+    (chosen,) = saved
+    zero = dout.dtype.type(0)
+    return (np.where(chosen, dout, zero) if needs[0] else None,
+            np.where(chosen, zero, dout) if needs[1] else None)  # fmt: skip
+
+
+def masked_fill(input, mask, value):
+    """`value` where the mask holds, and input elsewhere."""
+    return where(mask, value if not isinstance(value, core.TensorBase) else value.to(input.dtype),
+                 input).to(input.dtype)  # fmt: skip
+
+
+def clamp(input, min=None, max=None):
+    """input, or the nearer bound where it is beyond one.
+
+    Examples
+    --------
+    >>> clamp(as_tensor([-1.0, 0.5, 2.0]), 0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("clamp expects min or max; got neither.")
+    bounds = [operand(b) for b in (min, max) if b is not None]
+    dtype = common_dtype(input, *bounds)
+    x = in_dtype(input, dtype)
+    low, high = (None if b is None else in_dtype(operand(b), dtype) for b in (min, max))
+    out = x
+    if low is not None:
+        out = computed(np.maximum, out, low)
+    if high is not None:
+        out = computed(np.minimum, out, high)
+    if out is x:
+        out = x.copy()
+    inputs = _tensors(input, *(b for b in (min, max)))
+    return core.node("ClampBackward1", out, inputs, _clamp_gradient, (x, low, high))
+
+
+def _clamp_gradient(saved, dout, needs):
+    x, low, high = saved
+    under = False if low is None else x < low
+    over = False if high is None else x > high
+    return (dout * ~(under | over) if low is not None or high is not None else dout,
+            dout * (under & ~np.asarray(over)) if needs[1] else None,
+            dout * over if needs[2] else None)  # fmt: skip
+
+
+def heaviside(input, values):
+    """0 below 0, 1 above, and `values` at 0."""
+    return core.new(computed(np.heaviside, input.array, values.array))

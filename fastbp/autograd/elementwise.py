@@ -1,0 +1,293 @@
+"""Functions of every element, with their derivatives."""
+
+import math
+
+import numpy as np
+
+from fastbp import checks, dtypes
+from fastbp._kernels import autograd as core
+from fastbp.autograd.tensor import as_tensor
+from fastbp.backend import kernels
+
+quiet = core.quiet
+
+
+def floats_of(input):
+    """The tensor of what is handed in, and its array as floats: integers in the default dtype."""
+    x = input if isinstance(input, core.TensorBase) else as_tensor(input)
+    array = x.array
+    return x, array if array.dtype.kind == "f" else array.astype(dtypes.get_default_dtype().dtype)
+
+
+def _title(name):
+    return "".join(part.capitalize() for part in name.split("_")) + "Backward0"
+
+
+def _function(name, formula, compute, gradient, of="x"):
+    """A function of every element.
+
+    `gradient` makes dx of dout and the input, or of dout and the output where `of` is "out".
+    """
+    label = _title(name)
+
+    def backward(saved, dout, needs):
+        return (quiet(gradient, (dout, saved[0])),)
+
+    def function(input):
+        x, array = floats_of(input)
+        out = np.asarray(quiet(compute, (array,)))
+        # What is kept of the input is the tensor itself where it needed no conversion.
+        saved = out if of == "out" else x if array is x.array else array
+        return core.node(label, out, (x,), backward, (saved,))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{formula}, element by element."
+    return function
+
+
+def _half_log(dout, x, base):
+    return dout / (x * dout.dtype.type(base))
+
+
+exp = _function("exp", "exp(x)", np.exp, lambda d, y: d * y, "out")
+expm1 = _function("expm1", "exp(x) - 1", np.expm1, lambda d, y: d * (y + 1), "out")
+exp2 = _function("exp2", "2 ** x", np.exp2, lambda d, y: d * y * y.dtype.type(math.log(2)), "out")
+log = _function("log", "The natural logarithm of x", np.log, lambda d, x: d / x)
+log2 = _function("log2", "The logarithm of x to base 2", np.log2,
+                 lambda d, x: _half_log(d, x, math.log(2)))  # fmt: skip
+log10 = _function("log10", "The logarithm of x to base 10", np.log10,
+                  lambda d, x: _half_log(d, x, math.log(10)))  # fmt: skip
+log1p = _function("log1p", "log(1 + x)", np.log1p, lambda d, x: d / (x + 1))
+sqrt = _function("sqrt", "The square root of x", np.sqrt, lambda d, y: d / (2 * y), "out")
+rsqrt = _function("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x),
+                  lambda d, y: d * y**3 / -2, "out")  # fmt: skip
+reciprocal = _function("reciprocal", "1 / x", lambda x: 1 / x, lambda d, y: -d * (y * y), "out")
+sin = _function("sin", "The sine of x", np.sin, lambda d, x: d * np.cos(x))
+cos = _function("cos", "The cosine of x", np.cos, lambda d, x: -d * np.sin(x))
+tan = _function("tan", "The tangent of x", np.tan, lambda d, y: d * (1 + y * y), "out")
+asin = _function("asin", "The arcsine of x", np.arcsin, lambda d, x: d / np.sqrt(1 - x * x))
+acos = _function("acos", "The arccosine of x", np.arccos, lambda d, x: -d / np.sqrt(1 - x * x))
+atan = _function("atan", "The arctangent of x", np.arctan, lambda d, x: d / (1 + x * x))
+sinh = _function("sinh", "The hyperbolic sine of x", np.sinh, lambda d, x: d * np.cosh(x))
+cosh = _function("cosh", "The hyperbolic cosine of x", np.cosh, lambda d, x: d * np.sinh(x))
+
+
+# --- by the library's own kernels -----------------------------------------------------------
+
+
+def _ready(array):
+    return array.dtype in checks.FLOATS and array.flags.c_contiguous and array.size
+
+
+def _by_kernel(name, formula, compute, gradient):
+    """As `_function`; the kernels serve contiguous arrays, and backward takes the output."""
+    label = _title(name)
+
+    def backward(saved, dout, needs):
+        (out,) = saved
+        if not (_ready(out) and _ready(dout)):
+            return (quiet(gradient, (dout, out)),)
+        dx = np.empty_like(out)
+        kernel = getattr(kernels(), name + "_backward")
+        kernel(dout.reshape(-1), out.reshape(-1), dx.reshape(-1))
+        return (dx,)
+
+    def function(input):
+        x, array = floats_of(input)
+        if _ready(array):
+            out = np.empty_like(array)
+            getattr(kernels(), name + "_forward")(array.reshape(-1), out.reshape(-1))
+        else:
+            out = np.asarray(quiet(compute, (array,)))
+        return core.node(label, out, (x,), backward, (out,))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{formula}, element by element."
+    return function
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+tanh = _by_kernel("tanh", "The hyperbolic tangent of x", np.tanh, lambda d, y: d * (1 - y * y))
+sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))", _sigmoid, lambda d, y: d * y * (1 - y))
+_relu_of_floats = _by_kernel("relu", "max(x, 0)", lambda x: np.maximum(x, 0),
+                             lambda d, y: d * (y > 0))  # fmt: skip
+
+
+def relu(input):
+    """max(x, 0), element by element."""
+    if isinstance(input, core.TensorBase) and not input.is_floating_point():
+        return core.new(np.maximum(input.array, 0))
+    return _relu_of_floats(input)
+
+
+# --- of any dtype ---------------------------------------------------------------------------
+
+
+def _of_any(name, formula, compute, gradient):
+    """As `_function`; integers stay integers."""
+    label = _title(name)
+
+    def backward(saved, dout, needs):
+        return (gradient(dout, saved[0]),)
+
+    def function(input):
+        x = input if isinstance(input, core.TensorBase) else as_tensor(input)
+        return core.node(label, np.asarray(compute(x.array)), (x,), backward, (x,))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{formula}, element by element."
+    return function
+
+
+def _nothing(dout, x):
+    return np.zeros_like(dout)
+
+
+abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * np.sign(x))
+sign = _of_any("sign", "-1, 0 or 1, as x is", np.sign, _nothing)
+floor = _of_any("floor", "x rounded down", np.floor, _nothing)
+ceil = _of_any("ceil", "x rounded up", np.ceil, _nothing)
+trunc = _of_any("trunc", "x rounded towards 0", np.trunc, _nothing)
+square = _of_any("square", "x * x", np.square, lambda d, x: d * (2 * x))
+frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d)
+
+
+def round_(input, *, decimals=0):
+    """x rounded to the nearest number of so many decimals, halves to the even one."""
+    x = input if isinstance(input, core.TensorBase) else as_tensor(input)
+    out = np.asarray(np.round(x.array, decimals))
+    return core.node("RoundBackward0", out, (x,), lambda s, dout, n: (np.zeros_like(dout),))
+
+
+def neg(input):
+    """-x, element by element."""
+    return -input
+
+
+def positive(input):
+    """x itself."""
+    return input
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def erf(input):
+    """The error function of x, element by element."""
+    x, array = floats_of(input)
+    out = (_erf(array) if array.size else array).astype(array.dtype)
+    return core.node("ErfBackward0", out, (x,), _erf_gradient, (array,))
+
+
+def _erf_gradient(saved, dout, needs):
+    (x,) = saved
+    return (dout * dout.dtype.type(2 / math.sqrt(math.pi)) * np.exp(-x * x),)
+
+
+def atan2(input, other):
+    """The angle of the point (other, input)."""
+    (y, a), (x, b) = floats_of(input), floats_of(other)
+    return core.node(
+        "Atan2Backward0", np.asarray(np.arctan2(a, b)), (y, x), _atan2_gradient, (a, b)
+    )
+
+
+def _atan2_gradient(saved, dout, needs):
+    a, b = saved
+    scale = dout / (a * a + b * b)
+    return scale * b, -scale * a
+
+
+# --- questions ------------------------------------------------------------------------------
+
+
+def isnan(input):
+    """Where x is not a number, as a bool tensor."""
+    return core.new(np.asarray(np.isnan(input.array)))
+
+
+def isinf(input):
+    """Where x is infinite, as a bool tensor."""
+    return core.new(np.asarray(np.isinf(input.array)))
+
+
+def isfinite(input):
+    """Where x is finite, as a bool tensor."""
+    return core.new(np.asarray(np.isfinite(input.array)))
+
+
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
+    """x with numbers in place of NaN and the infinite ones."""
+    array = input.array
+    out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
+    finite = np.isfinite(array)
+    return core.node(
+        "NanToNumBackward0", out, (input,), lambda s, dout, n: (dout * s[0],), (finite,)
+    )
+
+
+# --- over a dimension -----------------------------------------------------------------------
+
+
+def _axis(who, x, dim):
+    """A dimension counted from the front."""
+    n = max(x.ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
+    return dim % n
+
+
+def _with_axis(who, input, dim, dtype):
+    if dtype is not None:
+        input = input.to(dtype)
+    if dim is None:
+        raise TypeError(f"{who} expects dim, the dimension that sums to 1; got None.")
+    x, array = floats_of(input)
+    if array.ndim == 0:
+        _axis(who, array, dim)
+        return x, array.reshape(1), 0
+    return x, array, _axis(who, array, dim)
+
+
+def softmax(input, dim=None, dtype=None):
+    """``exp(x) / sum(exp(x))`` over a dimension.
+
+    Examples
+    --------
+    >>> softmax(as_tensor([[0.0, 0.0]]), dim=1)
+    tensor([[0.5000, 0.5000]])
+    """
+    x, array, axis = _with_axis("softmax", input, dim, dtype)
+    n = array.shape[axis]
+    if axis == array.ndim - 1 and _ready(array):
+        out = np.empty_like(array)
+        kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
+    else:
+        out = quiet(np.exp, (array - array.max(axis, keepdims=True, initial=-np.inf),))
+        out /= out.sum(axis, keepdims=True)
+    return core.node("SoftmaxBackward0", out.reshape(x.array.shape), (x,), _softmax_gradient,
+                     (out, axis))  # fmt: skip
+
+
+def _softmax_gradient(saved, dout, needs):
+    out, axis = saved
+    g = dout.reshape(out.shape) * out
+    return ((g - out * g.sum(axis, keepdims=True)).reshape(dout.shape),)
+
+
+def log_softmax(input, dim=None, dtype=None):
+    """``x - log(sum(exp(x)))`` over a dimension."""
+    x, array, axis = _with_axis("log_softmax", input, dim, dtype)
+    out = array - array.max(axis, keepdims=True, initial=-np.inf)
+    out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
+    return core.node("LogSoftmaxBackward0", out.reshape(x.array.shape), (x,),
+                     _log_softmax_gradient, (out, axis))  # fmt: skip
+
+
+def _log_softmax_gradient(saved, dout, needs):
+    out, axis = saved
+    g = dout.reshape(out.shape)
+    return ((g - np.exp(out) * g.sum(axis, keepdims=True)).reshape(dout.shape),)

@@ -1,0 +1,158 @@
+"""Tensors of given numbers: zeros, ranges, identity."""
+
+import numpy as np
+
+from fastbp import dtypes
+from fastbp._kernels import autograd as core
+from fastbp.autograd.shapes import sizes
+from fastbp.autograd.tensor import on_cpu, to_array
+
+
+def _kind(who, dtype, default=None):
+    if dtype is not None:
+        return dtypes.as_dtype(who, dtype)
+    return default or dtypes.get_default_dtype()
+
+
+def _filled(name, number, doc):
+    def function(*size, dtype=None, requires_grad=False, device=None, out=None, **keywords):
+        on_cpu(name, device)
+        shape = sizes(size if "size" not in keywords else (keywords["size"],))
+        if any(n < 0 for n in shape):
+            raise RuntimeError(f"{name} expects lengths of at least 0; got {shape}.")
+        return core.new(np.full(shape, number, _kind(name, dtype).dtype), requires_grad)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+zeros = _filled("zeros", 0, "A tensor of zeros of a shape.")
+ones = _filled("ones", 1, "A tensor of ones of a shape.")
+empty = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should rely on (zeros).")
+
+
+def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
+    """A tensor of one number, of a shape."""
+    on_cpu("full", device)
+    if isinstance(fill_value, core.TensorBase):
+        fill_value = fill_value.item()
+    kind = _kind("full", dtype, dtypes.of_number(fill_value))
+    return core.new(np.full(sizes((size,)), fill_value, kind.dtype), requires_grad)
+
+
+def zeros_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+    """Zeros of another tensor's shape and dtype."""
+    return zeros(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                 device=device)  # fmt: skip
+
+
+def ones_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+    """Ones of another tensor's shape and dtype."""
+    return ones(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                device=device)  # fmt: skip
+
+
+def empty_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+    """`empty` of another tensor's shape and dtype."""
+    return empty(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                 device=device)  # fmt: skip
+
+
+def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None):
+    """One number in another tensor's shape and dtype."""
+    return full(input.array.shape, fill_value, dtype=dtype or input.dtype,
+                requires_grad=requires_grad, device=device)  # fmt: skip
+
+
+def new_zeros(input, *size, **keywords):
+    """Zeros of this tensor's dtype."""
+    return zeros(*size, **{"dtype": input.dtype, **keywords})
+
+
+def new_ones(input, *size, **keywords):
+    """Ones of this tensor's dtype."""
+    return ones(*size, **{"dtype": input.dtype, **keywords})
+
+
+def new_full(input, size, fill_value, **keywords):
+    """One number in this tensor's dtype."""
+    return full(size, fill_value, **{"dtype": input.dtype, **keywords})
+
+
+def new_empty(input, *size, **keywords):
+    """`empty` of this tensor's dtype."""
+    return empty(*size, **{"dtype": input.dtype, **keywords})
+
+
+def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
+    """A tensor of this one's dtype."""
+    return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"),
+                    requires_grad)  # fmt: skip
+
+
+def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=None):
+    """Numbers from start, each a step further, and before end; ``arange(end)`` from 0.
+
+    Examples
+    --------
+    >>> arange(3), arange(0, 1, 0.25)
+    (tensor([0, 1, 2]), tensor([0.0000, 0.2500, 0.5000, 0.7500]))
+    """
+    on_cpu("arange", device)
+    if end is None:
+        start, end = 0, start
+    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    if step == 0 or (end - start) / step < 0:
+        raise RuntimeError(f"arange expects a step that leads from {start} to {end}; got {step}.")
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    kind = _kind("arange", dtype, dtypes.int64 if whole else None)
+    count = int(np.ceil((end - start) / step))
+    numbers = start + step * np.arange(count, dtype=np.int64 if whole else np.float64)
+    return core.new(numbers.astype(kind.dtype), requires_grad)
+
+
+def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None):
+    """So many numbers at equal distances from start to end, both of them included.
+
+    Examples
+    --------
+    >>> linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    on_cpu("linspace", device)
+    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    numbers = np.linspace(start, end, int(steps), dtype=np.float64)
+    return core.new(numbers.astype(_kind("linspace", dtype).dtype), requires_grad)
+
+
+def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, device=None):
+    """`base` to the powers of `linspace`."""
+    on_cpu("logspace", device)
+    numbers = np.logspace(start, end, int(steps), base=base)
+    return core.new(numbers.astype(_kind("logspace", dtype).dtype), requires_grad)
+
+
+def eye(n, m=None, *, dtype=None, requires_grad=False, device=None):
+    """The identity matrix."""
+    on_cpu("eye", device)
+    return core.new(np.eye(n, m, dtype=_kind("eye", dtype).dtype), requires_grad)
+
+
+def _of_kind(name, kind):
+    def function(*data):
+        if len(data) == 1 and not isinstance(data[0], int):
+            return core.new(to_array(data[0], dtypes.BY_NAME[kind], name))
+        return core.new(np.zeros(data or (0,), dtypes.BY_NAME[kind].dtype))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"A {kind} tensor of numbers, or of a shape."
+    return function
+
+
+FloatTensor = _of_kind("FloatTensor", "float32")
+DoubleTensor = _of_kind("DoubleTensor", "float64")
+LongTensor = _of_kind("LongTensor", "int64")
+IntTensor = _of_kind("IntTensor", "int32")
+BoolTensor = _of_kind("BoolTensor", "bool")
+ByteTensor = _of_kind("ByteTensor", "uint8")

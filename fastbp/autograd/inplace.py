@@ -1,0 +1,141 @@
+"""Changes of a tensor's own numbers: the methods whose names end in an underscore.
+
+A change is refused on a leaf that requires grad while operations are recorded; where it is
+recorded, the tensor takes over the history of the operation.
+"""
+
+import numpy as np
+
+from fastbp._kernels import autograd as core
+from fastbp.autograd import arithmetic, elementwise, random
+
+OPERATIONS = ("add", "sub", "mul", "div")
+
+
+def changed(self, function, *arguments, **keywords):
+    """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
+    self._may_change()
+    tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
+    recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    if recorded:
+        result = function(self._snapshot(), *arguments, **keywords)
+    else:
+        with core.no_grad():
+            result = function(self, *arguments, **keywords)
+    if result is NotImplemented:
+        raise TypeError("An in-place operation expects a tensor, an array or a number; got "
+                        f"{arguments[0]!r:.60}.")  # fmt: skip
+    if result.array.shape != self.array.shape:
+        raise RuntimeError(f"An in-place operation expects a result of its tensor's shape "
+                           f"{self.array.shape}; got {result.array.shape}.")  # fmt: skip
+    if result.dtype.category > self.dtype.category:
+        raise RuntimeError(f"An in-place operation expects a result that can be cast to its "
+                           f"tensor's dtype {self.dtype!r}; got {result.dtype!r}.")  # fmt: skip
+    if recorded:
+        return self._rebase(result)
+    core.quiet(np.copyto, (self.array, result.array), {"casting": "unsafe"})
+    self._bump()
+    return self
+
+
+def change(operation, self, other):
+    """self op= other, where the compiled core leaves it to NumPy."""
+    return changed(self, getattr(arithmetic, OPERATIONS[operation]), other)
+
+
+def _method(name, function, doc):
+    def method(self, *arguments, **keywords):
+        return changed(self, function, *arguments, **keywords)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = doc
+    return method
+
+
+def public(module, name):
+    """A function by its public name; where Python has that name, it ends in an underscore."""
+    return getattr(module, name, None) or getattr(module, name + "_")
+
+
+_BY_FUNCTION = {
+    **{name: public(arithmetic, name) for name in (
+        "add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "pow", "clamp",
+        "masked_fill")},
+    **{name: public(elementwise, name) for name in (
+        "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
+        "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
+        "round", "neg", "nan_to_num")},
+}  # fmt: skip
+METHODS = {
+    name + "_": _method(name + "_", function, f"`{name}` in place.")
+    for name, function in _BY_FUNCTION.items()
+}
+
+
+def _constant(self, value):
+    array = value.array if isinstance(value, core.TensorBase) else value
+    out = np.empty_like(self.array)
+    core.quiet(np.copyto, (out, array), {"casting": "unsafe"})
+    inputs = (self, value if isinstance(value, core.TensorBase) else None)
+    return core.node("FillBackward0", out, inputs, _fill_gradient)
+
+
+def _fill_gradient(saved, dout, needs):
+    return np.zeros_like(dout), dout if needs[1] else None
+
+
+def fill_(self, value):
+    """Set all elements to one number."""
+    return changed(self, _constant, value)
+
+
+def copy_(self, src, non_blocking=False):
+    """Set all elements to those of another tensor, converted and broadcast."""
+    return changed(self, _copied, src)
+
+
+def _copied(self, src):
+    out = np.empty_like(self.array)
+    try:
+        core.quiet(np.copyto, (out, src.array), {"casting": "unsafe"})
+    except ValueError:
+        raise RuntimeError(core.not_broadcastable(self.array.shape, src.array.shape)) from None
+    return core.node("CopyBackwards", out, (self, src), _fill_gradient)
+
+
+def _drawn(name, draw, doc):
+    def method(self, *arguments, generator=None, **keywords):
+        self._may_change()
+        if not self.is_floating_point():
+            raise RuntimeError(f"{name} expects a tensor of floating point dtype; got "
+                               f"{self.dtype!r}.")  # fmt: skip
+        numbers = draw(random.stream(generator), self.array.shape, *arguments, **keywords)
+        return changed(self, _constant, core.new(np.asarray(numbers, self.array.dtype)))
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = doc
+    return method
+
+
+def _uniform(rng, shape, low=0.0, high=1.0, **named):
+    return rng.uniform(
+        named.get("from", named.get("a", low)), named.get("to", named.get("b", high)), shape
+    )
+
+
+def _normal(rng, shape, mean=0.0, std=1.0):
+    return rng.normal(mean, std, shape)
+
+
+METHODS["uniform_"] = _drawn("uniform_", _uniform, "Draw all elements evenly between two numbers.")
+METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal distribution.")
+
+
+def bernoulli_(self, p=0.5, generator=None):
+    """Draw 0 or 1 for all elements, 1 with probability p."""
+    self._may_change()
+    drawn = random.stream(generator).random(self.array.shape) < p
+    return changed(self, _constant, core.new(drawn.astype(self.array.dtype)))
+
+
+METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)

@@ -1,0 +1,169 @@
+"""Random tensors, drawn from a generator of fastbp's own: its stream is not PyTorch's."""
+
+import numpy as np
+
+from fastbp import dtypes
+from fastbp._kernels import autograd as core
+from fastbp.autograd.shapes import sizes
+from fastbp.autograd.tensor import on_cpu
+
+
+class Generator:
+    """A stream of random numbers.
+
+    Parameters
+    ----------
+    device : "cpu"
+
+    Examples
+    --------
+    >>> rand(2, generator=Generator().manual_seed(1)).shape
+    fastbp.Size([2])
+    """
+
+    def __init__(self, device="cpu"):
+        on_cpu("Generator", device)
+        self.seed()
+
+    def manual_seed(self, seed):
+        """Start the stream that belongs to a number."""
+        self._seed = int(seed)
+        self.rng = np.random.default_rng(self._seed % 2**64)
+        return self
+
+    def seed(self):
+        """Start a stream that nobody knows; the number it belongs to."""
+        self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
+        return self._seed
+
+    def initial_seed(self):
+        """The number that the stream belongs to."""
+        return self._seed
+
+
+default_generator = Generator()
+
+
+def stream(generator):
+    """The numpy.random.Generator of a Generator, or of the one that all share."""
+    return (default_generator if generator is None else generator).rng
+
+
+def manual_seed(seed):
+    """Start all random functions anew, at the stream that belongs to `seed`.
+
+    The numbers are not those that PyTorch draws for the same seed.
+
+    Examples
+    --------
+    >>> _ = manual_seed(0); a = rand(3)
+    >>> _ = manual_seed(0); bool((a == rand(3)).all())
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed():
+    """Start all random functions anew, at a stream that nobody knows."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    """The number that the stream of all random functions belongs to."""
+    return default_generator.initial_seed()
+
+
+def _float_dtype(who, dtype):
+    dtype = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(who, dtype)
+    if not dtype.is_floating_point:
+        raise RuntimeError(f"{who} expects a floating point dtype; got {dtype!r}.")
+    return dtype
+
+
+def _drawn(name, draw, doc):
+    def function(*size, dtype=None, requires_grad=False, device=None, generator=None):
+        on_cpu(name, device)
+        kind = _float_dtype(name, dtype)
+        numbers = draw(stream(generator), sizes(size), kind.dtype)
+        return core.new(np.asarray(numbers, kind.dtype), requires_grad)
+
+    def keyword(*shape, size=None, **keywords):
+        return function(*(shape if size is None else (size,)), **keywords)
+
+    keyword.__name__ = keyword.__qualname__ = name
+    keyword.__doc__ = doc
+    return keyword
+
+
+def _in(dtype):
+    """The dtype that NumPy draws in."""
+    return dtype if dtype.itemsize >= 4 else np.float32
+
+
+rand = _drawn("rand", lambda rng, shape, dtype: rng.random(shape, _in(dtype)),
+              "Numbers drawn evenly from [0, 1), of a shape.")  # fmt: skip
+randn = _drawn("randn", lambda rng, shape, dtype: rng.standard_normal(shape, _in(dtype)),
+               "Numbers drawn from the standard normal distribution, of a shape.")  # fmt: skip
+
+
+def randint(low, high=None, size=None, *, dtype=None, requires_grad=False, device=None,
+            generator=None):  # fmt: skip
+    """Integers drawn evenly from [low, high), of shape `size`; ``randint(high, size)`` from 0."""
+    if size is None:
+        low, high, size = 0, low, high
+    on_cpu("randint", device)
+    kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randint", dtype)
+    if not low < high:
+        raise RuntimeError(f"randint expects low below high; got {low} and {high}.")
+    numbers = stream(generator).integers(low, high, sizes((size,)))
+    return core.new(np.asarray(numbers).astype(kind.dtype), requires_grad)
+
+
+def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False):
+    """The integers 0..n-1 in random order."""
+    on_cpu("randperm", device)
+    kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randperm", dtype)
+    return core.new(stream(generator).permutation(n).astype(kind.dtype), requires_grad)
+
+
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False,
+           device=None):  # fmt: skip
+    """Numbers drawn from a normal distribution; mean and std may be tensors."""
+    kind = _float_dtype("normal", dtype)
+    mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
+    if np.any(np.asarray(std) < 0):
+        raise RuntimeError("normal expects std of at least 0; got a negative one.")
+    numbers = stream(generator).normal(mean, std, None if size is None else sizes((size,)))
+    return core.new(np.asarray(numbers, kind.dtype), requires_grad)
+
+
+def bernoulli(input, *, generator=None):
+    """0 or 1 for every probability."""
+    drawn = stream(generator).random(input.array.shape) < input.array
+    return core.new(np.asarray(drawn, input.array.dtype))
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """Indices drawn by the weights in a vector, or in each row of a matrix."""
+    rows = input.array.reshape(-1, input.array.shape[-1]).astype(np.float64)
+    drawn = [stream(generator).choice(len(row), num_samples, replacement, row / row.sum())
+             for row in rows]  # fmt: skip
+    return core.new(np.array(drawn, np.int64).reshape(*input.array.shape[:-1], num_samples))
+
+
+def rand_like(input, *, dtype=None, requires_grad=False, device=None):
+    """`rand` of another tensor's shape and dtype."""
+    return rand(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randn_like(input, *, dtype=None, requires_grad=False, device=None):
+    """`randn` of another tensor's shape and dtype."""
+    return randn(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randint_like(input, low, high=None, *, dtype=None, requires_grad=False, device=None):
+    """`randint` of another tensor's shape and dtype."""
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, input.array.shape, dtype=dtype or input.dtype,
+                   requires_grad=requires_grad)  # fmt: skip

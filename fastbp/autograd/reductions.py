@@ -1,0 +1,459 @@
+"""Sums, extremes, orders and counts over dimensions.
+
+`dim` and `keepdim` are PyTorch's; NumPy's functions hand in `axis`, `keepdims` and `out`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fastbp._kernels import autograd as core
+from fastbp.autograd.arithmetic import maximum, minimum
+from fastbp.autograd.elementwise import floats_of
+from fastbp.autograd.tensor import as_tensor
+
+quiet = core.quiet
+
+
+def axes_of(who, x, dim):
+    """Dimensions counted from the front; None where all are meant."""
+    if dim is None or dim == ():
+        return None
+    n = max(x.ndim, 1)
+    dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    for d in dims:
+        if not -n <= d < n:
+            raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {d}.")
+    axes = tuple([d % n for d in dims])
+    if len(set(axes)) < len(axes):
+        raise RuntimeError(f"{who} expects every dim once; got {dims}.")
+    return axes if x.ndim else ()
+
+
+def one_axis(who, x, dim):
+    """One dimension counted from the front."""
+    n = max(x.ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
+    return dim % n
+
+
+def spread(reduced, x, axes):
+    """A result of a reduction with its dimensions again, of length 1."""
+    if axes is None:
+        return np.reshape(reduced, (1,) * x.ndim)
+    return np.reshape(reduced, [1 if i in axes else n for i, n in enumerate(x.shape)])
+
+
+# --- sums -----------------------------------------------------------------------------------
+
+
+def sum_(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+    """The sum of all elements, or over dimensions; bools and integers give int64.
+
+    Examples
+    --------
+    >>> sum_(as_tensor([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+    tensor([3., 7.])
+    """
+    x = input if dtype is None else input.to(dtype)
+    array = x.array
+    if dim is None:
+        dim = axis
+    axes = axes_of("sum", array, dim)
+    keepdim = bool(keepdim or keepdims)
+    if array.dtype.kind == "f":
+        return core.reduce_sum(x, axes, keepdim, False)
+    if dtype is None:
+        array = array.astype(np.int64)
+    return core.new(np.asarray(array.sum(axes, dtype=array.dtype, keepdims=keepdim)))
+
+
+def mean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+    """The mean of all elements, or over dimensions; floats only.
+
+    Examples
+    --------
+    >>> mean(as_tensor([1.0, 2.0]))
+    tensor(1.5000)
+    """
+    x = input if dtype is None else input.to(dtype)
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"mean expects a tensor of floating point dtype; got {x.dtype!r}.")
+    if dim is None:
+        dim = axis
+    return core.reduce_sum(x, axes_of("mean", x.array, dim), bool(keepdim or keepdims), True)
+
+
+def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+    """The product of all elements, or over one dimension; bools and integers give int64."""
+    x = input if dtype is None else input.to(dtype)
+    array = x.array
+    if array.dtype.kind != "f":
+        array = array.astype(np.int64)
+    if dim is None:
+        dim = axis
+    along = None if dim is None else one_axis("prod", array, dim)
+    given = array if array.ndim else array.reshape(1)
+    result = np.asarray(quiet(np.prod, (given, along), {"keepdims": bool(keepdim or keepdims)}))
+    if along is not None and not array.ndim:
+        result = result.reshape(())
+    return core.node("ProdBackward0", result, (x,), _prod_gradient, (given, along))
+
+
+def _prod_gradient(saved, dout, needs):
+    """The product of all others, without a division: zeros may be among them."""
+    x, axis = saved
+    rows = x.reshape(1, -1) if axis is None else np.moveaxis(x, axis, -1)
+    before = np.ones_like(rows)
+    after = np.ones_like(rows)
+    np.cumprod(rows[..., :-1], axis=-1, out=before[..., 1:])
+    np.cumprod(rows[..., :0:-1], axis=-1, out=after[..., -2::-1])
+    others = before * after
+    others = others.reshape(x.shape) if axis is None else np.moveaxis(others, -1, axis)
+    return (others * spread(dout, x, None if axis is None else (axis,)),)
+
+
+def cumsum(input, dim, *, dtype=None):
+    """Sums of all elements so far along a dimension."""
+    x = input if dtype is None else input.to(dtype)
+    axis = one_axis("cumsum", x.array, dim)
+    array = x.array if x.array.dtype.kind == "f" else x.array.astype(np.int64)
+    out = array.copy() if array.ndim == 0 else np.cumsum(array, axis)
+    return core.node("CumsumBackward0", out, (x,), _cumsum_gradient, (axis,))
+
+
+def _cumsum_gradient(saved, dout, needs):
+    (axis,) = saved
+    return (dout if dout.ndim == 0 else np.flip(np.cumsum(np.flip(dout, axis), axis), axis),)
+
+
+def cumprod(input, dim):
+    """Products of all elements so far along a dimension; without a gradient."""
+    return core.new(np.cumprod(input.array, one_axis("cumprod", input.array, dim)))
+
+
+def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, ddof=None,
+        dtype=None, out=None, keepdims=None):  # fmt: skip
+    """The variance over dimensions: squares from the mean, summed and divided by n - 1.
+
+    Parameters
+    ----------
+    unbiased : bool
+        Divide by n - 1, not n.
+    correction : int, optional
+        What is taken from n, in place of `unbiased`.
+    """
+    return _variance("var", input, dim, unbiased, keepdim or keepdims, correction, axis, ddof)
+
+
+def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, ddof=None,
+        dtype=None, out=None, keepdims=None):  # fmt: skip
+    """The square root of `var`."""
+    return _variance("std", input, dim, unbiased, keepdim or keepdims, correction, axis, ddof)
+
+
+def _variance(who, input, dim, unbiased, keepdim, correction, axis, ddof):
+    if isinstance(dim, bool):  # std(False)
+        dim, unbiased = None, dim
+    if dim is None:
+        dim = axis
+    if correction is None:
+        correction = int(unbiased) if ddof is None else ddof
+    x = input.array
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"{who} expects a tensor of floating point dtype; got {input.dtype!r}.")
+    axes = axes_of(who, x, dim)
+    centred = x - quiet(np.mean, (x, axes), {"keepdims": True}) if x.size else x
+    n = x.size if axes is None else math.prod(x.shape[a] for a in axes)
+    scale = x.dtype.type(1 / (n - correction) if n > correction else np.nan)
+    out = np.asarray(quiet(np.sum, (centred * centred, axes), {"keepdims": bool(keepdim)}) * scale)
+    if who == "std":
+        out = np.asarray(np.sqrt(out))
+    return core.node(who.capitalize() + "Backward0", out, (input,), _variance_gradient,
+                     (centred, axes, scale, out if who == "std" else None))  # fmt: skip
+
+
+def _variance_gradient(saved, dout, needs):
+    centred, axes, scale, std_ = saved
+    dout = dout * 2 if std_ is None else quiet(lambda: np.where(std_ == 0, 0, dout / std_), ())
+    return (centred * scale * spread(dout, centred, axes),)
+
+
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+    """``sum(|x| ** p) ** (1 / p)``; for inf the largest absolute value.
+
+    Examples
+    --------
+    >>> norm(as_tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    x, array = floats_of(input if dtype is None else input.to(dtype))
+    axes = axes_of("norm", array, dim)
+    p = 2.0 if p is None or p == "fro" else float(p)
+    sizes = np.abs(array)
+    if p == math.inf:
+        out = sizes.max(axes, keepdims=keepdim)
+    elif p == -math.inf:
+        out = sizes.min(axes, keepdims=keepdim)
+    elif p == 0:
+        out = (sizes != 0).sum(axes, keepdims=keepdim).astype(array.dtype)
+    elif p == 1:
+        out = sizes.sum(axes, keepdims=keepdim)
+    elif p == 2:
+        out = np.sqrt((array * array).sum(axes, keepdims=keepdim))
+    else:
+        out = quiet(lambda: (sizes**p).sum(axes, keepdims=keepdim) ** (1 / p), ())
+    out = np.asarray(out)
+    return core.node("LinalgVectorNormBackward0", out, (x,), _norm_gradient, (array, axes, p, out))
+
+
+def _norm_gradient(saved, dout, needs):
+    x, axes, p, out = saved
+    dout, out = spread(dout, x, axes), spread(out, x, axes)
+    if p == 0:
+        return (np.zeros_like(x),)
+    if math.isinf(p):
+        there = np.abs(x) == out
+        return (dout * np.sign(x) * there / there.sum(axes, keepdims=True),)
+    if p == 1:
+        return (dout * np.sign(x),)
+    if p == 2:
+        return (dout * quiet(lambda: np.where(out == 0, 0, x / out), ()),)
+    slope = quiet(lambda: np.sign(x) * np.abs(x) ** (p - 1) / out ** (p - 1), ())
+    return (dout * np.where(np.isfinite(slope), slope, 0),)
+
+
+def logsumexp(input, dim, keepdim=False):
+    """``log(sum(exp(x)))`` over dimensions, exact for large x."""
+    x, array = floats_of(input)
+    axes = axes_of("logsumexp", array, dim)
+    top = array.max(axes, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0)
+    terms = quiet(np.exp, (array - top,))
+    out = np.asarray(quiet(np.log, (terms.sum(axes, keepdims=True),)) + top)
+    shaped = out if keepdim else np.squeeze(out, axes) if axes != () else out
+    return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient,
+                     (array, out, axes))  # fmt: skip
+
+
+def _logsumexp_gradient(saved, dout, needs):
+    x, out, axes = saved
+    return (spread(dout, x, axes) * quiet(np.exp, (x - out,)),)
+
+
+# --- extremes -------------------------------------------------------------------------------
+
+
+class ValuesIndices(NamedTuple):
+    """What an extreme or an order over a dimension gives."""
+
+    values: core.TensorBase
+    indices: core.TensorBase
+
+    def __repr__(self):
+        return f"fastbp.return_types(\nvalues={self.values!r},\nindices={self.indices!r})"
+
+
+def _not_empty(who, x, axes):
+    """There is no extreme of nothing."""
+    if not x.size and (axes is None or any(x.shape[a] == 0 for a in axes)):
+        raise RuntimeError(f"{who} expects at least one element; got shape {x.shape}.")
+
+
+def _shared_gradient(saved, dout, needs):
+    """Those that are the extreme share the gradient."""
+    x, out, axes = saved
+    there = x == spread(out, x, axes)
+    there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
+    return (there * (spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)),)
+
+
+def _taken_gradient(saved, dout, needs):
+    """Each value's gradient goes back to where it was taken from."""
+    shape, indices, axis = saved
+    dx = np.zeros(shape, dout.dtype)
+    if dx.ndim == 0:
+        return (dout,)
+    np.put_along_axis(dx, indices, dout.reshape(indices.shape), axis)
+    return (dx,)
+
+
+def _over(who, label, x, indices, axis, keepdim):
+    """The values at `indices`, which have the dimension still, and the indices themselves."""
+    array = x.array
+    if array.ndim == 0:
+        values = array.copy()
+    else:
+        values = np.take_along_axis(array, indices, axis)
+        if not keepdim:
+            values = values.squeeze(axis)
+    kept = indices if keepdim or array.ndim == 0 else indices.squeeze(axis)
+    out = core.node(label, values, (x,), _taken_gradient, (array.shape, indices, axis))
+    return ValuesIndices(out, core.new(np.ascontiguousarray(kept)))
+
+
+def _extreme(who, ufunc, arg, of_two):
+    def function(input, dim=None, keepdim=False, *, other=None, axis=None, keepdims=None, out=None):
+        if isinstance(dim, core.TensorBase) or other is not None:
+            return of_two(input, dim if other is None else other)
+        if dim is None:
+            dim = axis
+        x = input.array
+        if dim is None:
+            _not_empty(who, x, None)
+            value = np.asarray(ufunc.reduce(x, None))
+            return core.node(who.capitalize() + "Backward1", value, (input,), _shared_gradient,
+                             (input, value, None))  # fmt: skip
+        along = one_axis(who, x, dim)
+        _not_empty(who, x, (along,) if x.ndim else None)
+        places = arg(x, along if x.ndim else None, keepdims=True)
+        return _over(who, who.capitalize() + "Backward0", input,
+                     np.asarray(places, np.int64).reshape(() if not x.ndim else places.shape),
+                     along, bool(keepdim or keepdims))  # fmt: skip
+
+    function.__name__ = function.__qualname__ = who
+    function.__doc__ = f"""The {who}imum of all elements, over a dimension, or of two tensors.
+
+    Over a dimension it is a pair (values, indices).
+    """
+    return function
+
+
+max_ = _extreme("max", np.maximum, np.argmax, maximum)
+min_ = _extreme("min", np.minimum, np.argmin, minimum)
+
+
+def _alone(who, ufunc):
+    def function(input, dim=(), keepdim=False):
+        x = input.array
+        axes = axes_of(who, x, dim)
+        _not_empty(who, x, axes)
+        value = np.asarray(ufunc.reduce(x, axes, keepdims=keepdim))
+        return core.node(who.capitalize() + "Backward0", value, (input,), _shared_gradient,
+                         (input, value, axes))  # fmt: skip
+
+    function.__name__ = function.__qualname__ = who
+    function.__doc__ = f"The {who[1:]}imum over dimensions; equal ones share the gradient."
+    return function
+
+
+amax = _alone("amax", np.maximum)
+amin = _alone("amin", np.minimum)
+
+
+def _place(who, ufunc):
+    def function(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
+        x = as_tensor(input).array
+        dim = axis if dim is None else dim
+        along = None if dim is None else one_axis(who, x, dim)
+        _not_empty(who, x, None if along is None else (along,))
+        if x.ndim == 0:
+            return core.new(np.array(0))
+        places = ufunc(x, along, keepdims=bool(keepdim or keepdims))
+        return core.new(np.asarray(places, np.int64))
+
+    function.__name__ = function.__qualname__ = who
+    function.__doc__ = f"Where the {who[3:]}imum is: its first index, in the flat tensor or a dim."
+    return function
+
+
+argmax = _place("argmax", np.argmax)
+argmin = _place("argmin", np.argmin)
+
+
+def any_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
+    """Whether an element is not 0, at all or over dimensions."""
+    axes = axes_of("any", input.array, axis if dim is None else dim)
+    return core.new(np.asarray(np.any(input.array, axes, keepdims=bool(keepdim or keepdims))))
+
+
+def all_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
+    """Whether no element is 0, at all or over dimensions."""
+    axes = axes_of("all", input.array, axis if dim is None else dim)
+    return core.new(np.asarray(np.all(input.array, axes, keepdims=bool(keepdim or keepdims))))
+
+
+def median(input, dim=None, keepdim=False):
+    """The lower median of all elements, or over a dimension as a pair (values, indices)."""
+    if dim is None:
+        flat = input.reshape(-1)
+        return median(flat, 0).values
+    axis = one_axis("median", input.array, dim)
+    order = _order(input.array, axis, False)
+    at = [slice(None)] * order.ndim
+    at[axis] = slice((order.shape[axis] - 1) // 2, (order.shape[axis] - 1) // 2 + 1)
+    return _over("median", "MedianBackward1", input, order[tuple(at)], axis, keepdim)
+
+
+# --- order ----------------------------------------------------------------------------------
+
+
+def _order(x, axis, descending):
+    """The places of sorted elements; equal ones stay in order."""
+    if not descending:
+        return np.argsort(x, axis, kind="stable")
+    return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+
+
+def sort(input, dim=-1, descending=False, stable=False):
+    """The elements in order over a dimension, and where they were, as (values, indices).
+
+    Examples
+    --------
+    >>> sort(as_tensor([3.0, 1.0, 2.0])).indices
+    tensor([1, 2, 0])
+    """
+    axis = one_axis("sort", input.array, dim)
+    if input.array.ndim == 0:
+        return ValuesIndices(input.clone(), core.new(np.array(0)))
+    places = np.ascontiguousarray(_order(input.array, axis, descending))
+    return _over("sort", "SortBackward0", input, places, axis, True)
+
+
+def argsort(input, dim=-1, descending=False, stable=False):
+    """Where the elements are that are in order over a dimension."""
+    return sort(input.detach(), dim, descending).indices
+
+
+def topk(input, k, dim=-1, largest=True, sorted=True):
+    """The k largest (or smallest) elements over a dimension, as (values, indices).
+
+    Raises
+    ------
+    RuntimeError
+        For a k beyond the dimension's length.
+    """
+    x = input.array
+    axis = one_axis("topk", x, dim)
+    if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
+        raise RuntimeError(f"topk expects k between 0 and {x.shape[axis]}; got {k}.")
+    places = np.ascontiguousarray(np.take(_order(x, axis, largest), np.arange(k), axis))
+    return _over("topk", "TopkBackward0", input, places, axis, True)
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The different elements in order, and as wanted their places and numbers."""
+    found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts,
+                      axis=dim)  # fmt: skip
+    return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
+
+
+def bincount(input, weights=None, minlength=0):
+    """How often every integer from 0 occurs."""
+    weights = None if weights is None else weights.array
+    return core.new(np.bincount(input.array, weights, minlength))
+
+
+def nonzero(input, as_tuple=False):
+    """The indices of the elements that are not 0, a row for each."""
+    if as_tuple:
+        return tuple(core.new(i) for i in np.nonzero(input.array))
+    return core.new(np.argwhere(input.array))
+
+
+def count_nonzero(input, dim=None):
+    """How many elements are not 0."""
+    axes = axes_of("count_nonzero", input.array, dim)
+    return core.new(np.asarray(np.count_nonzero(input.array, axes), np.int64))

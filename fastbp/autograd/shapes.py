@@ -1,0 +1,644 @@
+"""Views of one memory, copies, indexing, and tensors put together or taken apart."""
+
+import itertools
+import math
+import operator
+
+import numpy as np
+
+from fastbp import dtypes
+from fastbp._kernels import autograd as core
+from fastbp.autograd.arithmetic import common_dtype, in_dtype, operand
+from fastbp.autograd.reductions import one_axis
+from fastbp.autograd.tensor import Tensor, as_tensor, on_cpu
+
+# --- views ----------------------------------------------------------------------------------
+
+
+def sizes(arguments):
+    """``(2, 3)`` of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``."""
+    if len(arguments) == 1 and not hasattr(arguments[0], "__index__"):
+        arguments = arguments[0]
+    return tuple([operator.index(n) for n in arguments])
+
+
+def _reshape_gradient(saved, dout, needs):
+    return (dout.reshape(saved[0]),)
+
+
+def reshape(input, *shape):
+    """The elements in another shape, of which one length may be -1: a view where it can be.
+
+    Examples
+    --------
+    >>> reshape(as_tensor([1, 2, 3, 4]), (2, -1))
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    shape = sizes(shape)
+    x = input.array
+    try:
+        out = x.reshape(shape)
+    except ValueError:
+        raise RuntimeError(f"reshape expects a shape of {x.size} elements; got {shape}.") from None
+    if out is x:
+        out = x.view()
+    if x.size and not np.may_share_memory(x, out):
+        return core.node("UnsafeViewBackward0", out, (input,), _reshape_gradient, (x.shape,))
+    return core.view("ViewBackward0", input, out, _reshape_gradient, (x.shape,))
+
+
+def view(input, *shape):
+    """The elements in another shape and the same memory; a dtype as `shape` reads the bytes anew.
+
+    Raises
+    ------
+    RuntimeError
+        Where the memory would have to be copied: `reshape` does that.
+    """
+    if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
+        return core.new(input.array.view(shape[0].dtype))
+    shape = sizes(shape)
+    out = reshape(input, shape)
+    if out.array.size and not np.may_share_memory(input.array, out.array):
+        raise RuntimeError("view expects a shape that fits the memory; got a tensor that has to "
+                           "be copied: use reshape().")  # fmt: skip
+    return out
+
+
+def view_as(input, other):
+    """A view of another tensor's shape."""
+    return view(input, other.array.shape)
+
+
+def reshape_as(input, other):
+    """The elements in another tensor's shape."""
+    return reshape(input, other.array.shape)
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """Neighbouring dimensions as one.
+
+    Examples
+    --------
+    >>> flatten(as_tensor(np.zeros((2, 3, 4))), 1).shape
+    fastbp.Size([2, 12])
+    """
+    shape = input.array.shape or (1,)
+    start, end = (one_axis("flatten", input.array, d) for d in (start_dim, end_dim))
+    if start > end:
+        raise RuntimeError(f"flatten expects start_dim before end_dim; got {start_dim} and "
+                           f"{end_dim}.")  # fmt: skip
+    if start == end and input.array.ndim:
+        return input
+    return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def ravel(input):
+    """All elements in one dimension."""
+    return reshape(input, -1)
+
+
+def unflatten(input, dim, sizes):
+    """One dimension as several."""
+    shape = input.array.shape
+    axis = one_axis("unflatten", input.array, dim)
+    return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
+
+
+def squeeze(input, dim=None):
+    """Without the dimensions of length 1, or without those named."""
+    x = input.array
+    dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
+    axes = tuple(
+        [a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1]
+    )
+    name = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
+    return core.view(name, input, np.squeeze(x, axes), _reshape_gradient, (x.shape,))
+
+
+def unsqueeze(input, dim):
+    """With another dimension of length 1, at place `dim`.
+
+    Examples
+    --------
+    >>> unsqueeze(as_tensor([1, 2]), 1).shape
+    fastbp.Size([2, 1])
+    """
+    x = input.array
+    n = x.ndim + 1
+    if not -n <= dim < n:
+        raise IndexError(f"unsqueeze expects dim between {-n} and {n - 1}; got {dim}.")
+    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, dim % n), _reshape_gradient,
+                     (x.shape,))  # fmt: skip
+
+
+def _transpose_gradient(saved, dout, needs):
+    return (dout.transpose(saved[0]),)
+
+
+def _permuted(name, input, axes):
+    back = np.argsort(axes) if axes else ()
+    return core.view(name, input, input.array.transpose(axes), _transpose_gradient, (tuple(back),))
+
+
+def permute(input, *dims):
+    """The dimensions in another order."""
+    dims = sizes(dims)
+    axes = tuple([one_axis("permute", input.array, d) for d in dims])
+    if sorted(axes) != list(range(input.array.ndim)):
+        raise RuntimeError(
+            f"permute expects every one of {input.array.ndim} dims once; got {dims}."
+        )
+    return _permuted("PermuteBackward0", input, axes)
+
+
+def transpose(input, dim0, dim1):
+    """Two dimensions exchanged."""
+    a, b = (one_axis("transpose", input.array, d) for d in (dim0, dim1))
+    axes = list(range(input.array.ndim))
+    if axes:
+        axes[a], axes[b] = axes[b], axes[a]
+    return _permuted("TransposeBackward0", input, tuple(axes))
+
+
+def t(input):
+    """The transpose of a matrix; a vector as it is."""
+    if input.array.ndim > 2:
+        raise RuntimeError(f"t expects at most 2 dimensions; got {input.array.ndim}.")
+    return _permuted("TBackward0", input, tuple(reversed(range(input.array.ndim))))
+
+
+def _T(input):
+    """The transpose: the dimensions in reverse."""
+    return _permuted("PermuteBackward0", input, tuple(reversed(range(input.array.ndim))))
+
+
+def _mT(input):
+    """The last two dimensions exchanged."""
+    return transpose(input, -2, -1)
+
+
+def movedim(input, source, destination):
+    """One dimension moved to another place."""
+    axes = np.moveaxis(np.empty(input.array.shape), source, destination)
+    order = list(range(input.array.ndim))
+    moved = order.pop(one_axis("movedim", input.array, source))
+    order.insert(one_axis("movedim", axes, destination), moved)
+    return _permuted("PermuteBackward0", input, tuple(order))
+
+
+def expand(input, *shape):
+    """Dimensions of length 1 repeated without a copy; -1 keeps a length."""
+    shape, x = sizes(shape), input.array
+    ahead = len(shape) - x.ndim
+    full = [x.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)]
+    try:
+        out = np.broadcast_to(x, full)
+    except ValueError:
+        raise RuntimeError(
+            f"expand expects a shape that {x.shape} broadcasts to; got {shape}."
+        ) from None
+    return core.view("ExpandBackward0", input, out, _as_it_is)
+
+
+def _as_it_is(saved, dout, needs):
+    return (dout,)
+
+
+def expand_as(input, other):
+    """Expanded to another tensor's shape."""
+    return expand(input, other.array.shape)
+
+
+def broadcast_to(input, shape):
+    """Expanded to a shape."""
+    return expand(input, shape)
+
+
+# --- copies ---------------------------------------------------------------------------------
+
+
+def clone(input, *, memory_format=None):
+    """A copy that gradients flow through."""
+    return core.node("CloneBackward0", input.array.copy("K"), (input,), _as_it_is)
+
+
+def contiguous(input, memory_format=None):
+    """The tensor itself where its elements lie in order in memory, and else such a copy."""
+    if input.array.flags.c_contiguous:
+        return input
+    return core.node("CloneBackward0", input.array.copy(), (input,), _as_it_is)
+
+
+def repeat(input, *repeats):
+    """The whole tensor so many times along every dimension."""
+    repeats, x = sizes(repeats), input.array
+    if len(repeats) < x.ndim:
+        raise RuntimeError(f"repeat expects at least {x.ndim} numbers; got {repeats}.")
+    return core.node("RepeatBackward0", np.tile(x, repeats), (input,), _repeat_gradient,
+                     (x.shape, repeats))  # fmt: skip
+
+
+def _repeat_gradient(saved, dout, needs):
+    shape, repeats = saved
+    shape = (1,) * (len(repeats) - len(shape)) + shape
+    apart = [n for pair in zip(repeats, shape, strict=True) for n in pair]
+    return (dout.reshape(apart).sum(tuple(range(0, len(apart), 2))),)
+
+
+def repeat_interleave(input, repeats, dim=None):
+    """Every element so many times."""
+    x = input if dim is not None else reshape(input, -1)
+    n = x.array.shape[dim or 0]
+    counts = repeats.array if isinstance(repeats, core.TensorBase) else repeats
+    return index_select(x, dim or 0, core.new(np.repeat(np.arange(n), counts)))
+
+
+DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
+
+
+def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=False):
+    """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
+
+    Examples
+    --------
+    >>> to(as_tensor([1, 2]), "float64")
+    tensor([1., 2.], dtype=fastbp.float64)
+    """
+    for argument in arguments:
+        if isinstance(argument, core.TensorBase):
+            dtype = argument.dtype
+        elif isinstance(argument, dtypes.dtype | np.dtype | type) or argument in DTYPE_NAMES:
+            dtype = argument
+        elif not isinstance(argument, bool):
+            device = argument
+    on_cpu("to", device)
+    kind = input.dtype if dtype is None else dtypes.as_dtype("to", dtype)
+    if kind is input.dtype:
+        return clone(input) if copy else input
+    return core.node("ToCopyBackward0", in_dtype(input, kind), (input,), _as_it_is)
+
+
+def _conversion(name, kind):
+    def function(input):
+        return to(input, kind)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The tensor as {kind.name}."
+    return function
+
+
+CONVERSIONS = {
+    name: _conversion(name, dtypes.BY_NAME[kind])
+    for name, kind in {**dtypes.ALIASES, "bool": "bool", "byte": "uint8", "char": "int8"}.items()
+}
+
+
+def type_(input, dtype=None):
+    """The tensor in a dtype, or without one its dtype's name as PyTorch writes it."""
+    if dtype is None:
+        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int",
+                 "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short",
+                 "float16": "Half"}  # fmt: skip
+        return f"torch.{names[input.dtype.name]}Tensor"
+    kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64",
+             "IntTensor": "int32", "BoolTensor": "bool", "ByteTensor": "uint8"}  # fmt: skip
+    name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+    return to(input, kinds.get(name, dtype))
+
+
+def type_as(input, other):
+    """The tensor in another one's dtype."""
+    return to(input, other.dtype)
+
+
+def cpu(input):
+    """The tensor itself."""
+    return input
+
+
+# --- indexing -------------------------------------------------------------------------------
+
+
+def _plain_index(index):
+    """An index as NumPy takes it, and whether it makes a view."""
+    if isinstance(index, core.TensorBase):
+        index = index.array
+        if index.dtype.kind == "f":
+            raise IndexError(f"An index expects integers or bools; got a tensor of {index.dtype}.")
+        if index.ndim == 0 and index.dtype.kind != "b":
+            return int(index), True
+        if index.dtype == np.uint8:
+            index = index.astype(bool)
+        return index, False
+    if index is None or index is Ellipsis:
+        return index, True
+    if isinstance(index, slice):
+        parts = (index.start, index.stop, index.step)
+        return slice(*[None if p is None else operator.index(p) for p in parts]), True
+    if isinstance(index, bool):
+        return index, False
+    if isinstance(index, int | np.integer):
+        return int(index), True
+    if isinstance(index, range):
+        return np.arange(index.start, index.stop, index.step), False
+    if isinstance(index, list | tuple):
+        array = np.array([i.array if isinstance(i, core.TensorBase) else i for i in index])
+        return (array if array.size else array.astype(np.int64)), False
+    return np.asarray(index), False
+
+
+def _index(index):
+    """(index as NumPy takes it, whether it makes a view, PyTorch's name of its last step)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    plain = [_plain_index(part) for part in parts]
+    key = tuple([part for part, _ in plain])
+    if not all(is_view for _, is_view in plain):
+        return key, False, "IndexBackward0"
+    name = "AliasBackward0"
+    for part in key:
+        if part is None:
+            name = "UnsqueezeBackward0"
+        elif isinstance(part, int):
+            name = "SelectBackward0"
+        elif part is not Ellipsis and part != slice(None):
+            name = "SliceBackward0"
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)  # with it, NumPy gives a view and never a number
+    return key, True, name
+
+
+def _index_gradient(saved, dout, needs):
+    shape, key, is_view = saved
+    dx = np.zeros(shape, dout.dtype)
+    if is_view or all(np.asarray(k).dtype.kind == "b" for k in key):
+        dx[key] = dout
+    else:
+        np.add.at(dx, key, dout)  # an element may have been taken several times
+    return (dx,)
+
+
+def _getitem(self, index):
+    """self[index]: ints, slices, None and Ellipsis give a view, lists and tensors a copy."""
+    x = self.array
+    key, is_view, name = _index(index)
+    if is_view:
+        return core.view(name, self, x[key], _index_gradient, (x.shape, key, True))
+    return core.node(name, np.asarray(x[key]), (self,), _index_gradient, (x.shape, key, False))
+
+
+def _setitem(self, index, value):
+    """self[index] = value, which is recorded where one of them requires grad."""
+    self._may_change()
+    key, is_view, _ = _index(index)
+    value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
+    if value is None:
+        raise TypeError("Item assignment expects a tensor, an array or a number.")
+    tensor = value if isinstance(value, core.TensorBase) else core.new(np.asarray(value))
+    old = self.array
+    part = old[key]
+    try:
+        new = np.broadcast_to(tensor.array, part.shape)
+    except ValueError:
+        if tensor.array.size != part.size:
+            raise RuntimeError(
+                f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
+                f"{tensor.array.shape}."
+            ) from None
+        tensor = reshape(tensor, part.shape)
+        new = tensor.array
+    if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
+        before = self._snapshot()
+        out = old.copy("K")
+        out[key] = new.astype(old.dtype)
+        self._rebase(core.node("CopySlices" if is_view else "IndexPutBackward0", out,
+                               (before, tensor), _setitem_gradient, (key,)))  # fmt: skip
+        return
+    old[key] = core.quiet(new.astype, (old.dtype,))
+    self._bump()
+
+
+def _setitem_gradient(saved, dout, needs):
+    (key,) = saved
+    d_before = None
+    if needs[0]:
+        d_before = dout.copy()
+        d_before[key] = 0
+    return d_before, dout[key] if needs[1] else None
+
+
+def index_select(input, dim, index):
+    """The rows of a dimension that `index` names."""
+    axis = one_axis("index_select", input.array, dim)
+    return input[(slice(None),) * axis + (index,)]
+
+
+def gather(input, dim, index):
+    """``input[i, index[i, j]]`` for dim 1, and likewise for others."""
+    axis = one_axis("gather", input.array, dim)
+    x, places = input.array, index.array
+    # NumPy's function needs the other dimensions to be as long as the index's.
+    part = tuple([slice(None) if i == axis else slice(n) for i, n in enumerate(places.shape)])
+    out = np.take_along_axis(x[part], places, axis)
+    return core.node("GatherBackward0", out, (input,), _gather_gradient, (x.shape, places, axis))
+
+
+def _gather_gradient(saved, dout, needs):
+    shape, places, axis = saved
+    dx = np.zeros(shape, dout.dtype)
+    key = list(np.ogrid[tuple(slice(n) for n in places.shape)])
+    key[axis] = places
+    np.add.at(dx, tuple(key), dout)
+    return (dx,)
+
+
+def masked_select(input, mask):
+    """The elements where the mask holds, in one dimension."""
+    return input[mask]
+
+
+def take(input, index):
+    """The elements of the flat tensor that `index` names."""
+    return reshape(input, -1)[index]
+
+
+def scatter(input, dim, index, src):
+    """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number."""
+    axis = one_axis("scatter", input.array, dim)
+    places = index.array
+    key = list(np.ogrid[tuple(slice(n) for n in places.shape)])
+    key[axis] = places
+    value = src.array[tuple(slice(n) for n in places.shape)] if isinstance(
+        src, core.TensorBase) else np.full(places.shape, src)  # fmt: skip
+    out = input.array.copy()
+    out[tuple(key)] = value.astype(out.dtype)
+    source = core.new(value) if not isinstance(src, core.TensorBase) else (
+        src[tuple(slice(n) for n in places.shape)])  # fmt: skip
+    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient, (tuple(key),))
+
+
+# --- together and apart ---------------------------------------------------------------------
+
+
+def cat(tensors, dim=0):
+    """Tensors one after the other along a dimension.
+
+    Examples
+    --------
+    >>> cat([as_tensor([1, 2]), as_tensor([3])])
+    tensor([1, 2, 3])
+    """
+    tensors = list(tensors)
+    if not tensors:
+        raise RuntimeError("cat expects at least one tensor; got an empty list.")
+    for one in tensors:
+        if not isinstance(one, core.TensorBase):
+            raise TypeError(f"cat expects tensors; got {one!r:.60}.")
+    kept = [x for x in tensors if x.array.shape != (0,)] or tensors
+    axis = one_axis("cat", kept[0].array, dim)
+    dtype = common_dtype(*tensors)
+    try:
+        out = np.concatenate([in_dtype(x, dtype) for x in kept], axis)
+    except ValueError:
+        shapes = ", ".join(str(x.array.shape) for x in kept)
+        raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got "
+                           f"{shapes}.") from None  # fmt: skip
+    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1]
+    return core.node("CatBackward0", out, tuple(kept), _cat_gradient, (ends, axis))
+
+
+def _cat_gradient(saved, dout, needs):
+    ends, axis = saved
+    return tuple(np.split(dout, ends, axis))
+
+
+def stack(tensors, dim=0):
+    """Tensors of one shape along a new dimension.
+
+    Examples
+    --------
+    >>> stack([as_tensor([1, 2]), as_tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("stack expects at least one tensor; got an empty list.")
+    if len({x.array.shape for x in tensors}) > 1:
+        shapes = ", ".join(str(x.array.shape) for x in tensors)
+        raise RuntimeError(f"stack expects tensors of one shape; got {shapes}.")
+    n = tensors[0].array.ndim + 1
+    if not -n <= dim < n:
+        raise IndexError(f"stack expects dim between {-n} and {n - 1}; got {dim}.")
+    dtype = common_dtype(*tensors)
+    out = np.stack([in_dtype(x, dtype) for x in tensors], dim % n)
+    return core.node("StackBackward0", out, tensors, _stack_gradient, (dim % n,))
+
+
+def _stack_gradient(saved, dout, needs):
+    return tuple(np.moveaxis(dout, saved[0], 0))
+
+
+def hstack(tensors):
+    """Tensors side by side."""
+    tensors = [x.reshape(1) if x.array.ndim == 0 else x for x in tensors]
+    return cat(tensors, 0 if tensors[0].array.ndim == 1 else 1)
+
+
+def vstack(tensors):
+    """Tensors one above the other."""
+    return cat([x.reshape(1, -1) if x.array.ndim < 2 else x for x in tensors], 0)
+
+
+def split(input, split_size_or_sections, dim=0):
+    """Views of so many rows each, or of the lengths named."""
+    axis = one_axis("split", input.array, dim)
+    n = input.array.shape[axis]
+    lengths = split_size_or_sections
+    if isinstance(lengths, int):
+        lengths = [min(lengths, n - i) for i in range(0, n, lengths)] or [0]
+    elif sum(lengths) != n:
+        raise RuntimeError(f"split expects lengths that add up to {n}; got {list(lengths)}.")
+    ends = np.cumsum([0, *lengths]).tolist()
+    ahead = (slice(None),) * axis
+    return tuple([input[(*ahead, slice(a, b))] for a, b in itertools.pairwise(ends)])
+
+
+def chunk(input, chunks, dim=0):
+    """At most so many views of equal length, the last one perhaps shorter."""
+    n = input.array.shape[one_axis("chunk", input.array, dim)]
+    return split(input, max(1, -(-n // chunks)), dim)
+
+
+def unbind(input, dim=0):
+    """The views along a dimension, without it."""
+    ahead = (slice(None),) * one_axis("unbind", input.array, dim)
+    n = input.array.shape[len(ahead)]
+    return tuple([input[(*ahead, i)] for i in range(n)])
+
+
+def narrow(input, dim, start, length):
+    """`length` rows from `start` on, as a view."""
+    ahead = (slice(None),) * one_axis("narrow", input.array, dim)
+    return input[(*ahead, slice(start, start + length))]
+
+
+def select(input, dim, index):
+    """Row `index` of a dimension, as a view."""
+    return input[(slice(None),) * one_axis("select", input.array, dim) + (index,)]
+
+
+def flip(input, *dims):
+    """The elements of dimensions in reverse, as a copy."""
+    axes = tuple([one_axis("flip", input.array, d) for d in sizes(dims)])
+    return core.node("FlipBackward0", np.flip(input.array, axes).copy(), (input,),
+                     lambda saved, dout, needs: (np.flip(dout, axes),))  # fmt: skip
+
+
+def roll(input, shifts, dims=None):
+    """The elements moved round along dimensions."""
+    back = -shifts if isinstance(shifts, int) else tuple(-s for s in shifts)
+    return core.node("RollBackward0", np.roll(input.array, shifts, dims), (input,),
+                     lambda saved, dout, needs: (np.roll(dout, back, dims),))  # fmt: skip
+
+
+def diag(input, diagonal=0):
+    """A matrix with a vector on its diagonal, or a matrix's diagonal."""
+    x = input.array
+    if x.ndim == 1:
+        return core.node("DiagEmbedBackward0", np.diag(x, diagonal), (input,),
+                         lambda saved, dout, needs: (np.diag(dout, diagonal),))  # fmt: skip
+    rows = np.arange(x.shape[0])
+    columns = rows + diagonal
+    inside = (columns >= 0) & (columns < x.shape[1])
+    return input[rows[inside], columns[inside]]
+
+
+def _triangle(name, ufunc):
+    def function(input, diagonal=0):
+        return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),
+                         lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"The {'lower' if name == 'tril' else 'upper'} triangle of a matrix; 0 elsewhere."
+    )
+    return function
+
+
+tril = _triangle("tril", np.tril)
+triu = _triangle("triu", np.triu)
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """The coordinates of a grid, one tensor for each direction."""
+    if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
+        tensors = tensors[0]
+    grids = np.meshgrid(*[x.array for x in tensors], indexing=indexing)
+    return tuple(core.new(np.ascontiguousarray(g)) for g in grids)
+
+
+def numel(input):
+    """Number of elements."""
+    return input.array.size

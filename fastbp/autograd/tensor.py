@@ -1,0 +1,466 @@
+"""`Tensor`: what surrounds the compiled core, and how it is made, read, printed and pickled."""
+
+import warnings
+
+import numpy as np
+
+from fastbp import dtypes, printing
+from fastbp._kernels import autograd as core
+
+__all__ = ["Size", "Tensor", "as_tensor", "device", "from_numpy", "is_tensor", "tensor"]
+
+
+class Size(tuple):
+    """The shape of a tensor.
+
+    Examples
+    --------
+    >>> tensor([[1, 2], [3, 4]]).shape
+    fastbp.Size([2, 2])
+    """
+
+    __slots__ = ()
+
+    def numel(self):
+        """Number of elements."""
+        return int(np.prod(self, dtype=np.int64))
+
+    def __repr__(self):
+        return f"fastbp.Size({list(self)})"
+
+    def __getitem__(self, index):
+        part = tuple.__getitem__(self, index)
+        return Size(part) if isinstance(index, slice) else part
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+
+class device:
+    """Where tensors live: ``device("cpu")``.
+
+    Raises
+    ------
+    RuntimeError
+        For another place.
+
+    Examples
+    --------
+    >>> device("cpu")
+    device(type='cpu')
+    """
+
+    __slots__ = ()
+    type = "cpu"
+    index = None
+
+    def __init__(self, name="cpu", index=None):
+        if str(name).split(":")[0] != "cpu":
+            raise RuntimeError(f"device expects 'cpu', where all tensors live; got {name!r}.")
+
+    def __repr__(self):
+        return "device(type='cpu')"
+
+    def __str__(self):
+        return "cpu"
+
+    def __eq__(self, other):
+        return isinstance(other, device)
+
+    def __hash__(self):
+        return hash(device)
+
+
+CPU = device()
+
+
+class Tensor(core.TensorBase):
+    """An array that remembers the operations it came from.
+
+    Made by `tensor`, `zeros`, `randn` and the other functions; ``Tensor([1, 2])`` makes one of
+    the default dtype, ``Tensor(2, 3)`` one of that shape, of numbers that are not set.
+
+    Examples
+    --------
+    >>> w = tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = (w * w).sum()
+    >>> loss
+    tensor(5., grad_fn=<SumBackward0>)
+    >>> loss.backward()
+    >>> w.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ()
+    #: NumPy leaves array * tensor to the tensor.
+    __array_priority__ = 1000
+
+    def __new__(cls, *data):
+        self = core.TensorBase.__new__(cls)
+        if len(data) == 1 and not isinstance(data[0], int):
+            value = data[0]
+            if isinstance(value, Size):
+                array = np.zeros(value, dtypes.get_default_dtype().dtype)
+            else:
+                array = to_array(value, dtypes.get_default_dtype(), "Tensor")
+        else:
+            array = np.zeros(data or (0,), dtypes.get_default_dtype().dtype)
+        return core.adopt(self, array)
+
+    # --- reading
+
+    def __repr__(self):
+        suffixes = []
+        x = self.array
+        dtype = self.dtype
+        if x.size == 0 and x.ndim != 1:
+            suffixes.append(f"size={tuple(x.shape)}")
+        usual = [dtypes.get_default_dtype()]
+        if x.size:
+            usual += [dtypes.int64, dtypes.bool_]
+        if dtype not in usual:
+            suffixes.append(f"dtype={dtype!r}")
+        if self.grad_fn is not None:
+            suffixes.append(f"grad_fn=<{self.grad_fn.name()}>")
+        elif self.requires_grad:
+            suffixes.append("requires_grad=True")
+        return printing.text(x, "tensor(", suffixes)
+
+    def __format__(self, spec):
+        if self.array.ndim == 0 and spec:
+            return format(self.item(), spec)
+        if spec:
+            raise TypeError(
+                f"A format such as {spec!r} expects a 0-d tensor; got one of shape "
+                f"{self.array.shape}: item() gives the number of one element."
+            )
+        return str(self.item()) if self.array.ndim == 0 else repr(self)
+
+    def __bool__(self):
+        if self.array.size != 1:
+            raise RuntimeError(
+                "bool expects a tensor of one element, as the truth of several is ambiguous; "
+                f"got shape {self.array.shape}."
+            )
+        return bool(self.array.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __float__(self):
+        return float(self.item())
+
+    def __complex__(self):
+        return complex(self.item())
+
+    def __index__(self):
+        if self.array.dtype.kind not in "iub" or self.array.size != 1:
+            raise TypeError("An index expects a tensor of one integer; got one of "
+                            f"{self.dtype!r} and shape {self.array.shape}.")  # fmt: skip
+        return int(self.array.item())
+
+    def __len__(self):
+        if self.array.ndim == 0:
+            raise TypeError("len expects a tensor with dimensions; got a 0-d tensor.")
+        return len(self.array)
+
+    def __iter__(self):
+        if self.array.ndim == 0:
+            raise TypeError("Iteration expects a tensor with dimensions; got a 0-d tensor.")
+        return (self[i] for i in range(len(self.array)))
+
+    def __contains__(self, value):
+        value = value.array if isinstance(value, Tensor) else value
+        return bool((self.array == value).any())
+
+    def __hash__(self):
+        return object.__hash__(self)
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_wrap__(self, array, context=None, return_scalar=False):
+        return core.new(native(np.asarray(array)))
+
+    def __dir__(self):
+        return sorted({*dir(type(self)), *getattr(self, "__dict__", {})})
+
+    def tolist(self):
+        """The numbers in nested lists; of a 0-d tensor the number."""
+        return self.array.tolist()
+
+    def size(self, dim=None):
+        """The shape, or the length of one dimension."""
+        return self.shape if dim is None else self.array.shape[dim]
+
+    def stride(self, dim=None):
+        """Steps between neighbours, in elements."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def element_size(self):
+        """Bytes of an element."""
+        return self.array.itemsize
+
+    def data_ptr(self):
+        """Address of the first element."""
+        return self.array.ctypes.data
+
+    def is_contiguous(self):
+        """Whether the elements lie in memory one after the other."""
+        return self.array.flags.c_contiguous
+
+    def is_floating_point(self):
+        """Whether the elements are floats."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self):
+        """Never: there are no complex tensors."""
+        return False
+
+    @property
+    def is_cuda(self):
+        """Never: all tensors live in main memory."""
+        return False
+
+    @property
+    def device(self):
+        """``device("cpu")``."""
+        return CPU
+
+    @property
+    def nbytes(self):
+        """Bytes of all elements."""
+        return self.array.nbytes
+
+    @property
+    def itemsize(self):
+        """Bytes of an element."""
+        return self.array.itemsize
+
+    @property
+    def _version(self):
+        return self._version_changes
+
+    def cuda(self, *args, **keywords):
+        """Refused: all tensors live in main memory."""
+        raise RuntimeError("cuda expects a GPU; fastbp computes on CPUs only: use cpu().")
+
+    def register_hook(self, hook):
+        """Call `hook` with the gradient in every backward; what it returns takes its place.
+
+        Returns
+        -------
+        RemovableHandle
+            With `remove()`.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "register_hook expects a tensor that requires grad; got one that does not."
+            )
+        return RemovableHandle(*self._add_hook(hook))
+
+    # --- copies
+
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError(
+                "deepcopy expects a tensor that the user made; got the result of an operation: "
+                "use detach() first."
+            )
+        if id(self) in memo:
+            return memo[id(self)]
+        copy = core.adopt(core.TensorBase.__new__(type(self)), self.array.copy("K"),
+                          self.requires_grad)  # fmt: skip
+        memo[id(self)] = copy
+        if self.grad is not None:
+            copy.grad = self.grad.__deepcopy__(memo)
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+    def __copy__(self):
+        return core.adopt(core.TensorBase.__new__(type(self)), self.array, self.requires_grad)
+
+    def __reduce_ex__(self, protocol):
+        if not self.is_leaf:
+            raise RuntimeError(
+                "pickle expects a tensor that the user made; got the result of an operation: "
+                "use detach() first."
+            )
+        return _rebuilt, (type(self), self.array, self.requires_grad)
+
+
+def _rebuilt(cls, array, requires_grad):
+    return core.adopt(core.TensorBase.__new__(cls), array, requires_grad)
+
+
+class RemovableHandle:
+    """Takes a hook back."""
+
+    def __init__(self, hooks, entry):
+        self._hooks, self._entry = hooks, entry
+
+    def remove(self):
+        """Call the hook no more."""
+        if self._entry in self._hooks:
+            self._hooks.remove(self._entry)
+
+
+# --- from other things ----------------------------------------------------------------------
+
+
+def native(array):
+    """The array in native byte order and a dtype that tensors have."""
+    if array.dtype in dtypes.BY_NUMPY:
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    kind = array.dtype.kind
+    if kind in "iu" and array.dtype.itemsize == 8 and kind == "i":
+        return array.astype(np.int64)
+    raise TypeError(
+        "A tensor expects bools, integers or floats of at most 64 bits; got numpy dtype "
+        f"{array.dtype}."
+    )
+
+
+def to_array(data, dtype, who):
+    """A new array of what a user hands in, of `dtype` or, where it is None, of PyTorch's."""
+    if isinstance(data, core.TensorBase):
+        data = data.array
+    if isinstance(data, np.ndarray | np.generic):
+        return np.array(native(np.asarray(data)), None if dtype is None else dtype.dtype)
+    if isinstance(data, float | int):
+        return np.array(data, (dtype or dtypes.of_number(data)).dtype)
+    try:
+        array = np.array(data if not _holds_tensors(data) else _plain(data))
+    except ValueError as error:
+        raise ValueError(
+            f"{who} expects data as a number or a rectangular list or array; got rows of "
+            "different lengths."
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{who} expects data of real numbers; got {_what(data)}.")
+    if dtype is None:
+        dtype = dtypes.get_default_dtype()
+        if array.dtype.kind == "b":
+            dtype = dtypes.bool_
+        elif array.dtype.kind in "iu":
+            dtype = dtypes.int64
+        elif _holds_arrays(data):
+            dtype = dtypes.BY_NUMPY[array.dtype]
+    return array.astype(dtype.dtype)
+
+
+def _what(data):
+    return f"{data!r:.60} of type {type(data).__name__}"
+
+
+def _holds_tensors(data):
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, core.TensorBase)
+
+
+def _holds_arrays(data):
+    """PyTorch looks at the first element: NumPy's numbers keep their dtype."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, np.ndarray | np.generic)
+
+
+def _plain(data):
+    return [_plain(d) for d in data] if isinstance(data, list | tuple) else (
+        data.array if isinstance(data, core.TensorBase) else data)  # fmt: skip
+
+
+def on_cpu(who, place):
+    """Refuses a device that is not the CPU."""
+    if place is not None and not isinstance(place, device):
+        device(place)
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False):
+    """A tensor of a copy of numbers.
+
+    Parameters
+    ----------
+    data : number, nested list, array or Tensor
+    dtype : dtype, optional
+        By default that of an array, the default dtype of Python floats, int64 or bool.
+    device : "cpu"
+    requires_grad : bool, default False
+        Whether backward fills its `grad`.
+
+    Examples
+    --------
+    >>> tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    >>> tensor(0.5, requires_grad=True)
+    tensor(0.5000, requires_grad=True)
+    """
+    on_cpu("tensor", device)
+    if dtype is not None:
+        dtype = dtypes.as_dtype("tensor", dtype)
+    if isinstance(data, core.TensorBase):
+        warnings.warn(
+            "tensor(source) copies a tensor; source.clone().detach() says so.", UserWarning,
+            stacklevel=2,
+        )  # fmt: skip
+    return core.new(to_array(data, dtype, "tensor"), requires_grad)
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor: itself, or sharing an array's memory, where that is possible.
+
+    Examples
+    --------
+    >>> as_tensor(np.ones(2))
+    tensor([1., 1.], dtype=fastbp.float64)
+    """
+    on_cpu("as_tensor", device)
+    if dtype is not None:
+        dtype = dtypes.as_dtype("as_tensor", dtype)
+    if isinstance(data, core.TensorBase):
+        return data if dtype is None or dtype is data.dtype else data.to(dtype)
+    if isinstance(data, np.ndarray):
+        data = native(data)
+        return core.new(data if dtype is None else data.astype(dtype.dtype, copy=False))
+    return core.new(to_array(data, dtype, "as_tensor"))
+
+
+def from_numpy(array):
+    """A tensor that shares an array's memory.
+
+    Raises
+    ------
+    TypeError
+        For what is not an array, or one of a dtype that tensors do not have.
+
+    Examples
+    --------
+    >>> x = np.zeros(2)
+    >>> t = from_numpy(x)
+    >>> x[0] = 1
+    >>> t
+    tensor([1., 0.], dtype=fastbp.float64)
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy expects a numpy.ndarray; got {_what(array)}.")
+    if not array.dtype.isnative:
+        raise ValueError("from_numpy expects an array of native byte order; got "
+                         f"{array.dtype.str!r}.")  # fmt: skip
+    return core.new(native(array))
+
+
+def is_tensor(value):
+    """Whether `value` is a Tensor.
+
+    Examples
+    --------
+    >>> is_tensor(tensor(1.0)), is_tensor(1.0)
+    (True, False)
+    """
+    return isinstance(value, core.TensorBase)
