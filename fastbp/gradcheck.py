@@ -580,7 +580,7 @@ def _sequential(net, x, t):
         out, sides = x.copy(), []
         for layer in net.layers:
             if hasattr(layer, "apply"):  # as the network's own gradient does
-                out = _float64_output(layer, layer.apply(out, True)[0])
+                out = _float64_output(layer, layer.run(out, True)[0])
                 sides += _sides(out <= 0 if hasattr(layer, "mask") else None)
             else:
                 out = _float64_output(layer, layer.forward(out))

@@ -7,6 +7,7 @@ mode and keeps nothing.  Layers read the current contents of their arrays at eve
 import numpy as np
 
 from fastbp import checks, init
+from fastbp._kernels.autograd import TensorBase, adopt, new, node
 from fastbp.backend import kernels
 from fastbp.losses import (
     HuberLoss,
@@ -17,6 +18,7 @@ from fastbp.losses import (
     cross_entropy_error,
     softmax,
 )
+from fastbp.modules import Module
 
 __all__ = [
     "AddLayer",
@@ -46,12 +48,14 @@ __all__ = [
 ]
 
 
-class Layer:
+class Layer(Module):
     """What all layers share.
 
-    A layer is two functions without memory: ``apply(x, training) -> (out, saved)`` and
+    A layer is two functions without memory: ``run(x, training) -> (out, saved)`` and
     ``pullback(saved, dout, need_dx) -> (dx, grads)``, the gradients in the order of
-    `param_names`.  `forward` and `backward` are these two with `saved` kept on the layer.
+    `param_names`.  `forward` and `backward` are these two with `saved` kept on the layer.  On a
+    Tensor they make a node of the graph, which keeps `saved`, so that one layer may serve at
+    several places.
     """
 
     #: Names of the attributes that are trained; the gradient of `W` is left in `dW`.
@@ -60,6 +64,10 @@ class Layer:
     kind: str | None = None
     #: The number that goes with it: a slope, a ratio, an eps.
     kind_number = 0.0
+    #: The name of its node in a graph, as PyTorch has it.
+    node_name = "LayerBackward0"
+
+    __setattr__ = object.__setattr__  # a layer names its parts itself
 
     @classmethod
     def has_own_passes(cls):
@@ -67,20 +75,74 @@ class Layer:
         return cls.forward is not Layer.forward or cls.backward is not Layer.backward
 
     def __init__(self):
+        super().__init__()
         self._saved = None
         self._trainer = None  # who has the layer's current parameters, while training
+        self._views = ()  # the arrays of its tensors, as they were made
 
     def __getstate__(self):
         self.sync()
         return self.__dict__ | {"_trainer": None}
 
     def sync(self):
-        """Fetch the parameters that a trainer has, if it has newer ones."""
+        """Fetch the parameters that a trainer has, if it has newer ones, or a tensor's new data."""
         trainer = self._trainer
         if trainer is not None and trainer.dirty:
             trainer.sync()
+        for tensor, view in zip(self._parameters.values(), self._views, strict=True):
+            if tensor.array is not view:
+                self.adopt([tensor.array for tensor in self._parameters.values()])
+                break
 
-    def apply(self, x, training):
+    # --- its parameters as tensors ----------------------------------------------------------
+
+    def own_parameters(self):
+        """The parameters by PyTorch's names: tensors that share the layer's arrays."""
+        if self.param_names and not self._parameters:
+            from fastbp.autograd import Parameter, from_numpy
+
+            self.sync()
+            views = self.tensor_views()
+            self._parameters = {
+                name: Parameter(from_numpy(view))
+                for name, view in zip(self.state(), views, strict=False)
+            }
+            self._views = views
+        elif self._parameters:
+            self.sync()
+        return self._parameters
+
+    def own_buffers(self):
+        """What PyTorch keeps in a state dict beside the parameters."""
+        others = list(self.state().items())[len(self.param_names) :]
+        return {name: new(array) for name, array in others}
+
+    def tensor_views(self):
+        """The arrays of `param_names` in the layout of the tensors."""
+        return []
+
+    def adopt(self, arrays):
+        """Take the arrays that tensors were given as the layer's own."""
+        raise NotImplementedError
+
+    def renew_tensors(self):
+        """Point the tensors to the layer's arrays, after those were replaced."""
+        if self._parameters:
+            self._views = self.tensor_views()
+            for tensor, view in zip(self._parameters.values(), self._views, strict=True):
+                adopt(tensor, view, tensor.requires_grad)
+
+    def tensor_gradients(self, grads):
+        """The gradients of `param_names` in the layout of the tensors."""
+        return grads
+
+    def on_tensor(self, x):
+        """The layer's output for a Tensor, as a node of the graph."""
+        parameters = tuple(self.own_parameters().values())
+        out, kept = self.run(x.array, self.training)
+        return node(self.node_name, out, (x, *parameters), _pull_back, (self, kept, x, *parameters))
+
+    def run(self, x, training):
         """The output, and what `pullback` needs of it."""
         raise NotImplementedError
 
@@ -90,12 +152,14 @@ class Layer:
 
     def forward(self, x):
         """The layer's output for x; keeps what `backward` needs."""
-        out, self._saved = self.apply(x, True)
+        if isinstance(x, TensorBase):
+            return self.on_tensor(x)
+        out, self._saved = self.run(x, self.training)
         return out
 
     def evaluate(self, x):
         """The layer's output for x in evaluation mode; keeps nothing."""
-        return self.apply(x, False)[0]
+        return self.run(x, False)[0]
 
     def backward(self, dout):
         """The loss's gradient by x, from `dout`, that by the last forward's output.
@@ -130,9 +194,15 @@ class Layer:
     def __call__(self, x):
         return self.forward(x)
 
-    def __repr__(self):
-        arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
-        return f"{type(self).__name__}({arguments})"
+    def extra_repr(self):
+        return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+
+
+def _pull_back(saved, dout, needs):
+    """The gradients by a layer's input and its tensors; `saved` also holds what may not change."""
+    layer, kept = saved[:2]
+    dx, grads = layer.pullback(kept, dout, needs[0])
+    return dx, *layer.tensor_gradients(grads)
 
 
 class Affine(Layer):
@@ -185,6 +255,7 @@ class Affine(Layer):
 
     param_names = ("W", "b")
     kind = "affine"
+    node_name = "AddmmBackward0"
 
     def __init__(self, W, b):
         super().__init__()
@@ -200,7 +271,7 @@ class Affine(Layer):
     @property
     def W(self):
         """Weights, (n_in, n_out); the very array."""
-        if self._trainer is not None:
+        if self._trainer is not None or self._views:
             self.sync()
         return self._W
 
@@ -214,7 +285,7 @@ class Affine(Layer):
     @property
     def b(self):
         """Bias, (n_out,); the very array."""
-        if self._trainer is not None:
+        if self._trainer is not None or self._views:
             self.sync()
         return self._b
 
@@ -238,6 +309,7 @@ class Affine(Layer):
     def _look_at_arrays(self):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
         W, b = self._W, self._b
+        self.renew_tensors()
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
         self._ready = all(
@@ -245,9 +317,9 @@ class Affine(Layer):
             for array in (W, b)
         )
 
-    def _parameters(self):
+    def _ready_arrays(self):
         """W and b as the kernels take them."""
-        if self._trainer is not None:
+        if self._trainer is not None or self._views:
             self.sync()
         W, b = self._W, self._b
         if self._ready:
@@ -255,8 +327,8 @@ class Affine(Layer):
         dtype = self._dtype
         return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
 
-    def apply(self, x, training):
-        W, b = self._parameters()
+    def run(self, x, training):
+        W, b = self._ready_arrays()
         dtype = self._dtype
         if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
             shape = x.shape
@@ -268,7 +340,7 @@ class Affine(Layer):
 
     def pullback(self, saved, dout, need_dx=True):
         x, shape = saved
-        W = self._parameters()[0]
+        W = self._ready_arrays()[0]
         dtype, n_out = self._dtype, W.shape[1]
         out_shape = (n_out,) if len(shape) == 1 else (len(x), n_out)
         dout = checks.gradient_of(type(self).__name__, dout, out_shape, dtype)
@@ -287,11 +359,50 @@ class Affine(Layer):
     def keep_gradients(self, grads):
         self.dW, self.db = grads
 
+    def tensor_views(self):
+        return [self._W.T, self._b]
+
+    def tensor_gradients(self, grads):
+        dW, db = grads
+        return dW.T, db
+
+    def adopt(self, arrays):
+        weight, b = (
+            checks.same_shape(type(self).__name__, name, array, shape, "before")
+            for name, array, shape in zip(
+                ("weight", "bias"), arrays, (self._W.shape[::-1], self._b.shape), strict=True
+            )
+        )
+        self._W = np.ascontiguousarray(weight.T)
+        self._b = np.ascontiguousarray(b)
+        self._look_at_arrays()
+
+    def on_tensor(self, x):
+        """PyTorch's linear map: of the last dimension, in the weights' dtype."""
+        weight, bias = self.own_parameters().values()
+        array, n_in, n_out = x.array, *self._W.shape
+        if array.dtype != self._dtype:
+            raise RuntimeError(
+                f"{type(self).__name__} expects x of its weights' dtype, {weight.dtype!r}; "
+                f"got {x.dtype!r}: x.to(...) or the layer's own to(...) converts."
+            )
+        if array.ndim == 0 or array.shape[-1] != n_in:
+            raise RuntimeError(
+                f"{type(self).__name__} expects x with {checks.plural(n_in, 'feature')} "
+                f"in its last dimension; got x of shape {array.shape}."
+            )
+        if array.ndim > 2:
+            return self.on_tensor(x.reshape(-1, n_in)).reshape(*array.shape[:-1], n_out)
+        out, kept = self.run(array, self.training)
+        return node(
+            self.node_name, out, (x, weight, bias), _pull_back, (self, kept, x, weight, bias)
+        )
+
     def config(self):
         return {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
 
     def state(self):
-        return {"weight": self.weight, "bias": self.b}
+        return {"weight": self.W.T, "bias": self.b}
 
     @classmethod
     def restore(cls, config, state):
@@ -344,6 +455,7 @@ class _Activation(Layer):
         super().__init_subclass__(**kwargs)
         if kernel:
             cls.kind = None if kernel == "identity" else kernel
+            cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
     @property
@@ -355,7 +467,7 @@ class _Activation(Layer):
         """What the kernels take beside the arrays."""
         return ()
 
-    def apply(self, x, training):
+    def run(self, x, training):
         x = checks.floats(type(self).__name__, "x", x)
         out = np.empty(x.shape, x.dtype)
         forward = getattr(kernels(), self._forward_kernel)
@@ -464,6 +576,9 @@ class Identity(_Activation, kernel="identity"):
     array([ 1., -2.])
     """
 
+    def on_tensor(self, x):
+        return x
+
 
 class LeakyRelu(_Activation, kernel="leaky_relu"):
     """Leaky rectified linear unit: ``x`` above 0, ``slope * x`` below.
@@ -564,6 +679,7 @@ class Dropout(Layer):
     """
 
     kind = "dropout"
+    node_name = "NativeDropoutBackward0"
 
     def __init__(self, dropout_ratio=0.5, seed=None):
         super().__init__()
@@ -587,13 +703,16 @@ class Dropout(Layer):
         shape, dtype, key = self._saved
         return self._mask(np.ones(shape, dtype), key) != 0
 
-    def apply(self, x, training):
+    def run(self, x, training):
         x = checks.floats("Dropout", "x", x)
         if not training:
             return x, None
         key = kernels().dropout_key(self.seed, self._steps, 0)
         self._steps += 1
         return self._mask(x, key), (x.shape, x.dtype, key)
+
+    def on_tensor(self, x):
+        return super().on_tensor(x) if self.training else x
 
     def pullback(self, saved, dout, need_dx=True):
         shape, dtype, key = saved
@@ -644,6 +763,7 @@ class BatchNormalization(Layer):
 
     param_names = ("gamma", "beta")
     kind = "batch_norm"
+    node_name = "NativeBatchNormBackward0"
     kind_number = 1e-6  # eps, the book's 10e-7
     unbiased = False  # the running variance, by n - 1
 
@@ -674,6 +794,7 @@ class BatchNormalization(Layer):
     def gamma(self, value):
         self.sync()
         self._gamma = self._replacement("gamma", value)
+        self.renew_tensors()
 
     @property
     def beta(self):
@@ -685,6 +806,7 @@ class BatchNormalization(Layer):
     def beta(self, value):
         self.sync()
         self._beta = self._replacement("beta", value)
+        self.renew_tensors()
 
     def _replacement(self, name, value):
         who = type(self).__name__
@@ -715,7 +837,7 @@ class BatchNormalization(Layer):
             for name, array in zip(names, arrays, strict=True)
         ]
 
-    def apply(self, x, training):
+    def run(self, x, training):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
@@ -750,6 +872,26 @@ class BatchNormalization(Layer):
         if len(dout):
             kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
         return dx, (dgamma, dbeta)
+
+    def tensor_views(self):
+        return [self._gamma, self._beta]
+
+    def adopt(self, arrays):
+        self._gamma, self._beta = (
+            np.ascontiguousarray(checks.same_shape(
+                type(self).__name__, name, array, self._gamma.shape, "before"
+            ))
+            for name, array in zip(("weight", "bias"), arrays, strict=True)
+        )  # fmt: skip
+        self._running = [array.astype(self._gamma.dtype, copy=False) for array in self._running]
+        self.renew_tensors()
+
+    def on_tensor(self, x):
+        if self.training:
+            return super().on_tensor(x)
+        weight, bias = self.own_parameters().values()
+        mean, var = (new(array) for array in self._running)
+        return (x - mean) / (var + self.kind_number).sqrt() * weight + bias
 
     def config(self):
         return {"momentum": self.momentum}
@@ -842,7 +984,10 @@ class Flatten(Layer):
     (10, 1, 28, 28)
     """
 
-    def apply(self, x, training):
+    def on_tensor(self, x):
+        return x.flatten(1) if x.ndim > 1 else x
+
+    def run(self, x, training):
         x = checks.floats("Flatten", "x", x)
         if x.ndim == 0:
             raise ValueError("Flatten expects x with at least one axis; got a scalar.")

@@ -1,11 +1,12 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 import numpy as np
 
 from fastbp import checks, training
+from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -30,6 +31,7 @@ from fastbp.losses import (
     SigmoidWithLoss,
     SoftmaxWithLoss,
 )
+from fastbp.modules import Module
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -109,14 +111,15 @@ class Parameters(MutableMapping):
         return f"Parameters({shapes})"
 
 
-class Sequential:
+class Sequential(Module):
     """Layers, one after the other, and a loss.
 
     Parameters
     ----------
     *layers : Layer
         Any object with ``forward(x)`` and ``backward(dout)`` will do; a Sequential among them
-        stands for its layers.
+        stands for its layers.  Other modules compute on Tensors only.  An OrderedDict names
+        the layers, as PyTorch's does.
     loss : Loss, its class, its name, or None
         "softmax_cross_entropy", "sigmoid_cross_entropy" or "squared_error"; None will do for a
         network that only predicts.
@@ -126,6 +129,7 @@ class Sequential:
     params : Parameters
         Live mapping of ``W1, b1, W2, ...``; the k-th Affine owns ``Wk`` and ``bk``.
     layers : tuple
+        With those of a Sequential within in its place.
     loss_layer : Loss or None
     history : History or None
         Of the last `fit`, however it ended.
@@ -160,13 +164,27 @@ class Sequential:
     True
     """
 
+    __setattr__ = object.__setattr__  # a loss that is a module is no part of the network
+
     def __init__(self, *layers, loss=None):
-        if len(layers) == 1 and isinstance(layers[0], list | tuple):
+        super().__init__()
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            parts = dict(layers[0])
+        elif len(layers) == 1 and isinstance(layers[0], list | tuple):
             raise TypeError(
                 "Sequential expects its layers one by one, as in Sequential(*layers); "
                 f"got a {type(layers[0]).__name__}."
             )
-        layers = tuple(leaf for layer in layers for leaf in _leaves(layer))
+        else:
+            parts = {str(place): layer for place, layer in enumerate(layers)}
+        self.history = None
+        self.trainer = None
+        self.loss_layer = _loss_layer(loss)
+        self._arrange(parts)
+
+    def _arrange(self, parts):
+        """Take `parts`, by name, as what the network is made of."""
+        layers = tuple(leaf for part in parts.values() for leaf in _leaves(part))
         owners = set()
         for place, layer in enumerate(layers):
             if isinstance(layer, Loss) or (isinstance(layer, type) and issubclass(layer, Loss)):
@@ -174,27 +192,29 @@ class Sequential:
                     f"Sequential expects its loss by name, as in Sequential(*layers, loss=...); "
                     f"got {layer!r} among the layers."
                 )
-            if isinstance(layer, type) or not (
-                callable(getattr(layer, "forward", None))
-                and callable(getattr(layer, "backward", None))
-            ):
+            if isinstance(layer, type) or not _is_layer(layer):
                 raise TypeError(
                     f"Sequential expects layers, objects with forward(x) and backward(dout); "
                     f"got {layer!r} at place {place}."
                 )
             if not _is_functional(layer) or layer.param_names:
-                if id(layer) in owners:
-                    raise ValueError(
-                        f"Sequential expects a layer with parameters at one place only; "
-                        f"got {layer!r} again at place {place}."
-                    )
+                if id(layer) in owners and not isinstance(layer, Module):
+                    raise ValueError(_TWICE.format(layer, place))
+                if id(layer) in owners and _has_parameters(layer):
+                    raise ValueError(_TWICE.format(layer, place))
                 owners.add(id(layer))
+        self.parts = parts
         self.layers = layers
-        self.loss_layer = _loss_layer(loss)
         self.params = Parameters(layers)
-        self.history = None
-        self.trainer = None
         self._saved: list | None = None  # what each layer's backward needs of the last forward
+
+    def own_modules(self):
+        return {name: part for name, part in self.parts.items() if isinstance(part, Module)}
+
+    def append(self, module):
+        """Add a layer at the end."""
+        self._arrange({**self.parts, str(len(self.parts)): module})
+        return self
 
     @classmethod
     def from_config(cls, config, loss=None, dtype="float32", seed=None):
@@ -261,19 +281,26 @@ class Sequential:
     # --- the layers -------------------------------------------------------------------------
 
     def __len__(self):
-        return len(self.layers)
+        return len(self.parts)
 
     def __iter__(self):
-        return iter(self.layers)
+        return iter(self.parts.values())
 
     def __getitem__(self, index):
-        """A layer, or a Sequential of the same layers for a slice."""
-        if isinstance(index, slice):
-            return type(self)(*self.layers[index])
-        return self.layers[index]
+        """A part, by place or by name, or a Sequential of some parts for a slice."""
+        if isinstance(index, str):
+            return self.parts[index]
+        parts = list(self.parts.values())[index]
+        return Sequential(*parts) if isinstance(index, slice) else parts
+
+    def __getattr__(self, name):
+        parts = vars(self).get("parts", {})
+        return parts[name] if name in parts else super().__getattr__(name)
 
     def __repr__(self):
-        lines = [f"  ({i}): {layer!r}" for i, layer in enumerate(self.layers)]
+        lines = [
+            f"  ({name}): " + repr(part).replace("\n", "\n  ") for name, part in self.parts.items()
+        ]
         if self.loss_layer is not None:
             lines.append(f"  (loss): {self.loss_layer!r}")
         return "\n".join(["Sequential(", *lines, ")"])
@@ -371,11 +398,18 @@ class Sequential:
     # --- training ---------------------------------------------------------------------------
 
     def forward(self, x):
-        """The output for x in training mode; keeps what `backward` needs."""
+        """The output for x; of an array it keeps what `backward` needs.
+
+        In training mode, where `eval` has not been called.  A Tensor's output is a Tensor.
+        """
+        if isinstance(x, TensorBase):
+            for part in self.parts.values():
+                x = part(x)
+            return x
         saved = []
         for layer in self.layers:
             if _is_functional(layer):
-                x, kept = layer.apply(x, True)
+                x, kept = layer.run(x, layer.training)
             else:
                 x, kept = layer.forward(x), None
             saved.append(kept)
@@ -521,16 +555,10 @@ class Sequential:
 
     # --- files ------------------------------------------------------------------------------
 
-    def state_dict(self):
-        """The parameters under PyTorch's names and shapes: "0.weight" is (n_out, n_in).
-
-        Returns
-        -------
-        dict of str to numpy.ndarray
-            Views of the layers' arrays.
-        """
+    def _file_arrays(self):
+        """The arrays of all layers by the names of a network without networks in it."""
         return {
-            f"{place}.{name}": array
+            f"{place}.{name}": np.ascontiguousarray(array)
             for place, layer in enumerate(self.layers)
             if isinstance(layer, Layer)
             for name, array in layer.state().items()
@@ -560,8 +588,7 @@ class Sequential:
             "layers": [_described(layer, _SAVED_LAYERS) for layer in self.layers],
             "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
         }
-        tensors = {name: np.ascontiguousarray(a) for name, a in self.state_dict().items()}
-        data = from_safetensors.save(tensors, {"fastbp": json.dumps(architecture)})
+        data = from_safetensors.save(self._file_arrays(), {"fastbp": json.dumps(architecture)})
         partial = f"{os.fspath(path)}.{os.getpid()}.part"
         try:
             with open(partial, "wb") as file:
@@ -639,6 +666,20 @@ class Sequential:
 def _is_functional(layer):
     """Whether a layer is run by its apply and pullback, which keep nothing on it."""
     return isinstance(layer, Layer) and not layer.has_own_passes()
+
+
+_TWICE = "Sequential expects a layer with parameters at one place only; got {!r} again at place {}."
+
+
+def _is_layer(layer):
+    """Whether an object may be a part: a module, or it has the book's two methods."""
+    return isinstance(layer, Module) or (
+        callable(getattr(layer, "forward", None)) and callable(getattr(layer, "backward", None))
+    )
+
+
+def _has_parameters(layer):
+    return next(iter(layer.parameters()), None) is not None
 
 
 def _leaves(layer):

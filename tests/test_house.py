@@ -31,7 +31,7 @@ LEVELS = {
     ],
     2: ["backend"],
     2.5: ["autograd"],
-    3: ["losses", "optim", "graph"],
+    3: ["losses", "modules", "optim", "graph"],
     4: ["layers"],
     5: ["training"],
     6: ["network"],

@@ -798,7 +798,7 @@ X, T = data()
 
 
 class Double(Layer):
-    def apply(self, x, training):
+    def run(self, x, training):
         return 2 * x, None
 
     def pullback(self, saved, dout, need_dx=True):
@@ -806,8 +806,8 @@ class Double(Layer):
 
 
 class LoudRelu(Relu):
-    def apply(self, x, training):
-        return super().apply(3 * x, training)
+    def run(self, x, training):
+        return super().run(3 * x, training)
 
 
 class Plain:

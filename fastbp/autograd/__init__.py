@@ -30,6 +30,7 @@ from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
 from fastbp.autograd.tensor import (
+    Parameter,
     Size,
     Tensor,
     as_tensor,
@@ -187,6 +188,7 @@ __all__ = [
     "PUBLIC",
     "AccumulateGrad",
     "Node",
+    "Parameter",
     "Size",
     "Tensor",
     "as_tensor",
@@ -214,7 +216,17 @@ __all__ = [
 #: What `fastbp` has under the same names.
 EXPORTED = sorted(
     {*PUBLIC, *__all__}
-    - {"AccumulateGrad", "EXPORTED", "Node", "PUBLIC", "grad", "node", "sweep", "view_node"}
+    - {
+        "AccumulateGrad",
+        "EXPORTED",
+        "Node",
+        "PUBLIC",
+        "Parameter",
+        "grad",
+        "node",
+        "sweep",
+        "view_node",
+    }
 )
 __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 

@@ -7,7 +7,16 @@ import numpy as np
 from fastbp import dtypes, printing
 from fastbp._kernels import autograd as core
 
-__all__ = ["Size", "Tensor", "as_tensor", "device", "from_numpy", "is_tensor", "tensor"]
+__all__ = [
+    "Parameter",
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "device",
+    "from_numpy",
+    "is_tensor",
+    "tensor",
+]
 
 
 class Size(tuple):
@@ -291,6 +300,40 @@ class Tensor(core.TensorBase):
                 "use detach() first."
             )
         return _rebuilt, (type(self), self.array, self.requires_grad)
+
+
+class Parameter(Tensor):
+    """A tensor that is trained: set as a module's attribute, it is among its `parameters`.
+
+    Parameters
+    ----------
+    data : Tensor, optional
+        Shares its memory.
+    requires_grad : bool
+
+    Examples
+    --------
+    >>> Parameter(tensor([1.0, 2.0]))
+    Parameter containing:
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    __slots__ = ()
+    is_parameter = True
+
+    def __new__(cls, data=None, requires_grad=True):
+        if data is None:
+            data = Tensor()
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Parameter expects data as a Tensor; got {_what(data)}.")
+        if requires_grad and not data.is_floating_point():
+            raise RuntimeError(
+                f"Parameter expects data of floating point dtype; got {data.dtype!r}."
+            )
+        return core.adopt(core.TensorBase.__new__(cls), data.array, requires_grad)
+
+    def __repr__(self):
+        return "Parameter containing:\n" + super().__repr__()
 
 
 def _rebuilt(cls, array, requires_grad):

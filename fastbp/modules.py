@@ -1,0 +1,397 @@
+"""`Module`: what layers, losses and the user's own models share in PyTorch's vocabulary.
+
+Parameters are found by walking: a module lists its own parameters, buffers and children, and
+everything else (`parameters`, `state_dict`, `train`, ...) follows from these three.
+"""
+
+import collections
+
+import numpy as np
+
+from fastbp._kernels.autograd import TensorBase, no_grad
+
+__all__ = ["Module"]
+
+IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
+IncompatibleKeys.__repr__ = lambda self: (  # type: ignore[method-assign]
+    tuple.__repr__(self) if any(self) else "<All keys matched successfully>"
+)
+
+
+class Module:
+    """A part of a model: its parameters, its buffers, its parts, and what it computes.
+
+    A subclass sets parameters and other modules as attributes in its ``__init__``, after
+    ``super().__init__()``, and computes in ``forward``.
+
+    Attributes
+    ----------
+    training : bool
+        Whether dropout drops and batch normalisation takes the batch's statistics.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> from fastbp import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = nn.Linear(4, 8)
+    ...         self.out = nn.Linear(8, 2)
+    ...
+    ...     def forward(self, x):
+    ...         return self.out(self.hidden(x).relu())
+    >>> net = Net()
+    >>> net(fastbp.zeros(3, 4)).shape
+    fastbp.Size([3, 2])
+    >>> [name for name, _ in net.named_parameters()]
+    ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias']
+    """
+
+    training = True
+
+    def __init__(self):
+        keep = object.__setattr__
+        keep(self, "training", True)
+        keep(self, "_parameters", {})
+        keep(self, "_buffers", {})
+        keep(self, "_modules", {})
+
+    # --- attributes -------------------------------------------------------------------------
+
+    def __setattr__(self, name, value):
+        """Attributes that are parameters, modules or buffers are listed as such."""
+        kind = None
+        if isinstance(value, Module):
+            kind = "_modules"
+        elif _is_parameter(value):
+            kind = "_parameters"
+        tables = vars(self)
+        if kind is not None and kind not in tables:
+            raise AttributeError(
+                f"{type(self).__name__} expects super().__init__() before its first part is set; "
+                f"got {name} before."
+            )
+        for other in ("_parameters", "_modules", "_buffers"):
+            table = tables.get(other)
+            if table is None or name not in table:
+                continue
+            if kind is None and (value is None or other == "_buffers"):
+                table[name] = value
+                return
+            if kind is None and other == "_parameters":
+                raise TypeError(
+                    f"{type(self).__name__} expects a Parameter or None for {name}; "
+                    f"got {type(value).__name__}."
+                )
+            del table[name]
+        if kind is None:
+            object.__setattr__(self, name, value)
+        else:
+            tables.pop(name, None)
+            tables[kind][name] = value
+
+    def __getattr__(self, name):  # only for what is no usual attribute
+        tables = vars(self)
+        for table in ("_parameters", "_modules", "_buffers"):
+            if name in tables.get(table, ()):
+                return tables[table][name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __delattr__(self, name):
+        for table in ("_parameters", "_modules", "_buffers"):
+            if name in vars(self).get(table, ()):
+                del vars(self)[table][name]
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self):
+        own = (name for table in (self._parameters, self._modules, self._buffers) for name in table)
+        return sorted({*object.__dir__(self), *own})
+
+    def register_parameter(self, name, param):
+        """Add a parameter, or None in the place of one."""
+        self._parameters[name] = None
+        setattr(self, name, param)
+
+    def register_buffer(self, name, tensor, persistent=True):
+        """Add a tensor that is kept in the state dict (where `persistent`) but not trained."""
+        vars(self).pop(name, None)
+        self._buffers[name] = tensor
+        if not persistent:
+            object.__setattr__(self, "_not_kept", {*vars(self).get("_not_kept", ()), name})
+
+    def register_module(self, name, module):
+        """Add a part."""
+        self._modules[str(name)] = module
+
+    add_module = register_module
+
+    # --- what a module owns -----------------------------------------------------------------
+
+    def own_parameters(self):
+        """Its own parameters, by name; None where one is left out."""
+        return self._parameters
+
+    def own_buffers(self):
+        """Its own buffers, by name."""
+        return self._buffers
+
+    def own_modules(self):
+        """Its parts, by name."""
+        return self._modules
+
+    # --- walks ------------------------------------------------------------------------------
+
+    def named_modules(self, memo=None, prefix=""):
+        """Itself and all modules within, each once, with their names; "" is its own."""
+        memo = set() if memo is None else memo
+        stack = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            if module is None or id(module) in memo:
+                continue
+            memo.add(id(module))
+            yield name, module
+            stack += [
+                (f"{name}.{part}" if name else part, child)
+                for part, child in reversed(list(module.own_modules().items()))
+            ]
+
+    def modules(self):
+        """Itself and all modules within, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self):
+        """Its parts with their names."""
+        seen = set()
+        for name, child in self.own_modules().items():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
+
+    def children(self):
+        """Its parts."""
+        return (child for _, child in self.named_children())
+
+    def _named(self, of, prefix, recurse):
+        seen = set()
+        for name, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+            for own, value in of(module).items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{name}.{own}" if name else own), value
+
+    def named_parameters(self, prefix="", recurse=True):
+        """All parameters with their names, each once."""
+        return self._named(lambda module: module.own_parameters(), prefix, recurse)
+
+    def parameters(self, recurse=True):
+        """All parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix="", recurse=True):
+        """All buffers with their names, each once."""
+        return self._named(lambda module: module.own_buffers(), prefix, recurse)
+
+    def buffers(self, recurse=True):
+        """All buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target):
+        """The part of a dotted name."""
+        module = self
+        for name in filter(None, target.split(".")):
+            parts = module.own_modules()
+            if name not in parts:
+                raise AttributeError(f"{type(module).__name__} has no module {name!r}")
+            module = parts[name]
+        return module
+
+    def get_parameter(self, target):
+        """The parameter of a dotted name."""
+        path, _, name = target.rpartition(".")
+        parameters = self.get_submodule(path).own_parameters()
+        if name not in parameters:
+            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
+        return parameters[name]
+
+    # --- changes of all of it ---------------------------------------------------------------
+
+    def train(self, mode=True):
+        """Set training mode, or evaluation mode, of this module and all within it."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train expects mode as True or False; got {mode!r}.")
+        for module in self.modules():
+            object.__setattr__(module, "training", mode)
+        return self
+
+    def eval(self):
+        """Set evaluation mode."""
+        return self.train(False)
+
+    def apply(self, fn):
+        """Call `fn` with every module within this one, and with this one last."""
+        for module in reversed(list(self.modules())):
+            fn(module)
+        return self
+
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients, or set them to 0."""
+        for parameter in self.parameters():
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad.zero_()
+
+    def requires_grad_(self, requires_grad=True):
+        """Whether backward fills the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def to(self, *args, **keywords):
+        """In another float dtype; the device is always the CPU."""
+        dtype = _dtype_of(args, keywords)
+        if dtype is not None:
+            for module in self.modules():
+                module.convert(dtype)
+        return self
+
+    def float(self):
+        """All parameters in float32."""
+        return self.to(np.float32)
+
+    def double(self):
+        """All parameters in float64."""
+        return self.to(np.float64)
+
+    def type(self, dtype):
+        """All parameters in another float dtype."""
+        return self.to(dtype)
+
+    def cpu(self):
+        """Itself: everything lives in main memory."""
+        return self
+
+    def cuda(self, device=None):
+        """Refused: everything lives in main memory."""
+        raise RuntimeError("cuda expects a GPU; fastbp computes on CPUs only: use cpu().")
+
+    def convert(self, dtype):
+        """Bring this module's own parameters and float buffers to a dtype."""
+        for tensor in (*self.own_parameters().values(), *self.own_buffers().values()):
+            if tensor is not None and tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.to(dtype)
+
+    # --- files ------------------------------------------------------------------------------
+
+    def state_dict(self, prefix=""):
+        """All parameters and buffers by PyTorch's names, as tensors that share their memory.
+
+        Returns
+        -------
+        dict of str to Tensor
+        """
+        state = {}
+        for path, module in self.named_modules(prefix=prefix.removesuffix(".")):
+            left_out = vars(module).get("_not_kept", ())
+            for name, tensor in {**module.own_parameters(), **module.own_buffers()}.items():
+                if tensor is not None and name not in left_out:
+                    state[f"{path}.{name}" if path else name] = tensor.detach()
+        return state
+
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        """Copy parameters and buffers from a mapping of PyTorch's names to tensors or arrays.
+
+        Raises
+        ------
+        RuntimeError
+            Where shapes differ, or with `strict` where names do; nothing has changed then.
+        """
+        from fastbp.autograd import from_numpy
+
+        who = type(self).__name__
+        own = self.state_dict()
+        given = {name: _array(who, name, value) for name, value in state_dict.items()}
+        missing = [name for name in own if name not in given]
+        unexpected = [name for name in given if name not in own]
+        if strict and (missing or unexpected):
+            raise RuntimeError(
+                f"{who}.load_state_dict expects the names of its own state_dict; "
+                f"got none for {missing} and no place for {unexpected}."
+            )
+        for name, array in given.items():
+            if name in own and own[name].array.shape != array.shape:
+                raise RuntimeError(
+                    f"{who}.load_state_dict expects {name} of shape "
+                    f"{tuple(own[name].array.shape)}; got {array.shape}."
+                )
+        with no_grad():
+            for name, array in given.items():
+                if name in own:
+                    own[name].copy_(from_numpy(array))
+        for module in self.modules():
+            module.loaded()
+        return IncompatibleKeys(missing, unexpected)
+
+    def loaded(self):
+        """What a module has to do after its arrays were written to."""
+
+    # --- use --------------------------------------------------------------------------------
+
+    def forward(self, *inputs):
+        """What the module computes."""
+        raise NotImplementedError(
+            f"{type(self).__name__} expects a method forward(self, x) of its own; got none."
+        )
+
+    def __call__(self, *inputs, **keywords):
+        return self.forward(*inputs, **keywords)
+
+    def extra_repr(self):
+        """What stands between the parentheses of the module's text."""
+        return ""
+
+    def __repr__(self):
+        lines = [
+            f"  ({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self.own_modules().items()
+        ]
+        name, extra = type(self).__name__, self.extra_repr()
+        return "\n".join([f"{name}({extra}", *lines, ")"]) if lines else f"{name}({extra})"
+
+
+def _is_parameter(value):
+    return isinstance(value, TensorBase) and getattr(value, "is_parameter", False)
+
+
+def _array(who, name, value):
+    try:
+        return np.asarray(value.detach() if isinstance(value, TensorBase) else value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{who}.load_state_dict expects a tensor for {name}; got {type(value).__name__}."
+        ) from None
+
+
+def _dtype_of(args, keywords):
+    """The dtype among the arguments of `to`, whose devices are checked."""
+    from fastbp import autograd, dtypes
+
+    found = None
+    for value in (*args, *keywords.values()):
+        if isinstance(value, autograd.Tensor):
+            found = value.dtype
+        elif isinstance(value, dtypes.dtype | np.dtype | type):
+            found = value
+        elif isinstance(value, str | autograd.device):
+            autograd.device(value)
+    if found is None:
+        return None
+    found = dtypes.as_dtype("to", found)
+    if not found.is_floating_point:
+        raise TypeError(f"to expects a float dtype for a module; got {found!r}.")
+    return found
