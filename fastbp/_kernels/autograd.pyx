@@ -89,14 +89,19 @@ cdef object slow_binary = None
 cdef object slow_inplace = None
 cdef object slow_matmul = None
 cdef object slow_power = None
+cdef object rebase_view = None
+cdef object renew_view = None
 cdef dict dtype_of = {}
 
 
-def register(tensor, size, dtypes, binary, inplace, matmul, power):
+def register(tensor, size, dtypes, binary, inplace, matmul, power, view_changed,
+             view_renewed):
     """Name the class of results, of shapes, the dtypes, and what serves the uncommon operands."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
+    global rebase_view, renew_view
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
     slow_matmul, slow_power = matmul, power
+    rebase_view, renew_view = view_changed, view_renewed
     dtype_of.update(dtypes)
 
 
@@ -245,7 +250,7 @@ cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
 cdef class Version:
     """How often the memory of a tensor and its views was changed in place.
 
-    `rebased` counts the changes that were recorded: they leave the history of views behind.
+    `rebased` counts the changes that were recorded: views made before have another history since.
     """
     cdef readonly long changes
     cdef readonly long rebased
@@ -564,7 +569,7 @@ cdef class TensorBase(Target):
     cdef Node _node
     cdef int _output
     cdef bint _requires_grad  # of a leaf
-    cdef bint _view
+    cdef TensorBase _base  # of a view: whose memory it is
     cdef bint _retains
     cdef long _seen  # version.rebased when a view was made
     cdef Version _version  # made when somebody needs it
@@ -622,10 +627,8 @@ cdef class TensorBase(Target):
 
     cdef Target target(self):
         """Where this tensor's gradient goes; None where it needs none."""
-        if self._view and self._version.rebased != self._seen:
-            raise RuntimeError(
-                "An operation expects a view taken after its base was changed in place by a "
-                "recorded operation; got a view taken before it.")
+        if self._base is not None and self._version.rebased != self._seen:
+            renew_view(self, self._base)
         if self._node is not None:
             return self._node
         return self if self._requires_grad else None
@@ -659,15 +662,19 @@ cdef class TensorBase(Target):
 
     def _rebase(self, TensorBase result not None):
         """Take over the numbers and the history of an operation on the snapshot."""
-        if self._view:
-            raise RuntimeError(
-                "A recorded in-place operation expects a tensor that is no view of another; got "
-                "a view: change the base by an index, or clone() the view first.")
+        if self._base is not None:
+            return rebase_view(self, self._base, result)
         cnp.PyArray_CopyInto(self._array, result._array)
         self.version()
         self._version.changes += 1
         self._version.rebased += 1
         self._node, self._output = result._node, result._output
+        return self
+
+    def _renew(self, TensorBase same not None):
+        """As a view: take over the history of a new one of the same memory."""
+        self._node, self._output = same._node, same._output
+        self._seen = self._version.rebased
         return self
 
     @property
@@ -685,7 +692,7 @@ cdef class TensorBase(Target):
     @property
     def requires_grad(self):
         """Whether gradients are computed for this tensor."""
-        return self._requires_grad or self._node is not None
+        return self.target() is not None
 
     @requires_grad.setter
     def requires_grad(self, value):
@@ -709,6 +716,7 @@ cdef class TensorBase(Target):
     @property
     def grad_fn(self):
         """The node of the operation that made this tensor; None of a leaf."""
+        self.target()
         return self._node
 
     @property
@@ -719,7 +727,7 @@ cdef class TensorBase(Target):
     @property
     def is_leaf(self):
         """Whether no recorded operation made this tensor."""
-        return self._node is None
+        return not isinstance(self.target(), Node)
 
     @property
     def grad(self):
@@ -1202,8 +1210,9 @@ cdef TensorBase of_two(int operation, TensorBase x, TensorBase y, array out):
     """The result of x and y, with its node where one of them needs a gradient."""
     cdef Target a, b
     cdef Binary node
-    if fbp_grad_off or not (x._requires_grad or y._requires_grad or x._view or y._view
-                            or x._node is not None or y._node is not None):
+    if fbp_grad_off or not (
+            x._requires_grad or y._requires_grad or x._node is not None or y._node is not None
+            or x._base is not None or y._base is not None):
         return wrap(out)
     a, b = x.target(), y.target()
     if a is None and b is None:
@@ -1657,8 +1666,8 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
         `needs` tells for which inputs one is wanted.  A gradient of the shape that an input was
         broadcast to is summed to its shape.  It may not write to `dout` or `saved`.
     saved : tuple
-        What `backward` gets.  A tensor in it is kept as its array; a change of it in place, or
-        of `out`, where that is in it, is an error in backward.
+        What `backward` gets.  A tensor in it is kept as its array.  A change in place of it, of
+        an input's very array, or of `out`, where these are in it, is an error in backward.
 
     Returns
     -------
@@ -1723,6 +1732,10 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
                 kept.append(s)
                 if s is out:
                     tensor = result
+                elif isinstance(s, cnp.ndarray):
+                    for t in inputs:
+                        if t is not None and (<TensorBase> t)._array is s:
+                            tensor = <TensorBase> t
             if tensor is not None:
                 if self.versions is None:
                     self.versions = []
@@ -1737,10 +1750,8 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
 def view(str name, TensorBase base not None, array x not None, backward, tuple saved=EMPTY):
     """As `node`, of one input whose memory the result shares."""
     cdef TensorBase out = node(name, x, (base,), backward, saved)
-    if base._view:
-        base.target()
     out._version = base.version()
-    out._view = True
+    out._base = base if base._base is None else base._base
     out._seen = out._version.rebased
     return out
 
