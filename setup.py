@@ -133,7 +133,7 @@ class BuildKernels(build_ext):
 
 HEADERS = sorted(str(p) for p in KERNELS.glob("*.h"))
 # Without `depends`, a rebuilt object would not be linked again.
-DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.glob("*.pxd"))]
+DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.glob("*.px[di]"))]
 
 extensions = [
     Extension(

@@ -126,7 +126,7 @@ def newer_sources(folder):
     """
     if not (folder / "kernels.c").exists():
         return []
-    shared = [p for suffix in ("*.c", "*.h", "*.pxd") for p in folder.glob(suffix)]
+    shared = [p for suffix in ("*.c", "*.h", "*.pxd", "*.pxi") for p in folder.glob(suffix)]
     newer = set()
     for own in folder.glob("*.pyx"):
         for built in folder.glob(f"{own.stem}.*"):

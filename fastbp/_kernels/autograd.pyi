@@ -18,6 +18,8 @@ def register(
     inplace: Callable[..., Any],
     matmul: Callable[..., Any],
     power: Callable[..., Any],
+    view_changed: Callable[..., Any],
+    view_renewed: Callable[..., Any],
 ) -> None: ...
 def not_broadcastable(x_shape: Any, y_shape: Any) -> str: ...
 

@@ -42,8 +42,17 @@ from fastbp.autograd.tensor import (
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.printing import set_printoptions
 
-_core.register(Tensor, Size, dtypes.BY_NUMPY, _arithmetic.binary, _inplace.change,
-               _arithmetic.matrix_product, _arithmetic.power)  # fmt: skip
+_core.register(
+    tensor=Tensor,
+    size=Size,
+    dtypes=dtypes.BY_NUMPY,
+    binary=_arithmetic.binary,
+    inplace=_inplace.change,
+    matmul=_arithmetic.matrix_product,
+    power=_arithmetic.power,
+    view_changed=_inplace.view_changed,
+    view_renewed=_inplace.view_renewed,
+)
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
 _METHODS = {

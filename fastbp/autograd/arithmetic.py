@@ -377,11 +377,12 @@ def where(condition, input=None, other=None):
     if input is None:
         return tuple(core.new(i) for i in np.nonzero(condition.array))
     x, y, a, b = _by_dtype("where", input, other)
-    chosen = as_tensor(condition).array
+    mask = as_tensor(condition)
+    chosen = mask.array
     if chosen.dtype.kind != "b":
         raise RuntimeError(f"where expects condition as a bool tensor; got {chosen.dtype}.")
     out = computed(np.where, chosen, a, b)
-    return core.node("WhereBackward0", out, _tensors(x, y), _where_gradient, (chosen,))
+    return core.node("WhereBackward0", out, _tensors(x, y), _where_gradient, (mask,))
 
 
 def _where_gradient(saved, dout, needs):

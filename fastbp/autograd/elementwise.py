@@ -252,6 +252,11 @@ def _with_axis(who, input, dim, dtype):
     return x, array, _axis(who, array, dim)
 
 
+def _shaped(out, x):
+    """The very array, so that a node that saves it sees it change; a 0-d one is a view."""
+    return out if x.array.ndim else out.reshape(())
+
+
 def softmax(input, dim=None, dtype=None):
     """``exp(x) / sum(exp(x))`` over a dimension.
 
@@ -268,7 +273,7 @@ def softmax(input, dim=None, dtype=None):
     else:
         out = quiet(np.exp, (array - array.max(axis, keepdims=True, initial=-np.inf),))
         out /= out.sum(axis, keepdims=True)
-    return core.node("SoftmaxBackward0", out.reshape(x.array.shape), (x,), _softmax_gradient,
+    return core.node("SoftmaxBackward0", _shaped(out, x), (x,), _softmax_gradient,
                      (out, axis))  # fmt: skip
 
 
@@ -283,7 +288,7 @@ def log_softmax(input, dim=None, dtype=None):
     x, array, axis = _with_axis("log_softmax", input, dim, dtype)
     out = array - array.max(axis, keepdims=True, initial=-np.inf)
     out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
-    return core.node("LogSoftmaxBackward0", out.reshape(x.array.shape), (x,),
+    return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 
 

@@ -43,6 +43,60 @@ def change(operation, self, other):
     return changed(self, getattr(arithmetic, OPERATIONS[operation]), other)
 
 
+def view_changed(self, base, result):
+    """A recorded change of a view: its base takes over the history, and it becomes a new view."""
+    place = _place(self, base)
+    base._may_change()
+    before = base._snapshot()
+    core.quiet(np.copyto, (self.array, result.array), {"casting": "unsafe"})
+    base._rebase(
+        core.node("CopySlices", base.array.copy(), (before, result), _slices_gradient, place)
+    )
+    return view_renewed(self, base)
+
+
+def view_renewed(self, base):
+    """A view whose base has another history since it was made: a new one of the same memory."""
+    place = _place(self, base)
+    with core.enable_grad():
+        new = core.node("AsStridedBackward0", self.array, (base,), _strided_gradient, place)
+    return self._renew(new)
+
+
+def _place(view, base):
+    """Where a view lies in its base: the base's shape, the view's offset, shape and steps."""
+    if not base.array.flags.c_contiguous:
+        raise RuntimeError(
+            "A recorded in-place operation on a view or its base expects a base whose elements "
+            "lie in order in memory; got another: clone() the view first."
+        )
+    x = view.array
+    address, start = (a.__array_interface__["data"][0] for a in (x, base.array))
+    steps = tuple([s // x.itemsize for s in x.strides])
+    return base.array.shape, (address - start) // x.itemsize, x.shape, steps
+
+
+def _placed(array, offset, shape, steps):
+    """The part of a contiguous array that a view of it is."""
+    flat = array.reshape(-1)[offset:]
+    return np.lib.stride_tricks.as_strided(flat, shape, [s * array.itemsize for s in steps])
+
+
+def _slices_gradient(saved, dout, needs):
+    _, *place = saved
+    d_before = dout.copy()
+    d_part = _placed(d_before, *place).copy()
+    _placed(d_before, *place)[...] = 0
+    return d_before, d_part
+
+
+def _strided_gradient(saved, dout, needs):
+    shape, *place = saved
+    dx = np.zeros(shape, dout.dtype)
+    _placed(dx, *place)[...] = dout
+    return (dx,)
+
+
 def _method(name, function, doc):
     def method(self, *arguments, **keywords):
         return changed(self, function, *arguments, **keywords)

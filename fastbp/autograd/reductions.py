@@ -253,7 +253,14 @@ class ValuesIndices(NamedTuple):
     indices: core.TensorBase
 
     def __repr__(self):
-        return f"fastbp.return_types(\nvalues={self.values!r},\nindices={self.indices!r})"
+        kind = type(self).__name__
+        return f"fastbp.return_types.{kind}(\nvalues={self.values!r},\nindices={self.indices!r})"
+
+
+PAIRS = {
+    kind: type(kind, (ValuesIndices,), {"__slots__": ()})
+    for kind in ("max", "min", "median", "sort", "topk")
+}
 
 
 def _not_empty(who, x, axes):
@@ -291,7 +298,7 @@ def _over(who, label, x, indices, axis, keepdim):
             values = values.squeeze(axis)
     kept = indices if keepdim or array.ndim == 0 else indices.squeeze(axis)
     out = core.node(label, values, (x,), _taken_gradient, (array.shape, indices, axis))
-    return ValuesIndices(out, core.new(np.ascontiguousarray(kept)))
+    return PAIRS[who](out, core.new(np.ascontiguousarray(kept)))
 
 
 def _extreme(who, ufunc, arg, of_two):
@@ -407,7 +414,7 @@ def sort(input, dim=-1, descending=False, stable=False):
     """
     axis = one_axis("sort", input.array, dim)
     if input.array.ndim == 0:
-        return ValuesIndices(input.clone(), core.new(np.array(0)))
+        return PAIRS["sort"](input.clone(), core.new(np.array(0)))
     places = np.ascontiguousarray(_order(input.array, axis, descending))
     return _over("sort", "SortBackward0", input, places, axis, True)
 

@@ -441,7 +441,7 @@ def gather(input, dim, index):
     # NumPy's function needs the other dimensions to be as long as the index's.
     part = tuple([slice(None) if i == axis else slice(n) for i, n in enumerate(places.shape)])
     out = np.take_along_axis(x[part], places, axis)
-    return core.node("GatherBackward0", out, (input,), _gather_gradient, (x.shape, places, axis))
+    return core.node("GatherBackward0", out, (input,), _gather_gradient, (x.shape, index, axis))
 
 
 def _gather_gradient(saved, dout, needs):

@@ -1,0 +1,136 @@
+# Arithmetic of arrays, without any history.  Part of autograd.pyx.
+
+cdef inline tuple shape_of(object x):
+    return x.shape
+
+
+cdef inline bint is_float(array x):
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+
+
+cdef inline bint is_plain(array x):
+    """Whether C loops take x: C-contiguous and aligned (tensors are of native byte order)."""
+    return (cnp.PyArray_FLAGS(x) & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED)) == (
+        cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED)
+
+
+cdef inline bint has_shape(array x, int nd, const cnp.npy_intp *dims):
+    return cnp.PyArray_NDIM(x) == nd and (
+        nd == 0 or memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
+
+
+cdef inline array empty_like(array x):
+    return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+
+
+cdef inline array as_array(object x):
+    """NumPy gives numbers in place of arrays without dimensions."""
+    return x if isinstance(x, cnp.ndarray) else np.asarray(x)
+
+
+cdef inline bint is_ours(array x, Py_ssize_t references):
+    """Whether nobody else holds x or its memory, so that it may be written to."""
+    return (Py_REFCNT(<PyObject *> x) <= references and PyArray_BASE(x) == NULL
+            and (cnp.PyArray_FLAGS(x) & cnp.NPY_ARRAY_WRITEABLE) != 0)
+
+
+cdef inline void loop(int operation, array x, int sx, array y, int sy, array out,
+                      Py_ssize_t n) noexcept:
+    if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
+        fbp_float[operation](<float *> cnp.PyArray_DATA(x), sx, <float *> cnp.PyArray_DATA(y), sy,
+                             <float *> cnp.PyArray_DATA(out), n)
+    else:
+        fbp_double[operation](<double *> cnp.PyArray_DATA(x), sx, <double *> cnp.PyArray_DATA(y),
+                              sy, <double *> cnp.PyArray_DATA(out), n)
+
+
+cdef inline void loop_number(int operation, array x, double number, bint reflected, array out,
+                             Py_ssize_t n) noexcept:
+    cdef float single = <float> number
+    cdef const float *f
+    cdef const double *d
+    if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
+        f = <const float *> cnp.PyArray_DATA(x)
+        if reflected:
+            fbp_float[operation](&single, 0, f, 1, <float *> cnp.PyArray_DATA(out), n)
+        else:
+            fbp_float[operation](f, 1, &single, 0, <float *> cnp.PyArray_DATA(out), n)
+    else:
+        d = <const double *> cnp.PyArray_DATA(x)
+        if reflected:
+            fbp_double[operation](&number, 0, d, 1, <double *> cnp.PyArray_DATA(out), n)
+        else:
+            fbp_double[operation](d, 1, &number, 0, <double *> cnp.PyArray_DATA(out), n)
+
+
+cdef array combine(int operation, array x, array y, array out=None):
+    """x and y by an operation, both of one float dtype; into `out`, where one is given."""
+    cdef Py_ssize_t nx, ny
+    cdef bint same
+    if is_plain(x) and is_plain(y) and (out is None or is_plain(out)):
+        nx, ny = cnp.PyArray_SIZE(x), cnp.PyArray_SIZE(y)
+        same = has_shape(x, cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y))
+        if same and nx <= SMALL:
+            if out is None:
+                out = empty_like(x)
+            loop(operation, x, 1, y, 1, out, nx)
+            return out
+        if ny == 1 and nx <= SMALL and cnp.PyArray_NDIM(x) >= cnp.PyArray_NDIM(y):
+            if out is None:
+                out = empty_like(x)
+            loop(operation, x, 1, y, 0, out, nx)
+            return out
+        if out is None and nx == 1 and ny <= SMALL and cnp.PyArray_NDIM(y) >= cnp.PyArray_NDIM(x):
+            out = empty_like(y)
+            loop(operation, x, 0, y, 1, out, ny)
+            return out
+    if out is None:
+        try:
+            return as_array(quiet(UFUNCS[operation], (x, y)))
+        except ValueError:
+            raise RuntimeError(not_broadcastable(shape_of(x), shape_of(y))) from None
+    quiet(UFUNCS[operation], (x, y, out))
+    return out
+
+
+cdef array combine_number(int operation, array x, double number, bint reflected, array out=None):
+    """x and a number, or a number and x where `reflected`, by an operation."""
+    cdef Py_ssize_t n
+    if is_plain(x) and (out is None or is_plain(out)):
+        n = cnp.PyArray_SIZE(x)
+        if n <= SMALL:
+            if out is None:
+                out = empty_like(x)
+            loop_number(operation, x, number, reflected, out, n)
+            return out
+    args = (number, x) if reflected else (x, number)
+    return as_array(quiet(UFUNCS[operation], args if out is None else (*args, out)))
+
+
+def not_broadcastable(x_shape, y_shape):
+    """The words for two shapes that do not fit."""
+    return (f"An operation expects shapes that broadcast, so that every dimension is the same or "
+            f"1; got {tuple(x_shape)} and {tuple(y_shape)}.")
+
+
+cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
+    """A gradient summed to the shape that was broadcast, in the dtype that was promoted."""
+    cdef int i, ahead
+    cdef list axes
+    if cnp.PyArray_TYPE(g) == typenum and has_shape(g, nd, dims):
+        return g
+    if not has_shape(g, nd, dims):
+        ahead = cnp.PyArray_NDIM(g) - nd
+        axes = list(range(ahead))
+        for i in range(nd):
+            if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
+                axes.append(ahead + i)
+        g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
+        shape = tuple([dims[i] for i in range(nd)])
+        if cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
+            raise RuntimeError(f"A backward expects to give a gradient of shape {shape}; "
+                               f"got {shape_of(g)}.")
+        g = (<object> g).reshape(shape)
+    if cnp.PyArray_TYPE(g) != typenum:
+        g = quiet((<object> g).astype, (cnp.PyArray_DescrFromType(typenum),))
+    return g

@@ -1,0 +1,317 @@
+# Versions, targets, nodes, and the way back through them.  Part of autograd.pyx.
+
+# --- versions ------------------------------------------------------------------------------------
+
+@cython.final
+@cython.freelist(64)
+cdef class Version:
+    """How often the memory of a tensor and its views was changed in place.
+
+    `rebased` counts the changes that were recorded: views made before have another history since.
+    """
+    cdef readonly long changes
+    cdef readonly long rebased
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+cdef class Target:
+    """What gradients flow into; `total` is their sum in the sweep that is under way."""
+    cdef array total
+
+    cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
+        raise NotImplementedError
+
+    cdef int add(self, array gradient) except -1:
+        if self.total is None:
+            self.total = gradient
+        elif is_ours(self.total, 1):
+            combine(ADD, self.total, gradient, self.total)
+        else:
+            self.total = combine(ADD, self.total, gradient)
+        return 0
+
+
+cdef long long made = 0  # nodes so far
+cdef long long sweeps = 0
+
+
+@cython.trashcan(True)
+cdef class Node(Target):
+    """An operation, as its result's `grad_fn`.
+
+    The targets of up to two inputs are `a` and `b`; `Function` has others.
+    """
+    cdef readonly long long sequence
+    cdef long long visited
+    cdef Target a
+    cdef Target b
+    cdef int a_output, b_output
+    cdef bint freed
+    cdef int nd, typenum
+    cdef cnp.npy_intp *dims
+    cdef cnp.npy_intp inline_dims[INLINE_DIMS]
+    cdef array value
+    cdef object a_constant
+    cdef object b_constant
+    cdef list hooks
+    cdef object __weakref__
+
+    def __dealloc__(self):
+        if self.dims != self.inline_dims:
+            PyMem_Free(self.dims)
+
+    cdef int describe(self, array out) except -1:
+        """Takes its place in the order of nodes, and the shape and dtype of its gradient."""
+        global made
+        made += 1
+        self.sequence = made
+        self.nd = cnp.PyArray_NDIM(out)
+        self.typenum = cnp.PyArray_TYPE(out)
+        self.dims = self.inline_dims
+        if self.nd > INLINE_DIMS:
+            self.dims = <cnp.npy_intp *> PyMem_Malloc(self.nd * sizeof(cnp.npy_intp))
+            if self.dims == NULL:
+                raise MemoryError
+        memcpy(self.dims, cnp.PyArray_DIMS(out), self.nd * sizeof(cnp.npy_intp))
+        if cnp.PyArray_SIZE(out) <= SHOWN:
+            self.value = out
+        return 0
+
+    cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
+        return self.add(fitted(gradient, self.nd, self.dims, self.typenum))
+
+    cdef int run(self, Sweep sweep) except -1:
+        """Send the gradient that has come on to the inputs."""
+        cdef array dout = self.total
+        if dout is None:
+            return 0
+        self.total = None
+        if self.hooks is not None:
+            dout = self.call_hooks(0, dout)
+        if sweep.record is not None:
+            sweep.record[self] = dout
+        return self.apply(sweep, dout)
+
+    cdef array call_hooks(self, int output, array dout):
+        for where, hook in self.hooks:
+            if where == output:
+                dout = hook_result(hook, dout)
+        return dout
+
+    cdef int apply(self, Sweep sweep, array dout) except -1:
+        raise NotImplementedError
+
+    cdef int release(self) except -1:
+        self.a = self.b = None
+        self.value = None
+        self.a_constant = self.b_constant = None
+        self.freed = True
+        return 0
+
+    cdef tuple edges(self):
+        return ((self.a, self.a_output), (self.b, self.b_output))
+
+    cdef int reach(self, Sweep sweep) except -1:
+        """Have the sweep visit the nodes of the inputs."""
+        if self.a is not None:
+            sweep.visit(self.a)
+        if self.b is not None:
+            sweep.visit(self.b)
+        return 0
+
+    def name(self):
+        """The operation, as PyTorch names it: MulBackward0."""
+        return type(self).__name__
+
+    def __repr__(self):
+        return f"<{self.name()} object at {id(self):#x}>"
+
+    @property
+    def next_functions(self):
+        """(node, output) of each input; (None, 0) of those that need no gradient."""
+        return tuple([(_node_of(target), output) for target, output in self.edges()])
+
+    @property
+    def inputs(self):
+        """Of each input its node, its leaf, or None."""
+        return tuple([target for target, _ in self.edges()])
+
+    @property
+    def constants(self):
+        """Of each input the array or number that it is, where it needs no gradient."""
+        return (self.a_constant, self.b_constant)
+
+    @property
+    def result(self):
+        """The operation's result as an array, where it has at most 64 elements, and else None."""
+        return self.value
+
+    @property
+    def shape(self):
+        """Shape of the operation's (first) result."""
+        return tuple([self.dims[i] for i in range(self.nd)])
+
+
+cdef object _node_of(Target target):
+    if target is None or isinstance(target, Node):
+        return target
+    return AccumulateGrad(target)
+
+
+cdef class AccumulateGrad:
+    """The end of a graph: where the gradient of `variable`, a leaf, is added to its `grad`."""
+    cdef readonly object variable
+
+    def __init__(self, variable):
+        self.variable = variable
+
+    def name(self):
+        """AccumulateGrad."""
+        return "AccumulateGrad"
+
+    @property
+    def next_functions(self):
+        """Nothing comes before a leaf."""
+        return ()
+
+    def __eq__(self, other):
+        return isinstance(other, AccumulateGrad) and self.variable is other.variable
+
+    def __hash__(self):
+        return hash(id(self.variable))
+
+    def __repr__(self):
+        return f"<AccumulateGrad object at {id(self.variable):#x}>"
+
+
+cdef array hook_result(object hook, array gradient):
+    """What a hook makes of a gradient; a weak reference stands for a tensor that retains it."""
+    if isinstance(hook, weakref.ref):
+        tensor = hook()
+        if tensor is not None:
+            (<TensorBase> tensor).keep_gradient(gradient)
+        return gradient
+    result = hook(wrap(gradient))
+    return gradient if result is None else (<TensorBase?> result)._array
+
+
+# --- the sweep -----------------------------------------------------------------------------------
+
+cdef int later_first(const void *x, const void *y) noexcept nogil:
+    cdef long long a = (<Node> (<PyObject **> x)[0]).sequence
+    cdef long long b = (<Node> (<PyObject **> y)[0]).sequence
+    return (a < b) - (a > b)
+
+
+@cython.final
+@cython.freelist(4)
+cdef class Sweep:
+    """One way back through a graph."""
+    cdef PyObject **nodes  # held
+    cdef PyObject *few[INLINE_NODES]
+    cdef Py_ssize_t n, room
+    cdef long long number
+    cdef bint sorted
+    cdef list leaves
+    cdef dict record
+
+    def __cinit__(self):
+        global sweeps
+        sweeps += 1
+        self.number = sweeps
+        self.sorted = True
+        self.leaves = []
+        self.nodes = self.few
+        self.room = INLINE_NODES
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            Py_XDECREF(self.nodes[i])
+        if self.nodes != self.few:
+            PyMem_Free(self.nodes)
+
+    cdef int visit(self, Target target) except -1:
+        """Put a node on the list once; leaves are found when a gradient comes to them."""
+        cdef Node node
+        cdef PyObject **nodes
+        if not isinstance(target, Node):
+            return 0
+        node = <Node> target
+        if node.visited == self.number:
+            return 0
+        node.visited = self.number
+        if node.freed:
+            raise RuntimeError(
+                "backward expects a graph that is still there: it was freed by an earlier "
+                "backward, so trying to backward through the graph a second time needs "
+                "retain_graph=True the first time.")
+        if self.n == self.room:
+            nodes = <PyObject **> PyMem_Realloc(
+                NULL if self.nodes == self.few else self.nodes,
+                2 * self.room * sizeof(PyObject *))
+            if nodes == NULL:
+                raise MemoryError
+            if self.nodes == self.few:
+                memcpy(nodes, self.few, self.n * sizeof(PyObject *))
+            self.nodes = nodes
+            self.room *= 2
+        Py_INCREF(node)
+        self.nodes[self.n] = <PyObject *> node
+        if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
+            self.sorted = False
+        self.n += 1
+        return 0
+
+    cdef int run(self, Target root, int output, array gradient, bint keep) except -1:
+        cdef Py_ssize_t i = 0
+        cdef PyObject *held
+        self.visit(root)
+        while i < self.n:  # the list grows
+            (<Node> self.nodes[i]).reach(self)
+            i += 1
+        if not self.sorted:
+            self.sort()
+        try:
+            root.receive(self, output, gradient)
+            for i in range(self.n):
+                (<Node> self.nodes[i]).run(self)
+                if not keep:
+                    # What only the sweep holds need not be emptied before it goes.
+                    if Py_REFCNT(self.nodes[i]) > 1:
+                        (<Node> self.nodes[i]).release()
+                    held = self.nodes[i]
+                    self.nodes[i] = NULL
+                    Py_XDECREF(held)
+        except BaseException:
+            self.forget()
+            raise
+        return 0
+
+    cdef void sort(self) noexcept:
+        """The latest node first; few nodes by insertion, as they are nearly in order."""
+        cdef Py_ssize_t i, k
+        cdef PyObject *node
+        if self.n > INLINE_NODES:
+            qsort(self.nodes, self.n, sizeof(PyObject *), later_first)
+            return
+        for i in range(1, self.n):
+            node = self.nodes[i]
+            k = i
+            while k and (<Node> self.nodes[k - 1]).sequence < (<Node> node).sequence:
+                self.nodes[k] = self.nodes[k - 1]
+                k -= 1
+            self.nodes[k] = node
+
+    cdef forget(self):
+        """After an error: no gradient that came half the way is left."""
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            if self.nodes[i] == NULL:
+                continue
+            (<Target> self.nodes[i]).total = None
+            if isinstance(<object> self.nodes[i], Function):
+                (<Function> self.nodes[i]).totals = None
+        for leaf in self.leaves:
+            (<Target> leaf).total = None

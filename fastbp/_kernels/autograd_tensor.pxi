@@ -1,0 +1,485 @@
+# The compiled half of `Tensor`.  Part of autograd.pyx.
+
+@cython.c_api_binop_methods(True)
+cdef class TensorBase(Target):
+    """What `Tensor` is in C: an array, its gradient, and the node that it came from."""
+    cdef array _array
+    cdef Node _node
+    cdef int _output
+    cdef bint _requires_grad  # of a leaf
+    cdef TensorBase _base  # of a view: whose memory it is
+    cdef bint _retains
+    cdef long _seen  # version.rebased when a view was made
+    cdef Version _version  # made when somebody needs it
+    cdef object _grad
+    cdef list _hooks
+    cdef dict __dict__
+    cdef object __weakref__
+
+    # --- as a target
+
+    cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
+        cdef array x = self._array
+        gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        if self.total is None:
+            sweep.leaves.append(self)
+        return self.add(gradient)
+
+    cdef int accept(self) except -1:
+        """Move the sweep's sum into `grad`."""
+        cdef array g = self.total
+        self.total = None
+        if self._hooks is not None:
+            for hook in self._hooks:
+                g = hook_result(hook, g)
+        return self.keep_gradient(g)
+
+    cdef int keep_gradient(self, array g) except -1:
+        cdef TensorBase grad
+        if self._grad is None:
+            # The caller holds one reference; whatever else holds it would see it change.
+            if is_ours(g, 1) and is_plain(g):
+                self._grad = wrap(g)
+            else:
+                self._grad = wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER))
+            return 0
+        grad = <TensorBase> self._grad
+        if grad._node is not None or not cnp.PyArray_ISWRITEABLE(grad._array):
+            self._grad = wrap(combine(ADD, grad._array, g))
+        else:
+            combine(ADD, grad._array, g, grad._array)
+            grad.bump()
+        return 0
+
+    # --- versions
+
+    cdef Version version(self):
+        if self._version is None:
+            self._version = Version.__new__(Version)
+        return self._version
+
+    cdef inline int bump(self) except -1:
+        if self._version is not None:
+            self._version.changes += 1
+        return 0
+
+    cdef Target target(self):
+        """Where this tensor's gradient goes; None where it needs none."""
+        if self._base is not None and self._version.rebased != self._seen:
+            renew_view(self, self._base)
+        if self._node is not None:
+            return self._node
+        return self if self._requires_grad else None
+
+    cdef int may_change(self) except -1:
+        """Refuses an in-place change of a leaf while operations are recorded."""
+        if not fbp_grad_off and self._requires_grad:
+            raise RuntimeError(
+                "An in-place operation expects a tensor that is no leaf Variable that requires "
+                "grad, or a block with no_grad(); got a leaf.")
+        if not cnp.PyArray_FLAGS(self._array) & cnp.NPY_ARRAY_WRITEABLE:
+            raise RuntimeError(
+                "An in-place operation expects writable memory of its own; got a tensor that is "
+                "expanded or shares a read-only array: clone() it first.")
+        return 0
+
+    def _bump(self):
+        """Count an in-place change that was made from outside."""
+        self.bump()
+
+    def _may_change(self):
+        """Refuse an in-place change where PyTorch does."""
+        self.may_change()
+
+    def _snapshot(self):
+        """This tensor as it is, with its history, in memory of its own."""
+        cdef TensorBase old = wrap(cnp.PyArray_NewCopy(self._array, cnp.NPY_KEEPORDER))
+        self.target()
+        old._node, old._output = self._node, self._output
+        return old
+
+    def _rebase(self, TensorBase result not None):
+        """Take over the numbers and the history of an operation on the snapshot."""
+        if self._base is not None:
+            return rebase_view(self, self._base, result)
+        cnp.PyArray_CopyInto(self._array, result._array)
+        self.version()
+        self._version.changes += 1
+        self._version.rebased += 1
+        self._node, self._output = result._node, result._output
+        return self
+
+    def _renew(self, TensorBase same not None):
+        """As a view: take over the history of a new one of the same memory."""
+        self._node, self._output = same._node, same._output
+        self._seen = self._version.rebased
+        return self
+
+    @property
+    def _version_changes(self):
+        """In-place changes since something first depended on this tensor's numbers."""
+        return 0 if self._version is None else self._version.changes
+
+    # --- attributes
+
+    @property
+    def array(self):
+        """The numbers as the very numpy.ndarray that holds them."""
+        return self._array
+
+    @property
+    def requires_grad(self):
+        """Whether gradients are computed for this tensor."""
+        return self.target() is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        if self._node is not None:
+            if not value:
+                raise RuntimeError(
+                    "requires_grad expects a leaf to be changed; got the result of an operation: "
+                    "use detach().")
+            return
+        if value and not is_float(self._array):
+            raise RuntimeError(
+                "requires_grad expects a tensor of floating point dtype, as only these can "
+                f"require gradients; got {self.dtype!r}.")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad=True):
+        """Set `requires_grad` in place."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad_fn(self):
+        """The node of the operation that made this tensor; None of a leaf."""
+        self.target()
+        return self._node
+
+    @property
+    def output_nr(self):
+        """Which result of `grad_fn` this tensor is."""
+        return self._output
+
+    @property
+    def is_leaf(self):
+        """Whether no recorded operation made this tensor."""
+        return not isinstance(self.target(), Node)
+
+    @property
+    def grad(self):
+        """The gradients that backward has added up; None before."""
+        if self._grad is None and self._node is not None and not self._retains:
+            warnings.warn(
+                "grad of a tensor that is no leaf was read: backward fills it only after "
+                "retain_grad().", UserWarning, stacklevel=1)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        cdef TensorBase new
+        if value is not None:
+            if not isinstance(value, TensorBase):
+                raise TypeError(f"grad expects a Tensor or None; got {type(value).__name__}.")
+            new = <TensorBase> value
+            if new is self:
+                raise RuntimeError("grad expects another tensor; got the tensor itself.")
+            if not has_shape(new._array, cnp.PyArray_NDIM(self._array),
+                             cnp.PyArray_DIMS(self._array)):
+                raise RuntimeError(
+                    f"grad expects a tensor of shape {shape_of(self._array)}; got "
+                    f"{shape_of(new._array)}.")
+            if cnp.PyArray_TYPE(new._array) != cnp.PyArray_TYPE(self._array):
+                raise RuntimeError(f"grad expects a tensor of {self.dtype!r}; got {new.dtype!r}.")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self):
+        self._grad = None
+
+    @property
+    def data(self):
+        """The same memory without history; changes of it are not counted."""
+        return wrap(self._array)
+
+    @data.setter
+    def data(self, value):
+        if not isinstance(value, TensorBase):
+            raise TypeError(f"data expects a Tensor; got {type(value).__name__}.")
+        cdef array new = (<TensorBase> value)._array
+        if self._requires_grad and not is_float(new):
+            raise RuntimeError("data expects a tensor of floating point dtype, as this one "
+                               f"requires grad; got {value.dtype!r}.")
+        self._array = new
+
+    @property
+    def shape(self):
+        """Length of each dimension."""
+        return size_type(shape_of(self._array))
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return cnp.PyArray_NDIM(self._array)
+
+    @property
+    def dtype(self):
+        """fastbp.float32 and so on."""
+        return dtype_of[(<object> self._array).dtype]
+
+    def dim(self):
+        """Number of dimensions."""
+        return cnp.PyArray_NDIM(self._array)
+
+    def numel(self):
+        """Number of elements."""
+        return cnp.PyArray_SIZE(self._array)
+
+    def item(self):
+        """The only element as a Python number."""
+        cdef array x = self._array
+        if cnp.PyArray_SIZE(x) != 1:
+            raise RuntimeError(
+                f"item expects a tensor of one element; got one of shape {shape_of(x)}.")
+        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+            return <double> (<float *> cnp.PyArray_DATA(x))[0]
+        if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
+            return (<double *> cnp.PyArray_DATA(x))[0]
+        return (<object> x).item()
+
+    def detach(self):
+        """The same memory without history."""
+        cdef TensorBase out = wrap(self._array)
+        out._version = self.version()
+        return out
+
+    def detach_(self):
+        """Drop the history of this tensor."""
+        self._node = None
+        self._output = 0
+        self._requires_grad = False
+        return self
+
+    def numpy(self, force=False):
+        """The array itself: a change of one is a change of the other."""
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "numpy expects a tensor that does not require grad; got one that does: "
+                "use tensor.detach().numpy().")
+        return self._array
+
+    def retain_grad(self):
+        """Have backward fill `grad`, though this tensor is no leaf."""
+        if not self.requires_grad:
+            raise RuntimeError(
+                "retain_grad expects a tensor that requires grad; got one that does not.")
+        if self._node is not None and not self._retains:
+            self._retains = True
+            self._add_hook(weakref.ref(self))
+
+    @property
+    def retains_grad(self):
+        """Whether retain_grad was called on a tensor that is no leaf."""
+        return self._retains
+
+    def _add_hook(self, hook):
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = []
+            self._hooks.append(hook)
+            return self._hooks, hook
+        if self._node.hooks is None:
+            self._node.hooks = []
+        entry = (self._output, hook)
+        self._node.hooks.append(entry)
+        return self._node.hooks, entry
+
+    # --- arithmetic
+
+    def __add__(x, y):
+        return binary(ADD, x, y)
+
+    def __sub__(x, y):
+        return binary(SUBTRACT, x, y)
+
+    def __mul__(x, y):
+        return binary(MULTIPLY, x, y)
+
+    def __truediv__(x, y):
+        return binary(DIVIDE, x, y)
+
+    def __matmul__(x, y):
+        return matrix_product(x, y)
+
+    def __pow__(x, y, modulo):
+        return power(x, y)
+
+    def __iadd__(self, y):
+        return change(ADD, self, y)
+
+    def __isub__(self, y):
+        return change(SUBTRACT, self, y)
+
+    def __imul__(self, y):
+        return change(MULTIPLY, self, y)
+
+    def __itruediv__(self, y):
+        return change(DIVIDE, self, y)
+
+    def __neg__(self):
+        return negative(self)
+
+    def zero_(self):
+        """Set all elements to 0."""
+        cdef array x = self._array
+        self.may_change()
+        if self._node is not None and not fbp_grad_off:
+            return self.fill_(0.0)
+        if is_plain(x):
+            memset(cnp.PyArray_DATA(x), 0, cnp.PyArray_NBYTES(x))
+        else:
+            (<object> x).fill(0)
+        self.bump()
+        return self
+
+    # --- going back
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+        """Add d self / d leaf to the `grad` of every leaf that this tensor came from.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            Of this tensor's shape: the gradient that it is given; 1 of a single number.
+        retain_graph : bool, default False
+            Keep the graph for another backward.
+        create_graph : False
+            Gradients of gradients are not offered.
+        inputs : Tensor or sequence of Tensor, optional
+            The only leaves whose `grad` is changed.
+
+        Raises
+        ------
+        RuntimeError
+            Where this tensor needs no gradient, has several elements and none was given, the
+            graph was freed, or a number that is needed was changed in place.
+        """
+        cdef Sweep sweep
+        cdef TensorBase leaf
+        if create_graph:
+            raise NotImplementedError(
+                "backward expects create_graph=False, as gradients of gradients are not offered; "
+                "got True.")
+        wanted = None
+        if inputs is not None:
+            inputs = (inputs,) if isinstance(inputs, TensorBase) else inputs
+            wanted = {id(leaf) for leaf in inputs}
+        sweep = Sweep.__new__(Sweep)
+        sweep.run(root_of(self), self._output, first_gradient(self, gradient), bool(retain_graph))
+        for leaf in sweep.leaves:
+            if wanted is None or id(leaf) in wanted:
+                leaf.accept()
+            else:
+                leaf.total = None
+
+
+cdef inline TensorBase wrap(array x):
+    """A new Tensor around x."""
+    cdef TensorBase out = <TensorBase> (<creator> (<PyTypeObject *> TensorBase).tp_new)(
+        <PyTypeObject *> tensor_type, EMPTY, NULL)
+    out._array = x
+    return out
+
+
+cdef Target root_of(TensorBase out):
+    cdef Target root = out.target()
+    if root is None:
+        raise RuntimeError(
+            "backward expects a tensor that requires grad; got one that does not require grad "
+            "and does not have a grad_fn.")
+    return root
+
+
+cdef array first_gradient(TensorBase out, object gradient):
+    cdef array x = out._array
+    cdef array g
+    if gradient is None:
+        if cnp.PyArray_SIZE(x) != 1:
+            raise RuntimeError(
+                "backward expects a gradient unless the tensor is a single number (grad can be "
+                f"implicitly created only for scalar outputs); got shape {shape_of(x)}.")
+        g = empty_like(x)
+        if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT:
+            (<float *> cnp.PyArray_DATA(g))[0] = 1
+        else:
+            (<double *> cnp.PyArray_DATA(g))[0] = 1
+        return g
+    if not isinstance(gradient, TensorBase):
+        raise TypeError(f"backward expects gradient as a Tensor; got {type(gradient).__name__}.")
+    g = (<TensorBase> gradient)._array
+    if not has_shape(g, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x)):
+        raise RuntimeError(
+            f"backward expects gradient of the tensor's shape {shape_of(x)}; got {shape_of(g)}.")
+    return g
+
+
+def sweep(TensorBase out not None, gradient=None):
+    """The gradient of `out` by every node and leaf of its graph, without touching any `grad`.
+
+    Parameters
+    ----------
+    out : Tensor
+    gradient : Tensor, optional
+        Of out's shape; 1 of a single number.
+
+    Returns
+    -------
+    dict
+        From each node (of several results: to a list of arrays) and each leaf to an array.  The
+        graph is kept.
+    """
+    cdef Sweep run = Sweep.__new__(Sweep)
+    cdef TensorBase leaf
+    run.record = {}
+    run.run(root_of(out), out._output, first_gradient(out, gradient), True)
+    for leaf in run.leaves:
+        run.record[leaf] = leaf.total
+        leaf.total = None
+    return run.record
+
+
+def gradients(TensorBase out not None, tuple inputs, gradient, bint keep, bint allow_unused):
+    """The gradient of `out` by leaves or results, as tensors; None of one that is not in it."""
+    cdef Sweep run = Sweep.__new__(Sweep)
+    cdef TensorBase t
+    run.record = {}
+    run.run(root_of(out), out._output, first_gradient(out, gradient), keep)
+    for t in run.leaves:
+        run.record[t] = t.total
+        t.total = None
+    found = []
+    for t in inputs:
+        g = run.record.get(t if t._node is None else t._node)
+        if isinstance(g, list):
+            g = g[t._output]
+        if g is None and not allow_unused:
+            raise RuntimeError("grad expects inputs that the output came from; got one that it "
+                               "did not: allow_unused=True gives None for it.")
+        found.append(None if g is None else wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER)))
+    return tuple(found)
+
+
+def new(x, requires_grad=False):
+    """A leaf around an array of native byte order."""
+    cdef TensorBase out = wrap(x)
+    if requires_grad:
+        out.requires_grad = True
+    return out
+
+
+def adopt(TensorBase self not None, array x not None, requires_grad=False):
+    """Give a tensor that was just made by its class its array."""
+    self._array = x
+    self.requires_grad = requires_grad
+    return self
