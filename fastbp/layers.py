@@ -82,7 +82,8 @@ class Layer(Module):
 
     def __getstate__(self):
         self.sync()
-        return self.__dict__ | {"_trainer": None}
+        # A copy of a view no longer shares memory: no view, so that the tensors' are taken.
+        return self.__dict__ | {"_trainer": None, "_views": [None] * len(self._views)}
 
     def sync(self):
         """Fetch the parameters that a trainer has, if it has newer ones, or a tensor's new data."""
