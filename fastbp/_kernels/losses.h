@@ -253,6 +253,42 @@ static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, doub
         dx[i] = scale * d;
     }
 }
+
+/* sum of the pinball loss max(quantile (t - y), (1 - quantile) (y - t)). */
+static double FN(quantile_forward)(const REAL *y, const REAL *t, double quantile, idx n)
+{
+    SUM_OF_DIFFERENCES(d > 0 ? (1 - quantile) * d : -quantile * d)
+}
+
+/* its derivative: 1 - quantile above t, -quantile below. */
+static void FN(quantile_backward)(const REAL *y, const REAL *t, double quantile, double scale_,
+                                  REAL *dx, idx n)
+{
+    const REAL scale = (REAL)scale_;
+    const REAL above = (REAL)(scale_ * (1 - quantile)), below = (REAL)(-scale_ * quantile);
+    ELEMENTWISE
+    {
+        const REAL d = y[i] - t[i];
+        dx[i] = d > 0 ? above : d < 0 ? below : scale * d; /* 0, and NaN stays NaN */
+    }
+}
+
+/* Half the Poisson deviance, sum of t log(t / y) - t + y with y = exp(x); 0 log 0 is 0. */
+static double FN(poisson_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
+{
+    double sum = 0;
+    for (idx i = 0; i < n; i++) /* before y, which may be x */
+        sum += (t[i] == 0 ? 0 : (double)t[i] * (log((double)t[i]) - (double)x[i])) - (double)t[i];
+    ELEMENTWISE y[i] = FN(exp_)(x[i]);
+    for (idx i = 0; i < n; i++)
+        sum += (double)y[i];
+    return sum;
+}
+
+static void FN(poisson_backward)(const REAL *y, const REAL *t, double scale, REAL *dx, idx n)
+{
+    FN(scaled_difference)(y, t, (REAL)scale, dx, n);
+}
 #undef SUM_OF_DIFFERENCES
 #undef NARROW
 #undef CHAINS
