@@ -64,6 +64,7 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "datasets": ("fastbp.datasets", None),
+    "estimators": ("fastbp.estimators", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
 }

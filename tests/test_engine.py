@@ -477,6 +477,18 @@ def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng
     np.testing.assert_allclose(new_b, b - 0.1 * dz.sum(axis=0), rtol=close, atol=close)
 
 
+@pytest.mark.parametrize("n_out", [1, 3, 17, 35, 70, 100])
+def test_the_penalty_counts_no_missing_columns(n_out, dtype, rng):
+    plan, *_, x = plan_of("huber", rng, dtype, "adam", n_out, loss_scale=1.0)
+    plan.set_rule(lr=0.1, l2=0.1)
+    t = rng.standard_normal((6, n_out)).astype(dtype)
+    for _ in range(5):
+        plan.step(x, t)
+    W, _ = parameters_of(plan, dtype, n_out)
+    expected = np.square(W, dtype=np.float64).sum()
+    assert plan.weight_square() == pytest.approx(expected, rel=CLOSE[dtype.name])
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_a_clipped_loss_takes_probabilities_for_eps(loss, dtype, rng):
     eps = np.finfo(dtype).eps

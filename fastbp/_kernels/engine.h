@@ -753,20 +753,20 @@ static double FN(plan_gradient_square)(const void *plan_)
     return sum;
 }
 
-/* The sum of n squares, n a multiple of NR: LANES chains over at most BLOCK_K rows of panels. */
-static double FN(square_sum)(const REAL *x, idx n)
+/* The sum of the squares of a panel's n_in rows.  `both`: of its second vector of columns too,
+ * in which an update may have left anything where it holds missing columns only. */
+static double FN(panel_square)(const REAL *panel, idx n_in, int both)
 {
     double sum = 0;
-    for (idx start = 0; start < n; start += BLOCK_K * NR) {
-        const idx end = min_idx(n, start + BLOCK_K * NR);
+    for (idx k = 0; k < n_in; k += BLOCK_K) {
         FN(vec) sum_0 = {0}, sum_1 = {0};
-        for (idx i = start; i < end; i += NR) {
-            const FN(vec) v_0 = FN(load)(x + i), v_1 = FN(load)(x + i + LANES);
+        for (idx i = k; i < min_idx(n_in, k + BLOCK_K); i++) {
+            const FN(vec) v_0 = FN(load)(panel + i * NR), v_1 = FN(load)(panel + i * NR + LANES);
             sum_0 += v_0 * v_0;
             sum_1 += v_1 * v_1;
         }
         for (int lane = 0; lane < LANES; lane++)
-            sum += (double)sum_0[lane] + (double)sum_1[lane];
+            sum += (double)sum_0[lane] + (both ? (double)sum_1[lane] : 0);
     }
     return sum;
 }
@@ -779,7 +779,9 @@ static double FN(plan_weight_square)(const void *plan_)
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
-            sum += FN(square_sum)(op->W, FN(w_size)(op));
+            for (idx j = 0; j < op->layer.n_out; j += NR)
+                sum += FN(panel_square)(op->W + j * op->w_rows, op->w_rows,
+                                        op->layer.n_out - j > LANES);
     }
     return sum;
 }
