@@ -17,6 +17,7 @@ from fastbp.layers import (
     Dropout,
     Gelu,
     Identity,
+    Layer,
     LeakyRelu,
     Relu,
     Sigmoid,
@@ -207,7 +208,7 @@ class MLP(BaseEstimator):
             self.loss_curve_ = []
             self._no_improvement_count = 0
             self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_scores_ = [] if self.early_stopping else None
+            self.validation_scores_: list | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _drawn(self, k, units, dtype, random_state):
@@ -373,7 +374,7 @@ class MLP(BaseEstimator):
             With the loss where the library has it (of its own scale), else with none.
         """
         check_is_fitted(self)
-        layers = []
+        layers: list[Layer] = []
         drops = parameters.dropout(self)
         names = self._activations()
         for k, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):

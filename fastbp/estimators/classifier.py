@@ -14,7 +14,96 @@ from fastbp.losses import SigmoidWithLoss, SoftmaxWithLoss
 
 
 class MLPClassifier(ClassifierMixin, MLP):
-    """scikit-learn's multilayer perceptron for classification, on the training engine."""
+    """scikit-learn's multilayer perceptron for classification, on the training engine.
+
+    Parameters up to `max_fun` are scikit-learn's, with its defaults, and give its numbers
+    within rounding for a given `random_state` [1]_.  `activation` and `solver` take more, and the
+    parameters behind `max_fun` are the library's own.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array_like of int
+    activation : str or sequence of str
+        "identity", "logistic", "tanh", "relu"; also "leaky_relu", "softplus", "gelu"; one for
+        all hidden layers, or one for each.
+    solver : {"adam", "sgd", "lbfgs", "rmsprop", "adagrad", "adamw"}
+        `beta_2` is RMSprop's decay too; for "adamw" `alpha` is the decoupled decay, not divided
+        by the rows and no part of the loss.
+    alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle
+        As scikit-learn's.
+    random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping
+        As scikit-learn's.
+    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
+        As scikit-learn's.
+    loss : "log_loss" or callable
+        A function of (y, outputs), both (n, n_outputs): zeros and ones, and outputs before
+        softmax or logistic.  It returns each row's loss (n,) and its gradient by the outputs.
+    label_smoothing : float
+        The share of each target that is spread over all classes.
+    class_weight : dict, "balanced" or None
+        Factors of the rows' weights.
+    dropout : float or sequence of float
+        The share of each hidden layer's outputs that is dropped while training.
+    batch_norm : bool
+        Batch normalisation before each hidden activation.
+    scoring : str, callable or None
+        The scorer of the validation data; None: the accuracy.
+    restore_best : bool or None
+        Whether the weights of the best epoch are kept, by validation score where there is one,
+        else by loss; then a diverging training ends at once.  None: with `early_stopping`.
+    callbacks : callable, sequence of callables or None
+        Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
+        True ends the training.
+    progress : bool
+        A bar of tqdm.
+    schedule : callable or None
+        A function of the epochs done that gives the factor of `learning_rate_init`, as
+        `fastbp.CosineDecay(epochs=20)`; fractions of epochs are passed too.
+    init : {"he", "xavier", "lecun", "zeros"}, float or None
+        First weights by `fastbp.init.weights`, biases 0; None: scikit-learn's.
+    coefs_init : (coefs, intercepts) or None
+        Weights to start from, which are copied.
+    n_threads : int or None
+        None: one for small steps, else the cores that the process may use.
+    max_seconds : float or None
+        Time after which no further step begins.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of numpy.ndarray
+        (n_in, n_out) and (n_out,) of each layer.  Writing into them holds for what follows.
+    norms_ : list of numpy.ndarray
+        gamma, beta, mean and variance, (4, width), of each batch normalisation.
+    classes_ : numpy.ndarray
+    loss_, best_loss_ : float
+        `best_loss_` is None with `early_stopping`.
+    loss_curve_ : list of float
+        Of each epoch; not with L-BFGS.
+    validation_scores_ : list of float or None
+    best_validation_score_ : float or None
+    n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
+    feature_names_in_ : numpy.ndarray
+        Of data frames.
+    out_activation_ : {"softmax", "logistic"}
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn's for its parameters and for data that do not fit; one sentence for others.
+
+    References
+    ----------
+    .. [1] Pedregosa et al., Scikit-learn: machine learning in Python (2011).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastbp.estimators import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((20, 10), learning_rate_init=0.01, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
 
     _classifies = True
 

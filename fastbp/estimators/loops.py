@@ -3,6 +3,8 @@
 import math
 import time
 import warnings
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -70,7 +72,7 @@ def engine_rows(x):
 def fit_stochastic(model, solver, data, validation, random_state, incremental):
     """Epochs until the loss or the score no longer improves; one, where `incremental`.
 
-    `random_state` is a function that gives the RandomState.
+    `random_state` gives the RandomState when called.
     """
     who = type(model).__name__
     if model.early_stopping and incremental:
@@ -88,8 +90,9 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
     restores = model.early_stopping if model.restore_best is None else model.restore_best
     restores = restores and not incremental
-    best = model._copies() if restores else None
-    looks = validation is not None or restores or parameters.callbacks(model)
+    best: Any = model._copies() if restores else None
+    callbacks = parameters.callbacks(model)
+    looks = validation is not None or restores or callbacks
     order, x = np.arange(n, dtype=np.int64), data.rows()
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
     bar = _progress_bar(model) if model.progress and not incremental else None
@@ -98,9 +101,7 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     try:
         while stop is None and model.n_iter_ < model.max_iter:
             if model.shuffle and n > 1:
-                shuffled = np.arange(n, dtype=np.int64)
-                random_state().shuffle(shuffled)
-                order = order[shuffled]
+                order = _shuffled(order, random_state, solver if incremental else None)
             if finite:
                 loss, done = _epoch(model, solver, plan, data, x, order, batch_size, deadline)
                 finite = math.isfinite(loss)
@@ -135,7 +136,7 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
             if bar is not None:
                 bar.set_postfix_str(f"loss {loss:.4f}")
                 bar.update()
-            for callback in parameters.callbacks(model):
+            for callback in callbacks:
                 if callback(model):
                     stop = "callback"
             if done < n or time.monotonic() >= deadline:
@@ -154,6 +155,18 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     _warn_of(model, stop)
     if not restores and not solver.finite(model.intercepts_):
         model._require_finite()
+
+
+def _shuffled(order, random_state, solver):
+    """The order of the next epoch, as scikit-learn's; a seed gives each partial_fit the same."""
+    seed = random_state.given
+    if solver is not None and random_state.made is None and isinstance(seed, Integral):
+        if solver.drawn is None or solver.drawn[0] != (seed, len(order)):
+            solver.drawn = ((seed, len(order)), _shuffled(order, random_state, None))
+        return solver.drawn[1]
+    shuffled = np.arange(len(order), dtype=np.int64)
+    random_state().shuffle(shuffled)
+    return order[shuffled]
 
 
 def _batch_size(model, n):

@@ -28,9 +28,9 @@ def _interval(kind, low, high, brackets):
     """Numbers of a kind between two bounds, brackets as "[)"."""
 
     def holds(value):
-        if not isinstance(value, kind) or np.isnan(value):
+        if not isinstance(value, kind):
             return False
-        above = low <= value if brackets[0] == "[" else low < value
+        above = low <= value if brackets[0] == "[" else low < value  # false for NaN
         return above and (value <= high if brackets[1] == "]" else value < high)
 
     bounds = (low, high)
@@ -98,12 +98,14 @@ _LOG_LOSS = (_names("log_loss"), (callable, "a callable"))
 
 
 def _require(who, name, value, rules):
-    if not any(holds(value) for holds, _ in rules):
-        *first, last = (words for _, words in rules)
-        expected = f"{', '.join(first)} or {last}" if first else last
-        raise InvalidParameterError(
-            f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
-        )
+    for holds, _ in rules:
+        if holds(value):
+            return
+    *first, last = (words for _, words in rules)
+    expected = f"{', '.join(first)} or {last}" if first else last
+    raise InvalidParameterError(
+        f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
+    )
 
 
 def check(model, classifies):

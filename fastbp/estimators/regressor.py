@@ -12,7 +12,44 @@ from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError
 
 
 class MLPRegressor(RegressorMixin, MLP):
-    """scikit-learn's multilayer perceptron for regression, on the training engine."""
+    """scikit-learn's multilayer perceptron for regression, on the training engine.
+
+    Parameters
+    ----------
+    loss : str or callable
+        "squared_error" and "poisson", scikit-learn's halves; "absolute_error", "huber",
+        "quantile"; or a function of (y, outputs), both (n, n_outputs), that returns each row's
+        loss (n,) and its gradient by the outputs.  Losses of several outputs are averaged over
+        them and their gradients added up, as scikit-learn does.
+    huber_delta : float
+        Where the Huber loss goes over from a parabola into a line.
+    quantile : float
+        Which quantile loss="quantile" predicts.
+    hidden_layer_sizes, activation, solver, ...
+        All others are those of `MLPClassifier`.
+
+    Attributes
+    ----------
+    out_activation_ : {"identity", "exp"}
+        "exp" for the Poisson loss.
+    coefs_, intercepts_, norms_, loss_, loss_curve_, ...
+        All others are those of `MLPClassifier`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `MLPClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp.estimators import MLPRegressor
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> y = X[:, 0] ** 2
+    >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.99
+    True
+    """
 
     _classifies = False
 

@@ -1,6 +1,7 @@
 """`Solver`: a network's plan, its update rule, and the rule's state between trainings."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,9 @@ class Solver:
         self.n_threads = n_threads
         self.keep_gradients = solver == "lbfgs"
         self.epochs = self.steps = 0
+        self.drawn = None  # the last order that a seed gave: (seed, rows), row numbers
         self._states = None  # of a solver without a plan: pairs of arrays by layer and state
-        self._plan = None
+        self._plan: Any = None
 
     @property
     def learning_rate(self):
@@ -130,7 +132,8 @@ class Solver:
             self._states = None
 
     def __getstate__(self):
-        return dict(vars(self), _plan=None, _states=self.states(), steps=self._steps_done())
+        kept = {"_states": self.states(), "steps": self._steps_done()}
+        return vars(self) | kept | {"_plan": None, "drawn": None}
 
     # --- parameters -------------------------------------------------------------------------
 
@@ -172,7 +175,9 @@ class Solver:
 
 def _entries(units, activations, dropout, batch_norm):
     """The plan's description of each layer, and the places of affine and normalising ones."""
-    entries, affines, norms = [], [], []
+    entries: list[tuple] = []
+    affines: list[int] = []
+    norms: list[int] = []
     for k in range(len(units) - 1):
         n_in, n_out = units[k], units[k + 1]
         affines.append(len(entries))
