@@ -207,6 +207,8 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 
 /* --- gather -------------------------------------------------------------------------------- */
 
+/* How far ahead of the copy rows in any order are asked for from memory. */
+#define ROWS_AHEAD 4
 #define DEFINE_GATHER(T)                                                                         \
     static void FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to) \
     {                                                                                            \
@@ -223,6 +225,13 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
                 continue;                                                                        \
             }                                                                                    \
             const T *src = (const T *)source->data + row * source->stride;                       \
+            if (source->rows) {                                                            \
+                const idx ahead = (idx)source->rows[min_idx(r + ROWS_AHEAD, to - 1)];            \
+                const char *next = (const char *)((const T *)source->data +                      \
+                                                  ahead * source->stride);                       \
+                for (idx i = 0; i < plan->n_in * (idx)sizeof(T); i += 64)                        \
+                    __builtin_prefetch(next + i);                                                \
+            }                                                                                    \
             idx j = 0;                                                                           \
             for (; j + NR <= plan->n_in; j += NR, dst += plan->jump)                             \
                 for (idx k = 0; k < NR; k++)                                                     \
