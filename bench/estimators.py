@@ -156,7 +156,7 @@ def scores(kind, solver, X, y, seed):
     found = []
     for library in LIBRARIES.values():
         model = getattr(library, kind)(
-            (50,), solver=solver, random_state=seed, max_iter=150, **settings
+            hidden_layer_sizes=(50,), solver=solver, random_state=seed, max_iter=150, **settings
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -225,7 +225,7 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
                 continue;                                                                        \
             }                                                                                    \
             const T *src = (const T *)source->data + row * source->stride;                       \
-            if (source->rows) {                                                            \
+            if (source->rows) {                                                                  \
                 const idx ahead = (idx)source->rows[min_idx(r + ROWS_AHEAD, to - 1)];            \
                 const char *next = (const char *)((const T *)source->data +                      \
                                                   ahead * source->stride);                       \

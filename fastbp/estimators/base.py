@@ -218,7 +218,7 @@ class MLP(BaseEstimator):
             seed = random_state.randint(2**31)
             return init.weights(n_in, n_out, self.init, dtype, seed), np.zeros(n_out, dtype)
         names = parameters.activations(self)
-        own = names[min(k, len(names) - 1)] if names else "identity"
+        own = names[min(k, len(names) - 1)] if names else self.activation
         bound = np.sqrt((2.0 if own == "logistic" else 6.0) / (n_in + n_out))
         W = random_state.uniform(-bound, bound, (n_in, n_out))
         b = random_state.uniform(-bound, bound, n_out)
