@@ -152,7 +152,7 @@ def scores(kind, solver, X, y, seed):
     if kind == "MLPRegressor":
         mean, deviation = y.mean(axis=0), y.std(axis=0)
         y, y_test = (y - mean) / deviation, (y_test - mean) / deviation
-    settings = {"learning_rate_init": 0.01} if solver == "sgd" else {}
+    settings = {"sgd": {"learning_rate_init": 0.01}, "adam": {}, "lbfgs": {"alpha": 10.0}}[solver]
     found = []
     for library in LIBRARIES.values():
         model = getattr(library, kind)(

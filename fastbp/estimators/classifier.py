@@ -49,8 +49,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     scoring : str, callable or None
         The scorer of the validation data; None: the accuracy.
     restore_best : bool or None
-        Whether the weights of the best epoch are kept, by validation score where there is one,
-        else by loss; then a diverging training ends at once.  None: with `early_stopping`.
+        Whether the best weights are kept: those of the best validation score where there is one,
+        else those from which the epoch of the lowest loss began (after the last epoch, where
+        that is the one); a diverging training then ends at once.  None: with `early_stopping`.
     callbacks : callable, sequence of callables or None
         Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
         True ends the training.

@@ -91,8 +91,10 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     restores = model.early_stopping if model.restore_best is None else model.restore_best
     restores = restores and not incremental
     best: Any = model._copies() if restores else None
+    begun = best
     callbacks = parameters.callbacks(model)
     looks = validation is not None or restores or callbacks
+    by_loss, improved = restores and validation is None, False
     order, x = np.arange(n, dtype=np.int64), data.rows()
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
     bar = _progress_bar(model) if model.progress and not incremental else None
@@ -102,6 +104,8 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
         while stop is None and model.n_iter_ < model.max_iter:
             if model.shuffle and n > 1:
                 order = _shuffled(order, random_state, solver if incremental else None)
+            if by_loss:  # an epoch's loss is that of the weights it began with
+                begun = model._copies()
             if finite:
                 loss, done = _epoch(model, solver, plan, data, x, order, batch_size, deadline)
                 finite = math.isfinite(loss)
@@ -124,7 +128,7 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
                 solver.fetch(model.coefs_, model.intercepts_, model.norms_)
             improved = _improved(model, validation)
             if improved and restores:
-                best = model._copies()
+                best = begun if by_loss else model._copies()
             if model.solver == "sgd" and model.learning_rate == "invscaling":
                 solver.learning_rate = float(model.learning_rate_init) / (
                     (model.t_ + 1) ** model.power_t
@@ -150,6 +154,8 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
         if bar is not None:
             bar.close()
     solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+    if by_loss and improved and stop != "diverged":
+        restores = False  # the last epoch was the best: its weights are better still
     if restores:
         model.coefs_, model.intercepts_, model.norms_ = best
     _warn_of(model, stop)
