@@ -1,8 +1,8 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
 The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`.
-`fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
-`fastbp.reference` is the NumPy text of every compiled kernel.
+`fastbp.estimators` has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check`
+checks gradients, and `fastbp.reference` is the NumPy text of every compiled kernel.
 """
 
 import importlib
