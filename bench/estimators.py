@@ -26,6 +26,7 @@ from fastbp import estimators
 
 RESULTS = ROOT / "bench" / "results" / "estimators.json"
 PAGE = ROOT / "docs" / "coming-from-scikit-learn.md"
+BEGIN, END = "<!-- estimators:begin -->", "<!-- estimators:end -->"
 LIBRARIES = {"fastbp": estimators, "scikit-learn": neural_network}
 SOLVERS = ("sgd", "adam", "lbfgs")
 SEEDS = 5
@@ -221,9 +222,10 @@ def page_text(results):
 
 def write(results):
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    begin, end = "<!-- estimators:begin -->\n", "\n<!-- estimators:end -->"
     page = PAGE.read_text(encoding="utf-8")
-    new = re.sub(f"(?<={begin}).*(?={end})", lambda _: page_text(results), page, flags=re.S)
+    new = re.sub(
+        f"(?<={BEGIN}\n).*(?={END})", lambda _: page_text(results) + "\n", page, flags=re.S
+    )
     PAGE.write_text(new, encoding="utf-8")
 
 

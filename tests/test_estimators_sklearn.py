@@ -19,12 +19,16 @@ pytestmark = [
 PRIVATE = {"test_gradient": "it calls _loss_grad_lbfgs"}
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [
         MLPClassifier(), MLPRegressor(), MLPClassifier(solver="sgd"), MLPRegressor(solver="sgd"),
         MLPClassifier(solver="lbfgs", max_iter=20), MLPRegressor(solver="lbfgs"),
     ]
 )  # fmt: skip
+
+
+# As a list, because pytest 9 warns of the generator of scikit-learn 1.7.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learns_check(estimator, check):
     check(estimator)
 
