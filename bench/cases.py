@@ -165,6 +165,14 @@ def kernel_pairs(rows, n_in, n_out, dtype):
         d = np.abs(z - z_soft)
         return np.sum(np.where(d <= 0.5, 0.5 * d * d, 0.5 * (d - 0.25)))
 
+    def quantile():
+        d = z - z_soft
+        return np.sum(np.where(d > 0, 0.2 * d, -0.8 * d))
+
+    def poisson():
+        p = np.exp(z)
+        return np.sum(z_soft * np.log(z_soft / p) - z_soft + p), p
+
     def updated(rule, states, *numbers):
         rule(params, grad, *states, *numbers)
         return params, *states
@@ -241,6 +249,18 @@ def kernel_pairs(rows, n_in, n_out, dtype):
         "huber_backward": (
             lambda: k.huber_backward(z, z_soft, 0.5, scale, z_d),
             lambda: scale * np.clip(z - z_soft, -0.5, 0.5),
+            (z_d,),
+        ),
+        "quantile_forward": (lambda: k.quantile_forward(z, z_soft, 0.8), quantile, ()),
+        "quantile_backward": (
+            lambda: k.quantile_backward(z, z_soft, 0.8, scale, z_d),
+            lambda: scale * np.where(z > z_soft, 0.2, -0.8),
+            (z_d,),
+        ),
+        "poisson_forward": (lambda: k.poisson_forward(z, z_soft, z_y), poisson, (z_y,)),
+        "poisson_backward": (
+            lambda: k.poisson_backward(z, z_soft, scale, z_d),
+            lambda: scale * (z - z_soft),
             (z_d,),
         ),
         "batch_norm_forward": (

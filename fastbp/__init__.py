@@ -1,8 +1,8 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
 The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`.
-`fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary.
-`fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
+`fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary, `fastbp.estimators`
+has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
 `fastbp.reference` is the NumPy text of every compiled kernel.
 """
 
@@ -67,6 +67,7 @@ __all__ = [
 _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
     "datasets": ("fastbp.datasets", None),
+    "estimators": ("fastbp.estimators", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
 }

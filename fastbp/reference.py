@@ -271,6 +271,31 @@ def huber_backward(y, t, delta, scale, dx):
     np.copyto(dx, y.dtype.type(scale) * np.clip(y - t, -delta, delta))
 
 
+def quantile_forward(y, t, quantile):
+    """Sum of max(quantile (t - y), (1 - quantile) (y - t))."""
+    d = y.astype(np.float64) - t
+    return float(np.where(d > 0, (1 - quantile) * d, -quantile * d).sum())
+
+
+def quantile_backward(y, t, quantile, scale, dx):
+    """dx = scale (1 - quantile) where y > t, -scale quantile where y < t, 0 where y = t."""
+    slope = np.where(y > t, 1 - quantile, np.where(y < t, -quantile, y - t))
+    np.copyto(dx, scale * slope, casting="same_kind")
+
+
+def poisson_forward(x, t, y):
+    """Sum of t log(t / y) - t + y, and y = exp(x).  0 log 0 is 0."""
+    log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
+    constant = (np.where(t == 0, 0, t * log_ratio) - t).sum()
+    np.exp(x, out=y)
+    return float(constant + y.sum(dtype=np.float64))
+
+
+def poisson_backward(y, t, scale, dx):
+    """dx = scale (y - t)."""
+    np.copyto(dx, y.dtype.type(scale) * (y - t))
+
+
 def _require_indices(t, n_classes):
     bad = np.flatnonzero((t < 0) | (t >= n_classes))
     if bad.size:

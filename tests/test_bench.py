@@ -17,7 +17,7 @@ from fastbp import _kernels
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
 
-from bench import book, cases, elementwise, fit, grid, measure, peak, peers, report  # noqa: E402
+from bench import book, cases, elementwise, estimators, fit, grid, measure, peak, peers, report  # noqa: E402
 
 # --- the same work --------------------------------------------------------------------------
 
@@ -493,3 +493,25 @@ def test_readme_has_the_numbers_of_the_stored_run():
     assert f"{report.BEGIN}\n{text}\n{report.END}" in (ROOT / "README.md").read_text("utf-8"), (
         "python -m bench.report --from bench/results/latest.json --write puts them in"
     )
+
+
+def test_page_of_scikit_learn_has_the_numbers_of_the_stored_run():
+    stored = json.loads(estimators.RESULTS.read_text())
+    page = estimators.PAGE.read_text(encoding="utf-8")
+    assert f"{estimators.BEGIN}\n{estimators.page_text(stored)}\n{estimators.END}" in page
+
+
+def test_stored_scores_of_the_estimators_are_scikit_learns():
+    stored = json.loads(estimators.RESULTS.read_text())["quality"]
+    assert len({row["name"] for row in stored}) >= 8
+    assert {row["solver"] for row in stored} == set(estimators.SOLVERS)
+    assert max(abs(estimators.difference(row)) for row in stored) < 0.005
+
+
+def test_estimators_bench_fits_both(monkeypatch):
+    monkeypatch.setattr(estimators, "EPOCHS", 1)
+    rng = np.random.default_rng(0)
+    pair = estimators.fits(rng.random((30, 4)), np.arange(30) % 3, 1, max_iter=1)
+    assert len(pair) == 2 and min(pair) > 0
+    one = {"name": "case", "least": 2.0, "fastbp": 0.5, "scikit-learn": 1.5}
+    assert estimators.speed_cells(one) == ["case", "500 ms", "1.50 s", "3.0", "2"]

@@ -10,7 +10,7 @@ import pytest
 
 import fastbp
 from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer
-from fastbp._kernels import isa
+from fastbp._kernels import engine, isa
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -426,6 +426,140 @@ def test_outputs_and_backward_make_a_step_with_a_loss_of_ones_own(loss, dtype, r
     trainer.backward(own.backward())
     assert_same_parameters(net, exact, CLOSE[dtype.name])
     assert trainer.steps == 1
+
+
+def plan_of(loss, rng, dtype, rule="sgd", n_out=3, **how):
+    """A plan of one affine layer, its W and b, and rows for it."""
+    plan = engine.Plan(
+        [("affine", 4, n_out, 0.0, 0.0, False)], loss, 6, dtype == "float64", rule,
+        {"sgd": 0, "adam": 2}[rule], True, **how,
+    )  # fmt: skip
+    W, b = (rng.standard_normal(shape).astype(dtype) for shape in ((4, n_out), n_out))
+    plan.write(0, engine.PARAMETERS, W, b)
+    x = rng.standard_normal((6, 4)).astype(dtype)
+    return plan, W.astype(float), b.astype(float), x
+
+
+def parameters_of(plan, dtype, n_out=3):
+    W, b = np.empty((4, n_out), dtype), np.empty(n_out, dtype)
+    plan.read(0, engine.PARAMETERS, W, b)
+    return W, b
+
+
+PER_ROW = {
+    "huber": lambda z, t: (np.square(z - t).sum() / 2, z - t),
+    "quantile": lambda z, t: (
+        np.where(z > t, 0.25 * (z - t), 0.75 * (t - z)).sum(), np.where(z > t, 0.25, -0.75)
+    ),
+    "poisson": lambda z, t: ((t * (np.log(t) - z) - t + np.exp(z)).sum(), np.exp(z) - t),
+    "sigmoid": lambda z, t: ((np.logaddexp(0, z) - t * z).sum(), logistic(z) - t),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", PER_ROW)
+def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng):
+    delta = {"huber": np.inf, "quantile": 0.75}.get(loss, 1.0)
+    plan, W, b, x = plan_of(loss, rng, dtype, loss_scale=0.5, delta=delta)
+    plan.set_rule(lr=0.1, l2=0.3)
+    t = (rng.random((6, 3)) < 0.5).astype(dtype) + (dtype.type(0.5) if loss == "poisson" else 0)
+    weights = rng.integers(0, 3, 6).astype(dtype) if weighted else None
+    w = np.ones(6) if weights is None else weights.astype(float)
+    z = x.astype(float) @ W + b
+    value = sum(
+        w[r] * PER_ROW[loss](z[r], t[r].astype(float))[0] for r in range(6)
+    ) / w.sum()  # fmt: skip
+    dz = PER_ROW[loss](z, t.astype(float))[1] * w[:, np.newaxis] / w.sum()
+    losses = np.empty(1)
+    plan.epoch(x, t, weights, np.arange(6), losses)
+    close = 50 * CLOSE[dtype.name]
+    np.testing.assert_allclose(plan.weight_square(), np.square(parameters_of(plan, dtype)[0]).sum(),
+                               rtol=close)  # fmt: skip
+    np.testing.assert_allclose(
+        losses[0], 0.5 * value + 0.15 * np.square(W).sum() / w.sum(), rtol=close
+    )
+    new_W, new_b = parameters_of(plan, dtype)
+    np.testing.assert_allclose(
+        new_W, W - 0.1 * (x.T.astype(float) @ dz + 0.3 * W / w.sum()), rtol=close, atol=close
+    )
+    np.testing.assert_allclose(new_b, b - 0.1 * dz.sum(axis=0), rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("n_out", [1, 3, 17, 35, 70, 100])
+def test_the_penalty_counts_no_missing_columns(n_out, dtype, rng):
+    plan, *_, x = plan_of("huber", rng, dtype, "adam", n_out, loss_scale=1.0)
+    plan.set_rule(lr=0.1, l2=0.1)
+    t = rng.standard_normal((6, n_out)).astype(dtype)
+    for _ in range(5):
+        plan.step(x, t)
+    W, _ = parameters_of(plan, dtype, n_out)
+    expected = np.square(W, dtype=np.float64).sum()
+    assert plan.weight_square() == pytest.approx(expected, rel=CLOSE[dtype.name])
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_a_clipped_loss_takes_probabilities_for_eps(loss, dtype, rng):
+    eps = np.finfo(dtype).eps
+    for clip in (False, True):
+        plan, *_, x = plan_of(loss, rng, dtype, loss_scale=1.0, clip_loss=clip)
+        plan.write(0, engine.PARAMETERS, np.zeros((4, 3), dtype), np.array([90, 0, 0], dtype))
+        plan.set_rule(lr=0.0)
+        t = np.zeros((6, 3), dtype) if loss == "sigmoid" else np.array([0, 0, 1, 0, 0, 0])
+        value = plan.gradient(x, t)
+        if loss == "sigmoid":
+            expected = (-np.log(eps) if clip else 90) + 2 * np.log(2)
+        else:
+            expected = (-np.log(eps) if clip else 90) / 6
+        assert value == pytest.approx(expected, rel=1e-6)
+
+
+def test_adams_eps_before_the_correction(dtype, rng):
+    plan, W, b, x = plan_of("huber", rng, dtype, "adam", loss_scale=1.0, delta=np.inf)
+    plan.set_rule(lr=0.1, eps=1e-2, early_eps=True)
+    t = rng.standard_normal((6, 3)).astype(dtype)
+    ones = np.ones((6, 1))  # the bias as a row of W
+    p, rows, m, v = np.vstack([W, b]), np.hstack([x, ones]).astype(float), 0, 0
+    for k in (1, 2, 3):
+        plan.step(x, t)
+        g = rows.T @ (rows @ p - t) / 6
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        rate = 0.1 * math.sqrt(1 - 0.999**k) / (1 - 0.9**k)
+        p = p - rate * m / (np.sqrt(v) + 1e-2)
+    actual = np.vstack(parameters_of(plan, dtype))
+    np.testing.assert_allclose(actual, p, rtol=50 * CLOSE[dtype.name])
+
+
+def test_an_epoch_of_smaller_batches_than_the_plans(dtype, rng):
+    plan, W, b, x = plan_of("squared", rng, dtype)
+    twin = plan_of("squared", rng, dtype)[0]
+    twin.write(0, engine.PARAMETERS, W.astype(dtype), b.astype(dtype))
+    t, losses = rng.standard_normal((6, 3)).astype(dtype), np.empty(3)
+    for one in (plan, twin):
+        one.set_rule(lr=0.1)
+    plan.epoch(x, t, None, np.arange(6), losses, batch_size=2)
+    for k in range(3):
+        assert twin.step(x[2 * k : 2 * k + 2], t[2 * k : 2 * k + 2]) == losses[k]
+    for batch_size, n in ((7, 3), (-1, 3), (1, 5)):
+        with pytest.raises(ValueError, match="expects"):
+            plan.epoch(x, t, None, np.arange(6), np.empty(n), batch_size=batch_size)
+
+
+def test_backward_without_update_leaves_the_gradients(dtype, rng):
+    plan, W, _, x = plan_of(None, rng, dtype)
+    plan.set_rule(lr=0.1, l2=0.5)
+    plan.outputs(x, np.empty((6, 3), dtype))
+    dout = rng.standard_normal((6, 3)).astype(dtype)
+    plan.backward(dout, update=False)
+    dW, db = np.empty((4, 3), dtype), np.empty(3, dtype)
+    plan.read(0, engine.GRADIENTS, dW, db)
+    close = 20 * CLOSE[dtype.name]
+    np.testing.assert_allclose(dW, x.T @ dout, rtol=close, atol=close)
+    np.testing.assert_array_equal(parameters_of(plan, dtype)[0], W.astype(dtype))
+    plan.outputs(x, np.empty((6, 3), dtype))
+    plan.backward(dout, weight=2.0)
+    np.testing.assert_allclose(
+        parameters_of(plan, dtype)[0], W - 0.1 * (dW + 0.25 * W), rtol=close, atol=close
+    )
 
 
 def test_outputs_refuses_what_would_not_fit(rng):

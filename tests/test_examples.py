@@ -133,3 +133,10 @@ def test_the_book_updates_the_arrays_that_the_layers_keep():
         network.params[key] -= 0.1 * grad[key]
     assert network.layers["Affine1"].W is network.params["W1"]
     assert network.loss(x, t) < before
+
+
+def test_scikit_learns_curve_is_the_estimators(capsys):
+    ours, theirs, scores = load("scikit_learn")["main"]()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    assert len(set(scores.values())) == 1
+    assert float(capsys.readouterr().out.split()[-1]) > 0.95

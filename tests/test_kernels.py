@@ -52,6 +52,10 @@ KERNELS = {
     "absolute_error_backward": "y:n t:n scale dx>n",
     "huber_forward": "y:n t:n delta",
     "huber_backward": "y:n t:n delta scale dx>n",
+    "quantile_forward": "y:n t:n quantile",
+    "quantile_backward": "y:n t:n quantile scale dx>n",
+    "poisson_forward": "x:n t%n y>n",
+    "poisson_backward": "y%n t%n scale dx>n",
     "sgd_update": "param+n grad:n velocity+n lr momentum nesterov weight_decay",
     "adagrad_update": "param+n grad:n square_sum^n lr eps weight_decay",
     "rmsprop_update": "param+n grad:n square_mean^n velocity+n lr alpha eps momentum weight_decay",
@@ -62,6 +66,7 @@ SCALARS = {
     "scale": 0.37, "slope": 0.2, "delta": 0.7, "ratio": 0.3, "key": 0x0123456789ABCDEF,
     "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "alpha": 0.95,
     "beta_1": 0.9, "beta_2": 0.999, "eps": 1e-5, "decoupled": False, "step": 3, "unbiased": True,
+    "quantile": 0.8,
 }  # fmt: skip
 NONE_ALLOWED = {
     ("affine_backward", "dx"),
@@ -173,6 +178,9 @@ def scales(kernel, args, expected):
         return "elementwise", {"dx": 2 * args["dout"]}
     if kernel.startswith("soft") and kernel.endswith("entropy_forward"):
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"]).max(axis=1)).sum()}
+    if kernel == "poisson_forward":
+        sizes = args["t"] * (2 + np.abs(args["x"])) + np.exp(args["x"])
+        return "elementwise", {"return": (1 + sizes).sum()}
     if kernel == "sigmoid_cross_entropy_forward":
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"])).sum()}
     return "elementwise", {}
@@ -374,6 +382,8 @@ FLAGS = [
     ("huber_forward", {"delta": 1e3}),
     ("huber_backward", {"delta": 0.0}),
     ("huber_backward", {"delta": 1e3}),
+    ("quantile_forward", {"quantile": 0.0}),
+    ("quantile_backward", {"quantile": 1.0}),
     *((kernel, {"scale": 0.0}) for kernel in KERNELS if "scale" in KERNELS[kernel]),
 ]
 
@@ -460,12 +470,13 @@ IN_PLACE = [
     *((f"{a}_backward", "out") for a in ("relu", "sigmoid", "tanh", "identity")),
     *((f"{a}_backward", "x") for a in ("leaky_relu", "softplus", "gelu")),
     ("dropout", "x"),
+    ("poisson_forward", "x"),
     *((f"{a}_cross_entropy_forward", "x") for a in ("softmax", "soft", "sigmoid")),
     *((f"{a}_cross_entropy_backward", "y") for a in ("softmax", "soft", "sigmoid")),
     *((f"{a}_cross_entropy_backward", "t") for a in ("soft", "sigmoid")),
     *(
         (f"{a}_backward", name)
-        for a in ("squared_error", "absolute_error", "huber")
+        for a in ("squared_error", "absolute_error", "huber", "quantile", "poisson")
         for name in "yt"
     ),
 ]
@@ -566,8 +577,9 @@ def test_kernel_refuses_an_output_over_part_of_another_array(kernel, dtype, rng)
         a, b = args[other], args[output]
         if other == output or a.dtype != dtype:
             continue
-        same_is_fine = (kernel, other) in IN_PLACE or (kernel, other) == (
-            "sigmoid_cross_entropy_forward", "t")  # fmt: skip
+        same_is_fine = (kernel, other) in [
+            *IN_PLACE, ("sigmoid_cross_entropy_forward", "t"), ("poisson_forward", "t")
+        ]  # fmt: skip
         for shift in [1, a.size - 1] if same_is_fine else [0, 1, a.size - 1]:
             args[other], args[output], memory = overlapping(a.shape, b.shape, dtype, shift)
             with pytest.raises(ValueError, match=r"overlap|not t"):

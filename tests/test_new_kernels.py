@@ -24,6 +24,9 @@ KERNELS = {
     "absolute_error_backward": ("y t scale dx", "dx"),
     "huber_forward": ("y t delta", ""),
     "huber_backward": ("y t delta scale dx", "dx"),
+    "quantile_forward": ("y t quantile", ""),
+    "quantile_backward": ("y t quantile scale dx", "dx"),
+    "poisson_backward": ("y t scale dx", "dx"),
     "adagrad_update": ("param grad square_sum lr eps weight_decay", "param square_sum"),
     "rmsprop_update": (
         "param grad square_mean velocity lr alpha eps momentum weight_decay",
@@ -37,7 +40,7 @@ KERNELS = {
 SCALARS = {
     "slope": 0.2, "key": 0x1234567890ABCDEF, "ratio": 0.3, "delta": 0.7, "scale": -0.37,
     "lr": 0.1, "eps": 1e-3, "weight_decay": 0.02, "alpha": 0.9, "momentum": 0.8,
-    "beta_1": 0.9, "beta_2": 0.99, "decoupled": False, "step": 3,
+    "beta_1": 0.9, "beta_2": 0.99, "decoupled": False, "step": 3, "quantile": 0.8,
 }  # fmt: skip
 NORM = {
     "batch_norm_forward": (

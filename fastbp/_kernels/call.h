@@ -48,5 +48,9 @@ static const fbp_kernels *fbp_active;
 #define fbp_absolute_error_backward(...) FBP_CALL(absolute_error_backward, __VA_ARGS__)
 #define fbp_huber_forward(...) FBP_CALL(huber_forward, __VA_ARGS__)
 #define fbp_huber_backward(...) FBP_CALL(huber_backward, __VA_ARGS__)
+#define fbp_quantile_forward(...) FBP_CALL(quantile_forward, __VA_ARGS__)
+#define fbp_quantile_backward(...) FBP_CALL(quantile_backward, __VA_ARGS__)
+#define fbp_poisson_forward(...) FBP_CALL(poisson_forward, __VA_ARGS__)
+#define fbp_poisson_backward(...) FBP_CALL(poisson_backward, __VA_ARGS__)
 
 #endif

@@ -31,6 +31,7 @@ typedef struct {
     idx n_ops, n_in, n_out, jump;
     fbp_loss_kind loss;
     double delta;
+    int clip_loss;
     size_t nbytes;
     FN(op) *ops;
     REAL *x;          /* panels of [rows, n_in] */
@@ -127,7 +128,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
     const idx n_in = spec->layers[0].n_in, n_out = spec->layers[spec->n_layers - 1].n_out;
     FN(plan) *plan = carve(base, &used, sizeof *plan);
     FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
-                  .loss = spec->loss, .delta = spec->delta};
+                  .loss = spec->loss, .delta = spec->delta, .clip_loss = spec->clip_loss};
     p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
     p.x = FN(carve_panels)(base, &used, n_in, jump);
 
@@ -556,6 +557,34 @@ static idx FN(argmax)(const REAL *x, idx n)
     return best;
 }
 
+static const double FN(eps) = IS_FLOAT ? 0x1p-23 : 0x1p-52;
+
+/* A cross-entropy's loss with probabilities y of at least eps; where all are,
+ * it is the exact `loss`. */
+static double FN(clipped_loss)(fbp_loss_kind kind, const REAL *y, const REAL *t,
+                               const int64_t *classes, idx rows, idx n_out, double loss)
+{
+    const REAL eps = (REAL)FN(eps);
+    int exact = 1;
+    double clipped = 0;
+    if (kind == FBP_SOFTMAX) {
+        for (idx r = 0; r < rows; r++)
+            exact &= y[r * n_out + classes[r]] >= eps;
+        for (idx r = 0; r < rows && !exact; r++) {
+            const REAL p = y[r * n_out + classes[r]];
+            clipped -= log((double)(p < eps ? eps : p)); /* NaN stays NaN */
+        }
+    } else if (kind == FBP_SIGMOID_LOSS) {
+        for (idx i = 0; i < rows * n_out; i++)
+            exact &= (t[i] == 0 || y[i] >= eps) & (t[i] == 1 || 1 - y[i] >= eps);
+        for (idx i = 0; i < rows * n_out && !exact; i++) {
+            const REAL p = y[i] < eps ? eps : y[i], q = 1 - y[i] < eps ? eps : 1 - y[i];
+            clipped -= (double)t[i] * log((double)p) + (1 - (double)t[i]) * log((double)q);
+        }
+    }
+    return exact ? loss : clipped;
+}
+
 /* Loss of rows [0, rows) of x, whose gradient times scale is written over x. */
 static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x, REAL *y,
                                const REAL *t, const int64_t *classes, double scale, idx rows)
@@ -587,9 +616,17 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
         loss = FN(huber_forward)(x, t, plan->delta, n);
         FN(huber_backward)(x, t, plan->delta, scale, x, n);
         break;
+    case FBP_QUANTILE:
+        loss = FN(quantile_forward)(x, t, plan->delta, n);
+        FN(quantile_backward)(x, t, plan->delta, scale, x, n);
+        break;
+    case FBP_POISSON:
+        loss = FN(poisson_forward)(x, t, y, n);
+        FN(poisson_backward)(y, t, scale, x, n);
+        break;
     case FBP_NO_LOSS: break;
     }
-    return loss;
+    return plan->clip_loss ? FN(clipped_loss)(kind, y, t, classes, rows, plan->n_out, loss) : loss;
 }
 
 /* Whether class t is the first of the greatest: without a branch, unlike argmax. */
@@ -626,6 +663,7 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
     if (plan->loss == FBP_SOFTMAX && batch->classes && n <= NR) {
         result->loss = FN(softmax_panel)(last->out + from * NR, classes,
                                          batch->weights ? plan->weights + from : NULL, scale,
+                                         plan->clip_loss ? -log(FN(eps)) : INFINITY,
                                          plan->dlogits + from * NR, rows, n, &result->correct);
         return;
     }
@@ -907,6 +945,39 @@ static double FN(plan_gradient_square)(const void *plan_)
         const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
         for (idx i = 0; i < n; i++)
             sum += (double)op->grad[i] * (double)op->grad[i];
+    }
+    return sum;
+}
+
+/* The sum of the squares of a panel's n_in rows.  `both`: of its second vector of columns too,
+ * in which an update may have left anything where it holds missing columns only. */
+static double FN(panel_square)(const REAL *panel, idx n_in, int both)
+{
+    double sum = 0;
+    for (idx k = 0; k < n_in; k += BLOCK_K) {
+        FN(vec) sum_0 = {0}, sum_1 = {0};
+        for (idx i = k; i < min_idx(n_in, k + BLOCK_K); i++) {
+            const FN(vec) v_0 = FN(load)(panel + i * NR), v_1 = FN(load)(panel + i * NR + LANES);
+            sum_0 += v_0 * v_0;
+            sum_1 += v_1 * v_1;
+        }
+        for (int lane = 0; lane < LANES; lane++)
+            sum += (double)sum_0[lane] + (both ? (double)sum_1[lane] : 0);
+    }
+    return sum;
+}
+
+/* The sum of the squares of all W (not of biases, nor of a normalisation's parameters). */
+static double FN(plan_weight_square)(const void *plan_)
+{
+    const FN(plan) *plan = plan_;
+    double sum = 0;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        if (op->layer.kind == FBP_AFFINE)
+            for (idx j = 0; j < op->layer.n_out; j += NR)
+                sum += FN(panel_square)(op->W + j * op->w_rows, op->w_rows,
+                                        op->layer.n_out - j > LANES);
     }
     return sum;
 }

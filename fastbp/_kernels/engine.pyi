@@ -50,6 +50,8 @@ class Plan:
         keep_gradients: bool = False,
         delta: float = 1.0,
         n_threads: int = 1,
+        loss_scale: float | None = None,
+        clip_loss: bool = False,
         **kwargs: Any,
     ) -> Plan: ...
     def set_rule(
@@ -65,6 +67,8 @@ class Plan:
         bias_decay: float | None = None,
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
+        l2: float = 0.0,
+        early_eps: bool = False,
     ) -> None: ...
     def write(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...
     def read(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...
@@ -82,7 +86,14 @@ class Plan:
         start: int = 0,
         lrs: NDArray[np.float64] | None = None,
         seconds: float = ...,
+        batch_size: int = 0,
     ) -> tuple[int, float, float, float]: ...
     def first_non_finite(self, n_rows: int) -> int: ...
     def outputs(self, x: Any, out: NDArray[Any]) -> None: ...
-    def backward(self, dout: NDArray[Any]) -> None: ...
+    def backward(
+        self,
+        dout: NDArray[Any],
+        weight: float | None = None,
+        update: bool = True,
+    ) -> None: ...
+    def weight_square(self) -> float: ...

@@ -30,6 +30,7 @@ LAYER_KINDS = {
 LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX, "sigmoid": isa.FBP_SIGMOID_LOSS,
     "squared": isa.FBP_SQUARED, "absolute": isa.FBP_ABSOLUTE, "huber": isa.FBP_HUBER,
+    "quantile": isa.FBP_QUANTILE, "poisson": isa.FBP_POISSON,
 }
 RULE_KINDS = {
     "sgd": isa.FBP_SGD, "adagrad": isa.FBP_ADAGRAD, "rmsprop": isa.FBP_RMSPROP,
@@ -132,8 +133,15 @@ cdef class Plan:
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
     delta : float
-        Of a Huber loss.
+        Of a Huber loss; of a quantile loss, the quantile.
     n_threads : int
+    loss_scale : float or None
+        None: the loss is the mean over the rows for a softmax, over all elements for others.  A
+        number: gradients are of the sum over a row's elements, averaged over the rows, and the
+        loss is the same times the number.
+    clip_loss : bool
+        Whether a cross-entropy's loss (not its gradient) takes probabilities below the dtype's
+        eps for eps.
 
     Raises
     ------
@@ -156,7 +164,8 @@ cdef class Plan:
     cdef readonly bint busy
     cdef int n_threads
     cdef idx n_layers
-    cdef double clip_norm
+    cdef double clip_norm, l2, loss_scale
+    cdef bint per_row, early_eps
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
@@ -173,7 +182,8 @@ cdef class Plan:
     cdef public bint closed
 
     def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
-                  keep_gradients=False, delta=1.0, n_threads=1, **kwargs):
+                  keep_gradients=False, delta=1.0, n_threads=1, loss_scale=None,
+                  clip_loss=False, **kwargs):
         cdef isa.fbp_spec spec
         cdef idx n = len(layers)
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
@@ -194,6 +204,7 @@ cdef class Plan:
             spec.batch_size = batch_size
             spec.loss = LOSS_KINDS[loss]
             spec.delta = delta
+            spec.clip_loss = clip_loss
             spec.n_states = n_states
             spec.keep_gradients = keep_gradients
             self.engine = &isa.active().engine[1 if is_double else 0]
@@ -224,15 +235,24 @@ cdef class Plan:
         memset(&self.rule, 0, sizeof(self.rule))
         self.rule.kind = RULE_KINDS[rule]
         self.rule.clip_scale = 1
-        self.clip_norm = 0
+        self.clip_norm = self.l2 = 0
+        self.early_eps = False
+        self.per_row = loss_scale is not None or self.loss == isa.FBP_SOFTMAX
+        self.loss_scale = 1 if loss_scale is None else loss_scale
 
     def __dealloc__(self):
         free(self.memory)
         free(self.sizes)
 
     def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
-                 weight_decay=0.0, bias_decay=None, clip_value=0.0, clip_norm=0.0):
-        """The numbers of the update rule; `beta_2` is RMSprop's alpha too."""
+                 weight_decay=0.0, bias_decay=None, clip_value=0.0, clip_norm=0.0, l2=0.0,
+                 early_eps=False):
+        """The numbers of the update rule; `beta_2` is RMSprop's alpha too.
+
+        `l2` adds the penalty l2 / 2 sum W^2 / (rows, or the sum of their weights) to a step's
+        loss, and its gradient by W, in the place of `weight_decay`.  With `early_eps` Adam adds
+        eps to sqrt(v) before v's bias is corrected.
+        """
         if clip_norm and not self.keep_gradients:
             raise ValueError("clip_norm needs a plan that keeps gradients")
         self.rule.lr = lr
@@ -245,6 +265,8 @@ cdef class Plan:
         self.rule.bias_decay = weight_decay if bias_decay is None else bias_decay
         self.rule.clip_value = clip_value
         self.clip_norm = clip_norm
+        self.l2 = l2
+        self.early_eps = early_eps
 
     @property
     def lr(self):
@@ -425,21 +447,31 @@ cdef class Plan:
                 sum += (<const float *> batch.weights)[row]
         return sum
 
+    cdef void set_step(self, isa.fbp_rule *rule, double weight) noexcept nogil:
+        """The rule's numbers of this step, over rows of so much weight."""
+        rule.step = self.steps + 1
+        if self.l2 > 0:
+            rule.weight_decay = self.l2 / weight
+        if self.early_eps:
+            rule.eps /= sqrt(1 - self.rule.beta_2 ** <double> rule.step)
+
     cdef double step_batch(self, fbp_batch *batch, bint update) noexcept nogil:
         """The batch's mean loss; NaN or inf: nothing was updated.  Weights that sum to 0: 0."""
         cdef isa.fbp_result result
         cdef isa.fbp_rule rule = self.rule
-        cdef double over = self.weigh(batch), norm
+        cdef double over = self.weigh(batch), penalty = 0, norm
         cdef bint stored = not update or self.clip_norm > 0
         if over <= 0:
             self.correct = 0
             return 0
-        if self.loss != isa.FBP_SOFTMAX:
+        if self.l2 > 0 and update:
+            penalty = 0.5 * self.l2 * self.engine.plan_weight_square(self.memory) / over
+        self.set_step(&rule, over)
+        if not self.per_row:
             over *= self.n_out
         batch.scale = 1 / over
         batch.seed = self.seed
         batch.step = self.steps
-        rule.step = self.steps + 1
         if stored:
             rule.kind = isa.FBP_STORE
         self.engine.plan_step(self.memory, batch, &rule, self.n_threads, &result)
@@ -452,7 +484,7 @@ cdef class Plan:
                 self.engine.plan_apply(self.memory, &rule)
             self.steps += 1
             self.dirty = True
-        return result.loss / over
+        return self.loss_scale * result.loss / over + penalty
 
     def step(self, x, t):
         """One training step on the rows x with targets t; returns their mean loss.
@@ -505,7 +537,8 @@ cdef class Plan:
         return loss
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
-              idx start=0, const double[::1] lrs=None, double seconds=INFINITY):
+              idx start=0, const double[::1] lrs=None, double seconds=INFINITY,
+              idx batch_size=0):
         """Steps over the rows order[start:], `batch_size` at a time, the last one shorter.
 
         Parameters
@@ -522,6 +555,8 @@ cdef class Plan:
             Learning rate of each step.
         seconds : float
             Time after which no further step begins.
+        batch_size : int
+            Rows of a step, at most the plan's; 0 for that.
 
         Returns
         -------
@@ -533,13 +568,16 @@ cdef class Plan:
         self.require_loss()
         cdef _Rows rows = self.rows_of(x, t, weights, 1 << 62)
         cdef fbp_batch *batch = &rows.batch
-        cdef idx n = order.shape[0], position = start, k = start // self.batch_size, i
+        cdef idx n = order.shape[0], position = start, i
+        cdef idx most = batch_size if batch_size else self.batch_size, k = start // most
         cdef double loss, last_look, deadline, now, weight
         cdef double losses_sum = 0, correct = 0, weights_sum = 0
         for i in range(n):
             if not 0 <= order[i] < rows.n_rows:
                 raise ValueError(f"order expects row numbers below {rows.n_rows}; got {order[i]}.")
-        if losses.shape[0] * self.batch_size < n:
+        if not 0 < most <= self.batch_size:
+            raise ValueError(f"batch_size expects 1..{self.batch_size}; got {most}.")
+        if losses.shape[0] * most < n:
             raise ValueError("losses expects a place for each batch.")
         self.begin()
         self.stopped_by_loss = False
@@ -548,8 +586,8 @@ cdef class Plan:
                 last_look = fbp_seconds()
                 deadline = last_look + seconds
                 while position < n and last_look < deadline:
-                    batch.rows = min(self.batch_size, n - position)
-                    batch.next_rows = min(self.batch_size, n - position - batch.rows)
+                    batch.rows = min(most, n - position)
+                    batch.next_rows = min(most, n - position - batch.rows)
                     batch.x.rows = &order[position]
                     if lrs is not None:
                         self.rule.lr = lrs[k]
@@ -593,23 +631,37 @@ cdef class Plan:
     cdef bint are_outputs(self, array) noexcept:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
 
-    def backward(self, dout):
-        """The rest of the step after `outputs`, from the loss's gradient by them."""
+    def backward(self, dout, weight=None, update=True):
+        """The rest of the step after `outputs`, from the loss's gradient by them.
+
+        `weight` is what the penalty `l2` is divided by, None for the number of rows.  Without
+        `update` the gradients are left in the block for `read`.
+        """
         cdef _Rows rows = _Rows.__new__(_Rows)
         cdef isa.fbp_rule rule = self.rule
         require(self.is_own(dout) and self.are_outputs(dout)
                 and cnp.PyArray_DIM(dout, 0) <= self.batch_size,
                 "backward expects dout (rows, n_out) of the plan's dtype")
+        if not (update or self.keep_gradients):
+            raise ValueError("backward without update needs a plan that keeps gradients")
+        self.set_step(&rule, cnp.PyArray_DIM(dout, 0) if weight is None else weight)
+        if not update:
+            rule.kind = isa.FBP_STORE
         self.begin()
         self.busy = False
         rows.batch.rows = cnp.PyArray_DIM(dout, 0)
         rows.batch.scale = 1
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
-        rule.step = self.steps + 1
         self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
-        self.steps += 1
-        self.dirty = True
+        if update:
+            self.steps += 1
+            self.dirty = True
+
+    def weight_square(self):
+        """The sum of the squares of all W."""
+        self.require_idle()
+        return self.engine.plan_weight_square(self.memory)
 
 
 cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_out) noexcept:

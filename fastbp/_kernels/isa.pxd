@@ -9,6 +9,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef enum fbp_loss_kind:
         FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_ABSOLUTE, FBP_HUBER
+        FBP_QUANTILE, FBP_POISSON
 
     ctypedef enum fbp_rule_kind:
         FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW
@@ -33,6 +34,7 @@ cdef extern from "kernels.h" nogil:
         idx n_layers, batch_size
         fbp_loss_kind loss
         double delta
+        int clip_loss
         int n_states, keep_gradients
 
     ctypedef struct fbp_source:
@@ -69,6 +71,7 @@ cdef extern from "kernels.h" nogil:
         void (*plan_backward)(void *plan, const fbp_batch *batch, const void *dout,
                               const fbp_rule *rule) noexcept nogil
         double (*plan_gradient_square)(const void *plan) noexcept nogil
+        double (*plan_weight_square)(const void *plan) noexcept nogil
         void (*plan_apply)(void *plan, const fbp_rule *rule) noexcept nogil
         idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil
 

@@ -72,7 +72,12 @@
     X(void, absolute_error_backward, (const T *y, const T *t, double scale, T *dx, idx n))       \
     X(double, huber_forward, (const T *y, const T *t, double delta, idx n))                      \
     X(void, huber_backward,                                                                      \
-      (const T *y, const T *t, double delta, double scale, T *dx, idx n))
+      (const T *y, const T *t, double delta, double scale, T *dx, idx n))                        \
+    X(double, quantile_forward, (const T *y, const T *t, double quantile, idx n))                \
+    X(void, quantile_backward,                                                                   \
+      (const T *y, const T *t, double quantile, double scale, T *dx, idx n))                     \
+    X(double, poisson_forward, (const T *x, const T *t, T *y, idx n))                            \
+    X(void, poisson_backward, (const T *y, const T *t, double scale, T *dx, idx n))
 
 /* The engine's entrances: a plan is a block of zeroed memory of plan_layout(spec, n_threads,
  * NULL) bytes; W, b, outputs and dout are of the plan's element type. */
@@ -87,6 +92,7 @@
     X(void, plan_backward,                                                                       \
       (void *plan, const fbp_batch *batch, const void *dout, const fbp_rule *rule))              \
     X(double, plan_gradient_square, (const void *plan))                                          \
+    X(double, plan_weight_square, (const void *plan))                                            \
     X(void, plan_apply, (void *plan, const fbp_rule *rule))                                      \
     X(idx, plan_first_non_finite, (const void *plan, idx rows))
 

@@ -262,6 +262,42 @@ static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, doub
         dx[i] = scale * d;
     }
 }
+
+/* sum of the pinball loss max(quantile (t - y), (1 - quantile) (y - t)). */
+static double FN(quantile_forward)(const REAL *y, const REAL *t, double quantile, idx n)
+{
+    SUM_OF_DIFFERENCES(d > 0 ? (1 - quantile) * d : -quantile * d)
+}
+
+/* its derivative: 1 - quantile above t, -quantile below. */
+static void FN(quantile_backward)(const REAL *y, const REAL *t, double quantile, double scale_,
+                                  REAL *dx, idx n)
+{
+    const REAL scale = (REAL)scale_;
+    const REAL above = (REAL)(scale_ * (1 - quantile)), below = (REAL)(-scale_ * quantile);
+    ELEMENTWISE
+    {
+        const REAL d = y[i] - t[i];
+        dx[i] = d > 0 ? above : d < 0 ? below : scale * d; /* 0, and NaN stays NaN */
+    }
+}
+
+/* Half the Poisson deviance, sum of t log(t / y) - t + y with y = exp(x); 0 log 0 is 0. */
+static double FN(poisson_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
+{
+    double sum = 0;
+    for (idx i = 0; i < n; i++) /* before y, which may be x */
+        sum += (t[i] == 0 ? 0 : (double)t[i] * (log((double)t[i]) - (double)x[i])) - (double)t[i];
+    ELEMENTWISE y[i] = FN(exp_)(x[i]);
+    for (idx i = 0; i < n; i++)
+        sum += (double)y[i];
+    return sum;
+}
+
+static void FN(poisson_backward)(const REAL *y, const REAL *t, double scale, REAL *dx, idx n)
+{
+    FN(scaled_difference)(y, t, (REAL)scale, dx, n);
+}
 #undef SUM_OF_DIFFERENCES
 
 #undef NARROW
@@ -338,9 +374,11 @@ static void FN(softmax_panel_block)(const REAL *x, FN(lanes) t, FN(vec) factor, 
 }
 
 /* Softmax cross-entropy of rows of a panel, n_out <= NR: its sum (weighted, where there are
- * weights), the (weights of) rows classified rightly, and dx = scale times its gradient. */
+ * weights) with each row's at most `most`, the (weights of) rows classified rightly, and dx = scale
+ * times its gradient. */
 static double FN(softmax_panel)(const REAL *x, const int64_t *classes, const REAL *weights,
-                                double scale, REAL *dx, idx rows, idx n_out, double *correct_)
+                                double scale, double most, REAL *dx, idx rows, idx n_out,
+                                double *correct_)
 {
     double loss = 0, correct = 0;
     for (idx start = 0; start < rows; start += LANES, x += LANES * NR, dx += LANES * NR) {
@@ -355,14 +393,15 @@ static double FN(softmax_panel)(const REAL *x, const int64_t *classes, const REA
         double product = 1;
         for (idx r = 0; r < m; r++) {
             correct -= (double)weight[r] * (double)right[r]; /* right is -1 */
-            loss -= (double)weight[r] * (double)at_t[r];
-            if (weights)
-                loss += (double)weight[r] * log((double)sum[r]);
-            else /* the logarithm of their product: each is from 1 to NR */
+            if (weights || -(double)at_t[r] > most - 4) { /* log(sum) is at most log(NR) < 4 */
+                const double row = log((double)sum[r]) - (double)at_t[r];
+                loss += (double)weight[r] * (row > most ? most : row);
+            } else { /* the logarithm of the sums' product: each is from 1 to NR */
+                loss -= (double)at_t[r];
                 product *= (double)sum[r];
+            }
         }
-        if (!weights)
-            loss += log(product);
+        loss += log(product);
     }
     *correct_ = correct;
     return loss;

@@ -24,3 +24,10 @@ cdef void absolute_error_backward_core(const real *y, const real *t, double scal
 cdef double huber_forward_core(const real *y, const real *t, double delta, idx n) noexcept nogil
 cdef void huber_backward_core(const real *y, const real *t, double delta, double scale, real *dx,
                               idx n) noexcept nogil
+cdef double quantile_forward_core(const real *y, const real *t, double quantile,
+                                  idx n) noexcept nogil
+cdef void quantile_backward_core(const real *y, const real *t, double quantile, double scale,
+                                 real *dx, idx n) noexcept nogil
+cdef double poisson_forward_core(const real *x, const real *t, real *y, idx n) noexcept nogil
+cdef void poisson_backward_core(const real *y, const real *t, double scale, real *dx,
+                                idx n) noexcept nogil

@@ -57,3 +57,18 @@ def huber_backward(
     scale: float,
     dx: NDArray[Real],
 ) -> None: ...
+def quantile_forward(y: NDArray[Real], t: NDArray[Real], quantile: float) -> float: ...
+def quantile_backward(
+    y: NDArray[Real],
+    t: NDArray[Real],
+    quantile: float,
+    scale: float,
+    dx: NDArray[Real],
+) -> None: ...
+def poisson_forward(x: NDArray[Real], t: NDArray[Real], y: NDArray[Real]) -> float: ...
+def poisson_backward(
+    y: NDArray[Real],
+    t: NDArray[Real],
+    scale: float,
+    dx: NDArray[Real],
+) -> None: ...

@@ -24,6 +24,10 @@ cdef extern from "call.h" nogil:
     void fbp_absolute_error_backward(...)
     double fbp_huber_forward(...)
     void fbp_huber_backward(...)
+    double fbp_quantile_forward(...)
+    void fbp_quantile_backward(...)
+    double fbp_poisson_forward(...)
+    void fbp_poisson_backward(...)
 
 fbp_active = isa.active()
 
@@ -88,6 +92,25 @@ cdef double huber_forward_core(const real *y, const real *t, double delta,
 cdef void huber_backward_core(const real *y, const real *t, double delta, double scale,
                               real *dx, idx n) noexcept nogil:
     fbp_huber_backward(y, t, delta, scale, dx, n)
+
+
+cdef double quantile_forward_core(const real *y, const real *t, double quantile,
+                                  idx n) noexcept nogil:
+    return fbp_quantile_forward(y, t, quantile, n)
+
+
+cdef void quantile_backward_core(const real *y, const real *t, double quantile, double scale,
+                                 real *dx, idx n) noexcept nogil:
+    fbp_quantile_backward(y, t, quantile, scale, dx, n)
+
+
+cdef double poisson_forward_core(const real *x, const real *t, real *y, idx n) noexcept nogil:
+    return fbp_poisson_forward(x, t, y, n)
+
+
+cdef void poisson_backward_core(const real *y, const real *t, double scale, real *dx,
+                                idx n) noexcept nogil:
+    fbp_poisson_backward(y, t, scale, dx, n)
 
 
 cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
@@ -497,3 +520,132 @@ def huber_backward(
     _check_pair(&t[0], "t", &dx[0], "dx", n)
     with nogil:
         huber_backward_core(&y[0], &t[0], delta, scale, &dx[0], n)
+
+
+def quantile_forward(const real[::1] y not None, const real[::1] t not None, double quantile):
+    """sum of max(quantile (t - y), (1 - quantile) (y - t))
+
+    Parameters
+    ----------
+    y, t : (n,)
+    quantile : float, between 0 and 1
+
+    Returns
+    -------
+    float
+        The sum over the elements, in the unit of `y`.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ or unaligned arrays.
+
+    References
+    ----------
+    Koenker & Bassett, Regression quantiles (1978).
+    """
+    cdef idx n = y.shape[0]
+    cdef double loss
+    require(t.shape[0] == n, "quantile_forward expects y and t of one length")
+    require_aligned(&y[0], "y")
+    require_aligned(&t[0], "t")
+    with nogil:
+        loss = quantile_forward_core(&y[0], &t[0], quantile, n)
+    return loss
+
+
+def quantile_backward(
+    const real[::1] y not None,  # IN
+    const real[::1] t not None,  # IN
+    double quantile,
+    double scale,
+    real[::1] dx not None,       # OUT
+):
+    """dx = scale (1 - quantile) where y > t, -scale quantile where y < t, 0 where y = t
+
+    Parameters
+    ----------
+    y, t : (n,)
+    quantile : float, between 0 and 1
+    scale : float, 1 / n for the mean over the elements
+    dx : (n,), overwritten; may be `y` or `t` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap.
+    """
+    cdef idx n = y.shape[0]
+    require(t.shape[0] == n and dx.shape[0] == n,
+            "quantile_backward expects y, t and dx of one length")
+    _check_pair(&y[0], "y", &dx[0], "dx", n)
+    _check_pair(&t[0], "t", &dx[0], "dx", n)
+    with nogil:
+        quantile_backward_core(&y[0], &t[0], quantile, scale, &dx[0], n)
+
+
+def poisson_forward(
+    const real[::1] x not None,  # IN
+    const real[::1] t not None,  # IN
+    real[::1] y not None,        # OUT
+):
+    """sum of t log(t / y) - t + y, and y = exp(x); 0 log 0 is 0
+
+    Parameters
+    ----------
+    x : (n,), logarithms of the predictions
+    t : (n,), not negative
+    y : (n,), overwritten; may be `x` itself.
+
+    Returns
+    -------
+    float
+        Half the Poisson deviance, summed over the elements.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap.
+
+    References
+    ----------
+    McCullagh & Nelder, Generalized linear models (1989), section 2.3.
+    """
+    cdef idx n = x.shape[0]
+    cdef double loss
+    require(t.shape[0] == n and y.shape[0] == n,
+            "poisson_forward expects x, t and y of one length")
+    _check_pair(&x[0], "x", &y[0], "y", n)
+    _check_pair(&t[0], "t", &y[0], "y", n)
+    with nogil:
+        loss = poisson_forward_core(&x[0], &t[0], &y[0], n)
+    return loss
+
+
+def poisson_backward(
+    const real[::1] y not None,  # IN
+    const real[::1] t not None,  # IN
+    double scale,
+    real[::1] dx not None,       # OUT
+):
+    """dx = scale (y - t)
+
+    Parameters
+    ----------
+    y : (n,), the forward's predictions
+    t : (n,), not negative
+    scale : float, 1 / n for the mean over the elements
+    dx : (n,), overwritten; may be `y` or `t` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, a partial overlap.
+    """
+    cdef idx n = y.shape[0]
+    require(t.shape[0] == n and dx.shape[0] == n,
+            "poisson_backward expects y, t and dx of one length")
+    _check_pair(&y[0], "y", &dx[0], "dx", n)
+    _check_pair(&t[0], "t", &dx[0], "dx", n)
+    with nogil:
+        poisson_backward_core(&y[0], &t[0], scale, &dx[0], n)

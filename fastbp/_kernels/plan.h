@@ -25,7 +25,9 @@ typedef enum {
     FBP_SIGMOID_LOSS,
     FBP_SQUARED,
     FBP_ABSOLUTE,
-    FBP_HUBER
+    FBP_HUBER,
+    FBP_QUANTILE,
+    FBP_POISSON
 } fbp_loss_kind;
 
 typedef enum { FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW } fbp_rule_kind;
@@ -55,7 +57,8 @@ typedef struct {
     const fbp_layer *layers;
     idx n_layers, batch_size;
     fbp_loss_kind loss;
-    double delta; /* of a Huber loss */
+    double delta;  /* of a Huber loss; of a quantile loss, the quantile */
+    int clip_loss; /* a cross-entropy's loss (not its gradient) by probabilities of at least eps */
     int n_states; /* arrays of the size of the parameters that the rule keeps */
     int keep_gradients;
 } fbp_spec;

@@ -1,0 +1,449 @@
+"""What the classifier and the regressor share: scikit-learn's contract over solver and loops."""
+
+from itertools import pairwise
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_array, check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastbp import checks, init
+from fastbp.estimators import forward, loops, parameters
+from fastbp.estimators.solver import Solver
+from fastbp.layers import (
+    Affine,
+    BatchNorm1d,
+    Dropout,
+    Gelu,
+    Identity,
+    Layer,
+    LeakyRelu,
+    Relu,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from fastbp.network import Sequential
+
+_LAYERS = {
+    "identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": Relu,
+    "leaky_relu": LeakyRelu, "softplus": Softplus, "gelu": Gelu,
+}  # fmt: skip
+_FLOATS = (np.float64, np.float32)
+
+
+def can_fit_partially(model):
+    """Whether a solver is stochastic; an AttributeError says that it is not."""
+    if model.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
+
+
+class MLP(BaseEstimator):
+    """A multilayer perceptron that is no estimator yet: see its two subclasses."""
+
+    _classifies: bool
+
+    # --- what a subclass says ---------------------------------------------------------------
+
+    def _learn_classes(self, y, anew):
+        """Take the classes from y, or refuse others than before."""
+
+    def _targets(self, y):
+        """Validated y as numbers: (n, n_outputs), or (n,) indices of classes."""
+        raise NotImplementedError
+
+    def _n_outputs_of(self, t):
+        """How many outputs such targets need."""
+        raise NotImplementedError
+
+    def _quick(self, X, y):
+        """X, y and the targets where both are plainly good, so that small batches stay quick."""
+
+    def _plan_loss(self):
+        """`loss`, `delta`, `loss_scale`, `clip_loss` of a plan."""
+        raise NotImplementedError
+
+    def _out_activation(self):
+        """scikit-learn's name of it."""
+        raise NotImplementedError
+
+    def _engine_targets(self, t, dtype):
+        """The targets as a plan takes them."""
+        raise NotImplementedError
+
+    def _stratify(self, t):
+        """What the validation set is stratified by, or None."""
+
+    def _own_score(self, data):
+        """The score that is watched without `scoring`."""
+        raise NotImplementedError
+
+    # --- fitting ----------------------------------------------------------------------------
+
+    def fit(self, X, y, sample_weight=None, validation_data=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+            float32 stays float32; a sparse one becomes dense a batch at a time.
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like, (n_samples,)
+        validation_data : (X, y), optional
+            What is scored after each epoch, in the place of a part of the training data.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            scikit-learn's for its parameters and for data that do not fit.
+        """
+        return self._fit(X, y, sample_weight, validation_data, incremental=False)
+
+    def _fit(self, X, y, sample_weight, validation_data, incremental):
+        parameters.check(self, self._classifies)
+        hidden = parameters.hidden_layer_sizes(self)
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        quick = self._quick(X, y) if incremental and not first else None
+        if quick is None:
+            X, y = self._validated(X, y, first)
+            self._learn_classes(y, not (self.warm_start or incremental))
+            t = self._targets(y)
+        else:
+            X, y, t = quick
+        weights = self._weights(X, y, sample_weight)
+        self.n_outputs_ = self._n_outputs_of(t)
+        units = [X.shape[1], *hidden, self.n_outputs_]
+        random_state = _RandomState(self.random_state)
+        if first:
+            self._initialize(units, X.dtype, random_state)
+        else:
+            self._require_same(units)
+        lbfgs = self.solver == "lbfgs"
+        solver = getattr(self, "_optimizer", None)
+        if solver is None or not incremental:
+            dtype = np.float64 if lbfgs else self.coefs_[0].dtype
+            seed = random_state().randint(2**31) if np.any(self.dropout) else 0
+            solver = self._optimizer = self._solver(units, dtype, seed)
+        if self.solver != "adamw":
+            solver.numbers["l2"] = float(self.alpha)
+        if weights is not None:
+            weights = weights.astype(solver.dtype)
+        data = loops.Data(X, self._engine_targets(t, solver.dtype), weights, y)
+        validation = None
+        if validation_data is not None and not lbfgs:
+            validation = self._validation(validation_data)
+        if lbfgs:
+            loops.fit_lbfgs(self, solver, data)
+        else:
+            loops.fit_stochastic(self, solver, data, validation, random_state, incremental)
+        return self
+
+    def _validated(self, X, y, reset):
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS,
+            reset=reset, y_numeric=not self._classifies,
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _is_plain(self, X):
+        """Whether X is what `validate_data` would give back untouched."""
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype in (checks.FLOAT64, checks.FLOAT32)
+            and X.shape[0] > 0
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+            and bool(np.isfinite(X).all())
+        )
+
+    def _weights(self, X, y, sample_weight):
+        """The rows' weights, or None where all are 1."""
+        if sample_weight is None:
+            return None
+        n = X.shape[0]
+        if np.isscalar(sample_weight):
+            sample_weight = np.full(n, sample_weight, np.float64)
+        weights = check_array(
+            sample_weight, ensure_2d=False, dtype=_FLOATS, order="C", input_name="sample_weight"
+        )
+        if weights.ndim != 1:
+            raise ValueError(
+                f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected "
+                f"either a scalar value or a 1D array of length {n}."
+            )
+        if weights.shape != (n,):
+            raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+        if not weights.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return weights
+
+    def _initialize(self, units, dtype, random_state):
+        """First weights, and the attributes that a training goes on from."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(units)
+        self.out_activation_ = self._out_activation()
+        if self.coefs_init is None:
+            pairs = [self._drawn(k, units, dtype, random_state()) for k in range(len(units) - 1)]
+        else:
+            pairs = self._given(units, dtype)
+        self.coefs_ = [W for W, _ in pairs]
+        self.intercepts_ = [b for _, b in pairs]
+        self.norms_ = []
+        if self.batch_norm:
+            rows = np.array([[1], [0], [0], [1]], dtype)  # gamma, beta, mean, variance
+            self.norms_ = [np.repeat(rows, width, axis=1) for width in units[1:-1]]
+        if self.solver != "lbfgs":
+            self.loss_curve_ = []
+            self._no_improvement_count = 0
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_: list | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _drawn(self, k, units, dtype, random_state):
+        """A layer's first W and b."""
+        n_in, n_out = units[k], units[k + 1]
+        if self.init is not None:
+            seed = random_state.randint(2**31)
+            return init.weights(n_in, n_out, self.init, dtype, seed), np.zeros(n_out, dtype)
+        names = parameters.activations(self)
+        own = names[min(k, len(names) - 1)] if names else self.activation
+        bound = np.sqrt((2.0 if own == "logistic" else 6.0) / (n_in + n_out))
+        W = random_state.uniform(-bound, bound, (n_in, n_out))
+        b = random_state.uniform(-bound, bound, n_out)
+        return W.astype(dtype, copy=False), b.astype(dtype, copy=False)
+
+    def _given(self, units, dtype):
+        """Copies of the weights to start from."""
+        who = type(self).__name__
+        try:
+            coefs, intercepts = self.coefs_init
+            pairs = list(zip(coefs, intercepts, strict=True))
+        except (TypeError, ValueError):
+            pairs = []
+        shapes = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(units)]
+        got = [(np.shape(W), np.shape(b)) for W, b in pairs]
+        if got != shapes:
+            raise ValueError(
+                f"{who} expects coefs_init as (coefs, intercepts) of the shapes {shapes}; "
+                f"got {got}."
+            )
+        return [tuple(np.array(array, dtype, order="C") for array in pair) for pair in pairs]
+
+    def _require_same(self, units):
+        """Refuse to go on with weights of another network."""
+        shapes = [np.shape(W) for W in self.coefs_]
+        wanted = list(pairwise(units))
+        if shapes != wanted:
+            raise ValueError(
+                f"{type(self).__name__} expects the layers {wanted} of the training it goes on "
+                f"with; got coefs_ of {shapes}."
+            )
+        if not hasattr(self, "norms_"):
+            self.norms_ = []
+        if len(self.norms_) != bool(self.batch_norm) * (len(units) - 2):
+            raise ValueError(
+                f"{type(self).__name__} expects batch_norm as in the training it goes on with; "
+                f"got {self.batch_norm}."
+            )
+        if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
+        for name, value in (("_no_improvement_count", 0), ("t_", 0)):
+            if not hasattr(self, name):
+                setattr(self, name, value)
+        if self.early_stopping and not getattr(self, "validation_scores_", None):
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        if not self.early_stopping and getattr(self, "best_loss_", None) is None:
+            self.best_loss_ = np.inf
+
+    def _solver(self, units, dtype, seed):
+        numbers = {"lr": float(self.learning_rate_init)}
+        if self.solver == "sgd":
+            nesterov = bool(self.nesterovs_momentum and self.momentum)
+            numbers |= {"momentum": float(self.momentum), "nesterov": nesterov}
+        elif self.solver != "lbfgs":
+            numbers |= {"beta_1": self.beta_1, "beta_2": self.beta_2, "eps": self.epsilon}
+        if self.solver == "adam":
+            numbers["early_eps"] = True
+        if self.solver == "adamw":
+            numbers |= {"weight_decay": float(self.alpha), "bias_decay": 0.0}
+        return Solver(
+            units, parameters.activations(self), parameters.dropout(self), self.batch_norm,
+            self._plan_loss(), self.solver, numbers, dtype, seed, self.n_threads,
+        )  # fmt: skip
+
+    def _validation(self, pair):
+        """The user's validation data as the loops take them."""
+        who = type(self).__name__
+        try:
+            X, y = pair
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{who} expects validation_data as a pair (X, y); got {type(pair).__name__}."
+            ) from None
+        X, y = self._validated(X, y, False)
+        if self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        return loops.Data(X, self._targets(y), None, y)
+
+    def _validation_score(self, data):
+        if self.scoring is None:
+            return self._own_score(data)
+        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
+        nameless = object.__new__(type(self))  # so that an array of X raises no warning
+        nameless.__dict__.update(vars(self))
+        nameless.__dict__.pop("feature_names_in_", None)
+        return scorer(nameless, data.x, data.labels)
+
+    def _copies(self):
+        """Copies of the current weights."""
+        arrays = (self.coefs_, self.intercepts_, self.norms_)
+        return tuple([np.array(array) for array in some] for some in arrays)
+
+    def _require_finite(self):
+        if not all(np.isfinite(w).all() for w in [*self.coefs_, *self.intercepts_]):
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+
+    # --- using ------------------------------------------------------------------------------
+
+    def _outputs(self, X, check=True, n_layers=None):
+        """The outputs before their activation, or a hidden layer's activations."""
+        if not hasattr(self, "coefs_"):
+            check_is_fitted(self)
+        if check and not self._is_plain(X):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return forward.outputs(
+            X, self.coefs_, self.intercepts_, getattr(self, "norms_", ()),
+            self._activations(), n_layers,
+        )  # fmt: skip
+
+    def _activations(self):
+        name = self.activation
+        return [name] * (len(self.coefs_) - 1) if isinstance(name, str) else list(name)
+
+    def hidden(self, X, layer=-1):
+        """The activations of a hidden layer.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+        layer : int
+            0 is the first hidden layer, -1 the last.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples, width of the layer)
+
+        Raises
+        ------
+        ValueError
+            For a layer that is not there.
+        """
+        check_is_fitted(self)
+        n = len(self.coefs_) - 1
+        try:
+            place = range(1, n + 1)[layer]
+        except (IndexError, TypeError):
+            raise ValueError(
+                f"{type(self).__name__}.hidden expects layer as one of the "
+                f"{checks.plural(n, 'hidden layer')}, from {-n} to {n - 1}; got {layer!r}."
+            ) from None
+        return self._outputs(X, n_layers=place)
+
+    def to_sequential(self):
+        """A `Sequential` with copies of the weights, whose `predict` gives the raw outputs.
+
+        Returns
+        -------
+        Sequential
+            With the loss where the library has it (of its own scale), else with none.
+        """
+        check_is_fitted(self)
+        layers: list[Layer] = []
+        drops = parameters.dropout(self)
+        names = self._activations()
+        for k, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
+            layers.append(Affine(np.array(W, order="C"), np.array(b)))
+            if k == len(names):
+                break
+            if self.norms_:
+                norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
+                for array, values in zip(
+                    (norm.gamma, norm.beta, *norm._running), self.norms_[k], strict=True
+                ):
+                    array[...] = values
+                layers.append(norm)
+            layers.append(_LAYERS[names[k]]())
+            if drops[k]:
+                layers.append(Dropout(drops[k]))
+        return Sequential(*layers, loss=self._network_loss())
+
+    def _network_loss(self):
+        """The loss of `to_sequential`."""
+
+    @classmethod
+    def from_sklearn(cls, fitted):
+        """An estimator like a fitted one of scikit-learn's: its parameters and copies of weights.
+
+        Parameters
+        ----------
+        fitted : sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            A training that goes on from it starts with a fresh optimiser.
+
+        Raises
+        ------
+        TypeError
+            For an estimator of another class.
+        """
+        from sklearn import neural_network
+
+        original = getattr(neural_network, cls.__name__)
+        checks.instance(
+            f"{cls.__name__}.from_sklearn", "fitted", fitted, original,
+            f"a fitted {cls.__name__} of scikit-learn",
+        )  # fmt: skip
+        check_is_fitted(fitted)
+        model = cls(**fitted.get_params(deep=False))
+        for name, value in vars(fitted).items():
+            if name.endswith("_") and not name.startswith("_"):
+                if isinstance(value, list):
+                    value = [np.array(one) if isinstance(one, np.ndarray) else one for one in value]
+                setattr(model, name, value)
+        model.norms_ = []
+        return model
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class _RandomState:
+    """scikit-learn's RandomState of a parameter, made when it is first called for."""
+
+    def __init__(self, given):
+        self.given, self.made = given, None
+
+    def __call__(self):
+        if self.made is None:
+            self.made = check_random_state(self.given)
+        return self.made

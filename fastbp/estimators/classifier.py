@@ -1,0 +1,368 @@
+"""`MLPClassifier`."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from fastbp.estimators import forward
+from fastbp.estimators.base import MLP, can_fit_partially
+from fastbp.losses import SigmoidWithLoss, SoftmaxWithLoss
+
+
+class MLPClassifier(ClassifierMixin, MLP):
+    """scikit-learn's multilayer perceptron for classification, on the training engine.
+
+    Parameters up to `max_fun` are scikit-learn's, with its defaults, and give its numbers
+    within rounding for a given `random_state` [1]_.  `activation` and `solver` take more, and the
+    parameters behind `max_fun` are the library's own.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array_like of int
+    activation : str or sequence of str
+        "identity", "logistic", "tanh", "relu"; also "leaky_relu", "softplus", "gelu"; one for
+        all hidden layers, or one for each.
+    solver : {"adam", "sgd", "lbfgs", "rmsprop", "adagrad", "adamw"}
+        `beta_2` is RMSprop's decay too; for "adamw" `alpha` is the decoupled decay, not divided
+        by the rows and no part of the loss.
+    alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle
+        As scikit-learn's.
+    random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping
+        As scikit-learn's.
+    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
+        As scikit-learn's.
+    loss : "log_loss" or callable
+        A function of (y, outputs), both (n, n_outputs): zeros and ones, and outputs before
+        softmax or logistic.  It returns each row's loss (n,) and its gradient by the outputs.
+    label_smoothing : float
+        The share of each target that is spread over all classes.
+    class_weight : dict, "balanced" or None
+        Factors of the rows' weights.
+    dropout : float or sequence of float
+        The share of each hidden layer's outputs that is dropped while training.
+    batch_norm : bool
+        Batch normalisation before each hidden activation.
+    scoring : str, callable or None
+        The scorer of the validation data; None: the accuracy.
+    restore_best : bool or None
+        Whether the best weights are kept: those of the best validation score where there is one,
+        else those from which the epoch of the lowest loss began (after the last epoch, where
+        that is the one); a diverging training then ends at once.  None: with `early_stopping`.
+    callbacks : callable, sequence of callables or None
+        Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
+        True ends the training.
+    progress : bool
+        A bar of tqdm.
+    schedule : callable or None
+        A function of the epochs done that gives the factor of `learning_rate_init`, as
+        `fastbp.CosineDecay(epochs=20)`; fractions of epochs are passed too.
+    init : {"he", "xavier", "lecun", "zeros"}, float or None
+        First weights by `fastbp.init.weights`, biases 0; None: scikit-learn's.
+    coefs_init : (coefs, intercepts) or None
+        Weights to start from, which are copied.
+    n_threads : int or None
+        None: one for small steps, else the cores that the process may use.
+    max_seconds : float or None
+        Time after which no further step begins.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of numpy.ndarray
+        (n_in, n_out) and (n_out,) of each layer.  Writing into them holds for what follows.
+    norms_ : list of numpy.ndarray
+        gamma, beta, mean and variance, (4, width), of each batch normalisation.
+    classes_ : numpy.ndarray
+    loss_, best_loss_ : float
+        `best_loss_` is None with `early_stopping`.
+    loss_curve_ : list of float
+        Of each epoch; not with L-BFGS.
+    validation_scores_ : list of float or None
+    best_validation_score_ : float or None
+    n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
+    feature_names_in_ : numpy.ndarray
+        Of data frames.
+    out_activation_ : {"softmax", "logistic"}
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn's for its parameters and for data that do not fit; one sentence for others.
+
+    References
+    ----------
+    .. [1] Pedregosa et al., Scikit-learn: machine learning in Python (2011).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastbp.estimators import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((20, 10), learning_rate_init=0.01, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    _classifies = True
+
+    def __init__(
+        self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001,
+        batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5,
+        max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
+        momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1,
+        beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000,
+        loss="log_loss", label_smoothing=0.0, class_weight=None, dropout=0.0, batch_norm=False,
+        scoring=None, restore_best=None, callbacks=None, progress=False, schedule=None, init=None,
+        coefs_init=None, n_threads=None, max_seconds=None,
+    ):  # fmt: skip
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.scoring = scoring
+        self.restore_best = restore_best
+        self.callbacks = callbacks
+        self.progress = progress
+        self.schedule = schedule
+        self.init = init
+        self.coefs_init = coefs_init
+        self.n_threads = n_threads
+        self.max_seconds = max_seconds
+
+    # --- targets ----------------------------------------------------------------------------
+
+    def _learn_classes(self, y, anew):
+        if anew or not hasattr(self, "classes_"):
+            binarizer = LabelBinarizer().fit(y)  # with its errors
+            self.classes_ = binarizer.classes_
+            self._multilabel = binarizer.y_type_.startswith("multilabel")
+            return
+        classes = unique_labels(y)
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {classes}."
+            )
+
+    def _targets(self, y):
+        """Indices (n,) of several classes; else bools (n, n_outputs)."""
+        if self._multilabel:
+            y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(
+                    f"MLPClassifier expects y of {len(self.classes_)} labels, as before; "
+                    f"got y of shape {y.shape}."
+                )
+            return y != 0
+        indices = self._indices(y)
+        if indices is None:
+            raise ValueError(f"MLPClassifier expects y of the classes {self.classes_}; got others.")
+        return indices if len(self.classes_) > 2 else indices.reshape(-1, 1) == 1
+
+    def _indices(self, y):
+        """Which class each of y is, int64; None where one is none."""
+        indices = np.searchsorted(self.classes_, y)
+        np.minimum(indices, len(self.classes_) - 1, out=indices)
+        return indices if y.ndim == 1 and (self.classes_[indices] == y).all() else None
+
+    def _quick(self, X, y):
+        plain = (
+            type(y) is np.ndarray
+            and y.ndim == 1
+            and y.dtype == self.classes_.dtype
+            and not (self._multilabel or self.warm_start)
+            and self._is_plain(X)
+            and len(X) == len(y)
+        )
+        indices = self._indices(y) if plain else None
+        if indices is None:
+            return None
+        return X, y, indices if len(self.classes_) > 2 else indices.reshape(-1, 1) == 1
+
+    def _n_outputs_of(self, t):
+        return len(self.classes_) if t.ndim == 1 else t.shape[1]
+
+    def _out_activation(self):
+        several = not self._multilabel and len(self.classes_) > 2
+        return "softmax" if several else "logistic"
+
+    def _plan_loss(self):
+        name = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
+        return {
+            "loss": None if callable(self.loss) else name,
+            "delta": 1.0,
+            "loss_scale": 1.0,
+            "clip_loss": True,
+        }
+
+    def _engine_targets(self, t, dtype):
+        share = self.label_smoothing
+        if t.ndim == 2:
+            return np.ascontiguousarray(t * dtype.type(1 - share) + dtype.type(share / 2), dtype)
+        if not (share or callable(self.loss)):
+            return t
+        rows = np.full((len(t), len(self.classes_)), share / len(self.classes_), dtype)
+        rows[np.arange(len(t)), t] += dtype.type(1 - share)
+        return rows
+
+    def _weights(self, X, y, sample_weight):
+        weights = super()._weights(X, y, sample_weight)
+        if self.class_weight is None:
+            return weights
+        own = compute_sample_weight(self.class_weight, y)
+        return own if weights is None else own * weights
+
+    def _stratify(self, t):
+        return t > 0.5 if self.n_outputs_ == 1 else None
+
+    def _own_score(self, data):
+        predicted = self._labels(self._proba(data.x, check=False))
+        return accuracy_score(data.labels, predicted, sample_weight=data.weights)
+
+    def _network_loss(self):
+        if callable(self.loss):
+            return None
+        return SoftmaxWithLoss() if self.out_activation_ == "softmax" else SigmoidWithLoss()
+
+    # --- using ------------------------------------------------------------------------------
+
+    @available_if(can_fit_partially)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """One epoch over the given rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+        y : array_like, (n_samples,)
+        sample_weight : array_like, (n_samples,)
+        classes : array_like
+            All classes, at the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a first call without classes, other classes than before, early stopping, or
+            class_weight="balanced".
+        """
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "MLPClassifier.partial_fit expects class_weight as a dictionary, because a batch "
+                f"does not tell how frequent classes are; got {self.class_weight!r}."
+            )
+        if known is None:
+            self.classes_ = unique_labels(classes)
+            self._multilabel = type_of_target(y).startswith("multilabel")
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                f"was: {known!r}"
+            )
+        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def _proba(self, X, check=True):
+        """The output activations."""
+        return forward.finish(self._outputs(X, check), self.out_activation_)
+
+    def _labels(self, proba):
+        if self.out_activation_ == "softmax":
+            return self.classes_[proba.argmax(axis=1)]
+        if self._multilabel:
+            return (proba > 0.5).astype(int)
+        return self.classes_[np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)]
+
+    def predict(self, X):
+        """The classes of the rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples,) labels, or (n_samples, n_classes) zeros and ones of several labels.
+        """
+        return self._labels(self._proba(X))
+
+    def predict_proba(self, X):
+        """The classes' probabilities, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples, n_classes)
+        """
+        proba = self._proba(X)
+        if proba.shape[1] == 1:
+            return np.hstack([1 - proba, proba])
+        return proba
+
+    def predict_log_proba(self, X):
+        """The logarithms of the classes' probabilities.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples, n_classes)
+        """
+        proba = self.predict_proba(X)
+        return np.log(proba, out=proba)
+
+    @classmethod
+    def from_sklearn(cls, fitted):
+        model = super().from_sklearn(fitted)
+        model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
+        return model
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

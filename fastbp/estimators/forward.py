@@ -1,0 +1,84 @@
+"""A fitted network's outputs for many rows, from the arrays that the user sees."""
+
+import numpy as np
+
+from fastbp import checks
+from fastbp.backend import kernels
+from fastbp.estimators.parameters import ACTIVATIONS
+
+#: Rows that go through all layers together, so that they stay in the caches.
+ROWS = 1024
+#: Of a batch normalisation, as PyTorch's.
+NORM_EPS = 1e-5
+
+
+def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
+    """The last layer's outputs before its activation, or those of hidden layer `n_layers`.
+
+    Parameters
+    ----------
+    x : (n, n_in) array or sparse matrix
+    coefs, intercepts : sequences of arrays
+    norms : list of (4, width)
+        gamma, beta, mean and variance of each hidden layer, or empty.
+    activations : list of str
+        Of the hidden layers.
+    n_layers : int or None
+        How many layers x goes through; None for all.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the dtype that NumPy's promotion gives x and the coefficients.
+    """
+    n_layers = len(coefs) if n_layers is None else n_layers
+    dtype = np.result_type(x.dtype, coefs[0].dtype)
+    layers = [
+        (checks.floats("coefs_", "W", W, dtype), checks.floats("intercepts_", "b", b, dtype))
+        for W, b in zip(coefs[:n_layers], intercepts, strict=False)
+    ]
+    n = x.shape[0]
+    if n <= ROWS:
+        return _through(x, layers, norms, activations, dtype)
+    out = np.empty((n, layers[-1][0].shape[1]), dtype)
+    for start in range(0, n, ROWS):
+        part = slice(start, start + ROWS)
+        out[part] = _through(x[part], layers, norms, activations, dtype)
+    return out
+
+
+def _through(x, layers, norms, activations, dtype):
+    k = kernels()
+    for place, (W, b) in enumerate(layers):
+        if hasattr(x, "tocsr"):
+            x = np.ascontiguousarray(x @ W, dtype)
+            x += b
+        else:
+            out = np.empty((x.shape[0], W.shape[1]), dtype)
+            k.affine_forward(checks.floats("predict", "X", x, dtype), W, b, out)
+            x = out
+        if place == len(activations):
+            break
+        if norms:
+            gamma, beta, mean, variance = norms[place].astype(dtype)
+            x -= mean
+            x *= gamma / np.sqrt(variance + NORM_EPS)
+            x += beta
+        kind, number = ACTIVATIONS[activations[place]]
+        if kind is not None:
+            flat = x.reshape(-1)
+            numbers = (number,) if kind == "leaky_relu" else ()
+            getattr(k, f"{kind}_forward")(flat, flat, *numbers)
+    return x
+
+
+def finish(z, out_activation):
+    """The output activation, in place."""
+    if out_activation == "softmax":
+        kernels().softmax_forward(z, z)
+    elif out_activation == "logistic":
+        flat = z.reshape(-1)
+        kernels().sigmoid_forward(flat, flat)
+    elif out_activation == "exp":
+        np.exp(z, out=z)
+    return z

@@ -1,0 +1,223 @@
+"""What the constructors' parameters may be: scikit-learn's words for its own, ours for the rest."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn import get_config
+
+from fastbp import checks
+
+#: scikit-learn's names of activations and the engine's, with its number; then the library's own.
+ACTIVATIONS = {
+    "identity": (None, 0.0), "logistic": ("sigmoid", 0.0), "tanh": ("tanh", 0.0),
+    "relu": ("relu", 0.0), "leaky_relu": ("leaky_relu", 0.01), "softplus": ("softplus", 0.0),
+    "gelu": ("gelu", 0.0),
+}  # fmt: skip
+SOLVERS = ("lbfgs", "sgd", "adam", "rmsprop", "adagrad", "adamw")
+REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """A parameter of the wrong type or value; caught as either, as scikit-learn's is."""
+
+
+# --- scikit-learn's parameters: each with tests, one of which has to hold, and their words ----
+
+
+def _interval(kind, low, high, brackets):
+    """Numbers of a kind between two bounds, brackets as "[)"."""
+
+    def holds(value):
+        if not isinstance(value, kind):
+            return False
+        above = low <= value if brackets[0] == "[" else low < value  # false for NaN
+        return above and (value <= high if brackets[1] == "]" else value < high)
+
+    bounds = (low, high)
+    if kind is Real:
+        bounds = (float(low), float(high))
+    a = "an int" if kind is Integral else "a float"
+    return holds, f"{a} in the range {brackets[0]}{bounds[0]}, {bounds[1]}{brackets[1]}"
+
+
+def _names(*names):
+    listed = ", ".join(map(repr, names))
+    return (lambda value: isinstance(value, str) and value in names), f"a str among {{{listed}}}"
+
+
+def _is_array_like(value):
+    is_one = hasattr(value, "__len__") or hasattr(value, "shape") or hasattr(value, "__array__")
+    return is_one and not isinstance(value, str) and not hasattr(value, "tocsr")
+
+
+_AT_LEAST_1 = _interval(Integral, 1, np.inf, "[)")
+_NOT_NEGATIVE = _interval(Real, 0, np.inf, "[)")
+_POSITIVE = _interval(Real, 0, np.inf, "()")
+_BELOW_1 = _interval(Real, 0, 1, "[)")
+_BOOLEAN = (
+    (lambda value: isinstance(value, bool), "an instance of 'bool'"),
+    (lambda value: isinstance(value, np.bool_), "an instance of 'numpy.bool'"),
+)
+_RULES = {
+    "hidden_layer_sizes": ((_is_array_like, "an array-like"), _AT_LEAST_1),
+    "solver": (_names(*SOLVERS),),
+    "alpha": (_NOT_NEGATIVE,),
+    "batch_size": (_names("auto"), _AT_LEAST_1),
+    "learning_rate": (_names("constant", "invscaling", "adaptive"),),
+    "learning_rate_init": (_POSITIVE,),
+    "power_t": (_NOT_NEGATIVE,),
+    "max_iter": (_AT_LEAST_1,),
+    "shuffle": _BOOLEAN,
+    "random_state": (
+        _interval(Integral, 0, 2**32 - 1, "[]"),
+        (
+            lambda value: isinstance(value, np.random.RandomState),
+            "an instance of 'numpy.random.mtrand.RandomState'",
+        ),
+        (lambda value: value is None, "None"),
+    ),
+    "tol": (_NOT_NEGATIVE,),
+    "verbose": (_interval(Integral, 0, np.inf, "[)"), *_BOOLEAN),
+    "warm_start": _BOOLEAN,
+    "momentum": (_interval(Real, 0, 1, "[]"),),
+    "nesterovs_momentum": _BOOLEAN,
+    "early_stopping": _BOOLEAN,
+    "validation_fraction": (_BELOW_1,),
+    "beta_1": (_BELOW_1,),
+    "beta_2": (_BELOW_1,),
+    "epsilon": (_POSITIVE,),
+    "n_iter_no_change": (
+        _AT_LEAST_1,
+        (lambda value: isinstance(value, Real) and value == np.inf, "a float among {inf}"),
+    ),
+    "max_fun": (_AT_LEAST_1,),
+}
+_ACTIVATION = (_names(*ACTIVATIONS),)
+_LOSS = (_names(*REGRESSION_LOSSES), (callable, "a callable"))
+_LOG_LOSS = (_names("log_loss"), (callable, "a callable"))
+
+
+def _require(who, name, value, rules):
+    for holds, _ in rules:
+        if holds(value):
+            return
+    *first, last = (words for _, words in rules)
+    expected = f"{', '.join(first)} or {last}" if first else last
+    raise InvalidParameterError(
+        f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
+    )
+
+
+def check(model, classifies):
+    """Refuse a model's parameters that are none.
+
+    Raises
+    ------
+    InvalidParameterError
+        For scikit-learn's own parameters, in its words.
+    ValueError, TypeError
+        For the others.
+    """
+    if get_config()["skip_parameter_validation"]:
+        return
+    who, values = type(model).__name__, vars(model)
+    for name, rules in _RULES.items():
+        _require(who, name, values[name], rules)
+    if isinstance(model.activation, str) or not _is_array_like(model.activation):
+        _require(who, "activation", model.activation, _ACTIVATION)
+    _require(who, "loss", model.loss, _LOG_LOSS if classifies else _LOSS)
+    hidden_layer_sizes(model)
+    for name in ("max_seconds", "n_threads"):
+        if values[name] is not None:
+            if name == "n_threads":
+                checks.integer(who, name, values[name], least=1)
+            else:
+                checks.number(who, name, values[name], least=0)
+    if model.schedule is not None:
+        if not callable(model.schedule):
+            raise TypeError(
+                f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}."
+            )
+        if model.learning_rate != "constant":
+            raise ValueError(
+                f"{who} expects learning_rate='constant' beside a schedule; "
+                f"got {model.learning_rate!r}."
+            )
+    for name in ("restore_best", "batch_norm", "progress"):
+        allowed = (None, True, False) if name == "restore_best" else (True, False)
+        if not any(values[name] is one for one in allowed):
+            raise TypeError(
+                f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; "
+                f"got {values[name]!r}."
+            )
+    if classifies:
+        checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
+        if model.label_smoothing and callable(model.loss):
+            raise ValueError(
+                f"{who} expects loss='log_loss' beside label_smoothing; got a function."
+            )
+    else:
+        checks.number(who, "huber_delta", model.huber_delta, least=0)
+        checks.number(who, "quantile", model.quantile, least=0, most=1)
+    activations(model)
+    rates = dropout(model)
+    if model.solver == "lbfgs":
+        for name, given in (("dropout", any(rates)), ("batch_norm", model.batch_norm),
+                            ("schedule", model.schedule is not None)):  # fmt: skip
+            if given:
+                raise ValueError(
+                    f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
+                )
+    callbacks(model)
+
+
+def hidden_layer_sizes(model):
+    """The sizes as a list."""
+    sizes = model.hidden_layer_sizes
+    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    if np.any(np.array(sizes) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return sizes
+
+
+def _per_layer(model, name, n_layers):
+    """A parameter with a value for all hidden layers or one for each."""
+    value = getattr(model, name)
+    if isinstance(value, str) or not _is_array_like(value):
+        return [value] * n_layers
+    if len(value) != n_layers:
+        raise ValueError(
+            f"{type(model).__name__} expects {name} for each of "
+            f"{checks.plural(n_layers, 'hidden layer')}; got {len(value)}."
+        )
+    return list(value)
+
+
+def activations(model):
+    """scikit-learn's name of each hidden layer's activation."""
+    names = _per_layer(model, "activation", len(hidden_layer_sizes(model)))
+    for name in names:
+        checks.choice(type(model).__name__, "activation", name, tuple(ACTIVATIONS))
+    return names
+
+
+def dropout(model):
+    """The share of each hidden layer's outputs that is dropped."""
+    who = type(model).__name__
+    rates = _per_layer(model, "dropout", len(hidden_layer_sizes(model)))
+    rates = [checks.number(who, "dropout", rate, least=0, most=1) for rate in rates]
+    if 1.0 in rates:
+        raise ValueError(f"{who} expects dropout below 1; got 1.")
+    return rates
+
+
+def callbacks(model):
+    """The callbacks as a tuple."""
+    given = model.callbacks
+    given = () if given is None else (given,) if callable(given) else given
+    if not np.iterable(given) or not all(map(callable, given)):
+        raise TypeError(
+            f"{type(model).__name__} expects callbacks as functions of the estimator; "
+            f"got {model.callbacks!r}."
+        )
+    return tuple(given)

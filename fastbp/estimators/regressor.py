@@ -1,0 +1,201 @@
+"""`MLPRegressor`."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+
+from fastbp import checks
+from fastbp.estimators import forward
+from fastbp.estimators.base import MLP, can_fit_partially
+from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError
+
+
+class MLPRegressor(RegressorMixin, MLP):
+    """scikit-learn's multilayer perceptron for regression, on the training engine.
+
+    Parameters
+    ----------
+    loss : str or callable
+        "squared_error" and "poisson", scikit-learn's halves; "absolute_error", "huber",
+        "quantile"; or a function of (y, outputs), both (n, n_outputs), that returns each row's
+        loss (n,) and its gradient by the outputs.  Losses of several outputs are averaged over
+        them and their gradients added up, as scikit-learn does.
+    huber_delta : float
+        Where the Huber loss goes over from a parabola into a line.
+    quantile : float
+        Which quantile loss="quantile" predicts.
+    hidden_layer_sizes, activation, solver, ...
+        All others are those of `MLPClassifier`.
+
+    Attributes
+    ----------
+    out_activation_ : {"identity", "exp"}
+        "exp" for the Poisson loss.
+    coefs_, intercepts_, norms_, loss_, loss_curve_, ...
+        All others are those of `MLPClassifier`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `MLPClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp.estimators import MLPRegressor
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> y = X[:, 0] ** 2
+    >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.99
+    True
+    """
+
+    _classifies = False
+
+    def __init__(
+        self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, solver="adam",
+        alpha=0.0001, batch_size="auto", learning_rate="constant", learning_rate_init=0.001,
+        power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False,
+        warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False,
+        validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
+        max_fun=15000,
+        huber_delta=1.0, quantile=0.5, dropout=0.0, batch_norm=False, scoring=None,
+        restore_best=None, callbacks=None, progress=False, schedule=None, init=None,
+        coefs_init=None, n_threads=None, max_seconds=None,
+    ):  # fmt: skip
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.huber_delta = huber_delta
+        self.quantile = quantile
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.scoring = scoring
+        self.restore_best = restore_best
+        self.callbacks = callbacks
+        self.progress = progress
+        self.schedule = schedule
+        self.init = init
+        self.coefs_init = coefs_init
+        self.n_threads = n_threads
+        self.max_seconds = max_seconds
+
+    # --- targets ----------------------------------------------------------------------------
+
+    def _targets(self, y):
+        if self.loss == "poisson" and np.min(y) < 0:
+            raise ValueError(
+                f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}."
+            )
+        return y.reshape(len(y), -1)
+
+    def _quick(self, X, y):
+        plain = (
+            type(y) is np.ndarray
+            and y.ndim <= 2
+            and y.dtype in (checks.FLOAT64, checks.FLOAT32)
+            and self.loss != "poisson"
+            and self._is_plain(X)
+            and y.shape == (len(X), self.n_outputs_)[: y.ndim]
+            and (y.ndim == 2) == (self.n_outputs_ > 1)
+            and bool(np.isfinite(y).all())
+        )
+        return (X, y, y.reshape(len(y), -1)) if plain else None
+
+    def _n_outputs_of(self, t):
+        return t.shape[1]
+
+    def _out_activation(self):
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _plan_loss(self):
+        kinds = {
+            "squared_error": ("huber", np.inf),  # half the square
+            "huber": ("huber", self.huber_delta),
+            "quantile": ("quantile", self.quantile),
+            "absolute_error": ("absolute", 1.0),
+            "poisson": ("poisson", 1.0),
+        }
+        kind, delta = (None, 1.0) if callable(self.loss) else kinds[self.loss]
+        # scikit-learn averages the squared error over the outputs, but adds up its gradient.
+        scale = 1.0 if self.loss == "poisson" else 1 / self.n_outputs_
+        return {"loss": kind, "delta": delta, "loss_scale": scale, "clip_loss": False}
+
+    def _engine_targets(self, t, dtype):
+        return np.require(t, dtype, ("C", "A"))
+
+    def _own_score(self, data):
+        predicted = self._predicted(data.x, check=False)
+        if not np.isfinite(predicted).all():
+            return np.nan
+        return r2_score(data.labels, predicted, sample_weight=data.weights)
+
+    def _network_loss(self):
+        losses = {
+            "squared_error": MeanSquaredError, "absolute_error": MeanAbsoluteError,
+            "huber": lambda: HuberLoss(self.huber_delta),
+        }  # fmt: skip
+        return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
+
+    # --- using ------------------------------------------------------------------------------
+
+    @available_if(can_fit_partially)
+    def partial_fit(self, X, y, sample_weight=None):
+        """One epoch over the given rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+        y : array_like, (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array_like, (n_samples,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            With early stopping.
+        """
+        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def _predicted(self, X, check=True):
+        z = forward.finish(self._outputs(X, check), self.out_activation_)
+        return z.ravel() if z.shape[1] == 1 else z
+
+    def predict(self, X):
+        """The predictions for the rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples,) or (n_samples, n_outputs)
+        """
+        return self._predicted(X)

@@ -1,0 +1,195 @@
+"""`Solver`: a network's plan, its update rule, and the rule's state between trainings."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels import engine
+from fastbp.estimators.forward import NORM_EPS
+from fastbp.estimators.parameters import ACTIVATIONS
+from fastbp.threads import threads_for
+
+#: The engine's rule for each solver, and how many arrays of state it keeps.
+RULES = {
+    "sgd": ("sgd", 1), "adam": ("adam", 2), "rmsprop": ("rmsprop", 1), "adagrad": ("adagrad", 1),
+    "adamw": ("adamw", 2), "lbfgs": ("sgd", 0),
+}  # fmt: skip
+#: Of a batch normalisation's running statistics, as PyTorch's 0.1 of the new ones.
+NORM_MOMENTUM = 0.9
+
+
+class Solver:
+    """A network's plan, its update rule, and the rule's state between trainings.
+
+    Parameters
+    ----------
+    units : sequence of int
+        The widths from the inputs to the outputs.
+    activations, dropout : sequences
+        Of the hidden layers.
+    batch_norm : bool
+    loss : dict
+        `loss`, `delta`, `loss_scale` and `clip_loss` of `engine.Plan`.
+    solver : str
+        A key of `RULES`.
+    numbers : dict
+        What `engine.Plan.set_rule` takes.
+    dtype : numpy.dtype
+    seed : int
+        Chooses the dropout masks.
+    n_threads : int or None
+        None: one for small steps.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Of the next step.
+    epochs : int
+        Epochs done.
+    """
+
+    def __init__(self, units, activations, dropout, batch_norm, loss, solver, numbers, dtype,
+                 seed=0, n_threads=None):  # fmt: skip
+        self.entries, self.affines, self.norms = _entries(units, activations, dropout, batch_norm)
+        self.loss = loss
+        self.rule, self.n_states = RULES[solver]
+        if solver == "sgd" and not numbers["momentum"]:
+            self.n_states = 0
+        self.numbers = numbers
+        self.dtype = np.dtype(dtype)
+        self.seed = seed
+        self.n_threads = n_threads
+        self.keep_gradients = solver == "lbfgs"
+        self.epochs = self.steps = 0
+        self.drawn = None  # the last order that a seed gave: (seed, rows), row numbers
+        self._states = None  # of a solver without a plan: pairs of arrays by layer and state
+        self._plan: Any = None
+
+    @property
+    def learning_rate(self):
+        """Of the next step."""
+        return self.numbers["lr"]
+
+    @learning_rate.setter
+    def learning_rate(self, rate):
+        old, self.numbers["lr"] = self.numbers["lr"], float(rate)
+        if self._plan is not None:
+            self._plan.lr = self.numbers["lr"]
+        if self.rule == "sgd" and self.n_states and old != rate:
+            # The engine's velocity holds gradients, scikit-learn's the steps they led to.
+            self._states = [
+                (layer, state, [array * (old / rate) for array in pair])
+                for layer, state, pair in self.states()
+            ]
+            self._write_states()
+
+    # --- the plan ---------------------------------------------------------------------------
+
+    def plan(self, rows):
+        """A plan for batches of so many rows; its parameters have to be written."""
+        if self._plan is None or self._plan.batch_size < rows:
+            states, self.steps = self.states(), self._steps_done()
+            operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
+            self._plan = engine.Plan(
+                self.entries, self.loss["loss"], rows, self.dtype == np.float64, self.rule,
+                self.n_states, self.keep_gradients, self.loss["delta"],
+                threads_for(operations, self.n_threads), self.loss["loss_scale"],
+                self.loss["clip_loss"],
+            )  # fmt: skip
+            self._plan.seed = self.seed
+            self._plan.steps = self.steps
+            self._states = states
+            self._write_states()
+        self._plan.set_rule(**self.numbers)
+        return self._plan
+
+    def _steps_done(self):
+        return self.steps if self._plan is None else self._plan.steps
+
+    def states(self):
+        """(layer, part, [of W, of b]) of the rule's state; empty before the first step."""
+        if self._plan is None:
+            return self._states or []
+        return [
+            (layer, part, self._read(layer, part))
+            for layer in [*self.affines, *self.norms]
+            for part in range(engine.FIRST_STATE, engine.FIRST_STATE + self.n_states)
+        ]
+
+    def _read(self, layer, part):
+        kind, n_in, n_out, *_ = self.entries[layer]
+        shape = (n_in, n_out) if kind == "affine" else (n_out,)
+        pair = [np.empty(shape, self.dtype), np.empty(n_out, self.dtype)]
+        self._plan.read(layer, part, *pair)
+        return pair
+
+    def _write_states(self):
+        if self._plan is not None and self._states:
+            for layer, part, pair in self._states:
+                self._plan.write(layer, part, *pair)
+            self._states = None
+
+    def __getstate__(self):
+        kept = {"_states": self.states(), "steps": self._steps_done()}
+        return vars(self) | kept | {"_plan": None, "drawn": None}
+
+    # --- parameters -------------------------------------------------------------------------
+
+    def load(self, plan, coefs, intercepts, norms):
+        """Write the user's arrays into the plan."""
+        for layer, W, b in zip(self.affines, coefs, intercepts, strict=True):
+            plan.write(layer, engine.PARAMETERS, self._native("coefs_", W),
+                       self._native("intercepts_", b))  # fmt: skip
+        for layer, norm in zip(self.norms, norms, strict=True):
+            gamma, beta, mean, variance = self._native("norms_", norm)
+            plan.write(layer, engine.PARAMETERS, gamma, beta)
+            plan.write(layer, engine.RUNNING, mean, variance)
+
+    def fetch(self, coefs, intercepts, norms):
+        """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
+        for k, layer in enumerate(self.affines):
+            coefs[k], intercepts[k] = self._own(coefs[k]), self._own(intercepts[k])
+            self._plan.read(layer, engine.PARAMETERS, coefs[k], intercepts[k])
+        for k, layer in enumerate(self.norms):
+            norms[k] = self._own(norms[k])
+            self._plan.read(layer, engine.PARAMETERS, norms[k][0], norms[k][1])
+            self._plan.read(layer, engine.RUNNING, norms[k][2], norms[k][3])
+
+    def _native(self, name, array):
+        return checks.floats("fit", name, array, self.dtype)
+
+    def _own(self, array):
+        """The very array where the plan can write into it, else a new one of its shape."""
+        if checks.ready(array, self.dtype) and array.flags.writeable:
+            return array
+        return np.empty(np.shape(array), self.dtype)
+
+    def finite(self, intercepts):
+        """Whether all parameters are; False may also come from squares that overflow."""
+        return math.isfinite(self._plan.weight_square()) and all(
+            np.isfinite(b).all() for b in intercepts
+        )
+
+
+def _entries(units, activations, dropout, batch_norm):
+    """The plan's description of each layer, and the places of affine and normalising ones."""
+    entries: list[tuple] = []
+    affines: list[int] = []
+    norms: list[int] = []
+    for k in range(len(units) - 1):
+        n_in, n_out = units[k], units[k + 1]
+        affines.append(len(entries))
+        entries.append(("affine", n_in, n_out, 0.0, 0.0, False))
+        if k == len(activations):
+            break
+        if batch_norm:
+            norms.append(len(entries))
+            entries.append(("batch_norm", n_out, n_out, NORM_EPS, NORM_MOMENTUM, True))
+        kind, number = ACTIVATIONS[activations[k]]
+        if kind is not None:
+            entries.append((kind, n_out, n_out, number, 0.0, False))
+        if dropout[k]:
+            entries.append(("dropout", n_out, n_out, dropout[k], 0.0, False))
+    return entries, affines, norms
