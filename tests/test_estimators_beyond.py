@@ -436,7 +436,7 @@ def test_from_sklearn_predicts_and_trains_on(solver):
     ({"restore_best": "yes"}, "restore_best as one of"), ({"batch_norm": 1}, "batch_norm as one"),
     ({"progress": None}, "progress as one of"), ({"init": "glorot"}, "init as one of"),
     ({"scoring": "beauty"}, "scoring"), ({"loss": "hinge"}, "'loss' parameter"),
-], ids=str)  # fmt: skip
+], ids=lambda v: v if isinstance(v, str) else next(iter(v)))  # fmt: skip
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_bad_new_parameters_are_named(kind, bad, words):
     X, y = digits(50)

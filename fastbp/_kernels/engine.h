@@ -758,8 +758,6 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
     const int plain = is_plain_sgd(rule);
     REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
     idx from, to;
-    if (op->tail && !into)
-        memset(block, 0, NR * NR * sizeof(REAL)); /* the columns that are missing */
     share_of(ceil_div(n_in, NR), thread, n_threads, &from, &to);
     for (idx first = from; first < to; first += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
@@ -778,8 +776,12 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
                                            NR);
                 if (tail)
                     FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
-                if (!into)
+                if (!into) {
+                    if (n_out - j <= LANES) /* missing columns stay 0 */
+                        for (idx r = 0; r < m; r++)
+                            FN(store)(block + r * NR + LANES, (FN(vec)){0});
                     FN(update_op)(rule, op, at, block, m * NR);
+                }
             }
     share_of(ceil_div(n_out, NR), thread, n_threads, &from, &to);
     for (idx p = from; p < to; p++) {
@@ -935,35 +937,31 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     FN(update_part)(plan, batch, rule, 0, 1);
 }
 
+/* The sum of the squares of n elements, a multiple of NR. */
+static double FN(square_sum)(const REAL *x, idx n)
+{
+    double sum = 0;
+    for (idx k = 0; k < n; k += BLOCK_K * NR) {
+        FN(vec) sum_0 = {0}, sum_1 = {0};
+        for (idx i = k; i < min_idx(n, k + BLOCK_K * NR); i += NR) {
+            const FN(vec) v_0 = FN(load)(x + i), v_1 = FN(load)(x + i + LANES);
+            sum_0 += v_0 * v_0;
+            sum_1 += v_1 * v_1;
+        }
+        for (int lane = 0; lane < LANES; lane++)
+            sum += (double)sum_0[lane] + (double)sum_1[lane];
+    }
+    return sum;
+}
+
 /* The sum of the squares of the stored gradients. */
 static double FN(plan_gradient_square)(const void *plan_)
 {
     const FN(plan) *plan = plan_;
     double sum = 0;
-    for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
-        const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
-        for (idx i = 0; i < n; i++)
-            sum += (double)op->grad[i] * (double)op->grad[i];
-    }
-    return sum;
-}
-
-/* The sum of the squares of a panel's n_in rows.  `both`: of its second vector of columns too,
- * in which an update may have left anything where it holds missing columns only. */
-static double FN(panel_square)(const REAL *panel, idx n_in, int both)
-{
-    double sum = 0;
-    for (idx k = 0; k < n_in; k += BLOCK_K) {
-        FN(vec) sum_0 = {0}, sum_1 = {0};
-        for (idx i = k; i < min_idx(n_in, k + BLOCK_K); i++) {
-            const FN(vec) v_0 = FN(load)(panel + i * NR), v_1 = FN(load)(panel + i * NR + LANES);
-            sum_0 += v_0 * v_0;
-            sum_1 += v_1 * v_1;
-        }
-        for (int lane = 0; lane < LANES; lane++)
-            sum += (double)sum_0[lane] + (both ? (double)sum_1[lane] : 0);
-    }
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (has_parameters(plan->ops[l].layer.kind))
+            sum += FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
     return sum;
 }
 
@@ -972,13 +970,9 @@ static double FN(plan_weight_square)(const void *plan_)
 {
     const FN(plan) *plan = plan_;
     double sum = 0;
-    for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
-        if (op->layer.kind == FBP_AFFINE)
-            for (idx j = 0; j < op->layer.n_out; j += NR)
-                sum += FN(panel_square)(op->W + j * op->w_rows, op->w_rows,
-                                        op->layer.n_out - j > LANES);
-    }
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (plan->ops[l].layer.kind == FBP_AFFINE)
+            sum += FN(square_sum)(plan->ops[l].W, FN(w_size)(&plan->ops[l]));
     return sum;
 }
 
