@@ -256,6 +256,7 @@ class Affine(Layer):
 
     param_names = ("W", "b")
     kind = "affine"
+    has_bias = True  # whether b is trained
     node_name = "AddmmBackward0"
 
     def __init__(self, W, b):

@@ -80,7 +80,7 @@ class Trainer(engine.Plan):
         checks.instance(
             "Trainer", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)"
         )
-        _require_own("Trainer", "an optimiser", optimizer, "fastbp.optim")
+        _require_own("Trainer", "an optimiser", optimizer, _OPTIMIZERS)
         batch_size = checks.integer("Trainer", "batch_size", batch_size, least=1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
@@ -90,7 +90,7 @@ class Trainer(engine.Plan):
         operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
         loss_layer = net.loss_layer
         if loss_layer is not None:
-            _require_own("Trainer", "a loss", loss_layer, "fastbp.losses")
+            _require_own("Trainer", "a loss", loss_layer, _LOSSES)
         for name, array in net.params.items():
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         return super().__new__(
@@ -234,9 +234,14 @@ def _plan_entries(net):
     places: list[tuple[Layer, int]] = []
     width = None
     for number, layer in enumerate(net.layers):
-        _require_own("Trainer", f"a layer at place {number}", layer, "fastbp.layers")
+        _require_own("Trainer", f"a layer at place {number}", layer, _LAYERS)
         if layer.kind is None:
             continue
+        if layer.kind not in engine.LAYER_KINDS:
+            raise TypeError(
+                f"Trainer expects layers that the training engine holds; got {layer!r} at place "
+                f"{number}, so train by a loop over Tensors, or by gradient and update."
+            )
         if isinstance(layer, Affine):
             n_in, n_out = layer._W.shape
         elif isinstance(layer, BatchNormalization):
@@ -259,7 +264,8 @@ def _plan_entries(net):
         entries.append(
             (
                 layer.kind, n_in, n_out, layer.kind_number,
-                getattr(layer, "momentum", 0.0), getattr(layer, "unbiased", False),
+                getattr(layer, "momentum", 0.0),
+                getattr(layer, "unbiased", not getattr(layer, "has_bias", True)),
             )
         )  # fmt: skip
     if not places:
@@ -267,9 +273,16 @@ def _plan_entries(net):
     return entries, places
 
 
-def _require_own(who, what, thing, module):
+#: Where classes are defined whose methods the engine stands for.
+_LAYERS = ("fastbp.layers", "fastbp.nn")
+_LOSSES = ("fastbp.losses",)
+_OPTIMIZERS = ("fastbp.optim",)
+
+
+def _require_own(who, what, thing, modules):
     """Refuse a user's own class, a subclass too: the engine would not run its methods."""
-    if type(thing).__module__ != module:
+    where = type(thing).__module__
+    if not any(where == module or where.startswith(module + ".") for module in modules):
         raise TypeError(
             f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
             "not run, so train by gradient and update."
@@ -461,7 +474,7 @@ def fit(
     """Train `net`; see `Sequential.fit`."""
     who = "fit"
     loss_layer = net.loss_layer_for(who)
-    _require_own(who, "a loss", loss_layer, "fastbp.losses")
+    _require_own(who, "a loss", loss_layer, _LOSSES)
     epochs = checks.integer(who, "epochs", epochs, least=0)
     batch_size = checks.integer(who, "batch_size", batch_size, least=1)
     if max_seconds is not None:
