@@ -406,6 +406,9 @@ class Sequential(Module):
             for part in self.parts.values():
                 x = part(x)
             return x
+        return self._forward(x)
+
+    def _forward(self, x):
         saved = []
         for layer in self.layers:
             if _is_functional(layer):
@@ -457,7 +460,7 @@ class Sequential(Module):
             For no samples, or a network without a loss.
         """
         loss_layer = self.loss_layer_for("gradient")
-        y = self.forward(x)
+        y = self._forward(x)
         if np.size(y) == 0:
             raise ValueError("Sequential.gradient expects at least one sample; got none.")
         loss_layer.forward(y, t)
@@ -693,6 +696,8 @@ def _loss_layer(loss):
         loss = LOSSES[checks.choice("Sequential", "loss", loss, tuple(LOSSES))]
     if isinstance(loss, type):
         loss = loss()
+    if callable(getattr(loss, "as_book", None)):  # one of fastbp.nn
+        loss = loss.as_book()
     if loss is not None and not (
         callable(getattr(loss, "forward", None)) and callable(getattr(loss, "backward", None))
     ):
