@@ -285,7 +285,7 @@ cdef class Node(Target):
     cdef Target a
     cdef Target b
     cdef int a_output, b_output
-    cdef bint freed
+    cdef readonly bint freed
     cdef int nd, typenum
     cdef cnp.npy_intp *dims
     cdef cnp.npy_intp inline_dims[INLINE_DIMS]
@@ -317,7 +317,10 @@ cdef class Node(Target):
         return 0
 
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
-        return self.add(fitted(gradient, self.nd, self.dims, self.typenum))
+        gradient = fitted(gradient, self.nd, self.dims, self.typenum)
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
+        return self.add(gradient)
 
     cdef int run(self, Sweep sweep) except -1:
         """Send the gradient that has come on to the inputs."""
@@ -326,14 +329,17 @@ cdef class Node(Target):
             return 0
         self.total = None
         if self.hooks is not None:
-            dout = self.call_hooks(0, dout)
+            dout = self.call_hooks(sweep, 0, dout)
         if sweep.record is not None:
             sweep.record[self] = dout
+            sweep.source = self
         return self.apply(sweep, dout)
 
-    cdef array call_hooks(self, int output, array dout):
+    cdef array call_hooks(self, Sweep sweep, int output, array dout):
         for where, hook in self.hooks:
-            if where == output:
+            # A sweep that only looks fills no `grad`, not of a tensor that retains it either.
+            looks = sweep.arrows is not None and isinstance(hook, weakref.ref)
+            if where == output and not looks:
                 dout = hook_result(hook, dout)
         return dout
 
@@ -453,6 +459,8 @@ cdef class Sweep:
     cdef bint sorted
     cdef list leaves
     cdef dict record
+    cdef list arrows  # (node, target, output, gradient), where somebody looks at the graph
+    cdef Node source
 
     def __cinit__(self):
         global sweeps
@@ -500,6 +508,11 @@ cdef class Sweep:
         if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
             self.sorted = False
         self.n += 1
+        return 0
+
+    cdef int note(self, Target target, int output, array gradient) except -1:
+        if self.source is not None:
+            self.arrows.append((self.source, target, output, gradient))
         return 0
 
     cdef int run(self, Target root, int output, array gradient, bint keep) except -1:
@@ -578,6 +591,8 @@ cdef class TensorBase(Target):
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         cdef array x = self._array
         gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
         if self.total is None:
             sweep.leaves.append(self)
         return self.add(gradient)
@@ -978,7 +993,7 @@ cdef array first_gradient(TensorBase out, object gradient):
     return g
 
 
-def sweep(TensorBase out not None, gradient=None):
+def sweep(TensorBase out not None, gradient=None, list arrows=None):
     """The gradient of `out` by every node and leaf of its graph, without touching any `grad`.
 
     Parameters
@@ -986,6 +1001,10 @@ def sweep(TensorBase out not None, gradient=None):
     out : Tensor
     gradient : Tensor, optional
         Of out's shape; 1 of a single number.
+    arrows : list, optional
+        Gets a (node, target, output, array) for each gradient that a node gives: to an input's
+        node, of which `output` is the result, or to a leaf.  Those of one node come in the order
+        of its inputs.
 
     Returns
     -------
@@ -996,6 +1015,7 @@ def sweep(TensorBase out not None, gradient=None):
     cdef Sweep run = Sweep.__new__(Sweep)
     cdef TensorBase leaf
     run.record = {}
+    run.arrows = [] if arrows is None else arrows
     run.run(root_of(out), out._output, first_gradient(out, gradient), True)
     for leaf in run.leaves:
         run.record[leaf] = leaf.total
@@ -1537,11 +1557,11 @@ cdef object matrix_product(object left, object right):
     if a is not None:
         node.save_y(y)
     else:
-        node.a_constant = x._array if cnp.PyArray_SIZE(x._array) <= SHOWN else None
+        node.a_constant = x._array
     if b is not None:
         node.save_x(x)
     else:
-        node.b_constant = y._array if cnp.PyArray_SIZE(y._array) <= SHOWN else None
+        node.b_constant = y._array
     return attach(node, out)
 
 
@@ -1576,6 +1596,8 @@ cdef class Function(Node):
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         if self.results is None:
             return Node.receive(self, sweep, output, gradient)
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
         if self.totals is None:
             self.totals = [None] * len(self.results)
         if self.totals[output] is not None:
@@ -1594,9 +1616,10 @@ cdef class Function(Node):
             if douts[i] is None:
                 douts[i] = np.zeros(shape, dtype)
             elif self.hooks is not None:
-                douts[i] = self.call_hooks(i, douts[i])
+                douts[i] = self.call_hooks(sweep, i, douts[i])
         if sweep.record is not None:
             sweep.record[self] = douts
+            sweep.source = self
         return self.send(sweep, douts)
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
@@ -1671,7 +1694,6 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
     cdef Target target
     cdef bint needed = False
     cdef bint several = type(out) is tuple
-    cdef array value
     if not fbp_grad_off:
         targets, outputs, needs, constants = [], [], [], []
         for t in inputs:
@@ -1690,8 +1712,7 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
                 needed = True
                 constants.append(None)
             else:
-                value = tensor._array
-                constants.append(value if cnp.PyArray_SIZE(value) <= SHOWN else None)
+                constants.append(tensor._array)
     if not needed:
         return tuple([wrap(o) for o in out]) if several else wrap(as_array(out))
     self = Function.__new__(Function)
