@@ -9,6 +9,8 @@ from pathlib import Path
 import fastbp
 from fastbp import graph
 
+F64 = fastbp.float64  # so that the loss is the same to its last printed digit everywhere
+
 
 def number(value):
     """A number whose derivative is wanted."""
@@ -33,12 +35,12 @@ def sigmoid():
 def two_layers():
     """A network of two layers and its squared error, for a batch of 100 rows."""
     random = fastbp.Generator().manual_seed(0)
-    x = fastbp.rand(100, 784, generator=random)
-    t = fastbp.rand(100, 10, generator=random)
-    W1 = (0.01 * fastbp.randn(784, 50, generator=random)).requires_grad_()
-    W2 = (0.1 * fastbp.randn(50, 10, generator=random)).requires_grad_()
-    b1 = fastbp.zeros(50, requires_grad=True)
-    b2 = fastbp.zeros(10, requires_grad=True)
+    x = fastbp.rand(100, 784, generator=random, dtype=F64)
+    t = fastbp.rand(100, 10, generator=random, dtype=F64)
+    W1 = (0.01 * fastbp.randn(784, 50, generator=random, dtype=F64)).requires_grad_()
+    W2 = (0.1 * fastbp.randn(50, 10, generator=random, dtype=F64)).requires_grad_()
+    b1 = fastbp.zeros(50, dtype=F64, requires_grad=True)
+    b2 = fastbp.zeros(10, dtype=F64, requires_grad=True)
     hidden = fastbp.relu(x @ W1 + b1)
     loss = ((hidden @ W2 + b2 - t) ** 2).mean()
     return loss, {"x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2, "t": t, "loss": loss}

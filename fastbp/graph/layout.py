@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 ROUNDS = 24  # of ordering, and of shifting
+PATIENCE = 4  # rounds of ordering that undo no crossing
 GAP = 12.0  # between the cells of a column
 BETWEEN = 18.0  # from a column to the next, at least
 LEFT = 3  # columns that arrows of inputs may pass in all, for the inputs to stand at the left
@@ -169,8 +170,9 @@ def _order(graph, columns):
     for column in columns:
         _settle(column, target_of)
     best, fewest = [list(column) for column in columns], _crossings(columns)
+    found = 0  # the turn in which the best order was found
     for turn in range(ROUNDS):
-        if not fewest:
+        if not fewest or turn - found > PATIENCE:
             break
         forward = turn % 2 == 0
         for column in columns if forward else reversed(columns):
@@ -180,7 +182,7 @@ def _order(graph, columns):
             _exchange(column, target_of)
         now = _crossings(columns)
         if now < fewest:
-            best, fewest = [list(column) for column in columns], now
+            best, fewest, found = [list(column) for column in columns], now, turn
     for column, cells in zip(columns, best, strict=True):
         column[:] = cells
         _number(column)
