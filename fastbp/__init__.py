@@ -48,6 +48,7 @@ __all__ = [
     "backend",
     "datasets",  # noqa: F405
     "gradient_check",  # noqa: F405
+    "graph",  # noqa: F405
     "init",
     "layers",
     "losses",
@@ -69,6 +70,7 @@ _ON_DEMAND = {
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
+    "graph": ("fastbp.graph", None),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
 }
 
