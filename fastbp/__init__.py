@@ -50,14 +50,17 @@ __all__ = [
     "gradient_check",  # noqa: F405
     "init",
     "layers",
+    "load",  # noqa: F405
     "losses",
     "network",
     "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
+    "save",  # noqa: F405
     "set_num_threads",
     "training",
     "use",
+    "utils",  # noqa: F405
     *layers.__all__,
     *optim.__all__,
 ]
@@ -68,7 +71,10 @@ _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
     "datasets": ("fastbp.datasets", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
+    "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
+    "save": ("fastbp.files", "save"),
+    "utils": ("fastbp.utils", None),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, MutableMapping
 
 import numpy as np
 
-from fastbp import checks, training
+from fastbp import checks, files, training
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -553,7 +553,6 @@ class Sequential:
         """
         import json
 
-        from_safetensors = _safetensors("Sequential.save")
         architecture = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
@@ -561,17 +560,8 @@ class Sequential:
             "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
         }
         tensors = {name: np.ascontiguousarray(a) for name, a in self.state_dict().items()}
-        data = from_safetensors.save(tensors, {"fastbp": json.dumps(architecture)})
-        partial = f"{os.fspath(path)}.{os.getpid()}.part"
-        try:
-            with open(partial, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        metadata = {"fastbp": json.dumps(architecture)}
+        files.write_safetensors("Sequential.save", path, tensors, metadata)
 
     @classmethod
     def load(cls, path):
@@ -596,13 +586,9 @@ class Sequential:
         """
         import json
 
-        safetensors = _safetensors("Sequential.load")
-        with open(path, "rb") as file:
-            data = file.read()
+        tensors, metadata = files.read_safetensors("Sequential.load", path)
         try:
-            tensors = safetensors.load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            architecture = json.loads(header.get("__metadata__", {})["fastbp"])
+            architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {architecture['format']!r}")
@@ -685,11 +671,3 @@ def _rebuilt(place, described, tensors, path):
             f"Sequential.load expects layer {place} of {path!r} to be whole; "
             f"got {type(error).__name__}: {error}."
         ) from error
-
-
-def _safetensors(who):
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise checks.missing_extra("safetensors", who) from None
-    return safetensors.numpy

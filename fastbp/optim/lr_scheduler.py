@@ -67,7 +67,7 @@ class LRScheduler:
         self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         for place, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group["initial_lr"] = float(group["lr"])
+                group.setdefault("initial_lr", float(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"{who} expects 'initial_lr' in param_groups[{place}] where last_epoch is "
@@ -110,6 +110,9 @@ class LRScheduler:
     def load_state_dict(self, state_dict):
         """Go on from what `state_dict` gave."""
         vars(self).update(state_dict)
+
+
+_LRScheduler = LRScheduler  # PyTorch's older name
 
 
 class _Multiplied(LRScheduler):
@@ -446,9 +449,10 @@ class OneCycleLR(LRScheduler):
     >>> scheduler = OneCycleLR(optimizer, max_lr=1.0, total_steps=10, cycle_momentum=False)
     >>> rates = scheduler.get_last_lr()
     >>> for batch in range(9):
-    ...     optimizer.lr, scheduler.step()
+    ...     scheduler.step()
     ...     rates += scheduler.get_last_lr()
-    >>> [round(rate, 3) for rate in rates]
+    >>> [round(rate, 2) for rate in rates]
+    [0.04, 0.52, 1.0, 0.95, 0.81, 0.61, 0.39, 0.19, 0.05, 0.0]
     """
 
     def __init__(
@@ -489,7 +493,7 @@ class OneCycleLR(LRScheduler):
             middle = [high_momentum] if three_phase else []
             self.momenta.append([high_momentum, low_momentum, *middle, high_momentum])
             if last_epoch == -1:
-                group["lr"] = first
+                group["lr"] = group["initial_lr"] = first
         super().__init__(optimizer, last_epoch)
 
     def _at(self, levels):
@@ -573,11 +577,11 @@ class ReduceLROnPlateau(LRScheduler):
 
     def is_better(self, a, best):
         """Whether a is an improvement on the best number so far."""
-        sign = 1 if self.mode == "min" else -1
-        margin = abs(best) if self.threshold_mode == "rel" else 1
-        ...
+        margin = -self.threshold if self.mode == "min" else self.threshold
+        bound = best * (1 + margin) if self.threshold_mode == "rel" else best + margin
+        return a < bound if self.mode == "min" else a > bound
 
-    def step(self, metrics, epoch=None):
+    def step(self, metrics, epoch=None):  # type: ignore[override]
         """Look at the number that an epoch ended with."""
         current = float(metrics)
         self.last_epoch += 1
@@ -604,7 +608,25 @@ class ReduceLROnPlateau(LRScheduler):
                           f"to {new:.4e}.")  # fmt: skip
 
 
-class SequentialLR(LRScheduler):
+class _OfSchedulers(LRScheduler):
+    """A scheduler that others do the work of."""
+
+    _schedulers: list[LRScheduler]
+
+    def state_dict(self):
+        """All that it and its schedulers count."""
+        own = [scheduler.state_dict() for scheduler in self._schedulers]
+        return super().state_dict() | {"_schedulers": own}
+
+    def load_state_dict(self, state_dict):
+        """Go on from what `state_dict` gave."""
+        state = dict(state_dict)
+        for scheduler, own in zip(self._schedulers, state.pop("_schedulers"), strict=True):
+            scheduler.load_state_dict(own)
+        super().load_state_dict(state)
+
+
+class SequentialLR(_OfSchedulers):
     """One scheduler after the other, each from its beginning at its milestone.
 
     Examples
@@ -623,6 +645,8 @@ class SequentialLR(LRScheduler):
 
     def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
         self.optimizer = _shared("SequentialLR", optimizer, schedulers)
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+            raise TypeError("SequentialLR expects schedulers of epochs; got a ReduceLROnPlateau.")
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR expects a milestone between each two of {len(schedulers)} "
@@ -633,7 +657,7 @@ class SequentialLR(LRScheduler):
         self._schedulers[0].step(0)
         self._last_lr = self._schedulers[0].get_last_lr()
 
-    def step(self):
+    def step(self):  # type: ignore[override]
         """Go on by one epoch."""
         self.last_epoch += 1
         place = sum(milestone <= self.last_epoch for milestone in self._milestones)
@@ -644,16 +668,8 @@ class SequentialLR(LRScheduler):
             current.step()
         self._last_lr = current.get_last_lr()
 
-    def state_dict(self):
-        """All that it and its schedulers count."""
-        return _with_schedulers(self)
 
-    def load_state_dict(self, state_dict):
-        """Go on from what `state_dict` gave."""
-        _load_schedulers(self, state_dict)
-
-
-class ChainedScheduler(LRScheduler):
+class ChainedScheduler(_OfSchedulers):
     """Several schedulers, all at each step.
 
     Examples
@@ -675,19 +691,11 @@ class ChainedScheduler(LRScheduler):
         self._schedulers = schedulers
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
-    def step(self):
+    def step(self):  # type: ignore[override]
         """Go on by one epoch."""
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
-
-    def state_dict(self):
-        """All that it and its schedulers count."""
-        return _with_schedulers(self)
-
-    def load_state_dict(self, state_dict):
-        """Go on from what `state_dict` gave."""
-        _load_schedulers(self, state_dict)
 
 
 def _each(value, groups):
@@ -708,15 +716,3 @@ def _shared(who, optimizer, schedulers):
         if scheduler.optimizer is not optimizer:
             raise ValueError(f"{who} expects schedulers of one optimiser; got another's.")
     return optimizer
-
-
-def _with_schedulers(self):
-    own = LRScheduler.state_dict(self)
-    return own | {"_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
-
-
-def _load_schedulers(self, state_dict):
-    state = dict(state_dict)
-    for scheduler, own in zip(self._schedulers, state.pop("_schedulers"), strict=True):
-        scheduler.load_state_dict(own)
-    LRScheduler.load_state_dict(self, state)
