@@ -369,7 +369,7 @@ def default_collate(batch):
     Returns
     -------
     Tensor, list, tuple or dict
-        Of tuples a list, as PyTorch gives it; strings stay a list.
+        Of tuples a list, as PyTorch gives it; strings stay as they are.
 
     Raises
     ------
@@ -393,7 +393,7 @@ def default_collate(batch):
     if isinstance(first, bool | int | float):
         return as_tensor(np.array(batch))
     if isinstance(first, str | bytes):
-        return list(batch)
+        return batch
     if isinstance(first, collections.abc.Mapping):
         return {key: default_collate([sample[key] for sample in batch]) for key in first}
     if isinstance(first, tuple | list):
