@@ -51,14 +51,17 @@ __all__ = [
     "graph",  # noqa: F405
     "init",
     "layers",
+    "load",  # noqa: F405
     "losses",
     "network",
     "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
+    "save",  # noqa: F405
     "set_num_threads",
     "training",
     "use",
+    "utils",  # noqa: F405
     *layers.__all__,
     *optim.__all__,
 ]
@@ -71,7 +74,10 @@ _ON_DEMAND = {
     "estimators": ("fastbp.estimators", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "graph": ("fastbp.graph", None),
+    "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
+    "save": ("fastbp.files", "save"),
+    "utils": ("fastbp.utils", None),
 }
 
 

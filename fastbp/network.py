@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 
 import numpy as np
 
-from fastbp import checks, training
+from fastbp import checks, files, training
 from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
@@ -584,24 +584,14 @@ class Sequential(Module):
         """
         import json
 
-        from_safetensors = _safetensors("Sequential.save")
         architecture = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _SAVED_LAYERS) for layer in self.layers],
             "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
         }
-        data = from_safetensors.save(self._file_arrays(), {"fastbp": json.dumps(architecture)})
-        partial = f"{os.fspath(path)}.{os.getpid()}.part"
-        try:
-            with open(partial, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        metadata = {"fastbp": json.dumps(architecture)}
+        files.write_safetensors("Sequential.save", path, self._file_arrays(), metadata)
 
     @classmethod
     def load(cls, path):
@@ -626,13 +616,9 @@ class Sequential(Module):
         """
         import json
 
-        safetensors = _safetensors("Sequential.load")
-        with open(path, "rb") as file:
-            data = file.read()
+        tensors, metadata = files.read_safetensors("Sequential.load", path)
         try:
-            tensors = safetensors.load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            architecture = json.loads(header.get("__metadata__", {})["fastbp"])
+            architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {architecture['format']!r}")
@@ -731,11 +717,3 @@ def _rebuilt(place, described, tensors, path):
             f"Sequential.load expects layer {place} of {path!r} to be whole; "
             f"got {type(error).__name__}: {error}."
         ) from error
-
-
-def _safetensors(who):
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise checks.missing_extra("safetensors", who) from None
-    return safetensors.numpy

@@ -113,12 +113,12 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self.steps = optimizer.steps
         self.set_rule(
             **optimizer.numbers(), clip_value=clip_value or 0.0, clip_norm=clip_norm or 0.0
         )
         _, self._places = _plan_entries(net)
         self.dtype = _parameters_dtype(net)
+        self.steps = optimizer.steps_of(self._arrays_by_name())
         states = self._states()
         for layer, _ in self._places:
             if layer._trainer is not None:  # of this network, or of another with this layer
@@ -154,7 +154,7 @@ class Trainer(engine.Plan):
             self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
             if isinstance(layer, BatchNormalization):
                 self._fetch(place, engine.RUNNING, layer._running)
-        self.optimizer.steps = self.steps
+        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
         self.dirty = False
 
     def close(self):
@@ -182,13 +182,13 @@ class Trainer(engine.Plan):
         for array, values in zip(arrays, new, strict=True):
             array[...] = values
 
-    def _state_names(self):
-        """The optimiser's names of each layer's pair of parameters."""
+    def _arrays_by_name(self):
         names = {place: name for name, place in self.net.params.places().items()}
-        return [
-            (place, layer, [names[layer, name] for name in layer.param_names])
-            for layer, place in self._places
-        ]
+        return {
+            names[layer, name]: array
+            for layer, _ in self._places
+            for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
+        }
 
     def _states(self):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
@@ -281,8 +281,8 @@ _OPTIMIZERS = ("fastbp.optim",)
 
 def _require_own(who, what, thing, modules):
     """Refuse a user's own class, a subclass too: the engine would not run its methods."""
-    where = type(thing).__module__
-    if not any(where == module or where.startswith(module + ".") for module in modules):
+    where = f"{type(thing).__module__}."
+    if not any(where.startswith(f"{module}.") for module in modules):
         raise TypeError(
             f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
             "not run, so train by gradient and update."

@@ -833,7 +833,7 @@ class DoubledError(MeanSquaredError):
 
 
 class SignDescent(SGD):
-    def _kernel(self, param, grad, states, step):
+    def _kernel(self, group, param, grad, states, step):
         param -= self.lr * np.sign(grad)
 
 
