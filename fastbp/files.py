@@ -1,6 +1,5 @@
 """Files: tensors and what is around them in one safetensors file, written whole or not at all."""
 
-import json
 import os
 
 import numpy as np
@@ -46,6 +45,8 @@ def save(obj, path):
     >>> load("checkpoint.safetensors")
     {'epoch': 3, 'weights': {'w': tensor([1., 2.])}}
     """
+    import json
+
     tensors: dict[str, np.ndarray] = {}
     try:
         skeleton = _described(obj, (), tensors)
@@ -89,6 +90,8 @@ def load(path, map_location=None, weights_only=True):
     >>> load("weights.safetensors", map_location="cpu")["0.weight"]
     tensor([[1., 1.]])
     """
+    import json
+
     from fastbp.autograd import as_tensor, device
 
     if isinstance(map_location, str):
@@ -206,6 +209,8 @@ def write_safetensors(who, path, tensors, metadata):
 
 def read_safetensors(who, path):
     """The arrays of a file by their names, writable, and its dict of strings."""
+    import json
+
     safetensors = _safetensors(who)
     if hasattr(path, "read"):
         data = path.read()
