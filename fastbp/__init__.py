@@ -52,6 +52,7 @@ __all__ = [
     "layers",
     "losses",
     "network",
+    "nn",  # noqa: F405
     "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
@@ -68,6 +69,7 @@ _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
+    "nn": ("fastbp.nn", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
 }
