@@ -54,6 +54,7 @@ __all__ = [
     "load",  # noqa: F405
     "losses",
     "network",
+    "nn",  # noqa: F405
     "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
@@ -72,6 +73,7 @@ _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
+    "nn": ("fastbp.nn", None),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "graph": ("fastbp.graph", None),
     "load": ("fastbp.files", "load"),

@@ -7,6 +7,7 @@ mode and keeps nothing.  Layers read the current contents of their arrays at eve
 import numpy as np
 
 from fastbp import checks, init
+from fastbp._kernels import autograd as core
 from fastbp._kernels.autograd import TensorBase, adopt, new, node
 from fastbp.backend import kernels
 from fastbp.losses import (
@@ -78,7 +79,7 @@ class Layer(Module):
         super().__init__()
         self._saved = None
         self._trainer = None  # who has the layer's current parameters, while training
-        self._views = ()  # the arrays of its tensors, as they were made
+        self._views: list = []  # the arrays of its tensors, as they were made
 
     def __getstate__(self):
         self.sync()
@@ -130,8 +131,11 @@ class Layer(Module):
         """Point the tensors to the layer's arrays, after those were replaced."""
         if self._parameters:
             self._views = self.tensor_views()
-            for tensor, view in zip(self._parameters.values(), self._views, strict=True):
-                adopt(tensor, view, tensor.requires_grad)
+            for place, tensor in enumerate(self._parameters.values()):
+                if _same_memory(tensor.array, self._views[place]):  # another layer may share it
+                    self._views[place] = tensor.array
+                else:
+                    adopt(tensor, self._views[place], tensor.requires_grad)
 
     def tensor_gradients(self, grads):
         """The gradients of `param_names` in the layout of the tensors."""
@@ -193,10 +197,15 @@ class Layer(Module):
         return cls(**config)
 
     def __call__(self, x):
-        return self.forward(x)
+        out = self.forward(x)
+        return out if self._hooks is None else self._hooked((x,), out)
 
     def extra_repr(self):
         return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+
+
+def _same_memory(x, y):
+    return x.dtype == y.dtype and x.__array_interface__ == y.__array_interface__
 
 
 def _pull_back(saved, dout, needs):
@@ -381,9 +390,26 @@ class Affine(Layer):
 
     def on_tensor(self, x):
         """PyTorch's linear map: of the last dimension, in the weights' dtype."""
-        weight, bias = self.own_parameters().values()
-        array, n_in, n_out = x.array, *self._W.shape
-        if array.dtype != self._dtype:
+        weight, bias = self.tensors()
+        out = core.affine(x, weight, bias)
+        return self._on_any_tensor(x, weight, bias) if out is None else out
+
+    _pair: tuple
+
+    def tensors(self):
+        """The weight and the bias (None where there is none) as they are now."""
+        views = self._views
+        if self._trainer is None and views:
+            weight, bias = self._pair
+            if weight.array is views[0] and (bias is None or bias.array is views[1]):
+                return self._pair
+        parameters = self.own_parameters()
+        self._pair = parameters["weight"], parameters.get("bias")
+        return self._pair
+
+    def _on_any_tensor(self, x, weight, bias):
+        array, (n_out, n_in) = x.array, weight.array.shape
+        if array.dtype != weight.array.dtype:
             raise RuntimeError(
                 f"{type(self).__name__} expects x of its weights' dtype, {weight.dtype!r}; "
                 f"got {x.dtype!r}: x.to(...) or the layer's own to(...) converts."
@@ -393,12 +419,11 @@ class Affine(Layer):
                 f"{type(self).__name__} expects x with {checks.plural(n_in, 'feature')} "
                 f"in its last dimension; got x of shape {array.shape}."
             )
-        if array.ndim > 2:
+        if array.ndim != 2:
             return self.on_tensor(x.reshape(-1, n_in)).reshape(*array.shape[:-1], n_out)
+        parameters = tuple(self.own_parameters().values())
         out, kept = self.run(array, self.training)
-        return node(
-            self.node_name, out, (x, weight, bias), _pull_back, (self, kept, x, weight, bias)
-        )
+        return node(self.node_name, out, (x, *parameters), _pull_back, (self, kept, x, *parameters))
 
     def config(self):
         return {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
@@ -452,11 +477,15 @@ class _Activation(Layer):
     _forward_kernel: str
     _backward_kernel: str
     _needs_input = False
+    #: Its number among the activations that are compiled for tensors.
+    _compiled: int
 
     def __init_subclass__(cls, kernel=None, **kwargs):
         super().__init_subclass__(**kwargs)
         if kernel:
-            cls.kind = None if kernel == "identity" else kernel
+            if kernel != "identity":
+                cls.kind = kernel
+                cls._compiled = getattr(core, kernel.upper())
             cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
@@ -468,6 +497,12 @@ class _Activation(Layer):
     def _arguments(self):
         """What the kernels take beside the arrays."""
         return ()
+
+    def on_tensor(self, x):
+        out = core.activation(self._compiled, x, self.kind_number)
+        if out is None:
+            out = super().on_tensor(x if x.is_floating_point() else x.float())
+        return out
 
     def run(self, x, training):
         x = checks.floats(type(self).__name__, "x", x)
@@ -492,6 +527,11 @@ class Relu(_Activation, kernel="relu"):
 
     NaN stays NaN.  `backward` leaves `dout` alone, where the book's overwrites it.
 
+    Parameters
+    ----------
+    inplace : bool
+        PyTorch's, without effect: x is never written to.
+
     Attributes
     ----------
     mask : numpy.ndarray of bool or None
@@ -515,6 +555,15 @@ class Relu(_Activation, kernel="relu"):
     array([[1., 0.],
            [0., 1.]])
     """
+
+    shown_name = "ReLU"  # as PyTorch's texts have it
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.inplace = bool(inplace)
+
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
 
     @property
     def mask(self):

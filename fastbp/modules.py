@@ -12,10 +12,14 @@ from fastbp._kernels.autograd import TensorBase, no_grad
 
 __all__ = ["Module"]
 
-IncompatibleKeys = collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
-IncompatibleKeys.__repr__ = lambda self: (  # type: ignore[method-assign]
-    tuple.__repr__(self) if any(self) else "<All keys matched successfully>"
-)
+
+class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
+    """What `load_state_dict` found no numbers for, and no place for."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return super().__repr__() if self[0] or self[1] else "<All keys matched successfully>"
 
 
 class Module:
@@ -49,6 +53,10 @@ class Module:
     """
 
     training = True
+    _hooks: dict | None = None  # called after forward
+    _parameters: dict
+    _buffers: dict
+    _modules: dict
 
     def __init__(self):
         keep = object.__setattr__
@@ -64,7 +72,7 @@ class Module:
         kind = None
         if isinstance(value, Module):
             kind = "_modules"
-        elif _is_parameter(value):
+        elif is_parameter(value):
             kind = "_parameters"
         tables = vars(self)
         if kind is not None and kind not in tables:
@@ -232,8 +240,9 @@ class Module:
 
     def apply(self, fn):
         """Call `fn` with every module within this one, and with this one last."""
-        for module in reversed(list(self.modules())):
-            fn(module)
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
         return self
 
     def zero_grad(self, set_to_none=True):
@@ -349,7 +358,26 @@ class Module:
         )
 
     def __call__(self, *inputs, **keywords):
-        return self.forward(*inputs, **keywords)
+        out = self.forward(*inputs, **keywords)
+        return out if self._hooks is None else self._hooked(inputs, out)
+
+    def register_forward_hook(self, hook):
+        """Call ``hook(module, inputs, output)`` after each forward; what it returns is the output.
+
+        Returns
+        -------
+        handle
+            With `remove()`.
+        """
+        handle = _Handle(self)
+        object.__setattr__(self, "_hooks", {**(self._hooks or {}), handle: hook})
+        return handle
+
+    def _hooked(self, inputs, out):
+        for hook in list((self._hooks or {}).values()):
+            result = hook(self, inputs, out)
+            out = out if result is None else result
+        return out
 
     def extra_repr(self):
         """What stands between the parentheses of the module's text."""
@@ -360,11 +388,31 @@ class Module:
             f"  ({name}): " + repr(child).replace("\n", "\n  ")
             for name, child in self.own_modules().items()
         ]
-        name, extra = type(self).__name__, self.extra_repr()
-        return "\n".join([f"{name}({extra}", *lines, ")"]) if lines else f"{name}({extra})"
+        name, extra = self.type_name(), self.extra_repr()
+        if not lines:
+            return f"{name}({extra})"
+        return "\n".join([f"{name}(", *([f"  {extra}"] if extra else []), *lines, ")"])
+
+    @classmethod
+    def type_name(cls):
+        """The class's name in texts."""
+        return vars(cls).get("shown_name", cls.__name__)
 
 
-def _is_parameter(value):
+class _Handle:
+    """Takes a hook back."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def remove(self):
+        """Call the hook no more."""
+        hooks = {k: v for k, v in (self._module._hooks or {}).items() if k is not self}
+        object.__setattr__(self._module, "_hooks", hooks or None)
+
+
+def is_parameter(value):
+    """Whether a value is listed among the parameters of the module that it is set on."""
     return isinstance(value, TensorBase) and getattr(value, "is_parameter", False)
 
 

@@ -211,10 +211,37 @@ class Sequential(Module):
     def own_modules(self):
         return {name: part for name, part in self.parts.items() if isinstance(part, Module)}
 
+    def register_module(self, name, module):
+        """Add a layer under a name, or put another in its place."""
+        self._arrange({**self.parts, str(name): module})
+
+    add_module = register_module
+
     def append(self, module):
         """Add a layer at the end."""
-        self._arrange({**self.parts, str(len(self.parts)): module})
+        self.register_module(len(self.parts), module)
         return self
+
+    def extend(self, modules):
+        """Add several layers at the end."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index, module):
+        """Add a layer before another; the places are counted anew."""
+        parts = list(self.parts.values())
+        parts.insert(index, module)
+        self._arrange({str(place): part for place, part in enumerate(parts)})
+        return self
+
+    def __setitem__(self, index, module):
+        self.register_module(list(self.parts)[index], module)
+
+    def __delitem__(self, index):
+        parts = list(self.parts.values())
+        del parts[index]
+        self._arrange({str(place): part for place, part in enumerate(parts)})
 
     @classmethod
     def from_config(cls, config, loss=None, dtype="float32", seed=None):
@@ -682,7 +709,7 @@ def _loss_layer(loss):
         loss = LOSSES[checks.choice("Sequential", "loss", loss, tuple(LOSSES))]
     if isinstance(loss, type):
         loss = loss()
-    if callable(getattr(loss, "as_book", None)):  # one of fastbp.nn
+    if hasattr(loss, "as_book"):  # a loss of `fastbp.nn`
         loss = loss.as_book()
     if loss is not None and not (
         callable(getattr(loss, "forward", None)) and callable(getattr(loss, "backward", None))

@@ -539,7 +539,7 @@ def test_repr_and_summary(capsys):
     assert repr(net) == (
         "Sequential(\n"
         "  (0): Linear(in_features=6, out_features=5)\n"
-        "  (1): Relu()\n"
+        "  (1): ReLU()\n"
         "  (2): Affine(in_features=5, out_features=3)\n"
         "  (loss): SoftmaxWithLoss()\n"
         ")"

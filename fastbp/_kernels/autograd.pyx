@@ -30,8 +30,20 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.math cimport sqrt, pow as c_pow
+from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
+
+from fastbp._kernels.activations cimport (
+    gelu_backward_core, gelu_forward_core, leaky_relu_backward_core, leaky_relu_forward_core,
+    relu_backward_core, relu_forward_core, sigmoid_backward_core, sigmoid_forward_core,
+    softplus_backward_core, softplus_forward_core, tanh_backward_core, tanh_forward_core,
+)
+from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
+from fastbp._kernels.losses cimport (
+    softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
+    squared_error_backward_core, squared_error_forward_core,
+)
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *)
@@ -92,17 +104,20 @@ cdef object slow_matmul = None
 cdef object slow_power = None
 cdef object rebase_view = None
 cdef object renew_view = None
+cdef object current_kernels = None
+cdef object compiled_kernels = None
 cdef dict dtype_of = {}
 
 
 def register(tensor, size, dtypes, binary, inplace, matmul, power, view_changed,
-             view_renewed):
+             view_renewed, kernels, compiled):
     """Name the class of results, of shapes, the dtypes, and what serves the uncommon operands."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
-    global rebase_view, renew_view
+    global rebase_view, renew_view, current_kernels, compiled_kernels
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
     slow_matmul, slow_power = matmul, power
     rebase_view, renew_view = view_changed, view_renewed
+    current_kernels, compiled_kernels = kernels, compiled
     dtype_of.update(dtypes)
 
 
@@ -110,4 +125,5 @@ include "autograd_arrays.pxi"
 include "autograd_graph.pxi"
 include "autograd_tensor.pxi"
 include "autograd_operations.pxi"
+include "autograd_layers.pxi"
 include "autograd_function.pxi"

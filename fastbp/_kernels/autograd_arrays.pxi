@@ -14,6 +14,13 @@ cdef inline bint is_plain(array x):
         cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED)
 
 
+cdef inline bint are_flat(array x, array y):
+    """Whether the elements of two arrays of one shape lie in memory in the same order."""
+    cdef int both = cnp.PyArray_FLAGS(x) & cnp.PyArray_FLAGS(y)
+    return both & cnp.NPY_ARRAY_ALIGNED and both & (
+        cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)
+
+
 cdef inline bint has_shape(array x, int nd, const cnp.npy_intp *dims):
     return cnp.PyArray_NDIM(x) == nd and (
         nd == 0 or memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
@@ -83,6 +90,12 @@ cdef array combine(int operation, array x, array y, array out=None):
         if out is None and nx == 1 and ny <= SMALL and cnp.PyArray_NDIM(y) >= cnp.PyArray_NDIM(x):
             out = empty_like(y)
             loop(operation, x, 0, y, 1, out, ny)
+            return out
+    elif out is not None and are_flat(x, y) and are_flat(x, out) and has_shape(
+            x, cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y)):
+        nx = cnp.PyArray_SIZE(x)  # weights and their gradients, which are transposed
+        if nx <= SMALL:
+            loop(operation, x, 1, y, 1, out, nx)
             return out
     if out is None:
         try:

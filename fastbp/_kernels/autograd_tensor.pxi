@@ -40,7 +40,7 @@ cdef class TensorBase(Target):
         cdef TensorBase grad
         if self._grad is None:
             # The caller holds one reference; whatever else holds it would see it change.
-            if is_ours(g, 1) and is_plain(g):
+            if is_ours(g, 1) and (is_plain(g) or is_transposed(g)):
                 self._grad = wrap(g)
             else:
                 self._grad = wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER))
@@ -338,7 +338,7 @@ cdef class TensorBase(Target):
         self.may_change()
         if self._node is not None and not fbp_grad_off:
             return self.fill_(0.0)
-        if is_plain(x):
+        if is_plain(x) or is_transposed(x):
             memset(cnp.PyArray_DATA(x), 0, cnp.PyArray_NBYTES(x))
         else:
             (<object> x).fill(0)

@@ -7,7 +7,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 import builtins
 from types import SimpleNamespace
 
-from fastbp import dtypes
+from fastbp import _kernels, backend, dtypes
 from fastbp._kernels import autograd as _core
 from fastbp._kernels.autograd import (
     AccumulateGrad,
@@ -52,6 +52,8 @@ _core.register(
     power=_arithmetic.power,
     view_changed=_inplace.view_changed,
     view_renewed=_inplace.view_renewed,
+    kernels=backend.kernels,
+    compiled=_kernels,
 )
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.

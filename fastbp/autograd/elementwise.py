@@ -92,7 +92,13 @@ def _by_kernel(name, formula, compute, gradient):
         kernel(dout.reshape(-1), out.reshape(-1), dx.reshape(-1))
         return (dx,)
 
+    compiled = getattr(core, name.upper())
+
     def function(input):
+        if isinstance(input, core.TensorBase):
+            result = core.activation(compiled, input)
+            if result is not None:
+                return result
         x, array = floats_of(input)
         if _ready(array):
             out = np.empty_like(array)
@@ -118,6 +124,9 @@ _relu_of_floats = _by_kernel("relu", "max(x, 0)", lambda x: np.maximum(x, 0),
 
 def relu(input):
     """max(x, 0), element by element."""
+    result = core.activation(core.RELU, input) if isinstance(input, core.TensorBase) else None
+    if result is not None:
+        return result
     if isinstance(input, core.TensorBase) and not input.is_floating_point():
         return core.new(np.maximum(input.array, 0))
     return _relu_of_floats(input)

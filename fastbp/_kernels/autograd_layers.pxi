@@ -1,0 +1,466 @@
+# Layers and losses by the library's kernels, each with its gradient.  Part of autograd.pyx.
+#
+# These take what the kernels take as it lies: contiguous floats of one dtype.  For anything else
+# they return None, and the caller serves it in Python.
+
+ctypedef fused real:
+    float
+    double
+
+cdef enum:
+    LARGE = 65536  # multiplications from which on other threads may run meanwhile
+
+
+cdef inline bint is_ready(array x, int typenum):
+    """Whether a kernel reads x: contiguous, aligned, of a dtype."""
+    return cnp.PyArray_TYPE(x) == typenum and is_plain(x)
+
+
+cdef inline bint compiled_runs():
+    """Whether the kernels that run are the compiled ones, and not their NumPy twins."""
+    return current_kernels() is compiled_kernels
+
+
+cdef array contiguous(array x):
+    return x if is_plain(x) else cnp.PyArray_NewCopy(x, cnp.NPY_CORDER)
+
+
+# --- x W + b -------------------------------------------------------------------------------------
+
+cdef class AddmmBackward0(Binary):
+    """x weight^T + bias; the weight's memory is that of W = weight^T, (n_in, n_out)."""
+    cdef Target c
+    cdef int c_output
+
+    cdef int apply(self, Sweep sweep, array dout) except -1:
+        cdef array x = self.x
+        cdef array W = self.y
+        cdef array dx = None
+        cdef array dW = None
+        cdef array db = None
+        cdef int status
+        self.unchanged()
+        dout = contiguous(dout)
+        if self.a is not None:
+            dx = empty_like(x)
+        if self.b is not None:  # of the weight's layout
+            dW = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(W), cnp.PyArray_TYPE(x), 1)
+        if self.c is not None:
+            db = cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(W), cnp.PyArray_TYPE(x))
+        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+            status = affine_gradient[float](NULL, dout, x, W, dx, dW, db)
+        else:
+            status = affine_gradient[double](NULL, dout, x, W, dx, dW, db)
+        if status:
+            raise MemoryError("affine_backward could not allocate its scratch memory")
+        if dx is not None:
+            self.a.receive(sweep, self.a_output, dx)
+            dx = None
+        if dW is not None:
+            self.b.receive(sweep, self.b_output, dW)
+            dW = None
+        if db is not None:
+            self.c.receive(sweep, self.c_output, db)
+        return 0
+
+    cdef tuple edges(self):
+        return ((self.a, self.a_output), (self.b, self.b_output), (self.c, self.c_output))
+
+    cdef int reach(self, Sweep sweep) except -1:
+        Node.reach(self, sweep)
+        if self.c is not None:
+            sweep.visit(self.c)
+        return 0
+
+    cdef int release(self) except -1:
+        self.c = None
+        return Binary.release(self)
+
+    @property
+    def constants(self):
+        """Of each input the array that it is, where it needs no gradient."""
+        return (self.a_constant, self.b_constant, None)
+
+
+cdef inline void *memory_of(array x) noexcept:
+    return NULL if x is None else cnp.PyArray_DATA(x)
+
+
+cdef int affine_gradient(const real *kind, array dout, array x, array W, array dx, array dW,
+                         array db) noexcept:
+    cdef const real *dout_ = <real *> memory_of(dout)
+    cdef const real *x_ = <real *> memory_of(x)
+    cdef const real *W_ = <real *> memory_of(W)
+    cdef real *dx_ = <real *> memory_of(dx)
+    cdef real *dW_ = <real *> memory_of(dW)
+    cdef real *db_ = <real *> memory_of(db)
+    cdef Py_ssize_t rows = cnp.PyArray_DIM(x, 0)
+    cdef Py_ssize_t n_in = cnp.PyArray_DIM(x, 1), n_out = cnp.PyArray_DIM(W, 0)
+    cdef int status
+    if rows * n_in * n_out < LARGE:
+        return affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    with nogil:
+        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    return status
+
+
+cdef int affine_product(const real *kind, array x, array W, array b, array out) noexcept:
+    cdef const real *x_ = <real *> memory_of(x)
+    cdef const real *W_ = <real *> memory_of(W)
+    cdef const real *b_ = <real *> memory_of(b)
+    cdef real *out_ = <real *> memory_of(out)
+    cdef Py_ssize_t rows = cnp.PyArray_DIM(x, 0)
+    cdef Py_ssize_t n_in = cnp.PyArray_DIM(x, 1), n_out = cnp.PyArray_DIM(W, 0)
+    cdef int status
+    if rows * n_in * n_out < LARGE:
+        return affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
+    with nogil:
+        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
+    return status
+
+
+def affine(TensorBase x not None, TensorBase weight not None, bias):
+    """x weight^T + bias, of a matrix x; None where the compiled kernels do not take these.
+
+    Parameters
+    ----------
+    x : Tensor, (rows, n_in)
+    weight : Tensor, (n_out, n_in)
+        Read where it lies if it is the transpose of a contiguous array, else copied.
+    bias : Tensor, (n_out,), or None
+    """
+    cdef array a = x._array
+    cdef array w = weight._array
+    cdef array out
+    cdef array beta
+    cdef TensorBase b = None
+    cdef int typenum = cnp.PyArray_TYPE(a)
+    cdef int status
+    cdef cnp.npy_intp dims[2]
+    if (not is_float(a) or cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(w) != 2
+            or cnp.PyArray_TYPE(w) != typenum or cnp.PyArray_DIM(a, 1) != cnp.PyArray_DIM(w, 1)
+            or cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(w) == 0 or not compiled_runs()):
+        return None
+    dims[0], dims[1] = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(w, 0)
+    if bias is not None:
+        b = <TensorBase?> bias
+        beta = b._array
+        if not (is_ready(beta, typenum) and has_shape(beta, 1, dims + 1)):
+            return None
+    else:
+        beta = cnp.PyArray_ZEROS(1, dims + 1, typenum, 0)
+    a = contiguous(a)
+    if not is_transposed(w):
+        w = cnp.PyArray_NewCopy(w, cnp.NPY_FORTRANORDER)
+    out = cnp.PyArray_SimpleNew(2, dims, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        status = affine_product[float](NULL, a, w, beta, out)
+    else:
+        status = affine_product[double](NULL, a, w, beta, out)
+    if status:
+        raise MemoryError("affine_forward could not allocate its scratch memory")
+    return of_three(x, weight, b, a, w, out)
+
+
+cdef inline bint is_transposed(array x):
+    return (cnp.PyArray_FLAGS(x) & (cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED)) == (
+        cnp.NPY_ARRAY_F_CONTIGUOUS | cnp.NPY_ARRAY_ALIGNED)
+
+
+cdef TensorBase of_three(TensorBase x, TensorBase weight, TensorBase bias, array a, array w,
+                         array out):
+    """The affine product's result, with its node where an input needs a gradient."""
+    cdef AddmmBackward0 node
+    cdef Target into_x, into_weight, into_bias = None
+    if fbp_grad_off:
+        return wrap(out)
+    into_x, into_weight = x.target(), weight.target()
+    if bias is not None:
+        into_bias = bias.target()
+    if into_x is None and into_weight is None and into_bias is None:
+        return wrap(out)
+    node = AddmmBackward0.__new__(AddmmBackward0)
+    node.a, node.b, node.c = into_x, into_weight, into_bias
+    node.a_output, node.b_output = x._output, weight._output
+    node.x, node.y = a, w
+    if bias is not None:
+        node.c_output = bias._output
+    if into_weight is not None and a is x._array:
+        node.x_version = x.version()
+        node.x_changes = node.x_version.changes
+    if into_x is not None and w is weight._array:
+        node.y_version = weight.version()
+        node.y_changes = node.y_version.changes
+    if into_x is None and cnp.PyArray_SIZE(a) <= SHOWN:
+        node.a_constant = x._array
+    if into_weight is None and cnp.PyArray_SIZE(w) <= SHOWN:
+        node.b_constant = weight._array
+    return attach(node, out)
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+cpdef enum:
+    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU
+
+
+cdef class Activation(Binary):
+    """Of every element; y is what the gradient needs: the result, or from LEAKY_RELU on x."""
+    cdef int kind
+
+    cdef tuple edges(self):
+        return ((self.a, self.a_output),)
+
+    cdef int apply(self, Sweep sweep, array dout) except -1:
+        cdef array dx = empty_like(self.y)
+        self.unchanged()
+        dout = contiguous(dout)
+        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
+            activation_backward[float](self.kind, <float *> cnp.PyArray_DATA(dout), self.y, dx,
+                                       self.number)
+        else:
+            activation_backward[double](self.kind, <double *> cnp.PyArray_DATA(dout), self.y, dx,
+                                        self.number)
+        self.a.receive(sweep, self.a_output, dx)
+        return 0
+
+
+cdef class ReluBackward0(Activation):
+    pass
+
+
+cdef class SigmoidBackward0(Activation):
+    pass
+
+
+cdef class TanhBackward0(Activation):
+    pass
+
+
+cdef class LeakyReluBackward0(Activation):
+    pass
+
+
+cdef class SoftplusBackward0(Activation):
+    pass
+
+
+cdef class GeluBackward0(Activation):
+    pass
+
+
+cdef Activation activation_node(int kind):
+    if kind == RELU:
+        return ReluBackward0.__new__(ReluBackward0)
+    if kind == SIGMOID:
+        return SigmoidBackward0.__new__(SigmoidBackward0)
+    if kind == TANH:
+        return TanhBackward0.__new__(TanhBackward0)
+    if kind == LEAKY_RELU:
+        return LeakyReluBackward0.__new__(LeakyReluBackward0)
+    if kind == SOFTPLUS:
+        return SoftplusBackward0.__new__(SoftplusBackward0)
+    return GeluBackward0.__new__(GeluBackward0)
+
+
+cdef void activation_forward(int kind, const real *x, array into, double number) noexcept:
+    cdef real *out = <real *> cnp.PyArray_DATA(into)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
+    if kind == RELU:
+        relu_forward_core(x, out, n)
+    elif kind == SIGMOID:
+        sigmoid_forward_core(x, out, n)
+    elif kind == TANH:
+        tanh_forward_core(x, out, n)
+    elif kind == LEAKY_RELU:
+        leaky_relu_forward_core(x, out, number, n)
+    elif kind == SOFTPLUS:
+        softplus_forward_core(x, out, n)
+    else:
+        gelu_forward_core(x, out, n)
+
+
+cdef void activation_backward(int kind, const real *dout, array needed, array into,
+                              double number) noexcept:
+    cdef const real *of = <real *> cnp.PyArray_DATA(needed)
+    cdef real *dx = <real *> cnp.PyArray_DATA(into)
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
+    if kind == RELU:
+        relu_backward_core(dout, of, dx, n)
+    elif kind == SIGMOID:
+        sigmoid_backward_core(dout, of, dx, n)
+    elif kind == TANH:
+        tanh_backward_core(dout, of, dx, n)
+    elif kind == LEAKY_RELU:
+        leaky_relu_backward_core(dout, of, dx, number, n)
+    elif kind == SOFTPLUS:
+        softplus_backward_core(dout, of, dx, n)
+    else:
+        gelu_backward_core(dout, of, dx, n)
+
+
+def activation(int kind, TensorBase x not None, double number=0.0):
+    """RELU, SIGMOID, ... of x; None where the compiled kernels do not take it.
+
+    `number` is the slope of LEAKY_RELU.
+    """
+    cdef array a = x._array
+    cdef array out
+    cdef Activation node
+    cdef Target target
+    cdef TensorBase result
+    if not (is_float(a) and is_plain(a) and compiled_runs()):
+        return None
+    out = empty_like(a)
+    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
+        activation_forward[float](kind, <float *> cnp.PyArray_DATA(a), out, number)
+    else:
+        activation_forward[double](kind, <double *> cnp.PyArray_DATA(a), out, number)
+    if fbp_grad_off or (target := x.target()) is None:
+        return wrap(out)
+    node = activation_node(kind)
+    node.kind, node.number = kind, number
+    node.a, node.a_output = target, x._output
+    result = attach(node, out)
+    node.save_y(x if kind >= LEAKY_RELU else result)
+    return result
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+cdef class NllLossBackward0(Binary):
+    """The mean cross-entropy of softmax: x is the softmax, y the classes."""
+    cdef tuple edges(self):
+        return ((self.a, self.a_output),)
+
+    cdef int apply(self, Sweep sweep, array dout) except -1:
+        cdef array dx = empty_like(self.x)
+        cdef Py_ssize_t rows = cnp.PyArray_DIM(dx, 0), n = cnp.PyArray_DIM(dx, 1)
+        cdef const int64_t *t = <int64_t *> cnp.PyArray_DATA(self.y)
+        cdef double scale = first_number(dout) / rows
+        self.unchanged()
+        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
+            softmax_cross_entropy_backward_core(
+                <const float *> cnp.PyArray_DATA(self.x), t, scale,
+                <float *> cnp.PyArray_DATA(dx), rows, n)
+        else:
+            softmax_cross_entropy_backward_core(
+                <const double *> cnp.PyArray_DATA(self.x), t, scale,
+                <double *> cnp.PyArray_DATA(dx), rows, n)
+        self.a.receive(sweep, self.a_output, dx)
+        return 0
+
+
+cdef inline double first_number(array x):
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        return (<float *> cnp.PyArray_DATA(x))[0]
+    return (<double *> cnp.PyArray_DATA(x))[0]
+
+
+cdef inline array number_array(double value, int typenum):
+    cdef array out = cnp.PyArray_SimpleNew(0, NULL, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        (<float *> cnp.PyArray_DATA(out))[0] = <float> value
+    else:
+        (<double *> cnp.PyArray_DATA(out))[0] = value
+    return out
+
+
+def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
+    """The mean cross-entropy of rows of logits and classes; None where it is no plain case.
+
+    Parameters
+    ----------
+    x : Tensor, (rows, n_classes)
+    t : Tensor of int64, (rows,)
+        All from 0 to n_classes - 1.
+    """
+    cdef array a = x._array
+    cdef array labels = t._array
+    cdef array y
+    cdef NllLossBackward0 node
+    cdef Target target
+    cdef Py_ssize_t r, rows, n
+    cdef const int64_t *t_
+    cdef double loss
+    if not (is_float(a) and is_plain(a) and cnp.PyArray_NDIM(a) == 2 and cnp.PyArray_SIZE(a)
+            and is_ready(labels, cnp.NPY_INT64) and cnp.PyArray_NDIM(labels) == 1
+            and cnp.PyArray_DIM(labels, 0) == cnp.PyArray_DIM(a, 0) and compiled_runs()):
+        return None
+    rows, n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1)
+    t_ = <int64_t *> cnp.PyArray_DATA(labels)
+    for r in range(rows):
+        if not 0 <= t_[r] < n:
+            return None
+    y = empty_like(a)
+    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
+        loss = softmax_cross_entropy_forward_core(
+            <const float *> cnp.PyArray_DATA(a), t_, <float *> cnp.PyArray_DATA(y), rows, n)
+    else:
+        loss = softmax_cross_entropy_forward_core(
+            <const double *> cnp.PyArray_DATA(a), t_, <double *> cnp.PyArray_DATA(y), rows, n)
+    out = number_array(loss / rows, cnp.PyArray_TYPE(a))
+    if fbp_grad_off or (target := x.target()) is None:
+        return wrap(out)
+    node = NllLossBackward0.__new__(NllLossBackward0)
+    node.a, node.a_output, node.x = target, x._output, y
+    node.save_y(t)
+    return attach(node, out)
+
+
+cdef class MseLossBackward0(Binary):
+    """The mean squared difference of two tensors of one shape."""
+    cdef int apply(self, Sweep sweep, array dout) except -1:
+        cdef array dx = empty_like(self.x)
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(dx)
+        cdef double scale = first_number(dout) / n
+        self.unchanged()
+        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
+            squared_error_backward_core(
+                <const float *> cnp.PyArray_DATA(self.x), <const float *> cnp.PyArray_DATA(self.y),
+                scale, <float *> cnp.PyArray_DATA(dx), n)
+        else:
+            squared_error_backward_core(
+                <const double *> cnp.PyArray_DATA(self.x),
+                <const double *> cnp.PyArray_DATA(self.y),
+                scale, <double *> cnp.PyArray_DATA(dx), n)
+        if self.b is not None:
+            self.b.receive(sweep, self.b_output, combine_number(MULTIPLY, dx, -1.0, False))
+        if self.a is not None:
+            self.a.receive(sweep, self.a_output, dx)
+        return 0
+
+
+def squared_error(TensorBase x not None, TensorBase t not None):
+    """The mean squared difference; None where the compiled kernels do not take these."""
+    cdef array a = x._array
+    cdef array b = t._array
+    cdef MseLossBackward0 node
+    cdef Target into_x, into_t
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(a)
+    cdef double loss
+    if not (is_float(a) and is_plain(a) and n and is_ready(b, cnp.PyArray_TYPE(a))
+            and has_shape(b, cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a)) and compiled_runs()):
+        return None
+    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
+        loss = squared_error_forward_core(<const float *> cnp.PyArray_DATA(a),
+                                          <const float *> cnp.PyArray_DATA(b), n)
+    else:
+        loss = squared_error_forward_core(<const double *> cnp.PyArray_DATA(a),
+                                          <const double *> cnp.PyArray_DATA(b), n)
+    out = number_array(loss / n, cnp.PyArray_TYPE(a))
+    if fbp_grad_off:
+        return wrap(out)
+    into_x, into_t = x.target(), t.target()
+    if into_x is None and into_t is None:
+        return wrap(out)
+    node = MseLossBackward0.__new__(MseLossBackward0)
+    node.a, node.b, node.a_output, node.b_output = into_x, into_t, x._output, t._output
+    node.save_x(x)
+    node.save_y(t)
+    if n <= SHOWN:
+        if into_x is None:
+            node.a_constant = a
+        if into_t is None:
+            node.b_constant = b
+    return attach(node, out)

@@ -1,0 +1,101 @@
+"""PyTorch's names of layers, losses and containers.
+
+A layer called on an array is the book's `forward`; called on a Tensor it makes a node of the
+graph.  Where a layer of the book means the same, it has PyTorch's name here: ``nn.ReLU is
+fastbp.Relu``.
+"""
+
+from fastbp.autograd import Parameter
+from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
+from fastbp.modules import Module
+from fastbp.network import Sequential
+from fastbp.nn import functional, init, utils
+from fastbp.nn.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Dropout,
+    Flatten,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    ReLU6,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softsign,
+    Tanhshrink,
+    Threshold,
+    Unflatten,
+)
+from fastbp.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
+from fastbp.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from fastbp.nn.weighted import BatchNorm1d, Embedding, LayerNorm, Linear
+
+__all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HuberLoss",
+    "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
+    "MSELoss",
+    "Mish",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ParameterDict",
+    "ParameterList",
+    "ReLU",
+    "ReLU6",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "SmoothL1Loss",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+    "Tanhshrink",
+    "Threshold",
+    "Unflatten",
+    "functional",
+    "init",
+    "utils",
+]

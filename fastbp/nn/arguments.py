@@ -1,0 +1,16 @@
+"""What functions of tensors are handed in, checked."""
+
+from fastbp import checks
+from fastbp._kernels.autograd import TensorBase
+
+
+def tensor_of(who, name, value):
+    """A Tensor."""
+    return checks.instance(who, name, value, TensorBase, "a Tensor")
+
+
+def in_range(who, what, index, n):
+    """Refuses indices outside of 0..n - 1."""
+    wrong = index[(index < 0) | (index >= n)]
+    if wrong.size:
+        raise IndexError(f"{who} expects {what} 0..{n - 1}; got {wrong[0]}, which is out of range.")

@@ -1,0 +1,249 @@
+"""Lists and mappings of modules and parameters, as parts of a module."""
+
+from fastbp.modules import Module, is_parameter
+
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
+
+
+class _List(Module):
+    """What lists have in common; `_table` holds the items by "0", "1", ..."""
+
+    _kind: str
+
+    def __init__(self, items=None):
+        super().__init__()
+        if items is not None:
+            self.extend(items)
+
+    def _table(self):
+        raise NotImplementedError
+
+    def _checked(self, item):
+        raise NotImplementedError
+
+    def _set(self, items):
+        items = [self._checked(item) for item in items]
+        table = self._table()
+        table.clear()
+        table.update((str(place), item) for place, item in enumerate(items))
+
+    def __len__(self):
+        return len(self._table())
+
+    def __iter__(self):
+        return iter(list(self._table().values()))
+
+    def __getitem__(self, index):
+        items = list(self)[index]
+        return type(self)(items) if isinstance(index, slice) else items
+
+    def __setitem__(self, index, item):
+        items = list(self)
+        items[index] = item
+        self._set(items)
+
+    def __delitem__(self, index):
+        items = list(self)
+        del items[index]
+        self._set(items)
+
+    def append(self, item):
+        """Add one at the end."""
+        self._set([*self, item])
+        return self
+
+    def extend(self, items):
+        """Add several at the end."""
+        self._set([*self, *items])
+        return self
+
+    def insert(self, index, item):
+        """Add one before another."""
+        items = list(self)
+        items.insert(index, item)
+        self._set(items)
+
+    def pop(self, index=-1):
+        """Take one out."""
+        item = self[index]
+        del self[index]
+        return item
+
+    def __iadd__(self, items):
+        return self.extend(items)
+
+    def __add__(self, items):
+        return type(self)([*self, *items])
+
+
+class ModuleList(_List):
+    """Modules in a list; it computes nothing itself.
+
+    Examples
+    --------
+    >>> from fastbp import nn
+    >>> ModuleList([nn.Linear(2, 3), nn.ReLU()])
+    ModuleList(
+      (0): Linear(in_features=2, out_features=3, bias=True)
+      (1): ReLU()
+    )
+    """
+
+    def _table(self):
+        return self._modules
+
+    def _checked(self, item):
+        if not isinstance(item, Module):
+            raise TypeError(f"ModuleList expects modules; got {type(item).__name__}.")
+        return item
+
+    def __repr__(self):
+        """Equal parts that follow each other are counted."""
+        runs: list[list] = []
+        for place, text in enumerate(map(repr, self)):
+            if runs and runs[-1][2] == text:
+                runs[-1][1] = place
+            else:
+                runs.append([place, place, text])
+        lines = [
+            f"  ({first}): {text}" if first == last else
+            f"  ({first}-{last}): {last - first + 1} x {text}"
+            for first, last, text in ((a, b, t.replace("\n", "\n  ")) for a, b, t in runs)
+        ]  # fmt: skip
+        return "\n".join(["ModuleList(", *lines, ")"]) if lines else "ModuleList()"
+
+
+class ParameterList(_List):
+    """Parameters in a list; tensors become parameters.
+
+    Examples
+    --------
+    >>> from fastbp import nn, zeros
+    >>> weights = ParameterList([nn.Parameter(zeros(2)) for _ in range(3)])
+    >>> len(list(weights.parameters()))
+    3
+    """
+
+    def _table(self):
+        return self._parameters
+
+    def _checked(self, item):
+        return _parameter("ParameterList", item)
+
+    def extra_repr(self):
+        return _described(self._parameters)
+
+
+def _parameter(who, item):
+    from fastbp.autograd import Parameter, Tensor
+
+    if is_parameter(item):
+        return item
+    if not isinstance(item, Tensor):
+        raise TypeError(f"{who} expects Parameters; got {type(item).__name__}.")
+    return Parameter(item)
+
+
+def _described(parameters):
+    return "".join(
+        f"\n    ({name}): Parameter containing: [{value.dtype!r} of size "
+        f"{'x'.join(map(str, value.shape))}]" for name, value in parameters.items()
+    ) + ("\n" if parameters else "")  # fmt: skip
+
+
+class _Dict(Module):
+    """What mappings have in common."""
+
+    def __init__(self, items=None):
+        super().__init__()
+        if items is not None:
+            self.update(items)
+
+    def _table(self):
+        raise NotImplementedError
+
+    def _checked(self, item):
+        raise NotImplementedError
+
+    def __len__(self):
+        return len(self._table())
+
+    def __iter__(self):
+        return iter(list(self._table()))
+
+    def __contains__(self, key):
+        return key in self._table()
+
+    def __getitem__(self, key):
+        return self._table()[key]
+
+    def __setitem__(self, key, item):
+        self._table()[key] = self._checked(item)
+
+    def __delitem__(self, key):
+        del self._table()[key]
+
+    def keys(self):
+        """The names."""
+        return self._table().keys()
+
+    def values(self):
+        """The items."""
+        return self._table().values()
+
+    def items(self):
+        """(name, item) of all."""
+        return self._table().items()
+
+    def update(self, items):
+        """Add several, from a mapping or from (name, item)."""
+        for key, item in dict(items).items():
+            self[key] = item
+
+    def pop(self, key):
+        """Take one out."""
+        return self._table().pop(key)
+
+    def clear(self):
+        """Take all out."""
+        self._table().clear()
+
+
+class ModuleDict(_Dict):
+    """Modules by name; it computes nothing itself.
+
+    Examples
+    --------
+    >>> from fastbp import nn
+    >>> acts = ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
+    >>> list(acts.keys())
+    ['relu', 'tanh']
+    """
+
+    def _table(self):
+        return self._modules
+
+    def _checked(self, item):
+        if not isinstance(item, Module):
+            raise TypeError(f"ModuleDict expects modules; got {type(item).__name__}.")
+        return item
+
+
+class ParameterDict(_Dict):
+    """Parameters by name; tensors become parameters.
+
+    Examples
+    --------
+    >>> from fastbp import zeros
+    >>> [name for name, _ in ParameterDict({"w": zeros(2)}).named_parameters()]
+    ['w']
+    """
+
+    def _table(self):
+        return self._parameters
+
+    def _checked(self, item):
+        return _parameter("ParameterDict", item)
+
+    def extra_repr(self):
+        return _described(self._parameters)

@@ -1,0 +1,506 @@
+"""Losses on Tensors, with PyTorch's arguments and numbers: each is one node of the graph."""
+
+import warnings
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels import autograd as core
+from fastbp.autograd import tensor  # noqa: F401  (in the examples)
+from fastbp.backend import kernels
+from fastbp.nn import elements
+from fastbp.nn.arguments import in_range, tensor_of
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+]
+
+
+def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
+    """The reduction's name; `size_average` and `reduce` are its older form."""
+    if size_average is not None or reduce is not None:
+        warnings.warn(f"{who} expects reduction in place of size_average and reduce, which are "
+                      "deprecated.", UserWarning, stacklevel=3)  # fmt: skip
+        if reduce is False:
+            return "none"
+        return "sum" if size_average is False else "mean"
+    return checks.choice(who, "reduction", reduction, ("none", "mean", "sum", *more))
+
+
+def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
+                  reduction="mean", label_smoothing=0.0):  # fmt: skip
+    """The cross-entropy of softmax(input) and classes or probabilities.
+
+    Parameters
+    ----------
+    input : Tensor, (N, C), (C,) or (N, C, ...)
+        Logits.
+    target : Tensor
+        Class indices, of input's shape without C; or probabilities, of input's shape.
+    weight : Tensor, (C,), optional
+        Of each class; a mean over indices is then the weighted one.
+    ignore_index : int
+        An index that does not count.
+    reduction : {"mean", "sum", "none"}
+    label_smoothing : float
+        The share of the target that is spread evenly over the classes.
+
+    Raises
+    ------
+    IndexError
+        For a class out of range.
+    RuntimeError, ValueError
+        For targets of another dtype or shape.
+
+    Examples
+    --------
+    >>> cross_entropy(tensor([[0.0, 0.0], [0.0, 2.0]]), tensor([0, 1]))
+    tensor(0.4100)
+    """
+    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and size_average is None
+            and reduce is None and isinstance(target, core.TensorBase)
+            and isinstance(input, core.TensorBase)):  # fmt: skip
+        out = core.softmax_cross_entropy(input, target)
+        if out is not None:
+            return out
+    who = "cross_entropy"
+    reduction = reduction_of(who, reduction, size_average, reduce)
+    smoothing = checks.number(who, "label_smoothing", label_smoothing, least=0, most=1)
+    x, t = _logits(who, input), tensor_of(who, "target", target)
+    if t.array.dtype.kind == "f" and t.array.shape == x.array.shape:
+        return _soft_cross_entropy(x, t, _class_weights(who, weight, x), reduction, smoothing)
+    rows, back = _class_last(x.array)
+    logs = rows - rows.max(1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
+             reduction="mean"):  # fmt: skip
+    """-input at the class, of log-probabilities; the arguments are those of `cross_entropy`.
+
+    Examples
+    --------
+    >>> nll_loss(tensor([[-1.0, -2.0]]), tensor([1]))
+    tensor(2.)
+    """
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
+    x, t = _logits("nll_loss", input), tensor_of("nll_loss", "target", target)
+    rows, back = _class_last(x.array)
+    return _class_loss("nll_loss", x, t, rows, back, weight, ignore_index, reduction, 0.0, False)
+
+
+def _logits(who, input):
+    x = tensor_of(who, "input", input)
+    if not x.is_floating_point():
+        raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
+    if x.ndim == 0 or x.array.shape[min(1, x.ndim - 1)] == 0:
+        raise ValueError(f"{who} expects input of shape (N, C) or (C,); got {tuple(x.shape)}.")
+    return x
+
+
+def _class_last(x):
+    """x as rows of classes, and the way back to its shape."""
+    if x.ndim <= 2:
+        return x.reshape(-1, x.shape[-1]), lambda rows: rows.reshape(x.shape)
+    moved = np.moveaxis(x, 1, -1)
+    return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(
+        rows.reshape(moved.shape), -1, 1)  # fmt: skip
+
+
+def _class_weights(who, weight, x):
+    n = x.array.shape[min(1, x.ndim - 1)]
+    if weight is None:
+        return None
+    w = tensor_of(who, "weight", weight).array
+    if w.shape != (n,) or w.dtype != x.array.dtype:
+        raise RuntimeError(f"{who} expects weight of shape ({n},) and input's dtype; got "
+                           f"{weight.dtype!r} {w.shape}.")  # fmt: skip
+    return w
+
+
+def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, normalise):
+    """The loss of classes: logs (rows, C), whose exp are probabilities where `normalise`."""
+    n = logs.shape[1]
+    shape = x.array.shape[:1] + x.array.shape[2:] if x.ndim > 1 else ()
+    index = t.array
+    if index.dtype.kind not in "iu":
+        also = f" or probabilities of input's shape {x.array.shape}" if normalise else ""
+        raise RuntimeError(
+            f"{who} expects target as class indices of an integer dtype{also}; got {t.dtype!r} "
+            f"of shape {index.shape}: target.long() makes indices."
+        )
+    if index.shape != shape and not (x.ndim == 1 and index.shape == (1,)):
+        column = ", which target.squeeze(1) makes fit" if index.shape == (*shape, 1) else ""
+        raise ValueError(f"{who} expects target of shape {shape}, a class for each row of input "
+                         f"{x.array.shape}; got {index.shape}{column}.")  # fmt: skip
+    index = index.reshape(-1).astype(np.int64, copy=False)
+    counted = index != ignore_index
+    in_range(who, "classes", index[counted], n)
+    index = np.where(counted, index, 0)
+    by_class = _class_weights(who, weight, x)
+    by_row = counted.astype(logs.dtype) if by_class is None else by_class[index] * counted
+    # Row by row the loss is -sum_c share[r, c] logs[r, c].
+    share = np.zeros(logs.shape, logs.dtype)
+    share[np.arange(len(index)), index] = (1 - smoothing) * by_row
+    if smoothing:
+        spread = np.ones(n, logs.dtype) if by_class is None else by_class
+        share += smoothing / n * spread * counted[:, np.newaxis]
+    with np.errstate(invalid="ignore"):
+        losses = -np.where(share == 0, 0, share * logs).sum(1)
+    divisor = by_row.sum() if reduction == "mean" else 1
+    dlogs = share if not normalise else share - np.exp(logs) * share.sum(1, keepdims=True)
+    out = core.quiet(_reduced, (losses.reshape(shape), reduction, divisor))
+    return core.node("NllLossBackward0" if x.ndim <= 2 else "NllLoss2DBackward0", out, (x,),
+                     _class_gradient, (dlogs, back, divisor, t))  # fmt: skip
+
+
+def _reduced(losses, reduction, divisor):
+    if reduction == "none":
+        return losses
+    return np.asarray(losses.sum() / divisor, losses.dtype)
+
+
+def _class_gradient(saved, dout, needs):
+    dlogs, back, divisor, _ = saved
+    dout = dout.reshape(-1, 1) if dout.ndim else dout
+    return (core.quiet(lambda: back(dlogs * (-dout / dlogs.dtype.type(divisor))), ()),)
+
+
+def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
+    rows, back = _class_last(x.array)
+    n = rows.shape[1]
+    logs = rows - rows.max(1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    share = _class_last(t.array)[0].astype(rows.dtype)
+    if smoothing:
+        share = (1 - smoothing) * share + rows.dtype.type(smoothing / n)
+    scale = by_class if by_class is not None else rows.dtype.type(1)
+    share = share * scale
+    losses = -(share * logs).sum(1)
+    shape = x.array.shape[:1] + x.array.shape[2:] if x.ndim > 1 else ()
+    divisor = rows.dtype.type(len(rows) if reduction == "mean" else 1)
+    out = core.quiet(_reduced, (losses.reshape(shape), reduction, divisor))
+    return core.node("DivBackward1" if reduction == "mean" else "NegBackward0", out, (x, t),
+                     _soft_gradient, (share, logs, back, divisor,
+                                      scale * rows.dtype.type(1 - smoothing), t))  # fmt: skip
+
+
+def _soft_gradient(saved, dout, needs):
+    share, logs, back, divisor, scale, _ = saved
+    dout = (dout.reshape(-1, 1) if dout.ndim else dout) / divisor
+    dx = back(dout * (np.exp(logs) * share.sum(1, keepdims=True) - share)) if needs[0] else None
+    return dx, back(-dout * scale * logs) if needs[1] else None
+
+
+def _pairs(who, label, input, target, reduction, value, slopes, weight=None, divisor=None,
+           broadcasts=False):  # fmt: skip
+    """A loss over pairs of elements, in NumPy.
+
+    ``value(x, t)`` is the loss of each pair, and ``slopes(x, t)`` its derivatives by x and t.
+    """
+    x, t = tensor_of(who, "input", input), tensor_of(who, "target", target)
+    if not x.is_floating_point() and not t.is_floating_point():
+        raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
+    if x.array.shape != t.array.shape:
+        if not broadcasts:
+            raise ValueError(
+                f"{who} expects target of input's shape {x.array.shape}; got {t.array.shape}: "
+                "please ensure they have the same size."
+            )
+        warnings.warn(
+            f"{who} expects target of input's shape {x.array.shape}; got {t.array.shape}, which "
+            "broadcasts and will likely lead to incorrect results.", UserWarning, stacklevel=3,
+        )  # fmt: skip
+    dtype = np.result_type(x.array, t.array)
+    if dtype == np.float64 and x.is_floating_point() and x.array.dtype != np.float64 and (
+            not t.is_floating_point()):  # fmt: skip
+        dtype = x.array.dtype  # integers do not promote floats
+    a, b = x.array.astype(dtype, copy=False), t.array.astype(dtype, copy=False)
+    try:
+        losses = np.asarray(core.quiet(value, (a, b)))
+    except ValueError:
+        raise RuntimeError(core.not_broadcastable(a.shape, b.shape)) from None
+    w = None if weight is None else tensor_of(who, "weight", weight).array.astype(dtype)
+    if w is not None:
+        losses = losses * w
+    if divisor is None:
+        divisor = losses.size if reduction == "mean" else 1
+    divisor = dtype.type(divisor)
+    out = core.quiet(_reduced, (losses, reduction, divisor))
+    kept = (x if a is x.array else a, t if b is t.array else b, w, slopes, divisor)
+    return core.node(label, out, (x, t), _pairs_gradient, kept)
+
+
+def _pairs_gradient(saved, dout, needs):
+    x, t, w, slopes, divisor = saved
+    scale = core.quiet(np.divide, (dout, divisor))
+    if w is not None:
+        scale = scale * w
+    slopes = core.quiet(slopes, (x, t))
+    return tuple([scale * s if needed else None for s, needed in zip(slopes, needs, strict=True)])
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """The squared difference.
+
+    Parameters
+    ----------
+    input, target : Tensor
+        Of one shape; others broadcast, with a warning.
+    reduction : {"mean", "sum", "none"}
+    weight : Tensor, optional
+        Of each element; a mean is then over the sum of the weights.
+
+    Examples
+    --------
+    >>> mse_loss(tensor([1.0, 2.0]), tensor([1.0, 0.0]))
+    tensor(2.)
+    """
+    plain = reduction == "mean" and size_average is None and reduce is None and weight is None
+    if plain and isinstance(input, core.TensorBase) and isinstance(target, core.TensorBase):
+        out = core.squared_error(input, target)
+        if out is not None:
+            return out
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
+    divisor = float(weight.array.sum()) if weight is not None and reduction == "mean" else None
+    return _pairs("mse_loss", "MseLossBackward0", input, target, reduction,
+                  lambda x, t: (x - t) ** 2, _mse_slopes, weight, divisor,
+                  broadcasts=True)  # fmt: skip
+
+
+def _mse_slopes(x, t):
+    d = 2 * (x - t)
+    return d, -d
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
+    """The absolute difference.
+
+    Examples
+    --------
+    >>> l1_loss(tensor([1.0, 2.0]), tensor([1.0, 0.0]))
+    tensor(1.)
+    """
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
+    return _pairs("l1_loss", "MeanBackward0" if reduction == "mean" else "AbsBackward0", input,
+                  target, reduction, lambda x, t: np.abs(x - t), _l1_slopes,
+                  broadcasts=True)  # fmt: skip
+
+
+def _l1_slopes(x, t):
+    sign = np.sign(x - t)
+    return sign, -sign
+
+
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    """d² / (2 beta) where |d| is below beta, else |d| - beta / 2, of d = input - target.
+
+    Examples
+    --------
+    >>> smooth_l1_loss(tensor([0.5, 2.0]), tensor([0.0, 0.0]))
+    tensor(0.8125)
+    """
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
+    beta = checks.number("smooth_l1_loss", "beta", beta, least=0)
+    if beta == 0:
+        return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction,
+                      lambda x, t: np.abs(x - t), _l1_slopes, broadcasts=True)  # fmt: skip
+
+    def value(x, t):
+        d = np.abs(x - t)
+        return np.where(d < beta, 0.5 * d * d / beta, d - 0.5 * beta)
+
+    def slopes(x, t):
+        d = np.clip((x - t) / beta, -1, 1)
+        return d, -d
+
+    return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction, value,
+                  slopes, broadcasts=True)  # fmt: skip
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """d² / 2 where |d| is at most delta, else delta (|d| - delta / 2), of d = input - target.
+
+    Examples
+    --------
+    >>> huber_loss(tensor([0.5, 2.0]), tensor([0.0, 0.0]))
+    tensor(0.8125)
+    """
+    reduction = reduction_of("huber_loss", reduction)
+    delta = checks.number("huber_loss", "delta", delta, least=0)
+    if delta == 0:
+        raise ValueError("huber_loss expects delta above 0; got 0.")
+
+    def value(x, t):
+        d = np.abs(x - t)
+        return np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+
+    def slopes(x, t):
+        d = np.clip(x - t, -delta, delta)
+        return d, -d
+
+    return _pairs("huber_loss", "HuberLossBackward0", input, target, reduction, value, slopes,
+                  broadcasts=True)  # fmt: skip
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None,
+                         reduction="mean"):  # fmt: skip
+    """-t log x - (1 - t) log(1 - x), of probabilities; no logarithm goes below -100.
+
+    Parameters
+    ----------
+    input : Tensor
+        Between 0 and 1.
+    target : Tensor
+        Of input's shape and dtype, between 0 and 1.
+    weight : Tensor, optional
+        Of each element, broadcast.
+
+    Raises
+    ------
+    ValueError
+        For another shape.
+    RuntimeError
+        For input or target outside of [0, 1], or of another dtype.
+
+    Examples
+    --------
+    >>> binary_cross_entropy(tensor([0.5, 0.9]), tensor([0.0, 1.0]))
+    tensor(0.3993)
+    """
+    who = "binary_cross_entropy"
+    reduction = reduction_of(who, reduction, size_average, reduce)
+    _same_dtype(who, input, target)
+    for name, array in (("input", input.array), ("target", target.array)):
+        if array.size and not (array.min() >= 0 and array.max() <= 1):  # false for NaN
+            raise RuntimeError(f"{who} expects {name} between 0 and 1; got "
+                               f"{array[~((array >= 0) & (array <= 1))][0]:g}.")  # fmt: skip
+    return _pairs(who, "BinaryCrossEntropyBackward0", input, target, reduction, _bce, _bce_slopes,
+                  weight)  # fmt: skip
+
+
+def _same_dtype(who, input, target):
+    x, t = tensor_of(who, "input", input), tensor_of(who, "target", target)
+    if not x.is_floating_point():
+        raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
+    if x.array.dtype != t.array.dtype:
+        raise RuntimeError(
+            f"{who} expects target of input's dtype {x.dtype!r}; got {t.dtype!r}: "
+            "target.float() converts."
+        )
+
+
+def _bce(x, t):
+    return -(t * np.maximum(np.log(x), -100) + (1 - t) * np.maximum(np.log1p(-x), -100))
+
+
+def _bce_slopes(x, t):
+    by_t = np.maximum(np.log1p(-x), -100) - np.maximum(np.log(x), -100)
+    return (x - t) / np.maximum(x * (1 - x), x.dtype.type(1e-12)), by_t
+
+
+def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None,
+                                     reduction="mean", pos_weight=None):  # fmt: skip
+    """The binary cross-entropy of sigmoid(input), computed without overflow.
+
+    Parameters
+    ----------
+    input : Tensor
+        Logits.
+    target : Tensor
+        Of input's shape.
+    weight, pos_weight : Tensor, optional
+        Of each element, and of the part ``t log x``, broadcast.
+
+    Examples
+    --------
+    >>> binary_cross_entropy_with_logits(tensor([0.0, 2.0]), tensor([0.0, 1.0]))
+    tensor(0.4100)
+    """
+    who = "binary_cross_entropy_with_logits"
+    reduction = reduction_of(who, reduction, size_average, reduce)
+    x, t = tensor_of(who, "input", input), tensor_of(who, "target", target)
+    label = "BinaryCrossEntropyWithLogitsBackward0"
+    a, b = x.array, t.array
+    if weight is None and pos_weight is None and reduction == "mean" and a.size and (
+            a.shape == b.shape and checks.ready(a, a.dtype) and checks.ready(b, a.dtype)
+            and a.dtype in checks.FLOATS):  # fmt: skip
+        y = np.empty(a.shape, a.dtype)
+        total = kernels().sigmoid_cross_entropy_forward(a.reshape(-1), b.reshape(-1), y.reshape(-1))
+        return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
+                         (y, t, x))  # fmt: skip
+    if not x.is_floating_point():
+        raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
+    more = 1 if pos_weight is None else tensor_of(who, "pos_weight", pos_weight).array
+
+    def value(x, t):
+        return (1 - t) * x + (1 + (more - 1) * t) * np.logaddexp(0, -x)
+
+    def slopes(x, t):
+        by_x = (1 - t) - (1 + (more - 1) * t) * elements._sigmoid(-x)
+        return by_x, -x + (more - 1) * np.logaddexp(0, -x)
+
+    return _pairs(who, label, x, t, reduction, value, slopes, weight)
+
+
+def _logits_gradient(saved, dout, needs):
+    y, t, x = saved
+    scale = dout.item() / y.size
+    dx = None
+    if needs[0]:
+        dx = np.empty(y.shape, y.dtype)
+        kernels().sigmoid_cross_entropy_backward(
+            y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1)
+        )
+    return dx, x * x.dtype.type(-scale) if needs[1] else None
+
+
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+    """t (log t - input), the divergence of probabilities t from log-probabilities.
+
+    Parameters
+    ----------
+    reduction : {"mean", "batchmean", "sum", "none"}
+        "batchmean" is the sum over the number of samples.
+    log_target : bool
+        Whether target has log-probabilities too.
+
+    Examples
+    --------
+    >>> kl_div(tensor([[0.5, 0.5]]).log(), tensor([[0.25, 0.75]]), reduction="sum")
+    tensor(0.1308)
+    """
+    who = "kl_div"
+    reduction = reduction_of(who, reduction, size_average, reduce, ("batchmean",))
+    divisor = max(len(input.array), 1) if reduction == "batchmean" and input.ndim else None
+    if log_target:
+        value, slopes = _kl_of_logs, _kl_of_logs_slopes
+    else:
+        value, slopes = _kl, _kl_slopes
+    return _pairs(who, "KlDivBackward0", input, target, reduction, value, slopes,
+                  divisor=divisor, broadcasts=True)  # fmt: skip
+
+
+def _kl(x, t):
+    return np.where(t == 0, 0, t * np.log(np.where(t == 0, 1, t))) - t * x
+
+
+def _kl_slopes(x, t):
+    return -t, np.log(t) + 1 - x
+
+
+def _kl_of_logs(x, t):
+    return np.exp(t) * (t - x)
+
+
+def _kl_of_logs_slopes(x, t):
+    return -np.exp(t), np.exp(t) * (t - x + 1)

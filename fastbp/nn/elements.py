@@ -1,0 +1,90 @@
+"""Activations that no kernel serves: of every element a value and a slope, in NumPy.
+
+`functional` makes nodes of them and `activations` layers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastbp._kernels.autograd import quiet
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+ROOT_2_OVER_PI = 0.79788456080286535588  # of the approximate gelu
+CUBE = 0.044715
+
+
+def _sigmoid(x):
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def _elu(x, alpha):
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _elu_slope(x, alpha):
+    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
+
+
+def _softplus(x, beta, threshold):
+    z = beta * x
+    return np.where(z > threshold, x, np.log1p(np.exp(np.minimum(z, threshold))) / beta)
+
+
+def _gelu_inner(x):
+    return np.tanh(ROOT_2_OVER_PI * (x + CUBE * x**3))
+
+
+def _gelu_tanh_slope(x):
+    inner = _gelu_inner(x)
+    return 0.5 * (
+        1 + inner + x * (1 - inner * inner) * ROOT_2_OVER_PI * (1 + 3 * CUBE * x * x)
+    )  # fmt: skip
+
+
+def _mish_slope(x):
+    t = np.tanh(np.logaddexp(x, 0))
+    return t + x * _sigmoid(x) * (1 - t * t)
+
+
+def _silu_slope(x):
+    y = _sigmoid(x)
+    return y * (1 + x * (1 - y))
+
+
+ELEMENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]]
+#: Name: (value of x and the arguments, slope of the same); derivatives at kinks are PyTorch's.
+ELEMENTS = {
+    "elu": (_elu, _elu_slope),
+    "celu": (lambda x, a: _elu(x, 1) if a == 1 else np.where(x > 0, x, a * np.expm1(
+        np.minimum(x, 0) / a)), lambda x, a: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / a))),
+    "selu": (lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
+             lambda x: SELU_SCALE * _elu_slope(x, SELU_ALPHA)),
+    "silu": (lambda x: x * _sigmoid(x), _silu_slope),
+    "mish": (lambda x: x * np.tanh(np.logaddexp(x, 0)), _mish_slope),
+    "gelu_tanh": (lambda x: 0.5 * x * (1 + _gelu_inner(x)), _gelu_tanh_slope),
+    "softplus": (_softplus, lambda x, beta, threshold: np.where(
+        beta * x > threshold, 1, _sigmoid(beta * x))),
+    "hardtanh": (np.clip, lambda x, low, high: (x > low) & (x < high)),
+    "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, lambda x: ((x > -3) & (x < 3)) / 6),
+    "hardswish": (lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda x: np.where(
+        x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))),
+    "logsigmoid": (lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+                   lambda x: _sigmoid(-x)),
+    "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0),
+    "tanhshrink": (lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2),
+    "threshold": (lambda x, at, value: np.where(x > at, x, value),
+                  lambda x, at, value: x > at),
+}  # fmt: skip
+
+
+def value(name, x, arguments=()):
+    """The function of an array of floats, in its dtype."""
+    return np.asarray(quiet(ELEMENTS[name][0], (x, *arguments))).astype(x.dtype, copy=False)
+
+
+def pullback(name, x, dout, arguments=()):
+    """The gradient by x."""
+    return (dout * quiet(ELEMENTS[name][1], (x, *arguments))).astype(x.dtype, copy=False)

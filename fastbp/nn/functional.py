@@ -1,0 +1,536 @@
+"""The functional forms of layers and losses, on Tensors, with PyTorch's names and numbers."""
+
+import warnings
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels import autograd as core
+from fastbp.autograd import log_softmax as _log_softmax
+from fastbp.autograd import (
+    sigmoid,
+    tanh,
+    tensor,  # noqa: F401,F811  (in the examples)
+)
+from fastbp.autograd import softmax as _softmax
+from fastbp.autograd.elementwise import floats_of
+from fastbp.autograd.elementwise import relu as _relu
+from fastbp.autograd.random import stream
+from fastbp.backend import kernels
+from fastbp.nn import elements
+from fastbp.nn.arguments import in_range, tensor_of
+from fastbp.nn.criteria import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+
+__all__ = [
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "cosine_similarity",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "pairwise_distance",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
+
+
+# --- linear maps ----------------------------------------------------------------------------
+
+
+def linear(input, weight, bias=None):
+    """input weightᵀ + bias, over the last dimension.
+
+    Parameters
+    ----------
+    input : Tensor, (..., in_features)
+    weight : Tensor, (out_features, in_features)
+    bias : Tensor, (out_features,), optional
+
+    Raises
+    ------
+    RuntimeError
+        For shapes that do not fit, or another dtype than the weight's.
+
+    Examples
+    --------
+    >>> linear(tensor([[1.0, 2.0]]), tensor([[3.0, 4.0]]), tensor([0.5]))
+    tensor([[11.5000]])
+    """
+    out = core.affine(tensor_of("linear", "input", input), weight, bias)
+    if out is not None:
+        return out
+    x, w = input.array, weight.array
+    if x.dtype != w.dtype:
+        raise RuntimeError(
+            f"linear expects input of its weight's dtype, {weight.dtype!r}; got {input.dtype!r}."
+        )
+    if x.ndim == 0 or w.ndim not in (1, 2) or x.shape[-1] != w.shape[-1]:
+        raise RuntimeError(
+            f"linear expects input with {checks.plural(w.shape[-1], 'feature')} in its last "
+            f"dimension, as weight of shape {w.shape} has; got shape {x.shape}."
+        )
+    if w.ndim == 2 and x.ndim != 2:
+        out = linear(input.reshape(-1, w.shape[1]), weight, bias)
+        return out.reshape(*x.shape[:-1], len(w))
+    out = input @ weight.T if w.ndim == 2 else input @ weight
+    return out if bias is None else out + bias
+
+
+def embedding(input, weight, padding_idx=None):
+    """The rows of `weight` at the indices in `input`.
+
+    Parameters
+    ----------
+    input : Tensor of int64, any shape
+    weight : Tensor, (num_embeddings, embedding_dim)
+    padding_idx : int, optional
+        A row that gets no gradient.
+
+    Examples
+    --------
+    >>> embedding(tensor([1, 0]), tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.]])
+    """
+    index = _indices("embedding", tensor_of("embedding", "input", input).array)
+    n = len(weight.array)
+    in_range("embedding", "indices", index, n)
+    if padding_idx is not None:
+        padding_idx = range(n)[padding_idx]
+
+    def backward(saved, dout, needs):
+        dW = np.zeros(weight_shape, dout.dtype)
+        np.add.at(dW, index, dout)
+        if padding_idx is not None:
+            dW[padding_idx] = 0
+        return (dW,)
+
+    weight_shape = weight.array.shape
+    return core.node("EmbeddingBackward0", weight.array[index], (weight,), backward)
+
+
+def one_hot(tensor, num_classes=-1):  # noqa: F811
+    """Rows of 0 with a 1 at each class, int64; as many classes as there are for -1.
+
+    Examples
+    --------
+    >>> one_hot(tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    index = _indices("one_hot", tensor_of("one_hot", "tensor", tensor).array)
+    if num_classes == -1:
+        if not index.size:
+            raise RuntimeError("one_hot expects num_classes for a tensor without elements; got -1.")
+        num_classes = int(index.max()) + 1
+    in_range("one_hot", "classes", index, num_classes)
+    return core.new((index[..., np.newaxis] == np.arange(num_classes)).astype(np.int64))
+
+
+def _indices(who, array):
+    if array.dtype.kind not in "iu":
+        raise RuntimeError(f"{who} expects indices of an integer dtype; got {array.dtype}.")
+    return array.astype(np.int64, copy=False)
+
+
+# --- activations ----------------------------------------------------------------------------
+
+
+def relu(input, inplace=False):
+    """max(x, 0), element by element; `inplace` is without effect, here and below.
+
+    Examples
+    --------
+    >>> relu(tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return _relu(input)
+
+
+def _by_element(name, input, arguments=()):
+    x, array = floats_of(input)
+    out = elements.value(name, array, arguments)
+    kept = x if array is x.array else array
+    return core.node(_LABELS[name], out, (x,), _pull_back, (kept, name, arguments))
+
+
+def _pull_back(saved, dout, needs):
+    x, name, arguments = saved
+    return (elements.pullback(name, x, dout, arguments),)
+
+
+_LABELS = {name: "".join(map(str.capitalize, name.split("_"))) + "Backward0"
+           for name in elements.ELEMENTS}  # fmt: skip
+_LABELS.update(celu="EluBackward0", selu="EluBackward0", gelu_tanh="GeluBackward0",
+               logsigmoid="LogSigmoidBackward0", softsign="DivBackward0",
+               tanhshrink="SubBackward0")  # fmt: skip
+
+
+def _by_kernel(name, input, *numbers):
+    """An activation that has a kernel, of any tensor."""
+    x = floats_of(input)[0]
+    x = x if x.is_floating_point() else x.float()
+    out = core.activation(getattr(core, name.upper()), x, *numbers)
+    if out is not None:
+        return out
+    array = checks.floats(name, "input", x.array)
+    out = np.empty(array.shape, array.dtype)
+    getattr(kernels(), name + "_forward")(array.reshape(-1), out.reshape(-1), *numbers)
+    return core.node(_LABELS.get(name) or name.title().replace("_", "") + "Backward0",
+                     out.astype(x.array.dtype, copy=False), (x,), _kernel_pull_back,
+                     (array, name, numbers, x))  # fmt: skip
+
+
+def _kernel_pull_back(saved, dout, needs):
+    x, name, numbers, _ = saved
+    dout = checks.floats(name, "dout", dout, x.dtype)
+    dx = np.empty(x.shape, x.dtype)
+    getattr(kernels(), name + "_backward")(
+        dout.reshape(-1), x.reshape(-1), dx.reshape(-1), *numbers
+    )
+    return (dx,)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """x above 0, negative_slope * x below.
+
+    Examples
+    --------
+    >>> leaky_relu(tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1000,  2.0000])
+    """
+    return _by_kernel("leaky_relu", input, float(negative_slope))
+
+
+def gelu(input, approximate="none"):
+    """x Phi(x), Phi the normal distribution function, or its approximation by "tanh".
+
+    Examples
+    --------
+    >>> gelu(tensor([1.0]))
+    tensor([0.8413])
+    """
+    checks.choice("gelu", "approximate", approximate, ("none", "tanh"))
+    if approximate == "tanh":
+        return _by_element("gelu_tanh", input)
+    return _by_kernel("gelu", input)
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold.
+
+    Examples
+    --------
+    >>> softplus(tensor([0.0]))
+    tensor([0.6931])
+    """
+    return _by_element("softplus", input, (float(beta), float(threshold)))
+
+
+def elu(input, alpha=1.0, inplace=False):
+    """x above 0, alpha (exp(x) - 1) below.
+
+    Examples
+    --------
+    >>> elu(tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
+    return _by_element("elu", input, (float(alpha),))
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """x above 0, alpha (exp(x / alpha) - 1) below."""
+    return _by_element("celu", input, (float(alpha),))
+
+
+def selu(input, inplace=False):
+    """The scaled `elu` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
+    return _by_element("selu", input)
+
+
+def silu(input, inplace=False):
+    """x sigmoid(x).
+
+    Examples
+    --------
+    >>> silu(tensor([1.0]))
+    tensor([0.7311])
+    """
+    return _by_element("silu", input)
+
+
+def mish(input, inplace=False):
+    """x tanh(softplus(x))."""
+    return _by_element("mish", input)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """x between min_val and max_val, and the nearer of them beyond.
+
+    Examples
+    --------
+    >>> hardtanh(tensor([-3.0, 0.5]))
+    tensor([-1.0000,  0.5000])
+    """
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh expects min_val below max_val; got {min_val} and {max_val}.")
+    return _by_element("hardtanh", input, (float(min_val), float(max_val)))
+
+
+def relu6(input, inplace=False):
+    """x between 0 and 6, and the nearer of them beyond."""
+    return hardtanh(input, 0.0, 6.0)
+
+
+def hardsigmoid(input, inplace=False):
+    """x / 6 + 1/2 between 0 and 1."""
+    return _by_element("hardsigmoid", input)
+
+
+def hardswish(input, inplace=False):
+    """x hardsigmoid(x)."""
+    return _by_element("hardswish", input)
+
+
+def logsigmoid(input):
+    """log(sigmoid(x))."""
+    return _by_element("logsigmoid", input)
+
+
+def softsign(input):
+    """x / (1 + |x|)."""
+    return _by_element("softsign", input)
+
+
+def tanhshrink(input):
+    """x - tanh(x)."""
+    return _by_element("tanhshrink", input)
+
+
+def threshold(input, threshold, value, inplace=False):
+    """x above a threshold, and `value` below."""
+    return _by_element("threshold", input, (float(threshold), float(value)))
+
+
+def _dimension(who, input, dim):
+    if dim is not None:
+        return dim
+    warnings.warn(f"{who} expects dim, the dimension that sums to 1; got None, which is taken as "
+                  "PyTorch takes it.", UserWarning, stacklevel=3)  # fmt: skip
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def softmax(input, dim=None, dtype=None):
+    """exp(x) / sum(exp(x)) over a dimension.
+
+    Examples
+    --------
+    >>> softmax(tensor([[0.0, 0.0]]), dim=1)
+    tensor([[0.5000, 0.5000]])
+    """
+    return _softmax(input, _dimension("softmax", input, dim), dtype)
+
+
+def softmin(input, dim=None, dtype=None):
+    """softmax of -x."""
+    return _softmax(-input, _dimension("softmin", input, dim), dtype)
+
+
+def log_softmax(input, dim=None, dtype=None):
+    """x - log(sum(exp(x))) over a dimension."""
+    return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)
+
+
+# --- regularisation and normalisation -------------------------------------------------------
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """x / (1 - p), or 0 with probability p, drawn from the stream of `fastbp.manual_seed`.
+
+    Examples
+    --------
+    >>> dropout(tensor([1.0, 2.0]), 0.5, training=False)
+    tensor([1., 2.])
+    """
+    p = _probability("dropout", p)
+    if not training or p == 0:
+        return input
+    x, array = floats_of(input)
+    if p == 1:
+        return x * 0.0
+    array = checks.floats("dropout", "input", array)
+    key = drawn_key()
+    out = _dropped(array, key, p)
+    return core.node("NativeDropoutBackward0", out, (x,), _dropout_gradient, (key, p))
+
+
+def _probability(who, p):
+    return checks.number(who, "p", p, least=0, most=1)
+
+
+def drawn_key():
+    """A mask's key, from the stream of `fastbp.manual_seed`."""
+    return int(stream(None).integers(2**64, dtype=np.uint64))
+
+
+def _dropped(array, key, p):
+    out = np.empty(array.shape, array.dtype)
+    kernels().dropout(array.reshape(-1), out.reshape(-1), key, p)
+    return out
+
+
+def _dropout_gradient(saved, dout, needs):
+    return (_dropped(np.ascontiguousarray(dout), *saved),)
+
+
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
+               momentum=0.1, eps=1e-5):  # fmt: skip
+    """Each column (dimension 1) to mean 0 and variance 1, times weight, plus bias.
+
+    In training by the batch's mean and variance, and the running ones move towards them by the
+    share `momentum`; else by the running ones.
+
+    Parameters
+    ----------
+    input : Tensor, (N, C) or (N, C, L)
+    running_mean, running_var : Tensor, (C,), or None
+        Changed in training.
+
+    Examples
+    --------
+    >>> x = tensor([[1.0], [3.0]])
+    >>> batch_norm(x, None, None, training=True, eps=0.0)
+    tensor([[-1.],
+            [ 1.]])
+    """
+    axes = (0, *range(2, input.ndim))
+    shape = (1, -1, *(1 for _ in axes[1:]))
+    if training:
+        n = input.numel() // input.shape[1]
+        if n <= 1:
+            raise ValueError("batch_norm expects more than 1 value per channel in training; got "
+                             f"shape {tuple(input.shape)}.")  # fmt: skip
+        mean = input.mean(axes, keepdim=True)
+        centred = input - mean
+        var = (centred * centred).mean(axes, keepdim=True)
+        with core.no_grad():
+            for kept, new, scale in ((running_mean, mean, 1.0), (running_var, var, n / (n - 1))):
+                if kept is not None:
+                    kept.mul_(1 - momentum).add_(
+                        new.detach().reshape(kept.shape) * (momentum * scale)
+                    )
+    else:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm expects running_mean and running_var in evaluation; "
+                             "got None.")  # fmt: skip
+        centred, var = input - running_mean.reshape(shape), running_var.reshape(shape)
+    out = centred / (var + eps).sqrt()
+    if weight is not None:
+        out = out * weight.reshape(shape)
+    return out if bias is None else out + bias.reshape(shape)
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """The last dimensions of each sample to mean 0 and variance 1, times weight, plus bias.
+
+    References
+    ----------
+    Ba et al., Layer normalization (2016).
+
+    Examples
+    --------
+    >>> layer_norm(tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    shape = tuple(normalized_shape)
+    x = input.array
+    if not shape or x.shape[x.ndim - len(shape) :] != shape:
+        raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
+                           f"shape {x.shape}.")  # fmt: skip
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    normal = x - x.mean(axes, keepdims=True)
+    inverse = 1 / np.sqrt((normal * normal).mean(axes, keepdims=True) + x.dtype.type(eps))
+    normal *= inverse
+    out = normal if weight is None else normal * weight.array
+    out = out.copy() if out is normal else out
+    if bias is not None:
+        out += bias.array
+    return core.node("NativeLayerNormBackward0", out, (input, weight, bias), _layer_norm_gradient,
+                     (normal, inverse, axes, weight))  # fmt: skip
+
+
+def _layer_norm_gradient(saved, dout, needs):
+    normal, inverse, axes, weight = saved
+    g = dout if weight is None else dout * weight
+    dx = inverse * (g - g.mean(axes, keepdims=True)
+                    - normal * (g * normal).mean(axes, keepdims=True))  # fmt: skip
+    return dx, dout * normal if needs[1] else None, dout
+
+
+def normalize(input, p=2.0, dim=1, eps=1e-12):
+    """x over its norm along a dimension.
+
+    Examples
+    --------
+    >>> normalize(tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
+    return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+    """x1 · x2 over the product of their lengths, along a dimension.
+
+    Examples
+    --------
+    >>> cosine_similarity(tensor([[1.0, 0.0]]), tensor([[3.0, 4.0]]))
+    tensor([0.6000])
+    """
+    lengths = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
+    return (x1 * x2).sum(dim) / lengths
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """The norm of x1 - x2 + eps along the last dimension."""
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)

@@ -1,0 +1,317 @@
+"""Losses as modules: the functions of `criteria` with their options kept."""
+
+from collections.abc import Callable
+
+from fastbp import checks
+from fastbp import losses as book
+from fastbp.modules import Module
+from fastbp.nn import criteria
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "SmoothL1Loss",
+]
+
+
+class _Loss(Module):
+    """A function of (input, target) with its options."""
+
+    _function: Callable
+    #: Options that the library's own loss does not have, and what they have to be.
+    _defaults: dict = {}
+    _reductions: tuple[str, ...] = ()
+
+    def _take(self, size_average, reduce, reduction, **options):
+        super().__init__()
+        who = type(self).__name__
+        reduction = criteria.reduction_of(who, reduction, size_average, reduce, self._reductions)
+        for name, value in options.items():
+            if name.endswith("weight"):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
+        self.reduction = reduction
+        self._options = tuple(options)
+
+    def forward(self, input, target):
+        """The loss."""
+        options = {name: getattr(self, name) for name in self._options}
+        return type(self)._function(input, target, reduction=self.reduction, **options)
+
+    def as_book(self):
+        """The library's own loss that the training engine computes in its place.
+
+        Raises
+        ------
+        TypeError
+            Where there is none with these options.
+        """
+        who = type(self).__name__
+        for name, default in {**self._defaults, "reduction": "mean"}.items():
+            value = getattr(self, name)
+            if value is not default and (default is None or value != default):
+                raise TypeError(
+                    f"Training by fit expects {who} with {name}={default!r}; got {value!r}: "
+                    "write the loop by hand, or give fit its own options."
+                )
+        return self._book()
+
+    def _book(self):
+        raise NotImplementedError
+
+
+class CrossEntropyLoss(_Loss):
+    """Softmax and cross-entropy, of classes or probabilities.
+
+    Parameters
+    ----------
+    weight : Tensor, (C,), optional
+        Of each class.
+    ignore_index : int
+        A class that does not count.
+    reduction : {"mean", "sum", "none"}
+    label_smoothing : float
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> CrossEntropyLoss()(tensor([[0.0, 0.0], [0.0, 2.0]]), tensor([0, 1]))
+    tensor(0.4100)
+    """
+
+    _function = staticmethod(criteria.cross_entropy)
+    _defaults = {"weight": None, "label_smoothing": 0.0}
+
+    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
+                 reduction="mean", label_smoothing=0.0):  # fmt: skip
+        self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index,
+                   label_smoothing=label_smoothing)  # fmt: skip
+
+    def forward(self, input, target):
+        """The loss."""
+        return criteria.cross_entropy(
+            input, target, self.weight, ignore_index=self.ignore_index,
+            reduction=self.reduction, label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+    def _book(self):
+        return book.SoftmaxWithLoss()
+
+
+class NLLLoss(_Loss):
+    """-input at the class, of log-probabilities such as `LogSoftmax` gives.
+
+    Parameters
+    ----------
+    weight, ignore_index, reduction
+        As of `CrossEntropyLoss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> NLLLoss()(tensor([[-1.0, -2.0]]), tensor([1]))
+    tensor(2.)
+    """
+
+    _function = staticmethod(criteria.nll_loss)
+
+    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
+                 reduction="mean"):  # fmt: skip
+        self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index)
+
+    def as_book(self):
+        raise TypeError(
+            "Training by fit expects CrossEntropyLoss on logits, in place of NLLLoss on a "
+            "LogSoftmax; got NLLLoss."
+        )
+
+
+class BCELoss(_Loss):
+    """Binary cross-entropy of probabilities.
+
+    Parameters
+    ----------
+    weight : Tensor, optional
+        Of each element, broadcast.
+    reduction : {"mean", "sum", "none"}
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> BCELoss()(tensor([0.5, 0.9]), tensor([0.0, 1.0]))
+    tensor(0.3993)
+    """
+
+    _function = staticmethod(criteria.binary_cross_entropy)
+
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean"):
+        self._take(size_average, reduce, reduction, weight=weight)
+
+    def as_book(self):
+        raise TypeError(
+            "Training by fit expects BCEWithLogitsLoss on logits, in place of BCELoss on a "
+            "Sigmoid; got BCELoss."
+        )
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Binary cross-entropy of sigmoid(input), without overflow.
+
+    Parameters
+    ----------
+    weight, pos_weight : Tensor, optional
+        Of each element, and of the part ``t log sigmoid(x)``, broadcast.
+    reduction : {"mean", "sum", "none"}
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> BCEWithLogitsLoss()(tensor([0.0, 2.0]), tensor([0.0, 1.0]))
+    tensor(0.4100)
+    """
+
+    _function = staticmethod(criteria.binary_cross_entropy_with_logits)
+    _defaults = {"weight": None, "pos_weight": None}
+
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean",
+                 pos_weight=None):  # fmt: skip
+        self._take(size_average, reduce, reduction, weight=weight, pos_weight=pos_weight)
+
+    def _book(self):
+        return book.SigmoidWithLoss()
+
+
+class _Difference(_Loss):
+    """A loss without options."""
+
+    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+        self._take(size_average, reduce, reduction)
+
+
+class MSELoss(_Difference):
+    """Squared difference.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> MSELoss()(tensor([1.0, 2.0]), tensor([1.0, 0.0]))
+    tensor(2.)
+    """
+
+    _function = staticmethod(criteria.mse_loss)
+
+    def _book(self):
+        return book.MeanSquaredError()
+
+
+class L1Loss(_Difference):
+    """Absolute difference.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> L1Loss()(tensor([1.0, 2.0]), tensor([1.0, 0.0]))
+    tensor(1.)
+    """
+
+    _function = staticmethod(criteria.l1_loss)
+
+    def _book(self):
+        return book.MeanAbsoluteError()
+
+
+class SmoothL1Loss(_Loss):
+    """d² / (2 beta) where |d| is below beta, else |d| - beta / 2.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+    beta : float
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> SmoothL1Loss()(tensor([0.5, 2.0]), tensor([0.0, 0.0]))
+    tensor(0.8125)
+    """
+
+    _function = staticmethod(criteria.smooth_l1_loss)
+    _defaults = {"beta": 1.0}
+
+    def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
+        beta = checks.number("SmoothL1Loss", "beta", beta, least=0)
+        self._take(size_average, reduce, reduction, beta=beta)
+
+    def _book(self):
+        return book.HuberLoss(1.0)
+
+
+class HuberLoss(_Loss):
+    """d² / 2 where |d| is at most delta, else delta (|d| - delta / 2).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+    delta : float
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> HuberLoss()(tensor([0.5, 2.0]), tensor([0.0, 0.0]))
+    tensor(0.8125)
+    """
+
+    _function = staticmethod(criteria.huber_loss)
+
+    def __init__(self, reduction="mean", delta=1.0):
+        delta = checks.number("HuberLoss", "delta", delta, least=0)
+        if delta == 0:
+            raise ValueError("HuberLoss expects delta above 0; got 0.")
+        self._take(None, None, reduction, delta=delta)
+
+    def _book(self):
+        return book.HuberLoss(self.delta)
+
+
+class KLDivLoss(_Loss):
+    """The divergence of probabilities from log-probabilities.
+
+    Parameters
+    ----------
+    reduction : {"mean", "batchmean", "sum", "none"}
+    log_target : bool
+        Whether the target has log-probabilities too.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> KLDivLoss(reduction="sum")(tensor([0.5, 0.5]).log(), tensor([0.25, 0.75]))
+    tensor(0.1308)
+    """
+
+    _function = staticmethod(criteria.kl_div)
+    _reductions = ("batchmean",)
+
+    def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
+        self._take(size_average, reduce, reduction, log_target=log_target)
+
+    def as_book(self):
+        raise TypeError(
+            "Training by fit expects one of the library's losses, such as CrossEntropyLoss with "
+            "rows of probabilities; got KLDivLoss."
+        )

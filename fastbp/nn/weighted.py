@@ -1,0 +1,407 @@
+"""Layers with parameters: `Linear`, `BatchNorm1d`, `LayerNorm`, `Embedding`."""
+
+import math
+
+import numpy as np
+
+from fastbp import checks, dtypes, layers
+from fastbp._kernels.autograd import TensorBase, new
+from fastbp.autograd import Parameter, empty, ones, zeros
+from fastbp.autograd.random import stream
+from fastbp.autograd.tensor import on_cpu
+from fastbp.modules import Module
+from fastbp.nn import functional, init
+
+__all__ = ["BatchNorm1d", "Embedding", "LayerNorm", "Linear"]
+
+
+def _float_dtype(who, dtype, device):
+    """NumPy's dtype of new parameters."""
+    on_cpu(who, device)
+    kind = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(who, dtype)
+    return checks.float_dtype(who, kind.dtype)
+
+
+class _Tensors(layers.Layer):
+    """A layer whose `weight` and `bias` are its Parameters, and may be replaced."""
+
+    @property
+    def weight(self):
+        """The weights, as a Parameter."""
+        return self.own_parameters()["weight"]
+
+    @weight.setter
+    def weight(self, value):
+        self._replace("weight", value)
+
+    @property
+    def bias(self):
+        """The bias, as a Parameter, or None."""
+        return self.own_parameters().get("bias")
+
+    @bias.setter
+    def bias(self, value):
+        self._replace("bias", value)
+
+    def register_parameter(self, name, param):
+        """Replace a parameter."""
+        setattr(self, name, param)
+
+    def _replace(self, name, value):
+        """Take `value` as the layer's parameter: its numbers where they fit, or the very memory."""
+        who = type(self).__name__
+        if not (isinstance(value, TensorBase) and getattr(value, "is_parameter", False)):
+            raise TypeError(f"{who} expects {name} as a Parameter; got {type(value).__name__}.")
+        parameters = dict(self.own_parameters())
+        if name in parameters:
+            shape = parameters[name].array.shape
+            checks.same_shape(who, name, value.array, shape, "before")
+        checks.parameter(who, name, value.array, value.array.ndim)
+        parameters[name] = value
+        self._parameters = parameters
+        self.adopt([parameter.array for parameter in parameters.values()])
+
+
+class Linear(_Tensors, layers.Affine):
+    """x weightᵀ + bias: `fastbp.layers.Affine` with PyTorch's arguments and initial values.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool
+        Without it the book's `b` is an array of zeros that is never trained.
+    device : "cpu"
+    dtype : dtype, optional
+        float32 or float64, by default the default dtype.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_features, in_features)
+        It and `bias` share their memory with the book's `W`, which is its transpose, and `b`.
+    bias : Parameter, (out_features,), or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        For features below 1, or another dtype.
+
+    Notes
+    -----
+    Both start evenly distributed between ±1/sqrt(in_features), drawn from the stream of
+    `fastbp.manual_seed`.
+
+    Examples
+    --------
+    >>> layer = Linear(4, 3)
+    >>> layer
+    Linear(in_features=4, out_features=3, bias=True)
+    >>> layer(zeros(2, 4)).shape
+    fastbp.Size([2, 3])
+    >>> layer(np.zeros((2, 4), "float32")).shape
+    (2, 3)
+    """
+
+    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+        n_in = checks.integer("Linear", "in_features", in_features, least=1)
+        n_out = checks.integer("Linear", "out_features", out_features, least=1)
+        kind = _float_dtype("Linear", dtype, device)
+        super().__init__(np.empty((n_in, n_out), kind), np.zeros(n_out, kind))
+        self.has_bias = bool(bias)
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw the initial values anew."""
+        bound = 1 / math.sqrt(self.in_features)
+        rng = stream(None)
+        self.W[...] = rng.uniform(-bound, bound, self._W.shape[::-1]).T
+        if self.has_bias:
+            self.b[...] = rng.uniform(-bound, bound, self._b.shape)
+
+    @property
+    def in_features(self):
+        """Number of inputs."""
+        return self._W.shape[0]
+
+    @property
+    def out_features(self):
+        """Number of outputs."""
+        return self._W.shape[1]
+
+    @property
+    def bias(self):
+        """The bias, as a Parameter, or None."""
+        return self.own_parameters().get("bias")
+
+    @bias.setter
+    def bias(self, value):
+        if value is not None:
+            if not self.has_bias:
+                checks.same_shape("Linear", "bias", value.array, self._b.shape, "out_features")
+            self.own_parameters()
+            self.has_bias = True
+            self._replace("bias", value)
+        elif self.has_bias:
+            self.own_parameters().pop("bias")
+            self.has_bias = False
+            self._b = np.zeros_like(self._b)
+            self._look_at_arrays()
+
+    # --- without a bias ---------------------------------------------------------------------
+
+    def pullback(self, saved, dout, need_dx=True):
+        dx, (dW, db) = super().pullback(saved, dout, need_dx)
+        return dx, (dW, db if self.has_bias else np.zeros_like(db))
+
+    def tensor_views(self):
+        return super().tensor_views()[: 1 + self.has_bias]
+
+    def tensor_gradients(self, grads):
+        return super().tensor_gradients(grads)[: 1 + self.has_bias]
+
+    def adopt(self, arrays):
+        super().adopt([*arrays, self._b][:2])
+
+    def state(self):
+        state = super().state()
+        return state if self.has_bias else {"weight": state["weight"]}
+
+    def config(self):
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.has_bias,
+        }
+
+    @classmethod
+    def restore(cls, config, state):
+        return _restored(cls, config, state)
+
+
+def _restored(cls, config, state):
+    layer = cls(**config, dtype=state["weight"].dtype)
+    for name, array in layer.state().items():
+        array[...] = checks.same_shape(cls.__name__, name, state[name], array.shape, "described")
+    return layer
+
+
+class BatchNorm1d(_Tensors, layers.BatchNorm1d):
+    """Batch normalisation of (N, C) or (N, C, L) with PyTorch's arguments.
+
+    Parameters
+    ----------
+    num_features : int
+        C.
+    eps : float
+        Added to the variance.
+    momentum : float
+        The share of the new running statistics.
+    affine, track_running_stats : True
+    device : "cpu"
+    dtype : dtype, optional
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (C,)
+        They share their memory with the book's `gamma` and `beta`.
+    running_mean, running_var : Tensor, (C,)
+    num_batches_tracked : Tensor of int64
+        Of the batches that forward has seen in training.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For no features, another dtype, or affine or track_running_stats False.
+
+    Examples
+    --------
+    >>> norm = BatchNorm1d(2)
+    >>> norm
+    BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    >>> list(norm.state_dict())
+    ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
+    """
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True,
+                 track_running_stats=True, device=None, dtype=None):  # fmt: skip
+        for name, value in (("affine", affine), ("track_running_stats", track_running_stats)):
+            if not value:
+                raise ValueError(f"BatchNorm1d expects {name}=True, as no other is offered; got "
+                                 f"{value!r}.")  # fmt: skip
+        if momentum is None:
+            raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
+                             "is not offered; got None.")  # fmt: skip
+        super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
+        self._batches = np.zeros((), np.int64)
+
+    @property
+    def num_features(self):
+        """C."""
+        return len(self._gamma)
+
+    @property
+    def eps(self):
+        """What is added to the variance."""
+        return self.kind_number
+
+    @property
+    def num_batches_tracked(self):
+        """The batches that forward has seen in training."""
+        return new(self._batches)
+
+    @property
+    def running_mean(self):
+        """The mean for evaluation, as a Tensor that shares its memory."""
+        self.sync()
+        return new(self._running[0])
+
+    @property
+    def running_var(self):
+        """The variance for evaluation, as a Tensor that shares its memory."""
+        self.sync()
+        return new(self._running[1])
+
+    def reset_running_stats(self):
+        """Forget the batches seen."""
+        self.sync()
+        self._running[0][...], self._running[1][...], self._batches[...] = 0, 1, 0
+
+    def reset_parameters(self):
+        """As it was made."""
+        self.reset_running_stats()
+        self.gamma[...], self.beta[...] = 1, 0
+
+    def run(self, x, training):
+        out, saved = super().run(x, training)
+        if training:
+            self._batches += 1
+        return out, saved
+
+    def on_tensor(self, x):
+        if x.ndim == 3:
+            n, c, length = x.shape
+            rows = super().on_tensor(x.permute(0, 2, 1).reshape(-1, c))
+            return rows.reshape(n, length, c).permute(0, 2, 1)
+        if x.ndim != 2 or x.array.shape[1] != self.num_features:
+            raise ValueError(
+                f"BatchNorm1d expects x of shape (N, {self.num_features}) or "
+                f"(N, {self.num_features}, L); got {tuple(x.shape)}."
+            )
+        return super().on_tensor(x)
+
+    def state(self):
+        return {**super().state(), "num_batches_tracked": self._batches}
+
+    def config(self):
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self._share}
+
+    def extra_repr(self):
+        return (f"{self.num_features}, eps={self.eps}, momentum={self._share}, affine=True, "
+                "track_running_stats=True")  # fmt: skip
+
+    @classmethod
+    def restore(cls, config, state):
+        return _restored(cls, config, state)
+
+
+class LayerNorm(Module):
+    """The last dimensions of each sample to mean 0 and variance 1, times weight, plus bias.
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        The last dimensions.
+    eps : float
+    elementwise_affine, bias : bool
+        Whether there is a weight, and a bias.
+    device : "cpu"
+    dtype : dtype, optional
+
+    References
+    ----------
+    Ba et al., Layer normalization (2016).
+
+    Examples
+    --------
+    >>> LayerNorm(3)
+    LayerNorm((3,), eps=1e-05, elementwise_affine=True)
+    """
+
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True,
+                 device=None, dtype=None):  # fmt: skip
+        super().__init__()
+        kind = _float_dtype("LayerNorm", dtype, device)
+        shape = normalized_shape if hasattr(normalized_shape, "__iter__") else (normalized_shape,)
+        self.normalized_shape = tuple(shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        weight = Parameter(ones(self.normalized_shape, dtype=kind)) if elementwise_affine else None
+        bias = Parameter(zeros(self.normalized_shape, dtype=kind)) if weight is not None and (
+            bias) else None  # fmt: skip
+        self.register_parameter("weight", weight)
+        self.register_parameter("bias", bias)
+
+    def reset_parameters(self):
+        """As it was made."""
+        for parameter, value in ((self.weight, 1.0), (self.bias, 0.0)):
+            if parameter is not None:
+                init.constant_(parameter, value)
+
+    def forward(self, input):
+        """The normalised input."""
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self):
+        return (f"{self.normalized_shape}, eps={self.eps}, "
+                f"elementwise_affine={self.elementwise_affine}")  # fmt: skip
+
+
+class Embedding(Module):
+    """A table of vectors, looked up by index.
+
+    Parameters
+    ----------
+    num_embeddings, embedding_dim : int
+    padding_idx : int, optional
+        A row of zeros that is not trained.
+    device : "cpu"
+    dtype : dtype, optional
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> Embedding(10, 3)(tensor([[1, 2]])).shape
+    fastbp.Size([1, 2, 3])
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, device=None, dtype=None):
+        super().__init__()
+        self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
+        self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
+        if padding_idx is not None:
+            padding_idx = range(num_embeddings)[padding_idx]
+        self.padding_idx = padding_idx
+        kind = _float_dtype("Embedding", dtype, device)
+        self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        """Draw the initial values anew, from the standard normal distribution."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.array[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(cls, embeddings, freeze=True, padding_idx=None):
+        """A table of given vectors, trained unless `freeze`."""
+        count, width = embeddings.shape
+        self = cls(count, width, padding_idx)
+        self.weight = Parameter(embeddings, requires_grad=not freeze)
+        return self
+
+    def forward(self, input):
+        """The vectors of the indices."""
+        return functional.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self):
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
