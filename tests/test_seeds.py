@@ -70,6 +70,12 @@ def same_weights(torch, model):
             p.copy_(torch.tensor(rng.uniform(-bound, bound, tuple(p.shape)).astype("f4")))
 
 
+def thinned(text):
+    """Of a long text the ends, and every hundredth line between."""
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[:20] + lines[20:-20:100] + lines[-20:]) if len(lines) > 400 else text
+
+
 def run(number, torch, monkeypatch):
     """What each block prints, and the namespace that they leave."""
     import matplotlib
@@ -87,7 +93,7 @@ def run(number, torch, monkeypatch):
             exec(compile(block, f"document {number}", "exec"), namespace)
         if "model = nn.Sequential(" in block:
             same_weights(torch, namespace["model"])
-        printed.append("" if "summary" in block else out.getvalue())
+        printed.append("" if "summary" in block else thinned(out.getvalue()))
     import matplotlib.pyplot
 
     matplotlib.pyplot.close("all")
