@@ -73,7 +73,8 @@ cdef class Node(Target):
             self.dims = <cnp.npy_intp *> PyMem_Malloc(self.nd * sizeof(cnp.npy_intp))
             if self.dims == NULL:
                 raise MemoryError
-        memcpy(self.dims, cnp.PyArray_DIMS(out), self.nd * sizeof(cnp.npy_intp))
+        if self.nd:  # else there may be no dims to read
+            memcpy(self.dims, cnp.PyArray_DIMS(out), self.nd * sizeof(cnp.npy_intp))
         if cnp.PyArray_SIZE(out) <= SHOWN:
             self.value = out
         return 0

@@ -5,7 +5,6 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uintptr_t
-from libc.string cimport memcmp
 
 import numpy as np
 
@@ -305,10 +304,7 @@ cdef void apply_all(const Rule *rule, const Item *items, idx n) noexcept nogil:
 
 
 cdef inline bint same_kind(array x, array y):
-    return cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(y) and (
-        cnp.PyArray_NDIM(x) == cnp.PyArray_NDIM(y)) and (
-        memcmp(cnp.PyArray_DIMS(x), cnp.PyArray_DIMS(y),
-               cnp.PyArray_NDIM(x) * sizeof(cnp.npy_intp)) == 0)
+    return cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(y) and cnp.PyArray_SAMESHAPE(x, y)
 
 
 cdef inline bint overlap(array x, array y):
