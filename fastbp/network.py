@@ -324,13 +324,9 @@ class Sequential(Module):
         parts = vars(self).get("parts", {})
         return parts[name] if name in parts else super().__getattr__(name)
 
-    def __repr__(self):
-        lines = [
-            f"  ({name}): " + repr(part).replace("\n", "\n  ") for name, part in self.parts.items()
-        ]
-        if self.loss_layer is not None:
-            lines.append(f"  (loss): {self.loss_layer!r}")
-        return "\n".join(["Sequential(", *lines, ")"])
+    def part_lines(self):
+        lines = [f"({name}): {part!r}" for name, part in self.parts.items()]
+        return lines if self.loss_layer is None else [*lines, f"(loss): {self.loss_layer!r}"]
 
     def summary(self):
         """Print the layers, their sizes and their numbers of parameters."""

@@ -216,7 +216,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
     --------
     >>> norm = BatchNorm1d(2)
     >>> norm
-    BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
     >>> list(norm.state_dict())
     ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """
@@ -296,7 +296,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
 
     def extra_repr(self):
         return (f"{self.num_features}, eps={self.eps}, momentum={self._share}, affine=True, "
-                "track_running_stats=True")  # fmt: skip
+                "bias=True, track_running_stats=True")  # fmt: skip
 
     @classmethod
     def restore(cls, config, state):
@@ -323,7 +323,7 @@ class LayerNorm(Module):
     Examples
     --------
     >>> LayerNorm(3)
-    LayerNorm((3,), eps=1e-05, elementwise_affine=True)
+    LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)
     """
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True,
@@ -352,7 +352,7 @@ class LayerNorm(Module):
 
     def extra_repr(self):
         return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}")  # fmt: skip
+                f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}")  # fmt: skip
 
 
 class Embedding(Module):
