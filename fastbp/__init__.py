@@ -57,6 +57,7 @@ __all__ = [
     "optim",
     "reference",
     "set_num_threads",
+    "summary",  # noqa: F405
     "training",
     "use",
     *layers.__all__,
@@ -70,6 +71,7 @@ _ON_DEMAND = {
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "nn": ("fastbp.nn", None),
+    "summary": ("fastbp.summaries", "summary"),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
 }
