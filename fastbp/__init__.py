@@ -48,18 +48,22 @@ __all__ = [
     "backend",
     "datasets",  # noqa: F405
     "gradient_check",  # noqa: F405
+    "graph",  # noqa: F405
     "init",
     "layers",
+    "load",  # noqa: F405
     "losses",
     "network",
     "nn",  # noqa: F405
     "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
+    "save",  # noqa: F405
     "set_num_threads",
     "summary",  # noqa: F405
     "training",
     "use",
+    "utils",  # noqa: F405
     *layers.__all__,
     *optim.__all__,
 ]
@@ -73,7 +77,11 @@ _ON_DEMAND = {
     "nn": ("fastbp.nn", None),
     "summary": ("fastbp.summaries", "summary"),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
+    "graph": ("fastbp.graph", None),
+    "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
+    "save": ("fastbp.files", "save"),
+    "utils": ("fastbp.utils", None),
 }
 
 

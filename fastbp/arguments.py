@@ -33,7 +33,7 @@ DEFAULTS = {
     "classification": _Defaults((50,), 50, 32, 0.01),
     "regression": _Defaults((20,), 50, 32, 0.005),
 }
-OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., optim.rules.Rule]] = {
     "sgd": lambda lr: optim.SGD(lr=lr, momentum=_MOMENTUM),
     "adagrad": optim.AdaGrad,
     "rmsprop": optim.RMSprop,

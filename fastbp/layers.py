@@ -265,6 +265,7 @@ class Affine(Layer):
 
     param_names = ("W", "b")
     kind = "affine"
+    has_bias = True  # whether b is trained
     node_name = "AddmmBackward0"
 
     def __init__(self, W, b):
@@ -857,6 +858,11 @@ class BatchNormalization(Layer):
         self._beta = self._replacement("beta", value)
         self.renew_tensors()
 
+    @property
+    def old_share(self):
+        """The share of the old running statistics at each forward in training."""
+        return self.momentum
+
     def _replacement(self, name, value):
         who = type(self).__name__
         value = checks.parameter(who, name, value, ndim=1)
@@ -906,7 +912,7 @@ class BatchNormalization(Layer):
         if len(x):
             kernels().batch_norm_forward(
                 x, gamma, beta, out, normal, inverse, mean, var,
-                self.kind_number, self.momentum, self.unbiased,
+                self.kind_number, self.old_share, self.unbiased,
             )  # fmt: skip
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:

@@ -53,6 +53,8 @@ class Module:
     """
 
     training = True
+    #: Its name in the training engine, which knows those of layers only.
+    kind: str | None = "module"
     _hooks: dict | None = None  # called after forward
     _parameters: dict
     _buffers: dict

@@ -1,11 +1,12 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
 
 import numpy as np
 
-from fastbp import checks, training
+from fastbp import checks, files, training
 from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
@@ -429,6 +430,9 @@ class Sequential(Module):
             for part in self.parts.values():
                 x = part(x)
             return x
+        return self._forward(x)
+
+    def _forward(self, x):
         saved = []
         for layer in self.layers:
             if _is_functional(layer):
@@ -480,7 +484,7 @@ class Sequential(Module):
             For no samples, or a network without a loss.
         """
         loss_layer = self.loss_layer_for("gradient")
-        y = self.forward(x)
+        y = self._forward(x)
         if np.size(y) == 0:
             raise ValueError("Sequential.gradient expects at least one sample; got none.")
         loss_layer.forward(y, t)
@@ -581,7 +585,7 @@ class Sequential(Module):
     def _file_arrays(self):
         """The arrays of all layers by the names of a network without networks in it."""
         return {
-            f"{place}.{name}": np.ascontiguousarray(array)
+            f"{place}.{name}": np.asarray(array, order="C")
             for place, layer in enumerate(self.layers)
             if isinstance(layer, Layer)
             for name, array in layer.state().items()
@@ -604,24 +608,16 @@ class Sequential(Module):
         """
         import json
 
-        from_safetensors = _safetensors("Sequential.save")
         architecture = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
-            "layers": [_described(layer, _SAVED_LAYERS) for layer in self.layers],
-            "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
+            "layers": [_described(layer, _saved_layer) for layer in self.layers],
+            "loss": None
+            if self.loss_layer is None
+            else _described(self.loss_layer, _SAVED_LOSSES.get),
         }
-        data = from_safetensors.save(self._file_arrays(), {"fastbp": json.dumps(architecture)})
-        partial = f"{os.fspath(path)}.{os.getpid()}.part"
-        try:
-            with open(partial, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            if os.path.exists(partial):
-                os.remove(partial)
+        metadata = {"fastbp": json.dumps(architecture)}
+        files.write_safetensors("Sequential.save", path, self._file_arrays(), metadata)
 
     @classmethod
     def load(cls, path):
@@ -646,13 +642,9 @@ class Sequential(Module):
         """
         import json
 
-        safetensors = _safetensors("Sequential.load")
-        with open(path, "rb") as file:
-            data = file.read()
+        tensors, metadata = files.read_safetensors("Sequential.load", path)
         try:
-            tensors = safetensors.load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            architecture = json.loads(header.get("__metadata__", {})["fastbp"])
+            architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {architecture['format']!r}")
@@ -725,9 +717,18 @@ def _loss_layer(loss):
     return loss
 
 
+def _saved_layer(name):
+    """The class of a layer in a file; those of `fastbp.nn` are called nn.Linear and so on."""
+    if not (isinstance(name, str) and name.startswith("nn.")):
+        return _SAVED_LAYERS.get(name)
+    found = getattr(importlib.import_module("fastbp.nn"), name.removeprefix("nn."), None)
+    return found if isinstance(found, type) and issubclass(found, Layer) else None
+
+
 def _described(layer, known):
-    name = type(layer).__name__
-    if known.get(name) is not type(layer):
+    kind = type(layer)
+    name = f"nn.{kind.__name__}" if kind.__module__.startswith("fastbp.nn.") else kind.__name__
+    if known(name) is not kind:
         raise TypeError(
             f"Sequential.save expects the library's own layers and losses; got {layer!r}."
         )
@@ -738,7 +739,10 @@ def _rebuilt(place, described, tensors, path):
     """One layer from its description and the file's arrays."""
     try:
         config = dict(described)
-        kind = _SAVED_LAYERS[config.pop("type")]
+        name = config.pop("type")
+        kind = _saved_layer(name)
+        if kind is None:
+            raise KeyError(name)
         prefix = f"{place}."
         state = {
             name.removeprefix(prefix): array
@@ -751,11 +755,3 @@ def _rebuilt(place, described, tensors, path):
             f"Sequential.load expects layer {place} of {path!r} to be whole; "
             f"got {type(error).__name__}: {error}."
         ) from error
-
-
-def _safetensors(who):
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise checks.missing_extra("safetensors", who) from None
-    return safetensors.numpy

@@ -80,7 +80,7 @@ class Trainer(engine.Plan):
         checks.instance(
             "Trainer", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)"
         )
-        _require_own("Trainer", "an optimiser", optimizer, "fastbp.optim")
+        _require_own("Trainer", "an optimiser", optimizer, _OPTIMIZERS)
         batch_size = checks.integer("Trainer", "batch_size", batch_size, least=1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
@@ -90,7 +90,7 @@ class Trainer(engine.Plan):
         operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
         loss_layer = net.loss_layer
         if loss_layer is not None:
-            _require_own("Trainer", "a loss", loss_layer, "fastbp.losses")
+            _require_own("Trainer", "a loss", loss_layer, _LOSSES)
         for name, array in net.params.items():
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         return super().__new__(
@@ -113,12 +113,12 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self.steps = optimizer.steps
         self.set_rule(
             **optimizer.numbers(), clip_value=clip_value or 0.0, clip_norm=clip_norm or 0.0
         )
         _, self._places = _plan_entries(net)
         self.dtype = _parameters_dtype(net)
+        self.steps = optimizer.steps_of(self._arrays_by_name())
         states = self._states()
         for layer, _ in self._places:
             if layer._trainer is not None:  # of this network, or of another with this layer
@@ -154,7 +154,7 @@ class Trainer(engine.Plan):
             self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
             if isinstance(layer, BatchNormalization):
                 self._fetch(place, engine.RUNNING, layer._running)
-        self.optimizer.steps = self.steps
+        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
         self.dirty = False
 
     def close(self):
@@ -182,13 +182,13 @@ class Trainer(engine.Plan):
         for array, values in zip(arrays, new, strict=True):
             array[...] = values
 
-    def _state_names(self):
-        """The optimiser's names of each layer's pair of parameters."""
+    def _arrays_by_name(self):
         names = {place: name for name, place in self.net.params.places().items()}
-        return [
-            (place, layer, [names[layer, name] for name in layer.param_names])
-            for layer, place in self._places
-        ]
+        return {
+            names[layer, name]: array
+            for layer, _ in self._places
+            for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
+        }
 
     def _states(self):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
@@ -234,9 +234,14 @@ def _plan_entries(net):
     places: list[tuple[Layer, int]] = []
     width = None
     for number, layer in enumerate(net.layers):
-        _require_own("Trainer", f"a layer at place {number}", layer, "fastbp.layers")
+        _require_own("Trainer", f"a layer at place {number}", layer, _LAYERS)
         if layer.kind is None:
             continue
+        if layer.kind not in engine.LAYER_KINDS:
+            raise TypeError(
+                f"Trainer expects layers that the training engine holds; got {layer!r} at place "
+                f"{number}, so train by a loop over Tensors, or by gradient and update."
+            )
         if isinstance(layer, Affine):
             n_in, n_out = layer._W.shape
         elif isinstance(layer, BatchNormalization):
@@ -259,7 +264,8 @@ def _plan_entries(net):
         entries.append(
             (
                 layer.kind, n_in, n_out, layer.kind_number,
-                getattr(layer, "momentum", 0.0), getattr(layer, "unbiased", False),
+                getattr(layer, "old_share", 0.0),
+                getattr(layer, "unbiased", not getattr(layer, "has_bias", True)),
             )
         )  # fmt: skip
     if not places:
@@ -267,9 +273,16 @@ def _plan_entries(net):
     return entries, places
 
 
-def _require_own(who, what, thing, module):
+#: Where classes are defined whose methods the engine stands for.
+_LAYERS = ("fastbp.layers", "fastbp.nn")
+_LOSSES = ("fastbp.losses",)
+_OPTIMIZERS = ("fastbp.optim",)
+
+
+def _require_own(who, what, thing, modules):
     """Refuse a user's own class, a subclass too: the engine would not run its methods."""
-    if type(thing).__module__ != module:
+    where = f"{type(thing).__module__}."
+    if not any(where.startswith(f"{module}.") for module in modules):
         raise TypeError(
             f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
             "not run, so train by gradient and update."
@@ -461,7 +474,7 @@ def fit(
     """Train `net`; see `Sequential.fit`."""
     who = "fit"
     loss_layer = net.loss_layer_for(who)
-    _require_own(who, "a loss", loss_layer, "fastbp.losses")
+    _require_own(who, "a loss", loss_layer, _LOSSES)
     epochs = checks.integer(who, "epochs", epochs, least=0)
     batch_size = checks.integer(who, "batch_size", batch_size, least=1)
     if max_seconds is not None:

@@ -281,6 +281,9 @@ def check_steps(layers, loss, rule, batches, threads=(1, 2), dtypes=CLOSE, weigh
         close = CLOSE[dtype]
         np.testing.assert_allclose(got, losses, rtol=20 * close, atol=close)
         assert_same_parameters(net, exact, close)
+        weights = [layer.W for layer in net.layers if isinstance(layer, Affine)]
+        squares = sum(np.vdot(W, W) for W in weights)  # a plan's missing columns stay 0
+        np.testing.assert_allclose(trainer.weight_square(), squares, rtol=20 * close)
 
 
 def assert_same_parameters(net, exact, close):

@@ -428,6 +428,7 @@ def test_from_sklearn_predicts_and_trains_on(solver):
     ({"dropout": 0.5, "solver": "lbfgs"}, "dropout with a stochastic solver"),
     ({"batch_norm": True, "solver": "lbfgs"}, "batch_norm with a stochastic solver"),
     ({"schedule": abs, "solver": "lbfgs"}, "schedule with a stochastic solver"),
+    ({"progress": True, "solver": "lbfgs"}, "progress with a stochastic solver"),
     ({"schedule": abs, "learning_rate": "adaptive"}, "learning_rate='constant' beside"),
     ({"schedule": 3}, "schedule as a function"), ({"schedule": lambda e: -1}, "factor"),
     ({"callbacks": 3}, "callbacks as functions"), ({"callbacks": [3]}, "callbacks as functions"),
@@ -435,7 +436,7 @@ def test_from_sklearn_predicts_and_trains_on(solver):
     ({"restore_best": "yes"}, "restore_best as one of"), ({"batch_norm": 1}, "batch_norm as one"),
     ({"progress": None}, "progress as one of"), ({"init": "glorot"}, "init as one of"),
     ({"scoring": "beauty"}, "scoring"), ({"loss": "hinge"}, "'loss' parameter"),
-], ids=str)  # fmt: skip
+], ids=lambda v: v if isinstance(v, str) else next(iter(v)))  # fmt: skip
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_bad_new_parameters_are_named(kind, bad, words):
     X, y = digits(50)
@@ -443,6 +444,12 @@ def test_bad_new_parameters_are_named(kind, bad, words):
     with pytest.raises((ValueError, TypeError), match=words) as caught:
         model.set_params(**bad).fit(X, y)
     assert "\n" not in str(caught.value) or "scoring" in bad
+
+
+def test_lbfgs_takes_no_validation_data():
+    X, y = digits(50)
+    with pytest.raises(ValueError, match="validation_data with a stochastic solver"):
+        MLPClassifier((5,), solver="lbfgs").fit(X, y, validation_data=(X, y))
 
 
 def test_bad_numbers_of_losses_are_named():

@@ -31,11 +31,11 @@ LEVELS = {
     ],
     2: ["backend"],
     2.5: ["autograd"],
-    3: ["losses", "modules", "optim", "graph"],
+    3: ["losses", "modules", "optim", "files", "graph"],
     4: ["layers"],
     5: ["training"],
     6: ["network"],
-    7: ["nn", "summaries", "estimators", "arguments"],
+    7: ["nn", "summaries", "utils", "estimators", "arguments"],
     8: ["cli", "__main__", "__init__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}

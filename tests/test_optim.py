@@ -189,7 +189,7 @@ def test_sgd_shows_its_options():
     assert repr(SGD(lr=0.1, momentum=0.9, nesterov=True)) == (
         "SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0)"
     )
-    assert SGD().lr == 0.01
+    assert SGD().lr == 0.001
 
 
 # --- refusals change nothing ----------------------------------------------------------------

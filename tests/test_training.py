@@ -773,20 +773,22 @@ def test_a_schedule_that_is_not_a_number_is_refused():
 def test_control_c_ends_fit_and_keeps_what_was_learnt():
     x, t = data(rows=20_000)
     net, before = small(), small()
-    sent = []
+    late = []
+    while not late or (min(late) >= 0.1 and len(late) < 5):  # the machine may be busy
+        sent = []
 
-    def interrupt():
-        time.sleep(0.2)
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
+        def interrupt(sent=sent):
+            time.sleep(0.2)
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        net.fit(x, t, epochs=100_000, batch_size=10, optimizer=SGD(lr=1e-3))
-    late = time.perf_counter() - sent[0]
-    thread.join()
-    assert late < 0.3  # 0.1 on an idle machine
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(x, t, epochs=100_000, batch_size=10, optimizer=SGD(lr=1e-3))
+        late.append(time.perf_counter() - sent[0])
+        thread.join()
+    assert min(late) < 0.1
     assert net.trainer is None and net.history.stopped_by == "interrupt"
     assert len(net.history) > 0 and (net.params["W1"] != before.params["W1"]).any()
     net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1))
@@ -833,7 +835,7 @@ class DoubledError(MeanSquaredError):
 
 
 class SignDescent(SGD):
-    def _kernel(self, param, grad, states, step):
+    def _kernel(self, group, param, grad, states, step):
         param -= self.lr * np.sign(grad)
 
 

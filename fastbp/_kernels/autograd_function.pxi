@@ -31,6 +31,8 @@ cdef class Function(Node):
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         if self.results is None:
             return Node.receive(self, sweep, output, gradient)
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
         if self.totals is None:
             self.totals = [None] * len(self.results)
         if self.totals[output] is not None:
@@ -49,9 +51,10 @@ cdef class Function(Node):
             if douts[i] is None:
                 douts[i] = np.zeros(shape, dtype)
             elif self.hooks is not None:
-                douts[i] = self.call_hooks(i, douts[i])
+                douts[i] = self.call_hooks(sweep, i, douts[i])
         if sweep.record is not None:
             sweep.record[self] = douts
+            sweep.source = self
         return self.send(sweep, douts)
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
@@ -126,7 +129,6 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
     cdef Target target
     cdef bint needed = False
     cdef bint several = type(out) is tuple
-    cdef array value
     if not fbp_grad_off:
         targets, outputs, needs, constants = [], [], [], []
         for t in inputs:
@@ -145,8 +147,7 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
                 needed = True
                 constants.append(None)
             else:
-                value = tensor._array
-                constants.append(value if cnp.PyArray_SIZE(value) <= SHOWN else None)
+                constants.append(tensor._array)
     if not needed:
         return tuple([wrap(o) for o in out]) if several else wrap(as_array(out))
     self = Function.__new__(Function)

@@ -47,7 +47,7 @@ cdef class Node(Target):
     cdef Target a
     cdef Target b
     cdef int a_output, b_output
-    cdef bint freed
+    cdef readonly bint freed
     cdef int nd, typenum
     cdef cnp.npy_intp *dims
     cdef cnp.npy_intp inline_dims[INLINE_DIMS]
@@ -79,7 +79,10 @@ cdef class Node(Target):
         return 0
 
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
-        return self.add(fitted(gradient, self.nd, self.dims, self.typenum))
+        gradient = fitted(gradient, self.nd, self.dims, self.typenum)
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
+        return self.add(gradient)
 
     cdef int run(self, Sweep sweep) except -1:
         """Send the gradient that has come on to the inputs."""
@@ -88,14 +91,17 @@ cdef class Node(Target):
             return 0
         self.total = None
         if self.hooks is not None:
-            dout = self.call_hooks(0, dout)
+            dout = self.call_hooks(sweep, 0, dout)
         if sweep.record is not None:
             sweep.record[self] = dout
+            sweep.source = self
         return self.apply(sweep, dout)
 
-    cdef array call_hooks(self, int output, array dout):
+    cdef array call_hooks(self, Sweep sweep, int output, array dout):
         for where, hook in self.hooks:
-            if where == output:
+            # A sweep that only looks fills no `grad`, not of a tensor that retains it either.
+            looks = sweep.arrows is not None and isinstance(hook, weakref.ref)
+            if where == output and not looks:
                 dout = hook_result(hook, dout)
         return dout
 
@@ -215,6 +221,8 @@ cdef class Sweep:
     cdef bint sorted
     cdef list leaves
     cdef dict record
+    cdef list arrows  # (node, target, output, gradient), where somebody looks at the graph
+    cdef Node source
 
     def __cinit__(self):
         global sweeps
@@ -262,6 +270,11 @@ cdef class Sweep:
         if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
             self.sorted = False
         self.n += 1
+        return 0
+
+    cdef int note(self, Target target, int output, array gradient) except -1:
+        if self.source is not None:
+            self.arrows.append((self.source, target, output, gradient))
         return 0
 
     cdef int run(self, Target root, int output, array gradient, bint keep) except -1:

@@ -499,9 +499,9 @@ cdef object matrix_product(object left, object right):
     if a is not None:
         node.save_y(y)
     else:
-        node.a_constant = x._array if cnp.PyArray_SIZE(x._array) <= SHOWN else None
+        node.a_constant = x._array
     if b is not None:
         node.save_x(x)
     else:
-        node.b_constant = y._array if cnp.PyArray_SIZE(y._array) <= SHOWN else None
+        node.b_constant = y._array
     return attach(node, out)

@@ -21,6 +21,8 @@ cdef class TensorBase(Target):
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         cdef array x = self._array
         gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        if sweep.arrows is not None:
+            sweep.note(self, output, gradient)
         if self.total is None:
             sweep.leaves.append(self)
         return self.add(gradient)
@@ -424,7 +426,7 @@ cdef array first_gradient(TensorBase out, object gradient):
     return g
 
 
-def sweep(TensorBase out not None, gradient=None):
+def sweep(TensorBase out not None, gradient=None, list arrows=None):
     """The gradient of `out` by every node and leaf of its graph, without touching any `grad`.
 
     Parameters
@@ -432,6 +434,10 @@ def sweep(TensorBase out not None, gradient=None):
     out : Tensor
     gradient : Tensor, optional
         Of out's shape; 1 of a single number.
+    arrows : list, optional
+        Gets a (node, target, output, array) for each gradient that a node gives: to an input's
+        node, of which `output` is the result, or to a leaf.  Those of one node come in the order
+        of its inputs.
 
     Returns
     -------
@@ -442,6 +448,7 @@ def sweep(TensorBase out not None, gradient=None):
     cdef Sweep run = Sweep.__new__(Sweep)
     cdef TensorBase leaf
     run.record = {}
+    run.arrows = [] if arrows is None else arrows
     run.run(root_of(out), out._output, first_gradient(out, gradient), True)
     for leaf in run.leaves:
         run.record[leaf] = leaf.total

@@ -237,6 +237,8 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 
 /* --- gather -------------------------------------------------------------------------------- */
 
+/* How far ahead of the copy rows in any order are asked for from memory. */
+#define ROWS_AHEAD 4
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
  * the matrix's, and the surplus is masked. */
 #define DEFINE_GATHER(T)                                                                         \
@@ -261,6 +263,12 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
                 continue;                                                                        \
             }                                                                                    \
             const T *src = (const T *)source->data + row * source->stride;                       \
+            if (source->rows) {                                                                  \
+                const idx next = (idx)source->rows[min_idx(r + ROWS_AHEAD, to - 1)];             \
+                const char *line = (const char *)((const T *)source->data + next * plan->n_in);  \
+                for (idx i = 0; i < plan->n_in * (idx)sizeof(T); i += 64)                        \
+                    __builtin_prefetch(line + i);                                                \
+            }                                                                                    \
             for (idx j = 0; j < whole; j += NR, src += NR, dst += plan->jump)                    \
                 for (idx k = 0; k < NR; k++)                                                     \
                     dst[k] = (REAL)src[k];                                                       \
@@ -296,54 +304,6 @@ static void FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, i
             memcpy(plan->t + r * n, (const REAL *)batch->t + row * n, (size_t)n * sizeof(REAL));
         if (batch->weights)
             plan->weights[r] = ((const REAL *)batch->weights)[row];
-    }
-}
-
-/* Rows of the next batch that are asked for, some lines at a time, while this batch's products
- * run: else the wait for those of a large data set would stand alone. */
-typedef struct {
-    const char *data;
-    const int64_t *row, *end;
-    idx bytes, at; /* of a row, and how many of them were asked for */
-    idx lines;     /* at a time */
-} FN(ahead);
-
-#ifndef FBP_AHEAD_ONCE
-#define FBP_AHEAD_ONCE
-#define CACHE_LINE 64
-#define CACHED_BYTES (1 << 20) /* a smaller data set stays in the cache by itself */
-#endif
-
-/* One thread's share of the next rows, over n_blocks calls of fetch_ahead. */
-static FN(ahead) FN(rows_ahead)(const FN(plan) *plan, const fbp_batch *batch, int thread,
-                                int n_threads)
-{
-    static const idx sizes[] = {[FBP_FLOAT32] = 4, [FBP_FLOAT64] = 8, [FBP_UINT8] = 1};
-    const fbp_source *x = &batch->x;
-    const idx bytes = plan->n_in * sizes[x->type];
-    FN(ahead) ahead = {.data = x->data, .bytes = bytes};
-    if (!x->rows || x->indptr || x->size * sizes[x->type] < CACHED_BYTES)
-        return ahead;
-    idx from, to, blocks = 0;
-    share_of(batch->next_rows, thread, n_threads, &from, &to);
-    ahead.row = x->rows + batch->rows + from;
-    ahead.end = x->rows + batch->rows + to;
-    for (idx l = 0; l < plan->n_ops; l++)
-        if (plan->ops[l].layer.kind == FBP_AFFINE)
-            blocks += ceil_div(plan->ops[l].layer.n_in, NR) * ceil_div(plan->ops[l].layer.n_out, NR);
-    ahead.lines = ceil_div((to - from) * ceil_div(bytes, CACHE_LINE) * n_threads, blocks);
-    return ahead;
-}
-
-static void FN(fetch_ahead)(FN(ahead) *ahead)
-{
-    for (idx k = 0; k < ahead->lines && ahead->row < ahead->end; k++) {
-        __builtin_prefetch(ahead->data + *ahead->row * ahead->bytes + ahead->at, 0, 2);
-        ahead->at += CACHE_LINE;
-        if (ahead->at >= ahead->bytes) {
-            ahead->at = 0;
-            ahead->row++;
-        }
     }
 }
 
@@ -751,15 +711,12 @@ static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
  * gradient already bears the factor -lr); kept gradients are stored; else each block of
  * NR x NR passes through the rule while it is in the L1 cache. */
 static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
-                                 FN(ahead) *ahead, REAL *block, idx rows, int thread,
-                                 int n_threads)
+                                 REAL *block, idx rows, int thread, int n_threads)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
     const int plain = is_plain_sgd(rule);
     REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
     idx from, to;
-    if (op->tail && !into)
-        memset(block, 0, NR * NR * sizeof(REAL)); /* the columns that are missing */
     share_of(ceil_div(n_in, NR), thread, n_threads, &from, &to);
     for (idx first = from; first < to; first += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
@@ -769,7 +726,6 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
                 const idx n = min_idx(NR, n_out - j) - tail;
                 const REAL *x = op->in + p * jump, *dout = op->dout + j / NR * jump;
                 REAL *dw = into ? into + at : block;
-                FN(fetch_ahead)(ahead);
                 if (rows <= FEW_PANEL_ROWS)
                     FN(few_rows_update)(rows, m, x, dout, dw, plain);
                 for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += BLOCK_K)
@@ -778,9 +734,15 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
                                            NR);
                 if (tail)
                     FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
-                if (!into)
+                if (!into) {
+                    if (n_out - j <= LANES) /* missing columns stay 0 */
+                        for (idx r = 0; r < m; r++)
+                            FN(store)(block + r * NR + LANES, (FN(vec)){0});
                     FN(update_op)(rule, op, at, block, m * NR);
+                }
             }
+    if (op->layer.unbiased)
+        return;
     share_of(ceil_div(n_out, NR), thread, n_threads, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = FN(w_size)(op) + p * NR;
@@ -854,15 +816,14 @@ static void FN(backward_part)(const FN(plan) *plan, const fbp_batch *batch, idx 
     }
 }
 
-static void FN(update_part)(const FN(plan) *plan, const fbp_batch *batch, const fbp_rule *rule,
-                            int thread, int n_threads)
+static void FN(update_part)(const FN(plan) *plan, const fbp_rule *rule, idx rows, int thread,
+                            int n_threads)
 {
-    FN(ahead) ahead = FN(rows_ahead)(plan, batch, thread, n_threads);
     REAL *block = plan->scratch + (thread + 1) * plan->scratch_size - NR * NR;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
-            FN(affine_op_update)(plan, op, rule, &ahead, block, batch->rows, thread, n_threads);
+            FN(affine_op_update)(plan, op, rule, block, rows, thread, n_threads);
         else if (op->layer.kind == FBP_BATCH_NORM)
             FN(norm_op_update)(op, rule, thread);
     }
@@ -884,7 +845,7 @@ static void FN(step_part)(const FN(plan) *plan, const fbp_batch *batch, const fb
     FN(backward_part)(plan, batch, from, to, thread, n_threads);
     BARRIER(n_threads);
     if (!*stop)
-        FN(update_part)(plan, batch, rule, thread, n_threads);
+        FN(update_part)(plan, rule, batch->rows, thread, n_threads);
 }
 
 /* One training step of batch->rows rows.  (A plan without a loss takes the gradient by its
@@ -932,7 +893,24 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
     FN(backward_part)(plan, batch, 0, batch->rows, 0, 1);
-    FN(update_part)(plan, batch, rule, 0, 1);
+    FN(update_part)(plan, rule, batch->rows, 0, 1);
+}
+
+/* The sum of the squares of n elements, a multiple of NR. */
+static double FN(square_sum)(const REAL *x, idx n)
+{
+    double sum = 0;
+    for (idx k = 0; k < n; k += BLOCK_K * NR) {
+        FN(vec) sum_0 = {0}, sum_1 = {0};
+        for (idx i = k; i < min_idx(n, k + BLOCK_K * NR); i += NR) {
+            const FN(vec) v_0 = FN(load)(x + i), v_1 = FN(load)(x + i + LANES);
+            sum_0 += v_0 * v_0;
+            sum_1 += v_1 * v_1;
+        }
+        for (int lane = 0; lane < LANES; lane++)
+            sum += (double)sum_0[lane] + (double)sum_1[lane];
+    }
+    return sum;
 }
 
 /* The sum of the squares of the stored gradients. */
@@ -940,30 +918,9 @@ static double FN(plan_gradient_square)(const void *plan_)
 {
     const FN(plan) *plan = plan_;
     double sum = 0;
-    for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
-        const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
-        for (idx i = 0; i < n; i++)
-            sum += (double)op->grad[i] * (double)op->grad[i];
-    }
-    return sum;
-}
-
-/* The sum of the squares of a panel's n_in rows.  `both`: of its second vector of columns too,
- * in which an update may have left anything where it holds missing columns only. */
-static double FN(panel_square)(const REAL *panel, idx n_in, int both)
-{
-    double sum = 0;
-    for (idx k = 0; k < n_in; k += BLOCK_K) {
-        FN(vec) sum_0 = {0}, sum_1 = {0};
-        for (idx i = k; i < min_idx(n_in, k + BLOCK_K); i++) {
-            const FN(vec) v_0 = FN(load)(panel + i * NR), v_1 = FN(load)(panel + i * NR + LANES);
-            sum_0 += v_0 * v_0;
-            sum_1 += v_1 * v_1;
-        }
-        for (int lane = 0; lane < LANES; lane++)
-            sum += (double)sum_0[lane] + (both ? (double)sum_1[lane] : 0);
-    }
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (has_parameters(plan->ops[l].layer.kind))
+            sum += FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
     return sum;
 }
 
@@ -972,13 +929,9 @@ static double FN(plan_weight_square)(const void *plan_)
 {
     const FN(plan) *plan = plan_;
     double sum = 0;
-    for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
-        if (op->layer.kind == FBP_AFFINE)
-            for (idx j = 0; j < op->layer.n_out; j += NR)
-                sum += FN(panel_square)(op->W + j * op->w_rows, op->w_rows,
-                                        op->layer.n_out - j > LANES);
-    }
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (plan->ops[l].layer.kind == FBP_AFFINE)
+            sum += FN(square_sum)(plan->ops[l].W, FN(w_size)(&plan->ops[l]));
     return sum;
 }
 

@@ -119,7 +119,8 @@ cdef class Plan:
     ----------
     layers : sequence of tuple
         (kind, n_in, n_out, a, momentum, unbiased) of each layer; `a` is a leaky relu's slope,
-        a dropout's ratio, a batch normalisation's eps.
+        a dropout's ratio, a batch normalisation's eps.  An affine layer that is unbiased keeps
+        its bias at 0, a batch normalisation takes its running variance by n - 1.
     loss : str or None
         A key of `LOSS_KINDS`; None leaves the gradient by the outputs to `backward`.
     batch_size : int
@@ -587,7 +588,6 @@ cdef class Plan:
                 deadline = last_look + seconds
                 while position < n and last_look < deadline:
                     batch.rows = min(most, n - position)
-                    batch.next_rows = min(most, n - position - batch.rows)
                     batch.x.rows = &order[position]
                     if lrs is not None:
                         self.rule.lr = lrs[k]

@@ -52,7 +52,6 @@ cdef extern from "kernels.h" nogil:
         const void *t
         const void *weights
         idx rows
-        idx next_rows
         double scale
         uint64_t seed, step
 

@@ -1,4 +1,5 @@
-from typing import TypeVar
+from collections.abc import Callable, MutableMapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,4 +46,16 @@ def adam_update(
     weight_decay: float,
     decoupled: bool,
     step: int,
+) -> None: ...
+def sgd_step(
+    group: dict[str, Any], state: MutableMapping[Any, Any], begin: Callable[..., Any]
+) -> None: ...
+def adagrad_step(
+    group: dict[str, Any], state: MutableMapping[Any, Any], begin: Callable[..., Any]
+) -> None: ...
+def rmsprop_step(
+    group: dict[str, Any], state: MutableMapping[Any, Any], begin: Callable[..., Any]
+) -> None: ...
+def adam_step(
+    group: dict[str, Any], state: MutableMapping[Any, Any], begin: Callable[..., Any]
 ) -> None: ...

@@ -1,5 +1,13 @@
-"""Update rules, in place over flat arrays."""
-from libc.stdint cimport int64_t
+"""Update rules, in place over flat arrays, and steps of PyTorch's kind over lists of tensors."""
+cimport cython
+cimport numpy as cnp
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memcmp
+
+import numpy as np
 
 from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart
@@ -12,6 +20,9 @@ cdef extern from "call.h" nogil:
     void fbp_adam_update(...)
 
 fbp_active = isa.active()
+cnp.import_array()
+
+ctypedef cnp.ndarray array
 
 
 cdef void sgd_update_core(real *param, const real *grad, real *velocity, double lr,
@@ -226,3 +237,277 @@ def adam_update(
     with nogil:
         adam_update_core(&param[0], &grad[0], &mean[0], &square_mean[0], lr, beta_1, beta_2, eps,
                          weight_decay, decoupled, step, n)
+
+
+# --- steps over tensors --------------------------------------------------------------------------
+# A step of one parameter group: first everything is looked at and pointed to, then nothing can
+# fail any more and the kernels run.  The kernels take flat memory: a parameter that is C- or
+# Fortran-contiguous is updated where it lies, and its gradient and states are read in the same
+# order; what lies otherwise is copied, and where it is written, copied back.
+
+cdef enum:
+    SGD, ADAGRAD, RMSPROP, ADAM
+
+cdef enum:
+    LARGE = 50_000  # elements from which other Python threads may run meanwhile
+
+cdef tuple NO_STATE = ()
+cdef tuple SGD_STATE = ("momentum_buffer",)
+cdef tuple ADAGRAD_STATE = ("sum",)
+cdef tuple RMSPROP_STATE = ("square_avg",)
+cdef tuple RMSPROP_MOMENTUM_STATE = ("square_avg", "momentum_buffer")
+cdef tuple ADAM_STATE = ("exp_avg", "exp_avg_sq")
+
+cdef struct Rule:
+    int kind
+    double lr, momentum, beta_1, beta_2, eps, weight_decay, lr_decay, dampening
+    bint nesterov, decoupled, maximize
+
+cdef struct Item:  # one parameter
+    void *param
+    void *grad
+    void *states[2]
+    float *step
+    double decay
+    idx n
+    bint is_double
+
+
+cdef void apply(const Rule *rule, const Item *item, real *param) noexcept nogil:
+    cdef const real *grad = <const real *> item.grad
+    cdef real *first = <real *> item.states[0]
+    cdef real *second = <real *> item.states[1]
+    cdef int64_t step = 0
+    if item.step != NULL:
+        item.step[0] += 1
+        step = <int64_t> item.step[0]
+    if rule.kind == SGD:
+        sgd_update_core(param, grad, first, rule.lr, rule.momentum, rule.nesterov, item.decay,
+                        item.n)
+    elif rule.kind == ADAGRAD:
+        adagrad_update_core(param, grad, first, rule.lr / (1 + (step - 1) * rule.lr_decay),
+                            rule.eps, item.decay, item.n)
+    elif rule.kind == RMSPROP:
+        rmsprop_update_core(param, grad, first, second, rule.lr, rule.beta_2, rule.eps,
+                            rule.momentum, item.decay, item.n)
+    else:
+        adam_update_core(param, grad, first, second, rule.lr, rule.beta_1, rule.beta_2, rule.eps,
+                         item.decay, rule.decoupled, step, item.n)
+
+
+cdef void apply_all(const Rule *rule, const Item *items, idx n) noexcept nogil:
+    cdef idx i
+    for i in range(n):
+        if items[i].is_double:
+            apply(rule, &items[i], <double *> items[i].param)
+        else:
+            apply(rule, &items[i], <float *> items[i].param)
+
+
+cdef inline bint same_kind(array x, array y):
+    return cnp.PyArray_TYPE(x) == cnp.PyArray_TYPE(y) and (
+        cnp.PyArray_NDIM(x) == cnp.PyArray_NDIM(y)) and (
+        memcmp(cnp.PyArray_DIMS(x), cnp.PyArray_DIMS(y),
+               cnp.PyArray_NDIM(x) * sizeof(cnp.npy_intp)) == 0)
+
+
+cdef inline bint overlap(array x, array y):
+    cdef uintptr_t a = <uintptr_t> cnp.PyArray_DATA(x), b = <uintptr_t> cnp.PyArray_DATA(y)
+    return a < b + cnp.PyArray_NBYTES(y) and b < a + cnp.PyArray_NBYTES(x)
+
+
+cdef str described(array x):
+    return f"{(<object> x).dtype} {(<object> x).shape}"
+
+
+@cython.final
+cdef class Gathered:
+    """The parameters of a group that have a gradient, and the pointers into their memory."""
+    cdef Item *items
+    cdef idx n, elements
+    cdef list params
+    cdef list held    # what the pointers point into
+    cdef list begun   # (parameter, name, tensor) of states that are new
+    cdef list copied  # (array, its copy), to be copied back
+
+    def __cinit__(self, idx room):
+        self.items = <Item *> PyMem_Calloc(room or 1, sizeof(Item))
+        if self.items == NULL:
+            raise MemoryError
+        self.params, self.held, self.begun, self.copied = [], [], [], []
+
+    def __dealloc__(self):
+        PyMem_Free(self.items)
+
+    cdef array flat(self, array x, cnp.NPY_ORDER order, bint written):
+        """x, or a copy of it, without gaps in one order."""
+        cdef int flags = cnp.PyArray_FLAGS(x)
+        cdef int wanted = cnp.NPY_ARRAY_ALIGNED | (
+            cnp.NPY_ARRAY_F_CONTIGUOUS if order == cnp.NPY_FORTRANORDER
+            else cnp.NPY_ARRAY_C_CONTIGUOUS)
+        cdef array y = x
+        if flags & wanted != wanted:
+            y = cnp.PyArray_NewCopy(x, order)
+            if written:
+                self.copied.append((x, y))
+        self.held.append(y)
+        return y
+
+    cdef int add(self, object p, object grad, object state, const Rule *rule, tuple names,
+                 bint counts, dict group, object begin) except -1:
+        cdef Item *item = &self.items[self.n]
+        cdef array x = <array?> p.array, g = <array?> grad.array, s
+        cdef cnp.NPY_ORDER order = cnp.NPY_CORDER
+        cdef PyObject *entry = NULL
+        cdef double factor = -1 if rule.maximize else 1
+        cdef bint first
+        cdef Py_ssize_t k
+        if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
+            raise TypeError(f"{who(begin)} expects parameters of float32 or float64; got one of "
+                            f"{(<object> x).dtype}.")
+        if not cnp.PyArray_ISWRITEABLE(x):
+            raise ValueError(f"{who(begin)} expects parameters that are writable; got one of "
+                             "read-only memory.")
+        if not same_kind(x, g):
+            raise ValueError(f"{who(begin)} expects a gradient of its parameter's "
+                             f"{described(x)}; got {described(g)}.")
+        if cnp.PyArray_IS_F_CONTIGUOUS(x) and not cnp.PyArray_IS_C_CONTIGUOUS(x):
+            order = cnp.NPY_FORTRANORDER
+        item.is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+        item.n = cnp.PyArray_SIZE(x)
+        item.decay = rule.weight_decay
+
+        if names or counts:
+            entry = PyDict_GetItemWithError(state, p)
+        for k in range(len(names)):
+            s = self.state(p, entry, <str> names[k], x, group, begin, &first)
+            if not same_kind(x, s):
+                raise ValueError(
+                    f"{who(begin)} expects {names[k]} of its parameter's {described(x)}; got "
+                    f"{described(s)}, so make the optimiser after the network has its dtype.")
+            s = self.flat(s, order, True)
+            item.states[k] = cnp.PyArray_DATA(s)
+            if not first and rule.dampening:
+                factor *= 1 - rule.dampening
+                item.decay *= 1 - rule.dampening
+        if counts:
+            s = self.state(p, entry, "step", x, group, begin, &first)
+            self.held.append(s)
+            item.step = <float *> cnp.PyArray_DATA(s)
+
+        if factor != 1:
+            g = np.multiply(g, factor, dtype=(<object> x).dtype)
+        elif overlap(x, g):
+            g = cnp.PyArray_NewCopy(g, order)
+        x = self.flat(x, order, True)
+        g = self.flat(g, order, False)
+        item.param, item.grad = cnp.PyArray_DATA(x), cnp.PyArray_DATA(g)
+        self.elements += item.n
+        self.params.append(p)
+        self.n += 1
+        return 0
+
+    cdef array state(self, object p, PyObject *entry, str name, array x, dict group, object begin,
+                     bint *first):
+        """One array of a parameter's state; a new one begins where there was none."""
+        cdef PyObject *found = NULL
+        if entry != NULL:
+            found = PyDict_GetItemWithError(<object> entry, name)
+        first[0] = found == NULL
+        if found != NULL:
+            return <array?> (<object> found).array
+        new = begin(group, name, x)
+        self.begun.append((p, name, new))
+        return <array?> new.array
+
+    cdef int finish(self, object state) except -1:
+        for p, name, new in self.begun:
+            state[p][name] = new
+        for x, y in self.copied:
+            cnp.PyArray_CopyInto(x, y)
+        for p in self.params:
+            p._bump()
+        return 0
+
+
+cdef str who(object begin):
+    return f"{type(begin.__self__).__name__}.step"
+
+
+cdef int step(const Rule *rule, dict group, object state, object begin, tuple names,
+              bint counts) except -1:
+    cdef list params = group["params"]
+    cdef Gathered gathered = Gathered.__new__(Gathered, len(params))
+    for p in params:
+        grad = p.grad
+        if grad is not None:
+            gathered.add(p, grad, state, rule, names, counts, group, begin)
+    if gathered.elements > LARGE:
+        with nogil:
+            apply_all(rule, gathered.items, gathered.n)
+    else:
+        apply_all(rule, gathered.items, gathered.n)
+    return gathered.finish(state)
+
+
+cdef Rule rule_of(int kind, dict group) except *:
+    cdef Rule rule
+    rule.kind = kind
+    rule.lr = group["lr"]
+    rule.weight_decay = group["weight_decay"]
+    rule.maximize = group["maximize"]
+    rule.momentum = rule.beta_1 = rule.beta_2 = rule.eps = rule.lr_decay = rule.dampening = 0
+    rule.nesterov = rule.decoupled = False
+    return rule
+
+
+def sgd_step(dict group not None, state, begin):
+    """A step of `sgd_update` for every parameter of a group that has a gradient.
+
+    Parameters
+    ----------
+    group : dict
+        "params", a list of tensors, and the options as PyTorch names them.
+    state : collections.defaultdict
+        Of each parameter a dict of tensors, by PyTorch's names: IN, OUT.
+    begin : callable
+        ``begin(group, name, array)``: the tensor that a state of a parameter starts as.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a parameter that is read-only or of another dtype, and for a gradient or a state
+        that does not fit it; nothing has changed then.
+    """
+    cdef Rule rule = rule_of(SGD, group)
+    rule.momentum = group["momentum"]
+    rule.nesterov = group["nesterov"]
+    rule.dampening = group["dampening"]
+    step(&rule, group, state, begin, SGD_STATE if rule.momentum else NO_STATE, False)
+
+
+def adagrad_step(dict group not None, state, begin):
+    """A step of `adagrad_update` over a group; see `sgd_step`."""
+    cdef Rule rule = rule_of(ADAGRAD, group)
+    rule.eps = group["eps"]
+    rule.lr_decay = group["lr_decay"]
+    step(&rule, group, state, begin, ADAGRAD_STATE, True)
+
+
+def rmsprop_step(dict group not None, state, begin):
+    """A step of `rmsprop_update` over a group; see `sgd_step`."""
+    cdef Rule rule = rule_of(RMSPROP, group)
+    rule.eps = group["eps"]
+    rule.beta_2 = group["alpha"]
+    rule.momentum = group["momentum"]
+    step(&rule, group, state, begin, RMSPROP_MOMENTUM_STATE if rule.momentum else RMSPROP_STATE,
+         True)
+
+
+def adam_step(dict group not None, state, begin):
+    """A step of `adam_update`, decoupled or not, over a group; see `sgd_step`."""
+    cdef Rule rule = rule_of(ADAM, group)
+    rule.beta_1, rule.beta_2 = group["betas"]
+    rule.eps = group["eps"]
+    rule.decoupled = group["decoupled_weight_decay"]
+    step(&rule, group, state, begin, ADAM_STATE, True)

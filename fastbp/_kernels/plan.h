@@ -39,7 +39,8 @@ typedef struct {
     idx n_in, n_out;
     double a;  /* slope of a leaky relu, ratio of a dropout, eps of a batch normalisation */
     double momentum; /* of a batch normalisation: running = momentum running + (1 - momentum) new */
-    int unbiased;    /* the running variance by n - 1 in place of n */
+    int unbiased; /* of a batch normalisation: its running variance is by n - 1 in place of n; */
+                  /* of an affine layer: its bias stays 0 */
 } fbp_layer;
 
 /* An update rule with this step's numbers.  The decay of biases (and of a normalisation's
@@ -77,7 +78,7 @@ typedef struct {
     const int64_t *classes; /* by the rows of x's source, or */
     const void *t;          /* REAL, row-major (source rows, n_out) */
     const void *weights;    /* REAL, by the source's rows, or NULL */
-    idx rows, next_rows;    /* next_rows: of the batch behind it in x.rows, or 0 */
+    idx rows;
     double scale;           /* of the gradient: 1 / rows, 1 / (rows n_out), ... */
     uint64_t seed, step;    /* choose the dropout masks */
 } fbp_batch;

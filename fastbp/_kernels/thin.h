@@ -178,7 +178,7 @@ static void FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx jump, co
 }
 
 /* The tail's gradients: dw[m, n] = (add: dw itself) + x^T dout, from one panel of x and n <=
- * MAX_TAIL columns of a panel of dout. */
+ * MAX_TAIL columns of a panel of dout.  Without `add` the vector's other columns become 0. */
 static void FN(tail_update)(idx m, idx n, idx rows, const REAL *x, const REAL *dout, REAL *dw,
                             int add)
 {
@@ -186,7 +186,10 @@ static void FN(tail_update)(idx m, idx n, idx rows, const REAL *x, const REAL *d
     for (idx k = 0; k < rows; k += BLOCK_K)
         FN(panel_cols_product)(n, m, min_idx(BLOCK_K, rows - k), dout + k * NR, x + k * NR,
                                k == 0 ? FN(zeros) : NULL, sums, NR);
-    for (idx i = 0; i < m; i++)
+    for (idx i = 0; i < m; i++, dw += NR) {
+        if (!add)
+            FN(store)(dw, (FN(vec)){0});
         for (idx j = 0; j < n; j++)
-            dw[i * NR + j] = (add ? dw[i * NR + j] : 0) + sums[j * NR + i];
+            dw[j] += sums[j * NR + i];
+    }
 }

@@ -109,6 +109,9 @@ class MLP(BaseEstimator):
 
     def _fit(self, X, y, sample_weight, validation_data, incremental):
         parameters.check(self, self._classifies)
+        lbfgs = self.solver == "lbfgs"
+        if lbfgs and validation_data is not None:
+            raise parameters.needs_stochastic(type(self).__name__, "validation_data")
         hidden = parameters.hidden_layer_sizes(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         quick = self._quick(X, y) if incremental and not first else None
@@ -126,7 +129,6 @@ class MLP(BaseEstimator):
             self._initialize(units, X.dtype, random_state)
         else:
             self._require_same(units)
-        lbfgs = self.solver == "lbfgs"
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
             dtype = np.float64 if lbfgs else self.coefs_[0].dtype
@@ -138,7 +140,7 @@ class MLP(BaseEstimator):
             weights = weights.astype(solver.dtype)
         data = loops.Data(X, self._engine_targets(t, solver.dtype), weights, y)
         validation = None
-        if validation_data is not None and not lbfgs:
+        if validation_data is not None:
             validation = self._validation(validation_data)
         if lbfgs:
             loops.fit_lbfgs(self, solver, data)

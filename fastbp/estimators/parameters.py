@@ -162,13 +162,19 @@ def check(model, classifies):
     activations(model)
     rates = dropout(model)
     if model.solver == "lbfgs":
-        for name, given in (("dropout", any(rates)), ("batch_norm", model.batch_norm),
-                            ("schedule", model.schedule is not None)):  # fmt: skip
-            if given:
-                raise ValueError(
-                    f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
-                )
+        given = {"dropout": any(rates), "batch_norm": model.batch_norm,
+                 "schedule": model.schedule is not None, "progress": model.progress}  # fmt: skip
+        for name in given:
+            if given[name]:
+                raise needs_stochastic(who, name)
     callbacks(model)
+
+
+def needs_stochastic(who, name):
+    """The error of an argument that L-BFGS has no use for."""
+    return ValueError(
+        f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
+    )
 
 
 def hidden_layer_sizes(model):

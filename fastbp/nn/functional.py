@@ -484,7 +484,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     tensor([[-1.,  1.]])
     """
     shape = tuple(normalized_shape)
-    x = input.array
+    x = tensor_of("layer_norm", "input", input).array
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
         raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
                            f"shape {x.shape}.")  # fmt: skip

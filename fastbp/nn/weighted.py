@@ -231,7 +231,13 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
             raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
                              "is not offered; got None.")  # fmt: skip
         super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
+        self.momentum = self._share
         self._batches = np.zeros((), np.int64)
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     @property
     def num_features(self):
@@ -292,10 +298,10 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
         return {**super().state(), "num_batches_tracked": self._batches}
 
     def config(self):
-        return {"num_features": self.num_features, "eps": self.eps, "momentum": self._share}
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}
 
     def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self._share}, affine=True, "
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, "
                 "bias=True, track_running_stats=True")  # fmt: skip
 
     @classmethod

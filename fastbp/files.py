@@ -1,0 +1,259 @@
+"""Files: tensors and what is around them in one safetensors file, written whole or not at all."""
+
+import os
+
+import numpy as np
+
+from fastbp import checks, dtypes
+
+__all__ = ["load", "read_safetensors", "save", "write_safetensors", "write_whole"]
+
+#: The key of the metadata under which `save` writes how its tensors hang together.
+_KEY = "fastbp.object"
+_VERSION = 1
+#: How files begin that Python's pickle or PyTorch's zip of pickles wrote.
+_PICKLED = (b"PK\x03\x04", b"\x80")
+
+
+def save(obj, path):
+    """Write a state dict or a checkpoint into one file.
+
+    Parameters
+    ----------
+    obj : dict, list, tuple, Tensor, numpy.ndarray, number, str, bool or None
+        Containers may hold each other; keys are strings, numbers, bools or None.
+    path : str, os.PathLike or file-like object
+        A path is written whole or not at all.
+
+    Raises
+    ------
+    TypeError
+        For a module given whole, and for objects of other classes; nothing is written then.
+    ImportError
+        Without safetensors.
+
+    Notes
+    -----
+    The file is a safetensors file: the tensors, C-contiguous, and as JSON in its metadata the
+    containers around them.  The tensors of a flat state dict have their own names, so that
+    ``safetensors.torch.load_file`` reads it, too.  NumPy's numbers come back as Python's.
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> save({"epoch": 3, "weights": {"w": tensor([1.0, 2.0])}}, "checkpoint.safetensors")
+    >>> load("checkpoint.safetensors")
+    {'epoch': 3, 'weights': {'w': tensor([1., 2.])}}
+    """
+    import json
+
+    tensors: dict[str, np.ndarray] = {}
+    try:
+        skeleton = _described(obj, (), tensors)
+    except RecursionError:
+        raise ValueError(
+            "save expects containers that do not hold themselves; got one that does."
+        ) from None
+    metadata = {_KEY: json.dumps({"version": _VERSION, "object": skeleton})}
+    write_safetensors("save", path, tensors, metadata)
+
+
+def load(path, map_location=None, weights_only=True):
+    """What `save` wrote, or the dict of tensors in another safetensors file.
+
+    Parameters
+    ----------
+    path : str, os.PathLike or file-like object
+    map_location : "cpu", device("cpu") or None
+        Where the tensors shall be: all are on the CPU.  A function or a dict is taken, too.
+    weights_only : bool
+        Without effect: a file holds no code.
+
+    Returns
+    -------
+    object
+        With tensors and arrays in memory of their own.
+
+    Raises
+    ------
+    ValueError
+        For a damaged file, one that PyTorch pickled, or another kind of file.
+    RuntimeError
+        For another place than the CPU.
+    ImportError
+        Without safetensors.
+
+    Examples
+    --------
+    >>> from fastbp import ones
+    >>> save({"0.weight": ones(1, 2)}, "weights.safetensors")
+    >>> load("weights.safetensors", map_location="cpu")["0.weight"]
+    tensor([[1., 1.]])
+    """
+    import json
+
+    from fastbp.autograd import as_tensor, device
+
+    if isinstance(map_location, str):
+        device(map_location)
+    tensors, metadata = read_safetensors("load", path)
+    if _KEY not in metadata:
+        if "fastbp" in metadata:
+            raise ValueError(
+                f"load expects what save wrote; got {_shown(path)}, a whole network, which "
+                "Sequential.load reads."
+            )
+        return {name: as_tensor(array) for name, array in tensors.items()}
+    try:
+        whole = json.loads(metadata[_KEY])
+        if whole["version"] != _VERSION:
+            raise ValueError(f"version {whole['version']}, of another fastbp")
+        return _rebuilt(whole["object"], tensors)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"load expects a file as save wrote it; got {_shown(path)} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+
+
+# --- objects --------------------------------------------------------------------------------
+# In JSON a plain value stands for itself, and an object {kind: content} for everything else.
+
+
+def _described(value, place, tensors):
+    """The JSON of a value; the tensors in it go into `tensors`, by their place in it."""
+    from fastbp.autograd import Tensor
+
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()
+    if isinstance(value, Tensor):
+        kind = "trained" if value.requires_grad else "tensor"
+        return {kind: _named(value.detach().array, place, tensors)}
+    if isinstance(value, np.ndarray):
+        return {"array": _named(value, place, tensors)}
+    if isinstance(value, dict):
+        for key in value:
+            if not (key is None or isinstance(key, bool | int | float | str)):
+                raise TypeError(
+                    f"save expects keys that are strings, numbers, bools or None; got {key!r}"
+                    f"{_where(place)}."
+                )
+        return {"dict": [[key, _described(v, (*place, key), tensors)] for key, v in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_described(v, (*place, k), tensors) for k, v in enumerate(value)]}
+    if hasattr(value, "state_dict"):
+        raise TypeError(
+            f"save expects a state dict, as fastbp.save(model.state_dict(), path); got a "
+            f"{type(value).__name__} given whole{_where(place)}."
+        )
+    raise TypeError(
+        "save expects dicts, lists and tuples of Tensors, arrays, numbers and strings; got "
+        f"{value!r:.60} of type {type(value).__name__}{_where(place)}."
+    )
+
+
+def _named(array, place, tensors):
+    """A name of its own for an array in the file: the keys to it, joined by dots."""
+    if array.dtype.newbyteorder("=") not in dtypes.BY_NUMPY:
+        raise TypeError(
+            f"save expects arrays of bools, integers or floats; got dtype {array.dtype}"
+            f"{_where(place)}."
+        )
+    own = ".".join(map(str, place)) or "tensor"
+    name, number = own, 1
+    while name in tensors or name == "__metadata__":
+        number += 1
+        name = f"{own}~{number}"
+    tensors[name] = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    if array.ndim == 0:  # of which ascontiguousarray makes a vector
+        tensors[name] = tensors[name].reshape(())
+    return name
+
+
+def _rebuilt(described, tensors):
+    from fastbp.autograd import as_tensor
+
+    if not isinstance(described, dict):
+        return described
+    ((kind, content),) = described.items()
+    if kind in ("tensor", "trained"):
+        return as_tensor(tensors[content]).requires_grad_(kind == "trained")
+    if kind == "array":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _rebuilt(value, tensors) for key, value in content}
+    if kind in ("list", "tuple"):
+        values = [_rebuilt(value, tensors) for value in content]
+        return values if kind == "list" else tuple(values)
+    raise ValueError(f"an unknown kind {kind!r}")
+
+
+def _where(place):
+    return f" at {'.'.join(map(str, place))!r}" if place else ""
+
+
+# --- safetensors ----------------------------------------------------------------------------
+
+
+def write_safetensors(who, path, tensors, metadata):
+    """Write C-contiguous arrays by their names, and a dict of strings."""
+    data = _safetensors(who).save(tensors, metadata)
+    if hasattr(path, "write"):
+        path.write(data)
+    else:
+        write_whole(path, data)
+
+
+def read_safetensors(who, path):
+    """The arrays of a file by their names, writable, and its dict of strings."""
+    import json
+
+    safetensors = _safetensors(who)
+    if hasattr(path, "read"):
+        data = path.read()
+    else:
+        with open(path, "rb") as file:
+            data = file.read()
+    try:
+        tensors = safetensors.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except Exception as error:
+        what = "" if not data.startswith(_PICKLED) else (
+            ", which pickle wrote, as torch.save does: in PyTorch, "
+            "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
+        )  # fmt: skip
+        raise ValueError(
+            f"{who} expects a whole safetensors file; got {_shown(path)}{what} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
+    return own, header.get("__metadata__", {})
+
+
+def write_whole(path, data):
+    """Write bytes to a path: all of them, or none."""
+    partial = f"{os.fspath(path)}.{os.getpid()}.part"
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def _shown(path):
+    return repr(path) if hasattr(path, "read") else repr(os.fspath(path))
+
+
+def _safetensors(who):
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise checks.missing_extra("safetensors", who) from None
+    return safetensors.numpy

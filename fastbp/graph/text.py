@@ -1,0 +1,73 @@
+"""What stands on a picture: numbers and shapes as short text, and how wide a text is."""
+
+import unicodedata
+
+import numpy as np
+
+LONGEST = 16  # characters of an array that is written as its numbers
+
+#: Width of characters in ems, at least that of Helvetica, Arial, and DejaVu Sans, the widest;
+#: of digits and brackets in bold as well.
+_WIDTHS = {
+    0.3: "'IJijl",
+    0.4: " ,-./:;\\ft|",
+    0.5: '!"*_`r²()[]',
+    0.6: "?FLcksvxyz",
+    0.7: "$0123456789ABCEKPRSTVXYZabdeghnopqu{}",
+    0.8: "&DGHNOQU",
+    0.9: "#+<=>M^w~−×",
+    1.0: "%@Wm",
+}
+_WIDTH_OF = {c: ems for ems, characters in _WIDTHS.items() for c in characters}
+
+
+def width(text, size):
+    """Width of a text in letters of a size, in the size's unit, never too small.
+
+    Examples
+    --------
+    >>> width("dot", 10)
+    18.0
+    """
+    return size * sum(
+        _WIDTH_OF.get(c) or (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.9) for c in text
+    )
+
+
+def number(value):
+    """A number in at most five significant digits, or a whole one of up to seven.
+
+    Examples
+    --------
+    >>> [number(v) for v in (2.2000000000000002, 110, -0.5, 1e-7, 123456.0, 0.196612)]
+    ['2.2', '110', '−0.5', '1e−7', '123456', '0.19661']
+    """
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    value = float(value)
+    if value == 0:
+        return "0"
+    text = f"{value:.0f}" if value.is_integer() and abs(value) < 1e7 else f"{value:.5g}"
+    digits, e, exponent = text.partition("e")
+    return (digits + e + (str(int(exponent)) if e else "")).replace("-", "−")
+
+
+def numbers(array):
+    """A number, or an array as its numbers where they are few, and as its shape where not.
+
+    Examples
+    --------
+    >>> numbers(1.5), numbers(np.arange(3)), numbers(np.ones((100, 50)))
+    ('1.5', '[0, 1, 2]', '(100, 50)')
+    """
+    array = np.asarray(array)
+    if array.size == 1:
+        return number(array.item())
+    text = _listed(array.tolist()) if 0 < array.size <= LONGEST else ""
+    return text if 0 < len(text) <= LONGEST else str(array.shape)
+
+
+def _listed(values):
+    if isinstance(values, list):
+        return f"[{', '.join(map(_listed, values))}]"
+    return number(values)

@@ -1,0 +1,33 @@
+"""Optimisers, schedules of the learning rate and gradient clipping.
+
+`fastbp.optim.lr_scheduler` has PyTorch's schedulers, and is loaded when it is touched.
+"""
+
+import importlib
+
+from fastbp.optim.clipping import clip_by_norm, clip_by_value
+from fastbp.optim.optimizer import Optimizer
+from fastbp.optim.rules import SGD, AdaGrad, Adagrad, Adam, AdamW, RMSprop
+from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
+
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "CosineDecay",
+    "InverseScaling",
+    "Optimizer",
+    "RMSprop",
+    "StepDecay",
+    "WarmUp",
+    "clip_by_norm",
+    "clip_by_value",
+]
+
+
+def __getattr__(name):
+    if name == "lr_scheduler":
+        return importlib.import_module("fastbp.optim.lr_scheduler")
+    raise AttributeError(f"module 'fastbp.optim' has no attribute {name!r}")

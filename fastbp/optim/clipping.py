@@ -1,0 +1,164 @@
+"""Clipping of gradients: of arrays by name, and of tensors as `fastbp.nn.utils` has it."""
+
+import math
+
+import numpy as np
+
+from fastbp import checks
+
+__all__ = ["clip_by_norm", "clip_by_value", "clip_grad_norm_", "clip_grad_value_"]
+
+
+def clip_by_norm(grads, most):
+    """Scale all gradients together so that their joint Euclidean norm is at most `most`.
+
+    Parameters
+    ----------
+    grads : mapping of str to numpy.ndarray
+        Left alone.
+    most : float
+
+    Returns
+    -------
+    grads, norm : dict of str to numpy.ndarray, float
+        The clipped gradients and the norm before, with PyTorch's factor
+        ``min(1, most / (norm + 1e-6))``.
+
+    References
+    ----------
+    Pascanu et al., On the difficulty of training recurrent neural networks (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grads, norm = clip_by_norm({"W1": np.array([3.0]), "b1": np.array([4.0])}, 1.0)
+    >>> norm, grads["W1"].round(4)
+    (5.0, array([0.6]))
+    """
+    most = checks.number("clip_by_norm", "most", most, least=0)
+    square = sum(float(np.square(grad, dtype=np.float64).sum()) for grad in grads.values())
+    norm = math.sqrt(square)
+    factor = min(1.0, most / (norm + 1e-6))
+    return {key: grad * grad.dtype.type(factor) for key, grad in grads.items()}, norm
+
+
+def clip_by_value(grads, limit):
+    """Keep every element of every gradient between -limit and limit.
+
+    Parameters
+    ----------
+    grads : mapping of str to numpy.ndarray
+        Left alone.
+    limit : float
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clip_by_value({"W1": np.array([3.0, -0.5])}, 1.0)["W1"]
+    array([ 1. , -0.5])
+    """
+    limit = checks.number("clip_by_value", "limit", limit, least=0)
+    return {key: np.clip(grad, -limit, limit) for key, grad in grads.items()}
+
+
+# --- tensors --------------------------------------------------------------------------------
+
+
+def _gradients(who, parameters):
+    """The gradients there are, as tensors."""
+    from fastbp.autograd import Tensor
+
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for parameter in parameters:
+        checks.instance(who, "parameters", parameter, Tensor, "Tensors")
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+    """Scale the gradients of tensors together, in place, so that their joint norm is bounded.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    max_norm : float
+    norm_type : float
+        2 for the Euclidean norm, ``inf`` for the largest element.
+    error_if_nonfinite : bool
+        Refuse a norm that is NaN or infinite.
+    foreach : None or bool
+        PyTorch's; without effect.
+
+    Returns
+    -------
+    Tensor
+        The norm before, 0-d; the gradients were multiplied by
+        ``min(1, max_norm / (norm + 1e-6))``.
+
+    Raises
+    ------
+    RuntimeError
+        Where `error_if_nonfinite` says so; nothing has changed then.
+
+    References
+    ----------
+    Pascanu et al., On the difficulty of training recurrent neural networks (2013).
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> w = tensor([0.0, 0.0], requires_grad=True)
+    >>> (w * tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grad_norm_([w], max_norm=1.0)
+    tensor(5.)
+    >>> w.grad
+    tensor([0.6000, 0.8000])
+    """
+    from fastbp.autograd import tensor
+
+    max_norm = checks.number("clip_grad_norm_", "max_norm", max_norm)
+    order = float(norm_type)
+    grads = _gradients("clip_grad_norm_", parameters)
+    if not grads:
+        return tensor(0.0)
+    norms = np.array([np.linalg.norm(g.array.ravel("K"), order) for g in grads])
+    norm = float(np.linalg.norm(norms.astype(np.float64), order))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise RuntimeError(f"clip_grad_norm_ expects gradients of a finite norm; got {norm}.")
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:  # NaN too
+        for grad in grads:
+            np.multiply(grad.array, grad.array.dtype.type(factor), out=grad.array)
+            grad._bump()
+    return tensor(norm, dtype=grads[0].dtype)
+
+
+def clip_grad_value_(parameters, clip_value, foreach=None):
+    """Keep every element of the gradients of tensors between two bounds, in place.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    clip_value : float
+        The bounds are -clip_value and clip_value.
+    foreach : None or bool
+        PyTorch's; without effect.
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> w = tensor([3.0, -4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> clip_grad_value_(w, 7.0)
+    >>> w.grad
+    tensor([ 6., -7.])
+    """
+    limit = checks.number("clip_grad_value_", "clip_value", clip_value, least=0)
+    for grad in _gradients("clip_grad_value_", parameters):
+        np.clip(grad.array, -limit, limit, out=grad.array)
+        grad._bump()

@@ -1,0 +1,718 @@
+"""PyTorch's schedulers: they change the learning rates in an optimiser's `param_groups`.
+
+A scheduler counts epochs in `last_epoch`; `step` goes on by one and writes the learning rate of
+each group.  Most of them multiply what stands there, so that several may act on one optimiser.
+`fit` takes the schedules of `fastbp.optim` instead, functions of the epochs done.
+"""
+
+import math
+
+from fastbp import checks
+from fastbp.optim.optimizer import Optimizer
+
+__all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
+
+
+class LRScheduler:
+    """What the schedulers share; one of one's own writes `get_lr`.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    last_epoch : int
+        -1 to begin; the epochs done, to go on with an optimiser whose groups have
+        "initial_lr".
+
+    Attributes
+    ----------
+    last_epoch : int
+    base_lrs : list of float
+        The groups' learning rates at the beginning.
+
+    Raises
+    ------
+    TypeError, KeyError
+        For another thing than an optimiser, and for groups without "initial_lr".
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> class Harmonic(LRScheduler):
+    ...     def get_lr(self):
+    ...         return [base / (1 + self.last_epoch) for base in self.base_lrs]
+    >>> scheduler = Harmonic(SGD(lr=1.0))
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer, last_epoch=-1):
+        who = type(self).__name__
+        self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        for place, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", float(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    f"{who} expects 'initial_lr' in param_groups[{place}] where last_epoch is "
+                    f"{last_epoch}; got none."
+                )
+        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self.step()
+
+    def get_lr(self):
+        """The learning rate of each group at `last_epoch`."""
+        raise NotImplementedError(f"{type(self).__name__} expects a method get_lr; got none.")
+
+    def get_last_lr(self):
+        """The learning rate of each group, as it was set last."""
+        return self._last_lr
+
+    def step(self, epoch=None):
+        """Go on by one epoch, or anew from the beginning to a given one."""
+        if epoch is None:
+            self._go_to(self.last_epoch + 1)
+            return
+        self._write(self.base_lrs)
+        for each in range(checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0) + 1):
+            self._go_to(each)
+
+    def _go_to(self, epoch):
+        self.last_epoch = epoch
+        self._write(self.get_lr())
+
+    def _write(self, lrs):
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+        self._last_lr = list(lrs)
+
+    def state_dict(self):
+        """All that it counts, but not the optimiser, and no functions."""
+        return {k: v for k, v in vars(self).items() if k not in ("optimizer", "lr_lambdas")}
+
+    def load_state_dict(self, state_dict):
+        """Go on from what `state_dict` gave."""
+        vars(self).update(state_dict)
+
+
+_LRScheduler = LRScheduler  # PyTorch's older name
+
+
+class _Multiplied(LRScheduler):
+    """A scheduler that multiplies all learning rates by the same factor at each step."""
+
+    def get_lr(self):
+        factor = self._factor(self.last_epoch)
+        return [group["lr"] * factor for group in self.optimizer.param_groups]
+
+    def _factor(self, epoch):
+        """What the learning rates are multiplied by at the beginning of an epoch."""
+        raise NotImplementedError
+
+
+class StepLR(_Multiplied):
+    """The learning rate times `gamma` after every `step_size` epochs.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=1.0)
+    >>> scheduler = StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for epoch in range(4):
+    ...     scheduler.step()
+    >>> optimizer.lr
+    0.25
+    """
+
+    def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
+        self.step_size = checks.integer("StepLR", "step_size", step_size, least=1)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def _factor(self, epoch):
+        return self.gamma if epoch > 0 and epoch % self.step_size == 0 else 1.0
+
+
+class MultiStepLR(_Multiplied):
+    """The learning rate times `gamma` at each of the epochs `milestones`.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=1.0)
+    >>> scheduler = MultiStepLR(optimizer, [1, 3], gamma=0.5)
+    >>> for epoch in range(3):
+    ...     scheduler.step()
+    >>> optimizer.lr
+    0.25
+    """
+
+    def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
+        self.milestones = sorted(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def _factor(self, epoch):
+        return self.gamma ** self.milestones.count(epoch)
+
+
+class ExponentialLR(_Multiplied):
+    """The learning rate times `gamma` after every epoch.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = ExponentialLR(SGD(lr=1.0), gamma=0.5)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer, gamma, last_epoch=-1):
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def _factor(self, epoch):
+        return self.gamma if epoch > 0 else 1.0
+
+
+class ConstantLR(_Multiplied):
+    """The learning rate times `factor` until `total_iters` epochs are done.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> ConstantLR(SGD(lr=1.0), factor=0.5).get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
+        self.factor = checks.number("ConstantLR", "factor", factor, least=0, most=1)
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def _factor(self, epoch):
+        if epoch == 0:
+            return self.factor
+        return 1.0 / self.factor if epoch == self.total_iters else 1.0
+
+
+class LinearLR(_Multiplied):
+    """The learning rate times a factor that goes straight from `start_factor` to `end_factor`.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = LinearLR(SGD(lr=1.0), start_factor=0.5, total_iters=2)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.75]
+    """
+
+    def __init__(
+        self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1
+    ):
+        self.start_factor = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
+        if self.start_factor == 0:
+            raise ValueError("LinearLR expects start_factor above 0; got 0.")
+        self.end_factor = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def _share(self, epoch):
+        return self.start_factor + (self.end_factor - self.start_factor) * epoch / self.total_iters
+
+    def _factor(self, epoch):
+        if epoch == 0:
+            return self.start_factor
+        return 1.0 if epoch > self.total_iters else self._share(epoch) / self._share(epoch - 1)
+
+
+class PolynomialLR(_Multiplied):
+    """The learning rate times ``(1 - epoch / total_iters) ** power``.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = PolynomialLR(SGD(lr=1.0), total_iters=4)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.75]
+    """
+
+    def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def _factor(self, epoch):
+        if epoch == 0 or epoch > self.total_iters:
+            return 1.0
+        return ((self.total_iters - epoch) / (self.total_iters - epoch + 1)) ** self.power
+
+
+class _OfFunctions(LRScheduler):
+    """A scheduler by a function of the epoch, or one for each group."""
+
+    def __init__(self, optimizer, lr_lambda, last_epoch=-1):
+        who = type(self).__name__
+        checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        n_groups = len(optimizer.param_groups)
+        several = isinstance(lr_lambda, list | tuple)
+        self.lr_lambdas = list(lr_lambda) if several else [lr_lambda] * n_groups
+        if len(self.lr_lambdas) != n_groups:
+            raise ValueError(
+                f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; "
+                f"got {len(self.lr_lambdas)}."
+            )
+        super().__init__(optimizer, last_epoch)
+
+
+class LambdaLR(_OfFunctions):
+    """The first learning rate times a function of the epoch.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = LambdaLR(SGD(lr=1.0), lambda epoch: 1 / (1 + epoch))
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    def get_lr(self):
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * function(self.last_epoch) for base, function in pairs]
+
+
+class MultiplicativeLR(_OfFunctions):
+    """The learning rate times a function of the epoch, at every epoch but the first.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = MultiplicativeLR(SGD(lr=1.0), lambda epoch: 0.5)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    def get_lr(self):
+        pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
+        epoch = self.last_epoch
+        return [group["lr"] * (function(epoch) if epoch > 0 else 1.0) for group, function in pairs]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """From the first learning rate down to `eta_min` over `T_max` epochs, along half a cosine.
+
+    It goes up again thereafter.
+
+    References
+    ----------
+    Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts (2017).
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = CosineAnnealingLR(SGD(lr=1.0), T_max=2)
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
+        self.T_max = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
+        self.eta_min = eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def _height(self, epoch):
+        return 1 + math.cos(math.pi * epoch / self.T_max)
+
+    def get_lr(self):
+        epoch, groups, least = self.last_epoch, self.optimizer.param_groups, self.eta_min
+        if epoch == 0:
+            return [group["lr"] for group in groups]
+        if (epoch - 1) % (2 * self.T_max) == self.T_max:  # a ratio to the lowest point is none
+            rise = self._height(epoch) / 2
+            return [
+                group["lr"] + (base - least) * rise
+                for base, group in zip(self.base_lrs, groups, strict=True)
+            ]
+        ratio = self._height(epoch) / self._height(epoch - 1)
+        return [least + (group["lr"] - least) * ratio for group in groups]
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Half a cosine over `T_0` epochs, then anew over `T_mult` times as many, and so on.
+
+    `step` takes fractions of epochs, too, as ``scheduler.step(epoch + i / n_batches)``.
+
+    References
+    ----------
+    Loshchilov & Hutter, SGDR: stochastic gradient descent with warm restarts (2017).
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> scheduler = CosineAnnealingWarmRestarts(SGD(lr=1.0), T_0=2)
+    >>> rates = []
+    >>> for epoch in range(4):
+    ...     rates += scheduler.get_last_lr()
+    ...     scheduler.step()
+    >>> rates
+    [1.0, 0.5, 1.0, 0.5]
+    """
+
+    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
+        who = "CosineAnnealingWarmRestarts"
+        self.T_0 = self.T_i = checks.integer(who, "T_0", T_0, least=1)
+        self.T_mult = checks.integer(who, "T_mult", T_mult, least=1)
+        self.eta_min = eta_min
+        self.T_cur = last_epoch
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
+        return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
+
+    def step(self, epoch=None):
+        if epoch is None:
+            epoch = self.last_epoch + 1
+        self.T_cur = checks.number("CosineAnnealingWarmRestarts.step", "epoch", epoch, least=0)
+        self.T_i = self.T_0
+        if self.T_mult == 1:
+            self.T_cur %= self.T_0
+        while self.T_cur >= self.T_i:
+            self.T_cur -= self.T_i
+            self.T_i *= self.T_mult
+        self._go_to(math.floor(epoch))
+
+
+class OneCycleLR(LRScheduler):
+    """Up from a low learning rate to `max_lr` and down far below; a step is a batch.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    max_lr : float or list of float
+        The highest, for each group.
+    total_steps : int or None
+        Or else ``epochs * steps_per_epoch``.
+    epochs, steps_per_epoch : int or None
+    pct_start : float
+        The share of the steps that go up.
+    anneal_strategy : {"cos", "linear"}
+    cycle_momentum : bool
+        Move momentum (or the first of betas) the other way, from `max_momentum` to
+        `base_momentum` and back.
+    base_momentum, max_momentum : float or list of float
+    div_factor : float
+        The first learning rate is ``max_lr / div_factor``.
+    final_div_factor : float
+        The last one is the first over this.
+    three_phase : bool
+        Go down as long as up, and then below.
+    last_epoch : int
+
+    Raises
+    ------
+    ValueError
+        For no number of steps, an optimiser without momentum, or a step too many.
+
+    References
+    ----------
+    Smith & Topin, Super-convergence: very fast training of neural networks using large
+    learning rates (2019).
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=0.1)
+    >>> scheduler = OneCycleLR(optimizer, max_lr=1.0, total_steps=10, cycle_momentum=False)
+    >>> rates = scheduler.get_last_lr()
+    >>> for batch in range(9):
+    ...     scheduler.step()
+    ...     rates += scheduler.get_last_lr()
+    >>> [round(rate, 2) for rate in rates]
+    [0.04, 0.52, 1.0, 0.95, 0.81, 0.61, 0.39, 0.19, 0.05, 0.0]
+    """
+
+    def __init__(
+        self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None,
+        pct_start=0.3, anneal_strategy="cos", cycle_momentum=True, base_momentum=0.85,
+        max_momentum=0.95, div_factor=25.0, final_div_factor=1e4, three_phase=False,
+        last_epoch=-1,
+    ):  # fmt: skip
+        checks.instance("OneCycleLR", "optimizer", optimizer, Optimizer, "an optimiser")
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError(
+                    "OneCycleLR expects total_steps, or epochs and steps_per_epoch; got neither."
+                )
+            total_steps = epochs * steps_per_epoch
+        self.total_steps = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
+        share = checks.number("OneCycleLR", "pct_start", pct_start, 0, 1)
+        checks.choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.anneal_strategy = anneal_strategy
+        self.cycle_momentum = bool(cycle_momentum)
+        groups = optimizer.param_groups
+        if self.cycle_momentum and not {"momentum", "betas"} & set(groups[0]):
+            raise ValueError(
+                "OneCycleLR expects cycle_momentum=False for an optimiser without momentum; "
+                f"got {type(optimizer).__name__}."
+            )
+        # The places where the course turns, and where it stands there.
+        up = share * self.total_steps - 1
+        self.turns = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
+        self.levels, self.momenta = [], []
+        for high, low_momentum, high_momentum, group in zip(
+            _each(max_lr, groups), _each(base_momentum, groups), _each(max_momentum, groups),
+            groups, strict=True,
+        ):  # fmt: skip
+            first = high / div_factor
+            middle = [first] if three_phase else []
+            self.levels.append([first, high, *middle, first / final_div_factor])
+            middle = [high_momentum] if three_phase else []
+            self.momenta.append([high_momentum, low_momentum, *middle, high_momentum])
+            if last_epoch == -1:
+                group["lr"] = group["initial_lr"] = first
+        super().__init__(optimizer, last_epoch)
+
+    def _at(self, levels):
+        step, last = self.last_epoch, len(self.turns) - 2
+        phase = next(i for i in range(last + 1) if i == last or step <= self.turns[i + 1])
+        start, end = self.turns[phase : phase + 2]
+        share = (step - start) / (end - start)
+        if self.anneal_strategy == "cos":
+            share = (1 - math.cos(math.pi * share)) / 2
+        return levels[phase] + (levels[phase + 1] - levels[phase]) * share
+
+    def get_lr(self):
+        if self.last_epoch > self.total_steps:
+            raise ValueError(
+                f"OneCycleLR expects {checks.plural(self.total_steps, 'step')}; "
+                f"got step {self.last_epoch}."
+            )
+        if self.cycle_momentum:
+            for group, momenta in zip(self.optimizer.param_groups, self.momenta, strict=True):
+                if "betas" in group:
+                    group["betas"] = (self._at(momenta), *group["betas"][1:])
+                else:
+                    group["momentum"] = self._at(momenta)
+        return [self._at(levels) for levels in self.levels]
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """The learning rate times `factor` when a number has not improved for some epochs.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    mode : {"min", "max"}
+        Whether less is better.
+    factor : float
+        Below 1.
+    patience : int
+        Epochs without improvement that are let pass.
+    threshold : float
+        What counts as an improvement: a share of the best number, or with `threshold_mode`
+        "abs" a difference.
+    threshold_mode : {"rel", "abs"}
+    cooldown : int
+        Epochs after a reduction in which none is counted.
+    min_lr : float or list of float
+        Not below this.
+    eps : float
+        A smaller change is left out.
+    verbose : bool
+        Print each reduction.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=1.0)
+    >>> scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in (0.9, 0.8, 0.8, 0.8):
+    ...     scheduler.step(loss)
+    >>> optimizer.lr
+    0.5
+    """
+
+    def __init__(
+        self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4,
+        threshold_mode="rel", cooldown=0, min_lr=0.0, eps=1e-8, verbose=False,
+    ):  # fmt: skip
+        who = "ReduceLROnPlateau"
+        self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        self.mode = checks.choice(who, "mode", mode, ("min", "max"))
+        self.factor = checks.number(who, "factor", factor)
+        if self.factor >= 1:
+            raise ValueError(f"{who} expects factor below 1; got {factor}.")
+        self.patience, self.threshold, self.cooldown = patience, threshold, cooldown
+        self.threshold_mode = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.min_lrs = _each(min_lr, optimizer.param_groups)
+        self.eps = eps
+        self.verbose = verbose
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
+        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+    def is_better(self, a, best):
+        """Whether a is an improvement on the best number so far."""
+        margin = -self.threshold if self.mode == "min" else self.threshold
+        bound = best * (1 + margin) if self.threshold_mode == "rel" else best + margin
+        return a < bound if self.mode == "min" else a > bound
+
+    def step(self, metrics, epoch=None):  # type: ignore[override]
+        """Look at the number that an epoch ended with."""
+        current = float(metrics)
+        self.last_epoch += 1
+        if self.is_better(current, self.best):
+            self.best, self.num_bad_epochs = current, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            self._reduce()
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _reduce(self):
+        pairs = zip(self.optimizer.param_groups, self.min_lrs, strict=True)
+        for place, (group, least) in enumerate(pairs):
+            new = max(group["lr"] * self.factor, least)
+            if group["lr"] - new > self.eps:
+                group["lr"] = new
+                if self.verbose:
+                    print(f"Epoch {self.last_epoch}: reducing learning rate of group {place} "
+                          f"to {new:.4e}.")  # fmt: skip
+
+
+class _OfSchedulers(LRScheduler):
+    """A scheduler that others do the work of."""
+
+    _schedulers: list[LRScheduler]
+
+    def state_dict(self):
+        """All that it and its schedulers count."""
+        own = [scheduler.state_dict() for scheduler in self._schedulers]
+        return super().state_dict() | {"_schedulers": own}
+
+    def load_state_dict(self, state_dict):
+        """Go on from what `state_dict` gave."""
+        state = dict(state_dict)
+        for scheduler, own in zip(self._schedulers, state.pop("_schedulers"), strict=True):
+            scheduler.load_state_dict(own)
+        super().load_state_dict(state)
+
+
+class SequentialLR(_OfSchedulers):
+    """One scheduler after the other, each from its beginning at its milestone.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=1.0)
+    >>> warm_up, decay = LinearLR(optimizer, 0.5, total_iters=2), ExponentialLR(optimizer, 0.5)
+    >>> scheduler = SequentialLR(optimizer, [warm_up, decay], milestones=[2])
+    >>> rates = []
+    >>> for epoch in range(4):
+    ...     rates.append(optimizer.lr)
+    ...     scheduler.step()
+    >>> rates
+    [0.5, 0.75, 1.0, 0.5]
+    """
+
+    def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
+        self.optimizer = _shared("SequentialLR", optimizer, schedulers)
+        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
+            raise TypeError("SequentialLR expects schedulers of epochs; got a ReduceLROnPlateau.")
+        if len(milestones) != len(schedulers) - 1:
+            raise ValueError(
+                f"SequentialLR expects a milestone between each two of {len(schedulers)} "
+                f"schedulers; got {len(milestones)}."
+            )
+        self._schedulers, self._milestones = list(schedulers), list(milestones)
+        self.last_epoch = last_epoch + 1
+        self._schedulers[0].step(0)
+        self._last_lr = self._schedulers[0].get_last_lr()
+
+    def step(self):  # type: ignore[override]
+        """Go on by one epoch."""
+        self.last_epoch += 1
+        place = sum(milestone <= self.last_epoch for milestone in self._milestones)
+        current = self._schedulers[place]
+        if place and self._milestones[place - 1] == self.last_epoch:
+            current.step(0)
+        else:
+            current.step()
+        self._last_lr = current.get_last_lr()
+
+
+class ChainedScheduler(_OfSchedulers):
+    """Several schedulers, all at each step.
+
+    Examples
+    --------
+    >>> from fastbp import SGD
+    >>> optimizer = SGD(lr=1.0)
+    >>> both = ChainedScheduler([ExponentialLR(optimizer, 0.5), StepLR(optimizer, 1, 0.5)])
+    >>> both.step()
+    >>> both.get_last_lr()
+    [0.25]
+    """
+
+    def __init__(self, schedulers, optimizer=None):
+        schedulers = list(schedulers)
+        if not schedulers:
+            raise ValueError("ChainedScheduler expects at least one scheduler; got none.")
+        own = schedulers[0].optimizer if optimizer is None else optimizer
+        self.optimizer = _shared("ChainedScheduler", own, schedulers)
+        self._schedulers = schedulers
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self):  # type: ignore[override]
+        """Go on by one epoch."""
+        for scheduler in self._schedulers:
+            scheduler.step()
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+
+def _each(value, groups):
+    """A number for each group."""
+    values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
+    if len(values) != len(groups):
+        raise ValueError(
+            f"A scheduler expects a number for each of {checks.plural(len(groups), 'group')}; "
+            f"got {len(values)}."
+        )
+    return values
+
+
+def _shared(who, optimizer, schedulers):
+    """The optimiser, which all schedulers have to act on."""
+    for scheduler in schedulers:
+        checks.instance(who, "schedulers", scheduler, LRScheduler, "schedulers")
+        if scheduler.optimizer is not optimizer:
+            raise ValueError(f"{who} expects schedulers of one optimiser; got another's.")
+    return optimizer

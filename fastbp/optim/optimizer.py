@@ -1,0 +1,261 @@
+"""`Optimizer`: parameter groups with their options, and the state kept of each parameter."""
+
+import collections
+import numbers
+
+import numpy as np
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """What all optimisers share: groups of parameters, their options and their state.
+
+    An optimiser of one's own hands the defaults of its options to ``super().__init__`` and
+    writes `step`, as in PyTorch.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        What `step` changes; a dict is a group with options of its own.  None leaves one group
+        without tensors, whose options serve `update` and `fit`.
+    defaults : dict
+        The options of groups that do not say otherwise.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        "params" and all options of each group; a change holds from the next step on.
+    state : collections.defaultdict
+        Of each parameter a dict of tensors, by PyTorch's names.
+    steps : int
+        Steps done.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a number in the place of params, no parameters, or what `add_param_group` refuses.
+
+    Examples
+    --------
+    >>> from fastbp import no_grad, tensor
+    >>> class Halving(Optimizer):
+    ...     def __init__(self, params):
+    ...         super().__init__(params, {"factor": 0.5})
+    ...
+    ...     @no_grad()
+    ...     def step(self):
+    ...         for group in self.param_groups:
+    ...             for p in group["params"]:
+    ...                 p.mul_(group["factor"])
+    >>> w = tensor([2.0, 4.0], requires_grad=True)
+    >>> Halving([w]).step()
+    >>> w
+    tensor([1., 2.], requires_grad=True)
+    """
+
+    def __init__(self, params, defaults):
+        self.defaults = self._checked_options(dict(defaults))
+        self.state: collections.defaultdict = collections.defaultdict(dict)
+        self.steps = 0
+        self._bound = params is not None
+        self.param_groups = []
+        if not self._bound:
+            self.param_groups.append({"params": [], **self.defaults})
+            return
+        for group in self._groups_of(params):
+            self.add_param_group(group)
+
+    def _checked_options(self, options):
+        """The options, as numbers within their bounds."""
+        return options
+
+    def _groups_of(self, params):
+        who = type(self).__name__
+        if isinstance(params, numbers.Real | np.ndarray):
+            raise TypeError(
+                f"{who} expects its learning rate by name, as in {who}(lr=0.1); "
+                f"got {params!r} in the place of params."
+            )
+        if _is_tensor(params) or not np.iterable(params):
+            raise TypeError(
+                f"{who} expects params as an iterable of Tensors or of dicts; got {_kind(params)}."
+            )
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{who} expects at least one parameter; got an empty parameter list.")
+        return groups if isinstance(groups[0], dict) else [{"params": groups}]
+
+    def add_param_group(self, group):
+        """Train more parameters from the next step on.
+
+        Parameters
+        ----------
+        group : dict
+            "params", a Tensor or an iterable of them, and options that differ from the
+            defaults.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not a tensor, is the result of an operation, or is in a group already;
+            nothing has changed then.
+        """
+        who = f"{type(self).__name__}.add_param_group"
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(f"{who} expects group as a dict with 'params'; got {_kind(group)}.")
+        if not self._bound:
+            raise ValueError(
+                f"{who} expects an optimiser of tensors, as {type(self).__name__}"
+                "(model.parameters()); got one made without params."
+            )
+        params = group["params"]
+        if isinstance(params, set):
+            raise TypeError(f"{who} expects params in an order; got a set.")
+        params = [params] if _is_tensor(params) else list(params)
+        held = {id(p) for other in self.param_groups for p in other["params"]}
+        for param in params:
+            if not _is_tensor(param):
+                raise TypeError(f"{who} expects params as Tensors; got {_kind(param)}.")
+            if not (param.is_leaf or param.retains_grad):
+                raise ValueError(
+                    f"{who} expects leaf Tensors, whose grad backward fills; got the result of "
+                    f"{param.grad_fn.name()}."
+                )
+            if id(param) in held:
+                raise ValueError(
+                    f"{who} expects each parameter once; got one of shape {tuple(param.shape)} "
+                    "that appears in more than one place."
+                )
+            held.add(id(param))
+        options = self._checked_options(self.defaults | group)
+        self.param_groups.append({**options, "params": params})
+
+    def __repr__(self):
+        lines = [f"{type(self).__name__} ("]
+        for number, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {number}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+    # --- training ---------------------------------------------------------------------------
+
+    def step(self, closure=None):
+        """Change the parameters."""
+        raise NotImplementedError(f"{type(self).__name__} expects a method step; got none.")
+
+    def zero_grad(self, set_to_none=True):
+        """Forget the gradients of all parameters, or fill them with 0."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if set_to_none:
+                    param.grad = None
+                elif param.grad is not None:
+                    param.grad.zero_()
+
+    def state_dict(self):
+        """The state and the options, parameters by their place.
+
+        Returns
+        -------
+        dict
+            PyTorch's: "state", a dict of tensors (the very ones) by the parameter's index, and
+            "param_groups", where "params" are such indices.
+        """
+        places = self._places("state_dict")
+        return {
+            "state": {places[p]: dict(kept) for p, kept in self.state.items() if p in places},
+            "param_groups": [
+                group | {"params": [places[p] for p in group["params"]]}
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state_dict):
+        """Go on from a state of `state_dict`; the numbers are copied.
+
+        Parameters
+        ----------
+        state_dict : dict
+            Of an optimiser of the same class over parameters of the same shapes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another number of groups or parameters, another shape, or the state of another
+            rule; nothing has changed then.
+        """
+        who = f"{type(self).__name__}.load_state_dict"
+        params = list(self._places("load_state_dict"))
+        try:
+            groups = [dict(group) for group in state_dict["param_groups"]]
+            counts = [len(group["params"]) for group in groups]
+            entries = dict(state_dict["state"])
+        except (TypeError, KeyError) as error:
+            raise TypeError(
+                f"{who} expects what state_dict() gave; got {type(state_dict).__name__} without "
+                f"a usable 'state' and 'param_groups' ({type(error).__name__}: {error})."
+            ) from None
+        held = [len(group["params"]) for group in self.param_groups]
+        if counts != held:
+            raise ValueError(
+                f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
+            )
+        places = dict(zip((i for group in groups for i in group["params"]), params, strict=True))
+        new_groups = [
+            {**self._checked_options(self.defaults | group), "params": own["params"]}
+            for group, own in zip(groups, self.param_groups, strict=True)
+        ]
+        state: collections.defaultdict = collections.defaultdict(dict)
+        for place, kept in entries.items():
+            if place not in places:
+                raise ValueError(
+                    f"{who} expects the state of parameters in its groups; got {place!r}."
+                )
+            param = places[place]
+            group = next(g for g in new_groups if any(p is param for p in g["params"]))
+            state[param] = {
+                name: self._loaded(who, group, name, value, param)
+                for name, value in kept.items()
+                if value is not None
+            }
+        for own, new in zip(self.param_groups, new_groups, strict=True):
+            own.clear()
+            own.update(new)
+        self.state = state
+        self.steps = max(
+            (int(kept["step"]) for kept in state.values() if "step" in kept), default=0
+        )
+
+    def _loaded(self, who, group, name, value, param):
+        """A copy of one loaded state of a parameter."""
+        if not hasattr(value, "shape"):
+            return value
+        from fastbp.autograd import as_tensor
+
+        return as_tensor(np.array(_detached(value)))
+
+    def _places(self, method):
+        """The parameters, and their places over all groups."""
+        if not self._bound:
+            raise ValueError(
+                f"{type(self).__name__}.{method} expects an optimiser of tensors; got one made "
+                "without params."
+            )
+        params = (p for group in self.param_groups for p in group["params"])
+        return {p: place for place, p in enumerate(params)}
+
+
+def _is_tensor(value):
+    from fastbp.autograd import is_tensor
+
+    return is_tensor(value)
+
+
+def _detached(value):
+    """A tensor, PyTorch's too, or an array, as an array."""
+    return np.asarray(value.detach() if hasattr(value, "detach") else value)
+
+
+def _kind(value):
+    return f"{value!r:.60} of type {type(value).__name__}"

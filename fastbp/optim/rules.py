@@ -1,0 +1,729 @@
+"""The update rules as optimisers: thin classes over the update kernels.
+
+An optimiser of tensors changes them by `step`; one made without parameters changes arrays by
+`update`.  Both train in `fit`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastbp import _kernels, checks
+from fastbp._kernels import optim as compiled
+from fastbp.backend import kernels
+from fastbp.optim.optimizer import Optimizer, _detached
+
+__all__ = ["SGD", "AdaGrad", "Adagrad", "Adam", "AdamW", "RMSprop", "Rule"]
+
+
+class Option:
+    """An option as an attribute: read where all groups agree, written into each."""
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, optimizer, owner=None):
+        if optimizer is None:
+            return self
+        first, *others = (group[self.name] for group in optimizer.param_groups)
+        for other in others:
+            if other != first:
+                raise ValueError(
+                    f"{type(optimizer).__name__}.{self.name} expects groups that agree on it, as "
+                    f"fit needs; got {first} and {other}, so read param_groups or train by step()."
+                )
+        return first
+
+    def __set__(self, optimizer, value):
+        for group in optimizer.param_groups:
+            group[self.name] = value
+
+
+class Rule(Optimizer):
+    """What the library's own optimisers share.
+
+    A subclass names its `rule`, its options, and the arrays that it keeps of a parameter.
+    """
+
+    #: The rule's name in the training engine.
+    rule: str
+    #: The options that are shown.
+    _options: tuple[str, ...]
+    #: Options that are numbers of at least 0.
+    _numbers: tuple[str, ...]
+    #: A step of one parameter group.
+    _compiled: Callable[..., None]
+    #: Options that the engine has not, and the value without effect.
+    _only_by_hand: dict = {"maximize": False}
+    #: Whether the steps of each parameter are counted.
+    _counts = True
+
+    lr = Option()
+    weight_decay = Option()
+    maximize = Option()
+
+    def __init__(self, params, **options):
+        self.states = {}  # of `update`, by the parameters' names: a list of arrays
+        super().__init__(params, options)
+
+    def _checked_options(self, options):
+        who = type(self).__name__
+        for name in ("foreach", "fused", "capturable"):  # how PyTorch computes the same numbers
+            options.pop(name, None)
+        for name in ("amsgrad", "centered", "differentiable"):
+            if options.get(name):
+                raise NotImplementedError(f"{who} expects {name}=False; got {options[name]!r}.")
+        for name in self._numbers:
+            options[name] = checks.number(who, name, options[name], least=0)
+        options["maximize"] = bool(options["maximize"])
+        return options
+
+    def __repr__(self):
+        if self._bound:
+            return super().__repr__()
+        options = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._options)
+        return f"{type(self).__name__}({options})"
+
+    def _names(self, group):
+        """PyTorch's names of the arrays that are kept of a parameter."""
+        return ()
+
+    def _beginning(self, group):
+        """What the elements of a state are before the first step."""
+        return 0
+
+    def _kernel(self, group, param, grad, states, step):
+        """One update over flat arrays."""
+        raise NotImplementedError
+
+    @property
+    def n_states(self):
+        """How many arrays of a parameter's shape the rule keeps."""
+        return len(self._names({"momentum": getattr(self, "momentum", 0)}))
+
+    def numbers(self):
+        """The rule's numbers, as the training engine takes them.
+
+        Raises
+        ------
+        ValueError
+            For groups whose options differ, and for options that only `step` and `update` have.
+        """
+        for name, neutral in self._only_by_hand.items():
+            if getattr(self, name) != neutral:
+                raise ValueError(
+                    f"fit expects {type(self).__name__} with {name}={neutral}; got "
+                    f"{name}={getattr(self, name)}, which step() and update() take."
+                )
+        return {"lr": self.lr, "weight_decay": self.weight_decay}
+
+    # --- tensors -----------------------------------------------------------------------------
+
+    def step(self, closure=None):
+        """Change every parameter that has a gradient, in place.
+
+        Parameters
+        ----------
+        closure : callable or None
+            Computes the loss and its gradients anew before the step.
+
+        Returns
+        -------
+        Tensor or None
+            What `closure` gave.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a gradient or a state that does not fit its parameter.
+        """
+        loss = None
+        if closure is not None:
+            from fastbp.autograd import enable_grad
+
+            with enable_grad():
+                loss = closure()
+        if not self._bound:
+            raise ValueError(
+                f"{type(self).__name__}.step expects an optimiser of tensors, as "
+                f"{type(self).__name__}(model.parameters()); got one made without params."
+            )
+        step_of = self._compiled if kernels() is _kernels else self._step_by_twin
+        for group in self.param_groups:
+            step_of(group, self.state, self._begin)
+        self.steps += 1
+        return loss
+
+    def _step_by_twin(self, group, state, begin):
+        """The compiled step in Python."""
+        for param in group["params"]:
+            if param.grad is None:
+                continue
+            array, kept = param.array, state[param]
+            names = self._names(group)
+            first = any(name not in kept for name in names)
+            for name in (*names, "step") if self._counts else names:
+                if name not in kept:
+                    kept[name] = begin(group, name, array)
+            count = 1 if first else 2
+            if self._counts:
+                kept["step"].array[...] += 1
+                count = int(kept["step"])
+            self._apply(group, array, param.grad.array, [kept[n].array for n in names], count)
+            param._bump()
+
+    def _begin(self, group, name, array):
+        """A new state of a parameter: of its shape, dtype and order."""
+        from fastbp.autograd import as_tensor
+
+        if name == "step":
+            return as_tensor(np.zeros((), np.float32))
+        fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+        shape = array.shape[::-1] if fortran else array.shape
+        new = np.full(shape, self._beginning(group), _native(array))
+        return as_tensor(new.T if fortran else new)
+
+    def _loaded(self, who, group, name, value, param):
+        """A copy of one loaded state, as the parameter lies."""
+        if name == "step":
+            new = self._begin(group, name, param.array)
+            new.array[...] = float(value)
+            return new
+        if name not in self._names(group):
+            expected = " and ".join(self._names(group)) or "nothing"
+            raise ValueError(f"{who} expects {expected} of a parameter; got {name!r}.")
+        array = _detached(value)
+        checks.same_shape(who, name, array, param.array.shape, "its parameter")
+        new = self._begin(group, name, param.array)
+        new.array[...] = array
+        return new
+
+    # --- what training asks for -------------------------------------------------------------
+
+    def state_of(self, name, array):
+        """The arrays kept for one parameter, in its layout.
+
+        Parameters
+        ----------
+        name : str
+            What `update` calls it.
+        array : numpy.ndarray
+            Its numbers; of an optimiser of tensors, the memory of a tensor or of its transpose.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that an optimiser of tensors does not hold, or of another shape
+            than before.
+        """
+        if self._bound:
+            group, param = self._holder_of(name, array)
+            kept = self.state[param]
+            for each in (*self._names(group), "step") if self._counts else self._names(group):
+                if each not in kept:
+                    kept[each] = self._begin(group, each, param.array)
+            states = [kept[each].array for each in self._names(group)]
+            return states if _same_view(param.array, array) else [state.T for state in states]
+        self._require_same(name, array)
+        if name not in self.states:
+            group = self.param_groups[0]
+            self.states[name] = [
+                np.full(array.shape, self._beginning(group), _native(array))
+                for each in self._names(group)
+            ]
+        return self.states[name]
+
+    def steps_of(self, arrays):
+        """Steps done with parameters, of which `state_of` asks.
+
+        Parameters
+        ----------
+        arrays : mapping of str to numpy.ndarray
+
+        Raises
+        ------
+        ValueError
+            Where they differ, or one is not held.
+        """
+        if not self._bound:
+            return self.steps
+        kept = [self.state.get(self._holder_of(*item)[1], {}) for item in arrays.items()]
+        if not self._counts:
+            return self.steps
+        counts = sorted({int(entry.get("step", 0)) for entry in kept})
+        if len(counts) > 1:
+            raise ValueError(
+                f"fit expects {type(self).__name__} to have done as many steps with each "
+                f"parameter; got {counts[0]} and {counts[-1]}."
+            )
+        return counts[0]
+
+    def set_steps(self, arrays, steps):
+        """Count the steps that training did with parameters."""
+        self.steps = steps
+        if self._bound and self._counts:
+            for name, array in arrays.items():
+                self.state[self._holder_of(name, array)[1]]["step"].array[...] = steps
+
+    def _holder_of(self, name, array):
+        """The group and the tensor that has an array's memory."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if _same_view(param.array, array) or _same_view(param.array.T, array):
+                    return group, param
+        raise ValueError(
+            f"{type(self).__name__} expects to hold every parameter that it trains; got {name!r} "
+            f"of shape {array.shape}, which is in none of its param_groups."
+        )
+
+    # --- arrays by name ---------------------------------------------------------------------
+
+    def update(self, params, grads):
+        """One step, in place.
+
+        Parameters
+        ----------
+        params : mapping of str to numpy.ndarray
+            Written to, each array in place.
+        grads : mapping of str to array_like
+            A gradient of the parameter's shape for each key of `params`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a missing gradient, another shape, a read-only parameter, or an optimiser of
+            tensors; nothing has changed then.
+        """
+        if self._bound:
+            raise ValueError(
+                f"{type(self).__name__}.update expects an optimiser made without params, as "
+                f"{type(self).__name__}(lr=0.1); got one of tensors, which step() is for."
+            )
+        arrays = {name: params[name] for name in params}
+        checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
+        self.steps += 1
+        for name, param in arrays.items():
+            step = self.steps if self._counts or name in self.states else 1
+            states = self.state_of(name, param)
+            self._apply(self.param_groups[0], param, checked[name], states, step)
+
+    def _require_same(self, name, param):
+        for state in self.states.get(name, ()):
+            if (state.shape, state.dtype) != (param.shape, _native(param)):
+                raise ValueError(
+                    f"{type(self).__name__} expects the same parameters at every step; got "
+                    f"{name!r} of {param.dtype} {param.shape} after {state.dtype} "
+                    f"{state.shape}, so take a new optimiser for another network."
+                )
+
+    def _checked(self, name, param, grads):
+        """The gradient of one parameter."""
+        who = f"{type(self).__name__}.update"
+        checks.writable_parameter(who, f"params[{name!r}]", param)
+        if name not in grads:
+            raise ValueError(f"{who} expects a gradient for each parameter; got none for {name!r}.")
+        grad = checks.floats(who, f"grads[{name!r}]", grads[name], _native(param))
+        checks.same_shape(who, f"grads[{name!r}]", grad, param.shape, "the parameter")
+        self._require_same(name, param)
+        return grad
+
+    def _apply(self, group, param, grad, states, step):
+        flat = checks.floats(type(self).__name__, "param", param, _native(param))
+        if np.may_share_memory(grad, flat):
+            grad = grad.copy()
+        if group["maximize"]:
+            grad = -grad
+        kept = [np.ascontiguousarray(state) for state in states]
+        self._kernel(group, flat.reshape(-1), grad.reshape(-1), [s.reshape(-1) for s in kept], step)
+        if flat is not param:  # strided, unaligned or byte-swapped: the step ran on a copy
+            param[...] = flat
+        for state, copy in zip(states, kept, strict=True):
+            if copy is not state:
+                state[...] = copy
+
+
+def _native(param):
+    return checks.FLOAT32 if param.dtype.itemsize == 4 else checks.FLOAT64
+
+
+def _same_view(a, b):
+    """Whether two arrays are one view of the same memory."""
+    return (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and a.strides == b.strides
+        and a.__array_interface__["data"] == b.__array_interface__["data"]
+    )
+
+
+def _shown(value):
+    return f"{value:g}" if type(value) is float else f"{value}"
+
+
+class SGD(Rule):
+    """Stochastic gradient descent, with momentum and weight decay.
+
+    ``d = g + weight_decay p;  v = momentum v + (1 - dampening) d;  p -= lr v``, where the first
+    v is d, and with `nesterov` ``p -= lr (d + momentum v)``: PyTorch's numbers.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        What `step` changes, as ``model.parameters()``; None for `update` and for `fit`.
+    lr : float
+        Learning rate.
+    momentum : float
+        0 keeps no velocity.
+    dampening : float
+        The share of the gradient that does not come into the velocity.
+    weight_decay : float
+        Factor of the L2 penalty's gradient.
+    nesterov : bool
+        Nesterov's momentum in place of the classical one.
+    maximize : bool
+        Climb: the step is that of -g.
+    foreach, fused, differentiable : None or False
+        PyTorch's choices of how a step is computed; without effect.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a number given as `params`, no parameters, negative factors, or `nesterov` without
+        momentum or with dampening.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 6.1; Sutskever et al., On the importance
+    of initialization and momentum in deep learning (2013).
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> w = fastbp.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = SGD([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([0., 0.], requires_grad=True)
+
+    Over arrays by name:
+
+    >>> import numpy as np
+    >>> params = {"W1": np.array([[1.0, 2.0]])}
+    >>> SGD(lr=0.5).update(params, {"W1": np.array([[2.0, -2.0]])})
+    >>> params["W1"]
+    array([[0., 3.]])
+    """
+
+    rule = "sgd"
+    _options = ("lr", "momentum", "nesterov", "weight_decay")
+    _numbers = ("lr", "momentum", "weight_decay")
+    _compiled = staticmethod(compiled.sgd_step)
+    _only_by_hand = {"maximize": False, "dampening": 0}
+    _counts = False
+    momentum = Option()
+    dampening = Option()
+    nesterov = Option()
+
+    def __init__(
+        self, params=None, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
+        *, maximize=False, foreach=None, differentiable=False, fused=None,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
+            nesterov=nesterov, maximize=maximize, differentiable=differentiable,
+        )  # fmt: skip
+
+    def _checked_options(self, options):
+        options = super()._checked_options(options)
+        options["dampening"] = checks.number("SGD", "dampening", options["dampening"])
+        options["nesterov"] = bool(options["nesterov"])
+        if options["nesterov"] and options["momentum"] == 0:
+            raise ValueError("SGD expects momentum above 0 where nesterov is True; got 0.")
+        if options["nesterov"] and options["dampening"] != 0:
+            raise ValueError(
+                f"SGD expects dampening 0 where nesterov is True; got {options['dampening']:g}."
+            )
+        return options
+
+    def _names(self, group):
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def numbers(self):
+        return super().numbers() | {"momentum": self.momentum, "nesterov": self.nesterov}
+
+    def _kernel(self, group, param, grad, states, step):
+        decay = group["weight_decay"]
+        if states and step > 1 and group["dampening"]:
+            rest = 1 - group["dampening"]
+            grad, decay = grad * grad.dtype.type(rest), decay * rest
+        kernels().sgd_update(
+            param, grad, states[0] if states else None, group["lr"], group["momentum"],
+            group["nesterov"], decay,
+        )  # fmt: skip
+
+
+class AdaGrad(Rule):
+    """AdaGrad: ``s += g^2;  p -= lr g / (sqrt(s) + eps)``, with PyTorch's numbers.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        See `SGD`.
+    lr : float
+    lr_decay : float
+        Step k has the learning rate ``lr / (1 + (k - 1) lr_decay)``.
+    weight_decay : float
+        Adds ``weight_decay p`` to the gradient.
+    initial_accumulator_value : float
+        The first s.
+    eps : float
+    maximize, foreach, differentiable, fused : see `SGD`
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Duchi et al., Adaptive subgradient methods (2011).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = {"W1": np.array([1.0, 2.0])}
+    >>> AdaGrad(lr=0.5).update(params, {"W1": np.array([2.0, -3.0])})
+    >>> params["W1"].round(6)
+    array([0.5, 2.5])
+    """
+
+    rule = "adagrad"
+    _options = ("lr", "eps", "weight_decay")
+    _numbers = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+    _compiled = staticmethod(compiled.adagrad_step)
+    _only_by_hand = {"maximize": False, "lr_decay": 0}
+    lr_decay = Option()
+    initial_accumulator_value = Option()
+    eps = Option()
+
+    def __init__(
+        self, params=None, lr=0.01, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0,
+        eps=1e-10, foreach=None, *, maximize=False, differentiable=False, fused=None,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize,
+            differentiable=differentiable,
+        )  # fmt: skip
+
+    def _names(self, group):
+        return ("sum",)
+
+    def _beginning(self, group):
+        return group["initial_accumulator_value"]
+
+    def numbers(self):
+        return super().numbers() | {"eps": self.eps}
+
+    def _kernel(self, group, param, grad, states, step):
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        kernels().adagrad_update(param, grad, states[0], lr, group["eps"], group["weight_decay"])
+
+
+Adagrad = AdaGrad
+
+
+class RMSprop(Rule):
+    """RMSprop: ``s = alpha s + (1 - alpha) g^2;  p -= lr g / (sqrt(s) + eps)``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        See `SGD`.
+    lr, alpha, eps, weight_decay, momentum : float
+        PyTorch's; with momentum, ``v = momentum v + g / (sqrt(s) + eps);  p -= lr v``.
+    centered : False
+        Not offered.
+    maximize, foreach, differentiable, capturable : see `SGD`
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Hinton, Neural networks for machine learning, lecture 6 (2012).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = {"W1": np.array([1.0])}
+    >>> RMSprop(lr=0.1).update(params, {"W1": np.array([2.0])})
+    >>> params["W1"].round(6)
+    array([0.])
+    """
+
+    rule = "rmsprop"
+    _options = ("lr", "alpha", "eps", "weight_decay", "momentum")
+    _numbers = ("lr", "eps", "weight_decay", "momentum")
+    _compiled = staticmethod(compiled.rmsprop_step)
+    alpha = Option()
+    eps = Option()
+    momentum = Option()
+
+    def __init__(
+        self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
+        centered=False, capturable=False, foreach=None, maximize=False, differentiable=False,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
+            centered=centered, maximize=maximize, differentiable=differentiable,
+        )  # fmt: skip
+
+    def _checked_options(self, options):
+        options = super()._checked_options(options)
+        options["alpha"] = checks.number("RMSprop", "alpha", options["alpha"], least=0, most=1)
+        return options
+
+    def _names(self, group):
+        return ("square_avg", "momentum_buffer") if group["momentum"] else ("square_avg",)
+
+    def numbers(self):
+        own = {"beta_2": self.alpha, "eps": self.eps, "momentum": self.momentum}
+        return super().numbers() | own
+
+    def _kernel(self, group, param, grad, states, step):
+        kernels().rmsprop_update(
+            param, grad, states[0], states[1] if group["momentum"] else None, group["lr"],
+            group["alpha"], group["eps"], group["momentum"], group["weight_decay"],
+        )  # fmt: skip
+
+
+class Adam(Rule):
+    """Adam, with PyTorch's numbers.
+
+    ``m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
+    p -= lr / (1 - b1^k) m / (sqrt(v / (1 - b2^k)) + eps)`` at step k.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        See `SGD`.
+    lr : float
+    betas : (float, float)
+        b1 and b2.
+    eps : float
+    weight_decay : float
+        Adds ``weight_decay p`` to the gradient.
+    amsgrad : False
+        Not offered.
+    decoupled_weight_decay : bool
+        Decay as `AdamW` does.
+    maximize, foreach, capturable, differentiable, fused : see `SGD`
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Kingma & Ba, Adam: a method for stochastic optimization (2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = {"W1": np.array([1.0, 2.0])}
+    >>> Adam(lr=0.5).update(params, {"W1": np.array([0.1, -300.0])})
+    >>> params["W1"].round(6)
+    array([0.5, 2.5])
+    """
+
+    rule = "adam"
+    _options = ("lr", "betas", "eps", "weight_decay")
+    _numbers = ("lr", "eps", "weight_decay")
+    _compiled = staticmethod(compiled.adam_step)
+    _only_by_hand = {"maximize": False, "decoupled_weight_decay": False}
+    betas = Option()
+    eps = Option()
+    decoupled_weight_decay = Option()
+
+    def __init__(
+        self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
+        *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
+        decoupled_weight_decay=False,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
+            maximize=maximize, differentiable=differentiable,
+            decoupled_weight_decay=decoupled_weight_decay,
+        )  # fmt: skip
+
+    def _checked_options(self, options):
+        who = type(self).__name__
+        options = super()._checked_options(options)
+        betas = options["betas"]
+        pair = betas if isinstance(betas, list | tuple) else ()
+        options["betas"] = tuple(checks.number(who, "betas", b, least=0, most=1) for b in pair)
+        if len(options["betas"]) != 2 or 1.0 in options["betas"]:
+            raise ValueError(f"{who} expects betas as two numbers below 1; got {betas}.")
+        return options
+
+    def _names(self, group):
+        return ("exp_avg", "exp_avg_sq")
+
+    def numbers(self):
+        own = {"beta_1": self.betas[0], "beta_2": self.betas[1], "eps": self.eps}
+        return super().numbers() | own
+
+    def _kernel(self, group, param, grad, states, step):
+        kernels().adam_update(
+            param, grad, *states, group["lr"], *group["betas"], group["eps"],
+            group["weight_decay"], group["decoupled_weight_decay"], step,
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: first ``p -= lr weight_decay p``, then Adam's step.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, iterable of dict, or None
+        See `SGD`.
+    lr, betas, eps : see `Adam`
+    weight_decay : float
+        0.01 where nothing is given, as PyTorch's.
+    amsgrad, maximize, foreach, capturable, differentiable, fused : see `Adam`
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Loshchilov & Hutter, Decoupled weight decay regularization (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> params = {"W1": np.array([1.0])}
+    >>> AdamW(lr=0.5, weight_decay=0.1).update(params, {"W1": np.array([0.1])})
+    >>> params["W1"].round(6)
+    array([0.45])
+    """
+
+    rule = "adamw"
+    _only_by_hand = {"maximize": False, "decoupled_weight_decay": True}
+
+    def __init__(
+        self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01,
+        amsgrad=False, *, maximize=False, foreach=None, capturable=False, differentiable=False,
+        fused=None,
+    ):  # fmt: skip
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
+            differentiable=differentiable, decoupled_weight_decay=True,
+        )  # fmt: skip

@@ -1,0 +1,50 @@
+"""Parameters as one vector, and back: `fastbp.nn.utils` has both."""
+
+import numpy as np
+
+from fastbp import checks
+
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
+
+def parameters_to_vector(parameters):
+    """All parameters, one after the other, in one vector that remembers where they came from.
+
+    Examples
+    --------
+    >>> from fastbp import ones, zeros
+    >>> parameters_to_vector([ones(2), zeros(1, 2)])
+    tensor([1., 1., 0., 0.])
+    """
+    from fastbp.autograd import cat
+
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec, parameters):
+    """Write the parts of one vector into the parameters, in place.
+
+    Raises
+    ------
+    ValueError
+        For a vector of another length than all parameters together; nothing has changed then.
+
+    Examples
+    --------
+    >>> from fastbp import tensor, zeros
+    >>> w = zeros(1, 2)
+    >>> vector_to_parameters(tensor([1.0, 2.0]), [w])
+    >>> w
+    tensor([[1., 2.]])
+    """
+    from fastbp.autograd import Tensor
+
+    checks.instance("vector_to_parameters", "vec", vec, Tensor, "a Tensor")
+    parameters = list(parameters)
+    sizes = [p.numel() for p in parameters]
+    checks.same_shape(
+        "vector_to_parameters", "vec", vec.array, (sum(sizes),), "the parameters have elements"
+    )
+    for p, part in zip(parameters, np.split(vec.array, np.cumsum(sizes)[:-1]), strict=True):
+        p.array[...] = part.reshape(p.array.shape)
+        p._bump()

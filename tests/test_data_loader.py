@@ -1,0 +1,288 @@
+"""Data sets, samplers and DataLoader: PyTorch's batches, and order that a seed repeats."""
+
+import collections
+import re
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp.utils import data
+from fastbp.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+    random_split,
+)
+
+N = 11
+Pair = collections.namedtuple("Pair", "x t")
+
+
+def rows(t):
+    return t.utils.data.TensorDataset(
+        t.arange(2.0 * N).reshape(N, 2), t.arange(N), t.ones(N, 1, 3, dtype=t.float64)
+    )
+
+
+def listed(batches):
+    """Batches as plain lists, each tensor with its dtype."""
+    if hasattr(batches, "tolist"):
+        return str(batches.dtype).split(".")[-1], batches.tolist()
+    if isinstance(batches, dict):
+        return {key: listed(value) for key, value in batches.items()}
+    if isinstance(batches, list | tuple):
+        kind = type(batches).__name__
+        return kind, [listed(value) for value in batches]
+    return batches
+
+
+def map_style(t):
+    class Own(t.utils.data.Dataset):
+        def __len__(self):
+            return N
+
+        def __getitem__(self, i):
+            if i >= N:
+                raise IndexError
+            return t.tensor([float(i), 1.0]), i
+
+    return Own()
+
+
+def stream_style(t):
+    class Own(t.utils.data.IterableDataset):
+        def __iter__(self):
+            return ((float(i), i) for i in range(N))
+
+    return Own()
+
+
+def split(t):
+    whole = rows(t)
+    return t.utils.data.Subset(t.utils.data.Subset(whole, [9, 3, 4, 0, 7]), range(4, 0, -1))
+
+
+DATA = {
+    "tensors": rows,
+    "subset of a subset": split,
+    "own": map_style,
+    "own stream": stream_style,
+    "sum": lambda t: map_style(t) + map_style(t),
+    "one tensor": lambda t: t.arange(2.0 * N).reshape(N, 2),
+    "array": lambda t: np.arange(2 * N).reshape(N, 2),
+    "list of pairs": lambda t: [(i / 2, i) for i in range(N)],
+    "list of numbers": lambda t: list(range(N)),
+    "list of arrays and names": lambda t: [(np.float32(i), np.ones(2, "f4"), str(i), i > 3)
+                                           for i in range(N)],
+    "list of dicts": lambda t: [{"x": t.ones(2) * i, "t": i} for i in range(N)],
+    "list of named": lambda t: [Pair(t.ones(1), i) for i in range(N)],
+    "list of lists": lambda t: [[i, [i, 1.0]] for i in range(N)],
+}  # fmt: skip
+OPTIONS = [
+    {},
+    {"batch_size": 4},
+    {"batch_size": 4, "drop_last": True},
+    {"batch_size": None},
+    {"batch_size": 99},
+    {"batch_size": 3, "collate_fn": len},
+    {"batch_size": 3, "num_workers": 0, "pin_memory": False, "persistent_workers": False},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("kind", DATA)
+def test_batches_are_pytorchs(kind, options):
+    torch = pytest.importorskip("torch")
+    ours, theirs = (t.utils.data.DataLoader(DATA[kind](t), **options) for t in (fastbp, torch))
+    assert listed(list(ours)) == listed(list(theirs))
+    assert listed(list(ours)) == listed(list(theirs))  # a second pass
+    if kind != "own stream":
+        assert len(ours) == len(theirs)
+
+
+def test_batches_of_tensors_are_those_of_their_rows():
+    """The quick way against one row after the other, without PyTorch."""
+    quick = DataLoader(rows(fastbp), batch_size=4)
+    slow = DataLoader(rows(fastbp), batch_size=4, collate_fn=lambda batch: default_collate(batch))
+    assert listed(list(quick)) == listed(list(slow))
+    assert [len(t) for t, *_ in quick] == [4, 4, 3]
+
+
+def test_a_batch_has_memory_of_its_own():
+    x = fastbp.zeros(4, 2)
+    for (batch,) in DataLoader(TensorDataset(x), batch_size=2):
+        batch += 1
+    assert (x.array == 0).all()
+
+
+def test_rows_that_require_grad_keep_their_history():
+    x = fastbp.ones(4, 2, requires_grad=True)
+    for (batch,) in DataLoader(TensorDataset(x), batch_size=3, shuffle=True):
+        batch.sum().backward()
+    np.testing.assert_array_equal(x.grad.array, np.ones((4, 2)))
+
+
+def test_own_rows_of_a_tensor_dataset_are_asked_for():
+    class Doubled(TensorDataset):
+        def __getitem__(self, index):
+            return tuple(2 * part for part in super().__getitem__(index))
+
+    (batch,) = DataLoader(Doubled(fastbp.ones(3)), batch_size=3)
+    assert batch[0].tolist() == [2, 2, 2]
+
+
+def test_many_items_are_asked_for_at_once():
+    class Own(Dataset):
+        def __len__(self):
+            return 5
+
+        def __getitems__(self, indices):
+            return [10 * i for i in indices]
+
+    assert [b.tolist() for b in DataLoader(Own(), batch_size=3)] == [[0, 10, 20], [30, 40]]
+
+
+# --- order ----------------------------------------------------------------------------------
+
+
+def order_of(loader):
+    return [int(i) for batch in loader for i in batch[1]]
+
+
+@pytest.mark.parametrize("make", [rows, map_style, lambda t: Subset(rows(t), list(range(N)))])
+def test_shuffling_is_another_order_at_each_pass_and_repeats_by_the_seed(make):
+    loader = DataLoader(make(fastbp), batch_size=3, shuffle=True)
+    fastbp.manual_seed(5)
+    first, second = order_of(loader), order_of(loader)
+    assert first != second and sorted(first) == sorted(second) == list(range(N))
+    fastbp.manual_seed(5)
+    assert order_of(loader) == first
+    seeded = [
+        order_of(DataLoader(make(fastbp), 3, True, generator=fastbp.Generator().manual_seed(7)))
+        for _ in range(2)
+    ]
+    assert seeded[0] == seeded[1] != first
+
+
+def test_rows_stay_together():
+    x = fastbp.arange(50.0)
+    for a, b in DataLoader(TensorDataset(x, -x), batch_size=7, shuffle=True):
+        np.testing.assert_array_equal(a.array, -b.array)
+
+
+def test_samplers_choose_the_order():
+    def order(**options):
+        return order_of(DataLoader(rows(fastbp), **options))
+
+    assert order(batch_size=2, sampler=[5, 0, 3]) == [5, 0, 3]
+    assert order(batch_sampler=[[1, 2], [7]]) == [1, 2, 7]
+    assert order(batch_sampler=BatchSampler(SequentialSampler(range(5)), 2, True)) == [0, 1, 2, 3]
+    assert sorted(order(batch_size=2, sampler=SubsetRandomSampler([2, 9, 4]))) == [2, 4, 9]
+    weights = WeightedRandomSampler([0.0] * 10 + [1.0], 6)
+    assert order(batch_size=4, sampler=weights) == [10] * 6
+    assert sorted(WeightedRandomSampler([1.0, 0, 2.0], 2, replacement=False)) == [0, 2]
+
+    class Backwards(data.Sampler):
+        def __iter__(self):
+            return iter(range(N - 1, -1, -1))
+
+        def __len__(self):
+            return N
+
+    loader = DataLoader(rows(fastbp), batch_size=4, sampler=Backwards())
+    assert order_of(loader) == list(range(N))[::-1]
+    assert len(loader) == 3
+
+
+def test_random_samplers_draw_as_many_as_they_are_asked_for():
+    assert len(list(RandomSampler(range(4), num_samples=10))) == 10
+    drawn = list(RandomSampler(range(1000), replacement=True))
+    assert len(drawn) == 1000 and len(set(drawn)) < 800 and max(drawn) < 1000
+    assert all(isinstance(i, int) for i in drawn)
+    few = list(RandomSampler(range(100), num_samples=3))
+    assert len(set(few)) == 3
+
+
+@pytest.mark.parametrize(
+    "lengths, sizes", [([7, 4], [7, 4]), ([0.5, 0.5], [6, 5]), ([0.8, 0.1, 0.1], [9, 1, 1]),
+                       ([1.0], [11]), ([11, 0], [11, 0])],
+)  # fmt: skip
+def test_a_random_split_is_pytorchs_in_sizes(lengths, sizes):
+    whole = rows(fastbp)
+    parts = random_split(whole, lengths, fastbp.Generator().manual_seed(1))
+    assert [len(part) for part in parts] == sizes
+    assert sorted(i for part in parts for i in part.indices) == list(range(N))
+    again = random_split(whole, lengths, generator=fastbp.Generator().manual_seed(1))
+    assert [part.indices for part in again] == [part.indices for part in parts]
+    got = [t for part in parts if len(part) for _, t, _ in DataLoader(part, batch_size=99)]
+    assert [t.tolist() for t in got] == [part.indices for part in parts if len(part)]
+    torch = pytest.importorskip("torch")
+    assert [len(p) for p in torch.utils.data.random_split(range(N), lengths)] == sizes
+
+
+def test_joined_data_sets_are_read_from_either_end():
+    joined = ConcatDataset([[1, 2], [], [3]])
+    assert (len(joined), joined[2], joined[-1], joined[-3]) == (3, 3, 3, 1)
+    with pytest.raises(IndexError):
+        joined[3]
+
+
+def test_a_network_learns_from_a_loader():
+    fastbp.manual_seed(0)
+    x = fastbp.randn(64, 3)
+    w = fastbp.zeros(3, requires_grad=True)
+    target = x @ fastbp.tensor([1.0, -2.0, 0.5])
+    optimizer = fastbp.optim.SGD([w], lr=0.1)
+    for _ in range(40):
+        for batch, t in DataLoader(TensorDataset(x, target), batch_size=16, shuffle=True):
+            optimizer.zero_grad()
+            ((batch @ w - t) ** 2).mean().backward()
+            optimizer.step()
+    np.testing.assert_allclose(w.detach().numpy(), [1, -2, 0.5], atol=1e-4)
+
+
+# --- refusals -------------------------------------------------------------------------------
+
+BAD = {
+    "lengths": (lambda: TensorDataset(fastbp.ones(2), fastbp.ones(3)), ValueError, r"\[2, 3\]"),
+    "arrays": (lambda: TensorDataset(np.ones(2)), TypeError, "Tensors"),
+    "batch size": (lambda: DataLoader([1], batch_size=0), ValueError, "batch_size.*0"),
+    "both orders": (lambda: DataLoader([1], shuffle=True, sampler=[0]), ValueError, "both"),
+    "batches": (lambda: DataLoader([1], batch_size=2, batch_sampler=[[0]]), ValueError, "both"),
+    "stream": (lambda: DataLoader(stream_style(fastbp), shuffle=True), ValueError, "Iterable"),
+    "no batches": (lambda: DataLoader([1], batch_size=None, drop_last=True), ValueError, "True"),
+    "split": (lambda: random_split(range(5), [2, 2]), ValueError, r"5.*\[2, 2\]"),
+    "samples": (lambda: list(DataLoader([object()])), TypeError, "object"),
+    "None": (lambda: list(DataLoader([None])), TypeError, "None"),
+    "ragged": (lambda: list(DataLoader([(1,), (1, 2)], 2)), RuntimeError, r"\[1, 2\]"),
+    "none at all": (lambda: DataLoader([], shuffle=True), ValueError, "num_samples.*got 0"),
+    "joined": (lambda: ConcatDataset([]), ValueError, "none"),
+    "joined stream": (lambda: ConcatDataset([stream_style(fastbp)]), TypeError, "Iterable"),
+    "no items": (lambda: Dataset()[0], NotImplementedError, "__getitem__"),
+    "no stream": (lambda: iter(IterableDataset()), NotImplementedError, "__iter__"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_are_refused(case):
+    make, error, message = BAD[case]
+    with pytest.raises(error, match=message) as caught:
+        make()
+    text = str(caught.value)
+    assert re.fullmatch(r"[^\n]+ expects [^\n]+; got [^\n]+\.", text), text
+
+
+def test_loaders_are_there_after_a_bare_import(run_python):
+    code = "import fastbp, sys; assert 'fastbp.utils' not in sys.modules; " \
+           "print(fastbp.utils.data.DataLoader.__name__)"  # fmt: skip
+    assert run_python("-c", code).stdout == "DataLoader\n"

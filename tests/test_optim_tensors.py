@@ -1,0 +1,699 @@
+"""Optimisers of tensors, clipping and schedulers: PyTorch's numbers, and what they refuse."""
+
+import copy
+import gc
+import importlib.util
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Sequential, Trainer, optim
+from fastbp.optim import clipping, lr_scheduler, vectors
+
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN = json.loads((FOLDER / "golden_optim.json").read_text())["cases"]
+
+
+def _cases():
+    spec = importlib.util.spec_from_file_location("optim_cases", FOLDER / "optim_cases.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+cases = _cases()
+
+
+def assert_agree(ours, theirs, tolerance, where=""):
+    """Numbers in nested lists and dicts, each within a share of the largest of its list."""
+    if isinstance(theirs, dict):
+        assert set(ours) == set(theirs), where
+        for key in theirs:
+            assert_agree(ours[key], theirs[key], tolerance, f"{where} {key}")
+    elif isinstance(theirs, list) and theirs and isinstance(theirs[0], list | dict):
+        assert len(ours) == len(theirs), where
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            assert_agree(a, b, tolerance, f"{where} {k}")
+    else:
+        a, b = np.asarray(ours, float), np.asarray(theirs, float)
+        assert a.shape == b.shape, where
+        error = np.abs(a - b).max(initial=0)
+        assert error <= tolerance * max(1, np.abs(b).max(initial=0)), f"{where}: off by {error}"
+
+
+def tolerance_of(name):
+    return 1e-6 if "float32" in name else 1e-12
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_programs_give_pytorchs_stored_numbers(name):
+    assert_agree(cases.CASES[name](fastbp), GOLDEN[name], tolerance_of(name))
+
+
+def test_every_stored_program_is_run():
+    assert set(GOLDEN) == set(cases.CASES)
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_programs_give_what_pytorch_gives_now(name):
+    torch = pytest.importorskip("torch")
+    theirs = cases.CASES[name](torch)
+    assert_agree(cases.CASES[name](fastbp), theirs, tolerance_of(name))
+
+
+@pytest.mark.parametrize("name", cases.OPTIMIZERS)
+def test_the_twin_makes_the_same_steps(name, dtype):
+    compiled = cases.optimized(fastbp, name, dtype.name)
+    with fastbp.use("reference"):
+        twin = cases.optimized(fastbp, name, dtype.name)
+    assert_agree(twin, compiled, 1e-6 if dtype == "float32" else 1e-13)
+
+
+# --- memory ---------------------------------------------------------------------------------
+
+
+def leaf(array):
+    return fastbp.from_numpy(array).requires_grad_()
+
+
+ORDERS = {
+    "C": lambda a: a.copy(),
+    "Fortran": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+    "negative": lambda a: a[::-1].copy()[::-1],
+    "unaligned": lambda a: np.frombuffer(
+        bytearray(1) + a.tobytes(), a.dtype, a.size, offset=1
+    ).reshape(a.shape),
+}
+
+
+@pytest.mark.parametrize("grad_order", ORDERS)
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("kind", ["SGD", "SGD momentum", "Adam", "RMSprop momentum", "Adagrad"])
+def test_tensors_are_stepped_where_they_lie(kind, order, grad_order, dtype, rng):
+    name, options = cases.OPTIMIZERS[kind]
+    start, *grads = rng.standard_normal((4, 5, 3)).astype(dtype)
+    plain, memory = leaf(start.copy()), ORDERS[order](start)
+    odd = leaf(memory)
+    first, second = (getattr(optim, name)([p], **options) for p in (plain, odd))
+    for grad in grads:
+        plain.grad = fastbp.from_numpy(grad)
+        odd.grad = fastbp.from_numpy(ORDERS[grad_order](grad))
+        first.step()
+        second.step()
+    assert odd.array is memory
+    np.testing.assert_array_equal(memory, plain.array)
+    for key, state in second.state[odd].items():
+        np.testing.assert_array_equal(state.array, first.state[plain][key].array)
+
+
+def test_transposed_parameters_are_not_copied(tracemalloc_peak):
+    """A layer's weight is the transpose of its W; so are its gradient and its states."""
+    W, dW = np.zeros((1000, 500)), np.ones((1000, 500))
+    weight = leaf(W.T)
+    weight.grad = fastbp.from_numpy(dW.T)
+    for optimizer in (optim.SGD([weight], lr=0.1), optim.Adam([weight])):
+        optimizer.step()  # makes the states
+        assert tracemalloc_peak(optimizer.step) < W.nbytes / 10
+    for state in optimizer.state[weight].values():
+        assert state.array.ndim == 0 or state.array.flags.f_contiguous
+
+
+@pytest.fixture
+def tracemalloc_peak():
+    import tracemalloc
+
+    def peak(function):
+        tracemalloc.start()
+        try:
+            function()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return peak
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_large_and_small_parameters_step_alike(kind, rng):
+    start, grad = rng.standard_normal((2, 70_000))
+    whole, parts = leaf(start.copy()), [leaf(part.copy()) for part in np.split(start, 7)]
+    whole.grad = fastbp.from_numpy(grad)
+    for p, g in zip(parts, np.split(grad, 7), strict=True):
+        p.grad = fastbp.from_numpy(g.copy())
+    getattr(optim, kind)([whole], lr=0.1).step()
+    getattr(optim, kind)(parts, lr=0.1).step()
+    np.testing.assert_array_equal(whole.array, np.concatenate([p.array for p in parts]))
+
+
+def test_a_gradient_may_share_its_parameters_memory():
+    w = leaf(np.arange(6.0))
+    w.grad = fastbp.from_numpy(w.array[::-1])
+    optim.SGD([w], lr=0.5, momentum=0.9).step()
+    np.testing.assert_array_equal(w.array, np.arange(6.0) - 0.5 * np.arange(6.0)[::-1])
+
+
+def test_a_step_counts_as_a_change_in_place():
+    w = fastbp.tensor([1.0, 2.0], requires_grad=True)
+    out = (w * w).sum()
+    out.backward(retain_graph=True)
+    optim.SGD([w], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="inplace operation"):
+        out.backward()
+
+
+def test_steps_leave_nothing_behind():
+    params = cases.parameters(fastbp, "float32")
+    optimizer = optim.Adam(params)
+    cases.give_gradients(fastbp, params, 1)
+    optimizer.step()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(100):
+        optimizer.step()
+    assert len(gc.get_objects()) - before < 10
+
+
+# --- what PyTorch's users do ----------------------------------------------------------------
+
+
+def test_a_loop_learns_and_zero_grad_forgets():
+    w = fastbp.tensor([5.0, -3.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+    assert np.abs(w.array).max() < 1e-6
+    optimizer.zero_grad()
+    assert w.grad is None
+    (w * w).sum().backward()
+    kept = w.grad
+    optimizer.zero_grad(set_to_none=False)
+    assert w.grad is kept
+    assert (kept.array == 0).all()
+
+
+def test_a_closure_is_called_with_gradients_on():
+    w = fastbp.tensor(3.0, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = w * w
+        loss.backward()
+        return loss
+
+    with fastbp.no_grad():
+        assert optimizer.step(closure).item() == 9
+    assert w.item() == 0
+
+
+def test_options_are_attributes_of_all_groups():
+    params = cases.parameters(fastbp, "float32")
+    optimizer = optim.SGD([{"params": params[:1]}, {"params": params[1:]}], lr=0.1, momentum=0.5)
+    assert (optimizer.lr, optimizer.momentum) == (0.1, 0.5)
+    optimizer.lr = 0.3
+    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.3]
+    optimizer.param_groups[1]["lr"] = 0.4
+    with pytest.raises(ValueError, match=r"SGD.lr expects.*0.3 and 0.4"):
+        _ = optimizer.lr
+
+
+def test_an_optimizer_of_tensors_is_shown_by_groups():
+    text = repr(optim.SGD(cases.parameters(fastbp, "float32"), lr=0.1))
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0")
+    assert "    lr: 0.1\n" in text and text.endswith("\n)") and "params" not in text
+
+
+def test_a_generator_a_tensor_in_a_dict_and_unknown_keys_will_do():
+    params = cases.parameters(fastbp, "float32")
+    optimizer = optim.SGD(p for p in params)
+    assert optimizer.param_groups[0]["params"] == params
+    optimizer = optim.SGD([{"params": params[0], "name": "first"}])
+    assert optimizer.param_groups[0]["name"] == "first"
+    assert optimizer.param_groups[0]["params"][0] is params[0]
+
+
+@pytest.mark.parametrize(
+    "kind, options",
+    [("SGD", {"foreach": False, "fused": None}), ("Adam", {"fused": True, "capturable": False}),
+     ("RMSprop", {"foreach": True}), ("Adagrad", {"fused": False}), ("AdamW", {"amsgrad": False})],
+)  # fmt: skip
+def test_how_pytorch_computes_makes_no_difference(kind, options):
+    params = cases.parameters(fastbp, "float32")
+    assert getattr(optim, kind)(params, **options).param_groups[0]["params"] == params
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_arguments_have_pytorchs_order_and_defaults(kind):
+    torch = pytest.importorskip("torch")
+    import inspect
+
+    ours, theirs = (
+        [(p.name, p.kind, p.default) for p in inspect.signature(c).parameters.values()][1:]
+        for c in (getattr(optim, kind), getattr(torch.optim, kind))
+    )
+    assert ours == theirs
+
+
+def test_a_rule_of_ones_own_is_written_as_in_pytorch():
+    class Sign(optim.Optimizer):
+        def __init__(self, params, lr=0.1):
+            super().__init__(params, {"lr": lr})
+
+        def step(self):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        kept = self.state[p]
+                        kept["seen"] = kept.get("seen", 0) + 1
+                        p.data.add_(p.grad.sign(), alpha=-group["lr"])
+
+    w = fastbp.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = Sign([w])
+    scheduler = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    (w * w).sum().backward()
+    optimizer.step()
+    scheduler.step()
+    np.testing.assert_allclose(w.array, [0.9, -1.9], rtol=1e-6)
+    twin = Sign([w])
+    twin.load_state_dict(optimizer.state_dict())
+    assert twin.state[w] == {"seen": 1} and twin.param_groups[0]["lr"] == 0.05
+
+
+# --- state dicts ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", cases.OPTIMIZERS)
+def test_training_goes_on_from_a_state_dict(name, dtype):
+    kind, options = cases.OPTIMIZERS[name]
+    params = cases.parameters(fastbp, dtype.name)
+    optimizer = getattr(optim, kind)(params, **options)
+    for step in range(3):
+        cases.give_gradients(fastbp, params, step)
+        optimizer.step()
+    others = [leaf(np.asfortranarray(p.array.copy())) for p in params]
+    twin = getattr(optim, kind)(others, lr=77.0)
+    twin.load_state_dict(pickle.loads(pickle.dumps(optimizer.state_dict())))
+    for step in range(3, 6):
+        for each, own in ((optimizer, params), (twin, others)):
+            cases.give_gradients(fastbp, own, step)
+            each.step()
+    for p, q in zip(params, others, strict=True):
+        np.testing.assert_array_equal(p.array, q.array)
+    assert optimizer.steps == 6
+
+
+@pytest.mark.parametrize("name", cases.OPTIMIZERS)
+def test_state_dicts_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    kind, options = cases.OPTIMIZERS[name]
+    dicts = []
+    for t in (fastbp, torch):
+        params = cases.parameters(t, "float64")
+        optimizer = getattr(t.optim, kind)(params, **options)
+        for step in range(3):
+            cases.give_gradients(t, params, step)
+            optimizer.step()
+        dicts.append(optimizer.state_dict())
+    ours, theirs = dicts
+    assert set(ours["state"]) == set(theirs["state"])
+    for place, kept in theirs["state"].items():
+        assert {k for k, v in kept.items() if v is not None} == set(ours["state"][place])
+        for key, value in ours["state"][place].items():
+            np.testing.assert_allclose(value.numpy(), kept[key].numpy(), rtol=1e-12)
+            assert str(value.dtype)[7:] == str(kept[key].dtype)[6:]
+    for own, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
+        assert {k: other[k] for k in own} == own
+    # PyTorch's state dict is taken, too.
+    twin = getattr(optim, kind)(cases.parameters(fastbp, "float64"))
+    twin.load_state_dict(theirs)
+    assert_agree(
+        [{k: v.tolist() for k, v in sorted(kept.items())} for kept in twin.state.values()],
+        [{k: v.tolist() for k, v in sorted(kept.items())} for kept in ours["state"].values()],
+        1e-12,
+    )
+
+
+def two(lr=0.1, kind="Adam"):
+    params = cases.parameters(fastbp, "float32")
+    optimizer = getattr(optim, kind)(params, lr=lr)
+    cases.give_gradients(fastbp, params, 0)
+    optimizer.step()
+    return optimizer
+
+
+BAD_STATES = {
+    "nothing": (lambda d: None, TypeError, "NoneType"),
+    "no groups": (lambda d: {"state": {}}, TypeError, "param_groups"),
+    "groups": (lambda d: d | {"param_groups": d["param_groups"] * 2}, ValueError, "groups of"),
+    "parameters": (
+        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [0]}]}, ValueError,
+        r"groups of \[3\].*\[1\]",
+    ),
+    "shape": (
+        lambda d: d | {"state": {1: {"exp_avg": fastbp.zeros(7)}}}, ValueError, r"\(4,\).*\(7,\)"
+    ),
+    "another rule's": (
+        lambda d: d | {"state": {0: {"momentum_buffer": fastbp.zeros(3, 4)}}}, ValueError,
+        "exp_avg and exp_avg_sq.*momentum_buffer",
+    ),
+    "another parameter's": (lambda d: d | {"state": {9: {}}}, ValueError, "got 9"),
+    "lr": (
+        lambda d: d | {"param_groups": [d["param_groups"][0] | {"lr": -1}]}, ValueError, "lr.*-1"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_STATES)
+def test_a_refused_state_dict_changes_nothing(case):
+    change, error, message = BAD_STATES[case]
+    optimizer = two()
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(error, match=message) as caught:
+        optimizer.load_state_dict(change(optimizer.state_dict()))
+    assert_one_sentence(caught.value)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"]
+    for place, kept in before["state"].items():
+        for key, value in kept.items():
+            np.testing.assert_array_equal(after["state"][place][key].array, value.array)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_copied_optimizer_of_tensors_has_parameters_of_its_own(copied):
+    optimizer = two()
+    twin = copied(optimizer)
+    own, others = (o.param_groups[0]["params"] for o in (optimizer, twin))
+    for o, params in ((optimizer, own), (twin, others)):
+        cases.give_gradients(fastbp, params, 1)
+        o.step()
+    for p, q in zip(own, others, strict=True):
+        assert p is not q
+        np.testing.assert_array_equal(p.array, q.array)
+
+
+# --- fit and a loop by hand, one state ------------------------------------------------------
+
+
+def network(dtype):
+    return Sequential(
+        fastbp.Linear(3, 5, dtype=dtype, seed=0), fastbp.Tanh(),
+        fastbp.Linear(5, 2, dtype=dtype, seed=1), loss="squared_error",
+    )  # fmt: skip
+
+
+def weights_of(net):
+    """Tensors that share the layers' memory, under PyTorch's shapes."""
+    return [leaf(array.T) for array in net.params.values()]
+
+
+@pytest.mark.parametrize("name", ["SGD", "SGD nesterov", "Adam decay", "AdamW decay",
+                                  "RMSprop momentum", "Adagrad"])  # fmt: skip
+def test_a_loop_by_hand_and_fit_share_one_state(name, dtype, rng):
+    x, t = rng.standard_normal((8, 3)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
+    kind, options = cases.OPTIMIZERS[name]
+    net, twin = network(dtype), network(dtype)
+    weights = weights_of(net)
+    bound, free = getattr(optim, kind)(weights, **options), getattr(optim, kind)(**options)
+
+    def by_hand():
+        for weight, grad in zip(weights, net.gradient(x, t).values(), strict=True):
+            weight.grad = fastbp.from_numpy(grad.T)
+        bound.step()
+
+    for _ in range(2):
+        by_hand()
+        net.fit(x, t, epochs=3, batch_size=4, optimizer=bound, shuffle=False)
+    by_hand()
+    for _ in range(2):
+        free.update(twin.params, twin.gradient(x, t))
+        for _ in range(3):
+            for rows in (slice(4), slice(4, 8)):
+                free.update(twin.params, twin.gradient(x[rows], t[rows]))
+    free.update(twin.params, twin.gradient(x, t))
+    tolerance = {"float32": 2e-5, "float64": 1e-12}[dtype.name]
+    for key, desired in twin.params.items():
+        np.testing.assert_allclose(net.params[key], desired, rtol=0, atol=tolerance)
+    assert bound.steps == free.steps == 15
+    for weight in weights:
+        assert bound.state[weight].get("step", 15) == 15
+
+
+def test_fit_refuses_an_optimizer_that_does_not_fit(rng):
+    x, t = rng.standard_normal((8, 3)).astype("f4"), rng.standard_normal((8, 2)).astype("f4")
+
+    def refused(make, message):
+        net = network("float32")
+        before = {k: a.copy() for k, a in net.params.items()}
+        with pytest.raises(ValueError, match=message) as caught:
+            net.fit(x, t, epochs=1, optimizer=make(weights_of(net)))
+        assert_one_sentence(caught.value)
+        assert net.trainer is None
+        for key, array in before.items():
+            np.testing.assert_array_equal(net.params[key], array)
+
+    refused(lambda w: optim.Adam(w[:3]), r"Adam expects to hold.*'b2'.*param_groups")
+    refused(
+        lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "lr": 0.5}]), "SGD.lr expects"
+    )
+    refused(
+        lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "momentum": 0.5}]),
+        "SGD.momentum expects",
+    )
+    refused(lambda w: optim.SGD(w, maximize=True), "maximize=False.*maximize=True")
+    refused(lambda w: optim.SGD(momentum=0.9, dampening=0.5), "dampening=0.*0.5")
+    refused(lambda w: optim.Adagrad(w, lr_decay=0.5), "lr_decay=0.*0.5")
+
+    def uneven(weights):
+        optimizer = optim.Adam(weights)
+        weights[0].grad = fastbp.ones(5, 3)
+        optimizer.zero_grad()
+        weights[1].grad = fastbp.zeros(5)
+        optimizer.step()
+        return optimizer
+
+    refused(uneven, "as many steps with each parameter; got 0 and 1")
+
+
+def test_groups_that_agree_may_fit(rng):
+    x, t = rng.standard_normal((8, 3)).astype("f4"), rng.standard_normal((8, 2)).astype("f4")
+    net = network("float32")
+    weights = weights_of(net)
+    extra = fastbp.zeros(9, requires_grad=True)  # not of the network
+    optimizer = optim.Adam([{"params": weights[:1]}, {"params": weights[1:]}, {"params": extra}])
+    net.fit(x, t, epochs=1, batch_size=4, optimizer=optimizer)
+    assert [optimizer.state[w]["step"].item() for w in weights] == [2] * 4
+    assert extra not in optimizer.state
+    trainer = Trainer(net, optimizer, 8)
+    trainer.step(x, t)
+    trainer.close()
+    assert optimizer.state[weights[0]]["step"].item() == 3
+
+
+# --- refusals -------------------------------------------------------------------------------
+
+
+def assert_one_sentence(error):
+    text = str(error)
+    assert text.endswith(".") and ". " not in text and "\n" not in text, text
+    assert "expects" in text and "; got " in text, text
+
+
+W = fastbp.ones(2, requires_grad=True)
+BAD_PARAMS = {
+    "a number": (0.1, TypeError, r"SGD\(lr=0.1\)"),
+    "a tensor": (fastbp.ones(2), TypeError, "iterable of Tensors.*got tensor"),
+    "nothing in it": ([], ValueError, "empty parameter list"),
+    "an empty generator": ((p for p in ()), ValueError, "empty parameter list"),
+    "arrays": ([np.ones(2)], TypeError, "Tensors.*ndarray"),
+    "a mapping": ({"W1": np.ones(2)}, TypeError, "Tensors.*'W1'"),
+    "a result": ([W * 2], ValueError, "leaf Tensors.*MulBackward0"),
+    "one twice": ([W, W], ValueError, "once"),
+    "one in two groups": ([{"params": [W]}, {"params": [W]}], ValueError, "once"),
+    "a group without params": ([{"lr": 1}], TypeError, "'params'"),
+    "a set": ([{"params": {W}}], TypeError, "set"),
+    "a group's option": ([{"params": [W], "lr": -1}], ValueError, "lr.*-1"),
+    "an object": (object(), TypeError, "iterable of Tensors"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PARAMS)
+def test_bad_params_are_refused(case):
+    params, error, message = BAD_PARAMS[case]
+    with pytest.raises(error, match=message) as caught:
+        optim.SGD(params)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda: optim.Adam([W], amsgrad=True), NotImplementedError, "amsgrad=False"),
+        (lambda: optim.RMSprop([W], centered=True), NotImplementedError, "centered=False"),
+        (lambda: optim.SGD([W], differentiable=True), NotImplementedError, "differentiable"),
+        (lambda: optim.SGD([W], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "damp"),
+        (lambda: optim.Adagrad([W], lr_decay=-1), ValueError, "lr_decay"),
+        (lambda: optim.SGD(lr=0.1).step(), ValueError, "made without params"),
+        (lambda: optim.SGD(lr=0.1).state_dict(), ValueError, "made without params"),
+        (lambda: optim.SGD(lr=0.1).add_param_group({"params": [W]}), ValueError, "without params"),
+        (lambda: optim.SGD([W]).update({}, {}), ValueError, "made without params"),
+        (lambda: optim.SGD([W]).add_param_group({"params": [W]}), ValueError, "once"),
+        (lambda: lr_scheduler.StepLR(0.1, 1), TypeError, "optimizer"),
+        (lambda: lr_scheduler.StepLR(optim.SGD(), 0), ValueError, "step_size"),
+        (lambda: lr_scheduler.LambdaLR(optim.SGD(), [abs] * 2), ValueError, "1 group; got 2"),
+        (lambda: lr_scheduler.OneCycleLR(optim.SGD(), 1.0), ValueError, "total_steps"),
+        (lambda: lr_scheduler.OneCycleLR(optim.Adagrad(), 1.0, 10), ValueError, "cycle_momentum"),
+        (lambda: lr_scheduler.ReduceLROnPlateau(optim.SGD(), factor=1.0), ValueError, "factor"),
+        (lambda: lr_scheduler.SequentialLR(optim.SGD(), [], [3]), ValueError, "milestone"),
+        (lambda: lr_scheduler.ExponentialLR(optim.SGD(), 0.9, 5), KeyError, "initial_lr"),
+        (lambda: clipping.clip_grad_norm_([1.0], 1.0), TypeError, "Tensors"),
+    ],
+)
+def test_bad_arguments_of_pytorchs_kind_are_refused(make, error, message):
+    with pytest.raises(error, match=message) as caught:
+        make()
+    if error is not KeyError:  # whose text stands in quotes
+        assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_a_refused_step_changes_nothing(kind):
+    good = fastbp.ones(3, requires_grad=True)
+    frozen = np.ones(3, "f4")
+    read_only = leaf(frozen)
+    frozen.flags.writeable = False
+    changed = fastbp.ones(3, requires_grad=True)
+    for bad, message in ((read_only, "read-only"), (changed, "float32.*float64|float64.*float32")):
+        optimizer = getattr(optim, kind)([good, bad], lr=0.1)
+        for p in (good, bad):
+            p.grad = fastbp.ones(3)
+        if bad is changed:
+            bad.data = fastbp.ones(3, dtype=fastbp.float64)
+        with pytest.raises(ValueError, match=message) as caught:
+            optimizer.step()
+        assert_one_sentence(caught.value)
+        assert (good.array == 1).all() and not optimizer.state and optimizer.steps == 0
+
+
+def test_a_state_of_another_dtype_is_refused():
+    optimizer = two()
+    p = optimizer.param_groups[0]["params"][0]
+    p.data = p.data.double()
+    p.grad = fastbp.zeros(3, 4, dtype=fastbp.float64)
+    with pytest.raises(ValueError, match=r"Adam.step expects exp_avg.*float64.*float32") as caught:
+        optimizer.step()
+    assert_one_sentence(caught.value)
+
+
+# --- schedulers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in cases.SCHEDULERS if n != "two of one optimiser"])
+def test_a_scheduler_goes_on_from_its_state_dict(name):
+    def made():
+        params = cases.parameters(fastbp, "float64")
+        optimizer = optim.SGD(
+            [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.2, momentum=0.5
+        )
+        return optimizer, cases.SCHEDULERS[name](lr_scheduler, optimizer)
+
+    optimizer, scheduler = made()
+    for _ in range(7):
+        scheduler.step()
+    twin_optimizer, twin = made()
+    twin_optimizer.load_state_dict(optimizer.state_dict())
+    state = scheduler.state_dict()
+    assert json.loads(json.dumps(state)) == state  # numbers, lists and names only
+    twin.load_state_dict(copy.deepcopy(state))
+    for _ in range(7):
+        scheduler.step()
+        twin.step()
+        assert twin.get_last_lr() == scheduler.get_last_lr()
+        assert twin_optimizer.param_groups[1]["lr"] == optimizer.param_groups[1]["lr"]
+
+
+def test_a_scheduler_goes_on_from_an_epoch():
+    optimizer = optim.SGD(lr=1.0)
+    first = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    for _ in range(3):
+        first.step()
+    second = lr_scheduler.ExponentialLR(optimizer, 0.5, last_epoch=3)
+    assert second.last_epoch == 4 and optimizer.lr == 0.5**4
+
+
+def test_restarts_take_fractions_of_epochs():
+    torch = pytest.importorskip("torch")
+    rates = []
+    for t in (fastbp, torch):
+        optimizer = t.optim.SGD(cases.parameters(t, "float32"), lr=0.1)
+        scheduler = t.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3, 2)
+        optimizer.step()
+        course = []
+        for quarter in range(60):
+            scheduler.step(quarter / 4)
+            course.append(scheduler.get_last_lr()[0])
+        rates.append(course)
+    np.testing.assert_allclose(*rates, rtol=1e-12)
+
+
+def test_a_plateaus_reductions_are_printed(capsys):
+    optimizer = optim.SGD(lr=0.1)
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, verbose=True)
+    scheduler.step(1.0)
+    scheduler.step(fastbp.tensor(1.0))
+    assert optimizer.lr == pytest.approx(0.01)
+    assert "Epoch 2: reducing learning rate of group 0 to 1.0000e-02." in capsys.readouterr().out
+
+
+def test_a_scheduler_serves_update_too():
+    optimizer, param = optim.SGD(lr=1.0), np.zeros(1)
+    scheduler = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    for _ in range(3):
+        optimizer.update({"W1": param}, {"W1": np.ones(1)})
+        scheduler.step()
+    assert param[0] == -1.75
+
+
+def test_one_cycle_ends():
+    scheduler = lr_scheduler.OneCycleLR(optim.SGD(), 1.0, 5)
+    with pytest.raises(ValueError, match="5 steps; got step 6") as caught:
+        for _ in range(9):
+            scheduler.step()
+    assert_one_sentence(caught.value)
+
+
+def test_schedulers_are_there_after_a_bare_import(run_python):
+    code = "import fastbp; print(fastbp.optim.lr_scheduler.StepLR.__name__)"
+    assert run_python("-c", code).stdout == "StepLR\n"
+
+
+# --- clipping and vectors -------------------------------------------------------------------
+
+
+def test_clipping_leaves_small_gradients_and_says_of_none():
+    w = fastbp.tensor([3.0, 4.0], requires_grad=True)
+    assert clipping.clip_grad_norm_([w], 1.0).item() == 0
+    w.grad = fastbp.tensor([0.3, 0.4])
+    assert clipping.clip_grad_norm_(w, 1.0).item() == pytest.approx(0.5)
+    np.testing.assert_array_equal(w.grad.array, np.array([0.3, 0.4], "f4"))
+    w.grad = fastbp.tensor([math.inf, 0.0])
+    with pytest.raises(RuntimeError, match="finite norm; got inf"):
+        clipping.clip_grad_norm_(w, 1.0, error_if_nonfinite=True)
+    assert w.grad.array[0] == math.inf
+
+
+def test_parameters_go_into_a_vector_and_back():
+    params = cases.parameters(fastbp, "float64")
+    vector = vectors.parameters_to_vector(params)
+    assert vector.shape == (17,) and vector.requires_grad
+    vectors.vector_to_parameters(fastbp.arange(17.0), params)
+    np.testing.assert_array_equal(params[1].array, [12, 13, 14, 15])
+    with pytest.raises(ValueError, match=r"\(17,\).*\(3,\)"):
+        vectors.vector_to_parameters(fastbp.zeros(3), params)
