@@ -60,6 +60,7 @@ __all__ = [
     "reference",
     "save",  # noqa: F405
     "set_num_threads",
+    "summary",  # noqa: F405
     "training",
     "use",
     "utils",  # noqa: F405
@@ -74,6 +75,7 @@ _ON_DEMAND = {
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "nn": ("fastbp.nn", None),
+    "summary": ("fastbp.summaries", "summary"),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "graph": ("fastbp.graph", None),
     "load": ("fastbp.files", "load"),

@@ -321,6 +321,7 @@ class Affine(Layer):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
         W, b = self._W, self._b
         self.renew_tensors()
+        self._pair: tuple = ()
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
         self._ready = all(
@@ -394,15 +395,13 @@ class Affine(Layer):
         out = core.affine(x, weight, bias)
         return self._on_any_tensor(x, weight, bias) if out is None else out
 
-    _pair: tuple
-
     def tensors(self):
         """The weight and the bias (None where there is none) as they are now."""
-        views = self._views
-        if self._trainer is None and views:
-            weight, bias = self._pair
+        pair = self._pair
+        if pair and self._trainer is None:
+            (weight, bias), views = pair, self._views
             if weight.array is views[0] and (bias is None or bias.array is views[1]):
-                return self._pair
+                return pair
         parameters = self.own_parameters()
         self._pair = parameters["weight"], parameters.get("bias")
         return self._pair
@@ -859,6 +858,11 @@ class BatchNormalization(Layer):
         self._beta = self._replacement("beta", value)
         self.renew_tensors()
 
+    @property
+    def old_share(self):
+        """The share of the old running statistics at each forward in training."""
+        return self.momentum
+
     def _replacement(self, name, value):
         who = type(self).__name__
         value = checks.parameter(who, name, value, ndim=1)
@@ -908,7 +912,7 @@ class BatchNormalization(Layer):
         if len(x):
             kernels().batch_norm_forward(
                 x, gamma, beta, out, normal, inverse, mean, var,
-                self.kind_number, self.momentum, self.unbiased,
+                self.kind_number, self.old_share, self.unbiased,
             )  # fmt: skip
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:

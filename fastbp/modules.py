@@ -53,6 +53,8 @@ class Module:
     """
 
     training = True
+    #: Its name in the training engine, which knows those of layers only.
+    kind: str | None = "module"
     _hooks: dict | None = None  # called after forward
     _parameters: dict
     _buffers: dict
@@ -151,7 +153,7 @@ class Module:
 
     # --- walks ------------------------------------------------------------------------------
 
-    def named_modules(self, memo=None, prefix=""):
+    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """Itself and all modules within, each once, with their names; "" is its own."""
         memo = set() if memo is None else memo
         stack = [(prefix, self)]
@@ -159,7 +161,8 @@ class Module:
             name, module = stack.pop()
             if module is None or id(module) in memo:
                 continue
-            memo.add(id(module))
+            if remove_duplicate:
+                memo.add(id(module))
             yield name, module
             stack += [
                 (f"{name}.{part}" if name else part, child)
@@ -305,7 +308,7 @@ class Module:
         dict of str to Tensor
         """
         state = {}
-        for path, module in self.named_modules(prefix=prefix.removesuffix(".")):
+        for path, module in self.named_modules(None, prefix.removesuffix("."), False):
             left_out = vars(module).get("_not_kept", ())
             for name, tensor in {**module.own_parameters(), **module.own_buffers()}.items():
                 if tensor is not None and name not in left_out:
@@ -384,14 +387,16 @@ class Module:
         return ""
 
     def __repr__(self):
-        lines = [
-            f"  ({name}): " + repr(child).replace("\n", "\n  ")
-            for name, child in self.own_modules().items()
-        ]
-        name, extra = self.type_name(), self.extra_repr()
-        if not lines:
-            return f"{name}({extra})"
-        return "\n".join([f"{name}(", *([f"  {extra}"] if extra else []), *lines, ")"])
+        extra = self.extra_repr()
+        parts = self.part_lines()
+        if not parts and "\n" not in extra:
+            return f"{self.type_name()}({extra})"
+        lines = [f"  {line}" for text in (extra, *parts) if text for line in text.split("\n")]
+        return "\n".join([f"{self.type_name()}(", *lines, ")"])
+
+    def part_lines(self):
+        """The texts of its parts."""
+        return [f"({name}): {child!r}" for name, child in self.own_modules().items()]
 
     @classmethod
     def type_name(cls):

@@ -1,5 +1,6 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping, MutableMapping
 
@@ -324,13 +325,9 @@ class Sequential(Module):
         parts = vars(self).get("parts", {})
         return parts[name] if name in parts else super().__getattr__(name)
 
-    def __repr__(self):
-        lines = [
-            f"  ({name}): " + repr(part).replace("\n", "\n  ") for name, part in self.parts.items()
-        ]
-        if self.loss_layer is not None:
-            lines.append(f"  (loss): {self.loss_layer!r}")
-        return "\n".join(["Sequential(", *lines, ")"])
+    def part_lines(self):
+        lines = [f"({name}): {part!r}" for name, part in self.parts.items()]
+        return lines if self.loss_layer is None else [*lines, f"(loss): {self.loss_layer!r}"]
 
     def summary(self):
         """Print the layers, their sizes and their numbers of parameters."""
@@ -588,7 +585,7 @@ class Sequential(Module):
     def _file_arrays(self):
         """The arrays of all layers by the names of a network without networks in it."""
         return {
-            f"{place}.{name}": np.ascontiguousarray(array)
+            f"{place}.{name}": np.asarray(array, order="C")
             for place, layer in enumerate(self.layers)
             if isinstance(layer, Layer)
             for name, array in layer.state().items()
@@ -614,8 +611,10 @@ class Sequential(Module):
         architecture = {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
-            "layers": [_described(layer, _SAVED_LAYERS) for layer in self.layers],
-            "loss": None if self.loss_layer is None else _described(self.loss_layer, _SAVED_LOSSES),
+            "layers": [_described(layer, _saved_layer) for layer in self.layers],
+            "loss": None
+            if self.loss_layer is None
+            else _described(self.loss_layer, _SAVED_LOSSES.get),
         }
         metadata = {"fastbp": json.dumps(architecture)}
         files.write_safetensors("Sequential.save", path, self._file_arrays(), metadata)
@@ -718,9 +717,18 @@ def _loss_layer(loss):
     return loss
 
 
+def _saved_layer(name):
+    """The class of a layer in a file; those of `fastbp.nn` are called nn.Linear and so on."""
+    if not (isinstance(name, str) and name.startswith("nn.")):
+        return _SAVED_LAYERS.get(name)
+    found = getattr(importlib.import_module("fastbp.nn"), name.removeprefix("nn."), None)
+    return found if isinstance(found, type) and issubclass(found, Layer) else None
+
+
 def _described(layer, known):
-    name = type(layer).__name__
-    if known.get(name) is not type(layer):
+    kind = type(layer)
+    name = f"nn.{kind.__name__}" if kind.__module__.startswith("fastbp.nn.") else kind.__name__
+    if known(name) is not kind:
         raise TypeError(
             f"Sequential.save expects the library's own layers and losses; got {layer!r}."
         )
@@ -731,7 +739,10 @@ def _rebuilt(place, described, tensors, path):
     """One layer from its description and the file's arrays."""
     try:
         config = dict(described)
-        kind = _SAVED_LAYERS[config.pop("type")]
+        name = config.pop("type")
+        kind = _saved_layer(name)
+        if kind is None:
+            raise KeyError(name)
         prefix = f"{place}."
         state = {
             name.removeprefix(prefix): array

@@ -264,7 +264,7 @@ def _plan_entries(net):
         entries.append(
             (
                 layer.kind, n_in, n_out, layer.kind_number,
-                getattr(layer, "momentum", 0.0),
+                getattr(layer, "old_share", 0.0),
                 getattr(layer, "unbiased", not getattr(layer, "has_bias", True)),
             )
         )  # fmt: skip

@@ -35,7 +35,7 @@ LEVELS = {
     4: ["layers"],
     5: ["training"],
     6: ["network"],
-    7: ["nn", "utils", "estimators", "arguments"],
+    7: ["nn", "summaries", "utils", "estimators", "arguments"],
     8: ["cli", "__main__", "__init__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}

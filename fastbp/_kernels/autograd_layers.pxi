@@ -31,6 +31,11 @@ cdef class AddmmBackward0(Binary):
     """x weight^T + bias; the weight's memory is that of W = weight^T, (n_in, n_out)."""
     cdef Target c
     cdef int c_output
+    cdef bint biased
+
+    def name(self):
+        """AddmmBackward0, or without a bias MmBackward0."""
+        return "AddmmBackward0" if self.biased else "MmBackward0"
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef array x = self.x
@@ -64,6 +69,8 @@ cdef class AddmmBackward0(Binary):
         return 0
 
     cdef tuple edges(self):
+        if not self.biased:
+            return ((self.a, self.a_output), (self.b, self.b_output))
         return ((self.a, self.a_output), (self.b, self.b_output), (self.c, self.c_output))
 
     cdef int reach(self, Sweep sweep) except -1:
@@ -79,7 +86,7 @@ cdef class AddmmBackward0(Binary):
     @property
     def constants(self):
         """Of each input the array that it is, where it needs no gradient."""
-        return (self.a_constant, self.b_constant, None)
+        return (self.a_constant, self.b_constant, None)[:2 + self.biased]
 
 
 cdef inline void *memory_of(array x) noexcept:
@@ -185,6 +192,7 @@ cdef TensorBase of_three(TensorBase x, TensorBase weight, TensorBase bias, array
     node.x, node.y = a, w
     if bias is not None:
         node.c_output = bias._output
+        node.biased = True
     if into_weight is not None and a is x._array:
         node.x_version = x.version()
         node.x_changes = node.x_version.changes

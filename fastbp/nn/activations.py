@@ -93,7 +93,7 @@ class ELU(_ByElement, element="elu"):
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__(inplace)
-        self.alpha = float(alpha)
+        self.alpha = alpha
 
 
 class CELU(ELU, element="celu"):
@@ -131,7 +131,7 @@ class Hardtanh(_ByElement, element="hardtanh"):
 
     def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
         super().__init__(inplace)
-        self.min_val, self.max_val = float(min_val), float(max_val)
+        self.min_val, self.max_val = min_val, max_val
         if not self.min_val < self.max_val:
             raise ValueError(f"{type(self).__name__} expects min_val below max_val; got {min_val} "
                              f"and {max_val}.")  # fmt: skip
@@ -177,7 +177,7 @@ class Threshold(_ByElement, element="threshold"):
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__(inplace)
-        self.threshold, self.value = float(threshold), float(value)
+        self.threshold, self.value = threshold, value
 
 
 class Softplus(_ByElement, element="softplus"):
@@ -200,7 +200,7 @@ class Softplus(_ByElement, element="softplus"):
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
-        self.beta, self.threshold = float(beta), float(threshold)
+        self.beta, self.threshold = beta, threshold
         if self.beta != 1:
             self.kind = "softplus of another beta"
 

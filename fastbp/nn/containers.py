@@ -97,7 +97,7 @@ class ModuleList(_List):
             raise TypeError(f"ModuleList expects modules; got {type(item).__name__}.")
         return item
 
-    def __repr__(self):
+    def part_lines(self):
         """Equal parts that follow each other are counted."""
         runs: list[list] = []
         for place, text in enumerate(map(repr, self)):
@@ -105,12 +105,10 @@ class ModuleList(_List):
                 runs[-1][1] = place
             else:
                 runs.append([place, place, text])
-        lines = [
-            f"  ({first}): {text}" if first == last else
-            f"  ({first}-{last}): {last - first + 1} x {text}"
-            for first, last, text in ((a, b, t.replace("\n", "\n  ")) for a, b, t in runs)
-        ]  # fmt: skip
-        return "\n".join(["ModuleList(", *lines, ")"]) if lines else "ModuleList()"
+        return [
+            f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}"
+            for a, b, text in runs
+        ]
 
 
 class ParameterList(_List):
@@ -145,10 +143,10 @@ def _parameter(who, item):
 
 
 def _described(parameters):
-    return "".join(
-        f"\n    ({name}): Parameter containing: [{value.dtype!r} of size "
+    return "\n".join(
+        f"  ({name}): Parameter containing: [{value.dtype!r} of size "
         f"{'x'.join(map(str, value.shape))}]" for name, value in parameters.items()
-    ) + ("\n" if parameters else "")  # fmt: skip
+    )  # fmt: skip
 
 
 class _Dict(Module):

@@ -65,8 +65,9 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     >>> cross_entropy(tensor([[0.0, 0.0], [0.0, 2.0]]), tensor([0, 1]))
     tensor(0.4100)
     """
-    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and size_average is None
-            and reduce is None and isinstance(target, core.TensorBase)
+    # All classes are in range in the compiled case: no negative one is left out.
+    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and ignore_index < 0
+            and size_average is None and reduce is None and isinstance(target, core.TensorBase)
             and isinstance(input, core.TensorBase)):  # fmt: skip
         out = core.softmax_cross_entropy(input, target)
         if out is not None:
@@ -138,7 +139,7 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
             f"{who} expects target as class indices of an integer dtype{also}; got {t.dtype!r} "
             f"of shape {index.shape}: target.long() makes indices."
         )
-    if index.shape != shape and not (x.ndim == 1 and index.shape == (1,)):
+    if index.shape != shape:
         column = ", which target.squeeze(1) makes fit" if index.shape == (*shape, 1) else ""
         raise ValueError(f"{who} expects target of shape {shape}, a class for each row of input "
                          f"{x.array.shape}; got {index.shape}{column}.")  # fmt: skip
@@ -172,7 +173,9 @@ def _reduced(losses, reduction, divisor):
 def _class_gradient(saved, dout, needs):
     dlogs, back, divisor, _ = saved
     dout = dout.reshape(-1, 1) if dout.ndim else dout
-    return (core.quiet(lambda: back(dlogs * (-dout / dlogs.dtype.type(divisor))), ()),)
+    if divisor == 0:  # no class counted
+        return (back(np.zeros_like(dlogs)),)
+    return (back(dlogs * (-dout / dlogs.dtype.type(divisor))),)
 
 
 def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
@@ -291,9 +294,12 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     tensor(1.)
     """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
-    return _pairs("l1_loss", "MeanBackward0" if reduction == "mean" else "AbsBackward0", input,
+    return _pairs("l1_loss", _OF_L1.get(reduction, "AbsBackward0"), input,
                   target, reduction, lambda x, t: np.abs(x - t), _l1_slopes,
                   broadcasts=True)  # fmt: skip
+
+
+_OF_L1 = {"mean": "MeanBackward0", "sum": "SumBackward0"}
 
 
 def _l1_slopes(x, t):
@@ -438,8 +444,9 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
         total = kernels().sigmoid_cross_entropy_forward(a.reshape(-1), b.reshape(-1), y.reshape(-1))
         return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
                          (y, t, x))  # fmt: skip
-    if not x.is_floating_point():
-        raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
+    for name, tensor_ in (("input", x), ("target", t)):
+        if not tensor_.is_floating_point():
+            raise RuntimeError(f"{who} expects {name} of a float dtype; got {tensor_.dtype!r}.")
     more = 1 if pos_weight is None else tensor_of(who, "pos_weight", pos_weight).array
 
     def value(x, t):

@@ -10,7 +10,7 @@ from fastbp.autograd import log_softmax as _log_softmax
 from fastbp.autograd import (
     sigmoid,
     tanh,
-    tensor,  # noqa: F401,F811  (in the examples)
+    tensor,  # noqa: F401  (in the examples)
 )
 from fastbp.autograd import softmax as _softmax
 from fastbp.autograd.elementwise import floats_of
@@ -202,7 +202,7 @@ def _pull_back(saved, dout, needs):
 
 _LABELS = {name: "".join(map(str.capitalize, name.split("_"))) + "Backward0"
            for name in elements.ELEMENTS}  # fmt: skip
-_LABELS.update(celu="EluBackward0", selu="EluBackward0", gelu_tanh="GeluBackward0",
+_LABELS.update(celu="CeluBackward0", selu="EluBackward0", gelu_tanh="GeluBackward0",
                logsigmoid="LogSigmoidBackward0", softsign="DivBackward0",
                tanhshrink="SubBackward0")  # fmt: skip
 
@@ -484,7 +484,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     tensor([[-1.,  1.]])
     """
     shape = tuple(normalized_shape)
-    x = input.array
+    x = tensor_of("layer_norm", "input", input).array
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
         raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
                            f"shape {x.shape}.")  # fmt: skip

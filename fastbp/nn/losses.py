@@ -102,6 +102,11 @@ class CrossEntropyLoss(_Loss):
         )  # fmt: skip
 
     def _book(self):
+        if self.ignore_index >= 0:
+            raise TypeError(
+                "Training by fit expects CrossEntropyLoss that counts all classes; got "
+                f"ignore_index={self.ignore_index}: write the loop by hand."
+            )
         return book.SoftmaxWithLoss()
 
 

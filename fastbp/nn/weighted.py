@@ -216,7 +216,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
     --------
     >>> norm = BatchNorm1d(2)
     >>> norm
-    BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    BatchNorm1d(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
     >>> list(norm.state_dict())
     ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """
@@ -231,7 +231,13 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
             raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
                              "is not offered; got None.")  # fmt: skip
         super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
+        self.momentum = self._share
         self._batches = np.zeros((), np.int64)
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     @property
     def num_features(self):
@@ -292,11 +298,11 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
         return {**super().state(), "num_batches_tracked": self._batches}
 
     def config(self):
-        return {"num_features": self.num_features, "eps": self.eps, "momentum": self._share}
+        return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}
 
     def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self._share}, affine=True, "
-                "track_running_stats=True")  # fmt: skip
+        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, "
+                "bias=True, track_running_stats=True")  # fmt: skip
 
     @classmethod
     def restore(cls, config, state):
@@ -323,7 +329,7 @@ class LayerNorm(Module):
     Examples
     --------
     >>> LayerNorm(3)
-    LayerNorm((3,), eps=1e-05, elementwise_affine=True)
+    LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)
     """
 
     def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True,
@@ -351,8 +357,10 @@ class LayerNorm(Module):
         return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self):
-        return (f"{self.normalized_shape}, eps={self.eps}, "
-                f"elementwise_affine={self.elementwise_affine}")  # fmt: skip
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
 
 
 class Embedding(Module):
