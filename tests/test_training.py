@@ -902,7 +902,7 @@ REFUSED = {
                                     "batch of 1"),
     "no loss": (lambda: Sequential(Linear(9, 4)), {}, "loss"),
     "activation first": (lambda: Sequential(Relu(), Linear(9, 4), loss=SoftmaxWithLoss), {},
-                         "first layer.*Relu.*place 0"),
+                         "first layer.*ReLU.*place 0"),
     "no parameters": (lambda: Sequential(Flatten(), loss=SoftmaxWithLoss), {}, "parameters"),
     "widths": (lambda: Sequential(Linear(9, 5), Linear(6, 4), loss=SoftmaxWithLoss), {},
                "5 inputs at place 1"),
