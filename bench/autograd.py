@@ -1,16 +1,29 @@
-"""A step of a model of three numbers, ``w1 x² + w2 x + b``, on one sample, in several engines.
+"""Steps of loops written by hand: of a model of three numbers, and of two perceptrons.
 
-Forward, squared error, backward, the update under no_grad and the gradients set to zero: what a
-step costs where the arithmetic costs nothing.  `Value` is an engine of plain Python numbers, as
-micrograd is; it stands in where the package is not installed.
+The model is ``w1 x² + w2 x + b`` on one sample, in several engines: forward, squared error,
+backward, the update under no_grad and the gradients set to zero, which is what a step costs where
+the arithmetic costs nothing.  `Value` is an engine of plain Python numbers, as micrograd is; it
+stands in where the package is not installed.
+
+The perceptrons are `nn.Linear` and `nn.ReLU` in turn, `nn.CrossEntropyLoss` and `optim.SGD`, in
+fastbp and in PyTorch: once without the optimiser, once the whole step.
 """
 
 import argparse
 import contextlib
+import itertools
 
+import numpy as np
+
+import fastbp
 from bench import measure
 
 RATE = 0.001
+#: Name: widths, rows.
+NETWORKS = {
+    "iris 4-10-10-3": ((4, 10, 10, 3), 112),
+    "mnist 784-512-256-10": ((784, 512, 256, 10), 128),
+}
 SAMPLE = (2.0, 9.0)
 
 
@@ -118,8 +131,6 @@ class Value:
 
 def engines():
     """Name to step."""
-    import fastbp.autograd
-
     steps = {"fastbp": tensor_step(fastbp.autograd)}
     with contextlib.suppress(ImportError):
         import torch
@@ -133,6 +144,47 @@ def engines():
     except ImportError:
         steps["plain Python"] = value_step(Value)
     return steps
+
+
+def network_steps(library, widths, rows):
+    """Forward and backward, and the whole step: fastbp and PyTorch are written alike."""
+    nn, rng = library.nn, np.random.default_rng(0)
+    layers = []
+    for n_in, n_out in itertools.pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    net = nn.Sequential(*layers[:-1])
+    x = library.from_numpy(rng.standard_normal((rows, widths[0])).astype("float32"))
+    t = library.from_numpy(rng.integers(0, widths[-1], rows))
+    criterion = nn.CrossEntropyLoss()
+    optimizer = library.optim.SGD(net.parameters(), lr=RATE)
+
+    def gradients():
+        optimizer.zero_grad()
+        loss = criterion(net(x), t)
+        loss.backward()
+        return loss
+
+    def step():
+        loss = gradients()
+        optimizer.step()
+        return loss
+
+    return gradients, step
+
+
+def run_networks(**how):
+    """Rows of (network, what, seconds of fastbp, seconds of PyTorch), all timed in turn."""
+    import torch
+
+    torch.set_num_threads(1)
+    rows = []
+    for name, (widths, n_rows) in NETWORKS.items():
+        ours, theirs = (network_steps(library, widths, n_rows) for library in (fastbp, torch))
+        for what, pair in zip(
+            ("forward and backward", "a step"), zip(ours, theirs, strict=True), strict=True
+        ):
+            rows.append((name, what, *measure.alternate(*pair, **how)))
+    return rows
 
 
 def run(**how):
@@ -150,6 +202,14 @@ def main():
     rows = [(name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}")
             for name, s in seconds.items()]  # fmt: skip
     measure.print_table(("engine", "a step", "of fastbp's"), rows)
+    with contextlib.suppress(ImportError):
+        rows = [
+            (name, what, measure.seconds_text(ours), measure.seconds_text(theirs),
+             f"{theirs / ours:.1f}")
+            for name, what, ours, theirs in run_networks(**measure.repetitions(quick))
+        ]  # fmt: skip
+        print()
+        measure.print_table(("network", "", "fastbp", "PyTorch", "quicker"), rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,19 @@ from fastbp import _kernels
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
 
-from bench import book, cases, elementwise, estimators, fit, grid, measure, peak, peers, report  # noqa: E402
+from bench import (  # noqa: E402
+    autograd,
+    book,
+    cases,
+    elementwise,
+    estimators,
+    fit,
+    grid,
+    measure,
+    peak,
+    peers,
+    report,
+)
 
 # --- the same work --------------------------------------------------------------------------
 
@@ -515,3 +527,13 @@ def test_estimators_bench_fits_both():
     assert len(pair) == 2 and min(pair) > 0
     one = {"name": "case", "least": 2.0, "fastbp": 0.5, "scikit-learn": 1.5}
     assert estimators.speed_cells(one) == ["case", "500 ms", "1.50 s", "3.0", "2"]
+
+
+@pytest.mark.parametrize("name", autograd.NETWORKS)
+def test_perceptrons_of_the_autograd_bench_train(name):
+    gradients, step = autograd.network_steps(fastbp, *autograd.NETWORKS[name])
+    first = gradients().item()
+    assert gradients().item() == first
+    for _ in range(5):
+        step()
+    assert gradients().item() < first

@@ -231,6 +231,19 @@ def test_two_layers_share_a_weight():
     np.testing.assert_allclose(a.weight.grad.numpy(), w.grad.numpy(), rtol=1e-5)
 
 
+def test_a_flattened_weight_can_be_read_but_not_written():
+    layer = nn.Linear(4, 3)
+    (layer.weight.view(-1) ** 2).sum().backward()
+    np.testing.assert_allclose(layer.weight.grad.numpy(), 2 * layer.W.T)
+    for tensor in (layer.weight.data, layer.weight.detach()):
+        flat = tensor.view(-1)
+        assert (flat.numpy() == layer.W.T.reshape(-1)).all()
+        with pytest.raises(RuntimeError, match="writable memory"):
+            flat[0] = 1.0
+    layer(fastbp.from_numpy(X)).sum().backward()
+    assert layer.weight.grad.view(12).shape == (12,)
+
+
 def test_a_frozen_parameter_gets_no_gradient():
     layer = nn.Linear(4, 3)
     layer.bias.requires_grad = False

@@ -118,6 +118,11 @@ cdef class TensorBase(Target):
         return self
 
     @property
+    def _is_view(self):
+        """Whether an operation made this tensor of another's memory."""
+        return self._base is not None
+
+    @property
     def _version_changes(self):
         """In-place changes since something first depended on this tensor's numbers."""
         return 0 if self._version is None else self._version.changes

@@ -55,12 +55,20 @@ def view(input, *shape):
     ------
     RuntimeError
         Where the memory would have to be copied: `reshape` does that.
+
+    Notes
+    -----
+    A layer's weight, which is transposed in memory, is copied all the same, as programs flatten
+    their parameters so; the copy can only be read.
     """
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return core.new(input.array.view(shape[0].dtype))
     shape = sizes(shape)
     out = reshape(input, shape)
     if out.array.size and not np.may_share_memory(input.array, out.array):
+        if input.array.flags.f_contiguous and not input._is_view:
+            out.array.flags.writeable = False
+            return out
         raise RuntimeError("view expects a shape that fits the memory; got a tensor that has to "
                            "be copied: use reshape().")  # fmt: skip
     return out
