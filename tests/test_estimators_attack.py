@@ -1,0 +1,64 @@
+"""Scripts as strangers write them: each runs with scikit-learn's class and with ours."""
+
+import numpy as np
+import pytest
+from sklearn import datasets, neural_network
+
+from fastbp import estimators
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+KINDS = ("MLPClassifier", "MLPRegressor")
+SETTINGS = {"hidden_layer_sizes": (8, 6), "max_iter": 8, "random_state": 0}
+
+
+def iris():
+    X, y = datasets.load_iris(return_X_y=True)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y
+
+
+def both(kind, **settings):
+    modules = (estimators, neural_network)
+    return [getattr(module, kind)(**(SETTINGS | settings)) for module in modules]
+
+
+def assert_same_training(ours, theirs):
+    for name in ("coefs_", "intercepts_"):
+        for own, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.loss_, theirs.loss_, rtol=1e-6)
+    assert ours.n_iter_ == theirs.n_iter_
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("changed", [{"activation": "tanh"}, {"activation": "identity"}])
+def test_partial_fit_follows_set_params(kind, solver, changed):
+    X, y = iris()
+    ours, theirs = both(kind, solver=solver)
+    for model in (ours, theirs):
+        model.fit(X, y).set_params(**changed).partial_fit(X, y).partial_fit(X, y)
+    assert_same_training(ours, theirs)
+
+
+def test_partial_fit_follows_dropout_with_the_state_of_before():
+    X, y = iris()
+    model = estimators.MLPClassifier(**SETTINGS).fit(X, y)
+    steps, states = model._optimizer._steps_done(), model._optimizer.states()
+    model.set_params(dropout=(0.0, 0.5), learning_rate_init=1.0).partial_fit(X, y)
+    solver = model._optimizer
+    assert [entry[0] for entry in solver.entries].count("dropout") == 1
+    assert solver._steps_done() == steps + 1
+    assert solver.learning_rate == 0.001  # as scikit-learn's optimiser keeps it
+    for (*_, (W, _)), (*_, (before, _)) in zip(solver.states()[::2], states[::2], strict=True):
+        assert np.corrcoef(W.ravel(), before.ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
+    X, y = iris()
+    ours, theirs = (
+        {name for name in vars(model.fit(X, y).fit(X, y)) if name.endswith("_")}
+        for model in both(kind, solver="lbfgs", warm_start=True)
+    )
+    assert ours - {"norms_"} == theirs
