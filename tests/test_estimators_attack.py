@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn import datasets, neural_network
+from sklearn.exceptions import ConvergenceWarning
 
 from fastbp import estimators
 
@@ -55,6 +56,27 @@ def test_partial_fit_follows_dropout_with_the_state_of_before():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("scale", [-1.0, -0.5])
+def test_negative_sample_weights_are_taken_as_scikit_learn_takes_them(kind, solver, scale):
+    X, y = iris()
+    weights = scale * np.linspace(1, 2, len(y))
+    ours, theirs = (model.fit(X, y, weights) for model in both(kind, solver=solver))
+    assert_same_training(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_start_with_early_stopping_does_not_stand_still(kind):
+    X, y = iris()
+    ours, theirs = both(kind, early_stopping=True, warm_start=True, max_iter=2)
+    for _ in range(5):
+        ours.fit(X, y)
+        theirs.fit(X, y)
+        assert_same_training(ours, theirs)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
     X, y = iris()
     ours, theirs = (
@@ -62,3 +84,27 @@ def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
         for model in both(kind, solver="lbfgs", warm_start=True)
     )
     assert ours - {"norms_"} == theirs
+
+
+def test_lbfgs_with_a_loss_that_is_not_finite_warns():
+    X, y = iris()
+    for model in both("MLPRegressor", solver="lbfgs"):
+        with (
+            pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"),
+            np.errstate(all="ignore"),
+        ):
+            model.fit(X * 1e200, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_loss_of_ones_own_that_writes_into_its_targets_does_not_reach_the_callers(solver):
+    def spoiling(y, outputs):
+        y -= outputs
+        return (y * y).sum(axis=1), -2 * y
+
+    X, y = iris()
+    targets = y.astype(float)
+    settings = {**SETTINGS, "solver": solver, "shuffle": False}
+    model = estimators.MLPRegressor(**settings, loss=spoiling).fit(X, targets)
+    np.testing.assert_array_equal(targets, y)
+    assert np.isfinite(model.loss_)
