@@ -96,6 +96,20 @@ def test_lbfgs_with_a_loss_that_is_not_finite_warns():
             model.fit(X * 1e200, y)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name, value, same", [
+    ("dropout", np.float64(0.2), 0.2), ("dropout", np.float32(0.5), 0.5),
+    ("dropout", np.array(0.2), 0.2), ("batch_norm", np.True_, True),
+    ("restore_best", np.True_, True), ("progress", np.False_, False),
+])  # fmt: skip
+def test_numbers_out_of_an_array_are_numbers(kind, name, value, same):
+    X, y = iris()
+    model, plain = (
+        getattr(estimators, kind)(**SETTINGS, **{name: one}).fit(X, y) for one in (value, same)
+    )
+    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_loss_of_ones_own_that_writes_into_its_targets_does_not_reach_the_callers(solver):
     def spoiling(y, outputs):
