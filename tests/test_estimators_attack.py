@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
 
@@ -86,6 +87,25 @@ def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
     assert ours - {"norms_"} == theirs
 
 
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix])
+def test_sparse_labels_are_predicted_sparse(make):
+    X, y = iris()
+    labels = make(np.eye(3, dtype=int)[y])
+    ours, theirs = (model.fit(X, labels).predict(X) for model in both("MLPClassifier"))
+    assert type(ours) is type(theirs)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_long_doubles_are_predicted(kind, dtype):
+    X, y = iris()
+    ours, theirs = (model.fit(X.astype(dtype), y) for model in both(kind))
+    long = ours.predict(X.astype(np.longdouble))
+    np.testing.assert_allclose(long, theirs.predict(X.astype(np.longdouble)), rtol=1e-4)
+
+
 def test_lbfgs_with_a_loss_that_is_not_finite_warns():
     X, y = iris()
     for model in both("MLPRegressor", solver="lbfgs"):
@@ -94,6 +114,17 @@ def test_lbfgs_with_a_loss_that_is_not_finite_warns():
             np.errstate(all="ignore"),
         ):
             model.fit(X * 1e200, y)
+
+
+@pytest.mark.parametrize("y, came", [
+    (np.array(["0", "1", "2"]), "dtype <U1"),
+    (np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "dtype datetime64"),
+    (sparse.csr_matrix(np.eye(3)), "a sparse matrix"),
+])  # fmt: skip
+def test_regression_takes_numbers_only(y, came):
+    y = y[iris()[1]]
+    with pytest.raises(TypeError, match=f"MLPRegressor expects y as an array of numbers; .*{came}"):
+        estimators.MLPRegressor().fit(iris()[0], y)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,6 +139,25 @@ def test_numbers_out_of_an_array_are_numbers(kind, name, value, same):
         getattr(estimators, kind)(**SETTINGS, **{name: one}).fit(X, y) for one in (value, same)
     )
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize("kind, bad, words", [
+    ("MLPClassifier", {"scoring": "nope"}, "'nope' is not a valid scoring value"),
+    ("MLPClassifier", {"scoring": ["accuracy"]}, "expects scoring as a scorer's name or a funct"),
+    ("MLPClassifier", {"class_weight": "x"}, "'class_weight' parameter of MLPClassifier must be"),
+    ("MLPClassifier", {"class_weight": 3}, "'class_weight' parameter of MLPClassifier must be"),
+    ("MLPClassifier", {"class_weight": {0: np.nan}}, "expects class_weight to give finite weigh"),
+    ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* that are not all 0"),
+    ("MLPRegressor", {"scoring": 3}, "expects scoring as a scorer's name or a function"),
+    ("MLPRegressor", {"n_threads": 10**6}, "expects n_threads of at most 1024; got 1000000"),
+])  # fmt: skip
+@pytest.mark.parametrize("more", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_bad_values_are_refused_before_any_training(kind, bad, words, more):
+    X, y = iris()
+    model = getattr(estimators, kind)(**SETTINGS, **bad, **more)
+    with pytest.raises((ValueError, TypeError), match=words):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
