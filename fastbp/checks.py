@@ -207,14 +207,16 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def integer(who, name, value, least):
-    """An integer of at least `least`."""
+def integer(who, name, value, least, most=None):
+    """An integer of at least `least`, and at most `most`."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{who} expects {name} as an integer; got {_kind(value)}.") from None
     if number < least:
         raise ValueError(f"{who} expects {name} of at least {least}; got {number}.")
+    if most is not None and number > most:
+        raise ValueError(f"{who} expects {name} of at most {most}; got {number}.")
     return number
 
 

@@ -9,6 +9,8 @@ __all__ = ["available_threads", "set_num_threads", "threads_for"]
 
 #: Below this many floating-point operations a second thread makes a step slower.
 WORTH_A_THREAD = 20e6
+#: The most threads that may be asked for; far more of them end the process.
+MOST_THREADS = 1024
 
 _chosen: int | None = None
 
@@ -24,7 +26,7 @@ def set_num_threads(n_threads):
     Raises
     ------
     TypeError, ValueError
-        For a number below 1.
+        For a number below 1 or above 1024.
 
     Examples
     --------
@@ -33,7 +35,7 @@ def set_num_threads(n_threads):
     """
     global _chosen
     if n_threads is not None:
-        n_threads = checks.integer("set_num_threads", "n_threads", n_threads, least=1)
+        n_threads = checks.integer("set_num_threads", "n_threads", n_threads, 1, MOST_THREADS)
     _chosen = n_threads
 
 
@@ -64,7 +66,7 @@ def _container_quota():
 def threads_for(operations, n_threads=None):
     """The threads of a step of so many floating-point operations."""
     if n_threads is not None:
-        return checks.integer("Trainer", "n_threads", n_threads, least=1)
+        return checks.integer("Trainer", "n_threads", n_threads, 1, MOST_THREADS)
     if _chosen is not None:
         return _chosen
     return 1 if operations < WORTH_A_THREAD else available_threads()

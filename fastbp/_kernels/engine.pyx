@@ -462,7 +462,7 @@ cdef class Plan:
         cdef isa.fbp_rule rule = self.rule
         cdef double over = self.weigh(batch), penalty = 0, norm
         cdef bint stored = not update or self.clip_norm > 0
-        if over <= 0:
+        if over == 0:
             self.correct = 0
             return 0
         if self.l2 > 0 and update:

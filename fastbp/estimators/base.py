@@ -134,6 +134,8 @@ class MLP(BaseEstimator):
             dtype = np.float64 if lbfgs else self.coefs_[0].dtype
             seed = random_state().randint(2**31) if np.any(self.dropout) else 0
             solver = self._optimizer = self._solver(units, dtype, seed)
+        else:
+            solver.follow(**self._network(units))
         if self.solver != "adamw":
             solver.numbers["l2"] = float(self.alpha)
         if weights is not None:
@@ -259,7 +261,9 @@ class MLP(BaseEstimator):
                 f"{type(self).__name__} expects batch_norm as in the training it goes on with; "
                 f"got {self.batch_norm}."
             )
-        if self.solver != "lbfgs" and not hasattr(self, "loss_curve_"):
+        if self.solver == "lbfgs":
+            return
+        if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
         for name, value in (("_no_improvement_count", 0), ("t_", 0)):
             if not hasattr(self, name):
@@ -281,9 +285,19 @@ class MLP(BaseEstimator):
         if self.solver == "adamw":
             numbers |= {"weight_decay": float(self.alpha), "bias_decay": 0.0}
         return Solver(
-            units, parameters.activations(self), parameters.dropout(self), self.batch_norm,
-            self._plan_loss(), self.solver, numbers, dtype, seed, self.n_threads,
+            **self._network(units), solver=self.solver, numbers=numbers, dtype=dtype, seed=seed,
+            n_threads=self.n_threads,
         )  # fmt: skip
+
+    def _network(self, units):
+        """What the parameters make of such units, as `Solver` takes it."""
+        return {
+            "units": units,
+            "activations": parameters.activations(self),
+            "dropout": parameters.dropout(self),
+            "batch_norm": self.batch_norm,
+            "loss": self._plan_loss(),
+        }
 
     def _validation(self, pair):
         """The user's validation data as the loops take them."""

@@ -1,6 +1,7 @@
 """`MLPClassifier`."""
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
@@ -163,6 +164,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             binarizer = LabelBinarizer().fit(y)  # with its errors
             self.classes_ = binarizer.classes_
             self._multilabel = binarizer.y_type_.startswith("multilabel")
+            self._sparse_labels = binarizer.sparse_input_
             return
         classes = unique_labels(y)
         if self.warm_start:
@@ -243,7 +245,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         if self.class_weight is None:
             return weights
         own = compute_sample_weight(self.class_weight, y)
-        return own if weights is None else own * weights
+        own = own if weights is None else own * weights
+        if not (np.isfinite(own).all() and own.any()):
+            raise ValueError(
+                "MLPClassifier expects class_weight to give finite weights that are not all 0; "
+                f"got {self.class_weight!r}."
+            )
+        return own
 
     def _stratify(self, t):
         return t > 0.5 if self.n_outputs_ == 1 else None
@@ -307,7 +315,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         if self.out_activation_ == "softmax":
             return self.classes_[proba.argmax(axis=1)]
         if self._multilabel:
-            return (proba > 0.5).astype(int)
+            labels = (proba > 0.5).astype(int)
+            return csr_matrix(labels) if getattr(self, "_sparse_labels", False) else labels
         return self.classes_[np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)]
 
     def predict(self, X):

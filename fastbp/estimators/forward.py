@@ -29,10 +29,12 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
     Returns
     -------
     numpy.ndarray
-        Of the dtype that NumPy's promotion gives x and the coefficients.
+        Of the dtype that NumPy's promotion gives x and the coefficients, float64 at most.
     """
     n_layers = len(coefs) if n_layers is None else n_layers
     dtype = np.result_type(x.dtype, coefs[0].dtype)
+    if dtype == np.longdouble:
+        dtype, x = checks.FLOAT64, x.astype(checks.FLOAT64)
     layers = [
         (checks.floats("coefs_", "W", W, dtype), checks.floats("intercepts_", "b", b, dtype))
         for W, b in zip(coefs[:n_layers], intercepts, strict=False)

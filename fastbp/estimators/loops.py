@@ -91,7 +91,7 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     restores = model.early_stopping if model.restore_best is None else model.restore_best
     restores = restores and not incremental
     best: Any = model._copies() if restores else None
-    begun = best
+    begun, first = best, model.t_ == 0
     callbacks = parameters.callbacks(model)
     looks = validation is not None or restores or callbacks
     by_loss, improved = restores and validation is None, False
@@ -156,6 +156,8 @@ def fit_stochastic(model, solver, data, validation, random_state, incremental):
     solver.fetch(model.coefs_, model.intercepts_, model.norms_)
     if by_loss and improved and stop != "diverged":
         restores = False  # the last epoch was the best: its weights are better still
+    if best is begun and not first and model.restore_best is None:
+        restores = False  # a warm start would stand still, as scikit-learn's does not
     if restores:
         model.coefs_, model.intercepts_, model.norms_ = best
     _warn_of(model, stop)
@@ -234,10 +236,10 @@ def _own_step(model, plan, data, rows, update):
     t = data.t[rows]
     z = np.empty((len(t), plan.n_out), t.dtype)
     plan.outputs(engine_rows(data.x[rows]), z)
-    losses, gradient = own_loss(model, t, z)
+    losses, gradient = own_loss(model, t.copy(), z)  # t may be a view of the caller's y
     weights = np.ones(len(t)) if data.weights is None else data.weights[rows]
     over = weights.sum(dtype=np.float64)
-    if over <= 0:
+    if over == 0:
         return 0.0
     gradient = gradient * (weights / over)[:, np.newaxis]
     penalty = 0.0
@@ -376,7 +378,7 @@ def fit_lbfgs(model, solver, data):
             plan.write(layer, engine.PARAMETERS, W, b)
         loss, gradient = 0.0, np.zeros_like(packed)
         for part, x, w, weight in zip(parts, rows, weights, sums, strict=True):
-            if weight <= 0:
+            if weight == 0:
                 continue
             if callable(model.loss):
                 loss += weight * _own_step(model, plan, data, part, False)
@@ -385,6 +387,8 @@ def fit_lbfgs(model, solver, data):
             for layer, W, b in views(scratch):
                 plan.read(layer, engine.GRADIENTS, W, b)
             gradient += weight * scratch
+        if not math.isfinite(loss):
+            gradient[:] = np.nan  # the plan made none
         W = packed[:n_weights]
         gradient[:n_weights] += model.alpha * W
         return (loss + 0.5 * model.alpha * (W @ W)) / total, gradient / total

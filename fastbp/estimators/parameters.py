@@ -4,8 +4,10 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn import get_config
+from sklearn.metrics import get_scorer
 
 from fastbp import checks
+from fastbp.threads import MOST_THREADS
 
 #: scikit-learn's names of activations and the engine's, with its number; then the library's own.
 ACTIVATIONS = {
@@ -95,6 +97,12 @@ _RULES = {
 _ACTIVATION = (_names(*ACTIVATIONS),)
 _LOSS = (_names(*REGRESSION_LOSSES), (callable, "a callable"))
 _LOG_LOSS = (_names("log_loss"), (callable, "a callable"))
+_CLASS_WEIGHT = (
+    (lambda value: isinstance(value, dict), "an instance of 'dict'"),
+    (lambda value: isinstance(value, list), "an instance of 'list'"),  # of dicts, of labels
+    _names("balanced"),
+    (lambda value: value is None, "None"),
+)
 
 
 def _require(who, name, value, rules):
@@ -130,7 +138,7 @@ def check(model, classifies):
     for name in ("max_seconds", "n_threads"):
         if values[name] is not None:
             if name == "n_threads":
-                checks.integer(who, name, values[name], least=1)
+                checks.integer(who, name, values[name], 1, MOST_THREADS)
             else:
                 checks.number(who, name, values[name], least=0)
     if model.schedule is not None:
@@ -144,11 +152,11 @@ def check(model, classifies):
                 f"got {model.learning_rate!r}."
             )
     for name in ("restore_best", "batch_norm", "progress"):
-        allowed = (None, True, False) if name == "restore_best" else (True, False)
-        if not any(values[name] is one for one in allowed):
+        value, none = values[name], name == "restore_best"
+        if not (isinstance(value, bool | np.bool_) or (none and value is None)):
+            allowed = (None, True, False) if none else (True, False)
             raise TypeError(
-                f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; "
-                f"got {values[name]!r}."
+                f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; got {value!r}."
             )
     if classifies:
         checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
@@ -156,9 +164,17 @@ def check(model, classifies):
             raise ValueError(
                 f"{who} expects loss='log_loss' beside label_smoothing; got a function."
             )
+        _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
     else:
         checks.number(who, "huber_delta", model.huber_delta, least=0)
         checks.number(who, "quantile", model.quantile, least=0, most=1)
+    if model.scoring is not None and not callable(model.scoring):
+        if not isinstance(model.scoring, str):
+            raise TypeError(
+                f"{who} expects scoring as a scorer's name or a function of "
+                f"(estimator, X, y); got {model.scoring!r}."
+            )
+        get_scorer(model.scoring)  # with its error
     activations(model)
     rates = dropout(model)
     if model.solver == "lbfgs":
@@ -189,7 +205,7 @@ def hidden_layer_sizes(model):
 def _per_layer(model, name, n_layers):
     """A parameter with a value for all hidden layers or one for each."""
     value = getattr(model, name)
-    if isinstance(value, str) or not _is_array_like(value):
+    if isinstance(value, str) or not _is_array_like(value) or np.ndim(value) == 0:
         return [value] * n_layers
     if len(value) != n_layers:
         raise ValueError(

@@ -105,6 +105,9 @@ class MLPRegressor(RegressorMixin, MLP):
     # --- targets ----------------------------------------------------------------------------
 
     def _targets(self, y):
+        if hasattr(y, "nnz") or y.dtype.kind not in "biuf":
+            kind = "a sparse matrix" if hasattr(y, "nnz") else f"an array of dtype {y.dtype}"
+            raise TypeError(f"MLPRegressor expects y as an array of numbers; got {kind}.")
         if self.loss == "poisson" and np.min(y) < 0:
             raise ValueError(
                 f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}."

@@ -67,6 +67,16 @@ class Solver:
         self._states = None  # of a solver without a plan: pairs of arrays by layer and state
         self._plan: Any = None
 
+    def follow(self, units, activations, dropout, batch_norm, loss):
+        """Go on with other activations, dropout or loss: the rule's state stays."""
+        entries, affines, norms = _entries(units, activations, dropout, batch_norm)
+        if (entries, loss) == (self.entries, self.loss):
+            return
+        places = dict(zip([*self.affines, *self.norms], [*affines, *norms], strict=True))
+        self._states = [(places[layer], part, pair) for layer, part, pair in self.states()]
+        self.steps, self._plan = self._steps_done(), None
+        self.entries, self.affines, self.norms, self.loss = entries, affines, norms, loss
+
     @property
     def learning_rate(self):
         """Of the next step."""

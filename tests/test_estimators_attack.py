@@ -1,0 +1,174 @@
+"""Scripts as strangers write them: each runs with scikit-learn's class and with ours."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn import datasets, neural_network
+from sklearn.exceptions import ConvergenceWarning
+
+from fastbp import estimators
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+KINDS = ("MLPClassifier", "MLPRegressor")
+SETTINGS = {"hidden_layer_sizes": (8, 6), "max_iter": 8, "random_state": 0}
+
+
+def iris():
+    X, y = datasets.load_iris(return_X_y=True)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y
+
+
+def both(kind, **settings):
+    modules = (estimators, neural_network)
+    return [getattr(module, kind)(**(SETTINGS | settings)) for module in modules]
+
+
+def assert_same_training(ours, theirs):
+    for name in ("coefs_", "intercepts_"):
+        for own, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours.loss_, theirs.loss_, rtol=1e-6)
+    assert ours.n_iter_ == theirs.n_iter_
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("changed", [{"activation": "tanh"}, {"activation": "identity"}])
+def test_partial_fit_follows_set_params(kind, solver, changed):
+    X, y = iris()
+    ours, theirs = both(kind, solver=solver)
+    for model in (ours, theirs):
+        model.fit(X, y).set_params(**changed).partial_fit(X, y).partial_fit(X, y)
+    assert_same_training(ours, theirs)
+
+
+def test_partial_fit_follows_dropout_with_the_state_of_before():
+    X, y = iris()
+    model = estimators.MLPClassifier(**SETTINGS).fit(X, y)
+    steps, states = model._optimizer._steps_done(), model._optimizer.states()
+    model.set_params(dropout=(0.0, 0.5), learning_rate_init=1.0).partial_fit(X, y)
+    solver = model._optimizer
+    assert [entry[0] for entry in solver.entries].count("dropout") == 1
+    assert solver._steps_done() == steps + 1
+    assert solver.learning_rate == 0.001  # as scikit-learn's optimiser keeps it
+    for (*_, (W, _)), (*_, (before, _)) in zip(solver.states()[::2], states[::2], strict=True):
+        assert np.corrcoef(W.ravel(), before.ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("scale", [-1.0, -0.5])
+def test_negative_sample_weights_are_taken_as_scikit_learn_takes_them(kind, solver, scale):
+    X, y = iris()
+    weights = scale * np.linspace(1, 2, len(y))
+    ours, theirs = (model.fit(X, y, weights) for model in both(kind, solver=solver))
+    assert_same_training(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_start_with_early_stopping_does_not_stand_still(kind):
+    X, y = iris()
+    ours, theirs = both(kind, early_stopping=True, warm_start=True, max_iter=2)
+    for _ in range(5):
+        ours.fit(X, y)
+        theirs.fit(X, y)
+        assert_same_training(ours, theirs)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
+    X, y = iris()
+    ours, theirs = (
+        {name for name in vars(model.fit(X, y).fit(X, y)) if name.endswith("_")}
+        for model in both(kind, solver="lbfgs", warm_start=True)
+    )
+    assert ours - {"norms_"} == theirs
+
+
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix])
+def test_sparse_labels_are_predicted_sparse(make):
+    X, y = iris()
+    labels = make(np.eye(3, dtype=int)[y])
+    ours, theirs = (model.fit(X, labels).predict(X) for model in both("MLPClassifier"))
+    assert type(ours) is type(theirs)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_long_doubles_are_predicted(kind, dtype):
+    X, y = iris()
+    ours, theirs = (model.fit(X.astype(dtype), y) for model in both(kind))
+    long = ours.predict(X.astype(np.longdouble))
+    np.testing.assert_allclose(long, theirs.predict(X.astype(np.longdouble)), rtol=1e-4)
+
+
+def test_lbfgs_with_a_loss_that_is_not_finite_warns():
+    X, y = iris()
+    for model in both("MLPRegressor", solver="lbfgs"):
+        with (
+            pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"),
+            np.errstate(all="ignore"),
+        ):
+            model.fit(X * 1e200, y)
+
+
+@pytest.mark.parametrize("y, came", [
+    (np.array(["0", "1", "2"]), "dtype <U1"),
+    (np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "dtype datetime64"),
+    (sparse.csr_matrix(np.eye(3)), "a sparse matrix"),
+])  # fmt: skip
+def test_regression_takes_numbers_only(y, came):
+    y = y[iris()[1]]
+    with pytest.raises(TypeError, match=f"MLPRegressor expects y as an array of numbers; .*{came}"):
+        estimators.MLPRegressor().fit(iris()[0], y)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name, value, same", [
+    ("dropout", np.float64(0.2), 0.2), ("dropout", np.float32(0.5), 0.5),
+    ("dropout", np.array(0.2), 0.2), ("batch_norm", np.True_, True),
+    ("restore_best", np.True_, True), ("progress", np.False_, False),
+])  # fmt: skip
+def test_numbers_out_of_an_array_are_numbers(kind, name, value, same):
+    X, y = iris()
+    model, plain = (
+        getattr(estimators, kind)(**SETTINGS, **{name: one}).fit(X, y) for one in (value, same)
+    )
+    np.testing.assert_array_equal(model.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize("kind, bad, words", [
+    ("MLPClassifier", {"scoring": "nope"}, "'nope' is not a valid scoring value"),
+    ("MLPClassifier", {"scoring": ["accuracy"]}, "expects scoring as a scorer's name or a funct"),
+    ("MLPClassifier", {"class_weight": "x"}, "'class_weight' parameter of MLPClassifier must be"),
+    ("MLPClassifier", {"class_weight": 3}, "'class_weight' parameter of MLPClassifier must be"),
+    ("MLPClassifier", {"class_weight": {0: np.nan}}, "expects class_weight to give finite weigh"),
+    ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* that are not all 0"),
+    ("MLPRegressor", {"scoring": 3}, "expects scoring as a scorer's name or a function"),
+    ("MLPRegressor", {"n_threads": 10**6}, "expects n_threads of at most 1024; got 1000000"),
+])  # fmt: skip
+@pytest.mark.parametrize("more", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_bad_values_are_refused_before_any_training(kind, bad, words, more):
+    X, y = iris()
+    model = getattr(estimators, kind)(**SETTINGS, **bad, **more)
+    with pytest.raises((ValueError, TypeError), match=words):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_loss_of_ones_own_that_writes_into_its_targets_does_not_reach_the_callers(solver):
+    def spoiling(y, outputs):
+        y -= outputs
+        return (y * y).sum(axis=1), -2 * y
+
+    X, y = iris()
+    targets = y.astype(float)
+    settings = {**SETTINGS, "solver": solver, "shuffle": False}
+    model = estimators.MLPRegressor(**settings, loss=spoiling).fit(X, targets)
+    np.testing.assert_array_equal(targets, y)
+    assert np.isfinite(model.loss_)
