@@ -394,12 +394,12 @@ class Affine(Layer):
         out = core.affine(x, weight, bias)
         return self._on_any_tensor(x, weight, bias) if out is None else out
 
-    _pair: tuple
+    _pair: tuple = ()  # what `tensors` answered last
 
     def tensors(self):
         """The weight and the bias (None where there is none) as they are now."""
         views = self._views
-        if self._trainer is None and views:
+        if self._trainer is None and views and self._pair:
             weight, bias = self._pair
             if weight.array is views[0] and (bias is None or bias.array is views[1]):
                 return self._pair

@@ -65,8 +65,8 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     >>> cross_entropy(tensor([[0.0, 0.0], [0.0, 2.0]]), tensor([0, 1]))
     tensor(0.4100)
     """
-    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and size_average is None
-            and reduce is None and isinstance(target, core.TensorBase)
+    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and ignore_index == -100
+            and size_average is None and reduce is None and isinstance(target, core.TensorBase)
             and isinstance(input, core.TensorBase)):  # fmt: skip
         out = core.softmax_cross_entropy(input, target)
         if out is not None:

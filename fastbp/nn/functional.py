@@ -10,7 +10,7 @@ from fastbp.autograd import log_softmax as _log_softmax
 from fastbp.autograd import (
     sigmoid,
     tanh,
-    tensor,  # noqa: F401,F811  (in the examples)
+    tensor,  # noqa: F401  (in the examples)
 )
 from fastbp.autograd import softmax as _softmax
 from fastbp.autograd.elementwise import floats_of

@@ -3,16 +3,14 @@
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp.autograd import cat
+from fastbp.optim.clipping import clip_grad_norm_, clip_grad_value_
 
-__all__ = ["parameters_to_vector", "vector_to_parameters"]
-
-
-def __getattr__(name):
-    if name in ("clip_grad_norm_", "clip_grad_value_"):
-        from fastbp import optim
-
-        return getattr(optim, name)
-    raise AttributeError(f"module 'fastbp.nn.utils' has no attribute {name!r}")
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
 
 
 def parameters_to_vector(parameters):
