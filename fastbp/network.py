@@ -164,8 +164,6 @@ class Sequential(Module):
     True
     """
 
-    __setattr__ = object.__setattr__  # a loss that is a module is no part of the network
-
     def __init__(self, *layers, loss=None):
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -207,6 +205,13 @@ class Sequential(Module):
         self.layers = layers
         self.params = Parameters(layers)
         self._saved: list | None = None  # what each layer's backward needs of the last forward
+
+    def __setattr__(self, name, value):
+        """A part's name puts another in its place; a loss that is a module is no part."""
+        if name in vars(self).get("parts", ()):
+            self.register_module(name, value)
+        else:
+            object.__setattr__(self, name, value)
 
     def own_modules(self):
         return {name: part for name, part in self.parts.items() if isinstance(part, Module)}

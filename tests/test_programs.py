@@ -205,7 +205,8 @@ adam.add_param_group({"params": net.features.parameters(), "lr": 1e-3})
 for group in adam.param_groups:
     group["lr"] *= 0.1
 print([round(group["lr"], 6) for group in adam.param_groups])
-print(net)
+net.head = nn.Linear(10, 5)
+print(net(X).shape, net)
 """,
     "initial values": """
 import torch
