@@ -207,8 +207,10 @@ class Sequential(Module):
         self._saved: list | None = None  # what each layer's backward needs of the last forward
 
     def __setattr__(self, name, value):
-        """A part's name puts another in its place; a loss that is a module is no part."""
-        if name in vars(self).get("parts", ()):
+        """A module set by a name is the part of that name; the loss is no part."""
+        parts = vars(self).get("parts")
+        is_part = isinstance(value, Module) and name != "loss_layer"
+        if parts is not None and (is_part or name in parts):
             self.register_module(name, value)
         else:
             object.__setattr__(self, name, value)

@@ -206,6 +206,7 @@ for group in adam.param_groups:
     group["lr"] *= 0.1
 print([round(group["lr"], 6) for group in adam.param_groups])
 net.head = nn.Linear(10, 5)
+net.last = nn.Linear(5, 4)
 print(net(X).shape, net)
 """,
     "initial values": """
