@@ -165,8 +165,6 @@ class Sequential(Module):
     True
     """
 
-    __setattr__ = object.__setattr__  # a loss that is a module is no part of the network
-
     def __init__(self, *layers, loss=None):
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -208,6 +206,15 @@ class Sequential(Module):
         self.layers = layers
         self.params = Parameters(layers)
         self._saved: list | None = None  # what each layer's backward needs of the last forward
+
+    def __setattr__(self, name, value):
+        """A module set by a name is the part of that name; the loss is no part."""
+        parts = vars(self).get("parts")
+        is_part = isinstance(value, Module) and name != "loss_layer"
+        if parts is not None and (is_part or name in parts):
+            self.register_module(name, value)
+        else:
+            object.__setattr__(self, name, value)
 
     def own_modules(self):
         return {name: part for name, part in self.parts.items() if isinstance(part, Module)}

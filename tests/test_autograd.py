@@ -643,3 +643,12 @@ def test_public_names_are_there():
     array = fastbp.softmax(np.zeros((1, 2)))
     assert isinstance(array, np.ndarray)
     assert fastbp.softmax(fastbp.zeros(1, 2), dim=1).tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("name", ["cumprod", "meshgrid"])
+def test_what_has_no_gradient_says_so(name):
+    x = fastbp.ones(3, requires_grad=True)
+    call = {"cumprod": lambda t: fastbp.cumprod(t, 0), "meshgrid": lambda t: fastbp.meshgrid(t, t)}
+    with pytest.raises(NotImplementedError, match=f"{name} has no gradient"):
+        call[name](x)
+    call[name](x.detach())

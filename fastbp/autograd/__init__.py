@@ -183,6 +183,17 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), allow_unused)
 
 
+def Variable(data, requires_grad=False):
+    """`data` as a tensor of the same memory: what older PyTorch programs wrap tensors in.
+
+    Examples
+    --------
+    >>> Variable(tensor([1.0]), requires_grad=True)
+    tensor([1.], requires_grad=True)
+    """
+    return as_tensor(data).detach().requires_grad_(requires_grad)
+
+
 #: Where other PyTorch programs look whether there is a GPU.
 cuda = SimpleNamespace(
     is_available=lambda: False, device_count=lambda: 0, manual_seed=lambda seed: None,
@@ -202,6 +213,7 @@ __all__ = [
     "Parameter",
     "Size",
     "Tensor",
+    "Variable",
     "as_tensor",
     "backends",
     "cuda",
@@ -233,6 +245,7 @@ EXPORTED = sorted(
         "Node",
         "PUBLIC",
         "Parameter",
+        "Variable",
         "grad",
         "node",
         "sweep",

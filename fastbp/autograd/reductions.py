@@ -11,7 +11,7 @@ import numpy as np
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import maximum, minimum
 from fastbp.autograd.elementwise import floats_of
-from fastbp.autograd.tensor import as_tensor
+from fastbp.autograd.tensor import as_tensor, refuse_gradient
 
 quiet = core.quiet
 
@@ -115,8 +115,9 @@ def _prod_gradient(saved, dout, needs):
     return (others * spread(dout, x, None if axis is None else (axis,)),)
 
 
-def cumsum(input, dim, *, dtype=None):
+def cumsum(input, dim=None, *, dtype=None, axis=None, out=None):
     """Sums of all elements so far along a dimension."""
+    dim = axis if dim is None else dim
     x = input if dtype is None else input.to(dtype)
     axis = one_axis("cumsum", x.array, dim)
     array = x.array if x.array.dtype.kind == "f" else x.array.astype(np.int64)
@@ -129,8 +130,16 @@ def _cumsum_gradient(saved, dout, needs):
     return (dout if dout.ndim == 0 else np.flip(np.cumsum(np.flip(dout, axis), axis), axis),)
 
 
-def cumprod(input, dim):
-    """Products of all elements so far along a dimension; without a gradient."""
+def cumprod(input, dim=None, *, axis=None, out=None):
+    """Products of all elements so far along a dimension; without a gradient.
+
+    Raises
+    ------
+    NotImplementedError
+        For a tensor that requires grad.
+    """
+    refuse_gradient("cumprod", input)
+    dim = axis if dim is None else dim
     return core.new(np.cumprod(input.array, one_axis("cumprod", input.array, dim)))
 
 

@@ -10,7 +10,7 @@ from fastbp import dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import common_dtype, in_dtype, operand
 from fastbp.autograd.reductions import one_axis
-from fastbp.autograd.tensor import Tensor, as_tensor, on_cpu
+from fastbp.autograd.tensor import Tensor, as_tensor, on_cpu, refuse_gradient
 
 # --- views ----------------------------------------------------------------------------------
 
@@ -643,6 +643,7 @@ def meshgrid(*tensors, indexing="ij"):
     """The coordinates of a grid, one tensor for each direction."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tensors[0]
+    refuse_gradient("meshgrid", *tensors)
     grids = np.meshgrid(*[x.array for x in tensors], indexing=indexing)
     return tuple(core.new(np.ascontiguousarray(g)) for g in grids)
 

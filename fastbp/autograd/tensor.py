@@ -498,6 +498,15 @@ def from_numpy(array):
     return core.new(native(array))
 
 
+def refuse_gradient(who, *tensors):
+    """Refuse tensors whose gradient an operation would lose."""
+    if core.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        raise NotImplementedError(
+            f"{who} has no gradient and expects a tensor that does not require grad; got one that "
+            "does: detach() it, or compute under no_grad."
+        )
+
+
 def is_tensor(value):
     """Whether `value` is a Tensor.
 

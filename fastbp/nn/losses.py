@@ -87,7 +87,7 @@ class CrossEntropyLoss(_Loss):
     """
 
     _function = staticmethod(criteria.cross_entropy)
-    _defaults = {"weight": None, "label_smoothing": 0.0}
+    _defaults = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0}
 
     def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
                  reduction="mean", label_smoothing=0.0):  # fmt: skip
