@@ -237,6 +237,12 @@ def _plan_entries(net):
         _require_own("Trainer", f"a layer at place {number}", layer, _LAYERS)
         if layer.kind is None:
             continue
+        for name, tensor in layer._parameters.items():
+            if tensor is not None and not tensor.requires_grad:
+                raise ValueError(
+                    f"Trainer expects parameters that are all trained; got {name} of {layer!r} at "
+                    f"place {number} with requires_grad=False, so train by a loop over Tensors."
+                )
         if layer.kind not in engine.LAYER_KINDS:
             raise TypeError(
                 f"Trainer expects layers that the training engine holds; got {layer!r} at place "

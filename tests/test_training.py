@@ -1138,3 +1138,11 @@ def test_fit_under_the_reference_backend_uses_the_same_numbers(assert_same):
     with fastbp.use("reference"):
         twin.fit(*data(), epochs=1, batch_size=10, optimizer=Adam(), seed=0)
     assert_same(net, twin)
+
+
+def test_fit_refuses_a_frozen_layer():
+    net, twin = small(), small()
+    next(net.parameters()).requires_grad_(False)
+    with pytest.raises(ValueError, match="weight of Linear.*requires_grad=False"):
+        net.fit(*data(), epochs=1, optimizer=SGD(lr=0.1))
+    assert bits(net) == bits(twin)

@@ -373,36 +373,57 @@ static void FN(softmax_panel_block)(const REAL *x, FN(lanes) t, FN(vec) factor, 
     *right = (FN(lanes))(best == t);
 }
 
+/* What a block gave, row by row: the loss (weighted, each row's at most `most`). */
+static double FN(softmax_rows_loss)(FN(vec) weight, FN(vec) sum, FN(vec) at_t, double most,
+                                    idx rows)
+{
+    double loss = 0;
+    for (idx r = 0; r < rows; r++) {
+        const double row = log((double)sum[r]) - (double)at_t[r];
+        loss += (double)weight[r] * (row > most ? most : row);
+    }
+    return loss;
+}
+
 /* Softmax cross-entropy of rows of a panel, n_out <= NR: its sum (weighted, where there are
  * weights) with each row's at most `most`, the (weights of) rows classified rightly, and dx = scale
  * times its gradient. */
 static double FN(softmax_panel)(const REAL *x, const int64_t *classes, const REAL *weights,
                                 double scale, double most, REAL *dx, idx rows, idx n_out,
-                                double *correct_)
+                                double *correct)
 {
-    double loss = 0, correct = 0;
+    double loss = 0;
+    FN(vec) hits = {0};
     for (idx start = 0; start < rows; start += LANES, x += LANES * NR, dx += LANES * NR) {
         const idx m = min_idx(LANES, rows - start);
-        FN(vec) weight = {0}, sum, at_t;
-        FN(lanes) t = {0}, right;
+        REAL weight_[LANES] = {0};
+        INT t_[LANES] = {0};
         for (idx r = 0; r < m; r++) {
-            t[r] = (INT)classes[start + r];
-            weight[r] = weights ? weights[start + r] : 1;
+            t_[r] = (INT)classes[start + r];
+            weight_[r] = weights ? weights[start + r] : 1;
         }
+        FN(lanes) t, right;
+        FN(vec) sum, at_t;
+        const FN(vec) weight = FN(load)(weight_);
+        memcpy(&t, t_, sizeof t);
         FN(softmax_panel_block)(x, t, (REAL)scale * weight, dx, m, n_out, &sum, &at_t, &right);
-        double product = 1;
-        for (idx r = 0; r < m; r++) {
-            correct -= (double)weight[r] * (double)right[r]; /* right is -1 */
-            if (weights || -(double)at_t[r] > most - 4) { /* log(sum) is at most log(NR) < 4 */
-                const double row = log((double)sum[r]) - (double)at_t[r];
-                loss += (double)weight[r] * (row > most ? most : row);
-            } else { /* the logarithm of the sums' product: each is from 1 to NR */
-                loss -= (double)at_t[r];
-                product *= (double)sum[r];
-            }
+        hits += (FN(vec))((FN(lanes))weight & right);
+        REAL sums[LANES], picked[LANES], least = 0;
+        FN(store)(sums, sum);
+        FN(store)(picked, at_t);
+        for (int l = 0; l < LANES; l++)
+            least = picked[l] < least ? picked[l] : least;
+        if (weights || m < LANES || -(double)least > most - 4) { /* log(NR) < 4 */
+            loss += FN(softmax_rows_loss)(weight, sum, at_t, most, m);
+            continue;
         }
-        loss += log(product);
+        double even = 1, odd = 1; /* the logarithm of their product: each is from 1 to NR */
+        for (int l = 0; l < LANES; l += 2) {
+            even *= (double)sums[l];
+            odd *= (double)sums[l + 1];
+        }
+        loss += log(even * odd) - (double)FN(sum_lanes)(at_t);
     }
-    *correct_ = correct;
+    *correct = (double)FN(sum_lanes)(hits);
     return loss;
 }
