@@ -1143,6 +1143,6 @@ def test_fit_under_the_reference_backend_uses_the_same_numbers(assert_same):
 def test_fit_refuses_a_frozen_layer():
     net, twin = small(), small()
     next(net.parameters()).requires_grad_(False)
-    with pytest.raises(ValueError, match="weight of Linear.*requires_grad=False"):
+    with pytest.raises(ValueError, match=r"weight of Linear.*requires_grad=False"):
         net.fit(*data(), epochs=1, optimizer=SGD(lr=0.1))
     assert bits(net) == bits(twin)
