@@ -59,7 +59,8 @@ def one_workload(name, task, peers, quick):
     measure.pin(task.threads)  # again: now the libraries are there
     fma, flop, of = ceiling(task)
     repetitions = measure.repetitions(quick) if quick else {"samples": 15, "seconds": 0.02}
-    times = measure.alternate(*steps.values(), fma, **repetitions)
+    pause = 0.1 if task.threads > 1 else 0.0
+    times = measure.alternate(*steps.values(), fma, pause=pause, **repetitions)
     seconds = dict(zip(steps, times[:-1], strict=True))
     return {
         "name": name, "batch": task.batch, "sizes": task.sizes, "flop": task.flop,

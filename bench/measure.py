@@ -20,24 +20,27 @@ from bench import THREAD_VARIABLES
 WARM_UP = 3  # calls: the first ones wait for memory from the system
 
 
-def alternate(*functions, samples=25, seconds=0.003, clock=time.perf_counter):
+def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_counter):
     """Median seconds of one call of each function, all timed in turn within one run.
 
     A sample repeats a function for about `seconds`; rounds of one sample of each are taken, so
     that a slow spell of the machine falls on all of them alike.  An untimed call goes before
-    each sample: it finds in the caches what it left there itself, not what another left.
+    each sample: it finds in the caches what it left there itself, not what another left.  With
+    several threads a `pause` of so many seconds goes before it, as the threads of other libraries
+    spin for a while after their work (OpenBLAS's for some 26 ms) and hold a core.
     """
     timers = [Timer(function, timer=clock) for function in functions]
     counts = [calls_in(seconds, timer) for timer in timers]
     rounds = [
-        [sample(timer, count) for timer, count in zip(timers, counts, strict=True)]
+        [sample(timer, count, pause) for timer, count in zip(timers, counts, strict=True)]
         for _ in range(samples)
     ]
     return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
-def sample(timer, count):
+def sample(timer, count, pause=0.0):
     """Seconds of one call, as the mean of `count` after an untimed one."""
+    time.sleep(pause)
     timer.timeit(1)
     return timer.timeit(count) / count
 

@@ -2,7 +2,8 @@
 
 A run of about two minutes, stored as JSON; the table is made from the stored numbers alone and
 stands in README.md between two comments, so that none of them is typed by hand.  So does the
-grid's, and its picture is drawn, where `python -m bench.grid --write` has stored a run.
+grid's, and its picture is drawn, where `python -m bench.grid --write` has stored a run.  Other
+runs of the grid, stored as grid-*.json beside it, go into docs/speed.md.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from bench import ROOT, cases, elementwise, grid, layers, measure, startup
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 GRID_BEGIN, GRID_END = "<!-- grid:begin -->", "<!-- grid:end -->"
-#: The grid's picture, from the folder of the README.
+#: The grid's picture, and the page of its other runs, from the folder of the README.
 PICTURE = Path("docs", "grid.png")
+PAGE = Path("docs", "speed.md")
 #: Shapes of activations and losses that the README shows.
 SHOWN = ("100 x 50", "512 x 512")
 
@@ -131,8 +133,18 @@ def write(readme, text, begin=BEGIN, end=END):
 # --- the grid -------------------------------------------------------------------------------
 
 
-def grid_markdown(results):
-    """The README's text of a grid's run."""
+def page_markdown():
+    """The text of the page with the other stored runs of the grid."""
+    stored = sorted(grid.RESULTS.parent.glob("grid-*.json"))
+    runs = [json.loads(path.read_text("utf-8")) for path in stored]
+    return "\n\n".join(
+        f"## {grid.described(run['options'])}\n\n{grid_markdown(run, picture=False)}"
+        for run in runs
+    )
+
+
+def grid_markdown(results, picture=True):
+    """The text of a grid's run."""
     rows, about, options = results["rows"], results["machine"], results["options"]
     versions = "".join(f", {peer} {number}" for peer, number in about["peers"].items())
     left_out = {f"{peer} ({row['name']}): {why}" for row in rows
@@ -144,7 +156,8 @@ def grid_markdown(results):
             f"best peer's time over fastbp's; {grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
-            f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})",
+            *([f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
+              if picture else []),
         ]
     )
 
@@ -219,6 +232,9 @@ def main(arguments=None):
             stored = json.loads(options.grid.read_text("utf-8"))
             write(options.readme, grid_markdown(stored), GRID_BEGIN, GRID_END)
             draw(stored, options.readme.parent / PICTURE)
+        page = options.readme.parent / PAGE
+        if page.exists():
+            write(page, page_markdown(), GRID_BEGIN, GRID_END)
     elif options.stored:
         print(markdown(results))
 

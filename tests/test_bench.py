@@ -498,6 +498,15 @@ def test_readme_has_the_numbers_of_the_stored_grid():
     ), "python -m bench.report --from bench/results/latest.json --write puts them in"
 
 
+def test_the_page_of_speed_has_the_numbers_of_the_stored_grids():
+    page = ROOT / report.PAGE
+    if not page.exists():
+        pytest.skip("not in a clone")
+    text = report.page_markdown()
+    assert text.count("## ") >= 4
+    assert f"{report.GRID_BEGIN}\n{text}\n{report.GRID_END}" in page.read_text("utf-8")
+
+
 def test_readme_has_the_numbers_of_the_stored_run():
     if not report.RESULTS.exists():
         pytest.skip("no run is stored yet: python -m bench.report --write")
