@@ -156,8 +156,11 @@ def grid_markdown(results, picture=True):
             f"best peer's time over fastbp's; {grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
-            *([f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
-              if picture else []),
+            *(
+                [f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
+                if picture
+                else []
+            ),
         ]
     )
 
