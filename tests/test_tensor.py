@@ -13,6 +13,7 @@ import fastbp
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = json.loads((FOLDER / "golden_tensor.json").read_text())
+STORED_GRAPHS = FOLDER / "golden_graphs.json"
 
 
 def _cases():
@@ -180,6 +181,36 @@ def evaluated(library, graph):
     return total.item(), [leaf.grad.numpy() for leaf in leaves]
 
 
+def seeded_graph(seed):
+    """A graph as `graphs` draws it, of a number alone."""
+    rng = np.random.default_rng(seed)
+    shapes = [SHAPES[rng.integers(len(SHAPES))] for _ in range(rng.integers(1, 4))]
+    steps = []
+    for known in range(len(shapes), len(shapes) + rng.integers(1, 10)):
+        kind = int(rng.integers(1, 3))
+        operation = int(rng.integers(len(UNARY if kind == 1 else BINARY)))
+        steps.append((kind, operation, int(rng.integers(known)), int(rng.integers(known))))
+    return seed, shapes, steps
+
+
+def fingerprint(library, graph):
+    """The value, and one number that every element of the gradients enters."""
+    value, gradients = evaluated(library, graph)
+    flat = np.concatenate([g.ravel() for g in gradients])
+    return [value, float(flat @ np.cos(np.arange(flat.size)))]
+
+
+def test_seeded_graphs_agree_with_the_stored_numbers():
+    """Written by ``python -m tests.test_tensor``."""
+    stored = json.loads(STORED_GRAPHS.read_text("utf-8"))
+    assert len(stored) == 1000
+    for seed, expected in enumerate(stored):
+        if expected is not None:  # infinite in PyTorch
+            with np.errstate(over="ignore"):
+                got = fingerprint(fastbp, seeded_graph(seed))
+            np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-9, err_msg=f"{seed}")
+
+
 @settings(max_examples=1200, deadline=None, derandomize=True,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(graphs())
@@ -202,3 +233,11 @@ def test_live_values_are_pytorchs(name):
     assert_agree(ours[0], theirs[0])
     for a, b in zip(ours[1], theirs[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6 if loose(name) else 1e-10, atol=1e-12)
+
+
+if __name__ == "__main__":  # write the stored graphs' numbers, where PyTorch is installed
+    import torch
+
+    made = [fingerprint(torch, seeded_graph(seed)) for seed in range(1000)]
+    kept = [pair if np.abs(pair).max() < 1e6 else None for pair in made]
+    STORED_GRAPHS.write_text(json.dumps(kept, indent=0) + "\n", "utf-8")
