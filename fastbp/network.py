@@ -197,10 +197,12 @@ class Sequential(Module):
                     f"got {layer!r} at place {place}."
                 )
             if not _is_functional(layer) or layer.param_names:
-                if id(layer) in owners and not isinstance(layer, Module):
-                    raise ValueError(_TWICE.format(layer, place))
-                if id(layer) in owners and _has_parameters(layer):
-                    raise ValueError(_TWICE.format(layer, place))
+                trained = not isinstance(layer, Module) or _has_parameters(layer)
+                if trained and id(layer) in owners:
+                    raise ValueError(
+                        "Sequential expects a layer with parameters at one place only; "
+                        f"got {layer!r} again at place {place}."
+                    )
                 owners.add(id(layer))
         self.parts = parts
         self.layers = layers
@@ -688,9 +690,6 @@ class Sequential(Module):
 def _is_functional(layer):
     """Whether a layer is run by its apply and pullback, which keep nothing on it."""
     return isinstance(layer, Layer) and not layer.has_own_passes()
-
-
-_TWICE = "Sequential expects a layer with parameters at one place only; got {!r} again at place {}."
 
 
 def _is_layer(layer):
