@@ -197,8 +197,8 @@ class Sequential(Module):
                     f"got {layer!r} at place {place}."
                 )
             if not _is_functional(layer) or layer.param_names:
-                trained = not isinstance(layer, Module) or _has_parameters(layer)
-                if trained and id(layer) in owners:
+                again = id(layer) in owners
+                if again and (not isinstance(layer, Module) or _has_parameters(layer)):
                     raise ValueError(
                         "Sequential expects a layer with parameters at one place only; "
                         f"got {layer!r} again at place {place}."
