@@ -116,8 +116,9 @@ def ratio_text(row):
     return f"{measure.ratio(row):.2f}"
 
 
-def table(header, body):
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def table(header, body, others="---:"):
+    """Markdown; the columns after the first are aligned to the right, or as `others` says."""
+    rule = ["---", *[others] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
 
 
