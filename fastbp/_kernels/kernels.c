@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "kernels.h"
-#include "threads.h"
 
 #define FBP_ENTRY(ret, name, args) .name = FN(name),
 
