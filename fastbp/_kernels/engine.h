@@ -5,10 +5,11 @@
  * panels of features, [feature panel][rows][NR], `jump` apart.  Missing columns are zero and
  * stay zero.
  *
- * A step has two phases.  In the first each thread takes some rows through everything that
+ * A step has two phases.  In the first each part takes some rows through everything that
  * rows do alone: forward, loss, and the gradients by the activations.  In the second each
- * takes some input panels of every W, and their update.  One barrier lies between (two more
- * per batch normalisation, whose statistics need all rows). */
+ * takes some input panels of every W, and their update.  (A batch normalisation, whose
+ * statistics need all rows, makes four more.)  A team (team.h) runs the parts of a phase in as
+ * many threads as there are, and the next phase when all are done. */
 
 typedef struct {
     fbp_layer layer;
@@ -40,8 +41,9 @@ typedef struct {
     REAL *t;          /* row-major targets of the batch, or */
     int64_t *classes; /* their class indices */
     REAL *weights;    /* the batch's weights, where it has some */
-    REAL *scratch;    /* per thread: a panel of W^T, and NR x NR gradients */
+    REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
+    fbp_result *results; /* per part */
 } FN(plan);
 
 #ifndef FBP_ENGINE_ONCE
@@ -77,11 +79,11 @@ static int is_plain_sgd(const fbp_rule *rule)
            rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
 }
 
-/* One thread's share of n units. */
-static void share_of(idx n, int thread, int n_threads, idx *from, idx *to)
+/* One part's share of n units. */
+static void share_of(idx n, int part, int n_parts, idx *from, idx *to)
 {
-    *from = n * thread / n_threads;
-    *to = n * (thread + 1) / n_threads;
+    *from = n * part / n_parts;
+    *to = n * (part + 1) / n_parts;
 }
 #endif
 
@@ -120,7 +122,7 @@ static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
 }
 
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
-static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
+static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
 {
     char *base = base_;
     size_t used = 0;
@@ -184,7 +186,8 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_threads, void *base_)
     p.scratch_size = (min_idx(ceil_div(widest, NR) * NR, BLOCK_K) + NR) * NR;
     if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
         p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
-    p.scratch = carve(base, &used, (size_t)(n_threads * p.scratch_size) * sizeof(REAL));
+    p.scratch = carve(base, &used, (size_t)(n_parts * p.scratch_size) * sizeof(REAL));
+    p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
     p.nbytes = used;
     if (base)
         *plan = p;
@@ -474,13 +477,13 @@ static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx 
 }
 
 /* All rows of some panels. */
-static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int thread,
-                                int n_threads)
+static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
+                                int n_parts)
 {
     const fbp_layer *l = &op->layer;
     const idx padded = ceil_div(l->n_out, NR) * NR;
     idx from, to;
-    share_of(ceil_div(l->n_out, NR), thread, n_threads, &from, &to);
+    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = p * plan->jump, j = p * NR;
         memset(op->fresh + j, 0, NR * sizeof(REAL));
@@ -491,13 +494,13 @@ static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows
     }
 }
 
-static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int thread,
-                                 int n_threads)
+static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
+                                 int n_parts)
 {
     const fbp_layer *l = &op->layer;
     const idx padded = ceil_div(l->n_out, NR) * NR;
     idx from, to;
-    share_of(ceil_div(l->n_out, NR), thread, n_threads, &from, &to);
+    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = p * plan->jump, j = p * NR;
         FN(batch_norm_backward)(op->dout + at, op->normal + at, op->inverse + j, op->W + j,
@@ -711,13 +714,13 @@ static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
  * gradient already bears the factor -lr); kept gradients are stored; else each block of
  * NR x NR passes through the rule while it is in the L1 cache. */
 static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
-                                 REAL *block, idx rows, int thread, int n_threads)
+                                 REAL *block, idx rows, int part, int n_parts)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
     const int plain = is_plain_sgd(rule);
     REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
     idx from, to;
-    share_of(ceil_div(n_in, NR), thread, n_threads, &from, &to);
+    share_of(ceil_div(n_in, NR), part, n_parts, &from, &to);
     for (idx first = from; first < to; first += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
             for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
@@ -743,7 +746,7 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
             }
     if (op->layer.unbiased)
         return;
-    share_of(ceil_div(n_out, NR), thread, n_threads, &from, &to);
+    share_of(ceil_div(n_out, NR), part, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = FN(w_size)(op) + p * NR;
         REAL *out = into ? into + at : block;
@@ -754,11 +757,11 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
 }
 
 /* A normalisation's gradients and statistics are there since the first phase. */
-static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int thread)
+static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int part)
 {
     const idx n = FN(parameters_size)(op);
     const REAL momentum = (REAL)op->layer.momentum;
-    if (thread > 0)
+    if (part > 0)
         return;
     for (idx i = 0; i < n; i++) /* as many as gamma and beta */
         op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
@@ -773,113 +776,166 @@ static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int threa
 
 /* --- the step ------------------------------------------------------------------------------ */
 
-/* One thread's part of a forward pass over its rows. */
-static void FN(forward_part)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
-                             int thread, int n_threads)
+/* A step on its way: what the parts of its phases read. */
+typedef struct {
+    const FN(plan) *plan;
+    const fbp_batch *batch;
+    const fbp_rule *rule;
+    fbp_team *team;
+    int n_parts;
+    int stop;     /* a part saw a loss that is not finite */
+    idx from, to; /* the next ops forward; a normalisation: from */
+    idx top, low; /* the next ops backward, top .. low */
+} FN(step);
+
+/* One part's rows through the ops from .. to. */
+static void FN(forward_rows)(void *step_, int part)
 {
-    REAL *wt = plan->scratch + thread * plan->scratch_size;
-    for (idx l = 0; l < plan->n_ops; l++) {
+    const FN(step) *s = step_;
+    const FN(plan) *plan = s->plan;
+    const fbp_batch *batch = s->batch;
+    REAL *wt = plan->scratch + part * plan->scratch_size;
+    idx from, to;
+    share_of(batch->rows, part, s->n_parts, &from, &to);
+    if (s->from == 0)
+        FN(gather)(plan, batch, from, to);
+    for (idx l = s->from; l < s->to; l++) {
         const FN(op) *op = &plan->ops[l];
-        if (op->done)
-            continue;
-        switch (op->layer.kind) {
-        case FBP_AFFINE: FN(affine_op_forward)(plan, op, wt, from, to); break;
-        case FBP_BATCH_NORM:
-            BARRIER(n_threads);
-            FN(norm_op_forward)(plan, op, batch->rows, thread, n_threads);
-            BARRIER(n_threads);
-            break;
-        default:
+        if (op->layer.kind == FBP_AFFINE)
+            FN(affine_op_forward)(plan, op, wt, from, to);
+        else if (!op->done)
             FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
-        }
     }
 }
 
-/* From plan->dlogits down to the first layer with parameters. */
-static void FN(backward_part)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
-                              int thread, int n_threads)
+static void FN(backward_rows)(void *step_, int part)
 {
-    REAL *wt = plan->scratch + thread * plan->scratch_size;
-    for (idx l = plan->n_ops - 1; l >= 0; l--) {
+    const FN(step) *s = step_;
+    const FN(plan) *plan = s->plan;
+    const fbp_batch *batch = s->batch;
+    REAL *wt = plan->scratch + part * plan->scratch_size;
+    idx from, to;
+    share_of(batch->rows, part, s->n_parts, &from, &to);
+    for (idx l = s->top; l >= s->low && plan->ops[l].din; l--) {
         const FN(op) *op = &plan->ops[l];
-        if (op->layer.kind == FBP_BATCH_NORM) {
-            BARRIER(n_threads);
-            FN(norm_op_backward)(plan, op, batch->rows, thread, n_threads);
-            BARRIER(n_threads);
-        } else if (!op->din) {
-            break;
-        } else if (op->layer.kind == FBP_AFFINE) {
+        if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_backward)(plan, op, wt, from, to);
-        } else if (!op->done_backward) {
+        else if (!op->done_backward)
             FN(element_op_backward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
-        }
     }
 }
 
-static void FN(update_part)(const FN(plan) *plan, const fbp_rule *rule, idx rows, int thread,
-                            int n_threads)
+/* The rows up to the outputs, their loss, and down again. */
+static void FN(turn_rows)(void *step_, int part)
 {
-    REAL *block = plan->scratch + (thread + 1) * plan->scratch_size - NR * NR;
+    FN(step) *s = step_;
+    const double scale = is_plain_sgd(s->rule) ? -s->rule->lr * s->batch->scale : s->batch->scale;
+    fbp_result *result = &s->plan->results[part];
+    idx from, to;
+    share_of(s->batch->rows, part, s->n_parts, &from, &to);
+    FN(forward_rows)(s, part);
+    FN(plan_loss)(s->plan, s->batch, scale, from, to, result);
+    if (!isfinite(result->loss))
+        __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
+    FN(backward_rows)(s, part);
+}
+
+static void FN(forward_norm)(void *step_, int part)
+{
+    const FN(step) *s = step_;
+    FN(norm_op_forward)(s->plan, &s->plan->ops[s->from], s->batch->rows, part, s->n_parts);
+}
+
+static void FN(backward_norm)(void *step_, int part)
+{
+    const FN(step) *s = step_;
+    FN(norm_op_backward)(s->plan, &s->plan->ops[s->top], s->batch->rows, part, s->n_parts);
+}
+
+static void FN(update_part)(void *step_, int part)
+{
+    const FN(step) *s = step_;
+    const FN(plan) *plan = s->plan;
+    REAL *block = plan->scratch + (part + 1) * plan->scratch_size - NR * NR;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
-            FN(affine_op_update)(plan, op, rule, block, rows, thread, n_threads);
+            FN(affine_op_update)(plan, op, s->rule, block, s->batch->rows, part, s->n_parts);
         else if (op->layer.kind == FBP_BATCH_NORM)
-            FN(norm_op_update)(op, rule, thread);
+            FN(norm_op_update)(op, s->rule, part);
     }
 }
 
-/* One thread's part of a step.  Where a loss is not finite no thread updates: the weights stay
- * those that led there. */
-static void FN(step_part)(const FN(plan) *plan, const fbp_batch *batch, const fbp_rule *rule,
-                          int thread, int n_threads, int *stop, fbp_result *result)
+/* A phase: all parts, in any order and threads, and then on. */
+static inline void FN(run)(FN(step) *s, fbp_part part)
 {
-    const double scale = is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale;
-    idx from, to;
-    share_of(batch->rows, thread, n_threads, &from, &to);
-    FN(gather)(plan, batch, from, to);
-    FN(forward_part)(plan, batch, from, to, thread, n_threads);
-    FN(plan_loss)(plan, batch, scale, from, to, result);
-    if (!isfinite(result->loss))
-        ATOMIC_SET(*stop);
-    FN(backward_part)(plan, batch, from, to, thread, n_threads);
-    BARRIER(n_threads);
-    if (!*stop)
-        FN(update_part)(plan, rule, batch->rows, thread, n_threads);
-}
-
-/* One training step of batch->rows rows.  (A plan without a loss takes the gradient by its
- * outputs instead: plan_outputs, then plan_backward.) */
-static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *rule, int n_threads,
-                          fbp_result *result)
-{
-    const FN(plan) *plan = plan_;
-    int stop = 0;
-    result->loss = result->correct = 0;
-    if (n_threads == 1) { /* entering a parallel region would take longer than a small step */
-        FN(step_part)(plan, batch, rule, 0, 1, &stop, result);
+    if (s->team) {
+        s->team->run(s->team, part, s, s->n_parts);
         return;
     }
-    double loss = 0, correct = 0;
-    PARALLEL(n_threads, reduction(+ : loss, correct))
-    {
-        fbp_result part;
-        /* not n_threads: OpenMP may have been told to give fewer */
-        FN(step_part)(plan, batch, rule, THREAD(), N_THREADS(), &stop, &part);
-        loss += part.loss;
-        correct += part.correct;
+    for (int k = 0; k < s->n_parts; k++)
+        part(s, k);
+}
+
+/* Forward to the last normalisation; from .. to are the ops behind it. */
+static void FN(forward_phases)(FN(step) *s)
+{
+    const FN(plan) *plan = s->plan;
+    s->from = 0;
+    for (s->to = 0; s->to < plan->n_ops; s->to++)
+        if (plan->ops[s->to].layer.kind == FBP_BATCH_NORM) {
+            FN(run)(s, FN(forward_rows));
+            s->from = s->to;
+            FN(run)(s, FN(forward_norm));
+            s->from = s->to + 1;
+        }
+    s->top = plan->n_ops - 1;
+    s->low = s->from;
+}
+
+/* Backward from the normalisation before low. */
+static void FN(backward_phases)(FN(step) *s)
+{
+    while (s->low > 0) {
+        s->top = s->low - 1;
+        FN(run)(s, FN(backward_norm));
+        s->top--;
+        for (s->low = s->top + 1; s->low > 0; s->low--)
+            if (s->plan->ops[s->low - 1].layer.kind == FBP_BATCH_NORM)
+                break;
+        FN(run)(s, FN(backward_rows));
     }
-    result->loss = loss;
-    result->correct = correct;
+}
+
+/* One training step of batch->rows rows, in n_parts parts, of which its bits depend; the team
+ * that runs them may be NULL.  Where a loss is not finite nothing is updated: the weights stay
+ * those that led there.  (A plan without a loss takes the gradient by its outputs instead:
+ * plan_outputs, then plan_backward.) */
+static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *rule, int n_parts,
+                          fbp_team *team, fbp_result *result)
+{
+    FN(step) s = {.plan = plan_, .batch = batch, .rule = rule, .team = team, .n_parts = n_parts};
+    FN(forward_phases)(&s);
+    FN(run)(&s, FN(turn_rows));
+    result->loss = result->correct = 0;
+    for (int k = 0; k < n_parts; k++) {
+        result->loss += s.plan->results[k].loss;
+        result->correct += s.plan->results[k].correct;
+    }
+    if (s.stop)
+        return;
+    FN(backward_phases)(&s);
+    FN(run)(&s, FN(update_part));
 }
 
 /* The outputs of batch->rows rows in training mode, row-major. */
 static void FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
 {
-    const FN(plan) *plan = plan_;
-    FN(gather)(plan, batch, 0, batch->rows);
-    FN(forward_part)(plan, batch, 0, batch->rows, 0, 1);
-    FN(unpack)(plan->ops[plan->n_ops - 1].out, plan->jump, batch->rows, plan->n_out, outputs);
+    FN(step) s = {.plan = plan_, .batch = batch, .n_parts = 1};
+    FN(forward_phases)(&s);
+    FN(run)(&s, FN(forward_rows));
+    FN(unpack)(s.plan->ops[s.plan->n_ops - 1].out, s.plan->jump, batch->rows, s.plan->n_out,
+               outputs);
 }
 
 /* The rest of the step after plan_outputs, from the gradient by the outputs, row-major. */
@@ -889,11 +945,17 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     const FN(plan) *plan = plan_;
     const idx n = batch->rows * plan->n_out;
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
+    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1};
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
-    FN(backward_part)(plan, batch, 0, batch->rows, 0, 1);
-    FN(update_part)(plan, rule, batch->rows, 0, 1);
+    s.top = plan->n_ops - 1;
+    for (s.low = plan->n_ops; s.low > 0; s.low--)
+        if (plan->ops[s.low - 1].layer.kind == FBP_BATCH_NORM)
+            break;
+    FN(run)(&s, FN(backward_rows));
+    FN(backward_phases)(&s);
+    FN(run)(&s, FN(update_part));
 }
 
 /* The sum of the squares of n elements, a multiple of NR. */

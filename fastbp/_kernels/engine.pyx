@@ -11,10 +11,12 @@ from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 
-cdef extern from "fork.h" nogil:
+cdef extern from "team.h" nogil:
     double fbp_seconds()
     void fbp_survive_forks()
     int fbp_max_threads()
+    isa.fbp_team *fbp_take_team(int n_threads)
+    void fbp_give_team(isa.fbp_team *team)
 
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t alignment, size_t size)
@@ -462,6 +464,7 @@ cdef class Plan:
         cdef isa.fbp_rule rule = self.rule
         cdef double over = self.weigh(batch), penalty = 0, norm
         cdef bint stored = not update or self.clip_norm > 0
+        cdef isa.fbp_team *team
         if over == 0:
             self.correct = 0
             return 0
@@ -475,7 +478,9 @@ cdef class Plan:
         batch.step = self.steps
         if stored:
             rule.kind = isa.FBP_STORE
-        self.engine.plan_step(self.memory, batch, &rule, self.n_threads, &result)
+        team = fbp_take_team(self.n_threads)
+        self.engine.plan_step(self.memory, batch, &rule, self.n_threads, team, &result)
+        fbp_give_team(team)
         self.correct = result.correct
         if isfinite(result.loss) and update:
             if stored:

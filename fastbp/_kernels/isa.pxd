@@ -58,14 +58,17 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct fbp_result:
         double loss, correct
 
+    ctypedef struct fbp_team:
+        pass
+
     ctypedef struct fbp_engine:
-        size_t (*plan_layout)(const fbp_spec *spec, int n_threads, void *plan) noexcept nogil
+        size_t (*plan_layout)(const fbp_spec *spec, int n_parts, void *plan) noexcept nogil
         void (*plan_write)(void *plan, idx layer, int part, const void *W,
                            const void *b) noexcept nogil
         void (*plan_read)(const void *plan, idx layer, int part, void *W,
                           void *b) noexcept nogil
         void (*plan_step)(void *plan, const fbp_batch *batch, const fbp_rule *rule,
-                          int n_threads, fbp_result *result) noexcept nogil
+                          int n_parts, fbp_team *team, fbp_result *result) noexcept nogil
         void (*plan_outputs)(void *plan, const fbp_batch *batch, void *outputs) noexcept nogil
         void (*plan_backward)(void *plan, const fbp_batch *batch, const void *dout,
                               const fbp_rule *rule) noexcept nogil

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "kernels.h"
-#include "threads.h"
 
 #define REAL float
 #define REAL_BYTES 4

@@ -79,14 +79,14 @@
     X(double, poisson_forward, (const T *x, const T *t, T *y, idx n))                            \
     X(void, poisson_backward, (const T *y, const T *t, double scale, T *dx, idx n))
 
-/* The engine's entrances: a plan is a block of zeroed memory of plan_layout(spec, n_threads,
+/* The engine's entrances: a plan is a block of zeroed memory of plan_layout(spec, n_parts,
  * NULL) bytes; W, b, outputs and dout are of the plan's element type. */
 #define FBP_ENGINE(X)                                                                            \
-    X(size_t, plan_layout, (const fbp_spec *spec, int n_threads, void *plan))                    \
+    X(size_t, plan_layout, (const fbp_spec *spec, int n_parts, void *plan))                      \
     X(void, plan_write, (void *plan, idx layer, int part, const void *W, const void *b))         \
     X(void, plan_read, (const void *plan, idx layer, int part, void *W, void *b))                \
     X(void, plan_step,                                                                           \
-      (void *plan, const fbp_batch *batch, const fbp_rule *rule, int n_threads,                  \
+      (void *plan, const fbp_batch *batch, const fbp_rule *rule, int n_parts, fbp_team *team,    \
        fbp_result *result))                                                                      \
     X(void, plan_outputs, (void *plan, const fbp_batch *batch, void *outputs))                   \
     X(void, plan_backward,                                                                       \

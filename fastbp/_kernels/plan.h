@@ -88,4 +88,10 @@ typedef struct {
 typedef struct {
     double loss, correct;
 } fbp_result;
+
+/* Runs the parts of a phase: part(work, 0 .. n_parts - 1), in any threads and order. */
+typedef void (*fbp_part)(void *work, int part);
+typedef struct fbp_team {
+    void (*run)(struct fbp_team *team, fbp_part part, void *work, int n_parts);
+} fbp_team;
 #endif

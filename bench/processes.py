@@ -1,0 +1,120 @@
+"""Trainings in several processes at once beside the same one after another.
+
+``python -m bench.processes`` forks eight processes that fit a network each, and fits the same
+eight networks one after another in this one, in as many threads a step as there are cores, which
+large steps take by themselves, or in ``--threads``.  The ratio of wall times is what a user waits for; it is below 1 where the processes
+together are quicker.  That of processor times holds on a busy machine too: it shows what spinning
+and switching cost.
+"""
+
+import argparse
+import gc
+import multiprocessing
+import os
+import statistics
+import time
+
+import numpy as np
+
+import fastbp
+from bench import measure
+from bench.grid import WORKLOADS
+
+#: Seconds of one of the fits, about.
+SECONDS = 0.06
+
+
+def prepared(case, n_threads):
+    """A function of the epochs, which fits a network of its own for so many."""
+    batch, sizes = WORKLOADS[case]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4 * batch, sizes[0])).astype("float32")
+    t = rng.integers(0, sizes[-1], len(x))
+    layers = []
+    for k, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        layers += [fastbp.Linear(n_in, n_out, seed=k), fastbp.Relu()]
+    net = fastbp.Sequential(*layers[:-1], loss="softmax_cross_entropy")
+
+    def fit(epochs):
+        net.fit(x, t, epochs=epochs, batch_size=batch, optimizer=fastbp.SGD(lr=0.01), seed=0,
+                n_threads=n_threads)  # fmt: skip
+
+    fit(1)  # the first call pays for what is loaded late
+    return fit
+
+
+def epochs_in(seconds, fit):
+    start = time.perf_counter()
+    fit(3)
+    return max(1, round(3 * seconds / (time.perf_counter() - start)))
+
+
+def timed(run):
+    """Wall and processor seconds, of all threads of this process."""
+    gc.collect()
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def child(case, n_threads, epochs, begin, results):
+    fit = prepared(case, n_threads)
+    begin.wait()
+    _, processor = timed(lambda: fit(epochs))
+    results.put((time.perf_counter(), processor))
+
+
+def together(case, n_threads, epochs, n_processes):
+    """Wall and processor seconds of a fit in each of so many processes."""
+    context = multiprocessing.get_context("fork")
+    begin, results = context.Barrier(n_processes + 1), context.SimpleQueue()
+    arguments = (case, n_threads, epochs, begin, results)
+    processes = [context.Process(target=child, args=arguments) for _ in range(n_processes)]
+    for process in processes:
+        process.start()
+    begin.wait()
+    start = time.perf_counter()
+    ends, seconds = zip(*(results.get() for _ in processes), strict=True)
+    for process in processes:
+        process.join()
+    return max(ends) - start, sum(seconds)
+
+
+def run(case, n_threads, n_processes=8, rounds=3, seconds=SECONDS):
+    """Medians of the ratios, and of the seconds, over rounds of both in turn."""
+    fit = prepared(case, n_threads)
+    epochs = epochs_in(seconds, fit)
+    rows = []
+    for _ in range(rounds):
+        one = timed(lambda: [fit(epochs) for _ in range(n_processes)])
+        many = together(case, n_threads, epochs, n_processes)
+        rows.append((*one, *many, many[0] / one[0], many[1] / one[1]))
+    names = ("serial", "serial_processor", "together", "together_processor", "ratio",
+             "processor_ratio")  # fmt: skip
+    return dict(zip(names, map(statistics.median, zip(*rows, strict=True)), strict=True))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m bench.processes", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="case",
+                        default=["mnist512", "tab", "wide1024"],
+                        help=f"of {', '.join(WORKLOADS)}")  # fmt: skip
+    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a step")
+    measure.add_quick(parser)
+    options = parser.parse_args(arguments)
+    measure.require_compiled(fastbp)
+    how = {"rounds": 1, "seconds": 0.01} if options.quick else {}
+    print(f"timing {measure.folder()}\n{measure.described(measure.machine(options.threads))}")
+    rows = []
+    for case in options.cases:
+        row = run(case, options.threads, options.processes, **how)
+        rows.append([case, *(measure.seconds_text(row[name]) for name in ("serial", "together")),
+                     f"{row['ratio']:.2f}", f"{row['processor_ratio']:.2f}"])  # fmt: skip
+    measure.print_table(
+        ["workload", "serial", f"{options.processes} processes", "ratio", "of processor time"], rows
+    )
+
+
+if __name__ == "__main__":
+    main()
