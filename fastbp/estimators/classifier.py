@@ -46,9 +46,11 @@ class MLPClassifier(ClassifierMixin, MLP):
     dropout : float or sequence of float
         The share of each hidden layer's outputs that is dropped while training.
     batch_norm : bool
-        Batch normalisation before each hidden activation.
+        Batch normalisation before each hidden activation.  A single row that would be left over
+        as the last batch joins the one before.
     scoring : str, callable or None
-        The scorer of the validation data; None: the accuracy.
+        The scorer of the validation data; None: the accuracy.  Needs `early_stopping` or
+        `validation_data`.
     restore_best : bool or None
         Whether the best weights are kept: those of the best validation score where there is one,
         else those from which the epoch of the lowest loss began (after the last epoch, where
@@ -68,7 +70,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     n_threads : int or None
         None: one for small steps, else the cores that the process may use.
     max_seconds : float or None
-        Time after which no further step begins.
+        Time after which no further step begins; the first is always made.
 
     Attributes
     ----------
@@ -91,7 +93,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     Raises
     ------
     ValueError, TypeError
-        scikit-learn's for its parameters and for data that do not fit; one sentence for others.
+        scikit-learn's for its parameters and for data that do not fit; one sentence for others,
+        and for parameters that would do nothing beside each other.  Before the first step, the
+        estimator stays as it was.
 
     References
     ----------
@@ -158,6 +162,24 @@ class MLPClassifier(ClassifierMixin, MLP):
         self.max_seconds = max_seconds
 
     # --- targets ----------------------------------------------------------------------------
+
+    def _meet_classes(self, classes, y):
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "MLPClassifier.partial_fit expects class_weight as a dictionary, because a batch "
+                f"does not tell how frequent classes are; got {self.class_weight!r}."
+            )
+        if known is None:
+            self.classes_ = unique_labels(classes)
+            self._multilabel = type_of_target(y).startswith("multilabel")
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                f"was: {known!r}"
+            )
 
     def _learn_classes(self, y, anew):
         if anew or not hasattr(self, "classes_"):
@@ -289,23 +311,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             For a first call without classes, other classes than before, early stopping, or
             class_weight="balanced".
         """
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "MLPClassifier.partial_fit expects class_weight as a dictionary, because a batch "
-                f"does not tell how frequent classes are; got {self.class_weight!r}."
-            )
-        if known is None:
-            self.classes_ = unique_labels(classes)
-            self._multilabel = type_of_target(y).startswith("multilabel")
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
-                f"was: {known!r}"
-            )
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
 
     def _proba(self, X, check=True):
         """The output activations."""
