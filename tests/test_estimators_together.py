@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn import datasets
+from scipy import sparse
+from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.estimators import MLPClassifier, MLPRegressor
@@ -227,6 +228,7 @@ def raises(*_):
     ({"scoring": lambda m, X, y: [1, 2]}, TypeError, r"scoring to return a number; got \[1, 2\]"),
     ({"scoring": lambda m, X, y: {"a": 1}}, TypeError, "scoring to return a number; got {'a': 1}"),
     ({"loss": lambda y, z: (z[:, 0], z.astype(str))}, ValueError, "gradient .* of dtype <U"),
+    ({"loss": raises}, ValueError, "expects loss.* raised KeyError: 'mine'"),
     ({"init": "nope"}, ValueError, "MLPClassifier expects init as one of 'he'"),
     ({"init": -1}, ValueError, "MLPClassifier expects init as a finite number"),
     ({"init": [1]}, TypeError, "MLPClassifier expects init as a number"),
@@ -318,8 +320,43 @@ def test_a_bad_call_changes_nothing(call, fitted):
         np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
 
 
+def test_class_weights_are_those_of_all_classes_in_every_batch():
+    X, y = iris()
+    model = MLPClassifier(**SETTINGS, class_weight={2: 3.0})
+    for rows in (slice(0, 10), slice(100, 110)):
+        model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    same = MLPClassifier(**SETTINGS).partial_fit(X[:10], y[:10], classes=[0, 1, 2])
+    same.partial_fit(X[100:110], y[100:110], sample_weight=np.full(10, 3.0))
+    np.testing.assert_array_equal(model.coefs_[0], same.coefs_[0])
+
+
+@pytest.mark.parametrize("bad", [{7: 1.0}, {0: "much"}, {0: np.inf}, [{0: 1}], {0: None}], ids=str)
+def test_bad_class_weights_are_named(bad):
+    with pytest.raises(ValueError, match="MLPClassifier expects class_weight"):
+        MLPClassifier(**SETTINGS, class_weight=bad).fit(*iris())
+
+
+def test_activations_changed_after_a_fit_have_to_fit_the_layers():
+    X, y = iris()
+    model = MLPClassifier(**SETTINGS).fit(X, y).set_params(activation=("relu", "tanh"))
+    with pytest.raises(ValueError, match="activation for each of 1 hidden layer; got 2"):
+        model.predict(X)
+
+
+def test_from_sklearn_predicts_labels_sparse_where_they_were():
+    X, y = iris()
+    labels = sparse.csr_matrix(np.eye(3, dtype=int)[y])
+    for target, kind in ((labels, sparse.csr_matrix), (labels.toarray(), np.ndarray)):
+        theirs = neural_network.MLPClassifier(**SETTINGS).fit(X, target)
+        assert (
+            type(theirs.predict(X)) is type(MLPClassifier.from_sklearn(theirs).predict(X)) is kind
+        )
+
+
 def test_validation_data_are_named():
     X, y = iris()
+    with pytest.raises(ValueError, match=r"MLPRegressor expects validation_data .* 2 outputs, not"):
+        MLPRegressor(**SETTINGS).fit(X, 1.0 * y, validation_data=(X, np.c_[y, y]))
     for bad in ((X[:, :3], y), (X, y[:5]), (X, y + 30), (X_BAD, y)):
         with pytest.raises(ValueError, match="MLPClassifier expects validation_data of the train"):
             MLPClassifier(**SETTINGS).fit(X, y, validation_data=bad)

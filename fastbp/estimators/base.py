@@ -294,8 +294,11 @@ class MLP(BaseEstimator):
         try:
             X, y = self._validated(X, y, False)
             t = self._targets(y)
+            if self._n_outputs_of(t) != self.n_outputs_:
+                raise ValueError(f"y has {self._n_outputs_of(t)} outputs, not {self.n_outputs_}.")
         except (TypeError, ValueError) as error:
-            raise type(error)(
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(
                 f"{who} expects validation_data of the training data's kind; {error}"
             ) from error
         if getattr(self, "validation_scores_", None) is None:
@@ -337,7 +340,15 @@ class MLP(BaseEstimator):
 
     def _activations(self):
         name = self.activation
-        return [name] * (len(self.coefs_) - 1) if isinstance(name, str) else list(name)
+        n = len(self.coefs_) - 1
+        if isinstance(name, str):
+            return [name] * n
+        if len(name) != n:
+            raise ValueError(
+                f"{type(self).__name__} expects activation for each of "
+                f"{checks.plural(n, 'hidden layer')}; got {len(name)}."
+            )
+        return list(name)
 
     def hidden(self, X, layer=-1):
         """The activations of a hidden layer.

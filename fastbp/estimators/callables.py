@@ -13,10 +13,10 @@ def loss(model, t, z):
     try:
         losses, gradient = model.loss(t, z)
         losses, gradient = np.asarray(losses, np.float64), np.asarray(gradient)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
+    except Exception as error:
+        raise ValueError(
             f"{who} expects loss(y, outputs) to return each row's loss and its gradient by the "
-            f"outputs; got {error}."
+            f"outputs; it raised {_told(error)}."
         ) from error
     if losses.shape != (len(z),) or gradient.shape != z.shape or gradient.dtype.kind not in "biuf":
         raise ValueError(

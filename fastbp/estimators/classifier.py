@@ -1,11 +1,13 @@
 """`MLPClassifier`."""
 
+import warnings
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -266,7 +268,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
-        own = compute_sample_weight(self.class_weight, y)
+        try:
+            own = self._weights_of_classes(y)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "MLPClassifier expects class_weight as weights of its classes; "
+                f"got {self.class_weight!r}: {error}"
+            ) from error
         own = own if weights is None else own * weights
         if not (np.isfinite(own).all() and own.any()):
             raise ValueError(
@@ -274,6 +282,14 @@ class MLPClassifier(ClassifierMixin, MLP):
                 f"got {self.class_weight!r}."
             )
         return own
+
+    def _weights_of_classes(self, y):
+        """The rows' weights by `class_weight`."""
+        if self._multilabel or isinstance(self.class_weight, str):
+            return compute_sample_weight(self.class_weight, y)
+        # Of all classes: a batch may lack some.
+        of_each = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        return of_each[self._indices(y)]
 
     def _stratify(self, t):
         return t > 0.5 if self.n_outputs_ == 1 else None
@@ -375,6 +391,11 @@ class MLPClassifier(ClassifierMixin, MLP):
     def from_sklearn(cls, fitted):
         model = super().from_sklearn(fitted)
         model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of feature names
+            model._sparse_labels = hasattr(
+                fitted.predict(np.zeros((1, model.n_features_in_))), "nnz"
+            )
         return model
 
     def __sklearn_tags__(self):

@@ -37,7 +37,7 @@ def given(model, units, dtype):
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{who} expects coefs_init as (coefs, intercepts), two lists of arrays of the shapes "
-            f"{shapes}; got {str(error).rstrip('.')}."
+            f"{shapes}; got {type(model.coefs_init).__name__} ({str(error).rstrip('.')})."
         ) from None
     if got != shapes:
         raise ValueError(
