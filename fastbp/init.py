@@ -11,6 +11,8 @@ _STANDARD_DEVIATIONS = {
     "lecun": lambda n_in, n_out: np.sqrt(1 / n_in),
     "zeros": lambda n_in, n_out: 0.0,
 }
+#: What `weights` takes by name.
+NAMES = tuple(_STANDARD_DEVIATIONS)
 
 
 def seed_of(who, seed):
@@ -57,7 +59,7 @@ def weights(n_in, n_out, init="he", dtype="float32", seed=None):
     (2, 3)
     """
     if isinstance(init, str):
-        checks.choice("Linear", "init", init, tuple(_STANDARD_DEVIATIONS))
+        checks.choice("Linear", "init", init, NAMES)
         deviation = _STANDARD_DEVIATIONS[init](n_in, n_out)
     else:
         deviation = checks.number("Linear", "init", init, least=0)

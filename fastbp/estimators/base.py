@@ -4,32 +4,22 @@ from itertools import pairwise
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.metrics import get_scorer
 from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastbp import checks, init
-from fastbp.estimators import forward, loops, parameters
-from fastbp.estimators.solver import Solver
-from fastbp.layers import (
-    Affine,
-    BatchNorm1d,
-    Dropout,
-    Gelu,
-    Identity,
-    Layer,
-    LeakyRelu,
-    Relu,
-    Sigmoid,
-    Softplus,
-    Tanh,
+from fastbp import checks
+from fastbp.estimators import (
+    batches,
+    callables,
+    exchange,
+    forward,
+    lbfgs,
+    loops,
+    parameters,
+    start,
 )
-from fastbp.network import Sequential
+from fastbp.estimators.solver import Solver
 
-_LAYERS = {
-    "identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": Relu,
-    "leaky_relu": LeakyRelu, "softplus": Softplus, "gelu": Gelu,
-}  # fmt: skip
 _FLOATS = (np.float64, np.float32)
 
 
@@ -48,6 +38,9 @@ class MLP(BaseEstimator):
     _classifies: bool
 
     # --- what a subclass says ---------------------------------------------------------------
+
+    def _meet_classes(self, classes, y):
+        """Take the classes that partial_fit is told, or refuse others than before."""
 
     def _learn_classes(self, y, anew):
         """Take the classes from y, or refuse others than before."""
@@ -107,13 +100,30 @@ class MLP(BaseEstimator):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
-    def _fit(self, X, y, sample_weight, validation_data, incremental):
-        parameters.check(self, self._classifies)
-        lbfgs = self.solver == "lbfgs"
-        if lbfgs and validation_data is not None:
-            raise parameters.needs_stochastic(type(self).__name__, "validation_data")
+    def _fit(self, X, y, sample_weight, validation_data, incremental, classes=None):
+        before = dict(vars(self))
+        try:
+            random_state = _RandomState(self.random_state)
+            solver, data, parts, validation = self._prepared(
+                X, y, sample_weight, validation_data, incremental, classes, random_state
+            )
+        except BaseException:  # a bad call changes nothing
+            self.__dict__ = before
+            raise
+        if self.solver == "lbfgs":
+            lbfgs.fit_lbfgs(self, solver, data)
+        else:
+            loops.fit_stochastic(self, solver, data, parts, validation, random_state, incremental)
+        return self
+
+    def _prepared(self, X, y, sample_weight, validation_data, incremental, classes, random_state):
+        """All before the first step: the solver, the rows, their batches, those of validation."""
+        parameters.check(self, self._classifies, validation_data is not None)
+        with_lbfgs = self.solver == "lbfgs"
         hidden = parameters.hidden_layer_sizes(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if incremental:
+            self._meet_classes(classes, y)
         quick = self._quick(X, y) if incremental and not first else None
         if quick is None:
             X, y = self._validated(X, y, first)
@@ -124,31 +134,34 @@ class MLP(BaseEstimator):
         weights = self._weights(X, y, sample_weight)
         self.n_outputs_ = self._n_outputs_of(t)
         units = [X.shape[1], *hidden, self.n_outputs_]
-        random_state = _RandomState(self.random_state)
         if first:
             self._initialize(units, X.dtype, random_state)
         else:
             self._require_same(units)
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
-            dtype = np.float64 if lbfgs else self.coefs_[0].dtype
+            dtype = np.float64 if with_lbfgs else self.coefs_[0].dtype
             seed = random_state().randint(2**31) if np.any(self.dropout) else 0
             solver = self._optimizer = self._solver(units, dtype, seed)
+            follow = None
         else:
-            solver.follow(**self._network(units))
-        if self.solver != "adamw":
-            solver.numbers["l2"] = float(self.alpha)
+            follow = self._network(units)
         if weights is not None:
             weights = weights.astype(solver.dtype)
-        data = loops.Data(X, self._engine_targets(t, solver.dtype), weights, y)
+        data = batches.Data(X, self._engine_targets(t, solver.dtype), weights, y)
         validation = None
         if validation_data is not None:
             validation = self._validation(validation_data)
-        if lbfgs:
-            loops.fit_lbfgs(self, solver, data)
-        else:
-            loops.fit_stochastic(self, solver, data, validation, random_state, incremental)
-        return self
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.early_stopping and validation is None and not with_lbfgs:
+            data, validation = data.split(self, random_state(), self._stratify(data.t))
+        parts = None if with_lbfgs else batches.Batches(self, len(data))
+        if follow is not None:  # nothing fails any more
+            solver.follow(**follow)
+        if self.solver != "adamw":
+            solver.numbers["l2"] = float(self.alpha)
+        return solver, data, parts, validation
 
     def _validated(self, X, y, reset):
         X, y = validate_data(
@@ -199,9 +212,9 @@ class MLP(BaseEstimator):
         self.n_layers_ = len(units)
         self.out_activation_ = self._out_activation()
         if self.coefs_init is None:
-            pairs = [self._drawn(k, units, dtype, random_state()) for k in range(len(units) - 1)]
+            pairs = start.drawn(self, units, dtype, random_state())
         else:
-            pairs = self._given(units, dtype)
+            pairs = start.given(self, units, dtype)
         self.coefs_ = [W for W, _ in pairs]
         self.intercepts_ = [b for _, b in pairs]
         self.norms_ = []
@@ -214,36 +227,6 @@ class MLP(BaseEstimator):
             self.best_loss_ = None if self.early_stopping else np.inf
             self.validation_scores_: list | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
-
-    def _drawn(self, k, units, dtype, random_state):
-        """A layer's first W and b."""
-        n_in, n_out = units[k], units[k + 1]
-        if self.init is not None:
-            seed = random_state.randint(2**31)
-            return init.weights(n_in, n_out, self.init, dtype, seed), np.zeros(n_out, dtype)
-        names = parameters.activations(self)
-        own = names[min(k, len(names) - 1)] if names else self.activation
-        bound = np.sqrt((2.0 if own == "logistic" else 6.0) / (n_in + n_out))
-        W = random_state.uniform(-bound, bound, (n_in, n_out))
-        b = random_state.uniform(-bound, bound, n_out)
-        return W.astype(dtype, copy=False), b.astype(dtype, copy=False)
-
-    def _given(self, units, dtype):
-        """Copies of the weights to start from."""
-        who = type(self).__name__
-        try:
-            coefs, intercepts = self.coefs_init
-            pairs = list(zip(coefs, intercepts, strict=True))
-        except (TypeError, ValueError):
-            pairs = []
-        shapes = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(units)]
-        got = [(np.shape(W), np.shape(b)) for W, b in pairs]
-        if got != shapes:
-            raise ValueError(
-                f"{who} expects coefs_init as (coefs, intercepts) of the shapes {shapes}; "
-                f"got {got}."
-            )
-        return [tuple(np.array(array, dtype, order="C") for array in pair) for pair in pairs]
 
     def _require_same(self, units):
         """Refuse to go on with weights of another network."""
@@ -308,19 +291,27 @@ class MLP(BaseEstimator):
             raise ValueError(
                 f"{who} expects validation_data as a pair (X, y); got {type(pair).__name__}."
             ) from None
-        X, y = self._validated(X, y, False)
-        if self.validation_scores_ is None:
+        try:
+            X, y = self._validated(X, y, False)
+            t = self._targets(y)
+            if self._n_outputs_of(t) != self.n_outputs_:
+                raise ValueError(f"y has {self._n_outputs_of(t)} outputs, not {self.n_outputs_}.")
+        except (TypeError, ValueError) as error:
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(
+                f"{who} expects validation_data of the training data's kind; {error}"
+            ) from error
+        if getattr(self, "validation_scores_", None) is None:
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        return loops.Data(X, self._targets(y), None, y)
+        return batches.Data(X, t, None, y)
 
     def _validation_score(self, data):
         if self.scoring is None:
             return self._own_score(data)
-        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
         nameless = object.__new__(type(self))  # so that an array of X raises no warning
         nameless.__dict__.update(vars(self))
         nameless.__dict__.pop("feature_names_in_", None)
-        return scorer(nameless, data.x, data.labels)
+        return callables.score(self, nameless, data)
 
     def _copies(self):
         """Copies of the current weights."""
@@ -349,7 +340,15 @@ class MLP(BaseEstimator):
 
     def _activations(self):
         name = self.activation
-        return [name] * (len(self.coefs_) - 1) if isinstance(name, str) else list(name)
+        n = len(self.coefs_) - 1
+        if isinstance(name, str):
+            return [name] * n
+        if len(name) != n:
+            raise ValueError(
+                f"{type(self).__name__} expects activation for each of "
+                f"{checks.plural(n, 'hidden layer')}; got {len(name)}."
+            )
+        return list(name)
 
     def hidden(self, X, layer=-1):
         """The activations of a hidden layer.
@@ -390,24 +389,7 @@ class MLP(BaseEstimator):
             With the loss where the library has it (of its own scale), else with none.
         """
         check_is_fitted(self)
-        layers: list[Layer] = []
-        drops = parameters.dropout(self)
-        names = self._activations()
-        for k, (W, b) in enumerate(zip(self.coefs_, self.intercepts_, strict=True)):
-            layers.append(Affine(np.array(W, order="C"), np.array(b)))
-            if k == len(names):
-                break
-            if self.norms_:
-                norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
-                for array, values in zip(
-                    (norm.gamma, norm.beta, *norm._running), self.norms_[k], strict=True
-                ):
-                    array[...] = values
-                layers.append(norm)
-            layers.append(_LAYERS[names[k]]())
-            if drops[k]:
-                layers.append(Dropout(drops[k]))
-        return Sequential(*layers, loss=self._network_loss())
+        return exchange.network(self)
 
     def _network_loss(self):
         """The loss of `to_sequential`."""
@@ -430,22 +412,7 @@ class MLP(BaseEstimator):
         TypeError
             For an estimator of another class.
         """
-        from sklearn import neural_network
-
-        original = getattr(neural_network, cls.__name__)
-        checks.instance(
-            f"{cls.__name__}.from_sklearn", "fitted", fitted, original,
-            f"a fitted {cls.__name__} of scikit-learn",
-        )  # fmt: skip
-        check_is_fitted(fitted)
-        model = cls(**fitted.get_params(deep=False))
-        for name, value in vars(fitted).items():
-            if name.endswith("_") and not name.startswith("_"):
-                if isinstance(value, list):
-                    value = [np.array(one) if isinstance(one, np.ndarray) else one for one in value]
-                setattr(model, name, value)
-        model.norms_ = []
-        return model
+        return exchange.estimator(cls, fitted)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

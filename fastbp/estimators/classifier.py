@@ -1,11 +1,13 @@
 """`MLPClassifier`."""
 
+import warnings
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -46,9 +48,11 @@ class MLPClassifier(ClassifierMixin, MLP):
     dropout : float or sequence of float
         The share of each hidden layer's outputs that is dropped while training.
     batch_norm : bool
-        Batch normalisation before each hidden activation.
+        Batch normalisation before each hidden activation.  A single row that would be left over
+        as the last batch joins the one before.
     scoring : str, callable or None
-        The scorer of the validation data; None: the accuracy.
+        The scorer of the validation data; None: the accuracy.  Needs `early_stopping` or
+        `validation_data`.
     restore_best : bool or None
         Whether the best weights are kept: those of the best validation score where there is one,
         else those from which the epoch of the lowest loss began (after the last epoch, where
@@ -68,7 +72,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     n_threads : int or None
         None: one for small steps, else the cores that the process may use.
     max_seconds : float or None
-        Time after which no further step begins.
+        Time after which no further step begins; the first is always made.
 
     Attributes
     ----------
@@ -91,7 +95,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     Raises
     ------
     ValueError, TypeError
-        scikit-learn's for its parameters and for data that do not fit; one sentence for others.
+        scikit-learn's for its parameters and for data that do not fit; one sentence for others,
+        and for parameters that would do nothing beside each other.  Before the first step, the
+        estimator stays as it was.
 
     References
     ----------
@@ -158,6 +164,24 @@ class MLPClassifier(ClassifierMixin, MLP):
         self.max_seconds = max_seconds
 
     # --- targets ----------------------------------------------------------------------------
+
+    def _meet_classes(self, classes, y):
+        known = getattr(self, "classes_", None)
+        if known is None and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "MLPClassifier.partial_fit expects class_weight as a dictionary, because a batch "
+                f"does not tell how frequent classes are; got {self.class_weight!r}."
+            )
+        if known is None:
+            self.classes_ = unique_labels(classes)
+            self._multilabel = type_of_target(y).startswith("multilabel")
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                f"was: {known!r}"
+            )
 
     def _learn_classes(self, y, anew):
         if anew or not hasattr(self, "classes_"):
@@ -244,7 +268,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
-        own = compute_sample_weight(self.class_weight, y)
+        try:
+            own = self._weights_of_classes(y)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "MLPClassifier expects class_weight as weights of its classes; "
+                f"got {self.class_weight!r}: {error}"
+            ) from error
         own = own if weights is None else own * weights
         if not (np.isfinite(own).all() and own.any()):
             raise ValueError(
@@ -252,6 +282,14 @@ class MLPClassifier(ClassifierMixin, MLP):
                 f"got {self.class_weight!r}."
             )
         return own
+
+    def _weights_of_classes(self, y):
+        """The rows' weights by `class_weight`."""
+        if self._multilabel or isinstance(self.class_weight, str):
+            return compute_sample_weight(self.class_weight, y)
+        # Of all classes: a batch may lack some.
+        of_each = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        return of_each[self._indices(y)]
 
     def _stratify(self, t):
         return t > 0.5 if self.n_outputs_ == 1 else None
@@ -289,23 +327,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             For a first call without classes, other classes than before, early stopping, or
             class_weight="balanced".
         """
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "MLPClassifier.partial_fit expects class_weight as a dictionary, because a batch "
-                f"does not tell how frequent classes are; got {self.class_weight!r}."
-            )
-        if known is None:
-            self.classes_ = unique_labels(classes)
-            self._multilabel = type_of_target(y).startswith("multilabel")
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
-                f"was: {known!r}"
-            )
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
 
     def _proba(self, X, check=True):
         """The output activations."""
@@ -369,6 +391,11 @@ class MLPClassifier(ClassifierMixin, MLP):
     def from_sklearn(cls, fitted):
         model = super().from_sklearn(fitted)
         model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of feature names
+            model._sparse_labels = hasattr(
+                fitted.predict(np.zeros((1, model.n_features_in_))), "nnz"
+            )
         return model
 
     def __sklearn_tags__(self):

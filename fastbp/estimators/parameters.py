@@ -6,7 +6,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.metrics import get_scorer
 
-from fastbp import checks
+from fastbp import checks, init
 from fastbp.threads import MOST_THREADS
 
 #: scikit-learn's names of activations and the engine's, with its number; then the library's own.
@@ -49,7 +49,7 @@ def _names(*names):
 
 def _is_array_like(value):
     is_one = hasattr(value, "__len__") or hasattr(value, "shape") or hasattr(value, "__array__")
-    return is_one and not isinstance(value, str) and not hasattr(value, "tocsr")
+    return is_one and not np.isscalar(value) and not hasattr(value, "tocsr")
 
 
 _AT_LEAST_1 = _interval(Integral, 1, np.inf, "[)")
@@ -116,8 +116,10 @@ def _require(who, name, value, rules):
     )
 
 
-def check(model, classifies):
-    """Refuse a model's parameters that are none.
+def check(model, classifies, watched=False):
+    """Refuse a model's parameters that are none, or that would do nothing together.
+
+    `watched` tells whether the caller gave validation data.
 
     Raises
     ------
@@ -135,22 +137,35 @@ def check(model, classifies):
         _require(who, "activation", model.activation, _ACTIVATION)
     _require(who, "loss", model.loss, _LOG_LOSS if classifies else _LOSS)
     hidden_layer_sizes(model)
-    for name in ("max_seconds", "n_threads"):
-        if values[name] is not None:
-            if name == "n_threads":
-                checks.integer(who, name, values[name], 1, MOST_THREADS)
-            else:
-                checks.number(who, name, values[name], least=0)
-    if model.schedule is not None:
-        if not callable(model.schedule):
-            raise TypeError(
-                f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}."
-            )
-        if model.learning_rate != "constant":
+    activations(model)
+    _check_own(model, who, values)
+    if classifies:
+        checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
+        _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
+    else:
+        if checks.number(who, "huber_delta", model.huber_delta, least=0) == 0:
+            raise ValueError(f"{who} expects huber_delta above 0; got {model.huber_delta!r}.")
+        if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
             raise ValueError(
-                f"{who} expects learning_rate='constant' beside a schedule; "
-                f"got {model.learning_rate!r}."
+                f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}."
             )
+    _check_together(model, who, watched)
+
+
+def _check_own(model, who, values):
+    """Refuse values of the parameters that scikit-learn does not have."""
+    if model.max_seconds is not None:
+        checks.number(who, "max_seconds", model.max_seconds, least=0)
+    if model.n_threads is not None:
+        checks.integer(who, "n_threads", model.n_threads, 1, MOST_THREADS)
+    if isinstance(model.init, str):
+        checks.choice(who, "init", model.init, init.NAMES)
+    elif model.init is not None:
+        checks.number(who, "init", model.init, least=0)
+    if model.schedule is not None and not callable(model.schedule):
+        raise TypeError(
+            f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}."
+        )
     for name in ("restore_best", "batch_norm", "progress"):
         value, none = values[name], name == "restore_best"
         if not (isinstance(value, bool | np.bool_) or (none and value is None)):
@@ -158,16 +173,6 @@ def check(model, classifies):
             raise TypeError(
                 f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; got {value!r}."
             )
-    if classifies:
-        checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
-        if model.label_smoothing and callable(model.loss):
-            raise ValueError(
-                f"{who} expects loss='log_loss' beside label_smoothing; got a function."
-            )
-        _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
-    else:
-        checks.number(who, "huber_delta", model.huber_delta, least=0)
-        checks.number(who, "quantile", model.quantile, least=0, most=1)
     if model.scoring is not None and not callable(model.scoring):
         if not isinstance(model.scoring, str):
             raise TypeError(
@@ -175,22 +180,43 @@ def check(model, classifies):
                 f"(estimator, X, y); got {model.scoring!r}."
             )
         get_scorer(model.scoring)  # with its error
-    activations(model)
-    rates = dropout(model)
-    if model.solver == "lbfgs":
-        given = {"dropout": any(rates), "batch_norm": model.batch_norm,
-                 "schedule": model.schedule is not None, "progress": model.progress}  # fmt: skip
-        for name in given:
-            if given[name]:
-                raise needs_stochastic(who, name)
+    dropout(model)
     callbacks(model)
 
 
-def needs_stochastic(who, name):
-    """The error of an argument that L-BFGS has no use for."""
-    return ValueError(
-        f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
-    )
+def _check_together(model, who, watched):
+    """Refuse parameters that would do nothing beside others."""
+    own_loss = callable(model.loss)
+    if model.solver == "lbfgs":
+        given = {
+            "dropout": any(dropout(model)), "batch_norm": model.batch_norm,
+            "schedule": model.schedule is not None, "progress": model.progress,
+            "scoring": model.scoring is not None, "validation_data": watched,
+        }  # fmt: skip
+        for name, is_given in given.items():
+            if is_given:
+                raise ValueError(
+                    f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
+                )
+    if model.scoring is not None and not (model.early_stopping or watched):
+        raise ValueError(
+            f"{who} expects scoring beside early_stopping=True or validation_data in fit, whose "
+            f"rows it scores; got {model.scoring!r} without them."
+        )
+    if model.schedule is not None and model.learning_rate != "constant":
+        raise ValueError(
+            f"{who} expects learning_rate='constant' beside a schedule; "
+            f"got {model.learning_rate!r}."
+        )
+    if model.init is not None and model.coefs_init is not None:
+        raise ValueError(f"{who} expects init=None beside coefs_init; got {model.init!r}.")
+    if own_loss and getattr(model, "label_smoothing", False):
+        raise ValueError(f"{who} expects loss='log_loss' beside label_smoothing; got a function.")
+    if own_loss and model.n_threads is not None and model.n_threads > 1:
+        raise ValueError(
+            f"{who} expects n_threads of None or 1 beside a function for loss, whose steps take "
+            f"one thread; got {model.n_threads}."
+        )
 
 
 def hidden_layer_sizes(model):

@@ -1,0 +1,114 @@
+"""The rows that a training goes over: their parts, and the batches of an epoch."""
+
+import warnings
+from bisect import bisect_left
+
+import numpy as np
+from sklearn import config_context
+from sklearn.model_selection import train_test_split
+
+from fastbp import checks
+from fastbp._kernels import engine
+
+
+class Data:
+    """Rows, their targets as the engine takes them, and their weights or None."""
+
+    def __init__(self, x, t, weights, labels):
+        self.x, self.t, self.weights = x, t, weights
+        self.labels = labels  # the targets as a scorer takes them
+
+    def __len__(self):
+        return self.x.shape[0]
+
+    def rows(self):
+        """x as the engine takes it."""
+        return engine_rows(self.x)
+
+    def split(self, model, random_state, stratify):
+        """Training and validation parts, as scikit-learn draws them."""
+        arrays = [self.x, self.t, self.labels]
+        if self.weights is not None:
+            arrays.append(self.weights)
+        with config_context(skip_parameter_validation=True):  # as in its own fit
+            parts = train_test_split(
+                *arrays, random_state=random_state, test_size=model.validation_fraction,
+                stratify=stratify,
+            )  # fmt: skip
+        if self.weights is None:
+            parts += [None, None]
+        train, validation = (
+            Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2])
+        )
+        if len(validation) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        return train, validation
+
+
+def engine_rows(x):
+    """Rows as the engine takes them: a C-contiguous array, or CSR checked."""
+    if hasattr(x, "tocsr"):
+        x = x.tocsr()
+        return engine.SparseRows(
+            x.data, np.ascontiguousarray(x.indices, np.int64),
+            np.ascontiguousarray(x.indptr, np.int64), x.shape[1],
+        )  # fmt: skip
+    return x if x.flags.c_contiguous and x.flags.aligned else np.require(x, None, ("C", "A"))
+
+
+class Batches:
+    """How an epoch of n rows falls into batches.
+
+    Attributes
+    ----------
+    n : int
+    edges : list of int
+        Where each batch begins, and n.
+    sizes : numpy.ndarray
+        Rows of each batch.
+    most : int
+        Rows of the largest batch.
+    stretches : list of (int, int, int)
+        From, to, and the rows of a batch between them.
+    """
+
+    def __init__(self, model, n):
+        if isinstance(model.batch_size, str):
+            size = min(200, n)
+        else:
+            if model.batch_size > n:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                    "clipped",
+                    stacklevel=5,
+                )
+            size = int(min(model.batch_size, n))
+        if model.batch_norm and size == 1:
+            raise ValueError(
+                f"{type(model).__name__} expects batches of at least 2 rows for batch_norm, which "
+                f"normalises by what a batch has in common; got batch_size={model.batch_size!r} "
+                f"with {checks.plural(n, 'row')}."
+            )
+        self.n = n
+        self.edges = [*range(0, n, size), n]
+        # One row has no variance: it joins the batch before.
+        joins = bool(model.batch_norm) and n % size == 1
+        if joins:
+            del self.edges[-2]
+        self.most = size + joins
+        self.sizes = np.full(len(self), size)
+        self.sizes[-1] = n - self.edges[-2]
+        whole = self.edges[-2] if joins else n
+        stretches = [(0, whole, size), (whole, n, self.most)]
+        self.stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
+
+    def __len__(self):
+        return len(self.edges) - 1
+
+    def mean(self, losses, position):
+        """The mean loss of the rows before a position, from the means of their batches."""
+        done = bisect_left(self.edges, position)
+        return float(losses[:done] @ self.sizes[:done]) / max(position, 1)

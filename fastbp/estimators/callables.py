@@ -1,0 +1,81 @@
+"""The user's own functions called, and what they return checked: losses, schedules, scorers."""
+
+import numpy as np
+from sklearn.metrics import get_scorer
+
+from fastbp import checks
+from fastbp.estimators.batches import engine_rows
+
+
+def loss(model, t, z):
+    """Each row's loss and its gradient by the outputs z, from the user's `loss`."""
+    who = type(model).__name__
+    try:
+        losses, gradient = model.loss(t, z)
+        losses, gradient = np.asarray(losses, np.float64), np.asarray(gradient)
+    except Exception as error:
+        raise ValueError(
+            f"{who} expects loss(y, outputs) to return each row's loss and its gradient by the "
+            f"outputs; it raised {_told(error)}."
+        ) from error
+    if losses.shape != (len(z),) or gradient.shape != z.shape or gradient.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{who} expects loss(y, outputs) to return each row's loss, {(len(z),)}, and its "
+            f"gradient by the outputs, {z.shape}; got {losses.shape} and {gradient.shape}"
+            f"{'' if gradient.dtype.kind in 'biuf' else f' of dtype {gradient.dtype}'}."
+        )
+    return losses, gradient
+
+
+def step(model, plan, data, rows, update):
+    """The mean loss of some rows by the user's `loss`; its gradients go into the plan."""
+    t = data.t[rows]
+    z = np.empty((len(t), plan.n_out), t.dtype)
+    plan.outputs(engine_rows(data.x[rows]), z)
+    losses, gradient = loss(model, t.copy(), z)  # t may be a view of the caller's y
+    weights = np.ones(len(t)) if data.weights is None else data.weights[rows]
+    over = weights.sum(dtype=np.float64)
+    if over == 0:
+        return 0.0
+    gradient = gradient * (weights / over)[:, np.newaxis]
+    penalty = 0.0
+    if update and model.solver != "adamw":
+        penalty = 0.5 * model.alpha * plan.weight_square() / over
+    plan.backward(np.ascontiguousarray(gradient, z.dtype), over, update)
+    return float(losses @ weights) / over + penalty
+
+
+def factor(model, epochs):
+    """The user's `schedule` at so many epochs."""
+    who = type(model).__name__
+    try:
+        value = model.schedule(epochs)
+    except Exception as error:
+        raise ValueError(
+            f"{who} expects schedule to take the epochs done; at {epochs:g} it raised "
+            f"{_told(error)}."
+        ) from error
+    return checks.number(who, "schedule to return a factor", value, least=0)
+
+
+def score(model, estimator, data):
+    """The score of the user's `scoring` for an estimator."""
+    who = type(model).__name__
+    scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)
+    try:
+        value = np.asarray(scorer(estimator, data.x, data.labels))
+    except Exception as error:
+        raise ValueError(
+            f"{who} expects scoring to score the validation data; {model.scoring!r} raised "
+            f"{_told(error)}."
+        ) from error
+    if value.shape != () or value.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{who} expects scoring to return a number; got {value.tolist()!r} from "
+            f"{model.scoring!r}."
+        )
+    return float(value)
+
+
+def _told(error):
+    return f"{type(error).__name__}: {error}".rstrip(" .:")

@@ -1,0 +1,66 @@
+"""A fitted estimator as a `Sequential`, and one of scikit-learn's as one of ours."""
+
+import numpy as np
+from sklearn import neural_network
+from sklearn.utils.validation import check_is_fitted
+
+from fastbp import checks
+from fastbp.estimators import forward, parameters
+from fastbp.layers import (
+    Affine,
+    BatchNorm1d,
+    Dropout,
+    Gelu,
+    Identity,
+    Layer,
+    LeakyRelu,
+    Relu,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from fastbp.network import Sequential
+
+_LAYERS = {
+    "identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": Relu,
+    "leaky_relu": LeakyRelu, "softplus": Softplus, "gelu": Gelu,
+}  # fmt: skip
+
+
+def network(model):
+    """A `Sequential` with copies of a fitted estimator's weights."""
+    layers: list[Layer] = []
+    drops = parameters.dropout(model)
+    names = model._activations()
+    for k, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        layers.append(Affine(np.array(W, order="C"), np.array(b)))
+        if k == len(names):
+            break
+        if model.norms_:
+            norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
+            for array, values in zip(
+                (norm.gamma, norm.beta, *norm._running), model.norms_[k], strict=True
+            ):
+                array[...] = values
+            layers.append(norm)
+        layers.append(_LAYERS[names[k]]())
+        if drops[k]:
+            layers.append(Dropout(drops[k]))
+    return Sequential(*layers, loss=model._network_loss())
+
+
+def estimator(cls, fitted):
+    """An estimator of a class of ours like a fitted one of scikit-learn's."""
+    checks.instance(
+        f"{cls.__name__}.from_sklearn", "fitted", fitted, getattr(neural_network, cls.__name__),
+        f"a fitted {cls.__name__} of scikit-learn",
+    )  # fmt: skip
+    check_is_fitted(fitted)
+    model = cls(**fitted.get_params(deep=False))
+    for name, value in vars(fitted).items():
+        if name.endswith("_") and not name.startswith("_"):
+            if isinstance(value, list):
+                value = [np.array(one) if isinstance(one, np.ndarray) else one for one in value]
+            setattr(model, name, value)
+    model.norms_ = []
+    return model

@@ -1,0 +1,141 @@
+"""The training of an estimator by L-BFGS, over all rows at once."""
+
+import math
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import gen_batches
+
+from fastbp._kernels import engine
+from fastbp.estimators import callables, parameters
+from fastbp.estimators.batches import engine_rows
+
+#: Rows of one gradient, which are dense together.
+ROWS = 1024
+
+
+class _Objective:
+    """The mean loss of all rows and its gradient, as functions of all parameters in one array."""
+
+    def __init__(self, model, solver, data):
+        self.model, self.solver, self.data = model, solver, data
+        self.plan = solver.plan(min(len(data), ROWS))
+        self.parts = list(gen_batches(len(data), ROWS))
+        self.rows = [engine_rows(data.x[part]) for part in self.parts]
+        all_rows = np.ones(len(data)) if data.weights is None else data.weights
+        self.sums = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
+        self.total = float(sum(self.sums))
+        self.shapes = [array.shape for array in (*model.coefs_, *model.intercepts_)]
+        self.n_weights = sum(W.size for W in model.coefs_)
+        self.start = np.concatenate(
+            [array.ravel() for array in (*model.coefs_, *model.intercepts_)]
+        ).astype(np.float64)
+        self.scratch = np.empty_like(self.start)
+
+    def views(self, packed):
+        """Layer, W and b of each layer, as views."""
+        arrays, at = [], 0
+        for shape in self.shapes:
+            size = math.prod(shape)
+            arrays.append(packed[at : at + size].reshape(shape))
+            at += size
+        half = len(arrays) // 2
+        return list(zip(self.solver.affines, arrays[:half], arrays[half:], strict=True))
+
+    def keep(self, packed):
+        """Make copies of these parameters the model's, of its data's dtype."""
+        dtype = self.data.x.dtype
+        layers = self.views(packed)
+        self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
+        self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]
+
+    def __call__(self, packed):
+        model, plan, data = self.model, self.plan, self.data
+        for layer, W, b in self.views(packed):
+            plan.write(layer, engine.PARAMETERS, W, b)
+        loss, gradient = 0.0, np.zeros_like(packed)
+        for part, x, weight in zip(self.parts, self.rows, self.sums, strict=True):
+            if weight == 0:
+                continue
+            if callable(model.loss):
+                loss += weight * callables.step(model, plan, data, part, False)
+            else:
+                weights = None if data.weights is None else data.weights[part]
+                loss += weight * plan.gradient(x, data.t[part], weights)
+            for layer, W, b in self.views(self.scratch):
+                plan.read(layer, engine.GRADIENTS, W, b)
+            gradient += weight * self.scratch
+        if not math.isfinite(loss):
+            gradient[:] = np.nan  # the plan made none
+        W = packed[: self.n_weights]
+        gradient[: self.n_weights] += model.alpha * W
+        return (loss + 0.5 * model.alpha * (W @ W)) / self.total, gradient / self.total
+
+
+def fit_lbfgs(model, solver, data):
+    """scipy's L-BFGS-B, in float64; the best parameters are always those kept."""
+    from scipy.optimize import minimize
+
+    objective = _Objective(model, solver, data)
+    best = objective.start.copy()
+    deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
+    callbacks = parameters.callbacks(model)
+    n_iter, stop = 0, None
+
+    def after_iteration(intermediate_result):
+        nonlocal n_iter, stop
+        n_iter += 1
+        best[...] = intermediate_result.x
+        model.loss_ = float(intermediate_result.fun)
+        if model.verbose:
+            print(f"Iteration {n_iter}, loss = {model.loss_:.8f}")
+        if callbacks:
+            objective.keep(best)
+            model.n_iter_ = n_iter
+        stops = [callback(model) for callback in callbacks]
+        if any(stops):
+            stop = "callback"
+        elif time.monotonic() >= deadline:
+            stop = "max_seconds"
+        if stop:
+            raise StopIteration
+
+    try:
+        result = minimize(
+            objective, objective.start, method="L-BFGS-B", jac=True, callback=after_iteration,
+            options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+        model.n_iter_ = n_iter
+        objective.keep(best)
+        return
+    model.n_iter_ = min(result.nit, model.max_iter)
+    model.loss_ = float(result.fun)
+    objective.keep(result.x)
+    if result.status != 0 and stop != "callback":
+        _warn(model, result, stop)
+    model._require_finite()
+
+
+def _warn(model, result, stop):
+    """A ConvergenceWarning for a training that ended before it converged."""
+    reached = result.message
+    if stop == "max_seconds":
+        reached = f"Maximum time ({model.max_seconds} s) reached."
+    message = (
+        f"lbfgs failed to converge after {model.n_iter_} iteration(s) "
+        f"(status={result.status}):\n{reached}\n"
+    )
+    if model.n_iter_ == model.max_iter:
+        message += (
+            "\nIncrease the number of iterations to improve the "
+            f"convergence (max_iter={model.max_iter})."
+        )
+    message += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
