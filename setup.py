@@ -11,6 +11,7 @@ FASTBP_SANITIZE=address,undefined
 import os
 import platform
 import shutil
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -35,10 +36,15 @@ X86_64 = [
     ("v2", 16, 6, ["-march=x86-64-v2"]),
 ]
 PLAIN = [("plain", 16, 14, [])]
-INSTRUCTION_SETS = X86_64 if platform.machine().lower() in ("x86_64", "amd64") else PLAIN
+MACHINE = platform.machine().lower()
+if sys.platform == "darwin":
+    # Apple's Python may be for two processors; the kernels are compiled for one of them.
+    MACHINE = os.environ.setdefault("ARCHFLAGS", f"-arch {MACHINE}").split()[-1]
+INSTRUCTION_SETS = X86_64 if MACHINE in ("x86_64", "amd64") else PLAIN
 
 # Never -ffast-math (it would change the arithmetic of the whole process), never -march=native.
 C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+C_FLAGS.append("-Wno-unknown-pragmas")  # Clang does not know all of GCC's
 COMMON_FLAGS = ["-g0", "-Wall"]
 LINK_FLAGS = []
 if DEBUG:
@@ -61,6 +67,7 @@ found ({reason}). Install one and try again:
     Fedora           dnf install gcc python3-devel
     Alpine           apk add gcc musl-dev python3-dev
     macOS            xcode-select --install
+    Windows          winget install LLVM.LLVM, beside the Visual Studio Build Tools
 """
 
 
@@ -80,6 +87,8 @@ class BuildKernels(build_ext):
             for extension in self.extensions:
                 extension.extra_compile_args.append("-fopenmp")
                 extension.extra_link_args.append("-fopenmp")
+        for extension in self.extensions:
+            extension.extra_compile_args = self.spelled(extension.extra_compile_args)
         owner = next(e for e in self.extensions if e.name.endswith(".isa"))
         owner.extra_objects = [self.compile_kernels(*isa) for isa in INSTRUCTION_SETS]
         super().build_extensions()
@@ -95,13 +104,22 @@ class BuildKernels(build_ext):
             [str(KERNELS / "kernels.c")],
             output_dir=str(Path(self.build_temp) / name),
             macros=macros,
-            extra_postargs=[*COMMON_FLAGS, *C_FLAGS, *flags],
+            extra_postargs=self.spelled([*COMMON_FLAGS, *C_FLAGS, *flags]),
             depends=HEADERS,
         )
         return object_file
 
+    def on_windows(self):
+        return self.compiler.compiler_type == "msvc"
+
+    def spelled(self, flags):
+        """GCC's flags as the compiler wants them: clang-cl takes them behind /clang:."""
+        return [f"/clang:{flag}" for flag in flags] if self.on_windows() else flags
+
     def has_openmp(self):
         """Whether a program with OpenMP compiles and links; without it the build is serial."""
+        if self.on_windows():
+            return False  # Clang's library would be one more DLL to ship
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
             source.write_text(OPENMP_PROBE)
@@ -117,12 +135,18 @@ class BuildKernels(build_ext):
         return True
 
     def require_compiler(self):
-        if self.compiler.compiler_type == "msvc":
-            raise SystemExit(
-                MISSING_COMPILER.format(
-                    reason="Microsoft's C lacks the vector extensions of GCC and Clang"
+        if self.on_windows():
+            clang = shutil.which("clang-cl")
+            if clang is None:
+                raise SystemExit(
+                    MISSING_COMPILER.format(
+                        reason="clang-cl is not on the PATH, and Microsoft's C lacks the vector "
+                        "extensions of GCC and Clang"
+                    )
                 )
-            )
+            self.compiler.initialize()
+            self.compiler.cc = clang
+            return
         command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
         if shutil.which(command) is None:
             raise SystemExit(MISSING_COMPILER.format(reason=f"{command!r} is not on the PATH"))

@@ -18,8 +18,9 @@ cdef extern from "team.h" nogil:
     isa.fbp_team *fbp_take_team(int n_threads)
     void fbp_give_team(isa.fbp_team *team)
 
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t alignment, size_t size)
+cdef extern from "aligned.h" nogil:
+    void *fbp_allocate(size_t size)
+    void fbp_free(void *memory)
 
 cnp.import_array()
 fbp_survive_forks()
@@ -212,7 +213,7 @@ cdef class Plan:
             spec.keep_gradients = keep_gradients
             self.engine = &isa.active().engine[1 if is_double else 0]
             self.nbytes = self.engine.plan_layout(&spec, n_threads, NULL)
-            self.memory = aligned_alloc(64, self.nbytes)
+            self.memory = fbp_allocate(self.nbytes)
             if self.memory == NULL:
                 raise MemoryError(f"a training plan of {self.nbytes} bytes could not be allocated")
             memset(self.memory, 0, self.nbytes)
@@ -244,7 +245,7 @@ cdef class Plan:
         self.loss_scale = 1 if loss_scale is None else loss_scale
 
     def __dealloc__(self):
-        free(self.memory)
+        fbp_free(self.memory)
         free(self.sizes)
 
     def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
@@ -280,6 +281,7 @@ cdef class Plan:
     def lr(self, double value):
         self.rule.lr = value
 
+    @cython.critical_section
     def write(self, idx layer, int part, W, b):
         """Copy a layer's arrays into the block: `part` is PARAMETERS, FIRST_STATE, ..."""
         self.require_idle()
@@ -287,6 +289,7 @@ cdef class Plan:
         self.engine.plan_write(
             self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
+    @cython.critical_section
     def read(self, idx layer, int part, W, b):
         """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
         self.require_idle()
@@ -419,6 +422,10 @@ cdef class Plan:
             )
         return 0
 
+    # Critical sections do without the GIL what it does elsewhere: two threads cannot both find the
+    # plan idle, nor one read or write the block while another begins.
+
+    @cython.critical_section
     cdef int begin(self) except -1:
         if self.closed:
             raise RuntimeError(
@@ -427,6 +434,11 @@ cdef class Plan:
             )
         self.require_idle()
         self.busy = True
+        return 0
+
+    @cython.critical_section
+    cdef int end(self) except -1:
+        self.busy = False
         return 0
 
     cdef int require_loss(self) except -1:
@@ -522,7 +534,7 @@ cdef class Plan:
         rows.batch.rows = rows.n_rows
         with nogil:
             loss = self.step_batch(&rows.batch, True)
-        self.busy = False
+        self.end()
         if not isfinite(loss):
             raise self.diverged(
                 loss, self.engine.plan_first_non_finite(self.memory, rows.n_rows))
@@ -539,7 +551,7 @@ cdef class Plan:
         rows.batch.rows = rows.n_rows
         with nogil:
             loss = self.step_batch(&rows.batch, False)
-        self.busy = False
+        self.end()
         return loss
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
@@ -613,7 +625,7 @@ cdef class Plan:
                         with gil:
                             PyErr_CheckSignals()
         finally:
-            self.busy = False
+            self.end()
         return position, losses_sum, correct, weights_sum
 
     def first_non_finite(self, idx n_rows):
@@ -627,11 +639,11 @@ cdef class Plan:
                 and cnp.PyArray_DIM(out, 0) == rows.n_rows,
                 "outputs expects out (rows, n_out) of the plan's dtype")
         self.begin()
-        self.busy = False
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
         self.engine.plan_outputs(self.memory, &rows.batch, cnp.PyArray_DATA(out))
+        self.end()
 
     cdef bint are_outputs(self, array) noexcept:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
@@ -653,7 +665,6 @@ cdef class Plan:
         if not update:
             rule.kind = isa.FBP_STORE
         self.begin()
-        self.busy = False
         rows.batch.rows = cnp.PyArray_DIM(dout, 0)
         rows.batch.scale = 1
         rows.batch.seed = self.seed
@@ -662,7 +673,9 @@ cdef class Plan:
         if update:
             self.steps += 1
             self.dirty = True
+        self.end()
 
+    @cython.critical_section
     def weight_square(self):
         """The sum of the squares of all W."""
         self.require_idle()

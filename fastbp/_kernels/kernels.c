@@ -1,10 +1,10 @@
 /* One body for float and double, compiled once per instruction set.
  * FBP_ISA names the set; FBP_VECTOR_BYTES and FBP_MAX_ROWS describe its registers. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
+#include "aligned.h"
 
 #define REAL float
 #define REAL_BYTES 4

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# The C part under other compilers and C libraries: compilers.sh FOLDER.
+# Runs the self-test built by GCC, Clang, musl-gcc and Clang for Windows (under Wine), and compiles
+# for Microsoft's C library (as clang-cl) and for macOS, whose headers are stood in for.
+# A compiler that is missing is said to be missing, and is no failure.
+set -uo pipefail
+here=$(dirname "$(realpath "$0")")
+kernels=$(realpath "$here/../../fastbp/_kernels")
+mkdir -p "$1" && cd "$1" || exit 1
+export WINEPREFIX=$PWD/wine WINEDEBUG=-all
+flags=(-Wall -Werror -Wno-unknown-pragmas -std=c11 -O2 -ffp-contract=fast -fno-math-errno
+    -fno-trapping-math -I"$kernels")
+failed=0
+
+x86() { # the options of each instruction set, as setup.py has them
+    case $1 in
+    v2) echo -march=x86-64-v2 -DFBP_VECTOR_BYTES=16 -DFBP_MAX_ROWS=6 ;;
+    v3) echo -march=x86-64-v3 -DFBP_VECTOR_BYTES=32 -DFBP_MAX_ROWS=6 ;;
+    v4) echo -march=x86-64-v4 -mprefer-vector-width=512 -DFBP_VECTOR_BYTES=64 -DFBP_MAX_ROWS=14 ;;
+    esac
+}
+
+report() { # verdict, name, what was said
+    [[ $1 == FAILED ]] && failed=1
+    printf '%-7s %-24s %s\n' "$@"
+}
+
+self_test() { # name, program's start, compiler...
+    local name=$1 start=$2 said
+    shift 2
+    command -v "$1" >/dev/null || { report missing "$name" "$1"; return; }
+    for isa in v2 v3 v4; do
+        # shellcheck disable=SC2046
+        "$@" "${flags[@]}" $(x86 $isa) -DFBP_ISA=$isa -c "$kernels/kernels.c" -o "$name-$isa.o" ||
+            { report FAILED "$name" "$isa does not compile"; return; }
+    done
+    "$@" "${flags[@]}" "$here/selftest.c" "$name"-v?.o -lm -o "$name.exe" ||
+        { report FAILED "$name" "does not link"; return; }
+    [[ -z $start ]] || command -v $start >/dev/null || { report built "$name" "no $start"; return; }
+    said=$($start "./$name.exe") && report ok "$name" "${said//[$'\r\n']/ }" ||
+        report FAILED "$name" "${said//[$'\r\n']/ }"
+}
+
+compiles() { # name, compiler and its flags...
+    local name=$1
+    shift
+    command -v "$1" >/dev/null || { report missing "$name" "$1"; return; }
+    "$@" && report compiles "$name" "not run" || report FAILED "$name" "does not compile"
+}
+
+self_test gcc "" gcc
+self_test clang "" clang
+self_test musl "" musl-gcc
+self_test windows-gnu wine64 clang --target=x86_64-w64-windows-gnu -static
+
+# Headers that stand in for those of systems that are not here: what the kernels use of them.
+mkdir -p headers
+cat >headers/math.h <<'C'
+double sqrt(double), exp(double), log(double), fabs(double), tanh(double);
+double copysign(double, double), erf(double), erfc(double);
+float sqrtf(float), expf(float), logf(float), fabsf(float), copysignf(float, float);
+#define INFINITY __builtin_inff()
+#define NAN __builtin_nanf("")
+#define isfinite(x) __builtin_isfinite(x)
+#define isnan(x) __builtin_isnan(x)
+C
+cat >headers/stdlib.h <<'C'
+#include <stddef.h>
+void free(void *), *malloc(size_t), *aligned_alloc(size_t, size_t);
+C
+cat >headers/malloc.h <<'C'
+#include <stddef.h>
+void _aligned_free(void *), *_aligned_malloc(size_t, size_t);
+C
+cat >headers/string.h <<'C'
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t), *memset(void *, int, size_t);
+C
+for isa in v2 v3 v4; do
+    # shellcheck disable=SC2046
+    compiles "clang-cl-$isa" clang --driver-mode=cl --target=x86_64-pc-windows-msvc /nologo /O2 /W3 \
+        /MD $(printf '/clang:%s ' "${flags[@]}" $(x86 $isa) -nostdlibinc "-isystem$PWD/headers") \
+        -DFBP_ISA=$isa /c "/Fo$PWD/clang-cl-$isa.obj" "/Tc$kernels/kernels.c"
+done
+compiles macos-arm64 clang --target=arm64-apple-macos11 -nostdlibinc -isystem headers "${flags[@]}" \
+    -DFBP_ISA=plain -DFBP_VECTOR_BYTES=16 -DFBP_MAX_ROWS=14 -c "$kernels/kernels.c" -o macos.o
+exit $failed
