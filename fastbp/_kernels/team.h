@@ -61,8 +61,8 @@ static void fbp_survive_forks(void)
 #include <signal.h>
 #include <unistd.h>
 
-#define SPIN_SECONDS 1e-4      /* longer than it takes to wake a thread */
-#define LONGEST_REST 0.1       /* seconds without helpers */
+#define SPIN_SECONDS 1e-4 /* longer than it takes to wake a thread */
+#define LONGEST_REST 0.1  /* seconds without helpers */
 
 typedef struct fbp_crew {
     fbp_team team;
@@ -202,7 +202,7 @@ static void fbp_run(fbp_team *team, fbp_part part, void *work, int n_parts)
     crew->n_parts = n_parts;
     fegetenv(&crew->rounding);
     __atomic_store_n(&crew->done, 0, __ATOMIC_RELAXED);
-    const uint64_t number = (crew->word >> 16) + 1;
+    const uint64_t number = (__atomic_load_n(&crew->word, __ATOMIC_RELAXED) >> 16) + 1;
     __atomic_store_n(&crew->word, (number << 16) + (uint64_t)n_parts, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&crew->sleepers, __ATOMIC_SEQ_CST) > 0) {
         pthread_mutex_lock(&crew->mutex);
