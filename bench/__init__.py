@@ -2,7 +2,8 @@
 
 ``python -m bench.layers``, ``bench.elementwise`` and ``bench.startup`` print tables of the same
 work in NumPy, ``bench.grid`` of training steps in other libraries, ``bench.fit`` of a training,
-``bench.autograd`` of the smallest step that tensors take;
+``bench.autograd`` of the smallest step that tensors take, ``bench.processes`` of trainings in
+several processes at once;
 ``python -m bench.report --write`` puts a run into README.md; ``pytest bench`` runs
 pytest-benchmark.  All need ``pip install '.[bench]'``.
 """

@@ -2,13 +2,14 @@
 
 ``python -m bench.processes`` forks eight processes that fit a network each, and fits the same
 eight networks one after another in this one, in as many threads a step as there are cores, which
-large steps take by themselves, or in ``--threads``.  The ratio of wall times is what a user waits for; it is below 1 where the processes
-together are quicker.  That of processor times holds on a busy machine too: it shows what spinning
-and switching cost.
+large steps take by themselves, or in ``--threads``.  The ratio of wall times is what a user waits
+for; it is below 1 where the processes together are quicker.  That of processor times holds on a
+busy machine too: it shows what spinning and switching cost.
 """
 
 import argparse
 import gc
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -21,7 +22,7 @@ from bench import measure
 from bench.grid import WORKLOADS
 
 #: Seconds of one of the fits, about.
-SECONDS = 0.06
+SECONDS = 0.1
 
 
 def prepared(case, n_threads):
@@ -31,7 +32,7 @@ def prepared(case, n_threads):
     x = rng.standard_normal((4 * batch, sizes[0])).astype("float32")
     t = rng.integers(0, sizes[-1], len(x))
     layers = []
-    for k, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         layers += [fastbp.Linear(n_in, n_out, seed=k), fastbp.Relu()]
     net = fastbp.Sequential(*layers[:-1], loss="softmax_cross_entropy")
 
@@ -80,7 +81,7 @@ def together(case, n_threads, epochs, n_processes):
     return max(ends) - start, sum(seconds)
 
 
-def run(case, n_threads, n_processes=8, rounds=3, seconds=SECONDS):
+def run(case, n_threads, n_processes=8, rounds=5, seconds=SECONDS):
     """Medians of the ratios, and of the seconds, over rounds of both in turn."""
     fit = prepared(case, n_threads)
     epochs = epochs_in(seconds, fit)

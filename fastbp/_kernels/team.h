@@ -61,14 +61,15 @@ static void fbp_survive_forks(void)
 #include <signal.h>
 #include <unistd.h>
 
-#define SPIN_SECONDS 1e-4      /* longer than it takes to wake a thread */
-#define LONGEST_REST 0.1       /* seconds without helpers */
+#define SPIN_SECONDS 1e-4 /* longer than it takes to wake a thread */
+#define LONGEST_REST 0.1  /* seconds without helpers */
 
 typedef struct fbp_crew {
     fbp_team team;
     struct fbp_crew *next; /* of those that nobody uses */
     int n_helpers;
     double rest, resting_until; /* seconds */
+    double asked;               /* since when helpers are asked for and do not come; 0: they do */
     /* The phase.  `word` is its number times 2^16, plus its parts that nobody has claimed. */
     fbp_part part;
     void *work;
@@ -171,28 +172,32 @@ static void fbp_await(fbp_crew *crew)
     pthread_mutex_unlock(&crew->mutex);
 }
 
-/* Whether a phase that began at `start`, in which the leader waited from `worked` on, shows
- * that cores are short. */
+/* Looks at a phase that began at `start`, and in which the leader waited from `worked` on. */
 static void fbp_judge(fbp_crew *crew, int helped, double start, double worked)
 {
     const double now = fbp_seconds();
-    const int short_of_cores = !helped || now - worked > worked - start + SPIN_SECONDS;
+    const double since = helped || crew->asked == 0 ? start : crew->asked;
+    /* Helpers that slept may need several phases of a small step to come. */
+    const int short_of_cores = helped ? now - worked > worked - start + SPIN_SECONDS
+                                      : now - since > 2 * SPIN_SECONDS;
+    crew->asked = helped ? 0 : since;
     if (short_of_cores) {
-        crew->rest = 2 * crew->rest + (now - start);
+        crew->rest = 2 * crew->rest + (now - since);
         if (crew->rest > LONGEST_REST)
             crew->rest = LONGEST_REST;
         crew->resting_until = now + crew->rest;
-    } else {
+        crew->asked = 0;
+        __atomic_store_n(&crew->hurried, 1, __ATOMIC_RELAXED);
+    } else if (helped) {
         crew->rest = 0;
     }
-    __atomic_store_n(&crew->hurried, short_of_cores, __ATOMIC_RELAXED);
 }
 
 static void fbp_run(fbp_team *team, fbp_part part, void *work, int n_parts)
 {
     fbp_crew *crew = (fbp_crew *)team;
     const double start = fbp_seconds();
-    if (crew->n_helpers == 0 || (crew->rest > 0 && start < crew->resting_until)) {
+    if (crew->n_helpers == 0 || start < crew->resting_until) {
         for (int k = 0; k < n_parts; k++)
             part(work, k);
         return;
@@ -202,7 +207,8 @@ static void fbp_run(fbp_team *team, fbp_part part, void *work, int n_parts)
     crew->n_parts = n_parts;
     fegetenv(&crew->rounding);
     __atomic_store_n(&crew->done, 0, __ATOMIC_RELAXED);
-    const uint64_t number = (crew->word >> 16) + 1;
+    __atomic_store_n(&crew->hurried, 0, __ATOMIC_RELAXED);
+    const uint64_t number = (__atomic_load_n(&crew->word, __ATOMIC_RELAXED) >> 16) + 1;
     __atomic_store_n(&crew->word, (number << 16) + (uint64_t)n_parts, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&crew->sleepers, __ATOMIC_SEQ_CST) > 0) {
         pthread_mutex_lock(&crew->mutex);
