@@ -6,15 +6,12 @@ few roundings would bring it.
 
 import dataclasses
 import inspect
-import itertools
-import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import event, example, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from fastbp import _kernels, reference
@@ -68,6 +65,8 @@ adagrad_update param+n grad:n square_sum*n lr eps weight_decay
 rmsprop_update param+n grad:n square_mean*n velocity+n? lr alpha eps momentum weight_decay
 adam_update param+n grad:n mean+n square_mean*n lr beta_1 beta_2 eps weight_decay decoupled step
 """
+
+
 def reals(least, most):
     """Numbers that float32 holds."""
     return st.floats(least, most, width=32, allow_subnormal=False)
@@ -215,7 +214,10 @@ def contents(kernel, call):
         elif a.role == "#":
             made[a.name] = rng.integers(0, call.sizes["o"], shape)
         else:
-            made[a.name] = _values(rng, call.numbers[a.name], shape, dtype, a)
+            kind = call.numbers[a.name]
+            if a.name == "param" and kind == "special":
+                kind = "wide"  # a weight that is not finite is beyond repair
+            made[a.name] = _values(rng, kind, shape, dtype, a)
     return made
 
 
@@ -244,13 +246,11 @@ def placed(array, place, offset):
 
 
 def fits(array, argument, dtype):
-    """Whether a kernel has to take the array: None where it may."""
+    """Whether a kernel has to take the array."""
     if array.dtype != (np.int64 if argument.role == "#" else dtype):
         return False
-    if not array.flags.c_contiguous or (argument.is_output and not array.flags.writeable):
-        return False
-    aligned = array.ctypes.data % array.itemsize == 0
-    return aligned or (None if array.size == 0 else False)
+    return array.flags.carray if argument.is_output else array.flags.c_contiguous and (
+        array.flags.aligned)  # fmt: skip
 
 
 # --- what has to come of it -----------------------------------------------------------------
@@ -267,18 +267,17 @@ def run_twin(kernel, args, dtype):
     return results | {name: args[name] for name in written}
 
 
-def overflows(kernel, args, dtype):
-    """Whether the twin leaves the dtype's range: then the order of its sums decides."""
+def in_range(kernel, args, dtype):
+    """The twin's results in the kernel's dtype; None beyond its range, where the order decides."""
     try:
         with np.errstate(all="ignore", over="raise"):
-            run_twin(kernel, args, dtype)
+            return run_twin(kernel, args, dtype)
     except FloatingPointError:
-        return True
-    return False
+        return None
 
 
-def spreads(kernel, args, exact, dtype):
-    """How far results move where each input is wrong by a rounding, several times drawn."""
+def spreads(kernel, args, exact, own, dtype):
+    """How far the twin in its own dtype is off, and where each input is wrong by a rounding."""
     rng, eps = np.random.default_rng(0), np.finfo(dtype).eps
     widest = {name: np.zeros(np.shape(value)) for name, value in exact.items() if value is not None}
 
@@ -287,16 +286,16 @@ def spreads(kernel, args, exact, dtype):
         signs = rng.choice(np.array([-1, 1], WIDER[dtype.name]), np.shape(value))
         return value * (1 + eps * signs) if real else value
 
-    for _ in range(8 * (kernel not in ROUNDS_ONCE)):
+    for k in range(9 * (kernel not in ROUNDS_ONCE)):
         moved = {name: wrong(name, value) for name, value in args.items()}
-        for name, value in run_twin(kernel, moved, WIDER[dtype.name]).items():
+        for name, value in (run_twin(kernel, moved, WIDER[dtype.name]) if k else own).items():
             if value is not None:
                 widest[name] = np.fmax(widest[name], np.abs(value - exact[name]))
     return widest
 
 
 def assert_near(name, got, exact, spread, roundings, smallest, dtype):
-    """Within some roundings, and the spread of 64 in the inputs; NaN and inf stand at the same places."""
+    """Within some roundings and the spread of 64 in the inputs; NaN and inf stand alike."""
     info = np.finfo(dtype)
     got, exact = np.asarray(got, WIDER[dtype.name]), np.asarray(exact, WIDER[dtype.name])
     assert got.shape == exact.shape
@@ -349,10 +348,11 @@ def check(kernel, call):
         assert after[:start] == before[name][:start], f"{kernel} wrote before {name}"
         assert after[end:] == before[name][end:], f"{kernel} wrote to or behind {name}"
     with np.errstate(all="ignore"):
-        if overflows(kernel, plain, dtype):
+        own = in_range(kernel, plain, dtype)
+        if own is None:
             event("overflows")
             return
-        spread = spreads(kernel, plain, exact, dtype)
+        spread = spreads(kernel, plain, exact, own, dtype)
         info = np.finfo(dtype)
         if kernel in ROUNDS_ONCE:
             room = 8, 2 * info.smallest_subnormal
@@ -379,7 +379,42 @@ def test_the_table_holds_every_kernel_and_its_arguments():
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_kernel_does_as_its_twin_for_any_call(kernel):
-    given(calls(kernel))(lambda call: check(kernel, call))()
+    twice = settings(max_examples=2 * settings.default.max_examples)  # they are quick
+    twice(given(calls(kernel))(lambda call: check(kernel, call)))()
+
+
+#: What failed once: the kernel, its sizes, and what else the call has.
+PAST = [
+    # An empty array is aligned wherever it lies.
+    ("relu_backward", {"n": 0}, {"places": {"dout": "off by bytes"}, "offsets": {"dout": 1}}),
+    ("affine_forward", {"r": 0, "i": 3, "o": 4},
+     {"places": {"x": "off by bytes"}, "offsets": {"x": 3}}),
+    ("softmax_cross_entropy_forward", {"r": 0, "o": 3},
+     {"places": {"t": "off by bytes"}, "offsets": {"t": 5}}),
+    ("adam_update", {"n": 0}, {"places": {"mean": "off by bytes"}, "offsets": {"mean": 7}}),
+    # Without elements there may be no memory.
+    ("affine_backward", {"r": 0, "i": 0, "o": 0}, {}),
+    ("affine_backward", {"r": 5, "i": 3, "o": 0}, {"none": ["dx"]}),
+    ("softmax_forward", {"r": 0, "o": 1}, {}),
+    # The gradients of a batch of one row cancel.
+    ("batch_norm_backward", {"r": 1, "o": 13}, {"dtype": "float32", "seed": 1}),
+    # A few rows, and columns that barely begin a vector, go by paths of their own.
+    ("affine_backward", {"r": 4, "i": 65, "o": 17}, {"dtype": "float32"}),
+    ("affine_forward", {"r": 5, "i": 512, "o": 50}, {"dtype": "float32"}),
+    ("affine_forward", {"r": 7, "i": 513, "o": 33}, {}),
+]  # fmt: skip
+DEFAULTS = {
+    "slope": 0.2, "scale": 0.5, "delta": 1.0, "quantile": 0.8, "ratio": 0.3, "key": 1, "lr": 0.1,
+    "momentum": 0.9, "nesterov": True, "weight_decay": 0.3, "alpha": 0.9, "beta_1": 0.9,
+    "beta_2": 0.999, "eps": 1e-5, "decoupled": True, "step": 3, "unbiased": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kernel, sizes, others", PAST, ids=str)
+def test_what_failed_once(kernel, sizes, others):
+    numbers = {a.name: "normal" for a in KERNELS[kernel] if a.role}
+    call = Call("float64", dict.fromkeys("rion", 0) | sizes, 0, DEFAULTS, numbers)
+    check(kernel, dataclasses.replace(call, **others))
 
 
 @given(st.tuples(*[st.integers(0, 2**64 - 1)] * 3))
