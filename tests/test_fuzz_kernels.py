@@ -215,8 +215,8 @@ def contents(kernel, call):
             made[a.name] = rng.integers(0, call.sizes["o"], shape)
         else:
             kind = call.numbers[a.name]
-            if a.name == "param" and kind == "special":
-                kind = "wide"  # a weight that is not finite is beyond repair
+            if kind == "special" and a.name in ("param", "gamma", "inverse"):
+                kind = "wide"  # inf times what is 0 but for rounding may be anything
             made[a.name] = _values(rng, kind, shape, dtype, a)
     return made
 
