@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import fastbp
 
@@ -19,6 +20,17 @@ TOLERANCES = {
     "training": {"float32": 1e-4, "float64": 1e-11},  # of the largest parameter, after many steps
     "ulp": {"float32": 3, "float64": 3},  # of sigmoid, tanh and exp, in units in the last place
 }
+
+#: Drawn tests: the same few examples each time, or with `--hypothesis-profile=full` new ones for
+#: an hour.
+settings.register_profile(
+    "ci", max_examples=40, derandomize=True, deadline=None, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+settings.register_profile(
+    "full", settings.get_profile("ci"), max_examples=1000, derandomize=False, print_blob=True
+)
+settings.load_profile("ci")
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ fbp_active = isa.active()
 
 cdef int _check_forward(const real *x, idx n, real *out, idx n_out) except -1:
     require(n == n_out, "an activation expects out of x's length")
-    require_aligned(x, "x")
-    require_aligned(out, "out")
+    require_aligned(x, n, "x")
+    require_aligned(out, n, "out")
     return require_same_or_apart(out, x, n, "out")
 
 
@@ -38,9 +38,9 @@ cdef int _check_backward(const real *dout, idx n_dout, const real *out, idx n, r
                          idx n_dx) except -1:
     require(n_dout == n and n_dx == n, "an activation's gradient expects dout, out and dx of "
             "one length")
-    require_aligned(dout, "dout")
-    require_aligned(out, "out")
-    require_aligned(dx, "dx")
+    require_aligned(dout, n, "dout")
+    require_aligned(out, n, "out")
+    require_aligned(dx, n, "dx")
     require_same_or_apart(dx, dout, n, "dx")
     return require_same_or_apart(dx, out, n, "dx")
 

@@ -64,10 +64,10 @@ def affine_forward(
     require(x.shape[1] == n_in and b.shape[0] == n_out
             and out.shape[0] == rows and out.shape[1] == n_out,
             "affine_forward expects x (rows, n_in), W (n_in, n_out), b (n_out,), out (rows, n_out)")
-    require_aligned(x_, "x")
-    require_aligned(W_, "W")
-    require_aligned(b_, "b")
-    require_aligned(out_, "out")
+    require_aligned(x_, rows * n_in, "x")
+    require_aligned(W_, n_in * n_out, "W")
+    require_aligned(b_, n_out, "b")
+    require_aligned(out_, rows * n_out, "out")
     require_apart(out_, rows * n_out, x_, rows * n_in, "out")
     require_apart(out_, rows * n_out, W_, n_in * n_out, "out")
     require_apart(out_, rows * n_out, b_, n_out, "out")
@@ -119,16 +119,16 @@ def affine_backward(
             and dW.shape[0] == n_in and dW.shape[1] == n_out and db.shape[0] == n_out,
             "affine_backward expects dout (rows, n_out), x (rows, n_in), W and dW (n_in, n_out), "
             "db (n_out,)")
-    require_aligned(dout_, "dout")
-    require_aligned(x_, "x")
-    require_aligned(W_, "W")
-    require_aligned(dW_, "dW")
-    require_aligned(db_, "db")
+    require_aligned(dout_, rows * n_out, "dout")
+    require_aligned(x_, rows * n_in, "x")
+    require_aligned(W_, n_in * n_out, "W")
+    require_aligned(dW_, n_in * n_out, "dW")
+    require_aligned(db_, n_out, "db")
     if dx is not None:
         dx_ = &dx[0, 0]
         require(dx.shape[0] == rows and dx.shape[1] == n_in,
                 "affine_backward expects dx (rows, n_in)")
-        require_aligned(dx_, "dx")
+        require_aligned(dx_, rows * n_in, "dx")
         require_outputs_apart(dx_, rows * n_in, dout_, x_, W_, rows, n_in, n_out, "dx")
         require_apart(dx_, rows * n_in, dW_, n_in * n_out, "dx")
         require_apart(dx_, rows * n_in, db_, n_out, "dx")
@@ -170,8 +170,8 @@ def bias_sum(
     cdef const real *dout_ = &dout[0, 0]
     cdef real *db_ = &db[0]
     require(db.shape[0] == n_out, "bias_sum expects dout (rows, n_out), db (n_out,)")
-    require_aligned(dout_, "dout")
-    require_aligned(db_, "db")
+    require_aligned(dout_, rows * n_out, "dout")
+    require_aligned(db_, n_out, "db")
     require_apart(db_, n_out, dout_, rows * n_out, "db")
     with nogil:
         bias_sum_core(dout_, db_, rows, n_out)

@@ -18,8 +18,9 @@ cdef inline int require(bint holds, str expected) except -1:
     return 0
 
 
-cdef inline int require_aligned(const real *data, str name) except -1:
-    if <uintptr_t> data % sizeof(real):
+cdef inline int require_aligned(const real *data, idx n, str name) except -1:
+    """Refuses an address that elements cannot have; that of none is not looked at."""
+    if n and <uintptr_t> data % sizeof(real):
         raise ValueError(f"{name} is not aligned to its element size of {sizeof(real)} bytes")
     return 0
 

@@ -115,7 +115,8 @@ cdef void poisson_backward_core(const real *y, const real *t, double scale, real
 
 cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
     cdef idx r
-    require(<size_t> t % sizeof(int64_t) == 0, "t is not aligned to its element size of 8 bytes")
+    require(rows == 0 or <size_t> t % sizeof(int64_t) == 0,
+            "t is not aligned to its element size of 8 bytes")
     for r in range(rows):
         if not 0 <= t[r] < n_out:
             raise ValueError(f"t expects class indices 0..{n_out - 1}; got {t[r]} at row {r}")
@@ -124,8 +125,8 @@ cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
 
 cdef int _check_pair(const real *a, str a_name, const real *b, str b_name, idx n) except -1:
     """An input and the output of the same shape, which may be one array."""
-    require_aligned(a, a_name)
-    require_aligned(b, b_name)
+    require_aligned(a, n, a_name)
+    require_aligned(b, n, b_name)
     return require_same_or_apart(b, a, n, b_name)
 
 
@@ -369,8 +370,8 @@ def squared_error_forward(const real[::1] y not None, const real[::1] t not None
     cdef idx n = y.shape[0]
     cdef double loss
     require(t.shape[0] == n, "squared_error_forward expects y and t of one length")
-    require_aligned(&y[0], "y")
-    require_aligned(&t[0], "t")
+    require_aligned(&y[0], n, "y")
+    require_aligned(&t[0], n, "t")
     with nogil:
         loss = squared_error_forward_core(&y[0], &t[0], n)
     return loss
@@ -424,8 +425,8 @@ def absolute_error_forward(const real[::1] y not None, const real[::1] t not Non
     cdef idx n = y.shape[0]
     cdef double loss
     require(t.shape[0] == n, "absolute_error_forward expects y and t of one length")
-    require_aligned(&y[0], "y")
-    require_aligned(&t[0], "t")
+    require_aligned(&y[0], n, "y")
+    require_aligned(&t[0], n, "t")
     with nogil:
         loss = absolute_error_forward_core(&y[0], &t[0], n)
     return loss
@@ -485,8 +486,8 @@ def huber_forward(const real[::1] y not None, const real[::1] t not None,
     cdef idx n = y.shape[0]
     cdef double loss
     require(t.shape[0] == n, "huber_forward expects y and t of one length")
-    require_aligned(&y[0], "y")
-    require_aligned(&t[0], "t")
+    require_aligned(&y[0], n, "y")
+    require_aligned(&t[0], n, "t")
     with nogil:
         loss = huber_forward_core(&y[0], &t[0], delta, n)
     return loss
@@ -547,8 +548,8 @@ def quantile_forward(const real[::1] y not None, const real[::1] t not None, dou
     cdef idx n = y.shape[0]
     cdef double loss
     require(t.shape[0] == n, "quantile_forward expects y and t of one length")
-    require_aligned(&y[0], "y")
-    require_aligned(&t[0], "t")
+    require_aligned(&y[0], n, "y")
+    require_aligned(&t[0], n, "t")
     with nogil:
         loss = quantile_forward_core(&y[0], &t[0], quantile, n)
     return loss

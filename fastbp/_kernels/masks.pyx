@@ -51,8 +51,8 @@ def dropout(const real[::1] x not None, real[::1] out not None, uint64_t key, do
     cdef idx n = x.shape[0]
     require(n == out.shape[0], "dropout expects out of x's length")
     require(0 <= ratio < 1, "dropout expects 0 <= ratio < 1")
-    require_aligned(&x[0], "x")
-    require_aligned(&out[0], "out")
+    require_aligned(&x[0], n, "x")
+    require_aligned(&out[0], n, "out")
     require_same_or_apart(&out[0], &x[0], n, "out")
     with nogil:
         dropout_core(&x[0], &out[0], key, ratio, n)

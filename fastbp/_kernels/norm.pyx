@@ -28,7 +28,7 @@ cdef int _check_arrays(const real **arrays, const idx *sizes, int n, int n_input
                        tuple names) except -1:
     """All aligned; the outputs, behind the inputs, apart from every other array."""
     for i in range(n):
-        require_aligned(arrays[i], names[i])
+        require_aligned(arrays[i], sizes[i], names[i])
         if i >= n_inputs:
             for j in range(i):
                 require_apart(arrays[i], sizes[i], arrays[j], sizes[j], names[i])

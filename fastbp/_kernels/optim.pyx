@@ -52,15 +52,15 @@ cdef void adam_update_core(real *param, const real *grad, real *mean, real *squa
 
 cdef int _check_grad(const real *param, idx n, const real *grad, idx n_grad) except -1:
     require(n_grad == n, "an update expects grad of param's length")
-    require_aligned(param, "param")
-    require_aligned(grad, "grad")
+    require_aligned(param, n, "param")
+    require_aligned(grad, n, "grad")
     return require_apart(param, n, grad, n, "param")
 
 
 cdef int _check_state(const real *state, idx n_state, const real *param, const real *grad, idx n,
                       str name) except -1:
     require(n_state == n, f"an update expects {name} of param's length")
-    require_aligned(state, name)
+    require_aligned(state, n, name)
     require_apart(state, n, param, n, name)
     return require_apart(state, n, grad, n, name)
 
