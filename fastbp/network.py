@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, MutableMapping
 
 import numpy as np
@@ -612,12 +613,39 @@ class Sequential(Module):
         ------
         TypeError
             For a network with layers of the user's own.
+        ValueError
+            For a parameter that is NaN.
         ImportError
             Without safetensors.
         """
         import json
 
-        architecture = {
+        who = "Sequential.save"
+        metadata = {"fastbp": json.dumps(self.architecture())}
+        arrays = self._file_arrays()
+        for name, array in arrays.items():
+            checks.no_nan(who, name, array)
+        files.write_safetensors(who, path, arrays, metadata)
+
+    def architecture(self):
+        """The layers and the loss as JSON has them, without their arrays.
+
+        Returns
+        -------
+        dict
+            What `save` writes beside the parameters.
+
+        Raises
+        ------
+        TypeError
+            For a network with layers of the user's own.
+
+        Examples
+        --------
+        >>> Sequential(Linear(2, 1), loss="squared_error").architecture()["loss"]
+        {'type': 'MeanSquaredError'}
+        """
+        return {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _saved_layer) for layer in self.layers],
@@ -625,12 +653,10 @@ class Sequential(Module):
             if self.loss_layer is None
             else _described(self.loss_layer, _SAVED_LOSSES.get),
         }
-        metadata = {"fastbp": json.dumps(architecture)}
-        files.write_safetensors("Sequential.save", path, self._file_arrays(), metadata)
 
     @classmethod
     def load(cls, path):
-        """The network that `save` wrote.
+        """The network that `save` wrote, or that of a checkpoint of `fit`.
 
         Parameters
         ----------
@@ -644,47 +670,55 @@ class Sequential(Module):
         Raises
         ------
         ValueError
-            For a file that is not such a network, is damaged, or was written by a newer
-            version.
+            For a file that is not such a network, is damaged, holds NaN, or was written by a
+            newer version.
         ImportError
             Without safetensors.
         """
         import json
 
-        tensors, metadata = files.read_safetensors("Sequential.load", path)
+        who = "Sequential.load"
+        tensors, metadata = files.read_safetensors(who, path)
+        shown = repr(os.fspath(path))
         try:
             architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
-                raise ValueError(f"format {architecture['format']!r}")
+                raise ValueError(f"format {reprlib.repr(architecture['format'])}")
         except Exception as error:
             raise ValueError(
-                f"Sequential.load expects a network that Sequential.save wrote; "
-                f"got {os.fspath(path)!r} ({type(error).__name__}: {error})."
+                f"{who} expects a network that Sequential.save wrote; "
+                f"got {shown} ({type(error).__name__}: {error!s:.200})."
             ) from error
         if version != _FORMAT_VERSION:
             raise ValueError(
-                f"Sequential.load expects a file of version {_FORMAT_VERSION}; "
-                f"got version {version} in {os.fspath(path)!r}, written by another fastbp."
+                f"{who} expects a file of version {_FORMAT_VERSION}; "
+                f"got version {reprlib.repr(version)} in {shown}, written by another fastbp."
             )
+        if any(key.startswith("fastbp.") for key in metadata):  # a checkpoint: no optimiser's
+            tensors = {name: array for name, array in tensors.items() if name[:1].isdigit()}
+        for name, array in tensors.items():
+            checks.no_nan(who, f"{name} of {shown}", array)
         described, loss = architecture.get("layers"), architecture.get("loss")
         if not isinstance(described, list):
             raise ValueError(
-                f"Sequential.load expects a list of layers in {os.fspath(path)!r}; "
-                f"got {described!r}."
+                f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
             )
-        layers = [
-            _rebuilt(place, layer, tensors, os.fspath(path))
-            for place, layer in enumerate(described)
-        ]
+        layers = [_rebuilt(place, layer, tensors, shown) for place, layer in enumerate(described)]
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:
                 raise ValueError(
-                    f"Sequential.load expects a loss it knows; got {loss!r} in {os.fspath(path)!r}."
+                    f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
-        return cls(*layers, loss=loss)
+        net = cls(*layers, loss=loss)
+        unknown = sorted(tensors.keys() - net._file_arrays().keys())
+        if unknown:
+            raise ValueError(
+                f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
+            )
+        return net
 
 
 def _is_functional(layer):
@@ -741,7 +775,7 @@ def _described(layer, known):
     return {"type": name, **layer.config()}
 
 
-def _rebuilt(place, described, tensors, path):
+def _rebuilt(place, described, tensors, shown):
     """One layer from its description and the file's arrays."""
     try:
         config = dict(described)
@@ -756,8 +790,8 @@ def _rebuilt(place, described, tensors, path):
             if name.startswith(prefix)
         }
         return kind.restore(config, state)
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:
         raise ValueError(
-            f"Sequential.load expects layer {place} of {path!r} to be whole; "
-            f"got {type(error).__name__}: {error}."
+            f"Sequential.load expects layer {place} of {shown} to be whole; "
+            f"got {type(error).__name__}: {error!s:.200}."
         ) from error
