@@ -60,14 +60,13 @@ def save(obj, path):
 
     tensors: dict[str, np.ndarray] = {}
     try:
-        skeleton = _described(obj, (), tensors)
+        skeleton = json.dumps({"version": _VERSION, "object": _described(obj, (), tensors)})
     except RecursionError:
         raise ValueError(
             "save expects containers that neither hold themselves nor lie hundreds deep in each "
             "other; got such ones."
         ) from None
-    metadata = {_KEY: json.dumps({"version": _VERSION, "object": skeleton})}
-    write_safetensors("save", path, tensors, metadata)
+    write_safetensors("save", path, tensors, {_KEY: skeleton})
 
 
 def load(path, map_location=None, weights_only=True):

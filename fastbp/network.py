@@ -544,6 +544,14 @@ class Sequential(Module):
             No further step begins after them.
         n_threads : int or None
             None: one for small steps, else the cores the process may use.
+        checkpoint : str, os.PathLike or None
+            A file that is written, whole or not at all, after each epoch, at the end, and on
+            Ctrl-C and SystemExit: parameters, the optimiser's state, seed, position and history.
+        every : int or None
+            Write it after so many steps, in place of each epoch.
+        resume : str, os.PathLike or None
+            Go on from such a file, bit for bit as if never stopped, with the same data and
+            arguments; `epochs` may be larger, and seed=None takes the file's.
 
         Returns
         -------
@@ -552,7 +560,10 @@ class Sequential(Module):
         Raises
         ------
         ValueError, TypeError
-            For what does not fit, before anything has changed.
+            For what does not fit, the file of another training or a damaged one too, before
+            anything has changed.
+        OSError
+            For a file that is not there, or cannot be written.
         FloatingPointError
             For a loss that is not finite, naming the epoch, the batch and the layer; the
             weights are those before that batch.

@@ -30,7 +30,7 @@ sys.path.remove(str(FUZZ))
 import fastbp  # noqa: E402
 from fastbp import Sequential, checkpoints, datasets, files, tables  # noqa: E402
 
-IN_SAFETENSORS = ("network", "checkpoint", "state")
+IN_SAFETENSORS = readers.IN_SAFETENSORS
 SEEDS = {name: readers.seeds(name) for name in readers.READERS}
 
 

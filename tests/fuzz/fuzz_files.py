@@ -4,7 +4,7 @@
     python tests/fuzz/fuzz_files.py network -max_total_time=600   one of them
 
 Further arguments go to libFuzzer.  An input that fails is written to the current folder as
-crash-...; once what it found is repaired, it belongs into tests/fuzz/past/READER-NAME, which
+crash-...; with `readers.as_file(reader, input)` it belongs into tests/fuzz/past/READER-NAME, which
 tests/test_hostile_files.py reads for ever.
 """
 
@@ -26,7 +26,7 @@ def fuzz(name, arguments):
         import readers
 
     reader = readers.READERS[name]
-    with_header = name in ("network", "checkpoint", "state")
+    with_header = name in readers.IN_SAFETENSORS
 
     def mutate(data, most, seed):
         """libFuzzer's changes, or the arrays and the JSON of a sound file changed."""
@@ -38,8 +38,7 @@ def fuzz(name, arguments):
         return atheris.Mutate(data, most)
 
     def one_input(data):
-        # A file that begins with its header gets the length that belongs to it.
-        reader(readers.with_header(data) if with_header and data[:1] == b"{" else data)
+        reader(readers.as_file(name, data))
 
     with tempfile.TemporaryDirectory() as folder:
         corpus, dictionary = Path(folder, "corpus"), Path(folder, "words")
@@ -51,6 +50,8 @@ def fuzz(name, arguments):
             if with_header and number < 3:
                 (corpus / f"header{number}").write_bytes(readers.without_length(data))
                 tokens.update(readers.words(data))
+            elif name == "idx":
+                (corpus / f"packed{number}").write_bytes(b"z" + data)
         texts = ("".join(f"\\x{byte:02x}" for byte in token.encode()) for token in tokens)
         dictionary.write_text("".join(f'"{text}"\n' for text in sorted(texts)))
         options = [f"-dict={dictionary}", "-rss_limit_mb=2048", "-timeout=20", "-max_len=16384"]

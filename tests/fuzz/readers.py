@@ -5,6 +5,7 @@ of the documented class, for an object that changed although its call failed, an
 does not survive being written and read again.
 """
 
+import copy
 import gzip
 import json
 import os
@@ -52,9 +53,8 @@ def network(data):
     PATH.write_bytes(data)
     net = must_refuse_well(lambda: Sequential.load(PATH), ValueError)
     if net is not None:
-        copy = FOLDER / "copy"
-        net.save(copy)
-        again = Sequential.load(copy)
+        net.save(FOLDER / "copy")
+        again = Sequential.load(FOLDER / "copy")
         assert again.architecture() == net.architecture()
         for name, array in net._file_arrays().items():
             other = again._file_arrays()[name]
@@ -265,13 +265,25 @@ def _change_a_node(tree, rng):
         for _ in range(rng.choice([1, 3, 200])):
             node[key] = [node[key]] if rng.random() < 0.5 else {"list": [node[key]]}
     else:
-        node[key] = rng.choice(VALUES)
+        node[key] = copy.deepcopy(rng.choice(VALUES))
+
+
+IN_SAFETENSORS = ("network", "checkpoint", "state")
 
 
 def with_header(data):
     """A safetensors file from its header and its numbers, which a zero byte parts."""
     header, _, numbers = data.partition(b"\0")
     return len(header).to_bytes(8, "little") + header + numbers
+
+
+def as_file(name, data):
+    """The file that an input of the fuzzer stands for: itself, or one with a length or packed."""
+    if name in IN_SAFETENSORS and data[:1] == b"{":
+        return with_header(data)
+    if name == "idx" and data[:1] == b"z":
+        return gzip.compress(data[1:], mtime=0)
+    return data
 
 
 def without_length(data):
