@@ -1,10 +1,8 @@
 """Checkpoints of `fit`: one file with all that a training needs to go on as if never stopped."""
 
-import contextlib
 import dataclasses
 import math
 import os
-import re
 import reprlib
 import time
 import zlib
@@ -98,10 +96,10 @@ class Checkpoint:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
         files.require_writable("fit", path)
-        self.path = path
+        self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting = setting
-        _remove_leftovers(os.path.realpath(path))
+        files.remove_leftovers(self.path)
 
     def is_due(self, batches, n_batches):
         """Whether to write after so many batches of the whole training."""
@@ -134,7 +132,7 @@ class Checkpoint:
             if array.dtype.kind == "f" and np.isnan(array).any():
                 raise FloatingPointError(
                     f"Training expects numbers to write into a checkpoint; got NaN in {name} after "
-                    f"step {trainer.steps}, so {os.fspath(self.path)!r} stays as it was."
+                    f"step {trainer.steps}, so {self.path!r} stays as it was."
                 )
         arrays |= {
             f"history.{name}": np.array(getattr(history, name)[:epoch], np.float64)
@@ -176,26 +174,6 @@ def _crc_of_file(text, arrays):
 
 def _batches(position, batch_size):
     return -(-position // batch_size)
-
-
-def _remove_leftovers(path):
-    """Remove what processes that were killed while they wrote have left beside a file."""
-    folder, name = os.path.split(path)
-    for other in os.listdir(folder):
-        found = re.fullmatch(re.escape(name) + r"\.(\d+)\.\d+\.part", other)
-        if found and not _is_alive(int(found[1])):
-            with contextlib.suppress(OSError):
-                os.remove(os.path.join(folder, other))
-
-
-def _is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 # --- reading --------------------------------------------------------------------------------

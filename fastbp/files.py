@@ -13,6 +13,7 @@ from fastbp import checks, dtypes
 __all__ = [
     "load",
     "read_safetensors",
+    "remove_leftovers",
     "require_writable",
     "save",
     "write_safetensors",
@@ -259,6 +260,7 @@ def write_whole(path, data):
         return
     target = os.path.realpath(target)
     partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    _partials.add(partial)
     try:
         with open(partial, "wb") as file:
             file.write(data)
@@ -270,7 +272,38 @@ def write_whole(path, data):
     finally:
         if os.path.exists(partial):
             os.remove(partial)
+        _partials.discard(partial)
     _keep_name(os.path.dirname(target))
+
+
+#: What this process is writing now.
+_partials: set[str] = set()
+
+
+def remove_leftovers(path):
+    """Remove what processes that were killed while they wrote have left beside a file."""
+    import re
+
+    folder, name = os.path.split(os.path.realpath(path))
+    for other in os.listdir(folder):
+        found = re.fullmatch(re.escape(name) + r"\.(\d+)\.\d+\.part", other)
+        partial = os.path.join(folder, other)
+        if found and partial not in _partials and not _is_another(int(found[1])):
+            with contextlib.suppress(OSError):
+                os.remove(partial)
+
+
+def _is_another(pid):
+    """Whether a number is that of another process, alive."""
+    if pid == os.getpid():  # in a container, processes often have the number of the one before
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _keep_name(folder):

@@ -605,12 +605,8 @@ class Sequential(Module):
 
     def _file_arrays(self):
         """The arrays of all layers by the names of a network without networks in it."""
-        return {
-            f"{place}.{name}": np.asarray(array, order="C")
-            for place, layer in enumerate(self.layers)
-            if isinstance(layer, Layer)
-            for name, array in layer.state().items()
-        }
+        arrays = training.arrays_of(self)
+        return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
     def save(self, path):
         """Write the parameters and the architecture as a safetensors file.

@@ -258,6 +258,7 @@ def arrays_of(net):
     return {
         f"{place}.{name}": array
         for place, layer in enumerate(net.layers)
+        if isinstance(layer, Layer)
         for name, array in layer.state().items()
     }
 
@@ -645,6 +646,10 @@ def _setting(
     """What a training has to share with one that it goes on with, as JSON has it."""
     checks.instance("fit", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
     _require_own("fit", "an optimiser", optimizer, _OPTIMIZERS)
+    clips = {
+        name: None if limit is None else checks.number("fit", name, limit, least=0)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value))
+    }
     architecture = net.architecture()
     for layer in architecture["layers"]:
         if layer["type"] == "Linear":  # which a file gives back as an Affine
@@ -656,8 +661,7 @@ def _setting(
         "rows": len(x),
         "batch_size": batch_size,
         "shuffle": bool(shuffle),
-        "clip_norm": clip_norm and float(clip_norm),
-        "clip_value": clip_value and float(clip_value),
+        **clips,
         "validation_rows": None if validation_data is None else len(validation_data[0]),
         "early_stopping": None if early_stopping is None else early_stopping.config(),
         "checksum of x, t and weights": checkpoints.checksum(x, t, weights),

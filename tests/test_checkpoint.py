@@ -23,6 +23,7 @@ from fastbp import (
     nn,
     optim,
 )
+from fastbp._kernels import isa
 from fastbp.layers import BatchNorm1d, BatchNormalization, Dropout, Linear, Relu, Tanh
 
 safetensors = pytest.importorskip("safetensors.numpy")
@@ -247,6 +248,23 @@ def test_threads_that_share_the_work_go_on_to_the_same_bits(tmp_path, written):
     straight = train("dropout and batch norm", n_threads=2, epochs=2, checkpoint=path, every=3)
     path.write_bytes(written[1])  # after 6 of the 10 steps
     assert_same(straight, train("dropout and batch norm", n_threads=2, epochs=2, resume=path))
+
+
+@pytest.mark.parametrize("other", [{"FASTBP_ISA": "v2"}, {"THREADS": "2"}])
+def test_on_other_machines_a_training_goes_on_to_rounding(other, tmp_path, run_python):
+    if "FASTBP_ISA" in other and isa.in_use() == "plain":
+        pytest.skip("has one instruction set only")
+    code = """
+import os, sys; sys.path.insert(0, sys.argv[2])
+import test_checkpoint
+test_checkpoint.train("float64", epochs=2, checkpoint=sys.argv[1],
+                      n_threads=int(os.environ.get("THREADS", 1)))
+"""
+    done = run_python("-c", code, str(tmp_path / "run"), os.path.dirname(__file__), **other)
+    assert done.returncode == 0, done.stderr
+    straight, on = train("float64"), train("float64", resume=tmp_path / "run")
+    for name, array in straight[0].params.items():
+        np.testing.assert_allclose(on[0].params[name], array, rtol=1e-9, atol=1e-12)
 
 
 # --- stopped from outside -------------------------------------------------------------------
@@ -521,6 +539,7 @@ OTHERS = {
     "a folder": (lambda: {"checkpoint": "."}, None),
     "no folder": (lambda: {"checkpoint": "nowhere/run"}, None),
     "no checkpoint path": (lambda: {"checkpoint": 1.5}, "checkpoint as the path"),
+    "clip of text": (lambda: {"clip_norm": "a"}, "clip_norm as a number"),
     "clip of 0": (lambda: {"clip_norm": 0}, None),
 }  # fmt: skip
 
@@ -596,12 +615,21 @@ def test_a_full_disk_ends_training_and_leaves_the_checkpoint(call, tmp_path, mon
 
 def test_leftovers_of_dead_processes_are_removed_and_no_others(tmp_path, run_python):
     dead = int(run_python("-c", "import os; print(os.getpid())").stdout)
-    names = {f"run.{dead}.1.part": False, f"run.{os.getppid()}.1.part": True,
+    names = {f"run.{dead}.1.part": False, f"run.{os.getpid()}.1.part": False,
+             f"run.{10**30}.1.part": False, f"run.{os.getppid()}.1.part": True,
              f"other.{dead}.1.part": True, "run.part": True, "run": True}  # fmt: skip
     for name in names:
         (tmp_path / name).touch()
     train("sgd", checkpoint=tmp_path / "run")
     assert {p.name for p in tmp_path.iterdir()} == {name for name, stays in names.items() if stays}
+
+
+def test_a_callback_may_change_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    train("sgd", checkpoint="run", callbacks=[lambda *_: os.chdir(tmp_path / "other")])
+    assert_same(train("sgd", epochs=5), train("sgd", epochs=5, resume=tmp_path / "run"))
+    assert not list((tmp_path / "other").iterdir())
 
 
 def test_without_a_checkpoint_nothing_of_it_runs(monkeypatch):
