@@ -12,6 +12,7 @@ import pickle
 import random
 import stat
 import sys
+import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -392,12 +393,14 @@ def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
 
 
 def test_a_csv_of_many_columns_takes_no_more_time_than_it_is_long(tmp_path):
-    """With 200 000 columns, a look through those before each would take minutes."""
-    columns = [f"c{k}" for k in range(200_000)]
+    """A look through the columns before each would take a minute."""
+    columns = [f"c{k}" for k in range(50_000)]
     path = tmp_path / "wide.csv"
     path.write_text(",".join([*columns, columns[0]]) + "\n")
-    with pytest.raises(ValueError, match="'c0' for columns 1 and 200001"):
+    start = time.process_time()
+    with pytest.raises(ValueError, match="'c0' for columns 1 and 50001"):
         tables.read_csv(path, "c1")
+    assert time.process_time() - start < 5
 
 
 # --- writing --------------------------------------------------------------------------------
