@@ -123,6 +123,20 @@ def parser(version):
         help="folder for the files, made if it is missing (default: the current one)",
     )
 
+    train.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="written after each epoch and on Ctrl-C, so that --resume can go on from it",
+    )
+    train.add_argument(
+        "--every", metavar="N", type=_whole(1), help="write it after so many steps instead"
+    )
+    train.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="go on from a checkpoint, with the same data and options; --epochs may be larger",
+    )
+
     check = commands.add_parser(
         "check",
         help="check the gradients of a network that is not trained yet",

@@ -125,6 +125,13 @@ def writable_parameter(who, name, array):
     return array
 
 
+def no_nan(who, name, array):
+    """An array of a file or for one, in which NaN stands for a mistake."""
+    if array.dtype.kind in "fc" and np.isnan(array).any():
+        raise ValueError(f"{who} expects numbers in {name}; got NaN.")
+    return array
+
+
 def same_shape(who, name, value, shape, of):
     """An array that has to have the shape of another."""
     if value.shape != shape:

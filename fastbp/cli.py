@@ -224,7 +224,8 @@ def _train(args, net, data):
             return net.fit(
                 x, t, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed,
                 optimizer=OPTIMIZERS[args.optimizer](lr=args.lr), validation_data=data.test,
-                callbacks=[show],
+                callbacks=[show], checkpoint=args.checkpoint, every=args.every,
+                resume=args.resume,
             )  # fmt: skip
         except FloatingPointError:
             raise diverged(len(net.history) + 1) from None

@@ -29,6 +29,7 @@ _MNIST_NAMES = (
 _IDX_UINT8 = b"\x00\x00\x08"
 _MAX_DIMS = 64  # NumPy's own limit
 _CHUNK = 1 << 20
+_MOST_UNPACKED = 1 << 30  # bytes of gzip data, of which a few may stand for any number
 
 
 def load_digits(*, test_size: float = 0.2, seed: int = 0, one_hot_label: bool = False) -> Split:
@@ -255,7 +256,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """Read an IDX file of unsigned bytes, the format of MNIST, plain or compressed by gzip.
 
     Compression is told from the content, not from the name. No more is read or decompressed than
-    the header promises, but for the buffer of the reader.
+    the header promises, but for the buffer of the reader, and at most 1 GiB is decompressed.
 
     Parameters
     ----------
@@ -274,7 +275,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         There is no such file.
     ValueError
         The header is none of an IDX file of uint8, the data is shorter or longer than the header
-        says, or the gzip stream is damaged.
+        says, the gzip stream is damaged, or it holds more than 1 GiB.
 
     Examples
     --------
@@ -300,9 +301,14 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
             shape = _read_idx_shape(file, path)
             size = math.prod(shape)
             # The byte beyond shows trailing data, and makes gzip reach and verify its checksum.
-            data = _read_at_most(file, size + 1)
+            data = _read_at_most(file, min(size, _MOST_UNPACKED if compressed else size) + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"read_idx expects {path} to be sound gzip data; got {error}.") from error
+    if compressed and len(data) > _MOST_UNPACKED:
+        raise ValueError(
+            f"read_idx expects at most {_MOST_UNPACKED} bytes in {path}, as it is compressed; got "
+            f"shape {shape}, which gunzip makes a file that is read as it is."
+        )
     if len(data) != size:
         came = f"only {len(data)}" if len(data) < size else "more"
         raise ValueError(

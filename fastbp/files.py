@@ -1,12 +1,24 @@
 """Files: tensors and what is around them in one safetensors file, written whole or not at all."""
 
+import contextlib
 import os
+import reprlib
+import stat
+import threading
 
 import numpy as np
 
 from fastbp import checks, dtypes
 
-__all__ = ["load", "read_safetensors", "save", "write_safetensors", "write_whole"]
+__all__ = [
+    "load",
+    "read_safetensors",
+    "remove_leftovers",
+    "require_writable",
+    "save",
+    "write_safetensors",
+    "write_whole",
+]
 
 #: The key of the metadata under which `save` writes how its tensors hang together.
 _KEY = "fastbp.object"
@@ -49,13 +61,13 @@ def save(obj, path):
 
     tensors: dict[str, np.ndarray] = {}
     try:
-        skeleton = _described(obj, (), tensors)
+        skeleton = json.dumps({"version": _VERSION, "object": _described(obj, (), tensors)})
     except RecursionError:
         raise ValueError(
-            "save expects containers that do not hold themselves; got one that does."
+            "save expects containers that neither hold themselves nor lie hundreds deep in each "
+            "other; got such ones."
         ) from None
-    metadata = {_KEY: json.dumps({"version": _VERSION, "object": skeleton})}
-    write_safetensors("save", path, tensors, metadata)
+    write_safetensors("save", path, tensors, {_KEY: skeleton})
 
 
 def load(path, map_location=None, weights_only=True):
@@ -92,7 +104,7 @@ def load(path, map_location=None, weights_only=True):
     """
     import json
 
-    from fastbp.autograd import as_tensor, device
+    from fastbp.autograd import device
 
     if isinstance(map_location, str):
         device(map_location)
@@ -103,16 +115,17 @@ def load(path, map_location=None, weights_only=True):
                 f"load expects what save wrote; got {_shown(path)}, a whole network, which "
                 "Sequential.load reads."
             )
-        return {name: as_tensor(array) for name, array in tensors.items()}
+        whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
     try:
-        whole = json.loads(metadata[_KEY])
+        if _KEY in metadata:
+            whole = json.loads(metadata[_KEY])
         if whole["version"] != _VERSION:
-            raise ValueError(f"version {whole['version']}, of another fastbp")
+            raise ValueError(f"version {reprlib.repr(whole['version'])}, of another fastbp")
         return _rebuilt(whole["object"], tensors)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever a file may hold, this is what is wrong with it
         raise ValueError(
             f"load expects a file as save wrote it; got {_shown(path)} "
-            f"({type(error).__name__}: {error})."
+            f"({type(error).__name__}: {error!s:.200})."
         ) from error
 
 
@@ -182,6 +195,8 @@ def _rebuilt(described, tensors):
     if kind in ("tensor", "trained"):
         return as_tensor(tensors[content]).requires_grad_(kind == "trained")
     if kind == "array":
+        if tensors[content].dtype not in dtypes.BY_NUMPY:
+            raise ValueError(f"an array of {tensors[content].dtype}")
         return tensors[content]
     if kind == "dict":
         return {key: _rebuilt(value, tensors) for key, value in content}
@@ -227,24 +242,103 @@ def read_safetensors(who, path):
         )  # fmt: skip
         raise ValueError(
             f"{who} expects a whole safetensors file; got {_shown(path)}{what} "
-            f"({type(error).__name__}: {error})."
+            f"({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
     return own, header.get("__metadata__", {})
 
 
 def write_whole(path, data):
-    """Write bytes to a path: all of them, or none."""
-    partial = f"{os.fspath(path)}.{os.getpid()}.part"
+    """Write bytes to a path: all of them, or none.
+
+    A file that is there keeps its permissions, and a symbolic link goes on to lead to it.
+    """
+    target = os.fsdecode(path)
+    if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe; no folder
+        with open(target, "wb") as file:
+            file.write(data)
+        return
+    target = os.path.realpath(target)
+    partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    _partials.add(partial)
     try:
         with open(partial, "wb") as file:
             file.write(data)
             file.flush()
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(partial, stat.S_IMODE(os.stat(target).st_mode))
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        os.replace(partial, target)
     finally:
         if os.path.exists(partial):
             os.remove(partial)
+        _partials.discard(partial)
+    _keep_name(os.path.dirname(target))
+
+
+#: What this process is writing now.
+_partials: set[str] = set()
+
+
+def remove_leftovers(path):
+    """Remove what processes that were killed while they wrote have left beside a file."""
+    import re
+
+    folder, name = os.path.split(os.path.realpath(path))
+    for other in os.listdir(folder):
+        found = re.fullmatch(re.escape(name) + r"\.(\d+)\.\d+\.part", other)
+        partial = os.path.join(folder, other)
+        if found and partial not in _partials and not _is_another(int(found[1])):
+            with contextlib.suppress(OSError):
+                os.remove(partial)
+
+
+def _is_another(pid):
+    """Whether a number is that of another process, alive."""
+    if pid == os.getpid():  # in a container, processes often have the number of the one before
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _keep_name(folder):
+    """Bring the names in a folder to the disk, where its file system offers that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def require_writable(who, path):
+    """Refuse a path that cannot be written to, before there is something to lose.
+
+    Raises
+    ------
+    OSError
+        For a folder in its place, no folder around it, or one that is read-only.
+    ImportError
+        Without safetensors.
+    """
+    _safetensors(who)
+    target = os.path.realpath(os.fsdecode(path))
+    folder = os.path.dirname(target)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{who} expects the path of a file; got {target!r}, a folder.")
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"{who} expects a file in a folder that is there; got {target!r} without its folder."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{who} expects a file in a folder that can be written to; got {target!r}."
+        )
 
 
 def _shown(path):

@@ -204,6 +204,18 @@ class Layer(Module):
         return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
 
 
+def restored(cls, config, state):
+    """A layer that makes its own arrays, filled from a file once their sizes are known to agree."""
+    sizes = ("out_features", "in_features", "num_features")
+    described = tuple(config[size] for size in sizes if size in config)
+    checks.same_shape(cls.__name__, "weight", state["weight"], described, "described")
+    layer = cls(**config, dtype=state["weight"].dtype)
+    for name, array in layer.state().items():
+        checks.same_shape(cls.__name__, name, state[name], array.shape, "described")
+        np.copyto(array, state[name], casting="same_kind")
+    return layer
+
+
 def _same_memory(x, y):
     return x.dtype == y.dtype and x.__array_interface__ == y.__array_interface__
 
@@ -1020,10 +1032,7 @@ class BatchNorm1d(BatchNormalization):
 
     @classmethod
     def restore(cls, config, state):
-        layer = cls(**config, dtype=state["weight"].dtype)
-        for name, array in layer.state().items():
-            array[...] = state[name]
-        return layer
+        return restored(cls, config, state)
 
 
 class Flatten(Layer):

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, MutableMapping
 
 import numpy as np
@@ -543,6 +544,14 @@ class Sequential(Module):
             No further step begins after them.
         n_threads : int or None
             None: one for small steps, else the cores the process may use.
+        checkpoint : str, os.PathLike or None
+            A file that is written, whole or not at all, after each epoch, at the end, and on
+            Ctrl-C and SystemExit: parameters, the optimiser's state, seed, position and history.
+        every : int or None
+            Write it after so many steps, in place of each epoch.
+        resume : str, os.PathLike or None
+            Go on from such a file, bit for bit as if never stopped, with the same data and
+            arguments; `epochs` may be larger, and seed=None takes the file's.
 
         Returns
         -------
@@ -551,7 +560,10 @@ class Sequential(Module):
         Raises
         ------
         ValueError, TypeError
-            For what does not fit, before anything has changed.
+            For what does not fit, the file of another training or a damaged one too, before
+            anything has changed.
+        OSError
+            For a file that is not there, or cannot be written.
         FloatingPointError
             For a loss that is not finite, naming the epoch, the batch and the layer; the
             weights are those before that batch.
@@ -593,12 +605,8 @@ class Sequential(Module):
 
     def _file_arrays(self):
         """The arrays of all layers by the names of a network without networks in it."""
-        return {
-            f"{place}.{name}": np.asarray(array, order="C")
-            for place, layer in enumerate(self.layers)
-            if isinstance(layer, Layer)
-            for name, array in layer.state().items()
-        }
+        arrays = training.arrays_of(self)
+        return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
     def save(self, path):
         """Write the parameters and the architecture as a safetensors file.
@@ -612,12 +620,39 @@ class Sequential(Module):
         ------
         TypeError
             For a network with layers of the user's own.
+        ValueError
+            For a parameter that is NaN.
         ImportError
             Without safetensors.
         """
         import json
 
-        architecture = {
+        who = "Sequential.save"
+        metadata = {"fastbp": json.dumps(self.architecture())}
+        arrays = self._file_arrays()
+        for name, array in arrays.items():
+            checks.no_nan(who, name, array)
+        files.write_safetensors(who, path, arrays, metadata)
+
+    def architecture(self):
+        """The layers and the loss as JSON has them, without their arrays.
+
+        Returns
+        -------
+        dict
+            What `save` writes beside the parameters.
+
+        Raises
+        ------
+        TypeError
+            For a network with layers of the user's own.
+
+        Examples
+        --------
+        >>> Sequential(Linear(2, 1), loss="squared_error").architecture()["loss"]
+        {'type': 'MeanSquaredError'}
+        """
+        return {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _saved_layer) for layer in self.layers],
@@ -625,12 +660,10 @@ class Sequential(Module):
             if self.loss_layer is None
             else _described(self.loss_layer, _SAVED_LOSSES.get),
         }
-        metadata = {"fastbp": json.dumps(architecture)}
-        files.write_safetensors("Sequential.save", path, self._file_arrays(), metadata)
 
     @classmethod
     def load(cls, path):
-        """The network that `save` wrote.
+        """The network that `save` wrote, or that of a checkpoint of `fit`.
 
         Parameters
         ----------
@@ -644,47 +677,55 @@ class Sequential(Module):
         Raises
         ------
         ValueError
-            For a file that is not such a network, is damaged, or was written by a newer
-            version.
+            For a file that is not such a network, is damaged, holds NaN, or was written by a
+            newer version.
         ImportError
             Without safetensors.
         """
         import json
 
-        tensors, metadata = files.read_safetensors("Sequential.load", path)
+        who = "Sequential.load"
+        tensors, metadata = files.read_safetensors(who, path)
+        shown = repr(os.fspath(path))
         try:
             architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
-                raise ValueError(f"format {architecture['format']!r}")
+                raise ValueError(f"format {reprlib.repr(architecture['format'])}")
         except Exception as error:
             raise ValueError(
-                f"Sequential.load expects a network that Sequential.save wrote; "
-                f"got {os.fspath(path)!r} ({type(error).__name__}: {error})."
+                f"{who} expects a network that Sequential.save wrote; "
+                f"got {shown} ({type(error).__name__}: {error!s:.200})."
             ) from error
         if version != _FORMAT_VERSION:
             raise ValueError(
-                f"Sequential.load expects a file of version {_FORMAT_VERSION}; "
-                f"got version {version} in {os.fspath(path)!r}, written by another fastbp."
+                f"{who} expects a file of version {_FORMAT_VERSION}; "
+                f"got version {reprlib.repr(version)} in {shown}, written by another fastbp."
             )
+        if any(key.startswith("fastbp.") for key in metadata):  # a checkpoint: no optimiser's
+            tensors = {name: array for name, array in tensors.items() if name[:1].isdigit()}
+        for name, array in tensors.items():
+            checks.no_nan(who, f"{name} of {shown}", array)
         described, loss = architecture.get("layers"), architecture.get("loss")
         if not isinstance(described, list):
             raise ValueError(
-                f"Sequential.load expects a list of layers in {os.fspath(path)!r}; "
-                f"got {described!r}."
+                f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
             )
-        layers = [
-            _rebuilt(place, layer, tensors, os.fspath(path))
-            for place, layer in enumerate(described)
-        ]
+        layers = [_rebuilt(place, layer, tensors, shown) for place, layer in enumerate(described)]
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:
                 raise ValueError(
-                    f"Sequential.load expects a loss it knows; got {loss!r} in {os.fspath(path)!r}."
+                    f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
-        return cls(*layers, loss=loss)
+        net = cls(*layers, loss=loss)
+        unknown = sorted(tensors.keys() - net._file_arrays().keys())
+        if unknown:
+            raise ValueError(
+                f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
+            )
+        return net
 
 
 def _is_functional(layer):
@@ -741,7 +782,7 @@ def _described(layer, known):
     return {"type": name, **layer.config()}
 
 
-def _rebuilt(place, described, tensors, path):
+def _rebuilt(place, described, tensors, shown):
     """One layer from its description and the file's arrays."""
     try:
         config = dict(described)
@@ -756,8 +797,8 @@ def _rebuilt(place, described, tensors, path):
             if name.startswith(prefix)
         }
         return kind.restore(config, state)
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:
         raise ValueError(
-            f"Sequential.load expects layer {place} of {path!r} to be whole; "
-            f"got {type(error).__name__}: {error}."
+            f"Sequential.load expects layer {place} of {shown} to be whole; "
+            f"got {type(error).__name__}: {error!s:.200}."
         ) from error

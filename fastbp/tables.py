@@ -194,16 +194,17 @@ def _delimiter(text):
 
 
 def _check_header(name, header, line):
+    places: dict[str, int] = {}
     for place, column in enumerate(header):
         if not column:
             raise ValueError(
                 f"{name} expects a name for every column in line {line}; got none for "
                 f"column {place + 1} of {len(header)}."
             )
-        if column in header[:place]:
+        if places.setdefault(column, place) != place:
             raise ValueError(
                 f"{name} expects different names of columns in line {line}; "
-                f"got {column!r} for columns {header.index(column) + 1} and {place + 1}."
+                f"got {column!r} for columns {places[column] + 1} and {place + 1}."
             )
 
 

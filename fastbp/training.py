@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from fastbp import checks, init, plots
+from fastbp import checkpoints, checks, init, plots
 from fastbp._kernels import engine
 from fastbp.layers import Affine, BatchNormalization, Layer
 from fastbp.optim import Optimizer
@@ -124,9 +124,7 @@ class Trainer(engine.Plan):
             if layer._trainer is not None:  # of this network, or of another with this layer
                 layer._trainer.close()
         self.reload()
-        for place, pairs in states:
-            for k in range(optimizer.n_states):
-                self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
+        self._reload_states(states)
         for layer, _ in self._places:
             layer._trainer = self
         net.trainer = self
@@ -141,6 +139,11 @@ class Trainer(engine.Plan):
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
         self.dirty = False
+
+    def _reload_states(self, states):
+        for place, pairs in states:
+            for k in range(self.optimizer.n_states):
+                self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
 
     def sync(self):
         """Write the parameters back into the user's arrays.
@@ -161,14 +164,36 @@ class Trainer(engine.Plan):
         """Write everything back, and let go of the network; the trainer steps no more."""
         if self.closed:
             return
-        self.sync()
-        for place, pairs in self._states():
-            for k in range(self.optimizer.n_states):
-                self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
+        self.fetch()
         self.closed = True
         for layer, _ in self._places:
             layer._trainer = None
         self.net.trainer = None
+
+    def fetch(self):
+        """Write the parameters and the optimiser's states back into the user's arrays."""
+        self.sync()
+        for place, pairs in self._states():
+            for k in range(self.optimizer.n_states):
+                self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
+
+    def arrays(self):
+        """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
+        arrays = arrays_of(self.net)
+        for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
+            place = self.net.layers.index(layer)
+            for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
+                for kind, state in zip(self.optimizer.state_names, states, strict=True):
+                    arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
+        return arrays
+
+    def restore(self, arrays, steps, lr):
+        """Go on from other contents of `arrays`, after so many steps."""
+        for name, own in self.arrays().items():
+            own[...] = arrays[name]
+        self.steps, self.lr = steps, lr
+        self.reload()
+        self._reload_states(self._states())
 
     def _arrays_of(self, layer):
         return [getattr(layer, "_" + name) for name in layer.param_names]
@@ -226,6 +251,16 @@ class Trainer(engine.Plan):
             f"Training expects a finite loss; got {loss} in {when or f'step {self.steps + 1}'}, "
             f"where {first}; try a smaller lr or clip_norm=1, and look for NaN and inf in x and t."
         )
+
+
+def arrays_of(net):
+    """A network's arrays under the names that they have in its file, as views."""
+    return {
+        f"{place}.{name}": array
+        for place, layer in enumerate(net.layers)
+        if isinstance(layer, Layer)
+        for name, array in layer.state().items()
+    }
 
 
 def _plan_entries(net):
@@ -446,7 +481,7 @@ class EarlyStopping:
         """Forget an earlier training."""
         self.best = -math.inf
         self.best_epoch = 0
-        self._best_state = None
+        self.best_arrays = None
 
     def should_stop(self, net, history):
         """Look at the last epoch, keep the network's arrays where it is the best one."""
@@ -454,28 +489,37 @@ class EarlyStopping:
         score = value if self.monitor.endswith("accuracy") else -value
         epoch = len(history) - 1
         if score > self.best + self.min_delta:  # false for NaN
-            self.best, self.best_epoch = score, epoch
             if self.restore_best:
-                self._best_state = [
-                    {name: array.copy() for name, array in layer.state().items()}
-                    for layer in net.layers
-                ]
-        return epoch - self.best_epoch >= self.patience
+                self.best_arrays = {name: a.copy() for name, a in arrays_of(net).items()}
+            self.best, self.best_epoch = score, epoch  # last: Ctrl-C above has it done again
+        return self.is_over(history)
+
+    def is_over(self, history):
+        """Whether the best epoch lies too far back."""
+        return len(history) - 1 - self.best_epoch >= self.patience
+
+    def config(self):
+        """What has to agree where a training goes on."""
+        return {
+            "monitor": self.monitor,
+            "min_delta": self.min_delta,
+            "restore_best": self.restore_best,
+        }
 
     def restore(self, net):
         """Put the best epoch's arrays back."""
-        if self._best_state is None:
+        if self.best_arrays is None:
             return
-        for layer, state in zip(net.layers, self._best_state, strict=True):
-            for name, array in layer.state().items():
-                array[...] = state[name]
-        self._best_state = None
+        for name, array in arrays_of(net).items():
+            array[...] = self.best_arrays[name]
+        self.best_arrays = None
 
 
 def fit(
     net, x, t, *, epochs, optimizer, batch_size=32, validation_data=None, shuffle=True, seed=None,
     sample_weight=None, class_weight=None, schedule=None, early_stopping=None, clip_norm=None,
     clip_value=None, callbacks=(), progress=False, max_seconds=None, n_threads=None,
+    checkpoint=None, every=None, resume=None,
 ):  # fmt: skip
     """Train `net`; see `Sequential.fit`."""
     who = "fit"
@@ -519,38 +563,72 @@ def fit(
         raise TypeError(
             f"{who} expects schedule as a function of the epochs done; got {schedule!r}."
         )
-    seed = init.seed_of(who, seed)
+    seed = None if seed is None and resume is not None else init.seed_of(who, seed)
+    if every is not None and checkpoint is None:
+        raise ValueError(f"{who} expects every with a checkpoint; got every={every!r} without.")
+    saved = file = None
+    if checkpoint is not None or resume is not None:
+        setting = _setting(
+            net, optimizer, dtype, x, t, weights, batch_size, shuffle, clip_norm, clip_value,
+            validation_data, early_stopping,
+        )  # fmt: skip
+        if checkpoint is not None:
+            file = checkpoints.Checkpoint(checkpoint, every, setting)
+        if resume is not None:
+            saved = checkpoints.read(resume, setting)
+            seed = saved.seed_of(seed)
+            saved.require_epochs(epochs)
     bar = _progress_bar(epochs) if progress else None
     trainer = Trainer(net, optimizer, batch_size, n_threads, seed, clip_norm, clip_value)
-    history = net.history = History(seed=seed)
+    history = History(seed=seed)
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
+    n_batches = math.ceil(n / batch_size)
+    at = checkpoints.Progress(0, n_batches)
+    whole = False  # whether `at` is where the arrays are
     try:
-        for epoch in range(epochs):
-            start = time.perf_counter()
+        if saved is not None:
+            at = saved.restore(trainer, history, early_stopping, n_batches)
+        whole = True
+        net.history = history
+        if bar is not None:
+            bar.update(at.epoch)
+        if early_stopping is not None and len(history) and early_stopping.is_over(history):
+            history.stopped_by = "early_stopping"
+            return history
+        while at.epoch < epochs:
+            epoch = at.epoch
             order = np.arange(n, dtype=np.int64)
             if shuffle:
                 np.random.default_rng([seed % 2**32, seed >> 32, epoch]).shuffle(order)
-            finished = _train_epoch(
-                trainer, history, x, t, weights, order, epoch, schedule, deadline
-            )
+            whole = _train_epoch(
+                trainer, history, x, t, weights, order, at, schedule, deadline, file,
+                early_stopping,
+            )  # fmt: skip
             if validation_data is not None and len(history) > epoch:
                 _validate(net, history, *validation_data)
             if len(history) == epoch:  # no time for a single batch
                 history.stopped_by = "max_seconds"
                 break
-            history.seconds.append(time.perf_counter() - start)
+            history.seconds.append(at.seconds)
             if bar is not None:
                 bar.set_postfix_str(_postfix(history))
                 bar.update()
             stop = _after_epoch(net, trainer, history, early_stopping, callbacks)
-            history.seconds[-1] = time.perf_counter() - start
-            if not finished or (deadline is not None and time.monotonic() >= deadline):
+            history.seconds[-1] = at.seconds
+            if not whole or (deadline is not None and time.monotonic() >= deadline):
                 stop = stop or "max_seconds"
+            if whole:
+                at = checkpoints.Progress(epoch + 1, n_batches)
+                last = stop or at.epoch == epochs
+                if file is not None and (last or file.is_due(at.epoch * n_batches, n_batches)):
+                    file.write(trainer, history, at, early_stopping)
             if stop:
                 history.stopped_by = stop
                 break
     except BaseException as error:
         history.stopped_by = "interrupt" if isinstance(error, KeyboardInterrupt) else "error"
+        if file is not None and whole and isinstance(error, KeyboardInterrupt | SystemExit):
+            file.write(trainer, history, at, early_stopping)
         raise
     finally:
         trainer.close()
@@ -559,6 +637,35 @@ def fit(
         if bar is not None:
             bar.close()
     return history
+
+
+def _setting(
+    net, optimizer, dtype, x, t, weights, batch_size, shuffle, clip_norm, clip_value,
+    validation_data, early_stopping,
+):  # fmt: skip
+    """What a training has to share with one that it goes on with, as JSON has it."""
+    checks.instance("fit", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
+    _require_own("fit", "an optimiser", optimizer, _OPTIMIZERS)
+    clips = {
+        name: None if limit is None else checks.number("fit", name, limit, least=0)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value))
+    }
+    architecture = net.architecture()
+    for layer in architecture["layers"]:
+        if layer["type"] == "Linear":  # which a file gives back as an Affine
+            layer["type"] = "Affine"
+    return {
+        **architecture,
+        "dtype": dtype.name,
+        "optimizer": {"type": type(optimizer).__name__, **optimizer.numbers()},
+        "rows": len(x),
+        "batch_size": batch_size,
+        "shuffle": bool(shuffle),
+        **clips,
+        "validation_rows": None if validation_data is None else len(validation_data[0]),
+        "early_stopping": None if early_stopping is None else early_stopping.config(),
+        "checksum of x, t and weights": checkpoints.checksum(x, t, weights),
+    }
 
 
 def _callables(who, callbacks):
@@ -573,10 +680,11 @@ def _callables(who, callbacks):
     return callbacks
 
 
-def _train_epoch(trainer, history, x, t, weights, order, epoch, schedule, deadline):
-    """One epoch into the history; False where the deadline cut it short."""
-    n_batches = math.ceil(len(order) / trainer.batch_size)
-    losses = np.full(n_batches, np.nan)
+def _train_epoch(
+    trainer, history, x, t, weights, order, at, schedule, deadline, file, early_stopping
+):  # fmt: skip
+    """The rest of an epoch into the history; False where the deadline cut it short."""
+    batch_size, n_batches, epoch = trainer.batch_size, len(at.losses), at.epoch
     lrs = None
     if schedule is not None:
         lrs = trainer.optimizer.lr * np.array(
@@ -585,19 +693,31 @@ def _train_epoch(trainer, history, x, t, weights, order, epoch, schedule, deadli
                 for k in range(n_batches)
             ]
         )
-    seconds = math.inf if deadline is None else deadline - time.monotonic()
-    position, loss, correct, weight = trainer.epoch(
-        x, t, weights, order, losses, lrs=lrs, seconds=seconds
-    )
-    done = position // trainer.batch_size if position < len(order) else n_batches
-    if done < n_batches and trainer.stopped_by_loss:
-        rows = min(trainer.batch_size, len(order) - position)
-        when = f"epoch {epoch + 1}, batch {done + 1}"
-        raise trainer.diverged(losses[done], trainer.first_non_finite(rows), when)
+    while True:
+        stop = len(order)
+        if file is not None:
+            stop = min(stop, batch_size * file.next_due(at, batch_size))
+        seconds = math.inf if deadline is None else deadline - time.monotonic()
+        position, loss, correct, weight = trainer.epoch(
+            x, t, weights, order[:stop], at.losses, at.reached, lrs, seconds
+        )
+        if position < stop and trainer.stopped_by_loss:
+            done = position // batch_size
+            rows = min(batch_size, stop - position)
+            when = f"epoch {epoch + 1}, batch {done + 1}"
+            raise trainer.diverged(at.losses[done], trainer.first_non_finite(rows), when)
+        if position == len(order):
+            done = n_batches
+            break
+        if file is not None:
+            file.write(trainer, history, at, early_stopping)
+        if position < stop:
+            done = position // batch_size
+            break
     if done == 0:
         return False
     loss_layer = trainer.net.loss_layer
-    history.batch_loss.append(losses[:done])
+    history.batch_loss.append(at.losses[:done])
     history.train_loss.append(loss / weight if weight else 0.0)
     if loss_layer.classifies:
         per_row = 1 if loss_layer.kind == "softmax" else trainer.n_out

@@ -168,6 +168,19 @@ def test_training_is_that_of_fit(name, optimizer, lr, run, tmp_path):
     np.testing.assert_allclose(said, list(numbers), atol=6e-5)
 
 
+def test_a_training_goes_on_from_its_checkpoint(run, refused, tmp_path):
+    words = ("train", "iris", "--out", tmp_path, "--seed", 3)
+    checkpoint = tmp_path / "run"
+    assert run(*words, "--epochs", 6)[0] == 0
+    straight = (tmp_path / "weights.safetensors").read_bytes()
+    assert run(*words, "--epochs", 2, "--checkpoint", checkpoint, "--every", 3)[0] == 0
+    status, out, _ = run(*words, "--epochs", 6, "--resume", checkpoint)
+    assert status == 0 and len(EPOCH.findall(out)) == 4
+    assert (tmp_path / "weights.safetensors").read_bytes() == straight
+    again = (*words, "--epochs", 6, "--resume", checkpoint)
+    assert "optimizer.lr 0.01" in refused(*again, "--lr", 1)
+
+
 @pytest.mark.parametrize(
     ("words", "hidden", "data_set"),
     [
@@ -344,6 +357,10 @@ def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, t
         ("train iris --target species", "--target and --task expect a CSV file; got iris"),
         ("train none.csv --target y", "none.csv: No such file or directory"),
         ("train --dtype float16", "'float16'"),
+        ("train iris --every 0 --checkpoint run", "--every: expected an integer of at least 1"),
+        ("train iris --every 5", "fit expects every with a checkpoint"),
+        ("train iris --checkpoint none/run", "none/run"),
+        ("train iris --resume none", "none: No such file or directory"),
         ("train --epoch 3", "unrecognized arguments: --epoch"),
         ("check --epochs 3", "unrecognized arguments: --epochs"),
         ("check flowers", "'flowers'"),
@@ -501,7 +518,8 @@ def test_version_is_the_packages(run):
             ["train", "--help"],
             ["--hidden", "--activation", "--epochs", "--batch-size", "--lr", "--dtype", "--seed",
              "--data", "--out", "digits 100, iris 10,10, mnist 50", "momentum 0.9", "examples:",
-             "exit status", "--target price", "--task", *ACTIVATIONS],
+             "exit status", "--target price", "--task", "--checkpoint", "--every", "--resume",
+             *ACTIVATIONS],
         ),
         (["check", "--help"], ["--full", "--hidden", "--activation", "--seed", "--data"]),
         (["info", "--help"], ["FASTBP_ISA"]),

@@ -32,7 +32,7 @@ LEVELS = {
     2: ["backend"],
     2.5: ["autograd"],
     3: ["losses", "modules", "optim", "files", "graph"],
-    4: ["layers"],
+    4: ["checkpoints", "layers"],
     5: ["training"],
     6: ["network"],
     7: ["nn", "summaries", "utils", "estimators", "arguments"],

@@ -598,7 +598,7 @@ def every_layer(dtype):
 def test_save_and_load_keep_every_bit(tmp_path, batch, dtype):
     pytest.importorskip("safetensors")
     net, (x, _) = every_layer(dtype), batch
-    net.params["b1"] = [np.nan, np.inf, -0.0, np.finfo(dtype).smallest_subnormal, 1]
+    net.params["b1"] = [-np.inf, np.inf, -0.0, np.finfo(dtype).smallest_subnormal, 1]
     path = tmp_path / "net.safetensors"
     net.save(path)
     loaded = Sequential.load(path)

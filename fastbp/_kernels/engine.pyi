@@ -16,6 +16,9 @@ RUNNING: int
 def max_threads() -> int: ...
 
 class SparseRows:
+    data: NDArray[Any]
+    indices: NDArray[np.int64]
+    indptr: NDArray[np.int64]
     n_columns: int
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Plan:
         weights: Any,
         order: NDArray[np.int64],
         losses: NDArray[np.float64],
-        start: int = 0,
+        reached: NDArray[np.float64] | None = None,
         lrs: NDArray[np.float64] | None = None,
         seconds: float = ...,
         batch_size: int = 0,

@@ -555,9 +555,9 @@ cdef class Plan:
         return loss
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
-              idx start=0, const double[::1] lrs=None, double seconds=INFINITY,
+              double[::1] reached=None, const double[::1] lrs=None, double seconds=INFINITY,
               idx batch_size=0):
-        """Steps over the rows order[start:], `batch_size` at a time, the last one shorter.
+        """Steps over the rows order[position:], `batch_size` at a time, the last one shorter.
 
         Parameters
         ----------
@@ -567,8 +567,9 @@ cdef class Plan:
             Numbers of the rows.
         losses : (ceil(n / batch_size),)
             OUT: each batch's mean loss.
-        start : int
-            Position in `order` to go on from.
+        reached : (4,) float64 or None
+            IN, OUT: the position and the sums to go on from, as they are returned; they hold
+            after Ctrl-C, too.  None begins at 0.
         lrs : like losses, or None
             Learning rate of each step.
         seconds : float
@@ -586,10 +587,14 @@ cdef class Plan:
         self.require_loss()
         cdef _Rows rows = self.rows_of(x, t, weights, 1 << 62)
         cdef fbp_batch *batch = &rows.batch
-        cdef idx n = order.shape[0], position = start, i
-        cdef idx most = batch_size if batch_size else self.batch_size, k = start // most
+        cdef idx n = order.shape[0], position, k, i
+        cdef idx most = batch_size if batch_size else self.batch_size
         cdef double loss, last_look, deadline, now, weight
-        cdef double losses_sum = 0, correct = 0, weights_sum = 0
+        cdef double[4] begun = [0, 0, 0, 0]
+        if reached is None:
+            reached = begun
+        require(reached.shape[0] == 4 and 0 <= reached[0] <= n,
+                "reached expects a position in order, and three sums")
         for i in range(n):
             if not 0 <= order[i] < rows.n_rows:
                 raise ValueError(f"order expects row numbers below {rows.n_rows}; got {order[i]}.")
@@ -597,6 +602,8 @@ cdef class Plan:
             raise ValueError(f"batch_size expects 1..{self.batch_size}; got {most}.")
         if losses.shape[0] * most < n:
             raise ValueError("losses expects a place for each batch.")
+        position = <idx> reached[0]
+        k = position // most
         self.begin()
         self.stopped_by_loss = False
         try:
@@ -614,11 +621,12 @@ cdef class Plan:
                         self.stopped_by_loss = True
                         break
                     weight = self.weigh(batch)
-                    losses_sum += loss * weight
-                    correct += self.correct
-                    weights_sum += weight
                     position += batch.rows
                     k += 1
+                    reached[0] = position
+                    reached[1] += loss * weight
+                    reached[2] += self.correct
+                    reached[3] += weight
                     now = fbp_seconds()
                     if now - last_look > SECONDS_BETWEEN_LOOKS or now >= deadline:
                         last_look = now
@@ -626,7 +634,7 @@ cdef class Plan:
                             PyErr_CheckSignals()
         finally:
             self.end()
-        return position, losses_sum, correct, weights_sum
+        return position, reached[1], reached[2], reached[3]
 
     def first_non_finite(self, idx n_rows):
         """The first layer with a non-finite output in the last step, or -1."""

@@ -174,14 +174,7 @@ class Linear(_Tensors, layers.Affine):
 
     @classmethod
     def restore(cls, config, state):
-        return _restored(cls, config, state)
-
-
-def _restored(cls, config, state):
-    layer = cls(**config, dtype=state["weight"].dtype)
-    for name, array in layer.state().items():
-        array[...] = checks.same_shape(cls.__name__, name, state[name], array.shape, "described")
-    return layer
+        return layers.restored(cls, config, state)
 
 
 class BatchNorm1d(_Tensors, layers.BatchNorm1d):
@@ -306,7 +299,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
 
     @classmethod
     def restore(cls, config, state):
-        return _restored(cls, config, state)
+        return layers.restored(cls, config, state)
 
 
 class LayerNorm(Module):

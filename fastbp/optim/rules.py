@@ -97,9 +97,14 @@ class Rule(Optimizer):
         raise NotImplementedError
 
     @property
+    def state_names(self):
+        """PyTorch's names of the arrays of a parameter's shape that the rule keeps."""
+        return self._names({"momentum": getattr(self, "momentum", 0)})
+
+    @property
     def n_states(self):
-        """How many arrays of a parameter's shape the rule keeps."""
-        return len(self._names({"momentum": getattr(self, "momentum", 0)}))
+        """How many these are."""
+        return len(self.state_names)
 
     def numbers(self):
         """The rule's numbers, as the training engine takes them.

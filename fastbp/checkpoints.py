@@ -1,0 +1,360 @@
+"""Checkpoints of `fit`: one file with all that a training needs to go on as if never stopped."""
+
+import dataclasses
+import math
+import os
+import reprlib
+import time
+import zlib
+
+import numpy as np
+
+from fastbp import checks, files
+from fastbp._kernels.engine import SparseRows
+
+__all__ = ["Checkpoint", "Progress", "checksum", "read"]
+
+#: Keys of the metadata, beside the network's own.
+_KEY, _CRC = "fastbp.checkpoint", "fastbp.crc32"
+_VERSION = 1
+#: The lists of a history that have a number per epoch.
+_PER_EPOCH = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
+#: About how many rows of x `checksum` reads.
+_ROWS_READ = 1024
+
+
+class Progress:
+    """Where a training is: so many whole epochs, and a part of the next one.
+
+    Attributes
+    ----------
+    epoch : int
+        Whole epochs done, validation and callbacks included.
+    reached : (4,) numpy.ndarray
+        What `Plan.epoch` has done of the next one: the position, and the sums until there.
+    losses : (n_batches,) numpy.ndarray
+        Of its batches; NaN where not done.
+    """
+
+    def __init__(self, epoch, n_batches, seconds=0.0):
+        self.epoch = epoch
+        self.reached = np.zeros(4)
+        self.losses = np.full(n_batches, np.nan)
+        self._begun = time.perf_counter() - seconds
+
+    @property
+    def position(self):
+        """Rows done in this epoch."""
+        return int(self.reached[0])
+
+    @property
+    def seconds(self):
+        """Spent on this epoch."""
+        return time.perf_counter() - self._begun
+
+
+def checksum(x, t, weights):
+    """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
+    if isinstance(x, SparseRows):
+        apart = max(1, len(x.data) // _ROWS_READ)
+        parts = [x.indptr, x.data[::apart], x.indices[::apart]]
+    else:
+        parts = [x[:: max(1, len(x) // _ROWS_READ)]]
+    return _crc32(*parts, t, *([] if weights is None else [weights]))
+
+
+def _crc32(*parts):
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
+    return crc
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+class Checkpoint:
+    """The file of a training.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    every : int or None
+        Steps from one writing to the next; None writes after each epoch.
+    setting : dict
+        What another training has to share to go on from the file, as JSON has it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another kind of path, or an `every` below 1.
+    OSError
+        For a folder that is not there or cannot be written to.
+    """
+
+    def __init__(self, path, every, setting):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
+        files.require_writable("fit", path)
+        self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
+        self.every = None if every is None else checks.integer("fit", "every", every, least=1)
+        self.setting = setting
+        files.remove_leftovers(self.path)
+
+    def is_due(self, batches, n_batches):
+        """Whether to write after so many batches of the whole training."""
+        return batches % (self.every or n_batches) == 0
+
+    def next_due(self, progress, batch_size):
+        """The batch of this epoch behind which to write."""
+        n_batches, done = len(progress.losses), _batches(progress.position, batch_size)
+        every = self.every or n_batches
+        return done + every - (progress.epoch * n_batches + done) % every
+
+    def write(self, trainer, history, progress, early_stopping):
+        """Write where the training is, whole or not at all.
+
+        Raises
+        ------
+        FloatingPointError
+            For parameters or states that are NaN.
+        OSError
+            Where the file cannot be written; the one before stays.
+        """
+        import json
+
+        trainer.fetch()
+        epoch, done = progress.epoch, _batches(progress.position, trainer.batch_size)
+        arrays = trainer.arrays()
+        if early_stopping is not None and early_stopping.best_arrays is not None:
+            arrays |= {f"best.{name}": a for name, a in early_stopping.best_arrays.items()}
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and np.isnan(array).any():
+                raise FloatingPointError(
+                    f"Training expects numbers to write into a checkpoint; got NaN in {name} after "
+                    f"step {trainer.steps}, so {self.path!r} stays as it was."
+                )
+        arrays |= {
+            f"history.{name}": np.array(getattr(history, name)[:epoch], np.float64)
+            for name in _PER_EPOCH
+        }
+        batch_loss = np.array(history.batch_loss[:epoch], np.float64)
+        arrays["history.batch_loss"] = batch_loss.reshape(epoch, len(progress.losses))
+        arrays["progress.reached"] = progress.reached
+        arrays["progress.losses"] = progress.losses[:done]
+        state = {
+            "seed": trainer.seed,
+            "epoch": epoch,
+            "steps": trainer.steps,
+            "lr": trainer.lr,
+            "seconds": progress.seconds,
+            "best": None,
+            "best_epoch": 0,
+        }
+        if early_stopping is not None and early_stopping.best > -math.inf:
+            state |= {"best": early_stopping.best, "best_epoch": early_stopping.best_epoch}
+        text = json.dumps({"version": _VERSION, "setting": self.setting, "state": state})
+        arrays = {name: _plain(array) for name, array in arrays.items()}
+        metadata = {
+            "fastbp": json.dumps(trainer.net.architecture()),
+            _KEY: text,
+            _CRC: str(_crc_of_file(text, arrays)),
+        }
+        files.write_safetensors("fit", self.path, arrays, metadata)
+
+
+def _plain(array):
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
+
+
+def _crc_of_file(text, arrays):
+    parts = (part for name in sorted(arrays) for part in (np.array(name), arrays[name]))
+    return _crc32(np.frombuffer(text.encode(), np.uint8), *parts)
+
+
+def _batches(position, batch_size):
+    return -(-position // batch_size)
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+def read(path, setting):
+    """The checkpoint in a file, of a training with the same setting.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no checkpoint, is damaged or of another version, and for another
+        training's; in one sentence.
+    OSError
+        For a file that cannot be read.
+    """
+    import json
+
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"fit expects resume as the path of a checkpoint; got {path!r}.")
+    shown = repr(os.fspath(path))
+    arrays, metadata = files.read_safetensors("fit", path)
+    if _KEY not in metadata:
+        raise ValueError(
+            f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which "
+            "is none."
+        )
+    try:
+        text = metadata[_KEY]
+        whole = json.loads(text)
+        version = whole["version"]
+    except Exception as error:
+        raise _damaged(shown, error) from error
+    if version != _VERSION:
+        raise ValueError(
+            f"fit expects a checkpoint of version {_VERSION}; got version "
+            f"{reprlib.repr(version)} in {shown}, written by another fastbp."
+        )
+    try:
+        if metadata[_CRC] != str(_crc_of_file(text, arrays)):
+            raise ValueError("its checksum is another")
+        theirs, state = whole["setting"], whole["state"]
+        saved = Saved(shown, arrays, **{name: state[name] for name in _STATE})
+    except Exception as error:
+        raise _damaged(shown, error) from error
+    found = _difference("setting", theirs, json.loads(json.dumps(setting)))
+    if found is not None:
+        name, expected, came = (found[0], *map(reprlib.repr, found[1:]))
+        raise ValueError(
+            f"fit expects {name.removeprefix('setting.')} {expected}, as the training in {shown} "
+            f"has; got {came}."
+        )
+    try:
+        saved.check(setting["rows"], setting["batch_size"])
+    except Exception as error:
+        raise _damaged(shown, error) from error
+    return saved
+
+
+def _damaged(shown, error):
+    return ValueError(
+        f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}."
+    )
+
+
+def _difference(name, theirs, ours):
+    """(name, their value, our value) of the first difference of two JSON values, or None."""
+    if type(theirs) is not type(ours):
+        return name, theirs, ours
+    if isinstance(ours, list) and len(ours) == len(theirs):
+        pairs = [(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(theirs, ours, strict=True))]
+    elif isinstance(ours, dict) and ours.keys() == theirs.keys():
+        pairs = [(f"{name}.{key}", theirs[key], ours[key]) for key in ours]
+    else:
+        return None if theirs == ours else (name, theirs, ours)
+    return next(filter(None, (_difference(*pair) for pair in pairs)), None)
+
+
+@dataclasses.dataclass
+class Saved:
+    """What stands in a checkpoint."""
+
+    shown: str
+    arrays: dict
+    seed: int
+    epoch: int
+    steps: int
+    lr: float
+    seconds: float
+    best: float | None
+    best_epoch: int
+
+    def check(self, n_rows, batch_size):
+        """Whether all numbers are possible ones, and agree."""
+        who, n_batches = "it", _batches(n_rows, batch_size)
+        checks.integer(who, "seed", self.seed, 0, 2**64 - 1)
+        checks.integer(who, "epoch", self.epoch, 0, 2**53)
+        checks.integer(who, "steps", self.steps, 0, 2**63)
+        checks.integer(who, "best_epoch", self.best_epoch, 0, self.epoch)
+        checks.number(who, "lr", self.lr, 0)
+        checks.number(who, "seconds", self.seconds, 0)
+        if self.best is not None:
+            checks.number(who, "best", self.best)
+        reached = self._floats("progress.reached", (4,))
+        position = int(reached[0])
+        if (
+            position != reached[0]
+            or not 0 <= position <= n_rows
+            or not (position == n_rows or position % batch_size == 0)
+        ):
+            raise ValueError(f"progress.reached begins with {reached[0]}")
+        if not np.isfinite(reached).all():
+            raise ValueError("progress.reached is not finite")
+        self._floats("progress.losses", (_batches(position, batch_size),))
+        self._floats("history.batch_loss", (self.epoch, n_batches))
+        for name in _PER_EPOCH:
+            lengths = (self.epoch,) if name in ("train_loss", "lr", "seconds") else (0, self.epoch)
+            self._floats(f"history.{name}", *((n,) for n in lengths))
+
+    def seed_of(self, seed):
+        """The training's seed, where fit was given none or the same."""
+        if seed not in (None, self.seed):
+            raise ValueError(
+                f"fit expects seed {self.seed}, as the training in {self.shown} has; got {seed}."
+            )
+        return self.seed
+
+    def require_epochs(self, epochs):
+        """Refuse to go on to what was passed already."""
+        begun = self.epoch + bool(self.arrays["progress.reached"][0])
+        if epochs < begun:
+            raise ValueError(
+                f"fit expects epochs of at least {begun}, which the training in {self.shown} has "
+                f"begun; got {epochs}."
+            )
+
+    def _floats(self, name, *shapes):
+        array = self.arrays[name]
+        if array.dtype != np.float64 or array.shape not in shapes:
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
+        return array
+
+    def restore(self, trainer, history, early_stopping, n_batches):
+        """Bring a training to where this one was, or change nothing; returns its `Progress`."""
+        own = trainer.arrays()
+        best = {}
+        if early_stopping is not None and self.best is not None and early_stopping.restore_best:
+            best = {f"best.{n}": a for n, a in own.items() if not n.startswith("optimizer.")}
+        expected = {**own, **best}
+        mine = {
+            name: array
+            for name, array in self.arrays.items()
+            if not name.startswith(("history.", "progress."))
+        }
+        for name in sorted(expected.keys() | mine.keys()):
+            there, here = mine.get(name), expected.get(name)
+            if there is None or here is None or _kind(there) != _kind(here):
+                raise ValueError(
+                    f"fit expects {name} as {_shown(here)} in {self.shown}; got {_shown(there)}."
+                )
+            checks.no_nan("fit", f"{name} of {self.shown}", there)
+        trainer.restore({name: mine[name] for name in own}, self.steps, self.lr)
+        if early_stopping is not None and self.best is not None:
+            early_stopping.best, early_stopping.best_epoch = float(self.best), self.best_epoch
+            early_stopping.best_arrays = {n.removeprefix("best."): mine[n] for n in best} or None
+        for name in _PER_EPOCH:
+            setattr(history, name, self.arrays[f"history.{name}"].tolist())
+        history.batch_loss = list(self.arrays["history.batch_loss"])
+        progress = Progress(self.epoch, n_batches, float(self.seconds))
+        progress.reached[:] = self.arrays["progress.reached"]
+        losses = self.arrays["progress.losses"]
+        progress.losses[: len(losses)] = losses
+        return progress
+
+
+_STATE = ("seed", "epoch", "steps", "lr", "seconds", "best", "best_epoch")
+
+
+def _kind(array):
+    return array.dtype.newbyteorder("="), array.shape
+
+
+def _shown(array):
+    return "nothing" if array is None else f"{array.dtype} of shape {array.shape}"

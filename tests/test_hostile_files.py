@@ -1,0 +1,533 @@
+"""Files that are cut, changed, foreign or made to harm, for every reader: a clear error each.
+
+The readers and the check of their errors are in tests/fuzz/readers.py, which the fuzzer calls with
+inputs of its own; tests/fuzz/past holds those that failed once.
+"""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import random
+import stat
+import sys
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("safetensors")
+
+FUZZ = Path(__file__).resolve().parent / "fuzz"
+sys.path.insert(0, str(FUZZ))
+import readers  # noqa: E402
+
+sys.path.remove(str(FUZZ))
+
+import fastbp  # noqa: E402
+from fastbp import Sequential, checkpoints, datasets, files, tables  # noqa: E402
+
+IN_SAFETENSORS = readers.IN_SAFETENSORS
+SEEDS = {name: readers.seeds(name) for name in readers.READERS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder():
+    readers.FOLDER.mkdir(exist_ok=True)
+    yield
+    readers.clean()
+
+
+def header_of(data):
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+
+
+def changed_header(data, change):
+    """The file with its header changed, offsets and all, so that it is no sound one."""
+    length = int.from_bytes(data[:8], "little")
+    header = header_of(data)
+    change(header)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def changed_metadata(data, key, change):
+    """A sound file with one JSON of its metadata changed."""
+    import safetensors.numpy
+
+    metadata = header_of(data)["__metadata__"]
+    tree = json.loads(metadata[key])
+    metadata[key] = json.dumps(change(tree) or tree)
+    return safetensors.numpy.save(safetensors.numpy.load(data), metadata)
+
+
+def load(name, data):
+    """Read the bytes, without a look at the error."""
+    readers.PATH.write_bytes(data)
+    return load_from(readers.PATH, name)
+
+
+def load_from(path, name):
+    return {
+        "network": lambda: Sequential.load(path),
+        "checkpoint": lambda: readers.fit(readers.small(), resume=path),
+        "state": lambda: fastbp.load(path),
+        "idx": lambda: datasets.read_idx(path),
+        "csv": lambda: tables.read_csv(path, "b"),
+    }[name]()
+
+
+def refused(name, data):
+    """The text of the ValueError that bytes give, which is one of our sentences."""
+    readers.READERS[name](data)
+    with pytest.raises(ValueError) as caught:
+        load(name, data)
+    return str(caught.value)
+
+
+# --- any bytes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", readers.READERS)
+def test_the_seeds_are_good_files(name, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_crc_of_file", lambda text, arrays: 0)
+    for data in SEEDS[name]:
+        assert load(name, data) is not None
+
+
+def cut_everywhere(name, data, lengths):
+    for length in lengths:
+        readers.READERS[name](data[:length])
+        if name in IN_SAFETENSORS:
+            with pytest.raises(ValueError):
+                load(name, data[:length])
+
+
+@pytest.mark.parametrize("name", readers.READERS)
+def test_every_cut_of_a_file(name):
+    """Each length of small files; about 100 of a larger one, and all of its first bytes."""
+    for data in SEEDS[name][:2]:
+        step = 1 if len(data) < 1000 else len(data) // 100
+        cut_everywhere(name, data, {*range(min(20, len(data))), *range(0, len(data), step)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+def test_really_every_cut(name):
+    for data in SEEDS[name]:
+        cut_everywhere(name, data, range(len(data)))
+
+
+@pytest.mark.parametrize("name", readers.READERS)
+def test_every_byte_changed(name):
+    rng = random.Random(0)
+    for data in SEEDS[name][:2]:
+        for place in range(0, len(data), 1 if len(data) < 1000 else len(data) // 150):
+            changed = bytearray(data)
+            changed[place] ^= 1 << rng.randrange(8)
+            readers.READERS[name](bytes(changed))
+
+
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+def test_sound_files_with_other_contents(name):
+    rng = random.Random(0)
+    different = 0
+    for _ in range(400):
+        data = rng.choice(SEEDS[name])
+        changed = readers.mutated(data, rng)
+        different += changed != data
+        readers.READERS[name](changed)
+    assert different > 200
+
+
+def test_a_checkpoint_with_any_byte_changed_is_never_gone_on_with(tmp_path):
+    """Its checksum covers all numbers, and the JSON beside them."""
+    path = tmp_path / "run"
+    readers.fit(readers.small(), checkpoint=path)
+    data, rng = path.read_bytes(), random.Random(0)
+    start = 8 + int.from_bytes(data[:8], "little")
+    places = [*rng.sample(range(start), 100), *rng.sample(range(start, len(data)), 100)]
+    taken = 0
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(changed)
+        net = readers.small()
+        before = readers.bits(net)
+        try:
+            readers.fit(net, resume=path)
+        except ValueError as error:
+            assert "fit expects" in str(error)
+            assert readers.bits(net) == before
+        else:  # in the network's own JSON, which a training has no use for
+            taken += 1
+            assert place < start
+    assert taken < 40
+
+
+PAST = sorted((FUZZ / "past").glob("*-*"))
+
+
+@pytest.mark.parametrize("path", PAST, ids=lambda path: path.name)
+def test_what_failed_once(path):
+    readers.READERS[path.name.partition("-")[0]](path.read_bytes())
+
+
+# --- particular ones ------------------------------------------------------------------------
+
+FOREIGN = {
+    "empty": lambda: b"",
+    "zeros": lambda: bytes(64),
+    "text": lambda: b"this is no file of numbers, but a line of text\n",
+    "pickle": lambda: pickle.dumps({"0.weight": np.ones((3, 2))}),
+    "zip": lambda: zipped("data.pkl", b"\x80\x04N."),
+    "npz": lambda: zipped("W1.npy", bytes(200)),
+    "gzip": lambda: gzip.compress(bytes(1000)),
+    "length beyond the file": lambda: (10**6).to_bytes(8, "little") + b"{}",
+    "length of 2^64 - 1": lambda: b"\xff" * 8 + b"{}",
+    "length of 2^63": lambda: (1 << 63).to_bytes(8, "little") + b"{}",
+    "no JSON": lambda: readers.with_header(b"hello"),
+    "a list": lambda: readers.with_header(b"[1, 2]"),
+    "not UTF-8": lambda: readers.with_header(b'{"\xff\xfe": 1}'),
+    "deep": lambda: readers.with_header(b"[" * 50_000 + b"]" * 50_000),
+    "deep objects": lambda: readers.with_header(b'{"a":' * 20_000 + b"1" + b"}" * 20_000),
+    "half a JSON": lambda: readers.with_header(b'{"a": {"dtype": "F32", '),
+}  # fmt: skip
+
+
+def zipped(name, data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", readers.READERS)
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_foreign_files(kind, name):
+    assert " expects " in refused(name, FOREIGN[kind]())
+
+
+HEADERS = {
+    "offsets out of range": lambda h: next_array(h).update(data_offsets=[0, 10**9]),
+    "offsets beyond 2^64": lambda h: next_array(h).update(data_offsets=[0, 2**64]),
+    "offsets backwards": lambda h: next_array(h).update(data_offsets=[32, 0]),
+    "negative offsets": lambda h: next_array(h).update(data_offsets=[-8, 0]),
+    "overlapping": lambda h: next_array(h).update(data_offsets=[4, 20]),
+    "all the same": lambda h: [e.update(data_offsets=[0, 16]) for n, e in h.items() if n[0] != "_"],
+    "a shape of 10^18": lambda h: next_array(h).update(shape=[10**18]),
+    "shapes that overflow": lambda h: next_array(h).update(shape=[2**32, 2**32]),
+    "shapes that overflow to the size": lambda h: next_array(h).update(shape=[2**62, 4, 2**2]),
+    "a negative shape": lambda h: next_array(h).update(shape=[-1, 4]),
+    "a shape of text": lambda h: next_array(h).update(shape="4"),
+    "another dtype": lambda h: next_array(h).update(dtype="F16"),
+    "an unknown dtype": lambda h: next_array(h).update(dtype="F1"),
+    "no dtype": lambda h: next_array(h).pop("dtype"),
+    "metadata of numbers": lambda h: h.update(__metadata__={"fastbp": 1}),
+    "metadata a list": lambda h: h.update(__metadata__=[]),
+}  # fmt: skip
+
+
+def next_array(header):
+    return next(entry for name, entry in sorted(header.items()) if name != "__metadata__")
+
+
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_that_lie(kind, name):
+    refused(name, changed_header(SEEDS[name][-1], HEADERS[kind]))
+
+
+def with_nan(data, name):
+    import safetensors.numpy
+
+    arrays = {n: a.copy() for n, a in safetensors.numpy.load(data).items()}
+    arrays[name].flat[0] = np.nan
+    return safetensors.numpy.save(arrays, header_of(data)["__metadata__"])
+
+
+def test_nan_weights_are_refused_where_they_would_be_trained_or_used(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_crc_of_file", lambda text, arrays: 0)
+    assert "numbers in 0.weight" in refused("network", with_nan(SEEDS["network"][0], "0.weight"))
+    assert "numbers in 1.running_var" in refused(
+        "network", with_nan(SEEDS["network"][0], "1.running_var")
+    )
+    for name in ("0.weight", "1.running_mean", "best.0.bias", "optimizer.0.weight.exp_avg_sq"):
+        text = refused("checkpoint", with_nan(SEEDS["checkpoint"][0], name))
+        assert f"numbers in {name}" in text
+    # a state dict is what its owner says: NaN may stand in it, as in PyTorch's
+    data = with_nan(SEEDS["state"][1], "0.weight")
+    readers.state(data)
+    assert np.isnan(load("state", data)["0.weight"].array).any()
+
+
+def test_nan_is_not_saved(tmp_path):
+    net = readers.small()
+    net.params["b1"][2] = np.nan
+    with pytest.raises(ValueError, match=r"Sequential.save expects numbers in 0.bias; got NaN."):
+        net.save(tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+VERSIONS = {"network": "fastbp", "checkpoint": "fastbp.checkpoint", "state": "fastbp.object"}
+
+
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+@pytest.mark.parametrize("version", [2, 99, "1", None, [1], 10**40])
+def test_versions_of_other_times(name, version, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_crc_of_file", lambda text, arrays: 0)
+    data = changed_metadata(
+        SEEDS[name][0], VERSIONS[name], lambda tree: tree.update(version=version)
+    )
+    assert "version" in refused(name, data)
+
+
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+def test_json_that_is_deep(name):
+    import safetensors.numpy
+
+    for text in ("[" * 100_000 + "]" * 100_000, '{"a":' * 900 + "1" + "}" * 900):
+        metadata = header_of(SEEDS[name][0])["__metadata__"] | {VERSIONS[name]: text}
+        refused(name, safetensors.numpy.save(safetensors.numpy.load(SEEDS[name][0]), metadata))
+    deep = 0
+    for _ in range(400):
+        deep = {"list": [deep]}
+    data = changed_metadata(
+        SEEDS["state"][0], "fastbp.object", lambda tree: tree.update(object=deep)
+    )
+    readers.state(data)
+
+
+SIZES = {
+    "wide": lambda a: a["layers"][0].update(in_features=10**18),
+    "long": lambda a: a["layers"][0].update(in_features=10**9, out_features=10**9),
+    "norm": lambda a: a["layers"][1].update(num_features=10**12),
+    "beyond 2^64": lambda a: a["layers"][1].update(num_features=10**40),
+    "nn": lambda a: a["layers"].__setitem__(
+        0, {"type": "nn.Linear", "in_features": 10**6, "out_features": 10**6, "bias": True}
+    ),
+    "nn norm": lambda a: a["layers"].__setitem__(
+        1, {"type": "nn.BatchNorm1d", "num_features": 10**12, "eps": 1e-5, "momentum": 0.1}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_sizes_that_only_the_description_has_are_not_allocated(kind):
+    data = changed_metadata(SEEDS["network"][0], "fastbp", SIZES[kind])
+    tracemalloc.start()
+    try:
+        assert "described" in refused("network", data)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_of_another_shape_are_not_spread_over_a_layer():
+    """A running mean of shape (1,) would fit any layer by broadcasting."""
+    import safetensors.numpy
+
+    for name in ("1.running_mean", "1.bias"):
+        data = SEEDS["network"][0]
+        arrays = dict(safetensors.numpy.load(data))
+        arrays[name] = arrays[name][:1].copy()
+        other = safetensors.numpy.save(arrays, header_of(data)["__metadata__"])
+        assert f"{name[2:]} of shape (4,)" in refused("network", other)
+
+
+def test_arrays_that_no_layer_has():
+    import safetensors.numpy
+
+    data = SEEDS["network"][0]
+    for name in ("7.weight", "0.scale", "x"):
+        arrays = safetensors.numpy.load(data) | {name: np.ones(3, "f4")}
+        other = safetensors.numpy.save(arrays, header_of(data)["__metadata__"])
+        assert name in refused("network", other)
+
+
+def test_a_state_of_other_shapes_leaves_the_network_as_it_was(tmp_path):
+    net = readers.small()
+    before = readers.bits(net)
+    state = {name: tensor.clone() for name, tensor in readers.small().state_dict().items()}
+    state["0.weight"] += 1
+    state["4.bias"] = fastbp.ones(3)
+    fastbp.save(state, tmp_path / "f")
+    with pytest.raises(RuntimeError, match=r"4\.bias"):
+        net.load_state_dict(fastbp.load(tmp_path / "f"))
+    assert readers.bits(net) == before
+
+
+# --- places ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", readers.READERS)
+def test_a_folder_and_a_missing_file_are_an_oserror(name, tmp_path):
+    for path in (tmp_path, tmp_path / "none", tmp_path / "no" / "file"):
+        with pytest.raises(OSError):
+            load_from(path, name)
+
+
+def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
+    """A file that keeps its promise, of 64 MiB; the limit is lowered for the test's sake."""
+    monkeypatch.setattr(datasets, "_MOST_UNPACKED", 1 << 22)
+    path = tmp_path / "bomb"
+    with gzip.open(path, "wb") as file:
+        file.write(bytes([0, 0, 8, 1]) + (1 << 26).to_bytes(4, "big"))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"at most 4194304 bytes.*got shape \(67108864,\)"):
+            datasets.read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 16e6
+    finally:
+        tracemalloc.stop()
+    good = np.arange(1 << 22, dtype=np.uint8)  # at the limit
+    with gzip.open(path, "wb") as file:
+        file.write(bytes([0, 0, 8, 1]) + good.size.to_bytes(4, "big") + good.tobytes())
+    np.testing.assert_array_equal(datasets.read_idx(path), good)
+
+
+def test_a_csv_of_many_columns_takes_no_more_time_than_it_is_long(tmp_path):
+    """A look through the columns before each would take a minute."""
+    columns = [f"c{k}" for k in range(50_000)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join([*columns, columns[0]]) + "\n")
+    start = time.process_time()
+    with pytest.raises(ValueError, match="'c0' for columns 1 and 50001"):
+        tables.read_csv(path, "c1")
+    assert time.process_time() - start < 5
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+def write_network(path):
+    readers.small().save(path)
+
+
+def write_state(path):
+    fastbp.save(readers.small().state_dict(), path)
+
+
+def write_checkpoint(path):
+    readers.fit(readers.small(), checkpoint=path)
+
+
+WRITERS = {"network": write_network, "state": write_state, "checkpoint": write_checkpoint}
+
+
+@pytest.fixture(params=WRITERS)
+def write(request):
+    return WRITERS[request.param]
+
+
+def test_file_and_folder_are_flushed_before_and_after_the_renaming(write, tmp_path, monkeypatch):
+    calls = []
+
+    def record(name, describe):
+        original = getattr(os, name)
+
+        def call(*arguments):
+            calls.append((name, describe(*arguments)))
+            return original(*arguments)
+
+        monkeypatch.setattr(os, name, call)
+
+    record("fsync", lambda descriptor: stat.S_ISDIR(os.fstat(descriptor).st_mode))
+    record("replace", lambda old, new: Path(new).name)
+    write(tmp_path / "f")
+    assert calls[:3] == [("fsync", False), ("replace", "f"), ("fsync", True)]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+def test_what_cannot_be_written_leaves_nothing_behind(write, call, tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"precious")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    if call == "open":
+        monkeypatch.setattr(files, "open", full, raising=False)
+    else:
+        monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        write(path)
+    assert path.read_bytes() == b"precious" and list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_while_writing_leaves_nothing_behind(write, tmp_path, monkeypatch):
+    path = tmp_path / "f"
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+def test_a_full_device_is_an_oserror():
+    with pytest.raises(OSError, match="No space left"):
+        write_network("/dev/full")
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    write_network(os.devnull)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_permissions_are_those_of_the_file_before_or_of_any_new_file(write, tmp_path):
+    path = tmp_path / "f"
+    before = os.umask(0o027)
+    try:
+        write(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o604)
+        write(path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    finally:
+        os.umask(before)
+
+
+def test_a_symbolic_link_goes_on_to_lead_to_the_file(write, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "f", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write(link)
+    assert link.is_symlink() and target.read_bytes() != b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_read_only_folder_is_a_permission_error(tmp_path, run_python):
+    """As another user than root, whom permissions do not stop."""
+    if not hasattr(os, "setuid") or os.getuid():
+        pytest.skip("needs to be root, to become somebody else")
+    folder = tmp_path / "f"
+    folder.mkdir()
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(FUZZ)!r})
+import readers
+os.chmod({str(folder)!r}, 0o555)
+os.setuid(65534)
+for write in (lambda path: readers.small().save(path),
+              lambda path: readers.fit(readers.small(), checkpoint=path)):
+    try:
+        write({str(folder / "file")!r})
+    except PermissionError as error:
+        print("refused")
+"""
+    for parent in [tmp_path, *tmp_path.parents][:3]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    done = run_python("-c", code)
+    assert done.stdout.splitlines() == ["refused", "refused"], done.stderr
