@@ -1,5 +1,7 @@
 """`MLPClassifier`."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
@@ -244,6 +246,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
+        if isinstance(self.class_weight, Mapping):
+            unknown = [name for name in self.class_weight if name not in self.classes_]
+            if unknown:
+                raise ValueError(
+                    f"MLPClassifier expects class_weight of the classes {self.classes_}; "
+                    f"got {unknown[0]!r}."
+                )
         own = compute_sample_weight(self.class_weight, y)
         own = own if weights is None else own * weights
         if not (np.isfinite(own).all() and own.any()):
