@@ -3,13 +3,23 @@
 Each message is one sentence: what, which argument, what was expected, what came.
 """
 
+import functools
+import inspect
+import math
 import operator
+import os
+import sys
+from collections.abc import Mapping
 
 import numpy as np
+
+from fastbp._kernels.autograd import TensorBase
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 FLOATS = (FLOAT32, FLOAT64)
+MOST_ELEMENTS = sys.maxsize // FLOAT64.itemsize  # of an array, in any dtype
+MOST_SEED = 2**64 - 1
 
 
 def plural(n, noun):
@@ -39,14 +49,21 @@ def floats(who, name, value, dtype=None):
             return value
     elif ready(value, dtype):
         return value
-    array = _real_numbers(who, name, value)
+    array = numbers(who, name, value)
     if dtype is None:
         small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
         dtype = FLOAT32 if small else FLOAT64
-    return np.require(array, dtype, ("C", "A"))
+    try:
+        with np.errstate(over="raise"):
+            return np.require(array, dtype, ("C", "A"))
+    except FloatingPointError:
+        largest = np.abs(array[np.isfinite(array)]).max()
+        raise ValueError(
+            f"{who} expects {name} within the range of {dtype}; got a number of size {largest:g}."
+        ) from None
 
 
-def _real_numbers(who, name, value):
+def numbers(who, name, value):
     """An array of bools, integers or floats."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -58,7 +75,19 @@ def _real_numbers(who, name, value):
         ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{who} expects {name} of real numbers; got dtype {array.dtype}.")
+    if type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise ValueError(
+            f"{who} expects {name} without masked elements; got "
+            f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
+        )
     return array
+
+
+def real(who, name, value):
+    """A number or an array of real numbers, as it came: for arithmetic in plain Python."""
+    if not isinstance(value, float | int | TensorBase):
+        numbers(who, name, value)
+    return value
 
 
 def rows(who, x, W_shape, dtype):
@@ -100,7 +129,7 @@ def parameter(who, name, value, ndim):
     """A weight or bias: the very array, float32 or float64, no axis of length 0."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
-    array = value if isinstance(value, np.ndarray) else _real_numbers(who, name, value)
+    array = value if isinstance(value, np.ndarray) else numbers(who, name, value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
             f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "
@@ -148,7 +177,7 @@ ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 def class_targets(who, t, shape, dtype, one_sample=False):
     """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`."""
     n_rows, n_classes = shape
-    array = _real_numbers(who, "t", t)
+    array = numbers(who, "t", t)
     if one_sample and (array.ndim == 0 or array.shape == (n_classes,) != (1,)):
         array = array[np.newaxis]
     if array.shape == (n_rows, n_classes):
@@ -214,35 +243,48 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def integer(who, name, value, least, most=None):
-    """An integer of at least `least`, and at most `most`."""
+def integer(who, name, value, least, most=sys.maxsize):
+    """An integer of at least `least`, and at most `most`; a bool is none."""
     try:
+        if isinstance(value, bool | np.bool):
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{who} expects {name} as an integer; got {_kind(value)}.") from None
     if number < least:
-        raise ValueError(f"{who} expects {name} of at least {least}; got {number}.")
-    if most is not None and number > most:
-        raise ValueError(f"{who} expects {name} of at most {most}; got {number}.")
+        raise ValueError(f"{who} expects {name} of at least {least}; got {shown(number)}.")
+    if number > most:
+        raise ValueError(f"{who} expects {name} of at most {most}; got {shown(number)}.")
     return number
 
 
-def number(who, name, value, least=-np.inf, most=np.inf):
-    """A finite real number between two bounds."""
+def fits_memory(who, names, lengths):
+    """Refuses an array whose number of elements no address could count."""
+    if math.prod(lengths) > MOST_ELEMENTS:
+        product = " x ".join(map(str, lengths))
+        raise ValueError(
+            f"{who} expects {names} whose product is at most {MOST_ELEMENTS}; got {product}."
+        )
+
+
+def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
+    """A real number between two bounds."""
     try:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes | bool | np.bool) or getattr(value, "ndim", False):
             raise TypeError
         real = float(value)
-    except (TypeError, ValueError):
+    except OverflowError:  # an integer beyond float64
+        real = np.inf
+    except (TypeError, ValueError, RuntimeError):  # the last of tensors
         raise TypeError(f"{who} expects {name} as a number; got {_kind(value)}.") from None
-    if not (np.isfinite(real) and least <= real <= most):
+    if not (least <= real <= most and (math.isfinite(real) or not finite)):  # NaN is neither
         if most < np.inf:
             bounds = f"between {least:g} and {most:g}"
         elif least > -np.inf:
-            bounds = f"as a finite number of at least {least:g}"
+            bounds = f"as a {'finite ' * finite}number of at least {least:g}"
         else:
             bounds = "as a finite number"
-        raise ValueError(f"{who} expects {name} {bounds}; got {value}.")
+        raise ValueError(f"{who} expects {name} {bounds}; got {shown(value)}.")
     return real
 
 
@@ -251,6 +293,59 @@ def instance(who, name, value, kind, expected):
     if not isinstance(value, kind):
         raise TypeError(f"{who} expects {name} as {expected}; got {_kind(value)}.")
     return value
+
+
+def function(who, name, value, expected):
+    """What can be called."""
+    if not callable(value):
+        raise TypeError(f"{who} expects {name} as {expected}; got {_kind(value)}.")
+    return value
+
+
+def sequence(who, name, value, expected):
+    """A list of what can be gone through."""
+    if isinstance(value, str | bytes) or not np.iterable(value):
+        raise TypeError(f"{who} expects {name} as a sequence of {expected}; got {_kind(value)}.")
+    return list(value)
+
+
+def sized(who, name, value):
+    """What has a length."""
+    if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{who} expects {name} with a length; got {_kind(value)}.")
+    return value
+
+
+def path(who, value):
+    """The name of a file to read or write, as Python's functions take it."""
+    try:
+        return os.fspath(value)
+    except TypeError:
+        raise TypeError(f"{who} expects path as the name of a file; got {_kind(value)}.") from None
+
+
+def path_to_write(who, value):
+    """The name of a file in a folder that is there."""
+    name = path(who, value)
+    folder = os.path.dirname(name)
+    if folder and not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"{who} expects path in a folder that exists; got {name!r}, whose folder does not."
+        )
+    return name
+
+
+def path_to_read(who, value):
+    """The name of a file that is there."""
+    name = path(who, value)
+    if not os.path.exists(name):
+        raise FileNotFoundError(f"{who} expects path of a file that exists; got {name!r}.")
+    return name
+
+
+def mapping(who, name, value):
+    """A dict or what works like one."""
+    return instance(who, name, value, Mapping, "a mapping such as a dict")
 
 
 def choice(who, name, value, choices):
@@ -266,19 +361,93 @@ def float_dtype(who, value):
     """float32 or float64, by name or as a dtype."""
     try:
         dtype = np.dtype(value) if value is not None else None
-    except TypeError:
+    except (TypeError, ValueError):
         dtype = None
     if dtype is None or dtype not in FLOATS:  # to NumPy, None equals float64
-        raise ValueError(f"{who} expects dtype as 'float32' or 'float64'; got {value!r}.")
+        raise ValueError(f"{who} expects dtype as 'float32' or 'float64'; got {shown(value)}.")
     return dtype
 
 
 def _kind(value):
     if isinstance(value, np.ndarray):
         return f"an array of dtype {value.dtype}"
-    return f"{value!r} of type {type(value).__name__}"
+    return f"{shown(value)} of type {type(value).__name__}"
+
+
+def shown(value):
+    """A value in a few characters of one line, an array or a tensor by its shape."""
+    if isinstance(value, TensorBase | np.ndarray):
+        return _came(value)
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        text = "an integer of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def missing_extra(package, what):
     """The ImportError of an optional package."""
     return ImportError(f"{what} needs {package}, which pip install 'fastbp[all]' brings.")
+
+
+# --- what NumPy refuses -----------------------------------------------------------------------
+
+
+def explained(function, who=None):
+    """`function`, whose errors have the form of this module where NumPy or Python worded them.
+
+    For functions that hand their arguments on to NumPy: what they do not check themselves costs
+    nothing until it fails.
+
+    Parameters
+    ----------
+    function : callable
+    who : str, optional
+        Its public name, where that is not its own.
+    """
+    who = who or function.__name__
+
+    @functools.wraps(function)
+    def told(*arguments, **keywords):
+        try:
+            return function(*arguments, **keywords)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if " expects " in str(error):
+                raise
+            kind, sentence = _sentence(who, function, arguments, keywords, error)
+        raise kind(sentence)
+
+    return told
+
+
+_CLASSES = {IndexError: IndexError, ValueError: ValueError, ArithmeticError: ValueError,
+            KeyError: ValueError}  # fmt: skip
+
+
+def _sentence(who, function, arguments, keywords, error):
+    """The class and the words of an error that says nothing about the caller's arguments."""
+    kind = next((to for of, to in _CLASSES.items() if isinstance(error, of)), TypeError)
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*arguments, **keywords).arguments
+    except TypeError:  # arguments too many, too few, or of other names
+        came = ", ".join(
+            [*map(_came, arguments), *(f"{k}={_came(v)}" for k, v in keywords.items())]
+        )
+        return TypeError, f"{who} expects the arguments {signature}; got ({came})."
+    if not isinstance(given.get("input"), TensorBase) and "input" in given:
+        return TypeError, f"{who} expects input as a Tensor; got {_kind(given['input'])}."
+    came = ", ".join(f"{name} {_came(value)}" for name, value in given.items() if name != "self")
+    reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
+    return kind, f"{who} expects arguments {signature} that go together; got {came} ({reason})."
+
+
+def _came(value):
+    """An argument in an error: an array by its shape, anything else as Python writes it."""
+    if isinstance(value, TensorBase):
+        return f"a tensor of shape {value.array.shape}"
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_came, value))})" if len(value) < 9 else f"{len(value)} values"
+    return shown(value)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastbp import checks
+
 __all__ = ["load_digits", "load_iris", "load_mnist", "one_hot", "read_idx"]
 
 Split = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -291,7 +293,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     import gzip
     import zlib
 
-    path = Path(path)
+    path = Path(checks.path("read_idx", path))
     if not path.is_file():
         raise FileNotFoundError(f"read_idx expects a file {path.name} in {path.parent}; got none.")
     with path.open("rb") as file:
@@ -352,6 +354,8 @@ def _stratified_rows(
             f"{loader} expects test_size between 0 and 1 such that every class has training and "
             f"test rows; got {test_size!r}."
         )
+    if not isinstance(seed, np.random.Generator):
+        seed = checks.integer(loader, "seed", seed, 0, checks.MOST_SEED)
     order = np.random.default_rng(seed).permutation(len(t))
     in_test = np.zeros(len(t), bool)
     for label, count in enumerate(test_counts):

@@ -92,6 +92,11 @@ def promote_types(a, b):
     >>> promote_types(BY_NAME["int64"], BY_NAME["float32"])
     fastbp.float32
     """
+    for each in (a, b):
+        if not isinstance(each, dtype):
+            raise TypeError(
+                f"promote_types expects two dtypes; got one of type {type(each).__name__}."
+            )
     if a is b:
         return a
     if a.is_floating_point != b.is_floating_point:

@@ -164,7 +164,7 @@ def _described(value, place, tensors):
         )
     raise TypeError(
         "save expects dicts, lists and tuples of Tensors, arrays, numbers and strings; got "
-        f"{value!r:.60} of type {type(value).__name__}{_where(place)}."
+        f"{checks.shown(value)} of type {type(value).__name__}{_where(place)}."
     )
 
 
@@ -215,6 +215,8 @@ def _where(place):
 
 def write_safetensors(who, path, tensors, metadata):
     """Write C-contiguous arrays by their names, and a dict of strings."""
+    if not hasattr(path, "write"):
+        checks.path_to_write(who, path)
     data = _safetensors(who).save(tensors, metadata)
     if hasattr(path, "write"):
         path.write(data)
@@ -230,6 +232,7 @@ def read_safetensors(who, path):
     if hasattr(path, "read"):
         data = path.read()
     else:
+        checks.path_to_read(who, path)
         with open(path, "rb") as file:
             data = file.read()
     try:

@@ -66,6 +66,7 @@ def numerical_gradient(f, x, h=1e-4):
     array([6., 8.])
     """
     who = "numerical_gradient"
+    checks.function(who, "f", f, "a function of x")
     if not isinstance(x, np.ndarray):
         raise TypeError(
             f"{who} expects x as a NumPy array, which it changes in place; got {_kind(x)}."
@@ -268,6 +269,8 @@ def gradient_check(
     n_samples = checks.integer(_WHO, "n_samples", n_samples, least=1)
     tolerance = _positive(_WHO, "tolerance", tolerance)
     h = _positive(_WHO, "h", h)
+    if not (seed is None or isinstance(seed, np.random.Generator)):
+        seed = checks.integer("gradient_check", "seed", seed, 0, checks.MOST_SEED)
     rng = np.random.default_rng(seed)
     arrays, f, gradients = _subject(net_or_layer, x, t, rng)
     if not arrays:

@@ -19,7 +19,7 @@ def seed_of(who, seed):
     """A seed of 64 bits: the integer itself, or a drawn one for None."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-    return checks.integer(who, "seed", seed, least=0) % 2**64
+    return checks.integer(who, "seed", seed, least=0, most=checks.MOST_SEED)
 
 
 def weights(n_in, n_out, init="he", dtype="float32", seed=None):
@@ -64,5 +64,8 @@ def weights(n_in, n_out, init="he", dtype="float32", seed=None):
     else:
         deviation = checks.number("Linear", "init", init, least=0)
     dtype = checks.float_dtype("Linear", dtype)
+    checks.fits_memory("Linear", "in_features and out_features", (n_in, n_out))
+    if not isinstance(seed, np.random.Generator):
+        seed = seed_of("Linear", seed)
     draws = np.random.default_rng(seed).standard_normal((n_in, n_out))
     return (deviation * draws).astype(dtype)

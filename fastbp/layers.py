@@ -1090,13 +1090,13 @@ class MulLayer:
 
     def forward(self, x, y):
         """The product x * y."""
-        self.x = x
-        self.y = y
+        self.x, self.y = checks.real("MulLayer", "x", x), checks.real("MulLayer", "y", y)
         return x * y
 
     def backward(self, dout):
         """The gradients by x and by y."""
         checks.forward_was_called("MulLayer", self.x)
+        checks.real("MulLayer.backward", "dout", dout)
         return dout * self.y, dout * self.x
 
 
@@ -1118,8 +1118,9 @@ class AddLayer:
 
     def forward(self, x, y):
         """The sum x + y."""
-        return x + y
+        return checks.real("AddLayer", "x", x) + checks.real("AddLayer", "y", y)
 
     def backward(self, dout):
         """The gradients by x and by y."""
+        dout = checks.real("AddLayer.backward", "dout", dout)
         return dout * 1, dout * 1

@@ -8,6 +8,7 @@ import collections
 
 import numpy as np
 
+from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 
 __all__ = ["Module"]
@@ -121,11 +122,21 @@ class Module:
 
     def register_parameter(self, name, param):
         """Add a parameter, or None in the place of one."""
+        who = f"{type(self).__name__}.register_parameter"
+        checks.instance(who, "name", name, str, "a string")
+        if param is not None and not getattr(param, "is_parameter", False):
+            raise TypeError(
+                f"{who} expects param as a Parameter or None; got {checks.shown(param)}."
+            )
         self._parameters[name] = None
         setattr(self, name, param)
 
     def register_buffer(self, name, tensor, persistent=True):
         """Add a tensor that is kept in the state dict (where `persistent`) but not trained."""
+        who = f"{type(self).__name__}.register_buffer"
+        checks.instance(who, "name", name, str, "a string")
+        if tensor is not None:
+            checks.instance(who, "tensor", tensor, TensorBase, "a Tensor or None")
         vars(self).pop(name, None)
         self._buffers[name] = tensor
         if not persistent:
@@ -133,7 +144,11 @@ class Module:
 
     def register_module(self, name, module):
         """Add a part."""
-        self._modules[str(name)] = module
+        who = f"{type(self).__name__}.add_module"
+        checks.instance(who, "name", name, str, "a string")
+        if module is not None:
+            checks.instance(who, "module", module, Module, "a Module or None")
+        self._modules[name] = module
 
     add_module = register_module
 
@@ -212,19 +227,23 @@ class Module:
     def get_submodule(self, target):
         """The part of a dotted name."""
         module = self
+        checks.instance(type(self).__name__, "target", target, str, "a string")
         for name in filter(None, target.split(".")):
             parts = module.own_modules()
             if name not in parts:
-                raise AttributeError(f"{type(module).__name__} has no module {name!r}")
+                raise AttributeError(f"{type(module).__name__} expects the name of one of its "
+                                     f"modules; got {name!r}.")  # fmt: skip
             module = parts[name]
         return module
 
     def get_parameter(self, target):
         """The parameter of a dotted name."""
+        checks.instance(type(self).__name__, "target", target, str, "a string")
         path, _, name = target.rpartition(".")
         parameters = self.get_submodule(path).own_parameters()
         if name not in parameters:
-            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
+            raise AttributeError(f"{type(self).__name__} expects the name of one of its "
+                                 f"parameters; got {target!r}.")  # fmt: skip
         return parameters[name]
 
     # --- changes of all of it ---------------------------------------------------------------
@@ -243,6 +262,7 @@ class Module:
 
     def apply(self, fn):
         """Call `fn` with every module within this one, and with this one last."""
+        checks.function(f"{type(self).__name__}.apply", "fn", fn, "a function of a module")
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -326,6 +346,7 @@ class Module:
         from fastbp.autograd import from_numpy
 
         who = type(self).__name__
+        checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
         own = self.state_dict()
         given = {name: _array(who, name, value) for name, value in state_dict.items()}
         missing = [name for name in own if name not in given]
@@ -372,6 +393,8 @@ class Module:
         handle
             With `remove()`.
         """
+        who = f"{type(self).__name__}.register_forward_hook"
+        checks.function(who, "hook", hook, "a function of (module, inputs, output)")
         handle = _Handle(self)
         object.__setattr__(self, "_hooks", {**(self._hooks or {}), handle: hook})
         return handle

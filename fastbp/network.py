@@ -3,11 +3,11 @@
 import importlib
 import os
 import reprlib
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import numpy as np
 
-from fastbp import checks, files, training
+from fastbp import checks, files, init, training
 from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
@@ -235,13 +235,15 @@ class Sequential(Module):
 
     def extend(self, modules):
         """Add several layers at the end."""
-        for module in modules:
-            self.append(module)
+        modules = checks.sequence("Sequential.extend", "modules", modules, "layers")
+        places = range(len(self.parts), len(self.parts) + len(modules))
+        self._arrange({**self.parts, **dict(zip(map(str, places), modules, strict=True))})
         return self
 
     def insert(self, index, module):
         """Add a layer before another; the places are counted anew."""
         parts = list(self.parts.values())
+        index = checks.integer("Sequential.insert", "index", index, -len(parts), len(parts))
         parts.insert(index, module)
         self._arrange({str(place): part for place, part in enumerate(parts)})
         return self
@@ -287,10 +289,11 @@ class Sequential(Module):
           3  Identity                0
         loss MeanSquaredError, 33 parameters, float32
         """
-        if not isinstance(config, Iterable):
-            raise TypeError(
-                f"from_config expects config as rows (inputs, outputs, activation); got {config!r}."
-            )
+        config = checks.sequence(
+            "from_config", "config", config, "rows (inputs, outputs, activation)"
+        )
+        if not isinstance(seed, np.random.Generator):
+            seed = None if seed is None else init.seed_of("from_config", seed)
         rng = np.random.default_rng(seed)
         layers = []
         width = None

@@ -44,6 +44,8 @@ def learning_curves(history, path=None):
     ['Loss']
     """
     panels = _panels(history)
+    if path is not None and not hasattr(path, "write"):
+        checks.path_to_write("learning_curves", path)
     try:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine

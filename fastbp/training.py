@@ -81,6 +81,8 @@ class Trainer(engine.Plan):
             "Trainer", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)"
         )
         _require_own("Trainer", "an optimiser", optimizer, _OPTIMIZERS)
+        if not hasattr(net, "layers"):
+            raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
         batch_size = checks.integer("Trainer", "batch_size", batch_size, least=1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
@@ -349,7 +351,7 @@ def _rows_of(who, x, n_in, dtype):
             np.ascontiguousarray(x.indptr, np.int64),
             n_in,
         )
-    if isinstance(x, np.ndarray) and x.dtype == np.uint8:
+    if type(x) is np.ndarray and x.dtype == np.uint8:
         x = np.ascontiguousarray(x)
     elif isinstance(x, engine.SparseRows):
         return x
@@ -372,8 +374,8 @@ def _targets_of(who, loss_layer, t, n_rows, n_out, dtype):
     if loss_layer.kind == "softmax":
         return checks.class_targets(who, t, (n_rows, n_out), dtype, one_sample=n_rows == 1)
     y = np.empty((n_rows, n_out), dtype)
-    t = np.asarray(t) if t is not None else t
-    if t is not None and t.ndim == 1 and (n_rows == 1 and t.shape == (n_out,)):
+    t = checks.numbers(who, "t", t)
+    if n_rows == 1 and t.shape == (n_out,):
         t = t.reshape(1, n_out)
     if loss_layer.kind == "sigmoid":
         return checks.binary_targets(who, t, y)
@@ -536,7 +538,7 @@ def fit(
     if n == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
     t = _targets_of(who, loss_layer, t, n, n_out, dtype)
-    weights = _weights_of(who, sample_weight, class_weight, loss_layer, t, n, dtype)
+    weights = _weights_of(who, sample_weight, class_weight, loss_layer, t, (n, n_out), dtype)
     batch_size = min(batch_size, n)
     if 1 in (batch_size, n % batch_size) and any(entry[0] == "batch_norm" for entry in entries):
         raise ValueError(
@@ -557,7 +559,6 @@ def fit(
                 f"{who} expects a classification loss where early_stopping monitors "
                 f"{early_stopping.monitor}; got {loss_layer!r}."
             )
-        early_stopping.start()
     callbacks = _callables(who, callbacks)
     if schedule is not None and not callable(schedule):
         raise TypeError(
@@ -580,6 +581,8 @@ def fit(
             saved.require_epochs(epochs)
     bar = _progress_bar(epochs) if progress else None
     trainer = Trainer(net, optimizer, batch_size, n_threads, seed, clip_norm, clip_value)
+    if early_stopping is not None:
+        early_stopping.start()
     history = History(seed=seed)
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     n_batches = math.ceil(n / batch_size)
@@ -737,10 +740,11 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
     return None
 
 
-def _weights_of(who, sample_weight, class_weight, loss_layer, t, n, dtype):
+def _weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
     """The rows' weights, or None where all are 1."""
     if sample_weight is None and class_weight is None:
         return None
+    n, n_classes = shape
     weights = np.ones(n)
     if sample_weight is not None:
         weights = checks.floats(who, "sample_weight", sample_weight, checks.FLOAT64)
@@ -751,7 +755,6 @@ def _weights_of(who, sample_weight, class_weight, loss_layer, t, n, dtype):
                 f"{who} expects class_weight with SoftmaxWithLoss; got {loss_layer!r}."
             )
         classes = t if t.ndim == 1 else t.argmax(axis=1)
-        n_classes = int(classes.max()) + 1
         if isinstance(class_weight, str) and class_weight == "balanced":
             counts = np.bincount(classes, minlength=n_classes)
             by_class = n / (np.count_nonzero(counts) * np.maximum(counts, 1))
@@ -762,13 +765,17 @@ def _weights_of(who, sample_weight, class_weight, loss_layer, t, n, dtype):
                     f"got {class_weight!r}."
                 )
             by_class = np.ones(n_classes)
-            pairs = (
-                class_weight.items() if hasattr(class_weight, "items") else enumerate(class_weight)
-            )
-            for key, value in pairs:
-                place = checks.integer(who, "class_weight's class", key, least=0)
-                if place < n_classes:
-                    by_class[place] = checks.number(who, f"class_weight[{key}]", value, least=0)
+            if not hasattr(class_weight, "items"):
+                class_weight = list(class_weight)
+                if len(class_weight) != n_classes:
+                    raise ValueError(
+                        f"{who} expects class_weight with {checks.plural(n_classes, 'weight')}, "
+                        f"one per class; got {len(class_weight)}."
+                    )
+                class_weight = dict(enumerate(class_weight))
+            for key, value in class_weight.items():
+                place = checks.integer(who, "class_weight's class", key, 0, n_classes - 1)
+                by_class[place] = checks.number(who, f"class_weight[{key}]", value, least=0)
         weights = weights * by_class[classes]
     if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
         raise ValueError(

@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Element-wise activations and their gradients, over flat arrays.
 
 The backward of relu, sigmoid, tanh and identity takes the forward's output, that of the

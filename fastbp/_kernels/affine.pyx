@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """The affine transformation x W + b and its gradients.
 
 `*_core` are the pointer functions (cimport them); the functions of the same name without it

@@ -1,7 +1,9 @@
 """What every kernel's Python wrapper checks, and the words it says when it is broken.
 
 Memoryviews already refuse a wrong dtype, a wrong number of dimensions, what is not
-C-contiguous, and an output that is read-only; shapes, alignment and overlap are left.
+C-contiguous, and an output that is read-only; shapes, alignment and overlap are left.  The
+modules whose only indices are addresses of first elements, `&x[0]`, which are not read where the
+array is empty, switch Cython's bounds checks off in their first line, in a debug build, too.
 """
 from libc.stdint cimport uintptr_t
 
@@ -12,16 +14,17 @@ ctypedef fused real:
 ctypedef Py_ssize_t idx
 
 
-cdef inline int require(bint holds, str expected) except -1:
+cdef inline int require(bint holds, str expected, str came="arrays of other shapes") except -1:
     if not holds:
-        raise ValueError(expected)
+        raise ValueError(f"{expected}; got {came}.")
     return 0
 
 
 cdef inline int require_aligned(const real *data, idx n, str name) except -1:
     """Refuses an address that elements cannot have; that of none is not looked at."""
     if n and <uintptr_t> data % sizeof(real):
-        raise ValueError(f"{name} is not aligned to its element size of {sizeof(real)} bytes")
+        raise ValueError(f"A kernel expects {name} aligned to its element size of {sizeof(real)} "
+                         "bytes; got another address.")
     return 0
 
 
@@ -29,7 +32,8 @@ cdef inline int require_apart(const real *out, idx n_out, const real *data, idx 
                               str name) except -1:
     """Refuses an output that overlaps an input."""
     if n_out and n and out < data + n and data < out + n_out:
-        raise ValueError(f"{name} overlaps an input or another output")
+        raise ValueError(f"A kernel expects {name} apart from its inputs and other outputs; got "
+                         "memory that overlaps.")
     return 0
 
 

@@ -69,11 +69,12 @@ cdef class SparseRows:
                  const int64_t[::1] indptr not None, idx n_columns):
         cdef idx i, n = len(data), last = indptr.shape[0] - 1
         require(indices.shape[0] == n and last >= 0 and indptr[0] == 0 and indptr[last] == n,
-                "SparseRows expects indptr from 0 to the number of entries")
+                "SparseRows expects indptr from 0 to the number of entries", "another")
         for i in range(last):
-            require(indptr[i] <= indptr[i + 1], "SparseRows expects indptr that rises")
+            require(indptr[i] <= indptr[i + 1], "SparseRows expects indptr that rises", "another")
         for i in range(n):
-            require(0 <= indices[i] < n_columns, "SparseRows expects indices of its columns")
+            require(0 <= indices[i] < n_columns, "SparseRows expects indices of its columns",
+                    "others")
         self.data = data
         self.indices = indices.base
         self.indptr = indptr.base
@@ -258,7 +259,7 @@ cdef class Plan:
         eps to sqrt(v) before v's bias is corrected.
         """
         if clip_norm and not self.keep_gradients:
-            raise ValueError("clip_norm needs a plan that keeps gradients")
+            raise ValueError("clip_norm expects a plan that keeps gradients; got one without.")
         self.rule.lr = lr
         self.rule.momentum = momentum
         self.rule.nesterov = nesterov
@@ -295,13 +296,14 @@ cdef class Plan:
         self.require_idle()
         self.require_layer(layer, part, W, b)
         require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
-                "Plan expects arrays that it may write to")
+                "Plan expects arrays that it may write to", "read-only ones")
         self.engine.plan_read(
             self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
-        require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part")
+        require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part",
+                "another")
         return require(
             self.is_own(W) and self.is_own(b)
             and cnp.PyArray_SIZE(W) == self.sizes[2 * layer]
@@ -546,7 +548,8 @@ cdef class Plan:
         cdef _Rows rows = self.rows_of(x, t, weights, self.batch_size)
         cdef double loss
         if not self.keep_gradients:
-            raise ValueError("gradient needs a plan that keeps gradients")
+            raise ValueError("gradient expects a plan that keeps gradients, as with "
+                             "clip_norm; got one that does not.")
         self.begin()
         rows.batch.rows = rows.n_rows
         with nogil:
@@ -668,7 +671,8 @@ cdef class Plan:
                 and cnp.PyArray_DIM(dout, 0) <= self.batch_size,
                 "backward expects dout (rows, n_out) of the plan's dtype")
         if not (update or self.keep_gradients):
-            raise ValueError("backward without update needs a plan that keeps gradients")
+            raise ValueError("backward without update expects a plan that keeps gradients; got one "
+                             "without.")
         self.set_step(&rule, cnp.PyArray_DIM(dout, 0) if weight is None else weight)
         if not update:
             rule.kind = isa.FBP_STORE

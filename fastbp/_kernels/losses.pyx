@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Losses, each with the activation it belongs to, and their gradients.
 
 A forward returns the sum over the samples; averaging is the caller's, and reaches a backward
@@ -116,7 +117,7 @@ cdef void poisson_backward_core(const real *y, const real *t, double scale, real
 cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
     cdef idx r
     require(rows == 0 or <size_t> t % sizeof(int64_t) == 0,
-            "t is not aligned to its element size of 8 bytes")
+            "A kernel expects t aligned to its element size of 8 bytes", "another address")
     for r in range(rows):
         if not 0 <= t[r] < n_out:
             raise ValueError(f"t expects class indices 0..{n_out - 1}; got {t[r]} at row {r}")

@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Dropout: the mask is a function of a key and an element's number."""
 from libc.stdint cimport uint64_t
 
@@ -50,7 +51,7 @@ def dropout(const real[::1] x not None, real[::1] out not None, uint64_t key, do
     """
     cdef idx n = x.shape[0]
     require(n == out.shape[0], "dropout expects out of x's length")
-    require(0 <= ratio < 1, "dropout expects 0 <= ratio < 1")
+    require(0 <= ratio < 1, "dropout expects ratio of at least 0 and below 1", "another")
     require_aligned(&x[0], n, "x")
     require_aligned(&out[0], n, "out")
     require_same_or_apart(&out[0], &x[0], n, "out")

@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Batch normalisation over the columns of a batch."""
 from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart

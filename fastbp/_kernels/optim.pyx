@@ -1,3 +1,4 @@
+# cython: boundscheck=False
 """Update rules, in place over flat arrays, and steps of PyTorch's kind over lists of tensors."""
 cimport cython
 cimport numpy as cnp
@@ -104,7 +105,7 @@ def sgd_update(
         velocity_ = &velocity[0]
         _check_state(velocity_, velocity.shape[0], &param[0], &grad[0], n, "velocity")
     else:
-        require(momentum == 0, "sgd_update expects a velocity where momentum is not 0")
+        require(momentum == 0, "sgd_update expects a velocity where momentum is not 0", "None")
     with nogil:
         sgd_update_core(&param[0], &grad[0], velocity_, lr, momentum, nesterov, weight_decay, n)
 
@@ -182,7 +183,7 @@ def rmsprop_update(
         _check_state(velocity_, velocity.shape[0], &param[0], &grad[0], n, "velocity")
         require_apart(velocity_, n, &square_mean[0], n, "velocity")
     else:
-        require(momentum == 0, "rmsprop_update expects a velocity where momentum is not 0")
+        require(momentum == 0, "rmsprop_update expects a velocity where momentum is not 0", "None")
     with nogil:
         rmsprop_update_core(&param[0], &grad[0], &square_mean[0], velocity_, lr, alpha, eps,
                             momentum, weight_decay, n)
@@ -232,7 +233,7 @@ def adam_update(
     _check_state(&mean[0], mean.shape[0], &param[0], &grad[0], n, "mean")
     _check_state(&square_mean[0], square_mean.shape[0], &param[0], &grad[0], n, "square_mean")
     require_apart(&mean[0], n, &square_mean[0], n, "mean")
-    require(step >= 1, "adam_update expects step of at least 1")
+    require(step >= 1, "adam_update expects step of at least 1", "less")
     with nogil:
         adam_update_core(&param[0], &grad[0], &mean[0], &square_mean[0], lr, beta_1, beta_2, eps,
                          weight_decay, decoupled, step, n)

@@ -5,9 +5,9 @@ a graph reads it, is `node`, `view` and `sweep`.
 """
 
 import builtins
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 
-from fastbp import _kernels, backend, dtypes
+from fastbp import _kernels, backend, checks, dtypes
 from fastbp._kernels import autograd as _core
 from fastbp._kernels.autograd import (
     AccumulateGrad,
@@ -104,6 +104,15 @@ _ALIASES = {
 }
 
 
+def _explain(table):
+    """Let the functions of a table word what NumPy refuses."""
+    for module, names in table.items():
+        for name in names.split():
+            place = name if hasattr(module, name) else name + "_"
+            if isinstance(getattr(module, place), FunctionType):
+                setattr(module, place, checks.explained(getattr(module, place), name))
+
+
 def _names(table):
     return {
         name: _inplace.public(module, name)
@@ -111,6 +120,9 @@ def _names(table):
         for name in names.split()
     }
 
+
+for _table in (_METHODS, _FUNCTIONS, _ONLY_METHODS):
+    _explain(_table)
 
 #: Public names and what they stand for; the dtypes bool, int and float are among them, which
 #: would hide Python's, so they are attributes of the module but not names in it.
@@ -142,8 +154,8 @@ def _attach():
         "__invert__": _arithmetic.bitwise_not,
         "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,
-        "__getitem__": _shapes._getitem,
-        "__setitem__": _shapes._setitem,
+        "__getitem__": checks.explained(_shapes._getitem, "Indexing"),
+        "__setitem__": checks.explained(_shapes._setitem, "Item assignment"),
         **{f"__{name}__": _arithmetic.operator_of(PUBLIC[name])
            for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     }  # fmt: skip

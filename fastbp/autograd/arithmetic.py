@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp import dtypes
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.tensor import as_tensor, native
 
@@ -49,7 +49,7 @@ def both(who, x, y):
     pair = operand(x), operand(y)
     if pair[0] is None or pair[1] is None:
         wrong = x if pair[0] is None else y
-        raise TypeError(f"{who} expects tensors or numbers; got {wrong!r:.60} of type "
+        raise TypeError(f"{who} expects tensors or numbers; got {checks.shown(wrong)} of type "
                         f"{type(wrong).__name__}.")  # fmt: skip
     return pair
 
@@ -360,6 +360,9 @@ bmm = _product("bmm", (3, 3), "two stacks of matrices")
 
 def outer(input, other):
     """Every element of one vector times every element of another."""
+    shapes = [as_tensor(vector).array.shape for vector in (input, other)]
+    if any(len(shape) != 1 for shape in shapes):
+        raise RuntimeError(f"outer expects two vectors; got shapes {shapes[0]} and {shapes[1]}.")
     return input.unsqueeze(1) * other.unsqueeze(0)
 
 
@@ -408,7 +411,7 @@ def clamp(input, min=None, max=None):
     """
     if min is None and max is None:
         raise RuntimeError("clamp expects min or max; got neither.")
-    bounds = [operand(b) for b in (min, max) if b is not None]
+    bounds = [both("clamp", input, b)[1] for b in (min, max) if b is not None]
     dtype = common_dtype(input, *bounds)
     x = in_dtype(input, dtype)
     low, high = (None if b is None else in_dtype(operand(b), dtype) for b in (min, max))

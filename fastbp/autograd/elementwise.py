@@ -178,7 +178,7 @@ def neg(input):
 
 def positive(input):
     """x itself."""
-    return input
+    return checks.instance("positive", "input", input, core.TensorBase, "a Tensor")
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from fastbp import dtypes
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes
-from fastbp.autograd.tensor import on_cpu, to_array
+from fastbp.autograd.tensor import lengths, on_cpu, to_array
 
 
 def _kind(who, dtype, default=None):
@@ -20,6 +20,7 @@ def _filled(name, number, doc):
         shape = sizes(size if "size" not in keywords else (keywords["size"],))
         if any(n < 0 for n in shape):
             raise RuntimeError(f"{name} expects lengths of at least 0; got {shape}.")
+        checks.fits_memory(name, "lengths", shape)
         return core.new(np.full(shape, number, _kind(name, dtype).dtype), requires_grad)
 
     function.__name__ = function.__qualname__ = name
@@ -35,8 +36,10 @@ empty = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should 
 def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     """A tensor of one number, of a shape."""
     on_cpu("full", device)
-    if isinstance(fill_value, core.TensorBase):
+    if isinstance(fill_value, core.TensorBase | np.generic):
         fill_value = fill_value.item()
+    if not isinstance(fill_value, bool | int | float):
+        raise TypeError(f"full expects fill_value as a number; got {checks.shown(fill_value)}.")
     kind = _kind("full", dtype, dtypes.of_number(fill_value))
     return core.new(np.full(sizes((size,)), fill_value, kind.dtype), requires_grad)
 
@@ -143,7 +146,7 @@ def _of_kind(name, kind):
     def function(*data):
         if len(data) == 1 and not isinstance(data[0], int):
             return core.new(to_array(data[0], dtypes.BY_NAME[kind], name))
-        return core.new(np.zeros(data or (0,), dtypes.BY_NAME[kind].dtype))
+        return core.new(np.zeros(lengths(name, data or (0,)), dtypes.BY_NAME[kind].dtype))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"A {kind} tensor of numbers, or of a shape."

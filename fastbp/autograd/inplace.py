@@ -6,6 +6,7 @@ recorded, the tensor takes over the history of the operation.
 
 import numpy as np
 
+from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import arithmetic, elementwise, random
 
@@ -24,7 +25,7 @@ def changed(self, function, *arguments, **keywords):
             result = function(self, *arguments, **keywords)
     if result is NotImplemented:
         raise TypeError("An in-place operation expects a tensor, an array or a number; got "
-                        f"{arguments[0]!r:.60}.")  # fmt: skip
+                        f"{checks.shown(arguments[0])}.")  # fmt: skip
     if result.array.shape != self.array.shape:
         raise RuntimeError(f"An in-place operation expects a result of its tensor's shape "
                            f"{self.array.shape}; got {result.array.shape}.")  # fmt: skip
@@ -127,6 +128,8 @@ METHODS = {
 
 
 def _constant(self, value):
+    if arithmetic.operand(value) is None:
+        raise TypeError(f"fill_ expects value as a number or a tensor; got {checks.shown(value)}.")
     array = value.array if isinstance(value, core.TensorBase) else value
     out = np.empty_like(self.array)
     core.quiet(np.copyto, (out, array), {"casting": "unsafe"})
@@ -188,8 +191,10 @@ METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal
 def bernoulli_(self, p=0.5, generator=None):
     """Draw 0 or 1 for all elements, 1 with probability p."""
     self._may_change()
+    p = p.array if isinstance(p, core.TensorBase) else checks.number("bernoulli_", "p", p, 0, 1)
     drawn = random.stream(generator).random(self.array.shape) < p
     return changed(self, _constant, core.new(drawn.astype(self.array.dtype)))
 
 
 METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)
+METHODS = {name: checks.explained(method, name) for name, method in METHODS.items()}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp import dtypes
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes
 from fastbp.autograd.tensor import on_cpu
@@ -27,7 +27,7 @@ class Generator:
 
     def manual_seed(self, seed):
         """Start the stream that belongs to a number."""
-        self._seed = int(seed)
+        self._seed = checks.integer("manual_seed", "seed", seed, -(2**63), checks.MOST_SEED)
         self.rng = np.random.default_rng(self._seed % 2**64)
         return self
 
@@ -46,7 +46,10 @@ default_generator = Generator()
 
 def stream(generator):
     """The numpy.random.Generator of a Generator, or of the one that all share."""
-    return (default_generator if generator is None else generator).rng
+    if generator is None:
+        return default_generator.rng
+    return checks.instance("A random function", "generator", generator, Generator,
+                           "a fastbp.Generator").rng  # fmt: skip
 
 
 def manual_seed(seed):
@@ -123,6 +126,7 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
     """The integers 0..n-1 in random order."""
     on_cpu("randperm", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randperm", dtype)
+    n = checks.integer("randperm", "n", n, least=0)
     return core.new(stream(generator).permutation(n).astype(kind.dtype), requires_grad)
 
 
@@ -146,6 +150,18 @@ def bernoulli(input, *, generator=None):
 def multinomial(input, num_samples, replacement=False, *, generator=None):
     """Indices drawn by the weights in a vector, or in each row of a matrix."""
     rows = input.array.reshape(-1, input.array.shape[-1]).astype(np.float64)
+    num_samples = checks.integer("multinomial", "num_samples", num_samples, least=1)
+    if not (np.isfinite(rows).all() and (rows >= 0).all() and rows.any(axis=1).all()):
+        raise RuntimeError(
+            "multinomial expects weights that are finite, not negative and in no row all zero; got "
+            "others."
+        )
+    possible = int(np.count_nonzero(rows, axis=1).min(initial=rows.shape[1]))
+    if not replacement and num_samples > possible:
+        raise RuntimeError(
+            f"multinomial expects num_samples of at most {possible}, the number of weights above "
+            f"0, without replacement; got {num_samples}."
+        )
     drawn = [stream(generator).choice(len(row), num_samples, replacement, row / row.sum())
              for row in rows]  # fmt: skip
     return core.new(np.array(drawn, np.int64).reshape(*input.array.shape[:-1], num_samples))

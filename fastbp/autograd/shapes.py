@@ -6,7 +6,7 @@ import operator
 
 import numpy as np
 
-from fastbp import dtypes
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import common_dtype, in_dtype, operand
 from fastbp.autograd.reductions import one_axis
@@ -402,7 +402,7 @@ def _setitem(self, index, value):
     key, is_view, _ = _index(index)
     value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
     if value is None:
-        raise TypeError("Item assignment expects a tensor, an array or a number.")
+        raise TypeError("Item assignment expects a tensor, an array or a number; got another.")
     tensor = value if isinstance(value, core.TensorBase) else core.new(np.asarray(value))
     old = self.array
     part = old[key]
@@ -502,7 +502,7 @@ def cat(tensors, dim=0):
         raise RuntimeError("cat expects at least one tensor; got an empty list.")
     for one in tensors:
         if not isinstance(one, core.TensorBase):
-            raise TypeError(f"cat expects tensors; got {one!r:.60}.")
+            raise TypeError(f"cat expects tensors; got {checks.shown(one)}.")
     kept = [x for x in tensors if x.array.shape != (0,)] or tensors
     axis = one_axis("cat", kept[0].array, dim)
     dtype = common_dtype(*tensors)
@@ -588,7 +588,15 @@ def unbind(input, dim=0):
 
 def narrow(input, dim, start, length):
     """`length` rows from `start` on, as a view."""
-    ahead = (slice(None),) * one_axis("narrow", input.array, dim)
+    axis = one_axis("narrow", input.array, dim)
+    ahead, n = (slice(None),) * axis, input.array.shape[axis]
+    start = operator.index(start)
+    start += n if start < 0 else 0
+    if not (0 <= start <= n and 0 <= length <= n - start):
+        raise RuntimeError(
+            f"narrow expects start and length within the {n} rows of dim {dim}; got {start} and "
+            f"{length}."
+        )
     return input[(*ahead, slice(start, start + length))]
 
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from fastbp import dtypes, printing
+from fastbp import checks, dtypes, printing
 from fastbp._kernels import autograd as core
 
 __all__ = [
@@ -83,6 +83,24 @@ class device:
 CPU = device()
 
 
+def _of_dim(who, numbers, dim):
+    """One of the numbers, which stand for dimensions."""
+    try:
+        return numbers[dim]
+    except (IndexError, TypeError) as error:
+        n = len(numbers)
+        raise type(error)(
+            f"{who} expects dim as an integer between {-n} and {n - 1}; got {checks.shown(dim)}."
+        ) from None
+
+
+def lengths(who, shape):
+    """A shape whose elements memory could hold."""
+    shape = tuple([checks.integer(who, "lengths", n, least=0) for n in shape])
+    checks.fits_memory(who, "lengths", shape)
+    return shape
+
+
 class Tensor(core.TensorBase):
     """An array that remembers the operations it came from.
 
@@ -113,7 +131,7 @@ class Tensor(core.TensorBase):
             else:
                 array = to_array(value, dtypes.get_default_dtype(), "Tensor")
         else:
-            array = np.zeros(data or (0,), dtypes.get_default_dtype().dtype)
+            array = np.zeros(lengths("Tensor", data or (0,)), dtypes.get_default_dtype().dtype)
         return core.adopt(self, array)
 
     # --- reading
@@ -203,12 +221,12 @@ class Tensor(core.TensorBase):
 
     def size(self, dim=None):
         """The shape, or the length of one dimension."""
-        return self.shape if dim is None else self.array.shape[dim]
+        return self.shape if dim is None else _of_dim("size", self.array.shape, dim)
 
     def stride(self, dim=None):
         """Steps between neighbours, in elements."""
         steps = tuple(s // self.array.itemsize for s in self.array.strides)
-        return steps if dim is None else steps[dim]
+        return steps if dim is None else _of_dim("stride", steps, dim)
 
     def element_size(self):
         """Bytes of an element."""
@@ -256,7 +274,9 @@ class Tensor(core.TensorBase):
 
     def cuda(self, *args, **keywords):
         """Refused: all tensors live in main memory."""
-        raise RuntimeError("cuda expects a GPU; fastbp computes on CPUs only: use cpu().")
+        raise RuntimeError(
+            "cuda expects a GPU, where fastbp computes on CPUs only; got none: use cpu()."
+        )
 
     def register_hook(self, hook):
         """Call `hook` with the gradient in every backward; what it returns takes its place.
@@ -270,6 +290,7 @@ class Tensor(core.TensorBase):
             raise RuntimeError(
                 "register_hook expects a tensor that requires grad; got one that does not."
             )
+        checks.function("register_hook", "hook", hook, "a function of the gradient")
         return RemovableHandle(*self._add_hook(hook))
 
     # --- copies
@@ -397,7 +418,7 @@ def to_array(data, dtype, who):
 
 
 def _what(data):
-    return f"{data!r:.60} of type {type(data).__name__}"
+    return f"{checks.shown(data)} of type {type(data).__name__}"
 
 
 def _holds_tensors(data):

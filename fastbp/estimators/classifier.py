@@ -1,6 +1,7 @@
 """`MLPClassifier`."""
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -268,6 +269,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
+        if isinstance(self.class_weight, Mapping):
+            unknown = [name for name in self.class_weight if name not in self.classes_]
+            if unknown:
+                raise ValueError(
+                    f"MLPClassifier expects class_weight of the classes {self.classes_}; "
+                    f"got {unknown[0]!r}."
+                )
         try:
             own = self._weights_of_classes(y)
         except (TypeError, ValueError) as error:

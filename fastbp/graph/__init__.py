@@ -75,7 +75,8 @@ def _pairs(names):
     """(name, tensor) pairs, of which neither comes twice."""
     if names is None:
         return []
-    items = list(names.items() if isinstance(names, Mapping) else names)
+    items = names.items() if isinstance(names, Mapping) else names
+    items = checks.sequence("draw", "names", items, "pairs of a str and a Tensor")
     pairs = []
     for item in items:
         pair = tuple(item) if isinstance(item, tuple | list) else (item,)
@@ -83,7 +84,8 @@ def _pairs(names):
             pair = pair[::-1]
         if len(pair) != 2 or not isinstance(pair[0], str) or not autograd.is_tensor(pair[1]):
             raise TypeError(
-                f"draw expects names as a dict or pairs of a str and a Tensor; got {item!r:.60}."
+                "draw expects names as a dict or pairs of a str and a Tensor; got "
+                f"{checks.shown(item)}."
             )
         pairs.append(pair)
     for what, kept in (("name", [name for name, _ in pairs]),

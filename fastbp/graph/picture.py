@@ -90,6 +90,7 @@ class Picture:
             Ending in .svg, .png (which needs matplotlib) or .dot.
         """
         suffix = suffix_of("save", path)
+        checks.path_to_write("save", path)
         if suffix == ".png":
             _write_png(self, path)
         else:
@@ -123,7 +124,7 @@ class Picture:
 
 def suffix_of(who, path):
     """The end of a file's name, which has to be one that can be written."""
-    suffix = Path(os.fspath(path)).suffix.lower()
+    suffix = Path(checks.path(who, path)).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
             f"{who} expects path to end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; got "

@@ -93,7 +93,7 @@ class ELU(_ByElement, element="elu"):
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__(inplace)
-        self.alpha = alpha
+        self.alpha = checks.number(type(self).__name__, "alpha", alpha)
 
 
 class CELU(ELU, element="celu"):
@@ -177,7 +177,8 @@ class Threshold(_ByElement, element="threshold"):
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__(inplace)
-        self.threshold, self.value = threshold, value
+        self.threshold = checks.number("Threshold", "threshold", threshold)
+        self.value = checks.number("Threshold", "value", value)
 
 
 class Softplus(_ByElement, element="softplus"):
@@ -200,7 +201,8 @@ class Softplus(_ByElement, element="softplus"):
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
-        self.beta, self.threshold = beta, threshold
+        self.beta = checks.number("Softplus", "beta", beta)
+        self.threshold = checks.number("Softplus", "threshold", threshold, 0, finite=False)
         if self.beta != 1:
             self.kind = "softplus of another beta"
 

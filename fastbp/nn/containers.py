@@ -1,5 +1,6 @@
 """Lists and mappings of modules and parameters, as parts of a module."""
 
+from fastbp import checks
 from fastbp.modules import Module, is_parameter
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
@@ -52,17 +53,20 @@ class _List(Module):
         self._set([*self, item])
         return self
 
+    @checks.explained
     def extend(self, items):
         """Add several at the end."""
         self._set([*self, *items])
         return self
 
+    @checks.explained
     def insert(self, index, item):
         """Add one before another."""
         items = list(self)
         items.insert(index, item)
         self._set(items)
 
+    @checks.explained
     def pop(self, index=-1):
         """Take one out."""
         item = self[index]
@@ -193,11 +197,12 @@ class _Dict(Module):
         """(name, item) of all."""
         return self._table().items()
 
+    @checks.explained
     def update(self, items):
         """Add several, from a mapping or from (name, item)."""
-        for key, item in dict(items).items():
-            self[key] = item
+        self._table().update({key: self._checked(item) for key, item in dict(items).items()})
 
+    @checks.explained
     def pop(self, key):
         """Take one out."""
         return self._table().pop(key)

@@ -8,6 +8,7 @@ from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
 from fastbp.backend import kernels
+from fastbp.checks import explained
 from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, tensor_of
 
@@ -28,13 +29,14 @@ def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
     """The reduction's name; `size_average` and `reduce` are its older form."""
     if size_average is not None or reduce is not None:
         warnings.warn(f"{who} expects reduction in place of size_average and reduce, which are "
-                      "deprecated.", UserWarning, stacklevel=3)  # fmt: skip
+                      "deprecated.", UserWarning, stacklevel=4)  # fmt: skip
         if reduce is False:
             return "none"
         return "sum" if size_average is False else "mean"
     return checks.choice(who, "reduction", reduction, ("none", "mean", "sum", *more))
 
 
+@explained
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
                   reduction="mean", label_smoothing=0.0):  # fmt: skip
     """The cross-entropy of softmax(input) and classes or probabilities.
@@ -84,6 +86,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
 
 
+@explained
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
              reduction="mean"):  # fmt: skip
     """-input at the class, of log-probabilities; the arguments are those of `cross_entropy`.
@@ -221,7 +224,7 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
             )
         warnings.warn(
             f"{who} expects target of input's shape {x.array.shape}; got {t.array.shape}, which "
-            "broadcasts and will likely lead to incorrect results.", UserWarning, stacklevel=3,
+            "broadcasts and will likely lead to incorrect results.", UserWarning, stacklevel=4,
         )  # fmt: skip
     dtype = np.result_type(x.array, t.array)
     if dtype == np.float64 and x.is_floating_point() and x.array.dtype != np.float64 and (
@@ -252,6 +255,7 @@ def _pairs_gradient(saved, dout, needs):
     return tuple([scale * s if needed else None for s, needed in zip(slopes, needs, strict=True)])
 
 
+@explained
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """The squared difference.
 
@@ -285,6 +289,7 @@ def _mse_slopes(x, t):
     return d, -d
 
 
+@explained
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """The absolute difference.
 
@@ -307,6 +312,7 @@ def _l1_slopes(x, t):
     return sign, -sign
 
 
+@explained
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """d² / (2 beta) where |d| is below beta, else |d| - beta / 2, of d = input - target.
 
@@ -333,6 +339,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
                   slopes, broadcasts=True)  # fmt: skip
 
 
+@explained
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """d² / 2 where |d| is at most delta, else delta (|d| - delta / 2), of d = input - target.
 
@@ -358,6 +365,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
                   broadcasts=True)  # fmt: skip
 
 
+@explained
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None,
                          reduction="mean"):  # fmt: skip
     """-t log x - (1 - t) log(1 - x), of probabilities; no logarithm goes below -100.
@@ -414,6 +422,7 @@ def _bce_slopes(x, t):
     return (x - t) / np.maximum(x * (1 - x), x.dtype.type(1e-12)), by_t
 
 
+@explained
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None,
                                      reduction="mean", pos_weight=None):  # fmt: skip
     """The binary cross-entropy of sigmoid(input), computed without overflow.
@@ -471,6 +480,7 @@ def _logits_gradient(saved, dout, needs):
     return dx, x * x.dtype.type(-scale) if needs[1] else None
 
 
+@explained
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """t (log t - input), the divergence of probabilities t from log-probabilities.
 

@@ -17,6 +17,7 @@ from fastbp.autograd.elementwise import floats_of
 from fastbp.autograd.elementwise import relu as _relu
 from fastbp.autograd.random import stream
 from fastbp.backend import kernels
+from fastbp.checks import explained
 from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, tensor_of
 from fastbp.nn.criteria import (
@@ -78,6 +79,7 @@ __all__ = [
 # --- linear maps ----------------------------------------------------------------------------
 
 
+@explained
 def linear(input, weight, bias=None):
     """input weightᵀ + bias, over the last dimension.
 
@@ -117,6 +119,7 @@ def linear(input, weight, bias=None):
     return out if bias is None else out + bias
 
 
+@explained
 def embedding(input, weight, padding_idx=None):
     """The rows of `weight` at the indices in `input`.
 
@@ -150,6 +153,7 @@ def embedding(input, weight, padding_idx=None):
     return core.node("EmbeddingBackward0", weight.array[index], (weight,), backward)
 
 
+@explained
 def one_hot(tensor, num_classes=-1):  # noqa: F811
     """Rows of 0 with a 1 at each class, int64; as many classes as there are for -1.
 
@@ -177,6 +181,7 @@ def _indices(who, array):
 # --- activations ----------------------------------------------------------------------------
 
 
+@explained
 def relu(input, inplace=False):
     """max(x, 0), element by element; `inplace` is without effect, here and below.
 
@@ -232,6 +237,7 @@ def _kernel_pull_back(saved, dout, needs):
     return (dx,)
 
 
+@explained
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """x above 0, negative_slope * x below.
 
@@ -243,6 +249,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     return _by_kernel("leaky_relu", input, float(negative_slope))
 
 
+@explained
 def gelu(input, approximate="none"):
     """x Phi(x), Phi the normal distribution function, or its approximation by "tanh".
 
@@ -257,6 +264,7 @@ def gelu(input, approximate="none"):
     return _by_kernel("gelu", input)
 
 
+@explained
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold.
 
@@ -268,6 +276,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     return _by_element("softplus", input, (float(beta), float(threshold)))
 
 
+@explained
 def elu(input, alpha=1.0, inplace=False):
     """x above 0, alpha (exp(x) - 1) below.
 
@@ -279,16 +288,19 @@ def elu(input, alpha=1.0, inplace=False):
     return _by_element("elu", input, (float(alpha),))
 
 
+@explained
 def celu(input, alpha=1.0, inplace=False):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
     return _by_element("celu", input, (float(alpha),))
 
 
+@explained
 def selu(input, inplace=False):
     """The scaled `elu` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
     return _by_element("selu", input)
 
 
+@explained
 def silu(input, inplace=False):
     """x sigmoid(x).
 
@@ -300,11 +312,13 @@ def silu(input, inplace=False):
     return _by_element("silu", input)
 
 
+@explained
 def mish(input, inplace=False):
     """x tanh(softplus(x))."""
     return _by_element("mish", input)
 
 
+@explained
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """x between min_val and max_val, and the nearer of them beyond.
 
@@ -318,36 +332,43 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     return _by_element("hardtanh", input, (float(min_val), float(max_val)))
 
 
+@explained
 def relu6(input, inplace=False):
     """x between 0 and 6, and the nearer of them beyond."""
     return hardtanh(input, 0.0, 6.0)
 
 
+@explained
 def hardsigmoid(input, inplace=False):
     """x / 6 + 1/2 between 0 and 1."""
     return _by_element("hardsigmoid", input)
 
 
+@explained
 def hardswish(input, inplace=False):
     """x hardsigmoid(x)."""
     return _by_element("hardswish", input)
 
 
+@explained
 def logsigmoid(input):
     """log(sigmoid(x))."""
     return _by_element("logsigmoid", input)
 
 
+@explained
 def softsign(input):
     """x / (1 + |x|)."""
     return _by_element("softsign", input)
 
 
+@explained
 def tanhshrink(input):
     """x - tanh(x)."""
     return _by_element("tanhshrink", input)
 
 
+@explained
 def threshold(input, threshold, value, inplace=False):
     """x above a threshold, and `value` below."""
     return _by_element("threshold", input, (float(threshold), float(value)))
@@ -357,10 +378,11 @@ def _dimension(who, input, dim):
     if dim is not None:
         return dim
     warnings.warn(f"{who} expects dim, the dimension that sums to 1; got None, which is taken as "
-                  "PyTorch takes it.", UserWarning, stacklevel=3)  # fmt: skip
+                  "PyTorch takes it.", UserWarning, stacklevel=4)  # fmt: skip
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
+@explained
 def softmax(input, dim=None, dtype=None):
     """exp(x) / sum(exp(x)) over a dimension.
 
@@ -372,11 +394,13 @@ def softmax(input, dim=None, dtype=None):
     return _softmax(input, _dimension("softmax", input, dim), dtype)
 
 
+@explained
 def softmin(input, dim=None, dtype=None):
     """softmax of -x."""
     return _softmax(-input, _dimension("softmin", input, dim), dtype)
 
 
+@explained
 def log_softmax(input, dim=None, dtype=None):
     """x - log(sum(exp(x))) over a dimension."""
     return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)
@@ -385,6 +409,7 @@ def log_softmax(input, dim=None, dtype=None):
 # --- regularisation and normalisation -------------------------------------------------------
 
 
+@explained
 def dropout(input, p=0.5, training=True, inplace=False):
     """x / (1 - p), or 0 with probability p, drawn from the stream of `fastbp.manual_seed`.
 
@@ -424,6 +449,7 @@ def _dropout_gradient(saved, dout, needs):
     return (_dropped(np.ascontiguousarray(dout), *saved),)
 
 
+@explained
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
                momentum=0.1, eps=1e-5):  # fmt: skip
     """Each column (dimension 1) to mean 0 and variance 1, times weight, plus bias.
@@ -444,6 +470,13 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     tensor([[-1.],
             [ 1.]])
     """
+    momentum = checks.number("batch_norm", "momentum", momentum, least=0, most=1)
+    n_channels = tensor_of("batch_norm", "input", input).array.shape[1:2]
+    for name, value in (("running_mean", running_mean), ("running_var", running_var),
+                        ("weight", weight), ("bias", bias)):  # fmt: skip
+        if value is not None:
+            checks.same_shape("batch_norm", name, tensor_of("batch_norm", name, value).array,
+                              n_channels, "input's channels are")  # fmt: skip
     axes = (0, *range(2, input.ndim))
     shape = (1, -1, *(1 for _ in axes[1:]))
     if training:
@@ -454,12 +487,6 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
         mean = input.mean(axes, keepdim=True)
         centred = input - mean
         var = (centred * centred).mean(axes, keepdim=True)
-        with core.no_grad():
-            for kept, new, scale in ((running_mean, mean, 1.0), (running_var, var, n / (n - 1))):
-                if kept is not None:
-                    kept.mul_(1 - momentum).add_(
-                        new.detach().reshape(kept.shape) * (momentum * scale)
-                    )
     else:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm expects running_mean and running_var in evaluation; "
@@ -468,9 +495,17 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     out = centred / (var + eps).sqrt()
     if weight is not None:
         out = out * weight.reshape(shape)
-    return out if bias is None else out + bias.reshape(shape)
+    if bias is not None:
+        out = out + bias.reshape(shape)
+    if training:  # when nothing can fail any more
+        with core.no_grad():
+            for kept, new, scale in ((running_mean, mean, 1.0), (running_var, var, n / (n - 1))):
+                if kept is not None:
+                    kept.mul_(1 - momentum).add_(new.reshape(-1) * (momentum * scale))
+    return out
 
 
+@explained
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """The last dimensions of each sample to mean 0 and variance 1, times weight, plus bias.
 
@@ -508,6 +543,7 @@ def _layer_norm_gradient(saved, dout, needs):
     return dx, dout * normal if needs[1] else None, dout
 
 
+@explained
 def normalize(input, p=2.0, dim=1, eps=1e-12):
     """x over its norm along a dimension.
 
@@ -519,6 +555,7 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     return input / input.norm(p, dim, keepdim=True).clamp(min=eps)
 
 
+@explained
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """x1 · x2 over the product of their lengths, along a dimension.
 
@@ -531,6 +568,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     return (x1 * x2).sum(dim) / lengths
 
 
+@explained
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """The norm of x1 - x2 + eps along the last dimension."""
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)

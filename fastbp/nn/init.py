@@ -11,6 +11,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase
 from fastbp.autograd.random import stream
+from fastbp.checks import explained
 
 __all__ = [
     "calculate_gain",
@@ -44,6 +45,7 @@ def _shape(who, tensor, ndim=None):
     return shape
 
 
+@explained
 def uniform_(tensor, a=0.0, b=1.0, generator=None):
     """Evenly between a and b.
 
@@ -56,12 +58,14 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
     return _filled("uniform_", tensor, stream(generator).uniform(a, b, _shape("uniform_", tensor)))
 
 
+@explained
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """From the normal distribution."""
     shape = _shape("normal_", tensor)
     return _filled("normal_", tensor, stream(generator).normal(mean, std, shape))
 
 
+@explained
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """From the normal distribution between a and b: draws beyond them are drawn again."""
     shape, rng = _shape("trunc_normal_", tensor), stream(generator)
@@ -79,6 +83,7 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     return _filled("trunc_normal_", tensor, np.clip(mean + std * (left + right) / 2, a, b))
 
 
+@explained
 def constant_(tensor, val):
     """One number everywhere.
 
@@ -91,16 +96,19 @@ def constant_(tensor, val):
     return _filled("constant_", tensor, val)
 
 
+@explained
 def ones_(tensor):
     """1 everywhere."""
     return _filled("ones_", tensor, 1)
 
 
+@explained
 def zeros_(tensor):
     """0 everywhere."""
     return _filled("zeros_", tensor, 0)
 
 
+@explained
 def eye_(tensor):
     """1 on the diagonal of a matrix, 0 beside it."""
     return _filled("eye_", tensor, np.eye(*_shape("eye_", tensor, 2)))
@@ -116,6 +124,7 @@ def _fans(who, tensor):
     return shape[1] * rest, shape[0] * rest
 
 
+@explained
 def calculate_gain(nonlinearity, param=None):
     """The factor of a deviation that fits the activation behind it.
 
@@ -143,6 +152,7 @@ def calculate_gain(nonlinearity, param=None):
     return gains[nonlinearity]
 
 
+@explained
 def xavier_uniform_(tensor, gain=1.0, generator=None):
     """Evenly between ±gain sqrt(6 / (in + out)).
 
@@ -155,6 +165,7 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
     return uniform_(tensor, -bound, bound, generator)
 
 
+@explained
 def xavier_normal_(tensor, gain=1.0, generator=None):
     """Normal with deviation gain sqrt(2 / (in + out))."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))),
@@ -171,6 +182,7 @@ def _kaiming(who, tensor, a, mode, nonlinearity):
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@explained
 def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Evenly between ±gain sqrt(3 / fan), fan the number of inputs or outputs.
 
@@ -188,12 +200,14 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
     return uniform_(tensor, -bound, bound, generator)
 
 
+@explained
 def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
     """Normal with deviation gain / sqrt(fan), fan the number of inputs or outputs."""
     std = _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity)
     return normal_(tensor, 0.0, std, generator)
 
 
+@explained
 def orthogonal_(tensor, gain=1, generator=None):
     """Rows, or columns where there are fewer, at right angles, of length `gain`.
 
@@ -210,6 +224,7 @@ def orthogonal_(tensor, gain=1, generator=None):
     return _filled("orthogonal_", tensor, gain * (q if rows >= columns else q.T).reshape(shape))
 
 
+@explained
 def sparse_(tensor, sparsity, std=0.01, generator=None):
     """Normal, with the share `sparsity` of each column at 0."""
     rows, columns = _shape("sparse_", tensor, 2)

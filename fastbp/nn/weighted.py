@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes, layers
 from fastbp._kernels.autograd import TensorBase, new
-from fastbp.autograd import Parameter, empty, ones, zeros
+from fastbp.autograd import Parameter, Tensor, empty, ones, zeros
 from fastbp.autograd.random import stream
 from fastbp.autograd.tensor import on_cpu
 from fastbp.modules import Module
@@ -45,6 +45,10 @@ class _Tensors(layers.Layer):
 
     def register_parameter(self, name, param):
         """Replace a parameter."""
+        who = f"{type(self).__name__}.register_parameter"
+        checks.instance(who, "name", name, str, "a string")
+        if param is not None:
+            checks.instance(who, "param", param, Parameter, "a Parameter or None")
         setattr(self, name, param)
 
     def _replace(self, name, value):
@@ -104,6 +108,7 @@ class Linear(_Tensors, layers.Affine):
     def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
+        checks.fits_memory("Linear", "in_features and out_features", (n_in, n_out))
         kind = _float_dtype("Linear", dtype, device)
         super().__init__(np.empty((n_in, n_out), kind), np.zeros(n_out, kind))
         self.has_bias = bool(bias)
@@ -330,8 +335,11 @@ class LayerNorm(Module):
         super().__init__()
         kind = _float_dtype("LayerNorm", dtype, device)
         shape = normalized_shape if hasattr(normalized_shape, "__iter__") else (normalized_shape,)
-        self.normalized_shape = tuple(shape)
-        self.eps = eps
+        self.normalized_shape = tuple(
+            [checks.integer("LayerNorm", "normalized_shape", n, least=1) for n in shape]
+        )
+        checks.fits_memory("LayerNorm", "normalized_shape", self.normalized_shape)
+        self.eps = checks.number("LayerNorm", "eps", eps, least=0)
         self.elementwise_affine = elementwise_affine
         weight = Parameter(ones(self.normalized_shape, dtype=kind)) if elementwise_affine else None
         bias = Parameter(zeros(self.normalized_shape, dtype=kind)) if weight is not None and (
@@ -378,8 +386,11 @@ class Embedding(Module):
         super().__init__()
         self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
         self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
+        checks.fits_memory("Embedding", "num_embeddings and embedding_dim",
+                           (self.num_embeddings, self.embedding_dim))  # fmt: skip
         if padding_idx is not None:
-            padding_idx = range(num_embeddings)[padding_idx]
+            n = self.num_embeddings
+            padding_idx = checks.integer("Embedding", "padding_idx", padding_idx, -n, n - 1) % n
         self.padding_idx = padding_idx
         kind = _float_dtype("Embedding", dtype, device)
         self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
@@ -394,6 +405,10 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings, freeze=True, padding_idx=None):
         """A table of given vectors, trained unless `freeze`."""
+        checks.instance("Embedding", "embeddings", embeddings, Tensor, "a Tensor")
+        if embeddings.ndim != 2:
+            raise ValueError("Embedding expects embeddings of shape (num_embeddings, "
+                             f"embedding_dim); got {tuple(embeddings.shape)}.")  # fmt: skip
         count, width = embeddings.shape
         self = cls(count, width, padding_idx)
         self.weight = Parameter(embeddings, requires_grad=not freeze)

@@ -36,6 +36,7 @@ def clip_by_norm(grads, most):
     (5.0, array([0.6]))
     """
     most = checks.number("clip_by_norm", "most", most, least=0)
+    grads = _arrays("clip_by_norm", grads)
     square = sum(float(np.square(grad, dtype=np.float64).sum()) for grad in grads.values())
     norm = math.sqrt(square)
     factor = min(1.0, most / (norm + 1e-6))
@@ -62,7 +63,14 @@ def clip_by_value(grads, limit):
     array([ 1. , -0.5])
     """
     limit = checks.number("clip_by_value", "limit", limit, least=0)
+    grads = _arrays("clip_by_value", grads)
     return {key: np.clip(grad, -limit, limit) for key, grad in grads.items()}
+
+
+def _arrays(who, grads):
+    """Gradients by name, as float32 or float64."""
+    checks.mapping(who, "grads", grads)
+    return {key: checks.floats(who, f"grads[{key!r}]", grad) for key, grad in grads.items()}
 
 
 # --- tensors --------------------------------------------------------------------------------
@@ -72,7 +80,9 @@ def _gradients(who, parameters):
     """The gradients there are, as tensors."""
     from fastbp.autograd import Tensor
 
-    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if isinstance(parameters, Tensor):
+        parameters = [parameters]
+    parameters = checks.sequence(who, "parameters", parameters, "Tensors")
     for parameter in parameters:
         checks.instance(who, "parameters", parameter, Tensor, "Tensors")
     return [p.grad for p in parameters if p.grad is not None]
@@ -121,7 +131,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     from fastbp.autograd import tensor
 
     max_norm = checks.number("clip_grad_norm_", "max_norm", max_norm)
-    order = float(norm_type)
+    order = checks.number("clip_grad_norm_", "norm_type", norm_type, least=0, finite=False)
     grads = _gradients("clip_grad_norm_", parameters)
     if not grads:
         return tensor(0.0)

@@ -65,6 +65,7 @@ class LRScheduler:
     def __init__(self, optimizer, last_epoch=-1):
         who = type(self).__name__
         self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        new = [group for group in optimizer.param_groups if "initial_lr" not in group]
         for place, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", float(group["lr"]))
@@ -75,7 +76,12 @@ class LRScheduler:
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self.step()
+        try:
+            self.step()
+        except BaseException:  # of a user's function, too
+            for group in new:
+                del group["initial_lr"]
+            raise
 
     def get_lr(self):
         """The learning rate of each group at `last_epoch`."""
@@ -95,8 +101,14 @@ class LRScheduler:
             self._go_to(each)
 
     def _go_to(self, epoch):
-        self.last_epoch = epoch
-        self._write(self.get_lr())
+        before, self.last_epoch = self.last_epoch, epoch
+        who = type(self).__name__
+        try:
+            lrs = [checks.number(who, "the learning rate", lr) for lr in self.get_lr()]
+        except BaseException:  # of a user's function, too
+            self.last_epoch = before
+            raise
+        self._write(lrs)
 
     def _write(self, lrs):
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
@@ -109,6 +121,9 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict):
         """Go on from what `state_dict` gave."""
+        who = f"{type(self).__name__}.load_state_dict"
+        if "_last_lr" not in checks.mapping(who, "state_dict", state_dict):
+            raise ValueError(f"{who} expects what state_dict() gave; got one without '_last_lr'.")
         vars(self).update(state_dict)
 
 
@@ -143,7 +158,7 @@ class StepLR(_Multiplied):
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
         self.step_size = checks.integer("StepLR", "step_size", step_size, least=1)
-        self.gamma = gamma
+        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -165,8 +180,11 @@ class MultiStepLR(_Multiplied):
     """
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
-        self.milestones = sorted(milestones)
-        self.gamma = gamma
+        milestones = checks.sequence("MultiStepLR", "milestones", milestones, "epochs")
+        self.milestones = sorted(
+            [checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones]
+        )
+        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -186,7 +204,7 @@ class ExponentialLR(_Multiplied):
     """
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
-        self.gamma = gamma
+        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -205,7 +223,7 @@ class ConstantLR(_Multiplied):
 
     def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
         self.factor = checks.number("ConstantLR", "factor", factor, least=0, most=1)
-        self.total_iters = total_iters
+        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -233,7 +251,7 @@ class LinearLR(_Multiplied):
         if self.start_factor == 0:
             raise ValueError("LinearLR expects start_factor above 0; got 0.")
         self.end_factor = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
-        self.total_iters = total_iters
+        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _share(self, epoch):
@@ -258,7 +276,7 @@ class PolynomialLR(_Multiplied):
     """
 
     def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
-        self.total_iters = total_iters
+        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         self.power = power
         super().__init__(optimizer, last_epoch)
 
@@ -282,7 +300,13 @@ class _OfFunctions(LRScheduler):
                 f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; "
                 f"got {len(self.lr_lambdas)}."
             )
+        for each in self.lr_lambdas:
+            checks.function(who, "lr_lambda", each, "a function of the epoch")
         super().__init__(optimizer, last_epoch)
+
+    def _number(self, function):
+        """What a user's function gives at this epoch."""
+        return checks.number(type(self).__name__, "lr_lambda's number", function(self.last_epoch))
 
 
 class LambdaLR(_OfFunctions):
@@ -299,7 +323,7 @@ class LambdaLR(_OfFunctions):
 
     def get_lr(self):
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
-        return [base * function(self.last_epoch) for base, function in pairs]
+        return [base * self._number(function) for base, function in pairs]
 
 
 class MultiplicativeLR(_OfFunctions):
@@ -316,8 +340,9 @@ class MultiplicativeLR(_OfFunctions):
 
     def get_lr(self):
         pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
-        epoch = self.last_epoch
-        return [group["lr"] * (function(epoch) if epoch > 0 else 1.0) for group, function in pairs]
+        if self.last_epoch <= 0:
+            return [group["lr"] for group, _ in pairs]
+        return [group["lr"] * self._number(function) for group, function in pairs]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -340,7 +365,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         self.T_max = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
-        self.eta_min = eta_min
+        self.eta_min = checks.number(type(self).__name__, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def _height(self, epoch):
@@ -385,7 +410,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         who = "CosineAnnealingWarmRestarts"
         self.T_0 = self.T_i = checks.integer(who, "T_0", T_0, least=1)
         self.T_mult = checks.integer(who, "T_mult", T_mult, least=1)
-        self.eta_min = eta_min
+        self.eta_min = checks.number(type(self).__name__, "eta_min", eta_min)
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
 
@@ -566,10 +591,12 @@ class ReduceLROnPlateau(LRScheduler):
         self.factor = checks.number(who, "factor", factor)
         if self.factor >= 1:
             raise ValueError(f"{who} expects factor below 1; got {factor}.")
-        self.patience, self.threshold, self.cooldown = patience, threshold, cooldown
+        self.patience = checks.integer(who, "patience", patience, least=0)
+        self.cooldown = checks.integer(who, "cooldown", cooldown, least=0)
+        self.threshold = checks.number(who, "threshold", threshold)
         self.threshold_mode = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.min_lrs = _each(min_lr, optimizer.param_groups)
-        self.eps = eps
+        self.eps = checks.number(who, "eps", eps)
         self.verbose = verbose
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
@@ -583,7 +610,12 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics, epoch=None):  # type: ignore[override]
         """Look at the number that an epoch ended with."""
-        current = float(metrics)
+        try:
+            current = float(metrics)
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            raise TypeError(
+                f"ReduceLROnPlateau.step expects metrics as a number; got {checks.shown(metrics)}."
+            ) from None
         self.last_epoch += 1
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
@@ -620,6 +652,10 @@ class _OfSchedulers(LRScheduler):
 
     def load_state_dict(self, state_dict):
         """Go on from what `state_dict` gave."""
+        who = f"{type(self).__name__}.load_state_dict"
+        if "_schedulers" not in checks.mapping(who, "state_dict", state_dict):
+            raise ValueError(f"{who} expects what state_dict() gave; got one without "
+                             "'_schedulers'.")  # fmt: skip
         state = dict(state_dict)
         for scheduler, own in zip(self._schedulers, state.pop("_schedulers"), strict=True):
             scheduler.load_state_dict(own)
@@ -644,6 +680,12 @@ class SequentialLR(_OfSchedulers):
     """
 
     def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
+        schedulers = checks.sequence("SequentialLR", "schedulers", schedulers, "schedulers")
+        milestones = [
+            checks.integer("SequentialLR", "milestones", each, least=0)
+            for each in checks.sequence("SequentialLR", "milestones", milestones, "epochs")
+        ]
+        checks.instance("SequentialLR", "optimizer", optimizer, Optimizer, "an optimiser")
         self.optimizer = _shared("SequentialLR", optimizer, schedulers)
         if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
             raise TypeError("SequentialLR expects schedulers of epochs; got a ReduceLROnPlateau.")
@@ -652,7 +694,7 @@ class SequentialLR(_OfSchedulers):
                 f"SequentialLR expects a milestone between each two of {len(schedulers)} "
                 f"schedulers; got {len(milestones)}."
             )
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
+        self._schedulers, self._milestones = schedulers, milestones
         self.last_epoch = last_epoch + 1
         self._schedulers[0].step(0)
         self._last_lr = self._schedulers[0].get_last_lr()
@@ -683,7 +725,9 @@ class ChainedScheduler(_OfSchedulers):
     """
 
     def __init__(self, schedulers, optimizer=None):
-        schedulers = list(schedulers)
+        schedulers = checks.sequence("ChainedScheduler", "schedulers", schedulers, "schedulers")
+        for each in schedulers:
+            checks.instance("ChainedScheduler", "schedulers", each, LRScheduler, "schedulers")
         if not schedulers:
             raise ValueError("ChainedScheduler expects at least one scheduler; got none.")
         own = schedulers[0].optimizer if optimizer is None else optimizer
@@ -701,6 +745,8 @@ class ChainedScheduler(_OfSchedulers):
 def _each(value, groups):
     """A number for each group."""
     values = list(value) if isinstance(value, list | tuple) else [value] * len(groups)
+    for each in values:
+        checks.number("A scheduler", "a number for each group", each)
     if len(values) != len(groups):
         raise ValueError(
             f"A scheduler expects a number for each of {checks.plural(len(groups), 'group')}; "

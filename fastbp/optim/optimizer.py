@@ -5,6 +5,8 @@ import numbers
 
 import numpy as np
 
+from fastbp import checks
+
 __all__ = ["Optimizer"]
 
 
@@ -191,7 +193,7 @@ class Optimizer:
             groups = [dict(group) for group in state_dict["param_groups"]]
             counts = [len(group["params"]) for group in groups]
             entries = dict(state_dict["state"])
-        except (TypeError, KeyError) as error:
+        except (TypeError, LookupError) as error:
             raise TypeError(
                 f"{who} expects what state_dict() gave; got {type(state_dict).__name__} without "
                 f"a usable 'state' and 'param_groups' ({type(error).__name__}: {error})."
@@ -258,4 +260,4 @@ def _detached(value):
 
 
 def _kind(value):
-    return f"{value!r:.60} of type {type(value).__name__}"
+    return f"{checks.shown(value)} of type {type(value).__name__}"

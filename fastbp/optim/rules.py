@@ -146,6 +146,7 @@ class Rule(Optimizer):
         if closure is not None:
             from fastbp.autograd import enable_grad
 
+            checks.function(f"{type(self).__name__}.step", "closure", closure, "a function")
             with enable_grad():
                 loss = closure()
         if not self._bound:
@@ -304,6 +305,9 @@ class Rule(Optimizer):
                 f"{type(self).__name__}.update expects an optimiser made without params, as "
                 f"{type(self).__name__}(lr=0.1); got one of tensors, which step() is for."
             )
+        who = f"{type(self).__name__}.update"
+        checks.mapping(who, "params", params)
+        checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
         checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
         self.steps += 1

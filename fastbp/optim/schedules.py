@@ -29,6 +29,7 @@ class StepDecay:
         self.factor = checks.number("StepDecay", "factor", factor, least=0)
 
     def __call__(self, epoch):
+        epoch = checks.number("StepDecay", "epoch", epoch, least=0)
         return self.factor ** (epoch // self.every)
 
 
@@ -55,6 +56,7 @@ class CosineDecay:
         self.least = checks.number("CosineDecay", "least", least, least=0)
 
     def __call__(self, epoch):
+        epoch = checks.number("CosineDecay", "epoch", epoch, least=0)
         share = min(epoch / self.epochs, 1)
         return self.least + (1 - self.least) * 0.5 * (1 + math.cos(math.pi * share))
 
@@ -75,9 +77,12 @@ class WarmUp:
 
     def __init__(self, epochs, then=None):
         self.epochs = checks.number("WarmUp", "epochs", epochs, least=0)
+        if then is not None:
+            checks.function("WarmUp", "then", then, "a schedule")
         self.then = then
 
     def __call__(self, epoch):
+        epoch = checks.number("WarmUp", "epoch", epoch, least=0)
         if epoch < self.epochs:
             return epoch / self.epochs
         return 1.0 if self.then is None else self.then(epoch - self.epochs)
@@ -100,4 +105,5 @@ class InverseScaling:
         self.power = checks.number("InverseScaling", "power", power, least=0)
 
     def __call__(self, epoch):
+        epoch = checks.number("InverseScaling", "epoch", epoch, least=0)
         return 1 / (1 + epoch) ** self.power

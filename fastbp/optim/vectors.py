@@ -18,7 +18,17 @@ def parameters_to_vector(parameters):
     """
     from fastbp.autograd import cat
 
+    parameters = _tensors("parameters_to_vector", parameters)
     return cat([p.reshape(-1) for p in parameters])
+
+
+def _tensors(who, parameters):
+    from fastbp.autograd import Tensor
+
+    parameters = checks.sequence(who, "parameters", parameters, "Tensors")
+    for parameter in parameters:
+        checks.instance(who, "parameters", parameter, Tensor, "Tensors")
+    return parameters
 
 
 def vector_to_parameters(vec, parameters):
@@ -40,7 +50,7 @@ def vector_to_parameters(vec, parameters):
     from fastbp.autograd import Tensor
 
     checks.instance("vector_to_parameters", "vec", vec, Tensor, "a Tensor")
-    parameters = list(parameters)
+    parameters = _tensors("vector_to_parameters", parameters)
     sizes = [p.numel() for p in parameters]
     checks.same_shape(
         "vector_to_parameters", "vec", vec.array, (sum(sizes),), "the parameters have elements"

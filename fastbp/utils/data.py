@@ -114,8 +114,8 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset, indices):
-        self.dataset = dataset
-        self.indices = indices
+        self.dataset = checks.sized("Subset", "dataset", dataset)
+        self.indices = checks.sized("Subset", "indices", indices)
 
     def __getitem__(self, index):
         if isinstance(index, list):
@@ -136,11 +136,13 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets):
-        self.datasets = list(datasets)
+        self.datasets = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
         if not self.datasets:
             raise ValueError("ConcatDataset expects at least one data set; got none.")
         if any(isinstance(each, IterableDataset) for each in self.datasets):
             raise TypeError("ConcatDataset expects samples by index; got an IterableDataset.")
+        for each in self.datasets:
+            checks.sized("ConcatDataset", "datasets", each)
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index):
@@ -179,12 +181,16 @@ def random_split(dataset, lengths, generator=None):
     >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
     [8, 2]
     """
-    n = len(dataset)
-    lengths = list(lengths)
+    n = len(checks.sized("random_split", "dataset", dataset))
+    lengths = checks.sequence("random_split", "lengths", lengths, "numbers")
+    for length in lengths:
+        checks.number("random_split", "lengths", length, least=0)
     if math.isclose(sum(lengths), 1) and all(0 <= share <= 1 for share in lengths):
         shares, lengths = lengths, [math.floor(n * share) for share in lengths]
         for k in range(n - sum(lengths)):
             lengths[k % len(shares)] += 1
+    else:
+        lengths = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
     if sum(lengths) != n:
         raise ValueError(
             f"random_split expects lengths that sum to {n}, as the data set is long; got {lengths}."
@@ -234,7 +240,7 @@ class SequentialSampler(_Drawn):
     """
 
     def __init__(self, data_source):
-        self.data_source = data_source
+        self.data_source = checks.sized("SequentialSampler", "data_source", data_source)
 
     def order(self):
         return np.arange(len(self))
@@ -263,7 +269,7 @@ class RandomSampler(_Drawn):
     """
 
     def __init__(self, data_source, replacement=False, num_samples=None, generator=None):
-        self.data_source = data_source
+        self.data_source = checks.sized("RandomSampler", "data_source", data_source)
         self.replacement = bool(replacement)
         self.generator = generator
         self._num_samples = num_samples
@@ -295,7 +301,7 @@ class SubsetRandomSampler(_Drawn):
     """
 
     def __init__(self, indices, generator=None):
-        self.indices = indices
+        self.indices = checks.sized("SubsetRandomSampler", "indices", indices)
         self.generator = generator
 
     def order(self):
@@ -315,9 +321,25 @@ class WeightedRandomSampler(_Drawn):
     """
 
     def __init__(self, weights, num_samples, replacement=True, generator=None):
-        self.weights = np.asarray(weights, np.float64)
+        who = "WeightedRandomSampler"
+        if isinstance(weights, Tensor):
+            weights = weights.array
+        self.weights = checks.floats(who, "weights", weights, checks.FLOAT64)
+        good = self.weights.ndim == 1 and np.isfinite(self.weights).all() and (
+            self.weights.any() and self.weights.min() >= 0)  # fmt: skip
+        if not good:
+            raise ValueError(
+                f"{who} expects weights as a vector of numbers that are finite, not negative and "
+                f"not all zero; got {checks.shown(self.weights)}."
+            )
         self.num_samples = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
         self.replacement = bool(replacement)
+        possible = np.count_nonzero(self.weights)
+        if not self.replacement and self.num_samples > possible:
+            raise ValueError(
+                f"{who} expects num_samples of at most {possible}, the number of weights above 0, "
+                f"without replacement; got {self.num_samples}."
+            )
         self.generator = generator
 
     def order(self):
@@ -357,6 +379,7 @@ class BatchSampler(Sampler):
 # --- batches --------------------------------------------------------------------------------
 
 
+@checks.explained
 def default_collate(batch):
     """Samples as one batch: their tensors, arrays and numbers stacked, within containers.
 
@@ -385,6 +408,8 @@ def default_collate(batch):
     {'x': tensor([[1.],
             [2.]])}
     """
+    if not checks.sequence("default_collate", "batch", batch, "samples"):
+        raise ValueError("default_collate expects at least one sample in batch; got none.")
     first = batch[0]
     if isinstance(first, Tensor):
         return stack(list(batch))
@@ -406,7 +431,7 @@ def default_collate(batch):
         return type(first)(*parts) if hasattr(first, "_fields") else parts
     raise TypeError(
         "default_collate expects tensors, arrays, numbers, strings, dicts, tuples or lists; got "
-        f"{first!r:.60} of type {type(first).__name__}."
+        f"{checks.shown(first)} of type {type(first).__name__}."
     )
 
 
@@ -494,6 +519,10 @@ class DataLoader:
         self.drop_last = bool(drop_last)
         self.generator = generator
         self._streamed = isinstance(dataset, IterableDataset)
+        if collate_fn is not None:
+            checks.function("DataLoader", "collate_fn", collate_fn, "a function of samples")
+        if not self._streamed and sampler is None and batch_sampler is None:
+            checks.sized("DataLoader", "dataset", dataset)
         if batch_size is not None:
             checks.integer("DataLoader", "batch_size", batch_size, least=1)
         elif drop_last and batch_sampler is None:
