@@ -40,8 +40,8 @@ def _choose():
     names, here = built(), usable()
     if not here:
         raise ImportError(
-            f"fastbp was built for {', '.join(names)}, none of which this processor has; "
-            "build it from source on this machine."
+            "fastbp expects an x86-64-v2 processor (SSE4.2, POPCNT; most since 2009); "
+            "this one lacks these instructions."
         )
     if wanted and wanted not in here:
         raise ImportError(

@@ -7,16 +7,12 @@
 #include "kernels.h"
 #include "threads.h"
 
-#define FBP_ENTRY(ret, name, args) .name = FN(name),
-
 #define REAL float
 #define REAL_BYTES 4
 #define INT int32_t
 #define UINT uint32_t
 #define FN(name) name##_f
 #include "bodies.h"
-static const fbp_kernels_f table_f = {FBP_KERNELS(FBP_ENTRY, float)};
-static const fbp_engine engine_f = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
@@ -29,8 +25,6 @@ static const fbp_engine engine_f = {FBP_ENGINE(FBP_ENTRY)};
 #define UINT uint64_t
 #define FN(name) name##_d
 #include "bodies.h"
-static const fbp_kernels_d table_d = {FBP_KERNELS(FBP_ENTRY, double)};
-static const fbp_engine engine_d = {FBP_ENGINE(FBP_ENTRY)};
 #undef REAL
 #undef REAL_BYTES
 #undef INT
@@ -42,20 +36,19 @@ static const fbp_engine engine_d = {FBP_ENGINE(FBP_ENTRY)};
 #define STRING_(a) #a
 #define STRING(a) STRING_(a)
 
-/* A function rather than an object: its members are copied from the two tables above, which
- * C does not take for constants. */
-const fbp_kernels *PASTE(fbp_kernels_, FBP_ISA)(void);
-const fbp_kernels *PASTE(fbp_kernels_, FBP_ISA)(void)
-{
-    static fbp_kernels table;
-    table.name = STRING(FBP_ISA);
-    table.vector_bytes = FBP_VECTOR_BYTES;
-    table.f = table_f;
-    table.d = table_d;
-    table.engine[0] = engine_f;
-    table.engine[1] = engine_d;
+#define ENTRY_F(ret, name, args) .name = name##_f,
+#define ENTRY_D(ret, name, args) .name = name##_d,
+
+/* An object and not a function that gives it: the tables of all sets are looked at before the
+ * processor is asked, and code compiled for this set may not run on it. */
+extern const fbp_kernels PASTE(fbp_kernels_, FBP_ISA);
+const fbp_kernels PASTE(fbp_kernels_, FBP_ISA) = {
+    .name = STRING(FBP_ISA),
+    .vector_bytes = FBP_VECTOR_BYTES,
 #ifdef _OPENMP
-    table.openmp = 1;
+    .openmp = 1,
 #endif
-    return &table;
-}
+    .f = {FBP_KERNELS(ENTRY_F, float)},
+    .d = {FBP_KERNELS(ENTRY_D, double)},
+    .engine = {{FBP_ENGINE(ENTRY_F)}, {FBP_ENGINE(ENTRY_D)}},
+};
