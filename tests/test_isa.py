@@ -8,15 +8,17 @@ import pytest
 from fastbp._kernels import isa
 
 HERE = Path(__file__).resolve().parent
+#: What runs under each set: a case per kernel; drawn calls of kernels, and of whole steps.
+FILES = [
+    ("test_kernels.py", "test_new_kernels.py", "test_vecmath.py"),
+    ("test_fuzz_kernels.py", "test_fuzz_networks.py"),
+]
 OTHERS = [name for name in isa.usable() if name != isa.in_use()]
 
 
 def test_the_set_in_use_is_one_that_was_built_and_runs_here():
     assert set(isa.usable()) <= set(isa.built())
     assert isa.in_use() in isa.usable()
-
-
-FILES = [("test_kernels.py", "test_vecmath.py"), ("test_fuzz_kernels.py", "test_fuzz_networks.py")]
 
 
 @pytest.mark.parametrize("files", FILES, ids=str)
