@@ -421,7 +421,7 @@ def _dropped(array, key, p):
 
 
 def _dropout_gradient(saved, dout, needs):
-    return (_dropped(np.ascontiguousarray(dout), *saved),)
+    return (_dropped(np.require(dout, None, ("C", "A")), *saved),)
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
