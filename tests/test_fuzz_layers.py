@@ -503,6 +503,22 @@ def test_an_empty_array_may_lie_anywhere(name):
     assert layer.backward(unaligned(out)).shape == (0, 4)
 
 
+@pytest.mark.parametrize("function", [
+    fastbp.sigmoid, fastbp.tanh, fastbp.relu, lambda x: nn.functional.softmax(x, 1),
+    lambda x: nn.functional.dropout(x, 0.5), lambda x: nn.functional.gelu(x),
+], ids=["sigmoid", "tanh", "relu", "softmax", "dropout", "gelu"])  # fmt: skip
+def test_a_tensor_may_lie_at_any_address(function):
+    """Functions that a kernel serves refused it, and gradients of the kind."""
+    results = []
+    for place in (np.copy, unaligned):
+        fastbp.manual_seed(0)
+        x = fastbp.from_numpy(place(np.arange(12, dtype="f4").reshape(3, 4) / 8)).requires_grad_()
+        out = function(x)
+        out.backward(fastbp.from_numpy(place(np.ones((3, 4), "f4"))))
+        results.append((out.detach().numpy(), x.grad.numpy()))
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
 # --- the rest -------------------------------------------------------------------------------
 
 

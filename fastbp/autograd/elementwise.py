@@ -76,7 +76,8 @@ cosh = _function("cosh", "The hyperbolic cosine of x", np.cosh, lambda d, x: d *
 
 
 def _ready(array):
-    return array.dtype in checks.FLOATS and array.flags.c_contiguous and array.size
+    flags = array.flags
+    return array.dtype in checks.FLOATS and flags.c_contiguous and flags.aligned and array.size
 
 
 def _by_kernel(name, formula, compute, gradient):

@@ -446,7 +446,7 @@ def _dropped(array, key, p):
 
 
 def _dropout_gradient(saved, dout, needs):
-    return (_dropped(np.ascontiguousarray(dout), *saved),)
+    return (_dropped(np.require(dout, None, ("C", "A")), *saved),)
 
 
 @explained
