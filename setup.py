@@ -6,11 +6,14 @@ FASTBP_DEBUG=1
     Bounds checks in the Cython code, debug symbols, no optimisation of the wrappers.
 FASTBP_SANITIZE=address,undefined
     Build with these sanitizers (GCC or Clang).
+
+`python setup.py kernel_flags v3` prints how kernels.c is compiled for an instruction set.
 """
 
 import os
 import platform
 import shutil
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -44,15 +47,37 @@ LINK_FLAGS = []
 if DEBUG:
     COMMON_FLAGS = ["-g", "-O1", "-Wall"]
 if SANITIZE:
-    # Python's own -fwrapv would hide signed overflow.
+    # Python's own -fwrapv would hide signed overflow, and accesses by masked vectors, which -O3
+    # makes, are not checked.
+    C_FLAGS[C_FLAGS.index("-O3")] = "-O1"
     COMMON_FLAGS += [
+        "-O1",
         f"-fsanitize={SANITIZE}",
         "-fno-sanitize-recover=undefined",
         "-fno-wrapv",
         "-fno-omit-frame-pointer",
-        "-g",
+        "-g1",  # lines; to follow the unrolled loops' variables too would take GCC minutes
     ]
     LINK_FLAGS = [f"-fsanitize={SANITIZE}"]
+
+
+def kernel_flags(name, vector_bytes, max_rows, flags):
+    """Macros and flags of kernels.c for one instruction set."""
+    macros = [
+        ("FBP_ISA", name),
+        ("FBP_VECTOR_BYTES", str(vector_bytes)),
+        ("FBP_MAX_ROWS", str(max_rows)),
+    ]
+    return macros, [*COMMON_FLAGS, *C_FLAGS, *flags]
+
+
+if sys.argv[1:2] == ["kernel_flags"]:  # for tests/native, which builds the C part alone
+    sets = {isa[0]: isa for isa in [*X86_64, *PLAIN]}
+    if sys.argv[2:] not in [[name] for name in sets]:
+        sys.exit(f"kernel_flags expects one of {', '.join(sets)}; got {sys.argv[2:]}.")
+    macros, flags = kernel_flags(*sets[sys.argv[2]])
+    print(*[f"-D{name}={value}" for name, value in macros], *flags)
+    sys.exit()
 
 MISSING_COMPILER = """
 fastbp compiles its kernels when it is installed from source, and no working C compiler was
@@ -81,21 +106,16 @@ class BuildKernels(build_ext):
                 extension.extra_compile_args.append("-fopenmp")
                 extension.extra_link_args.append("-fopenmp")
         owner = next(e for e in self.extensions if e.name.endswith(".isa"))
-        owner.extra_objects = [self.compile_kernels(*isa) for isa in INSTRUCTION_SETS]
+        owner.extra_objects = [self.compile_kernels(isa) for isa in INSTRUCTION_SETS]
         super().build_extensions()
 
-    def compile_kernels(self, name, vector_bytes, max_rows, flags):
-        # A folder for each: they are all called kernels.o.
-        macros = [
-            ("FBP_ISA", name),
-            ("FBP_VECTOR_BYTES", str(vector_bytes)),
-            ("FBP_MAX_ROWS", str(max_rows)),
-        ]
+    def compile_kernels(self, isa):
+        macros, flags = kernel_flags(*isa)
         (object_file,) = self.compiler.compile(
             [str(KERNELS / "kernels.c")],
-            output_dir=str(Path(self.build_temp) / name),
+            output_dir=str(Path(self.build_temp) / isa[0]),  # they are all called kernels.o
             macros=macros,
-            extra_postargs=[*COMMON_FLAGS, *C_FLAGS, *flags],
+            extra_postargs=flags,
             depends=HEADERS,
         )
         return object_file

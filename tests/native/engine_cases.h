@@ -1,0 +1,337 @@
+/* The engine's step on random networks, for one element type. */
+
+#define ENGINE (&kernels->engine[IS_DOUBLE])
+#define RUN(name) (seen[IS_DOUBLE].name = 1, called = #name, ENGINE->name)
+#define STEP_TOL (IS_DOUBLE ? 1e-11 : 2e-5)
+
+/* Row-major W and b, and the same in double. */
+static void FN(compare)(void *plan, const network *net, idx k, int part, const double *want,
+                        idx stride)
+{
+    const fbp_layer *l = &net->layers[k];
+    const idx w = weights_of(l), n = parameters_of(l);
+    REAL *W = FN(room)(w), *b = FN(room)(l->n_out);
+    double scale = 1;
+    RUN(plan_read)(plan, k, part, W, b);
+    for (idx i = 0; i < n; i++)
+        scale = fmax(scale, fabs(want[i * stride]));
+    for (idx i = 0; i < n; i++)
+        near(i, (double)(i < w ? W[i] : b[i - w]), want[i * stride], STEP_TOL * scale);
+}
+
+static void FN(compare_all)(void *plan, const network *net, int n_states)
+{
+    for (idx k = 0; k < net->n_layers; k++) {
+        if (!has_weights(&net->layers[k]))
+            continue;
+        FN(compare)(plan, net, k, 0, net->p[k], 1);
+        for (int s = 0; s < n_states; s++)
+            FN(compare)(plan, net, k, 2 + s, net->s[k] + s, 2);
+        if (net->layers[k].kind == FBP_BATCH_NORM)
+            FN(compare)(plan, net, k, 4, net->running[k], 1);
+    }
+}
+
+/* Rows of x in any of the ways that the engine takes them, some rows of more; x also as double. */
+static void FN(draw_x)(network *net, fbp_source *x, idx all, idx n_in)
+{
+    const int sparse = draw() % 4 == 0;
+    double *dense = doubles(all * n_in);
+    int64_t *indptr = memory((size_t)(all + 1) * 8, 8), *indices;
+    int64_t *rows = draw() % 2 ? classes(net->rows, all) : NULL;
+    idx n = 0;
+    x->type = draw() % 3;
+    for (idx i = 0; i < all * n_in; i++) {
+        const double v = uniform(-2, 2);
+        dense[i] = x->type == FBP_UINT8 ? (double)(draw() % 4) : x->type == FBP_FLOAT32 ? (float)v : v;
+        if (sparse && draw() % 3)
+            dense[i] = 0;
+        n += !sparse || dense[i] != 0;
+    }
+    const size_t width = x->type == FBP_UINT8 ? 1 : x->type == FBP_FLOAT32 ? 4 : 8;
+    char *data = memory((size_t)n * width, width);
+    indices = memory((size_t)n * 8, 8);
+    idx e = 0;
+    for (idx i = 0; i < all * n_in; i++) {
+        if (i % n_in == 0)
+            indptr[i / n_in] = e;
+        if (sparse && dense[i] == 0)
+            continue;
+        indices[e] = i % n_in;
+        if (x->type == FBP_UINT8)
+            ((uint8_t *)data)[e] = (uint8_t)dense[i];
+        else if (x->type == FBP_FLOAT32)
+            ((float *)data)[e] = (float)dense[i];
+        else
+            ((double *)data)[e] = dense[i];
+        e++;
+    }
+    indptr[all] = e;
+    x->data = data;
+    x->stride = n_in;
+    x->size = all * n_in;
+    x->rows = rows;
+    x->indptr = sparse ? indptr : NULL;
+    x->indices = indices;
+    for (idx r = 0; r < net->rows; r++)
+        for (idx i = 0; i < n_in; i++) /* the engine's arithmetic begins with REAL */
+            net->a[0][r * n_in + i] = (double)(REAL)dense[(rows ? rows[r] : r) * n_in + i];
+}
+
+/* The loss of the batch, and its gradient times scale in net->d. */
+static double FN(reference_loss)(network *net, const fbp_batch *batch, double *correct)
+{
+    const idx n = net->layers[net->n_layers - 1].n_out;
+    double loss = 0;
+    *correct = 0;
+    for (idx r = 0; r < net->rows; r++) {
+        const idx row = batch->x.rows ? (idx)batch->x.rows[r] : r;
+        const double weight = batch->weights ? (double)((const REAL *)batch->weights)[row] : 1;
+        double *t = batch->classes ? NULL : doubles(n), hits = 0;
+        double *dx = net->d[net->n_layers] + r * n;
+        for (idx j = 0; t && j < n; j++)
+            t[j] = (double)((const REAL *)batch->t)[row * n + j];
+        loss += weight * loss_of_row(net, net->a[net->n_layers] + r * n, t,
+                                     batch->classes ? batch->classes[row] : 0, dx, &hits);
+        *correct += weight * hits;
+        for (idx j = 0; j < n; j++)
+            dx[j] *= weight * batch->scale;
+    }
+    return loss;
+}
+
+static void FN(draw_layers)(fbp_layer *layers, idx n_layers)
+{
+    idx n = draw_from(INPUTS, COUNT(INPUTS));
+    for (idx k = 0; k < n_layers; k++) {
+        fbp_layer *l = &layers[k];
+        memset(l, 0, sizeof *l);
+        l->kind = draw() % 2 ? FBP_AFFINE : draw() % 9;
+        l->n_in = n;
+        if (l->kind == FBP_AFFINE)
+            n = draw_from(OUTPUTS, COUNT(OUTPUTS));
+        l->n_out = n;
+        l->unbiased = draw() % 3 == 0;
+        l->momentum = 0.9;
+        l->a = l->kind == FBP_DROPOUT ? 0.25 : 0.125; /* without rounding in either type */
+    }
+}
+
+static void FN(draw_rule)(fbp_rule *rule, int *n_states)
+{
+    static const int states[] = {0, 1, 1, 2, 2, 2};
+    memset(rule, 0, sizeof *rule);
+    rule->kind = 1 + draw() % 5;
+    *n_states = states[rule->kind];
+    rule->lr = 0.0078125;
+    rule->beta_1 = 0.875;
+    rule->beta_2 = 0.9375;
+    rule->eps = 0.0625;
+    rule->clip_scale = draw() % 4 ? 1 : 0.5;
+    rule->clip_value = draw() % 4 ? 0 : 0.03125;
+    if (draw() % 2) {
+        rule->weight_decay = 0.03125;
+        rule->bias_decay = draw() % 2 ? 0.03125 : 0;
+    }
+    if (rule->kind == FBP_SGD && draw() % 2)
+        *n_states = 0;
+    else if (rule->kind == FBP_SGD || rule->kind == FBP_RMSPROP)
+        rule->momentum = 0.75;
+    rule->nesterov = rule->momentum > 0 && draw() % 2;
+}
+
+static void FN(draw_targets)(network *net, fbp_batch *batch, idx all, idx n_out)
+{
+    if (net->loss == FBP_SOFTMAX && draw() % 2)
+        batch->classes = classes(all, n_out);
+    REAL *t = FN(between)(0.05, 0.95, all * n_out);
+    for (idx r = 0; r < all && net->loss == FBP_SOFTMAX; r++) {
+        REAL sum = 0;
+        for (idx j = 0; j < n_out; j++)
+            sum += t[r * n_out + j];
+        for (idx j = 0; j < n_out; j++)
+            t[r * n_out + j] /= sum;
+    }
+    batch->t = t;
+    if (draw() % 3 == 0)
+        batch->weights = FN(between)(0.5, 2, all);
+}
+
+static void *FN(new_plan)(const network *net, idx batch_size, int n_states, int keep, int n_threads)
+{
+    fbp_spec spec = {.layers = net->layers, .n_layers = net->n_layers, .batch_size = batch_size,
+                     .loss = net->loss, .delta = net->delta, .n_states = n_states,
+                     .keep_gradients = keep};
+    const size_t bytes = RUN(plan_layout)(&spec, n_threads, NULL);
+    void *plan = memory(bytes, 64);
+    memset(plan, 0, bytes);
+    RUN(plan_layout)(&spec, n_threads, plan);
+    return plan;
+}
+
+/* Random weights into the plan and into the network. */
+static void FN(draw_weights)(void *plan, network *net)
+{
+    for (idx k = 0; k < net->n_layers; k++) {
+        const fbp_layer *l = &net->layers[k];
+        const idx w = weights_of(l);
+        if (!has_weights(l))
+            continue;
+        const double scale = l->kind == FBP_AFFINE ? 1 / sqrt((double)l->n_in) : 1;
+        REAL *W = FN(between)(-scale, scale, w), *b = FN(between)(-1, 1, l->n_out);
+        if (l->kind == FBP_AFFINE && l->unbiased)
+            memset(b, 0, (size_t)l->n_out * sizeof *b);
+        RUN(plan_write)(plan, k, 0, W, b);
+        for (idx i = 0; i < w + l->n_out; i++)
+            net->p[k][i] = (double)(i < w ? W[i] : b[i - w]);
+    }
+}
+
+static void FN(copy_weights)(void *to, void *from, const network *net)
+{
+    for (idx k = 0; k < net->n_layers; k++)
+        if (has_weights(&net->layers[k])) {
+            REAL *W = FN(room)(weights_of(&net->layers[k])), *b = FN(room)(net->layers[k].n_out);
+            RUN(plan_read)(from, k, 0, W, b);
+            RUN(plan_write)(to, k, 0, W, b);
+        }
+}
+
+/* The gradients that a step stores, and the update by them: the step in two parts. */
+static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, fbp_rule *rule)
+{
+    const fbp_rule store = {.kind = FBP_STORE, .clip_scale = 1};
+    const idx n = net->layers[net->n_layers - 1].n_out;
+    double correct, squares = 0, weights = 0;
+    REAL *outputs = FN(room)(net->rows * n), *dout = FN(room)(net->rows * n);
+    fbp_batch whole = *batch;
+    whole.scale = 1;
+    net->near_kink = 0;
+    forward(net);
+    FN(reference_loss)(net, batch, &correct);
+    backward(net);
+    if (net->near_kink && !IS_DOUBLE)
+        return;
+    RUN(plan_outputs)(plan, &whole, outputs);
+    for (idx i = 0; i < net->rows * n; i++) {
+        near(i, (double)outputs[i], net->a[net->n_layers][i],
+             STEP_TOL * (1 + fabs(net->a[net->n_layers][i])));
+        dout[i] = (REAL)net->d[net->n_layers][i];
+    }
+    RUN(plan_backward)(plan, &whole, dout, &store);
+    for (idx k = 0; k < net->n_layers; k++) {
+        const fbp_layer *l = &net->layers[k];
+        if (has_weights(l))
+            FN(compare)(plan, net, k, 1, net->g[k], 1);
+        for (idx i = 0; i < parameters_of(l); i++) {
+            squares += net->g[k][i] * net->g[k][i];
+            if (l->kind == FBP_AFFINE && i < weights_of(l))
+                weights += net->p[k][i] * net->p[k][i];
+        }
+    }
+    near(0, RUN(plan_gradient_square)(plan), squares, 10 * STEP_TOL * (1 + squares));
+    near(0, RUN(plan_weight_square)(plan), weights, 10 * STEP_TOL * (1 + weights));
+    RUN(plan_apply)(plan, rule);
+    update_all(net, rule);
+    FN(compare_all)(plan, net, 0);
+}
+
+/* A loss that is not finite: the weights stay, and the layer is named. */
+static void FN(step_not_finite)(void *plan, void *twin, const network *net, const fbp_batch *batch,
+                                const fbp_rule *rule)
+{
+    fbp_batch poisoned = *batch;
+    fbp_result result;
+    const idx n = net->layers[0].n_in, all = batch->x.size / n;
+    double *x = doubles(all * n);
+    for (idx i = 0; i < all * n; i++)
+        x[i] = NAN;
+    poisoned.x.data = x;
+    poisoned.x.type = FBP_FLOAT64;
+    poisoned.x.indptr = NULL;
+    FN(copy_weights)(twin, plan, net);
+    RUN(plan_step)(plan, &poisoned, rule, 1, &result);
+    near(0, result.loss, NAN, 0);
+    near(0, (double)RUN(plan_first_non_finite)(plan, net->rows), 0, 0);
+    for (idx k = 0; k < net->n_layers; k++)
+        if (has_weights(&net->layers[k])) {
+            const idx w = weights_of(&net->layers[k]), m = net->layers[k].n_out;
+            REAL *W = FN(room)(w), *b = FN(room)(m), *V = FN(room)(w), *c = FN(room)(m);
+            RUN(plan_read)(plan, k, 0, W, b);
+            RUN(plan_read)(twin, k, 0, V, c);
+            near(k, memcmp(W, V, (size_t)w * sizeof *W), 0, 0);
+            near(k, memcmp(b, c, (size_t)m * sizeof *b), 0, 0);
+        }
+}
+
+/* Returns whether the case could be compared: nothing near a kink, no loss that ran away. */
+static int FN(random_case)(void)
+{
+    fbp_layer layers[MOST_LAYERS];
+    network net = {.layers = layers, .n_layers = 1 + (idx)(draw() % 6), .delta = 0.75};
+    const idx all = draw_from(ROWS + 2, COUNT(ROWS) - 2); /* at least 4, to normalise over */
+    net.rows = all < 64 ? all : all - (idx)(draw() % 9);
+    net.loss = FBP_SOFTMAX + draw() % 8;
+    if (net.loss == FBP_SOFT) /* what a batch makes of it */
+        net.loss = FBP_SOFTMAX;
+    FN(draw_layers)(layers, net.n_layers);
+    const idx n_in = layers[0].n_in, n_out = layers[net.n_layers - 1].n_out;
+    prepare(&net);
+    net.seed = draw();
+
+    int n_states;
+    fbp_rule rule;
+    FN(draw_rule)(&rule, &n_states);
+    fbp_batch batch = {.rows = net.rows, .scale = 1 / (double)net.rows, .seed = net.seed};
+    FN(draw_x)(&net, &batch.x, all, n_in);
+    FN(draw_targets)(&net, &batch, all, n_out);
+    const int n_threads = draw() % 4 == 0 ? 3 : 1;
+    void *plan = FN(new_plan)(&net, net.rows, n_states, 0, n_threads);
+    FN(draw_weights)(plan, &net);
+
+    int compared = 1;
+    for (int step = 0; step < 2 && compared; step++) {
+        double correct;
+        fbp_result result;
+        net.step = batch.step = (uint64_t)step;
+        rule.step = step + 1;
+        forward(&net);
+        const double loss = FN(reference_loss)(&net, &batch, &correct);
+        backward(&net);
+        update_all(&net, &rule);
+        RUN(plan_step)(plan, &batch, &rule, n_threads, &result);
+        compared = (IS_DOUBLE || !net.near_kink) && fabs(loss) < 100 * (double)net.rows;
+        if (!compared)
+            break;
+        near(0, result.loss, loss, STEP_TOL * (fabs(loss) + (double)net.rows));
+        near(1, result.correct, correct, STEP_TOL * (double)net.rows);
+        FN(compare_all)(plan, &net, n_states);
+    }
+    void *parts = FN(new_plan)(&net, net.rows, n_states, 1, 1);
+    FN(step_not_finite)(plan, parts, &net, &batch, &rule);
+    if (compared) { /* the reference's weights are still the plan's */
+        for (idx k = 0; k < net.n_layers; k++) {
+            memset(net.s[k], 0, 2 * (size_t)parameters_of(&layers[k]) * sizeof(double));
+            memset(net.running[k], 0, (size_t)parameters_of(&layers[k]) * sizeof(double));
+        }
+        rule.step = 1;
+        FN(draw_weights)(parts, &net);
+        FN(step_in_parts)(parts, &net, &batch, &rule);
+    }
+    release();
+    return compared;
+}
+
+static void FN(engine)(void)
+{
+    enum { CASES = 300 };
+    int compared = 0;
+    for (int k = 0; k < CASES; k++) {
+        sprintf(what, "(network %d, %s)", k, IS_DOUBLE ? "double" : "float");
+        compared += FN(random_case)();
+    }
+    if (compared < CASES * 4 / 5) {
+        printf("FAILED: only %d of %d networks could be compared\n", compared, CASES);
+        failures++;
+    }
+}
