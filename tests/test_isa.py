@@ -8,6 +8,7 @@ import pytest
 from fastbp._kernels import isa
 
 HERE = Path(__file__).resolve().parent
+KERNEL_TESTS = ["test_kernels.py", "test_new_kernels.py", "test_vecmath.py"]
 OTHERS = [name for name in isa.usable() if name != isa.in_use()]
 
 
@@ -20,7 +21,7 @@ def test_the_set_in_use_is_one_that_was_built_and_runs_here():
 def test_kernel_tests_pass_under(name, run_python):
     # -P: neither the working folder nor a source tree in it comes before the installed package.
     done = run_python(
-        "-P", "-m", "pytest", HERE / "test_kernels.py", HERE / "test_vecmath.py",
+        "-P", "-m", "pytest", *(HERE / name for name in KERNEL_TESTS),
         f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
         "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
     )  # fmt: skip
