@@ -47,8 +47,8 @@ LINK_FLAGS = []
 if DEBUG:
     COMMON_FLAGS = ["-g", "-O1", "-Wall"]
 if SANITIZE:
-    # Python's own -fwrapv would hide signed overflow, and accesses by masked vectors, which -O3
-    # makes, are not checked.
+    # Python's own -fwrapv would hide signed overflow.  Less optimised, since what is instrumented
+    # takes GCC minutes to compile otherwise.
     C_FLAGS[C_FLAGS.index("-O3")] = "-O1"
     COMMON_FLAGS += [
         "-O1",
@@ -56,7 +56,7 @@ if SANITIZE:
         "-fno-sanitize-recover=undefined",
         "-fno-wrapv",
         "-fno-omit-frame-pointer",
-        "-g1",  # lines; to follow the unrolled loops' variables too would take GCC minutes
+        "-g1",  # lines, without the variables of the unrolled loops
     ]
     LINK_FLAGS = [f"-fsanitize={SANITIZE}"]
 
