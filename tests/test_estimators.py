@@ -425,19 +425,19 @@ def test_ctrl_c_keeps_what_was_learned(solver):
         (200, 200), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=10**6, max_fun=10**6,
         alpha=0.0 if solver == "adam" else 1.0,
     )  # fmt: skip
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    calls = []
+
+    def interrupt(_):
+        calls.append(1)
+        if len(calls) == 5 and solver == "lbfgs":
+            raise KeyboardInterrupt
+        if len(calls) == 5:
+            timer.start()  # however slow the machine is, there are iterations before it
+
+    model.callbacks = interrupt
     if solver == "lbfgs":
         model.tol = 1e-300
-        calls = []
-
-        def interrupt(_):
-            calls.append(1)
-            if len(calls) == 5:
-                raise KeyboardInterrupt
-
-        model.callbacks = interrupt
-    else:
-        timer.start()
     with pytest.warns(UserWarning, match="interrupted by user"):
         model.fit(X, y)
     timer.cancel()

@@ -355,7 +355,7 @@ def test_max_seconds_ends_the_training(solver):
     begin = time.perf_counter()
     model.fit(X, y)
     assert time.perf_counter() - begin < 3
-    assert model.n_iter_ >= 1 and model.score(X, y) > 0.3
+    assert model.n_iter_ >= 1 and model.score(X, y) > 0.2  # 0.1 is chance
 
 
 def test_progress_shows_a_bar(capsys):
