@@ -25,18 +25,20 @@ report() { # verdict, name, what was said
     printf '%-7s %-24s %s\n' "$@"
 }
 
-self_test() { # name, program's start, compiler...
-    local name=$1 start=$2 said
-    shift 2
+self_test() { # name, program's start, linker, compiler...
+    local name=$1 start=$2 linker=$3 said
+    shift 3
+    command -v "$linker" >/dev/null || { report missing "$name" "$linker"; return; }
     command -v "$1" >/dev/null || { report missing "$name" "$1"; return; }
     for isa in v2 v3 v4; do
-        # shellcheck disable=SC2046
+        # shellcheck disable=SC2046 # words
         "$@" "${flags[@]}" $(x86 $isa) -DFBP_ISA=$isa -c "$kernels/kernels.c" -o "$name-$isa.o" ||
             { report FAILED "$name" "$isa does not compile"; return; }
     done
-    "$@" "${flags[@]}" "$here/selftest.c" "$name"-v?.o -lm -o "$name.exe" ||
+    "$@" "${flags[@]}" -c "$here/selftest.c" -o "$name.o" &&
+        "$linker" "$name.o" "$name"-v?.o -lm -o "$name.exe" ||
         { report FAILED "$name" "does not link"; return; }
-    [[ -z $start ]] || command -v $start >/dev/null || { report built "$name" "no $start"; return; }
+    [[ -z $start ]] || command -v "$start" >/dev/null || { report built "$name" "no $start"; return; }
     said=$($start "./$name.exe") && report ok "$name" "${said//[$'\r\n']/ }" ||
         report FAILED "$name" "${said//[$'\r\n']/ }"
 }
@@ -48,16 +50,16 @@ compiles() { # name, compiler and its flags...
     "$@" && report compiles "$name" "not run" || report FAILED "$name" "does not compile"
 }
 
-self_test gcc "" gcc
-self_test clang "" clang
-self_test musl "" musl-gcc
-self_test windows-gnu wine64 clang --target=x86_64-w64-windows-gnu -static
+self_test gcc "" gcc gcc
+self_test clang "" clang clang
+self_test musl "" musl-gcc musl-gcc
+self_test windows wine x86_64-w64-mingw32-gcc clang --target=x86_64-w64-windows-gnu
 
 # Headers that stand in for those of systems that are not here: what the kernels use of them.
 mkdir -p headers
 cat >headers/math.h <<'C'
 double sqrt(double), exp(double), log(double), fabs(double), tanh(double);
-double copysign(double, double), erf(double), erfc(double);
+double copysign(double, double), erf(double), erfc(double), pow(double, double);
 float sqrtf(float), expf(float), logf(float), fabsf(float), copysignf(float, float);
 #define INFINITY __builtin_inff()
 #define NAN __builtin_nanf("")
@@ -77,7 +79,7 @@ cat >headers/string.h <<'C'
 void *memcpy(void *, const void *, size_t), *memset(void *, int, size_t);
 C
 for isa in v2 v3 v4; do
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046 # words
     compiles "clang-cl-$isa" clang --driver-mode=cl --target=x86_64-pc-windows-msvc /nologo /O2 /W3 \
         /MD $(printf '/clang:%s ' "${flags[@]}" $(x86 $isa) -nostdlibinc "-isystem$PWD/headers") \
         -DFBP_ISA=$isa /c "/Fo$PWD/clang-cl-$isa.obj" "/Tc$kernels/kernels.c"

@@ -24,7 +24,7 @@ def faults(wheel, build_folder=None):
         yield f"{size} bytes are over {MOST_BYTES}"
     paths = BUILD_PATHS + ([re.escape(build_folder.encode())] if build_folder else [])
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        names = [name for name in archive.namelist() if not name.endswith("/")]
         for name in names:
             top = PurePosixPath(name).parts[0]
             # The first is auditwheel's: the library of OpenMP.
