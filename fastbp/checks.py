@@ -147,7 +147,7 @@ def writable_parameter(who, name, array):
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
-            f"{who} expects {name} as an array of float32 or float64; got {_kind(array)}."
+            f"{who} expects {name} as an array of float32 or float64; got {described(array)}."
         )
     if not array.flags.writeable:
         raise ValueError(f"{who} expects {name} to be writable; got a read-only array.")
@@ -250,7 +250,7 @@ def integer(who, name, value, least, most=sys.maxsize):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{who} expects {name} as an integer; got {_kind(value)}.") from None
+        raise TypeError(f"{who} expects {name} as an integer; got {described(value)}.") from None
     if number < least:
         raise ValueError(f"{who} expects {name} of at least {least}; got {shown(number)}.")
     if number > most:
@@ -276,7 +276,7 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     except OverflowError:  # an integer beyond float64
         real = np.inf
     except (TypeError, ValueError, RuntimeError):  # the last of tensors
-        raise TypeError(f"{who} expects {name} as a number; got {_kind(value)}.") from None
+        raise TypeError(f"{who} expects {name} as a number; got {described(value)}.") from None
     if not (least <= real <= most and (math.isfinite(real) or not finite)):  # NaN is neither
         if most < np.inf:
             bounds = f"between {least:g} and {most:g}"
@@ -291,28 +291,30 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
 def instance(who, name, value, kind, expected):
     """An object of a class of the library."""
     if not isinstance(value, kind):
-        raise TypeError(f"{who} expects {name} as {expected}; got {_kind(value)}.")
+        raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
 def function(who, name, value, expected):
     """What can be called."""
     if not callable(value):
-        raise TypeError(f"{who} expects {name} as {expected}; got {_kind(value)}.")
+        raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
 def sequence(who, name, value, expected):
     """A list of what can be gone through."""
     if isinstance(value, str | bytes) or not np.iterable(value):
-        raise TypeError(f"{who} expects {name} as a sequence of {expected}; got {_kind(value)}.")
+        raise TypeError(
+            f"{who} expects {name} as a sequence of {expected}; got {described(value)}."
+        )
     return list(value)
 
 
 def sized(who, name, value):
     """What has a length."""
     if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
-        raise TypeError(f"{who} expects {name} with a length; got {_kind(value)}.")
+        raise TypeError(f"{who} expects {name} with a length; got {described(value)}.")
     return value
 
 
@@ -321,7 +323,9 @@ def path(who, value):
     try:
         return os.fspath(value)
     except TypeError:
-        raise TypeError(f"{who} expects path as the name of a file; got {_kind(value)}.") from None
+        raise TypeError(
+            f"{who} expects path as the name of a file; got {described(value)}."
+        ) from None
 
 
 def path_to_write(who, value):
@@ -368,9 +372,11 @@ def float_dtype(who, value):
     return dtype
 
 
-def _kind(value):
+def described(value):
     if isinstance(value, np.ndarray):
         return f"an array of dtype {value.dtype}"
+    if isinstance(value, TensorBase):
+        return _came(value)
     return f"{shown(value)} of type {type(value).__name__}"
 
 
@@ -436,7 +442,7 @@ def _sentence(who, function, arguments, keywords, error):
         )
         return TypeError, f"{who} expects the arguments {signature}; got ({came})."
     if not isinstance(given.get("input"), TensorBase) and "input" in given:
-        return TypeError, f"{who} expects input as a Tensor; got {_kind(given['input'])}."
+        return TypeError, f"{who} expects input as a Tensor; got {described(given['input'])}."
     came = ", ".join(f"{name} {_came(value)}" for name, value in given.items() if name != "self")
     reason = " ".join(str(error).split()).split(". ")[0].rstrip(".")
     return kind, f"{who} expects arguments {signature} that go together; got {came} ({reason})."

@@ -161,7 +161,7 @@ THINGS = {
     "probabilities": lambda: fastbp.tensor([[0.1, 0.2, 0.7, 0.0]] * 3),
     "rows": lambda: data.TensorDataset(fastbp.tensor(OF_X), fastbp.tensor([0, 2, 1])),
     "leaf": lambda: fastbp.tensor(OF_X, requires_grad=True), "linear": _linear,
-    "embedding": lambda: nn.Embedding(5, 3), "model": _model,
+    "modules": lambda: nn.ModuleDict(), "embedding": lambda: nn.Embedding(5, 3), "model": _model,
     "classifier": lambda: _estimator("MLPClassifier", LABELS),
     "regressor": lambda: _estimator("MLPRegressor", X),
     "picture": lambda: graph.draw(nn.Parameter(fastbp.ones(2)).sum()),
@@ -834,7 +834,7 @@ NN = [
           IndexError="nn.ModuleList().pop()"),
     entry("nn.ModuleDict", "nn.ModuleDict({'a': nn.ReLU()})", TypeError="nn.ModuleDict({'a': 3})"),
     entry("nn.ModuleDict.update", "nn.ModuleDict().update({'a': nn.ReLU()})",
-          TypeError="nn.ModuleDict().update({'a': nn.ReLU(), 'b': 3}) | "
+          TypeError="modules.update({'a': nn.ReLU(), 'b': 3}) | "
           "nn.ModuleDict().update(3)"),
     entry("nn.ModuleDict.pop", "nn.ModuleDict({'a': nn.ReLU()}).pop('a')",
           ValueError="nn.ModuleDict().pop('a')"),
@@ -1222,13 +1222,13 @@ def public():
                         _add(found, value, f"{prefix}{name}.{method}")
                         if thing is fastbp.Tensor:
                             _add(found, value, method)
-    return list(found.values())
+    return [names_ for _, names_ in found.values()]
 
 
 def _add(found, thing, name):
-    key = id(getattr(thing, "__func__", thing))
+    function = getattr(thing, "__func__", thing)
     if not takes_nothing(thing):
-        found.setdefault(key, []).append(name)
+        found.setdefault(id(function), (function, []))[1].append(name)
 
 
 #: Last names of what layers, optimisers, trainers and losses ask each other; users do not call it.
@@ -1267,7 +1267,8 @@ WITHOUT = {
             f"{kind}.{name}"
             for kind in ("MLPClassifier", "MLPRegressor")
             for name in "from_sklearn get_params predict predict_log_proba predict_proba "
-            "score set_params set_score_request set_partial_fit_request".split()
+            "score set_params set_score_request set_partial_fit_request "
+            "set_fit_request partial_fit".split()
         )
         + " MLPClassifier MLPRegressor",
     }.items()

@@ -509,10 +509,10 @@ def assert_one_sentence(error):
 W = fastbp.ones(2, requires_grad=True)
 BAD_PARAMS = {
     "a number": (0.1, TypeError, r"SGD\(lr=0.1\)"),
-    "a tensor": (fastbp.ones(2), TypeError, "iterable of Tensors.*got tensor"),
+    "a tensor": (fastbp.ones(2), TypeError, "iterable of Tensors.*got a tensor"),
     "nothing in it": ([], ValueError, "empty parameter list"),
     "an empty generator": ((p for p in ()), ValueError, "empty parameter list"),
-    "arrays": ([np.ones(2)], TypeError, "Tensors.*ndarray"),
+    "arrays": ([np.ones(2)], TypeError, "Tensors.*an array"),
     "a mapping": ({"W1": np.ones(2)}, TypeError, "Tensors.*'W1'"),
     "a result": ([W * 2], ValueError, "leaf Tensors.*MulBackward0"),
     "one twice": ([W, W], ValueError, "once"),

@@ -93,7 +93,8 @@ class ELU(_ByElement, element="elu"):
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__(inplace)
-        self.alpha = checks.number(type(self).__name__, "alpha", alpha)
+        checks.number(type(self).__name__, "alpha", alpha)
+        self.alpha = alpha
 
 
 class CELU(ELU, element="celu"):
@@ -177,8 +178,9 @@ class Threshold(_ByElement, element="threshold"):
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__(inplace)
-        self.threshold = checks.number("Threshold", "threshold", threshold)
-        self.value = checks.number("Threshold", "value", value)
+        checks.number("Threshold", "threshold", threshold)
+        checks.number("Threshold", "value", value)
+        self.threshold, self.value = threshold, value
 
 
 class Softplus(_ByElement, element="softplus"):
@@ -201,8 +203,9 @@ class Softplus(_ByElement, element="softplus"):
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
-        self.beta = checks.number("Softplus", "beta", beta)
-        self.threshold = checks.number("Softplus", "threshold", threshold, 0, finite=False)
+        checks.number("Softplus", "beta", beta)
+        checks.number("Softplus", "threshold", threshold, finite=False)
+        self.beta, self.threshold = beta, threshold
         if self.beta != 1:
             self.kind = "softplus of another beta"
 

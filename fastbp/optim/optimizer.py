@@ -260,4 +260,4 @@ def _detached(value):
 
 
 def _kind(value):
-    return f"{checks.shown(value)} of type {type(value).__name__}"
+    return checks.described(value)
