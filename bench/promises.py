@@ -30,7 +30,7 @@ KEYS = {"name", "promise", "how", "command", "broken"}
 def promises():
     """The table: a dict for each promise, in their order."""
     with TABLE.open("rb") as file:
-        return tomllib.load(file)["promise"]
+        return tomllib.load(file).get("promise", [])
 
 
 def run(command):

@@ -195,7 +195,7 @@ def read(path, setting):
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"fit expects resume as the path of a checkpoint; got {path!r}.")
     shown = repr(os.fspath(path))
-    arrays, metadata = files.read_safetensors("fit", path)
+    arrays, metadata = files.read_safetensors("fit(resume=...)", path)
     if _KEY not in metadata:
         raise ValueError(
             f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which "

@@ -360,7 +360,7 @@ def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, t
         ("train iris --every 0 --checkpoint run", "--every: expected an integer of at least 1"),
         ("train iris --every 5", "fit expects every with a checkpoint"),
         ("train iris --checkpoint none/run", "none/run"),
-        ("train iris --resume none", "none: No such file or directory"),
+        ("train iris --resume none", "a file that exists; got 'none'"),
         ("train --epoch 3", "unrecognized arguments: --epoch"),
         ("check --epochs 3", "unrecognized arguments: --epochs"),
         ("check flowers", "'flowers'"),

@@ -189,7 +189,7 @@ def test_a_row_left_over_joins_the_batch_before(loss, rows, batch_size, monkeypa
 @pytest.mark.parametrize("settings", [
     {}, {"solver": "lbfgs"}, {"early_stopping": True}, {"loss": half_square},
     {"restore_best": True}, {"batch_norm": True, "batch_size": 149},
-], ids=str)  # fmt: skip
+], ids=lambda settings: " ".join(settings) or "defaults")  # fmt: skip
 def test_no_time_at_all_makes_one_step(settings):
     X, y = iris()
     model = MLPRegressor(**SETTINGS | settings, max_seconds=0)

@@ -527,7 +527,7 @@ for write in (lambda path: readers.small().save(path),
     except PermissionError as error:
         print("refused")
 """
-    for parent in [tmp_path, *tmp_path.parents][:3]:
+    for parent in [tmp_path, *tmp_path.parents][:4]:
         parent.chmod(parent.stat().st_mode | 0o055)
     done = run_python("-c", code)
     assert done.stdout.splitlines() == ["refused", "refused"], done.stderr

@@ -1,7 +1,7 @@
 """The compiled kernels; `fastbp.reference` has a NumPy twin of each under the same name."""
 
 # First: it refuses a processor that is too old, on which NumPy's import may crash.
-from fastbp._kernels import isa  # noqa: F401
+import fastbp._kernels.isa  # noqa: F401
 from fastbp._kernels.activations import (
     gelu_backward,
     gelu_forward,
