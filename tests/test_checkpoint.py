@@ -381,7 +381,7 @@ def steps_of_the_file():
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return json.loads(header["__metadata__"]["fastbp.checkpoint"])["state"]["steps"]
 
-EPOCHS = 4 + 2 * kills  # long enough to be killed in
+EPOCHS = 4 + 20 * kills  # long enough to be killed in, on a quick machine too
 random.seed(kills)
 killed = steps = advanced = leftovers = 0
 while killed < kills:
