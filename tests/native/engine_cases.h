@@ -157,15 +157,15 @@ static void FN(draw_targets)(network *net, fbp_batch *batch, idx all, idx n_out)
         batch->weights = FN(between)(0.5, 2, all);
 }
 
-static void *FN(new_plan)(const network *net, idx batch_size, int n_states, int keep, int n_threads)
+static void *FN(new_plan)(const network *net, idx batch_size, int n_states, int keep, int n_parts)
 {
     fbp_spec spec = {.layers = net->layers, .n_layers = net->n_layers, .batch_size = batch_size,
                      .loss = net->loss, .delta = net->delta, .n_states = n_states,
                      .keep_gradients = keep};
-    const size_t bytes = RUN(plan_layout)(&spec, n_threads, NULL);
+    const size_t bytes = RUN(plan_layout)(&spec, n_parts, NULL);
     void *plan = memory(bytes, 64);
     memset(plan, 0, bytes);
-    RUN(plan_layout)(&spec, n_threads, plan);
+    RUN(plan_layout)(&spec, n_parts, plan);
     return plan;
 }
 
@@ -250,7 +250,7 @@ static void FN(step_not_finite)(void *plan, void *twin, const network *net, cons
     poisoned.x.type = FBP_FLOAT64;
     poisoned.x.indptr = NULL;
     FN(copy_weights)(twin, plan, net);
-    RUN(plan_step)(plan, &poisoned, rule, 1, &result);
+    RUN(plan_step)(plan, &poisoned, rule, 1, NULL, &result);
     near(0, result.loss, NAN, 0);
     near(0, (double)RUN(plan_first_non_finite)(plan, net->rows), 0, 0);
     for (idx k = 0; k < net->n_layers; k++)
@@ -285,8 +285,8 @@ static int FN(random_case)(void)
     fbp_batch batch = {.rows = net.rows, .scale = 1 / (double)net.rows, .seed = net.seed};
     FN(draw_x)(&net, &batch.x, all, n_in);
     FN(draw_targets)(&net, &batch, all, n_out);
-    const int n_threads = draw() % 4 == 0 ? 3 : 1;
-    void *plan = FN(new_plan)(&net, net.rows, n_states, 0, n_threads);
+    const int n_parts = draw() % 4 == 0 ? 3 : 1;
+    void *plan = FN(new_plan)(&net, net.rows, n_states, 0, n_parts);
     FN(draw_weights)(plan, &net);
 
     int compared = 1;
@@ -299,7 +299,9 @@ static int FN(random_case)(void)
         const double loss = FN(reference_loss)(&net, &batch, &correct);
         backward(&net);
         update_all(&net, &rule);
-        RUN(plan_step)(plan, &batch, &rule, n_threads, &result);
+        fbp_team *team = fbp_take_team(n_parts);
+        RUN(plan_step)(plan, &batch, &rule, n_parts, team, &result);
+        fbp_give_team(team);
         compared = (IS_DOUBLE || !net.near_kink) && fabs(loss) < 100 * (double)net.rows;
         if (!compared)
             break;

@@ -1,24 +1,24 @@
-/* The engine under threads of this harness's own, which thread sanitizer knows (of libgomp's it
- * gives false alarms): plans of their own in several threads, and one plan's step split over
- * several.  kernels.c is included, with a barrier of pthreads in the place of OpenMP's. */
+/* The engine's steps by its own team of threads (team.h), with the kernels of TABLE: one plan's step
+ * split over several, many plans at once, forks.  Each result has the bits of the same parts run by
+ * one thread. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#define FASTBP_THREADS_H
-#define PARALLEL(n, ...)
-#define THREAD() 0
-#define N_THREADS() 1
-#define BARRIER(n) ((n) > 1 ? (void)pthread_barrier_wait(barrier) : (void)0)
-#define ATOMIC_SET(flag) __atomic_store_n(&(flag), 1, __ATOMIC_RELAXED)
-static _Thread_local pthread_barrier_t *barrier;
+#include "kernels.h"
 
-#include "kernels.c"
+#define sysconf(name) 8L /* helpers for all parts on fewer cores, too */
+#include "team.h"
+#undef sysconf
 
-#define TABLE (&PASTE(fbp_kernels_, FBP_ISA))
+extern const fbp_kernels TABLE;
+
 #define CHECK(what) ((what) ? (void)0 : (printf("FAILED line %d: %s\n", __LINE__, #what), exit(1)))
 
-enum { ROWS = 70, IN = 83, WIDTH = 67, OUT = 5, STEPS = 3, MOST_THREADS = 4 };
+enum { ROWS = 70, IN = 83, WIDTH = 67, OUT = 5, STEPS = 20, MOST_PARTS = 4, PLANS = 4, FORKS = 10 };
 
 static const fbp_layer LAYERS[] = {
     {.kind = FBP_AFFINE, .n_in = IN, .n_out = WIDTH},
@@ -31,7 +31,7 @@ static const fbp_layer LAYERS[] = {
     {.kind = FBP_GELU, .n_in = WIDTH, .n_out = WIDTH},
     {.kind = FBP_AFFINE, .n_in = WIDTH, .n_out = OUT},
 };
-/* Without the barriers of a normalisation, which would stand in for the step's own. */
+/* Without the phases of a normalisation, whose waiting would stand in for the step's own. */
 static const fbp_layer PLAIN[] = {
     {.kind = FBP_AFFINE, .n_in = IN, .n_out = WIDTH},
     {.kind = FBP_RELU, .n_in = WIDTH, .n_out = WIDTH},
@@ -40,12 +40,22 @@ static const fbp_layer PLAIN[] = {
 static const fbp_layer *const NETWORKS[] = {LAYERS, PLAIN};
 static const idx N_LAYERS[] = {sizeof LAYERS / sizeof *LAYERS, sizeof PLAIN / sizeof *PLAIN};
 
-/* One network's plan, and one batch, read by all. */
+/* A network's plan. */
 typedef struct {
-    int is_double, n_threads;
+    int is_double, n_parts;
     void *plan;
     const fbp_engine *engine;
 } network;
+
+/* What a phase's parts leave behind. */
+typedef struct {
+    fbp_part part;
+    void *work;
+    pthread_t leader;
+    int runs[MOST_PARTS + 1];
+} phase;
+
+static int helped; /* parts run by helpers */
 
 static float x[ROWS * IN];
 static int64_t classes[ROWS];
@@ -64,23 +74,24 @@ static fbp_batch batch_of(int step)
 
 static double noise(uint64_t *state)
 {
-    *state = mix64(*state + 0x9e3779b97f4a7c15u);
+    *state = *state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
     return (double)(*state >> 11) * 0x1p-53 - 0.5;
 }
 
-static network new_network(int which, int is_double, int n_threads)
+static network new_network(int which, int is_double, int n_parts)
 {
     const fbp_spec spec = {.layers = NETWORKS[which], .n_layers = N_LAYERS[which], .batch_size = ROWS,
                            .loss = FBP_SOFTMAX, .n_states = 2};
-    network net = {is_double, n_threads, NULL, &TABLE->engine[is_double]};
-    const size_t bytes = net.engine->plan_layout(&spec, n_threads, NULL);
+    network net = {is_double, n_parts, NULL, &TABLE.engine[is_double]};
+    const size_t bytes = net.engine->plan_layout(&spec, n_parts, NULL);
     uint64_t state = 3;
     net.plan = aligned_alloc(64, bytes);
     CHECK(net.plan);
     memset(net.plan, 0, bytes);
-    net.engine->plan_layout(&spec, n_threads, net.plan);
+    net.engine->plan_layout(&spec, n_parts, net.plan);
     for (idx l = 0; l < N_LAYERS[which]; l++) {
-        if (!has_parameters(NETWORKS[which][l].kind))
+        const fbp_layer_kind kind = NETWORKS[which][l].kind;
+        if (kind != FBP_AFFINE && kind != FBP_BATCH_NORM)
             continue;
         float W[IN * WIDTH], b[WIDTH] = {0};
         double V[IN * WIDTH], c[WIDTH] = {0};
@@ -92,62 +103,69 @@ static network new_network(int which, int is_double, int n_threads)
     return net;
 }
 
-/* One thread's part of a step. */
+/* --- a team that tells who ran what --------------------------------------------------------- */
+
 typedef struct {
-    const network *net;
-    const fbp_rule *rule;
-    pthread_barrier_t *barrier;
-    int thread, n_threads, step, *stop;
-    fbp_result result;
-} part;
+    fbp_team team;
+    fbp_team *own;
+} watched_team;
 
-static void *run_part(void *part_)
+static void run_watched(void *phase_, int part)
 {
-    part *p = part_;
-    const fbp_batch batch = batch_of(p->step);
-    barrier = p->barrier;
-    if (p->net->is_double)
-        step_part_d(p->net->plan, &batch, p->rule, p->thread, p->n_threads, p->stop, &p->result);
-    else
-        step_part_f(p->net->plan, &batch, p->rule, p->thread, p->n_threads, p->stop, &p->result);
-    return NULL;
+    phase *p = phase_;
+    p->runs[part]++; /* not atomic: a part is one thread's, and the leader looks when all are done */
+    if (!pthread_equal(pthread_self(), p->leader))
+        __atomic_add_fetch(&helped, 1, __ATOMIC_RELAXED);
+    p->part(p->work, part);
 }
 
-static double split_step(const network *net, const fbp_rule *rule, int step, int n_threads)
+/* Each part once, and with helpers, whatever the team thinks of their cores. */
+static void watch(fbp_team *team, fbp_part part, void *work, int n_parts)
 {
-    pthread_t threads[MOST_THREADS];
-    part parts[MOST_THREADS];
-    pthread_barrier_t shared;
-    int stop = 0;
-    double loss = 0;
-    pthread_barrier_init(&shared, NULL, (unsigned)n_threads);
-    for (int t = 0; t < n_threads; t++) {
-        parts[t] = (part){net, rule, &shared, t, n_threads, step, &stop, {0, 0}};
-        CHECK(!pthread_create(&threads[t], NULL, run_part, &parts[t]));
-    }
-    for (int t = 0; t < n_threads; t++) {
-        pthread_join(threads[t], NULL);
-        loss += parts[t].result.loss;
-    }
-    pthread_barrier_destroy(&shared);
-    return loss;
+    fbp_team *own = ((watched_team *)team)->own;
+    phase p = {part, work, pthread_self(), {0}};
+    ((fbp_crew *)own)->resting_until = 0;
+    own->run(own, run_watched, &p, n_parts);
+    for (int k = 0; k <= MOST_PARTS; k++)
+        CHECK(p.runs[k] == (k < n_parts));
 }
 
-/* The weights after some steps by n_threads, as doubles; the last loss. */
-static double train(const network *net, const fbp_rule *rule_, int n_threads, double *weights)
+/* A phase that takes long in one of its parts: its leader and the helpers without work sleep. */
+static void long_part(void *slow, int part)
+{
+    if (part == *(int *)slow)
+        usleep(500);
+}
+
+static void phases(void)
+{
+    for (int k = 0; k < 3000; k++) {
+        const int n_parts = 2 + k % (MOST_PARTS - 1);
+        int slow = k % 10 ? -1 : k / 10 % n_parts;
+        watched_team team = {{watch}, fbp_take_team(n_parts)};
+        CHECK(team.own);
+        if (k % 17 == 0)
+            usleep(500); /* all helpers sleep */
+        team.team.run(&team.team, long_part, &slow, n_parts);
+        fbp_give_team(team.own);
+    }
+}
+
+/* --- one plan -------------------------------------------------------------------------------- */
+
+/* The weights after STEPS steps, as doubles; the last loss.  Alone: one thread runs all parts. */
+static double train(const network *net, const fbp_rule *rule_, int alone, double *weights)
 {
     fbp_rule rule = *rule_;
-    double loss = 0;
+    fbp_result result;
     for (int step = 0; step < STEPS; step++) {
+        const fbp_batch batch = batch_of(step);
+        watched_team team = {{watch}, alone ? NULL : fbp_take_team(net->n_parts)};
+        CHECK(alone || team.own);
         rule.step = step + 1;
-        if (n_threads == 0) { /* the engine's own entrance */
-            const fbp_batch batch = batch_of(step);
-            fbp_result result;
-            net->engine->plan_step(net->plan, &batch, &rule, 1, &result);
-            loss = result.loss;
-        } else {
-            loss = split_step(net, &rule, step, n_threads);
-        }
+        net->engine->plan_step(net->plan, &batch, &rule, net->n_parts, alone ? NULL : &team.team,
+                               &result);
+        fbp_give_team(team.own);
     }
     float W[IN * WIDTH], b[WIDTH];
     double V[IN * WIDTH], c[WIDTH];
@@ -155,88 +173,150 @@ static double train(const network *net, const fbp_rule *rule_, int n_threads, do
                            net->is_double ? (void *)c : b);
     for (int i = 0; i < IN * WIDTH; i++)
         weights[i] = net->is_double ? V[i] : (double)W[i];
-    return loss;
+    return result.loss;
 }
 
-static void one_plan_split(int which, int is_double, const fbp_rule *rule)
+/* What one thread makes of each plan, by n_parts - 2. */
+typedef struct {
+    double loss, weights[IN * WIDTH];
+} outcome;
+
+static outcome expected[8][MOST_PARTS - 1];
+
+static outcome trained(int which, int n_parts, int alone)
 {
-    double alone[IN * WIDTH], first[IN * WIDTH], again[IN * WIDTH];
-    network net = new_network(which, is_double, 1);
-    const double loss = train(&net, rule, 0, alone);
+    outcome result;
+    network net = new_network(which & 1, which >> 1 & 1, n_parts);
+    result.loss = train(&net, &RULES[which >> 2], alone, result.weights);
     free(net.plan);
-    for (int n_threads = 2; n_threads <= MOST_THREADS; n_threads++) {
-        for (int time = 0; time < 2; time++) {
-            net = new_network(which, is_double, n_threads);
-            const double split = train(&net, rule, n_threads, time ? again : first);
-            free(net.plan);
-            CHECK(fabs(split - loss) <= (is_double ? 1e-9 : 1e-3) * fabs(loss));
+    return result;
+}
+
+/* Whether the team's steps have the bits of one thread's. */
+static int same_bits(int which, int n_parts)
+{
+    const outcome result = trained(which, n_parts, 0);
+    return memcmp(&result, &expected[which][n_parts - 2], sizeof result) == 0;
+}
+
+static void one_plan_split(void)
+{
+    for (int which = 0; which < 8; which++) {
+        const double close = which >> 1 & 1 ? 1e-9 : 1e-3;
+        network net = new_network(which & 1, which >> 1 & 1, 1);
+        outcome whole;
+        whole.loss = train(&net, &RULES[which >> 2], 1, whole.weights);
+        free(net.plan);
+        for (int n_parts = 2; n_parts <= MOST_PARTS; n_parts++) {
+            const outcome parts = expected[which][n_parts - 2] = trained(which, n_parts, 1);
+            CHECK(isfinite(parts.loss) && fabs(parts.loss - whole.loss) <= close * fabs(whole.loss));
+            CHECK(same_bits(which, n_parts));
         }
-        CHECK(memcmp(first, again, sizeof first) == 0); /* the same threads give the same bits */
-        for (int i = 0; i < IN * WIDTH; i++)
-            CHECK(fabs(first[i] - alone[i]) <= (is_double ? 1e-9 : 1e-3));
     }
 }
 
-/* A network of its own in each thread, with kernels of the table, all at the same time. */
-static void *own_network(void *result)
+/* --- many plans, and forks -------------------------------------------------------------------- */
+
+static int stop;
+
+/* Plans and teams of its own, and kernels of the table. */
+static void *train_on(void *seed_)
 {
-    double weights[IN * WIDTH];
-    for (int is_double = 0; is_double < 2; is_double++) {
-        network net = new_network(0, is_double, 1);
-        ((double *)result)[is_double] = train(&net, &RULES[1], 0, weights);
-        free(net.plan);
-        float out[ROWS * WIDTH], b[WIDTH] = {0}, W[IN * WIDTH], y[ROWS * WIDTH];
+    const int seed = *(int *)seed_;
+    float out[ROWS * WIDTH], y[ROWS * WIDTH], *W = malloc(IN * WIDTH * sizeof *W), b[WIDTH] = {0};
+    double first = 0;
+    for (int k = 0; k < 8 || !__atomic_load_n(&stop, __ATOMIC_RELAXED); k++) {
+        CHECK(same_bits((seed + k) % 8, 2 + (seed + k) % (MOST_PARTS - 1)));
         for (int i = 0; i < IN * WIDTH; i++)
-            W[i] = (float)weights[i];
-        CHECK(TABLE->f.affine_forward(x, W, b, out, ROWS, IN, WIDTH) == 0);
-        ((double *)result)[2] =
-            TABLE->f.softmax_cross_entropy_forward(out, classes, y, ROWS, WIDTH);
+            W[i] = (float)expected[0][0].weights[i];
+        CHECK(TABLE.f.affine_forward(x, W, b, out, ROWS, IN, WIDTH) == 0);
+        const double loss = TABLE.f.softmax_cross_entropy_forward(out, classes, y, ROWS, WIDTH);
+        first = k == 0 ? loss : first;
+        CHECK(loss == first);
     }
+    free(W);
     return NULL;
 }
 
-static void networks_in_threads(void)
+/* A fork after steps of this thread's team, while other threads' plans are in the midst of theirs. */
+static void fork_and_go_on(int k)
 {
-    pthread_t threads[MOST_THREADS];
-    double results[MOST_THREADS][3];
-    for (int t = 0; t < MOST_THREADS; t++)
-        CHECK(!pthread_create(&threads[t], NULL, own_network, results[t]));
-    for (int t = 0; t < MOST_THREADS; t++)
-        pthread_join(threads[t], NULL);
-    for (int t = 1; t < MOST_THREADS; t++)
-        CHECK(memcmp(results[t], results[0], sizeof results[0]) == 0);
+    int status;
+    CHECK(same_bits(k % 8, 2 + k % (MOST_PARTS - 1)));
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        helped = 0;
+        while (helped == 0) /* its own helpers come, some time */
+            CHECK(same_bits(k % 8, MOST_PARTS));
+        _exit(0);
+    }
+    CHECK(child > 0);
+    CHECK(same_bits(k % 8, MOST_PARTS));
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A loss that is not finite in one thread's rows stops the update of all. */
+static void plans_in_threads(int n_forks)
+{
+    pthread_t threads[PLANS];
+    int seeds[PLANS];
+    stop = n_forks == 0;
+    for (int t = 0; t < PLANS; t++) {
+        seeds[t] = t;
+        CHECK(!pthread_create(&threads[t], NULL, train_on, &seeds[t]));
+    }
+    for (int k = 0; k < n_forks; k++)
+        fork_and_go_on(k);
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    for (int t = 0; t < PLANS; t++)
+        pthread_join(threads[t], NULL);
+}
+
+/* A loss that is not finite in one part's rows stops the update of all. */
 static void a_stop_is_seen_by_all(void)
 {
-    double before[IN * WIDTH], after[IN * WIDTH];
-    network net = new_network(0, 0, 3);
-    train(&net, &RULES[0], 3, before);
-    const float kept = x[0];
-    x[0] = NAN; /* in the first thread's rows; with normalisation everybody's */
-    CHECK(!isfinite(split_step(&net, &RULES[0], STEPS, 3)));
-    x[0] = kept;
+    double before[IN * WIDTH];
     float W[IN * WIDTH], b[WIDTH];
+    network net = new_network(1, 0, 3);
+    train(&net, &RULES[0], 0, before);
+    const float kept = x[0];
+    const fbp_batch batch = batch_of(STEPS);
+    fbp_result result;
+    watched_team team = {{watch}, fbp_take_team(3)};
+    x[0] = NAN; /* in the first part's rows */
+    net.engine->plan_step(net.plan, &batch, &RULES[0], 3, &team.team, &result);
+    x[0] = kept;
+    fbp_give_team(team.own);
+    CHECK(!isfinite(result.loss));
     net.engine->plan_read(net.plan, 0, 0, W, b);
     for (int i = 0; i < IN * WIDTH; i++)
-        after[i] = (double)W[i];
-    CHECK(memcmp(before, after, sizeof before) == 0);
+        CHECK((double)W[i] == before[i]);
     free(net.plan);
 }
 
 int main(void)
 {
     uint64_t state = 1;
+    fbp_survive_forks();
     for (int i = 0; i < ROWS * IN; i++)
         x[i] = (float)noise(&state);
     for (int r = 0; r < ROWS; r++)
         classes[r] = r % OUT;
-    for (int k = 0; k < 8; k++)
-        one_plan_split(k & 1, k >> 1 & 1, &RULES[k >> 2]);
-    networks_in_threads();
+    phases();
+    printf("phases: %d parts by helpers\n", helped);
+    CHECK(helped > 0);
+    helped = 0;
+    one_plan_split();
+    printf("%s: a step split over 2 to %d threads, %d parts by helpers\n", TABLE.name, MOST_PARTS,
+           helped);
+    CHECK(helped > 0);
     a_stop_is_seen_by_all();
-    printf("%s: a step split over 2 to %d threads, %d networks at once\n", TABLE->name,
-           MOST_THREADS, MOST_THREADS);
+    plans_in_threads(0);
+    printf("%d plans at once\n", PLANS);
+    fork_and_go_on(0);
+    plans_in_threads(FORKS);
+    printf("%d forks\n", FORKS + 1);
     return 0;
 }
