@@ -238,6 +238,12 @@ static void *train_on(void *seed_)
     return NULL;
 }
 
+#ifdef __SANITIZE_THREAD__
+#define CHILD_HAS_NO_THREADS 1 /* "dup thread with used id": it still counts the parent's */
+#else
+#define CHILD_HAS_NO_THREADS 0
+#endif
+
 /* A fork after steps of this thread's team, while other threads' plans are in the midst of theirs. */
 static void fork_and_go_on(int k)
 {
@@ -247,8 +253,9 @@ static void fork_and_go_on(int k)
     const pid_t child = fork();
     if (child == 0) {
         alarm(60);
-        helped = 0;
-        while (helped == 0) /* its own helpers come, some time */
+        helped = CHILD_HAS_NO_THREADS;
+        CHECK(idle_crews == NULL);
+        while (!helped) /* its own helpers come, some time */
             CHECK(same_bits(k % 8, MOST_PARTS));
         _exit(0);
     }
