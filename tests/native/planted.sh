@@ -41,6 +41,6 @@ caught read asan "heap-buffer-overflow"
 plant overflow dropout.h 's/h = (h ^ (h >> 16)) \* 0x7feb352du;/h = (uint32_t)((int32_t)(h ^ (h >> 16)) * 0x7feb352d);/'
 caught overflow asan "signed integer overflow"
 
-plant race engine.h '/FN(backward_part)(plan, batch, from, to, thread, n_threads);/{n;d}'
+plant race team.h '/^static int fbp_is_done/,/^}/s/SEQ_CST/RELAXED/'
 caught race tsan "data race"
 echo "planted: a read out of bounds, a signed overflow and a race are caught"

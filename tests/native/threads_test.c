@@ -47,7 +47,7 @@ typedef struct {
     const fbp_engine *engine;
 } network;
 
-/* What a phase's parts leave behind. */
+/* A phase, and how often each part was run. */
 typedef struct {
     fbp_part part;
     void *work;
@@ -119,7 +119,7 @@ static void run_watched(void *phase_, int part)
     p->part(p->work, part);
 }
 
-/* Each part once, and with helpers, whatever the team thinks of their cores. */
+/* Each part runs once; helpers are let in, whatever the team thinks of their cores. */
 static void watch(fbp_team *team, fbp_part part, void *work, int n_parts)
 {
     fbp_team *own = ((watched_team *)team)->own;
@@ -306,6 +306,7 @@ static void a_stop_is_seen_by_all(void)
 int main(void)
 {
     uint64_t state = 1;
+    alarm(900); /* a team that waits for ever */
     fbp_survive_forks();
     for (int i = 0; i < ROWS * IN; i++)
         x[i] = (float)noise(&state);
