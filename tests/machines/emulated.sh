@@ -8,7 +8,7 @@ home=$("$python" -c 'import fastbp, pathlib; print(pathlib.Path(fastbp.__file__)
 export PYTHONPATH=$home OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 export OPENBLAS_CORETYPE=NEHALEM # NumPy's OpenBLAS takes AVX2 to mean FMA, and crashes
 unset FASTBP_ISA
-failed=0
+right=0 all=0 runs=()
 
 on() { qemu-x86_64 -cpu "$1" "$python" -W ignore "${@:2}" 2>&1 | grep -v "TCG doesn't support"; }
 
@@ -18,7 +18,8 @@ while read -r cpu set; do
         [[ $said == "ImportError: fastbp expects an x86-64-v2 processor"* ]]
     else
         said=$(on "$cpu" "$here/train.py" "$set")
-    fi && verdict=ok || { verdict=FAILED failed=1; }
+    fi && { verdict=ok right=$((right + 1)) runs+=("${said##*$'\n'}"); } || verdict=FAILED
+    all=$((all + 1))
     printf '%-7s %-18s %-8s %s\n' "$verdict" "$cpu" "$set" "${said##*$'\n'}"
 done <<'CPUS'
 Nehalem v2
@@ -34,4 +35,11 @@ Nehalem,-popcnt refused
 core2duo refused
 qemu64 refused
 CPUS
-exit $failed
+
+errors=$(printf '%s\n' "${runs[@]}" | "$python" -c '
+import json, sys
+runs = [json.loads(line) for line in sys.stdin if line[0] == "{"]
+worst = [(d, max((run[d] for run in runs), default=0)) for d in ("float32", "float64")]
+print(*(f"{dtype} within {error:.1e}" for dtype, error in worst), sep=", ")')
+echo "$right of $all processors right; $errors"
+((right == all))

