@@ -11,18 +11,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-SECTIONS=(build lint suite slow isa native tsan aarch64 asan planted sanitized valgrind fuzz
-    machines long)
+SECTIONS=(build lint suite slow oldest isa native tsan aarch64 asan planted sanitized valgrind
+    drawn fuzz machines long)
 # What has to hold under each instruction set: the kernels, and one step.
 ISA_TESTS=(tests/test_kernels.py tests/test_new_kernels.py tests/test_vecmath.py
     tests/test_engine.py)
-# Valgrind is some forty times slower: every kernel, steps, tensors and optimisers, but not the tests
-# that repeat themselves, draw examples against a clock, or start processes.
+# Valgrind is some forty times slower: every kernel, steps, tensors and optimisers, by their quickest
+# tests, since `make -C tests/native valgrind` has every border.
 VALGRIND_TESTS=(tests/test_kernels.py tests/test_new_kernels.py tests/test_engine.py
     tests/test_autograd.py tests/test_optim_tensors.py)
-NOT_FOR_VALGRIND='not (pass_under or any_shape or small_and_large or every_pair or odd_shapes
-    or beyond_one_block or several_threads or 100_000 or leaves_nothing or nothing_is_left
-    or refuses or refused or documented or pytorch_gives_now or one_sample or tuple_of_rows)'
+FOR_VALGRIND='held or only_touch or may_write_over or with_other_numbers or empty_axis or without_dx
+    or no_elements or batch_norm_equals or sgd_update_with or normalisation_anywhere or mixed_in
+    or clipped_steps or weighted_losses or smaller_batches or penalty_counts or in_place or views
+    or reused or node_of or where_they_lie or share_one_state or loop_learns'
 
 reason_file=$(mktemp)
 trap 'rm -rf "$reason_file"' EXIT
@@ -84,21 +85,25 @@ section_sanitized() { need gcc && tests/sanitized.sh; }
 section_valgrind() {
     need valgrind
     make -C tests/native valgrind
-    python3 tests/memcheck.py "${VALGRIND_TESTS[@]}" -k "${NOT_FOR_VALGRIND//$'\n'/}"
+    python3 tests/memcheck.py "${VALGRIND_TESTS[@]}" -k "${FOR_VALGRIND//$'\n'/}"
 }
 
+section_drawn() { pytest tests/test_fuzz_*.py --hypothesis-profile=full; }
+
 section_fuzz() {
-    local script found=0
-    for script in tests/fuzz/*.py; do
-        [[ -e $script ]] || continue
-        found=1
-        python3 "$script"
-    done
-    if compgen -G 'tests/test_fuzz_*.py' >/dev/null; then
-        found=1
-        pytest tests/test_fuzz_*.py --hypothesis-profile=full
-    fi
-    ((found)) || not_run "there is neither tests/fuzz nor tests/test_fuzz_*.py"
+    python3 -c "import atheris" 2>/dev/null || not_run "atheris is not installed"
+    python3 tests/fuzz/fuzz_files.py -max_total_time=60
+}
+
+section_oldest() {
+    local folder
+    folder=$(mktemp -d)
+    # shellcheck disable=SC2064  # this folder
+    trap "rm -rf '$folder'" EXIT
+    python3 -m venv "$folder"
+    export PIP_CONSTRAINT=$PWD/tests/oldest.txt
+    "$folder/bin/pip" install --quiet '.[test]'
+    "$folder/bin/python" -P -m pytest -p no:cacheprovider -m "not slow"
 }
 
 section_machines() {

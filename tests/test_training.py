@@ -1078,7 +1078,8 @@ assert memory("VmHWM") - before < plan + 20, (memory("VmHWM") - before, plan)
 """
     # Address sanitizer, where that is built in, would keep 256 MB of what is freed.
     keep_little = "detect_leaks=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
-    done = run_python("-c", code, ASAN_OPTIONS=keep_little)
+    options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), keep_little]))
+    done = run_python("-c", code, ASAN_OPTIONS=options)
     assert done.returncode == 0, done.stderr
 
 
