@@ -107,11 +107,12 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         self.require_compiler()
-        if self.has_openmp():
-            COMMON_FLAGS.append("-fopenmp")
+        if not self.on_windows():  # it has no threads yet, and OpenMP's would be one more DLL
+            threads = "-fopenmp" if self.has_openmp() else "-pthread"
+            COMMON_FLAGS.append(threads)
             for extension in self.extensions:
-                extension.extra_compile_args.append("-fopenmp")
-                extension.extra_link_args.append("-fopenmp")
+                extension.extra_compile_args.append(threads)
+                extension.extra_link_args.append(threads)
         for extension in self.extensions:
             extension.extra_compile_args = self.spelled(extension.extra_compile_args)
         owner = next(e for e in self.extensions if e.name.endswith(".isa"))
@@ -137,9 +138,7 @@ class BuildKernels(build_ext):
         return [f"/clang:{flag}" for flag in flags] if self.on_windows() else flags
 
     def has_openmp(self):
-        """Whether a program with OpenMP compiles and links; without it the build is serial."""
-        if self.on_windows():
-            return False  # Clang's library would be one more DLL to ship
+        """Whether a program with OpenMP compiles and links; it is only asked how many threads."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
             source.write_text(OPENMP_PROBE)

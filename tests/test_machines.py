@@ -150,6 +150,22 @@ def test_the_training_run_of_the_machines_has_numpys_numbers(capsys):
     assert script("train").main("v9") == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "most"), [("3", 3), ("2,1", 2), ("", 1 << 20), ("0", 1 << 20), ("many", 1 << 20)]
+)
+def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeypatch):
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if not (compiler and sys.platform == "linux"):
+        pytest.skip("needs a C compiler")
+    (tmp_path / "most.c").write_text(
+        '#include "team.h"\nint most(void) { return fbp_max_threads(); }\n'
+    )
+    command = [compiler, "-shared", "-fPIC", "-pthread", f"-I{ROOT / 'fastbp' / '_kernels'}", "-o"]
+    subprocess.run([*command, tmp_path / "most.so", tmp_path / "most.c"], check=True)
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert ctypes.CDLL(str(tmp_path / "most.so")).most() == most
+
+
 # --- wheels ---------------------------------------------------------------------------------
 
 

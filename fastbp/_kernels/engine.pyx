@@ -712,5 +712,5 @@ cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_o
 
 
 def max_threads():
-    """The threads OpenMP would take: OMP_NUM_THREADS, or all processors."""
+    """The threads OpenMP would take: OMP_NUM_THREADS, or all processors (or a large number)."""
     return fbp_max_threads()

@@ -33,14 +33,19 @@ static double fbp_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The threads that OpenMP would take: OMP_NUM_THREADS and its kin, threadpoolctl. */
+/* The threads that OpenMP would take: OMP_NUM_THREADS and its kin, threadpoolctl.  Builds without
+ * it read that variable; without a team there is one. */
 static int fbp_max_threads(void)
 {
 #ifdef _OPENMP
     const int most = omp_get_max_threads(), limit = omp_get_thread_limit();
     return most < limit ? most : limit;
-#else
+#elif defined(_WIN32)
     return 1;
+#else
+    const char *said = getenv("OMP_NUM_THREADS");
+    const int most = said ? atoi(said) : 0; /* of a list, the first */
+    return most > 0 ? most : 1 << 20;
 #endif
 }
 
