@@ -1,6 +1,7 @@
 """Fixtures of all tests: the tolerance table, dtypes, random numbers, fresh interpreters."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastbp
+
+# Shells start background jobs without Ctrl-C, which some tests send to themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: The one table of tolerances, by dtype: the largest error as a share of a scale.
 TOLERANCES = {
