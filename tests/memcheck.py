@@ -13,7 +13,8 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-VALGRIND = ["valgrind", "--tool=memcheck", "--leak-check=no", "--error-limit=no",
+VALGRIND = ["valgrind", "--tool=memcheck", "--leak-check=no", "--partial-loads-ok=no",
+            "--error-limit=no",
             "--num-callers=40", "--xml=yes", "--child-silent-after-fork=yes"]  # fmt: skip
 
 
