@@ -518,10 +518,13 @@ def test_a_read_only_folder_is_a_permission_error(tmp_path, run_python):
 import os, sys
 sys.path.insert(0, {str(FUZZ)!r})
 import readers
+writes = (lambda path: readers.small().save(path),
+          lambda path: readers.fit(readers.small(), checkpoint=path))
+for write in writes:  # which imports what they need, while it can be read
+    write({str(folder / "before")!r})
 os.chmod({str(folder)!r}, 0o555)
 os.setuid(65534)
-for write in (lambda path: readers.small().save(path),
-              lambda path: readers.fit(readers.small(), checkpoint=path)):
+for write in writes:
     try:
         write({str(folder / "file")!r})
     except PermissionError as error:

@@ -44,13 +44,14 @@ def test_an_activation():
 
 
 def test_an_affine_map():
-    x = np.zeros((ROWS, 1), np.float32)
+    rows, n_in, n_out = 2**22 + 4, 32, 512  # the kernel copies x into panels of whole vectors
+    x = np.zeros((rows, n_in), np.float32)
     x[[0, -1], 0] = [1, 2]
-    W, b = np.arange(16, dtype=np.float32).reshape(1, 16), np.full(16, 3, np.float32)
-    out = np.empty((ROWS, COLUMNS), np.float32)
+    W, b = np.ones((n_in, n_out), np.float32), np.arange(n_out, dtype=np.float32)
+    out = np.empty((rows, n_out), np.float32)
     _kernels.affine_forward(x, W, b, out)
-    np.testing.assert_array_equal(out[[0, 1, -2, -1]], x[[0, 1, -2, -1]] * W + b)
-    db = np.empty(16, np.float32)
+    np.testing.assert_array_equal(out[[0, 1, -2, -1]], x[[0, 1, -2, -1]] @ W + b)
+    db = np.empty(n_out, np.float32)
     _kernels.bias_sum(out[-5:], db)
     np.testing.assert_array_equal(db, out[-5:].sum(axis=0))
 
