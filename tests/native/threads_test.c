@@ -322,9 +322,9 @@ int main(void)
     CHECK(helped > 0);
     a_stop_is_seen_by_all();
     plans_in_threads(0);
-    printf("%d plans at once\n", PLANS);
     fork_and_go_on(0);
     plans_in_threads(FORKS);
-    printf("%d forks\n", FORKS + 1);
+    printf("threads: no failure; %d forks, %d plans at once, 2 to %d threads a step\n", FORKS + 1, PLANS,
+           MOST_PARTS);
     return 0;
 }
