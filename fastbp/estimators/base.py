@@ -339,16 +339,7 @@ class MLP(BaseEstimator):
         )  # fmt: skip
 
     def _activations(self):
-        name = self.activation
-        n = len(self.coefs_) - 1
-        if isinstance(name, str):
-            return [name] * n
-        if len(name) != n:
-            raise ValueError(
-                f"{type(self).__name__} expects activation for each of "
-                f"{checks.plural(n, 'hidden layer')}; got {len(name)}."
-            )
-        return list(name)
+        return parameters.per_layer(self, "activation", len(self.coefs_) - 1)
 
     def hidden(self, X, layer=-1):
         """The activations of a hidden layer.

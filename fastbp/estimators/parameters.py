@@ -228,7 +228,7 @@ def hidden_layer_sizes(model):
     return sizes
 
 
-def _per_layer(model, name, n_layers):
+def per_layer(model, name, n_layers):
     """A parameter with a value for all hidden layers or one for each."""
     value = getattr(model, name)
     if isinstance(value, str) or not _is_array_like(value) or np.ndim(value) == 0:
@@ -243,7 +243,7 @@ def _per_layer(model, name, n_layers):
 
 def activations(model):
     """scikit-learn's name of each hidden layer's activation."""
-    names = _per_layer(model, "activation", len(hidden_layer_sizes(model)))
+    names = per_layer(model, "activation", len(hidden_layer_sizes(model)))
     for name in names:
         checks.choice(type(model).__name__, "activation", name, tuple(ACTIVATIONS))
     return names
@@ -252,7 +252,7 @@ def activations(model):
 def dropout(model):
     """The share of each hidden layer's outputs that is dropped."""
     who = type(model).__name__
-    rates = _per_layer(model, "dropout", len(hidden_layer_sizes(model)))
+    rates = per_layer(model, "dropout", len(hidden_layer_sizes(model)))
     rates = [checks.number(who, "dropout", rate, least=0, most=1) for rate in rates]
     if 1.0 in rates:
         raise ValueError(f"{who} expects dropout below 1; got 1.")
