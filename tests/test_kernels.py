@@ -314,6 +314,9 @@ def test_affine_for_every_pair_of_columns(affine, rows, dtype, rng, assert_twins
         (513, 17, 10),
         (1030, 33, 31),
         (600, 513, 514),
+        (4096, 17, 5),
+        (4097, 33, 31),
+        (8200, 7, 34),
     ],
     ids=str,
 )

@@ -3,6 +3,8 @@
 What is only read is `numpy.zeros`, whose untouched pages the system does not allocate.
 """
 
+import os
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,12 @@ def marked(shape):
     return array
 
 
+def resident():
+    """Bytes of memory that the process holds."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_an_activation():
     x, out = marked(N), np.empty(N, np.float32)
     out[[2**31, -1]] = 9
@@ -44,7 +52,7 @@ def test_an_activation():
 
 
 def test_an_affine_map():
-    rows, n_in, n_out = 2**22 + 4, 32, 512  # the kernel copies x into panels of whole vectors
+    rows, n_in, n_out = 2**22 + 4, 1, 512
     x = np.zeros((rows, n_in), np.float32)
     x[[0, -1], 0] = [1, 2]
     W, b = np.ones((n_in, n_out), np.float32), np.arange(n_out, dtype=np.float32)
@@ -54,6 +62,19 @@ def test_an_affine_map():
     db = np.empty(n_out, np.float32)
     _kernels.bias_sum(out[-5:], db)
     np.testing.assert_array_equal(db, out[-5:].sum(axis=0))
+
+
+def test_an_affine_map_and_its_gradients_of_many_rows():
+    x, W = marked((ROWS, COLUMNS)), np.ones((COLUMNS, 1), np.float32)
+    out, b = np.empty((ROWS, 1), np.float32), np.ones(1, np.float32)
+    before = resident()
+    _kernels.affine_forward(x, W, b, out)
+    assert resident() - before < out.nbytes + 2**24  # a block's panels, not x's
+    assert out[[0, 1, 2**27 - 1, 2**27, -1], 0].tolist() == [0, 1, 3, -2, 0]
+    dout, dW = np.zeros((ROWS, 1), np.float32), np.empty((COLUMNS, 1), np.float32)
+    dout[[0, 2**27 - 1, 2**27, -1], 0] = 1
+    _kernels.affine_backward(dout, x, W, None, dW, b)
+    assert dW[[0, 1, -2, -1], 0].tolist() == [-4, 0, 4, -3] and b[0] == 4
 
 
 def test_a_softmax():

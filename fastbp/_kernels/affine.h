@@ -6,6 +6,9 @@
 #ifndef FBP_AFFINE_ONCE
 #define FBP_AFFINE_ONCE
 #define FEW_ROWS 4 /* measured: at 4 rows and 512 x 512 both ways take the same time */
+/* Rows that are in panels at once, so that scratch memory does not grow with the batch; to pack
+ * W once more for each such block costs nothing beside multiplying by it. */
+#define PACKED_ROWS 4096
 #endif
 
 /* db[j] = sum_r dout[r, j], eight rows at a time: db is read and written once for them. */
@@ -87,17 +90,16 @@ static void FN(affine_backward_few)(const REAL *restrict dout, const REAL *restr
         }
 }
 
-/* c[M, n] row-major, rows c_row apart, from a panel product that writes whole vectors: a
- * narrow panel goes by way of wide[M, NR]. */
-static void FN(copy_narrow)(const REAL *wide, REAL *c, idx c_row, idx M, idx n)
+/* A panel product writes whole vectors: a narrow panel of c[M, n] goes by way of wide[M, NR]. */
+static void FN(copy_rows)(const REAL *src, idx src_row, REAL *dst, idx dst_row, idx M, idx n)
 {
     for (idx r = 0; r < M; r++)
         for (idx j = 0; j < n; j++)
-            c[r * c_row + j] = wide[r * NR + j];
+            dst[r * dst_row + j] = src[r * src_row + j];
 }
 
 /* Column panels of `start` + A B, row-major: c[M, N], from A in panels and one panel of B at a
- * time, which pack_b makes.  Blocked over K and the rows. */
+ * time.  Blocked over K and the rows. */
 static void FN(panel_rows_blocked)(idx M, idx n, idx K, const REAL *a, idx jump, const REAL *b,
                                    const REAL *start, REAL *c, idx c_row, REAL *wide)
 {
@@ -110,7 +112,21 @@ static void FN(panel_rows_blocked)(idx M, idx n, idx K, const REAL *a, idx jump,
             FN(panel_rows_product)(m, n, min_idx(BLOCK_K, K - k), a + r * NR + k / NR * jump, jump,
                                    b + k * NR, k == 0 ? start : NULL, out, out_row, NULL);
         if (narrow)
-            FN(copy_narrow)(wide, c + r * c_row, c_row, m, n);
+            FN(copy_rows)(wide, NR, c + r * c_row, c_row, m, n);
+    }
+}
+
+/* out[rows, n_out] of rows whose x is in panels. */
+static void FN(affine_forward_packed)(const REAL *x_panels, idx jump, const REAL *W,
+                                      const REAL *b, REAL *out, idx rows, idx n_in, idx n_out,
+                                      REAL *w_panel, REAL *wide)
+{
+    for (idx j = 0; j < n_out; j += NR) {
+        const idx n = min_idx(NR, n_out - j);
+        REAL start[NR] = {0};
+        memcpy(start, b + j, (size_t)n * sizeof(REAL));
+        FN(pack_panel)(W + j, n_out, n_in, n, w_panel);
+        FN(panel_rows_blocked)(rows, n, n_in, x_panels, jump, w_panel, start, out + j, n_out, wide);
     }
 }
 
@@ -121,7 +137,7 @@ static int FN(affine_forward)(const REAL *x, const REAL *W, const REAL *b, REAL 
         FN(affine_forward_few)(x, W, b, out, rows, n_in, n_out);
         return 0;
     }
-    const idx jump = panel_rows(rows) * NR;
+    const idx jump = panel_rows(min_idx(rows, PACKED_ROWS)) * NR;
     const idx x_size = ceil_div(n_in, NR) * jump, w_size = n_in * NR;
     const idx wide_size = BLOCK_ROWS * NR;
     REAL *buffer = fbp_allocate((size_t)(x_size + w_size + wide_size) * sizeof(REAL));
@@ -129,16 +145,51 @@ static int FN(affine_forward)(const REAL *x, const REAL *W, const REAL *b, REAL 
         return -1;
     REAL *x_panels = buffer, *w_panel = x_panels + x_size, *wide = w_panel + w_size;
 
-    FN(pack)(x, rows, n_in, x_panels, jump);
-    for (idx j = 0; j < n_out; j += NR) {
-        const idx n = min_idx(NR, n_out - j);
-        REAL start[NR] = {0};
-        memcpy(start, b + j, (size_t)n * sizeof(REAL));
-        FN(pack_panel)(W + j, n_out, n_in, n, w_panel);
-        FN(panel_rows_blocked)(rows, n, n_in, x_panels, jump, w_panel, start, out + j, n_out, wide);
+    for (idx r = 0; r < rows; r += PACKED_ROWS) {
+        const idx m = min_idx(PACKED_ROWS, rows - r);
+        FN(pack)(x + r * n_in, m, n_in, x_panels, jump);
+        FN(affine_forward_packed)(x_panels, jump, W, b, out + r * n_out, m, n_in, n_out, w_panel,
+                                  wide);
     }
     fbp_free(buffer);
     return 0;
+}
+
+/* dx[rows, n_in] of rows whose dout is in panels. */
+static void FN(affine_dx_packed)(const REAL *dout_panels, idx jump, const REAL *W, REAL *dx,
+                                 idx rows, idx n_in, idx n_out, REAL *wt_panel, REAL *wide)
+{
+    for (idx i = 0; i < n_in; i += NR) {
+        const idx m = min_idx(NR, n_in - i);
+        FN(pack_transposed_panel)(W + i * n_out, n_out, m, wt_panel);
+        FN(panel_rows_blocked)(rows, m, n_out, dout_panels, jump, wt_panel, FN(zeros), dx + i, n_in,
+                               wide);
+    }
+}
+
+/* dW[n_in, n_out] of rows whose dout is in panels; `more` adds to what it is. */
+static void FN(affine_dW_packed)(const REAL *dout_panels, idx jump, const REAL *x, REAL *dW,
+                                 idx rows, idx n_in, idx n_out, int more, REAL *x_panel,
+                                 REAL *wide)
+{
+    for (idx i = 0; i < n_in; i += NR) {
+        const idx m = min_idx(NR, n_in - i);
+        FN(pack_panel)(x + i, n_in, rows, m, x_panel);
+        for (idx j = 0; j < n_out; j += NR) {
+            const idx n = min_idx(NR, n_out - j);
+            const int narrow = n % LANES != 0;
+            REAL *c = dW + i * n_out + j, *out = narrow ? wide : c;
+            const REAL *d = dout_panels + j / NR * jump;
+            if (narrow && more)
+                FN(copy_rows)(c, n_out, wide, NR, m, n);
+            for (idx k = 0; k < rows; k += BLOCK_K)
+                FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x_panel + k * NR,
+                                       d + k * NR, k == 0 && !more ? FN(zeros) : NULL, out,
+                                       narrow ? NR : n_out);
+            if (narrow)
+                FN(copy_rows)(wide, NR, c, n_out, m, n);
+        }
+    }
 }
 
 /* dx = dout W^T;  dW = x^T dout;  db = sum of dout's rows.  Any of the three may be NULL. */
@@ -160,7 +211,7 @@ static int FN(affine_backward)(const REAL *dout, const REAL *x, const REAL *W, R
         FN(affine_backward_few)(dout, x, W, dx, dW, rows, n_in, n_out);
         return 0;
     }
-    const idx jump = panel_rows(rows) * NR;
+    const idx jump = panel_rows(min_idx(rows, PACKED_ROWS)) * NR;
     const idx dout_size = ceil_div(n_out, NR) * jump;
     const idx x_size = dW ? jump : 0, wt_size = dx ? n_out * NR : 0;
     const idx wide_size = BLOCK_ROWS * NR;
@@ -170,29 +221,15 @@ static int FN(affine_backward)(const REAL *dout, const REAL *x, const REAL *W, R
     REAL *dout_panels = buffer, *x_panel = dout_panels + dout_size;
     REAL *wt_panel = x_panel + x_size, *wide = wt_panel + wt_size;
 
-    FN(pack)(dout, rows, n_out, dout_panels, jump);
-    for (idx i = 0; i < n_in; i += NR) {
-        const idx m = min_idx(NR, n_in - i);
-        if (dx) {
-            FN(pack_transposed_panel)(W + i * n_out, n_out, m, wt_panel);
-            FN(panel_rows_blocked)(rows, m, n_out, dout_panels, jump, wt_panel, FN(zeros), dx + i,
-                                   n_in, wide);
-        }
-        if (dW) {
-            FN(pack_panel)(x + i, n_in, rows, m, x_panel);
-            for (idx j = 0; j < n_out; j += NR) {
-                const idx n = min_idx(NR, n_out - j);
-                const int narrow = n % LANES != 0;
-                REAL *out = narrow ? wide : dW + i * n_out + j;
-                const REAL *d = dout_panels + j / NR * jump;
-                for (idx k = 0; k < rows; k += BLOCK_K)
-                    FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x_panel + k * NR,
-                                           d + k * NR, k == 0 ? FN(zeros) : NULL, out,
-                                           narrow ? NR : n_out);
-                if (narrow)
-                    FN(copy_narrow)(wide, dW + i * n_out + j, n_out, m, n);
-            }
-        }
+    for (idx r = 0; r < rows; r += PACKED_ROWS) {
+        const idx m = min_idx(PACKED_ROWS, rows - r);
+        FN(pack)(dout + r * n_out, m, n_out, dout_panels, jump);
+        if (dx)
+            FN(affine_dx_packed)(dout_panels, jump, W, dx + r * n_in, m, n_in, n_out, wt_panel,
+                                 wide);
+        if (dW)
+            FN(affine_dW_packed)(dout_panels, jump, x + r * n_in, dW, m, n_in, n_out, r > 0,
+                                 x_panel, wide);
     }
     fbp_free(buffer);
     return 0;
