@@ -5,17 +5,16 @@ import math
 import os
 import reprlib
 import time
-import zlib
 
 import numpy as np
 
 from fastbp import checks, files
 from fastbp._kernels.engine import SparseRows
 
-__all__ = ["Checkpoint", "Progress", "checksum", "read"]
+__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "read"]
 
-#: Keys of the metadata, beside the network's own.
-_KEY, _CRC = "fastbp.checkpoint", "fastbp.crc32"
+#: The key of the metadata, beside the network's own.
+KEY = "fastbp.checkpoint"
 _VERSION = 1
 #: The lists of a history that have a number per epoch.
 _PER_EPOCH = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
@@ -60,14 +59,7 @@ def checksum(x, t, weights):
         parts = [x.indptr, x.data[::apart], x.indices[::apart]]
     else:
         parts = [x[:: max(1, len(x) // _ROWS_READ)]]
-    return _crc32(*parts, t, *([] if weights is None else [weights]))
-
-
-def _crc32(*parts):
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(np.ascontiguousarray(part).data, crc)
-    return crc
+    return files.crc32(*parts, t, *([] if weights is None else [weights]))
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -154,22 +146,8 @@ class Checkpoint:
         if early_stopping is not None and early_stopping.best > -math.inf:
             state |= {"best": early_stopping.best, "best_epoch": early_stopping.best_epoch}
         text = json.dumps({"version": _VERSION, "setting": self.setting, "state": state})
-        arrays = {name: _plain(array) for name, array in arrays.items()}
-        metadata = {
-            "fastbp": json.dumps(trainer.net.architecture()),
-            _KEY: text,
-            _CRC: str(_crc_of_file(text, arrays)),
-        }
+        metadata = {"fastbp": json.dumps(trainer.net.architecture()), KEY: text}
         files.write_safetensors("fit", self.path, arrays, metadata)
-
-
-def _plain(array):
-    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
-
-
-def _crc_of_file(text, arrays):
-    parts = (part for name in sorted(arrays) for part in (np.array(name), arrays[name]))
-    return _crc32(np.frombuffer(text.encode(), np.uint8), *parts)
 
 
 def _batches(position, batch_size):
@@ -196,14 +174,13 @@ def read(path, setting):
         raise TypeError(f"fit expects resume as the path of a checkpoint; got {path!r}.")
     shown = repr(os.fspath(path))
     arrays, metadata = files.read_safetensors("fit(resume=...)", path)
-    if _KEY not in metadata:
+    if KEY not in metadata:
         raise ValueError(
             f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which "
             "is none."
         )
     try:
-        text = metadata[_KEY]
-        whole = json.loads(text)
+        whole = json.loads(metadata[KEY])
         version = whole["version"]
     except Exception as error:
         raise _damaged(shown, error) from error
@@ -213,8 +190,8 @@ def read(path, setting):
             f"{reprlib.repr(version)} in {shown}, written by another fastbp."
         )
     try:
-        if metadata[_CRC] != str(_crc_of_file(text, arrays)):
-            raise ValueError("its checksum is another")
+        if files.CHECKSUM not in metadata:
+            raise ValueError("it has no checksum")
         theirs, state = whole["setting"], whole["state"]
         saved = Saved(shown, arrays, **{name: state[name] for name in _STATE})
     except Exception as error:

@@ -5,12 +5,15 @@ import os
 import reprlib
 import stat
 import threading
+import zlib
 
 import numpy as np
 
 from fastbp import checks, dtypes
 
 __all__ = [
+    "CHECKSUM",
+    "crc32",
     "load",
     "read_safetensors",
     "remove_leftovers",
@@ -23,6 +26,8 @@ __all__ = [
 #: The key of the metadata under which `save` writes how its tensors hang together.
 _KEY = "fastbp.object"
 _VERSION = 1
+#: The key of the metadata for the checksum of everything else in the file.
+CHECKSUM = "fastbp.crc32"
 #: How files begin that Python's pickle or PyTorch's zip of pickles wrote.
 _PICKLED = (b"PK\x03\x04", b"\x80")
 
@@ -180,9 +185,7 @@ def _named(array, place, tensors):
     while name in tensors or name == "__metadata__":
         number += 1
         name = f"{own}~{number}"
-    tensors[name] = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    if array.ndim == 0:  # of which ascontiguousarray makes a vector
-        tensors[name] = tensors[name].reshape(())
+    tensors[name] = array
     return name
 
 
@@ -214,10 +217,15 @@ def _where(place):
 
 
 def write_safetensors(who, path, tensors, metadata):
-    """Write C-contiguous arrays by their names, and a dict of strings."""
+    """Write arrays by their names, a dict of strings, and a checksum of both."""
     if not hasattr(path, "write"):
         checks.path_to_write(who, path)
-    data = _safetensors(who).save(tensors, metadata)
+    tensors = {
+        name: np.asarray(array, array.dtype.newbyteorder("="), order="C")
+        for name, array in tensors.items()
+    }
+    sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
+    data = _safetensors(who).save(tensors, sealed)
     if hasattr(path, "write"):
         path.write(data)
     else:
@@ -225,7 +233,13 @@ def write_safetensors(who, path, tensors, metadata):
 
 
 def read_safetensors(who, path):
-    """The arrays of a file by their names, writable, and its dict of strings."""
+    """The arrays of a file by their names, writable, and its dict of strings.
+
+    Raises
+    ------
+    ValueError
+        For a file that is not whole, or has a checksum of other contents.
+    """
     import json
 
     safetensors = _safetensors(who)
@@ -238,6 +252,9 @@ def read_safetensors(who, path):
     try:
         tensors = safetensors.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = header.get("__metadata__", {})
+        if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, metadata):
+            raise ValueError("its checksum is another")
     except Exception as error:
         what = "" if not data.startswith(_PICKLED) else (
             ", which pickle wrote, as torch.save does: in PyTorch, "
@@ -248,7 +265,23 @@ def read_safetensors(who, path):
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
-    return own, header.get("__metadata__", {})
+    return own, metadata
+
+
+def _checksum(tensors, metadata):
+    """Of all arrays and strings, but the checksum itself."""
+    texts = sorted(item for item in metadata.items() if item[0] != CHECKSUM)
+    arrays = sorted((name, str(a.dtype), a.shape) for name, a in tensors.items())
+    described = np.frombuffer(repr((texts, arrays)).encode(), np.uint8)
+    return str(crc32(described, *(tensors[name] for name, *_ in arrays)))
+
+
+def crc32(*arrays):
+    """The cyclic redundancy check of the bytes of arrays, one after another."""
+    crc = 0
+    for array in arrays:
+        crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+    return crc
 
 
 def write_whole(path, data):

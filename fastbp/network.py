@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping
 
 import numpy as np
 
-from fastbp import checks, files, init, training
+from fastbp import checkpoints, checks, files, init, training
 from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
@@ -606,11 +606,6 @@ class Sequential(Module):
 
     # --- files ------------------------------------------------------------------------------
 
-    def _file_arrays(self):
-        """The arrays of all layers by the names of a network without networks in it."""
-        arrays = training.arrays_of(self)
-        return {name: np.asarray(array, order="C") for name, array in arrays.items()}
-
     def save(self, path):
         """Write the parameters and the architecture as a safetensors file.
 
@@ -632,7 +627,7 @@ class Sequential(Module):
 
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
-        arrays = self._file_arrays()
+        arrays = training.arrays_of(self)
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)
@@ -705,7 +700,7 @@ class Sequential(Module):
                 f"{who} expects a file of version {_FORMAT_VERSION}; "
                 f"got version {reprlib.repr(version)} in {shown}, written by another fastbp."
             )
-        if any(key.startswith("fastbp.") for key in metadata):  # a checkpoint: no optimiser's
+        if checkpoints.KEY in metadata:  # the optimiser's arrays are not the network's
             tensors = {name: array for name, array in tensors.items() if name[:1].isdigit()}
         for name, array in tensors.items():
             checks.no_nan(who, f"{name} of {shown}", array)
@@ -723,7 +718,7 @@ class Sequential(Module):
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
         net = cls(*layers, loss=loss)
-        unknown = sorted(tensors.keys() - net._file_arrays().keys())
+        unknown = sorted(tensors.keys() - training.arrays_of(net).keys())
         if unknown:
             raise ValueError(
                 f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."

@@ -22,6 +22,7 @@ from fastbp import (
     files,
     nn,
     optim,
+    training,
 )
 from fastbp._kernels import isa
 from fastbp.layers import BatchNorm1d, BatchNormalization, Dropout, Linear, Relu, Tanh
@@ -145,7 +146,7 @@ def states_of(optimizer):
 def assert_same(one, other):
     """The same bits: weights, running statistics, states, steps, history but for seconds."""
     (net, optimizer, history), (net2, optimizer2, history2) = one, other
-    for a, b in ((net._file_arrays(), net2._file_arrays()),
+    for a, b in ((training.arrays_of(net), training.arrays_of(net2)),
                  (states_of(optimizer), states_of(optimizer2))):  # fmt: skip
         assert a.keys() == b.keys()
         for name in a:
@@ -502,7 +503,7 @@ def test_the_metadata_is_json_and_nothing_is_pickled(tmp_path):
 
 
 def snapshot(net, optimizer):
-    return ({n: a.tobytes() for n, a in net._file_arrays().items()}, optimizer.steps,
+    return ({n: a.tobytes() for n, a in training.arrays_of(net).items()}, optimizer.steps,
             {n: a.tobytes() for n, a in states_of(optimizer).items()})  # fmt: skip
 
 
