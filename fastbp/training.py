@@ -210,26 +210,40 @@ class Trainer(engine.Plan):
             array[...] = values
 
     def _arrays_by_name(self):
-        names = {place: name for name, place in self.net.params.places().items()}
         return {
-            names[layer, name]: array
-            for layer, _ in self._places
-            for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
+            name: array for _, held in self._held() for name, array in held if name is not None
         }
 
     def _states(self):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
-        names = {place: name for name, place in self.net.params.places().items()}
         return [
             (
                 place,
                 [
-                    self.optimizer.state_of(names[layer, name], array)
+                    self.optimizer.state_of(name, array)
+                    if name is not None
+                    else [np.zeros_like(array)] * self.optimizer.n_states
+                    for name, array in held
+                ],
+            )
+            for place, held in self._held()
+        ]
+
+    def _held(self):
+        """Each layer's place, and the names and arrays of W and b.
+
+        The plan has a bias of zeros where a layer has none: its name is None.
+        """
+        names = {place: name for name, place in self.net.params.places().items()}
+        for layer, place in self._places:
+            trained = ("W",) if not getattr(layer, "has_bias", True) else layer.param_names
+            yield (
+                place,
+                [
+                    (names[layer, name] if name in trained else None, array)
                     for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
                 ],
             )
-            for layer, place in self._places
-        ]
 
     # --- what the plan asks for -------------------------------------------------------------
 

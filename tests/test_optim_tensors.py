@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Sequential, Trainer, optim
+from fastbp import Sequential, Trainer, nn, optim
 from fastbp.optim import clipping, lr_scheduler, vectors
 
 FOLDER = Path(__file__).parent / "golden"
@@ -444,6 +444,27 @@ def test_a_loop_by_hand_and_fit_share_one_state(name, dtype, rng):
     assert bound.steps == free.steps == 15
     for weight in weights:
         assert bound.state[weight].get("step", 15) == 15
+
+
+def test_fit_with_a_layer_without_bias_is_the_loop(dtype, rng):
+    """The bias that it has not is in no optimiser's groups."""
+    kind = getattr(fastbp, dtype.name)
+    looped = nn.Sequential(
+        nn.Linear(3, 5, bias=False, dtype=kind), nn.Tanh(), nn.Linear(5, 2, dtype=kind)
+    )
+    fitted = copy.deepcopy(looped)
+    fitted.loss_layer = fastbp.losses.MeanSquaredError()
+    x, t = (rng.standard_normal((8, n)).astype(dtype) for n in (3, 2))
+    loop, fit = (optim.Adam(net.parameters(), 0.01, weight_decay=0.1) for net in (looped, fitted))
+    for _ in range(3):
+        loop.zero_grad()
+        nn.MSELoss()(looped(fastbp.tensor(x)), fastbp.tensor(t)).backward()
+        loop.step()
+    fitted.fit(x, t, epochs=3, batch_size=8, optimizer=fit, shuffle=False)
+    assert len(fit.state) == 3 and fitted[0].bias is None and not fitted.params["b1"].any()
+    tolerance = {"float32": 2e-5, "float64": 1e-12}[dtype.name]
+    for one, other in zip(fitted.parameters(), looped.parameters(), strict=True):
+        np.testing.assert_allclose(one.detach(), other.detach(), rtol=0, atol=tolerance)
 
 
 def test_fit_refuses_an_optimizer_that_does_not_fit(rng):
