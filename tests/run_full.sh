@@ -80,7 +80,7 @@ section_asan() { need make cc && make -C tests/native asan; }
 
 section_planted() { need make cc && make -C tests/native planted; }
 
-section_sanitized() { need gcc && tests/sanitized.sh; }
+section_sanitized() { need gcc && tests/sanitized.sh -n 2; }
 
 section_valgrind() {
     need valgrind

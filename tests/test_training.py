@@ -49,7 +49,7 @@ from fastbp.layers import (
 RULES = {
     "SGD": lambda: SGD(lr=0.1),
     "momentum": lambda: SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "AdaGrad": lambda: AdaGrad(lr=0.02, eps=1e-3),
+    "AdaGrad": lambda: AdaGrad(lr=0.02, eps=1e-2),
     "RMSprop": lambda: RMSprop(lr=0.003, eps=1e-3, momentum=0.5),
     "Adam": lambda: Adam(lr=0.003, eps=1e-3),
     "AdamW": lambda: AdamW(lr=0.003, eps=1e-3),

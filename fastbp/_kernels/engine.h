@@ -321,10 +321,11 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                              op->out + from * NR, op->relu_out);
         return;
     }
-    for (idx r = from; r < to; r += BLOCK_ROWS)
+    for (idx r = from, m; r < to; r += m) {
+        m = block_rows(to - r);
         for (idx k = 0; k < n_in; k += BLOCK_K)
             for (idx j = 0; j < n_out; j += NR) {
-                const idx m = min_idx(BLOCK_ROWS, to - r), K = min_idx(BLOCK_K, n_in - k);
+                const idx K = min_idx(BLOCK_K, n_in - k);
                 const idx tail = n_out - j <= NR ? op->tail : 0, n = min_idx(NR, n_out - j) - tail;
                 const REAL *x = op->in + k / NR * jump + r * NR, *W = op->W + j * n_in + k * NR;
                 const REAL *start = k == 0 ? op->b + j : NULL;
@@ -337,6 +338,7 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                 FN(pack_tail)(W + n, K, tail, wt);
                 FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
             }
+    }
 }
 
 /* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j], in blocks of
@@ -367,19 +369,21 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
                               op->din + from * NR, op->relu_in ? op->in + from * NR : NULL);
         return;
     }
-    for (idx r = from; r < to; r += BLOCK_ROWS)
+    for (idx r = from, m; r < to; r += m) {
+        m = block_rows(to - r);
         for (idx k = 0; k < n_out; k += BLOCK_K) {
             const idx K = min_idx(BLOCK_K, n_out - k);
             const int gated = op->relu_in && k + K == n_out;
             for (idx i = 0; i < n_in; i += NR) {
                 const idx at = i / NR * jump + r * NR;
                 FN(transpose_weights)(op, i, k, K, wt);
-                FN(panel_rows_product)(min_idx(BLOCK_ROWS, to - r), min_idx(NR, n_in - i), K,
+                FN(panel_rows_product)(m, min_idx(NR, n_in - i), K,
                                        op->dout + k / NR * jump + r * NR, jump, wt,
                                        k == 0 ? FN(zeros) : NULL, op->din + at, NR,
                                        gated ? op->in + at : NULL);
             }
         }
+    }
 }
 
 static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, idx n)

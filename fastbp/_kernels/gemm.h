@@ -114,6 +114,14 @@ static inline idx panel_rows(idx rows)
 {
     return rows < 32 ? rows : rows + (48 - rows % 32) % 32;
 }
+
+/* Rows of the next block of so many that are left: all blocks about BLOCK_ROWS high and alike, as
+ * a few rows over would read all of W for themselves. */
+static inline idx block_rows(idx rows)
+{
+    const idx blocks = (rows + BLOCK_ROWS / 2) / BLOCK_ROWS;
+    return blocks > 1 ? ceil_div(rows, blocks) : rows;
+}
 #endif
 
 /* v where the gate is positive or NaN, else 0. */
