@@ -16,6 +16,11 @@
 #include "norm.h"
 #include "optim.h"
 
+#include "engine_memory.h"
+#include "engine_gather.h"
+#include "engine_rows.h"
+#include "engine_loss.h"
+#include "engine_update.h"
 #include "engine.h"
 
 #undef IS_FLOAT

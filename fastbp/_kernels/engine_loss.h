@@ -1,0 +1,138 @@
+/* The loss of some rows of a batch, its gradient by the outputs, and what is classified rightly. */
+
+static idx FN(argmax)(const REAL *x, idx n)
+{
+    idx best = 0;
+    for (idx j = 1; j < n; j++)
+        if (x[j] > x[best])
+            best = j;
+    return best;
+}
+
+static const double FN(eps) = IS_FLOAT ? 0x1p-23 : 0x1p-52;
+
+/* A cross-entropy's loss with probabilities y of at least eps; where all are,
+ * it is the exact `loss`. */
+static double FN(clipped_loss)(fbp_loss_kind kind, const REAL *y, const REAL *t,
+                               const int64_t *classes, idx rows, idx n_out, double loss)
+{
+    const REAL eps = (REAL)FN(eps);
+    int exact = 1;
+    double clipped = 0;
+    if (kind == FBP_SOFTMAX) {
+        for (idx r = 0; r < rows; r++)
+            exact &= y[r * n_out + classes[r]] >= eps;
+        for (idx r = 0; r < rows && !exact; r++) {
+            const REAL p = y[r * n_out + classes[r]];
+            clipped -= log((double)(p < eps ? eps : p)); /* NaN stays NaN */
+        }
+    } else if (kind == FBP_SIGMOID_LOSS) {
+        for (idx i = 0; i < rows * n_out; i++)
+            exact &= (t[i] == 0 || y[i] >= eps) & (t[i] == 1 || 1 - y[i] >= eps);
+        for (idx i = 0; i < rows * n_out && !exact; i++) {
+            const REAL p = y[i] < eps ? eps : y[i], q = 1 - y[i] < eps ? eps : 1 - y[i];
+            clipped -= (double)t[i] * log((double)p) + (1 - (double)t[i]) * log((double)q);
+        }
+    }
+    return exact ? loss : clipped;
+}
+
+/* Loss of rows [0, rows) of x, whose gradient times scale is written over x. */
+static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x, REAL *y,
+                               const REAL *t, const int64_t *classes, double scale, idx rows)
+{
+    const idx n = rows * plan->n_out;
+    double loss = 0;
+    switch (kind) {
+    case FBP_SOFTMAX:
+        loss = FN(softmax_cross_entropy_forward)(x, classes, y, rows, plan->n_out);
+        FN(softmax_cross_entropy_backward)(y, classes, scale, x, rows, plan->n_out);
+        break;
+    case FBP_SOFT:
+        loss = FN(soft_cross_entropy_forward)(x, t, y, rows, plan->n_out);
+        FN(soft_cross_entropy_backward)(y, t, scale, x, rows, plan->n_out);
+        break;
+    case FBP_SIGMOID_LOSS:
+        loss = FN(sigmoid_cross_entropy_forward)(x, t, y, n);
+        FN(sigmoid_cross_entropy_backward)(y, t, scale, x, n);
+        break;
+    case FBP_SQUARED:
+        loss = FN(squared_error_forward)(x, t, n);
+        FN(squared_error_backward)(x, t, scale, x, n);
+        break;
+    case FBP_ABSOLUTE:
+        loss = FN(absolute_error_forward)(x, t, n);
+        FN(absolute_error_backward)(x, t, scale, x, n);
+        break;
+    case FBP_HUBER:
+        loss = FN(huber_forward)(x, t, plan->delta, n);
+        FN(huber_backward)(x, t, plan->delta, scale, x, n);
+        break;
+    case FBP_QUANTILE:
+        loss = FN(quantile_forward)(x, t, plan->delta, n);
+        FN(quantile_backward)(x, t, plan->delta, scale, x, n);
+        break;
+    case FBP_POISSON:
+        loss = FN(poisson_forward)(x, t, y, n);
+        FN(poisson_backward)(y, t, scale, x, n);
+        break;
+    case FBP_NO_LOSS: break;
+    }
+    return plan->clip_loss ? FN(clipped_loss)(kind, y, t, classes, rows, plan->n_out, loss) : loss;
+}
+
+/* Whether class t is the first of the greatest: without a branch, unlike argmax. */
+static inline int FN(is_first_greatest)(const REAL *x, idx t, idx n)
+{
+    int yes = 1;
+    for (idx j = 0; j < n; j++)
+        yes &= j < t ? x[j] < x[t] : x[j] <= x[t];
+    return yes;
+}
+
+/* Elements (rows, for a softmax) that are classified rightly. */
+static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t,
+                                const int64_t *classes, idx rows, idx n)
+{
+    idx correct = 0;
+    if (kind == FBP_SOFTMAX || kind == FBP_SOFT)
+        for (idx r = 0; r < rows; r++)
+            correct += FN(is_first_greatest)(
+                x + r * n, kind == FBP_SOFTMAX ? (idx)classes[r] : FN(argmax)(t + r * n, n), n);
+    else if (kind == FBP_SIGMOID_LOSS)
+        for (idx i = 0; i < rows * n; i++)
+            correct += (x[i] > 0) == (t[i] > (REAL)0.5);
+    return (double)correct;
+}
+
+static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double scale, idx from,
+                          idx to, fbp_result *result)
+{
+    const idx n = plan->n_out, rows = to - from;
+    REAL *x = plan->logits + from * n, *y = plan->y + from * n, *t = plan->t + from * n;
+    const int64_t *classes = plan->classes + from;
+    const FN(op) *last = &plan->ops[plan->n_ops - 1];
+    if (plan->loss == FBP_SOFTMAX && batch->classes && n <= NR) {
+        result->loss = FN(softmax_panel)(last->out + from * NR, classes,
+                                         batch->weights ? plan->weights + from : NULL, scale,
+                                         plan->clip_loss ? -log(FN(eps)) : INFINITY,
+                                         plan->dlogits + from * NR, rows, n, &result->correct);
+        return;
+    }
+    const fbp_loss_kind kind = plan->loss == FBP_SOFTMAX && !batch->classes ? FBP_SOFT : plan->loss;
+    FN(unpack)(last->out + from * NR, plan->jump, rows, n, x);
+    result->loss = result->correct = 0;
+    if (!batch->weights) {
+        result->correct = FN(count_correct)(kind, x, t, classes, rows, n);
+        result->loss = FN(loss_of_rows)(plan, kind, x, y, t, classes, scale, rows);
+    } else {
+        for (idx r = 0; r < rows; r++) {
+            const double weight = (double)plan->weights[from + r];
+            result->correct +=
+                weight * FN(count_correct)(kind, x + r * n, t + r * n, classes + r, 1, n);
+            result->loss += weight * FN(loss_of_rows)(plan, kind, x + r * n, y + r * n, t + r * n,
+                                                      classes + r, weight * scale, 1);
+        }
+    }
+    FN(scatter)(x, rows, n, plan->dlogits + from * NR, plan->jump);
+}

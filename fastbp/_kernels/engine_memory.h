@@ -1,0 +1,225 @@
+/* A plan's memory: one block with parameters, optimiser state and activations.
+ *
+ * Weights lie as panels of output columns, [output panel][n_in][NR]; activations and their
+ * gradients as panels of features, [feature panel][rows][NR], `jump` apart.  Missing columns are
+ * zero and stay zero. */
+
+typedef struct {
+    fbp_layer layer;
+    idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
+    const REAL *in;     /* panels of the input */
+    REAL *out;          /* panels of the output; relu and its kind write over their input */
+    REAL *din, *dout;   /* their gradients; din NULL where nobody needs it */
+    REAL *W, *b;        /* panels of W, and b padded to NR behind them */
+    REAL *grad;         /* gradients of W and b in the same layout, where they are kept */
+    REAL *state[2];     /* the rule's state, likewise */
+    REAL *normal, *inverse;
+    REAL *running, *fresh; /* of a normalisation: means, then variances; fresh: the batch's */
+    idx tail;              /* of an affine op: the columns that go by thin.h */
+    int relu_out, relu_in; /* an affine op computes the relu behind it, and the derivative of */
+                           /* the relu before it */
+    int done, done_backward; /* ... of which this is the relu */
+} FN(op);
+
+typedef struct {
+    idx n_ops, n_in, n_out, jump;
+    fbp_loss_kind loss;
+    double delta;
+    int clip_loss;
+    size_t nbytes;
+    FN(op) *ops;
+    REAL *x;          /* panels of [rows, n_in] */
+    REAL *dlogits;    /* panels of the gradient by the outputs */
+    REAL *logits, *y; /* row-major [rows, n_out] */
+    REAL *t;          /* row-major targets of the batch, or */
+    int64_t *classes; /* their class indices */
+    REAL *weights;    /* the batch's weights, where it has some */
+    REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
+    idx scratch_size;
+    fbp_result *results; /* per part */
+} FN(plan);
+
+#ifndef FBP_ENGINE_ONCE
+#define FBP_ENGINE_ONCE
+/* The next `bytes` of a block, on a cache line's border; with base NULL it only counts. */
+static void *carve(char *base, size_t *used, size_t bytes)
+{
+    void *p = base ? base + *used : NULL;
+    *used += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+static int has_parameters(fbp_layer_kind kind)
+{
+    return kind == FBP_AFFINE || kind == FBP_BATCH_NORM;
+}
+
+/* Layers whose derivative needs the output only. */
+static int works_in_place(fbp_layer_kind kind)
+{
+    return kind == FBP_RELU || kind == FBP_LEAKY_RELU || kind == FBP_SIGMOID || kind == FBP_TANH;
+}
+
+/* Plain SGD adds its gradients straight to the weights. */
+static int is_plain_sgd(const fbp_rule *rule)
+{
+    return rule->kind == FBP_SGD && rule->momentum == 0 && rule->weight_decay == 0 &&
+           rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
+}
+
+/* One part's share of n units. */
+static void share_of(idx n, int part, int n_parts, idx *from, idx *to)
+{
+    *from = n * part / n_parts;
+    *to = n * (part + 1) / n_parts;
+}
+#endif
+
+static REAL *FN(carve_panels)(char *base, size_t *used, idx n, idx jump)
+{
+    return carve(base, used, (size_t)(ceil_div(n, NR) * jump) * sizeof(REAL));
+}
+
+/* Elements of W in panels; b follows, ceil(n_out / NR) NR elements. */
+static idx FN(w_size)(const FN(op) *op)
+{
+    return ceil_div(op->layer.n_out, NR) * NR * op->w_rows;
+}
+
+static idx FN(parameters_size)(const FN(op) *op)
+{
+    return FN(w_size)(op) + ceil_div(op->layer.n_out, NR) * NR;
+}
+
+/* The columns behind the last full vector, where they are few and the sums long. */
+static idx FN(tail_of)(idx n_in, idx n_out)
+{
+    const idx tail = n_out % LANES;
+    return tail <= MAX_TAIL && n_in >= 4 * LANES ? tail : 0;
+}
+
+/* An affine op before or behind a relu that works in place takes it over. */
+static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
+{
+    if (before->layer.kind == FBP_AFFINE && op->layer.kind == FBP_RELU && op->out == op->in)
+        before->relu_out = op->done = 1;
+    if (op->layer.kind == FBP_AFFINE && before->done)
+        op->relu_in = before->done_backward = 1;
+}
+
+/* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
+static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
+{
+    char *base = base_;
+    size_t used = 0;
+    const idx rows = spec->batch_size, jump = panel_rows(rows) * NR;
+    const idx n_in = spec->layers[0].n_in, n_out = spec->layers[spec->n_layers - 1].n_out;
+    FN(plan) *plan = carve(base, &used, sizeof *plan);
+    FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
+                  .loss = spec->loss, .delta = spec->delta, .clip_loss = spec->clip_loss};
+    p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
+    p.x = FN(carve_panels)(base, &used, n_in, jump);
+
+    REAL *value = p.x, *gradient = NULL;
+    int shared = 0, trained = 0; /* is `value` read elsewhere; are there parameters before */
+    idx widest = n_in;
+    for (idx l = 0; l < spec->n_layers; l++) {
+        FN(op) op = {.layer = spec->layers[l], .in = value, .din = trained ? gradient : NULL};
+        const fbp_layer_kind kind = op.layer.kind;
+        if (works_in_place(kind) && !shared && l > 0) {
+            op.out = value;
+            op.dout = gradient;
+        } else {
+            op.out = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+            op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+        }
+        if (has_parameters(kind)) {
+            op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
+            op.tail = kind == FBP_AFFINE ? FN(tail_of)(op.layer.n_in, op.layer.n_out) : 0;
+            const size_t bytes = (size_t)FN(parameters_size)(&op) * sizeof(REAL);
+            op.W = carve(base, &used, bytes);
+            op.b = op.W ? op.W + FN(w_size)(&op) : NULL;
+            if (spec->keep_gradients || kind == FBP_BATCH_NORM)
+                op.grad = carve(base, &used, bytes);
+            for (int s = 0; s < spec->n_states; s++)
+                op.state[s] = carve(base, &used, bytes);
+            trained = 1;
+        }
+        if (kind == FBP_BATCH_NORM) {
+            op.normal = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+            op.inverse = FN(carve_panels)(base, &used, op.layer.n_out, NR);
+            op.running = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
+            op.fresh = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
+        }
+        /* A later in-place layer would destroy what this one's derivative reads. */
+        shared = kind != FBP_AFFINE && kind != FBP_DROPOUT && kind != FBP_BATCH_NORM;
+        value = op.out;
+        gradient = op.dout;
+        widest = op.layer.n_out > widest ? op.layer.n_out : widest;
+        if (base) {
+            p.ops[l] = op;
+            if (l > 0)
+                FN(fuse_relu)(&p.ops[l - 1], &p.ops[l]);
+        }
+    }
+    p.dlogits = gradient;
+    const size_t outputs = (size_t)(rows * n_out) * sizeof(REAL);
+    p.logits = carve(base, &used, outputs);
+    p.y = carve(base, &used, outputs);
+    p.t = carve(base, &used, outputs);
+    p.classes = carve(base, &used, (size_t)rows * sizeof(int64_t));
+    p.weights = carve(base, &used, (size_t)rows * sizeof(REAL));
+    p.scratch_size = (min_idx(ceil_div(widest, NR) * NR, BLOCK_K) + NR) * NR;
+    if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
+        p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
+    p.scratch = carve(base, &used, (size_t)(n_parts * p.scratch_size) * sizeof(REAL));
+    p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
+    p.nbytes = used;
+    if (base)
+        *plan = p;
+    return used;
+}
+
+static void FN(unpack)(const REAL *src, idx jump, idx rows, idx n, REAL *dst)
+{
+    for (idx j = 0; j < n; j += NR, src += jump)
+        for (idx r = 0; r < rows; r++)
+            for (idx k = 0; k < min_idx(NR, n - j); k++)
+                dst[r * n + j + k] = src[r * NR + k];
+}
+
+/* Row-major src into panels whose missing columns are zero already. */
+static void FN(scatter)(const REAL *src, idx rows, idx n, REAL *dst, idx jump)
+{
+    for (idx j = 0; j < n; j += NR, dst += jump)
+        for (idx r = 0; r < rows; r++)
+            for (idx k = 0; k < min_idx(NR, n - j); k++)
+                dst[r * NR + k] = src[r * n + j + k];
+}
+
+/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 and 3 its states, 4 the
+ * running mean and variance of a normalisation. */
+static REAL *FN(plan_part)(const FN(op) *op, int part)
+{
+    return part == 0   ? op->W
+           : part == 1 ? op->grad
+           : part == 4 ? op->running
+                       : op->state[part - 2];
+}
+
+/* Row-major W and b into the plan (the second also: running variances, part 4). */
+static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
+{
+    const FN(op) *op = &((FN(plan) *)plan_)->ops[l];
+    REAL *to = FN(plan_part)(op, part);
+    FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
+    memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
+}
+
+static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
+{
+    const FN(op) *op = &((const FN(plan) *)plan_)->ops[l];
+    const REAL *from = FN(plan_part)(op, part);
+    FN(unpack)(from, op->w_rows * NR, op->w_rows, op->layer.n_out, W);
+    memcpy(b, from + FN(w_size)(op), (size_t)op->layer.n_out * sizeof(REAL));
+}

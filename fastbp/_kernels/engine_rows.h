@@ -1,0 +1,208 @@
+/* The first phase of a step: some rows through each layer, forward and backward. */
+
+#ifndef FBP_ENGINE_ROWS_ONCE
+#define FBP_ENGINE_ROWS_ONCE
+/* Rows of a half-empty panel that pass through an activation together. */
+#define HALVES 64
+#endif
+
+static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *wt, idx from,
+                                  idx to)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    if (to - from <= FEW_PANEL_ROWS) {
+        FN(few_rows_forward)(to - from, n_in, n_out, op->in + from * NR, jump, op->W, op->b,
+                             op->out + from * NR, op->relu_out);
+        return;
+    }
+    for (idx r = from, m; r < to; r += m) {
+        m = block_rows(to - r);
+        for (idx k = 0; k < n_in; k += BLOCK_K)
+            for (idx j = 0; j < n_out; j += NR) {
+                const idx K = min_idx(BLOCK_K, n_in - k);
+                const idx tail = n_out - j <= NR ? op->tail : 0, n = min_idx(NR, n_out - j) - tail;
+                const REAL *x = op->in + k / NR * jump + r * NR, *W = op->W + j * n_in + k * NR;
+                const REAL *start = k == 0 ? op->b + j : NULL;
+                REAL *out = op->out + j / NR * jump + r * NR;
+                const int relu = op->relu_out && k + K == n_in;
+                if (n > 0)
+                    FN(panel_rows_product)(m, n, K, x, jump, W, start, out, NR, relu ? out : NULL);
+                if (tail == 0)
+                    continue;
+                FN(pack_tail)(W + n, K, tail, wt);
+                FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
+            }
+    }
+}
+
+/* Outputs k .. k + K of the panel of inputs i0 ..: wt[j - k][i - i0] = W[i, j], in blocks of
+ * LANES x LANES.  A panel with one vector of inputs or less fills the first vector only. */
+static void FN(transpose_weights)(const FN(op) *op, idx i0, idx k, idx K, REAL *wt)
+{
+    const idx m = min_idx(NR, op->layer.n_in - i0);
+    for (idx j = k; j < k + K; j += LANES, wt += LANES * NR)
+        for (idx i = 0; i < m; i += LANES) {
+            const REAL *W = op->W + j / NR * NR * op->layer.n_in + (i0 + i) * NR + j % NR;
+            if (m - i >= LANES) {
+                FN(transpose)(W, NR, wt + i, NR);
+            } else {
+                REAL rows[LANES * LANES] = {0};
+                for (idx r = 0; r < m - i; r++)
+                    FN(store)(rows + r * LANES, FN(load)(W + r * NR));
+                FN(transpose)(rows, LANES, wt + i, NR);
+            }
+        }
+}
+
+static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL *wt, idx from,
+                                   idx to)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    if (to - from <= FEW_PANEL_ROWS) {
+        FN(few_rows_backward)(to - from, n_in, n_out, op->dout + from * NR, jump, op->W,
+                              op->din + from * NR, op->relu_in ? op->in + from * NR : NULL);
+        return;
+    }
+    for (idx r = from, m; r < to; r += m) {
+        m = block_rows(to - r);
+        for (idx k = 0; k < n_out; k += BLOCK_K) {
+            const idx K = min_idx(BLOCK_K, n_out - k);
+            const int gated = op->relu_in && k + K == n_out;
+            for (idx i = 0; i < n_in; i += NR) {
+                const idx at = i / NR * jump + r * NR;
+                FN(transpose_weights)(op, i, k, K, wt);
+                FN(panel_rows_product)(m, min_idx(NR, n_in - i), K,
+                                       op->dout + k / NR * jump + r * NR, jump, wt,
+                                       k == 0 ? FN(zeros) : NULL, op->din + at, NR,
+                                       gated ? op->in + at : NULL);
+            }
+        }
+    }
+}
+
+static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, idx n)
+{
+    switch (layer->kind) {
+    case FBP_RELU: FN(relu_forward)(in, out, n); break;
+    case FBP_LEAKY_RELU: FN(leaky_relu_forward)(in, out, layer->a, n); break;
+    case FBP_SIGMOID: FN(sigmoid_forward)(in, out, n); break;
+    case FBP_TANH: FN(tanh_forward)(in, out, n); break;
+    case FBP_SOFTPLUS: FN(softplus_forward)(in, out, n); break;
+    case FBP_GELU: FN(gelu_forward)(in, out, n); break;
+    default: break;
+    }
+}
+
+static void FN(element_backward)(const fbp_layer *layer, const REAL *dout, const REAL *in,
+                                 const REAL *out, REAL *din, idx n)
+{
+    switch (layer->kind) {
+    case FBP_RELU: FN(relu_backward)(dout, out, din, n); break;
+    case FBP_LEAKY_RELU: FN(leaky_relu_backward)(dout, out, din, layer->a, n); break;
+    case FBP_SIGMOID: FN(sigmoid_backward)(dout, out, din, n); break;
+    case FBP_TANH: FN(tanh_backward)(dout, out, din, n); break;
+    case FBP_SOFTPLUS: FN(softplus_backward)(dout, in, din, n); break;
+    case FBP_GELU: FN(gelu_backward)(dout, in, din, n); break;
+    default: break;
+    }
+}
+
+/* The first vector of each row of a panel, close together, and back. */
+static void FN(pack_halves)(const REAL *panel, idx rows, REAL *halves)
+{
+    for (idx r = 0; r < rows; r++)
+        FN(store)(halves + r * LANES, FN(load)(panel + r * NR));
+}
+
+static void FN(unpack_halves)(const REAL *halves, idx rows, REAL *panel)
+{
+    for (idx r = 0; r < rows; r++)
+        FN(store)(panel + r * NR, FN(load)(halves + r * LANES));
+}
+
+static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
+                                   uint64_t key)
+{
+    const idx n_out = op->layer.n_out;
+    for (idx j = 0; j < n_out; j += NR) {
+        const idx at = j / NR * plan->jump + from * NR;
+        const REAL *in = op->in + at;
+        REAL *out = op->out + at;
+        if (op->layer.kind == FBP_DROPOUT) {
+            for (idx r = from; r < to; r++, in += NR, out += NR)
+                FN(dropout)(in, out, key, (uint32_t)(r * n_out + j), op->layer.a,
+                            min_idx(NR, n_out - j));
+        } else if (n_out - j > LANES) {
+            FN(element_forward)(&op->layer, in, out, (to - from) * NR);
+        } else {
+            REAL halves[HALVES * LANES];
+            for (idx r = from; r < to; r += HALVES, in += HALVES * NR, out += HALVES * NR) {
+                const idx m = min_idx(HALVES, to - r);
+                FN(pack_halves)(in, m, halves);
+                FN(element_forward)(&op->layer, halves, halves, m * LANES);
+                FN(unpack_halves)(halves, m, out);
+            }
+        }
+    }
+}
+
+static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
+                                    uint64_t key)
+{
+    const idx n_out = op->layer.n_out;
+    for (idx j = 0; j < n_out; j += NR) {
+        const idx at = j / NR * plan->jump + from * NR;
+        const REAL *in = op->in + at, *out = op->out + at, *dout = op->dout + at;
+        REAL *din = op->din + at;
+        if (op->layer.kind == FBP_DROPOUT) {
+            for (idx r = from; r < to; r++, dout += NR, din += NR)
+                FN(dropout)(dout, din, key, (uint32_t)(r * n_out + j), op->layer.a,
+                            min_idx(NR, n_out - j));
+        } else if (n_out - j > LANES) {
+            FN(element_backward)(&op->layer, dout, in, out, din, (to - from) * NR);
+        } else {
+            REAL ins[HALVES * LANES], outs[HALVES * LANES], d[HALVES * LANES];
+            for (idx k = 0; k < (to - from) * NR; k += HALVES * NR) {
+                const idx m = min_idx(HALVES, to - from - k / NR);
+                FN(pack_halves)(in + k, m, ins);
+                FN(pack_halves)(out + k, m, outs);
+                FN(pack_halves)(dout + k, m, d);
+                FN(element_backward)(&op->layer, d, ins, outs, d, m * LANES);
+                FN(unpack_halves)(d, m, din + k);
+            }
+        }
+    }
+}
+
+/* All rows of some panels. */
+static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
+                                int n_parts)
+{
+    const fbp_layer *l = &op->layer;
+    const idx padded = ceil_div(l->n_out, NR) * NR;
+    idx from, to;
+    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const idx at = p * plan->jump, j = p * NR;
+        memset(op->fresh + j, 0, NR * sizeof(REAL));
+        memset(op->fresh + padded + j, 0, NR * sizeof(REAL));
+        FN(batch_norm_forward)(op->in + at, op->W + j, op->b + j, op->out + at, op->normal + at,
+                               op->inverse + j, op->fresh + j, op->fresh + padded + j, l->a, 0,
+                               l->unbiased, rows, min_idx(NR, l->n_out - j), NR);
+    }
+}
+
+static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
+                                 int n_parts)
+{
+    const fbp_layer *l = &op->layer;
+    const idx padded = ceil_div(l->n_out, NR) * NR;
+    idx from, to;
+    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const idx at = p * plan->jump, j = p * NR;
+        FN(batch_norm_backward)(op->dout + at, op->normal + at, op->inverse + j, op->W + j,
+                                op->din ? op->din + at : op->normal + at, op->grad + j,
+                                op->grad + padded + j, rows, min_idx(NR, l->n_out - j), NR);
+    }
+}

@@ -1,0 +1,131 @@
+/* The second phase of a step: some input panels of each dW, and the update of W by them. */
+
+#ifndef FBP_ENGINE_UPDATE_ONCE
+#define FBP_ENGINE_UPDATE_ONCE
+/* Input panels of a block of dW: their part of x stays in the L2 cache over all outputs. */
+#define BLOCK_PANELS 12
+#endif
+
+static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1, double decay,
+                       idx n)
+{
+    if (rule->clip_scale != 1)
+        for (idx i = 0; i < n; i++)
+            g[i] *= (REAL)rule->clip_scale;
+    if (rule->clip_value > 0) {
+        const REAL limit = (REAL)rule->clip_value;
+        for (idx i = 0; i < n; i++) {
+            g[i] = g[i] > limit ? limit : g[i];
+            g[i] = g[i] < -limit ? -limit : g[i];
+        }
+    }
+    switch (rule->kind) {
+    case FBP_SGD:
+        FN(sgd_update)(p, g, s0, rule->lr, rule->momentum, rule->nesterov, decay, n);
+        break;
+    case FBP_ADAGRAD: FN(adagrad_update)(p, g, s0, rule->lr, rule->eps, decay, n); break;
+    case FBP_RMSPROP:
+        FN(rmsprop_update)(p, g, s0, s1, rule->lr, rule->beta_2, rule->eps, rule->momentum, decay,
+                           n);
+        break;
+    case FBP_ADAM:
+    case FBP_ADAMW:
+        FN(adam_update)(p, g, s0, s1, rule->lr, rule->beta_1, rule->beta_2, rule->eps, decay,
+                        rule->kind == FBP_ADAMW, rule->step, n);
+        break;
+    case FBP_STORE: break;
+    }
+}
+
+/* Elements at .. at + n of an op's parameters, by their gradients g. */
+static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *g, idx n)
+{
+    const double decay = at < FN(w_size)(op) && op->layer.kind == FBP_AFFINE ? rule->weight_decay
+                                                                             : rule->bias_decay;
+    FN(update)(rule, op->W + at, g, op->state[0] ? op->state[0] + at : NULL,
+               op->state[1] ? op->state[1] + at : NULL, decay, n);
+}
+
+/* sums[NR] = (add: sums itself) + the sum of a panel's rows, in four chains. */
+static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
+{
+    for (int v = 0; v < NR; v += LANES, panel += LANES, sums += LANES) {
+        const REAL *p = panel;
+        FN(vec) a = {0}, b = {0}, c = {0}, d = {0};
+        idx r = 0;
+        for (; r + 4 <= rows; r += 4, p += 4 * NR) {
+            a += FN(load)(p);
+            b += FN(load)(p + NR);
+            c += FN(load)(p + 2 * NR);
+            d += FN(load)(p + 3 * NR);
+        }
+        for (; r < rows; r++, p += NR)
+            a += FN(load)(p);
+        a = (a + b) + (c + d);
+        FN(store)(sums, add ? FN(load)(sums) + a : a);
+    }
+}
+
+/* Where the gradients of W and b go.  Plain SGD adds them straight to W and b (the loss's
+ * gradient already bears the factor -lr); kept gradients are stored; else each block of
+ * NR x NR passes through the rule while it is in the L1 cache. */
+static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
+                                 REAL *block, idx rows, int part, int n_parts)
+{
+    const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    const int plain = is_plain_sgd(rule);
+    REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
+    idx from, to;
+    share_of(ceil_div(n_in, NR), part, n_parts, &from, &to);
+    for (idx first = from; first < to; first += BLOCK_PANELS)
+        for (idx j = 0; j < n_out; j += NR)
+            for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
+                const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
+                const idx tail = n_out - j <= NR && rows > FEW_PANEL_ROWS ? op->tail : 0;
+                const idx n = min_idx(NR, n_out - j) - tail;
+                const REAL *x = op->in + p * jump, *dout = op->dout + j / NR * jump;
+                REAL *dw = into ? into + at : block;
+                if (rows <= FEW_PANEL_ROWS)
+                    FN(few_rows_update)(rows, m, x, dout, dw, plain);
+                for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += BLOCK_K)
+                    FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x + k * NR,
+                                           dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw,
+                                           NR);
+                if (tail)
+                    FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
+                if (!into) {
+                    if (n_out - j <= LANES) /* missing columns stay 0 */
+                        for (idx r = 0; r < m; r++)
+                            FN(store)(block + r * NR + LANES, (FN(vec)){0});
+                    FN(update_op)(rule, op, at, block, m * NR);
+                }
+            }
+    if (op->layer.unbiased)
+        return;
+    share_of(ceil_div(n_out, NR), part, n_parts, &from, &to);
+    for (idx p = from; p < to; p++) {
+        const idx at = FN(w_size)(op) + p * NR;
+        REAL *out = into ? into + at : block;
+        FN(panel_sums)(op->dout + p * jump, rows, plain, out);
+        if (!into)
+            FN(update_op)(rule, op, at, out, NR);
+    }
+}
+
+/* A normalisation's gradients and statistics are there since the first phase. */
+static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int part)
+{
+    const idx n = FN(parameters_size)(op);
+    const REAL momentum = (REAL)op->layer.momentum;
+    if (part > 0)
+        return;
+    for (idx i = 0; i < n; i++) /* as many as gamma and beta */
+        op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
+    if (rule->kind == FBP_STORE)
+        return;
+    if (is_plain_sgd(rule))
+        for (idx i = 0; i < n; i++)
+            op->W[i] += op->grad[i];
+    else
+        FN(update_op)(rule, op, 0, op->grad, n);
+}
