@@ -30,6 +30,7 @@ sys.path.remove(str(FUZZ))
 
 import fastbp  # noqa: E402
 from fastbp import Sequential, checkpoints, datasets, files, tables  # noqa: E402
+from fastbp.layers import Affine, Linear  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS
 SEEDS = {name: readers.seeds(name) for name in readers.READERS}
@@ -359,6 +360,39 @@ def test_a_state_of_other_shapes_leaves_the_network_as_it_was(tmp_path):
     with pytest.raises(RuntimeError, match=r"4\.bias"):
         net.load_state_dict(fastbp.load(tmp_path / "f"))
     assert readers.bits(net) == before
+
+
+READ_ONLY = np.ones(2, "f4")
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    "bias", [np.array(["a", "b"]), np.array([1j, 2]), np.array([1, 2], "u8"), np.array([None, 1])]
+)
+def test_a_state_of_other_dtypes_leaves_the_network_as_it_was(bias):
+    net = readers.small()
+    before = readers.bits(net)
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    with pytest.raises(TypeError, match=r"load_state_dict expects 4.bias as a tensor.* of dtype"):
+        net.load_state_dict(state | {"4.bias": bias})
+    assert readers.bits(net) == before
+
+
+def test_a_state_for_read_only_parameters_changes_none_of_them():
+    net = Sequential(Linear(3, 2, seed=0), Affine(np.ones((2, 2), "f4"), READ_ONLY))
+    before = readers.bits(net)
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"load_state_dict expects 1\.bias to be writable"):
+        net.load_state_dict(state)
+    assert readers.bits(net) == before
+
+
+def test_a_state_of_the_other_byte_order_is_loaded():
+    net = readers.small()
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    net.load_state_dict({name: a.astype(a.dtype.newbyteorder()) for name, a in state.items()})
+    for name, tensor in net.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), state[name])
 
 
 # --- places ---------------------------------------------------------------------------------
