@@ -623,6 +623,25 @@ def test_reload_takes_what_was_written_by_hand(assert_same):
     assert_same(net, twin)
 
 
+def test_a_loaded_state_is_trained_on_by_the_trainer_and_in_a_callback(assert_same):
+    x, t = data()
+    net, twin, start = small(), small(), small().state_dict()
+    trainer = Trainer(net, SGD(lr=0.1), 47)
+    trainer.step(x, t)
+    net.load_state_dict(start)
+    trainer.step(x, t)
+    Trainer(twin, SGD(lr=0.1), 47).step(x, t)
+    assert_same(net, twin)
+
+    def go_back(net, history):
+        net.load_state_dict(start)
+
+    net, twin = small(), small()
+    for each, epochs, callbacks in ((net, 2, [go_back]), (twin, 0, [])):
+        each.fit(x, t, epochs=epochs, optimizer=SGD(lr=0.1), callbacks=callbacks)
+    assert_same(net, twin)
+
+
 def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
     x, t = data()
     net, twin = small(), small()
