@@ -1,6 +1,7 @@
 """Files: tensors and what is around them in one safetensors file, written whole or not at all."""
 
 import contextlib
+import io
 import os
 import reprlib
 import stat
@@ -16,6 +17,7 @@ __all__ = [
     "remove_leftovers",
     "require_writable",
     "save",
+    "shown",
     "write_safetensors",
     "write_whole",
 ]
@@ -34,7 +36,7 @@ def save(obj, path):
     ----------
     obj : dict, list, tuple, Tensor, numpy.ndarray, number, str, bool or None
         Containers may hold each other; keys are strings, numbers, bools or None.
-    path : str, os.PathLike or file-like object
+    path : str, os.PathLike or file opened for bytes
         A path is written whole or not at all.
 
     Raises
@@ -75,7 +77,7 @@ def load(path, map_location=None, weights_only=True):
 
     Parameters
     ----------
-    path : str, os.PathLike or file-like object
+    path : str, os.PathLike or file opened for bytes
     map_location : "cpu", device("cpu") or None
         Where the tensors shall be: all are on the CPU.  A function or a dict is taken, too.
     weights_only : bool
@@ -112,7 +114,7 @@ def load(path, map_location=None, weights_only=True):
     if _KEY not in metadata:
         if "fastbp" in metadata:
             raise ValueError(
-                f"load expects what save wrote; got {_shown(path)}, a whole network, which "
+                f"load expects what save wrote; got {shown(path)}, a whole network, which "
                 "Sequential.load reads."
             )
         whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
@@ -124,7 +126,7 @@ def load(path, map_location=None, weights_only=True):
         return _rebuilt(whole["object"], tensors)
     except Exception as error:  # whatever a file may hold, this is what is wrong with it
         raise ValueError(
-            f"load expects a file as save wrote it; got {_shown(path)} "
+            f"load expects a file as save wrote it; got {shown(path)} "
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
 
@@ -215,13 +217,18 @@ def _where(place):
 
 def write_safetensors(who, path, tensors, metadata):
     """Write C-contiguous arrays by their names, and a dict of strings."""
-    if not hasattr(path, "write"):
+    opened = _is_opened(path, "write")
+    if not opened:
         checks.path_to_write(who, path)
     data = _safetensors(who).save(tensors, metadata)
-    if hasattr(path, "write"):
-        path.write(data)
-    else:
+    if not opened:
         write_whole(path, data)
+        return
+    try:
+        while data:  # a file without a buffer may take a part
+            data = data[path.write(data) or len(data) :]
+    except TypeError as error:
+        raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.") from error
 
 
 def read_safetensors(who, path):
@@ -229,8 +236,10 @@ def read_safetensors(who, path):
     import json
 
     safetensors = _safetensors(who)
-    if hasattr(path, "read"):
-        data = path.read()
+    if _is_opened(path, "read"):
+        data = None if isinstance(path, io.TextIOBase) else path.read()
+        if not isinstance(data, bytes):
+            raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.")
     else:
         checks.path_to_read(who, path)
         with open(path, "rb") as file:
@@ -244,7 +253,7 @@ def read_safetensors(who, path):
             "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
         )  # fmt: skip
         raise ValueError(
-            f"{who} expects a whole safetensors file; got {_shown(path)}{what} "
+            f"{who} expects a whole safetensors file; got {shown(path)}{what} "
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
@@ -344,8 +353,14 @@ def require_writable(who, path):
         )
 
 
-def _shown(path):
-    return repr(path) if hasattr(path, "read") else repr(os.fspath(path))
+def shown(path):
+    """A path, or a file that was opened, in an error."""
+    return repr(path) if _is_opened(path, "read") else repr(os.fspath(path))
+
+
+def _is_opened(path, method):
+    """Whether `path` is a file; some libraries' paths have a `read` and a `write`, too."""
+    return hasattr(path, method) and not hasattr(path, "__fspath__")
 
 
 def _safetensors(who):

@@ -1,7 +1,6 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
 import importlib
-import os
 import reprlib
 from collections.abc import Mapping, MutableMapping
 
@@ -616,8 +615,8 @@ class Sequential(Module):
 
         Parameters
         ----------
-        path : str or os.PathLike
-            Written whole or not at all.
+        path : str, os.PathLike or file opened for bytes
+            A path is written whole or not at all.
 
         Raises
         ------
@@ -670,7 +669,7 @@ class Sequential(Module):
 
         Parameters
         ----------
-        path : str or os.PathLike
+        path : str, os.PathLike or file opened for bytes
 
         Returns
         -------
@@ -689,7 +688,7 @@ class Sequential(Module):
 
         who = "Sequential.load"
         tensors, metadata = files.read_safetensors(who, path)
-        shown = repr(os.fspath(path))
+        shown = files.shown(path)
         try:
             architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]

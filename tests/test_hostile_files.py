@@ -405,6 +405,33 @@ def test_a_folder_and_a_missing_file_are_an_oserror(name, tmp_path):
             load_from(path, name)
 
 
+@pytest.mark.parametrize("name", ["network", "state"])
+def test_files_that_are_open(name, tmp_path):
+    path, file = tmp_path / "f", io.BytesIO()
+    for place in (path, file):
+        WRITERS[name](place)
+    assert file.getvalue() == path.read_bytes()
+    file.seek(0)
+    assert str(load_from(file, name)) == str(load_from(path, name))
+    with pytest.raises(ValueError, match=r"load expects .* got <_io\.BytesIO"):
+        load_from(io.BytesIO(b"foreign"), name)
+    with open(path) as text, pytest.raises(TypeError, match="load expects a file opened for bytes"):
+        load_from(text, name)
+    with pytest.raises(TypeError, match="save expects a file opened for bytes"):
+        WRITERS[name](io.StringIO())
+
+
+def test_a_file_that_takes_parts_gets_all_of_them():
+    class Slow(io.BytesIO):
+        def write(self, data):
+            return super().write(data[:100])
+
+    file = Slow()
+    write_network(file)
+    file.seek(0)
+    assert len(Sequential.load(file)) == 5
+
+
 def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
     """A file that keeps its promise, of 64 MiB; the limit is lowered for the test's sake."""
     monkeypatch.setattr(datasets, "_MOST_UNPACKED", 1 << 22)
