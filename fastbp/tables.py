@@ -3,7 +3,6 @@
 import csv
 import io
 import itertools
-import os
 import re
 from typing import NamedTuple
 
@@ -106,7 +105,7 @@ def read_csv(path, target):
     >>> table.target
     array([3.5, 4.5])
     """
-    name = os.fspath(path)
+    name = checks.regular_file("read_csv", checks.path("read_csv", path))
     (header, *rows), (_, *lines) = _rows(name)
     if target not in header:
         raise ValueError(

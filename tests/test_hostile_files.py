@@ -405,6 +405,15 @@ def test_a_folder_and_a_missing_file_are_an_oserror(name, tmp_path):
             load_from(path, name)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("name", readers.READERS)
+def test_a_pipe_or_a_device_is_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match=" expects "):
+            load_from(path, name)
+
+
 @pytest.mark.parametrize("name", ["network", "state"])
 def test_files_that_are_open(name, tmp_path):
     path, file = tmp_path / "f", io.BytesIO()
