@@ -248,16 +248,20 @@ def read_safetensors(who, path):
         tensors = safetensors.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except Exception as error:
-        what = "" if not data.startswith(_PICKLED) else (
-            ", which pickle wrote, as torch.save does: in PyTorch, "
-            "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
-        )  # fmt: skip
+        what = ""
+        if data.startswith(_PICKLED):
+            what = (
+                ", which pickle wrote, as torch.save does: in PyTorch, "
+                "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
+            )
+        elif isinstance(error, KeyError):
+            what = f", with tensors of {error.args[0]}, which in PyTorch tensor.float() converts"
         raise ValueError(
             f"{who} expects a whole safetensors file; got {shown(path)}{what} "
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
-    return own, header.get("__metadata__", {})
+    return own, header.get("__metadata__") or {}
 
 
 def write_whole(path, data):

@@ -441,6 +441,21 @@ def test_a_file_that_takes_parts_gets_all_of_them():
     assert len(Sequential.load(file)) == 5
 
 
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_dtypes_that_numpy_lacks_are_named(name, dtype):
+    text = json.dumps({"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, 4]}})
+    if dtype.startswith("F8"):
+        text = text.replace("[2]", "[4]")
+    data = readers.with_header(text.encode() + b"\0" + bytes(4))
+    assert f"with tensors of {dtype}, which in PyTorch" in refused(name, data)
+
+
+def test_metadata_that_is_null_is_none():
+    text = b'{"__metadata__": null, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
+    assert load("state", readers.with_header(text + b"\0" + bytes(4)))["a"].item() == 0
+
+
 def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
     """A file that keeps its promise, of 64 MiB; the limit is lowered for the test's sake."""
     monkeypatch.setattr(datasets, "_MOST_UNPACKED", 1 << 22)
