@@ -69,6 +69,10 @@ def save(obj, path):
             "save expects containers that neither hold themselves nor lie hundreds deep in each "
             "other; got such ones."
         ) from None
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        raise ValueError(
+            "save expects integers of at most thousands of digits; got a longer one."
+        ) from None
     write_safetensors("save", path, tensors, {_KEY: skeleton})
 
 
@@ -141,7 +145,7 @@ def _described(value, place, tensors):
 
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.char != "g":
         return value.item()
     if isinstance(value, Tensor):
         kind = "trained" if value.requires_grad else "tensor"
@@ -178,6 +182,7 @@ def _named(array, place, tensors):
             f"{_where(place)}."
         )
     own = ".".join(map(str, place)) or "tensor"
+    own = own.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no UTF-8
     name, number = own, 1
     while name in tensors or name == "__metadata__":
         number += 1
