@@ -280,7 +280,7 @@ def write_whole(path, data):
             file.write(data)
         return
     target = os.path.realpath(target)
-    partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    partial = f"{_stem(target)}.{os.getpid()}.{threading.get_ident()}.part"
     _partials.add(partial)
     try:
         with open(partial, "wb") as file:
@@ -297,6 +297,12 @@ def write_whole(path, data):
     _keep_name(os.path.dirname(target))
 
 
+def _stem(target):
+    """How the name of a partial file begins: shorter than a name may be, in any encoding."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, name[:50])
+
+
 #: What this process is writing now.
 _partials: set[str] = set()
 
@@ -305,7 +311,7 @@ def remove_leftovers(path):
     """Remove what processes that were killed while they wrote have left beside a file."""
     import re
 
-    folder, name = os.path.split(os.path.realpath(path))
+    folder, name = os.path.split(_stem(os.path.realpath(path)))
     for other in os.listdir(folder):
         found = re.fullmatch(re.escape(name) + r"\.(\d+)\.\d+\.part", other)
         partial = os.path.join(folder, other)

@@ -570,6 +570,13 @@ def test_a_device_is_written_to_and_not_replaced():
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
+def test_a_name_as_long_as_names_may_be(write, tmp_path):
+    path = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    for _ in range(2):
+        write(path)
+        assert list(tmp_path.iterdir()) == [path]
+
+
 def test_permissions_are_those_of_the_file_before_or_of_any_new_file(write, tmp_path):
     path = tmp_path / "f"
     before = os.umask(0o027)
