@@ -192,8 +192,9 @@ class Optimizer:
         try:
             groups = [dict(group) for group in state_dict["param_groups"]]
             counts = [len(group["params"]) for group in groups]
-            entries = dict(state_dict["state"])
-        except (TypeError, LookupError) as error:
+            places = dict(zip((i for g in groups for i in g["params"]), params, strict=False))
+            entries = {place: dict(kept) for place, kept in dict(state_dict["state"]).items()}
+        except (TypeError, ValueError, LookupError) as error:
             raise TypeError(
                 f"{who} expects what state_dict() gave; got {type(state_dict).__name__} without "
                 f"a usable 'state' and 'param_groups' ({type(error).__name__}: {error})."
@@ -203,7 +204,6 @@ class Optimizer:
             raise ValueError(
                 f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
             )
-        places = dict(zip((i for group in groups for i in group["params"]), params, strict=True))
         new_groups = [
             {**self._checked_options(self.defaults | group), "params": own["params"]}
             for group, own in zip(groups, self.param_groups, strict=True)
