@@ -1,5 +1,6 @@
 """CSV files as arrays: read and checked, split into training and test rows, standardised."""
 
+import contextlib
 import csv
 import io
 import itertools
@@ -17,7 +18,7 @@ TEST_SHARE = 0.2
 MAX_CATEGORIES = 50  # of a column of texts
 MAX_INTEGER_CLASSES = 20  # more different integers are amounts, not classes
 _SNIFFED = 1 << 16  # characters, below csv's own limit of a field
-_INTEGER = re.compile(r"[+-]?\d{1,15}")  # exact in a float64
+_INTEGER = re.compile(r"[+-]?\d{1,19}")  # most of these are an int64
 
 
 class Table(NamedTuple):
@@ -228,8 +229,10 @@ def _column(name, column, cells, lines):
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         refuse("a finite number", row, repr(cells[row]))
-    integers = all(_INTEGER.fullmatch(cell) for cell in cells)
-    return values.astype(np.int64) if integers else values
+    if all(_INTEGER.fullmatch(cell) for cell in cells):
+        with contextlib.suppress(OverflowError):
+            return np.array(list(map(int, cells)), np.int64)  # beyond 2^53 no float64 is exact
+    return values
 
 
 def _number(text):
