@@ -114,6 +114,24 @@ def test_a_field_beyond_limits_is_refused_in_one_sentence(read):
         read("a,t\n" + "x" * 200_000 + ",1\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a,t\n1,2\n3,4\nLONG,6\n", "a,t\n1,2\n3,LONG\n1,2\n", "LONG,LONG\n1,2\n", "LONG,b\n1,2\n",
+     "LONG,t\n1,2\n,3\n", "LONG,t\n" + "".join(f"LONG{k},2\n" for k in range(51))],
+)  # fmt: skip
+def test_a_long_field_is_cut_in_the_sentence(text, read):
+    with pytest.raises(ValueError) as caught:
+        read(text.replace("LONG", "x" * 1000))
+    assert "xxx" in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_long_target_is_cut_in_the_sentence():
+    for target, task in ((["x" * 1000] * 9, None), (["x" * 1000, "y"] * 5, "regression")):
+        with pytest.raises(ValueError, match=r"got .*xxx") as caught:
+            tables.prepare(make(np.array(target, object)), task)
+        assert len(str(caught.value)) < 500
+
+
 def test_texts_have_a_limit(read):
     lines = [f"n{k},{k}\n" for k in range(tables.MAX_CATEGORIES + 1)]
     assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.MAX_CATEGORIES
