@@ -308,8 +308,12 @@ def prepare(table, task=None, seed=0):
     else:
         train, test = _split(table.column, np.zeros(len(table.x), int), seed)
         t = table.target.astype(np.float64)[:, np.newaxis]
-        mean, scale = float(t[train].mean()), float(t[train].std()) or 1.0
-        t = (t - mean) / scale
+        power = int(np.frexp(np.abs(t).max())[1])  # of 2, so that squares lose and overflow nothing
+        t = np.ldexp(t, -power)
+        mean = t[train].mean()
+        deviation = t[train].std() or np.ldexp(1.0, -power)
+        t = (t - mean) / deviation
+        mean, scale = float(np.ldexp(mean, power)), float(np.ldexp(deviation, power))
     x = _standardised(table.x, train)
     classes = values if task == "classification" else None
     return Prepared((x[train], t[train]), (x[test], t[test]), classes, mean, scale)

@@ -192,6 +192,15 @@ def test_seed_chooses_the_split():
     assert (first(1) != first(2)).any()
 
 
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e200, 1e307])
+def test_targets_of_any_magnitude_are_standardised(unit, rng):
+    target = rng.uniform(-9, 9, 40)
+    plain, data = (tables.prepare(make(values)) for values in (target, target * unit))
+    for a, b in zip((data.train[1], data.test[1]), (plain.train[1], plain.test[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose([data.mean, data.scale], [plain.mean * unit, plain.scale * unit])
+
+
 def test_training_rows_have_mean_0_and_deviation_1_and_constants_are_0(rng):
     x = rng.normal(1e5, 3, (100, 5))
     x[:, 1] = 0.1
