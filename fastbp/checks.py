@@ -318,13 +318,13 @@ def sized(who, name, value):
     return value
 
 
-def path(who, value):
+def path(who, value, name="path", what="a file"):
     """The name of a file to read or write, as Python's functions take it."""
     try:
         return os.fspath(value)
     except TypeError:
         raise TypeError(
-            f"{who} expects path as the name of a file; got {described(value)}."
+            f"{who} expects {name} as the name of {what}; got {described(value)}."
         ) from None
 
 

@@ -470,6 +470,8 @@ def test_files_are_written_by_their_ends(tmp_path):
     for name in ("graph.svg", "graph.PNG", "graph.dot"):
         graph.draw(out, names, tmp_path / name)
     picture = graph.draw(out, names)
+    picture.save(bytes(tmp_path / "bytes.svg"))
+    assert (tmp_path / "bytes.svg").read_text("utf-8") == picture.to_svg()
     assert (tmp_path / "graph.svg").read_text("utf-8") == picture.to_svg()
     assert (tmp_path / "graph.dot").read_text("utf-8") == picture.to_dot()
     pixels = image.imread(tmp_path / "graph.PNG", format="png")[..., :3]
