@@ -647,6 +647,12 @@ def _setting(
     validation_data, early_stopping,
 ):  # fmt: skip
     """What a training has to share with one that it goes on with, as JSON has it."""
+    for name, array in arrays_of(net).items():
+        if array.dtype.itemsize < dtype.itemsize:  # the plan's numbers would be rounded
+            raise ValueError(
+                f"fit expects arrays of one dtype, {dtype}, where it writes or reads a checkpoint; "
+                f"got {array.dtype} in {name}."
+            )
     checks.instance("fit", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
     _require_own("fit", "an optimiser", optimizer, _OPTIMIZERS)
     clips = {
