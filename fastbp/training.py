@@ -130,6 +130,7 @@ class Trainer(engine.Plan):
         for layer, _ in self._places:
             layer._trainer = self
         net.trainer = self
+        optimizer.held_by(self)
 
     # --- where the parameters are -----------------------------------------------------------
 
@@ -141,6 +142,11 @@ class Trainer(engine.Plan):
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
         self.dirty = False
+
+    def reload_states(self):
+        """Take the optimiser's states, and how many steps it has done, as `reload` does."""
+        self.steps = self.optimizer.steps_of(self._arrays_by_name())
+        self._reload_states(self._states())
 
     def _reload_states(self, states):
         for place, pairs in states:
@@ -175,6 +181,11 @@ class Trainer(engine.Plan):
     def fetch(self):
         """Write the parameters and the optimiser's states back into the user's arrays."""
         self.sync()
+        self.fetch_states()
+
+    def fetch_states(self):
+        """Write the optimiser's states back, and how many steps it has done."""
+        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
         for place, pairs in self._states():
             for k in range(self.optimizer.n_states):
                 self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
