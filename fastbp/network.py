@@ -713,7 +713,14 @@ class Sequential(Module):
             raise ValueError(
                 f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
             )
-        layers = [_rebuilt(place, layer, tensors, shown) for place, layer in enumerate(described)]
+        states: dict[str, dict] = {}
+        for name, array in tensors.items():
+            number, _, own_name = name.partition(".")
+            states.setdefault(number, {})[own_name] = array
+        layers = [
+            _rebuilt(place, layer, states.get(str(place), {}), shown)
+            for place, layer in enumerate(described)
+        ]
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
@@ -784,20 +791,14 @@ def _described(layer, known):
     return {"type": name, **layer.config()}
 
 
-def _rebuilt(place, described, tensors, shown):
-    """One layer from its description and the file's arrays."""
+def _rebuilt(place, described, state, shown):
+    """One layer from its description and its arrays."""
     try:
         config = dict(described)
         name = config.pop("type")
         kind = _saved_layer(name)
         if kind is None:
             raise KeyError(name)
-        prefix = f"{place}."
-        state = {
-            name.removeprefix(prefix): array
-            for name, array in tensors.items()
-            if name.startswith(prefix)
-        }
         return kind.restore(config, state)
     except Exception as error:
         raise ValueError(

@@ -328,6 +328,19 @@ def test_sizes_that_only_the_description_has_are_not_allocated(kind):
         tracemalloc.stop()
 
 
+def test_a_network_of_many_layers_takes_no_more_time_than_it_is_long():
+    """A look through the arrays for each layer would take minutes."""
+    n = 30_000
+    header = {f"{k}.x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(n)}
+    layers = json.dumps({"version": 1, "layers": [{"type": "Relu"}] * n})
+    data = readers.with_header(json.dumps(header | {"__metadata__": {"fastbp": layers}}).encode())
+    readers.PATH.write_bytes(data)
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"arrays of its layers only; got '0\.x'"):
+        load_from(readers.PATH, "network")
+    assert time.process_time() - start < 20
+
+
 def test_arrays_of_another_shape_are_not_spread_over_a_layer():
     """A running mean of shape (1,) would fit any layer by broadcasting."""
     import safetensors.numpy
