@@ -287,6 +287,16 @@ def test_versions_of_other_times(name, version, monkeypatch):
     assert "version" in refused(name, data)
 
 
+@pytest.mark.parametrize("steps", [2**53 + 1, 2**63, -1, 0.5])
+def test_steps_that_no_training_has_done_are_refused(steps, monkeypatch):
+    """The next one would overflow the engine's count."""
+    monkeypatch.setattr(checkpoints, "_crc_of_file", lambda text, arrays: 0)
+    data = changed_metadata(
+        SEEDS["checkpoint"][1], "fastbp.checkpoint", lambda tree: tree["state"].update(steps=steps)
+    )
+    assert "expects steps" in refused("checkpoint", data)
+
+
 @pytest.mark.parametrize("name", IN_SAFETENSORS)
 def test_json_that_is_deep(name):
     import safetensors.numpy
