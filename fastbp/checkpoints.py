@@ -248,7 +248,7 @@ class Saved:
         who, n_batches = "it", _batches(n_rows, batch_size)
         checks.integer(who, "seed", self.seed, 0, 2**64 - 1)
         checks.integer(who, "epoch", self.epoch, 0, 2**53)
-        checks.integer(who, "steps", self.steps, 0, 2**63)
+        checks.integer(who, "steps", self.steps, 0, 2**53)
         checks.integer(who, "best_epoch", self.best_epoch, 0, self.epoch)
         checks.number(who, "lr", self.lr, 0)
         checks.number(who, "seconds", self.seconds, 0)

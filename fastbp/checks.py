@@ -318,13 +318,13 @@ def sized(who, name, value):
     return value
 
 
-def path(who, value):
+def path(who, value, name="path", what="a file"):
     """The name of a file to read or write, as Python's functions take it."""
     try:
         return os.fspath(value)
     except TypeError:
         raise TypeError(
-            f"{who} expects path as the name of a file; got {described(value)}."
+            f"{who} expects {name} as the name of {what}; got {described(value)}."
         ) from None
 
 
@@ -344,6 +344,13 @@ def path_to_read(who, value):
     name = path(who, value)
     if not os.path.exists(name):
         raise FileNotFoundError(f"{who} expects path of a file that exists; got {name!r}.")
+    return regular_file(who, name)
+
+
+def regular_file(who, name):
+    """A name of anything but a pipe or a device, from which nothing may come, or no end."""
+    if os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
+        raise OSError(f"{who} expects path of a regular file; got {name!r}, a pipe or a device.")
     return name
 
 

@@ -45,7 +45,7 @@ def main(argv=None):
     """
     try:
         status = _run(argv)
-        sys.stdout.flush()  # here, where a broken pipe is caught
+        print(end="", flush=True)  # here, where a broken pipe is caught; no stdout is no error
         return status
     except BrokenPipeError:
         # The interpreter flushes stdout once more on its way out.
@@ -111,8 +111,8 @@ def _run_train(args):
     seconds = sum(history.seconds)
     print(f"training        {seconds:.3f} s, {args.epochs * len(x) / seconds:,.0f} samples/s")
     curves, weights = args.out / "learning-curves.png", args.out / "weights.safetensors"
+    net.save(weights)  # first, as they are worth more
     plots.learning_curves(_curves(history), curves)
-    net.save(weights)
     print(f"written         {curves}, {weights}")
     return 0 if report.passed else 1
 
@@ -217,7 +217,7 @@ def _train(args, net, data):
         ]
         bar.update(len(x))
         bar.write("  ".join([f"epoch {epoch:{len(str(args.epochs))}}/{args.epochs}", *texts]))
-        sys.stdout.flush()
+        print(end="", flush=True)
 
     with _progress_bar(args.epochs * len(x)) as bar:
         try:

@@ -192,7 +192,8 @@ def load_mnist(
                 "load_mnist expects a directory, or the environment variable FASTBP_DATA set to "
                 f"one, that holds {', '.join(_MNIST_NAMES)}; got neither."
             )
-    files = _find_mnist(Path(directory).expanduser())
+    name = os.fsdecode(checks.path("load_mnist", directory, "directory", "a folder"))
+    files = _find_mnist(Path(os.path.expanduser(name)))  # which leaves an unknown user's ~ alone
     parts = []
     for images_file, labels_file in (files[:2], files[2:]):
         images, labels = _read_mnist(images_file, labels_file)
@@ -293,7 +294,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     import gzip
     import zlib
 
-    path = Path(checks.path("read_idx", path))
+    path = Path(os.fsdecode(checks.path("read_idx", path)))
     if not path.is_file():
         raise FileNotFoundError(f"read_idx expects a file {path.name} in {path.parent}; got none.")
     with path.open("rb") as file:

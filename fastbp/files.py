@@ -1,6 +1,7 @@
 """Files: tensors and what is around them in one safetensors file, written whole or not at all."""
 
 import contextlib
+import io
 import os
 import reprlib
 import stat
@@ -19,6 +20,7 @@ __all__ = [
     "remove_leftovers",
     "require_writable",
     "save",
+    "shown",
     "write_safetensors",
     "write_whole",
 ]
@@ -39,7 +41,7 @@ def save(obj, path):
     ----------
     obj : dict, list, tuple, Tensor, numpy.ndarray, number, str, bool or None
         Containers may hold each other; keys are strings, numbers, bools or None.
-    path : str, os.PathLike or file-like object
+    path : str, os.PathLike or file opened for bytes
         A path is written whole or not at all.
 
     Raises
@@ -72,6 +74,10 @@ def save(obj, path):
             "save expects containers that neither hold themselves nor lie hundreds deep in each "
             "other; got such ones."
         ) from None
+    except ValueError:  # Python writes no integers of more than 4300 digits
+        raise ValueError(
+            "save expects integers of at most thousands of digits; got a longer one."
+        ) from None
     write_safetensors("save", path, tensors, {_KEY: skeleton})
 
 
@@ -80,7 +86,7 @@ def load(path, map_location=None, weights_only=True):
 
     Parameters
     ----------
-    path : str, os.PathLike or file-like object
+    path : str, os.PathLike or file opened for bytes
     map_location : "cpu", device("cpu") or None
         Where the tensors shall be: all are on the CPU.  A function or a dict is taken, too.
     weights_only : bool
@@ -117,7 +123,7 @@ def load(path, map_location=None, weights_only=True):
     if _KEY not in metadata:
         if "fastbp" in metadata:
             raise ValueError(
-                f"load expects what save wrote; got {_shown(path)}, a whole network, which "
+                f"load expects what save wrote; got {shown(path)}, a whole network, which "
                 "Sequential.load reads."
             )
         whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
@@ -129,7 +135,7 @@ def load(path, map_location=None, weights_only=True):
         return _rebuilt(whole["object"], tensors)
     except Exception as error:  # whatever a file may hold, this is what is wrong with it
         raise ValueError(
-            f"load expects a file as save wrote it; got {_shown(path)} "
+            f"load expects a file as save wrote it; got {shown(path)} "
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
 
@@ -144,7 +150,7 @@ def _described(value, place, tensors):
 
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.char != "g":
         return value.item()
     if isinstance(value, Tensor):
         kind = "trained" if value.requires_grad else "tensor"
@@ -181,6 +187,7 @@ def _named(array, place, tensors):
             f"{_where(place)}."
         )
     own = ".".join(map(str, place)) or "tensor"
+    own = own.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no UTF-8
     name, number = own, 1
     while name in tensors or name == "__metadata__":
         number += 1
@@ -218,7 +225,8 @@ def _where(place):
 
 def write_safetensors(who, path, tensors, metadata):
     """Write arrays by their names, a dict of strings, and a checksum of both."""
-    if not hasattr(path, "write"):
+    opened = _is_opened(path, "write")
+    if not opened:
         checks.path_to_write(who, path)
     tensors = {
         name: np.asarray(array, array.dtype.newbyteorder("="), order="C")
@@ -226,10 +234,14 @@ def write_safetensors(who, path, tensors, metadata):
     }
     sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
     data = _safetensors(who).save(tensors, sealed)
-    if hasattr(path, "write"):
-        path.write(data)
-    else:
+    if not opened:
         write_whole(path, data)
+        return
+    try:
+        while data:  # a file without a buffer may take a part
+            data = data[path.write(data) or len(data) :]
+    except TypeError as error:
+        raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.") from error
 
 
 def read_safetensors(who, path):
@@ -243,8 +255,10 @@ def read_safetensors(who, path):
     import json
 
     safetensors = _safetensors(who)
-    if hasattr(path, "read"):
-        data = path.read()
+    if _is_opened(path, "read"):
+        data = None if isinstance(path, io.TextIOBase) else path.read()
+        if not isinstance(data, bytes):
+            raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.")
     else:
         checks.path_to_read(who, path)
         with open(path, "rb") as file:
@@ -252,16 +266,20 @@ def read_safetensors(who, path):
     try:
         tensors = safetensors.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header.get("__metadata__", {})
+        metadata = header.get("__metadata__") or {}
         if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, metadata):
             raise ValueError("its checksum is another")
     except Exception as error:
-        what = "" if not data.startswith(_PICKLED) else (
-            ", which pickle wrote, as torch.save does: in PyTorch, "
-            "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
-        )  # fmt: skip
+        what = ""
+        if data.startswith(_PICKLED):
+            what = (
+                ", which pickle wrote, as torch.save does: in PyTorch, "
+                "safetensors.torch.save_file(state_dict, path) writes one that fastbp reads"
+            )
+        elif isinstance(error, KeyError):
+            what = f", with tensors of {error.args[0]}, which in PyTorch tensor.float() converts"
         raise ValueError(
-            f"{who} expects a whole safetensors file; got {_shown(path)}{what} "
+            f"{who} expects a whole safetensors file; got {shown(path)}{what} "
             f"({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
@@ -295,7 +313,7 @@ def write_whole(path, data):
             file.write(data)
         return
     target = os.path.realpath(target)
-    partial = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    partial = f"{_stem(target)}.{os.getpid()}.{threading.get_ident()}.part"
     _partials.add(partial)
     try:
         with open(partial, "wb") as file:
@@ -312,6 +330,12 @@ def write_whole(path, data):
     _keep_name(os.path.dirname(target))
 
 
+def _stem(target):
+    """How the name of a partial file begins: shorter than a name may be, in any encoding."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, name[:50])
+
+
 #: What this process is writing now.
 _partials: set[str] = set()
 
@@ -320,7 +344,7 @@ def remove_leftovers(path):
     """Remove what processes that were killed while they wrote have left beside a file."""
     import re
 
-    folder, name = os.path.split(os.path.realpath(path))
+    folder, name = os.path.split(_stem(os.path.realpath(path)))
     for other in os.listdir(folder):
         found = re.fullmatch(re.escape(name) + r"\.(\d+)\.\d+\.part", other)
         partial = os.path.join(folder, other)
@@ -377,8 +401,14 @@ def require_writable(who, path):
         )
 
 
-def _shown(path):
-    return repr(path) if hasattr(path, "read") else repr(os.fspath(path))
+def shown(path):
+    """A path, or a file that was opened, in an error."""
+    return repr(path) if _is_opened(path, "read") else repr(os.fspath(path))
+
+
+def _is_opened(path, method):
+    """Whether `path` is a file; some libraries' paths have a `read` and a `write`, too."""
+    return hasattr(path, method) and not hasattr(path, "__fspath__")
 
 
 def _safetensors(who):

@@ -96,6 +96,11 @@ class Layer(Module):
                 self.adopt([tensor.array for tensor in self._parameters.values()])
                 break
 
+    def loaded(self):
+        """Hand what was written into its arrays to the trainer, which has copies of them."""
+        if self._trainer is not None:
+            self._trainer.reload()
+
     # --- its parameters as tensors ----------------------------------------------------------
 
     def own_parameters(self):

@@ -342,30 +342,33 @@ class Module:
         ------
         RuntimeError
             Where shapes differ, or with `strict` where names do; nothing has changed then.
+        TypeError, ValueError
+            For what is no tensor, or a parameter in read-only memory; nothing has changed either.
         """
-        from fastbp.autograd import from_numpy
-
         who = type(self).__name__
         checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
         own = self.state_dict()
-        given = {name: _array(who, name, value) for name, value in state_dict.items()}
-        missing = [name for name in own if name not in given]
-        unexpected = [name for name in given if name not in own]
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
         if strict and (missing or unexpected):
             raise RuntimeError(
                 f"{who}.load_state_dict expects the names of its own state_dict; "
                 f"got none for {missing} and no place for {unexpected}."
             )
-        for name, array in given.items():
-            if name in own and own[name].array.shape != array.shape:
+        given = {name: _tensor(who, name, v) for name, v in state_dict.items() if name in own}
+        for name, tensor in given.items():
+            if own[name].array.shape != tensor.array.shape:
                 raise RuntimeError(
                     f"{who}.load_state_dict expects {name} of shape "
-                    f"{tuple(own[name].array.shape)}; got {array.shape}."
+                    f"{tuple(own[name].array.shape)}; got {tensor.array.shape}."
+                )
+            if not own[name].array.flags.writeable:
+                raise ValueError(
+                    f"{who}.load_state_dict expects {name} to be writable; got a read-only array."
                 )
         with no_grad():
-            for name, array in given.items():
-                if name in own:
-                    own[name].copy_(from_numpy(array))
+            for name, tensor in given.items():
+                own[name].copy_(tensor)
         for module in self.modules():
             module.loaded()
         return IncompatibleKeys(missing, unexpected)
@@ -444,12 +447,18 @@ def is_parameter(value):
     return isinstance(value, TensorBase) and getattr(value, "is_parameter", False)
 
 
-def _array(who, name, value):
+def _tensor(who, name, value):
+    """What a state dict has under a name, an array or PyTorch's tensor too, as a tensor."""
+    from fastbp.autograd import from_numpy
+
     try:
-        return np.asarray(value.detach() if isinstance(value, TensorBase) else value)
-    except (TypeError, ValueError):
+        array = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        return from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError, RuntimeError):
+        of_dtype = f" of dtype {value.dtype}" if hasattr(value, "dtype") else ""
         raise TypeError(
-            f"{who}.load_state_dict expects a tensor for {name}; got {type(value).__name__}."
+            f"{who}.load_state_dict expects {name} as a tensor of bools, integers or floats of at "
+            f"most 64 bits; got {type(value).__name__}{of_dtype}."
         ) from None
 
 

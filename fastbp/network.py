@@ -1,7 +1,6 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
 import importlib
-import os
 import reprlib
 from collections.abc import Mapping, MutableMapping
 
@@ -611,8 +610,8 @@ class Sequential(Module):
 
         Parameters
         ----------
-        path : str or os.PathLike
-            Written whole or not at all.
+        path : str, os.PathLike or file opened for bytes
+            A path is written whole or not at all.
 
         Raises
         ------
@@ -665,7 +664,7 @@ class Sequential(Module):
 
         Parameters
         ----------
-        path : str or os.PathLike
+        path : str, os.PathLike or file opened for bytes
 
         Returns
         -------
@@ -684,7 +683,7 @@ class Sequential(Module):
 
         who = "Sequential.load"
         tensors, metadata = files.read_safetensors(who, path)
-        shown = repr(os.fspath(path))
+        shown = files.shown(path)
         try:
             architecture = json.loads(metadata["fastbp"])
             version = architecture["version"]
@@ -709,7 +708,14 @@ class Sequential(Module):
             raise ValueError(
                 f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
             )
-        layers = [_rebuilt(place, layer, tensors, shown) for place, layer in enumerate(described)]
+        states: dict[str, dict] = {}
+        for name, array in tensors.items():
+            number, _, own_name = name.partition(".")
+            states.setdefault(number, {})[own_name] = array
+        layers = [
+            _rebuilt(place, layer, states.get(str(place), {}), shown)
+            for place, layer in enumerate(described)
+        ]
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
@@ -780,20 +786,14 @@ def _described(layer, known):
     return {"type": name, **layer.config()}
 
 
-def _rebuilt(place, described, tensors, shown):
-    """One layer from its description and the file's arrays."""
+def _rebuilt(place, described, state, shown):
+    """One layer from its description and its arrays."""
     try:
         config = dict(described)
         name = config.pop("type")
         kind = _saved_layer(name)
         if kind is None:
             raise KeyError(name)
-        prefix = f"{place}."
-        state = {
-            name.removeprefix(prefix): array
-            for name, array in tensors.items()
-            if name.startswith(prefix)
-        }
         return kind.restore(config, state)
     except Exception as error:
         raise ValueError(

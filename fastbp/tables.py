@@ -1,9 +1,9 @@
 """CSV files as arrays: read and checked, split into training and test rows, standardised."""
 
+import contextlib
 import csv
 import io
 import itertools
-import os
 import re
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ TEST_SHARE = 0.2
 MAX_CATEGORIES = 50  # of a column of texts
 MAX_INTEGER_CLASSES = 20  # more different integers are amounts, not classes
 _SNIFFED = 1 << 16  # characters, below csv's own limit of a field
-_INTEGER = re.compile(r"[+-]?\d{1,15}")  # exact in a float64
+_INTEGER = re.compile(r"[+-]?\d{1,19}")  # most of these are an int64
 
 
 class Table(NamedTuple):
@@ -106,7 +106,7 @@ def read_csv(path, target):
     >>> table.target
     array([3.5, 4.5])
     """
-    name = os.fspath(path)
+    name = checks.regular_file("read_csv", checks.path("read_csv", path))
     (header, *rows), (_, *lines) = _rows(name)
     if target not in header:
         raise ValueError(
@@ -130,9 +130,9 @@ def read_csv(path, target):
         categories = sorted(set(values))
         if len(categories) > MAX_CATEGORIES:
             raise ValueError(
-                f"{name} expects at most {MAX_CATEGORIES} different texts in column {column!r}, "
-                f"which become a feature each; got {len(categories)}, "
-                f"as {values[0]!r} in line {lines[0]}."
+                f"{name} expects at most {MAX_CATEGORIES} different texts in column "
+                f"{checks.shown(column)}, which become a feature each; got {len(categories)}, "
+                f"as {checks.shown(values[0])} in line {lines[0]}."
             )
         names += [f"{column}={category}" for category in categories]
         parts.append(values[:, np.newaxis] == np.array(categories, object))
@@ -204,7 +204,7 @@ def _check_header(name, header, line):
         if places.setdefault(column, place) != place:
             raise ValueError(
                 f"{name} expects different names of columns in line {line}; "
-                f"got {column!r} for columns {places[column] + 1} and {place + 1}."
+                f"got {checks.shown(column)} for columns {places[column] + 1} and {place + 1}."
             )
 
 
@@ -213,7 +213,8 @@ def _column(name, column, cells, lines):
 
     def refuse(expected, row, came):
         raise ValueError(
-            f"{name} expects {expected} in line {lines[row]}, column {column!r}; got {came}."
+            f"{name} expects {expected} in line {lines[row]}, column {checks.shown(column)}; got "
+            f"{came}."
         )
 
     if "" in cells:
@@ -224,13 +225,15 @@ def _column(name, column, cells, lines):
         return np.array(cells, object)
     if n_texts:
         row = numbers.index(None)
-        refuse("a number, as in most other lines,", row, repr(cells[row]))
+        refuse("a number, as in most other lines,", row, checks.shown(cells[row]))
     values = np.array(numbers, np.float64)
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
-        refuse("a finite number", row, repr(cells[row]))
-    integers = all(_INTEGER.fullmatch(cell) for cell in cells)
-    return values.astype(np.int64) if integers else values
+        refuse("a finite number", row, checks.shown(cells[row]))
+    if all(_INTEGER.fullmatch(cell) for cell in cells):
+        with contextlib.suppress(OverflowError):
+            return np.array(list(map(int, cells)), np.int64)  # beyond 2^53 no float64 is exact
+    return values
 
 
 def _number(text):
@@ -242,7 +245,7 @@ def _number(text):
 
 def _listed(names, most=20):
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+    return ", ".join(map(checks.shown, names[:most])) + more
 
 
 # --- preparing ------------------------------------------------------------------------------
@@ -292,18 +295,25 @@ def prepare(table, task=None, seed=0):
     if len(values) == 1:
         what = "two classes" if task == "classification" else "two different numbers"
         raise ValueError(
-            f"{task} expects at least {what} in {table.column}; got only {values.tolist()[0]!r}."
+            f"{task} expects at least {what} in {table.column}; got only "
+            f"{checks.shown(values.tolist()[0])}."
         )
     if task == "classification":
         train, test = _split(table.column, classes_of_rows, seed)
         t, mean, scale = classes_of_rows.astype(np.int64), 0.0, 1.0
     elif texts:
-        raise ValueError(f"regression expects numbers in {table.column}; got {table.target[0]!r}.")
+        raise ValueError(
+            f"regression expects numbers in {table.column}; got {checks.shown(table.target[0])}."
+        )
     else:
         train, test = _split(table.column, np.zeros(len(table.x), int), seed)
         t = table.target.astype(np.float64)[:, np.newaxis]
-        mean, scale = float(t[train].mean()), float(t[train].std()) or 1.0
-        t = (t - mean) / scale
+        power = int(np.frexp(np.abs(t).max())[1])  # of 2, so that squares lose and overflow nothing
+        t = np.ldexp(t, -power)
+        mean = t[train].mean()
+        deviation = t[train].std() or np.ldexp(1.0, -power)
+        t = (t - mean) / deviation
+        mean, scale = float(np.ldexp(mean, power)), float(np.ldexp(deviation, power))
     x = _standardised(table.x, train)
     classes = values if task == "classification" else None
     return Prepared((x[train], t[train]), (x[test], t[test]), classes, mean, scale)

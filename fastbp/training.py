@@ -130,6 +130,7 @@ class Trainer(engine.Plan):
         for layer, _ in self._places:
             layer._trainer = self
         net.trainer = self
+        optimizer.held_by(self)
 
     # --- where the parameters are -----------------------------------------------------------
 
@@ -141,6 +142,11 @@ class Trainer(engine.Plan):
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
         self.dirty = False
+
+    def reload_states(self):
+        """Take the optimiser's states, and how many steps it has done, as `reload` does."""
+        self.steps = self.optimizer.steps_of(self._arrays_by_name())
+        self._reload_states(self._states())
 
     def _reload_states(self, states):
         for place, pairs in states:
@@ -175,6 +181,11 @@ class Trainer(engine.Plan):
     def fetch(self):
         """Write the parameters and the optimiser's states back into the user's arrays."""
         self.sync()
+        self.fetch_states()
+
+    def fetch_states(self):
+        """Write the optimiser's states back, and how many steps it has done."""
+        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
         for place, pairs in self._states():
             for k in range(self.optimizer.n_states):
                 self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
@@ -210,9 +221,7 @@ class Trainer(engine.Plan):
             array[...] = values
 
     def _arrays_by_name(self):
-        return {
-            name: array for _, held in self._held() for name, array in held if name is not None
-        }
+        return {name: array for _, held in self._held() for name, array in held if name is not None}
 
     def _states(self):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
@@ -661,6 +670,12 @@ def _setting(
     validation_data, early_stopping,
 ):  # fmt: skip
     """What a training has to share with one that it goes on with, as JSON has it."""
+    for name, array in arrays_of(net).items():
+        if array.dtype.itemsize < dtype.itemsize:  # the plan's numbers would be rounded
+            raise ValueError(
+                f"fit expects arrays of one dtype, {dtype}, where it writes or reads a checkpoint; "
+                f"got {array.dtype} in {name}."
+            )
     checks.instance("fit", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
     _require_own("fit", "an optimiser", optimizer, _OPTIMIZERS)
     clips = {

@@ -37,8 +37,8 @@ def state(value):
     elif isinstance(value, fastbp.Sequential):
         value = value.layers, value.loss_layer  # a training that was stopped has a history
     elif isinstance(value, fastbp.Optimizer):
-        states = {name: kept for name, kept in vars(value).get("states", {}).items() if kept}
-        value = {**vars(value), "states": states}
+        value = value.__getstate__()
+        value["states"] = {name: kept for name, kept in value.get("states", {}).items() if kept}
     return pickle.dumps(value)
 
 

@@ -614,6 +614,16 @@ def test_a_full_disk_ends_training_and_leaves_the_checkpoint(call, tmp_path, mon
     assert_same(train("sgd"), train("sgd", resume=path))
 
 
+@pytest.mark.parametrize("option", ["checkpoint", "resume"])
+def test_arrays_of_two_dtypes_are_refused(option, tmp_path):
+    """They are trained in float64, of which their own file would keep half of the digits."""
+    net = Sequential(Linear(6, 9, seed=0, dtype="float64"), Linear(9, 4, seed=1), loss="huber")
+    path = tmp_path / "run"
+    with pytest.raises(ValueError, match=r"one dtype, float64, .*got float32 in 1\.weight"):
+        net.fit(X, X[:, :4], epochs=1, optimizer=SGD(lr=0.1), **{option: path})
+    assert not path.exists()
+
+
 def test_leftovers_of_dead_processes_are_removed_and_no_others(tmp_path, run_python):
     dead = int(run_python("-c", "import os; print(os.getpid())").stdout)
     names = {f"run.{dead}.1.part": False, f"run.{os.getpid()}.1.part": False,

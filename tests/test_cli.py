@@ -383,6 +383,7 @@ def test_mnist_missing_or_broken_is_one_line(command, refused, tmp_path, monkeyp
     monkeypatch.delenv("FASTBP_DATA", raising=False)
     assert "FASTBP_DATA" in refused(command, "mnist")
     assert "nowhere" in refused(command, "mnist", "--data", "nowhere")
+    assert "~no-such-user/x" in refused(command, "mnist", "--data", "~no-such-user/x")
     labels = write_mnist(tmp_path) / "t10k-labels-idx1-ubyte"
     labels.write_bytes(labels.read_bytes()[:-1])
     assert "t10k-labels" in refused(command, "mnist", "--data", tmp_path)
@@ -409,6 +410,22 @@ def test_file_that_cannot_be_replaced_is_one_line(run, tmp_path):
     status, _, error = run("train", "iris", "--epochs", 1, "--out", tmp_path)
     assert status == 2
     assert re.fullmatch(r"fastbp: .*weights\.safetensors.*\n", error)
+
+
+def test_a_picture_that_cannot_be_written_does_not_cost_the_weights(run, tmp_path):
+    (tmp_path / "learning-curves.png").mkdir()
+    status, _, error = run("train", "iris", "--epochs", 1, "--out", tmp_path)
+    assert status == 2
+    assert re.fullmatch(r"fastbp: .*learning-curves\.png.*\n", error)
+    assert (tmp_path / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize("words", [("info",), ("train", "iris", "--epochs", "1")])
+def test_without_stdout_nothing_is_printed(words, tmp_path, monkeypatch):
+    """As Python starts where the shell has closed it, with >&-."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(words) == 0
 
 
 def test_divergence_is_one_line_and_writes_nothing(run, tmp_path):

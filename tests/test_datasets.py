@@ -193,7 +193,7 @@ def test_mnist_options(tmp_path, normalize, flatten, x_shape, one_hot_label):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_mnist_spellings_and_places(tmp_path, suffix, dotted, subfolder):
     write_mnist(tmp_path / subfolder, suffix, dotted)
-    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(str(tmp_path))
+    (x_train, t_train), (x_test, t_test) = datasets.load_mnist(bytes(tmp_path))
     assert x_train.shape == (7, 784) and x_test.shape == (4, 784)
     assert t_train.tolist() == [3, 4, 5, 6, 7, 8, 9] and t_test.tolist() == [0, 9, 5, 5]
 
@@ -270,6 +270,13 @@ def test_mnist_real(monkeypatch):
     assert x_train.std() == pytest.approx(0.3081, abs=1e-4)
 
 
+def test_mnist_in_no_folder_is_told_in_one_sentence():
+    with pytest.raises(FileNotFoundError, match=r"load_mnist expects .* in ~no-such-user/x or"):
+        datasets.load_mnist("~no-such-user/x")
+    with pytest.raises(TypeError, match="load_mnist expects directory as the name of a folder"):
+        datasets.load_mnist(3)
+
+
 # IDX
 
 
@@ -279,7 +286,7 @@ def test_idx_round_trip(tmp_path, shape, compress):
     array = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     file = tmp_path / "any.name"
     file.write_bytes(compress(idx_bytes(array)))
-    for path in (file, str(file)):
+    for path in (file, str(file), bytes(file)):
         got = datasets.read_idx(path)
         assert got.dtype == np.uint8 and got.flags.c_contiguous and got.flags.writeable
         np.testing.assert_array_equal(got, array)

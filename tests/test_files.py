@@ -86,6 +86,12 @@ def test_numpys_numbers_come_back_as_pythons(tmp_path):
     assert fastbp.load(tmp_path / "f") == [0.5, 3, True]
 
 
+def test_keys_may_be_any_strings(tmp_path):
+    obj = {"\udcff": fastbp.ones(2), "\\udcff": fastbp.zeros(2), "a\0": "\ud800", "": {"": 1}}
+    fastbp.save(obj, tmp_path / "f")
+    same(fastbp.load(tmp_path / "f"), obj)
+
+
 def test_an_optimizer_goes_on_from_a_file(tmp_path):
     optimizer = trained()
     fastbp.save(optimizer.state_dict(), tmp_path / "f")
@@ -179,6 +185,8 @@ BAD_OBJECTS = {
     "strings": (lambda: np.array(["a"]), TypeError, "<U1"),
     "complex": (lambda: {"a": np.ones(2) * 1j}, TypeError, "complex128 at 'a'"),
     "a circle": (circle, ValueError, "hold themselves"),
+    "a huge integer": (lambda: {"a": 10**5000}, ValueError, "thousands of digits"),
+    "a long double": (lambda: {"a": np.longdouble(1)}, TypeError, "longdouble at 'a'"),
 }  # fmt: skip
 
 

@@ -385,6 +385,9 @@ def test_names_come_in_any_form():
          "each tensor once in names; got 'x' and 'z' for one tensor."),
         (lambda x: graph.draw(x * x, {"x": 3.0}), TypeError, "a str and a Tensor; got"),
         (lambda x: graph.draw(x * x, ["x"]), TypeError, "a str and a Tensor; got 'x'."),
+        (lambda x: graph.draw(x * x, {"x\0": x}), ValueError,
+         r"names that XML can hold; got 'x\\x00'\."),
+        (lambda x: graph.draw(x * x, {"\ud800": x}), ValueError, r"got '\\ud800'\."),
         (lambda x: graph.draw(x * x, path="x.jpg"), ValueError,
          "draw expects path to end in .svg, .png or .dot; got 'x.jpg'."),
         (lambda x: graph.draw(x * x).save("picture"), ValueError,
@@ -470,6 +473,8 @@ def test_files_are_written_by_their_ends(tmp_path):
     for name in ("graph.svg", "graph.PNG", "graph.dot"):
         graph.draw(out, names, tmp_path / name)
     picture = graph.draw(out, names)
+    picture.save(bytes(tmp_path / "bytes.svg"))
+    assert (tmp_path / "bytes.svg").read_text("utf-8") == picture.to_svg()
     assert (tmp_path / "graph.svg").read_text("utf-8") == picture.to_svg()
     assert (tmp_path / "graph.dot").read_text("utf-8") == picture.to_dot()
     pixels = image.imread(tmp_path / "graph.PNG", format="png")[..., :3]

@@ -30,6 +30,7 @@ sys.path.remove(str(FUZZ))
 
 import fastbp  # noqa: E402
 from fastbp import Sequential, datasets, files, tables  # noqa: E402
+from fastbp.layers import Affine, Linear  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS
 SEEDS = {name: readers.seeds(name) for name in readers.READERS}
@@ -291,6 +292,15 @@ def test_versions_of_other_times(name, version):
     assert "version" in refused(name, data)
 
 
+@pytest.mark.parametrize("steps", [2**53 + 1, 2**63, -1, 0.5])
+def test_steps_that_no_training_has_done_are_refused(steps):
+    """The next one would overflow the engine's count."""
+    data = changed_metadata(
+        SEEDS["checkpoint"][1], "fastbp.checkpoint", lambda tree: tree["state"].update(steps=steps)
+    )
+    assert "expects steps" in refused("checkpoint", data)
+
+
 @pytest.mark.parametrize("name", IN_SAFETENSORS)
 def test_json_that_is_deep(name):
     import safetensors.numpy
@@ -332,6 +342,19 @@ def test_sizes_that_only_the_description_has_are_not_allocated(kind):
         tracemalloc.stop()
 
 
+def test_a_network_of_many_layers_takes_no_more_time_than_it_is_long():
+    """A look through the arrays for each layer would take minutes."""
+    n = 30_000
+    header = {f"{k}.x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for k in range(n)}
+    layers = json.dumps({"version": 1, "layers": [{"type": "Relu"}] * n})
+    data = readers.with_header(json.dumps(header | {"__metadata__": {"fastbp": layers}}).encode())
+    readers.PATH.write_bytes(data)
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"arrays of its layers only; got '0\.x'"):
+        load_from(readers.PATH, "network")
+    assert time.process_time() - start < 20
+
+
 def test_arrays_of_another_shape_are_not_spread_over_a_layer():
     """A running mean of shape (1,) would fit any layer by broadcasting."""
     import safetensors.numpy
@@ -366,6 +389,39 @@ def test_a_state_of_other_shapes_leaves_the_network_as_it_was(tmp_path):
     assert readers.bits(net) == before
 
 
+READ_ONLY = np.ones(2, "f4")
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    "bias", [np.array(["a", "b"]), np.array([1j, 2]), np.array([1, 2], "u8"), np.array([None, 1])]
+)
+def test_a_state_of_other_dtypes_leaves_the_network_as_it_was(bias):
+    net = readers.small()
+    before = readers.bits(net)
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    with pytest.raises(TypeError, match=r"load_state_dict expects 4.bias as a tensor.* of dtype"):
+        net.load_state_dict(state | {"4.bias": bias})
+    assert readers.bits(net) == before
+
+
+def test_a_state_for_read_only_parameters_changes_none_of_them():
+    net = Sequential(Linear(3, 2, seed=0), Affine(np.ones((2, 2), "f4"), READ_ONLY))
+    before = readers.bits(net)
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"load_state_dict expects 1\.bias to be writable"):
+        net.load_state_dict(state)
+    assert readers.bits(net) == before
+
+
+def test_a_state_of_the_other_byte_order_is_loaded():
+    net = readers.small()
+    state = {name: tensor.numpy() + 1 for name, tensor in net.state_dict().items()}
+    net.load_state_dict({name: a.astype(a.dtype.newbyteorder()) for name, a in state.items()})
+    for name, tensor in net.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), state[name])
+
+
 # --- places ---------------------------------------------------------------------------------
 
 
@@ -374,6 +430,57 @@ def test_a_folder_and_a_missing_file_are_an_oserror(name, tmp_path):
     for path in (tmp_path, tmp_path / "none", tmp_path / "no" / "file"):
         with pytest.raises(OSError):
             load_from(path, name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("name", readers.READERS)
+def test_a_pipe_or_a_device_is_not_waited_for(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(OSError, match=" expects "):
+            load_from(path, name)
+
+
+@pytest.mark.parametrize("name", ["network", "state"])
+def test_files_that_are_open(name, tmp_path):
+    path, file = tmp_path / "f", io.BytesIO()
+    for place in (path, file):
+        WRITERS[name](place)
+    assert file.getvalue() == path.read_bytes()
+    file.seek(0)
+    assert str(load_from(file, name)) == str(load_from(path, name))
+    with pytest.raises(ValueError, match=r"load expects .* got <_io\.BytesIO"):
+        load_from(io.BytesIO(b"foreign"), name)
+    with open(path) as text, pytest.raises(TypeError, match="load expects a file opened for bytes"):
+        load_from(text, name)
+    with pytest.raises(TypeError, match="save expects a file opened for bytes"):
+        WRITERS[name](io.StringIO())
+
+
+def test_a_file_that_takes_parts_gets_all_of_them():
+    class Slow(io.BytesIO):
+        def write(self, data):
+            return super().write(data[:100])
+
+    file = Slow()
+    write_network(file)
+    file.seek(0)
+    assert len(Sequential.load(file)) == 5
+
+
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_dtypes_that_numpy_lacks_are_named(name, dtype):
+    text = json.dumps({"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, 4]}})
+    if dtype.startswith("F8"):
+        text = text.replace("[2]", "[4]")
+    data = readers.with_header(text.encode() + b"\0" + bytes(4))
+    assert f"with tensors of {dtype}, which in PyTorch" in refused(name, data)
+
+
+def test_metadata_that_is_null_is_none():
+    text = b'{"__metadata__": null, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
+    assert load("state", readers.with_header(text + b"\0" + bytes(4)))["a"].item() == 0
 
 
 def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
@@ -488,6 +595,13 @@ def test_a_full_device_is_an_oserror():
 def test_a_device_is_written_to_and_not_replaced():
     write_network(os.devnull)
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_name_as_long_as_names_may_be(write, tmp_path):
+    path = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    for _ in range(2):
+        write(path)
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_permissions_are_those_of_the_file_before_or_of_any_new_file(write, tmp_path):

@@ -365,6 +365,17 @@ BAD_STATES = {
         "exp_avg and exp_avg_sq.*momentum_buffer",
     ),
     "another parameter's": (lambda d: d | {"state": {9: {}}}, ValueError, "got 9"),
+    "no step": (lambda d: d | {"state": {0: {"step": np.nan}}}, ValueError, "step.* got nan"),
+    "a step beyond float32": (lambda d: d | {"state": {0: {"step": 1e99}}}, ValueError, "1e.?99"),
+    "a list for a step": (lambda d: d | {"state": {0: {"step": [1]}}}, TypeError, "step.*list"),
+    "a number for a state": (lambda d: d | {"state": {0: 3}}, TypeError, "usable 'state'"),
+    "complex": (
+        lambda d: d | {"state": {1: {"exp_avg": np.ones(4) * 1j}}}, TypeError, "exp_avg.*complex"
+    ),
+    "no place": (
+        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [[], 1, 2]}]}, TypeError,
+        "usable",
+    ),
     "lr": (
         lambda d: d | {"param_groups": [d["param_groups"][0] | {"lr": -1}]}, ValueError, "lr.*-1"
     ),
@@ -638,6 +649,19 @@ def test_a_scheduler_goes_on_from_its_state_dict(name):
         twin.step()
         assert twin.get_last_lr() == scheduler.get_last_lr()
         assert twin_optimizer.param_groups[1]["lr"] == optimizer.param_groups[1]["lr"]
+
+
+@pytest.mark.parametrize("own", [3, [], [{"_last_lr": [5.0], "last_epoch": 9}, {}]])
+def test_a_refused_state_changes_no_scheduler_of_several(own):
+    optimizer = optim.SGD(lr=1.0)
+    parts = [lr_scheduler.ConstantLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.5)]
+    scheduler = lr_scheduler.SequentialLR(optimizer, parts, [2])
+    state = scheduler.state_dict()
+    before = copy.deepcopy(state)
+    with pytest.raises(ValueError, match=r"expects what state_dict\(\) gave") as caught:
+        scheduler.load_state_dict(state | {"_schedulers": own})
+    assert_one_sentence(caught.value)
+    assert scheduler.state_dict() == before
 
 
 def test_a_scheduler_goes_on_from_an_epoch():

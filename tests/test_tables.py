@@ -50,6 +50,9 @@ def test_decimal_commas_do_not_make_the_comma_the_delimiter(read):
         ("3 -4 +5", np.array([3, -4, 5], np.int64)),
         ("3 4. 5", np.array([3.0, 4, 5])),
         ("3 1e2 5", np.array([3.0, 100, 5])),
+        ("3 9223372036854775807 -5", np.array([3, 2**63 - 1, -5], np.int64)),
+        ("1 9007199254740993 9007199254740992", np.array([1, 2**53 + 1, 2**53], np.int64)),
+        ("3 9223372036854775808 5", np.array([3, 2.0**63, 5])),
         ("3 12345678901234567890 5", np.array([3, 12345678901234567890.0, 5])),
         ("True False True", np.array(["True", "False", "True"], object)),
         ("1 a b", np.array(["1", "a", "b"], object)),
@@ -111,6 +114,24 @@ def test_a_field_beyond_limits_is_refused_in_one_sentence(read):
         read("a,t\n" + "x" * 200_000 + ",1\n")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a,t\n1,2\n3,4\nLONG,6\n", "a,t\n1,2\n3,LONG\n1,2\n", "LONG,LONG\n1,2\n", "LONG,b\n1,2\n",
+     "LONG,t\n1,2\n,3\n", "LONG,t\n" + "".join(f"LONG{k},2\n" for k in range(51))],
+)  # fmt: skip
+def test_a_long_field_is_cut_in_the_sentence(text, read):
+    with pytest.raises(ValueError) as caught:
+        read(text.replace("LONG", "x" * 1000))
+    assert "xxx" in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_long_target_is_cut_in_the_sentence():
+    for target, task in ((["x" * 1000] * 9, None), (["x" * 1000, "y"] * 5, "regression")):
+        with pytest.raises(ValueError, match=r"got .*xxx") as caught:
+            tables.prepare(make(np.array(target, object)), task)
+        assert len(str(caught.value)) < 500
+
+
 def test_texts_have_a_limit(read):
     lines = [f"n{k},{k}\n" for k in range(tables.MAX_CATEGORIES + 1)]
     assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.MAX_CATEGORIES
@@ -169,6 +190,15 @@ def test_seed_chooses_the_split():
 
     np.testing.assert_array_equal(first(1), first(1))
     assert (first(1) != first(2)).any()
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e200, 1e307])
+def test_targets_of_any_magnitude_are_standardised(unit, rng):
+    target = rng.uniform(-9, 9, 40)
+    plain, data = (tables.prepare(make(values)) for values in (target, target * unit))
+    for a, b in zip((data.train[1], data.test[1]), (plain.train[1], plain.test[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose([data.mean, data.scale], [plain.mean * unit, plain.scale * unit])
 
 
 def test_training_rows_have_mean_0_and_deviation_1_and_constants_are_0(rng):

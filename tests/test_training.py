@@ -623,6 +623,70 @@ def test_reload_takes_what_was_written_by_hand(assert_same):
     assert_same(net, twin)
 
 
+def test_a_loaded_state_is_trained_on_by_the_trainer_and_in_a_callback(assert_same):
+    x, t = data()
+    net, twin, start = small(), small(), small().state_dict()
+    trainer = Trainer(net, SGD(lr=0.1), 47)
+    trainer.step(x, t)
+    net.load_state_dict(start)
+    trainer.step(x, t)
+    Trainer(twin, SGD(lr=0.1), 47).step(x, t)
+    assert_same(net, twin)
+
+    def go_back(net, history):
+        net.load_state_dict(start)
+
+    net, twin = small(), small()
+    for each, epochs, callbacks in ((net, 2, [go_back]), (twin, 0, [])):
+        each.fit(x, t, epochs=epochs, optimizer=SGD(lr=0.1), callbacks=callbacks)
+    assert_same(net, twin)
+
+
+def copies_of_optimizers(net, optimizer):
+    """Pickled, copied and by its state dict: each with a network of its own."""
+    yield pickle.loads(pickle.dumps((net, optimizer)))
+    yield copy.deepcopy((net, optimizer))
+    if optimizer.param_groups[0]["params"]:
+        twin = copy.deepcopy(net)
+        other = type(optimizer)(twin.parameters())
+        other.load_state_dict(optimizer.state_dict())
+        yield twin, other
+
+
+@pytest.mark.parametrize("of_tensors", [False, True])
+def test_an_optimizer_that_is_kept_while_it_trains_has_its_states(of_tensors, assert_same):
+    x, t = data()
+    net, kept = small(), []
+    optimizer = Adam(net.parameters()) if of_tensors else Adam()
+
+    def keep(net, history):
+        kept[:] = copies_of_optimizers(net, optimizer)
+
+    net.fit(x, t, epochs=3, optimizer=optimizer, callbacks=[keep], seed=0)
+    assert len(kept) == 2 + of_tensors
+    net.fit(x, t, epochs=1, optimizer=optimizer, seed=1)
+    for twin, other in kept:
+        twin.fit(x, t, epochs=1, optimizer=other, seed=1)
+        assert_same(net, twin)
+
+
+def test_a_state_that_is_loaded_while_it_trains_is_gone_on_from(assert_same):
+    x, t = data()
+    nets = small(), small()
+    optimizers = [Adam(net.parameters()) for net in nets]
+    starts = [(net.state_dict(), copy.deepcopy(o.state_dict()))
+              for net, o in zip(map(copy.deepcopy, nets), optimizers, strict=True)]  # fmt: skip
+    trainers = [Trainer(net, o, 47) for net, o in zip(nets, optimizers, strict=True)]
+    for _ in range(2):
+        trainers[0].step(x, t)
+    nets[0].load_state_dict(starts[0][0])
+    optimizers[0].load_state_dict(starts[0][1])
+    for trainer in trainers:
+        trainer.step(x, t)
+    assert_same(*nets)
+    assert optimizers[0].state_dict()["state"][0]["step"].item() == 1
+
+
 def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
     x, t = data()
     net, twin = small(), small()

@@ -1,5 +1,6 @@
 """The picture of a computational graph: values above the arrows, derivatives below them."""
 
+import re
 from collections.abc import Mapping
 
 from fastbp import autograd, checks
@@ -7,6 +8,10 @@ from fastbp.graph import drawing, reading
 from fastbp.graph.picture import Picture, suffix_of
 
 __all__ = ["Picture", "draw"]
+
+
+#: Control characters and what else is no text in an SVG.
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def draw(out, names=None, path=None, gradient=None):
@@ -87,6 +92,8 @@ def _pairs(names):
                 "draw expects names as a dict or pairs of a str and a Tensor; got "
                 f"{checks.shown(item)}."
             )
+        if _UNWRITABLE.search(pair[0]):
+            raise ValueError(f"draw expects names that XML can hold; got {checks.shown(pair[0])}.")
         pairs.append(pair)
     for what, kept in (("name", [name for name, _ in pairs]),
                        ("tensor", [id(tensor) for _, tensor in pairs])):  # fmt: skip

@@ -95,7 +95,7 @@ class Picture:
             _write_png(self, path)
         else:
             content = self.to_svg() if suffix == ".svg" else self.to_dot()
-            Path(path).write_text(content, encoding="utf-8")
+            Path(os.fsdecode(path)).write_text(content, encoding="utf-8")
 
     def to_dot(self):
         """The graph in Graphviz's language, with the same labels."""
@@ -124,7 +124,7 @@ class Picture:
 
 def suffix_of(who, path):
     """The end of a file's name, which has to be one that can be written."""
-    suffix = Path(checks.path(who, path)).suffix.lower()
+    suffix = Path(os.fsdecode(checks.path(who, path))).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
             f"{who} expects path to end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; got "

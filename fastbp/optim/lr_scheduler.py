@@ -121,10 +121,13 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict):
         """Go on from what `state_dict` gave."""
+        self._check_state(state_dict)
+        vars(self).update(state_dict)
+
+    def _check_state(self, state_dict):
         who = f"{type(self).__name__}.load_state_dict"
         if "_last_lr" not in checks.mapping(who, "state_dict", state_dict):
             raise ValueError(f"{who} expects what state_dict() gave; got one without '_last_lr'.")
-        vars(self).update(state_dict)
 
 
 _LRScheduler = LRScheduler  # PyTorch's older name
@@ -652,14 +655,22 @@ class _OfSchedulers(LRScheduler):
 
     def load_state_dict(self, state_dict):
         """Go on from what `state_dict` gave."""
-        who = f"{type(self).__name__}.load_state_dict"
-        if "_schedulers" not in checks.mapping(who, "state_dict", state_dict):
-            raise ValueError(f"{who} expects what state_dict() gave; got one without "
-                             "'_schedulers'.")  # fmt: skip
+        self._check_state(state_dict)
         state = dict(state_dict)
         for scheduler, own in zip(self._schedulers, state.pop("_schedulers"), strict=True):
             scheduler.load_state_dict(own)
-        super().load_state_dict(state)
+        vars(self).update(state)
+
+    def _check_state(self, state_dict):
+        super()._check_state(state_dict)
+        who, own = f"{type(self).__name__}.load_state_dict", state_dict.get("_schedulers")
+        if not isinstance(own, list | tuple) or len(own) != len(self._schedulers):
+            raise ValueError(
+                f"{who} expects what state_dict() gave; got one without '_schedulers' for "
+                f"{checks.plural(len(self._schedulers), 'scheduler')}."
+            )
+        for scheduler, state in zip(self._schedulers, own, strict=True):
+            scheduler._check_state(state)
 
 
 class SequentialLR(_OfSchedulers):

@@ -2,6 +2,7 @@
 
 import collections
 import numbers
+import weakref
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class Optimizer:
         self.state: collections.defaultdict = collections.defaultdict(dict)
         self.steps = 0
         self._bound = params is not None
+        self._trainers: list[weakref.ref] = []  # who have newer states, while they train
         self.param_groups = []
         if not self._bound:
             self.param_groups.append({"params": [], **self.defaults})
@@ -155,6 +157,23 @@ class Optimizer:
                 elif param.grad is not None:
                     param.grad.zero_()
 
+    def held_by(self, trainer):
+        """Remember a `Trainer` that goes on from the states in memory of its own."""
+        self._trainers = [weakref.ref(each) for each in (*self._holders(), trainer)]
+
+    def _holders(self):
+        trainers = [held() for held in self._trainers]
+        return [each for each in trainers if each is not None and not each.closed]
+
+    def sync(self):
+        """Fetch the states that trainers have now."""
+        for trainer in self._holders():
+            trainer.fetch_states()
+
+    def __getstate__(self):
+        self.sync()
+        return self.__dict__ | {"_trainers": []}
+
     def state_dict(self):
         """The state and the options, parameters by their place.
 
@@ -165,6 +184,7 @@ class Optimizer:
             "param_groups", where "params" are such indices.
         """
         places = self._places("state_dict")
+        self.sync()
         return {
             "state": {places[p]: dict(kept) for p, kept in self.state.items() if p in places},
             "param_groups": [
@@ -192,8 +212,9 @@ class Optimizer:
         try:
             groups = [dict(group) for group in state_dict["param_groups"]]
             counts = [len(group["params"]) for group in groups]
-            entries = dict(state_dict["state"])
-        except (TypeError, LookupError) as error:
+            places = dict(zip((i for g in groups for i in g["params"]), params, strict=False))
+            entries = {place: dict(kept) for place, kept in dict(state_dict["state"]).items()}
+        except (TypeError, ValueError, LookupError) as error:
             raise TypeError(
                 f"{who} expects what state_dict() gave; got {type(state_dict).__name__} without "
                 f"a usable 'state' and 'param_groups' ({type(error).__name__}: {error})."
@@ -203,7 +224,6 @@ class Optimizer:
             raise ValueError(
                 f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
             )
-        places = dict(zip((i for group in groups for i in group["params"]), params, strict=True))
         new_groups = [
             {**self._checked_options(self.defaults | group), "params": own["params"]}
             for group, own in zip(groups, self.param_groups, strict=True)
@@ -228,6 +248,8 @@ class Optimizer:
         self.steps = max(
             (int(kept["step"]) for kept in state.values() if "step" in kept), default=0
         )
+        for trainer in self._holders():
+            trainer.reload_states()
 
     def _loaded(self, who, group, name, value, param):
         """A copy of one loaded state of a parameter."""

@@ -193,12 +193,12 @@ class Rule(Optimizer):
         """A copy of one loaded state, as the parameter lies."""
         if name == "step":
             new = self._begin(group, name, param.array)
-            new.array[...] = float(value)
+            new.array[...] = checks.number(who, name, value, 0, 2.0**53)
             return new
         if name not in self._names(group):
             expected = " and ".join(self._names(group)) or "nothing"
             raise ValueError(f"{who} expects {expected} of a parameter; got {name!r}.")
-        array = _detached(value)
+        array = checks.floats(who, name, _detached(value))
         checks.same_shape(who, name, array, param.array.shape, "its parameter")
         new = self._begin(group, name, param.array)
         new.array[...] = array
