@@ -35,9 +35,11 @@ class Plan:
     n_in: int
     n_out: int
     steps: int
+    synced: int
     seed: int
     lr: float
-    dirty: bool
+    @property
+    def dirty(self) -> bool: ...
     busy: bool
     closed: bool
     correct: float
@@ -91,6 +93,7 @@ class Plan:
         seconds: float = ...,
         batch_size: int = 0,
     ) -> tuple[int, float, float, float]: ...
+    def shut(self) -> None: ...
     def first_non_finite(self, n_rows: int) -> int: ...
     def outputs(self, x: Any, out: NDArray[Any]) -> None: ...
     def backward(

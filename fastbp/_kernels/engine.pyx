@@ -176,9 +176,9 @@ cdef class Plan:
     cdef readonly idx batch_size, n_in, n_out
     #: Steps done, which choose the dropout masks and Adam's corrections.
     cdef public uint64_t steps
+    #: Of these, the steps that the user's arrays have.
+    cdef public uint64_t synced
     cdef public uint64_t seed
-    #: Whether the block's parameters are newer than the user's arrays.
-    cdef public bint dirty
     #: Rows the last step classified rightly.
     cdef readonly double correct
     #: Whether the last epoch ended at a loss that is not finite.
@@ -272,6 +272,11 @@ cdef class Plan:
         self.clip_norm = clip_norm
         self.l2 = l2
         self.early_eps = early_eps
+
+    @property
+    def dirty(self):
+        """Whether the block's parameters are newer than the user's arrays."""
+        return self.steps != self.synced
 
     @property
     def lr(self):
@@ -439,6 +444,12 @@ cdef class Plan:
         return 0
 
     @cython.critical_section
+    def shut(self):
+        """Make no more steps, unless one is running."""
+        self.require_idle()
+        self.closed = True
+
+    @cython.critical_section
     cdef int end(self) except -1:
         self.busy = False
         return 0
@@ -503,7 +514,6 @@ cdef class Plan:
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
                 self.engine.plan_apply(self.memory, &rule)
             self.steps += 1
-            self.dirty = True
         return self.loss_scale * result.loss / over + penalty
 
     def step(self, x, t):
@@ -684,7 +694,6 @@ cdef class Plan:
         self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
         if update:
             self.steps += 1
-            self.dirty = True
         self.end()
 
     @cython.critical_section
