@@ -191,6 +191,9 @@ cdef class Plan:
                   clip_loss=False, **kwargs):
         cdef isa.fbp_spec spec
         cdef idx n = len(layers)
+        # A row takes less than 64 bytes for each of these; beyond, the layout's sums overflow.
+        if batch_size > (1 << 56) // sum(n_in + n_out + 32 for _, n_in, n_out, *_ in layers):
+            raise MemoryError(f"a training plan for {batch_size} rows could not be allocated")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError
