@@ -102,16 +102,17 @@ class Solver:
         if self._plan is None or self._plan.batch_size < rows:
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
-            self._plan = engine.Plan(
+            plan = engine.Plan(
                 self.entries, self.loss["loss"], rows, self.dtype == np.float64, self.rule,
                 self.n_states, self.keep_gradients, self.loss["delta"],
                 threads_for(operations, self.n_threads), self.loss["loss_scale"],
                 self.loss["clip_loss"],
             )  # fmt: skip
-            self._plan.seed = self.seed
-            self._plan.steps = self.steps
-            self._states = states
-            self._write_states()
+            plan.seed = self.seed
+            plan.steps = self.steps
+            for layer, part, pair in states:
+                plan.write(layer, part, *pair)
+            self._plan, self._states = plan, None  # last: before it, Ctrl-C loses no state
         self._plan.set_rule(**self.numbers)
         return self._plan
 
