@@ -320,6 +320,26 @@ def test_ctrl_c_while_a_plan_is_made_loses_no_state(monkeypatch):
         np.testing.assert_array_equal(array, same)
 
 
+def test_ctrl_c_while_coefs_are_read_back_leaves_those_of_one_step(monkeypatch):
+    from fastbp.estimators.solver import Solver
+
+    X, y = digits(200)
+    model = estimators.MLPClassifier((20,), random_state=0).partial_fit(X, y, classes=range(10))
+    before = copy.deepcopy([*model.coefs_, *model.intercepts_])
+    own, looks = Solver._own, iter(range(4))
+
+    def interrupted(solver, array):
+        if next(looks) == 3:  # at the last of the four arrays
+            raise KeyboardInterrupt
+        return own(solver, array)
+
+    monkeypatch.setattr(Solver, "_own", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, y)
+    for array, same in zip([*model.coefs_, *model.intercepts_], before, strict=True):
+        np.testing.assert_array_equal(array, same)
+
+
 # --- attributes, clones, pickles ------------------------------------------------------------
 
 

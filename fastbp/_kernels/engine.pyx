@@ -298,15 +298,21 @@ cdef class Plan:
         self.engine.plan_write(
             self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
-    @cython.critical_section
     def read(self, idx layer, int part, W, b):
         """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
+        self.read_all([(layer, part, W, b)])
+
+    @cython.critical_section
+    def read_all(self, list places not None):
+        """`read` each (layer, part, W, b): all of them, or none; no Ctrl-C comes between."""
         self.require_idle()
-        self.require_layer(layer, part, W, b)
-        require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
-                "Plan expects arrays that it may write to", "read-only ones")
-        self.engine.plan_read(
-            self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
+        for layer, part, W, b in places:
+            self.require_layer(layer, part, W, b)
+            require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
+                    "Plan expects arrays that it may write to", "read-only ones")
+        for layer, part, W, b in places:
+            self.engine.plan_read(
+                self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""

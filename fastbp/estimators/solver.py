@@ -160,13 +160,18 @@ class Solver:
 
     def fetch(self, coefs, intercepts, norms):
         """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
-        for k, layer in enumerate(self.affines):
-            coefs[k], intercepts[k] = self._own(coefs[k]), self._own(intercepts[k])
-            self._plan.read(layer, engine.PARAMETERS, coefs[k], intercepts[k])
-        for k, layer in enumerate(self.norms):
-            norms[k] = self._own(norms[k])
-            self._plan.read(layer, engine.PARAMETERS, norms[k][0], norms[k][1])
-            self._plan.read(layer, engine.RUNNING, norms[k][2], norms[k][3])
+        Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
+        places = [
+            (layer, engine.PARAMETERS, W, b)
+            for layer, W, b in zip(self.affines, Ws, bs, strict=True)
+        ]
+        for layer, (gamma, beta, mean, variance) in zip(self.norms, own, strict=True):
+            places += [
+                (layer, engine.PARAMETERS, gamma, beta),
+                (layer, engine.RUNNING, mean, variance),
+            ]
+        self._plan.read_all(places)
+        coefs[:], intercepts[:], norms[:] = Ws, bs, own
 
     def _native(self, name, array):
         return checks.floats("fit", name, array, self.dtype)
