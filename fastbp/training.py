@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import os
+import threading
 import time
 
 import numpy as np
@@ -16,6 +18,13 @@ __all__ = ["EarlyStopping", "History", "Trainer", "fit"]
 
 #: Rows of one evaluation of the validation set, so that it takes little memory.
 EVALUATION_ROWS = 256
+
+#: Held while networks change hands: of two threads that take one, the second finds the first.
+_hands = threading.RLock()
+if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
+    os.register_at_fork(
+        before=_hands.acquire, after_in_parent=_hands.release, after_in_child=_hands.release
+    )
 
 
 class Trainer(engine.Plan):
@@ -120,17 +129,19 @@ class Trainer(engine.Plan):
         )
         _, self._places = _plan_entries(net)
         self.dtype = _parameters_dtype(net)
-        self.steps = optimizer.steps_of(self._arrays_by_name())
-        states = self._states()
-        for layer, _ in self._places:
-            if layer._trainer is not None:  # of this network, or of another with this layer
-                layer._trainer.close()
-        self.reload()
-        self._reload_states(states)
-        for layer, _ in self._places:
-            layer._trainer = self
-        net.trainer = self
-        optimizer.held_by(self)
+        with _hands:
+            arrays, states = self._arrays_by_name(), self._states()
+            optimizer.steps_of(arrays)  # may refuse them
+            for layer, _ in self._places:
+                if layer._trainer is not None:  # of this network, or of another with this layer
+                    layer._trainer.close()
+            self.steps = optimizer.steps_of(arrays)
+            self.reload()
+            self._reload_states(states)
+            for layer, _ in self._places:
+                layer._trainer = self
+            net.trainer = self
+            optimizer.held_by(self)
 
     # --- where the parameters are -----------------------------------------------------------
 
@@ -141,17 +152,23 @@ class Trainer(engine.Plan):
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
-        self.dirty = False
+        self.synced = self.steps
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
-        self.steps = self.optimizer.steps_of(self._arrays_by_name())
-        self._reload_states(self._states())
+        with _hands:
+            arrays = self._arrays_by_name()
+            steps = self.optimizer.steps_of(arrays)
+            self.sync()  # the parameters, which have the steps before
+            self.steps = self.synced = steps
+            self.optimizer.set_steps(arrays, steps)
+            self._reload_states(self._states())
 
     def _reload_states(self, states):
         for place, pairs in states:
             for k in range(self.optimizer.n_states):
                 self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
+        self._fetched = self.steps
 
     def sync(self):
         """Write the parameters back into the user's arrays.
@@ -161,34 +178,48 @@ class Trainer(engine.Plan):
         RuntimeError
             While another thread is training the network.
         """
-        for layer, place in self._places:
-            self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
-            if isinstance(layer, BatchNormalization):
-                self._fetch(place, engine.RUNNING, layer._running)
-        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-        self.dirty = False
+        with _hands:
+            steps = self.steps  # another thread may step meanwhile: the next look fetches again
+            if steps == self.synced:
+                return
+            for layer, place in self._places:
+                self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
+                if isinstance(layer, BatchNormalization):
+                    self._fetch(place, engine.RUNNING, layer._running)
+            self.optimizer.set_steps(self._arrays_by_name(), steps)
+            self.synced = steps
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
-        if self.closed:
-            return
-        self.fetch()
-        self.closed = True
-        for layer, _ in self._places:
-            layer._trainer = None
-        self.net.trainer = None
+        with _hands:
+            if self.closed:
+                return
+            try:
+                self.shut()  # first, so that a step of another thread is refused, not lost
+                self.fetch()
+            except BaseException:
+                self.closed = False
+                raise
+            for layer, _ in self._places:
+                layer._trainer = None
+            self.net.trainer = None
 
     def fetch(self):
-        """Write the parameters and the optimiser's states back into the user's arrays."""
-        self.sync()
-        self.fetch_states()
+        """Write what is newer in the trainer, parameters and states, into the user's arrays."""
+        with _hands:
+            self.sync()
+            self.fetch_states()
 
     def fetch_states(self):
-        """Write the optimiser's states back, and how many steps it has done."""
-        self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-        for place, pairs in self._states():
-            for k in range(self.optimizer.n_states):
-                self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
+        """Write the optimiser's states back, where newer, and how many steps it has done."""
+        with _hands:
+            if self.steps == self._fetched:
+                return
+            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            for place, pairs in self._states():
+                for k in range(self.optimizer.n_states):
+                    self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
+            self._fetched = self.steps
 
     def arrays(self):
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
@@ -202,11 +233,13 @@ class Trainer(engine.Plan):
 
     def restore(self, arrays, steps, lr):
         """Go on from other contents of `arrays`, after so many steps."""
-        for name, own in self.arrays().items():
-            own[...] = arrays[name]
-        self.steps, self.lr = steps, lr
-        self.reload()
-        self._reload_states(self._states())
+        with _hands:
+            for name, own in self.arrays().items():
+                own[...] = arrays[name]
+            self.steps, self.lr = steps, lr
+            self.optimizer.set_steps(self._arrays_by_name(), steps)
+            self.reload()
+            self._reload_states(self._states())
 
     def _arrays_of(self, layer):
         return [getattr(layer, "_" + name) for name in layer.param_names]

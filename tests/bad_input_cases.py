@@ -1235,7 +1235,8 @@ def _add(found, thing, name):
 BETWEEN_PARTS = set(
     "adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
-    "diverged epoch first_non_finite outputs read reload set_rule weight_square write as_book "
+    "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
+    "as_book "
     "own_buffers own_modules own_parameters part_lines type_name has_own_passes renew_tensors order "
     "is_better get_lr extra_repr close should_stop is_over start held_by".split()
 )

@@ -296,6 +296,50 @@ def test_data_frames_give_feature_names_and_their_warnings():
         model.predict(X)
 
 
+def test_ctrl_c_while_a_plan_is_made_loses_no_state(monkeypatch):
+    """The plan of a model from a pickle is made by its first partial_fit."""
+    from fastbp.estimators import solver
+
+    interrupts = [KeyboardInterrupt]
+
+    class Interrupted(solver.engine.Plan):
+        def write(self, *arrays):
+            if interrupts:
+                raise interrupts.pop()
+            super().write(*arrays)
+
+    X, y = digits(200)
+    model = estimators.MLPClassifier((20,), random_state=0).partial_fit(X, y, classes=range(10))
+    model, twin = pickle.loads(pickle.dumps(model)), model
+    monkeypatch.setattr(solver.engine, "Plan", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, y)
+    model.partial_fit(X, y)
+    twin.partial_fit(X, y)
+    for array, same in zip(model.coefs_, twin.coefs_, strict=True):
+        np.testing.assert_array_equal(array, same)
+
+
+def test_ctrl_c_while_coefs_are_read_back_leaves_those_of_one_step(monkeypatch):
+    from fastbp.estimators.solver import Solver
+
+    X, y = digits(200)
+    model = estimators.MLPClassifier((20,), random_state=0).partial_fit(X, y, classes=range(10))
+    before = copy.deepcopy([*model.coefs_, *model.intercepts_])
+    own, looks = Solver._own, iter(range(4))
+
+    def interrupted(solver, array):
+        if next(looks) == 3:  # at the last of the four arrays
+            raise KeyboardInterrupt
+        return own(solver, array)
+
+    monkeypatch.setattr(Solver, "_own", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, y)
+    for array, same in zip([*model.coefs_, *model.intercepts_], before, strict=True):
+        np.testing.assert_array_equal(array, same)
+
+
 # --- attributes, clones, pickles ------------------------------------------------------------
 
 

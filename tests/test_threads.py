@@ -1,6 +1,7 @@
 """Threads within a step, networks in several threads, forks."""
 
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -193,6 +194,53 @@ def test_two_steps_of_one_trainer_at_once_are_refused():
     assert errors and all("one thread at a time" in e for e in errors)
     assert trainer.steps == len(steps) == 15 - len(errors) > 0
     assert np.isfinite(trainer.step(x, t))
+
+
+def test_fits_of_one_network_that_begin_together_are_refused_or_whole():
+    """Each ends before the next begins, or says so: the steps of none that returns are lost."""
+    x, t = data(8)
+    net, after = network(), []
+    for _ in range(10):
+        after.append(bits(net))
+        net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1), shuffle=False)
+
+    def train(net, start, done):
+        start.wait(20)
+        try:
+            net.fit(x, t, epochs=3, optimizer=SGD(lr=0.1), shuffle=False)
+            done.append(True)
+        except RuntimeError as error:
+            assert "one thread at a time" in str(error) or "closed" in str(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            net, start, done = network(), threading.Barrier(3), []
+            with ThreadPoolExecutor(3) as pool:
+                list(pool.map(lambda _, given=(net, start, done): train(*given), range(3)))
+            assert bits(net) in after[3 * len(done) :] and net.trainer is None
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_step_amid_a_look_is_seen_by_the_next_look(monkeypatch):
+    x, t = data()
+    net, optimizer = network(), Adam()
+    trainer = Trainer(net, optimizer, 300)
+    trainer.step(x, t)
+
+    def step_of_another_thread(*_):
+        monkeypatch.undo()
+        trainer.step(x, t)
+
+    monkeypatch.setattr(optimizer, "set_steps", step_of_another_thread)
+    net.predict(x)
+    twin = network()
+    two_steps = Trainer(twin, Adam(), 300)
+    for _ in range(2):
+        two_steps.step(x, t)
+    assert bits(net) == bits(twin) and optimizer.steps == 2
 
 
 def test_looking_at_a_network_while_another_thread_trains_it_does_no_harm():

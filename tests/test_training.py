@@ -700,6 +700,32 @@ def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
     np.testing.assert_array_equal(net.params["b1"], twin.params["b1"])
 
 
+@pytest.mark.parametrize("power", [50, 58, 60, 61, 62, 63])
+def test_a_batch_beyond_all_memory_is_refused(power):
+    """Also where its bytes, counted with 64 bits, would seem to be few."""
+    with pytest.raises(MemoryError, match="training plan"):
+        Trainer(small(), SGD(lr=0.1), 2**power - (power == 63))
+
+
+def test_what_is_written_after_a_second_ctrl_c_holds(monkeypatch):
+    """It came while `fit` wrote back: nothing of that fit is written over it later."""
+    x, t = data()
+    net, optimizer = small(), Adam()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        fetch = Trainer.fetch
+        patch.setattr(Trainer, "fetch", lambda trainer: (fetch(trainer), interrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(x, t, epochs=1, optimizer=optimizer)
+    for array in net.params.values():
+        array[...] = 0.25
+    net.fit(x, t, epochs=0, optimizer=optimizer)
+    assert all((array == 0.25).all() for array in net.params.values())
+
+
 def test_a_second_trainer_ends_the_first():
     x, t = data()
     net, twin = small(), small()

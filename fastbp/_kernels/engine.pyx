@@ -176,9 +176,9 @@ cdef class Plan:
     cdef readonly idx batch_size, n_in, n_out
     #: Steps done, which choose the dropout masks and Adam's corrections.
     cdef public uint64_t steps
+    #: Of these, the steps that the user's arrays have.
+    cdef public uint64_t synced
     cdef public uint64_t seed
-    #: Whether the block's parameters are newer than the user's arrays.
-    cdef public bint dirty
     #: Rows the last step classified rightly.
     cdef readonly double correct
     #: Whether the last epoch ended at a loss that is not finite.
@@ -191,6 +191,9 @@ cdef class Plan:
                   clip_loss=False, **kwargs):
         cdef isa.fbp_spec spec
         cdef idx n = len(layers)
+        # A row takes less than 64 bytes for each of these; beyond, the layout's sums overflow.
+        if batch_size > (1 << 56) // sum(n_in + n_out + 32 for _, n_in, n_out, *_ in layers):
+            raise MemoryError(f"a training plan for {batch_size} rows could not be allocated")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError
@@ -274,6 +277,11 @@ cdef class Plan:
         self.early_eps = early_eps
 
     @property
+    def dirty(self):
+        """Whether the block's parameters are newer than the user's arrays."""
+        return self.steps != self.synced
+
+    @property
     def lr(self):
         """Learning rate of the next step."""
         return self.rule.lr
@@ -290,15 +298,21 @@ cdef class Plan:
         self.engine.plan_write(
             self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
-    @cython.critical_section
     def read(self, idx layer, int part, W, b):
         """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
+        self.read_all([(layer, part, W, b)])
+
+    @cython.critical_section
+    def read_all(self, list places not None):
+        """`read` each (layer, part, W, b): all of them, or none; no Ctrl-C comes between."""
         self.require_idle()
-        self.require_layer(layer, part, W, b)
-        require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
-                "Plan expects arrays that it may write to", "read-only ones")
-        self.engine.plan_read(
-            self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
+        for layer, part, W, b in places:
+            self.require_layer(layer, part, W, b)
+            require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
+                    "Plan expects arrays that it may write to", "read-only ones")
+        for layer, part, W, b in places:
+            self.engine.plan_read(
+                self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
@@ -439,6 +453,12 @@ cdef class Plan:
         return 0
 
     @cython.critical_section
+    def shut(self):
+        """Make no more steps, unless one is running."""
+        self.require_idle()
+        self.closed = True
+
+    @cython.critical_section
     cdef int end(self) except -1:
         self.busy = False
         return 0
@@ -503,7 +523,6 @@ cdef class Plan:
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
                 self.engine.plan_apply(self.memory, &rule)
             self.steps += 1
-            self.dirty = True
         return self.loss_scale * result.loss / over + penalty
 
     def step(self, x, t):
@@ -684,7 +703,6 @@ cdef class Plan:
         self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
         if update:
             self.steps += 1
-            self.dirty = True
         self.end()
 
     @cython.critical_section

@@ -102,16 +102,17 @@ class Solver:
         if self._plan is None or self._plan.batch_size < rows:
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
-            self._plan = engine.Plan(
+            plan = engine.Plan(
                 self.entries, self.loss["loss"], rows, self.dtype == np.float64, self.rule,
                 self.n_states, self.keep_gradients, self.loss["delta"],
                 threads_for(operations, self.n_threads), self.loss["loss_scale"],
                 self.loss["clip_loss"],
             )  # fmt: skip
-            self._plan.seed = self.seed
-            self._plan.steps = self.steps
-            self._states = states
-            self._write_states()
+            plan.seed = self.seed
+            plan.steps = self.steps
+            for layer, part, pair in states:
+                plan.write(layer, part, *pair)
+            self._plan, self._states = plan, None  # last: before it, Ctrl-C loses no state
         self._plan.set_rule(**self.numbers)
         return self._plan
 
@@ -159,13 +160,18 @@ class Solver:
 
     def fetch(self, coefs, intercepts, norms):
         """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
-        for k, layer in enumerate(self.affines):
-            coefs[k], intercepts[k] = self._own(coefs[k]), self._own(intercepts[k])
-            self._plan.read(layer, engine.PARAMETERS, coefs[k], intercepts[k])
-        for k, layer in enumerate(self.norms):
-            norms[k] = self._own(norms[k])
-            self._plan.read(layer, engine.PARAMETERS, norms[k][0], norms[k][1])
-            self._plan.read(layer, engine.RUNNING, norms[k][2], norms[k][3])
+        Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
+        places = [
+            (layer, engine.PARAMETERS, W, b)
+            for layer, W, b in zip(self.affines, Ws, bs, strict=True)
+        ]
+        for layer, (gamma, beta, mean, variance) in zip(self.norms, own, strict=True):
+            places += [
+                (layer, engine.PARAMETERS, gamma, beta),
+                (layer, engine.RUNNING, mean, variance),
+            ]
+        self._plan.read_all(places)
+        coefs[:], intercepts[:], norms[:] = Ws, bs, own
 
     def _native(self, name, array):
         return checks.floats("fit", name, array, self.dtype)
