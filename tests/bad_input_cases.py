@@ -561,6 +561,7 @@ NETWORKS = [
           ValueError="Trainer(net, rule, batch_size=0) | Trainer(net, rule, clip_norm=0) | "
           "Trainer(net, rule, clip_value=np.nan) | Trainer(net, rule, n_threads=0) | "
           "Trainer(net, rule, seed=-1) | Trainer(Sequential(Relu()), rule) | "
+          "Trainer(net, rule, batch_size=2**62) | Trainer(net, rule, batch_size=2**63 - 1) | "
           "Trainer(Sequential(Affine(frozen, b), loss='softmax_cross_entropy'), rule)"),
     entry("Trainer.step", "trainer.step(X, labels)",
           TypeError="trainer.step(None, labels) | trainer.step(X, None)",
