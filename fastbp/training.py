@@ -1,6 +1,7 @@
 """Training: a list of layers and a loss compiled to a `Plan`, step by step or by `fit`."""
 
 import dataclasses
+import itertools
 import math
 import time
 
@@ -93,8 +94,15 @@ class Trainer(engine.Plan):
         loss_layer = net.loss_layer
         if loss_layer is not None:
             _require_own("Trainer", "a loss", loss_layer, _LOSSES)
-        for name, array in net.params.items():
+        parameters = list(net.params.items())
+        for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
+        for (name, array), (other, another) in itertools.combinations(parameters, 2):
+            if np.shares_memory(array, another):  # the plan trains copies: one would be lost
+                raise ValueError(
+                    f"Trainer expects parameters in memory of their own; got {name} and {other} "
+                    "in the same."
+                )
         return super().__new__(
             cls,
             entries,

@@ -562,7 +562,8 @@ NETWORKS = [
           "Trainer(net, rule, clip_value=np.nan) | Trainer(net, rule, n_threads=0) | "
           "Trainer(net, rule, seed=-1) | Trainer(Sequential(Relu()), rule) | "
           "Trainer(net, rule, batch_size=2**62) | Trainer(net, rule, batch_size=2**63 - 1) | "
-          "Trainer(Sequential(Affine(frozen, b), loss='softmax_cross_entropy'), rule)"),
+          "Trainer(Sequential(Affine(frozen, b), loss='softmax_cross_entropy'), rule) | "
+          "Trainer(Sequential(Affine(W, b), Affine(W[:3], W[3])), rule)"),
     entry("Trainer.step", "trainer.step(X, labels)",
           TypeError="trainer.step(None, labels) | trainer.step(X, None)",
           ValueError="trainer.step(X[:, :3], labels) | trainer.step(X, labels + 9) | "
