@@ -974,6 +974,10 @@ OPTIMISERS = [
           ValueError="rule.update(params, {}) | rule.update(params, {'W1': b, 'b1': b}) | "
           "rule.update({'W1': frozen}, grads) | rule.update({'W1': W, 'b1': W}, grads) | "
           "sgd.update(params, grads)"),
+    entry("optim.SGD: attributes", "rule.__setattr__('lr', 0.5)",
+          TypeError="rule.__setattr__('lr', 'a')",
+          ValueError="rule.__setattr__('lr', np.nan) | rule.__setattr__('momentum', -1) | "
+          "optim.Adam().__setattr__('betas', (0.9, 1.5))"),
     entry("optim.SGD.step", "sgd.step()", ValueError="rule.step()", TypeError="sgd.step(3)"),
     entry("optim.SGD.add_param_group", "sgd.add_param_group({'params': [nn.Parameter(x)]})",
           TypeError="sgd.add_param_group(3) | sgd.add_param_group({'params': [3]})",
