@@ -83,6 +83,18 @@ def numbers(who, name, value):
     return array
 
 
+def sparse(who, name, matrix):
+    """A sparse matrix whose indices stay within it: SciPy's compiled loops rely on it."""
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"{who} expects {name} with indices within its shape; got others ({error})."
+        ) from None
+    return matrix
+
+
 def real(who, name, value):
     """A number or an array of real numbers, as it came: for arithmetic in plain Python."""
     if not isinstance(value, float | int | TensorBase):

@@ -348,7 +348,7 @@ def _parameters_dtype(net):
 def _rows_of(who, x, n_in, dtype):
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
     if hasattr(x, "tocsr"):
-        x = x.tocsr()
+        x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
             raise ValueError(
                 f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."

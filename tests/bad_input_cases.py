@@ -200,7 +200,17 @@ def names():
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
         "WarmUp": fastbp.WarmUp, "InverseScaling": fastbp.InverseScaling,
         "column": lambda t: np.reshape(t, (-1, 1)), "replaced": _replaced,
+        "broken_csr": _broken_csr,
     }  # fmt: skip
+
+
+def _broken_csr():
+    """A sparse matrix with an index far beyond its columns."""
+    from scipy import sparse
+
+    matrix = sparse.csr_matrix(np.ones((4, 4)))
+    matrix.indices[3] = 2**31 - 1
+    return matrix
 
 
 def _replaced(array, at, value):
@@ -1189,6 +1199,8 @@ ESTIMATORS = [
     entry("MLPClassifier.partial_fit", "classifier.predict(X)",
           ValueError="estimators.MLPClassifier(class_weight='balanced').partial_fit(X, labels, "
           "classes=[0, 1, 2])"),
+    entry("MLPClassifier.predict", "classifier.predict(X)",
+          ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
     entry("MLPRegressor.fit", "regressor.predict(X)",
           TypeError="regressor.fit(X, ['a'] * 5)",
           ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X)"),
