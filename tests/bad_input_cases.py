@@ -670,20 +670,26 @@ TENSORS = [
               "fastbp.{}(X.astype(object)) | fastbp.{}([1, None]) | fastbp.{}([1.0], dtype='f99')",
               ValueError="fastbp.{}(ragged)"),
     entry("tensor", "fastbp.tensor([1.0])",
-          RuntimeError="fastbp.tensor([1], requires_grad=True) | fastbp.tensor(1, device='cuda')"),
+          RuntimeError="fastbp.tensor([1], requires_grad=True) | fastbp.tensor(1, device='cuda') | "
+          "fastbp.tensor(2**63) | fastbp.tensor([2**63]) | fastbp.tensor(10**400) | "
+          "fastbp.tensor(10**400, dtype=fastbp.float32) | "
+          "fastbp.tensor([1, 300], dtype=fastbp.uint8) | fastbp.tensor(-1, dtype=fastbp.uint8) | "
+          "fastbp.tensor([np.nan], dtype=fastbp.int64)"),
     entry("from_numpy", "fastbp.from_numpy(W)", TypeError="fastbp.from_numpy([1.0]) | "
           "fastbp.from_numpy(W + 0j)"),
     entry("full", "fastbp.full((2,), 1.5)", TypeError="fastbp.full((2,), 'a') | "
           "fastbp.full('a', 1.0)"),
     entry("full_like", "fastbp.full_like(x, 1.5)", TypeError="fastbp.full_like(None, 1.5)"),
     entry("arange", "fastbp.arange(5)", TypeError="fastbp.arange('a')",
-          RuntimeError="fastbp.arange(0, 5, 0) | fastbp.arange(0, 5, -1)"),
+          RuntimeError="fastbp.arange(0, 5, 0) | fastbp.arange(0, 5, -1)",
+          ValueError="fastbp.arange(2**63)"),
     entry("linspace", "fastbp.linspace(0, 1, 5)", TypeError="fastbp.linspace(0, 1, None)",
           ValueError="fastbp.linspace(0, 1, -5) | fastbp.linspace(0, 1, 'a')"),
     entry("logspace", "fastbp.logspace(0, 1, 5)", TypeError="fastbp.logspace(0, None, 5)"),
     entry("eye", "fastbp.eye(3)", TypeError="fastbp.eye('a')", ValueError="fastbp.eye(-1)"),
     entry("randint", "fastbp.randint(0, 5, (2,))", TypeError="fastbp.randint('a', 5, (2,))",
-          RuntimeError="fastbp.randint(5, 0, (2,))"),
+          RuntimeError="fastbp.randint(5, 0, (2,)) | "
+          "fastbp.randint(0, 300, (2,), dtype=fastbp.uint8)"),
     entry("randint_like", "fastbp.randint_like(x, 5)",
           TypeError="fastbp.randint_like(None, 5)"),
     entry("randperm", "fastbp.randperm(5)", TypeError="fastbp.randperm(None) | "

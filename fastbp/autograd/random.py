@@ -5,7 +5,7 @@ import numpy as np
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes
-from fastbp.autograd.tensor import on_cpu
+from fastbp.autograd.tensor import on_cpu, to_array
 
 
 class Generator:
@@ -118,6 +118,7 @@ def randint(low, high=None, size=None, *, dtype=None, requires_grad=False, devic
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randint", dtype)
     if not low < high:
         raise RuntimeError(f"randint expects low below high; got {low} and {high}.")
+    to_array((low, high - 1), kind, "randint")  # refuses what the dtype does not hold
     numbers = stream(generator).integers(low, high, sizes((size,)))
     return core.new(np.asarray(numbers).astype(kind.dtype), requires_grad)
 

@@ -396,7 +396,7 @@ def to_array(data, dtype, who):
     if isinstance(data, np.ndarray | np.generic):
         return np.array(native(np.asarray(data)), None if dtype is None else dtype.dtype)
     if isinstance(data, float | int):
-        return np.array(data, (dtype or dtypes.of_number(data)).dtype)
+        return _held(who, np.asarray(data), dtype or dtypes.of_number(data))
     try:
         array = np.array(data if not _holds_tensors(data) else _plain(data))
     except ValueError as error:
@@ -414,7 +414,25 @@ def to_array(data, dtype, who):
             dtype = dtypes.int64
         elif _holds_arrays(data):
             dtype = dtypes.BY_NUMPY[array.dtype]
-    return array.astype(dtype.dtype)
+    return _held(who, array, dtype)
+
+
+def _held(who, array, dtype):
+    """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
+    if dtype.dtype.kind in "iu":
+        bounds = np.iinfo(dtype.dtype)
+        outside = array[~np.asarray((array >= bounds.min) & (array <= bounds.max), bool)]
+        if outside.size:  # NaN, too
+            raise RuntimeError(
+                f"{who} expects data within the range of {dtype!r}; got "
+                f"{checks.shown(outside.tolist()[0])}."
+            )
+    try:
+        return core.quiet(array.astype, (dtype.dtype,))
+    except OverflowError:  # an integer beyond float64
+        raise RuntimeError(
+            f"{who} expects data within the range of {dtype!r}; got {checks.shown(array.item())}."
+        ) from None
 
 
 def _what(data):
