@@ -96,10 +96,11 @@ def sparse(who, name, matrix):
 
 
 def real(who, name, value):
-    """A number or an array of real numbers, as it came: for arithmetic in plain Python."""
-    if not isinstance(value, float | int | TensorBase):
-        numbers(who, name, value)
-    return value
+    """A number as it came, or an array of real numbers: for arithmetic in plain Python."""
+    if isinstance(value, float | int | TensorBase):
+        return value
+    array = numbers(who, name, value)  # lists and matrices calculate otherwise than arrays
+    return value if isinstance(value, np.generic) else array
 
 
 def rows(who, x, W_shape, dtype):
