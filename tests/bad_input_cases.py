@@ -665,6 +665,8 @@ TENSORS = [
     *of_names("FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor Tensor",
               "fastbp.{}(2, 3)", TypeError="fastbp.{}('a') | fastbp.{}(None) | fastbp.{}(2, 1.5)",
               ValueError="fastbp.{}(-1) | fastbp.{}(2**62, 4) | fastbp.{}(ragged)"),
+    *of_names("tensor as_tensor from_numpy", "fastbp.{}(W)",
+              ValueError="fastbp.{}(np.ma.masked_array(X, X > 1))"),
     *of_names("tensor as_tensor", "fastbp.{}([1.0, 2.0])",
               TypeError="fastbp.{}(None) | fastbp.{}('a') | fastbp.{}(X + 0j) | "
               "fastbp.{}(X.astype(object)) | fastbp.{}([1, None]) | fastbp.{}([1.0], dtype='f99')",

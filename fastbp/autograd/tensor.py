@@ -377,7 +377,14 @@ class RemovableHandle:
 
 
 def native(array):
-    """The array in native byte order and a dtype that tensors have."""
+    """The array in native byte order and a dtype that tensors have, of no subclass."""
+    if type(array) is not np.ndarray:
+        if np.ma.is_masked(array):
+            raise ValueError(
+                "A tensor expects an array without masked elements; got "
+                f"{np.count_nonzero(np.ma.getmaskarray(array))} of them."
+            )
+        array = np.asarray(array)  # a matrix keeps its two dimensions, whatever is done to it
     if array.dtype in dtypes.BY_NUMPY:
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     kind = array.dtype.kind
@@ -394,7 +401,7 @@ def to_array(data, dtype, who):
     if isinstance(data, core.TensorBase):
         data = data.array
     if isinstance(data, np.ndarray | np.generic):
-        return np.array(native(np.asarray(data)), None if dtype is None else dtype.dtype)
+        return np.array(native(data), None if dtype is None else dtype.dtype)
     if isinstance(data, float | int):
         return _held(who, np.asarray(data), dtype or dtypes.of_number(data))
     try:
