@@ -251,3 +251,11 @@ def test_a_tensor_of_a_matrix_is_none():
         assert type(tensor.numpy()) is np.ndarray
         assert tensor[0].shape == (2,) and tensor.sum(1).shape == (2,)
         assert repr(tensor) == repr(make(x))
+
+
+def test_the_dims_of_a_single_number_and_no_dims_at_all():
+    one = fastbp.tensor(3.0)
+    for pair in (one.max(0), one.median(0), one.sort(0), one.topk(1)):
+        assert pair.values.shape == pair.indices.shape == ()
+    assert fastbp.ones(2, 3).sum(dim=[]).item() == 6.0  # as PyTorch reads an empty list
+    assert fastbp.ones(2, 3).mean([]).item() == 1.0
