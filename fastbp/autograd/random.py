@@ -145,14 +145,21 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     kind = _float_dtype("normal", dtype)
     requires_grad = _settled(kind, requires_grad)
     mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
-    if np.any(np.asarray(std) < 0):
-        raise RuntimeError("normal expects std of at least 0; got a negative one.")
+    if not np.all(np.asarray(std) >= 0):  # NaN neither
+        raise RuntimeError("normal expects std of at least 0; got another.")
     numbers = stream(generator).normal(mean, std, None if size is None else sizes((size,)))
     return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
 
+def probable(who, p):
+    """Refuses what is no probability, NaN too."""
+    if not ((p >= 0) & (p <= 1)).all():
+        raise RuntimeError(f"{who} expects probabilities between 0 and 1; got others.")
+
+
 def bernoulli(input, *, generator=None):
     """0 or 1 for every probability."""
+    probable("bernoulli", input.array)
     drawn = stream(generator).random(input.array.shape) < input.array
     return core.new(np.asarray(drawn, input.array.dtype))
 
