@@ -369,7 +369,7 @@ def choice(who, name, value, choices):
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {value!r}."
+            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {shown(value)}."
         )
     return value
 

@@ -251,7 +251,8 @@ class Module:
     def train(self, mode=True):
         """Set training mode, or evaluation mode, of this module and all within it."""
         if not isinstance(mode, bool):
-            raise ValueError(f"train expects mode as True or False; got {mode!r}.")
+            raise ValueError(f"train expects mode as True or False; got "
+                             f"{checks.shown(mode)}.")  # fmt: skip
         for module in self.modules():
             object.__setattr__(module, "training", mode)
         return self

@@ -570,7 +570,8 @@ def fit(
     callbacks = _callables(who, callbacks)
     if schedule is not None and not callable(schedule):
         raise TypeError(
-            f"{who} expects schedule as a function of the epochs done; got {schedule!r}."
+            f"{who} expects schedule as a function of the epochs done; got "
+            f"{checks.shown(schedule)}."
         )
     seed = None if seed is None and resume is not None else init.seed_of(who, seed)
     if every is not None and checkpoint is None:
@@ -770,7 +771,7 @@ def _weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
             if isinstance(class_weight, str) or not np.iterable(class_weight):
                 raise TypeError(
                     f"{who} expects class_weight as a weight per class or 'balanced'; "
-                    f"got {class_weight!r}."
+                    f"got {checks.shown(class_weight)}."
                 )
             by_class = np.ones(n_classes)
             if not hasattr(class_weight, "items"):

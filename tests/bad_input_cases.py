@@ -1230,7 +1230,19 @@ ESTIMATORS = [
     entry("MLPRegressor.hidden", "regressor.hidden(X)", ValueError="regressor.hidden(X, 9)"),
 ]  # fmt: skip
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+ARRAYS = [  # in the place of something else: shown in one line
+    entry("an array elsewhere", "Sequential(Affine(W, b)).predict(X)",
+          TypeError="Sequential(X) | Sequential(Affine(W, b), loss=X) | optim.Adam(X) | "
+          "fastbp.ones(2, dtype=one_hot.astype(int)) | fastbp.ones(2, dtype=fastbp.ones(2, 2)) | "
+          "net.fit(X, labels, epochs=1, optimizer=rule, schedule=X)",
+          ValueError="EarlyStopping(monitor=X) | optim.Adam(betas=X) | linear.train(X) | "
+          "datasets.one_hot(labels, X) | datasets.load_iris(classes=X) | "
+          "datasets.load_iris(test_size=X) | fastbp.div(x, x, rounding_mode=x) | "
+          "Sequential.from_config([X]) | EarlyStopping(monitor=10**5000)",
+          RuntimeError="fastbp.ones(2, device=X)"),
+]  # fmt: skip
 ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
+           *ARRAYS,
            *(ESTIMATORS if HAS_SKLEARN else ()), *KERNELS]  # fmt: skip
 
 # --- all entry points -----------------------------------------------------------------------

@@ -119,7 +119,7 @@ def div(input, other, *, rounding_mode=None):
         dtype = common_dtype(x, y)
         return core.new(np.trunc(quotient.array).astype(dtype.dtype))
     raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
-                     f"{rounding_mode!r}.")  # fmt: skip
+                     f"{checks.shown(rounding_mode)}.")  # fmt: skip
 
 
 def rsub(input, other):

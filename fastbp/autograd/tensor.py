@@ -65,7 +65,9 @@ class device:
 
     def __init__(self, name="cpu", index=None):
         if str(name).split(":")[0] != "cpu":
-            raise RuntimeError(f"device expects 'cpu', where all tensors live; got {name!r}.")
+            raise RuntimeError(
+                f"device expects 'cpu', where all tensors live; got {checks.shown(name)}."
+            )
 
     def __repr__(self):
         return "device(type='cpu')"

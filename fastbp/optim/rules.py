@@ -681,7 +681,9 @@ class Adam(Rule):
         pair = betas if isinstance(betas, list | tuple) else ()
         options["betas"] = tuple(checks.number(who, "betas", b, least=0, most=1) for b in pair)
         if len(options["betas"]) != 2 or 1.0 in options["betas"]:
-            raise ValueError(f"{who} expects betas as two numbers below 1; got {betas}.")
+            raise ValueError(
+                f"{who} expects betas as two numbers below 1; got {checks.shown(betas)}."
+            )
         return options
 
     def _names(self, group):
