@@ -794,6 +794,10 @@ TENSORS = [
               TypeError="x.{}('a') | x.{}(None)"),
     *of_names("add_ mul_ copy_", "x.{}(x.clone())", RuntimeError="x.{}(fastbp.ones(7))"),
     entry("Tensor.clamp_", "x.clamp_(0, 1)", TypeError="x.clamp_('a')"),
+    entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
+          RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
+          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
+          "leaf.sum().backward(inputs=x)"),
     entry("Tensor.masked_fill_", "x.masked_fill_(x > 1, 0)", RuntimeError="x.masked_fill_(x, 0)"),
     entry("Tensor.normal_", "x.normal_()", RuntimeError="classes.normal_()",
           ValueError="x.normal_('a') | x.normal_(0, -1)"),
