@@ -241,6 +241,8 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
     expected = f"one_hot expects t as class {indices} of shape (N,)"
     if t.ndim != 1:
         raise ValueError(f"{expected}; got shape {t.shape}.")
+    if n_classes is not None:
+        checks.fits_memory("one_hot", "rows and n_classes", (max(len(t), 1), n_classes))
     if t.size == 0:  # of any dtype, for an empty list arrives as float64
         if n_classes is None:
             raise ValueError("one_hot expects n_classes when t is empty; got None.")

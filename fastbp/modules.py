@@ -328,6 +328,7 @@ class Module:
         -------
         dict of str to Tensor
         """
+        checks.instance("state_dict", "prefix", prefix, str, "a str")
         state = {}
         for path, module in self.named_modules(None, prefix.removesuffix("."), False):
             left_out = vars(module).get("_not_kept", ())

@@ -760,9 +760,8 @@ def _loss_layer(loss):
         loss = loss()
     if hasattr(loss, "as_book"):  # a loss of `fastbp.nn`
         loss = loss.as_book()
-    if loss is not None and not (
-        callable(getattr(loss, "forward", None)) and callable(getattr(loss, "backward", None))
-    ):
+    passes = [getattr(loss, name, None) for name in ("forward", "backward")]
+    if loss is not None and (isinstance(loss, Layer) or not all(map(callable, passes))):
         raise TypeError(
             f"Sequential expects loss with forward(x, t) and backward(); got {checks.shown(loss)}."
         )

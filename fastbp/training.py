@@ -248,7 +248,8 @@ class Trainer(engine.Plan):
         if loss_layer is not None:
             t = _targets_of("Trainer", loss_layer, t, n_rows, self.n_out, self.dtype)
         if weights is not None:
-            weights = np.require(weights, self.dtype, ("C", "A"))
+            weights = checks.floats("Trainer", "weights", weights, self.dtype)
+            checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 
     def diverged(self, loss, layer, when=None):

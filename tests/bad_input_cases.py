@@ -305,7 +305,10 @@ LAYERS = [
         "Linear(4, 3, seed=1.5) | Linear(4, 3, seed=X)",
     ),
     entry(
-        "init.weights", "init.weights(4, 3, 'he', seed=0)", ValueError="init.weights(4, 3, 'hee')"
+        "init.weights",
+        "init.weights(4, 3, 'he', seed=0)",
+        ValueError="init.weights(4, 3, 'hee') | init.weights(0, 3) | init.weights(4, -3)",
+        TypeError="init.weights(None, 3) | init.weights(4, 2.5)",
     ),
     *(
         of_arrays(
@@ -476,7 +479,7 @@ NETWORKS = [
           RuntimeError="Sequential(Relu()).backward(X)"),
     entry("Sequential", "Sequential(Affine(W, b), loss='softmax_cross_entropy')",
           TypeError="Sequential(1) | Sequential(Affine(W, b), None) | "
-          "Sequential(Affine(W, b), loss=3)",
+          "Sequential(Affine(W, b), loss=3) | Sequential(Affine(W, b), loss=Relu())",
           ValueError="Sequential(Affine(W, b), loss='hinge')"),
     entry("Sequential.from_config", "Sequential.from_config([(4, 3, 'relu')], seed=0)",
           TypeError="Sequential.from_config(None) | Sequential.from_config('relu') | "
@@ -580,7 +583,8 @@ NETWORKS = [
           "trainer.step(np.ones((6, 4)), np.zeros(6, int)) | trainer.step(X[:0], labels[:0])",
           FloatingPointError="trainer.step(X * np.nan, labels)"),
     entry("Trainer.gradient", "trainer.gradient(X, labels)",
-          ValueError="trainer.gradient(X, labels + 9) | "
+          TypeError="trainer.gradient(X, labels, 'a')",
+          ValueError="trainer.gradient(X, labels + 9) | trainer.gradient(X, labels, b) | "
           "Trainer(net, rule, batch_size=5).gradient(X, labels)"),
     entry("EarlyStopping", "EarlyStopping(patience=3)",
           TypeError="EarlyStopping(None) | EarlyStopping(2.5) | EarlyStopping(min_delta='a')",
@@ -618,7 +622,13 @@ NETWORKS = [
     entry("use", "fastbp.use('compiled')",
           ValueError="fastbp.use('cuda') | fastbp.use(None) | fastbp.use([])"),
     entry("summary", "fastbp.summary(model, (5, 4), verbose=0)",
-          TypeError="fastbp.summary(3) | fastbp.summary(model, 'a', verbose=0)",
+          TypeError="fastbp.summary(3) | fastbp.summary(model, 'a', verbose=0) | "
+          "fastbp.summary(model, 3, verbose=0) | fastbp.summary(model, [None], verbose=0) | "
+          "fastbp.summary(model, (5, 4), verbose=0, col_names=3) | "
+          "fastbp.summary(model, (5, 4), verbose=0, batch_dim='a') | "
+          "fastbp.summary(model, (5, 4), verbose=0, dtypes=3) | "
+          "fastbp.summary(model, verbose=0, input_data=3)",
+          ValueError="fastbp.summary(model, (5, 4), verbose=0, dtypes=[])",
           RuntimeError="fastbp.summary(model, (5, 3), verbose=0)"),
 ]  # fmt: skip
 
@@ -784,6 +794,10 @@ TENSORS = [
     entry("Tensor.backward", "x.requires_grad_().sum().backward()",
           RuntimeError="x.sum().backward() | leaf.backward()",
           TypeError="leaf.backward('a')"),
+    entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
+          RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
+          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
+          "leaf.sum().backward(inputs=x)"),
     entry("Tensor.item", "x[0, 0].item()", RuntimeError="x.item()"),
     entry("Tensor.numpy", "x.numpy()", RuntimeError="leaf.numpy()"),
     entry("Tensor[...]", "x[classes]", IndexError="x[9] | x[classes + 9] | x[0, 0, 0] | x['a'] | x[1.5]"),
@@ -794,10 +808,6 @@ TENSORS = [
               TypeError="x.{}('a') | x.{}(None)"),
     *of_names("add_ mul_ copy_", "x.{}(x.clone())", RuntimeError="x.{}(fastbp.ones(7))"),
     entry("Tensor.clamp_", "x.clamp_(0, 1)", TypeError="x.clamp_('a')"),
-    entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
-          RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
-          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
-          "leaf.sum().backward(inputs=x)"),
     entry("Tensor.masked_fill_", "x.masked_fill_(x > 1, 0)", RuntimeError="x.masked_fill_(x, 0)"),
     entry("Tensor.normal_", "x.normal_()", RuntimeError="classes.normal_()",
           ValueError="x.normal_('a') | x.normal_(0, -1)"),
@@ -884,7 +894,9 @@ NN = [
       for kind in ("ELU", "CELU", "Softplus")),
     entry("nn.Threshold", "nn.Threshold(1.0, 2.0)(x)", TypeError="nn.Threshold('a', 1.0)"),
     entry("nn.LeakyReLU", "nn.LeakyReLU(0.1)(x)", TypeError="nn.LeakyReLU('a')"),
-    entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", ValueError="nn.Hardtanh(1.0, -1.0)"),
+    entry("nn.Module.state_dict", "linear.state_dict('a.')",
+          TypeError="linear.state_dict(None)"),
+    entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", TypeError="nn.Hardtanh('a', 1.0)", ValueError="nn.Hardtanh(1.0, -1.0)"),
     entry("nn.GELU", "nn.GELU('tanh')(x)", ValueError="nn.GELU('tan')"),
     entry("nn.CrossEntropyLoss", "nn.CrossEntropyLoss()(x, classes)",
           ValueError="nn.CrossEntropyLoss(reduction='avg') | "
@@ -1061,7 +1073,9 @@ OPTIMISERS = [
           "lr_scheduler.OneCycleLR(sgd, 'a', total_steps=9)",
           ValueError="lr_scheduler.OneCycleLR(sgd, 0.1) | "
           "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=0) | "
-          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, pct_start=2)"),
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, pct_start=2) | "
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, div_factor=0) | "
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, final_div_factor=np.nan)"),
     entry("lr_scheduler.ChainedScheduler", "chained.step()",
           TypeError="lr_scheduler.ChainedScheduler(3) | lr_scheduler.ChainedScheduler(['a'])",
           ValueError="lr_scheduler.ChainedScheduler([])"),
@@ -1084,7 +1098,8 @@ OPTIMISERS = [
 DATA = [
     entry("datasets.one_hot", "datasets.one_hot(labels, 4)",
           TypeError="datasets.one_hot(labels / 2)",
-          ValueError="datasets.one_hot(None) | datasets.one_hot('a') | datasets.one_hot(X) | "
+          ValueError="datasets.one_hot(labels, 2**63) | "
+          "datasets.one_hot(None) | datasets.one_hot('a') | datasets.one_hot(X) | "
           "datasets.one_hot(labels, 2) | datasets.one_hot(labels - 1) | "
           "datasets.one_hot(labels, 0) | datasets.one_hot([])"),
     entry("datasets.load_iris", "datasets.load_iris()",
@@ -1125,7 +1140,7 @@ DATA = [
           "data.WeightedRandomSampler([], 2) | data.WeightedRandomSampler([1.0], 0) | "
           "data.WeightedRandomSampler([1.0], 2, replacement=False)"),
     entry("data.BatchSampler", "list(data.BatchSampler([0, 1, 2], 2, False))",
-          TypeError="data.BatchSampler([0], 'a', False) | data.BatchSampler([0], True, False)",
+          TypeError="data.BatchSampler(3, 2, False) | data.BatchSampler([0], 'a', False) | data.BatchSampler([0], True, False)",
           ValueError="data.BatchSampler([0], 0, False)"),
     entry("data.default_collate", "data.default_collate([1.0, 2.0])",
           TypeError="data.default_collate([{1}]) | data.default_collate(3)",
