@@ -83,11 +83,24 @@ def numbers(who, name, value):
     return array
 
 
+def sparse(who, name, matrix):
+    """A sparse matrix whose indices stay within it: SciPy's compiled loops rely on it."""
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(
+            f"{who} expects {name} with indices within its shape; got others ({error})."
+        ) from None
+    return matrix
+
+
 def real(who, name, value):
-    """A number or an array of real numbers, as it came: for arithmetic in plain Python."""
-    if not isinstance(value, float | int | TensorBase):
-        numbers(who, name, value)
-    return value
+    """A number as it came, or an array of real numbers: for arithmetic in plain Python."""
+    if isinstance(value, float | int | TensorBase):
+        return value
+    array = numbers(who, name, value)  # lists and matrices calculate otherwise than arrays
+    return value if isinstance(value, np.generic) else array
 
 
 def rows(who, x, W_shape, dtype):
@@ -363,7 +376,7 @@ def choice(who, name, value, choices):
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {value!r}."
+            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {shown(value)}."
         )
     return value
 

@@ -122,7 +122,7 @@ def load_iris(
     ):
         raise ValueError(
             "load_iris expects classes as distinct indices among 0..2, such as (0, 1); "
-            f"got {classes!r}."
+            f"got {checks.shown(classes)}."
         )
     x, t = _from_sklearn("load_iris")
     is_class = t[:, None] == kept
@@ -234,12 +234,16 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
     """
     is_integer = isinstance(n_classes, (int, np.integer)) and not isinstance(n_classes, bool)
     if n_classes is not None and not (is_integer and n_classes > 0):
-        raise ValueError(f"one_hot expects n_classes as a positive integer; got {n_classes!r}.")
+        raise ValueError(
+            f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}."
+        )
     t = np.asarray(t)
     indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"
     expected = f"one_hot expects t as class {indices} of shape (N,)"
     if t.ndim != 1:
         raise ValueError(f"{expected}; got shape {t.shape}.")
+    if n_classes is not None:
+        checks.fits_memory("one_hot", "rows and n_classes", (max(len(t), 1), n_classes))
     if t.size == 0:  # of any dtype, for an empty list arrives as float64
         if n_classes is None:
             raise ValueError("one_hot expects n_classes when t is empty; got None.")
@@ -353,7 +357,7 @@ def _stratified_rows(
     if not ((test_counts > 0) & (test_counts < counts)).all():
         raise ValueError(
             f"{loader} expects test_size between 0 and 1 such that every class has training and "
-            f"test rows; got {test_size!r}."
+            f"test rows; got {checks.shown(test_size)}."
         )
     if not isinstance(seed, np.random.Generator):
         seed = checks.integer(loader, "seed", seed, 0, checks.MOST_SEED)

@@ -78,9 +78,10 @@ def as_dtype(who, value):
         return _default
     try:
         return BY_NUMPY[np.dtype(ALIASES.get(value, value) if isinstance(value, str) else value)]
-    except (TypeError, KeyError):
+    except (TypeError, ValueError, KeyError):
         raise TypeError(
-            f"{who} expects dtype as one of fastbp's, such as fastbp.float32; got {value!r}."
+            f"{who} expects dtype as one of fastbp's, such as fastbp.float32; got "
+            f"{' '.join(repr(value).split())[:60]}."
         ) from None
 
 

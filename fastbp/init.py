@@ -58,6 +58,8 @@ def weights(n_in, n_out, init="he", dtype="float32", seed=None):
     >>> weights(2, 3, init=0.01, seed=0).shape
     (2, 3)
     """
+    n_in = checks.integer("Linear", "in_features", n_in, least=1)
+    n_out = checks.integer("Linear", "out_features", n_out, least=1)
     if isinstance(init, str):
         checks.choice("Linear", "init", init, NAMES)
         deviation = _STANDARD_DEVIATIONS[init](n_in, n_out)

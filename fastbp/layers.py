@@ -1095,13 +1095,15 @@ class MulLayer:
 
     def forward(self, x, y):
         """The product x * y."""
-        self.x, self.y = checks.real("MulLayer", "x", x), checks.real("MulLayer", "y", y)
-        return x * y
+        x, y = checks.real("MulLayer", "x", x), checks.real("MulLayer", "y", y)
+        out = x * y
+        self.x, self.y = x, y
+        return out
 
     def backward(self, dout):
         """The gradients by x and by y."""
         checks.forward_was_called("MulLayer", self.x)
-        checks.real("MulLayer.backward", "dout", dout)
+        dout = checks.real("MulLayer.backward", "dout", dout)
         return dout * self.y, dout * self.x
 
 

@@ -251,7 +251,8 @@ class Module:
     def train(self, mode=True):
         """Set training mode, or evaluation mode, of this module and all within it."""
         if not isinstance(mode, bool):
-            raise ValueError(f"train expects mode as True or False; got {mode!r}.")
+            raise ValueError(f"train expects mode as True or False; got "
+                             f"{checks.shown(mode)}.")  # fmt: skip
         for module in self.modules():
             object.__setattr__(module, "training", mode)
         return self
@@ -327,6 +328,7 @@ class Module:
         -------
         dict of str to Tensor
         """
+        checks.instance("state_dict", "prefix", prefix, str, "a str")
         state = {}
         for path, module in self.named_modules(None, prefix.removesuffix("."), False):
             left_out = vars(module).get("_not_kept", ())

@@ -194,7 +194,7 @@ class Sequential(Module):
             if isinstance(layer, type) or not _is_layer(layer):
                 raise TypeError(
                     f"Sequential expects layers, objects with forward(x) and backward(dout); "
-                    f"got {layer!r} at place {place}."
+                    f"got {checks.shown(layer)} at place {place}."
                 )
             if not _is_functional(layer) or layer.param_names:
                 again = id(layer) in owners
@@ -302,7 +302,7 @@ class Sequential(Module):
             except (TypeError, ValueError):
                 raise ValueError(
                     "from_config expects rows (inputs, outputs, activation); "
-                    f"got {row!r} at place {place}."
+                    f"got {checks.shown(row)} at place {place}."
                 ) from None
             checks.choice("from_config", "activation", activation, tuple(ACTIVATIONS))
             if width not in (None, n_in):
@@ -761,10 +761,11 @@ def _loss_layer(loss):
         loss = loss()
     if hasattr(loss, "as_book"):  # a loss of `fastbp.nn`
         loss = loss.as_book()
-    if loss is not None and not (
-        callable(getattr(loss, "forward", None)) and callable(getattr(loss, "backward", None))
-    ):
-        raise TypeError(f"Sequential expects loss with forward(x, t) and backward(); got {loss!r}.")
+    passes = [getattr(loss, name, None) for name in ("forward", "backward")]
+    if loss is not None and (isinstance(loss, Layer) or not all(map(callable, passes))):
+        raise TypeError(
+            f"Sequential expects loss with forward(x, t) and backward(); got {checks.shown(loss)}."
+        )
     return loss
 
 

@@ -1,6 +1,7 @@
 """`summary`: a table of a model's layers, their output shapes and numbers of parameters."""
 
 import math
+import sys
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
@@ -225,7 +226,7 @@ def summary(model, input_size=None, input_data=None, batch_dim=None, col_names=N
     inputs = _inputs(model, input_size, input_data, batch_dim, dtypes)
     if col_names is None:
         col_names = ("output_size", "num_params") if inputs else ("num_params",)
-    for name in col_names:
+    for name in checks.sequence("summary", "col_names", col_names, "names of columns"):
         checks.choice("summary", "col_names", name, tuple(HEADERS))
     root = _called(model, inputs) if inputs else _described(model, set())
     found = ModelSummary(model, root, inputs, tuple(col_names), col_width, depth)
@@ -236,18 +237,28 @@ def summary(model, input_size=None, input_data=None, batch_dim=None, col_names=N
 
 def _inputs(model, input_size, input_data, batch_dim, dtypes):
     if input_data is not None:
-        data = [input_data] if isinstance(input_data, TensorBase) else list(input_data)
-        for tensor in data:
+        data = input_data
+        if isinstance(data, TensorBase):
+            data = [data]
+        for tensor in checks.sequence("summary", "input_data", data, "Tensors"):
             checks.instance("summary", "input_data", tensor, TensorBase, "Tensors")
-        return data
+        return list(data)
     if input_size is None:
         return []
-    sizes = [input_size] if all(isinstance(n, int) for n in input_size) else list(input_size)
+    sizes = checks.sequence("summary", "input_size", input_size, "lengths")
+    sizes = [sizes] if all(isinstance(n, int) for n in sizes) else sizes
+    sizes = [checks.sequence("summary", "input_size", size, "lengths") for size in sizes]
     if batch_dim is not None:
+        batch_dim = checks.integer("summary", "batch_dim", batch_dim, least=-sys.maxsize)
         sizes = [(*size[:batch_dim], 1, *size[batch_dim:]) for size in map(tuple, sizes)]
     if dtypes is None:
         first = next((p for p in model.parameters() if p.is_floating_point()), None)
         dtypes = [None if first is None else first.dtype] * len(sizes)
+    dtypes = checks.sequence("summary", "dtypes", dtypes, "dtypes")
+    if len(dtypes) != len(sizes):
+        raise ValueError(
+            f"summary expects dtypes for {checks.plural(len(sizes), 'input')}; got {len(dtypes)}."
+        )
     return [zeros(Size(size), dtype=kind) for size, kind in zip(sizes, dtypes, strict=True)]
 
 

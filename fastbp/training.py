@@ -1,6 +1,7 @@
 """Training: a list of layers and a loss compiled to a `Plan`, step by step or by `fit`."""
 
 import dataclasses
+import itertools
 import math
 import os
 import threading
@@ -102,8 +103,15 @@ class Trainer(engine.Plan):
         loss_layer = net.loss_layer
         if loss_layer is not None:
             _require_own("Trainer", "a loss", loss_layer, _LOSSES)
-        for name, array in net.params.items():
+        parameters = list(net.params.items())
+        for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
+        for (name, array), (other, another) in itertools.combinations(parameters, 2):
+            if np.shares_memory(array, another):  # the plan trains copies: one would be lost
+                raise ValueError(
+                    f"Trainer expects parameters in memory of their own; got {name} and {other} "
+                    "in the same."
+                )
         return super().__new__(
             cls,
             entries,
@@ -296,7 +304,8 @@ class Trainer(engine.Plan):
         if loss_layer is not None:
             t = _targets_of("Trainer", loss_layer, t, n_rows, self.n_out, self.dtype)
         if weights is not None:
-            weights = np.require(weights, self.dtype, ("C", "A"))
+            weights = checks.floats("Trainer", "weights", weights, self.dtype)
+            checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 
     def diverged(self, loss, layer, when=None):
@@ -396,7 +405,7 @@ def _parameters_dtype(net):
 def _rows_of(who, x, n_in, dtype):
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
     if hasattr(x, "tocsr"):
-        x = x.tocsr()
+        x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
             raise ValueError(
                 f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
@@ -618,7 +627,8 @@ def fit(
     callbacks = _callables(who, callbacks)
     if schedule is not None and not callable(schedule):
         raise TypeError(
-            f"{who} expects schedule as a function of the epochs done; got {schedule!r}."
+            f"{who} expects schedule as a function of the epochs done; got "
+            f"{checks.shown(schedule)}."
         )
     seed = None if seed is None and resume is not None else init.seed_of(who, seed)
     if every is not None and checkpoint is None:
@@ -824,7 +834,7 @@ def _weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
             if isinstance(class_weight, str) or not np.iterable(class_weight):
                 raise TypeError(
                     f"{who} expects class_weight as a weight per class or 'balanced'; "
-                    f"got {class_weight!r}."
+                    f"got {checks.shown(class_weight)}."
                 )
             by_class = np.ones(n_classes)
             if not hasattr(class_weight, "items"):

@@ -200,7 +200,17 @@ def names():
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
         "WarmUp": fastbp.WarmUp, "InverseScaling": fastbp.InverseScaling,
         "column": lambda t: np.reshape(t, (-1, 1)), "replaced": _replaced,
+        "broken_csr": _broken_csr,
     }  # fmt: skip
+
+
+def _broken_csr():
+    """A sparse matrix with an index far beyond its columns."""
+    from scipy import sparse
+
+    matrix = sparse.csr_matrix(np.ones((4, 4)))
+    matrix.indices[3] = 2**31 - 1
+    return matrix
 
 
 def _replaced(array, at, value):
@@ -295,7 +305,10 @@ LAYERS = [
         "Linear(4, 3, seed=1.5) | Linear(4, 3, seed=X)",
     ),
     entry(
-        "init.weights", "init.weights(4, 3, 'he', seed=0)", ValueError="init.weights(4, 3, 'hee')"
+        "init.weights",
+        "init.weights(4, 3, 'he', seed=0)",
+        ValueError="init.weights(4, 3, 'hee') | init.weights(0, 3) | init.weights(4, -3)",
+        TypeError="init.weights(None, 3) | init.weights(4, 2.5)",
     ),
     *(
         of_arrays(
@@ -466,7 +479,7 @@ NETWORKS = [
           RuntimeError="Sequential(Relu()).backward(X)"),
     entry("Sequential", "Sequential(Affine(W, b), loss='softmax_cross_entropy')",
           TypeError="Sequential(1) | Sequential(Affine(W, b), None) | "
-          "Sequential(Affine(W, b), loss=3)",
+          "Sequential(Affine(W, b), loss=3) | Sequential(Affine(W, b), loss=Relu())",
           ValueError="Sequential(Affine(W, b), loss='hinge')"),
     entry("Sequential.from_config", "Sequential.from_config([(4, 3, 'relu')], seed=0)",
           TypeError="Sequential.from_config(None) | Sequential.from_config('relu') | "
@@ -561,14 +574,17 @@ NETWORKS = [
           ValueError="Trainer(net, rule, batch_size=0) | Trainer(net, rule, clip_norm=0) | "
           "Trainer(net, rule, clip_value=np.nan) | Trainer(net, rule, n_threads=0) | "
           "Trainer(net, rule, seed=-1) | Trainer(Sequential(Relu()), rule) | "
-          "Trainer(Sequential(Affine(frozen, b), loss='softmax_cross_entropy'), rule)"),
+          "Trainer(net, rule, batch_size=2**62) | Trainer(net, rule, batch_size=2**63 - 1) | "
+          "Trainer(Sequential(Affine(frozen, b), loss='softmax_cross_entropy'), rule) | "
+          "Trainer(Sequential(Affine(W, b), Affine(W[:3], W[3])), rule)"),
     entry("Trainer.step", "trainer.step(X, labels)",
           TypeError="trainer.step(None, labels) | trainer.step(X, None)",
           ValueError="trainer.step(X[:, :3], labels) | trainer.step(X, labels + 9) | "
           "trainer.step(np.ones((6, 4)), np.zeros(6, int)) | trainer.step(X[:0], labels[:0])",
           FloatingPointError="trainer.step(X * np.nan, labels)"),
     entry("Trainer.gradient", "trainer.gradient(X, labels)",
-          ValueError="trainer.gradient(X, labels + 9) | "
+          TypeError="trainer.gradient(X, labels, 'a')",
+          ValueError="trainer.gradient(X, labels + 9) | trainer.gradient(X, labels, b) | "
           "Trainer(net, rule, batch_size=5).gradient(X, labels)"),
     entry("EarlyStopping", "EarlyStopping(patience=3)",
           TypeError="EarlyStopping(None) | EarlyStopping(2.5) | EarlyStopping(min_delta='a')",
@@ -606,7 +622,13 @@ NETWORKS = [
     entry("use", "fastbp.use('compiled')",
           ValueError="fastbp.use('cuda') | fastbp.use(None) | fastbp.use([])"),
     entry("summary", "fastbp.summary(model, (5, 4), verbose=0)",
-          TypeError="fastbp.summary(3) | fastbp.summary(model, 'a', verbose=0)",
+          TypeError="fastbp.summary(3) | fastbp.summary(model, 'a', verbose=0) | "
+          "fastbp.summary(model, 3, verbose=0) | fastbp.summary(model, [None], verbose=0) | "
+          "fastbp.summary(model, (5, 4), verbose=0, col_names=3) | "
+          "fastbp.summary(model, (5, 4), verbose=0, batch_dim='a') | "
+          "fastbp.summary(model, (5, 4), verbose=0, dtypes=3) | "
+          "fastbp.summary(model, verbose=0, input_data=3)",
+          ValueError="fastbp.summary(model, (5, 4), verbose=0, dtypes=[])",
           RuntimeError="fastbp.summary(model, (5, 3), verbose=0)"),
 ]  # fmt: skip
 
@@ -653,32 +675,45 @@ TENSORS = [
     *of_names("FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor Tensor",
               "fastbp.{}(2, 3)", TypeError="fastbp.{}('a') | fastbp.{}(None) | fastbp.{}(2, 1.5)",
               ValueError="fastbp.{}(-1) | fastbp.{}(2**62, 4) | fastbp.{}(ragged)"),
+    *of_names("tensor as_tensor from_numpy", "fastbp.{}(W)",
+              ValueError="fastbp.{}(np.ma.masked_array(X, X > 1))"),
     *of_names("tensor as_tensor", "fastbp.{}([1.0, 2.0])",
               TypeError="fastbp.{}(None) | fastbp.{}('a') | fastbp.{}(X + 0j) | "
               "fastbp.{}(X.astype(object)) | fastbp.{}([1, None]) | fastbp.{}([1.0], dtype='f99')",
               ValueError="fastbp.{}(ragged)"),
     entry("tensor", "fastbp.tensor([1.0])",
-          RuntimeError="fastbp.tensor([1], requires_grad=True) | fastbp.tensor(1, device='cuda')"),
+          RuntimeError="fastbp.tensor([1], requires_grad=True) | fastbp.tensor(1, device='cuda') | "
+          "fastbp.tensor(2**63) | fastbp.tensor([2**63]) | fastbp.tensor(10**400) | "
+          "fastbp.tensor(10**400, dtype=fastbp.float32) | "
+          "fastbp.tensor([1, 300], dtype=fastbp.uint8) | fastbp.tensor(-1, dtype=fastbp.uint8) | "
+          "fastbp.tensor([np.nan], dtype=fastbp.int64)"),
     entry("from_numpy", "fastbp.from_numpy(W)", TypeError="fastbp.from_numpy([1.0]) | "
           "fastbp.from_numpy(W + 0j)"),
     entry("full", "fastbp.full((2,), 1.5)", TypeError="fastbp.full((2,), 'a') | "
           "fastbp.full('a', 1.0)"),
     entry("full_like", "fastbp.full_like(x, 1.5)", TypeError="fastbp.full_like(None, 1.5)"),
     entry("arange", "fastbp.arange(5)", TypeError="fastbp.arange('a')",
-          RuntimeError="fastbp.arange(0, 5, 0) | fastbp.arange(0, 5, -1)"),
+          RuntimeError="fastbp.arange(0, 5, 0) | fastbp.arange(0, 5, -1)",
+          ValueError="fastbp.arange(2**63)"),
     entry("linspace", "fastbp.linspace(0, 1, 5)", TypeError="fastbp.linspace(0, 1, None)",
           ValueError="fastbp.linspace(0, 1, -5) | fastbp.linspace(0, 1, 'a')"),
     entry("logspace", "fastbp.logspace(0, 1, 5)", TypeError="fastbp.logspace(0, None, 5)"),
     entry("eye", "fastbp.eye(3)", TypeError="fastbp.eye('a')", ValueError="fastbp.eye(-1)"),
     entry("randint", "fastbp.randint(0, 5, (2,))", TypeError="fastbp.randint('a', 5, (2,))",
-          RuntimeError="fastbp.randint(5, 0, (2,))"),
+          RuntimeError="fastbp.randint(5, 0, (2,)) | "
+          "fastbp.randint(0, 300, (2,), dtype=fastbp.uint8) | "
+          "fastbp.randint(0, 5, (2,), requires_grad=True)"),
     entry("randint_like", "fastbp.randint_like(x, 5)",
           TypeError="fastbp.randint_like(None, 5)"),
     entry("randperm", "fastbp.randperm(5)", TypeError="fastbp.randperm(None) | "
           "fastbp.randperm('a')"),
     entry("normal", "fastbp.normal(0.0, 1.0, (2,))", TypeError="fastbp.normal(0.0, 'a', (2,))",
           RuntimeError="fastbp.normal(0.0, -1.0, (2,))"),
-    entry("bernoulli", "fastbp.bernoulli(probabilities)", TypeError="fastbp.bernoulli(None)"),
+    entry("bernoulli", "fastbp.bernoulli(probabilities)", TypeError="fastbp.bernoulli(None)",
+          RuntimeError="fastbp.bernoulli(x) | fastbp.bernoulli(probabilities * np.nan)"),
+    *of_names("rand_like randn_like", "fastbp.{}(x)",
+              TypeError="fastbp.{}(x, requires_grad=object, dtype=3)",
+              RuntimeError="fastbp.{}(x, requires_grad=x)"),
     entry("multinomial", "fastbp.multinomial(probabilities, 2)",
           TypeError="fastbp.multinomial(None, 2) | fastbp.multinomial(probabilities, 'a')",
           RuntimeError="fastbp.multinomial(probabilities, 9) | fastbp.multinomial(-x, 1)"),
@@ -710,7 +745,8 @@ TENSORS = [
           IndexError="fastbp.masked_select(x, x)"),
     entry("clamp", "fastbp.clamp(x, 0, 1)", TypeError="fastbp.clamp(x, 'a')",
           RuntimeError="fastbp.clamp(x)"),
-    entry("reshape", "fastbp.reshape(x, (4, 3))", RuntimeError="fastbp.reshape(x, (5, 3))",
+    entry("reshape", "fastbp.reshape(x, (4, 3))",
+          RuntimeError="fastbp.reshape(x, (5, 3)) | fastbp.reshape(x, (-2, 3))",
           TypeError="fastbp.reshape(x, 'a') | fastbp.reshape(None, (4, 3))"),
     entry("unflatten", "fastbp.unflatten(x, 1, (2, 2))",
           RuntimeError="fastbp.unflatten(x, 1, (3, 2))",
@@ -724,11 +760,14 @@ TENSORS = [
     entry("repeat_interleave", "fastbp.repeat_interleave(x, 2, 0)",
           ValueError="fastbp.repeat_interleave(x, 'a', 0)"),
     entry("index_select", "fastbp.index_select(x, 0, classes)",
-          IndexError="fastbp.index_select(x, 0, classes + 9)"),
+          IndexError="fastbp.index_select(x, 0, classes + 9) | "
+          "fastbp.index_select(x, 0, classes - 1)"),
     entry("gather", "fastbp.gather(x, 1, classes[:, None])",
+          IndexError="fastbp.gather(x, 1, classes[:, None] - 1)",
           TypeError="fastbp.gather(x, 1, None)"),
     entry("take", "fastbp.take(x, classes)", IndexError="fastbp.take(x, classes + 99)"),
     entry("scatter", "fastbp.scatter(x, 1, classes[:, None], x)",
+          IndexError="fastbp.scatter(x, 1, classes[:, None] - 1, x)",
           TypeError="fastbp.scatter(x, 1, None, x)"),
     entry("cat", "fastbp.cat([x, x])", TypeError="fastbp.cat([x, 3]) | fastbp.cat(3)",
           RuntimeError="fastbp.cat([x, x[:, :3]])"),
@@ -738,9 +777,11 @@ TENSORS = [
     entry("vstack", "fastbp.vstack([x, x])", TypeError="fastbp.vstack(3)"),
     entry("meshgrid", "fastbp.meshgrid(x[0], x[1], indexing='ij')",
           TypeError="fastbp.meshgrid(x[0], None, indexing='ij')"),
-    entry("split", "fastbp.split(x, 2)", RuntimeError="fastbp.split(x, [9])",
+    entry("split", "fastbp.split(x, 2)", RuntimeError="fastbp.split(x, [9]) | "
+          "fastbp.split(x, -1) | fastbp.split(x, [4, -1])",
           TypeError="fastbp.split(x, 'a')"),
-    entry("chunk", "fastbp.chunk(x, 2)", TypeError="fastbp.chunk(x, 'a')"),
+    entry("chunk", "fastbp.chunk(x, 2)", TypeError="fastbp.chunk(x, 'a')",
+          RuntimeError="fastbp.chunk(x, 0) | fastbp.chunk(x, -2)"),
     entry("narrow", "fastbp.narrow(x, 0, 1, 2)", RuntimeError="fastbp.narrow(x, 0, 1, 9)"),
     entry("select", "fastbp.select(x, 0, 1)", IndexError="fastbp.select(x, 0, 9)"),
     entry("roll", "fastbp.roll(x, 1, 0)", TypeError="fastbp.roll(x, 'a', 0)"),
@@ -753,6 +794,10 @@ TENSORS = [
     entry("Tensor.backward", "x.requires_grad_().sum().backward()",
           RuntimeError="x.sum().backward() | leaf.backward()",
           TypeError="leaf.backward('a')"),
+    entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
+          RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
+          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
+          "leaf.sum().backward(inputs=x)"),
     entry("Tensor.item", "x[0, 0].item()", RuntimeError="x.item()"),
     entry("Tensor.numpy", "x.numpy()", RuntimeError="leaf.numpy()"),
     entry("Tensor[...]", "x[classes]", IndexError="x[9] | x[classes + 9] | x[0, 0, 0] | x['a'] | x[1.5]"),
@@ -768,7 +813,9 @@ TENSORS = [
           ValueError="x.normal_('a') | x.normal_(0, -1)"),
     entry("Tensor.uniform_", "x.uniform_()", RuntimeError="classes.uniform_()",
           TypeError="x.uniform_(None)"),
-    entry("Tensor.bernoulli_", "x.bernoulli_()", TypeError="x.bernoulli_('a')"),
+    entry("Tensor.bernoulli_", "x.bernoulli_()", TypeError="x.bernoulli_('a')",
+          RuntimeError="x.bernoulli_(x)", ValueError="x.bernoulli_(probabilities[:, :3])"),
+    entry("fmod", "fastbp.fmod(classes, 2)", RuntimeError="fastbp.fmod(classes, 0)"),
     entry("Tensor.exp_ and the others of one tensor", "x.exp_()", TypeError="x.exp_(1, 2)"),
     entry("Tensor.view", "x.view(4, 3)", RuntimeError="x.view(5, 3)"),
     entry("Tensor.view_as", "x.view_as(x)", TypeError="x.view_as(None)"),
@@ -847,7 +894,9 @@ NN = [
       for kind in ("ELU", "CELU", "Softplus")),
     entry("nn.Threshold", "nn.Threshold(1.0, 2.0)(x)", TypeError="nn.Threshold('a', 1.0)"),
     entry("nn.LeakyReLU", "nn.LeakyReLU(0.1)(x)", TypeError="nn.LeakyReLU('a')"),
-    entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", ValueError="nn.Hardtanh(1.0, -1.0)"),
+    entry("nn.Module.state_dict", "linear.state_dict('a.')",
+          TypeError="linear.state_dict(None)"),
+    entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", TypeError="nn.Hardtanh('a', 1.0)", ValueError="nn.Hardtanh(1.0, -1.0)"),
     entry("nn.GELU", "nn.GELU('tanh')(x)", ValueError="nn.GELU('tan')"),
     entry("nn.CrossEntropyLoss", "nn.CrossEntropyLoss()(x, classes)",
           ValueError="nn.CrossEntropyLoss(reduction='avg') | "
@@ -932,7 +981,9 @@ NN = [
                    "uniform_ xavier_normal_ xavier_uniform_ zeros_").split()),
     entry("nn.init.constant_", "nn.init.constant_(x, 1.0)", TypeError="nn.init.constant_(3, 1.0)",
           ValueError="nn.init.constant_(x, 'a')"),
-    entry("nn.init.sparse_", "nn.init.sparse_(x, 0.5)", TypeError="nn.init.sparse_(None, 0.5)"),
+    entry("nn.init.sparse_", "nn.init.sparse_(x, 0.5)", TypeError="nn.init.sparse_(None, 0.5)",
+          ValueError="nn.init.sparse_(x, 2)"),
+    entry("nn.init.orthogonal_", "nn.init.orthogonal_(x)", TypeError="nn.init.orthogonal_(x, 'a')"),
     entry("nn.init.calculate_gain", "nn.init.calculate_gain('relu')",
           ValueError="nn.init.calculate_gain('rellu')"),
     entry("nn.utils.clip_grad_norm_", "nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
@@ -972,6 +1023,10 @@ OPTIMISERS = [
           ValueError="rule.update(params, {}) | rule.update(params, {'W1': b, 'b1': b}) | "
           "rule.update({'W1': frozen}, grads) | rule.update({'W1': W, 'b1': W}, grads) | "
           "sgd.update(params, grads)"),
+    entry("optim.SGD: attributes", "rule.__setattr__('lr', 0.5)",
+          TypeError="rule.__setattr__('lr', 'a')",
+          ValueError="rule.__setattr__('lr', np.nan) | rule.__setattr__('momentum', -1) | "
+          "optim.Adam().__setattr__('betas', (0.9, 1.5))"),
     entry("optim.SGD.step", "sgd.step()", ValueError="rule.step()", TypeError="sgd.step(3)"),
     entry("optim.SGD.add_param_group", "sgd.add_param_group({'params': [nn.Parameter(x)]})",
           TypeError="sgd.add_param_group(3) | sgd.add_param_group({'params': [3]})",
@@ -1018,7 +1073,9 @@ OPTIMISERS = [
           "lr_scheduler.OneCycleLR(sgd, 'a', total_steps=9)",
           ValueError="lr_scheduler.OneCycleLR(sgd, 0.1) | "
           "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=0) | "
-          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, pct_start=2)"),
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, pct_start=2) | "
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, div_factor=0) | "
+          "lr_scheduler.OneCycleLR(sgd, 0.1, total_steps=9, final_div_factor=np.nan)"),
     entry("lr_scheduler.ChainedScheduler", "chained.step()",
           TypeError="lr_scheduler.ChainedScheduler(3) | lr_scheduler.ChainedScheduler(['a'])",
           ValueError="lr_scheduler.ChainedScheduler([])"),
@@ -1041,7 +1098,8 @@ OPTIMISERS = [
 DATA = [
     entry("datasets.one_hot", "datasets.one_hot(labels, 4)",
           TypeError="datasets.one_hot(labels / 2)",
-          ValueError="datasets.one_hot(None) | datasets.one_hot('a') | datasets.one_hot(X) | "
+          ValueError="datasets.one_hot(labels, 2**63) | "
+          "datasets.one_hot(None) | datasets.one_hot('a') | datasets.one_hot(X) | "
           "datasets.one_hot(labels, 2) | datasets.one_hot(labels - 1) | "
           "datasets.one_hot(labels, 0) | datasets.one_hot([])"),
     entry("datasets.load_iris", "datasets.load_iris()",
@@ -1082,7 +1140,7 @@ DATA = [
           "data.WeightedRandomSampler([], 2) | data.WeightedRandomSampler([1.0], 0) | "
           "data.WeightedRandomSampler([1.0], 2, replacement=False)"),
     entry("data.BatchSampler", "list(data.BatchSampler([0, 1, 2], 2, False))",
-          TypeError="data.BatchSampler([0], 'a', False) | data.BatchSampler([0], True, False)",
+          TypeError="data.BatchSampler(3, 2, False) | data.BatchSampler([0], 'a', False) | data.BatchSampler([0], True, False)",
           ValueError="data.BatchSampler([0], 0, False)"),
     entry("data.default_collate", "data.default_collate([1.0, 2.0])",
           TypeError="data.default_collate([{1}]) | data.default_collate(3)",
@@ -1183,13 +1241,27 @@ ESTIMATORS = [
     entry("MLPClassifier.partial_fit", "classifier.predict(X)",
           ValueError="estimators.MLPClassifier(class_weight='balanced').partial_fit(X, labels, "
           "classes=[0, 1, 2])"),
+    entry("MLPClassifier.predict", "classifier.predict(X)",
+          ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
     entry("MLPRegressor.fit", "regressor.predict(X)",
           TypeError="regressor.fit(X, ['a'] * 5)",
           ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X)"),
     entry("MLPRegressor.hidden", "regressor.hidden(X)", ValueError="regressor.hidden(X, 9)"),
 ]  # fmt: skip
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+ARRAYS = [  # in the place of something else: shown in one line
+    entry("an array elsewhere", "Sequential(Affine(W, b)).predict(X)",
+          TypeError="Sequential(X) | Sequential(Affine(W, b), loss=X) | optim.Adam(X) | "
+          "fastbp.ones(2, dtype=one_hot.astype(int)) | fastbp.ones(2, dtype=fastbp.ones(2, 2)) | "
+          "net.fit(X, labels, epochs=1, optimizer=rule, schedule=X)",
+          ValueError="EarlyStopping(monitor=X) | optim.Adam(betas=X) | linear.train(X) | "
+          "datasets.one_hot(labels, X) | datasets.load_iris(classes=X) | "
+          "datasets.load_iris(test_size=X) | fastbp.div(x, x, rounding_mode=x) | "
+          "Sequential.from_config([X]) | EarlyStopping(monitor=10**5000)",
+          RuntimeError="fastbp.ones(2, device=X)"),
+]  # fmt: skip
 ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
+           *ARRAYS,
            *(ESTIMATORS if HAS_SKLEARN else ()), *KERNELS]  # fmt: skip
 
 # --- all entry points -----------------------------------------------------------------------

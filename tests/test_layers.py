@@ -663,3 +663,22 @@ def test_use_holds_for_the_current_thread_alone(twin_calls):
     thread.join()
     assert not twin_calls
     assert backend.kernels() is fastbp._kernels
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_nodes_take_lists_and_matrices_as_arrays():
+    x = [[1.0, 2.0], [3.0, 4.0]]
+    for given in (x, np.matrix(x)):
+        mul = layers.MulLayer()
+        np.testing.assert_array_equal(mul.forward(given, given), np.square(x))
+        np.testing.assert_array_equal(mul.backward(given)[0], np.square(x))
+        np.testing.assert_array_equal(layers.AddLayer().forward(given, given), 2 * np.array(x))
+        np.testing.assert_array_equal(layers.AddLayer().backward(given)[0], x)
+
+
+def test_a_product_that_fails_leaves_the_node_as_it_was():
+    mul = layers.MulLayer()
+    mul.forward(2.0, 3.0)
+    with pytest.raises(ValueError):
+        mul.forward(np.ones(2), np.ones(3))
+    assert mul.backward(1.0) == (3.0, 2.0)

@@ -241,3 +241,21 @@ if __name__ == "__main__":  # write the stored graphs' numbers, where PyTorch is
     made = [fingerprint(torch, seeded_graph(seed)) for seed in range(1000)]
     kept = [pair if np.abs(pair).max() < 1e6 else None for pair in made]
     STORED_GRAPHS.write_text(json.dumps(kept, indent=0) + "\n", "utf-8")
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_tensor_of_a_matrix_is_none():
+    x = np.arange(4.0).reshape(2, 2)
+    for make in (fastbp.from_numpy, fastbp.as_tensor, fastbp.tensor):
+        tensor = make(np.matrix(x))
+        assert type(tensor.numpy()) is np.ndarray
+        assert tensor[0].shape == (2,) and tensor.sum(1).shape == (2,)
+        assert repr(tensor) == repr(make(x))
+
+
+def test_the_dims_of_a_single_number_and_no_dims_at_all():
+    one = fastbp.tensor(3.0)
+    for pair in (one.max(0), one.median(0), one.sort(0), one.topk(1)):
+        assert pair.values.shape == pair.indices.shape == ()
+    assert fastbp.ones(2, 3).sum(dim=[]).item() == 6.0  # as PyTorch reads an empty list
+    assert fastbp.ones(2, 3).mean([]).item() == 1.0

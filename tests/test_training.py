@@ -703,7 +703,7 @@ def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
 @pytest.mark.parametrize("power", [50, 58, 60, 61, 62, 63])
 def test_a_batch_beyond_all_memory_is_refused(power):
     """Also where its bytes, counted with 64 bits, would seem to be few."""
-    with pytest.raises(MemoryError, match="training plan"):
+    with pytest.raises(ValueError, match="fits into memory"):
         Trainer(small(), SGD(lr=0.1), 2**power - (power == 63))
 
 
@@ -1239,3 +1239,13 @@ def test_fit_refuses_a_frozen_layer():
     with pytest.raises(ValueError, match=r"weight of Linear.*requires_grad=False"):
         net.fit(*data(), epochs=1, optimizer=SGD(lr=0.1))
     assert bits(net) == bits(twin)
+
+
+def test_fit_refuses_an_option_that_was_written_into_the_groups():
+    optimizer = fastbp.SGD(lr=0.1)
+    optimizer.param_groups[0]["lr"] = float("nan")
+    net = fastbp.Sequential(fastbp.Linear(2, 2, seed=0), loss="softmax_cross_entropy")
+    before = net.params["W1"].copy()
+    with pytest.raises(ValueError, match="SGD expects lr as a finite number"):
+        net.fit(np.ones((3, 2)), [0, 1, 0], epochs=1, optimizer=optimizer)
+    np.testing.assert_array_equal(net.params["W1"], before)

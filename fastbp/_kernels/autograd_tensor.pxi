@@ -380,7 +380,13 @@ cdef class TensorBase(Target):
                 "got True.")
         wanted = None
         if inputs is not None:
-            inputs = (inputs,) if isinstance(inputs, TensorBase) else inputs
+            if isinstance(inputs, TensorBase):
+                inputs = (inputs,)
+            inputs = list(inputs) if hasattr(inputs, "__iter__") else []
+            if not inputs or not all([isinstance(each, TensorBase) and each.is_leaf
+                                      and each.requires_grad for each in inputs]):
+                raise RuntimeError(
+                    "backward expects inputs as leaf Tensors that require gradients; got others.")
             wanted = {id(leaf) for leaf in inputs}
         sweep = Sweep.__new__(Sweep)
         sweep.run(root_of(self), self._output, first_gradient(self, gradient), bool(retain_graph))

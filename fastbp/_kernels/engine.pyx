@@ -189,11 +189,13 @@ cdef class Plan:
     def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
                   keep_gradients=False, delta=1.0, n_threads=1, loss_scale=None,
                   clip_loss=False, **kwargs):
+        # The layout counts bytes in 64 bits: 2^56 elements of at most 8 bytes, in at most 8 arrays,
+        # are far from where that wraps around.
+        if batch_size * sum([n_in + n_out + 64 for _, n_in, n_out, *_ in layers]) > 2**56:
+            raise ValueError(
+                f"Training expects batch_size of a plan that fits into memory; got {batch_size}.")
         cdef isa.fbp_spec spec
         cdef idx n = len(layers)
-        # A row takes less than 64 bytes for each of these; beyond, the layout's sums overflow.
-        if batch_size > (1 << 56) // sum(n_in + n_out + 32 for _, n_in, n_out, *_ in layers):
-            raise MemoryError(f"a training plan for {batch_size} rows could not be allocated")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError

@@ -119,7 +119,7 @@ def div(input, other, *, rounding_mode=None):
         dtype = common_dtype(x, y)
         return core.new(np.trunc(quotient.array).astype(dtype.dtype))
     raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
-                     f"{rounding_mode!r}.")  # fmt: skip
+                     f"{checks.shown(rounding_mode)}.")  # fmt: skip
 
 
 def rsub(input, other):
@@ -164,6 +164,8 @@ def _remainder_gradient(saved, dout, needs):
 def fmod(input, other):
     """The remainder of input / other of the dividend's sign."""
     x, y, a, b = _by_dtype("fmod", input, other)
+    if a.dtype.kind != "f" and not np.all(b):
+        raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
     return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y),
                      _fmod_gradient, (a, b))  # fmt: skip
 

@@ -111,6 +111,7 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=N
     whole = all(isinstance(v, int) for v in (start, end, step))
     kind = _kind("arange", dtype, dtypes.int64 if whole else None)
     count = int(np.ceil((end - start) / step))
+    checks.fits_memory("arange", "lengths", (count,))
     numbers = start + step * np.arange(count, dtype=np.int64 if whole else np.float64)
     return core.new(numbers.astype(kind.dtype), requires_grad)
 

@@ -191,7 +191,11 @@ METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal
 def bernoulli_(self, p=0.5, generator=None):
     """Draw 0 or 1 for all elements, 1 with probability p."""
     self._may_change()
-    p = p.array if isinstance(p, core.TensorBase) else checks.number("bernoulli_", "p", p, 0, 1)
+    if isinstance(p, core.TensorBase):
+        random.probable("bernoulli_", p.array)
+        p = np.broadcast_to(p.array, self.array.shape)
+    else:
+        p = checks.number("bernoulli_", "p", p, 0, 1)
     drawn = random.stream(generator).random(self.array.shape) < p
     return changed(self, _constant, core.new(drawn.astype(self.array.dtype)))
 

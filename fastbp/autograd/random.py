@@ -5,7 +5,7 @@ import numpy as np
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes
-from fastbp.autograd.tensor import on_cpu
+from fastbp.autograd.tensor import on_cpu, to_array
 
 
 class Generator:
@@ -83,10 +83,16 @@ def _float_dtype(who, dtype):
     return dtype
 
 
+def _settled(kind, requires_grad):
+    """Whether a gradient is wanted, refused where it cannot be before anything is drawn."""
+    return core.new(np.empty(0, kind.dtype), requires_grad).requires_grad
+
+
 def _drawn(name, draw, doc):
     def function(*size, dtype=None, requires_grad=False, device=None, generator=None):
         on_cpu(name, device)
         kind = _float_dtype(name, dtype)
+        requires_grad = _settled(kind, requires_grad)
         numbers = draw(stream(generator), sizes(size), kind.dtype)
         return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
@@ -118,6 +124,8 @@ def randint(low, high=None, size=None, *, dtype=None, requires_grad=False, devic
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randint", dtype)
     if not low < high:
         raise RuntimeError(f"randint expects low below high; got {low} and {high}.")
+    requires_grad = _settled(kind, requires_grad)
+    to_array((low, high - 1), kind, "randint")  # refuses what the dtype does not hold
     numbers = stream(generator).integers(low, high, sizes((size,)))
     return core.new(np.asarray(numbers).astype(kind.dtype), requires_grad)
 
@@ -127,6 +135,7 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
     on_cpu("randperm", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randperm", dtype)
     n = checks.integer("randperm", "n", n, least=0)
+    requires_grad = _settled(kind, requires_grad)
     return core.new(stream(generator).permutation(n).astype(kind.dtype), requires_grad)
 
 
@@ -134,15 +143,23 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
            device=None):  # fmt: skip
     """Numbers drawn from a normal distribution; mean and std may be tensors."""
     kind = _float_dtype("normal", dtype)
+    requires_grad = _settled(kind, requires_grad)
     mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
-    if np.any(np.asarray(std) < 0):
-        raise RuntimeError("normal expects std of at least 0; got a negative one.")
+    if not np.all(np.asarray(std) >= 0):  # NaN neither
+        raise RuntimeError("normal expects std of at least 0; got another.")
     numbers = stream(generator).normal(mean, std, None if size is None else sizes((size,)))
     return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
 
+def probable(who, p):
+    """Refuses what is no probability, NaN too."""
+    if not ((p >= 0) & (p <= 1)).all():
+        raise RuntimeError(f"{who} expects probabilities between 0 and 1; got others.")
+
+
 def bernoulli(input, *, generator=None):
     """0 or 1 for every probability."""
+    probable("bernoulli", input.array)
     drawn = stream(generator).random(input.array.shape) < input.array
     return core.new(np.asarray(drawn, input.array.dtype))
 

@@ -18,7 +18,7 @@ quiet = core.quiet
 
 def axes_of(who, x, dim):
     """Dimensions counted from the front; None where all are meant."""
-    if dim is None or dim == ():
+    if dim is None or (isinstance(dim, tuple | list) and not dim):
         return None
     n = max(x.ndim, 1)
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
@@ -305,9 +305,8 @@ def _over(who, label, x, indices, axis, keepdim):
         values = np.take_along_axis(array, indices, axis)
         if not keepdim:
             values = values.squeeze(axis)
-    kept = indices if keepdim or array.ndim == 0 else indices.squeeze(axis)
     out = core.node(label, values, (x,), _taken_gradient, (array.shape, indices, axis))
-    return PAIRS[who](out, core.new(np.ascontiguousarray(kept)))
+    return PAIRS[who](out, core.new(indices.reshape(values.shape).copy()))
 
 
 def _extreme(who, ufunc, arg, of_two):
@@ -441,9 +440,9 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     RuntimeError
         For a k beyond the dimension's length.
     """
-    x = input.array
+    x = np.atleast_1d(input.array)
     axis = one_axis("topk", x, dim)
-    if not 0 <= k <= (x.shape[axis] if x.ndim else 1):
+    if not 0 <= k <= x.shape[axis]:
         raise RuntimeError(f"topk expects k between 0 and {x.shape[axis]}; got {k}.")
     places = np.ascontiguousarray(np.take(_order(x, axis, largest), np.arange(k), axis))
     return _over("topk", "TopkBackward0", input, places, axis, True)

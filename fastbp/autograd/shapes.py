@@ -38,6 +38,8 @@ def reshape(input, *shape):
     shape = sizes(shape)
     x = input.array
     try:
+        if min(shape, default=0) < -1:  # NumPy takes any negative length as -1
+            raise ValueError
         out = x.reshape(shape)
     except ValueError:
         raise RuntimeError(f"reshape expects a shape of {x.size} elements; got {shape}.") from None
@@ -439,12 +441,21 @@ def _setitem_gradient(saved, dout, needs):
 def index_select(input, dim, index):
     """The rows of a dimension that `index` names."""
     axis = one_axis("index_select", input.array, dim)
+    _not_negative("index_select", index)
     return input[(slice(None),) * axis + (index,)]
+
+
+def _not_negative(who, index):
+    """Refuses what NumPy counts from the end, and PyTorch does not."""
+    places = index.array if isinstance(index, core.TensorBase) else np.asarray(index)
+    if np.any(places < 0):
+        raise IndexError(f"{who} expects index of at least 0; got {places.min()}.")
 
 
 def gather(input, dim, index):
     """``input[i, index[i, j]]`` for dim 1, and likewise for others."""
     axis = one_axis("gather", input.array, dim)
+    _not_negative("gather", index)
     x, places = input.array, index.array
     # NumPy's function needs the other dimensions to be as long as the index's.
     part = tuple([slice(None) if i == axis else slice(n) for i, n in enumerate(places.shape)])
@@ -474,6 +485,7 @@ def take(input, index):
 def scatter(input, dim, index, src):
     """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number."""
     axis = one_axis("scatter", input.array, dim)
+    _not_negative("scatter", index)
     places = index.array
     key = list(np.ogrid[tuple(slice(n) for n in places.shape)])
     key[axis] = places
@@ -564,6 +576,8 @@ def split(input, split_size_or_sections, dim=0):
     axis = one_axis("split", input.array, dim)
     n = input.array.shape[axis]
     lengths = split_size_or_sections
+    if min([lengths] if isinstance(lengths, int) else lengths, default=0) < 0:
+        raise RuntimeError(f"split expects lengths of at least 0; got {lengths}.")
     if isinstance(lengths, int):
         lengths = [min(lengths, n - i) for i in range(0, n, lengths)] or [0]
     elif sum(lengths) != n:
@@ -576,6 +590,8 @@ def split(input, split_size_or_sections, dim=0):
 def chunk(input, chunks, dim=0):
     """At most so many views of equal length, the last one perhaps shorter."""
     n = input.array.shape[one_axis("chunk", input.array, dim)]
+    if chunks < 1:
+        raise RuntimeError(f"chunk expects chunks of at least 1; got {chunks}.")
     return split(input, max(1, -(-n // chunks)), dim)
 
 

@@ -65,7 +65,9 @@ class device:
 
     def __init__(self, name="cpu", index=None):
         if str(name).split(":")[0] != "cpu":
-            raise RuntimeError(f"device expects 'cpu', where all tensors live; got {name!r}.")
+            raise RuntimeError(
+                f"device expects 'cpu', where all tensors live; got {checks.shown(name)}."
+            )
 
     def __repr__(self):
         return "device(type='cpu')"
@@ -377,7 +379,14 @@ class RemovableHandle:
 
 
 def native(array):
-    """The array in native byte order and a dtype that tensors have."""
+    """The array in native byte order and a dtype that tensors have, of no subclass."""
+    if type(array) is not np.ndarray:
+        if np.ma.is_masked(array):
+            raise ValueError(
+                "A tensor expects an array without masked elements; got "
+                f"{np.count_nonzero(np.ma.getmaskarray(array))} of them."
+            )
+        array = np.asarray(array)  # a matrix keeps its two dimensions, whatever is done to it
     if array.dtype in dtypes.BY_NUMPY:
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     kind = array.dtype.kind
@@ -394,9 +403,9 @@ def to_array(data, dtype, who):
     if isinstance(data, core.TensorBase):
         data = data.array
     if isinstance(data, np.ndarray | np.generic):
-        return np.array(native(np.asarray(data)), None if dtype is None else dtype.dtype)
+        return np.array(native(data), None if dtype is None else dtype.dtype)
     if isinstance(data, float | int):
-        return np.array(data, (dtype or dtypes.of_number(data)).dtype)
+        return _held(who, np.asarray(data), dtype or dtypes.of_number(data))
     try:
         array = np.array(data if not _holds_tensors(data) else _plain(data))
     except ValueError as error:
@@ -414,7 +423,25 @@ def to_array(data, dtype, who):
             dtype = dtypes.int64
         elif _holds_arrays(data):
             dtype = dtypes.BY_NUMPY[array.dtype]
-    return array.astype(dtype.dtype)
+    return _held(who, array, dtype)
+
+
+def _held(who, array, dtype):
+    """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
+    if dtype.dtype.kind in "iu":
+        bounds = np.iinfo(dtype.dtype)
+        outside = array[~np.asarray((array >= bounds.min) & (array <= bounds.max), bool)]
+        if outside.size:  # NaN, too
+            raise RuntimeError(
+                f"{who} expects data within the range of {dtype!r}; got "
+                f"{checks.shown(outside.tolist()[0])}."
+            )
+    try:
+        return core.quiet(array.astype, (dtype.dtype,))
+    except OverflowError:  # an integer beyond float64
+        raise RuntimeError(
+            f"{who} expects data within the range of {dtype!r}; got {checks.shown(array.item())}."
+        ) from None
 
 
 def _what(data):

@@ -168,6 +168,7 @@ class MLP(BaseEstimator):
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS,
             reset=reset, y_numeric=not self._classifies,
         )  # fmt: skip
+        checks.sparse(type(self).__name__, "X", X)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -333,6 +334,7 @@ class MLP(BaseEstimator):
             check_is_fitted(self)
         if check and not self._is_plain(X):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            checks.sparse(type(self).__name__, "X", X)
         return forward.outputs(
             X, self.coefs_, self.intercepts_, getattr(self, "norms_", ()),
             self._activations(), n_layers,

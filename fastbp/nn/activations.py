@@ -132,6 +132,8 @@ class Hardtanh(_ByElement, element="hardtanh"):
 
     def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
         super().__init__(inplace)
+        for name, value in ("min_val", min_val), ("max_val", max_val):
+            checks.number(type(self).__name__, name, value, finite=False)
         self.min_val, self.max_val = min_val, max_val
         if not self.min_val < self.max_val:
             raise ValueError(f"{type(self).__name__} expects min_val below max_val; got {min_val} "

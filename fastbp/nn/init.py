@@ -216,6 +216,7 @@ def orthogonal_(tensor, gain=1, generator=None):
     Saxe et al., Exact solutions to the nonlinear dynamics of learning (2014).
     """
     _fans("orthogonal_", tensor)
+    gain = checks.number("orthogonal_", "gain", gain)
     shape = tensor.array.shape
     rows, columns = shape[0], math.prod(shape[1:])
     flat = stream(generator).standard_normal((max(rows, columns), min(rows, columns)))
@@ -228,9 +229,9 @@ def orthogonal_(tensor, gain=1, generator=None):
 def sparse_(tensor, sparsity, std=0.01, generator=None):
     """Normal, with the share `sparsity` of each column at 0."""
     rows, columns = _shape("sparse_", tensor, 2)
+    zero = math.ceil(checks.number("sparse_", "sparsity", sparsity, 0, 1) * rows)
     rng = stream(generator)
     numbers = rng.normal(0.0, std, (rows, columns))
-    zero = math.ceil(checks.number("sparse_", "sparsity", sparsity, 0, 1) * rows)
     for column in range(columns):
         numbers[rng.permutation(rows)[:zero], column] = 0
     return _filled("sparse_", tensor, numbers)

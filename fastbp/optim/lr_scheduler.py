@@ -498,6 +498,9 @@ class OneCycleLR(LRScheduler):
             total_steps = epochs * steps_per_epoch
         self.total_steps = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
         share = checks.number("OneCycleLR", "pct_start", pct_start, 0, 1)
+        for name, factor in ("div_factor", div_factor), ("final_div_factor", final_div_factor):
+            if checks.number("OneCycleLR", name, factor, least=0) == 0:
+                raise ValueError(f"OneCycleLR expects {name} above 0; got {factor}.")
         checks.choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
         self.cycle_momentum = bool(cycle_momentum)

@@ -79,7 +79,7 @@ class Optimizer:
         if isinstance(params, numbers.Real | np.ndarray):
             raise TypeError(
                 f"{who} expects its learning rate by name, as in {who}(lr=0.1); "
-                f"got {params!r} in the place of params."
+                f"got {checks.shown(params)} in the place of params."
             )
         if _is_tensor(params) or not np.iterable(params):
             raise TypeError(

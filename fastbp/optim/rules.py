@@ -35,8 +35,10 @@ class Option:
         return first
 
     def __set__(self, optimizer, value):
-        for group in optimizer.param_groups:
-            group[self.name] = value
+        checked = [optimizer._checked_options(group | {self.name: value})
+                   for group in optimizer.param_groups]  # fmt: skip
+        for group, options in zip(optimizer.param_groups, checked, strict=True):
+            group[self.name] = options[self.name]
 
 
 class Rule(Optimizer):
@@ -114,6 +116,8 @@ class Rule(Optimizer):
         ValueError
             For groups whose options differ, and for options that only `step` and `update` have.
         """
+        for group in self.param_groups:  # may have been written into since they were checked
+            self._checked_options(dict(group))
         for name, neutral in self._only_by_hand.items():
             if getattr(self, name) != neutral:
                 raise ValueError(
@@ -677,7 +681,9 @@ class Adam(Rule):
         pair = betas if isinstance(betas, list | tuple) else ()
         options["betas"] = tuple(checks.number(who, "betas", b, least=0, most=1) for b in pair)
         if len(options["betas"]) != 2 or 1.0 in options["betas"]:
-            raise ValueError(f"{who} expects betas as two numbers below 1; got {betas}.")
+            raise ValueError(
+                f"{who} expects betas as two numbers below 1; got {checks.shown(betas)}."
+            )
         return options
 
     def _names(self, group):

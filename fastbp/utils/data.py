@@ -361,6 +361,11 @@ class BatchSampler(Sampler):
     """
 
     def __init__(self, sampler, batch_size, drop_last):
+        if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
+            raise TypeError(
+                "BatchSampler expects sampler as an iterable of indices; got "
+                f"{checks.described(sampler)}."
+            )
         self.sampler = sampler
         self.batch_size = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
         self.drop_last = bool(drop_last)
