@@ -69,8 +69,8 @@ def training(X, y, *weights):
     def use(model):
         model.fit(X, y, *weights)
         return [
-            *model.coefs_, float(model.loss_) if OLD else model.loss_, model.n_iter_,
-            model.predict(X), model.score(X, y),
+            # The width of scikit-learn's loss_ depends on SciPy's version; ours is Python's float.
+            *model.coefs_, float(model.loss_), model.n_iter_, model.predict(X), model.score(X, y),
             *(getattr(model, m)(X) for m in ("predict_proba", "predict_log_proba")
               if hasattr(model, m)),
             getattr(model, "classes_", 0), getattr(model, "feature_names_in_", 0),
