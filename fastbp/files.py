@@ -233,7 +233,7 @@ def write_safetensors(who, path, tensors, metadata):
         for name, array in tensors.items()
     }
     sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
-    data = _safetensors(who).save(tensors, sealed)
+    data = _ordered(_safetensors(who).save(tensors, sealed))
     if not opened:
         write_whole(path, data)
         return
@@ -242,6 +242,18 @@ def write_safetensors(who, path, tensors, metadata):
             data = data[path.write(data) or len(data) :]
     except TypeError as error:
         raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.") from error
+
+
+def _ordered(data):
+    """A file with its metadata by name: safetensors writes it in another order each time."""
+    import json
+
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def read_safetensors(who, path):

@@ -165,12 +165,12 @@ class Trainer(engine.Plan):
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
         with _hands:
-            arrays = self._arrays_by_name()
+            arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
             self.steps = self.synced = steps
             self.optimizer.set_steps(arrays, steps)
-            self._reload_states(self._states())
+            self._reload_states(states)
 
     def _reload_states(self, states):
         for place, pairs in states:
