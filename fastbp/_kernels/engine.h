@@ -13,20 +13,21 @@ typedef struct {
     const fbp_rule *rule;
     fbp_team *team;
     int n_parts;
-    int stop;     /* a part saw a loss that is not finite */
-    idx from, to; /* the next ops forward; a normalisation: from */
-    idx top, low; /* the next ops backward, top .. low */
+    fbp_parts parts; /* of the phase */
+    int stop;        /* a part saw a loss that is not finite */
+    idx from, to;    /* the next ops forward; a normalisation: from */
+    idx top, low;    /* the next ops backward, top .. low */
 } FN(step);
 
-/* One part's rows through the ops from .. to. */
-static void FN(forward_rows)(void *step_, int part)
+/* Some parts' rows through the ops from .. to. */
+static void FN(forward_rows)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
     const FN(plan) *plan = s->plan;
     const fbp_batch *batch = s->batch;
-    REAL *wt = plan->scratch + part * plan->scratch_size;
+    REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
-    share_of(batch->rows, part, s->n_parts, &from, &to);
+    share_of(batch->rows, first, end, s->n_parts, &from, &to);
     if (s->from == 0)
         FN(gather)(plan, batch, from, to);
     for (idx l = s->from; l < s->to; l++) {
@@ -38,14 +39,14 @@ static void FN(forward_rows)(void *step_, int part)
     }
 }
 
-static void FN(backward_rows)(void *step_, int part)
+static void FN(backward_rows)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
     const FN(plan) *plan = s->plan;
     const fbp_batch *batch = s->batch;
-    REAL *wt = plan->scratch + part * plan->scratch_size;
+    REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
-    share_of(batch->rows, part, s->n_parts, &from, &to);
+    share_of(batch->rows, first, end, s->n_parts, &from, &to);
     for (idx l = s->top; l >= s->low && plan->ops[l].din; l--) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
@@ -55,56 +56,77 @@ static void FN(backward_rows)(void *step_, int part)
     }
 }
 
-/* The rows up to the outputs, their loss, and down again. */
-static void FN(turn_rows)(void *step_, int part)
+/* The loss of one part's rows. */
+static void FN(loss_of_part)(FN(step) *s, int part)
 {
-    FN(step) *s = step_;
     const double scale = is_plain_sgd(s->rule) ? -s->rule->lr * s->batch->scale : s->batch->scale;
     fbp_result *result = &s->plan->results[part];
     idx from, to;
-    share_of(s->batch->rows, part, s->n_parts, &from, &to);
-    FN(forward_rows)(s, part);
+    share_of(s->batch->rows, part, part + 1, s->n_parts, &from, &to);
     FN(plan_loss)(s->plan, s->batch, scale, from, to, result);
     if (!isfinite(result->loss))
         __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
-    FN(backward_rows)(s, part);
 }
 
-static void FN(forward_norm)(void *step_, int part)
+/* The rows up to the outputs, their losses, and down again. */
+static void FN(turn_rows)(void *step_, int first, int end)
+{
+    FN(forward_rows)(step_, first, end);
+    for (int part = first; part < end; part++)
+        FN(loss_of_part)(step_, part);
+    FN(backward_rows)(step_, first, end);
+}
+
+static void FN(forward_norm)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
-    FN(norm_op_forward)(s->plan, &s->plan->ops[s->from], s->batch->rows, part, s->n_parts);
+    FN(norm_op_forward)(s->plan, &s->plan->ops[s->from], s->batch->rows, first, end, s->n_parts);
 }
 
-static void FN(backward_norm)(void *step_, int part)
+static void FN(backward_norm)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
-    FN(norm_op_backward)(s->plan, &s->plan->ops[s->top], s->batch->rows, part, s->n_parts);
+    FN(norm_op_backward)(s->plan, &s->plan->ops[s->top], s->batch->rows, first, end, s->n_parts);
 }
 
-static void FN(update_part)(void *step_, int part)
+static void FN(update_parts)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
     const FN(plan) *plan = s->plan;
-    REAL *block = plan->scratch + (part + 1) * plan->scratch_size - NR * NR;
+    REAL *block = plan->scratch + (first + 1) * plan->scratch_size - NR * NR;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
-            FN(affine_op_update)(plan, op, s->rule, block, s->batch->rows, part, s->n_parts);
-        else if (op->layer.kind == FBP_BATCH_NORM)
-            FN(norm_op_update)(op, s->rule, part);
+            FN(affine_op_update)(plan, op, s->rule, block, s->batch->rows, first, end, s->n_parts);
+        else if (op->layer.kind == FBP_BATCH_NORM && first == 0)
+            FN(norm_op_update)(op, s->rule);
     }
 }
 
-/* A phase: all parts, in any order and threads, and then on. */
-static inline void FN(run)(FN(step) *s, fbp_part part)
+static void FN(one_by_one)(void *step_, int first, int end)
 {
-    if (s->team) {
-        s->team->run(s->team, part, s, s->n_parts);
+    FN(step) *s = step_;
+    for (int part = first; part < end; part++)
+        s->parts(s, part, part + 1);
+}
+
+/* A phase: all parts, in any order and threads, and then on.  A thread that has several takes
+ * their rows as one, and W once for all: 8 % quicker in one thread that has both parts of a step.
+ * Parts of a few rows stay alone, as their products are summed in another order. */
+static inline void FN(run)(FN(step) *s, fbp_parts parts)
+{
+    if (s->n_parts == 1) {
+        parts(s, 0, 1);
         return;
     }
-    for (int k = 0; k < s->n_parts; k++)
-        part(s, k);
+    if (s->batch->rows / s->n_parts <= FEW_PANEL_ROWS) {
+        s->parts = parts;
+        parts = FN(one_by_one);
+    }
+    if (s->team)
+        s->team->run(s->team, parts, s, s->n_parts);
+    else
+        parts(s, 0, s->n_parts);
 }
 
 /* Forward to the last normalisation; from .. to are the ops behind it. */
@@ -155,7 +177,7 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
     if (s.stop)
         return;
     FN(backward_phases)(&s);
-    FN(run)(&s, FN(update_part));
+    FN(run)(&s, FN(update_parts));
 }
 
 /* The outputs of batch->rows rows in training mode, row-major. */
@@ -185,7 +207,7 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
             break;
     FN(run)(&s, FN(backward_rows));
     FN(backward_phases)(&s);
-    FN(run)(&s, FN(update_part));
+    FN(run)(&s, FN(update_parts));
 }
 
 /* The sum of the squares of n elements, a multiple of NR. */

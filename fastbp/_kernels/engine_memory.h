@@ -67,11 +67,11 @@ static int is_plain_sgd(const fbp_rule *rule)
            rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
 }
 
-/* One part's share of n units. */
-static void share_of(idx n, int part, int n_parts, idx *from, idx *to)
+/* The share of n units that the parts first .. end - 1 of n_parts have. */
+static void share_of(idx n, int first, int end, int n_parts, idx *from, idx *to)
 {
-    *from = n * part / n_parts;
-    *to = n * (part + 1) / n_parts;
+    *from = n * first / n_parts;
+    *to = n * end / n_parts;
 }
 #endif
 

@@ -175,13 +175,13 @@ static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx 
 }
 
 /* All rows of some panels. */
-static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
-                                int n_parts)
+static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows, int first,
+                                int end, int n_parts)
 {
     const fbp_layer *l = &op->layer;
     const idx padded = ceil_div(l->n_out, NR) * NR;
     idx from, to;
-    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
+    share_of(ceil_div(l->n_out, NR), first, end, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = p * plan->jump, j = p * NR;
         memset(op->fresh + j, 0, NR * sizeof(REAL));
@@ -192,13 +192,13 @@ static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows
     }
 }
 
-static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int part,
-                                 int n_parts)
+static void FN(norm_op_backward)(const FN(plan) *plan, const FN(op) *op, idx rows, int first,
+                                 int end, int n_parts)
 {
     const fbp_layer *l = &op->layer;
     const idx padded = ceil_div(l->n_out, NR) * NR;
     idx from, to;
-    share_of(ceil_div(l->n_out, NR), part, n_parts, &from, &to);
+    share_of(ceil_div(l->n_out, NR), first, end, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = p * plan->jump, j = p * NR;
         FN(batch_norm_backward)(op->dout + at, op->normal + at, op->inverse + j, op->W + j,

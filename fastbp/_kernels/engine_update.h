@@ -70,16 +70,17 @@ static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
  * gradient already bears the factor -lr); kept gradients are stored; else each block of
  * NR x NR passes through the rule while it is in the L1 cache. */
 static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
-                                 REAL *block, idx rows, int part, int n_parts)
+                                 REAL *block, idx rows, int first, int end,
+                                 int n_parts)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
     const int plain = is_plain_sgd(rule);
     REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
     idx from, to;
-    share_of(ceil_div(n_in, NR), part, n_parts, &from, &to);
-    for (idx first = from; first < to; first += BLOCK_PANELS)
+    share_of(ceil_div(n_in, NR), first, end, n_parts, &from, &to);
+    for (idx block_from = from; block_from < to; block_from += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
-            for (idx p = first; p < min_idx(to, first + BLOCK_PANELS); p++) {
+            for (idx p = block_from; p < min_idx(to, block_from + BLOCK_PANELS); p++) {
                 const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
                 const idx tail = n_out - j <= NR && rows > FEW_PANEL_ROWS ? op->tail : 0;
                 const idx n = min_idx(NR, n_out - j) - tail;
@@ -102,7 +103,7 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
             }
     if (op->layer.unbiased)
         return;
-    share_of(ceil_div(n_out, NR), part, n_parts, &from, &to);
+    share_of(ceil_div(n_out, NR), first, end, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = FN(w_size)(op) + p * NR;
         REAL *out = into ? into + at : block;
@@ -113,12 +114,10 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
 }
 
 /* A normalisation's gradients and statistics are there since the first phase. */
-static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int part)
+static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule)
 {
     const idx n = FN(parameters_size)(op);
     const REAL momentum = (REAL)op->layer.momentum;
-    if (part > 0)
-        return;
     for (idx i = 0; i < n; i++) /* as many as gamma and beta */
         op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
     if (rule->kind == FBP_STORE)

@@ -89,9 +89,10 @@ typedef struct {
     double loss, correct;
 } fbp_result;
 
-/* Runs the parts of a phase: part(work, 0 .. n_parts - 1), in any threads and order. */
-typedef void (*fbp_part)(void *work, int part);
+/* Does the parts first .. end - 1 of a phase, of which together they may be done at less cost. */
+typedef void (*fbp_parts)(void *work, int first, int end);
+/* Runs the parts 0 .. n_parts - 1 of a phase, in any threads, order and company. */
 typedef struct fbp_team {
-    void (*run)(struct fbp_team *team, fbp_part part, void *work, int n_parts);
+    void (*run)(struct fbp_team *team, fbp_parts parts, void *work, int n_parts);
 } fbp_team;
 #endif

@@ -7,8 +7,8 @@
  *
  * Waiting threads spin for a moment, in case the others are about to come, and then sleep.  A
  * phase without help, or for whose helpers the stepping thread waited longer than it had worked,
- * is taken for a sign that cores are short: the team then works without helpers for a while,
- * and longer each time. */
+ * or in which it lost its core, is taken for a sign that cores are short: the team then works
+ * without helpers for a while, and longer each time. */
 #ifndef FASTBP_TEAM_H
 #define FASTBP_TEAM_H
 #include <stdint.h>
@@ -67,7 +67,19 @@ static void fbp_survive_forks(void)
 #include <unistd.h>
 
 #define SPIN_SECONDS 1e-4 /* longer than it takes to wake a thread */
-#define LONGEST_REST 0.1  /* seconds without helpers */
+#define LONGEST_REST 0.1  /* seconds without helpers, and ten times what a phase takes */
+
+/* Of this thread. */
+static double fbp_processor_seconds(void)
+{
+#ifdef CLOCK_THREAD_CPUTIME_ID
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+#else
+    return fbp_seconds(); /* as if the core was always its own */
+#endif
+}
 
 typedef struct fbp_crew {
     fbp_team team;
@@ -76,7 +88,7 @@ typedef struct fbp_crew {
     double rest, resting_until; /* seconds */
     double asked;               /* since when helpers are asked for and do not come; 0: they do */
     /* The phase.  `word` is its number times 2^16, plus its parts that nobody has claimed. */
-    fbp_part part;
+    fbp_parts parts;
     void *work;
     int n_parts;
     fenv_t rounding; /* of the stepping thread: what flushes subnormals does so in all parts */
@@ -108,10 +120,10 @@ static int fbp_claim(fbp_crew *crew, int helping)
             return 0;
     } while (!__atomic_compare_exchange_n(&crew->word, &word, word - 1, 0, __ATOMIC_ACQ_REL,
                                           __ATOMIC_ACQUIRE));
-    const int n_parts = crew->n_parts;
+    const int n_parts = crew->n_parts, part = n_parts - (int)(word & 0xffff);
     if (helping)
         fesetenv(&crew->rounding);
-    crew->part(crew->work, n_parts - (int)(word & 0xffff));
+    crew->parts(crew->work, part, part + 1);
     /* From here on the phase may end, and another one begin. */
     if (__atomic_add_fetch(&crew->done, 1, __ATOMIC_SEQ_CST) == n_parts &&
         __atomic_load_n(&crew->leader_sleeps, __ATOMIC_SEQ_CST)) {
@@ -177,19 +189,22 @@ static void fbp_await(fbp_crew *crew)
     pthread_mutex_unlock(&crew->mutex);
 }
 
-/* Looks at a phase that began at `start`, and in which the leader waited from `worked` on. */
-static void fbp_judge(fbp_crew *crew, int helped, double start, double worked)
+/* Looks at a phase that began at `start`, and in which the leader worked until `worked`, without
+ * a core for the seconds `lost`, and then waited. */
+static void fbp_judge(fbp_crew *crew, int helped, double start, double worked, double lost)
 {
     const double now = fbp_seconds();
     const double since = helped || crew->asked == 0 ? start : crew->asked;
     /* Helpers that slept may need several phases of a small step to come. */
-    const int short_of_cores = helped ? now - worked > worked - start + SPIN_SECONDS
+    const int short_of_cores = helped ? now - worked > worked - start + SPIN_SECONDS ||
+                                            lost > (worked - start) / 4 + SPIN_SECONDS
                                       : now - since > 2 * SPIN_SECONDS;
     crew->asked = helped ? 0 : since;
     if (short_of_cores) {
+        const double longest = LONGEST_REST + 10 * (now - start);
         crew->rest = 2 * crew->rest + (now - since);
-        if (crew->rest > LONGEST_REST)
-            crew->rest = LONGEST_REST;
+        if (crew->rest > longest)
+            crew->rest = longest;
         crew->resting_until = now + crew->rest;
         crew->asked = 0;
         __atomic_store_n(&crew->hurried, 1, __ATOMIC_RELAXED);
@@ -198,16 +213,16 @@ static void fbp_judge(fbp_crew *crew, int helped, double start, double worked)
     }
 }
 
-static void fbp_run(fbp_team *team, fbp_part part, void *work, int n_parts)
+static void fbp_run(fbp_team *team, fbp_parts parts, void *work, int n_parts)
 {
     fbp_crew *crew = (fbp_crew *)team;
     const double start = fbp_seconds();
     if (crew->n_helpers == 0 || start < crew->resting_until) {
-        for (int k = 0; k < n_parts; k++)
-            part(work, k);
+        parts(work, 0, n_parts);
         return;
     }
-    crew->part = part;
+    const double busy = fbp_processor_seconds();
+    crew->parts = parts;
     crew->work = work;
     crew->n_parts = n_parts;
     fegetenv(&crew->rounding);
@@ -223,10 +238,10 @@ static void fbp_run(fbp_team *team, fbp_part part, void *work, int n_parts)
     int own = 0;
     while (fbp_claim(crew, 0))
         own++;
-    const double worked = fbp_seconds();
+    const double worked = fbp_seconds(), lost = worked - start - (fbp_processor_seconds() - busy);
     if (!fbp_is_done(crew))
         fbp_await(crew);
-    fbp_judge(crew, own < n_parts, start, worked);
+    fbp_judge(crew, own < n_parts, start, worked, lost);
 }
 
 /* Helpers up to a thread for each of n; fewer, where the system gives no more. */
