@@ -88,7 +88,7 @@ section_valgrind() {
     python3 tests/memcheck.py "${VALGRIND_TESTS[@]}" -k "${FOR_VALGRIND//$'\n'/}"
 }
 
-section_drawn() { pytest tests/test_fuzz_*.py --hypothesis-profile=full; }
+section_drawn() { pytest tests/test_fuzz_*.py --hypothesis-profile=full -n "$(nproc)"; }
 
 section_fuzz() {
     python3 -c "import atheris" 2>/dev/null || not_run "atheris is not installed"
@@ -113,7 +113,7 @@ section_machines() {
 
 section_long() {
     [[ -e tests/test_long_runs.py ]] || not_run "there is no tests/test_long_runs.py"
-    pytest -m slow tests/test_long_runs.py
+    pytest -m slow tests/test_long_runs.py -n "$(nproc)"
 }
 
 chosen=("$@")

@@ -139,6 +139,16 @@ ODD_ROWS |= {
 }
 
 
+
+@pytest.mark.parametrize("name", ["alpha", "epsilon", "tol", "learning_rate_init"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_integer_beyond_all_floats_is_refused_before_anything(kind, name):
+    model = getattr(estimators, kind)(**{name: 10**400})
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of {kind} must be a float"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+    assert not hasattr(model, "coefs_") and not hasattr(model, "n_iter_")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", ODD_ROWS)
 def test_odd_rows(kind, rows):

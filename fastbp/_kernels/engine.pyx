@@ -23,7 +23,6 @@ cdef extern from "aligned.h" nogil:
     void fbp_free(void *memory)
 
 cnp.import_array()
-fbp_survive_forks()
 
 LAYER_KINDS = {
     "affine": isa.FBP_AFFINE, "relu": isa.FBP_RELU, "leaky_relu": isa.FBP_LEAKY_RELU,
@@ -734,3 +733,6 @@ cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_o
 def max_threads():
     """The threads OpenMP would take: OMP_NUM_THREADS, or all processors (or a large number)."""
     return fbp_max_threads()
+
+
+fbp_survive_forks()  # last: an import that failed may be tried again, this may not

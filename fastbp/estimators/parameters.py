@@ -32,6 +32,10 @@ def _interval(kind, low, high, brackets):
     def holds(value):
         if not isinstance(value, kind):
             return False
+        try:
+            value = float(value) if kind is Real else value
+        except OverflowError:  # an integer beyond all floats
+            return False
         above = low <= value if brackets[0] == "[" else low < value  # false for NaN
         return above and (value <= high if brackets[1] == "]" else value < high)
 
