@@ -764,7 +764,7 @@ static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule, int part)
     if (part > 0)
         return;
     for (idx i = 0; i < n; i++) /* as many as gamma and beta */
-        op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
+        op->running[i] = FN(mix)(momentum, op->running[i], 1 - momentum, op->fresh[i]);
     if (rule->kind == FBP_STORE)
         return;
     if (is_plain_sgd(rule))
