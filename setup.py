@@ -199,7 +199,8 @@ extensions.append(
 setup(
     ext_modules=cythonize(
         extensions,
-        build_dir="build/cython",
+        # Not what was written with another NumPy's declarations, whose files may be older.
+        build_dir=f"build/cython/numpy-{np.__version__}",
         shared_utility_qualified_name=UTILITY,
         compiler_directives={
             "language_level": 3,

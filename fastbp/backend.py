@@ -27,7 +27,9 @@ class use:
 
     Notes
     -----
-    The choice holds for the current thread (or task) only, and ends with the block.
+    The choice holds for the current thread (or task) only, and ends with the block. Where threads
+    inherit their context (`sys.flags.thread_inherit_context`), as on a free-threaded Python, it
+    holds for those started in the block too, to their end.
 
     Examples
     --------

@@ -17,6 +17,8 @@ from fastbp import arguments, cli, datasets, tables
 from fastbp.network import ACTIVATIONS
 from fastbp.threads import available_threads
 
+pytest.importorskip("safetensors")  # which `train` looks for first
+
 EPOCH = re.compile(
     r"epoch +(\d+)/(\d+)  loss (\d+\.\d{4})  train accuracy ([01]\.\d{4})  "
     r"test accuracy ([01]\.\d{4})"

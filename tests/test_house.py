@@ -131,6 +131,8 @@ MODULES = [m.name.removeprefix("fastbp.") for m in pkgutil.walk_packages([str(FO
 def module(request):
     if request.param.startswith("estimators"):
         pytest.importorskip("sklearn")
+    if request.param == "files":
+        pytest.importorskip("safetensors")
     return importlib.import_module(f"fastbp.{request.param}")
 
 

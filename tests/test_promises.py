@@ -56,6 +56,8 @@ def test_a_pytest_command_finds_tests(row, run_python):
     words = shlex.split(row["command"])
     if words[0] != "pytest" or not ({"-k", "-m"} & set(words)):
         return
+    if "tests/test_checkpoint.py" in words:  # whose tests are there with it alone
+        pytest.importorskip("safetensors")
     files = [str(ROOT / word) if word.startswith("tests/") else word for word in words[1:]]
     done = run_python("-P", "-m", "pytest", "--collect-only", f"--rootdir={ROOT}", *files)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -119,7 +119,7 @@ static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule)
     const idx n = FN(parameters_size)(op);
     const REAL momentum = (REAL)op->layer.momentum;
     for (idx i = 0; i < n; i++) /* as many as gamma and beta */
-        op->running[i] = momentum * op->running[i] + (1 - momentum) * op->fresh[i];
+        op->running[i] = FN(mix)(momentum, op->running[i], 1 - momentum, op->fresh[i]);
     if (rule->kind == FBP_STORE)
         return;
     if (is_plain_sgd(rule))

@@ -26,9 +26,9 @@ static void FN(batch_norm_forward)(const REAL *x, const REAL *gamma, const REAL 
         for (idx j = 0; j < width; j++) {
             var[j] *= share;
             inverse[j0 + j] = (REAL)(1 / sqrt((double)var[j] + eps));
-            running_mean[j0 + j] = momentum * running_mean[j0 + j] + (1 - momentum) * mean[j];
+            running_mean[j0 + j] = FN(mix)(momentum, running_mean[j0 + j], 1 - momentum, mean[j]);
             running_var[j0 + j] =
-                momentum * running_var[j0 + j] + (1 - momentum) * correction * var[j];
+                FN(mix)(momentum, running_var[j0 + j], (1 - momentum) * correction, var[j]);
         }
         for (idx r = 0; r < rows; r++)
             for (idx j = 0; j < width; j++) {

@@ -49,7 +49,7 @@ static void FN(rmsprop_update)(REAL *param, const REAL *grad, REAL *square_mean,
         ELEMENTWISE
         {
             const REAL d = grad[i] + decay * param[i];
-            square_mean[i] = alpha * square_mean[i] + rest * d * d;
+            square_mean[i] = FN(mix)(alpha, square_mean[i], rest * d, d);
             velocity[i] = momentum * velocity[i] + d / (FN(sqrt_)(square_mean[i]) + eps);
             param[i] -= lr * velocity[i];
         }
@@ -57,7 +57,7 @@ static void FN(rmsprop_update)(REAL *param, const REAL *grad, REAL *square_mean,
         ELEMENTWISE
         {
             const REAL d = grad[i] + decay * param[i];
-            square_mean[i] = alpha * square_mean[i] + rest * d * d;
+            square_mean[i] = FN(mix)(alpha, square_mean[i], rest * d, d);
             param[i] -= lr * d / (FN(sqrt_)(square_mean[i]) + eps);
         }
     }
@@ -79,8 +79,8 @@ static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *squ
     ELEMENTWISE
     {
         const REAL d = grad[i] + decay * param[i];
-        mean[i] = b1 * mean[i] + rest_1 * d;
-        square_mean[i] = b2 * square_mean[i] + rest_2 * d * d;
+        mean[i] = FN(mix)(b1, mean[i], rest_1, d);
+        square_mean[i] = FN(mix)(b2, square_mean[i], rest_2 * d, d);
         param[i] = keep * param[i] -
                    rate * mean[i] / (FN(sqrt_)(square_mean[i]) * correction + eps);
     }

@@ -16,6 +16,18 @@
 #define LN2_HI VECMATH_CONST(0x1.62e4p-1, 0x1.62e42fee00000p-1)
 #define LN2_LO VECMATH_CONST(0x1.7f7d1cp-20, 0x1.a39ef35793c76p-33)
 
+/* a x + b y, b y rounded by itself: the compiler may fuse either product with the sum, and takes
+ * one in a loop of vectors and the other in its remainder, so that bits would depend on where an
+ * element lies. */
+static inline REAL FN(mix)(REAL a, REAL x, REAL b, REAL y)
+{
+#if defined __FMA__ || defined __ARM_FEATURE_FMA
+    return (REAL)(IS_FLOAT ? __builtin_fmaf(a, x, b * y) : __builtin_fma(a, x, b * y));
+#else
+    return a * x + b * y;
+#endif
+}
+
 static inline INT FN(bits)(REAL x)
 {
     INT i;
