@@ -139,7 +139,6 @@ ODD_ROWS |= {
 }
 
 
-
 @pytest.mark.parametrize("name", ["alpha", "epsilon", "tol", "learning_rate_init"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_integer_beyond_all_floats_is_refused_before_anything(kind, name):

@@ -36,20 +36,27 @@ self_test() { # name, program's start, linker, compiler...
         "$@" "${flags[@]}" $(x86 $isa) -DFBP_ISA=$isa -c "$kernels/kernels.c" -o "$name-$isa.o" ||
             { report FAILED "$name" "$isa does not compile"; return; }
     done
-    "$@" "${flags[@]}" -c "$here/selftest.c" -o "$name.o" &&
-        "$linker" "$name.o" "$name"-v?.o -lm -o "$name.exe" ||
-        { report FAILED "$name" "does not link"; return; }
+    if ! "$@" "${flags[@]}" -c "$here/selftest.c" -o "$name.o" ||
+        ! "$linker" "$name.o" "$name"-v?.o -lm -o "$name.exe"; then
+        report FAILED "$name" "does not link"
+        return
+    fi
     [[ -z $start ]] || command -v "$start" >/dev/null ||
         { report "not run" "$name" "built, but no $start"; return; }
-    said=$($start "./$name.exe") && report ok "$name" "${said//[$'\r\n']/ }" ||
-        report FAILED "$name" "${said//[$'\r\n']/ }"
+    local verdict=ok
+    said=$($start "./$name.exe") || verdict=FAILED
+    report "$verdict" "$name" "${said//[$'\r\n']/ }"
 }
 
 compiles() { # name, compiler and its flags...
     local name=$1
     shift
     command -v "$1" >/dev/null || { report "not run" "$name" "no $1"; return; }
-    "$@" && report compiles "$name" "" || report FAILED "$name" "does not compile"
+    if "$@"; then
+        report compiles "$name" ""
+    else
+        report FAILED "$name" "does not compile"
+    fi
 }
 
 self_test gcc "" gcc gcc
