@@ -27,19 +27,24 @@ PROMISED = 1.1
 SECONDS = 0.3
 
 
-def prepared(case, n_threads):
-    """A function of the epochs, which fits a network of its own for so many."""
+def network_and_rows(case, batches=1):
+    """A network of its own, and so many batches for it."""
     batch, sizes = WORKLOADS[case]
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((4 * batch, sizes[0])).astype("float32")
+    x = rng.standard_normal((batches * batch, sizes[0])).astype("float32")
     t = rng.integers(0, sizes[-1], len(x))
     layers = []
     for k, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         layers += [fastbp.Linear(n_in, n_out, seed=k), fastbp.Relu()]
-    net = fastbp.Sequential(*layers[:-1], loss="softmax_cross_entropy")
+    return fastbp.Sequential(*layers[:-1], loss="softmax_cross_entropy"), x, t
+
+
+def prepared(case, n_threads):
+    """A function of the epochs, which fits a network of its own for so many."""
+    net, x, t = network_and_rows(case, 4)
 
     def fit(epochs):
-        net.fit(x, t, epochs=epochs, batch_size=batch, optimizer=fastbp.SGD(lr=0.01), seed=0,
+        net.fit(x, t, epochs=epochs, batch_size=len(x) // 4, optimizer=fastbp.SGD(lr=0.01), seed=0,
                 n_threads=n_threads)  # fmt: skip
 
     fit(1)  # the first call pays for what is loaded late

@@ -84,7 +84,8 @@ static double fbp_processor_seconds(void)
 typedef struct fbp_crew {
     fbp_team team;
     struct fbp_crew *next; /* of those that nobody uses */
-    int n_helpers;
+    int n_threads;         /* that it is for */
+    int n_helpers;         /* fewer, where there are fewer cores, or the system gives no more */
     double rest, resting_until; /* seconds */
     double asked;               /* since when helpers are asked for and do not come; 0: they do */
     /* The phase.  `word` is its number times 2^16, plus its parts that nobody has claimed. */
@@ -244,14 +245,13 @@ static void fbp_run(fbp_team *team, fbp_parts parts, void *work, int n_parts)
     fbp_judge(crew, own < n_parts, start, worked, lost);
 }
 
-/* Helpers up to a thread for each of n; fewer, where the system gives no more. */
-static void fbp_hire(fbp_crew *crew, int n)
+static void fbp_hire(fbp_crew *crew)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for Python's threads */
-    while (crew->n_helpers < n - 1 && crew->n_helpers < cores - 1) {
+    while (crew->n_helpers < crew->n_threads - 1 && crew->n_helpers < cores - 1) {
         pthread_t thread;
         if (pthread_create(&thread, NULL, fbp_help, crew) != 0)
             break;
@@ -261,15 +261,18 @@ static void fbp_hire(fbp_crew *crew, int n)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* A team for one step of n_threads parts, or NULL. */
+/* A team for one step of n_threads parts, or NULL.  No larger one: all its helpers would wake. */
 static fbp_team *fbp_take_team(int n_threads)
 {
     if (n_threads == 1)
         return NULL;
     pthread_mutex_lock(&crews_mutex);
-    fbp_crew *crew = idle_crews;
+    fbp_crew **at = &idle_crews, *crew;
+    while (*at && (*at)->n_threads != n_threads)
+        at = &(*at)->next;
+    crew = *at;
     if (crew)
-        idle_crews = crew->next;
+        *at = crew->next;
     pthread_mutex_unlock(&crews_mutex);
     if (!crew) {
         crew = aligned_alloc(64, (sizeof *crew + 63) / 64 * 64);
@@ -277,12 +280,12 @@ static fbp_team *fbp_take_team(int n_threads)
             return NULL;
         memset(crew, 0, sizeof *crew);
         crew->team.run = fbp_run;
+        crew->n_threads = n_threads;
         pthread_mutex_init(&crew->mutex, NULL);
         pthread_cond_init(&crew->posted, NULL);
         pthread_cond_init(&crew->finished, NULL);
+        fbp_hire(crew);
     }
-    if (crew->n_helpers < n_threads - 1)
-        fbp_hire(crew, n_threads);
     return &crew->team;
 }
 
