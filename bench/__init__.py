@@ -10,6 +10,7 @@ pytest-benchmark.  All need ``pip install '.[bench]'``.
 
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,9 +26,9 @@ THREAD_VARIABLES = (
 if "numpy" not in sys.modules:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
-# What is timed is the source tree where it is compiled, and else an installed fastbp, which
-# Python, started in the top folder, would pass over for the tree.
+# What is timed is the source tree where it is compiled for this Python, and else an installed
+# fastbp, which Python, started in the top folder, would pass over for the tree.
 if "fastbp" not in sys.modules:
     _others = [folder for folder in sys.path if Path(folder).resolve() != ROOT]
-    _compiled = any(ROOT.glob("fastbp/_kernels/*.so"))
+    _compiled = any(ROOT.glob(f"fastbp/_kernels/*{EXTENSION_SUFFIXES[0]}"))
     sys.path[:] = [str(ROOT), *_others] if _compiled else [*_others, str(ROOT)]

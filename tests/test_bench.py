@@ -347,11 +347,12 @@ def test_installed_headers_are_not_compared(built):
 
 @pytest.fixture
 def source_tree(tmp_path):
-    """The top folder, but uncompiled, as the folder that `run_python` starts in."""
+    """The top folder, compiled for another Python, as the folder that `run_python` starts in."""
     for package in ("fastbp", "fastbp/_kernels", "bench"):
         (tmp_path / package).mkdir()
         for file in (ROOT / package).glob("*.py"):
             (tmp_path / package / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "fastbp" / "_kernels" / "isa.cpython-30-x86_64-linux-gnu.so").touch()
     return tmp_path
 
 
