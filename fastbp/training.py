@@ -155,12 +155,13 @@ class Trainer(engine.Plan):
 
     def reload(self):
         """Take the parameters from the user's arrays, after writing into them by hand."""
+        changes = self.changes  # of another thread, meanwhile: the next look fetches them
         for layer, place in self._places:
             W, b = self._arrays_of(layer)
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
-        self.synced = self.steps
+        self.synced = changes
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
@@ -168,15 +169,16 @@ class Trainer(engine.Plan):
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
-            self.steps = self.synced = steps
+            self.steps = steps
             self.optimizer.set_steps(arrays, steps)
             self._reload_states(states)
 
     def _reload_states(self, states):
+        changes = self.changes
         for place, pairs in states:
             for k in range(self.optimizer.n_states):
                 self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
-        self._fetched = self.steps
+        self._fetched = changes
 
     def sync(self):
         """Write the parameters back into the user's arrays.
@@ -187,15 +189,15 @@ class Trainer(engine.Plan):
             While another thread is training the network.
         """
         with _hands:
-            steps = self.steps  # another thread may step meanwhile: the next look fetches again
-            if steps == self.synced:
+            changes = self.changes  # another thread may step meanwhile: the next look fetches again
+            if changes == self.synced:
                 return
             for layer, place in self._places:
                 self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
                 if isinstance(layer, BatchNormalization):
                     self._fetch(place, engine.RUNNING, layer._running)
-            self.optimizer.set_steps(self._arrays_by_name(), steps)
-            self.synced = steps
+            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            self.synced = changes
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
@@ -221,13 +223,14 @@ class Trainer(engine.Plan):
     def fetch_states(self):
         """Write the optimiser's states back, where newer, and how many steps it has done."""
         with _hands:
-            if self.steps == self._fetched:
+            changes = self.changes
+            if changes == self._fetched:
                 return
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             for place, pairs in self._states():
                 for k in range(self.optimizer.n_states):
                     self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
-            self._fetched = self.steps
+            self._fetched = changes
 
     def arrays(self):
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""

@@ -1249,3 +1249,15 @@ def test_fit_refuses_an_option_that_was_written_into_the_groups():
     with pytest.raises(ValueError, match="SGD expects lr as a finite number"):
         net.fit(np.ones((3, 2)), [0, 1, 0], epochs=1, optimizer=optimizer)
     np.testing.assert_array_equal(net.params["W1"], before)
+
+
+def test_steps_that_are_set_by_hand_lose_no_training(assert_same):
+    x, t = data()
+    net, twin = small(), small()
+    for each in (net, twin):
+        trainer = Trainer(each, SGD(lr=0.1, momentum=0.9), 47)
+        trainer.step(x, t)
+        if each is net:
+            trainer.steps = 0  # what they were when the trainer began
+        trainer.close()
+    assert_same(net, twin)

@@ -35,6 +35,7 @@ class Plan:
     n_in: int
     n_out: int
     steps: int
+    changes: int
     synced: int
     seed: int
     lr: float

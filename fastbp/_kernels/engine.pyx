@@ -175,7 +175,9 @@ cdef class Plan:
     cdef readonly idx batch_size, n_in, n_out
     #: Steps done, which choose the dropout masks and Adam's corrections.
     cdef public uint64_t steps
-    #: Of these, the steps that the user's arrays have.
+    #: How often the block's parameters have changed, and at which of these they were last fetched:
+    #: not `steps`, which may be set to any number.
+    cdef readonly uint64_t changes
     cdef public uint64_t synced
     cdef public uint64_t seed
     #: Rows the last step classified rightly.
@@ -280,7 +282,7 @@ cdef class Plan:
     @property
     def dirty(self):
         """Whether the block's parameters are newer than the user's arrays."""
-        return self.steps != self.synced
+        return self.changes != self.synced
 
     @property
     def lr(self):
@@ -524,6 +526,7 @@ cdef class Plan:
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
                 self.engine.plan_apply(self.memory, &rule)
             self.steps += 1
+            self.changes += 1
         return self.loss_scale * result.loss / over + penalty
 
     def step(self, x, t):
@@ -704,6 +707,7 @@ cdef class Plan:
         self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
         if update:
             self.steps += 1
+            self.changes += 1
         self.end()
 
     @cython.critical_section
