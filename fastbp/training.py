@@ -176,8 +176,8 @@ class Trainer(engine.Plan):
     def _reload_states(self, states):
         changes = self.changes
         for place, pairs in states:
-            for k in range(self.optimizer.n_states):
-                self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
+            for k, pair in enumerate(zip(*pairs, strict=True)):
+                self.write(place, engine.FIRST_STATE + k, *self._native(*pair))
         self._fetched = changes
 
     def sync(self):
@@ -228,8 +228,8 @@ class Trainer(engine.Plan):
                 return
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             for place, pairs in self._states():
-                for k in range(self.optimizer.n_states):
-                    self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
+                for k, pair in enumerate(zip(*pairs, strict=True)):
+                    self._fetch(place, engine.FIRST_STATE + k, pair)
             self._fetched = changes
 
     def arrays(self):
@@ -238,7 +238,7 @@ class Trainer(engine.Plan):
         for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
             place = self.net.layers.index(layer)
             for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
-                for kind, state in zip(self.optimizer.state_names, states, strict=True):
+                for kind, state in zip(self.optimizer.state_names, states, strict=False):
                     arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
         return arrays
 
@@ -268,14 +268,18 @@ class Trainer(engine.Plan):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
 
     def _states(self):
-        """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
+        """The optimiser's states: each layer's place, and a list of arrays for W and for b.
+
+        No more than the plan has, whatever momentum the optimiser was given since.
+        """
+        n = min(self.n_states, self.optimizer.n_states)
         return [
             (
                 place,
                 [
-                    self.optimizer.state_of(name, array)
+                    self.optimizer.state_of(name, array)[:n]
                     if name is not None
-                    else [np.zeros_like(array)] * self.optimizer.n_states
+                    else [np.zeros_like(array)] * n
                     for name, array in held
                 ],
             )

@@ -1261,3 +1261,21 @@ def test_steps_that_are_set_by_hand_lose_no_training(assert_same):
             trainer.steps = 0  # what they were when the trainer began
         trainer.close()
     assert_same(net, twin)
+
+
+@pytest.mark.parametrize("of_tensors", [False, True])
+@pytest.mark.parametrize("momenta", [(0.0, 0.9), (0.9, 0.0)])
+def test_a_momentum_that_is_set_while_it_trains_harms_nothing(momenta, of_tensors, tmp_path):
+    """The plan has the states that the rule had at its beginning, whose numbers hold."""
+    x, t = data()
+    net, twin = small(), small()
+    params = [net.parameters()] if of_tensors else []
+    optimizer = fastbp.SGD(*params, lr=0.1, momentum=momenta[0])
+
+    def change(net, history):
+        optimizer.momentum = momenta[1]
+
+    kept = {"checkpoint": tmp_path / "checkpoint", "every": 1}
+    net.fit(x, t, epochs=2, optimizer=optimizer, callbacks=[change], seed=0, **kept)
+    twin.fit(x, t, epochs=2, optimizer=SGD(lr=0.1, momentum=momenta[0]), seed=0)
+    assert bits(net) == bits(twin)

@@ -173,6 +173,8 @@ cdef class Plan:
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
+    #: Arrays of state that the rule keeps of a parameter.
+    cdef readonly int n_states
     #: Steps done, which choose the dropout masks and Adam's corrections.
     cdef public uint64_t steps
     #: How often the block's parameters have changed, and at which of these they were last fetched:
@@ -242,6 +244,7 @@ cdef class Plan:
         self.batch_size = batch_size
         self.is_double = is_double
         self.keep_gradients = keep_gradients
+        self.n_states = n_states
         self.n_threads = n_threads
         memset(&self.rule, 0, sizeof(self.rule))
         self.rule.kind = RULE_KINDS[rule]
@@ -319,8 +322,9 @@ cdef class Plan:
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
-        require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part",
-                "another")
+        require(0 <= layer < self.n_layers
+                and (0 <= part < FIRST_STATE + self.n_states or part == RUNNING),
+                "Plan expects a layer's part", "another")
         return require(
             self.is_own(W) and self.is_own(b)
             and cnp.PyArray_SIZE(W) == self.sizes[2 * layer]
