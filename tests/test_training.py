@@ -687,6 +687,36 @@ def test_a_state_that_is_loaded_while_it_trains_is_gone_on_from(assert_same):
     assert optimizers[0].state_dict()["state"][0]["step"].item() == 1
 
 
+def test_a_state_that_its_trainer_refuses_changes_nothing(assert_same):
+    x, t = data()
+    nets = small(), small()
+    trainers = []
+    for net in nets:
+        optimizer = Adam(net.parameters())
+        trainers.append(Trainer(net, optimizer, 47))
+        trainers[-1].step(x, t)
+        if net is nets[0]:
+            state = copy.deepcopy(optimizer.state_dict())
+            state["state"][0]["step"] += 1
+            state["param_groups"][0]["lr"] = 0.5
+            with pytest.raises(ValueError, match="as many steps with each parameter; got 1 and 2"):
+                optimizer.load_state_dict(state)
+            assert optimizer.lr == 0.001 and optimizer.state_dict()["state"][0]["step"] == 1
+        trainers[-1].step(x, t)
+    assert_same(*nets)
+
+
+def test_a_state_without_a_count_of_steps_leaves_the_count():
+    """The next step draws no dropout mask anew."""
+    x, t = data()
+    net = small()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 47)
+    trainer.step(x, t)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert trainer.steps == optimizer.steps == 1
+
+
 def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
     x, t = data()
     net, twin = small(), small()
