@@ -448,7 +448,7 @@ def index_select(input, dim, index):
 def _not_negative(who, index):
     """Refuses what NumPy counts from the end, and PyTorch does not."""
     places = index.array if isinstance(index, core.TensorBase) else np.asarray(index)
-    if np.any(places < 0):
+    if (places < 0).any():
         raise IndexError(f"{who} expects index of at least 0; got {places.min()}.")
 
 
