@@ -412,17 +412,19 @@ def _parameters_dtype(net):
 def _rows_of(who, x, n_in, dtype):
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
     if hasattr(x, "tocsr"):
-        x = checks.sparse(who, "x", x).tocsr()
+        if x.format != "csr":
+            x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
             raise ValueError(
                 f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
             )
-        return engine.SparseRows(
-            checks.floats(who, "x", x.data),
-            np.ascontiguousarray(x.indices, np.int64),
-            np.ascontiguousarray(x.indptr, np.int64),
-            n_in,
-        )
+        data = checks.floats(who, "x", x.data)
+        indices, indptr = (np.ascontiguousarray(each, np.int64) for each in (x.indices, x.indptr))
+        try:
+            return engine.SparseRows(data, indices, indptr, n_in)  # which looks at all indices
+        except ValueError:
+            checks.sparse(who, "x", x)  # the same in SciPy's words, at ten times the cost
+            raise
     if type(x) is np.ndarray and x.dtype == np.uint8:
         x = np.ascontiguousarray(x)
     elif isinstance(x, engine.SparseRows):

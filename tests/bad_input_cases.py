@@ -1244,6 +1244,9 @@ ESTIMATORS = [
           "classes=[0, 1, 2])"),
     entry("MLPClassifier.predict", "classifier.predict(X)",
           ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
+    entry("Trainer.step", "trainer.step(X, labels)",
+          ValueError="trainer.step(broken_csr(), labels[:4]) | "
+          "trainer.step(broken_csr().T, labels[:4])"),
     entry("MLPRegressor.fit", "regressor.predict(X)",
           TypeError="regressor.fit(X, ['a'] * 5)",
           ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X)"),
