@@ -226,7 +226,8 @@ class Trainer(engine.Plan):
             changes = self.changes
             if changes == self._fetched:
                 return
-            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            if changes != self.synced:  # else sync has set them
+                self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             for place, pairs in self._states():
                 for k, pair in enumerate(zip(*pairs, strict=True)):
                     self._fetch(place, engine.FIRST_STATE + k, pair)

@@ -38,9 +38,9 @@ def reshape(input, *shape):
     shape = sizes(shape)
     x = input.array
     try:
-        if min(shape, default=0) < -1:  # NumPy takes any negative length as -1
-            raise ValueError
         out = x.reshape(shape)
+        if out.shape != shape and min(shape) < -1:  # NumPy takes any negative length as -1
+            raise ValueError
     except ValueError:
         raise RuntimeError(f"reshape expects a shape of {x.size} elements; got {shape}.") from None
     if out is x:
