@@ -302,7 +302,8 @@ def _checksum(tensors, metadata):
     """Of all arrays and strings, but the checksum itself."""
     texts = sorted(item for item in metadata.items() if item[0] != CHECKSUM)
     arrays = sorted((name, str(a.dtype), a.shape) for name, a in tensors.items())
-    described = np.frombuffer(repr((texts, arrays)).encode(), np.uint8)
+    text = ascii((texts, arrays))  # repr depends on the Unicode that a Python knows
+    described = np.frombuffer(text.encode(), np.uint8)
     return str(crc32(described, *(tensors[name] for name, *_ in arrays)))
 
 

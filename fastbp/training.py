@@ -155,12 +155,13 @@ class Trainer(engine.Plan):
 
     def reload(self):
         """Take the parameters from the user's arrays, after writing into them by hand."""
+        changes = self.changes  # of another thread, meanwhile: the next look fetches them
         for layer, place in self._places:
             W, b = self._arrays_of(layer)
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):
                 self.write(place, engine.RUNNING, *self._native(*layer._running))
-        self.synced = self.steps
+        self.synced = changes
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
@@ -168,15 +169,16 @@ class Trainer(engine.Plan):
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
-            self.steps = self.synced = steps
+            self.steps = steps
             self.optimizer.set_steps(arrays, steps)
             self._reload_states(states)
 
     def _reload_states(self, states):
+        changes = self.changes
         for place, pairs in states:
-            for k in range(self.optimizer.n_states):
-                self.write(place, engine.FIRST_STATE + k, *self._native(*(p[k] for p in pairs)))
-        self._fetched = self.steps
+            for k, pair in enumerate(zip(*pairs, strict=True)):
+                self.write(place, engine.FIRST_STATE + k, *self._native(*pair))
+        self._fetched = changes
 
     def sync(self):
         """Write the parameters back into the user's arrays.
@@ -187,15 +189,15 @@ class Trainer(engine.Plan):
             While another thread is training the network.
         """
         with _hands:
-            steps = self.steps  # another thread may step meanwhile: the next look fetches again
-            if steps == self.synced:
+            changes = self.changes  # another thread may step meanwhile: the next look fetches again
+            if changes == self.synced:
                 return
             for layer, place in self._places:
                 self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
                 if isinstance(layer, BatchNormalization):
                     self._fetch(place, engine.RUNNING, layer._running)
-            self.optimizer.set_steps(self._arrays_by_name(), steps)
-            self.synced = steps
+            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            self.synced = changes
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
@@ -221,13 +223,15 @@ class Trainer(engine.Plan):
     def fetch_states(self):
         """Write the optimiser's states back, where newer, and how many steps it has done."""
         with _hands:
-            if self.steps == self._fetched:
+            changes = self.changes
+            if changes == self._fetched:
                 return
-            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            if changes != self.synced:  # else sync has set them
+                self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             for place, pairs in self._states():
-                for k in range(self.optimizer.n_states):
-                    self._fetch(place, engine.FIRST_STATE + k, [p[k] for p in pairs])
-            self._fetched = self.steps
+                for k, pair in enumerate(zip(*pairs, strict=True)):
+                    self._fetch(place, engine.FIRST_STATE + k, pair)
+            self._fetched = changes
 
     def arrays(self):
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
@@ -235,7 +239,7 @@ class Trainer(engine.Plan):
         for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
             place = self.net.layers.index(layer)
             for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
-                for kind, state in zip(self.optimizer.state_names, states, strict=True):
+                for kind, state in zip(self.optimizer.state_names, states, strict=False):
                     arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
         return arrays
 
@@ -265,14 +269,18 @@ class Trainer(engine.Plan):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
 
     def _states(self):
-        """The optimiser's states: each layer's place, and a list of arrays for W and for b."""
+        """The optimiser's states: each layer's place, and a list of arrays for W and for b.
+
+        No more than the plan has, whatever momentum the optimiser was given since.
+        """
+        n = min(self.n_states, self.optimizer.n_states)
         return [
             (
                 place,
                 [
-                    self.optimizer.state_of(name, array)
+                    self.optimizer.state_of(name, array)[:n]
                     if name is not None
-                    else [np.zeros_like(array)] * self.optimizer.n_states
+                    else [np.zeros_like(array)] * n
                     for name, array in held
                 ],
             )
@@ -405,17 +413,19 @@ def _parameters_dtype(net):
 def _rows_of(who, x, n_in, dtype):
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
     if hasattr(x, "tocsr"):
-        x = checks.sparse(who, "x", x).tocsr()
+        if x.format != "csr":
+            x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
             raise ValueError(
                 f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
             )
-        return engine.SparseRows(
-            checks.floats(who, "x", x.data),
-            np.ascontiguousarray(x.indices, np.int64),
-            np.ascontiguousarray(x.indptr, np.int64),
-            n_in,
-        )
+        data = checks.floats(who, "x", x.data)
+        indices, indptr = (np.ascontiguousarray(each, np.int64) for each in (x.indices, x.indptr))
+        try:
+            return engine.SparseRows(data, indices, indptr, n_in)  # which looks at all indices
+        except ValueError:
+            checks.sparse(who, "x", x)  # the same in SciPy's words, at ten times the cost
+            raise
     if type(x) is np.ndarray and x.dtype == np.uint8:
         x = np.ascontiguousarray(x)
     elif isinstance(x, engine.SparseRows):

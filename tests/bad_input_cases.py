@@ -685,6 +685,7 @@ TENSORS = [
           RuntimeError="fastbp.tensor([1], requires_grad=True) | fastbp.tensor(1, device='cuda') | "
           "fastbp.tensor(2**63) | fastbp.tensor([2**63]) | fastbp.tensor(10**400) | "
           "fastbp.tensor(10**400, dtype=fastbp.float32) | "
+          "fastbp.tensor(2.0**63, dtype=fastbp.int64) | "
           "fastbp.tensor([1, 300], dtype=fastbp.uint8) | fastbp.tensor(-1, dtype=fastbp.uint8) | "
           "fastbp.tensor([np.nan], dtype=fastbp.int64)"),
     entry("from_numpy", "fastbp.from_numpy(W)", TypeError="fastbp.from_numpy([1.0]) | "
@@ -1243,6 +1244,9 @@ ESTIMATORS = [
           "classes=[0, 1, 2])"),
     entry("MLPClassifier.predict", "classifier.predict(X)",
           ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
+    entry("Trainer.step", "trainer.step(X, labels)",
+          ValueError="trainer.step(broken_csr(), labels[:4]) | "
+          "trainer.step(broken_csr().T, labels[:4])"),
     entry("MLPRegressor.fit", "regressor.predict(X)",
           TypeError="regressor.fit(X, ['a'] * 5)",
           ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X)"),

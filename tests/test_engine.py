@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer
+from fastbp import SGD, AdaGrad, Adam, AdamW, Linear, RMSprop, Sequential, Trainer
 from fastbp._kernels import engine, isa
 from fastbp.layers import (
     Affine,
@@ -429,6 +429,17 @@ def test_outputs_and_backward_make_a_step_with_a_loss_of_ones_own(loss, dtype, r
     trainer.backward(own.backward())
     assert_same_parameters(net, exact, CLOSE[dtype.name])
     assert trainer.steps == 1
+
+
+@pytest.mark.parametrize("n_out", [1, 2, 3, 4, 7, 16, 17, 18, 20, 33, 65, 130])
+def test_rows_alike_have_the_same_bits_wherever_they_are_in_a_batch(n_out, dtype, rng):
+    """Which rows a thread takes as one depends on what else the cores do."""
+    for n_in, rows in itertools.product((64, 100, 513), (7, 8, 15, 16, 17, 33, 100)):
+        net = Sequential(Linear(n_in, n_out, seed=0, dtype=dtype.name))
+        x = np.repeat(rng.standard_normal((1, n_in)).astype(dtype), rows, axis=0)
+        out = np.empty((rows, n_out), dtype)
+        Trainer(net, SGD(lr=0.1), rows, n_threads=1).outputs(x, out)
+        assert (out == out[0]).all(), (n_in, rows)
 
 
 def plan_of(loss, rng, dtype, rule="sgd", n_out=3, **how):

@@ -243,6 +243,31 @@ def test_a_step_amid_a_look_is_seen_by_the_next_look(monkeypatch):
     assert bits(net) == bits(twin) and optimizer.steps == 2
 
 
+def test_a_step_amid_a_look_at_the_states_is_seen_by_the_next_look(monkeypatch):
+    x, t = data()
+    optimizers = []
+    for amid in (True, False):
+        net = network()
+        optimizers.append(Adam(net.parameters()))
+        trainer = Trainer(net, optimizers[-1], 300)
+        trainer.step(x, t)
+        if not amid:
+            trainer.step(x, t)
+            continue
+
+        def then_a_step_of_another_thread(plan, *place, trainer=trainer):
+            monkeypatch.undo()
+            plan.read(*place)
+            trainer.step(x, t)
+
+        monkeypatch.setattr(Trainer, "read", then_a_step_of_another_thread)
+        optimizers[0].state_dict()
+    one, other = (optimizer.state_dict()["state"] for optimizer in optimizers)
+    for place, kept in one.items():
+        for name, state in kept.items():
+            np.testing.assert_array_equal(state, other[place][name])
+
+
 def test_looking_at_a_network_while_another_thread_trains_it_does_no_harm():
     net, x, t = big()
     stop, seen = threading.Event(), []

@@ -687,6 +687,36 @@ def test_a_state_that_is_loaded_while_it_trains_is_gone_on_from(assert_same):
     assert optimizers[0].state_dict()["state"][0]["step"].item() == 1
 
 
+def test_a_state_that_its_trainer_refuses_changes_nothing(assert_same):
+    x, t = data()
+    nets = small(), small()
+    trainers = []
+    for net in nets:
+        optimizer = Adam(net.parameters())
+        trainers.append(Trainer(net, optimizer, 47))
+        trainers[-1].step(x, t)
+        if net is nets[0]:
+            state = copy.deepcopy(optimizer.state_dict())
+            state["state"][0]["step"] += 1
+            state["param_groups"][0]["lr"] = 0.5
+            with pytest.raises(ValueError, match="as many steps with each parameter; got 1 and 2"):
+                optimizer.load_state_dict(state)
+            assert optimizer.lr == 0.001 and optimizer.state_dict()["state"][0]["step"] == 1
+        trainers[-1].step(x, t)
+    assert_same(*nets)
+
+
+def test_a_state_without_a_count_of_steps_leaves_the_count():
+    """The next step draws no dropout mask anew."""
+    x, t = data()
+    net = small()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 47)
+    trainer.step(x, t)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert trainer.steps == optimizer.steps == 1
+
+
 def test_a_new_array_in_a_layer_keeps_what_else_was_trained():
     x, t = data()
     net, twin = small(), small()
@@ -1249,3 +1279,33 @@ def test_fit_refuses_an_option_that_was_written_into_the_groups():
     with pytest.raises(ValueError, match="SGD expects lr as a finite number"):
         net.fit(np.ones((3, 2)), [0, 1, 0], epochs=1, optimizer=optimizer)
     np.testing.assert_array_equal(net.params["W1"], before)
+
+
+def test_steps_that_are_set_by_hand_lose_no_training(assert_same):
+    x, t = data()
+    net, twin = small(), small()
+    for each in (net, twin):
+        trainer = Trainer(each, SGD(lr=0.1, momentum=0.9), 47)
+        trainer.step(x, t)
+        if each is net:
+            trainer.steps = 0  # what they were when the trainer began
+        trainer.close()
+    assert_same(net, twin)
+
+
+@pytest.mark.parametrize("of_tensors", [False, True])
+@pytest.mark.parametrize("momenta", [(0.0, 0.9), (0.9, 0.0)])
+def test_a_momentum_that_is_set_while_it_trains_harms_nothing(momenta, of_tensors, tmp_path):
+    """The plan has the states that the rule had at its beginning, whose numbers hold."""
+    x, t = data()
+    net, twin = small(), small()
+    params = [net.parameters()] if of_tensors else []
+    optimizer = fastbp.SGD(*params, lr=0.1, momentum=momenta[0])
+
+    def change(net, history):
+        optimizer.momentum = momenta[1]
+
+    kept = {"checkpoint": tmp_path / "checkpoint", "every": 1}
+    net.fit(x, t, epochs=2, optimizer=optimizer, callbacks=[change], seed=0, **kept)
+    twin.fit(x, t, epochs=2, optimizer=SGD(lr=0.1, momentum=momenta[0]), seed=0)
+    assert bits(net) == bits(twin)

@@ -34,7 +34,9 @@ class Plan:
     batch_size: int
     n_in: int
     n_out: int
+    n_states: int
     steps: int
+    changes: int
     synced: int
     seed: int
     lr: float

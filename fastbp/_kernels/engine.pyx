@@ -173,9 +173,13 @@ cdef class Plan:
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
+    #: Arrays of state that the rule keeps of a parameter.
+    cdef readonly int n_states
     #: Steps done, which choose the dropout masks and Adam's corrections.
     cdef public uint64_t steps
-    #: Of these, the steps that the user's arrays have.
+    #: How often the block's parameters have changed, and at which of these they were last fetched:
+    #: not `steps`, which may be set to any number.
+    cdef readonly uint64_t changes
     cdef public uint64_t synced
     cdef public uint64_t seed
     #: Rows the last step classified rightly.
@@ -240,6 +244,7 @@ cdef class Plan:
         self.batch_size = batch_size
         self.is_double = is_double
         self.keep_gradients = keep_gradients
+        self.n_states = n_states
         self.n_threads = n_threads
         memset(&self.rule, 0, sizeof(self.rule))
         self.rule.kind = RULE_KINDS[rule]
@@ -280,7 +285,7 @@ cdef class Plan:
     @property
     def dirty(self):
         """Whether the block's parameters are newer than the user's arrays."""
-        return self.steps != self.synced
+        return self.changes != self.synced
 
     @property
     def lr(self):
@@ -317,8 +322,9 @@ cdef class Plan:
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
-        require(0 <= layer < self.n_layers and 0 <= part <= RUNNING, "Plan expects a layer's part",
-                "another")
+        require(0 <= layer < self.n_layers
+                and (0 <= part < FIRST_STATE + self.n_states or part == RUNNING),
+                "Plan expects a layer's part", "another")
         return require(
             self.is_own(W) and self.is_own(b)
             and cnp.PyArray_SIZE(W) == self.sizes[2 * layer]
@@ -524,6 +530,7 @@ cdef class Plan:
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
                 self.engine.plan_apply(self.memory, &rule)
             self.steps += 1
+            self.changes += 1
         return self.loss_scale * result.loss / over + penalty
 
     def step(self, x, t):
@@ -704,6 +711,7 @@ cdef class Plan:
         self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
         if update:
             self.steps += 1
+            self.changes += 1
         self.end()
 
     @cython.critical_section

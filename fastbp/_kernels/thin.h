@@ -127,6 +127,19 @@ static void FN(pack_tail)(const REAL *W, idx K, idx n, REAL *wt)
     }
 }
 
+/* a b + c, fused wherever the processor can: left to the compiler, a row among others and the same
+ * row alone differ in their bits, and with them a step by who runs its parts. */
+static inline __attribute__((always_inline)) FN(vec) FN(fused)(FN(vec) a, FN(vec) b, FN(vec) c)
+{
+#if defined __FMA__ || defined __ARM_FEATURE_FMA
+    _Pragma("GCC unroll 16") for (int l = 0; l < LANES; l++)
+        c[l] = FN(mix)(a[l], b[l], 1, c[l]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
 /* sums[r n + j] = x[r] . wt[j] for the LANES / n rows from x on; rows from `rows` on repeat the
  * last one. */
 static inline __attribute__((always_inline)) FN(vec)
@@ -141,7 +154,10 @@ FN(tail_dots)(const int n, const int whole, idx rows, idx K, const REAL *x, idx 
                 const idx row = whole || r < rows ? r : rows - 1;
                 const FN(vec) x_r = FN(load)(x + row * NR + (v - k));
                 _Pragma("GCC unroll 4") for (int j = 0; j < n; j++)
-                    sums[r * n + j] += x_r * FN(load)(wt + j * BLOCK_K + v);
+                {
+                    const FN(vec) w_j = FN(load)(wt + j * BLOCK_K + v);
+                    sums[r * n + j] = FN(fused)(x_r, w_j, sums[r * n + j]);
+                }
             }
     return FN(sum_each)(sums);
 }

@@ -85,7 +85,7 @@ def _float_dtype(who, dtype):
 
 def _settled(kind, requires_grad):
     """Whether a gradient is wanted, refused where it cannot be before anything is drawn."""
-    return core.new(np.empty(0, kind.dtype), requires_grad).requires_grad
+    return requires_grad and core.new(np.empty(0, kind.dtype), requires_grad).requires_grad
 
 
 def _drawn(name, draw, doc):

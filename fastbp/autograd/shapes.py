@@ -38,9 +38,9 @@ def reshape(input, *shape):
     shape = sizes(shape)
     x = input.array
     try:
-        if min(shape, default=0) < -1:  # NumPy takes any negative length as -1
-            raise ValueError
         out = x.reshape(shape)
+        if out.shape != shape and min(shape) < -1:  # NumPy takes any negative length as -1
+            raise ValueError
     except ValueError:
         raise RuntimeError(f"reshape expects a shape of {x.size} elements; got {shape}.") from None
     if out is x:
@@ -448,7 +448,7 @@ def index_select(input, dim, index):
 def _not_negative(who, index):
     """Refuses what NumPy counts from the end, and PyTorch does not."""
     places = index.array if isinstance(index, core.TensorBase) else np.asarray(index)
-    if np.any(places < 0):
+    if (places < 0).any():
         raise IndexError(f"{who} expects index of at least 0; got {places.min()}.")
 
 

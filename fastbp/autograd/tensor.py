@@ -428,9 +428,11 @@ def to_array(data, dtype, who):
 
 def _held(who, array, dtype):
     """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
+    if array.dtype == dtype.dtype:
+        return array
     if dtype.dtype.kind in "iu":
-        bounds = np.iinfo(dtype.dtype)
-        outside = array[~np.asarray((array >= bounds.min) & (array <= bounds.max), bool)]
+        bounds = np.iinfo(dtype.dtype)  # its maximum plus 1 is exact as a float, too
+        outside = array[~np.asarray((array >= bounds.min) & (array < bounds.max + 1), bool)]
         if outside.size:  # NaN, too
             raise RuntimeError(
                 f"{who} expects data within the range of {dtype!r}; got "

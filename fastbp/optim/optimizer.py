@@ -57,6 +57,9 @@ class Optimizer:
     tensor([1., 2.], requires_grad=True)
     """
 
+    #: Whether the steps of each parameter are counted in its state.
+    _counts = True
+
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
         self.state: collections.defaultdict = collections.defaultdict(dict)
@@ -204,8 +207,8 @@ class Optimizer:
         Raises
         ------
         ValueError, TypeError
-            For another number of groups or parameters, another shape, or the state of another
-            rule; nothing has changed then.
+            For another number of groups or parameters, another shape, the state of another rule,
+            or, beside a `Trainer`, of parameters with unlike steps; nothing has changed then.
         """
         who = f"{type(self).__name__}.load_state_dict"
         params = list(self._places("load_state_dict"))
@@ -241,15 +244,24 @@ class Optimizer:
                 for name, value in kept.items()
                 if value is not None
             }
-        for own, new in zip(self.param_groups, new_groups, strict=True):
+        steps = max(
+            (int(kept["step"]) for kept in state.values() if "step" in kept),
+            default=0 if self._counts else self.steps,
+        )
+        before = [dict(group) for group in self.param_groups], self.state, self.steps
+        self._take(new_groups, state, steps)
+        try:
+            for trainer in self._holders():
+                trainer.reload_states()
+        except BaseException:
+            self._take(*before)
+            raise
+
+    def _take(self, groups, state, steps):
+        for own, new in zip(self.param_groups, groups, strict=True):
             own.clear()
             own.update(new)
-        self.state = state
-        self.steps = max(
-            (int(kept["step"]) for kept in state.values() if "step" in kept), default=0
-        )
-        for trainer in self._holders():
-            trainer.reload_states()
+        self.state, self.steps = state, steps
 
     def _loaded(self, who, group, name, value, param):
         """A copy of one loaded state of a parameter."""

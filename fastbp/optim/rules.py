@@ -57,8 +57,6 @@ class Rule(Optimizer):
     _compiled: Callable[..., None]
     #: Options that the engine has not, and the value without effect.
     _only_by_hand: dict = {"maximize": False}
-    #: Whether the steps of each parameter are counted.
-    _counts = True
 
     lr = Option()
     weight_decay = Option()
