@@ -216,7 +216,9 @@ def _train(args, net, data):
             if values
         ]
         bar.update(len(x))
-        bar.write("  ".join([f"epoch {epoch:{len(str(args.epochs))}}/{args.epochs}", *texts]))
+        line = "  ".join([f"epoch {epoch:{len(str(args.epochs))}}/{args.epochs}", *texts])
+        if sys.stdout is not None:  # where the shell has closed it; older tqdm would fail
+            bar.write(line)
         print(end="", flush=True)
 
     with _progress_bar(args.epochs * len(x)) as bar:

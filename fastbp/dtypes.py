@@ -77,6 +77,8 @@ def as_dtype(who, value):
     if value is float:
         return _default
     try:
+        if not isinstance(value, str | type | np.dtype):  # NumPy asks others for their dtype
+            raise TypeError
         return BY_NUMPY[np.dtype(ALIASES.get(value, value) if isinstance(value, str) else value)]
     except (TypeError, ValueError, KeyError):
         raise TypeError(
