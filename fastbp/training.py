@@ -424,7 +424,7 @@ def _rows_of(who, x, n_in, dtype):
         try:
             return engine.SparseRows(data, indices, indptr, n_in)  # which looks at all indices
         except ValueError:
-            checks.sparse(who, "x", x)  # the same in SciPy's words, at ten times the cost
+            checks.sparse(who, "x", x)  # the same, named; at ten times the cost
             raise
     if type(x) is np.ndarray and x.dtype == np.uint8:
         x = np.ascontiguousarray(x)
