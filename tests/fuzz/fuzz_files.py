@@ -75,7 +75,7 @@ def main(arguments):
         more = [*arguments, f"-max_total_time={share}"]
         if subprocess.run([sys.executable, __file__, name, *more]).returncode:
             failed.append(name)
-    print("failed:", ", ".join(failed) or "none")
+    print(f"{len(NAMES)} readers fuzzed, failed: {', '.join(failed) or 'none'}")
     return bool(failed)
 
 
