@@ -275,6 +275,7 @@ def integer(who, name, value, least, most=sys.maxsize):
 
 def fits_memory(who, names, lengths):
     """Refuses an array whose number of elements no address could count."""
+    lengths = tuple(lengths)
     if math.prod(lengths) > MOST_ELEMENTS:
         product = " x ".join(map(str, lengths))
         raise ValueError(
@@ -351,6 +352,8 @@ def path_to_write(who, value):
         raise FileNotFoundError(
             f"{who} expects path in a folder that exists; got {name!r}, whose folder does not."
         )
+    if not name:
+        raise FileNotFoundError(f"{who} expects path as the name of a file; got {name!r}.")
     return name
 
 

@@ -611,7 +611,8 @@ NETWORKS = [
           "fastbp.numerical_gradient(np.sum, W, h=np.nan)"),
     entry("save", "fastbp.save(linear.state_dict(), folder + '/linear.safetensors')",
           TypeError="fastbp.save({'a': {1}}, folder + '/a') | fastbp.save({}, None)",
-          FileNotFoundError="fastbp.save(linear.state_dict(), '/no/such/folder/a')"),
+          FileNotFoundError="fastbp.save(linear.state_dict(), '/no/such/folder/a') | "
+          "fastbp.save(linear.state_dict(), '')"),
     entry("load", "fastbp.ones(2)", TypeError="fastbp.load(None)",
           FileNotFoundError="fastbp.load('/no/such/file')"),
     entry("set_num_threads", "net.predict(X)",
@@ -1236,7 +1237,8 @@ ESTIMATORS = [
           ValueError="estimators.MLPClassifier(class_weight={'cat': 1.0}).fit(X, labels) | "
           "estimators.MLPClassifier(batch_norm=True, batch_size=1).fit(X, labels) | "
           "estimators.MLPClassifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, labels) | "
-          "estimators.MLPClassifier(dropout=1.0).fit(X, labels)",
+          "estimators.MLPClassifier(dropout=1.0).fit(X, labels) | "
+          "estimators.MLPClassifier(2**62).fit(X, labels)",
           TypeError="estimators.MLPClassifier(schedule=3).fit(X, labels) | "
           "estimators.MLPClassifier(callbacks=3).fit(X, labels)"),
     entry("MLPClassifier.partial_fit", "classifier.predict(X)",

@@ -225,6 +225,25 @@ def test_options_are_attributes_of_all_groups():
         _ = optimizer.lr
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [("SGD", "lr", "a"), ("SGD", "momentum", None), ("Adam", "betas", "a"), ("Adam", "betas", 0.9),
+     ("RMSprop", "alpha", [])],
+)  # fmt: skip
+def test_a_wrong_option_of_a_group_is_named_by_step(kind, name, value):
+    w = fastbp.ones(2, requires_grad=True)
+    w.sum().backward()
+    optimizer = getattr(optim, kind)([w], lr=0.1)
+    before = optimizer.param_groups[0][name]
+    optimizer.param_groups[0][name] = value
+    with pytest.raises((TypeError, ValueError), match=f"{kind} expects {name} .*; got "):
+        optimizer.step()
+    assert w.tolist() == [1, 1]
+    optimizer.param_groups[0][name] = before
+    optimizer.step()
+    assert w.tolist() != [1, 1]
+
+
 def test_an_optimizer_of_tensors_is_shown_by_groups():
     text = repr(optim.SGD(cases.parameters(fastbp, "float32"), lr=0.1))
     assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0")

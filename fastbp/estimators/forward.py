@@ -32,7 +32,7 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
         Of the dtype that NumPy's promotion gives x and the coefficients, float64 at most.
     """
     n_layers = len(coefs) if n_layers is None else n_layers
-    dtype = np.result_type(x.dtype, coefs[0].dtype)
+    dtype = np.result_type(x.dtype, getattr(coefs[0], "dtype", checks.FLOAT64))
     if dtype == np.longdouble:
         dtype, x = checks.FLOAT64, x.astype(checks.FLOAT64)
     layers = [

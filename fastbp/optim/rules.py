@@ -158,7 +158,11 @@ class Rule(Optimizer):
             )
         step_of = self._compiled if kernels() is _kernels else self._step_by_twin
         for group in self.param_groups:
-            step_of(group, self.state, self._begin)
+            try:
+                step_of(group, self.state, self._begin)
+            except (TypeError, ValueError, LookupError):
+                self._checked_options(dict(group))  # may have been written into since
+                raise
         self.steps += 1
         return loss
 
