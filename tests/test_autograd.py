@@ -112,6 +112,21 @@ def test_hooks_see_and_replace_gradients():
     assert w.grad.tolist() == [61, 61]
 
 
+@pytest.mark.parametrize("of", ["leaf", "relu"])
+@pytest.mark.parametrize(
+    ("hook", "error"),
+    [(lambda g: g.sum(), RuntimeError), (lambda g: g.double(), RuntimeError),
+     (lambda g: 3, TypeError)],
+)  # fmt: skip
+def test_a_hook_gives_a_gradient_of_the_same_form(of, hook, error):
+    w = fastbp.ones(1000, requires_grad=True)
+    y = w.relu()
+    (w if of == "leaf" else y).register_hook(hook)
+    with pytest.raises(error, match="register_hook expects a hook that returns"):
+        y.sum().backward()
+    assert w.grad is None
+
+
 def test_inputs_names_the_only_leaves():
     a, b = leaf(1.0), leaf(2.0)
     (a * b).backward(inputs=[a])

@@ -199,8 +199,21 @@ cdef array hook_result(object hook, array gradient):
         if tensor is not None:
             (<TensorBase> tensor).keep_gradient(gradient)
         return gradient
+    cdef array new
     result = hook(wrap(gradient))
-    return gradient if result is None else (<TensorBase?> result)._array
+    if result is None:
+        return gradient
+    if not isinstance(result, TensorBase):
+        raise TypeError("register_hook expects a hook that returns None or a Tensor; got "
+                        f"{type(result).__name__}.")
+    new = (<TensorBase> result)._array
+    if cnp.PyArray_TYPE(new) != cnp.PyArray_TYPE(gradient) or not has_shape(
+            new, cnp.PyArray_NDIM(gradient), cnp.PyArray_DIMS(gradient)):
+        raise RuntimeError(
+            "register_hook expects a hook that returns a gradient as it came, of "
+            f"{(<object> gradient).dtype} and shape {shape_of(gradient)}; got "
+            f"{(<object> new).dtype} and {shape_of(new)}.")
+    return new
 
 
 # --- the sweep -----------------------------------------------------------------------------------
