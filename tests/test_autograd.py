@@ -263,6 +263,22 @@ def test_an_error_within_backward_leaves_no_half_gradients():
     assert x.grad.tolist() == [2]
 
 
+def test_an_error_of_a_leafs_hook_leaves_no_half_gradients():
+    a, b, c = leaf(1.0), leaf(2.0), leaf(3.0)
+    y = (a * 2 + b * 3 + c * 4).sum()
+
+    def fail(gradient):
+        raise ArithmeticError
+
+    handle = b.register_hook(fail)
+    with pytest.raises(ArithmeticError):
+        y.backward(retain_graph=True)
+    handle.remove()
+    a.grad = b.grad = c.grad = None
+    y.backward()
+    assert [a.grad.item(), b.grad.item(), c.grad.item()] == [2, 3, 4]
+
+
 # --- in place -------------------------------------------------------------------------------
 
 

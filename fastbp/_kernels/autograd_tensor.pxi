@@ -390,11 +390,15 @@ cdef class TensorBase(Target):
             wanted = {id(leaf) for leaf in inputs}
         sweep = Sweep.__new__(Sweep)
         sweep.run(root_of(self), self._output, first_gradient(self, gradient), bool(retain_graph))
-        for leaf in sweep.leaves:
-            if wanted is None or id(leaf) in wanted:
-                leaf.accept()
-            else:
-                leaf.total = None
+        try:
+            for leaf in sweep.leaves:
+                if wanted is None or id(leaf) in wanted:
+                    leaf.accept()
+                else:
+                    leaf.total = None
+        except BaseException:
+            sweep.forget()
+            raise
 
 
 cdef inline TensorBase wrap(array x):
