@@ -448,6 +448,17 @@ def test_a_recorded_change_of_a_view_is_one_of_its_base():
     assert table.tolist() == [[5, 6], [10, 0]] and v.grad.tolist() == [2 * (5 + 6 + 20)]
 
 
+@pytest.mark.parametrize("change", ["v *= 2", "v += 1", "v.zero_()", "v /= fastbp.ones(1)"])
+def test_a_view_made_before_its_base_had_a_history_changes_with_it(change):
+    w, base = leaf(1.0, 2.0), fastbp.zeros(2)
+    v = base[:1]
+    base += w
+    exec(change, {"v": v, "fastbp": fastbp})
+    base.sum().backward()
+    slope = {"v *= 2": 2, "v.zero_()": 0}.get(change, 1)
+    assert w.grad.tolist() == [slope, 1] and base.requires_grad
+
+
 # --- whether operations are recorded --------------------------------------------------------
 
 

@@ -247,7 +247,7 @@ cdef object change(int operation, TensorBase x, object y):
     cdef TensorBase b
     cdef double number
     x.may_change()
-    if is_float(x._array) and (fbp_grad_off or x._node is None):
+    if is_float(x._array) and (fbp_grad_off or x.target() is None):
         if isinstance(y, TensorBase):
             b = <TensorBase> y
             if (cnp.PyArray_TYPE(b._array) == cnp.PyArray_TYPE(x._array)

@@ -341,7 +341,7 @@ cdef class TensorBase(Target):
         """Set all elements to 0."""
         cdef array x = self._array
         self.may_change()
-        if self._node is not None and not fbp_grad_off:
+        if not fbp_grad_off and self.target() is not None:
             return self.fill_(0.0)
         if is_plain(x) or is_transposed(x):
             memset(cnp.PyArray_DATA(x), 0, cnp.PyArray_NBYTES(x))
