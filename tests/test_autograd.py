@@ -405,6 +405,15 @@ def test_in_place_keeps_shape_and_category():
     assert x.dtype is fastbp.float32 and x.tolist() == [2, 2]
 
 
+@pytest.mark.parametrize("n", [5, 5000])
+def test_in_place_by_a_view_of_itself_reads_what_was_there(n):
+    y = fastbp.arange(n).double()
+    y[1:] += y[:-1]
+    x = fastbp.arange(n).double()
+    x[:-1] -= x[1:]
+    assert y.tolist() == [0, *range(1, 2 * n - 2, 2)] and x.tolist() == [-1] * (n - 1) + [n - 1]
+
+
 def test_views_share_memory_and_history():
     w = leaf(1.0, 2.0)
     y = w * 2

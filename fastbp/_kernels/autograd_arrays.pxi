@@ -21,6 +21,13 @@ cdef inline bint are_flat(array x, array y):
         cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)
 
 
+cdef inline bint are_shifted(array x, array y):
+    """Whether two contiguous arrays share memory, of which a loop would read what it wrote."""
+    cdef char *a = <char *> cnp.PyArray_DATA(x)
+    cdef char *b = <char *> cnp.PyArray_DATA(y)
+    return a != b and a < b + cnp.PyArray_NBYTES(y) and b < a + cnp.PyArray_NBYTES(x)
+
+
 cdef inline bint has_shape(array x, int nd, const cnp.npy_intp *dims):
     return cnp.PyArray_NDIM(x) == nd and (
         nd == 0 or memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)

@@ -245,6 +245,7 @@ cdef object binary(int operation, object x, object y):
 cdef object change(int operation, TensorBase x, object y):
     """x op= y."""
     cdef TensorBase b
+    cdef array other
     cdef double number
     x.may_change()
     if is_float(x._array) and (fbp_grad_off or x.target() is None):
@@ -256,7 +257,10 @@ cdef object change(int operation, TensorBase x, object y):
                          or has_shape(b._array, cnp.PyArray_NDIM(x._array),
                                       cnp.PyArray_DIMS(x._array)))
                     and (fbp_grad_off or b.target() is None)):
-                combine(operation, x._array, b._array, x._array)
+                other = b._array
+                if are_shifted(x._array, other):
+                    other = cnp.PyArray_NewCopy(other, cnp.NPY_KEEPORDER)
+                combine(operation, x._array, other, x._array)
                 x.bump()
                 return x
         elif as_number(y, &number):
