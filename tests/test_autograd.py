@@ -78,6 +78,18 @@ def test_grad_is_nobody_elses_memory():
     assert given.tolist() == [1, 1]
 
 
+def test_a_grad_from_before_the_data_was_replaced():
+    for first, second in (("float64", "float32"), ("float32", "float64")):
+        w = fastbp.ones(1000, dtype=first, requires_grad=True)
+        (w * 2).sum().backward()
+        w.data = w.data.to(second)
+        (w * 3).sum().backward()
+        assert w.grad.dtype == getattr(fastbp, first) and w.grad.eq(5).all()
+    w.data = fastbp.ones(1)
+    with pytest.raises(RuntimeError, match=r"a grad of the gradient's shape \(1,\); got \(1000,\)"):
+        (w * 2).sum().backward()
+
+
 def test_reused_values_and_both_sides():
     x = leaf(2.0)
     y = x * x

@@ -38,6 +38,7 @@ cdef class TensorBase(Target):
 
     cdef int keep_gradient(self, array g) except -1:
         cdef TensorBase grad
+        cdef array new
         if self._grad is None:
             # The caller holds one reference; whatever else holds it would see it change.
             if is_ours(g, 1) and (is_plain(g) or is_transposed(g)):
@@ -46,10 +47,17 @@ cdef class TensorBase(Target):
                 self._grad = wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER))
             return 0
         grad = <TensorBase> self._grad
+        if not has_shape(g, cnp.PyArray_NDIM(grad._array), cnp.PyArray_DIMS(grad._array)):
+            raise RuntimeError(
+                f"backward expects a grad of the gradient's shape {shape_of(g)}; got "
+                f"{shape_of(grad._array)}.")
+        new = g  # not g itself, which would count as held where it is assigned to
+        if cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(grad._array):
+            new = (<object> g).astype((<object> grad._array).dtype)
         if grad._node is not None or not cnp.PyArray_ISWRITEABLE(grad._array):
-            self._grad = wrap(combine(ADD, grad._array, g))
+            self._grad = wrap(combine(ADD, grad._array, new))
         else:
-            combine(ADD, grad._array, g, grad._array)
+            combine(ADD, grad._array, new, grad._array)
             grad.bump()
         return 0
 
