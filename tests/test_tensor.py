@@ -259,3 +259,16 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
         assert pair.values.shape == pair.indices.shape == ()
     assert fastbp.ones(2, 3).sum(dim=[]).item() == 6.0  # as PyTorch reads an empty list
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
+
+
+def test_float16_has_no_loops_of_ours():
+    """It was read and written as if of float64."""
+    h = fastbp.tensor([-3.0, -1.0, 2.0, 5.0], dtype=fastbp.float16)
+    assert h.sum().item() == 3 and h.mean().item() == 0.75
+    for n in (3, 5000):
+        w = fastbp.full((n,), 2.0, requires_grad=True)
+        y = w.half()
+        (y * y + y * 3 - y / 2).sum().backward()
+        assert w.grad.eq(6.5).all()
+        (-(w.half() * 2))[1].backward()
+        assert w.grad[1].item() == 4.5

@@ -78,10 +78,15 @@ cdef inline void loop_number(int operation, array x, double number, bint reflect
 
 
 cdef array combine(int operation, array x, array y, array out=None):
-    """x and y by an operation, both of one float dtype; into `out`, where one is given."""
+    """x and y by an operation, both of one float dtype; into `out`, where one is given.
+
+    The C loops are of float32 and float64; NumPy has float16.
+    """
     cdef Py_ssize_t nx, ny
     cdef bint same
-    if is_plain(x) and is_plain(y) and (out is None or is_plain(out)):
+    if not is_float(x):
+        pass
+    elif is_plain(x) and is_plain(y) and (out is None or is_plain(out)):
         nx, ny = cnp.PyArray_SIZE(x), cnp.PyArray_SIZE(y)
         same = has_shape(x, cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y))
         if same and nx <= SMALL:
@@ -116,7 +121,7 @@ cdef array combine(int operation, array x, array y, array out=None):
 cdef array combine_number(int operation, array x, double number, bint reflected, array out=None):
     """x and a number, or a number and x where `reflected`, by an operation."""
     cdef Py_ssize_t n
-    if is_plain(x) and (out is None or is_plain(out)):
+    if is_float(x) and is_plain(x) and (out is None or is_plain(out)):
         n = cnp.PyArray_SIZE(x)
         if n <= SMALL:
             if out is None:

@@ -374,7 +374,7 @@ cdef array total_of(array x):
     cdef Py_ssize_t i, n = cnp.PyArray_SIZE(x)
     cdef double sum_ = 0
     cdef array out
-    if not is_plain(x) or n > SMALL:
+    if not (is_float(x) and is_plain(x)) or n > SMALL:
         return as_array(quiet(sum_ufunc, (x, None)))
     out = cnp.PyArray_SimpleNew(0, NULL, cnp.PyArray_TYPE(x))
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:

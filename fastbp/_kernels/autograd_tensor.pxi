@@ -437,8 +437,10 @@ cdef array first_gradient(TensorBase out, object gradient):
         g = empty_like(x)
         if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT:
             (<float *> cnp.PyArray_DATA(g))[0] = 1
-        else:
+        elif cnp.PyArray_TYPE(g) == cnp.NPY_DOUBLE:
             (<double *> cnp.PyArray_DATA(g))[0] = 1
+        else:
+            (<object> g).fill(1)
         return g
     if not isinstance(gradient, TensorBase):
         raise TypeError(f"backward expects gradient as a Tensor; got {type(gradient).__name__}.")
