@@ -261,6 +261,26 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["x[0, :, [0, 1]]", "x[t.tensor(1), :, t.tensor([0, 1])]", "x[0, None, [0, 1]]",
+     "x[0, ..., t.tensor([2, 1]), None]", "x[1, :, t.tensor([True, False, True, True])]",
+     "x[:, 1, [0, 3]]", "x[[0, 1], :, 2]", "x[1, True, :, [1]]", "x[0, 1, [3, 3]]"],
+)  # fmt: skip
+def test_an_integer_beside_tensors_chooses_first(code):
+    """As in PyTorch; NumPy would put the dimension of the list to the front."""
+    torch = pytest.importorskip("torch")
+    found = []
+    for t in (torch, fastbp):
+        x = t.arange(24.0).reshape(2, 3, 4).requires_grad_()
+        part = eval(code, {"x": x, "t": t})
+        (part * part).sum().backward()
+        y, v = x.detach().clone(), t.arange(float(part.numel())).reshape(part.shape)
+        exec(code + " = v", {"x": y, "t": t, "v": v})
+        found.append([part.tolist(), x.grad.tolist(), y.tolist()])
+    assert found[0] == found[1]
+
+
 def test_float16_has_no_loops_of_ours():
     """It was read and written as if of float64."""
     h = fastbp.tensor([-3.0, -1.0, 2.0, 5.0], dtype=fastbp.float16)

@@ -360,12 +360,28 @@ def _plain_index(index):
 
 
 def _index(index):
-    """(index as NumPy takes it, whether it makes a view, PyTorch's name of its last step)."""
+    """(view, index as NumPy takes it, whether it makes a view, PyTorch's name of its last step).
+
+    An integer beside tensors chooses first, in PyTorch: `view` does so, and the index goes on.
+    """
     parts = index if isinstance(index, tuple) else (index,)
     plain = [_plain_index(part) for part in parts]
     key = tuple([part for part, _ in plain])
     if not all(is_view for _, is_view in plain):
-        return key, False, "IndexBackward0"
+        if not any(is_view and isinstance(part, int) for part, is_view in plain):
+            return Ellipsis, key, False, "IndexBackward0"
+        view, rest = [], []
+        for part, is_view in plain:
+            if not is_view:
+                array = np.asarray(part)
+                view += [slice(None)] * (array.ndim if array.dtype.kind == "b" else 1)
+                rest.append(part)
+            else:
+                view.append(part)
+                if not isinstance(part, int):
+                    rest.append(part if part is Ellipsis else slice(None))
+        end = () if Ellipsis in view else (Ellipsis,)  # so that it is a view and never a number
+        return (*view, *end), tuple(rest), False, "IndexBackward0"
     name = "AliasBackward0"
     for part in key:
         if part is None:
@@ -376,38 +392,39 @@ def _index(index):
             name = "SliceBackward0"
     if Ellipsis not in key:
         key = (*key, Ellipsis)  # with it, NumPy gives a view and never a number
-    return key, True, name
+    return Ellipsis, key, True, name
 
 
 def _index_gradient(saved, dout, needs):
-    shape, key, is_view = saved
+    shape, view, key, is_view = saved
     dx = np.zeros(shape, dout.dtype)
     if is_view or all(np.asarray(k).dtype.kind == "b" for k in key):
-        dx[key] = dout
+        dx[view][key] = dout
     else:
-        np.add.at(dx, key, dout)  # an element may have been taken several times
+        np.add.at(dx[view], key, dout)  # an element may have been taken several times
     return (dx,)
 
 
 def _getitem(self, index):
     """self[index]: ints, slices, None and Ellipsis give a view, lists and tensors a copy."""
     x = self.array
-    key, is_view, name = _index(index)
+    view, key, is_view, name = _index(index)
     if is_view:
-        return core.view(name, self, x[key], _index_gradient, (x.shape, key, True))
-    return core.node(name, np.asarray(x[key]), (self,), _index_gradient, (x.shape, key, False))
+        return core.view(name, self, x[key], _index_gradient, (x.shape, view, key, True))
+    saved = (x.shape, view, key, False)
+    return core.node(name, np.asarray(x[view][key]), (self,), _index_gradient, saved)
 
 
 def _setitem(self, index, value):
     """self[index] = value, which is recorded where one of them requires grad."""
     self._may_change()
-    key, is_view, _ = _index(index)
+    view, key, is_view, _ = _index(index)
     value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
     if value is None:
         raise TypeError("Item assignment expects a tensor, an array or a number; got another.")
     tensor = value if isinstance(value, core.TensorBase) else core.new(np.asarray(value))
     old = self.array
-    part = old[key]
+    part = old[view][key]
     try:
         new = np.broadcast_to(tensor.array, part.shape)
     except ValueError:
@@ -421,21 +438,22 @@ def _setitem(self, index, value):
     if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
         before = self._snapshot()
         out = old.copy("K")
-        out[key] = new.astype(old.dtype)
-        self._rebase(core.node("CopySlices" if is_view else "IndexPutBackward0", out,
-                               (before, tensor), _setitem_gradient, (key,)))  # fmt: skip
+        out[view][key] = new.astype(old.dtype)
+        name = "CopySlices" if is_view else "IndexPutBackward0"
+        saved = view, key
+        self._rebase(core.node(name, out, (before, tensor), _setitem_gradient, saved))
         return
-    old[key] = core.quiet(new.astype, (old.dtype,))
+    old[view][key] = core.quiet(new.astype, (old.dtype,))
     self._bump()
 
 
 def _setitem_gradient(saved, dout, needs):
-    (key,) = saved
+    view, key = saved
     d_before = None
     if needs[0]:
         d_before = dout.copy()
-        d_before[key] = 0
-    return d_before, dout[key] if needs[1] else None
+        d_before[view][key] = 0
+    return d_before, dout[view][key] if needs[1] else None
 
 
 def index_select(input, dim, index):
@@ -495,7 +513,8 @@ def scatter(input, dim, index, src):
     out[tuple(key)] = value.astype(out.dtype)
     source = core.new(value) if not isinstance(src, core.TensorBase) else (
         src[tuple(slice(n) for n in places.shape)])  # fmt: skip
-    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient, (tuple(key),))
+    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
+                     (Ellipsis, tuple(key)))  # fmt: skip
 
 
 # --- together and apart ---------------------------------------------------------------------
