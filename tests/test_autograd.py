@@ -382,6 +382,32 @@ def test_a_mask_that_changed_is_an_error():
         out.backward()
 
 
+@pytest.mark.parametrize(
+    "use",
+    ["x[i]", "x[0:][i]", "x.index_select(0, i)", "x.take(i)", "x.scatter(0, i, v)", "put(x, i, v)",
+     "nn.functional.embedding(i, x.reshape(3, 1)).reshape(-1)"],
+)  # fmt: skip
+@pytest.mark.parametrize("of_numpy", [False, True])
+def test_an_index_that_changed_since(use, of_numpy):
+    """A buffer for indices that is filled anew between forward and backward."""
+
+    def put(x, i, v):
+        x = x.clone()
+        x[i] = v
+        return x
+
+    grads = []
+    for changes in (False, True):
+        x, v, i = leaf(1.0, 2.0, 3.0), leaf(4.0, 5.0, 6.0), fastbp.tensor([2, 0, 1])
+        of = i.numpy() if of_numpy and use.startswith("x[") else i
+        out = eval(use, {"x": x, "v": v, "i": of, "put": put, "nn": fastbp.nn})
+        if changes:
+            i[:] = fastbp.tensor([0, 1, 2])
+        (out * fastbp.tensor([1.0, 2.0, 3.0])).sum().backward()
+        grads.append([None if t.grad is None else t.grad.tolist() for t in (x, v)])
+    assert grads[0] == grads[1]
+
+
 def test_a_saved_result_that_changed_is_an_error():
     w = leaf(1.0)
     y = w.exp()

@@ -395,6 +395,11 @@ def _index(index):
     return Ellipsis, key, True, name
 
 
+def _kept(key):
+    """An index as it is now: the caller may change its arrays before backward."""
+    return tuple([part.copy() if isinstance(part, np.ndarray) else part for part in key])
+
+
 def _index_gradient(saved, dout, needs):
     shape, view, key, is_view = saved
     dx = np.zeros(shape, dout.dtype)
@@ -411,7 +416,7 @@ def _getitem(self, index):
     view, key, is_view, name = _index(index)
     if is_view:
         return core.view(name, self, x[key], _index_gradient, (x.shape, view, key, True))
-    saved = (x.shape, view, key, False)
+    saved = (x.shape, view, _kept(key), False) if self.requires_grad else ()
     return core.node(name, np.asarray(x[view][key]), (self,), _index_gradient, saved)
 
 
@@ -440,7 +445,7 @@ def _setitem(self, index, value):
         out = old.copy("K")
         out[view][key] = new.astype(old.dtype)
         name = "CopySlices" if is_view else "IndexPutBackward0"
-        saved = view, key
+        saved = view, _kept(key)
         self._rebase(core.node(name, out, (before, tensor), _setitem_gradient, saved))
         return
     old[view][key] = core.quiet(new.astype, (old.dtype,))
@@ -514,7 +519,7 @@ def scatter(input, dim, index, src):
     source = core.new(value) if not isinstance(src, core.TensorBase) else (
         src[tuple(slice(n) for n in places.shape)])  # fmt: skip
     return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
-                     (Ellipsis, tuple(key)))  # fmt: skip
+                     (Ellipsis, _kept(key)))  # fmt: skip
 
 
 # --- together and apart ---------------------------------------------------------------------

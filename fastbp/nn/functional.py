@@ -137,6 +137,8 @@ def embedding(input, weight, padding_idx=None):
             [1., 2.]])
     """
     index = _indices("embedding", tensor_of("embedding", "input", input).array)
+    if weight.requires_grad:
+        index = index.copy()  # the caller may change it before backward
     n = len(weight.array)
     in_range("embedding", "indices", index, n)
     if padding_idx is not None:
