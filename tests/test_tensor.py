@@ -261,6 +261,26 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
 
 
+def test_a_number_beyond_an_integer_dtype_is_not_wrapped():
+    small = fastbp.tensor([7, 200], dtype=fastbp.uint8)
+    for wrong in (
+        lambda: small.__setitem__(0, 300),
+        lambda: small.__setitem__(0, float("nan")),
+        lambda: small.fill_(300),
+        lambda: small.clamp(0, 300),
+        lambda: small.clamp_(-1, 9),
+        lambda: small.masked_fill(small > 9, 300),
+        lambda: fastbp.where(small > 9, small, 300),
+        lambda: fastbp.maximum(small, 300),
+        lambda: fastbp.full_like(small, float("nan")),
+    ):
+        with pytest.raises(RuntimeError, match=r"expects .* within the range of fastbp\.uint8"):
+            wrong()
+    assert small.tolist() == [7, 200]
+    assert fastbp.tensor(True, dtype=fastbp.int64).item() == 1
+    assert fastbp.tensor([1, 2]).fill_(True).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     "code",
     ["x[0, :, [0, 1]]", "x[t.tensor(1), :, t.tensor([0, 1])]", "x[0, None, [0, 1]]",

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, native
+from fastbp.autograd.tensor import as_tensor, held, native
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
@@ -134,6 +134,19 @@ def _by_dtype(who, x, y):
     return x, y, in_dtype(x, dtype), in_dtype(y, dtype)
 
 
+def _chosen(who, x, y):
+    """As `_by_dtype`, where the result is made of the operands: numbers have to fit in."""
+    x, y = both(who, x, y)
+    dtype = common_dtype(x, y)
+    return x, y, *(_fitting(who, "numbers", v, dtype) for v in (x, y))
+
+
+def _fitting(who, name, value, dtype):
+    if isinstance(value, core.TensorBase):
+        return in_dtype(value, dtype)
+    return held(who, np.asarray(value), dtype, name)
+
+
 def _tensors(*values):
     """What a node takes as inputs: None for a number."""
     return tuple(v if isinstance(v, core.TensorBase) else None for v in values)
@@ -218,7 +231,7 @@ def _extreme(name, ufunc, wins):
         return np.where(tied, half, dout * won), np.where(tied, half, dout * ~won)
 
     def function(input, other):
-        x, y, a, b = _by_dtype(name, input, other)
+        x, y, a, b = _chosen(name, input, other)
         return core.node(label, computed(ufunc, a, b), _tensors(x, y), gradient, (a, b))
 
     function.__name__ = function.__qualname__ = name
@@ -380,8 +393,8 @@ def where(condition, input=None, other=None):
     tensor([1., 6.])
     """
     if input is None:
-        return tuple(core.new(i) for i in np.nonzero(condition.array))
-    x, y, a, b = _by_dtype("where", input, other)
+        return tuple(core.new(i) for i in np.nonzero(np.atleast_1d(condition.array)))
+    x, y, a, b = _chosen("where", input, other)
     mask = as_tensor(condition)
     chosen = mask.array
     if chosen.dtype.kind != "b":
@@ -399,8 +412,12 @@ def _where_gradient(saved, dout, needs):
 
 def masked_fill(input, mask, value):
     """`value` where the mask holds, and input elsewhere."""
-    return where(mask, value if not isinstance(value, core.TensorBase) else value.to(input.dtype),
-                 input).to(input.dtype)  # fmt: skip
+    value = both("masked_fill", input, value)[1]
+    if isinstance(value, core.TensorBase):
+        value = value.to(input.dtype)
+    else:
+        value = core.new(_fitting("masked_fill", "value", value, input.dtype))
+    return where(mask, value, input)
 
 
 def clamp(input, min=None, max=None):
@@ -416,7 +433,8 @@ def clamp(input, min=None, max=None):
     bounds = [both("clamp", input, b)[1] for b in (min, max) if b is not None]
     dtype = common_dtype(input, *bounds)
     x = in_dtype(input, dtype)
-    low, high = (None if b is None else in_dtype(operand(b), dtype) for b in (min, max))
+    low, high = (None if b is None else _fitting("clamp", name, operand(b), dtype)
+                 for name, b in (("min", min), ("max", max)))  # fmt: skip
     out = x
     if low is not None:
         out = computed(np.maximum, out, low)

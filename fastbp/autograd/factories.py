@@ -5,7 +5,7 @@ import numpy as np
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes
-from fastbp.autograd.tensor import lengths, on_cpu, to_array
+from fastbp.autograd.tensor import held, lengths, on_cpu, to_array
 
 
 def _kind(who, dtype, default=None):
@@ -41,7 +41,8 @@ def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     if not isinstance(fill_value, bool | int | float):
         raise TypeError(f"full expects fill_value as a number; got {checks.shown(fill_value)}.")
     kind = _kind("full", dtype, dtypes.of_number(fill_value))
-    return core.new(np.full(sizes((size,)), fill_value, kind.dtype), requires_grad)
+    number = held("full", np.asarray(fill_value), kind, "fill_value")
+    return core.new(np.full(sizes((size,)), number, kind.dtype), requires_grad)
 
 
 def zeros_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):

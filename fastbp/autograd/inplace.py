@@ -9,6 +9,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import arithmetic, elementwise, random
+from fastbp.autograd.tensor import held
 
 OPERATIONS = ("add", "sub", "mul", "div")
 
@@ -130,7 +131,8 @@ METHODS = {
 def _constant(self, value):
     if arithmetic.operand(value) is None:
         raise TypeError(f"fill_ expects value as a number or a tensor; got {checks.shown(value)}.")
-    array = value.array if isinstance(value, core.TensorBase) else value
+    array = value.array if isinstance(value, core.TensorBase) else (
+        held("fill_", np.asarray(value), self.dtype, "value"))  # fmt: skip
     out = np.empty_like(self.array)
     core.quiet(np.copyto, (out, array), {"casting": "unsafe"})
     inputs = (self, value if isinstance(value, core.TensorBase) else None)

@@ -10,7 +10,7 @@ from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import common_dtype, in_dtype, operand
 from fastbp.autograd.reductions import one_axis
-from fastbp.autograd.tensor import Tensor, as_tensor, on_cpu, refuse_gradient
+from fastbp.autograd.tensor import Tensor, as_tensor, held, on_cpu, refuse_gradient
 
 # --- views ----------------------------------------------------------------------------------
 
@@ -427,7 +427,9 @@ def _setitem(self, index, value):
     value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
     if value is None:
         raise TypeError("Item assignment expects a tensor, an array or a number; got another.")
-    tensor = value if isinstance(value, core.TensorBase) else core.new(np.asarray(value))
+    if not isinstance(value, core.TensorBase):
+        value = core.new(held("Item assignment", np.asarray(value), self.dtype, "a number"))
+    tensor = value
     old = self.array
     part = old[view][key]
     try:

@@ -405,7 +405,7 @@ def to_array(data, dtype, who):
     if isinstance(data, np.ndarray | np.generic):
         return np.array(native(data), None if dtype is None else dtype.dtype)
     if isinstance(data, float | int):
-        return _held(who, np.asarray(data), dtype or dtypes.of_number(data))
+        return held(who, np.asarray(data), dtype or dtypes.of_number(data))
     try:
         array = np.array(data if not _holds_tensors(data) else _plain(data))
     except ValueError as error:
@@ -423,26 +423,26 @@ def to_array(data, dtype, who):
             dtype = dtypes.int64
         elif _holds_arrays(data):
             dtype = dtypes.BY_NUMPY[array.dtype]
-    return _held(who, array, dtype)
+    return held(who, array, dtype)
 
 
-def _held(who, array, dtype):
+def held(who, array, dtype, name="data"):
     """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
     if array.dtype == dtype.dtype:
         return array
-    if dtype.dtype.kind in "iu":
+    if dtype.dtype.kind in "iu" and array.dtype.kind != "b":
         bounds = np.iinfo(dtype.dtype)  # its maximum plus 1 is exact as a float, too
         outside = array[~np.asarray((array >= bounds.min) & (array < bounds.max + 1), bool)]
         if outside.size:  # NaN, too
             raise RuntimeError(
-                f"{who} expects data within the range of {dtype!r}; got "
+                f"{who} expects {name} within the range of {dtype!r}; got "
                 f"{checks.shown(outside.tolist()[0])}."
             )
     try:
         return core.quiet(array.astype, (dtype.dtype,))
     except OverflowError:  # an integer beyond float64
         raise RuntimeError(
-            f"{who} expects data within the range of {dtype!r}; got {checks.shown(array.item())}."
+            f"{who} expects {name} within the range of {dtype!r}; got {checks.shown(array.item())}."
         ) from None
 
 
