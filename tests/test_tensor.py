@@ -261,6 +261,23 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
 
 
+def test_functions_of_a_single_number():
+    two, yes = fastbp.tensor(2), fastbp.tensor(True)
+    assert two.relu().item() == 2 and yes.logical_not().item() is False
+    assert two.div(-3, rounding_mode="trunc").item() == 0
+    assert fastbp.where(yes)[0].tolist() == two.nonzero(as_tuple=True)[0].tolist() == [0]
+    assert two.cumprod(0).shape == () and two.cumprod(0).item() == 2
+
+
+def test_integers_are_divided_and_multiplied_as_integers():
+    big, by = fastbp.tensor([2**53 + 1, -(2**53) - 1, 7, -7, 6]), fastbp.tensor([1, 1, -2, 2, -2])
+    assert big.div(by, rounding_mode="trunc").tolist() == [2**53 + 1, -(2**53) - 1, -3, -3, -3]
+    with pytest.raises(RuntimeError, match="a divisor other than 0"):
+        big.div(0, rounding_mode="trunc")
+    bytes_ = fastbp.tensor([20, 30], dtype=fastbp.uint8)
+    assert bytes_.cumprod(0).tolist() == [20, 600] and bytes_.cumprod(0).dtype == fastbp.int64
+
+
 def test_a_number_beyond_an_integer_dtype_is_not_wrapped():
     small = fastbp.tensor([7, 200], dtype=fastbp.uint8)
     for wrong in (

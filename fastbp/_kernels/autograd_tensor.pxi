@@ -504,7 +504,7 @@ def gradients(TensorBase out not None, tuple inputs, gradient, bint keep, bint a
 
 def new(x, requires_grad=False):
     """A leaf around an array of native byte order."""
-    cdef TensorBase out = wrap(x)
+    cdef TensorBase out = wrap(as_array(x))
     if requires_grad:
         out.requires_grad = True
     return out

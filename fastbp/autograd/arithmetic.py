@@ -115,11 +115,18 @@ def div(input, other, *, rounding_mode=None):
     if rounding_mode == "floor":
         return floor_divide(x, y)
     if rounding_mode == "trunc":
-        quotient = x / y
-        dtype = common_dtype(x, y)
-        return core.new(np.trunc(quotient.array).astype(dtype.dtype))
+        return core.new(_truncated("div", x, y))
     raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
                      f"{checks.shown(rounding_mode)}.")  # fmt: skip
+
+
+def _truncated(who, x, y):
+    """x / y rounded towards 0, of integers without a float between."""
+    _, _, a, b = _by_dtype(who, x, y)
+    if a.dtype.kind == "f":
+        return np.trunc(computed(np.true_divide, a, b))
+    down = floor_divide(x, y).array
+    return down + ((down < 0) & (down * b != a))
 
 
 def rsub(input, other):

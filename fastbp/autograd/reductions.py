@@ -140,7 +140,9 @@ def cumprod(input, dim=None, *, axis=None, out=None):
     """
     refuse_gradient("cumprod", input)
     dim = axis if dim is None else dim
-    return core.new(np.cumprod(input.array, one_axis("cumprod", input.array, dim)))
+    array = input.array if input.array.dtype.kind == "f" else input.array.astype(np.int64)
+    axis = one_axis("cumprod", array, dim)
+    return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis))
 
 
 def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, ddof=None,
@@ -464,7 +466,7 @@ def bincount(input, weights=None, minlength=0):
 def nonzero(input, as_tuple=False):
     """The indices of the elements that are not 0, a row for each."""
     if as_tuple:
-        return tuple(core.new(i) for i in np.nonzero(input.array))
+        return tuple(core.new(i) for i in np.nonzero(np.atleast_1d(input.array)))
     return core.new(np.argwhere(input.array))
 
 
