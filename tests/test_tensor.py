@@ -261,6 +261,19 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
 
 
+def test_the_median_of_nan_and_of_equal_numbers():
+    x = fastbp.tensor([[1.0, float("nan"), 3.0], [2.0, 2.0, 1.0]], requires_grad=True)
+    assert np.isnan(x.median().item())
+    values, indices = x.median(1)
+    assert np.isnan(values[0].item()) and values[1].item() == 2
+    assert indices[0].item() == 1
+    assert x.median(0).indices[1].item() == 0
+    x[1].median().backward()
+    assert x.grad.tolist() == [[0, 0, 0], [0.5, 0.5, 0]]
+    with pytest.raises(RuntimeError, match="at least one element"):
+        fastbp.ones(0).median()
+
+
 def test_functions_of_a_single_number():
     two, yes = fastbp.tensor(2), fastbp.tensor(True)
     assert two.relu().item() == 2 and yes.logical_not().item() is False

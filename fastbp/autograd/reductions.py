@@ -394,14 +394,26 @@ def all_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
 
 def median(input, dim=None, keepdim=False):
     """The lower median of all elements, or over a dimension as a pair (values, indices)."""
+    x = input.array
     if dim is None:
-        flat = input.reshape(-1)
-        return median(flat, 0).values
-    axis = one_axis("median", input.array, dim)
-    order = _order(input.array, axis, False)
-    at = [slice(None)] * order.ndim
-    at[axis] = slice((order.shape[axis] - 1) // 2, (order.shape[axis] - 1) // 2 + 1)
-    return _over("median", "MedianBackward1", input, order[tuple(at)], axis, keepdim)
+        _not_empty("median", x, None)
+        flat = x.reshape(-1)
+        value = flat[_middle(flat, 0)].reshape(())
+        return core.node("MedianBackward0", value, (input,), _shared_gradient,
+                         (input, value, None))  # fmt: skip
+    axis = one_axis("median", x, dim)
+    _not_empty("median", x, (axis,) if x.ndim else None)
+    return _over("median", "MedianBackward1", input, _middle(x, axis), axis, keepdim)
+
+
+def _middle(x, axis):
+    """The place of the lower median; of the first NaN, where there is one."""
+    order = _order(x, axis, False)
+    places = np.take(order, [(order.shape[axis] - 1) // 2], axis)
+    if x.dtype.kind != "f" or not np.isnan(x).any():
+        return places
+    missing = np.isnan(np.atleast_1d(x))
+    return np.where(missing.any(axis, keepdims=True), missing.argmax(axis, keepdims=True), places)
 
 
 # --- order ----------------------------------------------------------------------------------
