@@ -261,6 +261,12 @@ def test_the_dims_of_a_single_number_and_no_dims_at_all():
     assert fastbp.ones(2, 3).mean([]).item() == 1.0
 
 
+def test_the_gradient_of_atan2_at_the_origin_is_0():
+    y, x = (fastbp.tensor([0.0, 1.0], requires_grad=True) for _ in range(2))
+    fastbp.atan2(y, x).sum().backward()
+    assert y.grad.tolist() == [0, 0.5] and x.grad.tolist() == [0, -0.5]
+
+
 def test_the_median_of_nan_and_of_equal_numbers():
     x = fastbp.tensor([[1.0, float("nan"), 3.0], [2.0, 2.0, 1.0]], requires_grad=True)
     assert np.isnan(x.median().item())

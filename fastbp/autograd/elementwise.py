@@ -207,7 +207,8 @@ def atan2(input, other):
 
 def _atan2_gradient(saved, dout, needs):
     a, b = saved
-    scale = dout / (a * a + b * b)
+    square = a * a + b * b
+    scale = np.where(square == 0, 0, quiet(np.divide, (dout, square)))
     return scale * b, -scale * a
 
 
