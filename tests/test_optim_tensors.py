@@ -692,6 +692,37 @@ def test_a_scheduler_goes_on_from_an_epoch():
     assert second.last_epoch == 4 and optimizer.lr == 0.5**4
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lr_scheduler.StepLR(o, 2),
+        lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 0.5),
+        lambda o: lr_scheduler.CosineAnnealingLR(o, 2),
+        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2),
+        lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9),
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0),
+        lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(o, 0.5)]),
+        lambda o: lr_scheduler.SequentialLR(
+            o, [lr_scheduler.ConstantLR(o), lr_scheduler.ExponentialLR(o, 0.5)], [3]
+        ),
+    ],
+)
+def test_a_group_that_is_added_after_its_scheduler(make):
+    """As where layers are unfrozen; PyTorch refuses it by the word of zip."""
+    w, v = (fastbp.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([w], lr=1.0, momentum=0.9)
+    scheduler = make(optimizer)
+    value = (1.0,) * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
+    scheduler.step(*value)
+    optimizer.add_param_group({"params": [v], "lr": 0.7})
+    before = copy.deepcopy(scheduler.state_dict()), [dict(g) for g in optimizer.param_groups]
+    with pytest.raises(ValueError, match="the 1 parameter group ") as caught:
+        scheduler.step(*value)
+    assert_one_sentence(caught.value)
+    assert before[0] == scheduler.state_dict()
+    assert [g["lr"] for g in before[1]] == [g["lr"] for g in optimizer.param_groups]
+
+
 def test_restarts_take_fractions_of_epochs():
     torch = pytest.importorskip("torch")
     rates = []

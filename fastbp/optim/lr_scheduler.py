@@ -93,12 +93,22 @@ class LRScheduler:
 
     def step(self, epoch=None):
         """Go on by one epoch, or anew from the beginning to a given one."""
+        self._require_groups(len(self.base_lrs))
         if epoch is None:
             self._go_to(self.last_epoch + 1)
             return
         self._write(self.base_lrs)
         for each in range(checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0) + 1):
             self._go_to(each)
+
+    def _require_groups(self, n):
+        """Refuses a step where the optimiser has got other groups since."""
+        groups = self.optimizer.param_groups
+        if len(groups) != n:
+            raise ValueError(
+                f"{type(self).__name__}.step expects the {checks.plural(n, 'parameter group')} "
+                f"that the optimiser had when the scheduler was made; got {len(groups)}."
+            )
 
     def _go_to(self, epoch):
         before, self.last_epoch = self.last_epoch, epoch
@@ -422,6 +432,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
     def step(self, epoch=None):
+        self._require_groups(len(self.base_lrs))
         if epoch is None:
             epoch = self.last_epoch + 1
         self.T_cur = checks.number("CosineAnnealingWarmRestarts.step", "epoch", epoch, least=0)
@@ -622,6 +633,7 @@ class ReduceLROnPlateau(LRScheduler):
             raise TypeError(
                 f"ReduceLROnPlateau.step expects metrics as a number; got {checks.shown(metrics)}."
             ) from None
+        self._require_groups(len(self.min_lrs))
         self.last_epoch += 1
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
@@ -715,6 +727,7 @@ class SequentialLR(_OfSchedulers):
 
     def step(self):  # type: ignore[override]
         """Go on by one epoch."""
+        self._require_groups(len(self._last_lr))
         self.last_epoch += 1
         place = sum(milestone <= self.last_epoch for milestone in self._milestones)
         current = self._schedulers[place]
@@ -751,6 +764,7 @@ class ChainedScheduler(_OfSchedulers):
 
     def step(self):  # type: ignore[override]
         """Go on by one epoch."""
+        self._require_groups(len(self._last_lr))
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
