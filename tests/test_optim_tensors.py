@@ -723,6 +723,17 @@ def test_a_group_that_is_added_after_its_scheduler(make):
     assert [g["lr"] for g in before[1]] == [g["lr"] for g in optimizer.param_groups]
 
 
+@pytest.mark.parametrize(("steps", "share"), [(10, 0.1), (4, 1), (1, 1)])
+def test_a_cycle_whose_way_up_has_no_steps(steps, share):
+    optimizer = optim.SGD(lr=1.0, momentum=0.9)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 2.0, steps, pct_start=share)
+    rates = scheduler.get_last_lr()
+    for _ in range(steps):
+        scheduler.step()
+        rates += scheduler.get_last_lr()
+    assert max(rates) == 2.0 and len(rates) == steps + 1
+
+
 def test_restarts_take_fractions_of_epochs():
     torch = pytest.importorskip("torch")
     rates = []

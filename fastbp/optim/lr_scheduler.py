@@ -542,7 +542,7 @@ class OneCycleLR(LRScheduler):
         step, last = self.last_epoch, len(self.turns) - 2
         phase = next(i for i in range(last + 1) if i == last or step <= self.turns[i + 1])
         start, end = self.turns[phase : phase + 2]
-        share = (step - start) / (end - start)
+        share = (step - start) / (end - start) if end != start else 1.0
         if self.anneal_strategy == "cos":
             share = (1 - math.cos(math.pi * share)) / 2
         return levels[phase] + (levels[phase + 1] - levels[phase]) * share
