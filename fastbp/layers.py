@@ -91,6 +91,10 @@ class Layer(Module):
         trainer = self._trainer
         if trainer is not None and trainer.dirty:
             trainer.sync()
+        self.take_data()
+
+    def take_data(self):
+        """Take the array of a tensor whose data was replaced."""
         for tensor, view in zip(self._parameters.values(), self._views, strict=True):
             if tensor.array is not view:
                 self.adopt([tensor.array for tensor in self._parameters.values()])

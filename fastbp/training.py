@@ -157,6 +157,7 @@ class Trainer(engine.Plan):
         """Take the parameters from the user's arrays, after writing into them by hand."""
         changes = self.changes  # of another thread, meanwhile: the next look fetches them
         for layer, place in self._places:
+            layer.take_data()
             W, b = self._arrays_of(layer)
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):

@@ -623,6 +623,27 @@ def test_reload_takes_what_was_written_by_hand(assert_same):
     assert_same(net, twin)
 
 
+def test_reload_takes_the_data_that_a_parameter_was_given():
+    x, t = data()
+    nets = []
+    for replaces in (True, False):
+        net = small()
+        trainer = Trainer(net, SGD(lr=0.1), 47)
+        trainer.step(x, t)
+        weight = next(net.parameters())
+        new = fastbp.full(weight.shape, 0.3)
+        if replaces:
+            weight.data = new
+        else:
+            weight.data.copy_(new)
+        trainer.reload()
+        trainer.step(x, t)
+        nets.append(net)
+    for ours, theirs in zip(*(net.parameters() for net in nets), strict=True):
+        assert fastbp.equal(ours, theirs)
+    assert np.array_equal(nets[0].predict(x), nets[1].predict(x))
+
+
 def test_a_loaded_state_is_trained_on_by_the_trainer_and_in_a_callback(assert_same):
     x, t = data()
     net, twin, start = small(), small(), small().state_dict()
