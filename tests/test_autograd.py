@@ -568,6 +568,48 @@ def test_threads_have_a_mode_of_their_own():
     assert seen == [True]
 
 
+def in_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("run", [in_a_thread, lambda function: function()])
+def test_a_sweep_amid_another_has_sums_of_its_own(run):
+    """Of one leaf: by another thread's sweep, or by that of a hook."""
+    w, seen = leaf(1.0, 1.0), []
+
+    def sweep():
+        seen.append(autograd.grad((w * 7 + w * w).sum(), w)[0].tolist())
+        (w * 100).sum().backward()
+
+    def out():
+        y = w * 2
+        y.register_hook(lambda g: run(sweep))
+        z = y * 3
+        return (z + w * 5).sum()  # w has the 5 when the hook is called
+
+    assert autograd.grad(out(), w)[0].tolist() == [11, 11]
+    assert seen == [[9, 9]] and w.grad.tolist() == [100, 100]
+    out().backward()
+    assert seen == [[9, 9]] * 2 and w.grad.tolist() == [211, 211]
+
+
+def test_threads_that_add_to_one_grad_lose_nothing():
+    w = fastbp.ones(200_000, requires_grad=True)
+
+    def many():
+        for _ in range(40):
+            (w * 2).sum().backward()
+
+    threads = [threading.Thread(target=many) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert w.grad.eq(240).all()
+
+
 # --- memory ---------------------------------------------------------------------------------
 
 

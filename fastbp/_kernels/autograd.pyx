@@ -16,6 +16,8 @@ The parts are one module: tensors and nodes know each other.
 import contextvars
 import functools
 import inspect
+import os
+import threading
 import types
 import warnings
 import weakref

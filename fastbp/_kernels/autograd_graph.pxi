@@ -234,6 +234,7 @@ cdef class Sweep:
     cdef long long number
     cdef bint sorted
     cdef list leaves
+    cdef dict apart  # sums of leaves whose `total` is that of another sweep, of another thread
     cdef dict record
     cdef list arrows  # (node, target, output, gradient), where somebody looks at the graph
     cdef Node source
@@ -284,6 +285,24 @@ cdef class Sweep:
         if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
             self.sorted = False
         self.n += 1
+        return 0
+
+    cdef int add_apart(self, Target leaf, array gradient) except -1:
+        if self.apart is None:
+            self.apart = {}
+        if leaf in self.apart:
+            self.apart[leaf] = combine(ADD, self.apart[leaf], gradient)
+        else:
+            self.apart[leaf] = gradient
+        return 0
+
+    cdef int record_leaves(self) except -1:
+        cdef Target leaf
+        for leaf in self.leaves:
+            self.record[leaf] = leaf.total
+            leaf.total = None
+        if self.apart is not None:
+            self.record.update(self.apart)
         return 0
 
     cdef int note(self, Target target, int output, array gradient) except -1:

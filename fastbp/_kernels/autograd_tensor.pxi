@@ -1,5 +1,20 @@
 # The compiled half of `Tensor`.  Part of autograd.pyx.
 
+cdef enum:
+    SURELY_HELD = 256  # elements that NumPy adds without letting another thread run
+
+cdef object adding = threading.RLock()
+
+
+def _renew_adding():
+    global adding
+    adding = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
+    os.register_at_fork(after_in_child=_renew_adding)
+
+
 @cython.c_api_binop_methods(True)
 cdef class TensorBase(Target):
     """What `Tensor` is in C: an array, its gradient, and the node that it came from."""
@@ -13,6 +28,7 @@ cdef class TensorBase(Target):
     cdef Version _version  # made when somebody needs it
     cdef object _grad
     cdef list _hooks
+    cdef long long _summing  # number of the sweep whose sum `total` is
     cdef dict __dict__
     cdef object __weakref__
 
@@ -23,7 +39,11 @@ cdef class TensorBase(Target):
         gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         if sweep.arrows is not None:
             sweep.note(self, output, gradient)
+        if sweep.apart is not None and self in sweep.apart or (
+                self.total is not None and self._summing != sweep.number):
+            return sweep.add_apart(self, gradient)
         if self.total is None:
+            self._summing = sweep.number
             sweep.leaves.append(self)
         return self.add(gradient)
 
@@ -32,11 +52,23 @@ cdef class TensorBase(Target):
         cdef array g = self.total
         self.total = None
         if self._hooks is not None:
-            for hook in self._hooks:
-                g = hook_result(hook, g)
+            g = self.hooked(g)
         return self.keep_gradient(g)
 
+    cdef array hooked(self, array g):
+        if self._hooks is not None:
+            for hook in self._hooks:
+                g = hook_result(hook, g)
+        return g
+
     cdef int keep_gradient(self, array g) except -1:
+        """Add to `grad`: one thread at a time, where NumPy would let another one run meanwhile."""
+        if cnp.PyArray_SIZE(g) <= SURELY_HELD:
+            return self.add_to_grad(g)
+        with adding:
+            return self.add_to_grad(g)
+
+    cdef int add_to_grad(self, array g) except -1:
         cdef TensorBase grad
         cdef array new
         if self._grad is None:
@@ -404,6 +436,10 @@ cdef class TensorBase(Target):
                     leaf.accept()
                 else:
                     leaf.total = None
+            if sweep.apart is not None:
+                for leaf, g in sweep.apart.items():
+                    if wanted is None or id(leaf) in wanted:
+                        leaf.keep_gradient(leaf.hooked(g))
         except BaseException:
             sweep.forget()
             raise
@@ -471,13 +507,10 @@ def sweep(TensorBase out not None, gradient=None, list arrows=None):
         graph is kept.
     """
     cdef Sweep run = Sweep.__new__(Sweep)
-    cdef TensorBase leaf
     run.record = {}
     run.arrows = [] if arrows is None else arrows
     run.run(root_of(out), out._output, first_gradient(out, gradient), True)
-    for leaf in run.leaves:
-        run.record[leaf] = leaf.total
-        leaf.total = None
+    run.record_leaves()
     return run.record
 
 
@@ -487,9 +520,7 @@ def gradients(TensorBase out not None, tuple inputs, gradient, bint keep, bint a
     cdef TensorBase t
     run.record = {}
     run.run(root_of(out), out._output, first_gradient(out, gradient), keep)
-    for t in run.leaves:
-        run.record[t] = t.total
-        t.total = None
+    run.record_leaves()
     found = []
     for t in inputs:
         g = run.record.get(t if t._node is None else t._node)
