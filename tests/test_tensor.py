@@ -285,6 +285,7 @@ def test_functions_of_a_single_number():
     assert two.relu().item() == 2 and yes.logical_not().item() is False
     assert two.div(-3, rounding_mode="trunc").item() == 0
     assert fastbp.where(yes)[0].tolist() == two.nonzero(as_tuple=True)[0].tolist() == [0]
+    assert two.flip(0).item() == two.flip(-1).item() == 2
     assert two.cumprod(0).shape == () and two.cumprod(0).item() == 2
 
 

@@ -650,6 +650,7 @@ def select(input, dim, index):
 def flip(input, *dims):
     """The elements of dimensions in reverse, as a copy."""
     axes = tuple([one_axis("flip", input.array, d) for d in sizes(dims)])
+    axes = axes if input.array.ndim else ()
     return core.node("FlipBackward0", np.flip(input.array, axes).copy(), (input,),
                      lambda saved, dout, needs: (np.flip(dout, axes),))  # fmt: skip
 
