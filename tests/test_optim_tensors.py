@@ -734,6 +734,27 @@ def test_a_cycle_whose_way_up_has_no_steps(steps, share):
     assert max(rates) == 2.0 and len(rates) == steps + 1
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.5, dampening=0.5),
+        *(lambda p, kind=kind: kind(p, lr=0.1, maximize=True)
+          for kind in (optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW)),
+    ],
+)  # fmt: skip
+def test_a_parameter_without_dimensions_is_trained_as_one_with(make):
+    found = []
+    for shape in ((), (1,)):
+        w = fastbp.full(shape, 2.0, requires_grad=True)
+        optimizer = make([w])
+        for _ in range(3):
+            optimizer.zero_grad()
+            (w * w).sum().backward()
+            optimizer.step()
+        found.append(w.item())
+    assert found[0] == found[1] != 2
+
+
 def test_restarts_take_fractions_of_epochs():
     torch = pytest.importorskip("torch")
     rates = []

@@ -393,7 +393,7 @@ cdef class Gathered:
             item.step = <float *> cnp.PyArray_DATA(s)
 
         if factor != 1:
-            g = np.multiply(g, factor, dtype=(<object> x).dtype)
+            g = np.asarray(np.multiply(g, factor, dtype=(<object> x).dtype))
         elif overlap(x, g):
             g = cnp.PyArray_NewCopy(g, order)
         x = self.flat(x, order, True)
