@@ -755,6 +755,22 @@ def test_a_parameter_without_dimensions_is_trained_as_one_with(make):
     assert found[0] == found[1] != 2
 
 
+@pytest.mark.parametrize("step", [fastbp.tensor(5), fastbp.tensor(5.0, dtype=fastbp.float64),
+                                  fastbp.ones(2), fastbp.ones(0)])  # fmt: skip
+def test_a_count_of_steps_of_another_form_is_refused(step):
+    """The compiled step would read it as a float32."""
+    w = fastbp.ones(3, requires_grad=True)
+    optimizer = optim.Adam([w])
+    w.sum().backward()
+    optimizer.step()
+    before = w.tolist()
+    optimizer.state[w]["step"] = step
+    with pytest.raises(ValueError, match="step expects step as one number of float32") as caught:
+        optimizer.step()
+    assert_one_sentence(caught.value)
+    assert w.tolist() == before
+
+
 def test_restarts_take_fractions_of_epochs():
     torch = pytest.importorskip("torch")
     rates = []

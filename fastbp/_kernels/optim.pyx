@@ -389,6 +389,9 @@ cdef class Gathered:
                 item.decay *= 1 - rule.dampening
         if counts:
             s = self.state(p, entry, "step", x, group, begin, &first)
+            if cnp.PyArray_TYPE(s) != cnp.NPY_FLOAT or cnp.PyArray_SIZE(s) != 1:
+                raise ValueError(f"{who(begin)} expects step as one number of float32; got "
+                                 f"{described(s)}.")
             self.held.append(s)
             item.step = <float *> cnp.PyArray_DATA(s)
 
