@@ -5,7 +5,6 @@ import io
 import os
 import reprlib
 import stat
-import threading
 import zlib
 
 import numpy as np
@@ -326,7 +325,8 @@ def write_whole(path, data):
             file.write(data)
         return
     target = os.path.realpath(target)
-    partial = f"{_stem(target)}.{os.getpid()}.{threading.get_ident()}.part"
+    own = int.from_bytes(os.urandom(6), "little")  # a signal's handler may write the same file
+    partial = f"{_stem(target)}.{os.getpid()}.{own}.part"
     _partials.add(partial)
     try:
         with open(partial, "wb") as file:
@@ -344,9 +344,11 @@ def write_whole(path, data):
 
 
 def _stem(target):
-    """How the name of a partial file begins: shorter than a name may be, in any encoding."""
+    """How the name of a partial file begins: shorter than a name may be, and no other file's."""
     folder, name = os.path.split(target)
-    return os.path.join(folder, name[:50])
+    if len(name) > 50:
+        name = f"{name[:40]}.{zlib.crc32(os.fsencode(name))}"
+    return os.path.join(folder, name)
 
 
 #: What this process is writing now.

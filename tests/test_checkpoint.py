@@ -635,6 +635,22 @@ def test_leftovers_of_dead_processes_are_removed_and_no_others(tmp_path, run_pyt
     assert {p.name for p in tmp_path.iterdir()} == {name for name, stays in names.items() if stays}
 
 
+def test_a_training_elsewhere_whose_file_has_a_like_name_removes_nothing(tmp_path, monkeypatch):
+    one, other = (tmp_path / f"{'hidden=64-' * 6}lr={lr}" for lr in (0.1, 0.2))
+    replace = os.replace
+
+    def meanwhile(partial, target):
+        with monkeypatch.context() as elsewhere:  # another machine does not know our processes
+            elsewhere.setattr(files, "_is_another", lambda _: False)
+            elsewhere.setattr(files, "_partials", set())
+            files.remove_leftovers(other)
+        replace(partial, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    train("sgd", checkpoint=one)
+    assert list(tmp_path.iterdir()) == [one]
+
+
 def test_a_callback_may_change_the_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").mkdir()

@@ -585,6 +585,21 @@ def test_ctrl_c_while_writing_leaves_nothing_behind(write, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+def test_a_handler_may_write_the_same_file(write, tmp_path, monkeypatch):
+    """As on a cluster, where a signal says that a training is about to be ended."""
+    path, flush = tmp_path / "f", os.fsync
+
+    def handler(descriptor):
+        monkeypatch.setattr(os, "fsync", flush)
+        write(path)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", handler)
+    write(path)
+    Sequential.load(path) if write is not write_state else fastbp.load(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
 def test_a_full_device_is_an_oserror():
     with pytest.raises(OSError, match="No space left"):
