@@ -132,6 +132,8 @@ def load(path, map_location=None, weights_only=True):
         if whole["version"] != _VERSION:
             raise ValueError(f"version {reprlib.repr(whole['version'])}, of another fastbp")
         return _rebuilt(whole["object"], tensors)
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a file may hold, this is what is wrong with it
         raise ValueError(
             f"load expects a file as save wrote it; got {shown(path)} "
@@ -232,7 +234,10 @@ def write_safetensors(who, path, tensors, metadata):
         for name, array in tensors.items()
     }
     sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
-    data = _ordered(_safetensors(who).save(tensors, sealed))
+    safetensors = _safetensors(who)
+    texts = sum(map(len, sealed.values()))
+    _require_memory(2 * sum(array.nbytes for array in tensors.values()) + 8 * texts)
+    data = _ordered(safetensors.save(tensors, sealed))
     if not opened:
         write_whole(path, data)
         return
@@ -274,12 +279,15 @@ def read_safetensors(who, path):
         checks.path_to_read(who, path)
         with open(path, "rb") as file:
             data = file.read()
+    _require_memory(len(data))
     try:
         tensors = safetensors.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.get("__metadata__") or {}
         if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, metadata):
             raise ValueError("its checksum is another")
+    except MemoryError:
+        raise
     except Exception as error:
         what = ""
         if data.startswith(_PICKLED):
@@ -295,6 +303,11 @@ def read_safetensors(who, path):
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
     return own, metadata
+
+
+def _require_memory(size):
+    """Raise MemoryError where there is not so much: safetensors would end or hang the process."""
+    np.empty(size + 2**20, np.uint8)
 
 
 def _checksum(tensors, metadata):

@@ -796,6 +796,8 @@ def _rebuilt(place, described, state, shown):
         if kind is None:
             raise KeyError(name)
         return kind.restore(config, state)
+    except MemoryError:
+        raise
     except Exception as error:
         raise ValueError(
             f"Sequential.load expects layer {place} of {shown} to be whole; "

@@ -668,3 +668,48 @@ for write in writes:
         parent.chmod(parent.stat().st_mode | 0o055)
     done = run_python("-c", code)
     assert done.stdout.splitlines() == ["refused", "refused"], done.stderr
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists() or "ASAN_OPTIONS" in os.environ,
+    reason="needs Linux, and no sanitizer's terabytes",
+)
+def test_too_little_memory_is_a_memory_error(run_python):
+    """Not a process that safetensors aborts, nor a good file that is called damaged."""
+    code = """
+import os, resource
+import numpy as np
+import safetensors.numpy
+import fastbp
+from fastbp.layers import Linear
+
+net = fastbp.Sequential(Linear(3000, 3000, seed=0))
+state = {"w": np.ones((3000, 3000), "f")}
+net.save("network")
+fastbp.save(state, "state")
+calls = {
+    "Sequential.save": lambda: net.save("network"),
+    "save": lambda: fastbp.save(state, "state"),
+    "Sequential.load": lambda: fastbp.Sequential.load("network"),
+    "load": lambda: fastbp.load("state"),
+}
+for name, call in calls.items():
+    ends = set()
+    for megabytes in range(0, 170, 10):
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 10**6, resource.RLIM_INFINITY))
+        try:
+            call()
+            ends.add("done")
+        except MemoryError:
+            ends.add("MemoryError")
+        except BaseException as error:
+            ends.add(repr(error))
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    call()
+    print(name, *sorted(ends))
+"""
+    done = run_python("-c", code, timeout=60)
+    names = ["Sequential.save", "save", "Sequential.load", "load"]
+    assert done.stdout.splitlines() == [f"{name} MemoryError done" for name in names], done.stderr
