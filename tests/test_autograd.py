@@ -547,6 +547,16 @@ def test_no_grad_as_block_and_decorator():
     assert fastbp.is_grad_enabled()
 
 
+@pytest.mark.parametrize("mode", ["no_grad", "enable_grad", "inference_mode", "set_grad_enabled"])
+@pytest.mark.parametrize("given", [(), (3,), (abs, 3)])
+def test_a_mode_decorates_one_function(mode, given):
+    """Without an argument it crashed."""
+    block = getattr(fastbp, mode)(*[True] * (mode == "set_grad_enabled"))
+    with pytest.raises(TypeError, match=f"^{mode} expects one function to decorate; got"):
+        block(*given)
+    assert fastbp.is_grad_enabled()
+
+
 def test_set_grad_enabled_holds_from_its_call():
     with fastbp.set_grad_enabled(False):
         assert not fastbp.is_grad_enabled()

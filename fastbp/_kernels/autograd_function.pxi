@@ -246,7 +246,7 @@ cdef class GradMode:
 
     def __call__(self, *args, **keywords):
         if self.function is None:
-            return decorated(args[0], self.off)
+            return decorated(self, args)
         with _mode(self.off):
             return self.function(*args, **keywords)
 
@@ -260,8 +260,13 @@ cdef GradMode _mode(int off):
     return self
 
 
-def decorated(function, int off):
-    """`function`, which may be a generator, with operations recorded or not."""
+def decorated(GradMode mode, tuple given):
+    """The function given, which may be a generator, with operations recorded or not."""
+    if len(given) != 1 or not callable(given[0]):
+        raise TypeError(f"{type(mode).__name__} expects one function to decorate; got "
+                        f"{', '.join([type(one).__name__ for one in given]) or 'none'}.")
+    function = given[0]
+    cdef int off = mode.off
     if inspect.isgeneratorfunction(function):
         @functools.wraps(function)
         def generate(*args, **keywords):
@@ -351,4 +356,4 @@ cdef class set_grad_enabled(GradMode):
     def __call__(self, *args, **keywords):
         global fbp_grad_off
         fbp_grad_off = self.before  # it decorates, and does not hold from now on
-        return decorated(args[0], self.off)
+        return decorated(self, args)
