@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -302,6 +303,54 @@ def test_a_training_within_a_callback():
             callbacks=[lambda *_: net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1)) and 0],
         )  # fmt: skip
     assert np.isfinite(net.loss(x, t))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_a_signals_handler_finds_the_network_between_two_steps(tmp_path):
+    """In the midst of an epoch it saves and predicts, as on a cluster, and no thread comes between.
+
+    A training of the same network ends the one that it interrupted.
+    """
+    x, t = data(50_000)
+    found, refused = [], []
+
+    def fit(handler):
+        net = network(0, 256)
+
+        def handle(*_):
+            if net.trainer is not None:
+                handler(net)
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+
+        before = signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        try:
+            net.fit(x, t, epochs=4, optimizer=Adam(), seed=0, n_threads=2)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        return bits(net)
+
+    def step(trainer):
+        try:
+            trainer.step(x[:8], t[:8])
+        except RuntimeError as error:
+            refused.append(error)
+
+    def look(net):
+        found.append(net.trainer.busy)
+        pickle.loads(pickle.dumps(net)).predict(x[:8])
+        net.save(tmp_path / "net")
+        assert bits(Sequential.load(tmp_path / "net")) == bits(net)
+        if net.trainer.busy:
+            thread = threading.Thread(target=step, args=[net.trainer])
+            thread.start()
+            thread.join()
+
+    assert fit(look) == fit(lambda net: None)
+    assert any(found) and len(refused) == sum(found)
+    with pytest.raises(RuntimeError, match="closed, by another Trainer or fit"):
+        fit(lambda net: net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1)))
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX")

@@ -2,6 +2,7 @@
 cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -166,6 +167,8 @@ cdef class Plan:
     cdef idx *sizes  # of each layer's W and b
     #: Whether a step is running, in some thread.
     cdef readonly bint busy
+    #: The thread that looks for signals between two steps, or 0.
+    cdef unsigned long looking
     cdef int n_threads
     cdef idx n_layers
     cdef double clip_norm, l2, loss_scale
@@ -439,7 +442,7 @@ cdef class Plan:
     # --- steps ------------------------------------------------------------------------------
 
     cdef int require_idle(self) except -1:
-        if self.busy:
+        if self.busy and self.looking != <unsigned long> PyThread_get_thread_ident():
             raise RuntimeError(
                 "training expects one thread at a time for a network; another one is training it."
             )
@@ -448,13 +451,17 @@ cdef class Plan:
     # Critical sections do without the GIL what it does elsewhere: two threads cannot both find the
     # plan idle, nor one read or write the block while another begins.
 
-    @cython.critical_section
-    cdef int begin(self) except -1:
+    cdef int require_open(self) except -1:
         if self.closed:
             raise RuntimeError(
                 "step expects the network's own trainer; got one that was closed, by another "
                 "Trainer or fit of the same network."
             )
+        return 0
+
+    @cython.critical_section
+    cdef int begin(self) except -1:
+        self.require_open()
         self.require_idle()
         self.busy = True
         return 0
@@ -467,8 +474,18 @@ cdef class Plan:
 
     @cython.critical_section
     cdef int end(self) except -1:
-        self.busy = False
+        self.busy = self.looking != 0
         return 0
+
+    cdef int look(self) except -1:
+        """Between two steps, run the handlers of signals: to them the plan is idle."""
+        cdef unsigned long before = self.looking
+        self.looking = <unsigned long> PyThread_get_thread_ident()
+        try:
+            PyErr_CheckSignals()
+        finally:
+            self.looking = before
+        return self.require_open()
 
     cdef int require_loss(self) except -1:
         if self.loss == isa.FBP_NO_LOSS:
@@ -661,7 +678,7 @@ cdef class Plan:
                     if now - last_look > SECONDS_BETWEEN_LOOKS or now >= deadline:
                         last_look = now
                         with gil:
-                            PyErr_CheckSignals()
+                            self.look()
         finally:
             self.end()
         return position, reached[1], reached[2], reached[3]
