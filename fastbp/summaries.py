@@ -231,7 +231,8 @@ def summary(model, input_size=None, input_data=None, batch_dim=None, col_names=N
     root = _called(model, inputs) if inputs else _described(model, set())
     found = ModelSummary(model, root, inputs, tuple(col_names), col_width, depth)
     if verbose:
-        print(found)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(str(found).encode(encoding, "replace").decode(encoding))
     return found
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import gc
+import io
 import pickle
+import sys
 import weakref
 
 import numpy as np
@@ -689,3 +691,14 @@ def test_a_summary_without_input_has_no_shapes(capsys):
     fastbp.summary(perceptron(), depth=0)
     text = capsys.readouterr().out
     assert "Output Shape" not in text and "Linear" not in text and "131" in text
+
+
+def test_a_summary_is_printed_where_its_lines_cannot_be_encoded(monkeypatch):
+    """As into a file on Windows."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    fastbp.summary(perceptron())
+    out.flush()
+    assert "??Linear: 1-1" in out.buffer.getvalue().decode("cp1252")
+    monkeypatch.setattr(sys, "stdout", None)
+    fastbp.summary(perceptron())
