@@ -1,6 +1,7 @@
 """The estimators' own parameters side by side: the page's table, and what a bad call leaves."""
 
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.estimators import MLPClassifier, MLPRegressor
+from fastbp.estimators.solver import Solver
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 PAGE = Path(__file__).parents[1] / "docs" / "coming-from-scikit-learn.md"
@@ -318,6 +320,36 @@ def test_a_bad_call_changes_nothing(call, fitted):
         again = MLPClassifier(**SETTINGS).fit(X, y).partial_fit(X, y)
         model.set_params(**{**again.get_params()}).partial_fit(X, y)
         np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
+
+
+def no_room(*args):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("lacking", ["tqdm", "memory"])
+def test_what_is_lacking_for_a_training_changes_nothing(lacking, method, monkeypatch):
+    X, y = iris()
+    model = MLPClassifier(**SETTINGS).fit(X[:100], y[:100] + 1).set_params(progress=True)
+    before, proba = dict(vars(model)), model.predict_proba(X)
+    with monkeypatch.context() as patched, pytest.raises((ImportError, MemoryError)):
+        if lacking == "tqdm":
+            patched.setitem(sys.modules, "tqdm", None)
+        else:
+            patched.setattr(Solver, "plan", no_room)
+        getattr(model, method)(X[:100], y[:100] + 1)
+    assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
+
+
+def test_lbfgs_without_room_changes_nothing(monkeypatch):
+    X, y = iris()
+    model = MLPClassifier(**SETTINGS, solver="lbfgs").fit(X, y)
+    before = dict(vars(model))
+    monkeypatch.setattr(Solver, "plan", no_room)
+    with pytest.raises(MemoryError):
+        model.fit(X[:, :2], y % 2)
+    assert all(vars(model)[name] is value for name, value in before.items())
 
 
 def test_class_weights_are_those_of_all_classes_in_every_batch():

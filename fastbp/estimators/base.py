@@ -107,13 +107,19 @@ class MLP(BaseEstimator):
             solver, data, parts, validation = self._prepared(
                 X, y, sample_weight, validation_data, incremental, classes, random_state
             )
+            if self.solver == "lbfgs":
+                objective = lbfgs.Objective(self, solver, data)
+            else:
+                tools = loops.tools(self, solver, data, parts, incremental)
         except BaseException:  # a bad call changes nothing
             self.__dict__ = before
             raise
         if self.solver == "lbfgs":
-            lbfgs.fit_lbfgs(self, solver, data)
+            lbfgs.fit_lbfgs(self, objective)
         else:
-            loops.fit_stochastic(self, solver, data, parts, validation, random_state, incremental)
+            loops.fit_stochastic(
+                self, solver, data, parts, validation, random_state, incremental, tools
+            )
         return self
 
     def _prepared(self, X, y, sample_weight, validation_data, incremental, classes, random_state):

@@ -16,7 +16,7 @@ from fastbp.estimators.batches import engine_rows
 ROWS = 1024
 
 
-class _Objective:
+class Objective:
     """The mean loss of all rows and its gradient, as functions of all parameters in one array."""
 
     def __init__(self, model, solver, data):
@@ -74,11 +74,10 @@ class _Objective:
         return (loss + 0.5 * model.alpha * (W @ W)) / self.total, gradient / self.total
 
 
-def fit_lbfgs(model, solver, data):
+def fit_lbfgs(model, objective):
     """scipy's L-BFGS-B, in float64; the best parameters are always those kept."""
     from scipy.optimize import minimize
 
-    objective = _Objective(model, solver, data)
     best = objective.start.copy()
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
     callbacks = parameters.callbacks(model)

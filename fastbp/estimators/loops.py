@@ -17,13 +17,19 @@ from fastbp.estimators import callables, parameters
 SHORTEST = 1e-6
 
 
-def fit_stochastic(model, solver, data, batches, validation, random_state, incremental):
+def tools(model, solver, data, batches, incremental):
+    """The plan, the rows as it takes them, and the bar or None; any of them may fail."""
+    plan, x = solver.plan(batches.most), data.rows()
+    return plan, x, _progress_bar(model, incremental) if model.progress else None
+
+
+def fit_stochastic(model, solver, data, batches, validation, random_state, incremental, tools):
     """Epochs until the loss or the score no longer improves; one, where `incremental`.
 
     `random_state` gives the RandomState when called.
     """
     n = batches.n
-    plan = solver.plan(batches.most)
+    plan, x, bar = tools
     solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
     restores = model.early_stopping if model.restore_best is None else model.restore_best
     restores = restores and not incremental
@@ -32,9 +38,8 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     callbacks = parameters.callbacks(model)
     looks = validation is not None or restores or callbacks
     by_loss, improved = restores and validation is None, False
-    order, x = np.arange(n, dtype=np.int64), data.rows()
+    order = np.arange(n, dtype=np.int64)
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
-    bar = _progress_bar(model, incremental) if model.progress else None
     finite, stop = True, None
     model.n_iter_ = 0
     try:
