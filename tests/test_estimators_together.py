@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 
 from fastbp.estimators import MLPClassifier, MLPRegressor
 from fastbp.estimators.solver import Solver
@@ -320,6 +321,18 @@ def test_a_bad_call_changes_nothing(call, fitted):
         again = MLPClassifier(**SETTINGS).fit(X, y).partial_fit(X, y)
         model.set_params(**{**again.get_params()}).partial_fit(X, y)
         np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
+
+
+@pytest.mark.parametrize("call", ["validation data", "too few to validate", "a batch of one"])
+@pytest.mark.parametrize("random_state", [np.random.RandomState(0), None], ids=["own", "NumPy's"])
+def test_a_bad_call_takes_back_what_it_drew(call, random_state):
+    X, y = iris()
+    model = MLPClassifier(**SETTINGS | {"random_state": random_state})
+    stream = check_random_state(random_state)
+    before = stream.get_state()
+    with pytest.raises(ValueError):
+        BAD_CALLS[call](model, X, y)
+    assert all(map(np.array_equal, before, stream.get_state()))
 
 
 def no_room(*args):

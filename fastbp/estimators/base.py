@@ -1,6 +1,8 @@
 """What the classifier and the regressor share: scikit-learn's contract over solver and loops."""
 
 from itertools import pairwise
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -102,8 +104,8 @@ class MLP(BaseEstimator):
 
     def _fit(self, X, y, sample_weight, validation_data, incremental, classes=None):
         before = dict(vars(self))
+        random_state = _RandomState(self.random_state)
         try:
-            random_state = _RandomState(self.random_state)
             solver, data, parts, validation = self._prepared(
                 X, y, sample_weight, validation_data, incremental, classes, random_state
             )
@@ -113,6 +115,7 @@ class MLP(BaseEstimator):
                 tools = loops.tools(self, solver, data, parts, incremental)
         except BaseException:  # a bad call changes nothing
             self.__dict__ = before
+            random_state.restore()
             raise
         if self.solver == "lbfgs":
             lbfgs.fit_lbfgs(self, objective)
@@ -423,9 +426,17 @@ class _RandomState:
     """scikit-learn's RandomState of a parameter, made when it is first called for."""
 
     def __init__(self, given):
-        self.given, self.made = given, None
+        self.given, self._before = given, None
+        self.made: Any = None
 
     def __call__(self):
         if self.made is None:
             self.made = check_random_state(self.given)
+            if not isinstance(self.given, Integral):  # someone else draws from it, too
+                self._before = self.made.get_state()
         return self.made
+
+    def restore(self):
+        """Take back what was drawn."""
+        if self._before is not None:
+            self.made.set_state(self._before)
