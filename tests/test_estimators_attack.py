@@ -57,6 +57,23 @@ def test_partial_fit_follows_dropout_with_the_state_of_before():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_partial_fit_after_lbfgs_is_the_solvers_own(kind, solver):
+    X, y = iris()
+    X = X.astype("float32")
+    model = getattr(estimators, kind)(**SETTINGS, solver="lbfgs").fit(X, y)
+    start = ([W.copy() for W in model.coefs_], [b.copy() for b in model.intercepts_])
+    fresh = getattr(estimators, kind)(**SETTINGS, solver=solver, coefs_init=start)
+    told = {"classes": [0, 1, 2]} if kind == "MLPClassifier" else {}
+    model.set_params(solver=solver)
+    for _ in range(3):
+        model.partial_fit(X, y)
+        fresh.partial_fit(X, y, **told)
+    assert model.coefs_[0].dtype == np.float32
+    np.testing.assert_array_equal(model.coefs_[0], fresh.coefs_[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("scale", [-1.0, -0.5])
 def test_negative_sample_weights_are_taken_as_scikit_learn_takes_them(kind, solver, scale):

@@ -151,7 +151,8 @@ class MLP(BaseEstimator):
         if solver is None or not incremental:
             dtype = np.float64 if with_lbfgs else self.coefs_[0].dtype
             seed = random_state().randint(2**31) if np.any(self.dropout) else 0
-            solver = self._optimizer = self._solver(units, dtype, seed)
+            solver = self._solver(units, dtype, seed)
+            self._optimizer = None if with_lbfgs else solver
             follow = None
         else:
             follow = self._network(units)
