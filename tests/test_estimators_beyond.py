@@ -331,6 +331,26 @@ def test_callbacks_see_current_weights_and_end_the_training():
         assert seen[-1] == model.score(X, y) > seen[0]
 
 
+def test_what_a_callback_writes_into_the_weights_holds():
+    def clip(model):
+        for array in (*model.coefs_, *model.intercepts_, *model.norms_):
+            np.clip(array, -0.05, 0.05, out=array)
+
+    def double(model):
+        model.coefs_ = [2 * W for W in model.coefs_]
+
+    X, y = digits(200)
+    settings = {"hidden_layer_sizes": (20,), "random_state": 0, "batch_norm": True, "max_iter": 1}
+    model = MLPClassifier(**settings | {"max_iter": 3}, callbacks=clip).fit(X, y)
+    assert max(np.abs(W).max() for W in model.coefs_) == 0.05
+    by_hand = MLPClassifier(**settings).partial_fit(X, y, classes=range(10))
+    calling = MLPClassifier(**settings, callbacks=double).partial_fit(X, y, classes=range(10))
+    double(by_hand)
+    for one in (by_hand, calling.set_params(callbacks=None)):
+        one.partial_fit(X, y)
+    np.testing.assert_array_equal(by_hand.coefs_[0], calling.coefs_[0])
+
+
 def test_a_schedule_sets_the_rate_of_each_step():
     X, y = digits(400)
     asked = []

@@ -60,7 +60,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         that is the one); a diverging training then ends at once.  None: with `early_stopping`.
     callbacks : callable, sequence of callables or None
         Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
-        True ends the training.
+        True ends the training.  What one writes into `coefs_` holds, but for L-BFGS, whose own
+        copies go on.
     progress : bool
         A bar of tqdm.
     schedule : callable or None

@@ -82,6 +82,8 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
             for callback in callbacks:
                 if callback(model):
                     stop = "callback"
+            if callbacks:  # which may write into coefs_
+                solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
             if done < n or time.monotonic() >= deadline:
                 stop = stop or "max_seconds"
             if incremental:
