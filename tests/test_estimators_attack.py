@@ -112,6 +112,11 @@ def test_sparse_labels_are_predicted_sparse(make):
     assert type(ours) is type(theirs)
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
+    ours, theirs = (
+        model.partial_fit(X, labels, classes=range(3)).predict(X) for model in both("MLPClassifier")
+    )
+    assert type(ours) is type(theirs)
+    np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
 
 
 @pytest.mark.parametrize("kind", KINDS)

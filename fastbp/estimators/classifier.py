@@ -179,6 +179,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         if known is None:
             self.classes_ = unique_labels(classes)
             self._multilabel = type_of_target(y).startswith("multilabel")
+            self._sparse_labels = hasattr(y, "tocsr")
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, "
