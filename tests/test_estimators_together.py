@@ -381,6 +381,19 @@ def test_bad_class_weights_are_named(bad):
         MLPClassifier(**SETTINGS, class_weight=bad).fit(*iris())
 
 
+@pytest.mark.parametrize("first, then", [("squared_error", "poisson"), ("poisson", "huber")])
+def test_a_loss_of_another_output_does_not_go_on(first, then):
+    X, y = iris()
+    model = MLPRegressor(**SETTINGS, loss=first, warm_start=True).fit(X, y)
+    predicted = model.predict(X)
+    model.set_params(loss=then)
+    for go_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"MLPRegressor expects a loss .* got '{then}'"):
+            go_on(X, y)
+    np.testing.assert_array_equal(model.predict(X), predicted)
+    model.set_params(warm_start=False).fit(X, y)
+
+
 def test_activations_changed_after_a_fit_have_to_fit_the_layers():
     X, y = iris()
     model = MLPClassifier(**SETTINGS).fit(X, y).set_params(activation=("relu", "tanh"))

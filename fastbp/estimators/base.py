@@ -248,6 +248,11 @@ class MLP(BaseEstimator):
                 f"{type(self).__name__} expects the layers {wanted} of the training it goes on "
                 f"with; got coefs_ of {shapes}."
             )
+        if self.out_activation_ != self._out_activation():
+            raise ValueError(
+                f"{type(self).__name__} expects a loss whose outputs go through "
+                f"'{self.out_activation_}', as in the training it goes on with; got {self.loss!r}."
+            )
         if not hasattr(self, "norms_"):
             self.norms_ = []
         if len(self.norms_) != bool(self.batch_norm) * (len(units) - 2):
