@@ -451,6 +451,7 @@ def test_from_sklearn_predicts_and_trains_on(solver):
     ({"schedule": abs, "learning_rate": "adaptive"}, "learning_rate='constant' beside"),
     ({"schedule": 3}, "schedule as a function"), ({"schedule": lambda e: -1}, "factor"),
     ({"callbacks": 3}, "callbacks as functions"), ({"callbacks": [3]}, "callbacks as functions"),
+    ({"callbacks": iter([print])}, "callbacks as functions of .*list of them; got <list_it"),
     ({"n_threads": 0}, "n_threads of at least 1"), ({"max_seconds": -1}, "max_seconds"),
     ({"restore_best": "yes"}, "restore_best as one of"), ({"batch_norm": 1}, "batch_norm as one"),
     ({"progress": None}, "progress as one of"), ({"init": "glorot"}, "init as one of"),

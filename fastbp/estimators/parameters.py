@@ -267,9 +267,10 @@ def callbacks(model):
     """The callbacks as a tuple."""
     given = model.callbacks
     given = () if given is None else (given,) if callable(given) else given
-    if not np.iterable(given) or not all(map(callable, given)):
+    again = np.iterable(given) and hasattr(given, "__len__")  # an iterator ends at the first look
+    if not again or not all(map(callable, given)):
         raise TypeError(
-            f"{type(model).__name__} expects callbacks as functions of the estimator; "
-            f"got {model.callbacks!r}."
+            f"{type(model).__name__} expects callbacks as functions of the estimator, one or a "
+            f"list of them; got {model.callbacks!r}."
         )
     return tuple(given)
