@@ -409,6 +409,8 @@ def test_to_sequential_predicts_the_same(settings):
         np.testing.assert_allclose(proba, want if proba.shape[1] > 1 else want[:, 1:], rtol=1e-9)
         net.params["W1"] *= 0
         np.testing.assert_array_equal(model.predict_proba(X), want)
+    model.set_params(hidden_layer_sizes=())  # of the next fit
+    np.testing.assert_array_equal(model.to_sequential().predict_proba(X), proba)
     for loss in ("squared_error", "huber", "absolute_error", "quantile"):
         model = MLPRegressor(loss, **settings).fit(X, y)
         net = model.to_sequential()

@@ -30,8 +30,8 @@ _LAYERS = {
 def network(model):
     """A `Sequential` with copies of a fitted estimator's weights."""
     layers: list[Layer] = []
-    drops = parameters.dropout(model)
     names = model._activations()
+    drops = parameters.per_layer(model, "dropout", len(names))
     for k, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         layers.append(Affine(np.array(W, order="C"), np.array(b)))
         if k == len(names):
