@@ -258,6 +258,18 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
+def weights_of_rows(who, weights, dtype):
+    """Finite weights in the dtype of the arithmetic, where they may overflow or vanish."""
+    with np.errstate(over="ignore"):
+        own = weights.astype(dtype)
+    if not (np.isfinite(own).all() and own.any()):
+        raise ValueError(
+            f"{who} expects weights that are finite and not all zero in {own.dtype}; got values "
+            f"from {weights.min():g} to {weights.max():g}."
+        )
+    return own
+
+
 def integer(who, name, value, least, most=sys.maxsize):
     """An integer of at least `least`, and at most `most`; a bool is none."""
     try:

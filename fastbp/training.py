@@ -865,7 +865,7 @@ def _weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
             f"{who} expects weights that are finite, not negative and not all zero; got values "
             f"from {weights.min():g} to {weights.max():g}."
         )
-    return weights.astype(dtype)
+    return checks.weights_of_rows(who, weights, dtype)
 
 
 # --- validation -----------------------------------------------------------------------------

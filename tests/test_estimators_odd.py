@@ -245,6 +245,16 @@ def test_odd_weights(kind, weights, settings):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("weight", [1e-60, 1e60])
+def test_weights_beyond_float32_are_refused_beside_rows_of_it(kind, weight):
+    y = CLASSES if kind == "MLPClassifier" else NUMBERS
+    told = {"classes": np.unique(y)} if kind == "MLPClassifier" else {}
+    model = getattr(estimators, kind)().partial_fit(X, y, np.full(N, weight), **told)
+    with pytest.raises(ValueError, match=f"{kind} expects weights .* in float32; got values from"):
+        model.fit(X.astype("float32"), y, np.full(N, weight))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 12])
 @pytest.mark.parametrize("settings", [
     {}, {"early_stopping": True}, {"solver": "lbfgs"}, {"batch_size": 1}, {"batch_size": 1000},

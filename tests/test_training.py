@@ -1017,6 +1017,8 @@ REFUSED = {
     "weights' length": (small, {"sample_weight": np.ones(46)}, "sample_weight"),
     "negative weights": (small, {"sample_weight": -np.ones(47)}, "not negative"),
     "weights 0": (small, {"sample_weight": np.zeros(47)}, "not all zero"),
+    "weights vanish": (small, {"sample_weight": np.full(47, 1e-60)}, "not all zero in float32"),
+    "weights overflow": (small, {"sample_weight": np.full(47, 1e60)}, "finite .* in float32"),
     "weights nan": (small, {"sample_weight": np.full(47, np.nan)}, "finite"),
     "class weights": (lambda: small(loss="squared"), {"t": data("squared")[1], "class_weight": {}},
                       "class_weight"),

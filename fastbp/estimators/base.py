@@ -157,7 +157,7 @@ class MLP(BaseEstimator):
         else:
             follow = self._network(units)
         if weights is not None:
-            weights = weights.astype(solver.dtype)
+            weights = checks.weights_of_rows(type(self).__name__, weights, solver.dtype)
         data = batches.Data(X, self._engine_targets(t, solver.dtype), weights, y)
         validation = None
         if validation_data is not None:
