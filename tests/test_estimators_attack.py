@@ -43,6 +43,26 @@ def test_partial_fit_follows_set_params(kind, solver, changed):
     assert_same_training(ours, theirs)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("settings, changed", [
+    ({"solver": "sgd", "learning_rate": "invscaling"}, {"power_t": 2.0}),
+    ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate_init": 0.1}),
+    ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate": "constant"}),
+    ({"solver": "sgd", "learning_rate": "invscaling"}, {"solver": "adam"}),
+    ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "invscaling"}),
+    ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "adaptive", "tol": 9.0}),
+    ({"solver": "sgd"}, {"learning_rate": "adaptive", "tol": 9.0}),
+])  # fmt: skip
+def test_partial_fit_keeps_the_rates_of_its_optimiser(kind, settings, changed):
+    X, y = iris()
+    ours, theirs = both(kind, n_iter_no_change=1, **settings)
+    for model in (ours, theirs):
+        model.fit(X, y).set_params(**changed)
+        for _ in range(4):
+            model.partial_fit(X, y)
+    assert_same_training(ours, theirs)
+
+
 def test_partial_fit_follows_dropout_with_the_state_of_before():
     X, y = iris()
     model = estimators.MLPClassifier(**SETTINGS).fit(X, y)

@@ -169,7 +169,7 @@ class MLP(BaseEstimator):
         parts = None if with_lbfgs else batches.Batches(self, len(data))
         if follow is not None:  # nothing fails any more
             solver.follow(**follow)
-        if self.solver != "adamw":
+        if solver.rule != "adamw":
             solver.numbers["l2"] = float(self.alpha)
         return solver, data, parts, validation
 
@@ -285,7 +285,7 @@ class MLP(BaseEstimator):
             numbers |= {"weight_decay": float(self.alpha), "bias_decay": 0.0}
         return Solver(
             **self._network(units), solver=self.solver, numbers=numbers, dtype=dtype, seed=seed,
-            n_threads=self.n_threads,
+            n_threads=self.n_threads, learning_rate=self.learning_rate, power_t=self.power_t,
         )  # fmt: skip
 
     def _network(self, units):

@@ -68,10 +68,8 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
             improved = _improved(model, validation)
             if improved and restores:
                 best = begun if by_loss else model._copies()
-            if model.solver == "sgd" and model.learning_rate == "invscaling":
-                solver.learning_rate = float(model.learning_rate_init) / (
-                    (model.t_ + 1) ** model.power_t
-                )
+            if solver.schedule == "invscaling" and model.schedule is None:
+                solver.learning_rate = solver.first_rate / (model.t_ + 1) ** solver.power_t
             if model._no_improvement_count > model.n_iter_no_change:
                 if _gives_up(model, solver):
                     stop = "no improvement"
@@ -196,7 +194,7 @@ def _gives_up(model, solver):
         f"{what} did not improve more than tol={model.tol:f} for "
         f"{model.n_iter_no_change} consecutive epochs."
     )
-    adapts = model.solver == "sgd" and model.learning_rate == "adaptive"
+    adapts = solver.schedule == "adaptive"
     if adapts and solver.learning_rate > 1e-6:
         solver.learning_rate /= 5
         if model.verbose:

@@ -41,9 +41,15 @@ class Solver:
         Chooses the dropout masks.
     n_threads : int or None
         None: one for small steps.
+    learning_rate, power_t : str, float
+        scikit-learn's; how the rate of "sgd" goes on.
 
     Attributes
     ----------
+    schedule : str
+        `learning_rate` for "sgd", else "constant".
+    first_rate : float
+        What it goes on from.
     learning_rate : float
         Of the next step.
     epochs : int
@@ -51,7 +57,7 @@ class Solver:
     """
 
     def __init__(self, units, activations, dropout, batch_norm, loss, solver, numbers, dtype,
-                 seed=0, n_threads=None):  # fmt: skip
+                 seed=0, n_threads=None, learning_rate="constant", power_t=0.5):  # fmt: skip
         self.entries, self.affines, self.norms = _entries(units, activations, dropout, batch_norm)
         self.loss = loss
         self.rule, self.n_states = RULES[solver]
@@ -61,6 +67,8 @@ class Solver:
         self.dtype = np.dtype(dtype)
         self.seed = seed
         self.n_threads = n_threads
+        self.schedule = learning_rate if solver == "sgd" else "constant"
+        self.first_rate, self.power_t = numbers["lr"], power_t
         self.keep_gradients = solver == "lbfgs"
         self.epochs = self.steps = 0
         self.drawn = None  # the last order that a seed gave: (seed, rows), row numbers
