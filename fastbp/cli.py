@@ -251,13 +251,13 @@ def _regression_scores(y, t):
 
 
 def _progress_bar(n_rows):
-    """A bar on stderr, if that is a terminal."""
+    """A bar on stderr, if there is one and that is a terminal."""
     from tqdm import tqdm
 
     columns, lines = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
     return tqdm(
         total=n_rows, desc="training", unit=" rows", unit_scale=True, ncols=columns, nrows=lines,
-        disable=None, leave=False,
+        disable=sys.stderr is None or None, leave=False,
     )  # fmt: skip
 
 

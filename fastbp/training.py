@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import os
+import sys
 import threading
 import time
 
@@ -907,7 +908,7 @@ def _progress_bar(epochs):
         import tqdm
     except ImportError:
         raise checks.missing_extra("tqdm", "fit(progress=True)") from None
-    return tqdm.tqdm(total=epochs, unit="epoch")
+    return tqdm.tqdm(total=epochs, unit="epoch", disable=sys.stderr is None)
 
 
 def _postfix(history):

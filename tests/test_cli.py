@@ -430,6 +430,12 @@ def test_without_stdout_nothing_is_printed(words, tmp_path, monkeypatch):
     assert cli.main(words) == 0
 
 
+def test_without_stderr_there_is_no_bar(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(["train", "iris", "--epochs", "2", "--out", str(tmp_path)]) == 0
+    assert "epoch 2/2" in capsys.readouterr().out
+
+
 def test_divergence_is_one_line_and_writes_nothing(run, tmp_path):
     status, out, error = run("train", "iris", "--lr", "1e30", "--out", tmp_path)
     assert status == 2

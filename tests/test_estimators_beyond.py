@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import sys
 import time
 
 import numpy as np
@@ -382,6 +383,12 @@ def test_progress_shows_a_bar(capsys):
     pytest.importorskip("tqdm")
     MLPClassifier((5,), max_iter=3, progress=True).fit(*digits(100))
     assert "3/3" in capsys.readouterr().err
+
+
+def test_progress_without_stderr_shows_none(monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys, "stderr", None)
+    assert MLPClassifier((5,), max_iter=3, progress=True).fit(*digits(100)).n_iter_ == 3
 
 
 def test_threads_give_the_same_numbers():

@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import tracemalloc
@@ -488,6 +489,12 @@ def test_progress_shows_loss_and_accuracy(capsys):
     assert shown.out == ""
     for word in ("3/3", f"loss {net.history.train_loss[-1]:.4f}", "accuracy", "val_loss"):
         assert word in shown.err
+
+
+def test_progress_without_stderr_shows_none(monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(small().fit(*data(), epochs=3, optimizer=SGD(lr=0.1), progress=True)) == 3
 
 
 def test_max_seconds_ends_in_the_midst_of_an_epoch():

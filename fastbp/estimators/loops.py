@@ -1,6 +1,7 @@
 """The training of an estimator by epochs of batches."""
 
 import math
+import sys
 import time
 import warnings
 from itertools import pairwise
@@ -225,4 +226,5 @@ def _progress_bar(model, incremental):
         import tqdm
     except ImportError:
         raise checks.missing_extra("tqdm", f"{type(model).__name__}(progress=True)") from None
-    return tqdm.tqdm(total=1 if incremental else model.max_iter, unit="epoch")
+    n = 1 if incremental else model.max_iter
+    return tqdm.tqdm(total=n, unit="epoch", disable=sys.stderr is None)
