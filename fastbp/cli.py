@@ -1,5 +1,6 @@
 """The command `fastbp`: train, check and info."""
 
+import contextlib
 import math
 import os
 import platform
@@ -44,7 +45,8 @@ def main(argv=None):
     0
     """
     try:
-        status = _run(argv)
+        with _any_text():
+            status = _run(argv)
         print(end="", flush=True)  # here, where a broken pipe is caught; no stdout is no error
         return status
     except BrokenPipeError:
@@ -59,6 +61,21 @@ def main(argv=None):
         return _complain(error)
     except (ImportError, ValueError, MemoryError) as error:
         return _complain(error)
+
+
+@contextlib.contextmanager
+def _any_text():
+    """Print names of columns and files that stdout's encoding lacks by their escapes."""
+    out = sys.stdout
+    if not hasattr(out, "reconfigure"):
+        yield
+        return
+    errors = out.errors
+    out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        out.reconfigure(errors=errors)
 
 
 def _run(argv):

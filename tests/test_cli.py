@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import signal
@@ -428,6 +429,18 @@ def test_without_stdout_nothing_is_printed(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(words) == 0
+
+
+def test_names_that_stdout_cannot_encode_are_printed_by_their_escapes(tmp_path, monkeypatch):
+    table = tmp_path / "prices.csv"
+    table.write_text("größe,δ\n" + "\n".join(f"{i},{i / 7}" for i in range(30)), encoding="utf-8")
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", out)
+    words = ["train", str(table), "--target", "δ", "--epochs", "1", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert r"in the unit of \u03b4" in out.buffer.getvalue().decode("latin-1")
+    assert (tmp_path / "weights.safetensors").is_file()
+    assert out.errors == "strict"
 
 
 def test_without_stderr_there_is_no_bar(tmp_path, monkeypatch, capsys):
