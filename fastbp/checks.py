@@ -75,7 +75,9 @@ def numbers(who, name, value):
             f"{who} expects {name} as a rectangular array; got rows of different lengths."
         ) from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{who} expects {name} of real numbers; got dtype {array.dtype}.")
+        dense = not hasattr(value, "tocsr")
+        came = f"dtype {array.dtype}" if dense else "a sparse matrix, which toarray() makes dense"
+        raise TypeError(f"{who} expects {name} of real numbers; got {came}.")
     if type(value) is not np.ndarray and np.ma.is_masked(value):
         raise ValueError(
             f"{who} expects {name} without masked elements; got "
