@@ -124,6 +124,16 @@ def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
     assert ours - {"norms_"} == theirs
 
 
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_going_on_from_lbfgs_has_every_attribute(early_stopping):
+    X, y = iris()
+    settings = {"warm_start": True, "early_stopping": early_stopping}
+    ours, fresh = both("MLPClassifier", **settings)
+    ours.set_params(solver="lbfgs").fit(X, y).set_params(solver="adam").fit(X, y)
+    for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
+        assert (getattr(ours, name) is None) == (getattr(fresh.fit(X, y), name) is None)
+
+
 @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix])
 def test_sparse_labels_are_predicted_sparse(make):
     X, y = iris()

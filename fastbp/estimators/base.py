@@ -264,12 +264,15 @@ class MLP(BaseEstimator):
             return
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_ = []
-        for name, value in (("_no_improvement_count", 0), ("t_", 0)):
+        for name in ("_no_improvement_count", "t_"):
             if not hasattr(self, name):
-                setattr(self, name, value)
-        if self.early_stopping and not getattr(self, "validation_scores_", None):
+                setattr(self, name, 0)
+        for name in ("best_loss_", "validation_scores_", "best_validation_score_"):
+            if not hasattr(self, name):
+                setattr(self, name, None)
+        if self.early_stopping and not self.validation_scores_:
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        if not self.early_stopping and getattr(self, "best_loss_", None) is None:
+        if not self.early_stopping and self.best_loss_ is None:
             self.best_loss_ = np.inf
 
     def _solver(self, units, dtype, seed):
