@@ -539,7 +539,8 @@ class Sequential(Module):
         clip_norm, clip_value : float or None
             Clip the gradients, by their joint norm or each element.
         callbacks : sequence of callable
-            ``callback(net, history)`` after each epoch, with current weights; True ends.
+            ``callback(net, history)`` after each epoch, with current weights, into which it may
+            write; True ends.
         progress : bool
             A progress bar.
         max_seconds : float or None

@@ -819,7 +819,10 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
         return "early_stopping"
     for callback in callbacks:
         trainer.sync()
-        if callback(net, history):
+        stop = callback(net, history)
+        if trainer.changes == trainer.synced and not trainer.closed:
+            trainer.reload()  # what it wrote into the parameters
+        if stop:
             return "callback"
     return None
 

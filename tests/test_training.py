@@ -491,6 +491,31 @@ def test_progress_shows_loss_and_accuracy(capsys):
         assert word in shown.err
 
 
+@pytest.mark.parametrize("kind", ["book", "normalised"])
+def test_what_a_callback_writes_into_the_parameters_holds(kind, tmp_path):
+    def clip(net, history):
+        for name in net.params:
+            np.clip(net.params[name], -0.05, 0.05, out=net.params[name])
+
+    def trained(epochs, **options):
+        net = small(kind=kind)
+        optimizer = SGD(lr=0.1, momentum=0.9)
+        net.fit(*data(), epochs=epochs, batch_size=47, optimizer=optimizer, seed=0, **options)
+        return net
+
+    whole = trained(4, callbacks=[clip])
+    by_hand, optimizer = small(kind=kind), SGD(lr=0.1, momentum=0.9)
+    for _ in range(4):
+        by_hand.fit(*data(), epochs=1, batch_size=47, optimizer=optimizer, seed=0, shuffle=False)
+        clip(by_hand, None)
+    for name in whole.params:
+        np.testing.assert_allclose(whole.params[name], by_hand.params[name], rtol=1e-4, atol=1e-6)
+    path = tmp_path / "run"
+    trained(2, callbacks=[clip], checkpoint=path)
+    again = trained(4, callbacks=[clip], resume=path)
+    assert again.predict(data()[0]).tobytes() == whole.predict(data()[0]).tobytes()
+
+
 def test_progress_without_stderr_shows_none(monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys, "stderr", None)
