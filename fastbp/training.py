@@ -342,11 +342,13 @@ def arrays_of(net):
 
 def _plan_entries(net):
     """The plan's description of each layer, and (layer, place in the plan) of the trained."""
+    _require_unhooked("the network", net)
     entries: list[tuple] = []
     places: list[tuple[Layer, int]] = []
     width = None
     for number, layer in enumerate(net.layers):
         _require_own("Trainer", f"a layer at place {number}", layer, _LAYERS)
+        _require_unhooked(f"{layer!r} at place {number}", layer)
         if layer.kind is None:
             continue
         for name, tensor in layer._parameters.items():
@@ -404,6 +406,14 @@ def _require_own(who, what, thing, modules):
         raise TypeError(
             f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
             "not run, so train by gradient and update."
+        )
+
+
+def _require_unhooked(shown, module):
+    if module._hooks is not None:
+        raise ValueError(
+            f"Trainer expects layers without forward hooks, which it would not call; got one of "
+            f"{shown}, so remove it or train by a loop over Tensors."
         )
 
 

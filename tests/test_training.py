@@ -1326,6 +1326,16 @@ def test_fit_refuses_a_frozen_layer():
     assert bits(net) == bits(twin)
 
 
+@pytest.mark.parametrize("of", [lambda net: net, lambda net: net.layers[0]], ids=["net", "layer"])
+def test_fit_refuses_hooks_that_it_would_not_call(of):
+    net = Sequential(Linear(2, 2, seed=0), loss="softmax_cross_entropy")
+    handle = of(net).register_forward_hook(lambda module, inputs, output: output * 0)
+    with pytest.raises(ValueError, match=r"without forward hooks.*; got one of"):
+        net.fit(np.ones((4, 2)), [0, 1, 0, 1], epochs=1, optimizer=SGD(lr=0.1))
+    handle.remove()
+    net.fit(np.ones((4, 2)), [0, 1, 0, 1], epochs=1, optimizer=SGD(lr=0.1))
+
+
 def test_fit_refuses_an_option_that_was_written_into_the_groups():
     optimizer = fastbp.SGD(lr=0.1)
     optimizer.param_groups[0]["lr"] = float("nan")
