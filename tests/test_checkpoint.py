@@ -344,6 +344,28 @@ def test_control_c_in_a_callback_has_the_callback_called_again(tmp_path):
     assert_same(train("early stopping"), again)
 
 
+def test_control_c_while_a_checkpoint_is_taken_over_takes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "run"
+    train("early stopping", checkpoint=path)
+    make, x, t, rule, options = CASES["early stopping"]
+    net, fill = make(), training._fill
+    before = {name: array.copy() for name, array in training.arrays_of(net).items()}
+
+    def interrupted(arrays, values):
+        monkeypatch.setattr(training, "_fill", fill)
+        first = next(iter(arrays))
+        fill({first: arrays[first]}, values)
+        assert (arrays[first] != before[first]).any()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_fill", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(x(), t, epochs=4, batch_size=10, seed=5, optimizer=RULES[rule](net), resume=path,
+                **{name: value() for name, value in options.items()})  # fmt: skip
+    for name, array in training.arrays_of(net).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
 def test_an_exit_writes_as_control_c_does_and_an_error_does_not(tmp_path):
     for error, writes in ((SystemExit, True), (ZeroDivisionError, False)):
 

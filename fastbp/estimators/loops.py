@@ -93,7 +93,11 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     finally:
         if bar is not None:
             bar.close()
-    solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+    try:
+        solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+    except KeyboardInterrupt:  # the solver has made its steps: the next one goes on from there
+        solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+        raise
     if by_loss and improved and stop != "diverged":
         restores = False  # the last epoch was the best: its weights are better still
     if best is begun and not first and model.restore_best is None:
