@@ -30,11 +30,12 @@ from fastbp import (
     training,
 )
 from fastbp.backend import use
+from fastbp.history import EarlyStopping, History
 from fastbp.layers import *  # noqa: F403
 from fastbp.network import Sequential
 from fastbp.optim import *  # noqa: F403
 from fastbp.threads import set_num_threads
-from fastbp.training import EarlyStopping, History, Trainer
+from fastbp.trainer import Trainer
 
 __version__ = "0.1.0"
 

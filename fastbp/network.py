@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 
 import numpy as np
 
-from fastbp import checkpoints, checks, files, init, training
+from fastbp import checkpoints, checks, files, init, plans, training
 from fastbp._kernels.autograd import TensorBase
 from fastbp.layers import (
     Affine,
@@ -627,7 +627,7 @@ class Sequential(Module):
 
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
-        arrays = training.arrays_of(self)
+        arrays = plans.arrays_of(self)
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)
@@ -725,7 +725,7 @@ class Sequential(Module):
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
         net = cls(*layers, loss=loss)
-        unknown = sorted(tensors.keys() - training.arrays_of(net).keys())
+        unknown = sorted(tensors.keys() - plans.arrays_of(net).keys())
         if unknown:
             raise ValueError(
                 f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."

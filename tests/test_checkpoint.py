@@ -22,7 +22,8 @@ from fastbp import (
     files,
     nn,
     optim,
-    training,
+    plans,
+    trainer,
 )
 from fastbp._kernels import isa
 from fastbp.layers import BatchNorm1d, BatchNormalization, Dropout, Linear, Relu, Tanh
@@ -146,7 +147,7 @@ def states_of(optimizer):
 def assert_same(one, other):
     """The same bits: weights, running statistics, states, steps, history but for seconds."""
     (net, optimizer, history), (net2, optimizer2, history2) = one, other
-    for a, b in ((training.arrays_of(net), training.arrays_of(net2)),
+    for a, b in ((plans.arrays_of(net), plans.arrays_of(net2)),
                  (states_of(optimizer), states_of(optimizer2))):  # fmt: skip
         assert a.keys() == b.keys()
         for name in a:
@@ -348,21 +349,21 @@ def test_control_c_while_a_checkpoint_is_taken_over_takes_nothing(tmp_path, monk
     path = tmp_path / "run"
     train("early stopping", checkpoint=path)
     make, x, t, rule, options = CASES["early stopping"]
-    net, fill = make(), training._fill
-    before = {name: array.copy() for name, array in training.arrays_of(net).items()}
+    net, fill = make(), trainer._fill
+    before = {name: array.copy() for name, array in plans.arrays_of(net).items()}
 
     def interrupted(arrays, values):
-        monkeypatch.setattr(training, "_fill", fill)
+        monkeypatch.setattr(trainer, "_fill", fill)
         first = next(iter(arrays))
         fill({first: arrays[first]}, values)
         assert (arrays[first] != before[first]).any()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_fill", interrupted)
+    monkeypatch.setattr(trainer, "_fill", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(x(), t, epochs=4, batch_size=10, seed=5, optimizer=RULES[rule](net), resume=path,
                 **{name: value() for name, value in options.items()})  # fmt: skip
-    for name, array in training.arrays_of(net).items():
+    for name, array in plans.arrays_of(net).items():
         np.testing.assert_array_equal(array, before[name])
 
 
@@ -525,7 +526,7 @@ def test_the_metadata_is_json_and_nothing_is_pickled(tmp_path):
 
 
 def snapshot(net, optimizer):
-    return ({n: a.tobytes() for n, a in training.arrays_of(net).items()}, optimizer.steps,
+    return ({n: a.tobytes() for n, a in plans.arrays_of(net).items()}, optimizer.steps,
             {n: a.tobytes() for n, a in states_of(optimizer).items()})  # fmt: skip
 
 

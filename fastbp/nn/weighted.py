@@ -9,6 +9,7 @@ from fastbp._kernels.autograd import TensorBase, new
 from fastbp.autograd import Parameter, Tensor, empty, ones, zeros
 from fastbp.autograd.random import stream
 from fastbp.autograd.tensor import on_cpu
+from fastbp.layers.base import restored
 from fastbp.modules import Module
 from fastbp.nn import functional, init
 
@@ -179,7 +180,7 @@ class Linear(_Tensors, layers.Affine):
 
     @classmethod
     def restore(cls, config, state):
-        return layers.restored(cls, config, state)
+        return restored(cls, config, state)
 
 
 class BatchNorm1d(_Tensors, layers.BatchNorm1d):
@@ -304,7 +305,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
 
     @classmethod
     def restore(cls, config, state):
-        return layers.restored(cls, config, state)
+        return restored(cls, config, state)
 
 
 class LayerNorm(Module):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, tables, training
+from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, plans, tables
 from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, LeakyRelu, Linear, Relu
 
 #: The file that readers are called with.  In memory where the system offers that.
@@ -69,8 +69,8 @@ def network(data):
         net.save(FOLDER / "copy")
         again = Sequential.load(FOLDER / "copy")
         assert again.architecture() == net.architecture()
-        for name, array in training.arrays_of(net).items():
-            other = training.arrays_of(again)[name]
+        for name, array in plans.arrays_of(net).items():
+            other = plans.arrays_of(again)[name]
             assert not np.isnan(array).any() and array.tobytes() == other.tobytes(), name
 
 
@@ -97,7 +97,7 @@ def small():
 
 
 def bits(net):
-    return {name: array.tobytes() for name, array in training.arrays_of(net).items()}
+    return {name: array.tobytes() for name, array in plans.arrays_of(net).items()}
 
 
 def fit(net, **options):

@@ -1,0 +1,140 @@
+"""What a training saw, and when it has seen enough: `History` and `EarlyStopping`."""
+
+import dataclasses
+import math
+
+from fastbp import checks, plans, plots
+
+__all__ = ["EarlyStopping", "History"]
+
+
+@dataclasses.dataclass
+class History:
+    """What `fit` saw, a number per epoch; accuracies are empty for a regression.
+
+    Attributes
+    ----------
+    train_loss, train_accuracy : list of float
+        Means over the epoch's rows as they were trained (weighted, where there are weights).
+    val_loss, val_accuracy : list of float
+        Of the validation set after each epoch.
+    lr : list of float
+        Learning rate at each epoch's end.
+    seconds : list of float
+        Seconds of each epoch, validation and callbacks included.
+    batch_loss : list of numpy.ndarray
+        The mean loss of each batch, an array per epoch.
+    seed : int
+        What `fit` was given, or drew.
+    stopped_by : str
+        "epochs", "early_stopping", "callback", "max_seconds", "interrupt" or "error".
+    """
+
+    train_loss: list = dataclasses.field(default_factory=list)
+    val_loss: list = dataclasses.field(default_factory=list)
+    train_accuracy: list = dataclasses.field(default_factory=list)
+    val_accuracy: list = dataclasses.field(default_factory=list)
+    lr: list = dataclasses.field(default_factory=list)
+    seconds: list = dataclasses.field(default_factory=list)
+    batch_loss: list = dataclasses.field(default_factory=list)
+    seed: int = 0
+    stopped_by: str = "epochs"
+
+    def __len__(self):
+        return len(self.train_loss)
+
+    def plot(self, path=None):
+        """Draw the curves of loss and accuracy; a file where `path` says so.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or None
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+        curves = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return plots.learning_curves(curves, path)
+
+    def __repr__(self):
+        if not len(self):
+            return "History(no epochs)"
+        last = [
+            f"{name}={getattr(self, name)[-1]:.4g}"
+            for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+            if getattr(self, name)
+        ]
+        return f"History({len(self)} epochs, {', '.join(last)}, stopped by {self.stopped_by})"
+
+
+class EarlyStopping:
+    """Ends `fit` when a number of the history has not improved for some epochs.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without improvement.
+    monitor : {"val_loss", "val_accuracy", "train_loss", "train_accuracy"}
+    min_delta : float
+        What counts as an improvement.
+    restore_best : bool
+        Give the network the parameters of its best epoch at the end.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a patience below 1 or another monitor.
+
+    Examples
+    --------
+    >>> EarlyStopping(patience=3).patience
+    3
+    """
+
+    MONITORS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
+
+    def __init__(self, patience=10, monitor="val_loss", min_delta=0.0, restore_best=True):
+        self.patience = checks.integer("EarlyStopping", "patience", patience, least=1)
+        self.monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
+        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
+        self.restore_best = bool(restore_best)
+        self.start()
+
+    def start(self):
+        """Forget an earlier training."""
+        self.best = -math.inf
+        self.best_epoch = 0
+        self.best_arrays = None
+
+    def should_stop(self, net, history):
+        """Look at the last epoch, keep the network's arrays where it is the best one."""
+        value = getattr(history, self.monitor)[-1]
+        score = value if self.monitor.endswith("accuracy") else -value
+        epoch = len(history) - 1
+        if score > self.best + self.min_delta:  # false for NaN
+            if self.restore_best:
+                self.best_arrays = {name: a.copy() for name, a in plans.arrays_of(net).items()}
+            self.best, self.best_epoch = score, epoch  # last: Ctrl-C above has it done again
+        return self.is_over(history)
+
+    def is_over(self, history):
+        """Whether the best epoch lies too far back."""
+        return len(history) - 1 - self.best_epoch >= self.patience
+
+    def config(self):
+        """What has to agree where a training goes on."""
+        return {
+            "monitor": self.monitor,
+            "min_delta": self.min_delta,
+            "restore_best": self.restore_best,
+        }
+
+    def restore(self, net):
+        """Put the best epoch's arrays back."""
+        if self.best_arrays is None:
+            return
+        for name, array in plans.arrays_of(net).items():
+            array[...] = self.best_arrays[name]
+        self.best_arrays = None

@@ -1,0 +1,58 @@
+"""Layers: thin classes over the kernels, with the book's names.
+
+`forward(x)` keeps what `backward(dout)` needs; `evaluate(x)` computes the same in evaluation
+mode and keeps nothing.  Layers read the current contents of their arrays at every call.
+"""
+
+from fastbp.layers.activations import (
+    Gelu,
+    Identity,
+    LeakyRelu,
+    ReLU,
+    Relu,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from fastbp.layers.affine import Affine, Linear
+from fastbp.layers.arithmetic import AddLayer, MulLayer
+from fastbp.layers.base import Layer
+from fastbp.layers.dropout import Dropout
+from fastbp.layers.flatten import Flatten
+from fastbp.layers.normalization import BatchNorm1d, BatchNormalization
+from fastbp.losses import (
+    HuberLoss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+    cross_entropy_error,
+    softmax,
+)
+
+__all__ = [
+    "AddLayer",
+    "Affine",
+    "BatchNorm1d",
+    "BatchNormalization",
+    "Dropout",
+    "Flatten",
+    "Gelu",
+    "HuberLoss",
+    "Identity",
+    "Layer",
+    "LeakyRelu",
+    "Linear",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "MulLayer",
+    "ReLU",
+    "Relu",
+    "Sigmoid",
+    "SigmoidWithLoss",
+    "SoftmaxWithLoss",
+    "Softplus",
+    "Tanh",
+    "cross_entropy_error",
+    "softmax",
+]

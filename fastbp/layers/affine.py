@@ -1,0 +1,264 @@
+"""The affine map: `Affine` around arrays that it is given, `Linear` around its own."""
+
+import numpy as np
+
+from fastbp import checks, init
+from fastbp._kernels import autograd as core
+from fastbp._kernels.autograd import node
+from fastbp.backend import kernels
+from fastbp.layers.base import Layer, pull_back
+
+
+class Affine(Layer):
+    """Fully connected layer: ``out = x W + b``.
+
+    Parameters
+    ----------
+    W : numpy.ndarray
+        (n_in, n_out), float32 or float64.  The layer keeps the very array and reads its
+        current contents at every call.
+    b : numpy.ndarray
+        (n_out,), likewise.
+
+    Attributes
+    ----------
+    dW, db : numpy.ndarray or None
+        Gradients of the last backward, of the shapes of W and b.
+    x : numpy.ndarray or None
+        The last forward's input as (n_samples, n_in).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, integer weights, an axis of length 0; from
+        forward, for x with another number of features; from backward, for another shape of
+        dout.  RuntimeError from backward before forward.
+
+    Notes
+    -----
+    The dtype of W and b decides (float64 where they differ), and x is converted to it.  x of
+    shape (n_in,) is one sample and gives (n_out,); more than two dimensions are flattened
+    behind the first, and `backward` restores them.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = Affine(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.zeros(3))
+    >>> layer.forward(np.array([[1.0, 1.0]]))
+    array([[5., 7., 9.]])
+    >>> layer.backward(np.array([[1.0, 0.0, 1.0]]))
+    array([[ 4., 10.]])
+    >>> layer.dW
+    array([[1., 0., 1.],
+           [1., 0., 1.]])
+    """
+
+    param_names = ("W", "b")
+    kind = "affine"
+    has_bias = True  # whether b is trained
+    node_name = "AddmmBackward0"
+
+    def __init__(self, W, b):
+        super().__init__()
+        self._W = checks.parameter("Affine", "W", W, ndim=2)
+        self._b = checks.same_shape(
+            "Affine", "b", checks.parameter("Affine", "b", b, ndim=1), (self._W.shape[1],),
+            f"W is {self._W.shape}",
+        )  # fmt: skip
+        self._look_at_arrays()
+        self.dW = None
+        self.db = None
+
+    @property
+    def W(self):
+        """Weights, (n_in, n_out); the very array."""
+        if self._trainer is not None or self._views:
+            self.sync()
+        return self._W
+
+    @W.setter
+    def W(self, value):
+        self.sync()
+        value = checks.parameter("Affine", "W", value, ndim=2)
+        self._W = checks.same_shape("Affine", "W", value, self._W.shape, "before")
+        self._look_at_arrays()
+
+    @property
+    def b(self):
+        """Bias, (n_out,); the very array."""
+        if self._trainer is not None or self._views:
+            self.sync()
+        return self._b
+
+    @b.setter
+    def b(self, value):
+        self.sync()
+        value = checks.parameter("Affine", "b", value, ndim=1)
+        self._b = checks.same_shape("Affine", "b", value, self._b.shape, "before")
+        self._look_at_arrays()
+
+    @property
+    def x(self):
+        """The last forward's input as (n_samples, n_in)."""
+        return self._saved and self._saved[0]
+
+    @property
+    def weight(self):
+        """The weights as PyTorch has them: the view ``W.T``, (n_out, n_in)."""
+        return self.W.T
+
+    def _look_at_arrays(self):
+        """Note whether the kernels can read both arrays where they lie (contents may change)."""
+        W, b = self._W, self._b
+        self.renew_tensors()
+        self._pair: tuple = ()
+        # NumPy's own dtype object: that of an unpickled array is equal, but another one.
+        self._dtype = np.dtype(np.result_type(W, b).type)
+        self._ready = all(
+            array.dtype == self._dtype and array.flags.c_contiguous and array.flags.aligned
+            for array in (W, b)
+        )
+
+    def _ready_arrays(self):
+        """W and b as the kernels take them."""
+        if self._trainer is not None or self._views:
+            self.sync()
+        W, b = self._W, self._b
+        if self._ready:
+            return W, b
+        dtype = self._dtype
+        return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
+
+    def run(self, x, training):
+        W, b = self._ready_arrays()
+        dtype = self._dtype
+        if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
+            shape = x.shape
+        else:
+            x, shape = checks.rows(type(self).__name__, x, W.shape, dtype)
+        out = np.empty((len(x), W.shape[1]), dtype)
+        kernels().affine_forward(x, W, b, out)
+        return (out[0] if len(shape) == 1 else out), (x, shape)
+
+    def pullback(self, saved, dout, need_dx=True):
+        x, shape = saved
+        W = self._ready_arrays()[0]
+        dtype, n_out = self._dtype, W.shape[1]
+        out_shape = (n_out,) if len(shape) == 1 else (len(x), n_out)
+        dout = checks.gradient_of(type(self).__name__, dout, out_shape, dtype)
+        if len(shape) == 1:
+            dout = dout.reshape(1, n_out)
+        if x.dtype is not dtype:  # a parameter of another dtype was put in since forward
+            x = x.astype(dtype)
+        dx = np.empty(x.shape, dtype) if need_dx else None
+        dW = np.empty(W.shape, dtype)
+        db = np.empty(n_out, dtype)
+        kernels().affine_backward(dout, x, W, dx, dW, db)
+        if dx is not None and len(shape) != 2:
+            dx = dx.reshape(shape)
+        return dx, (dW, db)
+
+    def keep_gradients(self, grads):
+        self.dW, self.db = grads
+
+    def tensor_views(self):
+        return [self._W.T, self._b]
+
+    def tensor_gradients(self, grads):
+        dW, db = grads
+        return dW.T, db
+
+    def adopt(self, arrays):
+        weight, b = (
+            checks.same_shape(type(self).__name__, name, array, shape, "before")
+            for name, array, shape in zip(
+                ("weight", "bias"), arrays, (self._W.shape[::-1], self._b.shape), strict=True
+            )
+        )
+        self._W = np.ascontiguousarray(weight.T)
+        self._b = np.ascontiguousarray(b)
+        self._look_at_arrays()
+
+    def on_tensor(self, x):
+        """PyTorch's linear map: of the last dimension, in the weights' dtype."""
+        weight, bias = self.tensors()
+        out = core.affine(x, weight, bias)
+        return self._on_any_tensor(x, weight, bias) if out is None else out
+
+    def tensors(self):
+        """The weight and the bias (None where there is none) as they are now."""
+        pair = self._pair
+        if pair and self._trainer is None:
+            (weight, bias), views = pair, self._views
+            if weight.array is views[0] and (bias is None or bias.array is views[1]):
+                return pair
+        parameters = self.own_parameters()
+        self._pair = parameters["weight"], parameters.get("bias")
+        return self._pair
+
+    def _on_any_tensor(self, x, weight, bias):
+        array, (n_out, n_in) = x.array, weight.array.shape
+        if array.dtype != weight.array.dtype:
+            raise RuntimeError(
+                f"{type(self).__name__} expects x of its weights' dtype, {weight.dtype!r}; "
+                f"got {x.dtype!r}: x.to(...) or the layer's own to(...) converts."
+            )
+        if array.ndim == 0 or array.shape[-1] != n_in:
+            raise RuntimeError(
+                f"{type(self).__name__} expects x with {checks.plural(n_in, 'feature')} "
+                f"in its last dimension; got x of shape {array.shape}."
+            )
+        if array.ndim != 2:
+            return self.on_tensor(x.reshape(-1, n_in)).reshape(*array.shape[:-1], n_out)
+        parameters = tuple(self.own_parameters().values())
+        out, kept = self.run(array, self.training)
+        return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
+
+    def config(self):
+        return {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
+
+    def state(self):
+        return {"weight": self.W.T, "bias": self.b}
+
+    @classmethod
+    def restore(cls, config, state):
+        shape = (config["out_features"], config["in_features"])
+        checks.same_shape("Affine", "weight", state["weight"], shape, "described")
+        return Affine(np.ascontiguousarray(state["weight"].T), state["bias"].copy())
+
+
+class Linear(Affine):
+    """An `Affine` layer that initialises itself.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Numbers of inputs and outputs.
+    init : {"he", "xavier", "lecun", "zeros"} or float
+        See `fastbp.init.weights`; a number is the standard deviation.  The bias starts at 0.
+    dtype : {"float32", "float64"}
+    seed : int, numpy.random.Generator or None
+
+    Raises
+    ------
+    ValueError, TypeError
+        For features below 1, an unknown init or dtype.
+
+    Examples
+    --------
+    >>> Linear(64, 10, seed=0)
+    Linear(in_features=64, out_features=10)
+    """
+
+    def __init__(self, in_features, out_features, init="he", dtype="float32", seed=None):
+        n_in = checks.integer("Linear", "in_features", in_features, least=1)
+        n_out = checks.integer("Linear", "out_features", out_features, least=1)
+        W = _initial_weights(n_in, n_out, init, dtype, seed)
+        super().__init__(W, np.zeros(n_out, W.dtype))
+
+
+_initial_weights = init.weights

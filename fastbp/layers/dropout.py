@@ -1,0 +1,83 @@
+"""`Dropout`."""
+
+import numpy as np
+
+from fastbp import checks, init
+from fastbp.backend import kernels
+from fastbp.layers.base import Layer
+
+
+class Dropout(Layer):
+    """Inverted dropout: in training ``x / (1 - dropout_ratio)``, or 0 with that probability.
+
+    The scaling is done in training, where the book does it in evaluation.
+
+    Parameters
+    ----------
+    dropout_ratio : float
+        Between 0 and 1, 1 left out.
+    seed : int or None
+        Chooses the masks of `forward`; None draws one.  Training by a `Trainer` or `fit` has
+        its own seed.
+
+    Attributes
+    ----------
+    mask : numpy.ndarray of bool or None
+        True where the last forward kept x.
+
+    References
+    ----------
+    Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout = Dropout(0.5, seed=0)
+    >>> dropout.forward(np.ones(6))
+    array([2., 0., 0., 2., 2., 0.])
+    >>> dropout.evaluate(np.ones(6))
+    array([1., 1., 1., 1., 1., 1.])
+    """
+
+    kind = "dropout"
+    node_name = "NativeDropoutBackward0"
+
+    def __init__(self, dropout_ratio=0.5, seed=None):
+        super().__init__()
+        ratio = checks.number("Dropout", "dropout_ratio", dropout_ratio, least=0, most=1)
+        if ratio == 1:
+            raise ValueError("Dropout expects dropout_ratio below 1; got 1.")
+        self.dropout_ratio = self.kind_number = ratio
+        self.seed = init.seed_of("Dropout", seed)
+        self._steps = 0
+
+    def _mask(self, x, key):
+        out = np.empty(x.shape, x.dtype)
+        kernels().dropout(x.reshape(-1), out.reshape(-1), key, self.dropout_ratio)
+        return out
+
+    @property
+    def mask(self):
+        """True where the last forward kept x."""
+        if self._saved is None:
+            return None
+        shape, dtype, key = self._saved
+        return self._mask(np.ones(shape, dtype), key) != 0
+
+    def run(self, x, training):
+        x = checks.floats("Dropout", "x", x)
+        if not training:
+            return x, None
+        key = kernels().dropout_key(self.seed, self._steps, 0)
+        self._steps += 1
+        return self._mask(x, key), (x.shape, x.dtype, key)
+
+    def on_tensor(self, x):
+        return super().on_tensor(x) if self.training else x
+
+    def pullback(self, saved, dout, need_dx=True):
+        shape, dtype, key = saved
+        return self._mask(checks.gradient_of("Dropout", dout, shape, dtype), key), ()
+
+    def config(self):
+        return {"dropout_ratio": self.dropout_ratio}

@@ -1,0 +1,259 @@
+"""Batch normalisation."""
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels.autograd import new
+from fastbp.backend import kernels
+from fastbp.layers.base import Layer, restored
+
+
+class BatchNormalization(Layer):
+    """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
+
+    In training with the batch's mean and variance; in evaluation with the running ones, which
+    become ``momentum * running + (1 - momentum) * batch`` at each forward.
+
+    Parameters
+    ----------
+    gamma, beta : numpy.ndarray
+        (n,), float32 or float64; the very arrays.
+    momentum : float
+        The book's: the share of the old running statistics.
+    running_mean, running_var : numpy.ndarray or None
+        (n,); None starts at 0, as the book does.
+
+    Attributes
+    ----------
+    dgamma, dbeta : numpy.ndarray or None
+        Gradients of the last backward.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other; from forward, for a batch of one row.
+
+    References
+    ----------
+    Ioffe & Szegedy, Batch normalization (2015); Saito, Deep Learning from Scratch (2016),
+    section 6.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = BatchNormalization(np.ones(1), np.zeros(1))
+    >>> layer.forward(np.array([[1.0], [3.0]])).round(4)
+    array([[-1.],
+           [ 1.]])
+    """
+
+    param_names = ("gamma", "beta")
+    kind = "batch_norm"
+    node_name = "NativeBatchNormBackward0"
+    kind_number = 1e-6  # eps, the book's 10e-7
+    unbiased = False  # the running variance, by n - 1
+
+    def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
+        super().__init__()
+        who = type(self).__name__
+        self._gamma = checks.parameter(who, "gamma", gamma, ndim=1)
+        shape = self._gamma.shape
+        self._beta = checks.same_shape(
+            who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma"
+        )
+        self.momentum = checks.number(who, "momentum", momentum, least=0, most=1)
+        self._running = []
+        for name, value in (("running_mean", running_mean), ("running_var", running_var)):
+            array = np.zeros(shape, self._gamma.dtype) if value is None else value
+            array = checks.writable_parameter(who, name, checks.parameter(who, name, array, 1))
+            self._running.append(checks.same_shape(who, name, array, shape, "gamma"))
+        self.dgamma = None
+        self.dbeta = None
+
+    @property
+    def gamma(self):
+        """Scale, (n,); the very array."""
+        self.sync()
+        return self._gamma
+
+    @gamma.setter
+    def gamma(self, value):
+        self.sync()
+        self._gamma = self._replacement("gamma", value)
+        self.renew_tensors()
+
+    @property
+    def beta(self):
+        """Shift, (n,); the very array."""
+        self.sync()
+        return self._beta
+
+    @beta.setter
+    def beta(self, value):
+        self.sync()
+        self._beta = self._replacement("beta", value)
+        self.renew_tensors()
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics at each forward in training."""
+        return self.momentum
+
+    def _replacement(self, name, value):
+        who = type(self).__name__
+        value = checks.parameter(who, name, value, ndim=1)
+        return checks.same_shape(who, name, value, self._gamma.shape, "before")
+
+    @property
+    def running_mean(self):
+        """Mean for evaluation, (n,)."""
+        self.sync()
+        return self._running[0]
+
+    @property
+    def running_var(self):
+        """Variance for evaluation, (n,)."""
+        self.sync()
+        return self._running[1]
+
+    def _arrays(self):
+        """gamma, beta and the running statistics as the kernels take them."""
+        self.sync()
+        dtype = np.result_type(self._gamma, self._beta).newbyteorder("=")
+        names = ("gamma", "beta", "running_mean", "running_var")
+        arrays = (self._gamma, self._beta, *self._running)
+        who = type(self).__name__
+        return [
+            checks.floats(who, name, array, dtype)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+
+    def run(self, x, training):
+        who = type(self).__name__
+        gamma, beta, mean, var = self._arrays()
+        x = checks.floats(who, "x", x, gamma.dtype)
+        if x.ndim != 2 or x.shape[1] != len(gamma):
+            raise ValueError(
+                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {x.shape}."
+            )
+        if not training:
+            scale = gamma / np.sqrt(var + gamma.dtype.type(self.kind_number))
+            return (x - mean) * scale + beta, None
+        if len(x) == 1:
+            raise ValueError(
+                f"{who} expects at least 2 rows in training, to have a variance; got 1."
+            )
+        out, normal = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+        inverse = np.empty(len(gamma), x.dtype)
+        if len(x):
+            kernels().batch_norm_forward(
+                x, gamma, beta, out, normal, inverse, mean, var,
+                self.kind_number, self.old_share, self.unbiased,
+            )  # fmt: skip
+            for kept, new in zip(self._running, (mean, var), strict=True):
+                if kept is not new:
+                    kept[...] = new
+        return out, (normal, inverse, gamma)
+
+    def pullback(self, saved, dout, need_dx=True):
+        normal, inverse, gamma = saved
+        dout = checks.gradient_of(type(self).__name__, dout, normal.shape, normal.dtype)
+        dx = np.empty(normal.shape, normal.dtype)
+        dgamma, dbeta = np.zeros(gamma.shape, gamma.dtype), np.zeros(gamma.shape, gamma.dtype)
+        if len(dout):
+            kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
+        return dx, (dgamma, dbeta)
+
+    def tensor_views(self):
+        return [self._gamma, self._beta]
+
+    def adopt(self, arrays):
+        self._gamma, self._beta = (
+            np.ascontiguousarray(checks.same_shape(
+                type(self).__name__, name, array, self._gamma.shape, "before"
+            ))
+            for name, array in zip(("weight", "bias"), arrays, strict=True)
+        )  # fmt: skip
+        self._running = [array.astype(self._gamma.dtype, copy=False) for array in self._running]
+        self.renew_tensors()
+
+    def on_tensor(self, x):
+        if self.training:
+            return super().on_tensor(x)
+        weight, bias = self.own_parameters().values()
+        mean, var = (new(array) for array in self._running)
+        return (x - mean) / (var + self.kind_number).sqrt() * weight + bias
+
+    def config(self):
+        return {"momentum": self.momentum}
+
+    def state(self):
+        self.sync()
+        return {
+            "weight": self._gamma,
+            "bias": self._beta,
+            "running_mean": self._running[0],
+            "running_var": self._running[1],
+        }
+
+    @classmethod
+    def restore(cls, config, state):
+        return cls(
+            state["weight"].copy(),
+            state["bias"].copy(),
+            config["momentum"],
+            state["running_mean"].copy(),
+            state["running_var"].copy(),
+        )
+
+
+class BatchNorm1d(BatchNormalization):
+    """Batch normalisation that initialises itself, with PyTorch's numbers.
+
+    Parameters
+    ----------
+    num_features : int
+    eps : float
+        Added to the variance.
+    momentum : float
+        PyTorch's: the share of the new running statistics.
+    dtype : {"float32", "float64"}
+
+    Raises
+    ------
+    ValueError, TypeError
+        For no features or another dtype.
+
+    Notes
+    -----
+    Running statistics start at 0 and 1, and their variance is that by n - 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> BatchNorm1d(3).forward(np.arange(6, dtype="float32").reshape(2, 3)).round(3)
+    array([[-1., -1., -1.],
+           [ 1.,  1.,  1.]], dtype=float32)
+    """
+
+    unbiased = True
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
+        n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
+        dtype = checks.float_dtype("BatchNorm1d", dtype)
+        share = self._share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
+        super().__init__(
+            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
+        )
+        self.kind_number = checks.number("BatchNorm1d", "eps", eps, least=0)
+
+    def config(self):
+        return {
+            "num_features": len(self._gamma),
+            "eps": self.kind_number,
+            "momentum": self._share,
+        }
+
+    @classmethod
+    def restore(cls, config, state):
+        return restored(cls, config, state)

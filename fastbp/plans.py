@@ -1,0 +1,196 @@
+"""What a `Plan` takes: a network as the entries of its layers, and data as its arrays."""
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels import engine
+from fastbp.layers import Affine, BatchNormalization, Layer
+
+#: Where classes are defined whose methods the engine stands for.
+LAYERS = ("fastbp.layers", "fastbp.nn")
+LOSSES = ("fastbp.losses",)
+OPTIMIZERS = ("fastbp.optim",)
+
+
+def require_own(who, what, thing, modules):
+    """Refuse a user's own class, a subclass too: the engine would not run its methods."""
+    where = f"{type(thing).__module__}."
+    if not any(where.startswith(f"{module}.") for module in modules):
+        raise TypeError(
+            f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
+            "not run, so train by gradient and update."
+        )
+
+
+# --- networks -------------------------------------------------------------------------------
+
+
+def arrays_of(net):
+    """A network's arrays under the names that they have in its file, as views."""
+    return {
+        f"{place}.{name}": array
+        for place, layer in enumerate(net.layers)
+        if isinstance(layer, Layer)
+        for name, array in layer.state().items()
+    }
+
+
+def entries_of(net):
+    """The plan's description of each layer, and (layer, place in the plan) of the trained."""
+    _require_unhooked("the network", net)
+    entries: list[tuple] = []
+    places: list[tuple[Layer, int]] = []
+    width = None
+    for number, layer in enumerate(net.layers):
+        require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
+        _require_unhooked(f"{layer!r} at place {number}", layer)
+        if layer.kind is None:
+            continue
+        for name, tensor in layer._parameters.items():
+            if tensor is not None and not tensor.requires_grad:
+                raise ValueError(
+                    f"Trainer expects parameters that are all trained; got {name} of {layer!r} at "
+                    f"place {number} with requires_grad=False, so train by a loop over Tensors."
+                )
+        if layer.kind not in engine.LAYER_KINDS:
+            raise TypeError(
+                f"Trainer expects layers that the training engine holds; got {layer!r} at place "
+                f"{number}, so train by a loop over Tensors, or by gradient and update."
+            )
+        if isinstance(layer, Affine):
+            n_in, n_out = layer._W.shape
+        elif isinstance(layer, BatchNormalization):
+            n_in = n_out = len(layer._gamma)
+        elif width is None:
+            raise ValueError(
+                f"Trainer expects the first layer to say its width, as Linear does; "
+                f"got {layer!r} at place {number}."
+            )
+        else:
+            n_in = n_out = width
+        if width not in (None, n_in):
+            raise ValueError(
+                f"Trainer expects {width} inputs at place {number}, as the layer before has "
+                f"outputs; got {layer!r}."
+            )
+        width = n_out
+        if layer.param_names:
+            places.append((layer, len(entries)))
+        entries.append(
+            (
+                layer.kind, n_in, n_out, layer.kind_number,
+                getattr(layer, "old_share", 0.0),
+                getattr(layer, "unbiased", not getattr(layer, "has_bias", True)),
+            )
+        )  # fmt: skip
+    if not places:
+        raise ValueError("Trainer expects a layer with parameters; got none.")
+    return entries, places
+
+
+def _require_unhooked(shown, module):
+    if module._hooks is not None:
+        raise ValueError(
+            f"Trainer expects layers without forward hooks, which it would not call; got one of "
+            f"{shown}, so remove it or train by a loop over Tensors."
+        )
+
+
+def dtype_of(net):
+    """The one dtype of all parameters: float64 where they differ."""
+    return np.result_type(*(array.dtype.newbyteorder("=") for array in net.params.values()))
+
+
+# --- data -----------------------------------------------------------------------------------
+
+
+def rows_of(who, x, n_in, dtype):
+    """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
+    if hasattr(x, "tocsr"):
+        if x.format != "csr":
+            x = checks.sparse(who, "x", x).tocsr()
+        if x.shape[1] != n_in:
+            raise ValueError(
+                f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
+            )
+        data = checks.floats(who, "x", x.data)
+        indices, indptr = (np.ascontiguousarray(each, np.int64) for each in (x.indices, x.indptr))
+        try:
+            return engine.SparseRows(data, indices, indptr, n_in)  # which looks at all indices
+        except ValueError:
+            checks.sparse(who, "x", x)  # the same, named; at ten times the cost
+            raise
+    if type(x) is np.ndarray and x.dtype == np.uint8:
+        x = np.ascontiguousarray(x)
+    elif isinstance(x, engine.SparseRows):
+        return x
+    else:
+        x = checks.floats(who, "x", x)
+    shape = x.shape
+    if x.ndim == 1:
+        x = x.reshape(1, -1)
+    elif x.ndim > 2:
+        x = x.reshape(len(x), int(np.prod(shape[1:])))
+    if x.ndim != 2 or x.shape[1] != n_in:
+        raise ValueError(
+            f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {shape}."
+        )
+    return x
+
+
+def targets_of(who, loss_layer, t, n_rows, n_out, dtype):
+    """Targets for the engine: int64 class indices, or rows of the plan's dtype."""
+    if loss_layer.kind == "softmax":
+        return checks.class_targets(who, t, (n_rows, n_out), dtype, one_sample=n_rows == 1)
+    y = np.empty((n_rows, n_out), dtype)
+    t = checks.numbers(who, "t", t)
+    if n_rows == 1 and t.shape == (n_out,):
+        t = t.reshape(1, n_out)
+    if loss_layer.kind == "sigmoid":
+        return checks.binary_targets(who, t, y)
+    return checks.values_like(who, t, y)
+
+
+def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
+    """The rows' weights, or None where all are 1."""
+    if sample_weight is None and class_weight is None:
+        return None
+    n, n_classes = shape
+    weights = np.ones(n)
+    if sample_weight is not None:
+        weights = checks.floats(who, "sample_weight", sample_weight, checks.FLOAT64)
+        checks.same_shape(who, "sample_weight", weights, (n,), "x has rows")
+    if class_weight is not None:
+        if loss_layer.kind != "softmax":
+            raise ValueError(
+                f"{who} expects class_weight with SoftmaxWithLoss; got {loss_layer!r}."
+            )
+        classes = t if t.ndim == 1 else t.argmax(axis=1)
+        if isinstance(class_weight, str) and class_weight == "balanced":
+            counts = np.bincount(classes, minlength=n_classes)
+            by_class = n / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        else:
+            if isinstance(class_weight, str) or not np.iterable(class_weight):
+                raise TypeError(
+                    f"{who} expects class_weight as a weight per class or 'balanced'; "
+                    f"got {checks.shown(class_weight)}."
+                )
+            by_class = np.ones(n_classes)
+            if not hasattr(class_weight, "items"):
+                class_weight = list(class_weight)
+                if len(class_weight) != n_classes:
+                    raise ValueError(
+                        f"{who} expects class_weight with {checks.plural(n_classes, 'weight')}, "
+                        f"one per class; got {len(class_weight)}."
+                    )
+                class_weight = dict(enumerate(class_weight))
+            for key, value in class_weight.items():
+                place = checks.integer(who, "class_weight's class", key, 0, n_classes - 1)
+                by_class[place] = checks.number(who, f"class_weight[{key}]", value, least=0)
+        weights = weights * by_class[classes]
+    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"{who} expects weights that are finite, not negative and not all zero; got values "
+            f"from {weights.min():g} to {weights.max():g}."
+        )
+    return checks.weights_of_rows(who, weights, dtype)

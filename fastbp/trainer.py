@@ -1,0 +1,333 @@
+"""`Trainer`: a network compiled to a `Plan`, trained step by step."""
+
+import itertools
+import os
+import threading
+
+import numpy as np
+
+from fastbp import checks, init, plans
+from fastbp._kernels import engine
+from fastbp.layers import BatchNormalization
+from fastbp.optim import Optimizer
+from fastbp.threads import threads_for
+
+__all__ = ["Trainer"]
+
+#: Held while networks change hands: of two threads that take one, the second finds the first.
+_hands = threading.RLock()
+if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
+    os.register_at_fork(
+        before=_hands.acquire, after_in_parent=_hands.release, after_in_child=_hands.release
+    )
+
+
+class Trainer(engine.Plan):
+    """Trains a network step by step, each step in one compiled call.
+
+    Parameters
+    ----------
+    net : Sequential
+        With a loss of the library.
+    optimizer : Optimizer
+        Its numbers hold from here on (but for `lr`, an attribute of the trainer); its state
+        goes on where it was.
+    batch_size : int
+        The most rows of a step.
+    n_threads : int or None
+        None: one for small steps, else the cores the process may use.
+    seed : int or None
+        Chooses the dropout masks.
+    clip_norm, clip_value : float or None
+        Clip the gradients, by their joint norm or each element.
+
+    Attributes
+    ----------
+    lr : float
+        The learning rate of the next step.
+    steps : int
+        Steps done.
+    nbytes : int
+        Bytes of the plan's memory; nothing else is allocated while it trains.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a layer or a loss that the engine does not hold, and which.
+
+    Notes
+    -----
+    While a trainer steps, the current parameters are in the trainer.  The network's methods,
+    `net.params` and the layers' attributes fetch them first, into the very arrays that the
+    user holds; `sync` does it by hand.  After writing into those arrays by hand, call
+    `reload`.  One network has one trainer: making another one ends the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastbp import SGD, Linear, Relu, Sequential, Trainer
+    >>> net = Sequential(Linear(2, 8, seed=0), Relu(), Linear(8, 2, seed=1),
+    ...                  loss="softmax_cross_entropy")
+    >>> x, t = np.array([[0.0, 1.0], [1.0, 0.0]], "float32"), np.array([0, 1])
+    >>> trainer = Trainer(net, SGD(lr=0.5), batch_size=2)
+    >>> losses = [trainer.step(x, t) for _ in range(50)]
+    >>> losses[-1] < losses[0]
+    True
+    >>> net.accuracy(x, t)
+    1.0
+    """
+
+    def __new__(
+        cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
+        clip_norm=None, clip_value=None,
+    ):  # fmt: skip
+        checks.instance(
+            "Trainer", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)"
+        )
+        plans.require_own("Trainer", "an optimiser", optimizer, plans.OPTIMIZERS)
+        if not hasattr(net, "layers"):
+            raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
+        batch_size = checks.integer("Trainer", "batch_size", batch_size, least=1)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
+                raise ValueError(f"Trainer expects {name} above 0, or None; got {limit}.")
+        entries, _ = plans.entries_of(net)
+        dtype = plans.dtype_of(net)
+        operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
+        loss_layer = net.loss_layer
+        if loss_layer is not None:
+            plans.require_own("Trainer", "a loss", loss_layer, plans.LOSSES)
+        parameters = list(net.params.items())
+        for name, array in parameters:
+            checks.writable_parameter("Trainer", f"params[{name!r}]", array)
+        for (name, array), (other, another) in itertools.combinations(parameters, 2):
+            if np.shares_memory(array, another):  # the plan trains copies: one would be lost
+                raise ValueError(
+                    f"Trainer expects parameters in memory of their own; got {name} and {other} "
+                    "in the same."
+                )
+        return super().__new__(
+            cls,
+            entries,
+            None if loss_layer is None else loss_layer.kind,
+            batch_size,
+            dtype == np.float64,
+            optimizer.rule,
+            optimizer.n_states,
+            clip_norm is not None,
+            getattr(loss_layer, "delta", 1.0),
+            threads_for(operations, n_threads),
+        )
+
+    def __init__(
+        self, net, optimizer, batch_size=32, n_threads=None, seed=None,
+        clip_norm=None, clip_value=None,
+    ):  # fmt: skip
+        self.net = net
+        self.optimizer = optimizer
+        self.seed = init.seed_of("Trainer", seed)
+        self.set_rule(
+            **optimizer.numbers(), clip_value=clip_value or 0.0, clip_norm=clip_norm or 0.0
+        )
+        _, self._places = plans.entries_of(net)
+        self.dtype = plans.dtype_of(net)
+        with _hands:
+            arrays, states = self._arrays_by_name(), self._states()
+            optimizer.steps_of(arrays)  # may refuse them
+            for layer, _ in self._places:
+                if layer._trainer is not None:  # of this network, or of another with this layer
+                    layer._trainer.close()
+            self.steps = optimizer.steps_of(arrays)
+            self.reload()
+            self._reload_states(states)
+            for layer, _ in self._places:
+                layer._trainer = self
+            net.trainer = self
+            optimizer.held_by(self)
+
+    # --- where the parameters are -----------------------------------------------------------
+
+    def reload(self):
+        """Take the parameters from the user's arrays, after writing into them by hand."""
+        changes = self.changes  # of another thread, meanwhile: the next look fetches them
+        for layer, place in self._places:
+            layer.take_data()
+            W, b = self._arrays_of(layer)
+            self.write(place, engine.PARAMETERS, *self._native(W, b))
+            if isinstance(layer, BatchNormalization):
+                self.write(place, engine.RUNNING, *self._native(*layer._running))
+        self.synced = changes
+
+    def reload_states(self):
+        """Take the optimiser's states, and how many steps it has done, as `reload` does."""
+        with _hands:
+            arrays, states = self._arrays_by_name(), self._states()
+            steps = self.optimizer.steps_of(arrays)
+            self.sync()  # the parameters, which have the steps before
+            self.steps = steps
+            self.optimizer.set_steps(arrays, steps)
+            self._reload_states(states)
+
+    def _reload_states(self, states):
+        changes = self.changes
+        for place, pairs in states:
+            for k, pair in enumerate(zip(*pairs, strict=True)):
+                self.write(place, engine.FIRST_STATE + k, *self._native(*pair))
+        self._fetched = changes
+
+    def sync(self):
+        """Write the parameters back into the user's arrays.
+
+        Raises
+        ------
+        RuntimeError
+            While another thread is training the network.
+        """
+        with _hands:
+            changes = self.changes  # another thread may step meanwhile: the next look fetches again
+            if changes == self.synced:
+                return
+            for layer, place in self._places:
+                self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
+                if isinstance(layer, BatchNormalization):
+                    self._fetch(place, engine.RUNNING, layer._running)
+            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            self.synced = changes
+
+    def close(self):
+        """Write everything back, and let go of the network; the trainer steps no more."""
+        with _hands:
+            if self.closed:
+                return
+            try:
+                self.shut()  # first, so that a step of another thread is refused, not lost
+                self.fetch()
+            except BaseException:
+                self.closed = False
+                raise
+            for layer, _ in self._places:
+                layer._trainer = None
+            self.net.trainer = None
+
+    def fetch(self):
+        """Write what is newer in the trainer, parameters and states, into the user's arrays."""
+        with _hands:
+            self.sync()
+            self.fetch_states()
+
+    def fetch_states(self):
+        """Write the optimiser's states back, where newer, and how many steps it has done."""
+        with _hands:
+            changes = self.changes
+            if changes == self._fetched:
+                return
+            if changes != self.synced:  # else sync has set them
+                self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            for place, pairs in self._states():
+                for k, pair in enumerate(zip(*pairs, strict=True)):
+                    self._fetch(place, engine.FIRST_STATE + k, pair)
+            self._fetched = changes
+
+    def arrays(self):
+        """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
+        arrays = plans.arrays_of(self.net)
+        for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
+            place = self.net.layers.index(layer)
+            for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
+                for kind, state in zip(self.optimizer.state_names, states, strict=False):
+                    arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
+        return arrays
+
+    def restore(self, arrays, steps, lr):
+        """Go on from other contents of `arrays`, after so many steps."""
+        with _hands:
+            own = self.arrays()
+            before = {name: array.copy() for name, array in own.items()}
+            try:
+                _fill(own, arrays)
+            except BaseException:  # Ctrl-C: all or nothing
+                _fill(own, before)
+                raise
+            self.steps, self.lr = steps, lr
+            self.optimizer.set_steps(self._arrays_by_name(), steps)
+            self.reload()
+            self._reload_states(self._states())
+
+    def _arrays_of(self, layer):
+        return [getattr(layer, "_" + name) for name in layer.param_names]
+
+    def _native(self, *arrays):
+        return [checks.floats("Trainer", "parameter", array, self.dtype) for array in arrays]
+
+    def _fetch(self, place, part, arrays):
+        new = [np.empty(array.shape, self.dtype) for array in arrays]
+        self.read(place, part, *new)
+        for array, values in zip(arrays, new, strict=True):
+            array[...] = values
+
+    def _arrays_by_name(self):
+        return {name: array for _, held in self._held() for name, array in held if name is not None}
+
+    def _states(self):
+        """The optimiser's states: each layer's place, and a list of arrays for W and for b.
+
+        No more than the plan has, whatever momentum the optimiser was given since.
+        """
+        n = min(self.n_states, self.optimizer.n_states)
+        return [
+            (
+                place,
+                [
+                    self.optimizer.state_of(name, array)[:n]
+                    if name is not None
+                    else [np.zeros_like(array)] * n
+                    for name, array in held
+                ],
+            )
+            for place, held in self._held()
+        ]
+
+    def _held(self):
+        """Each layer's place, and the names and arrays of W and b.
+
+        The plan has a bias of zeros where a layer has none: its name is None.
+        """
+        names = {place: name for name, place in self.net.params.places().items()}
+        for layer, place in self._places:
+            trained = ("W",) if not getattr(layer, "has_bias", True) else layer.param_names
+            yield (
+                place,
+                [
+                    (names[layer, name] if name in trained else None, array)
+                    for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
+                ],
+            )
+
+    # --- what the plan asks for -------------------------------------------------------------
+
+    def converted(self, x, t, weights):
+        x = plans.rows_of("Trainer", x, self.n_in, self.dtype)
+        n_rows = len(x)
+        loss_layer = self.net.loss_layer
+        if loss_layer is not None:
+            t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, self.dtype)
+        if weights is not None:
+            weights = checks.floats("Trainer", "weights", weights, self.dtype)
+            checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
+        return x, t, weights
+
+    def diverged(self, loss, layer, when=None):
+        first = "all layers' outputs are finite"
+        if layer >= 0:
+            held = [i for i, one in enumerate(self.net.layers) if one.kind is not None]
+            place = held[layer]
+            first = f"the first layer with such an output is {self.net.layers[place]!r} ({place})"
+        return FloatingPointError(
+            f"Training expects a finite loss; got {loss} in {when or f'step {self.steps + 1}'}, "
+            f"where {first}; try a smaller lr or clip_norm=1, and look for NaN and inf in x and t."
+        )
+
+
+def _fill(arrays, values):
+    for name, array in arrays.items():
+        array[...] = values[name]
