@@ -39,10 +39,10 @@ X86_64 = [
     ("v2", 16, 6, ["-march=x86-64-v2", "-mno-mmx"]),
 ]
 PLAIN = [("plain", 16, 14, [])]
-MACHINE = platform.machine().lower()
+MACHINE = sysconfig.get_platform().rpartition("-")[2].lower()  # cross builds name theirs
 if sys.platform == "darwin":
     # Apple's Python may be for two processors; the kernels are compiled for one of them.
-    MACHINE = os.environ.setdefault("ARCHFLAGS", f"-arch {MACHINE}").split()[-1]
+    MACHINE = os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}").split()[-1]
 INSTRUCTION_SETS = X86_64 if MACHINE in ("x86_64", "amd64") else PLAIN
 
 # Never -ffast-math (it would change the arithmetic of the whole process), never -march=native.

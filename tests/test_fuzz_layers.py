@@ -27,12 +27,12 @@ WIDE = np.longdouble
 
 
 def phi(x):
-    """The normal distribution function, of 40 terms of its series about 0."""
+    """The normal distribution function, by a series whose terms have one sign: none cancels."""
     total = term = x
     for k in range(1, 120):
-        term = -term * x * x / (2 * k)
-        total = total + term / (2 * k + 1)
-    return WIDE(0.5) + total / np.sqrt(2 * np.arccos(WIDE(-1)))
+        term = term * x * x / (2 * k + 1)
+        total = total + term
+    return WIDE(0.5) + total * np.exp(-x * x / 2) / np.sqrt(2 * np.arccos(WIDE(-1)))
 
 
 def sigmoid(x):

@@ -252,7 +252,7 @@ def cases(draw):
     loss = one_of(*LOSSES)
     classes = None
     if loss.startswith("soft") and chance():
-        classes = one_of("balanced", {0: 2.0}, [0.5, 3.0, 1.0])
+        classes = one_of("balanced", {0: 2.0}, ([0.5, 3.0, 1.0] * widths[-1])[: widths[-1]])
     return Case(
         one_of("float64", "float64", "float32"), widths, kinds, loss, rule, numbers, rows, batch,
         one_of(*FORMS), draw(st.integers(0, 2**31)), chance(), classes,

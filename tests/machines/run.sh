@@ -27,6 +27,7 @@ check "training run" "$python" env PYTHONPATH="$home" "$python" "$here/train.py"
 check "no instruction too new" objdump env PYTHONPATH="$home" "$python" "$here/baseline.py"
 check "emulated processors" qemu-x86_64 "$here/emulated.sh" "$python"
 check "other compilers" clang "$here/compilers.sh" "$folder/compilers"
+check "package on ARM64" debootstrap "$here/aarch64.sh" "$folder/aarch64"
 check "wheel" "$python" "$here/wheel.sh" "$folder/wheel" "$python"
 if "$python" -c 'import sys; sys.exit(sys._is_gil_enabled())' 2>/dev/null; then
     check "free-threaded" "$python" env PYTHONPATH="$home" "$python" "$here/free_threaded.py"
