@@ -33,9 +33,9 @@ if [[ ! -e $folder/complete ]]; then
     touch "$folder/complete"
 fi
 
-mkdir -p "$copy"
+rm -rf "$copy" && mkdir "$copy" # built anew: of another checkout, files may be older than objects
 tar -c -C "$root" --exclude=./.git --exclude=./build --exclude='*.so' --exclude=./.venv . |
-    tar -x -C "$copy" # the files keep their times, so that only what changed is built again
+    tar -x -C "$copy"
 cd "$copy"
 compiler="aarch64-linux-gnu-gcc -I$system/usr/include/python$version -I$system/usr/include"
 env _PYTHON_HOST_PLATFORM=linux-aarch64 PYTHONPATH="$folder/sysconfig" \
