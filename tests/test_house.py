@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -95,6 +96,13 @@ def test_optional_packages_are_imported_where_they_are_used(path):
         return
     for name, at_the_top in imports(ast.parse(path.read_text())):
         assert not (at_the_top and name.split(".")[0] in OPTIONAL), f"{path.name} imports {name}"
+
+
+def test_every_folder_of_modules_is_installed():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    packages = tomllib.loads(project.read_text())["tool"]["setuptools"]["packages"]
+    folders = {p.parent.relative_to(FOLDER.parent) for p in FILES}
+    assert {".".join(folder.parts) for folder in folders} == set(packages) - {"fastbp._kernels"}
 
 
 def test_numpy_is_the_only_package_imported_at_the_top():
