@@ -37,13 +37,13 @@ def arrays_of(net):
 
 def entries_of(net):
     """The plan's description of each layer, and (layer, place in the plan) of the trained."""
-    _require_unhooked("the network", net)
+    _require_unhooked(net)
     entries: list[tuple] = []
     places: list[tuple[Layer, int]] = []
     width = None
     for number, layer in enumerate(net.layers):
         require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
-        _require_unhooked(f"{layer!r} at place {number}", layer)
+        _require_unhooked(layer, f" at place {number}")
         if layer.kind is None:
             continue
         for name, tensor in layer._parameters.items():
@@ -88,11 +88,11 @@ def entries_of(net):
     return entries, places
 
 
-def _require_unhooked(shown, module):
+def _require_unhooked(module, where=""):
     if module._hooks is not None:
         raise ValueError(
             f"Trainer expects layers without forward hooks, which it would not call; got one of "
-            f"{shown}, so remove it or train by a loop over Tensors."
+            f"{type(module).__name__}{where}, so remove it or train by a loop over Tensors."
         )
 
 
