@@ -236,7 +236,7 @@ def write_safetensors(who, path, tensors, metadata):
     sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
     safetensors = _safetensors(who)
     texts = sum(map(len, sealed.values()))
-    _require_memory(2 * sum(array.nbytes for array in tensors.values()) + 8 * texts)
+    _require_memory(3 * sum(array.nbytes for array in tensors.values()) + 8 * texts)
     data = _ordered(safetensors.save(tensors, sealed))
     if not opened:
         write_whole(path, data)
