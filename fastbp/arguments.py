@@ -263,6 +263,8 @@ def settle(args):
         raise ValueError(f"expected {', '.join(DATA_SETS)} or a CSV file; got {args.data_set!r}")
     if named and (args.target or args.task):
         raise ValueError(f"--target and --task expect a CSV file; got {args.data_set}")
+    if getattr(args, "data", None) is not None and args.data_set != "mnist":
+        raise ValueError(f"--data expects mnist, whose files it names; got {args.data_set}")
     if args.hidden is not None:
         names = [word for word in args.hidden if isinstance(word, str)]
         if names or not args.hidden:

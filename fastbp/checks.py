@@ -260,13 +260,14 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def weights_of_rows(who, weights, dtype):
+def weights_of_rows(who, weights, dtype, negative=True):
     """Finite weights in the dtype of the arithmetic, where they may overflow or vanish."""
     with np.errstate(over="ignore"):
         own = weights.astype(dtype)
-    if not (np.isfinite(own).all() and own.any()):
+    if not (np.isfinite(own).all() and own.any() and (negative or weights.min() >= 0)):
+        kind = "finite" if negative else "finite, not negative"
         raise ValueError(
-            f"{who} expects weights that are finite and not all zero in {own.dtype}; got values "
+            f"{who} expects weights that are {kind} and not all zero in {own.dtype}; got values "
             f"from {weights.min():g} to {weights.max():g}."
         )
     return own
@@ -289,7 +290,6 @@ def integer(who, name, value, least, most=sys.maxsize):
 
 def fits_memory(who, names, lengths):
     """Refuses an array whose number of elements no address could count."""
-    lengths = tuple(lengths)
     if math.prod(lengths) > MOST_ELEMENTS:
         product = " x ".join(map(str, lengths))
         raise ValueError(

@@ -135,6 +135,5 @@ class EarlyStopping:
         """Put the best epoch's arrays back."""
         if self.best_arrays is None:
             return
-        for name, array in plans.arrays_of(net).items():
-            array[...] = self.best_arrays[name]
+        plans.fill(plans.arrays_of(net), self.best_arrays)
         self.best_arrays = None

@@ -35,6 +35,12 @@ def arrays_of(net):
     }
 
 
+def fill(arrays, values):
+    """Write values into arrays of the same names."""
+    for name, array in arrays.items():
+        array[...] = values[name]
+
+
 def entries_of(net):
     """The plan's description of each layer, and (layer, place in the plan) of the trained."""
     _require_unhooked(net)
@@ -188,9 +194,4 @@ def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
                 place = checks.integer(who, "class_weight's class", key, 0, n_classes - 1)
                 by_class[place] = checks.number(who, f"class_weight[{key}]", value, least=0)
         weights = weights * by_class[classes]
-    if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
-        raise ValueError(
-            f"{who} expects weights that are finite, not negative and not all zero; got values "
-            f"from {weights.min():g} to {weights.max():g}."
-        )
-    return checks.weights_of_rows(who, weights, dtype)
+    return checks.weights_of_rows(who, weights, dtype, negative=False)

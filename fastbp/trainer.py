@@ -244,9 +244,9 @@ class Trainer(engine.Plan):
             own = self.arrays()
             before = {name: array.copy() for name, array in own.items()}
             try:
-                _fill(own, arrays)
+                plans.fill(own, arrays)
             except BaseException:  # Ctrl-C: all or nothing
-                _fill(own, before)
+                plans.fill(own, before)
                 raise
             self.steps, self.lr = steps, lr
             self.optimizer.set_steps(self._arrays_by_name(), steps)
@@ -326,8 +326,3 @@ class Trainer(engine.Plan):
             f"Training expects a finite loss; got {loss} in {when or f'step {self.steps + 1}'}, "
             f"where {first}; try a smaller lr or clip_norm=1, and look for NaN and inf in x and t."
         )
-
-
-def _fill(arrays, values):
-    for name, array in arrays.items():
-        array[...] = values[name]

@@ -1,7 +1,6 @@
 """`fit`: epochs of a network's training, their ends, and the file with which they go on."""
 
 import math
-import sys
 import time
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from fastbp import checkpoints, checks, init, plans
 from fastbp.history import EarlyStopping, History
 from fastbp.optim import Optimizer
+from fastbp.progress import progress_bar
 from fastbp.trainer import Trainer
 
 __all__ = ["fit"]
@@ -80,7 +80,7 @@ def fit(
             saved = checkpoints.read(resume, setting)
             seed = saved.seed_of(seed)
             saved.require_epochs(epochs)
-    bar = _progress_bar(epochs) if progress else None
+    bar = progress_bar(who, epochs) if progress else None
     trainer = Trainer(net, optimizer, batch_size, n_threads, seed, clip_norm, clip_value)
     if early_stopping is not None:
         early_stopping.start()
@@ -282,14 +282,6 @@ def _validate(net, history, x, t):
     history.val_loss.append(loss / len(x))
     if loss_layer.classifies:
         history.val_accuracy.append(correct / len(x))
-
-
-def _progress_bar(epochs):
-    try:
-        import tqdm
-    except ImportError:
-        raise checks.missing_extra("tqdm", "fit(progress=True)") from None
-    return tqdm.tqdm(total=epochs, unit="epoch", disable=sys.stderr is None)
 
 
 def _postfix(history):

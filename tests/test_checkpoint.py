@@ -23,7 +23,6 @@ from fastbp import (
     nn,
     optim,
     plans,
-    trainer,
 )
 from fastbp._kernels import isa
 from fastbp.layers import BatchNorm1d, BatchNormalization, Dropout, Linear, Relu, Tanh
@@ -349,17 +348,17 @@ def test_control_c_while_a_checkpoint_is_taken_over_takes_nothing(tmp_path, monk
     path = tmp_path / "run"
     train("early stopping", checkpoint=path)
     make, x, t, rule, options = CASES["early stopping"]
-    net, fill = make(), trainer._fill
+    net, fill = make(), plans.fill
     before = {name: array.copy() for name, array in plans.arrays_of(net).items()}
 
     def interrupted(arrays, values):
-        monkeypatch.setattr(trainer, "_fill", fill)
+        monkeypatch.setattr(plans, "fill", fill)
         first = next(iter(arrays))
         fill({first: arrays[first]}, values)
         assert (arrays[first] != before[first]).any()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "_fill", interrupted)
+    monkeypatch.setattr(plans, "fill", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(x(), t, epochs=4, batch_size=10, seed=5, optimizer=RULES[rule](net), resume=path,
                 **{name: value() for name, value in options.items()})  # fmt: skip

@@ -358,6 +358,7 @@ def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, t
         ("train --optimizer newton", "'newton'"),
         ("train --task guessing", "'guessing'"),
         ("train iris --target species", "--target and --task expect a CSV file; got iris"),
+        ("train --data nothing.csv", "--data expects mnist, whose files it names; got digits"),
         ("train none.csv --target y", "none.csv: No such file or directory"),
         ("train --dtype float16", "'float16'"),
         ("train iris --every 0 --checkpoint run", "--every: expected an integer of at least 1"),

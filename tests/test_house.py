@@ -25,6 +25,7 @@ LEVELS = {
         "init",
         "datasets",
         "plots",
+        "progress",
         "tables",
         "threads",
         "dtypes",
@@ -43,7 +44,7 @@ LEVELS = {
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "plots", "tables", "threads"}
+NEIGHBOURS = {"gradcheck", "init", "datasets", "plots", "progress", "tables", "threads"}
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.

@@ -1050,7 +1050,7 @@ REFUSED = {
     "negative weights": (small, {"sample_weight": -np.ones(47)}, "not negative"),
     "weights 0": (small, {"sample_weight": np.zeros(47)}, "not all zero"),
     "weights vanish": (small, {"sample_weight": np.full(47, 1e-60)}, "not all zero in float32"),
-    "weights overflow": (small, {"sample_weight": np.full(47, 1e60)}, "finite .* in float32"),
+    "weights overflow": (small, {"sample_weight": np.full(47, 1e60)}, "finite, .* in float32"),
     "weights nan": (small, {"sample_weight": np.full(47, np.nan)}, "finite"),
     "class weights": (lambda: small(loss="squared"), {"t": data("squared")[1], "class_weight": {}},
                       "class_weight"),
@@ -1374,3 +1374,13 @@ def test_a_momentum_that_is_set_while_it_trains_harms_nothing(momenta, of_tensor
     net.fit(x, t, epochs=2, optimizer=optimizer, callbacks=[change], seed=0, **kept)
     twin.fit(x, t, epochs=2, optimizer=SGD(lr=0.1, momentum=momenta[0]), seed=0)
     assert bits(net) == bits(twin)
+
+
+def test_a_sparse_matrix_with_room_to_spare_keeps_it():
+    sparse = pytest.importorskip("scipy.sparse")
+    x = sparse.csc_matrix(np.eye(4))
+    x.data, x.indices = np.r_[x.data, 7.0], np.r_[x.indices, np.int32(1)]  # beyond indptr's end
+    data_of_x = x.data
+    net = Sequential(Linear(4, 2, seed=0), loss="softmax_cross_entropy")
+    net.fit(x, [0, 1, 0, 1], epochs=1, optimizer=SGD(lr=0.1))
+    assert x.data is data_of_x

@@ -448,9 +448,6 @@ cdef class Plan:
             )
         return 0
 
-    # Critical sections do without the GIL what it does elsewhere: two threads cannot both find the
-    # plan idle, nor one read or write the block while another begins.
-
     cdef int require_open(self) except -1:
         if self.closed:
             raise RuntimeError(
@@ -458,6 +455,9 @@ cdef class Plan:
                 "Trainer or fit of the same network."
             )
         return 0
+
+    # Critical sections do without the GIL what it does elsewhere: two threads cannot both find the
+    # plan idle, nor one read or write the block while another begins.
 
     @cython.critical_section
     cdef int begin(self) except -1:

@@ -1,7 +1,6 @@
 """The training of an estimator by epochs of batches."""
 
 import math
-import sys
 import time
 import warnings
 from itertools import pairwise
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastbp import checks
 from fastbp.estimators import callables, parameters
+from fastbp.progress import progress_bar
 
 #: Seconds that a training takes at least: its first step is made whatever `max_seconds` is.
 SHORTEST = 1e-6
@@ -21,7 +20,9 @@ SHORTEST = 1e-6
 def tools(model, solver, data, batches, incremental):
     """The plan, the rows as it takes them, and the bar or None; any of them may fail."""
     plan, x = solver.plan(batches.most), data.rows()
-    return plan, x, _progress_bar(model, incremental) if model.progress else None
+    if not model.progress:
+        return plan, x, None
+    return plan, x, progress_bar(type(model).__name__, 1 if incremental else model.max_iter)
 
 
 def fit_stochastic(model, solver, data, batches, validation, random_state, incremental, tools):
@@ -223,12 +224,3 @@ def _warn_of(model, stop):
             ConvergenceWarning,
             stacklevel=5,
         )
-
-
-def _progress_bar(model, incremental):
-    try:
-        import tqdm
-    except ImportError:
-        raise checks.missing_extra("tqdm", f"{type(model).__name__}(progress=True)") from None
-    n = 1 if incremental else model.max_iter
-    return tqdm.tqdm(total=n, unit="epoch", disable=sys.stderr is None)

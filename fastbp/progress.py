@@ -1,0 +1,20 @@
+"""The bar of a training's epochs."""
+
+import sys
+
+from fastbp import checks
+
+
+def progress_bar(who, epochs):
+    """tqdm's bar on stderr, where there is one.
+
+    Raises
+    ------
+    ImportError
+        Without tqdm.
+    """
+    try:
+        import tqdm
+    except ImportError:
+        raise checks.missing_extra("tqdm", f"{who}(progress=True)") from None
+    return tqdm.tqdm(total=epochs, unit="epoch", disable=sys.stderr is None)
