@@ -239,20 +239,20 @@ class Sequential(Module):
     @property
     def layers(self):
         """The layers in their order, with those of a Sequential within in its place."""
-        self._look_at_parts()
+        if self._seen != noted():
+            self._look_at_parts()
         return self._layers
 
     @property
     def params(self):
         """The parameters by the book's names."""
-        self._look_at_parts()
+        if self._seen != noted():
+            self._look_at_parts()
         return self._params
 
     def _look_at_parts(self):
         """Follow the parts, which may have been changed in their table, and within parts."""
         count = noted()
-        if self._seen == count:
-            return
         layers = tuple(_leaves_of(self._modules))
         own = vars(self)
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):

@@ -199,15 +199,15 @@ class Affine(Layer):
         """The weight and the bias (None where there is none) as they are now."""
         views = self._views
         if views and self._trainer is None:
-            table = vars(self)["_parameters"]
-            weight, bias = table.get("weight"), table.get("bias")
-            if (
-                weight is not None
-                and weight.array is views["weight"]
-                and (views["bias"] is None if bias is None else bias.array is views["bias"])
-                and len(table) > 1  # else the bias was deleted
-            ):
-                return weight, bias
+            table = self.__dict__["_parameters"]
+            try:
+                weight, bias = table["weight"], table["bias"]
+                if weight.array is views["weight"] and (
+                    views["bias"] is None if bias is None else bias.array is views["bias"]
+                ):
+                    return weight, bias
+            except KeyError:  # deleted; a tensor that is no parameter may stand in its place
+                pass
         self.sync()
         tensors = self.own_tensors()
         return tensors["weight"], tensors["bias"]
@@ -226,8 +226,8 @@ class Affine(Layer):
             )
         if array.ndim != 2:
             return self.on_tensor(x.reshape(-1, n_in)).reshape(*array.shape[:-1], n_out)
-        parameters = self.trained_tensors()
         out, kept = self.run(array, self.training)
+        parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
     def config(self):

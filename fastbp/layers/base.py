@@ -65,7 +65,7 @@ class Layer(Module):
 
     def take_data(self, whole=True):
         """Take the array of a tensor that was put in, or whose data was replaced."""
-        own = vars(self)
+        own = self.__dict__
         parameters, buffers = own["_parameters"], own["_buffers"]
         for name, view in (own["_views"] or {}).items():
             tensor = parameters.get(name) if name in parameters else buffers.get(name)
@@ -138,12 +138,15 @@ class Layer(Module):
         return [name for name in (*self.tensor_names, *self.buffer_names) if name not in listed]
 
     def trained_tensors(self):
-        """The tensors of `tensor_names` that there are."""
+        """The tensors of `tensor_names` that there are, after `sync`."""
         if not self.tensor_names:
             return ()
-        self.sync()
-        tensors = self.own_tensors()
-        return tuple([tensors[name] for name in self.tensor_names if tensors[name] is not None])
+        if self._views is None:
+            self._make_tensors()
+        own = self.__dict__
+        listed = own["_parameters"]
+        tensors = [listed[name] if name in listed else own[name] for name in self.tensor_names]
+        return tuple([tensor for tensor in tensors if tensor is not None])
 
     def __setattr__(self, name, value):
         """What stands for one of the layer's arrays has to be one that it can take."""
@@ -202,8 +205,8 @@ class Layer(Module):
 
     def on_tensor(self, x):
         """The layer's output for a Tensor, as a node of the graph."""
-        parameters = self.trained_tensors()
         out, kept = self.run(x.array, self.training)
+        parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
     def run(self, x, training):
@@ -218,7 +221,7 @@ class Layer(Module):
         """The layer's output for x; keeps what `backward` needs."""
         if isinstance(x, TensorBase):
             return self.on_tensor(x)
-        out, vars(self)["_saved"] = self.run(x, self.training)
+        out, self.__dict__["_saved"] = self.run(x, self.training)
         return out
 
     def evaluate(self, x):

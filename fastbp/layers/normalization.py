@@ -124,8 +124,9 @@ class BatchNormalization(Layer):
         names = ("gamma", "beta", "running_mean", "running_var")
         arrays = (self._gamma, self._beta, *self._running)
         who = type(self).__name__
-        for name, array in zip(names[1:], arrays[1:], strict=True):
-            checks.same_shape(who, name, array, self._gamma.shape, "gamma")
+        if len({array.shape for array in arrays}) > 1:
+            for name, array in zip(names, arrays, strict=True):
+                checks.same_shape(who, name, array, self._gamma.shape, "gamma")
         return [
             checks.floats(who, name, array, dtype)
             for name, array in zip(names, arrays, strict=True)
@@ -181,6 +182,7 @@ class BatchNormalization(Layer):
     def on_tensor(self, x):
         if self.training:
             return super().on_tensor(x)
+        self.sync()
         weight, bias = self.trained_tensors()
         mean, var = (new(array) for array in self._running)
         return (x - mean) / (var + self.kind_number).sqrt() * weight + bias
