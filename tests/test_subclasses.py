@@ -245,6 +245,24 @@ def test_extra_state_goes_into_the_state_dict_and_back():
     assert other[0].seen == 7
 
 
+def test_a_forward_of_its_own_has_no_gradient_of_the_layers():
+    class Doubled(layers.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Whole(Doubled):
+        def backward(self, dout):
+            return layers.Linear.backward(self, 2 * dout)
+
+    x, t = np.ones((4, 3)), np.arange(4) % 2
+    net = fastbp.Sequential(Doubled(3, 2, dtype="float64"), loss="softmax_cross_entropy")
+    with pytest.raises(TypeError, match="Doubled expects a backward of its own"):
+        net.gradient(x, t)
+    net = fastbp.Sequential(Whole(3, 2, dtype="float64"), loss="softmax_cross_entropy")
+    numeric = fastbp.numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])
+    assert np.allclose(net.gradient(x, t)["W1"], numeric, atol=1e-6)
+
+
 # --- weights that are replaced --------------------------------------------------------------
 
 

@@ -31,6 +31,12 @@ class Layer(Module):
     #: The name of its node in a graph, as PyTorch has it.
     node_name = "LayerBackward0"
 
+    def __init_subclass__(cls, **keywords):
+        """A forward of one's own has another gradient than the layer's: none, or one's own too."""
+        super().__init_subclass__(**keywords)
+        if cls.forward is not Layer.forward and cls.backward is Layer.backward:
+            cls.backward = _no_backward
+
     @classmethod
     def has_own_passes(cls):
         """Whether a user's subclass has its own forward or backward, so that they have to run."""
@@ -299,6 +305,13 @@ class Listed:
         if self._name not in table:
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
         return table[self._name]
+
+
+def _no_backward(self, dout):
+    raise TypeError(
+        f"{type(self).__name__} expects a backward of its own, as it has a forward of its own; got "
+        "none, so write one or train by a loop over Tensors."
+    )
 
 
 def _array(tensor):
