@@ -369,7 +369,8 @@ class Sequential(Module):
         return cls(*layers, loss=loss)
 
     def __getstate__(self):
-        return self.__dict__ | {"trainer": None, "_saved": None, "_seen": None}
+        left_out = {"trainer": None, "_saved": None, "_seen": None, "_layers": ()}
+        return self.__dict__ | left_out | {"_params": Parameters(())}
 
     # --- the layers -------------------------------------------------------------------------
 
