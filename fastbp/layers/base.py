@@ -26,6 +26,11 @@ class Layer(Module):
     #: The name of its node in a graph, as PyTorch has it.
     node_name = "LayerBackward0"
 
+    @property
+    def trained_names(self):
+        """Those of `param_names` that are trained: a bias may be none."""
+        return self.param_names
+
     __setattr__ = object.__setattr__  # a layer names its parts itself
 
     @classmethod

@@ -152,25 +152,6 @@ class Linear(_Tensors, layers.Affine):
             self._b = np.zeros_like(self._b)
             self._look_at_arrays()
 
-    # --- without a bias ---------------------------------------------------------------------
-
-    def pullback(self, saved, dout, need_dx=True):
-        dx, (dW, db) = super().pullback(saved, dout, need_dx)
-        return dx, (dW, db if self.has_bias else np.zeros_like(db))
-
-    def tensor_views(self):
-        return super().tensor_views()[: 1 + self.has_bias]
-
-    def tensor_gradients(self, grads):
-        return super().tensor_gradients(grads)[: 1 + self.has_bias]
-
-    def adopt(self, arrays):
-        super().adopt([*arrays, self._b][:2])
-
-    def state(self):
-        state = super().state()
-        return state if self.has_bias else {"weight": state["weight"]}
-
     def config(self):
         return {
             "in_features": self.in_features,
