@@ -868,7 +868,7 @@ def _refuse_dropout(subject):
 def _input(x):
     """x as a float64 array that may be changed."""
     array = checks.floats(_WHO, "x", x)
-    dtype = np.asarray(x).dtype
+    dtype = checks.numbers(_WHO, "x", x).dtype
     if dtype.kind != "f":
         raise TypeError(f"{_WHO} expects x of floating dtype; got {dtype}.")
     if array.size == 0:

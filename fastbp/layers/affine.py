@@ -65,10 +65,10 @@ class Affine(Layer):
     def __init__(self, W, b):
         super().__init__()
         self._W = checks.parameter("Affine", "W", W, ndim=2)
-        self._b = checks.same_shape(
-            "Affine", "b", checks.parameter("Affine", "b", b, ndim=1), (self._W.shape[1],),
-            f"W is {self._W.shape}",
-        )  # fmt: skip
+        b = checks.parameter("Affine", "b", b, ndim=1)
+        shape = self._W.shape
+        turned = ": W is (n_in, n_out), as W.T" if b.shape == shape[:1] != shape[1:] else ""
+        self._b = checks.same_shape("Affine", "b", b, shape[1:], f"W is {shape}", turned)
         self._look_at_arrays()
         self.dW = None
         self.db = None
@@ -184,8 +184,10 @@ class Affine(Layer):
         weight, b = (
             checks.same_shape(type(self).__name__, name, array, shape, "before")
             for name, array, shape in zip(
-                ("weight", "bias"), [*arrays, self._b][:2],
-                (self._W.shape[::-1], self._b.shape), strict=True,
+                ("weight", "bias"),
+                [*arrays, self._b][:2],
+                (self._W.shape[::-1], self._b.shape),
+                strict=True,
             )
         )
         self._W = np.ascontiguousarray(weight.T)
@@ -271,9 +273,15 @@ class Linear(Affine):
     Linear(in_features=64, out_features=10)
     """
 
-    def __init__(self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True):  # fmt: skip
+    def __init__(
+        self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True
+    ):
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
+        if isinstance(init, bool):
+            raise TypeError(
+                f"Linear expects init as a name or a number; got {init}: bias={init} is by name."
+            )
         W = _initial_weights(n_in, n_out, init, dtype, seed)
         super().__init__(W, np.zeros(n_out, W.dtype))
         self.has_bias = bool(checks.instance("Linear", "bias", bias, bool | np.bool, "a bool"))

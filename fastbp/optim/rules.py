@@ -786,9 +786,9 @@ class Adam(Rule):
         if not beta1 is beta2 is None:
             if betas != (0.9, 0.999):
                 raise TypeError("Adam expects betas, or beta1 and beta2; got both.")
-            betas = tuple(
-                default if beta is None else checks.number("Adam", name, beta, least=0, most=1)
-                for name, beta, default in zip(("beta1", "beta2"), (beta1, beta2), betas)
+            betas = (
+                0.9 if beta1 is None else checks.number("Adam", "beta1", beta1, least=0, most=1),
+                0.999 if beta2 is None else checks.number("Adam", "beta2", beta2, least=0, most=1),
             )
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
