@@ -30,7 +30,7 @@ _MNIST_NAMES = (
 )
 _MNIST_SOURCES = (
     "which MNIST's distribution has, torchvision's datasets.MNIST(folder, download=True) leaves in "
-    "folder/MNIST/raw, and the book's load_mnist in its folder dataset (load_digits() needs no files)"
+    "folder/MNIST/raw, and the book's load_mnist in its folder dataset (load_digits() needs none)"
 )
 _IDX_UINT8 = b"\x00\x00\x08"
 _MAX_DIMS = 64  # NumPy's own limit

@@ -9,6 +9,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -640,7 +641,7 @@ def _module(module, x, rng, loss=None, t=None):
             raise TypeError(f"{_WHO} expects {_name(module)} to give a Tensor; got {_kind(out)}.")
         return out, _float64_output(module, np.array(out.array))
 
-    factors = None if loss else rng.standard_normal(output(new(x.copy()))[1].shape)
+    factors = rng.standard_normal(output(new(x.copy()))[1].shape)
 
     def f():
         _, out = output(new(x.copy()))
@@ -652,8 +653,9 @@ def _module(module, x, rng, loss=None, t=None):
         module.zero_grad()
         tensor = new(x.copy(), requires_grad=True)
         out, array = output(tensor)
-        dout = factors
-        if loss is not None:
+        if loss is None:
+            dout = factors
+        else:
             loss.forward(array, t)
             dout = loss.backward()
         if out.requires_grad:
@@ -701,10 +703,10 @@ def _network(net, x, t):
 class _Parameter:
     """An array that is trained and its gradient: items of a dict or list, or attributes."""
 
-    owner: object
-    name: object
-    gradient_owner: object
-    gradient_name: object
+    owner: Any
+    name: Any
+    gradient_owner: Any
+    gradient_name: Any
     adds_up: bool = False  # whether backward adds to the gradient that is there
 
     @property

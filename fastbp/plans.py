@@ -9,7 +9,7 @@ from fastbp.layers import Affine, BatchNormalization, Layer
 #: Where classes are defined whose methods the engine stands for.
 LAYERS = ("fastbp.layers", "fastbp.nn")
 LOSSES = ("fastbp.losses",)
-OPTIMIZERS = ("fastbp.optim",)
+OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 
 
 def require_own(who, what, thing, modules):

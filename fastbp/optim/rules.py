@@ -455,7 +455,7 @@ class SGD(Rule):
     """
 
     rule = "sgd"
-    _options = ("lr", "momentum", "nesterov", "weight_decay")
+    _options: tuple[str, ...] = ("lr", "momentum", "nesterov", "weight_decay")
     _numbers = ("lr", "momentum", "weight_decay")
     _compiled = staticmethod(compiled.sgd_step)
     _only_by_hand = {"maximize": False, "dampening": 0}
