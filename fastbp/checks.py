@@ -180,7 +180,7 @@ def other_width(who, shape, n_in, where=""):
     cure = ""
     if len(shape) == 1 and n_in == 1:
         cure = ": samples are rows, and x.reshape(-1, 1) has one feature in each"
-    elif len(shape) == 1:
+    elif len(shape) == 1 and shape[0]:
         cure = ", which is one sample: samples are rows, and x comes before t"
     elif math.prod(shape) == n_in:
         cure = ": samples are rows, and x.reshape(1, -1) is one"
@@ -305,7 +305,7 @@ def class_targets(who, t, shape, dtype, one_sample=False):
             cure = ": classes count from 0, as in t - 1"
         elif least == -1 and n_classes == 2:
             cure = ": classes count from 0, as in t > 0"
-        elif least >= 0:
+        elif least == 0:
             cure = f": {most + 1} classes take as many outputs"
         raise ValueError(
             f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row "

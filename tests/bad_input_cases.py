@@ -195,7 +195,7 @@ def names():
         importlib.import_module("fastbp.estimators")
     return {"estimators": getattr(fastbp, "estimators", None),
         **vars(fastbp.layers), "np": np, "fastbp": fastbp, "nn": nn, "F": F, "optim": optim,
-        "data": data, "datasets": datasets, "graph": graph, "init": init, "kernels": kernels,
+        "data": data, "datasets": datasets, "book": book, "types": types, "graph": graph, "init": init, "kernels": kernels,
         "lr_scheduler": lr_scheduler, "Sequential": fastbp.Sequential,
         "Trainer": fastbp.Trainer, "EarlyStopping": fastbp.EarlyStopping,
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
@@ -1392,7 +1392,10 @@ WITHOUT = {
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
         "nn.SELU nn.SiLU nn.Mish nn.Hardswish nn.Hardsigmoid nn.LogSigmoid nn.Softsign "
         "nn.Tanhshrink set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
-        "any object is an answer": "is_tensor Size.count Size.index",
+        "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
+        "what their layers and their loss say": "book.MultiLayerNet.accuracy "
+        "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
+        "book.MultiLayerNet.numerical_gradient",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
         "forward, with the words of its function": "nn.BCELoss.forward nn.BCEWithLogitsLoss.forward "

@@ -575,7 +575,7 @@ def _rate(kind, lr):
     if np.iterable(lr) and not isinstance(lr, str):
         raise TypeError(
             f"{kind.__name__} expects lr as a number, and no parameters, which "
-            f"SGD(params, lr=0.01, momentum=0.9) takes; got {checks.described(lr)}."
+            f"SGD(params, lr=0.01, momentum=0.9) takes; got a {type(lr).__name__}."
         )
     return lr
 
