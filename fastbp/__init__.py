@@ -1,6 +1,7 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
-The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`.
+The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`, and all
+names of its scripts in `fastbp.book`.
 `fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary, `fastbp.estimators`
 has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
 `fastbp.reference` is the NumPy text of every compiled kernel.
@@ -73,6 +74,7 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
+    "book": ("fastbp.book", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "nn": ("fastbp.nn", None),

@@ -6,6 +6,7 @@ Each takes (prediction, target), averages, and gives the gradient of the average
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels.autograd import TensorBase, node
 from fastbp.backend import kernels
 
 __all__ = [
@@ -46,11 +47,29 @@ class Loss:
         raise NotImplementedError
 
     def forward(self, x, t):
-        """The mean loss; keeps `y`, `t` and `loss`."""
+        """The mean loss; keeps `y`, `t` and `loss`.
+
+        Of a Tensor x it is a Tensor, whose backward gives x its gradient, and nothing is kept.
+        """
+        if isinstance(x, TensorBase):
+            return self._on_tensor(x, t)
         x, t, shape = self._prepare(x, t)
         self.loss, y = self._value(x, t)
         self.y, self.t, self._shape = y, t, shape
         return self.loss
+
+    def _on_tensor(self, x, t):
+        if isinstance(t, TensorBase):
+            if t.requires_grad:
+                raise ValueError(
+                    f"{type(self).__name__} expects t without a gradient, which fastbp.nn's losses "
+                    "give; got a Tensor that requires one."
+                )
+            t = t.array
+        array, t, shape = self._prepare(x.array, t)
+        loss, y = self._value(array, t)
+        saved = self, y, t.copy(), shape, x  # t may be written to before backward reads it
+        return node(f"{type(self).__name__}Backward0", y.dtype.type(loss), (x,), _pull_back, saved)
 
     def evaluate(self, x, t):
         """The mean loss; keeps nothing."""
@@ -80,6 +99,12 @@ class Loss:
     def __repr__(self):
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _pull_back(saved, dout, needs):
+    """The gradient by the predictions, from that by the loss."""
+    loss, y, t, shape = saved[:4]
+    return (loss._gradient(y, t, float(dout)).reshape(shape),)
 
 
 def _mean(total, n):

@@ -395,7 +395,8 @@ class Sequential(Module):
         """Print the layers, their sizes and their numbers of parameters."""
         rows = []
         for i, layer in enumerate(self.layers):
-            count = sum(getattr(layer, name).size for name in getattr(layer, "param_names", ()))
+            names = getattr(layer, "trained_names", getattr(layer, "param_names", ()))
+            count = sum(getattr(layer, name).size for name in names)
             config = layer.config() if isinstance(layer, Layer) else {}
             sizes = ""
             if "in_features" in config:

@@ -9,7 +9,7 @@ from fastbp.layers import Affine, BatchNormalization, Layer
 #: Where classes are defined whose methods the engine stands for.
 LAYERS = ("fastbp.layers", "fastbp.nn")
 LOSSES = ("fastbp.losses",)
-OPTIMIZERS = ("fastbp.optim",)
+OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 
 
 def require_own(who, what, thing, modules):
@@ -116,9 +116,7 @@ def rows_of(who, x, n_in, dtype):
         if x.format != "csr":
             x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
-            raise ValueError(
-                f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
-            )
+            raise checks.other_width(who, x.shape, n_in)
         data = checks.floats(who, "x", x.data)
         indices, indptr = (np.ascontiguousarray(each, np.int64) for each in (x.indices, x.indptr))
         try:
@@ -138,9 +136,7 @@ def rows_of(who, x, n_in, dtype):
     elif x.ndim > 2:
         x = x.reshape(len(x), int(np.prod(shape[1:])))
     if x.ndim != 2 or x.shape[1] != n_in:
-        raise ValueError(
-            f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {shape}."
-        )
+        raise checks.other_width(who, shape, n_in)
     return x
 
 

@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import tempfile
+import types
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import datasets, graph, init, nn, optim
+from fastbp import book, datasets, graph, init, nn, optim
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler
 from fastbp.utils import data
@@ -194,7 +195,7 @@ def names():
         importlib.import_module("fastbp.estimators")
     return {"estimators": getattr(fastbp, "estimators", None),
         **vars(fastbp.layers), "np": np, "fastbp": fastbp, "nn": nn, "F": F, "optim": optim,
-        "data": data, "datasets": datasets, "graph": graph, "init": init, "kernels": kernels,
+        "data": data, "datasets": datasets, "book": book, "types": types, "graph": graph, "init": init, "kernels": kernels,
         "lr_scheduler": lr_scheduler, "Sequential": fastbp.Sequential,
         "Trainer": fastbp.Trainer, "EarlyStopping": fastbp.EarlyStopping,
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
@@ -351,7 +352,12 @@ LAYERS = [
         "Dropout(seed=2**70)",
         TypeError="Dropout('a') | Dropout(None) | Dropout(seed='a')",
     ),
-    of_arrays("Dropout.forward", "dropout.evaluate(X)", "dropout.forward({})"),
+    of_arrays(
+        "Dropout.forward",
+        "dropout.evaluate(X)",
+        "dropout.forward({})",
+        TypeError=["dropout.forward(X, 1)", "dropout.forward(fastbp.tensor(X), True)"],
+    ),
     entry(
         "BatchNormalization",
         "BatchNormalization(np.ones(4), np.zeros(4))",
@@ -367,7 +373,13 @@ LAYERS = [
         "BatchNormalization.forward",
         "norm.forward(X)",
         "norm.forward({})",
-        ValueError=["norm.forward(X[:1])", "norm.forward(X[:, :3])"],
+        ValueError=["norm.forward(X[:, :3])", "norm.forward(X[0, :3])"],
+        TypeError=["norm.forward(X, train_flg=1)", "norm.forward(X, train_flg='train')"],
+    ),
+    entry(
+        "BatchNorm1d.forward",
+        "BatchNorm1d(4).forward(X)",
+        ValueError="BatchNorm1d(4).forward(X[:1]) | BatchNorm1d(4).forward(X[:, :, np.newaxis])",
     ),
     entry(
         "BatchNorm1d",
@@ -386,7 +398,8 @@ CLASSES = dict(
                 "one_hot[:3]", "np.zeros((5, 4))", "2 * one_hot", "replaced(one_hot, 3, 0.2)",
                 "replaced(one_hot, (1, 2), np.nan)", "replaced(one_hot, (1, 2), np.inf)",
                 "replaced(one_hot, 1, [2, -1, 0, 0])", "X"],
-    TypeError=["labels.astype(float)", "np.full(5, np.nan)", "labels + 0.5", "labels > 0"],
+    TypeError=["labels.astype(float)", "np.full(5, np.nan)", "labels + 0.5",
+               "np.array(list('abbac'))", "labels.astype(object)"],
 )  # fmt: skip
 NO_SCALE = ("None", "'1'", "np.ones(5)", "1j", "True")
 
@@ -397,7 +410,7 @@ def of_targets(name, good, template, t):
         of_arrays(f"{name}: x", good, template.replace("T", t)),
         of_arrays(f"{name}: t", good, template.replace("{}", "X").replace("T", "{}"),
                   ValueError=[template.replace("{}", x).replace("T", t) for x, t in [
-                      ("np.ones((5, 1))", "np.ones(5)"), ("np.ones(5)", "np.ones((5, 1))"),
+                      ("np.ones((5, 1))", "np.ones(4)"), ("np.ones(5)", "np.ones((5, 1))"),
                       ("np.ones(5)", "1.0"), ("X", "np.ones((5, 1))"), ("X", "np.ones((1, 4))"),
                       ("X", "np.ones((4, 5))"), ("X", "np.ones(4)")]]),
     ]  # fmt: skip
@@ -1024,6 +1037,22 @@ OPTIMISERS = [
           NotImplementedError="optim.Adam(amsgrad=True)"),
     entry("optim.RMSprop: alpha", "optim.RMSprop(alpha=0.9)",
           ValueError="optim.RMSprop(alpha=-1) | optim.RMSprop(momentum=-1)"),
+    entry("optim.Momentum", "optim.Momentum(lr=0.1)",
+          ValueError="optim.Momentum(lr=-1) | optim.Momentum(momentum=-1)",
+          TypeError="optim.Momentum('a') | optim.Momentum([x])"),
+    entry("optim.Nesterov", "optim.Nesterov(lr=0.1)",
+          ValueError="optim.Nesterov(lr=-1) | optim.Nesterov(momentum=0)",
+          TypeError="optim.Nesterov('a') | optim.Nesterov([x])"),
+    entry("optim.Adam: beta1 and beta2", "optim.Adam(beta1=0.8)",
+          ValueError="optim.Adam(beta1=1) | optim.Adam(beta2=-1)",
+          TypeError="optim.Adam(beta1='a') | optim.Adam(betas=(0.8, 0.9), beta1=0.8)"),
+    entry("optim.RMSprop: decay_rate", "optim.RMSprop(decay_rate=0.9)",
+          ValueError="optim.RMSprop(decay_rate=2)",
+          TypeError="optim.RMSprop(decay_rate='a') | optim.RMSprop(alpha=0.8, decay_rate=0.8)"),
+    entry("optim.SGD.update: numbers", "rule.update({'x': 1.0}, {'x': 2})",
+          TypeError="rule.update({'x': True}, {'x': 2}) | rule.update({'x': 1.0}, {'x': 'a'}) | "
+          "rule.update(types.MappingProxyType({'x': 1.0}), {'x': 2})",
+          ValueError="rule.update({'x': 1.0}, {'x': [1, 2]}) | rule.update({'x': 1.0}, {})"),
     entry("optim.SGD.update", "rule.update(params, grads)",
           TypeError="rule.update(None, grads) | rule.update(params, None) | "
           "rule.update({'W1': labels}, grads) | rule.update(params, {'W1': 'a', 'b1': b})",
@@ -1115,6 +1144,39 @@ DATA = [
           TypeError="datasets.load_iris(seed='a')"),
     entry("datasets.load_digits", "datasets.load_iris()",
           ValueError="datasets.load_digits(test_size=2) | datasets.load_digits(seed=-1)"),
+    entry("book.sigmoid", "book.sigmoid(X)", TypeError="book.sigmoid('a')"),
+    entry("book.sigmoid_grad", "book.sigmoid_grad(X)", TypeError="book.sigmoid_grad(None)"),
+    entry("book.relu", "book.relu(X)", TypeError="book.relu('a')"),
+    entry("book.relu_grad", "book.relu_grad(X)", TypeError="book.relu_grad('a')"),
+    entry("book.step_function", "book.step_function(X)", TypeError="book.step_function('a')"),
+    entry("book.sum_squared_error", "book.sum_squared_error(X, X)",
+          ValueError="book.sum_squared_error(np.ones((5, 1)), np.ones(5))",
+          TypeError="book.sum_squared_error(X, None)"),
+    entry("book.softmax_loss", "book.softmax_loss(X, labels)",
+          ValueError="book.softmax_loss(X, labels + 9)"),
+    entry("book.numerical_gradient_2d", "book.numerical_gradient_2d(np.sum, X)",
+          TypeError="book.numerical_gradient_2d(np.sum, labels) | "
+          "book.numerical_gradient_2d('a', X)"),
+    entry("book.shuffle_dataset", "book.softmax(X)",
+          ValueError="book.shuffle_dataset(X, labels[:3])"),
+    entry("book.smooth_curve", "book.smooth_curve(X[:, 0].repeat(2))",
+          ValueError="book.smooth_curve(X[:, 0]) | book.smooth_curve(X)",
+          TypeError="book.smooth_curve(list('abcdefg'))"),
+    entry("book.SGD", "book.SGD(0.1)", TypeError="book.SGD('a')", ValueError="book.SGD(-1)"),
+    entry("book.TwoLayerNet", "book.softmax(X)",
+          ValueError="book.TwoLayerNet(0, 3, 2) | book.TwoLayerNet(4, 3, 2, 'small')",
+          TypeError="book.TwoLayerNet(4, 'a', 2)"),
+    entry("book.MultiLayerNet", "book.softmax(X)",
+          ValueError="book.MultiLayerNet(4, [3], 2, activation='tanh') | "
+          "book.MultiLayerNet(4, [3], 2, weight_decay_lambda=-1)",
+          TypeError="book.MultiLayerNet(4, 3, 2)"),
+    entry("book.MultiLayerNetExtend", "book.softmax(X)",
+          ValueError="book.MultiLayerNetExtend(4, [3], 2, use_dropout=True, dropout_ration=1.5)",
+          TypeError="book.MultiLayerNetExtend(4.0, [3], 2)"),
+    entry("book.Trainer", "book.softmax(X)",
+          ValueError="book.Trainer(net, X, labels[:3], X, labels) | "
+          "book.Trainer(net, X, labels, X, labels, optimizer='adma')",
+          TypeError="book.Trainer(net, X, labels, X, labels, epochs='a')"),
     entry("datasets.load_mnist", "datasets.load_iris()",
           FileNotFoundError="datasets.load_mnist('/no/such/folder')"),
     entry("datasets.read_idx", "datasets.load_iris()",
@@ -1282,7 +1344,7 @@ MODULES = {
     "fastbp": "", "fastbp.layers": "", "fastbp.losses": "", "fastbp.optim": "optim.",
     "fastbp.optim.lr_scheduler": "lr_scheduler.", "fastbp.nn": "nn.",
     "fastbp.nn.functional": "F.", "fastbp.nn.init": "nn.init.", "fastbp.nn.utils": "nn.utils.",
-    "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.graph": "graph.",
+    "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.book": "book.", "fastbp.graph": "graph.",
     "fastbp.utils.data": "data.", "fastbp._kernels": "kernels.",
 }  # fmt: skip
 
@@ -1332,7 +1394,10 @@ WITHOUT = {
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
         "nn.SELU nn.SiLU nn.Mish nn.Hardswish nn.Hardsigmoid nn.LogSigmoid nn.Softsign "
         "nn.Tanhshrink set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
-        "any object is an answer": "is_tensor Size.count Size.index",
+        "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
+        "what their layers and their loss say": "book.MultiLayerNet.accuracy "
+        "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
+        "book.MultiLayerNet.numerical_gradient",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
         "forward, with the words of its function": "nn.BCELoss.forward nn.BCEWithLogitsLoss.forward "

@@ -1,4 +1,4 @@
-"""What users add to the library's own classes: it is listed, trained, converted, copied and saved."""
+"""What users add to the library's own classes: it is listed, trained, converted, copied, saved."""
 
 import copy
 import inspect
@@ -443,7 +443,6 @@ def test_a_layer_at_two_places_shares_its_weights():
 @pytest.mark.parametrize("library", [layers, nn], ids=["the book's", "PyTorch's"])
 def test_widths_that_do_not_follow_are_named_at_construction(library):
     with pytest.raises(ValueError, match=r"50 inputs at place 2, as .*Linear.* at place 0.*; got"):
-        fastbp.Sequential(library.Linear(64, 50), library.Relu() if library is layers else nn.ReLU(),
-                          library.Linear(40, 10))  # fmt: skip
+        fastbp.Sequential(library.Linear(64, 50), library.ReLU(), library.Linear(40, 10))
     fastbp.Sequential(nn.Linear(4, 6), nn.Flatten(), nn.Linear(12, 2))  # of (N, 2, 4)
     fastbp.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(3), nn.Linear(6, 2))  # of (N, 3, 4)

@@ -4,10 +4,10 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp.backend import kernels
-from fastbp.layers.base import Layer
+from fastbp.layers.base import LayerOfTwoModes
 
 
-class Dropout(Layer):
+class Dropout(LayerOfTwoModes):
     """Inverted dropout: in training ``x / (1 - dropout_ratio)``, or 0 with that probability.
 
     The scaling is done in training, where the book does it in evaluation.
@@ -35,7 +35,7 @@ class Dropout(Layer):
     >>> dropout = Dropout(0.5, seed=0)
     >>> dropout.forward(np.ones(6))
     array([2., 0., 0., 2., 2., 0.])
-    >>> dropout.evaluate(np.ones(6))
+    >>> dropout.forward(np.ones(6), train_flg=False)
     array([1., 1., 1., 1., 1., 1.])
     """
 

@@ -1,14 +1,16 @@
 """Batch normalisation."""
 
+import math
+
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
-from fastbp.layers.base import Layer, restored
+from fastbp.layers.base import LayerOfTwoModes, restored
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(LayerOfTwoModes):
     """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
 
     In training with the batch's mean and variance; in evaluation with the running ones, which
@@ -31,7 +33,12 @@ class BatchNormalization(Layer):
     Raises
     ------
     ValueError, TypeError
-        For arrays that do not fit each other; from forward, for a batch of one row.
+        For arrays that do not fit each other; from forward, for x with another number of features.
+
+    Notes
+    -----
+    x of shape (n,) is one sample; more than two dimensions are flattened behind the first.  A batch
+    of one row has no variance: its output is beta, and its gradient 0.
 
     References
     ----------
@@ -54,6 +61,7 @@ class BatchNormalization(Layer):
     node_name = "NativeBatchNormBackward0"
     kind_number = 1e-6  # eps, the book's 10e-7
     unbiased = False  # the running variance, by n - 1
+    as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
         super().__init__()
@@ -136,14 +144,19 @@ class BatchNormalization(Layer):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
+        shape = x.shape
+        if len(shape) == 1 or (len(shape) > 2 and self.as_in_the_book):
+            n_rows = 1 if len(shape) == 1 else shape[0]
+            x = x.reshape(n_rows, x.size // n_rows if n_rows else math.prod(shape[1:]))
         if x.ndim != 2 or x.shape[1] != len(gamma):
             raise ValueError(
-                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {x.shape}."
+                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {shape}."
             )
         if not training:
             scale = gamma / np.sqrt(var + gamma.dtype.type(self.kind_number))
-            return (x - mean) * scale + beta, None
-        if len(x) == 1:
+            out = (x - mean) * scale + beta
+            return out if len(shape) == 2 else out.reshape(shape), None
+        if len(x) == 1 and not self.as_in_the_book:
             raise ValueError(
                 f"{who} expects at least 2 rows in training, to have a variance; got 1."
             )
@@ -157,16 +170,22 @@ class BatchNormalization(Layer):
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
                     kept[...] = new
+        if len(shape) != 2:
+            out, normal = out.reshape(shape), normal.reshape(shape)
         return out, (normal, inverse, gamma)
 
     def pullback(self, saved, dout, need_dx=True):
         normal, inverse, gamma = saved
-        dout = checks.gradient_of(type(self).__name__, dout, normal.shape, normal.dtype)
+        shape = normal.shape
+        dout = checks.gradient_of(type(self).__name__, dout, shape, normal.dtype)
+        if len(shape) != 2:
+            rows = normal.size // len(gamma), len(gamma)
+            dout, normal = dout.reshape(rows), normal.reshape(rows)
         dx = np.empty(normal.shape, normal.dtype)
         dgamma, dbeta = np.zeros(gamma.shape, gamma.dtype), np.zeros(gamma.shape, gamma.dtype)
         if len(dout):
             kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
-        return dx, (dgamma, dbeta)
+        return dx if len(shape) == 2 else dx.reshape(shape), (dgamma, dbeta)
 
     def tensor_views(self):
         mean, var = self._running
@@ -216,7 +235,8 @@ class BatchNorm1d(BatchNormalization):
     Raises
     ------
     ValueError, TypeError
-        For no features or another dtype.
+        For no features or another dtype; from forward, for a batch of one row, or x that is not of
+        shape (n_samples, n) or, of one sample, (n,).
 
     Notes
     -----
@@ -231,6 +251,7 @@ class BatchNorm1d(BatchNormalization):
     """
 
     unbiased = True
+    as_in_the_book = False
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)

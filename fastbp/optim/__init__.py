@@ -7,7 +7,16 @@ import importlib
 
 from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
-from fastbp.optim.rules import SGD, AdaGrad, Adagrad, Adam, AdamW, RMSprop
+from fastbp.optim.rules import (
+    SGD,
+    AdaGrad,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    RMSprop,
+)
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
 
 __all__ = [
@@ -18,6 +27,8 @@ __all__ = [
     "AdamW",
     "CosineDecay",
     "InverseScaling",
+    "Momentum",
+    "Nesterov",
     "Optimizer",
     "RMSprop",
     "StepDecay",

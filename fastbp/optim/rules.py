@@ -4,7 +4,8 @@ An optimiser of tensors changes them by `step`; one made without parameters chan
 `update`.  Both train in `fit`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from numbers import Real
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from fastbp._kernels import optim as compiled
 from fastbp.backend import kernels
 from fastbp.optim.optimizer import Optimizer, _detached
 
-__all__ = ["SGD", "AdaGrad", "Adagrad", "Adam", "AdamW", "RMSprop", "Rule"]
+__all__ = [
+    "SGD", "AdaGrad", "Adagrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop", "Rule",
+]  # fmt: skip
 
 
 class Option:
@@ -296,7 +299,7 @@ class Rule(Optimizer):
         Parameters
         ----------
         params : mapping of str to numpy.ndarray
-            Written to, each array in place.
+            Written to, each array in place.  A plain number is replaced, as ``-=`` does.
         grads : mapping of str to array_like
             A gradient of the parameter's shape for each key of `params`.
 
@@ -315,12 +318,22 @@ class Rule(Optimizer):
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
+        numbers = {name: value for name, value in arrays.items() if _is_number(value)}
+        if numbers and not isinstance(params, MutableMapping):
+            raise TypeError(
+                f"{who} expects params as a dict, where a number is replaced by another; got "
+                f"{checks.described(params)}."
+            )
+        arrays |= {name: _as_array(value) for name, value in numbers.items()}
         checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
         self.steps += 1
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)
             self._apply(self.param_groups[0], param, checked[name], states, step)
+        for name, value in numbers.items():
+            array = arrays[name]
+            params[name] = array[()] if isinstance(value, np.generic) else float(array)
 
     def _require_same(self, name, param):
         for state in self.states.get(name, ()):
@@ -355,6 +368,17 @@ class Rule(Optimizer):
         for state, copy in zip(states, kept, strict=True):
             if copy is not state:
                 state[...] = copy
+
+
+def _is_number(value):
+    """Whether a parameter is a number by itself; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _as_array(number):
+    """A number as an array that a step can change."""
+    small = isinstance(number, np.float32 | np.float16)
+    return np.array(number, checks.FLOAT32 if small else checks.FLOAT64)
 
 
 def _native(param):
@@ -431,7 +455,7 @@ class SGD(Rule):
     """
 
     rule = "sgd"
-    _options = ("lr", "momentum", "nesterov", "weight_decay")
+    _options: tuple[str, ...] = ("lr", "momentum", "nesterov", "weight_decay")
     _numbers = ("lr", "momentum", "weight_decay")
     _compiled = staticmethod(compiled.sgd_step)
     _only_by_hand = {"maximize": False, "dampening": 0}
@@ -450,14 +474,15 @@ class SGD(Rule):
         )  # fmt: skip
 
     def _checked_options(self, options):
+        who = type(self).__name__
         options = super()._checked_options(options)
-        options["dampening"] = checks.number("SGD", "dampening", options["dampening"])
+        options["dampening"] = checks.number(who, "dampening", options["dampening"])
         options["nesterov"] = bool(options["nesterov"])
         if options["nesterov"] and options["momentum"] == 0:
-            raise ValueError("SGD expects momentum above 0 where nesterov is True; got 0.")
+            raise ValueError(f"{who} expects momentum above 0 where nesterov is True; got 0.")
         if options["nesterov"] and options["dampening"] != 0:
             raise ValueError(
-                f"SGD expects dampening 0 where nesterov is True; got {options['dampening']:g}."
+                f"{who} expects dampening 0 where nesterov is True; got {options['dampening']:g}."
             )
         return options
 
@@ -476,6 +501,83 @@ class SGD(Rule):
             param, grad, states[0] if states else None, group["lr"], group["momentum"],
             group["nesterov"], decay,
         )  # fmt: skip
+
+
+class Momentum(SGD):
+    """The book's momentum: `SGD` of arrays, with a velocity from the start.
+
+    ``v = momentum v + g;  p -= lr v``; the book's v is ours times -lr.
+
+    Parameters
+    ----------
+    lr, momentum : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 6.1.4.
+
+    Examples
+    --------
+    >>> params = {"x": -7.0, "y": 2.0}
+    >>> optimizer = Momentum(lr=0.1)
+    >>> for _ in range(2):
+    ...     optimizer.update(params, {"x": params["x"] / 10, "y": 2 * params["y"]})
+    >>> {name: round(value, 4) for name, value in params.items()}
+    {'x': -6.7977, 'y': 0.92}
+    """
+
+    _options = ("lr", "momentum")
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=_rate(type(self), lr), momentum=momentum)
+
+
+class Nesterov(SGD):
+    """Nesterov's momentum: `SGD` of arrays with ``nesterov=True``.
+
+    ``v = momentum v + g;  p -= lr (g + momentum v)``.
+
+    Parameters
+    ----------
+    lr, momentum : float
+        `momentum` above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), chapter 6; Sutskever et al. (2013), see `SGD`.
+
+    Examples
+    --------
+    >>> params = {"x": 1.0}
+    >>> Nesterov(lr=0.1).update(params, {"x": 1.0})
+    >>> round(params["x"], 4)
+    0.81
+    """
+
+    _options = ("lr", "momentum")
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=_rate(type(self), lr), momentum=momentum, nesterov=True)
+
+
+def _rate(kind, lr):
+    """The learning rate, in whose place tensors are a mistake."""
+    if np.iterable(lr) and not isinstance(lr, str):
+        raise TypeError(
+            f"{kind.__name__} expects lr as a number, and no parameters, which "
+            f"SGD(params, lr=0.01, momentum=0.9) takes; got a {type(lr).__name__}."
+        )
+    return lr
 
 
 class AdaGrad(Rule):
@@ -560,6 +662,8 @@ class RMSprop(Rule):
         PyTorch's; with momentum, ``v = momentum v + g / (sqrt(s) + eps);  p -= lr v``.
     centered : False
         Not offered.
+    decay_rate : float, optional
+        The book's name of alpha.
     maximize, foreach, differentiable, capturable : see `SGD`
 
     Raises
@@ -591,7 +695,14 @@ class RMSprop(Rule):
     def __init__(
         self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
         centered=False, capturable=False, foreach=None, maximize=False, differentiable=False,
+        *, decay_rate=None,
     ):  # fmt: skip
+        if decay_rate is not None:
+            if alpha != 0.99:
+                raise TypeError(
+                    "RMSprop expects alpha or decay_rate, two names of one number; got both."
+                )
+            alpha = checks.number("RMSprop", "decay_rate", decay_rate, least=0, most=1)
         super().__init__(
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
             centered=centered, maximize=maximize, differentiable=differentiable,
@@ -636,6 +747,8 @@ class Adam(Rule):
         Not offered.
     decoupled_weight_decay : bool
         Decay as `AdamW` does.
+    beta1, beta2 : float, optional
+        The book's names of the two `betas`.
     maximize, foreach, capturable, differentiable, fused : see `SGD`
 
     Raises
@@ -668,8 +781,15 @@ class Adam(Rule):
     def __init__(
         self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
         *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
-        decoupled_weight_decay=False,
+        decoupled_weight_decay=False, beta1=None, beta2=None,
     ):  # fmt: skip
+        if not beta1 is beta2 is None:
+            if betas != (0.9, 0.999):
+                raise TypeError("Adam expects betas, or beta1 and beta2; got both.")
+            betas = (
+                0.9 if beta1 is None else checks.number("Adam", "beta1", beta1, least=0, most=1),
+                0.999 if beta2 is None else checks.number("Adam", "beta2", beta2, least=0, most=1),
+            )
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
             maximize=maximize, differentiable=differentiable,
