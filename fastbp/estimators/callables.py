@@ -62,8 +62,9 @@ def score(model, estimator, data):
     """The score of the user's `scoring` for an estimator."""
     who = type(model).__name__
     scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)
+    weights = {} if data.weights is None else {"sample_weight": data.weights}
     try:
-        value = np.asarray(scorer(estimator, data.x, data.labels))
+        value = np.asarray(scorer(estimator, data.x, data.labels, **weights))
     except Exception as error:
         raise ValueError(
             f"{who} expects scoring to score the validation data; {model.scoring!r} raised "
