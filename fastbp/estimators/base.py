@@ -4,6 +4,7 @@ import types
 import warnings
 from itertools import pairwise
 from numbers import Integral
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from fastbp.estimators import (
 from fastbp.estimators.solver import READ, Solver
 
 _FLOATS = (np.float64, np.float32)
+_READ_OF = itemgetter(*READ)
 #: The methods by which scikit-learn's classes train and predict, and which ours do without.
 THEIR_METHODS = frozenset((
     "_backprop", "_check_solver", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic",
@@ -259,7 +261,7 @@ class MLP(BaseEstimator):
             and X.shape[0] > 0
             and X.shape[1] == getattr(self, "n_features_in_", X.shape[1])
             and not hasattr(self, "feature_names_in_")
-            and bool(np.isfinite(X).all())
+            and (_is_tame(X) or bool(np.isfinite(X).all()))
         )
 
     def _weights(self, X, y, sample_weight):
@@ -374,7 +376,7 @@ class MLP(BaseEstimator):
 
     def _asked(self):
         """The parameters that the solver reads."""
-        return {name: getattr(self, name) for name in READ}
+        return dict(zip(READ, _READ_OF(self.__dict__), strict=True))
 
     def _network(self, units):
         """What the parameters make of such units, as `Solver` takes it."""
@@ -453,26 +455,25 @@ class MLP(BaseEstimator):
         if check and not self._is_plain(X):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
             checks.sparse(type(self).__name__, "X", X)
-        self._require_layers()
-        if X.shape[1] != len(self.coefs_[0]):
+        coefs, n = self.coefs_, len(self.coefs_)
+        if len(self.intercepts_) != n or self.__dict__.get("n_layers_", n + 1) != n + 1:
+            self._require_layers()
+        if X.shape[1] != len(coefs[0]):
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{len(self.coefs_[0])} features as input."
+                f"{len(coefs[0])} features as input."
             )
-        return forward.outputs(
-            X, self.coefs_, self.intercepts_, getattr(self, "norms_", ()),
-            self._activations(), n_layers,
+        z = forward.outputs(
+            X, coefs, self.intercepts_, getattr(self, "norms_", ()), self._activations(), n_layers,
         )  # fmt: skip
-
-    def _finishes_with(self):
-        """The name of the output activation."""
-        name = getattr(self, "out_activation_", None)
-        if name not in forward.FINISHES:
-            raise ValueError(
-                f"{type(self).__name__} expects out_activation_ beside coefs_ as one of "
-                f"{', '.join(map(repr, forward.FINISHES))}; got {name!r}."
+        if check and not (_is_tame(X) or np.isfinite(z).all()):
+            warnings.warn(
+                f"{type(self).__name__} predicts by outputs that are not finite, because numbers "
+                f"of X and of the weights overflow {z.dtype}.",
+                RuntimeWarning,
+                stacklevel=4,
             )
-        return name
+        return z
 
     def _activations(self):
         return parameters.per_layer(self, "activation", len(self.coefs_) - 1)
@@ -545,6 +546,11 @@ class MLP(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _is_tame(X):
+    """Whether X is a small array of finite numbers that are not huge, seen in one quick sum."""
+    return type(X) is np.ndarray and X.size < 10_000 and np.vdot(X, X) < 1e12
 
 
 def _renamed(function, qualname):

@@ -214,7 +214,9 @@ class MLPClassifier(ClassifierMixin, MLP):
         if classes is not None and not hasattr(self, "_multilabel"):
             self.classes_ = np.asarray(classes)
             n_outputs = len(self.intercepts_[-1])
-            self._multilabel = n_outputs > 1 and self._finishes_with() == "logistic"
+            self._multilabel = (
+                n_outputs > 1 and getattr(self, "out_activation_", None) == "logistic"
+            )
             self._sparse_labels = getattr(binarizer, "sparse_input_", False)
 
     def _targets(self, y):
@@ -345,12 +347,12 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _proba(self, X, check=True):
         """The output activations."""
-        return forward.finish(self._outputs(X, check), self._finishes_with())
+        return forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
 
     def _labels(self, proba):
-        binarizer = vars(self).get("_label_binarizer")
-        if binarizer is not None:  # put in by hand
-            return binarizer.inverse_transform(proba[:, 0] if proba.shape[1] == 1 else proba)
+        if "_label_binarizer" in self.__dict__:  # put in by hand
+            proba = proba[:, 0] if proba.shape[1] == 1 else proba
+            return self._label_binarizer.inverse_transform(proba)
         if not hasattr(self, "classes_"):
             raise ValueError(
                 f"{type(self).__name__}.predict expects classes_ beside coefs_ that are put in by "

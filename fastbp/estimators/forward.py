@@ -77,11 +77,16 @@ def _through(x, layers, norms, activations, dtype):
 
 
 def finish(z, out_activation):
-    """The output activation, one of `FINISHES`, in place."""
+    """The output activation, in place; a ValueError for another than `FINISHES`."""
     if out_activation == "softmax":
         kernels().softmax_forward(z, z)
     elif out_activation == "exp":
         np.exp(z, out=z)
+    elif out_activation not in FINISHES:
+        raise ValueError(
+            f"An estimator expects out_activation_ beside coefs_ as one of "
+            f"{', '.join(map(repr, FINISHES))}; got {out_activation!r}."
+        )
     elif out_activation != "identity":
         flat = z.reshape(-1)
         getattr(kernels(), f"{ACTIVATIONS[out_activation][0]}_forward")(flat, flat)

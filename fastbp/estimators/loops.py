@@ -37,7 +37,8 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     restores = restores and not incremental
     best: Any = model._copies() if restores else None
     begun, first = best, model.t_ == 0
-    callbacks, given = parameters.callbacks(model), parameters.given(model)
+    callbacks = parameters.callbacks(model)
+    given = callbacks and parameters.given(model)
     looks = validation is not None or restores or callbacks
     by_loss, improved = restores and validation is None, False
     order = np.arange(n, dtype=np.int64)

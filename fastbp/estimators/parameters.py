@@ -262,7 +262,8 @@ def hidden_layer_sizes(model):
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-    if np.any(np.array(sizes) <= 0):
+    plain = all(type(size) is int and size > 0 for size in sizes)
+    if not plain and np.any(np.array(sizes) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
 

@@ -186,7 +186,7 @@ class MLPRegressor(RegressorMixin, MLP):
         return self._train(X, y, sample_weight, None, incremental=True)
 
     def _predicted(self, X, check=True):
-        z = forward.finish(self._outputs(X, check), self._finishes_with())
+        z = forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
         return z.ravel() if z.shape[1] == 1 else z
 
     def predict(self, X):
