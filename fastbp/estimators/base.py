@@ -229,6 +229,8 @@ class MLP(BaseEstimator):
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.early_stopping and validation is None and not with_lbfgs:
             data, validation = data.split(self, random_state(), self._stratify(data.t))
+        if validation is not None and validation.weights is not None:
+            callables.require_weighted(self)
         parts = None if with_lbfgs else batches.Batches(self, len(data))
         if follow is not None:  # nothing fails any more
             solver.follow(**follow)
