@@ -756,7 +756,7 @@ def test_a_group_without_a_first_rate_is_refused_by_schedulers_that_need_it(make
     scheduler.step(*value)
     optimizer.add_param_group({"params": [v], "lr": 0.7})
     before = copy.deepcopy(scheduler.state_dict()), [dict(g) for g in optimizer.param_groups]
-    with pytest.raises(ValueError, match="the 1 parameter group .* after add_param_group") as caught:
+    with pytest.raises(ValueError, match=r"the 1 parameter group .* after add_p") as caught:
         scheduler.step(*value)
     assert_one_sentence(caught.value)
     assert before[0] == scheduler.state_dict()
@@ -774,7 +774,7 @@ def test_a_group_may_bring_its_first_rate():
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 1.0]
     several = lr_scheduler.MultiplicativeLR(optimizer, [lambda epoch: 0.5, lambda epoch: 0.1])
     optimizer.add_param_group({"params": u})
-    with pytest.raises(ValueError, match="the 2 parameter groups .*; got 3"):
+    with pytest.raises(ValueError, match=r"the 2 parameter groups .*; got 3"):
         several.step()
 
 
@@ -879,8 +879,8 @@ def test_the_order_is_seen_after_a_state_was_loaded():
     again = lr_scheduler.StepLR(trained(), 2)
     again.load_state_dict(resumed.state_dict())  # its first step was then
     assert not warned(again)
-    assert warned(lr_scheduler.StepLR(optim.SGD([
-        {"params": fastbp.ones(2, requires_grad=True), "initial_lr": 0.1}]), 2, last_epoch=3))  # fmt: skip
+    known = {"params": fastbp.ones(2, requires_grad=True), "initial_lr": 0.1}
+    assert warned(lr_scheduler.StepLR(optim.SGD([known]), 2, last_epoch=3))
 
 
 def test_a_step_that_was_replaced_is_named():

@@ -126,7 +126,7 @@ class LRScheduler:
             At the first call, where the optimiser has made no step yet: the first learning rate
             would never be used.
         """
-        self._require_groups()
+        self._meet_groups()
         if self._step_count in (1, 2):
             self._require_a_step()
         if epoch is None:
@@ -154,15 +154,19 @@ class LRScheduler:
         )
 
     def _require_groups(self):
-        """Takes groups that were added since, or refuses them."""
-        groups, n = self.optimizer.param_groups, len(self.base_lrs)
-        known = self._goes_on or all("initial_lr" in group for group in groups[n:])
-        refused = self._goes_on is False and not known
-        if len(groups) < n or refused or not self._takes(len(groups)):
-            self._refuse_groups(n)
-        if known:
-            rates = [group.get("initial_lr", float(group["lr"])) for group in groups[n:]]
-            self.base_lrs += rates
+        """Refuses groups that were added since and have no first rate, or were taken away."""
+        new = self.optimizer.param_groups[len(self.base_lrs) :]
+        known = self._goes_on is not False or all("initial_lr" in group for group in new)
+        n_groups = len(self.optimizer.param_groups)
+        if n_groups < len(self.base_lrs) or not known or not self._takes(n_groups):
+            self._refuse_groups(len(self.base_lrs))
+
+    def _meet_groups(self):
+        """Takes the first rates of groups that were added since."""
+        self._require_groups()
+        new = self.optimizer.param_groups[len(self.base_lrs) :]
+        if self._goes_on or all("initial_lr" in group for group in new):
+            self.base_lrs += [float(group.get("initial_lr", group["lr"])) for group in new]
 
     def _takes(self, n_groups):
         """Whether groups may be added."""
@@ -396,12 +400,12 @@ class _OfFunctions(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def _takes(self, n_groups):
-        """A group more has the function of all."""
-        first, *others = self.lr_lambdas
-        more = n_groups - len(self.lr_lambdas)
-        if more > 0 and all(each is first for each in others):
-            self.lr_lambdas += [first] * more
-        return len(self.lr_lambdas) == n_groups
+        return n_groups == len(self.lr_lambdas) or len({id(each) for each in self.lr_lambdas}) == 1
+
+    def _meet_groups(self):
+        super()._meet_groups()
+        more = len(self.base_lrs) - len(self.lr_lambdas)
+        self.lr_lambdas += self.lr_lambdas[:1] * more  # the function of all
 
     def _number(self, function):
         """What a user's function gives at this epoch."""
@@ -531,7 +535,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch=None):
         """Go on by one epoch, or to a given one or a fraction of it."""
-        self._require_groups()
+        self._meet_groups()
         if epoch is None:
             epoch = self.last_epoch + 1
         checks.number("CosineAnnealingWarmRestarts.step", "epoch", epoch, least=0)
@@ -747,7 +751,9 @@ class ReduceLROnPlateau(LRScheduler):
         if epoch is None:
             epoch = self.last_epoch + 1
         epoch = checks.integer("ReduceLROnPlateau.step", "epoch", epoch, least=0)
+        n_groups = len(self.optimizer.param_groups)
         self._require_groups()
+        self.min_lrs += [self.default_min_lr] * (n_groups - len(self.min_lrs))
         self.last_epoch = epoch
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
@@ -763,9 +769,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _require_groups(self):
         n_groups, n = len(self.optimizer.param_groups), len(self.min_lrs)
-        if n_groups > n and self.default_min_lr is not None:
-            self.min_lrs += [self.default_min_lr] * (n_groups - n)
-        elif n_groups != n:
+        if n_groups < n or (n_groups > n and self.default_min_lr is None):
             self._refuse_groups(n)
 
     def _reduce(self):
@@ -886,6 +890,7 @@ class SequentialLR(_OfSchedulers):
         self._require_groups()
         [current] = self._next()
         if self.last_epoch + 1 in self._milestones:
+            current._meet_groups()
             current._go_to(0, current._get_closed_form_lr)
         else:
             current.step()

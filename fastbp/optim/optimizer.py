@@ -67,7 +67,7 @@ class Optimizer:
     def __init_subclass__(cls, counts_steps=False, **arguments):
         super().__init_subclass__(**arguments)
         if "step" in vars(cls) and not counts_steps:
-            cls.step = _counted(cls.step)
+            setattr(cls, "step", _counted(cls.step))  # noqa: B010
 
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
