@@ -5,6 +5,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 """
 
 import builtins
+import importlib
 from types import FunctionType, SimpleNamespace
 
 from fastbp import _kernels, backend, checks, dtypes
@@ -268,6 +269,8 @@ __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
 def __getattr__(name):
+    if name in ("grad_mode", "variable"):  # PyTorch's places
+        return importlib.import_module(f"fastbp.autograd.{name}")
     try:
         return PUBLIC[name]
     except KeyError:
