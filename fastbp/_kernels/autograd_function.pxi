@@ -212,6 +212,7 @@ def view(str name, TensorBase base not None, array x not None, backward, tuple s
     out._version = base.version()
     out._base = base if base._base is None else base._base
     out._seen = out._version.rebased
+    out._unrecorded = fbp_grad_off or base._unrecorded
     return out
 
 

@@ -23,6 +23,7 @@ cdef class TensorBase(Target):
     cdef int _output
     cdef bint _requires_grad  # of a leaf
     cdef TensorBase _base  # of a view: whose memory it is
+    cdef bint _unrecorded  # a view made while nothing was recorded
     cdef bint _retains
     cdef long _seen  # version.rebased when a view was made
     cdef Version _version  # made when somebody needs it
@@ -115,6 +116,8 @@ cdef class TensorBase(Target):
     cdef Target target(self):
         """Where this tensor's gradient goes; None where it needs none."""
         if self._base is not None and self._version.rebased != self._seen:
+            if self._unrecorded:
+                was_unrecorded()
             renew_view(self, self._base)
         if self._node is not None:
             return self._node
@@ -126,6 +129,8 @@ cdef class TensorBase(Target):
             raise RuntimeError(
                 "An in-place operation expects a tensor that is no leaf Variable that requires "
                 "grad, or a block with no_grad(); got a leaf.")
+        if self._unrecorded and not fbp_grad_off and self._base.target() is not None:
+            was_unrecorded()
         if not cnp.PyArray_FLAGS(self._array) & cnp.NPY_ARRAY_WRITEABLE or is_expanded(self._array):
             raise RuntimeError(
                 "An in-place operation expects writable memory of its own; got a tensor that is "
@@ -440,6 +445,13 @@ cdef class TensorBase(Target):
             sweep.wanted = wanted_of("backward", inputs, True)
         sweep.run(root, self._output, g, bool(retain_graph), None)
         sweep.accept_leaves()
+
+
+cdef int was_unrecorded() except -1:
+    raise RuntimeError(
+        "An in-place operation that is recorded expects views that were made while operations "
+        "were; got one made under no_grad, of which nobody knows whether it is part of the graph: "
+        "detach() it, or make both under no_grad or neither.")
 
 
 cdef inline TensorBase wrap(array x):

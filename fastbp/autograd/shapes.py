@@ -548,7 +548,7 @@ def cat(tensors, dim=0):
         shapes = ", ".join(str(x.array.shape) for x in kept)
         raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got "
                            f"{shapes}.") from None  # fmt: skip
-    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1]
+    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1].tolist()
     return core.node("CatBackward0", out, tuple(kept), _cat_gradient, (ends, axis))
 
 
