@@ -23,6 +23,7 @@ def register(
     kernels: Callable[[], Any],
     compiled: Any,
 ) -> None: ...
+def expanded(x: Array, shape: tuple[int, ...]) -> Array: ...
 def not_broadcastable(x_shape: Any, y_shape: Any) -> str: ...
 
 class Version:
@@ -85,12 +86,20 @@ def sweep(
     out: TensorBase, gradient: TensorBase | None = None, arrows: list[Any] | None = None
 ) -> dict[Any, Any]: ...
 def gradients(
-    out: TensorBase,
-    inputs: tuple[TensorBase, ...],
-    gradient: TensorBase | None,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any,
     keep: bool,
     allow_unused: bool,
+    materialize: bool,
 ) -> tuple[Any, ...]: ...
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None: ...
 def new(x: Array, requires_grad: bool = False) -> Any: ...
 def adopt(self: TensorBase, x: Array, requires_grad: bool = False) -> Any: ...
 def is_sole(self: TensorBase) -> bool: ...
