@@ -95,12 +95,12 @@ class Layer(Module):
     # --- its arrays as tensors --------------------------------------------------------------
 
     @property
-    def _parameters(self):
+    def _parameters(self):  # type: ignore[override]
         """Its parameters by PyTorch's names: tensors that share the layer's arrays."""
         return self._table("_parameters")
 
     @property
-    def _buffers(self):
+    def _buffers(self):  # type: ignore[override]
         """What PyTorch keeps in a state dict beside the parameters, likewise."""
         return self._table("_buffers")
 
