@@ -103,11 +103,15 @@ class Module:
 
     def _require(self, table, name, value):
         """Refuse what a table does not hold."""
-        kinds = {"_parameters": (), "_modules": Module, "_buffers": TensorBase}
-        if value is not None and not isinstance(value, kinds[table]):
-            expected = {"_parameters": "Parameter", "_modules": "Module", "_buffers": "Tensor"}
+        holds = {
+            "_parameters": (False, "Parameter"),
+            "_modules": (isinstance(value, Module), "Module"),
+            "_buffers": (isinstance(value, TensorBase), "Tensor"),
+        }
+        right, expected = holds[table]
+        if value is not None and not right:
             raise TypeError(
-                f"{type(self).__name__} expects a {expected[table]} or None for {name}; "
+                f"{type(self).__name__} expects a {expected} or None for {name}; "
                 f"got {type(value).__name__}."
             )
 

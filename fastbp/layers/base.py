@@ -35,7 +35,7 @@ class Layer(Module):
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""
         super().__init_subclass__(**keywords)
         if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
-            cls.backward = _no_backward
+            cls.backward = _no_backward  # type: ignore[method-assign]
 
     @property
     def trained_names(self):
