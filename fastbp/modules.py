@@ -97,6 +97,11 @@ class Module:
                 del getattr(self, other)[name]
         if kind is None:
             object.__setattr__(self, name, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(
+                f"{type(self).__name__} expects another name for a {type(value).__name__} than that "
+                f"of its property; got {name!r}."
+            )
         else:
             tables.pop(name, None)
             getattr(self, kind)[name] = value
@@ -141,7 +146,8 @@ class Module:
             raise KeyError(
                 f"{who} expects name without a dot, of at least one letter; got {name!r}."
             )
-        if name not in getattr(self, table) and hasattr(self, name):
+        readable = isinstance(getattr(type(self), name, None), Readable)
+        if name not in getattr(self, table) and not readable and hasattr(self, name):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
     def register_parameter(self, name, param):
@@ -512,6 +518,25 @@ class Module:
     def type_name(cls):
         """The class's name in texts."""
         return vars(cls).get("shown_name", cls.__name__)
+
+
+class Readable:
+    """A read-only attribute that gives way to what a user puts under its name."""
+
+    def __init__(self, function):
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, module, owner=None):
+        if module is None:
+            return self
+        for table in TABLES:
+            if self._name in vars(module)[table]:
+                return getattr(module, table)[self._name]
+        return self._function(module)
 
 
 class _Handle:
