@@ -99,8 +99,8 @@ class Module:
             object.__setattr__(self, name, value)
         elif isinstance(getattr(type(self), name, None), property):
             raise AttributeError(
-                f"{type(self).__name__} expects another name for a {type(value).__name__} than that "
-                f"of its property; got {name!r}."
+                f"{type(self).__name__} expects another name for a {type(value).__name__} than "
+                f"that of its property; got {name!r}."
             )
         else:
             tables.pop(name, None)

@@ -469,10 +469,10 @@ def test_what_a_user_adds_comes_before_the_books_names():
 @pytest.mark.parametrize("name", ["W", "b"])
 def test_a_name_of_the_books_arrays_is_refused_for_a_parameter(name):
     layer = nn.Linear(2, 2)
-    with pytest.raises(AttributeError, match="another name.*property"):
+    with pytest.raises(AttributeError, match=r"another name.*property"):
         setattr(layer, name, nn.Parameter(fastbp.ones(2)))
     assert [*layer.state_dict()] == ["weight", "bias"]
     net = nn.Sequential(layer)
-    with pytest.raises(AttributeError, match="another name.*property"):
+    with pytest.raises(AttributeError, match=r"another name.*property"):
         net.layers = nn.ModuleList([nn.ReLU()])
     assert len(net) == 1
