@@ -4,6 +4,14 @@
  * gradients as panels of features, [feature panel][rows][NR], `jump` apart.  Missing columns are
  * zero and stay zero. */
 
+#ifndef FBP_BOUNDS
+#define FBP_BOUNDS
+/* What no parameter, and no element of a state, is above; infinite: not known. */
+typedef struct {
+    double parameters, state[2];
+} fbp_bounds;
+#endif
+
 typedef struct {
     fbp_layer layer;
     idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
@@ -19,7 +27,13 @@ typedef struct {
     int relu_out, relu_in; /* an affine op computes the relu behind it, and the derivative of */
                            /* the relu before it */
     int done, done_backward; /* ... of which this is the relu */
+    int calm;                /* the input comes from a sigmoid or a tanh: at most 1 */
 } FN(op);
+
+/* Sums of squares, by lanes, of what the parameters' gradients are products of. */
+typedef struct {
+    FN(vec) in, dout;
+} FN(squares);
 
 typedef struct {
     idx n_ops, n_in, n_out, jump;
@@ -36,7 +50,12 @@ typedef struct {
     REAL *weights;    /* the batch's weights, where it has some */
     REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
-    fbp_result *results; /* per part */
+    fbp_result *results;   /* per part */
+    FN(squares) *squares;  /* per part */
+    fbp_bounds *bounds;
+    int n_parts;
+    idx calm;       /* inputs of a row that are at most 1 */
+    int normalises; /* there is a batch normalisation */
 } FN(plan);
 
 #ifndef FBP_ENGINE_ONCE
@@ -133,6 +152,10 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
             op.out = FN(carve_panels)(base, &used, op.layer.n_out, jump);
             op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
         }
+        const fbp_layer_kind before = l > 0 ? spec->layers[l - 1].kind : kind;
+        op.calm = kind == FBP_AFFINE && (before == FBP_SIGMOID || before == FBP_TANH);
+        p.calm += op.calm * op.layer.n_in;
+        p.normalises |= kind == FBP_BATCH_NORM;
         if (has_parameters(kind)) {
             op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
             op.tail = kind == FBP_AFFINE ? FN(tail_of)(op.layer.n_in, op.layer.n_out) : 0;
@@ -173,7 +196,12 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
         p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
     p.scratch = carve(base, &used, (size_t)(n_parts * p.scratch_size) * sizeof(REAL));
+    p.n_parts = n_parts;
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
+    p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
+    p.bounds = carve(base, &used, sizeof *p.bounds);
+    if (base)
+        p.bounds->parameters = INFINITY;
     p.nbytes = used;
     if (base)
         *plan = p;
@@ -210,8 +238,10 @@ static REAL *FN(plan_part)(const FN(op) *op, int part)
 /* Row-major W and b into the plan (the second also: running variances, part 4). */
 static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
 {
-    const FN(op) *op = &((FN(plan) *)plan_)->ops[l];
+    const FN(plan) *plan = plan_;
+    const FN(op) *op = &plan->ops[l];
     REAL *to = FN(plan_part)(op, part);
+    plan->bounds->parameters = INFINITY;
     FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
     memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
 }
