@@ -546,3 +546,9 @@ def adopt(TensorBase self not None, array x not None, requires_grad=False):
     self._array = x
     self.requires_grad = requires_grad
     return self
+
+
+def is_sole(TensorBase self not None):
+    """Whether nobody else holds a tensor's array or its memory, as far as references tell."""
+    return (cnp.PyArray_CHKFLAGS(self._array, cnp.NPY_ARRAY_OWNDATA)
+            and Py_REFCNT(<PyObject *> self._array) == 1)
