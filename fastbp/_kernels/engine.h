@@ -15,6 +15,7 @@ typedef struct {
     int n_parts;
     fbp_parts parts; /* of the phase */
     int stop, lost;  /* a part saw a loss that is not finite; rows that are out of range */
+    int late;        /* the squares that bound the gradients are added up when all is done */
     idx from, to;    /* the next ops forward; a normalisation: from */
     idx top, low;    /* the next ops backward, top .. low */
 } FN(step);
@@ -28,7 +29,7 @@ static void FN(forward_rows)(void *step_, int first, int end)
     REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
     share_of(batch->rows, first, end, s->n_parts, &from, &to);
-    if (s->from == 0 && !FN(gather)(plan, batch, from, to, &plan->squares[first].in))
+    if (s->from == 0 && !FN(gather)(plan, batch, from, to, &plan->squares[first]))
         __atomic_store_n(&s->lost, 1, __ATOMIC_RELAXED);
     for (idx l = s->from; l < s->to; l++) {
         const FN(op) *op = &plan->ops[l];
@@ -47,18 +48,8 @@ static void FN(backward_rows)(void *step_, int first, int end)
     REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
     share_of(batch->rows, first, end, s->n_parts, &from, &to);
-    for (idx l = s->top; l >= s->low; l--) {
+    for (idx l = s->top; l >= s->low && plan->ops[l].din; l--) {
         const FN(op) *op = &plan->ops[l];
-        if (op->layer.kind == FBP_AFFINE) {
-            FN(squares) *squares = &plan->squares[first];
-            FN(add_squares)(op->dout + from * NR, op->layer.n_out, plan->jump, to - from,
-                            &squares->dout);
-            if (l > 0 && !op->calm)
-                FN(add_squares)(op->in + from * NR, op->layer.n_in, plan->jump, to - from,
-                                &squares->in);
-        }
-        if (!op->din)
-            break;
         if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_backward)(plan, op, wt, from, to);
         else if (!op->done_backward)
@@ -78,6 +69,14 @@ static void FN(loss_of_part)(FN(step) *s, int part)
         __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 }
 
+static void FN(square_rows)(void *step_, int first, int end)
+{
+    const FN(step) *s = step_;
+    idx from, to;
+    share_of(s->batch->rows, first, end, s->n_parts, &from, &to);
+    FN(add_watched)(s->plan, from, to, &s->plan->squares[first]);
+}
+
 /* The rows up to the outputs, their losses, and down again. */
 static void FN(turn_rows)(void *step_, int first, int end)
 {
@@ -85,6 +84,8 @@ static void FN(turn_rows)(void *step_, int first, int end)
     for (int part = first; part < end; part++)
         FN(loss_of_part)(step_, part);
     FN(backward_rows)(step_, first, end);
+    if (!((const FN(step) *)step_)->late)
+        FN(square_rows)(step_, first, end);
 }
 
 static void FN(forward_norm)(void *step_, int first, int end)
@@ -209,12 +210,21 @@ static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *resu
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
-    for (int sharp = 0; sharp < 2; sharp++)
-        if (FN(is_safe)(s->plan, s->rule, FN(gradient_bound)(s->plan, s->batch->rows, sharp))) {
-            FN(run)(s, FN(update_parts));
-            return;
-        }
-    FN(update_carefully)(s, FN(update_parts), result);
+    const FN(plan) *plan = s->plan;
+    const idx rows = s->batch->rows;
+    double bound;
+    if (rows > plan->many_rows) {
+        bound = FN(bound_by_parameters)(plan, rows);
+    } else {
+        if (s->late)
+            FN(run)(s, FN(square_rows));
+        bound = FN(bound_by_all)(plan, rows);
+    }
+    if (FN(is_safe)(plan, s->rule, bound) ||
+        FN(is_safe)(plan, s->rule, FN(bound_by_layer)(plan, rows)))
+        FN(run)(s, FN(update_parts));
+    else
+        FN(update_carefully)(s, FN(update_parts), result);
 }
 
 /* One training step of batch->rows rows, in n_parts parts, of which its bits depend; the team
@@ -226,7 +236,9 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
                           fbp_team *team, fbp_result *result)
 {
     FN(step) s = {.plan = plan_, .batch = batch, .rule = rule, .team = team, .n_parts = n_parts};
-    memset(s.plan->squares, 0, (size_t)n_parts * sizeof *s.plan->squares);
+    s.late = s.plan->normalises || rule->kind == FBP_STORE || batch->rows > s.plan->many_rows;
+    for (int part = 0; part < n_parts; part++)
+        s.plan->squares[part] = (FN(vec)){0};
     FN(forward_phases)(&s);
     FN(run)(&s, FN(turn_rows));
     *result = (fbp_result){.layer = -1};
@@ -266,12 +278,11 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     const FN(plan) *plan = plan_;
     const idx n = batch->rows * plan->n_out;
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
-    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1};
+    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1, .late = 1};
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
     *result = (fbp_result){.layer = -1};
-    plan->squares[0].dout = (FN(vec)){0};
     s.top = plan->n_ops - 1;
     for (s.low = plan->n_ops; s.low > 0; s.low--)
         if (plan->ops[s.low - 1].layer.kind == FBP_BATCH_NORM)

@@ -7,13 +7,13 @@
 /* Far below the type's largest, so that roundings and sums on the way have room. */
 static const double FN(limit) = IS_FLOAT ? 1e36 : 1e300;
 
-/* *squares += those of `rows` rows of some panels of n columns, by lanes. */
-static inline void FN(add_squares)(const REAL *panels, idx n, idx jump, idx rows, FN(vec) *squares)
+/* *squares += those of `rows` rows of a panel, by lanes; `step` NR: of the first vectors only. */
+static inline void FN(add_squares)(const REAL *panel, idx rows, idx step, FN(vec) *squares)
 {
-    FN(vec) a = *squares, b = {0}, c = {0}, d = {0};
-    for (idx j = 0; j < n; j += NR, panels += jump) {
-        const idx step = n - j > LANES ? LANES : NR; /* a half-empty panel's second vectors are 0 */
-        const REAL *p = panels, *end = panels + rows * NR;
+    const REAL *p = panel, *end = panel + rows * NR;
+    FN(vec) a = *squares;
+    if (rows * NR >= 4 * step) {
+        FN(vec) b = {0}, c = {0}, d = {0};
         for (; end - p >= 4 * step; p += 4 * step) {
             const FN(vec) v = FN(load)(p), w = FN(load)(p + step);
             const FN(vec) x = FN(load)(p + 2 * step), y = FN(load)(p + 3 * step);
@@ -22,20 +22,50 @@ static inline void FN(add_squares)(const REAL *panels, idx n, idx jump, idx rows
             c += x * x;
             d += y * y;
         }
-        for (; p < end; p += step)
-            b += FN(load)(p) * FN(load)(p);
+        a = (a + b) + (c + d);
     }
-    *squares = (a + b) + (c + d);
+    for (; p < end; p += step)
+        a += FN(load)(p) * FN(load)(p);
+    *squares = a;
+}
+
+/* ... of panels of n columns. */
+static inline void FN(add_squares_of)(const REAL *panels, idx n, idx jump, idx rows,
+                                      FN(vec) *squares)
+{
+    for (idx j = 0; j < n; j += NR, panels += jump)
+        FN(add_squares)(panels, rows, n - j > LANES ? LANES : NR, squares);
+}
+
+/* ... of rows from .. to of all that gradients are products of, but x. */
+static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squares_)
+{
+    FN(vec) squares = *squares_;
+    if (to - from == 1) {
+        for (idx k = 0; k < plan->n_watched; k++) { /* the second vector of a half full one is 0 */
+            const FN(vec) v = FN(load)(plan->watched[k] + from * NR);
+            const FN(vec) w = FN(load)(plan->watched[k] + from * NR + LANES);
+            squares += v * v;
+            squares += w * w;
+        }
+        *squares_ = squares;
+        return;
+    }
+    for (idx k = 0; k < plan->n_full; k++)
+        FN(add_squares)(plan->watched[k] + from * NR, to - from, LANES, &squares);
+    for (idx k = plan->n_full; k < plan->n_watched; k++)
+        FN(add_squares)(plan->watched[k] + from * NR, to - from, NR, &squares);
+    *squares_ = squares;
 }
 
 static inline double FN(sum_in_pairs)(FN(vec) v)
 {
-    double even = 0, odd = 0;
+    REAL even = 0, odd = 0;
     for (int i = 0; i < LANES; i += 2) {
-        even += (double)v[i];
-        odd += (double)v[i + 1];
+        even += v[i];
+        odd += v[i + 1];
     }
-    return even + odd;
+    return (double)even + (double)odd;
 }
 
 /* The sum of the squares of n elements, a multiple of NR. */
@@ -56,26 +86,87 @@ static double FN(square_sum)(const REAL *x, idx n)
 }
 
 /* What no element of a gradient is above, by Cauchy and Schwarz: each is a sum over the rows of an
- * input (of a bias: of 1) times a gradient by an output.  The first bound is the cheaper one, as
- * 2 sqrt(a b) <= a + b.  A normalisation's gradients are there already. */
-static double FN(gradient_bound)(const FN(plan) *plan, idx rows, int sharp)
+ * input (of a bias: of 1) times a gradient by an output.  Three such bounds, of which the first has
+ * all the squares there are, as sqrt(a b) <= a + b.  A normalisation's gradients are there already. */
+static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
 {
-    double in = (double)(rows * (1 + plan->calm)), dout = 1e-20; /* squares that underflow */
-    double norms = 0;
+    double bound = (double)(rows * (1 + plan->calm));
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++)
         if (plan->ops[l].layer.kind == FBP_BATCH_NORM)
-            norms += sqrt(FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l])));
-    if (!sharp) {
-        FN(vec) sum = plan->squares[0].in + plan->squares[0].dout;
-        for (int part = 1; part < plan->n_parts; part++)
-            sum += plan->squares[part].in + plan->squares[part].dout;
-        return norms + in + FN(sum_in_pairs)(sum);
+            bound += sqrt(FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l])));
+    FN(vec) sum = plan->squares[0];
+    for (int part = 1; part < plan->n_parts; part++)
+        sum += plan->squares[part];
+    return bound + FN(sum_in_pairs)(sum);
+}
+
+/* The second has those of x, of the parameters and of the gradient by the outputs: the norm of a
+ * product is at most the product of the norms.  (1e-20: for squares that underflow.) */
+static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
+{
+    const double ones = (double)rows;
+    double in = ones, most_in = 0, dout = 1e-20, most_dout = 0;
+    FN(vec) sum = {0};
+    for (int part = 0; part < plan->n_parts; part++)
+        in += FN(sum_in_pairs)(plan->squares[part]);
+    FN(add_squares_of)(plan->dlogits, plan->n_out, plan->jump, rows, &sum);
+    dout += FN(sum_in_pairs)(sum);
+    for (idx l = 0; l < plan->n_ops; l++) {
+        FN(op) *op = &plan->ops[l];
+        const double a = op->layer.a, n = ones * (double)op->layer.n_out;
+        switch (op->layer.kind) {
+        case FBP_AFFINE:
+            sum = (FN(vec)){0};
+            FN(add_squares)(op->W, FN(parameters_size)(op) / NR, LANES, &sum);
+            op->square = FN(sum_in_pairs)(sum);
+            most_in = in > most_in ? in : most_in;
+            in = op->square * in + ones;
+            break;
+        case FBP_LEAKY_RELU: in *= 1 + a * a; break;
+        case FBP_SIGMOID:
+        case FBP_TANH: in = n + ones; break;
+        case FBP_SOFTPLUS: in = 2 * in + n; break; /* at most |x| + log 2 */
+        case FBP_DROPOUT: in /= (1 - a) * (1 - a); break;
+        default: break; /* at most |x| */
+        }
     }
-    for (int part = 0; part < plan->n_parts; part++) {
-        in += FN(sum_in_pairs)(plan->squares[part].in);
-        dout += FN(sum_in_pairs)(plan->squares[part].dout);
+    for (idx l = plan->n_ops - 1; l >= 0; l--) {
+        const FN(op) *op = &plan->ops[l];
+        const double a = op->layer.a;
+        switch (op->layer.kind) {
+        case FBP_AFFINE:
+            most_dout = dout > most_dout ? dout : most_dout;
+            dout *= op->square;
+            break;
+        case FBP_LEAKY_RELU: dout *= 1 + a * a; break;
+        case FBP_GELU: dout *= 2; break; /* its derivative is at most 1.13 */
+        case FBP_DROPOUT: dout /= (1 - a) * (1 - a); break;
+        default: break;
+        }
     }
-    return norms + sqrt(in * dout);
+    return sqrt(most_in * most_dout);
+}
+
+/* The third has each layer's own. */
+static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
+{
+    double most = 0;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        const idx n = FN(parameters_size)(op);
+        FN(vec) in = {0}, dout = {0};
+        double bound = 0;
+        if (op->layer.kind == FBP_BATCH_NORM)
+            bound = sqrt(FN(square_sum)(op->grad, n));
+        if (op->layer.kind == FBP_AFFINE) {
+            FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
+            FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
+            bound = sqrt(FN(sum_in_pairs)(in) + (double)rows) *
+                    sqrt(FN(sum_in_pairs)(dout) + 1e-20);
+        }
+        most = bound <= most ? most : bound; /* NaN comes through */
+    }
+    return most;
 }
 
 /* The bounds of the numbers as they are. */
@@ -148,6 +239,10 @@ static int FN(is_safe)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     fbp_bounds b = *plan->bounds;
     if (!(gradient <= FN(limit)))
         return 0;
+    if (is_plain_sgd(rule) && !plan->normalises && b.parameters + gradient <= FN(limit)) {
+        plan->bounds->parameters += gradient; /* as below, where most of it is nothing */
+        return 1;
+    }
     for (int measured = 0; measured < 2; measured++) {
         if (measured) /* the bounds have grown from step to step */
             FN(measure)(plan, &b);

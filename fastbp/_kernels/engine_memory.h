@@ -28,12 +28,8 @@ typedef struct {
                            /* the relu before it */
     int done, done_backward; /* ... of which this is the relu */
     int calm;                /* the input comes from a sigmoid or a tanh: at most 1 */
+    double square;           /* of its parameters, when the bound of an update takes them */
 } FN(op);
-
-/* Sums of squares, by lanes, of what the parameters' gradients are products of. */
-typedef struct {
-    FN(vec) in, dout;
-} FN(squares);
 
 typedef struct {
     idx n_ops, n_in, n_out, jump;
@@ -51,11 +47,13 @@ typedef struct {
     REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
     fbp_result *results;   /* per part */
-    FN(squares) *squares;  /* per part */
+    FN(vec) *squares;      /* per part: sums of squares of what gradients are products of, */
+    const REAL **watched;  /* which are in these panels, behind the first few only half full ones */
+    idx n_watched, n_full; /* ... and in x */
+    idx many_rows;         /* of so many, the parameters are fewer by far */
+    idx calm;              /* inputs of a row that are at most 1 */
+    int n_parts, normalises;
     fbp_bounds *bounds;
-    int n_parts;
-    idx calm;       /* inputs of a row that are at most 1 */
-    int normalises; /* there is a batch normalisation */
 } FN(plan);
 
 #ifndef FBP_ENGINE_ONCE
@@ -126,6 +124,25 @@ static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
         op->relu_in = before->done_backward = 1;
 }
 
+/* List the panels that gradients are products of, but x: first those with two vectors of columns. */
+static void FN(watch)(FN(plan) *p)
+{
+    for (int full = 1; full >= 0; full--) {
+        for (idx l = 0; l < p->n_ops; l++) {
+            const FN(op) *op = &p->ops[l];
+            const idx n_in = l > 0 && !op->calm ? op->layer.n_in : 0;
+            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < n_in; j += NR)
+                if ((n_in - j > LANES) == full)
+                    p->watched[p->n_watched++] = op->in + j / NR * p->jump;
+            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < op->layer.n_out; j += NR)
+                if ((op->layer.n_out - j > LANES) == full)
+                    p->watched[p->n_watched++] = op->dout + j / NR * p->jump;
+        }
+        if (full)
+            p->n_full = p->n_watched;
+    }
+}
+
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
 static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
 {
@@ -140,6 +157,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.x = FN(carve_panels)(base, &used, n_in, jump);
 
     REAL *value = p.x, *gradient = NULL;
+    idx elements = 0, panels = 0; /* of the affine layers' parameters; of their inputs and outputs */
     int shared = 0, trained = 0; /* is `value` read elsewhere; are there parameters before */
     idx widest = n_in;
     for (idx l = 0; l < spec->n_layers; l++) {
@@ -156,6 +174,10 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
         op.calm = kind == FBP_AFFINE && (before == FBP_SIGMOID || before == FBP_TANH);
         p.calm += op.calm * op.layer.n_in;
         p.normalises |= kind == FBP_BATCH_NORM;
+        if (kind == FBP_AFFINE) {
+            elements += FN(parameters_size)(&(FN(op)){.layer = op.layer, .w_rows = op.layer.n_in});
+            panels += ceil_div(op.layer.n_in, NR) + ceil_div(op.layer.n_out, NR);
+        }
         if (has_parameters(kind)) {
             op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
             op.tail = kind == FBP_AFFINE ? FN(tail_of)(op.layer.n_in, op.layer.n_out) : 0;
@@ -199,9 +221,14 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.n_parts = n_parts;
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
     p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
+    p.watched = carve(base, &used, (size_t)panels * sizeof *p.watched);
     p.bounds = carve(base, &used, sizeof *p.bounds);
-    if (base)
+    /* A bound by the parameters grows with each layer. */
+    p.many_rows = p.normalises || p.n_ops > 16 ? PTRDIFF_MAX : 4 * elements / (NR * (panels + 1));
+    if (base) {
         p.bounds->parameters = INFINITY;
+        FN(watch)(&p);
+    }
     p.nbytes = used;
     if (base)
         *plan = p;

@@ -8,6 +8,10 @@ from fastbp.backend import kernels
 from fastbp.layers.base import Layer, restored
 
 
+#: Added to the variance: the book's 10e-7.
+EPS = 1e-6
+
+
 class BatchNormalization(Layer):
     """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
 
@@ -25,6 +29,8 @@ class BatchNormalization(Layer):
 
     Attributes
     ----------
+    eps : float
+        Added to the variance: 1e-6, the book's 10e-7.
     dgamma, dbeta : numpy.ndarray or None
         Gradients of the last backward.
 
@@ -52,7 +58,8 @@ class BatchNormalization(Layer):
     buffer_names = ("running_mean", "running_var")
     kind = "batch_norm"
     node_name = "NativeBatchNormBackward0"
-    kind_number = 1e-6  # eps, the book's 10e-7
+    eps = checks.Checked(checks.number, least=0)
+    momentum = checks.Checked(checks.number, least=0, most=1)
     unbiased = False  # the running variance, by n - 1
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
@@ -63,7 +70,8 @@ class BatchNormalization(Layer):
         self._beta = checks.same_shape(
             who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma"
         )
-        self.momentum = checks.number(who, "momentum", momentum, least=0, most=1)
+        self.momentum = momentum
+        self.eps = EPS
         self._running = []
         for name, value in (("running_mean", running_mean), ("running_var", running_var)):
             array = np.zeros(shape, self._gamma.dtype) if value is None else value
@@ -94,6 +102,14 @@ class BatchNormalization(Layer):
         self.sync()
         self._beta = self._replacement("beta", value)
         self.renew_tensors()
+
+    @property
+    def kind_number(self):
+        return self.eps
+
+    def entry(self, width):
+        n = len(self._gamma)
+        return (self.kind, n, n, self.eps, self.old_share, self.unbiased)
 
     @property
     def old_share(self):
@@ -136,13 +152,17 @@ class BatchNormalization(Layer):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
+        one = x.ndim == 1 and x.shape == gamma.shape and not training
+        if one:
+            x = x.reshape(1, -1)
         if x.ndim != 2 or x.shape[1] != len(gamma):
             raise ValueError(
                 f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {x.shape}."
             )
         if not training:
-            scale = gamma / np.sqrt(var + gamma.dtype.type(self.kind_number))
-            return (x - mean) * scale + beta, None
+            inverse = 1 / np.sqrt(var + gamma.dtype.type(self.eps))
+            out = (x - mean) * (gamma * inverse) + beta
+            return (out[0] if one else out), (x, mean, inverse, gamma)
         if len(x) == 1:
             raise ValueError(
                 f"{who} expects at least 2 rows in training, to have a variance; got 1."
@@ -152,7 +172,7 @@ class BatchNormalization(Layer):
         if len(x):
             kernels().batch_norm_forward(
                 x, gamma, beta, out, normal, inverse, mean, var,
-                self.kind_number, self.old_share, self.unbiased,
+                self.eps, self.old_share, self.unbiased,
             )  # fmt: skip
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
@@ -160,6 +180,13 @@ class BatchNormalization(Layer):
         return out, (normal, inverse, gamma)
 
     def pullback(self, saved, dout, need_dx=True):
+        if len(saved) == 4:  # of a forward in evaluation mode: the statistics are constants
+            x, mean, inverse, gamma = saved
+            one = np.ndim(dout) == 1 and len(x) == 1
+            dout = checks.gradient_of(type(self).__name__, dout, x.shape[one:], x.dtype)
+            dx = dout * (gamma * inverse)
+            rows = dout.reshape(x.shape)
+            return dx, ((rows * ((x - mean) * inverse)).sum(axis=0), rows.sum(axis=0))
         normal, inverse, gamma = saved
         dout = checks.gradient_of(type(self).__name__, dout, normal.shape, normal.dtype)
         dx = np.empty(normal.shape, normal.dtype)
@@ -185,20 +212,23 @@ class BatchNormalization(Layer):
         self.sync()
         weight, bias = self.trained_tensors()
         mean, var = (new(array) for array in self._running)
-        return (x - mean) / (var + self.kind_number).sqrt() * weight + bias
+        return (x - mean) / (var + self.eps).sqrt() * weight + bias
 
     def config(self):
-        return {"momentum": self.momentum}
+        changed = {} if self.eps == EPS else {"eps": self.eps}
+        return {"momentum": self.momentum, **changed}
 
     @classmethod
     def restore(cls, config, state):
-        return cls(
+        layer = cls(
             state["weight"].copy(),
             state["bias"].copy(),
             config["momentum"],
             state["running_mean"].copy(),
             state["running_var"].copy(),
         )
+        layer.eps = config.get("eps", EPS)
+        return layer
 
 
 class BatchNorm1d(BatchNormalization):
@@ -235,17 +265,21 @@ class BatchNorm1d(BatchNormalization):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
-        share = self._share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
         super().__init__(
-            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
+            np.ones(n, dtype), np.zeros(n, dtype), momentum, np.zeros(n, dtype), np.ones(n, dtype)
         )
-        self.kind_number = checks.number("BatchNorm1d", "eps", eps, least=0)
+        self.eps = eps
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     def config(self):
         return {
             "num_features": len(self._gamma),
-            "eps": self.kind_number,
-            "momentum": self._share,
+            "eps": self.eps,
+            "momentum": self.momentum,
         }
 
     @classmethod
