@@ -17,6 +17,7 @@ from numbers import Real
 import numpy as np
 
 from fastbp._kernels.autograd import TensorBase
+from fastbp._kernels.changes import note
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -418,6 +419,65 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
             bounds = "as a finite number"
         raise ValueError(f"{who} expects {name} {bounds}; got {shown(value)}.")
     return real
+
+
+class Checked:
+    """An attribute that is checked where it is set, in the constructor's words, and then noted.
+
+    ``check(who, name, value)`` gives what is kept, under the attribute's name in the object's
+    `__dict__`, where it is read without a detour.
+    """
+
+    def __init__(self, check, *bounds, **options):
+        self.check = lambda who, name, value: check(who, name, value, *bounds, **options)
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, held, owner=None):
+        if held is None:
+            return self
+        try:
+            return vars(held)[self.name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(held).__name__!r} object has no attribute {self.name!r}"
+            ) from None
+
+    def __set__(self, held, value):
+        vars(held)[self.name] = self.check(type(held).__name__, self.name, value)
+        note()
+
+
+def methods_of_its_own(thing, *modules):
+    """The methods that an object, or a class of it outside of `modules`, has put in the place of
+    theirs.
+    """
+    cls = type(thing)
+    bases = [
+        base
+        for base in cls.__mro__
+        if any(f"{base.__module__}.".startswith(f"{module}.") for module in modules)
+    ]
+    if not bases:
+        return []
+    first = bases[0]
+    places = [vars(thing), *map(vars, cls.__mro__[: cls.__mro__.index(first)])]
+    return sorted(
+        {
+            name
+            for names in places
+            for name in names
+            if name not in _UNCALLED and callable(getattr(first, name, None))
+        }
+    )
+
+
+#: What a class may have of its own without another result.
+_UNCALLED = {
+    "__init__", "__new__", "__class__", "__init_subclass__", "__repr__", "__getstate__",
+    "__setstate__", "__reduce__", "__copy__", "__deepcopy__", "extra_repr", "config",
+}  # fmt: skip
 
 
 def instance(who, name, value, kind, expected):

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, node
+from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 
 __all__ = [
@@ -25,14 +26,22 @@ class Loss:
 
     #: The loss's name in the training engine.
     kind: str
+    #: The number that goes with it.
+    kind_number: float = 1.0
     #: Whether it classifies, so that there is an accuracy.
     classifies = False
+    #: The loss of `fastbp.nn` that it stands for, whose options may change.
+    criterion = None
 
     def __init__(self):
         self.loss = None
         self.y = None
         self.t = None
         self._shape = None
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        note()  # it may be a method
 
     def _prepare(self, x, t):
         """x and t as the kernels take them, and x's shape as it came."""
@@ -54,9 +63,10 @@ class Loss:
         if isinstance(x, TensorBase):
             return self._on_tensor(x, t)
         x, t, shape = self._prepare(x, t)
-        self.loss, y = self._value(x, t)
-        self.y, self.t, self._shape = y, t, shape
-        return self.loss
+        own = vars(self)
+        own["loss"], y = self._value(x, t)
+        own["y"], own["t"], own["_shape"] = y, t, shape
+        return own["loss"]
 
     def _on_tensor(self, x, t):
         if isinstance(t, TensorBase):
@@ -81,6 +91,13 @@ class Loss:
         checks.forward_was_called(type(self).__name__, self._shape)
         dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
+
+    def follow(self):
+        """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
+        if self.criterion is not None:
+            now = self.criterion.as_book()
+            if now.config() != self.config():
+                vars(self).update(now.config())
 
     def config(self):
         """The arguments that make such a loss again."""
@@ -383,9 +400,15 @@ class HuberLoss(_ElementwiseLoss):
 
     kind = "huber"
 
+    delta = checks.Checked(checks.number, least=0)
+
     def __init__(self, delta=1.0):
         super().__init__()
-        self.delta = checks.number("HuberLoss", "delta", delta, least=0)
+        self.delta = delta
+
+    @property
+    def kind_number(self):
+        return self.delta
 
     def _value(self, x, t):
         total = kernels().huber_forward(x.reshape(-1), t.reshape(-1), self.delta)

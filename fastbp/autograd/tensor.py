@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes, printing
 from fastbp._kernels import autograd as core
+from fastbp._kernels.changes import note
 
 __all__ = [
     "Parameter",
@@ -294,6 +295,7 @@ class Tensor(core.TensorBase):
                 "register_hook expects a tensor that requires grad; got one that does not."
             )
         checks.function("register_hook", "hook", hook, "a function of the gradient")
+        note()
         return RemovableHandle(*self._add_hook(hook))
 
     # --- copies

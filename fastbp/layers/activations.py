@@ -190,12 +190,18 @@ class LeakyRelu(_Activation, kernel="leaky_relu"):
 
     _needs_input = True
 
+    slope = checks.Checked(checks.number, least=0)
+
     def __init__(self, slope=0.01):
         super().__init__()
-        self.slope = self.kind_number = checks.number("LeakyRelu", "slope", slope, least=0)
+        self.slope = slope
+
+    @property
+    def kind_number(self):
+        return self.__dict__["slope"]
 
     def _arguments(self):
-        return (self.slope,)
+        return (self.__dict__["slope"],)
 
     def config(self):
         return {"slope": self.slope}

@@ -193,7 +193,7 @@ class Rule(Optimizer, counts_steps=True):
             except (TypeError, ValueError, LookupError):
                 self._checked_options(dict(group))  # may have been written into since
                 raise
-        self.steps += 1
+        vars(self)["steps"] += 1
         return loss
 
     def _step_by_twin(self, group, state, begin):
@@ -302,7 +302,7 @@ class Rule(Optimizer, counts_steps=True):
 
     def set_steps(self, arrays, steps):
         """Count the steps that training did with parameters."""
-        self.steps = steps
+        vars(self)["steps"] = steps
         if self._bound and self._counts:
             for name, array in arrays.items():
                 self.state[self._holder_of(name, array)[1]]["step"].array[...] = steps
@@ -353,7 +353,7 @@ class Rule(Optimizer, counts_steps=True):
             )
         arrays |= {name: _as_array(value) for name, value in numbers.items()}
         checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
-        self.steps += 1
+        vars(self)["steps"] += 1
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)
