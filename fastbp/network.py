@@ -34,6 +34,7 @@ from fastbp.losses import (
     SoftmaxWithLoss,
 )
 from fastbp.modules import Module
+from fastbp.trainer import hands
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -744,14 +745,23 @@ class Sequential(Module):
             For a network with layers of the user's own.
         ValueError
             For a parameter that is NaN.
+        OSError
+            For a path that cannot be written to, or no room for the file; what was there stays.
+        RuntimeError
+            While another thread is training the network in a `Trainer` or `fit`.
         ImportError
             Without safetensors.
+
+        Notes
+        -----
+        All parameters are of one moment, as `fastbp.save` has it.
         """
         import json
 
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
-        arrays = plans.arrays_of(self.layers)
+        with hands:  # no other thread fetches newer parameters between two of them
+            arrays = files.snapshot(plans.arrays_of(self.layers))
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)
@@ -804,16 +814,16 @@ class Sequential(Module):
         ImportError
             Without safetensors.
         """
-        import json
-
         who = "Sequential.load"
         tensors, metadata = files.read_safetensors(who, path)
         shown = files.shown(path)
         try:
-            architecture = json.loads(metadata["fastbp"])
+            architecture = files.parsed(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {reprlib.repr(architecture['format'])}")
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(
                 f"{who} expects a network that Sequential.save wrote; "
@@ -844,6 +854,8 @@ class Sequential(Module):
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
+            except MemoryError:
+                raise
             except Exception as error:
                 raise ValueError(
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
