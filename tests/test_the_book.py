@@ -5,12 +5,16 @@ the book's formulas, written out here in plain NumPy.
 """
 # ruff: noqa: F405, NPY002, SIM905  (the book imports *, and draws from NumPy's global generator)
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import fastbp
 from fastbp import book
 from fastbp.book import *  # noqa: F403
+
+DOC = Path(__file__).parents[1] / "docs" / "the-book.md"
 
 
 @pytest.fixture(autouse=True)
@@ -349,6 +353,7 @@ def test_the_draws_are_the_books():
 def test_batch_norm_gradient_check(mnist):
     """A batch of a single row, as the script has it, and one of three."""
     (x_train, t_train), _ = load_mnist(normalize=True, one_hot_label=True)
+    x_train = x_train[:, ::7]
     for n in (1, 3):
         network = MultiLayerNetExtend(
             input_size=112, hidden_size_list=[3, 3], output_size=10, use_batchnorm=True
@@ -632,3 +637,189 @@ def test_all_names_of_the_books_modules_are_there():
             assert name in book.__all__ and hasattr(book, name), name
     for name in "Momentum Nesterov AdaGrad RMSprop Adam Dropout BatchNormalization Affine".split():
         assert getattr(fastbp, name) is getattr(book, name)
+
+
+# --- the table of differences --------------------------------------------------------------------
+
+X = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
+
+
+def refused(error, call):
+    with pytest.raises(error):
+        call()
+    return True
+
+
+def unchanged(array, call):
+    before = array.copy()
+    call(array)
+    return np.array_equal(array, before)
+
+
+def after(thing, *calls):
+    """The thing, after calls on it."""
+    for call in calls:
+        call(thing)
+    return thing
+
+
+def small_net(**options):
+    options = {"loss": "softmax_cross_entropy", **options}
+    return fastbp.Sequential(fastbp.Linear(3, 2, dtype="float64", seed=0), **options)
+
+
+def restored():
+    x = np.ones(3)
+
+    def f(x):
+        raise ZeroDivisionError
+
+    return refused(ZeroDivisionError, lambda: numerical_gradient(f, x)) and (x == 1).all()
+
+
+def gradient_leaves_no_inputs():
+    net = small_net()
+    net.gradient(X, [0, 1])
+    return net.layers[0].x is None and net.layers[0].dW is not None
+
+
+def assigned(params, layer):
+    params["W1"] = np.ones((3, 2))
+    return (layer.W == 1).all()
+
+
+def a_later_rate():
+    """After a change of lr the velocity of before is stepped at the new rate too."""
+    optimizer, params = Momentum(lr=1.0, momentum=0.5), {"x": 0.0}
+    optimizer.update(params, {"x": 1.0})
+    optimizer.lr = 0.1
+    optimizer.update(params, {"x": 0.0})
+    return params["x"] == pytest.approx(-1.05)
+
+
+def accuracies_for_each_epoch():
+    x, t = np.random.rand(10, 3), np.arange(10) % 2
+    trainer = Trainer(TwoLayerNet(3, 4, 2), x, t, x, t, epochs=4, mini_batch_size=3, verbose=False)
+    trainer.train()
+    return len(trainer.train_acc_list) == 4
+
+
+def layer_masks(seed):
+    np.random.seed(seed)
+    return MultiLayerNetExtend(3, [4], 2, use_dropout=True).predict(X, train_flg=True)
+
+
+#: What shows each row of docs/the-book.md, by its subject.
+SHOWN = {
+    "`softmax`": lambda: np.allclose(softmax(X).sum(axis=1), 1),
+    "`Relu.backward`": lambda: unchanged(np.ones((2, 3)), after(Relu(), lambda r: r(X)).backward),
+    "`Relu`'s mask": lambda: np.array_equal(after(Relu(), lambda r: r(X)).mask, X <= 0),
+    "cross-entropy": lambda: SoftmaxWithLoss()([[0.0, 50.0]], [0]) == pytest.approx(50),
+    "`cross_entropy_error(y, t)`": lambda: cross_entropy_error([[0.0, 1.0]], [0]) == np.inf,
+    "`Sigmoid`": lambda: Sigmoid()(np.array([-1000.0]))[0] == 0,  # warnings are errors here
+    "accuracy of one output": lambda: SigmoidWithLoss().accuracy([[0.2], [-0.2]], [[1], [0]]) == 1,
+    "targets of `SigmoidWithLoss`, `MeanSquaredError`": lambda: (
+        fastbp.MeanSquaredError()([[1.0], [2.0]], [1, 2]) == 0
+        and SigmoidWithLoss()([[0.0], [0.0]], [1, 0]) == pytest.approx(np.log(2))
+        and refused(ValueError, lambda: fastbp.MeanSquaredError()([1.0, 2.0], [[1], [2]]))
+    ),
+    "`sum_squared_error(y, t)`": lambda: refused(
+        ValueError, lambda: sum_squared_error(np.ones((2, 1)), np.ones(2))
+    ),
+    "mean of these two losses": lambda: np.allclose(
+        after(fastbp.MeanSquaredError(), lambda m: m(X, 0 * X)).backward(), 2 * X / X.size
+    ),
+    "class targets": lambda: (
+        SoftmaxWithLoss()(X[:, :2], [False, True]) == SoftmaxWithLoss()(X[:, :2], [0, 1])
+        and refused(ValueError, lambda: SoftmaxWithLoss()(X, [0, 3]))
+        and refused(ValueError, lambda: SoftmaxWithLoss()(X, 2 * np.eye(3)[:2]))
+    ),
+    "`dout` of a loss's `backward(dout=1)`": lambda: np.allclose(
+        after(SoftmaxWithLoss(), lambda s: s(X, [0, 1])).backward(3),
+        3 * after(SoftmaxWithLoss(), lambda s: s(X, [0, 1])).backward(),
+    ),
+    "the loss's type": lambda: type(SoftmaxWithLoss()(X.astype("f4"), [0, 1])) is float,
+    "samples": lambda: Affine(np.ones((3, 2)), np.zeros(2))(X).shape == (2, 2),
+    "dtype": lambda: (
+        Affine(np.ones((3, 2)), np.zeros(2))(X.astype("f4")).dtype == "f8"
+        and Affine(np.ones((3, 2), "f4"), np.zeros(2, "f4"))(X).dtype == "f4"
+    ),
+    "integer weights": lambda: refused(TypeError, lambda: Affine(X.astype(int), np.zeros(3))),
+    "one sample": lambda: (
+        after(Affine(np.ones((3, 2)), np.zeros(2)), lambda a: a(X[0])).backward(np.ones(2)).shape
+        == (3,)
+    ),
+    "`backward` before `forward`": lambda: refused(
+        RuntimeError, lambda: Affine(np.ones((3, 2)), np.zeros(2)).backward(X[:, :2])
+    ),
+    "initial weights": lambda: (
+        fastbp.Linear(500, 400, seed=0).W.std() == pytest.approx(np.sqrt(2 / 500), rel=0.01)
+        and fastbp.Linear(500, 400, init=0.01, seed=0).W.std() == pytest.approx(0.01, rel=0.01)
+        and not fastbp.Linear(5, 4).b.any()
+    ),
+    "momentum": a_later_rate,
+    "`Dropout`": lambda: np.array_equal(Dropout(0.5).forward(X, train_flg=False), X),
+    "the masks of `Dropout`": lambda: (
+        np.array_equal(Dropout(0.5, seed=3)(X), Dropout(0.5, seed=3)(X))
+        and np.array_equal(layer_masks(1), layer_masks(1))
+        and not np.array_equal(layer_masks(1), layer_masks(2))
+    ),
+    "a batch of one row in `BatchNormalization`": lambda: (
+        np.array_equal(BatchNormalization(np.ones(3), np.full(3, 7.0))(X[:1]), [[7.0, 7.0, 7.0]])
+        and refused(ValueError, lambda: fastbp.BatchNorm1d(3)(X[:1]))
+        and refused(ValueError, lambda: fastbp.Sequential(
+            BatchNormalization(np.ones(3), np.zeros(3)), fastbp.Linear(3, 2), loss="squared_error"
+        ).fit(X[:1], X[:1, :2], epochs=1, optimizer=SGD()))
+    ),
+    "running statistics of `BatchNormalization`": lambda: not (
+        BatchNormalization(np.ones(3), np.zeros(3)).running_mean.any()
+    ),
+    "`AdaGrad`, `RMSprop`, `Adam`": lambda: (
+        (AdaGrad().eps, RMSprop().eps, Adam().eps) == (1e-10, 1e-8, 1e-8)
+    ),
+    "the learning rate": lambda: (
+        (fastbp.SGD().lr, SGD().lr, SGD(0.1).lr, Momentum().lr, Nesterov(0.1).lr)
+        == (0.001, 0.01, 0.1, 0.01, 0.1)
+        and refused(TypeError, lambda: fastbp.SGD(0.1))
+    ),
+    "what an optimiser keeps": lambda: (
+        list(after(Momentum(), lambda m: m.update({"x": 1.0}, {"x": 1.0})).states) == ["x"]
+    ),
+    "`loss` and `accuracy` of the network": lambda: (
+        after(small_net(), lambda n: n.loss(X, [0, 1])).layers[0].x is None
+    ),
+    "`gradient` of the network": gradient_leaves_no_inputs,
+    "other attributes of layers": lambda: not any(
+        hasattr(Affine(np.ones((3, 2)), np.zeros(2)), name)
+        for name in ("original_x_shape", "input_shape", "batch_size", "xc", "xn", "std")
+    ),
+    "`TwoLayerNet`": lambda: isinstance(TwoLayerNet(3, 4, 2).layers["Relu1"], Relu),
+    "`Trainer`": accuracies_for_each_epoch,
+    "`fastbp.Trainer`": lambda: fastbp.Trainer is not Trainer,
+    "`smooth_curve` of fewer than 11 numbers": lambda: len(smooth_curve(np.ones(6))) == 6,
+    "`params` of the network": lambda: (
+        lambda net: assigned(net.params, net.layers[0])
+    )(small_net()),
+    "`numerical_gradient`'s quotient": lambda: numerical_gradient(
+        lambda x: float(x[0]), np.array([1000.0], "f4"), h=1e-3
+    )[0] == 1,
+    "`numerical_gradient` when `f` raises": restored,
+    "`numerical_gradient` of integers": lambda: refused(
+        TypeError, lambda: numerical_gradient(np.sum, np.array([1, 2]))
+    ),
+    "names of methods": lambda: not hasattr(Relu(), "back") and hasattr(Relu(), "backward"),
+    "`load_mnist`": lambda: refused(FileNotFoundError, lambda: load_mnist("/no/such/folder")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("subject", SHOWN)
+def test_a_difference_is_as_the_table_says(subject):
+    assert SHOWN[subject]()
+
+
+def test_the_table_of_differences_is_that_list():
+    table = DOC.read_text(encoding="utf-8").split("## Differences")[1]
+    subjects = [
+        row.split(" | ")[0].removeprefix("| ") for row in table.splitlines() if row[:2] == "| "
+    ]
+    assert subjects[1:] == list(SHOWN)
