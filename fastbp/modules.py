@@ -1,7 +1,7 @@
 """`Module`: what layers, losses and the user's own models share in PyTorch's vocabulary.
 
-Parameters are found by walking: a module lists its own parameters, buffers and children, and
-everything else (`parameters`, `state_dict`, `train`, ...) follows from these three.
+Every module has three tables by name, `_parameters`, `_buffers` and `_modules`, and everything else
+(`parameters`, `state_dict`, `train`, ...) follows from walking these.
 """
 
 import collections
@@ -10,8 +10,11 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
+from fastbp._kernels.changes import note
 
 __all__ = ["Module"]
+
+TABLES = ("_parameters", "_modules", "_buffers")
 
 
 class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")):
@@ -62,16 +65,16 @@ class Module:
     _modules: dict
 
     def __init__(self):
-        keep = object.__setattr__
-        keep(self, "training", True)
-        keep(self, "_parameters", {})
-        keep(self, "_buffers", {})
-        keep(self, "_modules", {})
+        vars(self).update(
+            training=True, _parameters={}, _buffers={}, _modules={},
+            _non_persistent_buffers_set=set(),
+        )  # fmt: skip
 
     # --- attributes -------------------------------------------------------------------------
 
     def __setattr__(self, name, value):
         """Attributes that are parameters, modules or buffers are listed as such."""
+        note()
         kind = None
         if isinstance(value, Module):
             kind = "_modules"
@@ -83,88 +86,93 @@ class Module:
                 f"{type(self).__name__} expects super().__init__() before its first part is set; "
                 f"got {name} before."
             )
-        for other in ("_parameters", "_modules", "_buffers"):
-            table = tables.get(other)
-            if table is None or name not in table:
+        for other in TABLES:
+            if name not in tables.get(other, ()):
                 continue
-            if kind is None and (value is None or other == "_buffers"):
-                table[name] = value
+            if kind is None:
+                self._require(other, name, value)
+                getattr(self, other)[name] = value
                 return
-            if kind is None and other == "_parameters":
-                raise TypeError(
-                    f"{type(self).__name__} expects a Parameter or None for {name}; "
-                    f"got {type(value).__name__}."
-                )
-            del table[name]
+            if other != kind:
+                del getattr(self, other)[name]
         if kind is None:
             object.__setattr__(self, name, value)
         else:
             tables.pop(name, None)
-            tables[kind][name] = value
+            getattr(self, kind)[name] = value
+
+    def _require(self, table, name, value):
+        """Refuse what a table does not hold."""
+        kinds = {"_parameters": (), "_modules": Module, "_buffers": TensorBase}
+        if value is not None and not isinstance(value, kinds[table]):
+            expected = {"_parameters": "Parameter", "_modules": "Module", "_buffers": "Tensor"}
+            raise TypeError(
+                f"{type(self).__name__} expects a {expected[table]} or None for {name}; "
+                f"got {type(value).__name__}."
+            )
 
     def __getattr__(self, name):  # only for what is no usual attribute
-        tables = vars(self)
-        for table in ("_parameters", "_modules", "_buffers"):
-            if name in tables.get(table, ()):
-                return tables[table][name]
+        if name not in TABLES:  # else before super().__init__()
+            for table in TABLES:
+                if name in vars(self).get(table, ()):
+                    return getattr(self, table)[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name):
-        for table in ("_parameters", "_modules", "_buffers"):
-            if name in vars(self).get(table, ()):
-                del vars(self)[table][name]
+        note()
+        for table in TABLES:
+            if name in getattr(self, table):
+                del getattr(self, table)[name]
                 return
         object.__delattr__(self, name)
 
     def __dir__(self):
-        own = (name for table in (self._parameters, self._modules, self._buffers) for name in table)
+        own = (name for table in TABLES for name in getattr(self, table))
         return sorted({*object.__dir__(self), *own})
+
+    def _require_name(self, who, name, table):
+        """Refuse a name that state dicts cannot have, or that something else has."""
+        checks.instance(who, "name", name, str, "a string")
+        if not name or "." in name:
+            raise KeyError(
+                f"{who} expects name without a dot, of at least one letter; got {name!r}."
+            )
+        if name not in getattr(self, table) and hasattr(self, name):
+            raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
     def register_parameter(self, name, param):
         """Add a parameter, or None in the place of one."""
         who = f"{type(self).__name__}.register_parameter"
-        checks.instance(who, "name", name, str, "a string")
-        if param is not None and not getattr(param, "is_parameter", False):
+        self._require_name(who, name, "_parameters")
+        if param is not None and not is_parameter(param):
             raise TypeError(
                 f"{who} expects param as a Parameter or None; got {checks.shown(param)}."
             )
-        self._parameters[name] = None
+        self._parameters.setdefault(name)
         setattr(self, name, param)
 
     def register_buffer(self, name, tensor, persistent=True):
         """Add a tensor that is kept in the state dict (where `persistent`) but not trained."""
         who = f"{type(self).__name__}.register_buffer"
-        checks.instance(who, "name", name, str, "a string")
+        self._require_name(who, name, "_buffers")
         if tensor is not None:
             checks.instance(who, "tensor", tensor, TensorBase, "a Tensor or None")
-        vars(self).pop(name, None)
+        note()
         self._buffers[name] = tensor
+        self._non_persistent_buffers_set.discard(name)
         if not persistent:
-            object.__setattr__(self, "_not_kept", {*vars(self).get("_not_kept", ()), name})
+            self._non_persistent_buffers_set.add(name)
 
     def register_module(self, name, module):
         """Add a part."""
         who = f"{type(self).__name__}.add_module"
-        checks.instance(who, "name", name, str, "a string")
+        self._require_name(who, name, "_modules")
         if module is not None:
             checks.instance(who, "module", module, Module, "a Module or None")
+        note()
         self._modules[name] = module
 
     add_module = register_module
-
-    # --- what a module owns -----------------------------------------------------------------
-
-    def own_parameters(self):
-        """Its own parameters, by name; None where one is left out."""
-        return self._parameters
-
-    def own_buffers(self):
-        """Its own buffers, by name."""
-        return self._buffers
-
-    def own_modules(self):
-        """Its parts, by name."""
-        return self._modules
 
     # --- walks ------------------------------------------------------------------------------
 
@@ -174,14 +182,14 @@ class Module:
         stack = [(prefix, self)]
         while stack:
             name, module = stack.pop()
-            if module is None or id(module) in memo:
+            if not isinstance(module, Module) or id(module) in memo:
                 continue
             if remove_duplicate:
                 memo.add(id(module))
             yield name, module
             stack += [
                 (f"{name}.{part}" if name else part, child)
-                for part, child in reversed(list(module.own_modules().items()))
+                for part, child in reversed(list(module._modules.items()))
             ]
 
     def modules(self):
@@ -191,8 +199,8 @@ class Module:
     def named_children(self):
         """Its parts with their names."""
         seen = set()
-        for name, child in self.own_modules().items():
-            if child is not None and id(child) not in seen:
+        for name, child in self._modules.items():
+            if isinstance(child, Module) and id(child) not in seen:
                 seen.add(id(child))
                 yield name, child
 
@@ -200,25 +208,28 @@ class Module:
         """Its parts."""
         return (child for _, child in self.named_children())
 
-    def _named(self, of, prefix, recurse):
+    def _named(self, table, prefix, recurse, remove_duplicate):
         seen = set()
-        for name, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
-            for own, value in of(module).items():
-                if value is not None and id(value) not in seen:
+        modules = [(prefix, self)]
+        if recurse:
+            modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+        for name, module in modules:
+            for own, value in getattr(module, table).items():
+                if value is not None and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
                     yield (f"{name}.{own}" if name else own), value
 
-    def named_parameters(self, prefix="", recurse=True):
+    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """All parameters with their names, each once."""
-        return self._named(lambda module: module.own_parameters(), prefix, recurse)
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse=True):
         """All parameters, each once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix="", recurse=True):
+    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
         """All buffers with their names, each once."""
-        return self._named(lambda module: module.own_buffers(), prefix, recurse)
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse=True):
         """All buffers, each once."""
@@ -229,7 +240,7 @@ class Module:
         module = self
         checks.instance(type(self).__name__, "target", target, str, "a string")
         for name in filter(None, target.split(".")):
-            parts = module.own_modules()
+            parts = module._modules
             if name not in parts:
                 raise AttributeError(f"{type(module).__name__} expects the name of one of its "
                                      f"modules; got {name!r}.")  # fmt: skip
@@ -240,11 +251,21 @@ class Module:
         """The parameter of a dotted name."""
         checks.instance(type(self).__name__, "target", target, str, "a string")
         path, _, name = target.rpartition(".")
-        parameters = self.get_submodule(path).own_parameters()
+        parameters = self.get_submodule(path)._parameters
         if name not in parameters:
             raise AttributeError(f"{type(self).__name__} expects the name of one of its "
                                  f"parameters; got {target!r}.")  # fmt: skip
         return parameters[name]
+
+    def get_buffer(self, target):
+        """The buffer of a dotted name."""
+        checks.instance(type(self).__name__, "target", target, str, "a string")
+        path, _, name = target.rpartition(".")
+        buffers = self.get_submodule(path)._buffers
+        if name not in buffers:
+            raise AttributeError(f"{type(self).__name__} expects the name of one of its "
+                                 f"buffers; got {target!r}.")  # fmt: skip
+        return buffers[name]
 
     # --- changes of all of it ---------------------------------------------------------------
 
@@ -253,8 +274,9 @@ class Module:
         if not isinstance(mode, bool):
             raise ValueError(f"train expects mode as True or False; got "
                              f"{checks.shown(mode)}.")  # fmt: skip
-        for module in self.modules():
-            object.__setattr__(module, "training", mode)
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
         return self
 
     def eval(self):
@@ -313,7 +335,7 @@ class Module:
 
     def convert(self, dtype):
         """Bring this module's own parameters and float buffers to a dtype."""
-        for tensor in (*self.own_parameters().values(), *self.own_buffers().values()):
+        for tensor in (*self._parameters.values(), *self._buffers.values()):
             if tensor is not None and tensor.is_floating_point():
                 tensor.data = tensor.data.to(dtype)
                 if tensor.grad is not None:
@@ -321,24 +343,67 @@ class Module:
 
     # --- files ------------------------------------------------------------------------------
 
-    def state_dict(self, prefix=""):
+    def state_dict(self, *, destination=None, prefix="", keep_vars=False):
         """All parameters and buffers by PyTorch's names, as tensors that share their memory.
+
+        Parameters
+        ----------
+        destination : dict, optional
+            Takes them, in place of a new one.
+        prefix : str
+            Before each name.
+        keep_vars : bool
+            The very parameters, in place of tensors detached from any graph.
 
         Returns
         -------
         dict of str to Tensor
+            With what a module's own `get_extra_state` gives as "_extra_state".
         """
         checks.instance("state_dict", "prefix", prefix, str, "a str")
-        state = {}
-        for path, module in self.named_modules(None, prefix.removesuffix("."), False):
-            left_out = vars(module).get("_not_kept", ())
-            for name, tensor in {**module.own_parameters(), **module.own_buffers()}.items():
-                if tensor is not None and name not in left_out:
-                    state[f"{path}.{name}" if path else name] = tensor.detach()
+        state = {} if destination is None else destination
+        for _, name, tensor in self._kept():
+            state[prefix + name] = tensor if keep_vars else tensor.detach()
+        if self._has_extra_state():
+            state[f"{prefix}_extra_state"] = self.get_extra_state()
+        for name, child in self._modules.items():
+            if isinstance(child, Module):
+                child.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return state
+
+    def _kept(self):
+        """(table, name, tensor) of what the state dict has of this module itself."""
+        for table in ("_parameters", "_buffers"):
+            for name, tensor in getattr(self, table).items():
+                if tensor is not None and name not in self._non_persistent_buffers_set:
+                    yield table, name, tensor
+
+    def _has_extra_state(self):
+        return type(self).get_extra_state is not Module.get_extra_state
+
+    def get_extra_state(self):
+        """What a module of one's own keeps in the state dict beside its tensors."""
+        raise RuntimeError(f"{type(self).__name__} expects a get_extra_state of its own; got none.")
+
+    def set_extra_state(self, state):
+        """Take what `get_extra_state` gave."""
+        raise RuntimeError(f"{type(self).__name__} expects a set_extra_state of its own; got none.")
 
     def load_state_dict(self, state_dict, strict=True, assign=False):
         """Copy parameters and buffers from a mapping of PyTorch's names to tensors or arrays.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to Tensor or array_like
+        strict : bool
+            Whether the names have to be those of the module's own state dict.
+        assign : bool
+            Take the very tensors, and so their dtypes, in place of copying their numbers.
+
+        Returns
+        -------
+        tuple
+            Its `missing_keys` and `unexpected_keys`.
 
         Raises
         ------
@@ -349,9 +414,15 @@ class Module:
         """
         who = type(self).__name__
         checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
-        own = self.state_dict()
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
+        own, extra = {}, {}  # by the names of the state dict: where a tensor is, and whose extra
+        for path, module in self.named_modules(remove_duplicate=False):
+            start = f"{path}." if path else ""
+            for table, name, tensor in module._kept():
+                own[start + name] = module, table, name, tensor
+            if module._has_extra_state():
+                extra[f"{start}_extra_state"] = module
+        missing = [name for name in (*own, *extra) if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own and name not in extra]
         if strict and (missing or unexpected):
             raise RuntimeError(
                 f"{who}.load_state_dict expects the names of its own state_dict; "
@@ -359,18 +430,25 @@ class Module:
             )
         given = {name: _tensor(who, name, v) for name, v in state_dict.items() if name in own}
         for name, tensor in given.items():
-            if own[name].array.shape != tensor.array.shape:
+            array = own[name][-1].array
+            if array.shape != tensor.array.shape:
                 raise RuntimeError(
-                    f"{who}.load_state_dict expects {name} of shape "
-                    f"{tuple(own[name].array.shape)}; got {tensor.array.shape}."
+                    f"{who}.load_state_dict expects {name} of shape {tuple(array.shape)}; "
+                    f"got {tensor.array.shape}."
                 )
-            if not own[name].array.flags.writeable:
+            if not (tensor if assign else own[name][-1]).array.flags.writeable:
                 raise ValueError(
                     f"{who}.load_state_dict expects {name} to be writable; got a read-only array."
                 )
-        with no_grad():
-            for name, tensor in given.items():
-                own[name].copy_(tensor)
+        if assign:
+            _assign([(*own[name], given[name], state_dict[name]) for name in given])
+        else:
+            with no_grad():
+                for name, tensor in given.items():
+                    own[name][-1].copy_(tensor)
+        for name, module in extra.items():
+            if name in state_dict:
+                module.set_extra_state(state_dict[name])
         for module in self.modules():
             module.loaded()
         return IncompatibleKeys(missing, unexpected)
@@ -424,7 +502,7 @@ class Module:
 
     def part_lines(self):
         """The texts of its parts."""
-        return [f"({name}): {child!r}" for name, child in self.own_modules().items()]
+        return [f"({name}): {child!r}" for name, child in self._modules.items()]
 
     @classmethod
     def type_name(cls):
@@ -447,6 +525,24 @@ class _Handle:
 def is_parameter(value):
     """Whether a value is listed among the parameters of the module that it is set on."""
     return isinstance(value, TensorBase) and getattr(value, "is_parameter", False)
+
+
+def _assign(places):
+    """Put tensors into their places: all of them, or none."""
+    from fastbp.autograd import Parameter
+
+    done: list = []
+    try:
+        for module, table, name, old, new, given in places:
+            if table == "_parameters":
+                new = given if is_parameter(given) else Parameter(new, old.requires_grad)
+                new.requires_grad_(old.requires_grad)
+            setattr(module, name, new)
+            done.append((module, name, old))
+    except BaseException:
+        for module, name, old in done:
+            setattr(module, name, old)
+        raise
 
 
 def _tensor(who, name, value):

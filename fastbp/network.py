@@ -8,6 +8,7 @@ import numpy as np
 
 from fastbp import checkpoints, checks, files, init, plans, training
 from fastbp._kernels.autograd import TensorBase
+from fastbp._kernels.changes import note, noted
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -75,7 +76,7 @@ class Parameters(MutableMapping):
     def __init__(self, layers):
         self._places = {}
         counts: dict[str, int] = {}
-        for layer in layers:
+        for layer in dict.fromkeys(layers):  # one at several places counts once
             for name in getattr(layer, "param_names", ()):
                 counts[name] = counts.get(name, 0) + 1
                 self._places[f"{name}{counts[name]}"] = (layer, name)
@@ -112,6 +113,23 @@ class Parameters(MutableMapping):
         return f"Parameters({shapes})"
 
 
+class Parts(dict):
+    """The parts of a network by name; it notes each change, so that `layers` follows them."""
+
+
+def _noting(name):
+    def method(self, *args, **keywords):
+        note()
+        return getattr(dict, name)(self, *args, **keywords)
+
+    return method
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault",
+              "update"):  # fmt: skip
+    setattr(Parts, _name, _noting(_name))
+
+
 class Sequential(Module):
     """Layers, one after the other, and a loss.
 
@@ -140,7 +158,7 @@ class Sequential(Module):
     Raises
     ------
     TypeError, ValueError
-        For an object that is no layer, a layer with parameters that appears twice, or an
+        For an object that is no layer, layers whose widths do not follow on each other, or an
         unknown loss.
 
     References
@@ -176,16 +194,24 @@ class Sequential(Module):
             )
         else:
             parts = {str(place): layer for place, layer in enumerate(layers)}
-        self.history = None
-        self.trainer = None
-        self.loss_layer = _loss_layer(loss)
-        self._arrange(parts)
+        vars(self).update(
+            history=None,
+            trainer=None,
+            loss_layer=_loss_layer(loss),
+            _saved=None,  # what each layer's backward needs of the last forward
+            _layers=(),
+            _params=Parameters(()),
+            _seen=None,  # the count of changes when the parts were last looked at
+            _modules=Parts(),
+        )
+        self._require_layers(parts)
+        _require_widths(_leaves_of(parts))
+        self._modules.update(parts)
 
-    def _arrange(self, parts):
-        """Take `parts`, by name, as what the network is made of."""
-        layers = tuple(leaf for part in parts.values() for leaf in _leaves(part))
-        owners = set()
-        for place, layer in enumerate(layers):
+    @staticmethod
+    def _require_layers(parts):
+        """Refuse what cannot be a part."""
+        for place, layer in enumerate(_leaves_of(parts)):
             if isinstance(layer, Loss) or (isinstance(layer, type) and issubclass(layer, Loss)):
                 raise TypeError(
                     f"Sequential expects its loss by name, as in Sequential(*layers, loss=...); "
@@ -196,63 +222,90 @@ class Sequential(Module):
                     f"Sequential expects layers, objects with forward(x) and backward(dout); "
                     f"got {checks.shown(layer)} at place {place}."
                 )
-            if not _is_functional(layer) or layer.param_names:
-                again = id(layer) in owners
-                if again and (not isinstance(layer, Module) or _has_parameters(layer)):
-                    raise ValueError(
-                        "Sequential expects a layer with parameters at one place only; "
-                        f"got {layer!r} again at place {place}."
-                    )
-                owners.add(id(layer))
-        self.parts = parts
-        self.layers = layers
-        self.params = Parameters(layers)
-        self._saved: list | None = None  # what each layer's backward needs of the last forward
+        others = [leaf for leaf in _leaves_of(parts) if not isinstance(leaf, Module)]
+        for place, layer in enumerate(others):
+            if any(layer is other for other in others[:place]):
+                raise ValueError(
+                    "Sequential expects an object with forward(x) and backward(dout), which keeps "
+                    f"what backward needs, at one place only; got {layer!r} again."
+                )
+
+    def _arrange(self, parts):
+        """Take `parts`, by name, as what the network is made of."""
+        self._require_layers(parts)
+        self._modules.clear()
+        self._modules.update(parts)
+
+    @property
+    def layers(self):
+        """The layers in their order, with those of a Sequential within in its place."""
+        if self._seen != noted():
+            self._look_at_parts()
+        return self._layers
+
+    @property
+    def params(self):
+        """The parameters by the book's names."""
+        if self._seen != noted():
+            self._look_at_parts()
+        return self._params
+
+    def _look_at_parts(self):
+        """Follow the parts, which may have been changed in their table, and within parts."""
+        count = noted()
+        layers = tuple(_leaves_of(self._modules))
+        own = vars(self)
+        if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
+            self._require_layers(self._modules)
+            own.update(_layers=layers, _params=Parameters(layers), _saved=None)
+        own["_seen"] = count
 
     def __setattr__(self, name, value):
         """A module set by a name is the part of that name; the loss is no part."""
-        parts = vars(self).get("parts")
-        is_part = isinstance(value, Module) and name != "loss_layer"
-        if parts is not None and (is_part or name in parts):
+        if name == "loss_layer":
+            note()
+            vars(self)[name] = value
+        elif name in vars(self).get("_modules", ()):
             self.register_module(name, value)
         else:
-            object.__setattr__(self, name, value)
-
-    def own_modules(self):
-        return {name: part for name, part in self.parts.items() if isinstance(part, Module)}
+            super().__setattr__(name, value)
 
     def register_module(self, name, module):
         """Add a layer under a name, or put another in its place."""
-        self._arrange({**self.parts, str(name): module})
+        self._require_name(f"{type(self).__name__}.add_module", name, "_modules")
+        parts = {**self._modules, name: module}
+        self._require_layers(parts)
+        self._modules[name] = module
 
     add_module = register_module
 
     def append(self, module):
         """Add a layer at the end."""
-        self.register_module(len(self.parts), module)
+        self.register_module(str(len(self._modules)), module)
         return self
 
     def extend(self, modules):
         """Add several layers at the end."""
         modules = checks.sequence("Sequential.extend", "modules", modules, "layers")
-        places = range(len(self.parts), len(self.parts) + len(modules))
-        self._arrange({**self.parts, **dict(zip(map(str, places), modules, strict=True))})
+        places = range(len(self._modules), len(self._modules) + len(modules))
+        self._arrange({**self._modules, **dict(zip(map(str, places), modules, strict=True))})
         return self
 
     def insert(self, index, module):
         """Add a layer before another; the places are counted anew."""
-        parts = list(self.parts.values())
+        parts = list(self._modules.values())
         index = checks.integer("Sequential.insert", "index", index, -len(parts), len(parts))
         parts.insert(index, module)
         self._arrange({str(place): part for place, part in enumerate(parts)})
         return self
 
     def __setitem__(self, index, module):
-        self.register_module(list(self.parts)[index], module)
+        name = index if isinstance(index, str) else list(self._modules)[index]
+        self.register_module(name, module)
 
     def __delitem__(self, index):
-        parts = list(self.parts.values())
-        del parts[index]
+        parts = list(self._modules.values())
+        del parts[list(self._modules).index(index) if isinstance(index, str) else index]
         self._arrange({str(place): part for place, part in enumerate(parts)})
 
     @classmethod
@@ -316,29 +369,26 @@ class Sequential(Module):
         return cls(*layers, loss=loss)
 
     def __getstate__(self):
-        return self.__dict__ | {"trainer": None, "_saved": None}
+        left_out = {"trainer": None, "_saved": None, "_seen": None, "_layers": ()}
+        return self.__dict__ | left_out | {"_params": Parameters(())}
 
     # --- the layers -------------------------------------------------------------------------
 
     def __len__(self):
-        return len(self.parts)
+        return len(self._modules)
 
     def __iter__(self):
-        return iter(self.parts.values())
+        return iter(self._modules.values())
 
     def __getitem__(self, index):
         """A part, by place or by name, or a Sequential of some parts for a slice."""
         if isinstance(index, str):
-            return self.parts[index]
-        parts = list(self.parts.values())[index]
+            return self._modules[index]
+        parts = list(self._modules.values())[index]
         return Sequential(*parts) if isinstance(index, slice) else parts
 
-    def __getattr__(self, name):
-        parts = vars(self).get("parts", {})
-        return parts[name] if name in parts else super().__getattr__(name)
-
     def part_lines(self):
-        lines = [f"({name}): {part!r}" for name, part in self.parts.items()]
+        lines = [f"({name}): {part!r}" for name, part in self._modules.items()]
         return lines if self.loss_layer is None else [*lines, f"(loss): {self.loss_layer!r}"]
 
     def summary(self):
@@ -440,7 +490,7 @@ class Sequential(Module):
         In training mode, where `eval` has not been called.  A Tensor's output is a Tensor.
         """
         if isinstance(x, TensorBase):
-            for part in self.parts.values():
+            for part in self._modules.values():
                 x = part(x)
             return x
         return self._forward(x)
@@ -453,7 +503,7 @@ class Sequential(Module):
             else:
                 x, kept = layer.forward(x), None
             saved.append(kept)
-        self._saved = saved
+        vars(self)["_saved"] = saved
         return x
 
     def backward(self, dout):
@@ -465,12 +515,19 @@ class Sequential(Module):
 
     def _backward(self, dout, first, need_dx):
         """Down to the layer at place `first`; without `need_dx` that layer leaves out its dx."""
+        layers = self.layers
         checks.forward_was_called(type(self).__name__, self._saved)
         assert self._saved is not None
-        for place in range(len(self.layers) - 1, first - 1, -1):
-            layer = self.layers[place]
+        done = set() if len(set(layers)) < len(layers) else None  # of those at several places
+        for place in range(len(layers) - 1, first - 1, -1):
+            layer = layers[place]
             if _is_functional(layer):
                 dout, grads = layer.pullback(self._saved[place], dout, need_dx or place > first)
+                if done is not None and layer in done:
+                    kept = [getattr(layer, "d" + name) for name in layer.param_names]
+                    grads = tuple(map(np.add, kept, grads))
+                elif done is not None:
+                    done.add(layer)
                 layer.keep_gradients(grads)
             else:
                 dout = layer.backward(dout)
@@ -746,13 +803,36 @@ def _is_layer(layer):
     )
 
 
-def _has_parameters(layer):
-    return next(iter(layer.parameters()), None) is not None
+def _leaves_of(parts):
+    """The layers of parts by name, with those of a network in its place."""
+    return [
+        leaf
+        for part in parts.values()
+        for leaf in (part.layers if isinstance(part, Sequential) else (part,))
+    ]
 
 
-def _leaves(layer):
-    """A layer, or those of a network."""
-    return layer.layers if isinstance(layer, Sequential) else (layer,)
+def _differ(one, other):
+    return one is not other
+
+
+def _require_widths(layers):
+    """Refuse affine layers, one after the other, of which one has not as many inputs as it gets.
+
+    Between them only layers count that are known to leave the last dimension as it is.
+    """
+    before = None
+    for place, layer in enumerate(layers):
+        if not _is_functional(layer) or isinstance(layer, Flatten):
+            before = None
+        elif isinstance(layer, Affine):
+            n_in, n_out = layer.W.shape
+            if before is not None and before[1] != n_in:
+                raise ValueError(
+                    f"Sequential expects {before[1]} inputs at place {place}, as {before[2]!r} at "
+                    f"place {before[0]} has outputs; got {layer!r}."
+                )
+            before = place, n_out, layer
 
 
 def _loss_layer(loss):

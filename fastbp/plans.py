@@ -52,7 +52,7 @@ def entries_of(net):
         _require_unhooked(layer, f" at place {number}")
         if layer.kind is None:
             continue
-        for name, tensor in layer._parameters.items():
+        for name, tensor in vars(layer)["_parameters"].items():  # none is made for this
             if tensor is not None and not tensor.requires_grad:
                 raise ValueError(
                     f"Trainer expects parameters that are all trained; got {name} of {layer!r} at "

@@ -33,7 +33,7 @@ class _Row:
 
     @property
     def is_leaf(self):
-        return not self.module.own_modules()
+        return not self.module._modules
 
     def counts(self, whole):
         """(all, trained) parameters: its own, or with `whole` those within too."""
@@ -295,7 +295,7 @@ def _called(model, inputs):
 def _grouped(module, rows):
     """`rows` under the holders among a module's parts that they belong to."""
     holders: dict[int, Module] = {}
-    for part in module.own_modules().values():
+    for part in module._modules.values():
         if isinstance(part, Module) and type(part).forward is Module.forward:
             holders.update((id(inside), part) for inside in part.modules())
     grouped: list[_Row] = []
@@ -317,5 +317,7 @@ def _described(module, seen):
     """The tree of modules, without a forward."""
     again = id(module) in seen
     seen.add(id(module))
-    inner = [_described(part, seen) for part in module.own_modules().values() if part is not None]
+    inner = [
+        _described(part, seen) for part in module._modules.values() if isinstance(part, Module)
+    ]
     return _Row(module, inner=inner, again=again)

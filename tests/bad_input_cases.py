@@ -912,8 +912,8 @@ NN = [
       for kind in ("ELU", "CELU", "Softplus")),
     entry("nn.Threshold", "nn.Threshold(1.0, 2.0)(x)", TypeError="nn.Threshold('a', 1.0)"),
     entry("nn.LeakyReLU", "nn.LeakyReLU(0.1)(x)", TypeError="nn.LeakyReLU('a')"),
-    entry("nn.Module.state_dict", "linear.state_dict('a.')",
-          TypeError="linear.state_dict(None)"),
+    entry("nn.Module.state_dict", "linear.state_dict(prefix='a.')",
+          TypeError="linear.state_dict(prefix=None)"),
     entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", TypeError="nn.Hardtanh('a', 1.0)", ValueError="nn.Hardtanh(1.0, -1.0)"),
     entry("nn.GELU", "nn.GELU('tanh')(x)", ValueError="nn.GELU('tan')"),
     entry("nn.CrossEntropyLoss", "nn.CrossEntropyLoss()(x, classes)",
@@ -944,6 +944,8 @@ NN = [
           TypeError="linear.add_module('z', 3) | linear.add_module(3, nn.ReLU())"),
     entry("nn.Module.get_parameter", "linear.get_parameter('weight')",
           AttributeError="linear.get_parameter('z')", TypeError="linear.get_parameter(3)"),
+    entry("nn.Module.get_buffer", "nn.BatchNorm1d(2).get_buffer('running_mean')",
+          AttributeError="nn.BatchNorm1d(2).get_buffer('z')", TypeError="nn.BatchNorm1d(2).get_buffer(3)"),
     entry("nn.Module.get_submodule", "model.get_submodule('0')",
           AttributeError="model.get_submodule('z')", TypeError="model.get_submodule(3)"),
     entry("nn.Module.apply", "linear.apply(repr)", TypeError="linear.apply(3)"),
@@ -1380,7 +1382,7 @@ BETWEEN_PARTS = set(
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book "
-    "own_buffers own_modules own_parameters part_lines type_name has_own_passes renew_tensors order "
+    "own_tensors take_data trained_tensors lay_out set_extra_state part_lines type_name has_own_passes renew_tensors order "
     "is_better get_lr extra_repr close should_stop is_over start held_by".split()
 )
 #: Why the others that take something are in no row of the table.

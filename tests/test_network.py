@@ -492,7 +492,7 @@ def test_a_network_within_a_network(batch):
         (lambda: [Linear(2, 2), None], TypeError, "layers.*None at place 1"),
         (lambda: [Linear(2, 2), np.tanh], TypeError, "layers.*tanh"),
         (lambda: [SoftmaxWithLoss()], TypeError, "layers.*SoftmaxWithLoss"),
-        (lambda: [Linear(2, 2, seed=0)] * 2, ValueError, "one place only.*place 1"),
+        (lambda: [Doubling()] * 2, ValueError, "one place only.*Doubling"),
     ],
 )
 def test_what_is_no_layer_is_refused(layers, error, message):

@@ -525,9 +525,9 @@ BAD = {
     "F.linear's features": (lambda: F.linear(x, fastbp.ones(2, 3)), RuntimeError, "3 features"),
     "no inputs": (lambda: nn.Linear(0, 2), ValueError, "in_features"),
     "a GPU": (lambda: nn.Linear(2, 2, device="cuda"), RuntimeError, "cpu"),
-    "another shape of weight": (
-        lambda: setattr(nn.Linear(4, 2), "weight", nn.Parameter(fastbp.ones(4, 2))),
-        ValueError, "weight of shape"),
+    "a weight of one dimension": (
+        lambda: setattr(nn.Linear(4, 2), "weight", nn.Parameter(fastbp.ones(8))),
+        ValueError, "weight with 2 dimensions"),
     "a weight that is no Parameter": (
         lambda: setattr(nn.Linear(4, 2), "weight", fastbp.ones(2, 4)), TypeError, "Parameter"),
     "features of a norm": (lambda: nn.BatchNorm1d(3)(x), ValueError, r"\(N, 3\)"),

@@ -33,6 +33,40 @@ cdef inline bint has_shape(array x, int nd, const cnp.npy_intp *dims):
         nd == 0 or memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
 
 
+cdef inline bint is_expanded(array x):
+    """Whether several elements are one number in memory."""
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, i) == 0 and cnp.PyArray_DIM(x, i) > 1:
+            return cnp.PyArray_SIZE(x) > 0
+    return False
+
+
+def expanded(array x not None, tuple shape):
+    """A view of x, of a shape that x broadcasts to; where x is, it can be written to.
+
+    NumPy's own can not, not even its rows, in which no number is repeated.
+    """
+    cdef int i, nd = len(shape), ahead = len(shape) - cnp.PyArray_NDIM(x)
+    cdef cnp.npy_intp dims[64]
+    cdef cnp.npy_intp steps[64]
+    if nd > 64 or ahead < 0:
+        raise ValueError
+    for i in range(nd):
+        dims[i] = shape[i]
+        steps[i] = 0
+        if i >= ahead and cnp.PyArray_DIM(x, i - ahead) == dims[i]:
+            steps[i] = cnp.PyArray_STRIDE(x, i - ahead)
+        elif i >= ahead and cnp.PyArray_DIM(x, i - ahead) != 1:
+            raise ValueError
+    cdef array out = cnp.PyArray_New(
+        cnp.ndarray, nd, dims, cnp.PyArray_TYPE(x), steps, cnp.PyArray_DATA(x), 0,
+        cnp.PyArray_FLAGS(x) & cnp.NPY_ARRAY_WRITEABLE, None)
+    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
+    cnp.set_array_base(out, x)
+    return out
+
+
 cdef inline array empty_like(array x):
     return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
 
@@ -146,13 +180,14 @@ cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
         return g
     if not has_shape(g, nd, dims):
         ahead = cnp.PyArray_NDIM(g) - nd
-        axes = list(range(ahead))
-        for i in range(nd):
-            if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
-                axes.append(ahead + i)
-        g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
         shape = tuple([dims[i] for i in range(nd)])
-        if cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
+        if ahead >= 0:
+            axes = list(range(ahead))
+            for i in range(nd):
+                if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
+                    axes.append(ahead + i)
+            g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
+        if ahead < 0 or cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
             raise RuntimeError(f"A backward expects to give a gradient of shape {shape}; "
                                f"got {shape_of(g)}.")
         g = (<object> g).reshape(shape)

@@ -31,6 +31,7 @@ cdef class Binary(Node):
         return 0
 
     cdef int release(self) except -1:
+        self.freed = self.x is not None or self.y is not None
         self.x = self.y = None
         self.x_version = self.y_version = None
         return Node.release(self)

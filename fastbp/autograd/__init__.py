@@ -5,6 +5,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 """
 
 import builtins
+import importlib
 from types import FunctionType, SimpleNamespace
 
 from fastbp import _kernels, backend, checks, dtypes
@@ -13,6 +14,7 @@ from fastbp._kernels.autograd import (
     AccumulateGrad,
     Node,
     TensorBase,
+    backward,
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -173,9 +175,35 @@ def _where_method(self, condition, other):
 _attach()
 
 
+@checks.explained
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         allow_unused=False):  # fmt: skip
-    """The gradients of `outputs` by `inputs`, as a tuple; every `grad` is left alone.
+         allow_unused=None, is_grads_batched=False, materialize_grads=False):  # fmt: skip
+    """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
+
+    Only the part of the graph that leads from the outputs to the inputs is gone through, and
+    freed.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+        Their gradients add up.
+    inputs : Tensor or sequence of Tensor
+        Leaves, or results of operations.
+    grad_outputs : Tensor, None, or sequence of them, optional
+        The gradient that each output is given; None, for a single number, is 1.
+    retain_graph : bool, default False
+    create_graph, is_grads_batched : False
+        Not offered.
+    allow_unused : bool, default materialize_grads
+        Give None for an input that no output came from, in place of an error.
+    materialize_grads : bool
+        Give zeros in place of None.
+
+    Raises
+    ------
+    RuntimeError
+        For an input that is not in the graph or needs no gradient, an output of several numbers
+        without its gradient, and a graph that was freed.
 
     Examples
     --------
@@ -183,16 +211,19 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     >>> grad(x * x, x)
     (tensor(6.),)
     """
-    if create_graph:
-        raise NotImplementedError(
-            "grad expects create_graph=False, as gradients of gradients are not offered; got True."
+    for name, value in ("create_graph", create_graph), ("is_grads_batched", is_grads_batched):
+        if value:
+            raise NotImplementedError(
+                f"grad expects {name}=False, as gradients of gradients and batches of them are "
+                "not offered; got True."
+            )
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "grad expects allow_unused as True or not given where materialize_grads is True; got "
+            "False."
         )
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if isinstance(outputs, tuple | list):
-        (outputs,) = outputs
-        if grad_outputs is not None:
-            (grad_outputs,) = grad_outputs
-    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), allow_unused)
+    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph),
+                           bool(allow_unused or materialize_grads), bool(materialize_grads))  # fmt: skip
 
 
 def Variable(data, requires_grad=False):
@@ -228,6 +259,7 @@ __all__ = [
     "Variable",
     "as_tensor",
     "backends",
+    "backward",
     "cuda",
     "device",
     "dtype",
@@ -258,6 +290,7 @@ EXPORTED = sorted(
         "PUBLIC",
         "Parameter",
         "Variable",
+        "backward",
         "grad",
         "node",
         "sweep",
@@ -268,6 +301,8 @@ __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
 def __getattr__(name):
+    if name in ("grad_mode", "variable"):  # PyTorch's places
+        return importlib.import_module(f"fastbp.autograd.{name}")
     try:
         return PUBLIC[name]
     except KeyError:

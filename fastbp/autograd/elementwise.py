@@ -137,30 +137,27 @@ def relu(input):
 
 
 def _of_any(name, formula, compute, gradient):
-    """As `_function`; integers stay integers."""
+    """As `_function`; integers stay integers, and `gradient` may be None where it is 0."""
     label = _title(name)
 
     def backward(saved, dout, needs):
-        return (gradient(dout, saved[0]),)
+        return (gradient(dout, *saved) if gradient else np.zeros_like(dout),)
 
     def function(input):
         x = input if isinstance(input, core.TensorBase) else as_tensor(input)
-        return core.node(label, np.asarray(compute(x.array)), (x,), backward, (x,))
+        saved = (x,) if gradient else ()
+        return core.node(label, np.asarray(compute(x.array)), (x,), backward, saved)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{formula}, element by element."
     return function
 
 
-def _nothing(dout, x):
-    return np.zeros_like(dout)
-
-
 abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * np.sign(x))
-sign = _of_any("sign", "-1, 0 or 1, as x is", np.sign, _nothing)
-floor = _of_any("floor", "x rounded down", np.floor, _nothing)
-ceil = _of_any("ceil", "x rounded up", np.ceil, _nothing)
-trunc = _of_any("trunc", "x rounded towards 0", np.trunc, _nothing)
+sign = _of_any("sign", "-1, 0 or 1, as x is", np.sign, None)
+floor = _of_any("floor", "x rounded down", np.floor, None)
+ceil = _of_any("ceil", "x rounded up", np.ceil, None)
+trunc = _of_any("trunc", "x rounded towards 0", np.trunc, None)
 square = _of_any("square", "x * x", np.square, lambda d, x: d * (2 * x))
 frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d)
 

@@ -4,6 +4,8 @@ A change is refused on a leaf that requires grad while operations are recorded; 
 recorded, the tensor takes over the history of the operation.
 """
 
+import math
+
 import numpy as np
 
 from fastbp import checks
@@ -66,36 +68,45 @@ def view_renewed(self, base):
 
 
 def _place(view, base):
-    """Where a view lies in its base: the base's shape, the view's offset, shape and steps."""
-    if not base.array.flags.c_contiguous:
+    """Where a base and its view lie: the bytes in all, and of each its offset, shape, strides."""
+    arrays = base.array, view.array
+    (first, end), (start, stop) = map(np.lib.array_utils.byte_bounds, arrays)
+    if arrays[1].size and not first <= start <= stop <= end:
         raise RuntimeError(
-            "A recorded in-place operation on a view or its base expects a base whose elements "
-            "lie in order in memory; got another: clone() the view first."
+            "A recorded in-place operation on a view or its base expects both to share memory "
+            "still; got one whose data was set since: clone() the view first."
         )
-    x = view.array
-    address, start = (a.__array_interface__["data"][0] for a in (x, base.array))
-    steps = tuple([s // x.itemsize for s in x.strides])
-    return base.array.shape, (address - start) // x.itemsize, x.shape, steps
+    places = [(a.__array_interface__["data"][0] - first, a.shape, a.strides) for a in arrays]
+    return end - first, *places
 
 
-def _placed(array, offset, shape, steps):
-    """The part of a contiguous array that a view of it is."""
-    flat = array.reshape(-1)[offset:]
-    return np.lib.stride_tricks.as_strided(flat, shape, [s * array.itemsize for s in steps])
+def _placed(buffer, offset, shape, strides, dtype):
+    """The part of a buffer of bytes that an array is."""
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    return np.lib.stride_tricks.as_strided(buffer[offset:].view(dtype), shape, strides)
 
 
-def _slices_gradient(saved, dout, needs):
-    _, *place = saved
-    d_before = dout.copy()
-    d_part = _placed(d_before, *place).copy()
-    _placed(d_before, *place)[...] = 0
-    return d_before, d_part
+def _parts(place, dtype):
+    """Zeros in memory as the base and the view share it, and the part that each of them is."""
+    n, *places = place
+    buffer = np.zeros(n, np.uint8)
+    return [_placed(buffer, *each, dtype) for each in places]
 
 
-def _strided_gradient(saved, dout, needs):
-    shape, *place = saved
-    dx = np.zeros(shape, dout.dtype)
-    _placed(dx, *place)[...] = dout
+def _slices_gradient(place, dout, needs):
+    d_base, d_view = _parts(place, dout.dtype)
+    d_base[...] = dout
+    d_part = d_view.copy()
+    d_view[...] = 0
+    return d_base, d_part
+
+
+def _strided_gradient(place, dout, needs):
+    """Elements of a view that are one number in memory add up."""
+    dx, d_view = _parts(place, dout.dtype)
+    same = tuple([i for i, step in enumerate(d_view.strides) if step == 0])
+    d_view[tuple([0 if i in same else slice(None) for i in range(dout.ndim)])] = dout.sum(same)
     return (dx,)
 
 
@@ -154,11 +165,15 @@ def copy_(self, src, non_blocking=False):
 
 
 def _copied(self, src):
+    checks.instance("copy_", "src", src, core.TensorBase, "a Tensor")
     out = np.empty_like(self.array)
     try:
+        np.broadcast_to(src.array, out.shape)
         core.quiet(np.copyto, (out, src.array), {"casting": "unsafe"})
     except ValueError:
-        raise RuntimeError(core.not_broadcastable(self.array.shape, src.array.shape)) from None
+        raise RuntimeError(
+            f"copy_ expects src of a shape that broadcasts to {out.shape}; got {src.array.shape}."
+        ) from None
     return core.node("CopyBackwards", out, (self, src), _fill_gradient)
 
 

@@ -203,13 +203,11 @@ def expand(input, *shape):
     shape, x = sizes(shape), input.array
     ahead = len(shape) - x.ndim
     full = [x.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)]
-    try:
-        out = np.broadcast_to(x, full)
-    except ValueError:
-        raise RuntimeError(
-            f"expand expects a shape that {x.shape} broadcasts to; got {shape}."
-        ) from None
-    return core.view("ExpandBackward0", input, out, _as_it_is)
+    if ahead < 0 or min(full, default=0) < 0 or any(
+            n not in (1, to) for n, to in zip(x.shape, full[ahead:], strict=True)):  # fmt: skip
+        raise RuntimeError(f"expand expects a shape that {x.shape} broadcasts to; got {shape}.")
+    checks.fits_memory("expand", "lengths", full)
+    return core.view("ExpandBackward0", input, core.expanded(x, tuple(full)), _as_it_is)
 
 
 def _as_it_is(saved, dout, needs):
@@ -432,16 +430,16 @@ def _setitem(self, index, value):
     tensor = value
     old = self.array
     part = old[view][key]
+    ahead = max(tensor.array.ndim - part.ndim, 0)
     try:
+        if ahead and tensor.array.shape[:ahead] == (1,) * ahead:
+            tensor = reshape(tensor, tensor.array.shape[ahead:])
         new = np.broadcast_to(tensor.array, part.shape)
     except ValueError:
-        if tensor.array.size != part.size:
-            raise RuntimeError(
-                f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
-                f"{tensor.array.shape}."
-            ) from None
-        tensor = reshape(tensor, part.shape)
-        new = tensor.array
+        raise RuntimeError(
+            f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
+            f"{tensor.array.shape}."
+        ) from None
     if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
         before = self._snapshot()
         out = old.copy("K")
@@ -550,7 +548,7 @@ def cat(tensors, dim=0):
         shapes = ", ".join(str(x.array.shape) for x in kept)
         raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got "
                            f"{shapes}.") from None  # fmt: skip
-    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1]
+    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1].tolist()
     return core.node("CatBackward0", out, tuple(kept), _cat_gradient, (ends, axis))
 
 

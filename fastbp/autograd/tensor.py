@@ -121,6 +121,7 @@ class Tensor(core.TensorBase):
     """
 
     __slots__ = ()
+    is_parameter = False
     #: NumPy leaves array * tensor to the tensor.
     __array_priority__ = 1000
 
@@ -308,7 +309,7 @@ class Tensor(core.TensorBase):
         copy = core.adopt(core.TensorBase.__new__(type(self)), self.array.copy("K"),
                           self.requires_grad)  # fmt: skip
         memo[id(self)] = copy
-        if self.grad is not None:
+        if self.grad is not None and not self.is_parameter:  # a copied model begins anew
             copy.grad = self.grad.__deepcopy__(memo)
         copy.__dict__.update(self.__dict__)
         return copy

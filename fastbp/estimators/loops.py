@@ -38,6 +38,7 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     best: Any = model._copies() if restores else None
     begun, first = best, model.t_ == 0
     callbacks = parameters.callbacks(model)
+    given = callbacks and parameters.given(model)
     looks = validation is not None or restores or callbacks
     by_loss, improved = restores and validation is None, False
     order = np.arange(n, dtype=np.int64)
@@ -82,7 +83,11 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
             for callback in callbacks:
                 if callback(model):
                     stop = "callback"
-            if callbacks:  # which may write into coefs_
+            if callbacks:  # which may write into coefs_, and change parameters
+                if parameters.changed(model, given, parameters.LIVE):
+                    parameters.check(model, model._classifies, validation and "validation_data")
+                    solver.see(model._asked())
+                    given, plan = parameters.given(model), solver.plan(batches.most)
                 solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
             if done < n or time.monotonic() >= deadline:
                 stop = stop or "max_seconds"
@@ -106,7 +111,7 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     if restores:
         model.coefs_, model.intercepts_, model.norms_ = best
     _warn_of(model, stop)
-    if not restores and not solver.finite(model.intercepts_):
+    if restores or not solver.finite(model.intercepts_, model.norms_):
         model._require_finite()
 
 

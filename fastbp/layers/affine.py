@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp._kernels import autograd as core
-from fastbp._kernels.autograd import node
+from fastbp._kernels.autograd import adopt, node
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back
 
@@ -58,20 +58,19 @@ class Affine(Layer):
     """
 
     param_names = ("W", "b")
+    tensor_names = ("weight", "bias")
+    optional = ("bias",)
     kind = "affine"
-    has_bias = True  # whether b is trained
+    has_bias = True  # whether b is trained; else it is zeros
     node_name = "AddmmBackward0"
 
     def __init__(self, W, b):
         super().__init__()
         self._W = checks.parameter("Affine", "W", W, ndim=2)
-        b = checks.parameter("Affine", "b", b, ndim=1)
-        shape = self._W.shape
-        turned = ": W is (n_in, n_out), as W.T" if b.shape == shape[:1] != shape[1:] else ""
-        self._b = checks.same_shape("Affine", "b", b, shape[1:], f"W is {shape}", turned)
+        self._b = checks.parameter("Affine", "b", b, ndim=1)
+        self._require_pair()
         self._look_at_arrays()
-        self.dW = None
-        self.db = None
+        vars(self).update(dW=None, db=None)
 
     @property
     def W(self):
@@ -117,14 +116,18 @@ class Affine(Layer):
     def trained_names(self):
         return self.param_names[: 1 + self.has_bias]
 
+    def _require_pair(self):
+        shape, b = self._W.shape, self._b
+        turned = ": W is (n_in, n_out), as W.T" if b.shape == shape[:1] != shape[1:] else ""
+        checks.same_shape("Affine", "b", b, shape[1:], f"W is {shape}", turned)
+
     def _look_at_arrays(self):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
         W, b = self._W, self._b
         self.renew_tensors()
-        self._pair: tuple = ()
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
-        self._ready = all(
+        self._ready = b.shape == W.shape[1:] and all(
             array.dtype == self._dtype and array.flags.c_contiguous and array.flags.aligned
             for array in (W, b)
         )
@@ -133,6 +136,8 @@ class Affine(Layer):
         """W and b as the kernels take them."""
         if self._trainer is not None or self._views:
             self.sync()
+        if not self._ready:
+            self._require_pair()
         W, b = self._W, self._b
         if self._ready:
             return W, b
@@ -171,27 +176,27 @@ class Affine(Layer):
         return dx, (dW, db)
 
     def keep_gradients(self, grads):
-        self.dW, self.db = grads
+        own = vars(self)
+        own["dW"], own["db"] = grads
 
     def tensor_views(self):
-        return [self._W.T, self._b][: 1 + self.has_bias]
+        return {"weight": self._W.T, "bias": self._b if self.has_bias else None}
 
     def tensor_gradients(self, grads):
         dW, db = grads
-        return (dW.T, db)[: 1 + self.has_bias]
+        return (dW.T, db) if self.has_bias else (dW.T,)
+
+    def lay_out(self):
+        """Exchange rows and columns of a weight in memory, where nobody else holds it."""
+        weight = vars(self)["_parameters"].get("weight")
+        if weight is not None and not weight.array.flags.f_contiguous and core.is_sole(weight):
+            adopt(weight, np.asfortranarray(weight.array), weight.requires_grad)
 
     def adopt(self, arrays):
-        weight, b = (
-            checks.same_shape(type(self).__name__, name, array, shape, "before")
-            for name, array, shape in zip(
-                ("weight", "bias"),
-                [*arrays, self._b][:2],
-                (self._W.shape[::-1], self._b.shape),
-                strict=True,
-            )
-        )
-        self._W = np.ascontiguousarray(weight.T)
-        self._b = np.ascontiguousarray(b)
+        weight, bias = arrays["weight"], arrays["bias"]
+        self._W = weight.T
+        self.has_bias = bias is not None
+        self._b = np.zeros(len(weight), weight.dtype) if bias is None else bias
         self._look_at_arrays()
 
     def on_tensor(self, x):
@@ -202,14 +207,20 @@ class Affine(Layer):
 
     def tensors(self):
         """The weight and the bias (None where there is none) as they are now."""
-        pair = self._pair
-        if pair and self._trainer is None:
-            (weight, bias), views = pair, self._views
-            if weight.array is views[0] and (bias is None or bias.array is views[1]):
-                return pair
-        parameters = self.own_parameters()
-        self._pair = parameters["weight"], parameters.get("bias")
-        return self._pair
+        views = self._views
+        if views and self._trainer is None:
+            table = self.__dict__["_parameters"]
+            try:
+                weight, bias = table["weight"], table["bias"]
+                if weight.array is views["weight"] and (
+                    views["bias"] is None if bias is None else bias.array is views["bias"]
+                ):
+                    return weight, bias
+            except KeyError:  # deleted; a tensor that is no parameter may stand in its place
+                pass
+        self.sync()
+        tensors = self.own_tensors()
+        return tensors["weight"], tensors["bias"]
 
     def _on_any_tensor(self, x, weight, bias):
         array, (n_out, n_in) = x.array, weight.array.shape
@@ -225,17 +236,13 @@ class Affine(Layer):
             )
         if array.ndim != 2:
             return self.on_tensor(x.reshape(-1, n_in)).reshape(*array.shape[:-1], n_out)
-        parameters = tuple(self.own_parameters().values())
         out, kept = self.run(array, self.training)
+        parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
     def config(self):
         sizes = {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
         return sizes if self.has_bias else sizes | {"bias": False}
-
-    def state(self):
-        weight = {"weight": self.W.T}
-        return weight | {"bias": self.b} if self.has_bias else weight
 
     @classmethod
     def restore(cls, config, state):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp import checks
-from fastbp._kernels.autograd import TensorBase, adopt, new, node
+from fastbp._kernels.autograd import TensorBase, adopt, node
 from fastbp.modules import Module
 
 
@@ -19,6 +19,11 @@ class Layer(Module):
 
     #: Names of the attributes that are trained; the gradient of `W` is left in `dW`.
     param_names: tuple[str, ...] = ()
+    #: PyTorch's names of these, in the same order, and of the arrays that are kept but not trained.
+    tensor_names: tuple[str, ...] = ()
+    buffer_names: tuple[str, ...] = ()
+    #: Those of them that may be None.
+    optional: tuple[str, ...] = ()
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
     #: The number that goes with it: a slope, a ratio, an eps.
@@ -26,42 +31,60 @@ class Layer(Module):
     #: The name of its node in a graph, as PyTorch has it.
     node_name = "LayerBackward0"
 
+    def __init_subclass__(cls, **keywords):
+        """A forward of one's own has another gradient than the layer's: none, or one's own too."""
+        super().__init_subclass__(**keywords)
+        if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
+            cls.backward = _no_backward
+
     @property
     def trained_names(self):
         """Those of `param_names` that are trained: a bias may be none."""
         return self.param_names
 
-    __setattr__ = object.__setattr__  # a layer names its parts itself
-
     @classmethod
     def has_own_passes(cls):
         """Whether a user's subclass has its own forward or backward, so that they have to run."""
-        own = cls.forward not in (Layer.forward, LayerOfTwoModes.forward)
-        return own or cls.backward is not Layer.backward
+        return cls.forward not in _FORWARDS or cls.backward is not Layer.backward
 
     def __init__(self):
         super().__init__()
-        self._saved = None
-        self._trainer = None  # who has the layer's current parameters, while training
-        self._views: list = []  # the arrays of its tensors, as they were made
+        own = vars(self)
+        own["_saved"] = None
+        own["_trainer"] = None  # who has the layer's current parameters, while training
+        own["_views"] = None  # the arrays of its tensors when last looked at, once there are any
 
     def __getstate__(self):
         self.sync()
         # A copy of a view no longer shares memory: no view, so that the tensors' are taken.
-        return self.__dict__ | {"_trainer": None, "_views": [None] * len(self._views)}
+        views = self._views and dict.fromkeys(self._views, False)
+        return self.__dict__ | {"_trainer": None, "_views": views}
 
-    def sync(self):
-        """Fetch the parameters that a trainer has, if it has newer ones, or a tensor's new data."""
+    def sync(self, whole=True):
+        """Fetch the parameters that a trainer has, if it has newer ones, or a tensor's new data.
+
+        Raises
+        ------
+        AttributeError
+            Where one was deleted, unless not `whole`.
+        """
         trainer = self._trainer
         if trainer is not None and trainer.dirty:
             trainer.sync()
-        self.take_data()
+        if self._views:
+            self.take_data(whole)
 
-    def take_data(self):
-        """Take the array of a tensor whose data was replaced."""
-        for tensor, view in zip(self._parameters.values(), self._views, strict=True):
-            if tensor.array is not view:
-                self.adopt([tensor.array for tensor in self._parameters.values()])
+    def take_data(self, whole=True):
+        """Take the array of a tensor that was put in, or whose data was replaced."""
+        own = self.__dict__
+        parameters, buffers = own["_parameters"], own["_buffers"]
+        for name, view in (own["_views"] or {}).items():
+            tensor = parameters.get(name) if name in parameters else buffers.get(name)
+            if (None if tensor is None else tensor.array) is not view:
+                if whole or not self._lacking():
+                    self.lay_out()
+                    tensors = self.own_tensors()
+                    self.adopt({name: _array(tensor) for name, tensor in tensors.items()})
                 break
 
     def loaded(self):
@@ -69,32 +92,106 @@ class Layer(Module):
         if self._trainer is not None:
             self._trainer.reload()
 
-    # --- its parameters as tensors ----------------------------------------------------------
+    # --- its arrays as tensors --------------------------------------------------------------
 
-    def own_parameters(self):
-        """The parameters by PyTorch's names: tensors that share the layer's arrays."""
-        if self.param_names and not self._parameters:
-            from fastbp.autograd import Parameter, from_numpy
+    @property
+    def _parameters(self):
+        """Its parameters by PyTorch's names: tensors that share the layer's arrays."""
+        return self._table("_parameters")
 
-            self.sync()
-            views = self.tensor_views()
-            self._parameters = {
-                name: Parameter(from_numpy(view))
-                for name, view in zip(self.state(), views, strict=False)
-            }
-            self._views = views
-        elif self._parameters:
-            self.sync()
-        return self._parameters
+    @property
+    def _buffers(self):
+        """What PyTorch keeps in a state dict beside the parameters, likewise."""
+        return self._table("_buffers")
 
-    def own_buffers(self):
-        """What PyTorch keeps in a state dict beside the parameters."""
-        others = list(self.state().items())[len(self.param_names) :]
-        return {name: new(array) for name, array in others}
+    def _table(self, name):
+        self.sync(whole=False)
+        if self._views is None:
+            self._make_tensors()
+        return vars(self)[name]
+
+    def _make_tensors(self):
+        """The tensors of the layer's own arrays, when somebody first looks at them."""
+        own = vars(self)
+        views = own["_views"] = self.tensor_views()
+        if not views:
+            return
+        from fastbp.autograd import Parameter, from_numpy
+
+        made = {name: None if view is None else from_numpy(view) for name, view in views.items()}
+        parameters = {name: made.pop(name) for name in self.tensor_names}
+        for name, tensor in parameters.items():
+            parameters[name] = None if tensor is None else Parameter(tensor)
+        own["_parameters"] = parameters | own["_parameters"]
+        own["_buffers"] = made | own["_buffers"]
+
+    def own_tensors(self):
+        """The tensors of the layer's own arrays by name; None for a bias that there is not.
+
+        What stands in the place of a parameter that was deleted may be any tensor.
+        """
+        if self._views is None:
+            self._make_tensors()
+        lacking = self._lacking()
+        if lacking:
+            raise AttributeError(
+                f"{type(self).__name__} expects its {lacking[0]}; got none, as it was deleted, so "
+                "set it again."
+            )
+        own = vars(self)
+        listed = own | own["_parameters"] | own["_buffers"]
+        return {name: listed[name] for name in (*self.tensor_names, *self.buffer_names)}
+
+    def _lacking(self):
+        """The names that were deleted."""
+        own = vars(self)
+        listed = own.keys() | own["_parameters"].keys() | own["_buffers"].keys()
+        return [name for name in (*self.tensor_names, *self.buffer_names) if name not in listed]
+
+    def trained_tensors(self):
+        """The tensors of `tensor_names` that there are, after `sync`."""
+        if not self.tensor_names:
+            return ()
+        if self._views is None:
+            self._make_tensors()
+        own = self.__dict__
+        listed = own["_parameters"]
+        tensors = [listed[name] if name in listed else own[name] for name in self.tensor_names]
+        return tuple([tensor for tensor in tensors if tensor is not None])
+
+    def __setattr__(self, name, value):
+        """What stands for one of the layer's arrays has to be one that it can take."""
+        if name in self.tensor_names or name in self.buffer_names:
+            self._require_array(name, value)
+        super().__setattr__(name, value)
+
+    def _require_array(self, name, value):
+        who = type(self).__name__
+        if isinstance(value, TensorBase):
+            view = self.tensor_views()[name]
+            ndim = 1 if view is None else view.ndim
+            if value.array.ndim != ndim:
+                raise ValueError(
+                    f"{who} expects {name} with {checks.plural(ndim, 'dimension')}; got one of "
+                    f"shape {value.array.shape}."
+                )
+            if name in self.tensor_names:
+                checks.parameter(who, name, value.array, ndim)
+            self._table("_parameters")  # made before the first is replaced
+        elif isinstance(getattr(type(self), name), Listed) and (
+            value is not None or name not in self.optional
+        ):
+            kind = "Parameter" if name in self.tensor_names else "Tensor"
+            raise TypeError(f"{who} expects {name} as a {kind}; got {type(value).__name__}.")
+        else:
+            self._table("_parameters")
 
     def tensor_views(self):
-        """The arrays of `param_names` in the layout of the tensors."""
-        return []
+        """The arrays by `tensor_names` and `buffer_names`, in the layout of the tensors."""
+        return {}
+
+    def lay_out(self):
+        """Bring arrays that nobody else holds into the layout that the kernels read."""
 
     def adopt(self, arrays):
         """Take the arrays that tensors were given as the layer's own."""
@@ -102,13 +199,16 @@ class Layer(Module):
 
     def renew_tensors(self):
         """Point the tensors to the layer's arrays, after those were replaced."""
-        if self._parameters:
-            self._views = self.tensor_views()
-            for place, tensor in enumerate(self._parameters.values()):
-                if _same_memory(tensor.array, self._views[place]):  # another layer may share it
-                    self._views[place] = tensor.array
+        if self._views:
+            views = self.tensor_views()
+            for name, tensor in self.own_tensors().items():
+                if tensor is None:
+                    continue
+                if _same_memory(tensor.array, views[name]):  # another layer may share it
+                    views[name] = tensor.array
                 else:
-                    adopt(tensor, self._views[place], tensor.requires_grad)
+                    adopt(tensor, views[name], tensor.requires_grad)
+            vars(self)["_views"] = views
 
     def tensor_gradients(self, grads):
         """The gradients of `param_names` in the layout of the tensors."""
@@ -116,8 +216,8 @@ class Layer(Module):
 
     def on_tensor(self, x):
         """The layer's output for a Tensor, as a node of the graph."""
-        parameters = tuple(self.own_parameters().values())
         out, kept = self.run(x.array, self.training)
+        parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
     def run(self, x, training):
@@ -132,7 +232,7 @@ class Layer(Module):
         """The layer's output for x; keeps what `backward` needs."""
         if isinstance(x, TensorBase):
             return self.on_tensor(x)
-        out, self._saved = self.run(x, self.training)
+        out, self.__dict__["_saved"] = self.run(x, self.training)
         return out
 
     def evaluate(self, x):
@@ -153,8 +253,9 @@ class Layer(Module):
 
     def keep_gradients(self, grads):
         """Store the parameters' gradients as `dW`, `db`, ..."""
+        own = vars(self)
         for name, grad in zip(self.param_names, grads, strict=True):
-            setattr(self, "d" + name, grad)
+            own["d" + name] = grad
 
     def config(self):
         """The arguments, apart from arrays, that make such a layer again."""
@@ -162,7 +263,8 @@ class Layer(Module):
 
     def state(self):
         """The layer's arrays under PyTorch's names and shapes, as views."""
-        return {}
+        self.sync()
+        return {name: view for name, view in self.tensor_views().items() if view is not None}
 
     @classmethod
     def restore(cls, config, state):
@@ -199,8 +301,11 @@ class LayerOfTwoModes(Layer):
                 f"{who} expects train_flg beside an array; got a Tensor, for which train() and "
                 "eval() set the mode."
             )
-        out, self._saved = self.run(x, bool(train_flg))
+        out, self.__dict__["_saved"] = self.run(x, bool(train_flg))
         return out
+
+
+_FORWARDS = (Layer.forward, LayerOfTwoModes.forward)
 
 
 def restored(cls, config, state):
@@ -213,6 +318,38 @@ def restored(cls, config, state):
         checks.same_shape(cls.__name__, name, state[name], array.shape, "described")
         np.copyto(array, state[name], casting="same_kind")
     return layer
+
+
+class Listed:
+    """An attribute that is found in a module's table, where a base class has another of its name.
+
+    It has no ``__set__``, so that what the module has under the name by itself comes first.
+    """
+
+    def __init__(self, table):
+        self._table = table
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, module, owner=None):
+        if module is None:
+            return self
+        table = getattr(module, self._table)
+        if self._name not in table:
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
+        return table[self._name]
+
+
+def _no_backward(self, dout):
+    raise TypeError(
+        f"{type(self).__name__} expects a backward of its own, as it has a forward of its own; got "
+        "none, so write one or train by a loop over Tensors."
+    )
+
+
+def _array(tensor):
+    return None if tensor is None else tensor.array
 
 
 def _same_memory(x, y):

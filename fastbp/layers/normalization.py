@@ -55,6 +55,8 @@ class BatchNormalization(LayerOfTwoModes):
     """
 
     param_names = ("gamma", "beta")
+    tensor_names = ("weight", "bias")
+    buffer_names = ("running_mean", "running_var")
     kind = "batch_norm"
     node_name = "NativeBatchNormBackward0"
     kind_number = 1e-6  # eps, the book's 10e-7
@@ -75,8 +77,7 @@ class BatchNormalization(LayerOfTwoModes):
             array = np.zeros(shape, self._gamma.dtype) if value is None else value
             array = checks.writable_parameter(who, name, checks.parameter(who, name, array, 1))
             self._running.append(checks.same_shape(who, name, array, shape, "gamma"))
-        self.dgamma = None
-        self.dbeta = None
+        vars(self).update(dgamma=None, dbeta=None)
 
     @property
     def gamma(self):
@@ -131,6 +132,9 @@ class BatchNormalization(LayerOfTwoModes):
         names = ("gamma", "beta", "running_mean", "running_var")
         arrays = (self._gamma, self._beta, *self._running)
         who = type(self).__name__
+        if len({array.shape for array in arrays}) > 1:
+            for name, array in zip(names, arrays, strict=True):
+                checks.same_shape(who, name, array, self._gamma.shape, "gamma")
         return [
             checks.floats(who, name, array, dtype)
             for name, array in zip(names, arrays, strict=True)
@@ -184,36 +188,26 @@ class BatchNormalization(LayerOfTwoModes):
         return dx if len(shape) == 2 else dx.reshape(shape), (dgamma, dbeta)
 
     def tensor_views(self):
-        return [self._gamma, self._beta]
+        mean, var = self._running
+        return {
+            "weight": self._gamma, "bias": self._beta, "running_mean": mean, "running_var": var,
+        }  # fmt: skip
 
     def adopt(self, arrays):
-        self._gamma, self._beta = (
-            np.ascontiguousarray(checks.same_shape(
-                type(self).__name__, name, array, self._gamma.shape, "before"
-            ))
-            for name, array in zip(("weight", "bias"), arrays, strict=True)
-        )  # fmt: skip
-        self._running = [array.astype(self._gamma.dtype, copy=False) for array in self._running]
+        self._gamma, self._beta, *running = arrays.values()
+        self._running = [array.astype(self._gamma.dtype, copy=False) for array in running]
         self.renew_tensors()
 
     def on_tensor(self, x):
         if self.training:
             return super().on_tensor(x)
-        weight, bias = self.own_parameters().values()
+        self.sync()
+        weight, bias = self.trained_tensors()
         mean, var = (new(array) for array in self._running)
         return (x - mean) / (var + self.kind_number).sqrt() * weight + bias
 
     def config(self):
         return {"momentum": self.momentum}
-
-    def state(self):
-        self.sync()
-        return {
-            "weight": self._gamma,
-            "bias": self._beta,
-            "running_mean": self._running[0],
-            "running_var": self._running[1],
-        }
 
     @classmethod
     def restore(cls, config, state):

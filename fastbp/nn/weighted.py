@@ -5,11 +5,10 @@ import math
 import numpy as np
 
 from fastbp import checks, dtypes, layers
-from fastbp._kernels.autograd import TensorBase, new
 from fastbp.autograd import Parameter, Tensor, empty, ones, zeros
 from fastbp.autograd.random import stream
 from fastbp.autograd.tensor import on_cpu
-from fastbp.layers.base import restored
+from fastbp.layers.base import Listed, restored
 from fastbp.modules import Module
 from fastbp.nn import functional, init
 
@@ -23,51 +22,7 @@ def _float_dtype(who, dtype, device):
     return checks.float_dtype(who, kind.dtype)
 
 
-class _Tensors(layers.Layer):
-    """A layer whose `weight` and `bias` are its Parameters, and may be replaced."""
-
-    @property
-    def weight(self):
-        """The weights, as a Parameter."""
-        return self.own_parameters()["weight"]
-
-    @weight.setter
-    def weight(self, value):
-        self._replace("weight", value)
-
-    @property
-    def bias(self):
-        """The bias, as a Parameter, or None."""
-        return self.own_parameters().get("bias")
-
-    @bias.setter
-    def bias(self, value):
-        self._replace("bias", value)
-
-    def register_parameter(self, name, param):
-        """Replace a parameter."""
-        who = f"{type(self).__name__}.register_parameter"
-        checks.instance(who, "name", name, str, "a string")
-        if param is not None:
-            checks.instance(who, "param", param, Parameter, "a Parameter or None")
-        setattr(self, name, param)
-
-    def _replace(self, name, value):
-        """Take `value` as the layer's parameter: its numbers where they fit, or the very memory."""
-        who = type(self).__name__
-        if not (isinstance(value, TensorBase) and getattr(value, "is_parameter", False)):
-            raise TypeError(f"{who} expects {name} as a Parameter; got {type(value).__name__}.")
-        parameters = dict(self.own_parameters())
-        if name in parameters:
-            shape = parameters[name].array.shape
-            checks.same_shape(who, name, value.array, shape, "before")
-        checks.parameter(who, name, value.array, value.array.ndim)
-        parameters[name] = value
-        self._parameters = parameters
-        self.adopt([parameter.array for parameter in parameters.values()])
-
-
-class Linear(_Tensors, layers.Affine):
+class Linear(layers.Affine):
     """x weightᵀ + bias: `fastbp.layers.Affine` with PyTorch's arguments and initial values.
 
     Parameters
@@ -106,65 +61,42 @@ class Linear(_Tensors, layers.Affine):
     (2, 3)
     """
 
+    weight = Listed("_parameters")
+    bias = Listed("_parameters")
+
     def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
         checks.fits_memory("Linear", "in_features and out_features", (n_in, n_out))
         kind = _float_dtype("Linear", dtype, device)
         super().__init__(np.empty((n_in, n_out), kind), np.zeros(n_out, kind))
+        self.in_features, self.out_features = n_in, n_out
         self.has_bias = bool(bias)
         self.reset_parameters()
 
     def reset_parameters(self):
         """Draw the initial values anew."""
-        bound = 1 / math.sqrt(self.in_features)
+        bound = 1 / math.sqrt(len(self.W))
         rng = stream(None)
         self.W[...] = rng.uniform(-bound, bound, self._W.shape[::-1]).T
         if self.has_bias:
             self.b[...] = rng.uniform(-bound, bound, self._b.shape)
 
-    @property
-    def in_features(self):
-        """Number of inputs."""
-        return self._W.shape[0]
-
-    @property
-    def out_features(self):
-        """Number of outputs."""
-        return self._W.shape[1]
-
-    @property
-    def bias(self):
-        """The bias, as a Parameter, or None."""
-        return self.own_parameters().get("bias")
-
-    @bias.setter
-    def bias(self, value):
-        if value is not None:
-            if not self.has_bias:
-                checks.same_shape("Linear", "bias", value.array, self._b.shape, "out_features")
-            self.own_parameters()
-            self.has_bias = True
-            self._replace("bias", value)
-        elif self.has_bias:
-            self.own_parameters().pop("bias")
-            self.has_bias = False
-            self._b = np.zeros_like(self._b)
-            self._look_at_arrays()
-
     def config(self):
-        return {
-            "in_features": self.in_features,
-            "out_features": self.out_features,
-            "bias": self.has_bias,
-        }
+        return {**super().config(), "bias": self.has_bias}
+
+    def extra_repr(self):
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.has_bias}"
+        )
 
     @classmethod
     def restore(cls, config, state):
         return restored(cls, config, state)
 
 
-class BatchNorm1d(_Tensors, layers.BatchNorm1d):
+class BatchNorm1d(layers.BatchNorm1d):
     """Batch normalisation of (N, C) or (N, C, L) with PyTorch's arguments.
 
     Parameters
@@ -201,6 +133,13 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
     ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """
 
+    weight = Listed("_parameters")
+    bias = Listed("_parameters")
+    running_mean = Listed("_buffers")
+    running_var = Listed("_buffers")
+    num_batches_tracked = Listed("_buffers")
+    buffer_names = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
+
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True,
                  track_running_stats=True, device=None, dtype=None):  # fmt: skip
         for name, value in (("affine", affine), ("track_running_stats", track_running_stats)):
@@ -229,23 +168,6 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
         """What is added to the variance."""
         return self.kind_number
 
-    @property
-    def num_batches_tracked(self):
-        """The batches that forward has seen in training."""
-        return new(self._batches)
-
-    @property
-    def running_mean(self):
-        """The mean for evaluation, as a Tensor that shares its memory."""
-        self.sync()
-        return new(self._running[0])
-
-    @property
-    def running_var(self):
-        """The variance for evaluation, as a Tensor that shares its memory."""
-        self.sync()
-        return new(self._running[1])
-
     def reset_running_stats(self):
         """Forget the batches seen."""
         self.sync()
@@ -259,7 +181,7 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
     def run(self, x, training):
         out, saved = super().run(x, training)
         if training:
-            self._batches += 1
+            self._batches[...] += 1
         return out, saved
 
     def on_tensor(self, x):
@@ -274,8 +196,12 @@ class BatchNorm1d(_Tensors, layers.BatchNorm1d):
             )
         return super().on_tensor(x)
 
-    def state(self):
-        return {**super().state(), "num_batches_tracked": self._batches}
+    def tensor_views(self):
+        return {**super().tensor_views(), "num_batches_tracked": self._batches}
+
+    def adopt(self, arrays):
+        self._batches = arrays.pop("num_batches_tracked")
+        super().adopt(arrays)
 
     def config(self):
         return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}

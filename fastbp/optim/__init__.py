@@ -38,7 +38,11 @@ __all__ = [
 ]
 
 
+#: PyTorch's places of schedulers and rules.
+_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd"}
+
+
 def __getattr__(name):
-    if name == "lr_scheduler":
-        return importlib.import_module("fastbp.optim.lr_scheduler")
+    if name in _PLACES:
+        return importlib.import_module(f"fastbp.optim.{name}")
     raise AttributeError(f"module 'fastbp.optim' has no attribute {name!r}")

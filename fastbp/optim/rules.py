@@ -19,6 +19,23 @@ __all__ = [
 ]  # fmt: skip
 
 
+#: How PyTorch computes the same numbers.
+_HOW = ("foreach", "fused", "capturable")
+#: Options of other rules, and other libraries' names.
+_OTHERS = {
+    "alpha", "amsgrad", "betas", "centered", "dampening", "decoupled_weight_decay", "eps",
+    "initial_accumulator_value", "lr_decay", "momentum", "nesterov", "rho",
+    "beta", "decay", "epsilon", "l2", "learning_rate", "learningrate", "rate", "wd",
+}  # fmt: skip
+
+
+def _misses(key, own):
+    """Whether the key of a group is meant for an option that the rule does not have."""
+    import difflib
+
+    return key in _OTHERS or bool(difflib.get_close_matches(str(key), own, 1, 0.85))
+
+
 class Option:
     """An option as an attribute: read where all groups agree, written into each."""
 
@@ -44,7 +61,7 @@ class Option:
             group[self.name] = options[self.name]
 
 
-class Rule(Optimizer):
+class Rule(Optimizer, counts_steps=True):
     """What the library's own optimisers share.
 
     A subclass names its `rule`, its options, and the arrays that it keeps of a parameter.
@@ -71,7 +88,7 @@ class Rule(Optimizer):
 
     def _checked_options(self, options):
         who = type(self).__name__
-        for name in ("foreach", "fused", "capturable"):  # how PyTorch computes the same numbers
+        for name in _HOW:
             options.pop(name, None)
         for name in ("amsgrad", "centered", "differentiable"):
             if options.get(name):
@@ -80,6 +97,16 @@ class Rule(Optimizer):
             options[name] = checks.number(who, name, options[name], least=0)
         options["maximize"] = bool(options["maximize"])
         return options
+
+    def _known(self, who, group):
+        own = self.defaults.keys()
+        for key in group.keys() - own - {"params", *_HOW}:
+            if _misses(key, own):
+                raise ValueError(
+                    f"{who} expects as options {', '.join(own)}; got {key!r}, which "
+                    f"{type(self).__name__} does not have."
+                )
+        return group
 
     def __repr__(self):
         if self._bound:
