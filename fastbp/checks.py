@@ -558,9 +558,10 @@ def choice(who, name, value, choices):
     if not isinstance(value, str) or value not in choices:
         import difflib
 
-        near = (
-            difflib.get_close_matches(value.lower(), choices, 1) if isinstance(value, str) else ()
-        )
+        near = []
+        if isinstance(value, str) and value:
+            near = difflib.get_close_matches(value.lower(), choices, 1)
+            near = near or [each for each in choices if value.lower() in each]
         cure = f", which is near {near[0]!r}" if near else ""
         raise ValueError(
             f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got "

@@ -759,7 +759,7 @@ def _parameters(layer, prefix, sweep):
         if each.array is not array:  # kept for backward, and replaced by every forward
             continue
         new_gradient = each.gradient
-        adds_up = _is_floating(new_gradient) and not np.array_equal(
+        adds_up = isinstance(new_gradient, np.ndarray) and not np.array_equal(
             new_gradient, gradient, equal_nan=True
         )
         kept[key] = replace(each, adds_up=adds_up)
@@ -808,7 +808,9 @@ def _own_parameters(part, path):
 
 
 def _is_floating(value):
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return isinstance(value, float | np.floating) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    )
 
 
 def _runs_without_memory(layer):

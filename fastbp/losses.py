@@ -60,7 +60,7 @@ class Loss:
 
         Of a Tensor x it is a Tensor, whose backward gives x its gradient, and nothing is kept.
         """
-        if isinstance(x, TensorBase):
+        if type(x) is not np.ndarray and isinstance(x, TensorBase):
             return self._on_tensor(x, t)
         x, t, shape = self._prepare(x, t)
         own = vars(self)

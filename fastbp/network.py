@@ -422,7 +422,7 @@ class Sequential(Module):
         for row in rows:
             place, name, sizes, count = map(str.ljust, row, widths)
             print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
-        total = sum(array.size for array in self.params.values())
+        total = sum(int(count.replace(",", "")) for *_, count in rows)
         dtypes = sorted({str(array.dtype) for array in self.params.values()})
         loss = type(self.loss_layer).__name__ if self.loss_layer is not None else "none"
         print(f"loss {loss}, {total:,} parameters" + (", " if dtypes else "") + ", ".join(dtypes))

@@ -304,8 +304,11 @@ class LayerOfTwoModes(Layer):
             The book's: whether to compute as in training; None takes the layer's own mode, which
             `train` and `eval` set.
         """
-        if train_flg is None:
-            return super().forward(x)
+        if train_flg is None:  # as in Layer.forward, without a call more
+            if isinstance(x, TensorBase):
+                return self.on_tensor(x)
+            out, self.__dict__["_saved"] = self.run(x, self.training)
+            return out
         who = f"{type(self).__name__}.forward"
         checks.instance(who, "train_flg", train_flg, bool | np.bool, "a bool")
         if isinstance(x, TensorBase):

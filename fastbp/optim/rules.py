@@ -345,13 +345,18 @@ class Rule(Optimizer, counts_steps=True):
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
-        numbers = {name: value for name, value in arrays.items() if _is_number(value)}
+        numbers = {
+            name: value
+            for name, value in arrays.items()
+            if type(value) is not np.ndarray and _is_number(value)
+        }
         if numbers and not isinstance(params, MutableMapping):
             raise TypeError(
                 f"{who} expects params as a dict, where a number is replaced by another; got "
                 f"{checks.described(params)}."
             )
-        arrays |= {name: _as_array(value) for name, value in numbers.items()}
+        for name, value in numbers.items():
+            arrays[name] = _as_array(value)
         checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
         vars(self)["steps"] += 1
         for name, param in arrays.items():
