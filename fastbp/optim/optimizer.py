@@ -83,6 +83,7 @@ class Optimizer:
 
     #: Whether the steps of each parameter are counted in its state.
     _counts = True
+    steps = 0
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
 

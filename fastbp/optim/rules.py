@@ -231,8 +231,9 @@ class Rule(Optimizer, counts_steps=True):
             new = self._begin(group, name, param.array)
             new.array[...] = checks.number(who, name, value, 0, 2.0**53)
             return new
-        if name not in self._names(group):
-            expected = " and ".join(self._names(group)) or "nothing"
+        names = self._names(group | {"momentum": group.get("momentum") or 1})  # it may come back
+        if name not in names:
+            expected = " and ".join(names)
             raise ValueError(f"{who} expects {expected} of a parameter; got {name!r}.")
         array = checks.floats(who, name, _detached(value))
         checks.same_shape(who, name, array, param.array.shape, "its parameter")
