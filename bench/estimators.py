@@ -226,13 +226,13 @@ def main(arguments=None):
     results["machine"] = measure.ready(write=options.write)
     warnings.filterwarnings("ignore", category=sklearn.exceptions.ConvergenceWarning)
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the grid search's processes
-    if options.only != "speed":
-        results["quality"] = quality(options.quick)
-        measure.print_table(QUALITY_HEADER, list(map(quality_cells, results["quality"])))
     if options.only != "quality":
         rounds = 1 if options.quick else options.rounds
         results["speed"] = speed(rounds, options.quick, cores)
         measure.print_table(SPEED_HEADER, list(map(speed_cells, results["speed"])))
+    if options.only != "speed":
+        results["quality"] = quality(options.quick)
+        measure.print_table(QUALITY_HEADER, list(map(quality_cells, results["quality"])))
     if options.write:
         measure.store(RESULTS, results)
         report.write(PAGE, page_text(results), BEGIN, END)
