@@ -22,6 +22,14 @@ def sizes(arguments):
     return tuple([operator.index(n) for n in arguments])
 
 
+def sizes_given(who, shape, size):
+    """A shape as positional arguments, or as the keyword `size`."""
+    if (size is None) == (not shape):
+        raise TypeError(f"{who} expects a shape, as arguments or as size; got "
+                        f"{'both' if shape else 'neither'}.")  # fmt: skip
+    return sizes(shape if size is None else (size,))
+
+
 def _reshape_gradient(saved, dout, needs):
     return (dout.reshape(saved[0]),)
 
@@ -227,12 +235,12 @@ def broadcast_to(input, shape):
 # --- copies ---------------------------------------------------------------------------------
 
 
-def clone(input, *, memory_format=None):
+def clone(input):
     """A copy that gradients flow through."""
     return core.node("CloneBackward0", input.array.copy("K"), (input,), _as_it_is)
 
 
-def contiguous(input, memory_format=None):
+def contiguous(input):
     """The tensor itself where its elements lie in order in memory, and else such a copy."""
     if input.array.flags.c_contiguous:
         return input
@@ -258,9 +266,9 @@ def _repeat_gradient(saved, dout, needs):
 def repeat_interleave(input, repeats, dim=None):
     """Every element so many times."""
     x = input if dim is not None else reshape(input, -1)
-    n = x.array.shape[dim or 0]
+    axis = one_axis("repeat_interleave", x.array, dim or 0)
     counts = repeats.array if isinstance(repeats, core.TensorBase) else repeats
-    return index_select(x, dim or 0, core.new(np.repeat(np.arange(n), counts)))
+    return index_select(x, axis, core.new(np.repeat(np.arange(x.array.shape[axis]), counts)))
 
 
 DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
@@ -269,11 +277,18 @@ DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
 def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=False):
     """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
 
+    There is no other device to wait for, whatever `non_blocking` says; `copy` gives a new tensor
+    where the dtype is the same, too.
+
     Examples
     --------
     >>> to(as_tensor([1, 2]), "float64")
     tensor([1., 2.], dtype=fastbp.float64)
     """
+    flags = [argument for argument in arguments if isinstance(argument, bool)]
+    if len(flags) > 2:
+        raise TypeError(f"to expects at most non_blocking and copy as bools; got {len(flags)}.")
+    copy = flags[1] if len(flags) == 2 else copy
     for argument in arguments:
         if isinstance(argument, core.TensorBase):
             dtype = argument.dtype

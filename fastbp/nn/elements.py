@@ -70,13 +70,13 @@ ELEMENTS = {
     "hardtanh": (np.clip, lambda x, low, high: (x > low) & (x < high)),
     "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, lambda x: ((x > -3) & (x < 3)) / 6),
     "hardswish": (lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda x: np.where(
-        x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))),
+        x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))),
     "logsigmoid": (lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
                    lambda x: _sigmoid(-x)),
     "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0),
     "tanhshrink": (lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2),
-    "threshold": (lambda x, at, value: np.where(x > at, x, value),
-                  lambda x, at, value: x > at),
+    "threshold": (lambda x, at, value: np.where(x <= at, value, x),  # NaN goes through
+                  lambda x, at, value: ~(x <= at)),
 }  # fmt: skip
 
 
