@@ -19,6 +19,8 @@ OPERATIONS = ("add", "sub", "mul", "div")
 def changed(self, function, *arguments, **keywords):
     """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
     self._may_change()
+    if "out" in keywords:
+        raise TypeError("An in-place operation expects no out, as its tensor is that; got one.")
     tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
     recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if recorded:

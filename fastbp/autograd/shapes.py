@@ -198,11 +198,16 @@ def _mT(input):
 
 
 def movedim(input, source, destination):
-    """One dimension moved to another place."""
-    axes = np.moveaxis(np.empty(input.array.shape), source, destination)
-    order = list(range(input.array.ndim))
-    moved = order.pop(one_axis("movedim", input.array, source))
-    order.insert(one_axis("movedim", axes, destination), moved)
+    """Dimensions moved to other places: one, or as many as each of two tuples names."""
+    pairs = [sizes((places,)) for places in (source, destination)]
+    sources, ends = ([one_axis("movedim", input.array, d) for d in places] for places in pairs)
+    if not len(sources) == len(ends) == len(set(sources)) == len(set(ends)):
+        raise RuntimeError(f"movedim expects source and destination as many different dims; got "
+                           f"{source} and {destination}.")  # fmt: skip
+    order = [d for d in range(input.array.ndim) if d not in sources]
+    if input.array.ndim:
+        for end, d in sorted(zip(ends, sources, strict=True)):
+            order.insert(end, d)
     return _permuted("PermuteBackward0", input, tuple(order))
 
 
