@@ -257,7 +257,7 @@ def _extreme(name, ufunc, loses):
     def gradient(saved, dout, needs):
         a, b = saved
         shared = np.where(a == b, dout / 2, dout)  # of a NaN, both get all
-        return shared * ~loses(a, b), shared * ~loses(b, a)
+        return np.where(loses(a, b), 0, shared), np.where(loses(b, a), 0, shared)
 
     def function(input, other):
         x, y, a, b = _chosen(name, input, other)
@@ -481,9 +481,9 @@ def _clamp_gradient(saved, dout, needs):
     below = True if high is None else x <= high
     under = False if low is None else x < low
     over = False if high is None else x > high
-    return (dout * (above & below),
-            dout * (under & ~np.asarray(over)) if needs[1] else None,
-            dout * over if needs[2] else None)  # fmt: skip
+    return (np.where(above & below, dout, 0),
+            np.where(under & ~np.asarray(over), dout, 0) if needs[1] else None,
+            np.where(over, dout, 0) if needs[2] else None)  # fmt: skip
 
 
 def heaviside(input, values):

@@ -285,7 +285,8 @@ def _shared_gradient(saved, dout, needs):
     x, out, axes = saved
     there = x == spread(out, x, axes)
     there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
-    return (there * (spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)),)
+    shared = spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)
+    return (np.where(there, shared, 0),)
 
 
 def _taken_gradient(saved, dout, needs):

@@ -683,6 +683,8 @@ def roll(input, shifts, dims=None):
 def diag(input, diagonal=0):
     """A matrix with a vector on its diagonal, or a matrix's diagonal."""
     x = input.array
+    if x.ndim not in (1, 2):
+        raise RuntimeError(f"diag expects a vector or a matrix; got shape {x.shape}.")
     if x.ndim == 1:
         return core.node("DiagEmbedBackward0", np.diag(x, diagonal), (input,),
                          lambda saved, dout, needs: (np.diag(dout, diagonal),))  # fmt: skip
@@ -694,6 +696,8 @@ def diag(input, diagonal=0):
 
 def _triangle(name, ufunc):
     def function(input, diagonal=0):
+        if input.array.ndim < 2:
+            raise RuntimeError(f"{name} expects at least 2 dimensions; got {input.array.ndim}.")
         return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),
                          lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
 

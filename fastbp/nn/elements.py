@@ -87,4 +87,6 @@ def value(name, x, arguments=()):
 
 def pullback(name, x, dout, arguments=()):
     """The gradient by x."""
-    return (dout * quiet(ELEMENTS[name][1], (x, *arguments))).astype(x.dtype, copy=False)
+    slope = quiet(ELEMENTS[name][1], (x, *arguments))
+    dx = np.where(slope, dout, 0) if slope.dtype == bool else dout * slope
+    return dx.astype(x.dtype, copy=False)

@@ -602,6 +602,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     >>> cosine_similarity(tensor([[1.0, 0.0]]), tensor([[3.0, 4.0]]))
     tensor([0.6000])
     """
+    x1, x2 = (x.broadcast_to(np.broadcast_shapes(x1.shape, x2.shape)) for x in (x1, x2))
     lengths = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / lengths
 
