@@ -608,7 +608,7 @@ def missing_extra(package, what):
 # --- what NumPy refuses -----------------------------------------------------------------------
 
 
-def explained(function, who=None):
+def explained(function, who=None, by=None):
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs
@@ -619,12 +619,16 @@ def explained(function, who=None):
     function : callable
     who : str, optional
         Its public name, where that is not its own.
+    by : callable, optional
+        ``by(arguments, keywords)`` calls the function where keywords are handed in.
     """
     who = who or function.__name__
 
     @functools.wraps(function)
     def told(*arguments, **keywords):
         try:
+            if by is not None and keywords:
+                return by(arguments, keywords)
             return function(*arguments, **keywords)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if " expects " in str(error):

@@ -422,7 +422,7 @@ class HuberLoss(_ElementwiseLoss):
         return {"delta": self.delta}
 
 
-def softmax(x, dim=None, dtype=None):
+def softmax(x, dim=None, dtype=None, *, axis=None):
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters
@@ -430,7 +430,9 @@ def softmax(x, dim=None, dtype=None):
     x : array_like or Tensor
         Shape (n_samples, n_classes) or (n_classes,); a Tensor may have any.
     dim, dtype : int, dtype
-        Of a Tensor: the dimension that sums to 1, and the dtype of the result.
+        Of a Tensor only: the dimension that sums to 1, and the dtype of the result.
+    axis : int
+        Another name of `dim`.
 
     Returns
     -------
@@ -441,6 +443,8 @@ def softmax(x, dim=None, dtype=None):
     ------
     ValueError
         For another number of dimensions, or no classes.
+    TypeError
+        For both dim and axis, or one of them or a dtype beside an array.
 
     Examples
     --------
@@ -451,7 +455,12 @@ def softmax(x, dim=None, dtype=None):
     if hasattr(x, "requires_grad"):
         from fastbp import autograd
 
-        return autograd.softmax(x, dim, dtype)
+        if dim is not None and axis is not None:
+            raise TypeError("softmax expects dim or axis, which mean the same; got both.")
+        return autograd.softmax(x, axis if dim is None else dim, dtype)
+    if dim is not None or axis is not None or dtype is not None:
+        raise TypeError("softmax expects dim, axis and dtype beside a Tensor only; got an array, "
+                        "whose rows sum to 1.")  # fmt: skip
     x = checks.floats("softmax", "x", x)
     if x.ndim not in (1, 2) or x.shape[-1] == 0:
         raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")
