@@ -1304,12 +1304,17 @@ ESTIMATORS = [
           "estimators.MLPClassifier(batch_norm=True, batch_size=1).fit(X, labels) | "
           "estimators.MLPClassifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, labels) | "
           "estimators.MLPClassifier(dropout=1.0).fit(X, labels) | "
-          "estimators.MLPClassifier(2**62).fit(X, labels)",
+          "estimators.MLPClassifier(2**62).fit(X, labels) | "
+          "classifier.fit(X, labels, X_val=X) | classifier.fit(X, labels, y_val=labels) | "
+          "classifier.fit(X, labels, sample_weight_val=labels) | "
+          "classifier.fit(X, labels, validation_data=(X, labels), X_val=X) | "
+          "classifier.fit(X, labels, X_val=X[:, :2], y_val=labels)",
           TypeError="estimators.MLPClassifier(schedule=3).fit(X, labels) | "
           "estimators.MLPClassifier(callbacks=3).fit(X, labels)"),
     entry("MLPClassifier.partial_fit", "classifier.predict(X)",
           ValueError="estimators.MLPClassifier(class_weight='balanced').partial_fit(X, labels, "
           "classes=[0, 1, 2])"),
+    entry("MLPClassifier.hidden", "classifier.hidden(X)", ValueError="classifier.hidden(X, 9)"),
     entry("MLPClassifier.predict", "classifier.predict(X)",
           ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
     entry("Trainer.step", "trainer.step(X, labels)",

@@ -103,9 +103,9 @@ def test_a_scoring_that_takes_no_weights_is_refused_beside_them():
 
 
 @pytest.mark.parametrize("keywords, words", [
-    ({"X_val": 1}, "X_val is provided, but y_val was not provided"),
-    ({"y_val": 1}, "y_val is provided, but X_val was not provided"),
-    ({"sample_weight_val": 1}, "sample_weight_val is provided, but X_val was not provided"),
+    ({"X_val": 1}, "MLPClassifier expects X_val and y_val together; got X_val without y_val"),
+    ({"y_val": 1}, "MLPClassifier expects X_val and y_val together; got y_val without X_val"),
+    ({"sample_weight_val": 1}, "expects sample_weight_val beside X_val and y_val"),
     ({"X_val": 1, "y_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
     ({"sample_weight_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
 ])  # fmt: skip
@@ -118,7 +118,7 @@ def test_validation_rows_given_by_half_or_twice_are_refused(keywords, words):
 
 @pytest.mark.parametrize("change, words", [
     ({"X_val": np.ones((150, 3))}, "X_val .* X has 3 features"),
-    ({"y_val": np.arange(150)}, "X_val of the training data's kind; .* expects y of the classes"),
+    ({"y_val": np.arange(150)}, "X_val of the training data's kind; got .* expects y of the class"),
     ({"y_val": np.zeros(3)}, "X_val .* inconsistent numbers of samples"),
     ({"X_val": np.full((150, 4), np.nan)}, "X_val .* contains NaN"),
     ({"sample_weight_val": np.ones(3)}, "X_val .* sample_weight.shape"),

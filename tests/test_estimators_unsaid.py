@@ -233,6 +233,16 @@ def test_the_rate_of_the_optimiser_is_set_as_scikit_learns(solver, name):
         model._optimizer.momentum = 0.3
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("given", [{"batch_norm": True}, {"dropout": 0.5}])
+def test_what_works_on_hidden_layers_needs_one(kind, given):
+    model = getattr(estimators, kind)(**SETTINGS | {"hidden_layer_sizes": ()}, **given)
+    with pytest.raises(
+        ValueError, match=f"{kind} expects hidden layers beside {next(iter(given))}"
+    ):
+        model.fit(X, CLASSES)
+
+
 # --- numbers that are none ----------------------------------------------------------------------
 
 

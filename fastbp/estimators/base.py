@@ -156,11 +156,15 @@ class MLP(BaseEstimator):
         for name, given, other in (("X_val", X_val, y_val), ("y_val", y_val, X_val)):
             if given is not None and other is None:
                 missing = "y_val" if name == "X_val" else "X_val"
-                raise ValueError(f"{name} is provided, but {missing} was not provided.")
+                raise ValueError(
+                    f"{who} expects X_val and y_val together; got {name} without {missing}."
+                )
         if X_val is not None:
             return "X_val", X_val, y_val, weights
         if weights is not None:
-            raise ValueError("sample_weight_val is provided, but X_val was not provided.")
+            raise ValueError(
+                f"{who} expects sample_weight_val beside X_val and y_val; got it without them."
+            )
         return None
 
     def _train(self, X, y, sample_weight, held_out, incremental, classes=None):
@@ -420,7 +424,10 @@ class MLP(BaseEstimator):
             weights = MLP._weights(self, X, y, weights)
         except (TypeError, ValueError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
-            raise kind(f"{who} expects {name} of the training data's kind; {error}") from error
+            told = str(error).rstrip(".!")
+            raise kind(
+                f"{who} expects {name} of the training data's kind; got others: {told}."
+            ) from error
         n = scale.foreign(rows, X)
         if n:
             warnings.warn(

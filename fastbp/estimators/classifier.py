@@ -289,7 +289,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "MLPClassifier expects class_weight as weights of its classes, which may name "
-                f"others beside all of them; got {self.class_weight!r}: {error}"
+                f"others beside all of them; got {self.class_weight!r}: {str(error).rstrip('.')}."
             ) from error
         own = own if weights is None else own * weights
         if not (np.isfinite(own).all() and own.any()):

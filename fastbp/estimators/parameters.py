@@ -237,6 +237,12 @@ def _check_together(model, who, watched):
                 raise ValueError(
                     f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
                 )
+    for name in () if hidden_layer_sizes(model) else ("batch_norm", "dropout"):
+        if np.any(getattr(model, name)):
+            raise ValueError(
+                f"{who} expects hidden layers beside {name}, which works on their outputs; got "
+                f"hidden_layer_sizes={model.hidden_layer_sizes!r}."
+            )
     if model.scoring is not None and not (model.early_stopping or watched):
         raise ValueError(
             f"{who} expects scoring beside early_stopping=True or validation_data in fit, whose "
