@@ -518,7 +518,9 @@ class Sequential(Module):
         layers = self.layers
         checks.forward_was_called(type(self).__name__, self._saved)
         assert self._saved is not None
-        done = set() if len(set(layers)) < len(layers) else None  # of those at several places
+        done: set | None = (
+            set() if len(set(layers)) < len(layers) else None
+        )  # of those at several places
         for place in range(len(layers) - 1, first - 1, -1):
             layer = layers[place]
             if _is_functional(layer):

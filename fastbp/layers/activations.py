@@ -6,6 +6,7 @@ from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
+from fastbp.modules import Readable
 
 
 class _Activation(Layer):
@@ -26,7 +27,7 @@ class _Activation(Layer):
             cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
-    @property
+    @Readable
     def out(self):
         """The last forward's output."""
         return self._saved and self._saved[0]
@@ -102,7 +103,7 @@ class Relu(_Activation, kernel="relu"):
     def extra_repr(self):
         return "inplace=True" if self.inplace else ""
 
-    @property
+    @Readable
     def mask(self):
         """True where the last forward's input was 0 or below."""
         return None if self._saved is None else self._saved[0] <= 0

@@ -7,6 +7,7 @@ from fastbp._kernels import autograd as core
 from fastbp._kernels.autograd import adopt, node
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back
+from fastbp.modules import Readable
 
 
 class Affine(Layer):
@@ -102,7 +103,7 @@ class Affine(Layer):
         self._b = checks.same_shape("Affine", "b", value, self._b.shape, "before")
         self._look_at_arrays()
 
-    @property
+    @Readable
     def x(self):
         """The last forward's input as (n_samples, n_in)."""
         return self._saved and self._saved[0]

@@ -35,7 +35,7 @@ class Layer(Module):
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""
         super().__init_subclass__(**keywords)
         if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
-            cls.backward = _no_backward
+            cls.backward = _no_backward  # type: ignore[method-assign]
 
     @property
     def trained_names(self):
@@ -95,12 +95,12 @@ class Layer(Module):
     # --- its arrays as tensors --------------------------------------------------------------
 
     @property
-    def _parameters(self):
+    def _parameters(self):  # type: ignore[override]
         """Its parameters by PyTorch's names: tensors that share the layer's arrays."""
         return self._table("_parameters")
 
     @property
-    def _buffers(self):
+    def _buffers(self):  # type: ignore[override]
         """What PyTorch keeps in a state dict beside the parameters, likewise."""
         return self._table("_buffers")
 

@@ -5,6 +5,7 @@ import numpy as np
 from fastbp import checks, init
 from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes
+from fastbp.modules import Readable
 
 
 class Dropout(LayerOfTwoModes):
@@ -56,7 +57,7 @@ class Dropout(LayerOfTwoModes):
         kernels().dropout(x.reshape(-1), out.reshape(-1), key, self.dropout_ratio)
         return out
 
-    @property
+    @Readable
     def mask(self):
         """True where the last forward kept x."""
         if self._saved is None:

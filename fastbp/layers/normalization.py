@@ -56,7 +56,7 @@ class BatchNormalization(LayerOfTwoModes):
 
     param_names = ("gamma", "beta")
     tensor_names = ("weight", "bias")
-    buffer_names = ("running_mean", "running_var")
+    buffer_names: tuple[str, ...] = ("running_mean", "running_var")
     kind = "batch_norm"
     node_name = "NativeBatchNormBackward0"
     kind_number = 1e-6  # eps, the book's 10e-7
