@@ -17,6 +17,7 @@ from numbers import Real
 import numpy as np
 
 from fastbp._kernels.autograd import TensorBase
+from fastbp._kernels.changes import note
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -420,6 +421,65 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     return real
 
 
+class Checked:
+    """An attribute that is checked where it is set, in the constructor's words, and then noted.
+
+    ``check(who, name, value)`` gives what is kept, under the attribute's name in the object's
+    `__dict__`, where it is read without a detour.
+    """
+
+    def __init__(self, check, *bounds, **options):
+        self.check = lambda who, name, value: check(who, name, value, *bounds, **options)
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, held, owner=None):
+        if held is None:
+            return self
+        try:
+            return vars(held)[self.name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(held).__name__!r} object has no attribute {self.name!r}"
+            ) from None
+
+    def __set__(self, held, value):
+        vars(held)[self.name] = self.check(type(held).__name__, self.name, value)
+        note()
+
+
+def methods_of_its_own(thing, *modules):
+    """The methods that an object, or a class of it outside of `modules`, has put in the place of
+    theirs.
+    """
+    cls = type(thing)
+    bases = [
+        base
+        for base in cls.__mro__
+        if any(f"{base.__module__}.".startswith(f"{module}.") for module in modules)
+    ]
+    if not bases:
+        return []
+    first = bases[0]
+    places = [vars(thing), *map(vars, cls.__mro__[: cls.__mro__.index(first)])]
+    return sorted(
+        {
+            name
+            for names in places
+            for name in names
+            if name not in _UNCALLED and callable(getattr(first, name, None))
+        }
+    )
+
+
+#: What a class may have of its own without another result.
+_UNCALLED = {
+    "__init__", "__new__", "__class__", "__init_subclass__", "__repr__", "__getstate__",
+    "__setstate__", "__reduce__", "__copy__", "__deepcopy__", "extra_repr", "config",
+}  # fmt: skip
+
+
 def instance(who, name, value, kind, expected):
     """An object of a class of the library."""
     if not isinstance(value, kind):
@@ -548,7 +608,7 @@ def missing_extra(package, what):
 # --- what NumPy refuses -----------------------------------------------------------------------
 
 
-def explained(function, who=None):
+def explained(function, who=None, by=None):
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs
@@ -559,12 +619,16 @@ def explained(function, who=None):
     function : callable
     who : str, optional
         Its public name, where that is not its own.
+    by : callable, optional
+        ``by(arguments, keywords)`` calls the function where keywords are handed in.
     """
     who = who or function.__name__
 
     @functools.wraps(function)
     def told(*arguments, **keywords):
         try:
+            if by is not None and keywords:
+                return by(arguments, keywords)
             return function(*arguments, **keywords)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if " expects " in str(error):

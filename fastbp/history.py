@@ -107,6 +107,7 @@ class EarlyStopping:
         self.best = -math.inf
         self.best_epoch = 0
         self.best_arrays = None
+        self.best_layers = ()
 
     def should_stop(self, net, history):
         """Look at the last epoch, keep the network's arrays where it is the best one."""
@@ -115,7 +116,9 @@ class EarlyStopping:
         epoch = len(history) - 1
         if score > self.best + self.min_delta:  # false for NaN
             if self.restore_best:
-                self.best_arrays = {name: a.copy() for name, a in plans.arrays_of(net).items()}
+                self.best_layers = net.layers
+                arrays = plans.arrays_of(net.layers)
+                self.best_arrays = {name: array.copy() for name, array in arrays.items()}
             self.best, self.best_epoch = score, epoch  # last: Ctrl-C above has it done again
         return self.is_over(history)
 
@@ -135,5 +138,6 @@ class EarlyStopping:
         """Put the best epoch's arrays back."""
         if self.best_arrays is None:
             return
-        plans.fill(plans.arrays_of(net), self.best_arrays)
-        self.best_arrays = None
+        layers = self.best_layers or net.layers  # of the network that was trained, whatever it has
+        plans.fill(plans.arrays_of(layers), self.best_arrays)
+        self.best_arrays, self.best_layers = None, ()

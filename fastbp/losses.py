@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, node
+from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 
 __all__ = [
@@ -25,14 +26,22 @@ class Loss:
 
     #: The loss's name in the training engine.
     kind: str
+    #: The number that goes with it.
+    kind_number: float = 1.0
     #: Whether it classifies, so that there is an accuracy.
     classifies = False
+    #: The loss of `fastbp.nn` that it stands for, whose options may change.
+    criterion = None
 
     def __init__(self):
         self.loss = None
         self.y = None
         self.t = None
         self._shape = None
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        note()  # it may be a method
 
     def _prepare(self, x, t):
         """x and t as the kernels take them, and x's shape as it came."""
@@ -54,9 +63,10 @@ class Loss:
         if type(x) is not np.ndarray and isinstance(x, TensorBase):
             return self._on_tensor(x, t)
         x, t, shape = self._prepare(x, t)
-        self.loss, y = self._value(x, t)
-        self.y, self.t, self._shape = y, t, shape
-        return self.loss
+        own = vars(self)
+        own["loss"], y = self._value(x, t)
+        own["y"], own["t"], own["_shape"] = y, t, shape
+        return own["loss"]
 
     def _on_tensor(self, x, t):
         if isinstance(t, TensorBase):
@@ -81,6 +91,13 @@ class Loss:
         checks.forward_was_called(type(self).__name__, self._shape)
         dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
+
+    def follow(self):
+        """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
+        if self.criterion is not None:
+            now = self.criterion.as_book()
+            if now.config() != self.config():
+                vars(self).update(now.config())
 
     def config(self):
         """The arguments that make such a loss again."""
@@ -383,9 +400,15 @@ class HuberLoss(_ElementwiseLoss):
 
     kind = "huber"
 
+    delta = checks.Checked(checks.number, least=0)
+
     def __init__(self, delta=1.0):
         super().__init__()
-        self.delta = checks.number("HuberLoss", "delta", delta, least=0)
+        self.delta = delta
+
+    @property
+    def kind_number(self):
+        return self.delta
 
     def _value(self, x, t):
         total = kernels().huber_forward(x.reshape(-1), t.reshape(-1), self.delta)
@@ -399,7 +422,7 @@ class HuberLoss(_ElementwiseLoss):
         return {"delta": self.delta}
 
 
-def softmax(x, dim=None, dtype=None):
+def softmax(x, dim=None, dtype=None, *, axis=None):
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters
@@ -407,7 +430,9 @@ def softmax(x, dim=None, dtype=None):
     x : array_like or Tensor
         Shape (n_samples, n_classes) or (n_classes,); a Tensor may have any.
     dim, dtype : int, dtype
-        Of a Tensor: the dimension that sums to 1, and the dtype of the result.
+        Of a Tensor only: the dimension that sums to 1, and the dtype of the result.
+    axis : int
+        Another name of `dim`.
 
     Returns
     -------
@@ -418,6 +443,8 @@ def softmax(x, dim=None, dtype=None):
     ------
     ValueError
         For another number of dimensions, or no classes.
+    TypeError
+        For both dim and axis, or one of them or a dtype beside an array.
 
     Examples
     --------
@@ -428,7 +455,12 @@ def softmax(x, dim=None, dtype=None):
     if hasattr(x, "requires_grad"):
         from fastbp import autograd
 
-        return autograd.softmax(x, dim, dtype)
+        if dim is not None and axis is not None:
+            raise TypeError("softmax expects dim or axis, which mean the same; got both.")
+        return autograd.softmax(x, axis if dim is None else dim, dtype)
+    if dim is not None or axis is not None or dtype is not None:
+        raise TypeError("softmax expects dim, axis and dtype beside a Tensor only; got an array, "
+                        "whose rows sum to 1.")  # fmt: skip
     x = checks.floats("softmax", "x", x)
     if x.ndim not in (1, 2) or x.shape[-1] == 0:
         raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")

@@ -490,6 +490,7 @@ class Module:
         checks.function(who, "hook", hook, "a function of (module, inputs, output)")
         handle = _Handle(self)
         object.__setattr__(self, "_hooks", {**(self._hooks or {}), handle: hook})
+        note()
         return handle
 
     def _hooked(self, inputs, out):
@@ -549,6 +550,7 @@ class _Handle:
         """Call the hook no more."""
         hooks = {k: v for k, v in (self._module._hooks or {}).items() if k is not self}
         object.__setattr__(self._module, "_hooks", hooks or None)
+        note()
 
 
 def is_parameter(value):

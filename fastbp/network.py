@@ -34,6 +34,7 @@ from fastbp.losses import (
     SoftmaxWithLoss,
 )
 from fastbp.modules import Module
+from fastbp.trainer import hands
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -202,6 +203,9 @@ class Sequential(Module):
             _layers=(),
             _params=Parameters(()),
             _seen=None,  # the count of changes when the parts were last looked at
+            _flow=(),  # the layers, and whether each is run by its run and pullback
+            _plain=True,  # whether nothing else is called: no hook, no forward of a part's own
+            _replaced=None,  # whose hook gave another output in the last forward
             _modules=Parts(),
         )
         self._require_layers(parts)
@@ -255,6 +259,12 @@ class Sequential(Module):
         count = noted()
         layers = tuple(_leaves_of(self._modules))
         own = vars(self)
+        modules = [module for module in self.modules() if isinstance(module, Sequential)]
+        own["_flow"] = [(layer, _is_functional(layer)) for layer in layers]
+        own["_plain"] = all(
+            getattr(each, "_hooks", None) is None and not _own_passes(each)
+            for each in (*modules, *layers)
+        )
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
             own.update(_layers=layers, _params=Parameters(layers), _saved=None)
@@ -369,7 +379,10 @@ class Sequential(Module):
         return cls(*layers, loss=loss)
 
     def __getstate__(self):
-        left_out = {"trainer": None, "_saved": None, "_seen": None, "_layers": ()}
+        left_out = {
+            "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
+            "_replaced": None,
+        }  # fmt: skip
         return self.__dict__ | left_out | {"_params": Parameters(())}
 
     # --- the layers -------------------------------------------------------------------------
@@ -430,9 +443,35 @@ class Sequential(Module):
             (n_samples, n_outputs), or (n_outputs,).  With a softmax or sigmoid loss these are
             the logits.
         """
-        for layer in self.layers:
-            x = layer.evaluate(x) if _is_functional(layer) else layer.forward(x)
+        if self._seen != noted():
+            self._look_at_parts()
+        if not self._plain:
+            return self._walk("predict", self, x, _evaluated)
+        for layer, functional in self._flow:
+            x = layer.evaluate(x) if functional else layer.forward(x)
         return x
+
+    def _walk(self, method, part, x, run):
+        """The output of a part for x: `run` of its layers, and what its hooks make of it."""
+        if isinstance(part, Sequential):
+            own = _own_passes(part)
+            if own:
+                raise TypeError(
+                    f"Sequential.{method} expects networks with the library's own passes; got "
+                    f"{own[0]} of {type(part).__name__} replaced, which it would not call, so call "
+                    "the network itself, on Tensors."
+                )
+            out = x
+            for child in part:
+                out = self._walk(method, child, out, run)
+        else:
+            out = run(part, x)
+        if getattr(part, "_hooks", None) is None:
+            return out
+        given = part._hooked((x,), out)
+        if given is not out and method == "forward":
+            vars(self)["_replaced"] = part
+        return given
 
     def loss(self, x, t):
         """The mean loss of predictions for x against targets t, in evaluation mode."""
@@ -496,14 +535,32 @@ class Sequential(Module):
         return self._forward(x)
 
     def _forward(self, x):
-        saved = []
-        for layer in self.layers:
+        saved: list = []
+
+        def run(layer, x):
+            kept = None
             if _is_functional(layer):
+                x, kept = layer.run(x, layer.training)
+            else:
+                x = layer.forward(x)
+            saved.append(kept)
+            return x
+
+        if self._seen != noted():
+            self._look_at_parts()
+        own = vars(self)
+        own["_replaced"] = None
+        if not self._plain:
+            x = self._walk("forward", self, x, run)
+            own["_saved"] = saved
+            return x
+        for layer, functional in self._flow:
+            if functional:
                 x, kept = layer.run(x, layer.training)
             else:
                 x, kept = layer.forward(x), None
             saved.append(kept)
-        vars(self)["_saved"] = saved
+        own["_saved"] = saved
         return x
 
     def backward(self, dout):
@@ -518,9 +575,14 @@ class Sequential(Module):
         layers = self.layers
         checks.forward_was_called(type(self).__name__, self._saved)
         assert self._saved is not None
-        done: set | None = (
-            set() if len(set(layers)) < len(layers) else None
-        )  # of those at several places
+        if self._replaced is not None:
+            raise ValueError(
+                "Sequential.backward expects forward hooks that return None, as it does not know "
+                f"the gradient of another output; got one of {self._replaced!r}, so compute on "
+                "Tensors."
+            )
+        # Those gone through, where one stands at several places and its gradients add up.
+        done: set | None = set() if len(set(layers)) < len(layers) else None
         for place in range(len(layers) - 1, first - 1, -1):
             layer = layers[place]
             if _is_functional(layer):
@@ -532,6 +594,7 @@ class Sequential(Module):
                     done.add(layer)
                 layer.keep_gradients(grads)
             else:
+                _require_backward(layer)
                 dout = layer.backward(dout)
         return dout
 
@@ -662,6 +725,8 @@ class Sequential(Module):
                 f"Sequential.{method} expects a network with a loss, as in "
                 "Sequential(..., loss=SoftmaxWithLoss()); got loss=None."
             )
+        if isinstance(self.loss_layer, Loss):
+            self.loss_layer.follow()
         return self.loss_layer
 
     # --- files ------------------------------------------------------------------------------
@@ -680,14 +745,23 @@ class Sequential(Module):
             For a network with layers of the user's own.
         ValueError
             For a parameter that is NaN.
+        OSError
+            For a path that cannot be written to, or no room for the file; what was there stays.
+        RuntimeError
+            While another thread is training the network in a `Trainer` or `fit`.
         ImportError
             Without safetensors.
+
+        Notes
+        -----
+        All parameters are of one moment, as `fastbp.save` has it.
         """
         import json
 
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
-        arrays = plans.arrays_of(self)
+        with hands:  # no other thread fetches newer parameters between two of them
+            arrays = files.snapshot(plans.arrays_of(self.layers))
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)
@@ -740,16 +814,16 @@ class Sequential(Module):
         ImportError
             Without safetensors.
         """
-        import json
-
         who = "Sequential.load"
         tensors, metadata = files.read_safetensors(who, path)
         shown = files.shown(path)
         try:
-            architecture = json.loads(metadata["fastbp"])
+            architecture = files.parsed(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {reprlib.repr(architecture['format'])}")
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(
                 f"{who} expects a network that Sequential.save wrote; "
@@ -780,12 +854,14 @@ class Sequential(Module):
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
+            except MemoryError:
+                raise
             except Exception as error:
                 raise ValueError(
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
         net = cls(*layers, loss=loss)
-        unknown = sorted(tensors.keys() - plans.arrays_of(net).keys())
+        unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
             raise ValueError(
                 f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
@@ -794,8 +870,24 @@ class Sequential(Module):
 
 
 def _is_functional(layer):
-    """Whether a layer is run by its apply and pullback, which keep nothing on it."""
-    return isinstance(layer, Layer) and not layer.has_own_passes()
+    """Whether a layer is run by its run and pullback, which keep nothing on it."""
+    return (
+        isinstance(layer, Layer)
+        and not layer.has_own_passes()
+        and vars(layer).keys().isdisjoint(("forward", "backward"))
+    )
+
+
+def _own_passes(module):
+    """What of its passes a network's class, or the user on it, has put in the library's place."""
+    if not isinstance(module, Sequential):
+        return []
+    own = checks.methods_of_its_own(module, __name__)
+    return [name for name in own if name in plans.PASSES - {"gradient", "loss", "predict"}]
+
+
+def _evaluated(layer, x):
+    return layer.evaluate(x) if _is_functional(layer) else layer.forward(x)
 
 
 def _is_layer(layer):
@@ -803,6 +895,16 @@ def _is_layer(layer):
     return isinstance(layer, Module) or (
         callable(getattr(layer, "forward", None)) and callable(getattr(layer, "backward", None))
     )
+
+
+def _require_backward(layer):
+    """Refuse the built-in backward of a layer that was given another forward."""
+    given = vars(layer) if isinstance(layer, Layer) else ()
+    if "forward" in given and "backward" not in given and type(layer).backward is Layer.backward:
+        raise TypeError(
+            f"{type(layer).__name__} expects a backward of its own, as it has a forward of its "
+            "own; got none, so set one or train by a loop over Tensors."
+        )
 
 
 def _leaves_of(parts):

@@ -4,32 +4,45 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import engine
-from fastbp.layers import Affine, BatchNormalization, Layer
+from fastbp.layers import Layer
 
 #: Where classes are defined whose methods the engine stands for.
 LAYERS = ("fastbp.layers", "fastbp.nn")
 LOSSES = ("fastbp.losses",)
 OPTIMIZERS = ("fastbp.optim", "fastbp.book")
+#: What a network computes by; the engine stands for these of `Sequential`.
+PASSES = {
+    "__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict",
+}  # fmt: skip
 
 
 def require_own(who, what, thing, modules):
-    """Refuse a user's own class, a subclass too: the engine would not run its methods."""
+    """Refuse a user's own class, a subclass too, or method: the engine would not run it."""
     where = f"{type(thing).__module__}."
     if not any(where.startswith(f"{module}.") for module in modules):
         raise TypeError(
             f"{who} expects {what} of the library's own; got {thing!r}, whose methods it would "
             "not run, so train by gradient and update."
         )
+    _require_methods(who, what, thing, checks.methods_of_its_own(thing, *modules))
+
+
+def _require_methods(who, what, thing, own):
+    if own:
+        raise TypeError(
+            f"{who} expects {what} with the library's own methods; got {own[0]} of "
+            f"{type(thing).__name__} replaced, which it would not call, so train by a loop."
+        )
 
 
 # --- networks -------------------------------------------------------------------------------
 
 
-def arrays_of(net):
-    """A network's arrays under the names that they have in its file, as views."""
+def arrays_of(layers):
+    """The layers' arrays under the names that they have in a network's file, as views."""
     return {
         f"{place}.{name}": array
-        for place, layer in enumerate(net.layers)
+        for place, layer in enumerate(layers)
         if isinstance(layer, Layer)
         for name, array in layer.state().items()
     }
@@ -42,56 +55,84 @@ def fill(arrays, values):
 
 
 def entries_of(net):
-    """The plan's description of each layer, and (layer, place in the plan) of the trained."""
-    _require_unhooked(net)
+    """The plan's description of each layer, and (layer, place in the plan) of the trained.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what the network does that the engine would not.
+    """
+    for name, module in net.named_modules():
+        if not isinstance(module, Layer):
+            where = f" at place {name}" if name else ""
+            _require_unhooked(module, where)
+            own = [
+                method
+                for method in checks.methods_of_its_own(module, "fastbp.network")
+                if method in PASSES
+            ]
+            _require_methods("Trainer", f"a network{where}", module, own)
     entries: list[tuple] = []
     places: list[tuple[Layer, int]] = []
     width = None
     for number, layer in enumerate(net.layers):
         require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
-        _require_unhooked(layer, f" at place {number}")
-        if layer.kind is None:
+        _require_trained(layer, number)
+        entry = layer.entry(width) if isinstance(layer, Layer) else ("module", 0, 0, 0.0)
+        if entry is None:
             continue
-        for name, tensor in vars(layer)["_parameters"].items():  # none is made for this
-            if tensor is not None and not tensor.requires_grad:
-                raise ValueError(
-                    f"Trainer expects parameters that are all trained; got {name} of {layer!r} at "
-                    f"place {number} with requires_grad=False, so train by a loop over Tensors."
-                )
-        if layer.kind not in engine.LAYER_KINDS:
+        kind, n_in, n_out, ratio, *_ = entry
+        if kind not in engine.LAYER_KINDS:
             raise TypeError(
                 f"Trainer expects layers that the training engine holds; got {layer!r} at place "
                 f"{number}, so train by a loop over Tensors, or by gradient and update."
             )
-        if isinstance(layer, Affine):
-            n_in, n_out = layer._W.shape
-        elif isinstance(layer, BatchNormalization):
-            n_in = n_out = len(layer._gamma)
-        elif width is None:
+        if n_in is None:
             raise ValueError(
                 f"Trainer expects the first layer to say its width, as Linear does; "
                 f"got {layer!r} at place {number}."
             )
-        else:
-            n_in = n_out = width
         if width not in (None, n_in):
             raise ValueError(
                 f"Trainer expects {width} inputs at place {number}, as the layer before has "
                 f"outputs; got {layer!r}."
             )
+        if not layer.training and (kind == "batch_norm" or (kind == "dropout" and ratio > 0)):
+            raise ValueError(
+                f"Trainer expects layers in training mode; got {layer!r} at place {number} in "
+                "evaluation mode, so call net.train()."
+            )
+        if any(layer is other for other, _ in places):
+            raise ValueError(
+                f"Trainer expects a layer with parameters at one place; got {layer!r} again at "
+                f"place {number}, so train by a loop over Tensors, or by gradient and update."
+            )
         width = n_out
         if layer.param_names:
             places.append((layer, len(entries)))
-        entries.append(
-            (
-                layer.kind, n_in, n_out, layer.kind_number,
-                getattr(layer, "old_share", 0.0),
-                getattr(layer, "unbiased", not getattr(layer, "has_bias", True)),
-            )
-        )  # fmt: skip
+        entries.append(entry)
     if not places:
         raise ValueError("Trainer expects a layer with parameters; got none.")
     return entries, places
+
+
+def _require_trained(layer, number):
+    """Refuse hooks, of a layer or of its parameters' gradients, and frozen parameters."""
+    _require_unhooked(layer, f" at place {number}")
+    for name, tensor in vars(layer)["_parameters"].items():
+        if tensor is None:
+            continue
+        if not tensor.requires_grad:
+            raise ValueError(
+                f"Trainer expects parameters that are all trained; got {name} of {layer!r} at "
+                f"place {number} with requires_grad=False, so train by a loop over Tensors."
+            )
+        if tensor.has_hooks:
+            raise ValueError(
+                f"Trainer expects parameters without gradient hooks, which it would not call; got "
+                f"one on {name} of {layer!r} at place {number}, so remove it or train by a loop "
+                "over Tensors."
+            )
 
 
 def _require_unhooked(module, where=""):
@@ -100,6 +141,16 @@ def _require_unhooked(module, where=""):
             f"Trainer expects layers without forward hooks, which it would not call; got one of "
             f"{type(module).__name__}{where}, so remove it or train by a loop over Tensors."
         )
+
+
+def loss_of(net):
+    """The loss's name in the engine and its number; (None, 1.0) without one."""
+    loss_layer = net.loss_layer
+    if loss_layer is None:
+        return None, 1.0
+    require_own("Trainer", "a loss", loss_layer, LOSSES)
+    loss_layer.follow()
+    return loss_layer.kind, loss_layer.kind_number
 
 
 def dtype_of(net):

@@ -1,6 +1,8 @@
 """`Trainer`: a network compiled to a `Plan`, trained step by step."""
 
 import itertools
+import math
+import operator
 import os
 import threading
 
@@ -14,12 +16,19 @@ from fastbp.threads import threads_for
 
 __all__ = ["Trainer"]
 
-#: Held while networks change hands: of two threads that take one, the second finds the first.
-_hands = threading.RLock()
+#: Held while networks change hands: of two threads that take one, the second finds the first.  And
+#: while parameters are fetched, so that who holds it finds those of one step.
+hands = threading.RLock()
 if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
     os.register_at_fork(
-        before=_hands.acquire, after_in_parent=_hands.release, after_in_child=_hands.release
+        before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release
     )
+
+
+def _structure(entry):
+    """What of a layer's entry is not a number that may change."""
+    kind, n_in, n_out, _, _, unbiased = entry
+    return kind, n_in, n_out, bool(unbiased)
 
 
 class Trainer(engine.Plan):
@@ -30,8 +39,7 @@ class Trainer(engine.Plan):
     net : Sequential
         With a loss of the library.
     optimizer : Optimizer
-        Its numbers hold from here on (but for `lr`, an attribute of the trainer); its state
-        goes on where it was.
+        Its state goes on where it was.
     batch_size : int
         The most rows of a step.
     n_threads : int or None
@@ -44,7 +52,7 @@ class Trainer(engine.Plan):
     Attributes
     ----------
     lr : float
-        The learning rate of the next step.
+        The learning rate of the next step; a later change of the optimiser's wins.
     steps : int
         Steps done.
     nbytes : int
@@ -57,6 +65,10 @@ class Trainer(engine.Plan):
 
     Notes
     -----
+    A step sees what has changed since: rates and other numbers of the optimiser, slopes, ratios
+    and the like of layers and loss.  What a trainer cannot follow, as another layer, a hook or a
+    frozen parameter, is refused by the next step; its parameters stay in reach.
+
     While a trainer steps, the current parameters are in the trainer.  The network's methods,
     `net.params` and the layers' attributes fetch them first, into the very arrays that the
     user holds; `sync` does it by hand.  After writing into those arrays by hand, call
@@ -92,11 +104,9 @@ class Trainer(engine.Plan):
             if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
                 raise ValueError(f"Trainer expects {name} above 0, or None; got {limit}.")
         entries, _ = plans.entries_of(net)
+        loss, number = plans.loss_of(net)
         dtype = plans.dtype_of(net)
         operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
-        loss_layer = net.loss_layer
-        if loss_layer is not None:
-            plans.require_own("Trainer", "a loss", loss_layer, plans.LOSSES)
         parameters = list(net.params.items())
         for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
@@ -109,13 +119,13 @@ class Trainer(engine.Plan):
         return super().__new__(
             cls,
             entries,
-            None if loss_layer is None else loss_layer.kind,
+            loss,
             batch_size,
             dtype == np.float64,
             optimizer.rule,
             optimizer.n_states,
             clip_norm is not None,
-            getattr(loss_layer, "delta", 1.0),
+            number,
             threads_for(operations, n_threads),
         )
 
@@ -126,12 +136,16 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self.set_rule(
-            **optimizer.numbers(), clip_value=clip_value or 0.0, clip_norm=clip_norm or 0.0
-        )
-        _, self._places = plans.entries_of(net)
+        self._clips = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._numbers = optimizer.numbers()
+        self.set_rule(**self._numbers, **self._clips)
+        self._entries, self._places = plans.entries_of(net)
+        self._loss = plans.loss_of(net)
+        # What it was made from: the network may get other layers meanwhile.
+        self._layers = net.layers
+        self._names = {place: name for name, place in net.params.places().items()}
         self.dtype = plans.dtype_of(net)
-        with _hands:
+        with hands:
             arrays, states = self._arrays_by_name(), self._states()
             optimizer.steps_of(arrays)  # may refuse them
             for layer, _ in self._places:
@@ -144,6 +158,51 @@ class Trainer(engine.Plan):
                 layer._trainer = self
             net.trainer = self
             optimizer.held_by(self)
+
+    # --- what has changed since -----------------------------------------------------------
+
+    def look_again(self):
+        """Take the numbers that layers, loss and optimiser have now, or refuse other changes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what only a new trainer can train.
+        """
+        entries, _ = plans.entries_of(self.net)
+        loss = plans.loss_of(self.net)
+        numbers = self.optimizer.numbers()
+        plans.require_own("Trainer", "an optimiser", self.optimizer, plans.OPTIMIZERS)
+        layers = self.net.layers
+        same = len(layers) == len(self._layers) and all(map(operator.is_, layers, self._layers))
+        if not same or list(map(_structure, entries)) != list(map(_structure, self._entries)):
+            raise ValueError(
+                "Trainer expects the layers that it was made for; got others since, so make a new "
+                "Trainer."
+            )
+        if loss[0] != self._loss[0]:
+            raise ValueError(
+                f"Trainer expects the loss that it was made for; got {self.net.loss_layer!r} "
+                "since, so make a new Trainer."
+            )
+        dtype = plans.dtype_of(self.net)
+        if dtype != self.dtype:
+            raise ValueError(
+                f"Trainer expects parameters of {self.dtype}, as when it was made; got {dtype} "
+                "since, so make a new Trainer."
+            )
+        if self.optimizer.n_states > self.n_states:
+            raise ValueError(
+                f"Trainer expects {type(self.optimizer).__name__} to keep no more of a parameter "
+                f"than when it was made; got momentum={self.optimizer.momentum:g} since, so make a "
+                "new Trainer."
+            )
+        lr = self.lr if numbers["lr"] == self._numbers["lr"] else numbers["lr"]
+        self.set_rule(**numbers | {"lr": lr}, **self._clips)
+        for place, (*_, number, momentum, _) in enumerate(entries):
+            self.adjust(place, number, momentum)
+        self.adjust_loss(loss[1])
+        self._numbers = numbers
 
     # --- where the parameters are -----------------------------------------------------------
 
@@ -160,7 +219,7 @@ class Trainer(engine.Plan):
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
-        with _hands:
+        with hands:
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
@@ -183,20 +242,22 @@ class Trainer(engine.Plan):
         RuntimeError
             While another thread is training the network.
         """
-        with _hands:
+        with hands:
             changes = self.changes  # another thread may step meanwhile: the next look fetches again
             if changes == self.synced:
                 return
+            parts = []
             for layer, place in self._places:
-                self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
+                parts.append((place, engine.PARAMETERS, self._arrays_of(layer)))
                 if isinstance(layer, BatchNormalization):
-                    self._fetch(place, engine.RUNNING, layer._running)
+                    parts.append((place, engine.RUNNING, layer._running))
+            self._fetch(parts)
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             self.synced = changes
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
-        with _hands:
+        with hands:
             if self.closed:
                 return
             try:
@@ -211,28 +272,32 @@ class Trainer(engine.Plan):
 
     def fetch(self):
         """Write what is newer in the trainer, parameters and states, into the user's arrays."""
-        with _hands:
+        with hands:
             self.sync()
             self.fetch_states()
 
     def fetch_states(self):
         """Write the optimiser's states back, where newer, and how many steps it has done."""
-        with _hands:
+        with hands:
             changes = self.changes
             if changes == self._fetched:
                 return
             if changes != self.synced:  # else sync has set them
                 self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-            for place, pairs in self._states():
-                for k, pair in enumerate(zip(*pairs, strict=True)):
-                    self._fetch(place, engine.FIRST_STATE + k, pair)
+            self._fetch(
+                [
+                    (place, engine.FIRST_STATE + k, pair)
+                    for place, pairs in self._states()
+                    for k, pair in enumerate(zip(*pairs, strict=True))
+                ]
+            )
             self._fetched = changes
 
     def arrays(self):
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
-        arrays = plans.arrays_of(self.net)
+        arrays = plans.arrays_of(self._layers)
         for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
-            place = self.net.layers.index(layer)
+            place = self._layers.index(layer)
             for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
                 for kind, state in zip(self.optimizer.state_names, states, strict=False):
                     arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
@@ -240,7 +305,7 @@ class Trainer(engine.Plan):
 
     def restore(self, arrays, steps, lr):
         """Go on from other contents of `arrays`, after so many steps."""
-        with _hands:
+        with hands:
             own = self.arrays()
             before = {name: array.copy() for name, array in own.items()}
             try:
@@ -259,11 +324,15 @@ class Trainer(engine.Plan):
     def _native(self, *arrays):
         return [checks.floats("Trainer", "parameter", array, self.dtype) for array in arrays]
 
-    def _fetch(self, place, part, arrays):
-        new = [np.empty(array.shape, self.dtype) for array in arrays]
-        self.read(place, part, *new)
-        for array, values in zip(arrays, new, strict=True):
-            array[...] = values
+    def _fetch(self, parts):
+        """Write (place, part, arrays) into the arrays, all as they are after one step."""
+        new = [[np.empty(array.shape, self.dtype) for array in arrays] for *_, arrays in parts]
+        self.read_all(
+            [(place, part, *pair) for (place, part, _), pair in zip(parts, new, strict=True)]
+        )
+        for (*_, arrays), pair in zip(parts, new, strict=True):
+            for array, values in zip(arrays, pair, strict=True):
+                array[...] = values
 
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
@@ -292,13 +361,12 @@ class Trainer(engine.Plan):
 
         The plan has a bias of zeros where a layer has none: its name is None.
         """
-        names = {place: name for name, place in self.net.params.places().items()}
         for layer, place in self._places:
             trained = ("W",) if not getattr(layer, "has_bias", True) else layer.param_names
             yield (
                 place,
                 [
-                    (names[layer, name] if name in trained else None, array)
+                    (self._names[layer, name] if name in trained else None, array)
                     for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
                 ],
             )
@@ -317,12 +385,24 @@ class Trainer(engine.Plan):
         return x, t, weights
 
     def diverged(self, loss, layer, when=None):
+        held = [i for i, one in enumerate(self._layers) if one.kind is not None]
+        when = when or f"step {self.steps + 1}"
+        if math.isfinite(loss):
+            which = "the gradient's norm is not"
+            if self.overflowed >= 0:
+                place = held[self.overflowed]
+                layer = self._layers[place]
+                which = f"the first layer that would hold NaN or inf is {layer!r} ({place})"
+            return FloatingPointError(
+                f"Training expects finite weights, states and statistics after an update; got a "
+                f"loss of {loss} in {when}, where {which}: all is as before; try a smaller lr or "
+                "clip_norm=1, and look for large numbers in x and t."
+            )
         first = "all layers' outputs are finite"
         if layer >= 0:
-            held = [i for i, one in enumerate(self.net.layers) if one.kind is not None]
             place = held[layer]
-            first = f"the first layer with such an output is {self.net.layers[place]!r} ({place})"
+            first = f"the first layer with such an output is {self._layers[place]!r} ({place})"
         return FloatingPointError(
-            f"Training expects a finite loss; got {loss} in {when or f'step {self.steps + 1}'}, "
+            f"Training expects a finite loss; got {loss} in {when}, "
             f"where {first}; try a smaller lr or clip_norm=1, and look for NaN and inf in x and t."
         )

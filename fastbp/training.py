@@ -27,6 +27,7 @@ def fit(
     who = "fit"
     loss_layer = net.loss_layer_for(who)
     plans.require_own(who, "a loss", loss_layer, plans.LOSSES)
+    loss_layer.follow()
     epochs = checks.integer(who, "epochs", epochs, least=0)
     batch_size = checks.integer(who, "batch_size", batch_size, least=1)
     if max_seconds is not None:
@@ -148,7 +149,7 @@ def _setting(
     validation_data, early_stopping,
 ):  # fmt: skip
     """What a training has to share with one that it goes on with, as JSON has it."""
-    for name, array in plans.arrays_of(net).items():
+    for name, array in plans.arrays_of(net.layers).items():
         if array.dtype.itemsize < dtype.itemsize:  # the plan's numbers would be rounded
             raise ValueError(
                 f"fit expects arrays of one dtype, {dtype}, where it writes or reads a checkpoint; "

@@ -805,7 +805,7 @@ TENSORS = [
     entry("topk", "fastbp.topk(x, 2)", RuntimeError="fastbp.topk(x, 9)",
           TypeError="fastbp.topk(x, 'a')"),
     entry("bincount", "fastbp.bincount(classes)", TypeError="fastbp.bincount(None)",
-          ValueError="fastbp.bincount(x)"),
+          RuntimeError="fastbp.bincount(x)"),
     entry("equal", "fastbp.equal(x, x)", TypeError="fastbp.equal(x, None)"),
     entry("bitwise_not", "fastbp.bitwise_not(classes)", RuntimeError="fastbp.bitwise_not(x)"),
     entry("Tensor.backward", "x.requires_grad_().sum().backward()",
@@ -813,8 +813,7 @@ TENSORS = [
           TypeError="leaf.backward('a')"),
     entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
           RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
-          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
-          "leaf.sum().backward(inputs=x)"),
+          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=x)"),
     entry("Tensor.item", "x[0, 0].item()", RuntimeError="x.item()"),
     entry("Tensor.numpy", "x.numpy()", RuntimeError="leaf.numpy()"),
     entry("Tensor[...]", "x[classes]", IndexError="x[9] | x[classes + 9] | x[0, 0, 0] | x['a'] | x[1.5]"),

@@ -36,6 +36,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
+from fastbp._kernels cimport changes
 from fastbp._kernels.activations cimport (
     gelu_backward_core, gelu_forward_core, leaky_relu_backward_core, leaky_relu_forward_core,
     relu_backward_core, relu_forward_core, sigmoid_backward_core, sigmoid_forward_core,

@@ -42,6 +42,76 @@ cdef inline bint is_expanded(array x):
     return False
 
 
+cdef enum:
+    BOOLS, INTEGERS, FLOATS, OTHERS
+
+
+cdef int kind_of(object value) noexcept:
+    if type(value) is float:
+        return FLOATS
+    if type(value) is bool:
+        return BOOLS
+    return INTEGERS if type(value) is int else OTHERS
+
+
+cdef int fill_numbers(object data, int depth, const cnp.npy_intp *dims, int kind, char **to) except -1:
+    """Write nested lists of Python's numbers to memory; gives the kind that it takes."""
+    cdef int found
+    if not (type(data) is list or type(data) is tuple) or len(data) != dims[0]:
+        return OTHERS
+    for item in data:
+        if depth > 1:
+            found = fill_numbers(item, depth - 1, dims + 1, kind, to)
+        else:
+            found = kind_of(item)
+        if found > kind:
+            return found
+        if depth > 1:
+            continue
+        if kind == FLOATS:
+            (<double *> to[0])[0] = item
+            to[0] += sizeof(double)
+        elif kind == INTEGERS:
+            (<int64_t *> to[0])[0] = item
+            to[0] += sizeof(int64_t)
+        else:
+            (<char *> to[0])[0] = item
+            to[0] += 1
+    return kind
+
+
+def plain_numbers(data):
+    """Nested lists of nothing but Python's numbers as an array of float64, int64 or bools.
+
+    None where there is anything else, or rows differ in length.
+    """
+    cdef cnp.npy_intp dims[64]
+    cdef int kind, found, nd = 0
+    cdef array out
+    cdef char *to
+    first = data
+    while type(first) is list or type(first) is tuple:
+        if nd == 64 or not len(first):
+            return None
+        dims[nd] = len(first)
+        nd += 1
+        first = first[0]
+    kind = kind_of(first)
+    while nd and kind < OTHERS:
+        out = cnp.PyArray_SimpleNew(nd, dims, (
+            cnp.NPY_DOUBLE if kind == FLOATS else cnp.NPY_INT64 if kind == INTEGERS
+            else cnp.NPY_BOOL))
+        to = <char *> cnp.PyArray_DATA(out)
+        try:
+            found = fill_numbers(data, nd, dims, kind, &to)
+        except OverflowError:
+            return None
+        if found == kind:
+            return out
+        kind = found
+    return None
+
+
 def expanded(array x not None, tuple shape):
     """A view of x, of a shape that x broadcasts to; where x is, it can be written to.
 

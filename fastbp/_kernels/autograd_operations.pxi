@@ -111,7 +111,7 @@ cdef class PowBackward0(Binary):
         self.unchanged()
         cdef array slope
         if self.number == 0:
-            slope = scaled(self.x, 0.0)
+            slope = np.zeros_like(self.x)
         elif self.number == 2:
             slope = scaled(self.x, 2.0)
         else:
@@ -232,12 +232,13 @@ cdef object binary(int operation, object x, object y):
                 b = <TensorBase> y
                 if cnp.PyArray_TYPE(a._array) == cnp.PyArray_TYPE(b._array):
                     return of_two(operation, a, b, combine(operation, a._array, b._array))
-            elif as_number(y, &number):
+            elif as_number(y, &number) and (operation != SUBTRACT or not isinstance(y, bool)):
                 return of_number(operation, a, number, y, False,
                                  combine_number(operation, a._array, number, False))
     else:
         b = <TensorBase> y
-        if operation != DIVIDE and is_float(b._array) and as_number(x, &number):
+        if (operation != DIVIDE and is_float(b._array) and as_number(x, &number)
+                and (operation != SUBTRACT or not isinstance(x, bool))):
             return of_number(operation, b, number, x, True,
                              combine_number(operation, b._array, number, True))
     return slow_binary(operation, x, y)
@@ -264,7 +265,7 @@ cdef object change(int operation, TensorBase x, object y):
                 combine(operation, x._array, other, x._array)
                 x.bump()
                 return x
-        elif as_number(y, &number):
+        elif as_number(y, &number) and (operation != SUBTRACT or not isinstance(y, bool)):
             combine_number(operation, x._array, number, False, x._array)
             x.bump()
             return x
@@ -474,6 +475,8 @@ cdef object matrix_product(object left, object right):
         return slow_matmul(left, right)
     x, y = <TensorBase> left, <TensorBase> right
     nx, ny = cnp.PyArray_NDIM(x._array), cnp.PyArray_NDIM(y._array)
+    if cnp.PyArray_ISBOOL(x._array) and cnp.PyArray_ISBOOL(y._array):
+        raise RuntimeError("matmul expects numbers; got bool tensors.")
     if cnp.PyArray_TYPE(x._array) != cnp.PyArray_TYPE(y._array):
         raise RuntimeError(f"matmul expects two tensors of the same dtype; got {x.dtype!r} and "
                            f"{y.dtype!r}.")

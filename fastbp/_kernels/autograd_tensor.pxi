@@ -213,7 +213,14 @@ cdef class TensorBase(Target):
             raise RuntimeError(
                 "requires_grad expects a tensor of floating point dtype, as only these can "
                 f"require gradients; got {self.dtype!r}.")
+        if self._requires_grad and not value:
+            changes.count += 1  # a training may have to stop here; see changes.pyx
         self._requires_grad = bool(value)
+
+    @property
+    def has_hooks(self):
+        """Whether backward calls hooks of this leaf."""
+        return bool(self._hooks)
 
     def requires_grad_(self, requires_grad=True):
         """Set `requires_grad` in place."""

@@ -17,6 +17,7 @@
 #include "optim.h"
 
 #include "engine_memory.h"
+#include "engine_finite.h"
 #include "engine_gather.h"
 #include "engine_rows.h"
 #include "engine_loss.h"

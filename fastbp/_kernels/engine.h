@@ -14,7 +14,8 @@ typedef struct {
     fbp_team *team;
     int n_parts;
     fbp_parts parts; /* of the phase */
-    int stop;        /* a part saw a loss that is not finite */
+    int stop, lost;  /* a part saw a loss that is not finite; rows that are out of range */
+    int late;        /* the squares that bound the gradients are added up when all is done */
     idx from, to;    /* the next ops forward; a normalisation: from */
     idx top, low;    /* the next ops backward, top .. low */
 } FN(step);
@@ -22,14 +23,14 @@ typedef struct {
 /* Some parts' rows through the ops from .. to. */
 static void FN(forward_rows)(void *step_, int first, int end)
 {
-    const FN(step) *s = step_;
+    FN(step) *s = step_;
     const FN(plan) *plan = s->plan;
     const fbp_batch *batch = s->batch;
     REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
     share_of(batch->rows, first, end, s->n_parts, &from, &to);
-    if (s->from == 0)
-        FN(gather)(plan, batch, from, to);
+    if (s->from == 0 && !FN(gather)(plan, batch, from, to, &plan->squares[first]))
+        __atomic_store_n(&s->lost, 1, __ATOMIC_RELAXED);
     for (idx l = s->from; l < s->to; l++) {
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
@@ -68,6 +69,14 @@ static void FN(loss_of_part)(FN(step) *s, int part)
         __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 }
 
+static void FN(square_rows)(void *step_, int first, int end)
+{
+    const FN(step) *s = step_;
+    idx from, to;
+    share_of(s->batch->rows, first, end, s->n_parts, &from, &to);
+    FN(add_watched)(s->plan, from, to, &s->plan->squares[first]);
+}
+
 /* The rows up to the outputs, their losses, and down again. */
 static void FN(turn_rows)(void *step_, int first, int end)
 {
@@ -75,6 +84,8 @@ static void FN(turn_rows)(void *step_, int first, int end)
     for (int part = first; part < end; part++)
         FN(loss_of_part)(step_, part);
     FN(backward_rows)(step_, first, end);
+    if (!((const FN(step) *)step_)->late)
+        FN(square_rows)(step_, first, end);
 }
 
 static void FN(forward_norm)(void *step_, int first, int end)
@@ -98,8 +109,25 @@ static void FN(update_parts)(void *step_, int first, int end)
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_update)(plan, op, s->rule, block, s->batch->rows, first, end, s->n_parts);
-        else if (op->layer.kind == FBP_BATCH_NORM && first == 0)
+        else if (op->layer.kind == FBP_BATCH_NORM && first == 0 && s->rule->kind != FBP_STORE)
             FN(norm_op_update)(op, s->rule);
+    }
+}
+
+/* An update by the stored gradients; with FBP_STORE of the running statistics only. */
+static void FN(apply_parts)(void *step_, int first, int end)
+{
+    const FN(step) *s = step_;
+    (void)first, (void)end;
+    for (idx l = 0; l < s->plan->n_ops; l++) {
+        const FN(op) *op = &s->plan->ops[l];
+        if (op->layer.kind == FBP_BATCH_NORM)
+            FN(running_update)(op);
+        if (has_parameters(op->layer.kind) && s->rule->kind != FBP_STORE) {
+            const idx w = FN(w_size)(op);
+            FN(update_op)(s->rule, op, 0, op->grad, w);
+            FN(update_op)(s->rule, op, w, op->grad + w, FN(parameters_size)(op) - w);
+        }
     }
 }
 
@@ -159,83 +187,145 @@ static void FN(backward_phases)(FN(step) *s)
     }
 }
 
+/* An update, unless a number would not stay finite. */
+static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *result)
+{
+    const FN(plan) *plan = s->plan;
+    REAL *copy = fbp_allocate((size_t)FN(exchange)(plan, NULL, 0) * sizeof(REAL));
+    if (!copy) {
+        result->outcome = FBP_NO_MEMORY;
+        return;
+    }
+    FN(exchange)(plan, copy, 0);
+    FN(run)(s, update);
+    plan->bounds->parameters = INFINITY;
+    result->layer = FN(first_spoilt)(plan);
+    if (result->layer >= 0) {
+        FN(exchange)(plan, copy, 1);
+        result->outcome = FBP_NOT_FINITE;
+    }
+    fbp_free(copy);
+}
+
+/* The update of a step. */
+static void FN(update_all)(FN(step) *s, fbp_result *result)
+{
+    const FN(plan) *plan = s->plan;
+    const idx rows = s->batch->rows;
+    double bound;
+    if (rows > plan->many_rows) {
+        bound = FN(bound_by_parameters)(plan, rows);
+    } else {
+        if (s->late)
+            FN(run)(s, FN(square_rows));
+        bound = FN(bound_by_all)(plan, rows);
+    }
+    if (FN(is_safe)(plan, s->rule, bound) ||
+        FN(is_safe)(plan, s->rule, FN(bound_by_layer)(plan, rows)))
+        FN(run)(s, FN(update_parts));
+    else
+        FN(update_carefully)(s, FN(update_parts), result);
+}
+
 /* One training step of batch->rows rows, in n_parts parts, of which its bits depend; the team
- * that runs them may be NULL.  Where a loss is not finite nothing is updated: the weights stay
- * those that led there.  (A plan without a loss takes the gradient by its outputs instead:
+ * that runs them may be NULL.  Where the loss, or a number that the update would write, is not
+ * finite, nothing is updated: the weights stay those that led there.  With FBP_STORE the gradients
+ * are left for plan_apply.  (A plan without a loss takes the gradient by its outputs instead:
  * plan_outputs, then plan_backward.) */
 static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *rule, int n_parts,
                           fbp_team *team, fbp_result *result)
 {
     FN(step) s = {.plan = plan_, .batch = batch, .rule = rule, .team = team, .n_parts = n_parts};
+    s.late = s.plan->normalises || rule->kind == FBP_STORE || batch->rows > s.plan->many_rows;
+    for (int part = 0; part < n_parts; part++)
+        s.plan->squares[part] = (FN(vec)){0};
     FN(forward_phases)(&s);
     FN(run)(&s, FN(turn_rows));
-    result->loss = result->correct = 0;
+    *result = (fbp_result){.layer = -1};
     for (int k = 0; k < n_parts; k++) {
         result->loss += s.plan->results[k].loss;
         result->correct += s.plan->results[k].correct;
     }
-    if (s.stop)
+    if (s.lost)
+        result->outcome = FBP_BAD_ROWS;
+    else if (s.stop || !isfinite(result->loss * batch->scale))
+        result->outcome = FBP_NOT_FINITE;
+    if (result->outcome != FBP_DONE)
         return;
     FN(backward_phases)(&s);
-    FN(run)(&s, FN(update_parts));
+    if (rule->kind == FBP_STORE)
+        FN(run)(&s, FN(update_parts));
+    else
+        FN(update_all)(&s, result);
 }
 
-/* The outputs of batch->rows rows in training mode, row-major. */
-static void FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
+/* The outputs of batch->rows rows in training mode, row-major; gives an fbp_outcome. */
+static int FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
 {
     FN(step) s = {.plan = plan_, .batch = batch, .n_parts = 1};
+    memset(s.plan->squares, 0, (size_t)s.plan->n_parts * sizeof *s.plan->squares);
     FN(forward_phases)(&s);
     FN(run)(&s, FN(forward_rows));
     FN(unpack)(s.plan->ops[s.plan->n_ops - 1].out, s.plan->jump, batch->rows, s.plan->n_out,
                outputs);
+    return s.lost ? FBP_BAD_ROWS : FBP_DONE;
 }
 
 /* The rest of the step after plan_outputs, from the gradient by the outputs, row-major. */
 static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *dout,
-                              const fbp_rule *rule)
+                              const fbp_rule *rule, fbp_result *result)
 {
     const FN(plan) *plan = plan_;
     const idx n = batch->rows * plan->n_out;
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
-    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1};
+    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1, .late = 1};
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
+    *result = (fbp_result){.layer = -1};
     s.top = plan->n_ops - 1;
     for (s.low = plan->n_ops; s.low > 0; s.low--)
         if (plan->ops[s.low - 1].layer.kind == FBP_BATCH_NORM)
             break;
     FN(run)(&s, FN(backward_rows));
     FN(backward_phases)(&s);
-    FN(run)(&s, FN(update_parts));
+    if (rule->kind == FBP_STORE)
+        FN(run)(&s, FN(update_parts));
+    else
+        FN(update_all)(&s, result);
 }
 
-/* The sum of the squares of n elements, a multiple of NR. */
-static double FN(square_sum)(const REAL *x, idx n)
-{
-    double sum = 0;
-    for (idx k = 0; k < n; k += BLOCK_K * NR) {
-        FN(vec) sum_0 = {0}, sum_1 = {0};
-        for (idx i = k; i < min_idx(n, k + BLOCK_K * NR); i += NR) {
-            const FN(vec) v_0 = FN(load)(x + i), v_1 = FN(load)(x + i + LANES);
-            sum_0 += v_0 * v_0;
-            sum_1 += v_1 * v_1;
-        }
-        for (int lane = 0; lane < LANES; lane++)
-            sum += (double)sum_0[lane] + (double)sum_1[lane];
-    }
-    return sum;
-}
-
-/* The sum of the squares of the stored gradients. */
-static double FN(plan_gradient_square)(const void *plan_)
+/* The Euclidean norm of the stored gradients, also where their squares overflow or underflow;
+ * infinite or NaN where they are not finite. */
+static double FN(plan_gradient_norm)(const void *plan_)
 {
     const FN(plan) *plan = plan_;
-    double sum = 0;
-    for (idx l = 0; l < plan->n_ops; l++)
-        if (has_parameters(plan->ops[l].layer.kind))
-            sum += FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
-    return sum;
+    double largest = 0, sum = 0, scale = 1;
+    for (int scaled = 0; scaled < 2; scaled++) {
+        sum = 0;
+        for (idx l = 0; l < plan->n_ops; l++) {
+            const FN(op) *op = &plan->ops[l];
+            const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
+            if (!scaled)
+                sum += FN(square_sum)(op->grad, n);
+            for (idx i = 0; scaled && i < n; i++)
+                sum += (double)op->grad[i] / scale * ((double)op->grad[i] / scale);
+        }
+        if (scaled || (isfinite(sum) && sum > (IS_FLOAT ? 1e-20 : 1e-200)))
+            break;
+        for (idx l = 0; l < plan->n_ops; l++) {
+            const FN(op) *op = &plan->ops[l];
+            const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
+            for (idx i = 0; i < n; i++) {
+                const double g = fabs((double)op->grad[i]);
+                largest = g > largest || !(g - g == 0) ? g : largest;
+            }
+        }
+        if (!(largest > 0 && isfinite(largest)))
+            return largest;
+        scale = largest;
+    }
+    return scale * sqrt(sum);
 }
 
 /* The sum of the squares of all W (not of biases, nor of a normalisation's parameters). */
@@ -249,19 +339,29 @@ static double FN(plan_weight_square)(const void *plan_)
     return sum;
 }
 
-/* An update by the stored gradients. */
-static void FN(plan_apply)(void *plan_, const fbp_rule *rule)
+/* The update by the stored gradients, of at most `gradient`; with FBP_STORE only that of the
+ * running statistics. */
+static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, fbp_result *result)
 {
-    const FN(plan) *plan = plan_;
-    for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
-        if (!has_parameters(op->layer.kind))
-            continue;
-        const idx w = FN(w_size)(op);
-        FN(update_op)(rule, op, 0, op->grad, w);
-        FN(update_op)(rule, op, w, op->grad + w, FN(parameters_size)(op) - w);
-    }
+    FN(step) s = {.plan = plan_, .rule = rule, .n_parts = 1};
+    result->layer = -1;
+    result->outcome = FBP_DONE;
+    if (FN(is_safe)(s.plan, rule, is_plain_sgd(rule) ? rule->lr * gradient : gradient))
+        FN(apply_parts)(&s, 0, 1);
+    else
+        FN(update_carefully)(&s, FN(apply_parts), result);
 }
+
+/* Other numbers of a layer: what `a` and `momentum` say. */
+static void FN(plan_adjust)(void *plan_, idx l, double a, double momentum)
+{
+    fbp_layer *layer = &((FN(plan) *)plan_)->ops[l].layer;
+    layer->a = a;
+    layer->momentum = momentum;
+}
+
+/* Another delta of the loss. */
+static void FN(plan_adjust_loss)(void *plan_, double delta) { ((FN(plan) *)plan_)->delta = delta; }
 
 /* The first layer with a non-finite output for the last batch's rows, or -1: 0 is the first. */
 static idx FN(plan_first_non_finite)(const void *plan_, idx rows)

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fastbp._kernels cimport isa
+from fastbp._kernels cimport changes, isa
 from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 
@@ -41,6 +41,10 @@ RULE_KINDS = {
 }
 #: What of a layer `write` and `read` copy.
 PARAMETERS, GRADIENTS, FIRST_STATE, SECOND_STATE, RUNNING = range(5)
+
+#: How many arrays of state each rule keeps at least, and with momentum.
+cdef dict STATES = {"sgd": (0, 1), "adagrad": (1, 1), "rmsprop": (1, 2), "adam": (2, 2),
+                    "adamw": (2, 2)}
 
 #: A step longer than this is followed by a look for Ctrl-C; shorter ones share a look.
 cdef double SECONDS_BETWEEN_LOOKS = 0.02
@@ -164,7 +168,14 @@ cdef class Plan:
     cdef isa.fbp_rule rule
     cdef isa.fbp_loss_kind loss
     cdef bint is_double, keep_gradients, normalises
-    cdef idx *sizes  # of each layer's W and b
+    cdef fbp_layer *layers
+    cdef str rule_name
+    #: The count of noted changes at the last look at them.
+    cdef uint64_t changes_seen
+    #: Rows of the last `outputs`, which `backward` goes on from.
+    cdef idx rows_out
+    #: The first layer that the last step would have written a number into that is not finite, or -1.
+    cdef readonly idx overflowed
     #: Whether a step is running, in some thread.
     cdef readonly bint busy
     #: The thread that looks for signals between two steps, or 0.
@@ -187,21 +198,24 @@ cdef class Plan:
     cdef public uint64_t seed
     #: Rows the last step classified rightly.
     cdef readonly double correct
-    #: Whether the last epoch ended at a loss that is not finite.
+    #: Whether the last epoch ended at a loss, or an update, that is not finite.
     cdef readonly bint stopped_by_loss
     #: A closed plan makes no more steps.
     cdef public bint closed
 
     def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
                   keep_gradients=False, delta=1.0, n_threads=1, loss_scale=None,
-                  clip_loss=False, **kwargs):
+                  clip_loss=False):
         # The layout counts bytes in 64 bits: 2^56 elements of at most 8 bytes, in at most 8 arrays,
         # are far from where that wraps around.
         if batch_size * sum([n_in + n_out + 64 for _, n_in, n_out, *_ in layers]) > 2**56:
             raise ValueError(
                 f"Training expects batch_size of a plan that fits into memory; got {batch_size}.")
         cdef isa.fbp_spec spec
-        cdef idx n = len(layers)
+        cdef idx n = len(layers), width = -1
+        require(n > 0 and batch_size > 0 and n_threads > 0,
+                "Plan expects at least one layer, one row and one thread")
+        require(STATES[rule][0] <= n_states <= 2, "Plan expects the states of its rule")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError
@@ -213,6 +227,10 @@ cdef class Plan:
                 described[i].a = a
                 described[i].momentum = momentum
                 described[i].unbiased = unbiased
+                require(n_in > 0 and n_out > 0 and (i == 0 or n_in == width)
+                        and (n_in == n_out or kind == "affine"),
+                        "Plan expects layers of widths that follow on each other")
+                width = n_out
                 if described[i].kind == isa.FBP_BATCH_NORM:
                     self.normalises = True
             spec.layers = described
@@ -230,16 +248,9 @@ cdef class Plan:
                 raise MemoryError(f"a training plan of {self.nbytes} bytes could not be allocated")
             memset(self.memory, 0, self.nbytes)
             self.engine.plan_layout(&spec, n_threads, self.memory)
-            self.sizes = <idx *> malloc(2 * n * sizeof(idx))
-            if self.sizes == NULL:
-                raise MemoryError
-            for i in range(n):
-                self.sizes[2 * i] = described[i].n_out
-                if described[i].kind == isa.FBP_AFFINE:
-                    self.sizes[2 * i] *= described[i].n_in
-                self.sizes[2 * i + 1] = described[i].n_out
             self.n_in = described[0].n_in
             self.n_out = described[n - 1].n_out
+            self.layers, described = described, NULL
         finally:
             free(described)
         self.loss = spec.loss
@@ -250,8 +261,11 @@ cdef class Plan:
         self.n_states = n_states
         self.n_threads = n_threads
         memset(&self.rule, 0, sizeof(self.rule))
+        self.rule_name = rule
         self.rule.kind = RULE_KINDS[rule]
         self.rule.clip_scale = 1
+        self.overflowed = -1
+        self.changes_seen = changes.count
         self.clip_norm = self.l2 = 0
         self.early_eps = False
         self.per_row = loss_scale is not None or self.loss == isa.FBP_SOFTMAX
@@ -259,7 +273,7 @@ cdef class Plan:
 
     def __dealloc__(self):
         fbp_free(self.memory)
-        free(self.sizes)
+        free(self.layers)
 
     def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
                  weight_decay=0.0, bias_decay=None, clip_value=0.0, clip_norm=0.0, l2=0.0,
@@ -272,6 +286,10 @@ cdef class Plan:
         """
         if clip_norm and not self.keep_gradients:
             raise ValueError("clip_norm expects a plan that keeps gradients; got one without.")
+        if momentum and self.n_states < STATES[self.rule_name][1]:
+            raise ValueError(
+                f"momentum expects a plan with room for it; got {momentum:g} for one that was made "
+                "without, so make a new trainer.")
         self.rule.lr = lr
         self.rule.momentum = momentum
         self.rule.nesterov = nesterov
@@ -325,14 +343,53 @@ cdef class Plan:
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
-        require(0 <= layer < self.n_layers
-                and (0 <= part < FIRST_STATE + self.n_states or part == RUNNING),
-                "Plan expects a layer's part", "another")
+        if not 0 <= layer < self.n_layers:
+            raise ValueError(
+                f"Plan expects a layer's place, from 0 to {self.n_layers - 1}; got {layer}.")
+        if not self.has_part(layer, part):
+            raise ValueError(f"Plan expects a part that layer {layer} of it has; got part {part}.")
+        cdef idx n = self.layers[layer].n_out
+        cdef idx rows = self.layers[layer].n_in if self.layers[layer].kind == isa.FBP_AFFINE else 1
         return require(
             self.is_own(W) and self.is_own(b)
-            and cnp.PyArray_SIZE(W) == self.sizes[2 * layer]
-            and cnp.PyArray_SIZE(b) == self.sizes[2 * layer + 1],
+            and cnp.PyArray_SIZE(W) == rows * n and cnp.PyArray_SIZE(b) == n,
             "Plan expects arrays of the layer's sizes and of its own dtype")
+
+    cdef bint has_part(self, idx layer, int part) noexcept:
+        cdef bint normalises = self.layers[layer].kind == isa.FBP_BATCH_NORM
+        if not (normalises or self.layers[layer].kind == isa.FBP_AFFINE):
+            return False
+        if part == GRADIENTS:
+            return normalises or self.keep_gradients
+        if part == RUNNING:
+            return normalises
+        return part == PARAMETERS or FIRST_STATE <= part < FIRST_STATE + self.n_states
+
+    # --- changes of what it was made from ---------------------------------------------------
+
+    cdef int look_at_changes(self) except -1:
+        """Look at the network and the optimiser again, where something has changed since."""
+        cdef uint64_t now = changes.count
+        if now != self.changes_seen:
+            self.look_again()  # a refusal comes again at the next step
+            self.changes_seen = now
+        return 0
+
+    def look_again(self):
+        """Take other numbers of the network and the optimiser, or refuse them: a subclass's."""
+
+    @cython.critical_section
+    def adjust(self, idx layer, double a, double momentum):
+        """Other numbers of a layer, as the constructor takes them, from the next step on."""
+        self.require_idle()
+        require(0 <= layer < self.n_layers, "Plan expects a layer's place")
+        self.engine.plan_adjust(self.memory, layer, a, momentum)
+
+    @cython.critical_section
+    def adjust_loss(self, double delta):
+        """Another delta of the loss, from the next step on."""
+        self.require_idle()
+        self.engine.plan_adjust_loss(self.memory, delta)
 
     cdef bint is_own(self, array) noexcept:
         """Whether C can read the array, and its elements are of the plan's type."""
@@ -355,6 +412,7 @@ cdef class Plan:
             source.data = cnp.PyArray_DATA(sparse.data)
             source.indices = <const int64_t *> cnp.PyArray_DATA(sparse.indices)
             source.indptr = <const int64_t *> cnp.PyArray_DATA(sparse.indptr)
+            source.size = min(cnp.PyArray_SIZE(sparse.data), cnp.PyArray_SIZE(sparse.indices))
             rows.n_rows = cnp.PyArray_DIM(sparse.indptr, 0) - 1
         else:
             if not (_readable(x) and cnp.PyArray_NDIM(x) == 2
@@ -368,6 +426,7 @@ cdef class Plan:
         if kind < 0:
             return False
         source.type = <isa.fbp_type> kind
+        source.n_rows = rows.n_rows
         return True
 
     cdef bint hold_t(self, _Rows rows, t) noexcept:
@@ -436,8 +495,23 @@ cdef class Plan:
         return x, t, weights
 
     def diverged(self, loss, layer):
-        """The error of a loss that is not finite; `layer` gave the first such output, or -1."""
+        """The error of a loss that is not finite; `layer` gave the first such output, or -1.
+
+        For a finite loss: of an update that is not, see `overflowed`.
+        """
         return FloatingPointError(f"the loss is {loss}; first non-finite output: layer {layer}")
+
+    cdef int raise_for(self, isa.fbp_outcome outcome, double loss, idx n_rows) except -1:
+        """The error of a step that updated nothing."""
+        if outcome == isa.FBP_BAD_ROWS:
+            raise ValueError(
+                "training expects class indices, row numbers and columns of CSR that stay in their "
+                "range; got others, written since they were checked: the weights are those before.")
+        if outcome == isa.FBP_NO_MEMORY:
+            raise MemoryError("a copy of the parameters could not be allocated")
+        if outcome == isa.FBP_NOT_FINITE:
+            raise self.diverged(loss, self.engine.plan_first_non_finite(self.memory, n_rows))
+        return 0
 
     # --- steps ------------------------------------------------------------------------------
 
@@ -502,6 +576,8 @@ cdef class Plan:
             return batch.rows
         for r in range(batch.rows):
             row = batch.x.rows[r] if batch.x.rows != NULL else r
+            if not 0 <= row < batch.x.n_rows:
+                continue  # the step will say so
             if self.is_double:
                 sum += (<const double *> batch.weights)[row]
             else:
@@ -516,18 +592,24 @@ cdef class Plan:
         if self.early_eps:
             rule.eps /= sqrt(1 - self.rule.beta_2 ** <double> rule.step)
 
-    cdef double step_batch(self, fbp_batch *batch, bint update) noexcept nogil:
-        """The batch's mean loss; NaN or inf: nothing was updated.  Weights that sum to 0: 0."""
+    cdef isa.fbp_outcome step_batch(self, fbp_batch *batch, bint update,
+                                    double *loss) noexcept nogil:
+        """The batch's mean loss, and whether the step was done.  Weights that sum to 0: 0."""
         cdef isa.fbp_result result
         cdef isa.fbp_rule rule = self.rule
         cdef double over = self.weigh(batch), penalty = 0, norm
         cdef bint stored = not update or self.clip_norm > 0
         cdef isa.fbp_team *team
+        self.overflowed = -1
         if over == 0:
             self.correct = 0
-            return 0
+            loss[0] = 0
+            return isa.FBP_DONE
         if self.l2 > 0 and update:
             penalty = 0.5 * self.l2 * self.engine.plan_weight_square(self.memory) / over
+            if not isfinite(penalty):
+                loss[0] = penalty
+                return isa.FBP_NOT_FINITE
         self.set_step(&rule, over)
         if not self.per_row:
             over *= self.n_out
@@ -540,15 +622,22 @@ cdef class Plan:
         self.engine.plan_step(self.memory, batch, &rule, self.n_threads, team, &result)
         fbp_give_team(team)
         self.correct = result.correct
-        if isfinite(result.loss) and update:
-            if stored:
-                norm = sqrt(self.engine.plan_gradient_square(self.memory))
+        loss[0] = self.loss_scale * result.loss / over + penalty
+        if stored and result.outcome == isa.FBP_DONE:
+            norm = 0
+            if update:
+                norm = self.engine.plan_gradient_norm(self.memory)
                 rule.kind = self.rule.kind
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
-                self.engine.plan_apply(self.memory, &rule)
+            if isfinite(norm):
+                self.engine.plan_apply(self.memory, &rule, norm * rule.clip_scale, &result)
+            else:
+                result.outcome = isa.FBP_NOT_FINITE
+        self.overflowed = result.layer
+        if update and result.outcome == isa.FBP_DONE:
             self.steps += 1
             self.changes += 1
-        return self.loss_scale * result.loss / over + penalty
+        return result.outcome
 
     def step(self, x, t):
         """One training step on the rows x with targets t; returns their mean loss.
@@ -569,21 +658,23 @@ cdef class Plan:
         ValueError, TypeError
             For rows that do not fit; nothing has changed.
         FloatingPointError
-            For a loss that is not finite; the weights are those before the step.
+            For a loss that is not finite, or an update that would not be; the weights, the
+            optimiser's states and the running statistics are those before the step.
         RuntimeError
             When another thread is training.
         """
         self.require_loss()
+        self.look_at_changes()
         cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
         cdef double loss
+        cdef isa.fbp_outcome outcome
         self.begin()
         rows.batch.rows = rows.n_rows
         with nogil:
-            loss = self.step_batch(&rows.batch, True)
+            outcome = self.step_batch(&rows.batch, True, &loss)
         self.end()
-        if not isfinite(loss):
-            raise self.diverged(
-                loss, self.engine.plan_first_non_finite(self.memory, rows.n_rows))
+        if outcome != isa.FBP_DONE:
+            self.raise_for(outcome, loss, rows.n_rows)
         return loss
 
     def gradient(self, x, t, weights=None):
@@ -591,14 +682,17 @@ cdef class Plan:
         self.require_loss()
         cdef _Rows rows = self.rows_of(x, t, weights, self.batch_size)
         cdef double loss
+        cdef isa.fbp_outcome outcome
         if not self.keep_gradients:
             raise ValueError("gradient expects a plan that keeps gradients, as with "
                              "clip_norm; got one that does not.")
         self.begin()
         rows.batch.rows = rows.n_rows
         with nogil:
-            loss = self.step_batch(&rows.batch, False)
+            outcome = self.step_batch(&rows.batch, False, &loss)
         self.end()
+        if outcome > isa.FBP_NOT_FINITE:  # a loss that is not finite is its caller's
+            self.raise_for(outcome, loss, rows.n_rows)
         return loss
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
@@ -632,11 +726,13 @@ cdef class Plan:
             elements classified rightly, of weights.
         """
         self.require_loss()
+        self.look_at_changes()
         cdef _Rows rows = self.rows_of(x, t, weights, 1 << 62)
         cdef fbp_batch *batch = &rows.batch
         cdef idx n = order.shape[0], position, k, i
         cdef idx most = batch_size if batch_size else self.batch_size
         cdef double loss, last_look, deadline, now, weight
+        cdef isa.fbp_outcome outcome = isa.FBP_DONE
         cdef double[4] begun = [0, 0, 0, 0]
         if reached is None:
             reached = begun
@@ -662,9 +758,9 @@ cdef class Plan:
                     batch.x.rows = &order[position]
                     if lrs is not None:
                         self.rule.lr = lrs[k]
-                    loss = self.step_batch(batch, True)
+                    outcome = self.step_batch(batch, True, &loss)
                     losses[k] = loss
-                    if not isfinite(loss):
+                    if outcome != isa.FBP_DONE:
                         self.stopped_by_loss = True
                         break
                     weight = self.weigh(batch)
@@ -681,6 +777,8 @@ cdef class Plan:
                             self.look()
         finally:
             self.end()
+        if outcome > isa.FBP_NOT_FINITE:
+            self.raise_for(outcome, loss, batch.rows)
         return position, reached[1], reached[2], reached[3]
 
     def first_non_finite(self, idx n_rows):
@@ -689,6 +787,7 @@ cdef class Plan:
 
     def outputs(self, x, out):
         """The outputs of the rows x in training mode, into `out`, for a loss of one's own."""
+        self.look_at_changes()
         cdef _Rows rows = self.rows_of(x, None, None, self.batch_size)
         require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
                 and cnp.PyArray_DIM(out, 0) == rows.n_rows,
@@ -697,8 +796,11 @@ cdef class Plan:
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
-        self.engine.plan_outputs(self.memory, &rows.batch, cnp.PyArray_DATA(out))
+        cdef int outcome = self.engine.plan_outputs(
+            self.memory, &rows.batch, cnp.PyArray_DATA(out))
+        self.rows_out = rows.n_rows if outcome == isa.FBP_DONE else 0
         self.end()
+        self.raise_for(<isa.fbp_outcome> outcome, 0, rows.n_rows)
 
     cdef bint are_outputs(self, array) noexcept:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
@@ -707,13 +809,15 @@ cdef class Plan:
         """The rest of the step after `outputs`, from the loss's gradient by them.
 
         `weight` is what the penalty `l2` is divided by, None for the number of rows.  Without
-        `update` the gradients are left in the block for `read`.
+        `update` the gradients are left in the block for `read`.  FloatingPointError where the
+        update would not be finite: nothing is updated then.
         """
         cdef _Rows rows = _Rows.__new__(_Rows)
         cdef isa.fbp_rule rule = self.rule
+        cdef isa.fbp_result result
         require(self.is_own(dout) and self.are_outputs(dout)
-                and cnp.PyArray_DIM(dout, 0) <= self.batch_size,
-                "backward expects dout (rows, n_out) of the plan's dtype")
+                and cnp.PyArray_DIM(dout, 0) == self.rows_out,
+                "backward expects dout (rows of the last outputs, n_out) of the plan's dtype")
         if not (update or self.keep_gradients):
             raise ValueError("backward without update expects a plan that keeps gradients; got one "
                              "without.")
@@ -725,11 +829,16 @@ cdef class Plan:
         rows.batch.scale = 1
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
-        self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule)
-        if update:
+        self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule, &result)
+        if not update:
+            self.engine.plan_apply(self.memory, &rule, 0, &result)
+        self.overflowed = result.layer
+        if update and result.outcome == isa.FBP_DONE:
             self.steps += 1
             self.changes += 1
         self.end()
+        if update:
+            self.raise_for(result.outcome, 0, rows.batch.rows)
 
     @cython.critical_section
     def weight_square(self):

@@ -1,41 +1,90 @@
-/* Rows of the data, in any order, into the panels of a batch: dense ones, of bytes too, and CSR. */
+/* Rows of the data, in any order, into the panels of a batch: dense ones, of bytes too, and CSR.
+ * Row numbers, classes and columns are checked here, where they are read: whoever owns the arrays
+ * may write to them meanwhile. */
 
 /* How far ahead of the copy rows in any order are asked for from memory. */
 #define ROWS_AHEAD 4
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
- * the matrix's, and the surplus is masked. */
+ * the matrix's, and the surplus is masked.  The squares of wide rows are added up on the way.  Gives
+ * whether all of CSR's entries were in range; what is not is left out. */
 #define DEFINE_GATHER(T)                                                                         \
     typedef T FN(T##_lanes)                                                                      \
         __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));          \
-    static void FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to) \
+    static int FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to,  \
+                              FN(vec) *squares)                                                  \
     {                                                                                            \
-        const idx whole = plan->n_in / NR * NR, rest = plan->n_in - whole;                       \
+        const idx n_in = plan->n_in, whole = n_in / NR * NR, rest = n_in - whole;                \
+        const idx jump = plan->jump, n_rows = source->n_rows, size = source->size;               \
+        const int64_t *const rows = source->rows, *const indptr = source->indptr;                \
         FN(lanes) keep[2];                                                                       \
+        FN(vec) s_0 = {0}, s_1 = {0}, s_2 = {0}, s_3 = {0};                                      \
+        int held = 1;                                                                            \
         for (int k = 0; k < NR; k++)                                                             \
             keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
-        for (idx r = from; r < to; r++) {                                                        \
-            const idx row = source->rows ? (idx)source->rows[r] : r;                             \
+        /* Rows of less than a panel, which a few instructions would delay. */                   \
+        for (idx r = from; r < to && whole == 0 && !indptr; r++) {                               \
+            const idx row = rows ? (idx)rows[r] : r, at = row * rest;                            \
+            const T *src = (const T *)source->data + at;                                         \
             REAL *dst = plan->x + r * NR;                                                        \
-            if (source->indptr) {                                                                \
-                for (idx j = 0; j < plan->n_in; j += NR)                                         \
-                    memset(dst + j / NR * plan->jump, 0, NR * sizeof(REAL));                     \
-                for (int64_t e = source->indptr[row]; e < source->indptr[row + 1]; e++) {        \
+            if ((size_t)row >= (size_t)n_rows) {                                                 \
+                held = 0;                                                                        \
+            } else if (at + NR <= size) {                                                        \
+                if (rows)                                                                        \
+                    __builtin_prefetch((const T *)source->data +                                 \
+                                       rows[min_idx(r + ROWS_AHEAD, to - 1)] * rest);            \
+                for (idx k = 0; k < rest; k += LANES)                                            \
+                    FN(store)(dst + k,                                                           \
+                              (FN(vec))((FN(lanes))__builtin_convertvector(                      \
+                                            *(const FN(T##_lanes) *)(src + k), FN(vec)) &        \
+                                        keep[k / LANES]));                                       \
+            } else {                                                                             \
+                for (idx k = 0; k < rest; k++)                                                   \
+                    dst[k] = (REAL)src[k];                                                       \
+            }                                                                                    \
+        }                                                                                        \
+        for (idx r = from; r < to && (whole > 0 || indptr); r++) {                               \
+            idx row = rows ? (idx)rows[r] : r;                                                   \
+            REAL *dst = plan->x + r * NR;                                                        \
+            if ((size_t)row >= (size_t)n_rows)                                                   \
+                row = held = 0;                                                                  \
+            if (indptr) {                                                                        \
+                const int64_t begin = indptr[row], end = indptr[row + 1];                        \
+                for (idx j = 0; j < n_in; j += NR)                                               \
+                    memset(dst + j / NR * jump, 0, NR * sizeof(REAL));                           \
+                held &= begin >= 0 && end <= size;                                               \
+                for (int64_t e = begin; held && e < end; e++) {                                  \
                     const idx j = (idx)source->indices[e];                                       \
-                    dst[j / NR * plan->jump + j % NR] += (REAL)((const T *)source->data)[e];     \
+                    if ((size_t)j < (size_t)n_in)                                                \
+                        dst[j / NR * jump + j % NR] += (REAL)((const T *)source->data)[e];       \
+                    else                                                                         \
+                        held = 0;                                                                \
                 }                                                                                \
                 continue;                                                                        \
             }                                                                                    \
-            const T *src = (const T *)source->data + row * source->stride;                       \
-            if (source->rows) {                                                                  \
-                const idx next = (idx)source->rows[min_idx(r + ROWS_AHEAD, to - 1)];             \
-                const char *line = (const char *)((const T *)source->data + next * plan->n_in);  \
-                for (idx i = 0; i < plan->n_in * (idx)sizeof(T); i += 64)                        \
+            const T *src = (const T *)source->data + row * n_in;                                 \
+            if (rows) {                                                                          \
+                const idx next = (idx)rows[min_idx(r + ROWS_AHEAD, to - 1)];                     \
+                const char *line = (const char *)((const T *)source->data + next * n_in);        \
+                for (idx i = 0; i < n_in * (idx)sizeof(T); i += 64)                              \
                     __builtin_prefetch(line + i);                                                \
             }                                                                                    \
-            for (idx j = 0; j < whole; j += NR, src += NR, dst += plan->jump)                    \
+            idx j = 0;                                                                           \
+            for (; j + 2 * NR <= whole; j += 2 * NR, src += 2 * NR, dst += 2 * jump) {           \
                 for (idx k = 0; k < NR; k++)                                                     \
                     dst[k] = (REAL)src[k];                                                       \
-            if (row * source->stride + whole + NR <= source->size) {                             \
+                for (idx k = 0; k < NR; k++)                                                     \
+                    dst[jump + k] = (REAL)src[NR + k];                                           \
+                const FN(vec) a = FN(load)(dst), b = FN(load)(dst + LANES);                      \
+                const FN(vec) c = FN(load)(dst + jump), d = FN(load)(dst + jump + LANES);        \
+                s_0 += a * a;                                                                    \
+                s_1 += b * b;                                                                    \
+                s_2 += c * c;                                                                    \
+                s_3 += d * d;                                                                    \
+            }                                                                                    \
+            for (; j < whole; j += NR, src += NR, dst += jump)                                   \
+                for (idx k = 0; k < NR; k++)                                                     \
+                    dst[k] = (REAL)src[k];                                                       \
+            if (row * n_in + whole + NR <= size) {                                               \
                 for (idx k = 0; k < rest; k += LANES) {                                          \
                     const FN(T##_lanes) v = *(const FN(T##_lanes) *)(src + k);                   \
                     FN(store)(dst + k, (FN(vec))((FN(lanes))__builtin_convertvector(v, FN(vec)) & \
@@ -46,26 +95,45 @@
                     dst[k] = (REAL)src[k];                                                       \
             }                                                                                    \
         }                                                                                        \
+        /* ... and those of the other columns are added up here: one sum would wait for itself. */ \
+        const idx done = indptr ? 0 : whole / (2 * NR) * 2 * NR;                                 \
+        s_0 = (s_0 + s_1) + (s_2 + s_3);                                                         \
+        FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump,            \
+                           to - from, &s_0);                                                     \
+        *squares += s_0;                                                                         \
+        return held;                                                                             \
     }
 DEFINE_GATHER(float)
 DEFINE_GATHER(double)
 DEFINE_GATHER(uint8_t)
 
-static void FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to)
+static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
+                      FN(vec) *squares)
 {
     const fbp_source *x = &batch->x;
+    const int64_t *const rows = x->rows, *const classes = batch->classes;
+    const REAL *const weights = batch->weights, *const t = batch->t;
+    const idx n = plan->n_out, n_rows = x->n_rows;
+    int held = 1;
     switch (x->type) {
-    case FBP_FLOAT32: FN(gather_float)(plan, x, from, to); break;
-    case FBP_FLOAT64: FN(gather_double)(plan, x, from, to); break;
-    case FBP_UINT8: FN(gather_uint8_t)(plan, x, from, to); break;
+    case FBP_FLOAT32: held = FN(gather_float)(plan, x, from, to, squares); break;
+    case FBP_FLOAT64: held = FN(gather_double)(plan, x, from, to, squares); break;
+    case FBP_UINT8: held = FN(gather_uint8_t)(plan, x, from, to, squares); break;
     }
     for (idx r = from; r < to; r++) {
-        const idx row = x->rows ? (idx)x->rows[r] : r, n = plan->n_out;
-        if (batch->classes)
-            plan->classes[r] = batch->classes[row];
-        else if (batch->t)
-            memcpy(plan->t + r * n, (const REAL *)batch->t + row * n, (size_t)n * sizeof(REAL));
-        if (batch->weights)
-            plan->weights[r] = ((const REAL *)batch->weights)[row];
+        idx row = rows ? (idx)rows[r] : r;
+        if ((size_t)row >= (size_t)n_rows)
+            row = held = 0;
+        if (classes) {
+            int64_t class = classes[row];
+            if ((uint64_t)class >= (uint64_t)n)
+                class = held = 0;
+            plan->classes[r] = class;
+        } else if (t) {
+            memcpy(plan->t + r * n, t + row * n, (size_t)n * sizeof(REAL));
+        }
+        if (weights)
+            plan->weights[r] = weights[row];
     }
+    return held;
 }

@@ -4,6 +4,14 @@
  * gradients as panels of features, [feature panel][rows][NR], `jump` apart.  Missing columns are
  * zero and stay zero. */
 
+#ifndef FBP_BOUNDS
+#define FBP_BOUNDS
+/* What no parameter, and no element of a state, is above; infinite: not known. */
+typedef struct {
+    double parameters, state[2];
+} fbp_bounds;
+#endif
+
 typedef struct {
     fbp_layer layer;
     idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
@@ -19,6 +27,8 @@ typedef struct {
     int relu_out, relu_in; /* an affine op computes the relu behind it, and the derivative of */
                            /* the relu before it */
     int done, done_backward; /* ... of which this is the relu */
+    int calm;                /* the input comes from a sigmoid or a tanh: at most 1 */
+    double square;           /* of its parameters, when the bound of an update takes them */
 } FN(op);
 
 typedef struct {
@@ -36,7 +46,14 @@ typedef struct {
     REAL *weights;    /* the batch's weights, where it has some */
     REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
-    fbp_result *results; /* per part */
+    fbp_result *results;   /* per part */
+    FN(vec) *squares;      /* per part: sums of squares of what gradients are products of, */
+    const REAL **watched;  /* which are in these panels, behind the first few only half full ones */
+    idx n_watched, n_full; /* ... and in x */
+    idx many_rows;         /* of so many, the parameters are fewer by far */
+    idx calm;              /* inputs of a row that are at most 1 */
+    int n_parts, normalises;
+    fbp_bounds *bounds;
 } FN(plan);
 
 #ifndef FBP_ENGINE_ONCE
@@ -107,6 +124,25 @@ static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
         op->relu_in = before->done_backward = 1;
 }
 
+/* List the panels that gradients are products of, but x: first those with two vectors of columns. */
+static void FN(watch)(FN(plan) *p)
+{
+    for (int full = 1; full >= 0; full--) {
+        for (idx l = 0; l < p->n_ops; l++) {
+            const FN(op) *op = &p->ops[l];
+            const idx n_in = l > 0 && !op->calm ? op->layer.n_in : 0;
+            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < n_in; j += NR)
+                if ((n_in - j > LANES) == full)
+                    p->watched[p->n_watched++] = op->in + j / NR * p->jump;
+            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < op->layer.n_out; j += NR)
+                if ((op->layer.n_out - j > LANES) == full)
+                    p->watched[p->n_watched++] = op->dout + j / NR * p->jump;
+        }
+        if (full)
+            p->n_full = p->n_watched;
+    }
+}
+
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
 static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
 {
@@ -121,6 +157,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.x = FN(carve_panels)(base, &used, n_in, jump);
 
     REAL *value = p.x, *gradient = NULL;
+    idx elements = 0, panels = 0; /* of the affine layers' parameters; of their inputs and outputs */
     int shared = 0, trained = 0; /* is `value` read elsewhere; are there parameters before */
     idx widest = n_in;
     for (idx l = 0; l < spec->n_layers; l++) {
@@ -132,6 +169,14 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
         } else {
             op.out = FN(carve_panels)(base, &used, op.layer.n_out, jump);
             op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
+        }
+        const fbp_layer_kind before = l > 0 ? spec->layers[l - 1].kind : kind;
+        op.calm = kind == FBP_AFFINE && (before == FBP_SIGMOID || before == FBP_TANH);
+        p.calm += op.calm * op.layer.n_in;
+        p.normalises |= kind == FBP_BATCH_NORM;
+        if (kind == FBP_AFFINE) {
+            elements += FN(parameters_size)(&(FN(op)){.layer = op.layer, .w_rows = op.layer.n_in});
+            panels += ceil_div(op.layer.n_in, NR) + ceil_div(op.layer.n_out, NR);
         }
         if (has_parameters(kind)) {
             op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
@@ -173,7 +218,17 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
         p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
     p.scratch = carve(base, &used, (size_t)(n_parts * p.scratch_size) * sizeof(REAL));
+    p.n_parts = n_parts;
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
+    p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
+    p.watched = carve(base, &used, (size_t)panels * sizeof *p.watched);
+    p.bounds = carve(base, &used, sizeof *p.bounds);
+    /* A bound by the parameters grows with each layer. */
+    p.many_rows = p.normalises || p.n_ops > 16 ? PTRDIFF_MAX : 4 * elements / (NR * (panels + 1));
+    if (base) {
+        p.bounds->parameters = INFINITY;
+        FN(watch)(&p);
+    }
     p.nbytes = used;
     if (base)
         *plan = p;
@@ -210,8 +265,10 @@ static REAL *FN(plan_part)(const FN(op) *op, int part)
 /* Row-major W and b into the plan (the second also: running variances, part 4). */
 static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
 {
-    const FN(op) *op = &((FN(plan) *)plan_)->ops[l];
+    const FN(plan) *plan = plan_;
+    const FN(op) *op = &plan->ops[l];
     REAL *to = FN(plan_part)(op, part);
+    plan->bounds->parameters = INFINITY;
     FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
     memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
 }

@@ -113,15 +113,19 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
     }
 }
 
+static void FN(running_update)(const FN(op) *op)
+{
+    const idx n = FN(parameters_size)(op); /* as many as gamma and beta */
+    const REAL momentum = (REAL)op->layer.momentum;
+    for (idx i = 0; i < n; i++)
+        op->running[i] = FN(mix)(momentum, op->running[i], 1 - momentum, op->fresh[i]);
+}
+
 /* A normalisation's gradients and statistics are there since the first phase. */
 static void FN(norm_op_update)(const FN(op) *op, const fbp_rule *rule)
 {
     const idx n = FN(parameters_size)(op);
-    const REAL momentum = (REAL)op->layer.momentum;
-    for (idx i = 0; i < n; i++) /* as many as gamma and beta */
-        op->running[i] = FN(mix)(momentum, op->running[i], 1 - momentum, op->fresh[i]);
-    if (rule->kind == FBP_STORE)
-        return;
+    FN(running_update)(op);
     if (is_plain_sgd(rule))
         for (idx i = 0; i < n; i++)
             op->W[i] += op->grad[i];

@@ -42,6 +42,7 @@ cdef extern from "kernels.h" nogil:
         fbp_type type
         idx stride
         idx size
+        idx n_rows
         const int64_t *rows
         const int64_t *indptr
         const int64_t *indices
@@ -55,8 +56,13 @@ cdef extern from "kernels.h" nogil:
         double scale
         uint64_t seed, step
 
+    ctypedef enum fbp_outcome:
+        FBP_DONE, FBP_NOT_FINITE, FBP_BAD_ROWS, FBP_NO_MEMORY
+
     ctypedef struct fbp_result:
         double loss, correct
+        fbp_outcome outcome
+        idx layer
 
     ctypedef struct fbp_team:
         pass
@@ -69,12 +75,15 @@ cdef extern from "kernels.h" nogil:
                           void *b) noexcept nogil
         void (*plan_step)(void *plan, const fbp_batch *batch, const fbp_rule *rule,
                           int n_parts, fbp_team *team, fbp_result *result) noexcept nogil
-        void (*plan_outputs)(void *plan, const fbp_batch *batch, void *outputs) noexcept nogil
+        int (*plan_outputs)(void *plan, const fbp_batch *batch, void *outputs) noexcept nogil
         void (*plan_backward)(void *plan, const fbp_batch *batch, const void *dout,
-                              const fbp_rule *rule) noexcept nogil
-        double (*plan_gradient_square)(const void *plan) noexcept nogil
+                              const fbp_rule *rule, fbp_result *result) noexcept nogil
+        double (*plan_gradient_norm)(const void *plan) noexcept nogil
         double (*plan_weight_square)(const void *plan) noexcept nogil
-        void (*plan_apply)(void *plan, const fbp_rule *rule) noexcept nogil
+        void (*plan_apply)(void *plan, const fbp_rule *rule, double gradient,
+                           fbp_result *result) noexcept nogil
+        void (*plan_adjust)(void *plan, idx layer, double a, double momentum) noexcept nogil
+        void (*plan_adjust_loss)(void *plan, double delta) noexcept nogil
         idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil
 
     ctypedef struct fbp_kernels:

@@ -88,12 +88,16 @@
     X(void, plan_step,                                                                           \
       (void *plan, const fbp_batch *batch, const fbp_rule *rule, int n_parts, fbp_team *team,    \
        fbp_result *result))                                                                      \
-    X(void, plan_outputs, (void *plan, const fbp_batch *batch, void *outputs))                   \
+    X(int, plan_outputs, (void *plan, const fbp_batch *batch, void *outputs))                    \
     X(void, plan_backward,                                                                       \
-      (void *plan, const fbp_batch *batch, const void *dout, const fbp_rule *rule))              \
-    X(double, plan_gradient_square, (const void *plan))                                          \
+      (void *plan, const fbp_batch *batch, const void *dout, const fbp_rule *rule,               \
+       fbp_result *result))                                                                      \
+    X(double, plan_gradient_norm, (const void *plan))                                            \
     X(double, plan_weight_square, (const void *plan))                                            \
-    X(void, plan_apply, (void *plan, const fbp_rule *rule))                                      \
+    X(void, plan_apply,                                                                          \
+      (void *plan, const fbp_rule *rule, double gradient, fbp_result *result))                   \
+    X(void, plan_adjust, (void *plan, idx layer, double a, double momentum))                     \
+    X(void, plan_adjust_loss, (void *plan, double delta))                                        \
     X(idx, plan_first_non_finite, (const void *plan, idx rows))
 
 #define FBP_FIELD(ret, name, args) ret(*name) args;

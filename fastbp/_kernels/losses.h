@@ -396,17 +396,18 @@ static double FN(softmax_panel)(const REAL *x, const int64_t *classes, const REA
     FN(vec) hits = {0};
     for (idx start = 0; start < rows; start += LANES, x += LANES * NR, dx += LANES * NR) {
         const idx m = min_idx(LANES, rows - start);
-        REAL weight_[LANES] = {0};
+        REAL weight_[LANES] = {0}, factor_[LANES] = {0};
         INT t_[LANES] = {0};
         for (idx r = 0; r < m; r++) {
             t_[r] = (INT)classes[start + r];
             weight_[r] = weights ? weights[start + r] : 1;
+            factor_[r] = (REAL)(scale * (double)weight_[r]); /* of two that may overflow alone */
         }
         FN(lanes) t, right;
         FN(vec) sum, at_t;
         const FN(vec) weight = FN(load)(weight_);
         memcpy(&t, t_, sizeof t);
-        FN(softmax_panel_block)(x, t, (REAL)scale * weight, dx, m, n_out, &sum, &at_t, &right);
+        FN(softmax_panel_block)(x, t, FN(load)(factor_), dx, m, n_out, &sum, &at_t, &right);
         hits += (FN(vec))((FN(lanes))weight & right);
         REAL sums[LANES], picked[LANES], least = 0;
         FN(store)(sums, sum);

@@ -251,6 +251,20 @@ cdef enum:
 cdef enum:
     LARGE = 50_000  # elements from which other Python threads may run meanwhile
 
+cdef extern from *:
+    """
+    #define fbp_add(count, n) __atomic_fetch_add(count, n, __ATOMIC_SEQ_CST)
+    """
+    int64_t fbp_add(int64_t *count, int64_t n) noexcept nogil
+
+cdef int64_t large_steps = 0  # that now run so
+
+
+def running_steps():
+    """How many steps change parameters now, in other threads, while this one runs."""
+    return large_steps
+
+
 cdef tuple NO_STATE = ()
 cdef tuple SGD_STATE = ("momentum_buffer",)
 cdef tuple ADAGRAD_STATE = ("sum",)
@@ -442,11 +456,13 @@ cdef int step(const Rule *rule, dict group, object state, object begin, tuple na
         grad = p.grad
         if grad is not None:
             gathered.add(p, grad, state, rule, names, counts, group, begin)
-    if gathered.elements > LARGE:
-        with nogil:
-            apply_all(rule, gathered.items, gathered.n)
-    else:
+    if gathered.elements <= LARGE:
         apply_all(rule, gathered.items, gathered.n)
+        return gathered.finish(state)
+    fbp_add(&large_steps, 1)
+    with nogil:
+        apply_all(rule, gathered.items, gathered.n)
+        fbp_add(&large_steps, -1)  # before the wait for the lock, which `running_steps` sees over
     return gathered.finish(state)
 
 
@@ -461,7 +477,14 @@ cdef Rule rule_of(int kind, dict group) except *:
     return rule
 
 
-def sgd_step(dict group not None, state, begin):
+cdef dict options_of(group):
+    """A group as a dict, of a subclass too, whose items are read where they lie."""
+    if not isinstance(group, dict):
+        raise TypeError(f"a step expects group as a dict; got {type(group).__name__}.")
+    return <dict> group
+
+
+def sgd_step(group, state, begin):
     """A step of `sgd_update` for every parameter of a group that has a gradient.
 
     Parameters
@@ -479,35 +502,39 @@ def sgd_step(dict group not None, state, begin):
         For a parameter that is read-only or of another dtype, and for a gradient or a state
         that does not fit it; nothing has changed then.
     """
-    cdef Rule rule = rule_of(SGD, group)
-    rule.momentum = group["momentum"]
-    rule.nesterov = group["nesterov"]
-    rule.dampening = group["dampening"]
-    step(&rule, group, state, begin, SGD_STATE if rule.momentum else NO_STATE, False)
+    cdef dict own = options_of(group)
+    cdef Rule rule = rule_of(SGD, own)
+    rule.momentum = own["momentum"]
+    rule.nesterov = own["nesterov"]
+    rule.dampening = own["dampening"]
+    step(&rule, own, state, begin, SGD_STATE if rule.momentum else NO_STATE, False)
 
 
-def adagrad_step(dict group not None, state, begin):
+def adagrad_step(group, state, begin):
     """A step of `adagrad_update` over a group; see `sgd_step`."""
-    cdef Rule rule = rule_of(ADAGRAD, group)
-    rule.eps = group["eps"]
-    rule.lr_decay = group["lr_decay"]
-    step(&rule, group, state, begin, ADAGRAD_STATE, True)
+    cdef dict own = options_of(group)
+    cdef Rule rule = rule_of(ADAGRAD, own)
+    rule.eps = own["eps"]
+    rule.lr_decay = own["lr_decay"]
+    step(&rule, own, state, begin, ADAGRAD_STATE, True)
 
 
-def rmsprop_step(dict group not None, state, begin):
+def rmsprop_step(group, state, begin):
     """A step of `rmsprop_update` over a group; see `sgd_step`."""
-    cdef Rule rule = rule_of(RMSPROP, group)
-    rule.eps = group["eps"]
-    rule.beta_2 = group["alpha"]
-    rule.momentum = group["momentum"]
-    step(&rule, group, state, begin, RMSPROP_MOMENTUM_STATE if rule.momentum else RMSPROP_STATE,
+    cdef dict own = options_of(group)
+    cdef Rule rule = rule_of(RMSPROP, own)
+    rule.eps = own["eps"]
+    rule.beta_2 = own["alpha"]
+    rule.momentum = own["momentum"]
+    step(&rule, own, state, begin, RMSPROP_MOMENTUM_STATE if rule.momentum else RMSPROP_STATE,
          True)
 
 
-def adam_step(dict group not None, state, begin):
+def adam_step(group, state, begin):
     """A step of `adam_update`, decoupled or not, over a group; see `sgd_step`."""
-    cdef Rule rule = rule_of(ADAM, group)
-    rule.beta_1, rule.beta_2 = group["betas"]
-    rule.eps = group["eps"]
-    rule.decoupled = group["decoupled_weight_decay"]
-    step(&rule, group, state, begin, ADAM_STATE, True)
+    cdef dict own = options_of(group)
+    cdef Rule rule = rule_of(ADAM, own)
+    rule.beta_1, rule.beta_2 = own["betas"]
+    rule.eps = own["eps"]
+    rule.decoupled = own["decoupled_weight_decay"]
+    step(&rule, own, state, begin, ADAM_STATE, True)

@@ -70,6 +70,7 @@ typedef struct {
     const void *data;
     fbp_type type;
     idx stride, size; /* size: elements in all */
+    idx n_rows;       /* rows in all */
     const int64_t *rows, *indptr, *indices;
 } fbp_source;
 
@@ -83,10 +84,20 @@ typedef struct {
     uint64_t seed, step;    /* choose the dropout masks */
 } fbp_batch;
 
+/* Why a step updated nothing; every number is the one before. */
+typedef enum {
+    FBP_DONE,
+    FBP_NOT_FINITE, /* its loss, or what the update would have written */
+    FBP_BAD_ROWS,   /* a row number, a class or a column of CSR is out of range */
+    FBP_NO_MEMORY
+} fbp_outcome;
+
 /* What a step saw: the loss summed over the rows, and the rows (for a sigmoid, the elements)
  * classified rightly; weighted, where there are weights. */
 typedef struct {
     double loss, correct;
+    fbp_outcome outcome;
+    idx layer; /* the first whose parameters would not have been finite, or -1 */
 } fbp_result;
 
 /* Does the parts first .. end - 1 of a phase, of which together they may be done at less cost. */

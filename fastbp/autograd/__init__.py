@@ -28,6 +28,7 @@ from fastbp.autograd import arithmetic as _arithmetic
 from fastbp.autograd import elementwise as _elementwise
 from fastbp.autograd import factories as _factories
 from fastbp.autograd import inplace as _inplace
+from fastbp.autograd import keywords as _keywords
 from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
@@ -106,13 +107,26 @@ _ALIASES = {
 }
 
 
+#: Functions that make no tensor that could be written into another's memory.
+_NO_OUT = set(
+    "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten ravel "
+    "unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone repeat_interleave "
+    "split chunk unbind narrow select flip roll numel meshgrid Generator manual_seed seed "
+    "initial_seed rand_like randn_like randint_like zeros_like ones_like empty_like full_like "
+    "FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor isnan isinf rsub".split()
+)
+
+
 def _explain(table):
-    """Let the functions of a table word what NumPy refuses."""
+    """Let the functions of a table word what NumPy refuses, and take `axis` and `out`."""
     for module, names in table.items():
         for name in names.split():
             place = name if hasattr(module, name) else name + "_"
-            if isinstance(getattr(module, place), FunctionType):
-                setattr(module, place, checks.explained(getattr(module, place), name))
+            function = getattr(module, place)
+            if isinstance(function, FunctionType):
+                has_out = table is not _ONLY_METHODS and name not in _NO_OUT
+                by = _keywords.of(name, function, has_out)
+                setattr(module, place, checks.explained(function, name, by))
 
 
 def _names(table):

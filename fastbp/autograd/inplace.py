@@ -19,6 +19,8 @@ OPERATIONS = ("add", "sub", "mul", "div")
 def changed(self, function, *arguments, **keywords):
     """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
     self._may_change()
+    if "out" in keywords:
+        raise TypeError("An in-place operation expects no out, as its tensor is that; got one.")
     tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
     recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if recorded:
@@ -140,8 +142,9 @@ METHODS = {
 
 
 def _constant(self, value):
-    if arithmetic.operand(value) is None:
-        raise TypeError(f"fill_ expects value as a number or a tensor; got {checks.shown(value)}.")
+    if arithmetic.operand(value) is None or getattr(value, "ndim", 0):
+        raise TypeError(f"fill_ expects value as a number or a 0-d tensor; got "
+                        f"{checks.shown(value)}.")  # fmt: skip
     array = value.array if isinstance(value, core.TensorBase) else (
         held("fill_", np.asarray(value), self.dtype, "value"))  # fmt: skip
     out = np.empty_like(self.array)
@@ -160,7 +163,10 @@ def fill_(self, value):
 
 
 def copy_(self, src, non_blocking=False):
-    """Set all elements to those of another tensor, converted and broadcast."""
+    """Set all elements to those of another tensor, converted and broadcast.
+
+    There is no other device to wait for, whatever `non_blocking` says.
+    """
     return changed(self, _copied, src)
 
 
@@ -184,17 +190,23 @@ def _drawn(name, draw, doc):
             raise RuntimeError(f"{name} expects a tensor of floating point dtype; got "
                                f"{self.dtype!r}.")  # fmt: skip
         numbers = draw(random.stream(generator), self.array.shape, *arguments, **keywords)
-        return changed(self, _constant, core.new(np.asarray(numbers, self.array.dtype)))
+        return _drawn_into(self, numbers)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = doc
     return method
 
 
+def _drawn_into(self, numbers):
+    return changed(self, _copied, core.new(np.asarray(numbers, self.array.dtype)))
+
+
 def _uniform(rng, shape, low=0.0, high=1.0, **named):
-    return rng.uniform(
-        named.get("from", named.get("a", low)), named.get("to", named.get("b", high)), shape
-    )
+    """PyTorch calls the bounds from and to, of which one is a word of Python's."""
+    low, high = named.pop("from", low), named.pop("to", high)
+    if named:
+        raise TypeError(f"uniform_ expects from and to; got {', '.join(named)}.")
+    return rng.uniform(low, high, shape)
 
 
 def _normal(rng, shape, mean=0.0, std=1.0):
@@ -214,7 +226,7 @@ def bernoulli_(self, p=0.5, generator=None):
     else:
         p = checks.number("bernoulli_", "p", p, 0, 1)
     drawn = random.stream(generator).random(self.array.shape) < p
-    return changed(self, _constant, core.new(drawn.astype(self.array.dtype)))
+    return _drawn_into(self, drawn)
 
 
 METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)

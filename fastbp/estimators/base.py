@@ -56,7 +56,7 @@ class MLP(BaseEstimator):
         if MLP in cls.__bases__:  # so that Python's words for a wrong keyword name this class
             for name, function in vars(MLP).items():
                 if isinstance(function, types.FunctionType) and not name.startswith("_"):
-                    setattr(cls, name, _renamed(function, f"{cls.__name__}.{name}"))
+                    setattr(cls, name, _copy_for(cls, function))
         super().__init_subclass__(**keywords)
 
     # --- what a subclass says ---------------------------------------------------------------
@@ -325,25 +325,43 @@ class MLP(BaseEstimator):
         return checks.FLOAT32 if small else checks.FLOAT64
 
     def _require_layers(self):
-        """Refuse `coefs_`, `intercepts_` and `n_layers_` of different numbers of layers."""
-        n = len(self.coefs_)
+        """Refuse `coefs_`, `intercepts_` and `n_layers_` that do not make one network."""
+        who, n = type(self).__name__, len(self.coefs_)
         if len(self.intercepts_) != n or getattr(self, "n_layers_", n + 1) != n + 1:
             raise ValueError(
-                f"{type(self).__name__} expects as many intercepts_ as coefs_, and n_layers_ one "
-                f"above; got {n} coefs_, {len(self.intercepts_)} intercepts_ and "
+                f"{who} expects as many intercepts_ as coefs_, and n_layers_ one above; got {n} "
+                f"coefs_, {len(self.intercepts_)} intercepts_ and "
                 f"n_layers_={getattr(self, 'n_layers_', None)}."
             )
-
-    def _require_same(self, units):
-        """Refuse to go on with weights of another network."""
-        self.n_layers_ = len(units)
         shapes = [np.shape(W) for W in self.coefs_]
-        wanted = list(pairwise(units))
+        fits = all(len(shape) == 2 for shape in shapes)
+        fits = fits and all(one[1] == other[0] for one, other in pairwise(shapes))
+        if not fits or [np.shape(b) for b in self.intercepts_] != [shape[1:] for shape in shapes]:
+            raise ValueError(
+                f"{who} expects coefs_ and intercepts_ of shapes (n_in, n_out) and (n_out,), each "
+                f"n_out the next n_in; got {shapes} and {[np.shape(b) for b in self.intercepts_]}."
+            )
+
+    def _require_shapes(self, wanted):
+        """Refuse weights of another network than one of these layers."""
+        shapes = [np.shape(W) for W in self.coefs_]
         if shapes != wanted:
             raise ValueError(
                 f"{type(self).__name__} expects the layers {wanted} of the training it goes on "
                 f"with; got coefs_ of {shapes}."
             )
+        self._require_layers()
+
+    def _as_lists(self):
+        """The weights as the lists that a training writes into, where the user put in tuples."""
+        for name in ("coefs_", "intercepts_", "norms_"):
+            if not isinstance(getattr(self, name), list):
+                setattr(self, name, list(getattr(self, name)))
+
+    def _require_same(self, units):
+        """Refuse to go on with weights of another network."""
+        self.n_layers_ = len(units)
+        self._require_shapes(list(pairwise(units)))
         if not hasattr(self, "out_activation_"):
             self.out_activation_ = self._out_activation()
         if self.out_activation_ != self._out_activation():
@@ -358,6 +376,7 @@ class MLP(BaseEstimator):
                 f"{type(self).__name__} expects batch_norm as in the training it goes on with; "
                 f"got {self.batch_norm}."
             )
+        self._as_lists()
         if self.solver == "lbfgs":
             return
         if not hasattr(self, "loss_curve_"):
@@ -465,9 +484,14 @@ class MLP(BaseEstimator):
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{len(coefs[0])} features as input."
             )
-        z = forward.outputs(
-            X, coefs, self.intercepts_, getattr(self, "norms_", ()), self._activations(), n_layers,
-        )  # fmt: skip
+        try:
+            z = forward.outputs(
+                X, coefs, self.intercepts_, getattr(self, "norms_", ()), self._activations(),
+                n_layers,
+            )  # fmt: skip
+        except ValueError:
+            self._require_layers()
+            raise
         if check and not (_is_tame(X) or np.isfinite(z).all()):
             warnings.warn(
                 f"{type(self).__name__} predicts by outputs that are not finite, because numbers "
@@ -555,15 +579,15 @@ def _is_tame(X):
     return type(X) is np.ndarray and X.size < 10_000 and np.vdot(X, X) < 1e12
 
 
-def _renamed(function, qualname):
-    """The same function under another name in errors."""
+def _copy_for(cls, function):
+    """The same function as a class's own, by whose name errors call it."""
     copy = types.FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__,
         function.__closure__,
     )  # fmt: skip
     vars(copy).update(vars(function))
     copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
-    copy.__module__, copy.__qualname__ = function.__module__, qualname
+    copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
     return copy
 
 

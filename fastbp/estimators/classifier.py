@@ -359,7 +359,13 @@ class MLPClassifier(ClassifierMixin, MLP):
                 "hand; got none."
             )
         if self.out_activation_ == "softmax":
-            return np.asarray(self.classes_)[proba.argmax(axis=1)]
+            classes = np.asarray(self.classes_)
+            if len(classes) != proba.shape[1]:
+                raise ValueError(
+                    f"{type(self).__name__}.predict expects classes_ of the {proba.shape[1]} "
+                    f"outputs; got {len(classes)}."
+                )
+            return classes[proba.argmax(axis=1)]
         if getattr(self, "_multilabel", proba.shape[1] > 1):
             labels = (proba > 0.5).astype(int)
             return csr_matrix(labels) if getattr(self, "_sparse_labels", False) else labels

@@ -34,9 +34,14 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
         Of the dtype that NumPy's promotion gives x and the coefficients, float64 at most.
     """
     n_layers = len(coefs) if n_layers is None else n_layers
-    dtype = np.result_type(x.dtype, getattr(coefs[0], "dtype", checks.FLOAT64))
-    if dtype == np.longdouble:
-        dtype, x = checks.FLOAT64, x.astype(checks.FLOAT64)
+    dtype = x.dtype
+    for W in coefs:
+        own = getattr(W, "dtype", checks.FLOAT64)
+        if own is not dtype:
+            dtype = np.result_type(dtype, own)
+    if dtype not in (checks.FLOAT64, checks.FLOAT32):
+        dtype = checks.FLOAT32 if dtype == np.float16 else checks.FLOAT64
+        x = x.astype(dtype)
     layers = [
         (checks.floats("coefs_", "W", W, dtype), checks.floats("intercepts_", "b", b, dtype))
         for W, b in zip(coefs[:n_layers], intercepts, strict=False)

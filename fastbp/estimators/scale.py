@@ -39,7 +39,8 @@ def foreign(x, held_out):
         return 0
     with np.errstate(all="ignore"):
         low, high, mean, deviation = _moments(x)
-        varies = high - low > 16 * np.finfo(x.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+        rounding = 16 * np.finfo(x.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+        varies = high - low > np.maximum(rounding, 1e-150)  # whose squares are above 0
         off = np.abs(_moments(held_out)[2] - mean) / deviation
     beyond = _share_beyond(held_out, low, high)
     far = varies & (off > FAR * (1 + 2 / math.sqrt(n))) & (beyond >= BEYOND)

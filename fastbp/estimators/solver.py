@@ -83,8 +83,8 @@ class Solver:
     def __setattr__(self, name, value):
         if not (name in _ATTRIBUTES or isinstance(getattr(type(self), name, None), property)):
             raise AttributeError(
-                f"An estimator's _optimizer has no attribute {name!r} to set; set the estimator's "
-                "parameters, which its next step reads."
+                f"An estimator's _optimizer has no attribute {name!r} to set, but learning_rate; "
+                "fit makes it of the estimator's parameters."
             )
         super().__setattr__(name, value)
 

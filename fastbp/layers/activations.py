@@ -4,6 +4,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
+from fastbp.autograd.inplace import changed
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
 from fastbp.modules import Readable
@@ -15,6 +16,8 @@ class _Activation(Layer):
     _forward_kernel: str
     _backward_kernel: str
     _needs_input = False
+    #: Whether a Tensor handed in is changed; an array never is.
+    inplace = False
     #: Its number among the activations that are compiled for tensors.
     _compiled: int
 
@@ -36,7 +39,9 @@ class _Activation(Layer):
         """What the kernels take beside the arrays."""
         return ()
 
-    def on_tensor(self, x):
+    def on_tensor(self, x, inplace=True):
+        if self.inplace and inplace:
+            return changed(x, self.on_tensor, False)
         out = core.activation(self._compiled, x, self.kind_number)
         if out is None:
             out = super().on_tensor(x if x.is_floating_point() else x.float())
@@ -68,7 +73,7 @@ class Relu(_Activation, kernel="relu"):
     Parameters
     ----------
     inplace : bool
-        PyTorch's, without effect: x is never written to.
+        PyTorch's: a Tensor handed in becomes the result; an array is never written to.
 
     Attributes
     ----------
@@ -190,12 +195,18 @@ class LeakyRelu(_Activation, kernel="leaky_relu"):
 
     _needs_input = True
 
+    slope = checks.Checked(checks.number, least=0)
+
     def __init__(self, slope=0.01):
         super().__init__()
-        self.slope = self.kind_number = checks.number("LeakyRelu", "slope", slope, least=0)
+        self.slope = slope
+
+    @property
+    def kind_number(self):
+        return self.__dict__["slope"]
 
     def _arguments(self):
-        return (self.slope,)
+        return (self.__dict__["slope"],)
 
     def config(self):
         return {"slope": self.slope}

@@ -241,6 +241,10 @@ class Affine(Layer):
         parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
+    def entry(self, width):
+        n_in, n_out = self._W.shape
+        return (self.kind, n_in, n_out, 0.0, 0.0, not self.has_bias)
+
     def config(self):
         sizes = {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
         return sizes if self.has_bias else sizes | {"bias": False}

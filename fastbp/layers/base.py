@@ -27,7 +27,7 @@ class Layer(Module):
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
     #: The number that goes with it: a slope, a ratio, an eps.
-    kind_number = 0.0
+    kind_number: float = 0.0
     #: The name of its node in a graph, as PyTorch has it.
     node_name = "LayerBackward0"
 
@@ -256,6 +256,18 @@ class Layer(Module):
         own = vars(self)
         for name, grad in zip(self.param_names, grads, strict=True):
             own["d" + name] = grad
+
+    def entry(self, width):
+        """The layer as the training engine takes it, behind `width` outputs (None: not known).
+
+        Returns
+        -------
+        (kind, n_in, n_out, number, momentum, unbiased) or None
+            As `engine.Plan` takes it; None where the layer passes its input through.  What the
+            engine does not hold has a kind that it does not know.
+        """
+        kind = self.kind
+        return None if kind is None else (kind, width, width, self.kind_number, 0.0, False)
 
     def config(self):
         """The arguments, apart from arrays, that make such a layer again."""

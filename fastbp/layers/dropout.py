@@ -8,6 +8,13 @@ from fastbp.layers.base import LayerOfTwoModes
 from fastbp.modules import Readable
 
 
+def _ratio(who, name, value):
+    ratio = checks.number(who, name, value, least=0, most=1)
+    if ratio == 1:
+        raise ValueError(f"{who} expects {name} below 1; got 1.")
+    return ratio
+
+
 class Dropout(LayerOfTwoModes):
     """Inverted dropout: in training ``x / (1 - dropout_ratio)``, or 0 with that probability.
 
@@ -43,16 +50,21 @@ class Dropout(LayerOfTwoModes):
     kind = "dropout"
     node_name = "NativeDropoutBackward0"
 
+    dropout_ratio = checks.Checked(_ratio)
+
     def __init__(self, dropout_ratio=0.5, seed=None):
         super().__init__()
-        ratio = checks.number("Dropout", "dropout_ratio", dropout_ratio, least=0, most=1)
-        if ratio == 1:
-            raise ValueError("Dropout expects dropout_ratio below 1; got 1.")
-        self.dropout_ratio = self.kind_number = ratio
+        self.dropout_ratio = dropout_ratio
         self.seed = init.seed_of("Dropout", seed)
         self._steps = 0
 
+    @property
+    def kind_number(self):
+        return self.dropout_ratio
+
     def _mask(self, x, key):
+        if key is None:  # of a forward in evaluation mode
+            return x
         out = np.empty(x.shape, x.dtype)
         kernels().dropout(x.reshape(-1), out.reshape(-1), key, self.dropout_ratio)
         return out
@@ -68,9 +80,9 @@ class Dropout(LayerOfTwoModes):
     def run(self, x, training):
         x = checks.floats("Dropout", "x", x)
         if not training:
-            return x, None
+            return x, (x.shape, x.dtype, None)
         key = kernels().dropout_key(self.seed, self._steps, 0)
-        self._steps += 1
+        vars(self)["_steps"] += 1  # which nobody has to look at
         return self._mask(x, key), (x.shape, x.dtype, key)
 
     def on_tensor(self, x):

@@ -9,6 +9,9 @@ from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes, restored
 
+#: Added to the variance: the book's 10e-7.
+EPS = 1e-6
+
 
 class BatchNormalization(LayerOfTwoModes):
     """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
@@ -27,6 +30,8 @@ class BatchNormalization(LayerOfTwoModes):
 
     Attributes
     ----------
+    eps : float
+        Added to the variance: 1e-6, the book's 10e-7.
     dgamma, dbeta : numpy.ndarray or None
         Gradients of the last backward.
 
@@ -59,7 +64,8 @@ class BatchNormalization(LayerOfTwoModes):
     buffer_names: tuple[str, ...] = ("running_mean", "running_var")
     kind = "batch_norm"
     node_name = "NativeBatchNormBackward0"
-    kind_number = 1e-6  # eps, the book's 10e-7
+    eps = checks.Checked(checks.number, least=0)
+    momentum = checks.Checked(checks.number, least=0, most=1)
     unbiased = False  # the running variance, by n - 1
     as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 
@@ -71,7 +77,8 @@ class BatchNormalization(LayerOfTwoModes):
         self._beta = checks.same_shape(
             who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma"
         )
-        self.momentum = checks.number(who, "momentum", momentum, least=0, most=1)
+        self.momentum = momentum
+        self.eps = EPS
         self._running = []
         for name, value in (("running_mean", running_mean), ("running_var", running_var)):
             array = np.zeros(shape, self._gamma.dtype) if value is None else value
@@ -102,6 +109,14 @@ class BatchNormalization(LayerOfTwoModes):
         self.sync()
         self._beta = self._replacement("beta", value)
         self.renew_tensors()
+
+    @property
+    def kind_number(self):
+        return self.eps
+
+    def entry(self, width):
+        n = len(self._gamma)
+        return (self.kind, n, n, self.eps, self.old_share, self.unbiased)
 
     @property
     def old_share(self):
@@ -162,9 +177,9 @@ class BatchNormalization(LayerOfTwoModes):
         if len(shape) != 2 or shape[1] != len(gamma):
             x = x.reshape(self._as_rows(shape))
         if not training:
-            scale = gamma / np.sqrt(var + gamma.dtype.type(self.kind_number))
-            out = (x - mean) * scale + beta
-            return out if len(shape) == 2 else out.reshape(shape), None
+            deviation = np.sqrt(var + gamma.dtype.type(self.eps))
+            out = (x - mean) * (gamma / deviation) + beta
+            return out.reshape(shape), (x, mean, deviation, gamma, shape)
         if len(x) == 1 and not self.as_in_the_book:
             raise ValueError(
                 f"{who} expects at least 2 rows in training, to have a variance; got 1."
@@ -174,7 +189,7 @@ class BatchNormalization(LayerOfTwoModes):
         if len(x):
             kernels().batch_norm_forward(
                 x, gamma, beta, out, normal, inverse, mean, var,
-                self.kind_number, self.old_share, self.unbiased,
+                self.eps, self.old_share, self.unbiased,
             )  # fmt: skip
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
@@ -184,6 +199,11 @@ class BatchNormalization(LayerOfTwoModes):
         return out, (normal, inverse, gamma)
 
     def pullback(self, saved, dout, need_dx=True):
+        if len(saved) == 5:  # of a forward in evaluation mode: the statistics are constants
+            x, mean, deviation, gamma, shape = saved
+            dout = checks.gradient_of(type(self).__name__, dout, shape, x.dtype).reshape(x.shape)
+            dx = (dout * (gamma / deviation)).reshape(shape)
+            return dx, ((dout * ((x - mean) / deviation)).sum(axis=0), dout.sum(axis=0))
         normal, inverse, gamma = saved
         shape = normal.shape
         dout = checks.gradient_of(type(self).__name__, dout, shape, normal.dtype)
@@ -215,21 +235,24 @@ class BatchNormalization(LayerOfTwoModes):
         mean, var = (new(array) for array in self._running)
         shape = x.array.shape
         rows = x.reshape(self._as_rows(shape))
-        out = (rows - mean) / (var + self.kind_number).sqrt() * weight + bias
+        out = (rows - mean) / (var + self.eps).sqrt() * weight + bias
         return out if len(shape) == 2 else out.reshape(shape)
 
     def config(self):
-        return {"momentum": self.momentum}
+        changed = {} if self.eps == EPS else {"eps": self.eps}
+        return {"momentum": self.momentum, **changed}
 
     @classmethod
     def restore(cls, config, state):
-        return cls(
+        layer = cls(
             state["weight"].copy(),
             state["bias"].copy(),
             config["momentum"],
             state["running_mean"].copy(),
             state["running_var"].copy(),
         )
+        layer.eps = config.get("eps", EPS)
+        return layer
 
 
 class BatchNorm1d(BatchNormalization):
@@ -268,17 +291,21 @@ class BatchNorm1d(BatchNormalization):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
-        share = self._share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
         super().__init__(
-            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
+            np.ones(n, dtype), np.zeros(n, dtype), momentum, np.zeros(n, dtype), np.ones(n, dtype)
         )
-        self.kind_number = checks.number("BatchNorm1d", "eps", eps, least=0)
+        self.eps = eps
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     def config(self):
         return {
             "num_features": len(self._gamma),
-            "eps": self.kind_number,
-            "momentum": self._share,
+            "eps": self.eps,
+            "momentum": self.momentum,
         }
 
     @classmethod

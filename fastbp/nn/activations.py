@@ -1,8 +1,11 @@
 """Layers without parameters, where PyTorch's arguments are not the book's."""
 
+import math
+
 import numpy as np
 
 from fastbp import checks, layers
+from fastbp.autograd.inplace import changed
 from fastbp.modules import Module
 from fastbp.nn import elements, functional
 
@@ -32,6 +35,12 @@ __all__ = [
 ]
 
 
+def _number(who, name, value, finite=True):
+    """A number, as it came."""
+    checks.number(who, name, value, finite=finite)
+    return value
+
+
 class _ByElement(layers.Layer):
     """An activation that no kernel serves: the training engine does not know it."""
 
@@ -42,7 +51,9 @@ class _ByElement(layers.Layer):
     def __init_subclass__(cls, element=None, **keywords):
         super().__init_subclass__(**keywords)
         if element:
-            cls.element = cls.kind = element
+            cls.element = element
+            if not isinstance(vars(cls).get("kind"), property):
+                cls.kind = element
 
     def __init__(self, inplace=False):
         super().__init__()
@@ -51,7 +62,9 @@ class _ByElement(layers.Layer):
     def _arguments(self):
         return tuple(getattr(self, name) for name in self._options)
 
-    def on_tensor(self, x):
+    def on_tensor(self, x, inplace=True):
+        if self.inplace and inplace:
+            return changed(x, self.on_tensor, False)
         return functional._by_element(self.element, x, self._arguments())
 
     def run(self, x, training):
@@ -77,7 +90,8 @@ class ELU(_ByElement, element="elu"):
     ----------
     alpha : float
     inplace : bool
-        Without effect, here and in the other layers.
+        Here and in the other layers: a Tensor handed in becomes the result; an array is never
+        written to.
 
     References
     ----------
@@ -90,10 +104,10 @@ class ELU(_ByElement, element="elu"):
     """
 
     _options = ("alpha",)
+    alpha = checks.Checked(_number)
 
     def __init__(self, alpha=1.0, inplace=False):
         super().__init__(inplace)
-        checks.number(type(self).__name__, "alpha", alpha)
         self.alpha = alpha
 
 
@@ -129,15 +143,23 @@ class Hardtanh(_ByElement, element="hardtanh"):
     """
 
     _options = ("min_val", "max_val")
+    min_val = checks.Checked(_number, finite=False)
+    max_val = checks.Checked(_number, finite=False)
 
     def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
         super().__init__(inplace)
-        for name, value in ("min_val", min_val), ("max_val", max_val):
-            checks.number(type(self).__name__, name, value, finite=False)
         self.min_val, self.max_val = min_val, max_val
-        if not self.min_val < self.max_val:
-            raise ValueError(f"{type(self).__name__} expects min_val below max_val; got {min_val} "
-                             f"and {max_val}.")  # fmt: skip
+
+    def __setattr__(self, name, value):
+        if name in self._options:
+            value = _number(type(self).__name__, name, value, finite=False)
+            bounds = {"min_val": -math.inf, "max_val": math.inf, **vars(self), name: value}
+            if not bounds["min_val"] < bounds["max_val"]:
+                raise ValueError(
+                    f"{type(self).__name__} expects min_val below max_val; got "
+                    f"{bounds['min_val']} and {bounds['max_val']}."
+                )
+        super().__setattr__(name, value)
 
 
 class ReLU6(Hardtanh, element="hardtanh"):
@@ -177,11 +199,11 @@ class Threshold(_ByElement, element="threshold"):
     """x above a threshold, and `value` below."""
 
     _options = ("threshold", "value")
+    threshold = checks.Checked(_number)
+    value = checks.Checked(_number)
 
     def __init__(self, threshold, value, inplace=False):
         super().__init__(inplace)
-        checks.number("Threshold", "threshold", threshold)
-        checks.number("Threshold", "value", value)
         self.threshold, self.value = threshold, value
 
 
@@ -193,7 +215,7 @@ class Softplus(_ByElement, element="softplus"):
     beta : float
         The training engine takes 1 only.
     threshold : float
-        Beyond it the two are the same to float32.
+        Beyond 20 the two are the same to float32; the training engine takes no lower one.
 
     Examples
     --------
@@ -202,14 +224,17 @@ class Softplus(_ByElement, element="softplus"):
     """
 
     _options = ("beta", "threshold")
+    beta = checks.Checked(_number)
+    threshold = checks.Checked(_number, finite=False)
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
-        checks.number("Softplus", "beta", beta)
-        checks.number("Softplus", "threshold", threshold, finite=False)
         self.beta, self.threshold = beta, threshold
-        if self.beta != 1:
-            self.kind = "softplus of another beta"
+
+    @property
+    def kind(self):
+        same = self.beta == 1 and self.threshold >= 20
+        return "softplus" if same else "softplus of another beta or threshold"
 
 
 class LeakyReLU(layers.LeakyRelu):
@@ -220,7 +245,7 @@ class LeakyReLU(layers.LeakyRelu):
     negative_slope : float
         Of at least 0.
     inplace : bool
-        Without effect.
+        A Tensor handed in becomes the result; an array is never written to.
 
     Examples
     --------
@@ -236,6 +261,10 @@ class LeakyReLU(layers.LeakyRelu):
     def negative_slope(self):
         """The slope below 0."""
         return self.slope
+
+    @negative_slope.setter
+    def negative_slope(self, value):
+        self.slope = checks.number(type(self).__name__, "negative_slope", value, least=0)
 
     def config(self):
         return {"negative_slope": self.slope}
@@ -258,11 +287,15 @@ class GELU(layers.Gelu):
     array([0.8413])
     """
 
+    approximate = checks.Checked(checks.choice, ("none", "tanh"))
+
     def __init__(self, approximate="none"):
         super().__init__()
-        self.approximate = checks.choice("GELU", "approximate", approximate, ("none", "tanh"))
-        if approximate == "tanh":
-            self.kind = "gelu by tanh"
+        self.approximate = approximate
+
+    @property
+    def kind(self):
+        return "gelu" if self.approximate == "none" else "gelu by tanh"
 
     def on_tensor(self, x):
         return functional.gelu(x, self.approximate)
@@ -293,7 +326,7 @@ class Dropout(layers.Dropout):
     p : float
         Between 0 and 1.
     inplace : bool
-        Without effect.
+        A Tensor handed in becomes the result; an array is never written to.
 
     Notes
     -----
@@ -305,32 +338,41 @@ class Dropout(layers.Dropout):
     Dropout(p=0.2, inplace=False)
     """
 
+    dropout_ratio = checks.Checked(lambda who, _, p: functional._probability(who, p))
+
     def __init__(self, p=0.5, inplace=False):
-        p = functional._probability("Dropout", p)
-        super().__init__(0.0, seed=0)
-        self.p = self.dropout_ratio = self.kind_number = p
+        super().__init__(p, seed=0)
         self.inplace = bool(inplace)
-        if p == 1:
-            self.kind = "dropout of everything"
+
+    @property
+    def p(self):
+        """The probability that an element becomes 0."""
+        return self.dropout_ratio
+
+    @p.setter
+    def p(self, value):
+        self.dropout_ratio = value
+
+    @property
+    def kind(self):
+        return "dropout" if self.dropout_ratio < 1 else "dropout of everything"
 
     def on_tensor(self, x):
-        return functional.dropout(x, self.p, self.training)
+        return functional.dropout(x, self.p, self.training, self.inplace)
 
     def run(self, x, training):
         x = checks.floats("Dropout", "x", x)
         if not training:
-            return x, None
+            return x, (x.shape, x.dtype, None)
         if self.p == 1:
-            return np.zeros_like(x), (x.shape, x.dtype, None)
+            return np.zeros_like(x), (x.shape, x.dtype, False)
         key = functional.drawn_key()
         return self._mask(x, key), (x.shape, x.dtype, key)
 
     def pullback(self, saved, dout, need_dx=True):
-        if saved is None:
-            raise RuntimeError("Dropout.backward expects a forward in training; got one in "
-                               "evaluation.")  # fmt: skip
-        if self.p == 1:
-            return np.zeros(saved[0], saved[1]), ()
+        if saved[2] is False:
+            dout = checks.gradient_of("Dropout", dout, *saved[:2])
+            return np.zeros_like(dout), ()
         return super().pullback(saved, dout, need_dx)
 
     def config(self):
@@ -357,8 +399,10 @@ class Flatten(layers.Flatten):
     def __init__(self, start_dim=1, end_dim=-1):
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
-        if (start_dim, end_dim) != (1, -1):
-            self.kind = "flatten of other dimensions"
+
+    @property
+    def kind(self):
+        return None if (self.start_dim, self.end_dim) == (1, -1) else "flatten of other dimensions"
 
     def on_tensor(self, x):
         return x.flatten(self.start_dim, self.end_dim)

@@ -54,6 +54,12 @@ class _Loss(Module):
             Where there is none with these options.
         """
         who = type(self).__name__
+        own = checks.methods_of_its_own(self, "fastbp.nn")
+        if own:
+            raise TypeError(
+                f"Training by fit expects a loss whose methods are the library's; got {who} with "
+                f"{own[0]} of its own: write the loop by hand."
+            )
         for name, default in {**self._defaults, "reduction": "mean"}.items():
             value = getattr(self, name)
             if value is not default and (default is None or value != default):
@@ -61,7 +67,9 @@ class _Loss(Module):
                     f"Training by fit expects {who} with {name}={default!r}; got {value!r}: "
                     "write the loop by hand, or give fit its own options."
                 )
-        return self._book()
+        loss = self._book()
+        loss.criterion = self
+        return loss
 
     def _book(self):
         raise NotImplementedError

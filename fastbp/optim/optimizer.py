@@ -8,8 +8,30 @@ import weakref
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels.changes import note
 
 __all__ = ["Optimizer"]
+
+
+class Group(dict):
+    """A parameter group: a dict whose changes running trainings see."""
+
+
+def _noting(name):
+    own = getattr(dict, name)
+
+    @functools.wraps(own)
+    def method(self, *args, **keywords):
+        result = own(self, *args, **keywords)
+        note()
+        return result
+
+    return method
+
+
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault",
+              "update"):  # fmt: skip
+    setattr(Group, _name, _noting(_name))
 
 
 class Optimizer:
@@ -61,6 +83,7 @@ class Optimizer:
 
     #: Whether the steps of each parameter are counted in its state.
     _counts = True
+    steps = 0
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
 
@@ -77,10 +100,14 @@ class Optimizer:
         self._trainers: list[weakref.ref] = []  # who have newer states, while they train
         self.param_groups = []
         if not self._bound:
-            self.param_groups.append({"params": [], **self.defaults})
+            self.param_groups.append(Group({"params": [], **self.defaults}))
             return
         for group in self._groups_of(params):
             self.add_param_group(group)
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        note()
 
     def _checked_options(self, options):
         """The options, as numbers within their bounds."""
@@ -155,7 +182,8 @@ class Optimizer:
                 f"{who} expects names in all groups or in none, as model.named_parameters() gives "
                 f"them; got {named.count(False)} without."
             )
-        self.param_groups.append({**options, "params": params})
+        self.param_groups.append(Group({**options, "params": params}))
+        note()
 
     def _known(self, who, group):
         """The group, whose keys are options or nobody's."""
@@ -195,7 +223,7 @@ class Optimizer:
 
     def held_by(self, trainer):
         """Remember a `Trainer` that goes on from the states in memory of its own."""
-        self._trainers = [weakref.ref(each) for each in (*self._holders(), trainer)]
+        vars(self)["_trainers"] = [weakref.ref(each) for each in (*self._holders(), trainer)]
 
     def _holders(self):
         trainers = [held() for held in self._trainers]

@@ -194,7 +194,7 @@ class Rule(Optimizer, counts_steps=True):
             except (TypeError, ValueError, LookupError):
                 self._checked_options(dict(group))  # may have been written into since
                 raise
-        self.steps += 1
+        vars(self)["steps"] += 1
         return loss
 
     def _step_by_twin(self, group, state, begin):
@@ -232,8 +232,9 @@ class Rule(Optimizer, counts_steps=True):
             new = self._begin(group, name, param.array)
             new.array[...] = checks.number(who, name, value, 0, 2.0**53)
             return new
-        if name not in self._names(group):
-            expected = " and ".join(self._names(group)) or "nothing"
+        names = self._names(group | {"momentum": group.get("momentum") or 1})  # it may come back
+        if name not in names:
+            expected = " and ".join(names)
             raise ValueError(f"{who} expects {expected} of a parameter; got {name!r}.")
         array = checks.floats(who, name, _detached(value))
         checks.same_shape(who, name, array, param.array.shape, "its parameter")
@@ -303,7 +304,7 @@ class Rule(Optimizer, counts_steps=True):
 
     def set_steps(self, arrays, steps):
         """Count the steps that training did with parameters."""
-        self.steps = steps
+        vars(self)["steps"] = steps
         if self._bound and self._counts:
             for name, array in arrays.items():
                 self.state[self._holder_of(name, array)[1]]["step"].array[...] = steps
@@ -355,7 +356,7 @@ class Rule(Optimizer, counts_steps=True):
                 raise
         if numbers:
             return self._update_numbers(params, arrays, numbers, grads)
-        self.steps += 1
+        vars(self)["steps"] += 1
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)

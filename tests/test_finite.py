@@ -1,0 +1,384 @@
+"""A training never leaves NaN or inf: an update that would is not made, to the bit."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer
+from fastbp._kernels import engine
+from fastbp.layers import Affine, BatchNorm1d, Dropout, Linear, Relu
+
+RULES = {
+    "SGD": SGD, "momentum": lambda lr: SGD(lr=lr, momentum=0.9),
+    "nesterov": lambda lr: SGD(lr=lr, momentum=0.9, nesterov=True),
+    "decay": lambda lr: SGD(lr=lr, weight_decay=0.1), "AdaGrad": AdaGrad, "RMSprop": RMSprop,
+    "RMSprop with momentum": lambda lr: RMSprop(lr=lr, momentum=0.9), "Adam": Adam, "AdamW": AdamW,
+}  # fmt: skip
+DTYPES = ["float32", "float64"]
+
+
+def network(dtype, widths=(4, 6, 2), norm=False, loss="squared_error"):
+    made = []
+    for k, (n, m) in enumerate(zip(widths, widths[1:], strict=False)):
+        made.append(Linear(n, m, dtype=dtype, seed=k))
+        if k + 2 < len(widths):
+            made += [BatchNorm1d(m, dtype=dtype)] * norm + [Relu()]
+    return Sequential(*made, loss=loss)
+
+
+def everything(net, optimizer):
+    arrays = {name: p.tobytes() for name, p in net.params.items()}
+    for name, states in optimizer.states.items():
+        arrays |= {(name, k): state.tobytes() for k, state in enumerate(states)}
+    for place, layer in enumerate(net.layers):
+        if isinstance(layer, BatchNorm1d):
+            arrays[place] = [a.tobytes() for a in (layer.running_mean, layer.running_var)]
+    return arrays, optimizer.steps
+
+
+def all_finite(net, optimizer):
+    arrays = [*net.params.values(), *(s for states in optimizer.states.values() for s in states)]
+    for layer in net.layers:
+        arrays += getattr(layer, "_running", [])
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+def rows(dtype, n=8, n_in=4, n_out=2):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(dtype)
+
+
+def large(dtype):
+    return (1e30, -1e15) if dtype == "float32" else (1e290, -1e30)
+
+
+def gradient_overflows(dtype):
+    """One output stays 0, so that the loss is finite; x times the gradient is not."""
+    x, t = large(dtype)
+    return np.full((8, 4), x, dtype), np.full((8, 2), t, dtype)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("n", [1, 8, 64, 300])
+def test_a_step_that_would_overflow_leaves_all_as_it_was(rule, dtype, norm, n):
+    if norm and n == 1:
+        pytest.skip("a batch of one")
+    net, optimizer = network(dtype, norm=norm), RULES[rule](lr=1e-3)
+    x, t = rows(dtype, n)
+    trainer = Trainer(net, optimizer, n, seed=0)
+    for _ in range(3):
+        trainer.step(x, t)
+    trainer.fetch()
+    before = everything(net, optimizer)
+    optimizer.lr = 1e38 if dtype == "float32" else 1e308
+    made = 0
+    for _ in range(40):  # a step or two may fit
+        try:
+            trainer.step(x, t)
+            made += 1
+            trainer.fetch()
+            before = everything(net, optimizer)
+            assert all_finite(net, optimizer)
+        except FloatingPointError as error:
+            assert "finite" in str(error)
+            break
+    else:
+        pytest.fail("no step was refused")
+    trainer.fetch()
+    assert everything(net, optimizer) == before
+    optimizer.lr = 1e-3
+    if made == 0:
+        trainer.step(x, t)  # and it goes on
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("clip", [{}, {"clip_value": 1.0}, {"clip_norm": 1.0}])
+def test_a_gradient_that_overflows_beside_a_finite_loss(rule, dtype, clip):
+    net = Sequential(Affine(np.zeros((4, 2), dtype), np.zeros(2, dtype)), loss="squared_error")
+    optimizer = RULES[rule](lr=1e-3)
+    x, t = gradient_overflows(dtype)
+    trainer = Trainer(net, optimizer, 8, **clip)
+    before = {name: p.copy() for name, p in net.params.items()}
+    outcome = "done"
+    try:
+        trainer.step(x, t)
+    except FloatingPointError as error:
+        outcome = str(error)
+    trainer.fetch()
+    assert all_finite(net, optimizer)
+    if outcome != "done":
+        assert "finite" in outcome and trainer.steps == 0
+        assert all((net.params[name] == p).all() for name, p in before.items())
+    if not clip:
+        with pytest.raises(FloatingPointError, match="epoch 1, batch 1.*weights|weights.*epoch 1"):
+            net.fit(x, t, epochs=1, optimizer=RULES[rule](lr=1e-3), batch_size=8)
+        assert all((net.params[name] == p).all() for name, p in before.items())
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("weight", [1e-44, 1e-40, 1e-38, 1e-20])
+def test_tiny_weights_of_rows_are_but_a_factor(rule, weight):
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((8, 4)).astype("f4"), rng.integers(0, 3, 8)
+    nets = [network("float32", (4, 3), loss="softmax_cross_entropy") for _ in range(2)]
+    for net, w in zip(nets, (weight, 1.0), strict=True):
+        net.fit(x, t, epochs=2, optimizer=RULES[rule](lr=0.01), sample_weight=np.full(8, w), seed=0)
+    for name, p in nets[0].params.items():
+        np.testing.assert_allclose(p, nets[1].params[name], rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("n_out", [3, 40])
+@pytest.mark.parametrize("soft", [False, True])
+def test_tiny_weights_by_every_way_to_a_softmax(n_out, soft):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((8, 4)).astype("f4")
+    t = rng.integers(0, n_out, 8)
+    if soft:
+        t = np.eye(n_out, dtype="f4")[t]
+    net = network("float32", (4, n_out), loss="softmax_cross_entropy")
+    net.fit(x, t, epochs=1, optimizer=Adam(), sample_weight=np.full(8, 1e-44))
+    assert all(np.isfinite(p).all() for p in net.params.values())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_clipping_by_a_norm_whose_square_overflows(dtype):
+    size = 1e25 if dtype == "float32" else 1e200
+    net = Sequential(Affine(np.zeros((2, 1), dtype), np.zeros(1, dtype)), loss="absolute_error")
+    x = np.array([[size, 0]], dtype)
+    Trainer(net, SGD(lr=1.0), 1, clip_norm=1.0).step(x, np.ones((1, 1), dtype))
+    np.testing.assert_allclose(net.params["W1"], [[1], [0]], rtol=1e-5)
+    net = Sequential(Affine(np.zeros((2, 1), dtype), np.zeros(1, dtype)), loss="absolute_error")
+    tiny = 1e-30 if dtype == "float32" else 1e-200
+    trainer = Trainer(net, SGD(lr=1.0), 1, clip_norm=tiny)
+    trainer.step(np.array([[1, 0]], dtype), np.ones((1, 1), dtype))
+    assert np.isfinite(net.params["W1"]).all()
+
+
+def test_adam_without_eps_divides_0_by_0():
+    net = network("float32")
+    x, t = rows("float32")
+    x[:, 0] = 0  # its weights have no gradient
+    optimizer = Adam(lr=0.1, eps=0.0)
+    trainer = Trainer(net, optimizer, 8)
+    before = {name: p.tobytes() for name, p in net.params.items()}
+    with pytest.raises(FloatingPointError, match=r"would hold NaN or inf is Linear.* \(0\)"):
+        trainer.step(x, t)
+    assert {name: p.tobytes() for name, p in net.params.items()} == before
+
+
+def test_the_variance_of_adam_overflows_before_its_step_does():
+    net = Sequential(Affine(np.zeros((1, 1), "f4"), np.zeros(1, "f4")), loss="absolute_error")
+    for optimizer in (Adam(), AdaGrad(), RMSprop()):
+        trainer = Trainer(net, optimizer, 1)
+        with pytest.raises(FloatingPointError, match="finite"):
+            for _ in range(9):
+                trainer.step(np.full((1, 1), 1e25, "f4"), np.ones((1, 1), "f4"))
+        trainer.fetch()
+        assert all_finite(net, optimizer)
+
+
+def test_large_numbers_that_fit_are_trained_as_others():
+    """Where the bound does not do, the update is looked at, and is the same to the bit."""
+    rng = np.random.default_rng(1)
+    x = (rng.standard_normal((8, 4)) * 2.0**60).astype("f4")
+    t = rng.standard_normal((8, 2)).astype("f4")
+    states = []
+    for scale in (1.0, 2.0**60):
+        W = rng.standard_normal((4, 2)).astype("f4") if not states else states[0][2]
+        net = Sequential(Affine(W.copy(), np.zeros(2, "f4")), loss="absolute_error")
+        data = x / np.float32(2.0**60 / scale)
+        Trainer(net, Adam(lr=0.1, eps=1e-30), 8).step(data, t * np.float32(scale))
+        states.append((net.params["W1"].copy(), scale, W))
+    assert np.isfinite(states[1][0]).all() and (states[0][2] != states[1][0]).all()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("batch", [3, 50, 400])
+def test_an_epoch_stops_before_the_batch_that_would_overflow(n_threads, batch):
+    net = network("float32", (4, 6, 2))
+    x, t = rows("float32", 800)
+    x[600:] = 1e30
+    want = network("float32", (4, 6, 2))
+    whole = 600 // batch * batch
+    if whole:
+        want.fit(x[:whole], t[:whole], epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch,
+                 shuffle=False, n_threads=n_threads)  # fmt: skip
+    with pytest.raises(FloatingPointError, match=f"epoch 1, batch {whole // batch + 1}"):
+        net.fit(x, t, epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch, shuffle=False,
+                n_threads=n_threads)  # fmt: skip
+    for name, p in want.params.items():
+        assert p.tobytes() == net.params[name].tobytes()
+
+
+def test_running_statistics_are_those_before_too():
+    net = Sequential(BatchNorm1d(3, momentum=1.0), Affine(np.zeros((3, 1), "f4"), np.zeros(1, "f4")),
+                     loss="squared_error")  # fmt: skip
+    x = np.array([[3e38, 0, 1], [-3e38, 0, 2], [0, 1, 0]], "f4")
+    trainer = Trainer(net, SGD(lr=0.1), 3)
+    with pytest.raises(FloatingPointError, match="finite"):
+        trainer.step(x, np.ones((3, 1), "f4"))
+    trainer.sync()
+    assert (net.layers[0].running_mean == 0).all() and (net.layers[0].running_var == 1).all()
+
+
+# --- what indexes memory --------------------------------------------------------------------
+
+
+def trained(seed=0):
+    net = network("float32", (4, 3), loss="softmax_cross_entropy")
+    return net, {name: p.copy() for name, p in net.params.items()}
+
+
+@pytest.mark.parametrize("bad", [-1, 3, 2**62, -(2**63)])
+@pytest.mark.parametrize("n_out", [3, 40])
+def test_classes_that_a_callback_writes_are_refused_where_they_are_read(bad, n_out):
+    net = network("float32", (4, n_out), loss="softmax_cross_entropy")
+    bad = bad if bad != 3 else n_out
+    x, t = np.ones((8, 4), "f4"), np.zeros(8, np.int64)
+    seen = []
+
+    def spoil(net, history):
+        t[3] = bad
+        seen.append({name: p.copy() for name, p in net.params.items()})
+
+    with pytest.raises(ValueError, match="class indices .*; got"):
+        net.fit(x, t, epochs=3, optimizer=SGD(), callbacks=[spoil], batch_size=4, shuffle=False)
+    assert len(seen) == 1
+    for name, p in seen[0].items():
+        np.testing.assert_array_equal(net.params[name], p)
+
+
+@pytest.mark.parametrize("what", ["indices", "indptr", "end"])
+@pytest.mark.parametrize("bad", [-1, 10**15, 5])
+def test_csr_that_a_callback_writes_is_refused_where_it_is_read(what, bad):
+    sparse = pytest.importorskip("scipy.sparse")
+    x = sparse.csr_matrix(np.arange(32.0).reshape(8, 4))
+    x.indices, x.indptr = x.indices.astype(np.int64), x.indptr.astype(np.int64)
+    net, _ = trained()
+
+    def spoil(net, history):
+        if what == "indices":
+            x.indices[2] = bad
+        elif what == "indptr":
+            x.indptr[0] = -7
+        else:
+            x.indptr[4:] = 10**12
+
+    with pytest.raises(ValueError, match="stay in their range; got others"):
+        net.fit(x, np.zeros(8, int), epochs=2, optimizer=SGD(), callbacks=[spoil], shuffle=False)
+    assert all(np.isfinite(p).all() for p in net.params.values())
+
+
+def test_row_numbers_and_classes_written_by_another_thread():
+    net, _ = trained()
+    trainer = Trainer(net, SGD(lr=1e-3), 16)
+    n = 4096
+    x, t = np.ones((n, 4), "f4"), np.zeros(n, np.int64)
+    order = np.arange(n)
+    stop = threading.Event()
+
+    def spoil():
+        rng = np.random.default_rng(0)
+        while not stop.is_set():
+            i = rng.integers(n)
+            t[i], order[i] = 10**14, -(10**13)
+            t[i], order[i] = 0, i
+
+    thread = threading.Thread(target=spoil)
+    thread.start()
+    refused = 0
+    try:
+        for _ in range(50):
+            try:
+                trainer.epoch(x, t, None, order, np.empty(n // 16))
+            except ValueError:
+                refused += 1
+            except TypeError:  # before the first step
+                refused += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert all(np.isfinite(p).all() for p in net.params.values())
+
+
+# --- the plan -------------------------------------------------------------------------------
+
+
+def plan(**options):
+    entries = [("affine", 3, 2, 0.0, 0.0, False), ("relu", 2, 2, 0.0, 0.0, False),
+               ("batch_norm", 2, 2, 1e-5, 0.9, False)]  # fmt: skip
+    return engine.Plan(entries, "squared", 4, False, "sgd", **options)
+
+
+def test_parts_that_a_plan_does_not_have_are_refused():
+    W, b, g = np.zeros((3, 2), "f4"), np.zeros(2, "f4"), np.zeros(2, "f4")
+    one = plan()
+    for layer, part, arrays in (
+        (0, engine.GRADIENTS, (W, b)), (0, engine.RUNNING, (W, b)), (0, engine.FIRST_STATE, (W, b)),
+        (1, engine.PARAMETERS, (g, b)), (2, engine.SECOND_STATE, (g, b)), (-1, 0, (W, b)),
+        (3, 0, (W, b)), (0, 5, (W, b)), (0, -1, (W, b)),
+    ):  # fmt: skip
+        for method in (one.read, one.write):
+            with pytest.raises(ValueError, match="Plan expects a (part|layer)"):
+                method(layer, part, *arrays)
+    one.read(2, engine.GRADIENTS, g, b)
+    one.read(2, engine.RUNNING, g, b)
+    plan(keep_gradients=True).read(0, engine.GRADIENTS, W, b)
+    plan(n_states=1).read(0, engine.FIRST_STATE, W, b)
+    net, _ = trained()
+    trainer = Trainer(net, SGD(), 4)
+    with pytest.raises(ValueError, match="part that layer 0 of it has; got part 1"):
+        trainer.read(0, 1, np.zeros((4, 3), "f4"), np.zeros(3, "f4"))
+
+
+def test_a_plan_takes_no_keyword_and_no_numbers_that_it_does_not_use():
+    with pytest.raises(TypeError, match="keep_gradient"):
+        plan(keep_gradient=True)
+    for options in ({"n_states": 3}, {"n_states": -1}, {"n_threads": 0}):
+        with pytest.raises(ValueError, match="Plan expects"):
+            plan(**options)
+    with pytest.raises(ValueError, match="momentum expects a plan with room for it"):
+        plan().set_rule(lr=0.1, momentum=0.9)
+    for entries in (
+        [], [("affine", 3, 2, 0.0, 0.0, False), ("affine", 3, 2, 0.0, 0.0, False)],
+        [("relu", 3, 2, 0.0, 0.0, False)], [("affine", 0, 2, 0.0, 0.0, False)],
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="Plan expects"):
+            engine.Plan(entries, "squared", 4, False, "sgd")
+    with pytest.raises(ValueError, match="states of its rule"):
+        engine.Plan([("affine", 3, 2, 0.0, 0.0, False)], "squared", 4, False, "adam", 1)
+
+
+def test_backward_takes_the_rows_of_the_last_outputs():
+    net = Sequential(Affine(np.zeros((3, 2), "f4"), np.zeros(2, "f4")))
+    trainer = Trainer(net, SGD(), 4)
+    out = np.empty((3, 2), "f4")
+    with pytest.raises(ValueError, match="rows of the last outputs"):
+        trainer.backward(out)
+    trainer.outputs(np.ones((3, 3), "f4"), out)
+    with pytest.raises(ValueError, match="rows of the last outputs"):
+        trainer.backward(np.ones((4, 2), "f4"))
+    trainer.backward(np.ones((3, 2), "f4"))
+    W = net.params["W1"].copy()
+    trainer.outputs(np.ones((3, 3), "f4"), out)
+    with pytest.raises(FloatingPointError, match="finite"):
+        trainer.backward(np.full((3, 2), np.nan, "f4"))
+    np.testing.assert_array_equal(net.params["W1"], W)
+    assert np.isfinite(W).all()
+
+
+def test_dropout_keeps_its_masks_over_a_step_that_was_refused():
+    net = Sequential(Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error")
+    x, t = rows("float32")
+    trainer = Trainer(net, SGD(lr=1e-3), 8, seed=3)
+    with pytest.raises(FloatingPointError):
+        trainer.step(x * np.float32(1e38), t)
+    trainer.step(x, t)
+    other = Sequential(Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error")
+    Trainer(other, SGD(lr=1e-3), 8, seed=3).step(x, t)
+    for name, p in net.params.items():
+        assert p.tobytes() == other.params[name].tobytes()
