@@ -775,6 +775,13 @@ SHOWN = {
         and np.array_equal(layer_masks(1), layer_masks(1))
         and not np.array_equal(layer_masks(1), layer_masks(2))
     ),
+    "`backward` after `forward(x, False)`": lambda: (
+        np.array_equal(after(Dropout(0.5), lambda d: d(X), lambda d: d(X, False)).backward(X), X)
+        and np.allclose(after(
+            BatchNormalization(np.ones(3), np.zeros(3), 0.9, np.zeros(3), np.full(3, 4.0)),
+            lambda b: b.forward(X, False),
+        ).backward(X), X / 2)
+    ),
     "a batch of one row in `BatchNormalization`": lambda: (
         np.array_equal(BatchNormalization(np.ones(3), np.full(3, 7.0))(X[:1]), [[7.0, 7.0, 7.0]])
         and refused(ValueError, lambda: fastbp.BatchNorm1d(3)(X[:1]))
