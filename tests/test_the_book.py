@@ -776,7 +776,9 @@ SHOWN = {
         and not np.array_equal(layer_masks(1), layer_masks(2))
     ),
     "`backward` after `forward(x, False)`": lambda: (
-        np.array_equal(after(Dropout(0.5), lambda d: d(X), lambda d: d.forward(X, False)).backward(X), X)
+        np.array_equal(after(
+            Dropout(0.5), lambda d: d.forward(X, True), lambda d: d.forward(X, False)
+        ).backward(X), X)
         and np.allclose(after(
             BatchNormalization(np.ones(3), np.zeros(3), 0.9, np.zeros(3), np.full(3, 4.0)),
             lambda b: b.forward(X, False),
