@@ -12,6 +12,7 @@ import fastbp
 from fastbp import (
     Affine,
     BatchNorm1d,
+    BatchNormalization,
     Flatten,
     Identity,
     Linear,
@@ -986,6 +987,21 @@ def test_loss_of_ones_own_beside_layers_of_two_modes(rng):
     net = Own(Linear(4, 5, seed=0), BatchNorm1d(5), Linear(5, 3, seed=1), loss=SoftmaxWithLoss())
     x, t = rng.standard_normal((5, 4)), rng.integers(0, 3, 5)
     refuses(ValueError, "expects Own.loss, which evaluates, to be what gradient trains", net, x, t)
+
+
+def test_layers_are_checked_in_the_mode_that_they_are_in(rng):
+    """After eval() dropout is the identity, and normalisation has its running statistics."""
+    x, t = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+    for norm in (BatchNorm1d(5), BatchNormalization(np.ones(5), np.zeros(5)), nn.BatchNorm1d(5)):
+        net = Sequential(Linear(4, 5, seed=0), norm, fastbp.Dropout(0.5), nn.Dropout(0.2), Tanh(),
+                         Linear(5, 3, seed=1), loss=SoftmaxWithLoss())  # fmt: skip
+        net.forward(x)
+        refuses(ValueError, "without active dropout", net, x, t)
+        net.eval()
+        report = gradient_check(net, x, t)
+        assert report and {"gamma1", "beta1"} <= set(report.mean_absolute_difference)
+        assert gradient_check(norm, rng.standard_normal((6, 5)))
+        assert gradient_check(norm.train(), rng.standard_normal((6, 5)))
 
 
 def test_a_bias_that_is_none_is_not_checked(rng):

@@ -518,6 +518,17 @@ def test_batch_normalization_is_told_whether_it_trains(shape):
     np.testing.assert_allclose(layer.running_mean, 0.2 * mean)
 
 
+@pytest.mark.parametrize("shape", [(5, 8), (5, 2, 4), (5, 2, 2, 2), (5, 8, 1), (8,)])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_normalization_of_tensors_has_the_shapes_of_arrays(shape, training):
+    x = np.random.randn(*shape)
+    layers = [BatchNormalization(np.ones(8), np.zeros(8)).train(training) for _ in range(2)]
+    out = layers[0](fastbp.tensor(x))
+    np.testing.assert_allclose(out.detach().numpy(), layers[1](x), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"expects x of shape \(n_samples, 8\); got x of shape \("):
+        layers[0](fastbp.tensor(np.ones((5, 4, 8))))
+
+
 def test_batch_normalization_goes_on_from_given_statistics():
     mean, var = np.random.randn(4), np.random.rand(4)
     layer = BatchNormalization(np.ones(4), np.zeros(4), 0.9, running_mean=mean, running_var=var)
@@ -763,6 +774,15 @@ SHOWN = {
         np.array_equal(Dropout(0.5, seed=3)(X), Dropout(0.5, seed=3)(X))
         and np.array_equal(layer_masks(1), layer_masks(1))
         and not np.array_equal(layer_masks(1), layer_masks(2))
+    ),
+    "`backward` after `forward(x, False)`": lambda: (
+        np.array_equal(after(
+            Dropout(0.5), lambda d: d.forward(X, True), lambda d: d.forward(X, False)
+        ).backward(X), X)
+        and np.allclose(after(
+            BatchNormalization(np.ones(3), np.zeros(3), 0.9, np.zeros(3), np.full(3, 4.0)),
+            lambda b: b.forward(X, False),
+        ).backward(X), X / 2)
     ),
     "a batch of one row in `BatchNormalization`": lambda: (
         np.array_equal(BatchNormalization(np.ones(3), np.full(3, 7.0))(X[:1]), [[7.0, 7.0, 7.0]])

@@ -155,18 +155,27 @@ class BatchNormalization(LayerOfTwoModes):
             for name, array in zip(names, arrays, strict=True)
         ]
 
+    def _as_rows(self, shape):
+        """(n_samples, n) of an x of this shape, of one sample or of images too."""
+        n = len(self._gamma)
+        if len(shape) == 1 or (len(shape) > 2 and self.as_in_the_book):
+            rows = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
+        else:
+            rows = shape
+        if len(rows) != 2 or rows[1] != n:
+            raise ValueError(
+                f"{type(self).__name__} expects x of shape (n_samples, {n}); got x of shape "
+                f"{tuple(shape)}."
+            )
+        return rows
+
     def run(self, x, training):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
         shape = x.shape
-        if len(shape) == 1 or (len(shape) > 2 and self.as_in_the_book):
-            n_rows = 1 if len(shape) == 1 else shape[0]
-            x = x.reshape(n_rows, x.size // n_rows if n_rows else math.prod(shape[1:]))
-        if x.ndim != 2 or x.shape[1] != len(gamma):
-            raise ValueError(
-                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {shape}."
-            )
+        if len(shape) != 2 or shape[1] != len(gamma):
+            x = x.reshape(self._as_rows(shape))
         if not training:
             deviation = np.sqrt(var + gamma.dtype.type(self.eps))
             out = (x - mean) * (gamma / deviation) + beta
@@ -224,7 +233,10 @@ class BatchNormalization(LayerOfTwoModes):
         self.sync()
         weight, bias = self.trained_tensors()
         mean, var = (new(array) for array in self._running)
-        return (x - mean) / (var + self.eps).sqrt() * weight + bias
+        shape = x.array.shape
+        rows = x.reshape(self._as_rows(shape))
+        out = (rows - mean) / (var + self.eps).sqrt() * weight + bias
+        return out if len(shape) == 2 else out.reshape(shape)
 
     def config(self):
         changed = {} if self.eps == EPS else {"eps": self.eps}

@@ -4,6 +4,7 @@ An optimiser of tensors changes them by `step`; one made without parameters chan
 `update`.  Both train in `fit`.
 """
 
+import functools
 from collections.abc import Callable, MutableMapping
 from numbers import Real
 
@@ -346,24 +347,30 @@ class Rule(Optimizer, counts_steps=True):
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
-        numbers = {
-            name: value
-            for name, value in arrays.items()
-            if type(value) is not np.ndarray and _is_number(value)
-        }
-        if numbers and not isinstance(params, MutableMapping):
-            raise TypeError(
-                f"{who} expects params as a dict, where a number is replaced by another; got "
-                f"{checks.described(params)}."
-            )
-        for name, value in numbers.items():
-            arrays[name] = _as_array(value)
-        checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
+        numbers = {}
+        try:
+            checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
+        except TypeError:
+            numbers = {name: value for name, value in arrays.items() if _is_number(value)}
+            if not numbers:
+                raise
+        if numbers:
+            return self._update_numbers(params, arrays, numbers, grads)
         vars(self)["steps"] += 1
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)
             self._apply(self.param_groups[0], param, checked[name], states, step)
+
+    def _update_numbers(self, params, arrays, numbers, grads):
+        """A step of parameters of which some are plain numbers, to be replaced."""
+        if not isinstance(params, MutableMapping):
+            raise TypeError(
+                f"{type(self).__name__}.update expects params as a dict, where a number is "
+                f"replaced by another; got {checks.described(params)}."
+            )
+        arrays = arrays | {name: _as_array(value) for name, value in numbers.items()}
+        self.update(arrays, grads)
         for name, value in numbers.items():
             array = arrays[name]
             params[name] = array[()] if isinstance(value, np.generic) else float(array)
@@ -430,6 +437,41 @@ def _same_view(a, b):
 
 def _shown(value):
     return f"{value:g}" if type(value) is float else f"{value}"
+
+
+def _with_the_books(translated):
+    """An __init__ that takes the book's names too, beside PyTorch's, which it shows."""
+
+    def decorate(init):
+        @functools.wraps(init)
+        def told(self, *arguments, **options):
+            init(self, *arguments, **translated(options))
+
+        return told
+
+    return decorate
+
+
+def _alpha(options):
+    if "decay_rate" in options:
+        if "alpha" in options:
+            raise TypeError(
+                "RMSprop expects alpha or decay_rate, two names of one number; got both."
+            )
+        rate = options.pop("decay_rate")
+        options["alpha"] = checks.number("RMSprop", "decay_rate", rate, least=0, most=1)
+    return options
+
+
+def _betas(options):
+    if "beta1" in options or "beta2" in options:
+        if "betas" in options:
+            raise TypeError("Adam expects betas, or beta1 and beta2; got both.")
+        options["betas"] = tuple(
+            checks.number("Adam", name, options.pop(name, default), least=0, most=1)
+            for name, default in (("beta1", 0.9), ("beta2", 0.999))
+        )
+    return options
 
 
 class SGD(Rule):
@@ -725,17 +767,11 @@ class RMSprop(Rule):
     eps = Option()
     momentum = Option()
 
+    @_with_the_books(_alpha)
     def __init__(
         self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
         centered=False, capturable=False, foreach=None, maximize=False, differentiable=False,
-        *, decay_rate=None,
     ):  # fmt: skip
-        if decay_rate is not None:
-            if alpha != 0.99:
-                raise TypeError(
-                    "RMSprop expects alpha or decay_rate, two names of one number; got both."
-                )
-            alpha = checks.number("RMSprop", "decay_rate", decay_rate, least=0, most=1)
         super().__init__(
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
             centered=centered, maximize=maximize, differentiable=differentiable,
@@ -811,18 +847,12 @@ class Adam(Rule):
     eps = Option()
     decoupled_weight_decay = Option()
 
+    @_with_the_books(_betas)
     def __init__(
         self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
         *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
-        decoupled_weight_decay=False, beta1=None, beta2=None,
+        decoupled_weight_decay=False,
     ):  # fmt: skip
-        if not beta1 is beta2 is None:
-            if betas != (0.9, 0.999):
-                raise TypeError("Adam expects betas, or beta1 and beta2; got both.")
-            betas = (
-                0.9 if beta1 is None else checks.number("Adam", "beta1", beta1, least=0, most=1),
-                0.999 if beta2 is None else checks.number("Adam", "beta2", beta2, least=0, most=1),
-            )
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
             maximize=maximize, differentiable=differentiable,
