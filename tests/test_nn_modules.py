@@ -331,7 +331,7 @@ def test_initial_values_without_chance():
 def test_numbers_are_not_drawn_into_integers(name):
     """They would be cut off at the point, most of them to 0."""
     x = fastbp.arange(6).reshape(2, 3)
-    with pytest.raises(TypeError, match="_ expects a tensor of float32 or float64; got fastbp.int"):
+    with pytest.raises(TypeError, match="_ expects a tensor of float32 or float64"):
         getattr(nn.init, name)(x, *(0.5,) * (name == "sparse_"))
     assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
 
