@@ -1009,6 +1009,14 @@ NN = [
           TypeError="nn.utils.clip_grad_norm_(3, 1.0) | nn.utils.clip_grad_norm_([3], 1.0) | "
           "nn.utils.clip_grad_norm_(model.parameters(), 'a')",
           ValueError="nn.utils.clip_grad_norm_(model.parameters(), np.nan)"),
+    entry("nn.utils.get_total_norm", "nn.utils.get_total_norm([fastbp.tensor([3.0, 4.0])])",
+          TypeError="nn.utils.get_total_norm(3) | nn.utils.get_total_norm([fastbp.tensor([3.0])], 'a')",
+          ValueError="nn.utils.get_total_norm([fastbp.tensor([3.0])], np.nan)"),
+    entry("nn.utils.clip_grads_with_norm_",
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 2.0)",
+          TypeError="nn.utils.clip_grads_with_norm_(3, 1.0, 2.0) | "
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 'a', 2.0) | "
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 'a')"),
     entry("nn.utils.clip_grad_value_", "nn.utils.clip_grad_value_(model.parameters(), 1.0)",
           TypeError="nn.utils.clip_grad_value_(3, 1.0)",
           ValueError="nn.utils.clip_grad_value_(model.parameters(), -1)"),

@@ -1090,6 +1090,38 @@ def test_clipping_leaves_small_gradients_and_says_of_none():
     assert w.grad.array[0] == math.inf
 
 
+def test_an_infinite_bound_asks_for_the_norm_alone():
+    w = fastbp.zeros(2, requires_grad=True)
+    for grad in ([3.0, 4.0], [math.inf, 1.0]):
+        w.grad = fastbp.tensor(grad)
+        clipping.clip_grad_norm_(w, math.inf)
+        clipping.clip_grad_value_(w, math.inf)
+        assert w.grad.tolist() == grad
+
+
+@pytest.mark.parametrize("order", [1, 2.0, 3, 0.5, math.inf, -math.inf, 0])
+def test_norms_of_all_gradients_are_pytorchs(order, rng):
+    grads = [rng.standard_normal(shape) for shape in ((3, 4), (5,), ())]
+    ours = clipping.get_total_norm([fastbp.tensor(grad) for grad in grads], order)
+    flat = np.array([np.linalg.norm(np.ravel(grad), order) for grad in grads])
+    assert ours.item() == pytest.approx(np.linalg.norm(flat, order))
+    params = [fastbp.tensor(grad, requires_grad=True) for grad in grads]
+    twins = [fastbp.tensor(grad, requires_grad=True) for grad in grads]
+    for p, q, grad in zip(params, twins, grads, strict=True):
+        p.grad, q.grad = fastbp.tensor(grad), fastbp.tensor(grad)
+    clipping.clip_grads_with_norm_(params, 0.5, ours)
+    assert clipping.clip_grad_norm_(twins, 0.5, order).item() == ours.item()
+    torch = pytest.importorskip("torch")
+    theirs = [torch.zeros(grad.shape, dtype=torch.float64, requires_grad=True) for grad in grads]
+    for p, grad in zip(theirs, grads, strict=True):
+        p.grad = torch.tensor(grad)
+    norm = torch.nn.utils.clip_grad_norm_(theirs, 0.5, order)
+    assert norm.item() == pytest.approx(ours.item())
+    for p, q, r in zip(params, twins, theirs, strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), r.grad.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(q.grad.numpy(), r.grad.numpy(), rtol=1e-12)
+
+
 def test_parameters_go_into_a_vector_and_back():
     params = cases.parameters(fastbp, "float64")
     vector = vectors.parameters_to_vector(params)

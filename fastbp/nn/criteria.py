@@ -503,7 +503,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     """
     who = "kl_div"
     reduction = reduction_of(who, reduction, size_average, reduce, ("batchmean",))
-    divisor = max(len(input.array), 1) if reduction == "batchmean" and input.ndim else None
+    divisor = len(input.array) if reduction == "batchmean" and input.ndim else None
     if log_target:
         value, slopes = _kl_of_logs, _kl_of_logs_slopes
     else:

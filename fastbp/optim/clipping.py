@@ -164,7 +164,7 @@ def _total_norm(who, tensors, norm_type, error_if_nonfinite):
 def _scale(grads, max_norm, norm):
     """Each times ``min(1, max_norm / (norm + 1e-6))``."""
     factor = max_norm / (float(norm) + 1e-6)
-    if not factor >= 1:  # NaN too
+    if max_norm < math.inf and not factor >= 1:  # NaN too
         for grad in grads:
             np.multiply(grad.array, grad.array.dtype.type(factor), out=grad.array)
             grad._bump()
@@ -219,8 +219,10 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """
     who = "clip_grads_with_norm_"
     max_norm = checks.number(who, "max_norm", max_norm, finite=False)
-    if not math.isfinite(norm := float(total_norm)):
-        checks.number(who, "total_norm", total_norm, finite=False)
+    try:
+        norm = float(total_norm)  # NaN too
+    except (TypeError, ValueError, RuntimeError):
+        norm = checks.number(who, "total_norm", total_norm)
     _scale(_gradients(who, parameters), max_norm, norm)
 
 

@@ -126,14 +126,14 @@ class LRScheduler:
             At the first call, where the optimiser has made no step yet: the first learning rate
             would never be used.
         """
+        rates = self.get_lr if epoch is None else self._get_closed_form_lr
+        if epoch is None:
+            epoch = self.last_epoch + 1
+        epoch = checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0)
         self._meet_groups()
         if self._step_count in (1, 2):
             self._require_a_step()
-        if epoch is None:
-            self._go_to(self.last_epoch + 1, self.get_lr)
-        else:
-            epoch = checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0)
-            self._go_to(epoch, self._get_closed_form_lr)
+        self._go_to(epoch, rates)
         self._step_count += 1
 
     def _require_a_step(self):
