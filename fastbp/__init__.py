@@ -21,7 +21,8 @@ except ImportError as error:
             "Python in another folder to import an installed fastbp."
         )
     program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
-    if program in ("fastbp", "fastbp.exe") or (program == "-m" and "fastbp" in sys.orig_argv):
+    words = zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    if program in ("fastbp", "fastbp.exe") or (program == "-m" and ("-m", "fastbp") in words):
         # the command, which has one line for every error
         print("fastbp:", error, file=sys.stderr)
         raise SystemExit(2) from None
