@@ -27,7 +27,10 @@ from setuptools.errors import CompileError, LinkError
 KERNELS = Path("fastbp/_kernels")
 MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "masks", "norm", "engine",
            "autograd"]  # fmt: skip
-DEBUG = os.environ.get("FASTBP_DEBUG", "") not in ("", "0")
+DEBUG = os.environ.get("FASTBP_DEBUG", "0") or "0"
+if DEBUG not in ("0", "1"):
+    sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")
+DEBUG = DEBUG == "1"
 SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
 
 # One object of kernels.c per instruction set: name, bytes of a vector, rows of a tile (as many

@@ -10,7 +10,9 @@ import stat
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
@@ -257,11 +259,12 @@ def snapshot(arrays):
     _require_memory(2 * sum(array.nbytes for array in arrays.values()))
     # NumPy's own `tobytes` gives up the lock meanwhile.
     copies = [partial(memoryview(array).tobytes, "A") for array in arrays.values()]
+    calls: list[Callable[[], Any]] = [running_steps, *copies]
     end = time.monotonic() + _PATIENCE
     while True:
         while running_steps() and time.monotonic() < end:
             pass  # with the lock, for which a step that ends has to wait
-        running, *contents = map(operator.call, [running_steps, *copies])
+        running, *contents = map(operator.call, calls)
         if not running or time.monotonic() >= end:
             break
     return {
@@ -277,7 +280,7 @@ _PATIENCE = 1.0
 def _as_it_was(array, content):
     """An array of the shape and dtype of another, of the bytes that its `tobytes("A")` gave."""
     flags = array.flags
-    order = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+    order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
     copy = np.frombuffer(content, array.dtype).reshape(array.shape, order=order)
     return np.asarray(copy, array.dtype.newbyteorder("="), order="C")
 

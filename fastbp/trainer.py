@@ -251,7 +251,11 @@ class Trainer(engine.Plan):
                 parts.append((place, engine.PARAMETERS, self._arrays_of(layer)))
                 if isinstance(layer, BatchNormalization):
                     parts.append((place, engine.RUNNING, layer._running))
-            self._fetch(parts)
+            new = [(place, part, *self._like(arrays)) for place, part, arrays in parts]
+            self.read_all(new)  # at once, so that all are of one step
+            for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
+                for array, value in zip(arrays, values, strict=True):
+                    array[...] = value
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             self.synced = changes
 
@@ -284,13 +288,12 @@ class Trainer(engine.Plan):
                 return
             if changes != self.synced:  # else sync has set them
                 self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-            self._fetch(
-                [
-                    (place, engine.FIRST_STATE + k, pair)
-                    for place, pairs in self._states()
-                    for k, pair in enumerate(zip(*pairs, strict=True))
-                ]
-            )
+            for place, pairs in self._states():
+                for k, pair in enumerate(zip(*pairs, strict=True)):
+                    new = self._like(pair)
+                    self.read(place, engine.FIRST_STATE + k, *new)
+                    for array, values in zip(pair, new, strict=True):
+                        array[...] = values
             self._fetched = changes
 
     def arrays(self):
@@ -324,15 +327,8 @@ class Trainer(engine.Plan):
     def _native(self, *arrays):
         return [checks.floats("Trainer", "parameter", array, self.dtype) for array in arrays]
 
-    def _fetch(self, parts):
-        """Write (place, part, arrays) into the arrays, all as they are after one step."""
-        new = [[np.empty(array.shape, self.dtype) for array in arrays] for *_, arrays in parts]
-        self.read_all(
-            [(place, part, *pair) for (place, part, _), pair in zip(parts, new, strict=True)]
-        )
-        for (*_, arrays), pair in zip(parts, new, strict=True):
-            for array, values in zip(arrays, pair, strict=True):
-                array[...] = values
+    def _like(self, arrays):
+        return [np.empty(array.shape, self.dtype) for array in arrays]
 
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
