@@ -25,7 +25,18 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "masks", "norm", "engine", "autograd"]
+MODULES = [
+    "isa",
+    "changes",
+    "affine",
+    "activations",
+    "losses",
+    "optim",
+    "masks",
+    "norm",
+    "engine",
+    "autograd",
+]
 DEBUG = os.environ.get("FASTBP_DEBUG", "") not in ("", "0")
 SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
 

@@ -31,7 +31,8 @@ cdef class Binary(Node):
         return 0
 
     cdef int release(self) except -1:
-        self.freed = self.x is not None or self.y is not None
+        if self.x is None and self.y is None:
+            return 0
         self.x = self.y = None
         self.x_version = self.y_version = None
         return Node.release(self)
@@ -342,6 +343,9 @@ cdef class Reduction(Node):
     cdef tuple full  # the input's shape
     cdef tuple kept  # the result's, with dimensions of length 1 for those summed over
     cdef double scale
+
+    cdef int release(self) except -1:
+        return 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         if self.scale != 1:
