@@ -1,7 +1,6 @@
 """No public function takes a keyword that it does not use: walked through, one and all."""
 
 import importlib
-import inspect
 
 import numpy as np
 import pytest
@@ -143,7 +142,9 @@ def test_out_that_does_not_fit_is_refused_and_left_alone():
     assert out.tolist() == T.exp(T.ones(3)).tolist()
     x = T.ones(3)
     T.add(x, x, out=x)
-    assert x.tolist() == [2.0] * 3 and T.sum(X, 1, out=T.zeros(2, dtype=T.float64)).dtype is T.float64
+    assert (
+        x.tolist() == [2.0] * 3 and T.sum(X, 1, out=T.zeros(2, dtype=T.float64)).dtype is T.float64
+    )
 
 
 def test_out_counts_as_a_change():

@@ -94,11 +94,10 @@ cdef class Function(Node):
     cdef int release(self) except -1:
         for each in self.saved:
             if isinstance(each, cnp.ndarray):
-                self.freed = True
-        if self.freed:
-            self.gradients = self.saved = self.versions = None
-        self.input_constants = (None,) * len(self.targets)
-        return Node.release(self)
+                self.gradients = self.saved = self.versions = None
+                self.input_constants = (None,) * len(self.targets)
+                return Node.release(self)
+        return 0
 
     def name(self):
         """The operation, as PyTorch names it: ExpBackward0."""

@@ -108,14 +108,6 @@ cdef class Node(Target):
             sweep.keep_record(self, dout)
         return self.apply(sweep, dout) if on else 0
 
-    cdef int leave(self, Sweep sweep) except -1:
-        """The sweep is through with this node."""
-        if self.owner == sweep.number:
-            self.owner = 0
-        else:
-            self.others -= 1
-        return 0
-
     cdef int forget(self, Sweep sweep) except -1:
         """Drop the gradient that has come."""
         if self.owner == sweep.number:
@@ -138,7 +130,8 @@ cdef class Node(Target):
         raise NotImplementedError
 
     cdef int release(self) except -1:
-        """Let go of arrays; one that needs none of them may be gone through again."""
+        """Let go of what was saved; a node that saved nothing may be gone through again."""
+        self.freed = True
         self.value = None
         self.a_constant = self.b_constant = None
         return 0
@@ -325,6 +318,13 @@ cdef class Sweep:
         self.n += 1
         return 0
 
+    cdef inline void leave(self, Node node) noexcept:
+        """The sweep is through with this node."""
+        if node.owner == self.number:
+            node.owner = 0
+        else:
+            node.others -= 1
+
     cdef int add_apart(self, Target target, array gradient) except -1:
         if self.apart is None:
             self.apart = {}
@@ -425,7 +425,7 @@ cdef class Sweep:
                     node.run(self, on)
                 else:
                     node.forget(self)
-                node.leave(self)
+                self.leave(node)
                 self.done += 1
                 if not keep and on:
                     # What only the sweep holds need not be emptied before it goes.
@@ -459,7 +459,7 @@ cdef class Sweep:
         cdef TensorBase leaf
         while self.done < self.n:
             (<Node> self.nodes[self.done]).forget(self)
-            (<Node> self.nodes[self.done]).leave(self)
+            self.leave(<Node> self.nodes[self.done])
             self.done += 1
         for leaf in self.leaves:
             if leaf.owner == self.number:

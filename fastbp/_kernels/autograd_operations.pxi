@@ -31,7 +31,8 @@ cdef class Binary(Node):
         return 0
 
     cdef int release(self) except -1:
-        self.freed = self.x is not None or self.y is not None
+        if self.x is None and self.y is None:
+            return 0
         self.x = self.y = None
         self.x_version = self.y_version = None
         return Node.release(self)
@@ -195,6 +196,8 @@ cdef TensorBase of_number(int operation, TensorBase x, double number, object ope
     """The result of x and a number, or of a number and x where `reflected`."""
     cdef Target a
     cdef Binary node
+    if operation == SUBTRACT and (operand is True or operand is False):
+        return slow_binary(operation, x, operand)  # which refuses it
     if fbp_grad_off or (a := x.target()) is None:
         return wrap(out)
     node = binary_node(operation, reflected)
@@ -232,13 +235,12 @@ cdef object binary(int operation, object x, object y):
                 b = <TensorBase> y
                 if cnp.PyArray_TYPE(a._array) == cnp.PyArray_TYPE(b._array):
                     return of_two(operation, a, b, combine(operation, a._array, b._array))
-            elif as_number(y, &number) and (operation != SUBTRACT or not isinstance(y, bool)):
+            elif as_number(y, &number):
                 return of_number(operation, a, number, y, False,
                                  combine_number(operation, a._array, number, False))
     else:
         b = <TensorBase> y
-        if (operation != DIVIDE and is_float(b._array) and as_number(x, &number)
-                and (operation != SUBTRACT or not isinstance(x, bool))):
+        if operation != DIVIDE and is_float(b._array) and as_number(x, &number):
             return of_number(operation, b, number, x, True,
                              combine_number(operation, b._array, number, True))
     return slow_binary(operation, x, y)
@@ -265,7 +267,7 @@ cdef object change(int operation, TensorBase x, object y):
                 combine(operation, x._array, other, x._array)
                 x.bump()
                 return x
-        elif as_number(y, &number) and (operation != SUBTRACT or not isinstance(y, bool)):
+        elif as_number(y, &number) and not (y is True or y is False):
             combine_number(operation, x._array, number, False, x._array)
             x.bump()
             return x
@@ -342,6 +344,9 @@ cdef class Reduction(Node):
     cdef tuple full  # the input's shape
     cdef tuple kept  # the result's, with dimensions of length 1 for those summed over
     cdef double scale
+
+    cdef int release(self) except -1:
+        return 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         if self.scale != 1:

@@ -108,13 +108,14 @@ _ALIASES = {
 
 
 #: Functions that make no tensor that could be written into another's memory.
-_NO_OUT = set(
-    "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten ravel "
-    "unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone repeat_interleave "
-    "split chunk unbind narrow select flip roll numel meshgrid Generator manual_seed seed "
-    "initial_seed rand_like randn_like randint_like zeros_like ones_like empty_like full_like "
-    "FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor isnan isinf rsub".split()
-)
+_NO_OUT = {name for names in (
+    "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
+    "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
+    "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
+    "manual_seed seed initial_seed rand_like randn_like randint_like zeros_like ones_like",
+    "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
+    "isnan isinf rsub",
+) for name in names.split()}  # fmt: skip
 
 
 def _explain(table):
@@ -236,8 +237,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             "grad expects allow_unused as True or not given where materialize_grads is True; got "
             "False."
         )
-    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph),
-                           bool(allow_unused or materialize_grads), bool(materialize_grads))  # fmt: skip
+    may_miss = bool(allow_unused or materialize_grads)
+    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss,
+                           bool(materialize_grads))  # fmt: skip
 
 
 def Variable(data, requires_grad=False):

@@ -224,7 +224,9 @@ def power(x, y):
     if x is None or y is None:
         return NotImplemented
     dtype = common_dtype(x, y)
-    if not dtype.is_floating_point and np.any((y.array if isinstance(y, core.TensorBase) else y) < 0):
+    if not dtype.is_floating_point and np.any(
+        (y.array if isinstance(y, core.TensorBase) else y) < 0
+    ):
         raise RuntimeError("Powers of integers expect exponents of at least 0; got a negative one.")
     a, b = in_dtype(x, dtype), in_dtype(y, dtype)
     out = computed(np.power, a, b)

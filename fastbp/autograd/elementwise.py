@@ -172,7 +172,7 @@ sign = _of_any("sign", "-1, 0 or 1, as x is; 0 of NaN", _sign, None, "buif")
 floor = _of_any("floor", "x rounded down", np.floor, None)
 ceil = _of_any("ceil", "x rounded up", np.ceil, None)
 trunc = _of_any("trunc", "x rounded towards 0", np.trunc, None)
-square = _of_any("square", "x * x", lambda x: np.square(x, dtype=np.int64 if x.dtype == bool else x.dtype),
+square = _of_any("square", "x * x", lambda x: np.square(x, dtype="q" if x.dtype == bool else None),
                  lambda d, x: d * (2 * x), "buif")  # fmt: skip
 frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x),
                lambda d, x: d, "f")  # fmt: skip
