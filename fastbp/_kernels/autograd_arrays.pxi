@@ -54,7 +54,8 @@ cdef int kind_of(object value) noexcept:
     return INTEGERS if type(value) is int else OTHERS
 
 
-cdef int fill_numbers(object data, int depth, const cnp.npy_intp *dims, int kind, char **to) except -1:
+cdef int fill_numbers(object data, int depth, const cnp.npy_intp *dims, int kind,
+                      char **to) except -1:
     """Write nested lists of Python's numbers to memory; gives the kind that it takes."""
     cdef int found
     if not (type(data) is list or type(data) is tuple) or len(data) != dims[0]:

@@ -82,8 +82,9 @@ def _place(view, base):
     return end - first, *places
 
 
-def _placed(buffer, offset, shape, strides, dtype):
+def _placed(buffer, place, dtype):
     """The part of a buffer of bytes that an array is."""
+    offset, shape, strides = place
     if not math.prod(shape):
         return np.empty(shape, dtype)
     return np.lib.stride_tricks.as_strided(buffer[offset:].view(dtype), shape, strides)
@@ -91,9 +92,8 @@ def _placed(buffer, offset, shape, strides, dtype):
 
 def _parts(place, dtype):
     """Zeros in memory as the base and the view share it, and the part that each of them is."""
-    n, *places = place
-    buffer = np.zeros(n, np.uint8)
-    return [_placed(buffer, *each, dtype) for each in places]
+    buffer = np.zeros(place[0], np.uint8)
+    return [_placed(buffer, each, dtype) for each in place[1:]]
 
 
 def _slices_gradient(place, dout, needs):
@@ -142,7 +142,7 @@ METHODS = {
 
 
 def _constant(self, value):
-    if arithmetic.operand(value) is None or getattr(value, "ndim", 0):
+    if arithmetic.operand(value) is None or getattr(value, "ndim", False):
         raise TypeError(f"fill_ expects value as a number or a 0-d tensor; got "
                         f"{checks.shown(value)}.")  # fmt: skip
     array = value.array if isinstance(value, core.TensorBase) else (

@@ -39,13 +39,17 @@ class _Activation(Layer):
         """What the kernels take beside the arrays."""
         return ()
 
-    def on_tensor(self, x, inplace=True):
-        if self.inplace and inplace:
-            return changed(x, self.on_tensor, False)
+    def on_tensor(self, x):
+        if self.inplace:
+            return changed(x, self._on_copy)
         out = core.activation(self._compiled, x, self.kind_number)
         if out is None:
             out = super().on_tensor(x if x.is_floating_point() else x.float())
         return out
+
+    def _on_copy(self, x):
+        out = core.activation(self._compiled, x, self.kind_number)
+        return super().on_tensor(x) if out is None else out
 
     def run(self, x, training):
         x = checks.floats(type(self).__name__, "x", x)

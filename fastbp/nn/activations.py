@@ -62,9 +62,10 @@ class _ByElement(layers.Layer):
     def _arguments(self):
         return tuple(getattr(self, name) for name in self._options)
 
-    def on_tensor(self, x, inplace=True):
-        if self.inplace and inplace:
-            return changed(x, self.on_tensor, False)
+    def on_tensor(self, x):
+        return changed(x, self._of_tensor) if self.inplace else self._of_tensor(x)
+
+    def _of_tensor(self, x):
         return functional._by_element(self.element, x, self._arguments())
 
     def run(self, x, training):
