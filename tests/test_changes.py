@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import SGD, AdaGrad, Adam, AdamW, EarlyStopping, RMSprop, Sequential, Trainer, layers, nn
+from fastbp import (
+    SGD,
+    AdaGrad,
+    Adam,
+    AdamW,
+    EarlyStopping,
+    RMSprop,
+    Sequential,
+    Trainer,
+    layers,
+    nn,
+)
 from fastbp._kernels.changes import noted
 from fastbp.layers import (
     Affine,
@@ -388,7 +399,10 @@ class OwnSummary(Sequential):
 def test_a_subclass_with_passes_of_its_own_is_refused_and_another_trained():
     parts = Linear(5, 3, dtype="float64"), Relu()
     for cls in (OwnForward, OwnPredict):
-        for net in (cls(*parts, loss="squared_error"), Sequential(cls(*parts), loss="squared_error")):
+        for net in (
+            cls(*parts, loss="squared_error"),
+            Sequential(cls(*parts), loss="squared_error"),
+        ):
             with pytest.raises(TypeError, match=rf"own methods; got \w+ of {cls.__name__}"):
                 net.fit(X, T, epochs=1, optimizer=SGD())
     inner = OwnForward(*parts)

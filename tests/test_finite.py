@@ -46,7 +46,9 @@ def all_finite(net, optimizer):
 
 def rows(dtype, n=8, n_in=4, n_out=2):
     rng = np.random.default_rng(0)
-    return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(dtype)
+    return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(
+        dtype
+    )
 
 
 def large(dtype):
@@ -378,7 +380,9 @@ def test_dropout_keeps_its_masks_over_a_step_that_was_refused():
     with pytest.raises(FloatingPointError):
         trainer.step(x * np.float32(1e38), t)
     trainer.step(x, t)
-    other = Sequential(Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error")
+    other = Sequential(
+        Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error"
+    )
     Trainer(other, SGD(lr=1e-3), 8, seed=3).step(x, t)
     for name, p in net.params.items():
         assert p.tobytes() == other.params[name].tobytes()

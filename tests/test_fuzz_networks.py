@@ -1,5 +1,8 @@
 """Whole drawn networks: an epoch of `fit` against a loop over the twins in a wider dtype.
 
+In some of them numbers of layers, loss and optimiser are changed after they were made, in others
+while a `Trainer` runs; `predict` and `gradient` are held to the same loop, with hooks.
+
 The loop also runs in the network's own dtype, with parameters that are wrong by a rounding.
 `fit` may be as far off as these runs are, times some: so much a network makes of a rounding.
 """
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, layers, nn, reference
+from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer, layers, nn, reference
 from fastbp.layers import Affine, BatchNormalization
 
 try:
@@ -181,6 +184,7 @@ class Case:
     schedule: object = None
     shuffle: bool = True
     n_threads: int = 1
+    altered: str = ""  # "made": before it trains, "running": while it does
 
     def optimizer(self):
         return RULES[self.rule](**self.numbers)
@@ -257,8 +261,43 @@ def cases(draw):
         one_of("float64", "float64", "float32"), widths, kinds, loss, rule, numbers, rows, batch,
         one_of(*FORMS), draw(st.integers(0, 2**31)), chance(), classes,
         one_of(None, None, 0.05), one_of(None, None, 0.003), one_of(None, None, halve),
-        draw(st.booleans()), one_of(1, 1, 1, 2),
+        draw(st.booleans()), one_of(1, 1, 1, 2), one_of("", "made", "running"),
     )  # fmt: skip
+
+
+def alter(net):
+    """Other numbers for all layers that have some, and for the loss."""
+    for place, layer in enumerate(net.layers):
+        if isinstance(layer, layers.LeakyRelu):
+            layer.slope = 0.3 + place / 64
+        if isinstance(layer, layers.Dropout):
+            layer.dropout_ratio = 0.25
+        if isinstance(layer, BatchNormalization):
+            layer.eps, layer.momentum = 0.05, 0.6
+    if isinstance(net.loss_layer, layers.HuberLoss):
+        net.loss_layer.delta = 0.7
+
+
+def train_running(case, net, given_x, t, weights):
+    """An epoch by a trainer that was made before the last changes; its batches' losses."""
+    optimizer = case.optimizer()
+    optimizer.lr *= 3
+    trainer = Trainer(
+        net, optimizer, min(case.batch, case.rows), case.n_threads, case.seed, case.clip_norm,
+        case.clip_value,
+    )  # fmt: skip
+    alter(net)
+    optimizer.lr = case.numbers["lr"]
+    order, lrs = np.arange(case.rows), None
+    if case.shuffle:
+        np.random.default_rng([case.seed, 0, 0]).shuffle(order)
+    losses = np.empty(math.ceil(case.rows / trainer.batch_size))
+    if case.schedule is not None:
+        lrs = np.array([optimizer.lr * case.schedule(k / len(losses)) for k in range(len(losses))])
+    trainer.epoch(given_x, t, weights if case.weighted or case.class_weight else None, order,
+                  losses, lrs=lrs)  # fmt: skip
+    trainer.close()
+    return losses
 
 
 def network(case, rng):
@@ -319,12 +358,17 @@ def with_classes(case, t, weights):
 def check(case):
     rng = np.random.default_rng(case.seed)
     net = network(case, rng)
+    if case.altered == "made":
+        alter(net)
     given_x, x, t, weights = data(case, rng)
     row_weights = with_classes(case, t, weights).astype(case.dtype)
     norms = {at: layer for at, layer in enumerate(net.layers)
              if isinstance(layer, BatchNormalization)}  # fmt: skip
     start = {name: p.copy() for name, p in net.params.items()}
     eps, runs = np.finfo(case.dtype).eps, []
+    made = network(case, np.random.default_rng(case.seed))  # whose numbers the loop reads
+    if case.altered:
+        alter(made)
     for drawn in range(4):
         dtype = np.dtype(case.dtype if drawn else WIDER[case.dtype])
         target = t if t.dtype == np.int64 else t.astype(case.dtype).astype(dtype)
@@ -336,7 +380,7 @@ def check(case):
             }
             params = {name: p.astype(dtype) for name, p in params.items()}
             history = epoch(
-                case, net, x.astype(dtype), target, row_weights.astype(dtype), params, running
+                case, made, x.astype(dtype), target, row_weights.astype(dtype), params, running
             )
         runs.append((params, running, history))
     if not np.abs(runs[0][2][0]).max() < 1e4:
@@ -344,7 +388,14 @@ def check(case):
         return
 
     again = network(case, np.random.default_rng(case.seed))
-    got, _ = (
+    if case.altered == "made":
+        alter(again)
+    losses = [
+        train_running(case, one, given_x, t, row_weights)
+        for one in (net, again)
+        if case.altered == "running"
+    ]
+    got, _ = (losses, losses) if losses else (
         one.fit(
             given_x, t, epochs=1, optimizer=case.optimizer(), batch_size=case.batch,
             seed=case.seed, sample_weight=weights if case.weighted else None,
@@ -373,6 +424,9 @@ def check(case):
     for at, layer in norms.items():
         near("running mean", layer._running[0], lambda _, running, *__, at=at: running[at][0])
         near("running variance", layer._running[1], lambda _, running, *__, at=at: running[at][1])
+    if losses:
+        near("batch_loss", losses[0], lambda *run: run[2][0])
+        return
     near("batch_loss", got.batch_loss[0], lambda *run: run[2][0])
     near("train_loss", got.train_loss[0], lambda *run: run[2][1])
     assert got.lr[-1] == pytest.approx(runs[0][2][3], rel=1e-12)
@@ -383,6 +437,68 @@ def check(case):
 @given(cases())
 def test_an_epoch_of_any_network_is_the_twins(case):
     check(case)
+
+
+def check_passes(case):
+    """`predict` and `gradient`, with hooks that look, against the loop in a wider dtype."""
+    rng = np.random.default_rng(case.seed)
+    net = network(case, rng)
+    given_x, x, t, _ = data(case, rng)
+    if case.altered:
+        net.predict(x.astype(case.dtype))
+        alter(net)
+    seen = []
+    for layer in net.layers:
+        layer.register_forward_hook(lambda *call: seen.append(call))
+        if isinstance(layer, layers.Dropout):  # whose masks `gradient` draws from its own seed
+            layer.dropout_ratio = 0.0
+    names = {place: name for name, place in net.params.places().items()}
+    params = {name: p.astype(np.longdouble) for name, p in net.params.items()}
+    norms = {at: layer for at, layer in enumerate(net.layers)
+             if isinstance(layer, BatchNormalization)}  # fmt: skip
+    running = {at: [a.astype(np.longdouble) for a in layer._running] for at, layer in norms.items()}
+    out, pulls = x.astype(np.longdouble), []
+    for at, layer in enumerate(net.layers):
+        own = [params[names[layer, name]] for name in layer.param_names]
+        out, pull = through(layer, out, own, running.get(at), 0)
+        pulls.append(pull)
+    target = t if t.dtype == np.int64 else t.astype(np.longdouble)
+    values, _, dout = loss_of(net.loss_layer, out, target)
+    per_row = 1 if net.loss_layer.kind == "softmax" else out.shape[1]
+    dout, want = dout / (len(x) * per_row), {}
+    for layer, pull in zip(reversed(net.layers), reversed(pulls), strict=True):
+        dout, own = pull(dout)
+        want |= {names[layer, n]: g for n, g in zip(layer.param_names, own, strict=True)
+                 if n != "b" or getattr(layer, "has_bias", True)}  # fmt: skip
+    got = net.gradient(x, target if t.dtype == np.int64 else t.astype(case.dtype))
+    assert [module for module, *_ in seen] == list(net.layers)
+    np.testing.assert_allclose(seen[-1][2], out.astype(float), rtol=1e-6, atol=1e-6)
+    largest = max(np.abs(g).max() for g in want.values())
+    for name, g in want.items():
+        assert np.abs(got[name] - g).max() <= 1e-7 * max(1, largest), name
+    for at, layer in norms.items():
+        for mine, twins in zip(layer._running, running[at], strict=True):
+            np.testing.assert_allclose(mine, twins.astype(float), rtol=1e-9, atol=1e-9)
+    seen.clear()
+    y = net.predict(x)
+    out = x.astype(np.longdouble)
+    for at, layer in enumerate(net.layers):
+        if at in norms:
+            gamma, beta = (params[names[layer, name]] for name in layer.param_names)
+            mean, var = running[at]
+            out = (out - mean) / np.sqrt(var + layer.eps) * gamma + beta
+        else:
+            own = [params[names[layer, name]] for name in layer.param_names]
+            out, _ = through(layer, out, own, None, 0)
+    assert len(seen) == len(net.layers) and seen[-1][2] is y
+    np.testing.assert_allclose(y, out.astype(float), rtol=1e-6, atol=1e-6 * np.abs(out).max())
+
+
+@given(cases())
+def test_predict_and_gradient_of_any_network_are_the_twins(case):
+    if case.form == "CSR" or case.dtype == "float32":
+        case = dataclasses.replace(case, form="float64", dtype="float64")
+    check_passes(case)
 
 
 ADAM, DECAYING = {"lr": 0.05, "eps": 1e-3}, {"lr": 0.05, "weight_decay": 0.3, "momentum": 0.9}

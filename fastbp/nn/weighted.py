@@ -150,12 +150,18 @@ class BatchNorm1d(layers.BatchNorm1d):
             raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
                              "is not offered; got None.")  # fmt: skip
         super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
+        self.momentum = momentum
         self._batches = np.zeros((), np.int64)
 
     @property
     def num_features(self):
         """C."""
         return len(self._gamma)
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     def reset_running_stats(self):
         """Forget the batches seen."""

@@ -69,7 +69,8 @@ static void FN(draw_x)(network *net, fbp_source *x, idx all, idx n_in)
     indptr[all] = e;
     x->data = data;
     x->stride = n_in;
-    x->size = all * n_in;
+    x->size = sparse ? n : all * n_in;
+    x->n_rows = all;
     x->rows = rows;
     x->indptr = sparse ? indptr : NULL;
     x->indices = indices;
@@ -203,6 +204,7 @@ static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, 
     const fbp_rule store = {.kind = FBP_STORE, .clip_scale = 1};
     const idx n = net->layers[net->n_layers - 1].n_out;
     double correct, squares = 0, weights = 0;
+    fbp_result result;
     REAL *outputs = FN(room)(net->rows * n), *dout = FN(room)(net->rows * n);
     fbp_batch whole = *batch;
     whole.scale = 1;
@@ -218,7 +220,7 @@ static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, 
              STEP_TOL * (1 + fabs(net->a[net->n_layers][i])));
         dout[i] = (REAL)net->d[net->n_layers][i];
     }
-    RUN(plan_backward)(plan, &whole, dout, &store);
+    RUN(plan_backward)(plan, &whole, dout, &store, &result);
     for (idx k = 0; k < net->n_layers; k++) {
         const fbp_layer *l = &net->layers[k];
         if (has_weights(l))
@@ -229,11 +231,71 @@ static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, 
                 weights += net->p[k][i] * net->p[k][i];
         }
     }
-    near(0, RUN(plan_gradient_square)(plan), squares, 10 * STEP_TOL * (1 + squares));
+    const double norm = RUN(plan_gradient_norm)(plan);
+    near(0, norm, sqrt(squares), 10 * STEP_TOL * (1 + sqrt(squares)));
     near(0, RUN(plan_weight_square)(plan), weights, 10 * STEP_TOL * (1 + weights));
-    RUN(plan_apply)(plan, rule);
+    RUN(plan_apply)(plan, rule, norm, &result);
+    near(0, result.outcome, FBP_DONE, 0);
     update_all(net, rule);
     FN(compare_all)(plan, net, 0);
+}
+
+/* A plan has the numbers of its twin, to the bit. */
+static void FN(same)(void *plan, void *twin, const network *net, int n_states)
+{
+    const int parts[] = {0, 4, 2, 3};
+    for (idx k = 0; k < net->n_layers; k++)
+        for (int p = 0; p < 2 + n_states; p++) {
+            const fbp_layer *l = &net->layers[k];
+            if (!has_weights(l) || (parts[p] == 4 && l->kind != FBP_BATCH_NORM))
+                continue;
+            const idx w = weights_of(l), m = l->n_out;
+            REAL *W = FN(room)(w), *b = FN(room)(m), *V = FN(room)(w), *c = FN(room)(m);
+            RUN(plan_read)(plan, k, parts[p], W, b);
+            RUN(plan_read)(twin, k, parts[p], V, c);
+            near(k, memcmp(W, V, (size_t)w * sizeof *W), 0, 0);
+            near(k, memcmp(b, c, (size_t)m * sizeof *b), 0, 0);
+        }
+}
+
+/* An update that would not be finite, and rows that are out of range: nothing changes, and the two
+ * plans go on alike. */
+static void FN(step_refused)(void *plan, void *twin, const network *net, const fbp_batch *batch,
+                             const fbp_rule *rule_, int n_states, int n_parts)
+{
+    fbp_rule rule = *rule_;
+    fbp_batch lost = *batch;
+    fbp_result result;
+    fbp_team *team = fbp_take_team(n_parts);
+    int64_t *classes = memory((size_t)batch->x.n_rows * 8, 8), *rows = NULL;
+    for (int step = 0; step < 2; step++) { /* the states get a size */
+        RUN(plan_step)(plan, batch, &rule, n_parts, team, &result);
+        RUN(plan_step)(twin, batch, &rule, n_parts, team, &result);
+    }
+    rule.lr = INFINITY;
+    RUN(plan_step)(plan, batch, &rule, n_parts, team, &result);
+    near(0, result.outcome, FBP_NOT_FINITE, 0);
+    near(0, result.layer >= 0 || !isfinite(result.loss), 1, 0);
+    FN(same)(plan, twin, net, n_states);
+    rule.lr = rule_->lr;
+    if (batch->classes) {
+        memcpy(classes, batch->classes, (size_t)batch->x.n_rows * 8);
+        classes[batch->x.rows ? batch->x.rows[net->rows - 1] : net->rows - 1] = draw() % 2 ? -1 : 1 << 20;
+        lost.classes = classes;
+    } else {
+        rows = memory((size_t)net->rows * 8, 8);
+        for (idx r = 0; r < net->rows; r++)
+            rows[r] = r;
+        rows[net->rows / 2] = draw() % 2 ? INT64_MIN : batch->x.n_rows;
+        lost.x.rows = rows;
+    }
+    RUN(plan_step)(plan, &lost, &rule, n_parts, team, &result);
+    near(0, result.outcome, FBP_BAD_ROWS, 0);
+    FN(same)(plan, twin, net, n_states);
+    RUN(plan_step)(plan, batch, &rule, n_parts, team, &result);
+    RUN(plan_step)(twin, batch, &rule, n_parts, team, &result);
+    FN(same)(plan, twin, net, n_states);
+    fbp_give_team(team);
 }
 
 /* A loss that is not finite: the weights stay, and the layer is named. */
@@ -242,7 +304,7 @@ static void FN(step_not_finite)(void *plan, void *twin, const network *net, cons
 {
     fbp_batch poisoned = *batch;
     fbp_result result;
-    const idx n = net->layers[0].n_in, all = batch->x.size / n;
+    const idx n = net->layers[0].n_in, all = batch->x.n_rows;
     double *x = doubles(all * n);
     for (idx i = 0; i < all * n; i++)
         x[i] = NAN;
@@ -253,15 +315,7 @@ static void FN(step_not_finite)(void *plan, void *twin, const network *net, cons
     RUN(plan_step)(plan, &poisoned, rule, 1, NULL, &result);
     near(0, result.loss, NAN, 0);
     near(0, (double)RUN(plan_first_non_finite)(plan, net->rows), 0, 0);
-    for (idx k = 0; k < net->n_layers; k++)
-        if (has_weights(&net->layers[k])) {
-            const idx w = weights_of(&net->layers[k]), m = net->layers[k].n_out;
-            REAL *W = FN(room)(w), *b = FN(room)(m), *V = FN(room)(w), *c = FN(room)(m);
-            RUN(plan_read)(plan, k, 0, W, b);
-            RUN(plan_read)(twin, k, 0, V, c);
-            near(k, memcmp(W, V, (size_t)w * sizeof *W), 0, 0);
-            near(k, memcmp(b, c, (size_t)m * sizeof *b), 0, 0);
-        }
+    FN(same)(plan, twin, net, -1);
 }
 
 /* Returns whether the case could be compared: nothing near a kink, no loss that ran away. */
@@ -288,6 +342,9 @@ static int FN(random_case)(void)
     const int n_parts = draw() % 4 == 0 ? 3 : 1;
     void *plan = FN(new_plan)(&net, net.rows, n_states, 0, n_parts);
     FN(draw_weights)(plan, &net);
+    for (idx k = 0; k < net.n_layers; k++)
+        RUN(plan_adjust)(plan, k, layers[k].a, layers[k].momentum);
+    RUN(plan_adjust_loss)(plan, net.delta);
 
     int compared = 1;
     for (int step = 0; step < 2 && compared; step++) {
@@ -311,6 +368,16 @@ static int FN(random_case)(void)
     }
     void *parts = FN(new_plan)(&net, net.rows, n_states, 1, 1);
     FN(step_not_finite)(plan, parts, &net, &batch, &rule);
+    int trained = 0;
+    for (idx k = 0; k < net.n_layers; k++)
+        trained |= has_weights(&layers[k]);
+    if (compared && trained) {
+        void *one = FN(new_plan)(&net, net.rows, n_states, 0, n_parts);
+        void *two = FN(new_plan)(&net, net.rows, n_states, 0, n_parts);
+        FN(draw_weights)(one, &net);
+        FN(copy_weights)(two, one, &net);
+        FN(step_refused)(one, two, &net, &batch, &rule, n_states, n_parts);
+    }
     if (compared) { /* the reference's weights are still the plan's */
         for (idx k = 0; k < net.n_layers; k++) {
             memset(net.s[k], 0, 2 * (size_t)parameters_of(&layers[k]) * sizeof(double));

@@ -69,7 +69,7 @@ static const fbp_rule RULES[] = {
 static fbp_batch batch_of(int step)
 {
     const idx rows = step % 4 == 3 ? FEW : ROWS;
-    return (fbp_batch){.x = {x, FBP_FLOAT32, IN, ROWS * IN, NULL, NULL, NULL},
+    return (fbp_batch){.x = {x, FBP_FLOAT32, IN, ROWS * IN, ROWS, NULL, NULL, NULL},
                        .classes = classes, .rows = rows, .scale = 1.0 / (double)rows, .seed = 7,
                        .step = (uint64_t)step};
 }
