@@ -348,8 +348,7 @@ class Checked:
 
 
 def methods_of_its_own(thing, *modules):
-    """The methods that an object, or a class of it outside of `modules`, has put in the place of
-    theirs."""
+    """The methods of `modules` that an object, or its class elsewhere, has replaced."""
     cls = type(thing)
     bases = [
         base

@@ -117,7 +117,7 @@ def entries_of(net):
 
 
 def _require_trained(layer, number):
-    """Refuse hooks, of a layer or of its parameters' gradients, and parameters not to be trained."""
+    """Refuse hooks of a layer or of its parameters' gradients, and frozen parameters."""
     _require_unhooked(layer, f" at place {number}")
     for name, tensor in vars(layer)["_parameters"].items():
         if tensor is None:

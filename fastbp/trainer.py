@@ -135,8 +135,8 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self._clips = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
-        self._numbers = optimizer.numbers()
+        self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
         self._entries, self._places = plans.entries_of(net)
         self._loss = plans.loss_of(net)
@@ -380,7 +380,8 @@ class Trainer(engine.Plan):
             which = "the gradient's norm is not"
             if self.overflowed >= 0:
                 place = held[self.overflowed]
-                which = f"the first layer that would hold NaN or inf is {self._layers[place]!r} ({place})"
+                layer = f"{self._layers[place]!r} ({place})"
+                which = f"the first layer that would hold NaN or inf is {layer}"
             return FloatingPointError(
                 f"Training expects finite weights, states and statistics after an update; got a "
                 f"loss of {loss} in {when}, where {which}: all is as before; try a smaller lr or "

@@ -48,6 +48,7 @@ static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squ
             squares += v * v;
             squares += w * w;
         }
+        FN(add_squares)(plan->x + from * NR, 1, LANES, &squares); /* see gather */
         *squares_ = squares;
         return;
     }
@@ -105,7 +106,7 @@ static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
 static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
 {
     const double ones = (double)rows;
-    double in = ones, most_in = 0, dout = 1e-20, most_dout = 0;
+    double in = ones, most_in = 0, dout = 1e-20, most_dout = 0, norms = 0;
     FN(vec) sum = {0};
     for (int part = 0; part < plan->n_parts; part++)
         in += FN(sum_in_pairs)(plan->squares[part]);
@@ -127,6 +128,10 @@ static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
         case FBP_TANH: in = n + ones; break;
         case FBP_SOFTPLUS: in = 2 * in + n; break; /* at most |x| + log 2 */
         case FBP_DROPOUT: in /= (1 - a) * (1 - a); break;
+        case FBP_BATCH_NORM: /* gamma normal + beta, of normals whose squares are at most 1 a row */
+            op->square = FN(square_sum)(op->W, FN(parameters_size)(op));
+            in = ones * (1 + 2 * op->square);
+            break;
         default: break; /* at most |x| */
         }
     }
@@ -141,10 +146,14 @@ static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
         case FBP_LEAKY_RELU: dout *= 1 + a * a; break;
         case FBP_GELU: dout *= 2; break; /* its derivative is at most 1.13 */
         case FBP_DROPOUT: dout /= (1 - a) * (1 - a); break;
+        case FBP_BATCH_NORM: /* gamma inverse (a projection of dout) */
+            norms += sqrt(FN(square_sum)(op->grad, FN(parameters_size)(op)));
+            dout *= op->square * FN(square_sum)(op->inverse, FN(parameters_size)(op) / 2);
+            break;
         default: break;
         }
     }
-    return sqrt(most_in * most_dout);
+    return norms + sqrt(most_in * most_dout);
 }
 
 /* The third has each layer's own. */

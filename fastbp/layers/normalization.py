@@ -7,7 +7,6 @@ from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, restored
 
-
 #: Added to the variance: the book's 10e-7.
 EPS = 1e-6
 
