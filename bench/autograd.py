@@ -6,7 +6,8 @@ the arithmetic costs nothing.  `Value` is an engine of plain Python numbers, as 
 stands in where the package is not installed.
 
 The perceptrons are `nn.Linear` and `nn.ReLU` in turn, `nn.CrossEntropyLoss` and `optim.SGD`, in
-fastbp and in PyTorch: once without the optimiser, once the whole step.
+fastbp and in PyTorch: once without the optimiser, once the whole step.  ``--write`` puts both
+tables into docs/coming-from-pytorch.md.
 """
 
 import argparse
@@ -16,8 +17,11 @@ import itertools
 import numpy as np
 
 import fastbp
-from bench import measure
+from bench import ROOT, measure, report
 
+RESULTS = ROOT / "bench" / "results" / "autograd.json"
+PAGE = ROOT / "docs" / "coming-from-pytorch.md"
+MARKS = "<!-- autograd:begin -->", "<!-- autograd:end -->"
 RATE = 0.001
 #: Name: widths, rows.
 NETWORKS = {
@@ -193,23 +197,55 @@ def run(**how):
     return dict(zip(steps, measure.alternate(*steps.values(), **how), strict=True))
 
 
-def main():
+ENGINES_HEADER = ["a model of three numbers", "a step", "of fastbp's"]
+NETWORKS_HEADER = ["network", "", "fastbp", "PyTorch", "ratio"]
+
+
+def engine_cells(seconds):
+    return [
+        [name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}"]
+        for name, s in seconds.items()
+    ]
+
+
+def network_cells(rows):
+    return [
+        [name, what, measure.seconds_text(ours), measure.seconds_text(theirs),
+         f"{theirs / ours:.1f}"]
+        for name, what, ours, theirs in rows
+    ]  # fmt: skip
+
+
+def markdown(results):
+    return "\n\n".join(
+        [
+            f"Measured on {measure.described(results['machine'])}. Medians, all in turn.",
+            report.table(ENGINES_HEADER, engine_cells(results["engines"])),
+            report.table(NETWORKS_HEADER, network_cells(results["networks"])),
+        ]
+    )
+
+
+def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.autograd", description=__doc__)
-    measure.add_quick(parser)
-    quick = parser.parse_args().quick
-    measure.ready()
-    seconds = run(**measure.repetitions(quick))
-    rows = [(name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}")
-            for name, s in seconds.items()]  # fmt: skip
-    measure.print_table(("engine", "a step", "of fastbp's"), rows)
+    measure.add_options(parser, write=f"store it and put the tables into {PAGE.name}")
+    options = measure.parsed(parser, arguments)
+    how = measure.repetitions(options.quick)
     with contextlib.suppress(ImportError):
-        rows = [
-            (name, what, measure.seconds_text(ours), measure.seconds_text(theirs),
-             f"{theirs / ours:.1f}")
-            for name, what, ours, theirs in run_networks(**measure.repetitions(quick))
-        ]  # fmt: skip
-        print()
-        measure.print_table(("network", "", "fastbp", "PyTorch", "quicker"), rows)
+        import torch  # noqa: F401  # to be described
+    results = {"machine": measure.ready(write=options.write), "engines": run(**how)}
+    measure.print_table(ENGINES_HEADER, engine_cells(results["engines"]))
+    try:
+        results["networks"] = run_networks(**how)
+    except ImportError as error:
+        if options.write:
+            raise SystemExit(f"bench.autograd expects PyTorch where it writes; {error}.") from None
+        return
+    print()
+    measure.print_table(NETWORKS_HEADER, network_cells(results["networks"]))
+    if options.write:
+        measure.store(RESULTS, results)
+        report.write(PAGE, markdown(results), *MARKS)
 
 
 if __name__ == "__main__":

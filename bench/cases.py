@@ -1,9 +1,11 @@
-"""What is timed: the same work, once in fastbp and once in NumPy."""
+"""What is timed: the same work, in fastbp and in NumPy."""
+
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
 
-from bench import book
+from bench import book, quickest
 from fastbp import Sequential, _kernels, layers
 
 DTYPES = ("float32", "float64")
@@ -28,29 +30,41 @@ def classes(n, n_classes):
 
 def bias_sum_pair(rows, n_out, dtype):
     """The bias sum: (ours, theirs, outputs), as in `elementwise_pairs`."""
-    dout, db = normal((rows, n_out), dtype), np.empty(n_out, dtype)
-    return lambda: _kernels.bias_sum(dout, db), lambda: np.sum(dout, axis=0), (db,)
+    dout, db, theirs = normal((rows, n_out), dtype), *np.empty((2, n_out), dtype)
+    ones = np.ones(rows, dtype)
+    return lambda: _kernels.bias_sum(dout, db), lambda: np.dot(ones, dout, out=theirs), (db,)
 
 
 def elementwise_pairs(n, dtype):
     """Activation kernels over n elements: name -> (ours, theirs, outputs).
 
     `ours` is the call of a kernel, which writes `outputs`; `theirs` is NumPy's, which returns
-    the same.
+    the same, written into an array that was there, too.
     """
     x, dout = normal((2, n), dtype)
     out, dx, copy = np.empty_like(x), np.empty_like(x), np.empty_like(x)
-    rectified, mask = np.maximum(x, 0), x <= 0
+    rectified, mask = np.maximum(x, 0), x > 0
     squashed, tangent = 1 / (1 + np.exp(-x)), np.tanh(x)
 
     def copied(source):
         np.copyto(copy, source)
         return copy
 
-    def masked_copy(source):
-        result = source.copy()
-        result[mask] = 0
-        return result
+    def sigmoid():
+        np.negative(x, out=copy)
+        np.exp(copy, out=copy)
+        np.add(copy, 1, out=copy)
+        return np.reciprocal(copy, out=copy)
+
+    def sigmoid_pullback():
+        np.subtract(1, squashed, out=copy)
+        np.multiply(copy, squashed, out=copy)
+        return np.multiply(copy, dout, out=copy)
+
+    def tanh_pullback():
+        np.multiply(tangent, tangent, out=copy)
+        np.subtract(1, copy, out=copy)
+        return np.multiply(copy, dout, out=copy)
 
     def gelu_slope():
         return ndtr(x) + x * (np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi))
@@ -64,26 +78,30 @@ def elementwise_pairs(n, dtype):
             lambda: copied(dout),
             (dx,),
         ),
-        "relu_forward": (lambda: k.relu_forward(x, out), lambda: np.maximum(x, 0), (out,)),
+        "relu_forward": (
+            lambda: k.relu_forward(x, out),
+            lambda: np.maximum(x, 0, out=copy),
+            (out,),
+        ),
         "relu_backward": (
             lambda: k.relu_backward(dout, rectified, dx),
-            lambda: masked_copy(dout),
+            lambda: np.multiply(dout, mask, out=copy),
             (dx,),
         ),
         "sigmoid_forward": (
             lambda: k.sigmoid_forward(x, out),
-            lambda: 1 / (1 + np.exp(-x)),
+            sigmoid,
             (out,),
         ),
         "sigmoid_backward": (
             lambda: k.sigmoid_backward(dout, squashed, dx),
-            lambda: dout * (1.0 - squashed) * squashed,
+            sigmoid_pullback,
             (dx,),
         ),
-        "tanh_forward": (lambda: k.tanh_forward(x, out), lambda: np.tanh(x), (out,)),
+        "tanh_forward": (lambda: k.tanh_forward(x, out), lambda: np.tanh(x, out=copy), (out,)),
         "tanh_backward": (
             lambda: k.tanh_backward(dout, tangent, dx),
-            lambda: dout * (1.0 - tangent**2),
+            tanh_pullback,
             (dx,),
         ),
         "leaky_relu_forward": (
@@ -300,14 +318,17 @@ def kernel_pairs(rows, n_in, n_out, dtype):
 
 # --- layers ---------------------------------------------------------------------------------
 
+#: Who has the layers: we, the book as it stands, and NumPy at its quickest.
+SIDES = {"fastbp": layers, "book": book, "numpy": quickest}
+
 ACTIVATIONS = ("Relu", "Sigmoid", "Tanh")
 LOSSES = ("SoftmaxWithLoss", "SigmoidWithLoss", "MeanSquaredError")
 #: Identity, Flatten, AddLayer and MulLayer have no arithmetic of arrays to compare.
 LAYERS = ("Affine", *ACTIVATIONS, *LOSSES)
 
 
-def layer_pair(name, batch, n_in, n_out, dtype):
-    """One layer: the passes of ours, those of theirs, and ours with its inputs.
+def layer_sides(name, batch, n_in, n_out, dtype):
+    """One layer: the passes of each side, by its name, and ours with its inputs.
 
     An Affine is (n_in, n_out); the others take arrays of (batch, n_out).
     """
@@ -320,9 +341,13 @@ def layer_pair(name, batch, n_in, n_out, dtype):
         inputs = x, classes(batch, n_out)
     elif name in LOSSES:
         inputs = x, (dout > 0).astype(dtype)
-    ours, theirs = getattr(layers, name)(*arrays), getattr(book, name)(*arrays)
-    douts = (1, 1) if name in LOSSES else (dout, dout.copy())  # the book's Relu overwrites its own
-    return passes(ours, inputs, douts[0]), passes(theirs, inputs, douts[1]), (ours, *inputs)
+    sides = {side: getattr(module, name)(*arrays) for side, module in SIDES.items()}
+    timed = {
+        # a copy: the book's Relu overwrites its own
+        side: passes(layer, inputs, 1 if name in LOSSES else dout.copy())
+        for side, layer in sides.items()
+    }
+    return timed, (sides["fastbp"], *inputs)
 
 
 def passes(layer, inputs, dout):
@@ -342,8 +367,8 @@ def passes(layer, inputs, dout):
     return {"forward": forward, "backward": backward, "forward + backward": both}
 
 
-def net_pairs(dtype):
-    """`gradient` of the two-layer net: name -> (ours, theirs), and our net with its data.
+def net_sides(dtype):
+    """`gradient` of the two-layer net: name -> side -> call, and our net with its data.
 
     Ours once as `Sequential` and once as the book's class over our layers; theirs is the
     book's class over NumPy's.
@@ -357,10 +382,11 @@ def net_pairs(dtype):
         "W2": 0.01 * normal((hidden, n_out), dtype),
         "b2": np.zeros(n_out, dtype),
     }
-    theirs = book.TwoLayerNet(book, params)
-    ours = book.TwoLayerNet(layers, params)
-    sequential = Sequential(*ours.layers.values(), loss=layers.SoftmaxWithLoss())
+    nets = {side: book.TwoLayerNet(module, params) for side, module in SIDES.items()}
+    ours = nets["fastbp"].layers.values()
+    sequential = Sequential(*ours, loss=layers.SoftmaxWithLoss())
+    calls = {side: partial(net.gradient, x, t) for side, net in nets.items()}
     return {
-        "Sequential": (lambda: sequential.gradient(x, t), lambda: theirs.gradient(x, t)),
-        "the book's class": (lambda: ours.gradient(x, t), lambda: theirs.gradient(x, t)),
+        "Sequential": calls | {"fastbp": partial(sequential.gradient, x, t)},
+        "the book's class": calls,
     }, (sequential, x, t)

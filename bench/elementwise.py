@@ -142,8 +142,8 @@ def cells(row):
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench.elementwise", description=__doc__)
-    measure.add_quick(parser)
-    quick = parser.parse_args().quick
+    measure.add_options(parser)
+    quick = measure.parsed(parser).quick
     about = measure.ready()
     sizes = QUICK_SIZES if quick else SIZES
     show(run(sizes, **measure.repetitions(quick)), about["l2_bytes"])

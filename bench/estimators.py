@@ -9,7 +9,6 @@ bench/results and puts the tables into docs/coming-from-scikit-learn.md.
 import argparse
 import json
 import os
-import re
 import statistics
 import time
 import warnings
@@ -21,7 +20,7 @@ from sklearn import datasets, neural_network
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from bench import ROOT, fit, measure
+from bench import ROOT, fit, measure, report
 from fastbp import estimators
 
 RESULTS = ROOT / "bench" / "results" / "estimators.json"
@@ -48,9 +47,9 @@ def in_turn(functions, rounds):
     return [statistics.median(column) for column in zip(*seconds, strict=True)]
 
 
-def row(name, least, pair):
-    """A row of the table: seconds of both, and the ratio that the library promises, or None."""
-    return {"name": name, "least": least, **dict(zip(LIBRARIES, pair, strict=True))}
+def row(name, pair):
+    """A row of the table: seconds of both."""
+    return {"name": name, **dict(zip(LIBRARIES, pair, strict=True))}
 
 
 def fits(X, y, rounds, **settings):
@@ -63,36 +62,36 @@ def mnist_rows(rounds, quick):
     (x, t), _ = fit.data()
     x, t = (x[:2000], t[:2000]) if quick else (x, t)
     rows = []
-    for hidden, least in (((50,), 4.0), ((512, 256), 1.8)):
+    for hidden in ((50,), (512, 256)):
         for dtype in ("float32", "float64"):
             pair = fits(
                 x.astype(dtype), t, rounds, hidden_layer_sizes=hidden, solver="sgd",
                 batch_size=100, learning_rate_init=0.1, max_iter=EPOCHS,
             )  # fmt: skip
             name = f"MNIST, {hidden}, sgd, batch 100, {dtype}: fit, {EPOCHS} epochs"
-            rows.append(row(name, least if dtype == "float32" else None, pair))
+            rows.append(row(name, pair))
     return rows
 
 
 def digits_rows(rounds, quick):
     X, y = datasets.load_digits(return_X_y=True)
     settings = {"max_iter": 5} if quick else {}
-    rows = [row("digits, the defaults, float64: fit", 3.0, fits(X / 16, y, rounds, **settings))]
+    rows = [row("digits, the defaults, float64: fit", fits(X / 16, y, rounds, **settings))]
     how = measure.repetitions(quick)
     models = [
         library.MLPClassifier(max_iter=10, random_state=0).fit(X / 16, y)
         for library in LIBRARIES.values()
     ]
     calls = {
-        "predict, 1 row": (2.0, lambda m: m.predict(X[:1])),
-        "predict_proba, 1 row": (None, lambda m: m.predict_proba(X[:1])),
-        "predict, 1797 rows": (None, lambda m: m.predict(X)),
-        "partial_fit, 1 row": (None, lambda m: m.partial_fit(X[:1], y[:1])),
-        "partial_fit, 32 rows": (None, lambda m: m.partial_fit(X[:32], y[:32])),
+        "predict, 1 row": lambda m: m.predict(X[:1]),
+        "predict_proba, 1 row": lambda m: m.predict_proba(X[:1]),
+        "predict, 1797 rows": lambda m: m.predict(X),
+        "partial_fit, 1 row": lambda m: m.partial_fit(X[:1], y[:1]),
+        "partial_fit, 32 rows": lambda m: m.partial_fit(X[:32], y[:32]),
     }
-    for name, (least, call) in calls.items():
+    for name, call in calls.items():
         pair = measure.alternate(*[partial(call, model) for model in models], **how)
-        rows.append(row(f"digits, {name}", least, pair))
+        rows.append(row(f"digits, {name}", pair))
     return rows
 
 
@@ -110,7 +109,7 @@ def grid_row(rounds, quick):
     for search in searches:  # starts the processes, which are kept
         search.fit(X[:200] / 16, y[:200])
     name = f"digits, grid search of 24 fits, 2 processes on {len(os.sched_getaffinity(0))} core(s)"
-    return row(name, 3.0, in_turn([partial(search.fit, X / 16, y) for search in searches], rounds))
+    return row(name, in_turn([partial(search.fit, X / 16, y) for search in searches], rounds))
 
 
 def speed(rounds, quick, cores):
@@ -188,9 +187,8 @@ def difference(row):
 
 def speed_cells(row):
     ratio = row["scikit-learn"] / row["fastbp"]
-    promised = "" if row["least"] is None else f"{row['least']:g}"
     seconds = [measure.seconds_text(row[library]) for library in LIBRARIES]
-    return [row["name"], *seconds, f"{ratio:.1f}", promised]
+    return [row["name"], *seconds, f"{ratio:.1f}"]
 
 
 def quality_cells(row):
@@ -198,58 +196,46 @@ def quality_cells(row):
     return [f"{row['name']}, {row['solver']}", *means, f"{100 * difference(row):+.2f} %"]
 
 
-SPEED_HEADER = ["", *LIBRARIES, "ratio", "promised"]
+SPEED_HEADER = ["", *LIBRARIES, "ratio"]
 QUALITY_HEADER = ["data, solver", *LIBRARIES, "difference"]
-
-
-def markdown(header, rows):
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def page_text(results):
     """What stands between the markers of the page."""
     furthest = max(abs(difference(row)) for row in results["quality"])
     return "\n\n".join([
-        f"Measured on {measure.described(results['machine'])}, scikit-learn "
-        f"{results['machine']['scikit-learn']}; medians of runs in turn.",
-        markdown(SPEED_HEADER, map(speed_cells, results["speed"])),
+        f"Measured on {measure.described(results['machine'])}. Medians of runs in turn; the "
+        "last row takes two processes of one thread each.",
+        report.table(SPEED_HEADER, map(speed_cells, results["speed"])),
         f"Mean test scores of {SEEDS} seeds at equal settings; the largest difference is "
         f"{100 * furthest:.2f} %.",
-        markdown(QUALITY_HEADER, map(quality_cells, results["quality"])),
+        report.table(QUALITY_HEADER, map(quality_cells, results["quality"])),
     ])  # fmt: skip
-
-
-def write(results):
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    page = PAGE.read_text(encoding="utf-8")
-    new = re.sub(
-        f"(?<={BEGIN}\n).*(?={END})", lambda _: page_text(results) + "\n", page, flags=re.S
-    )
-    PAGE.write_text(new, encoding="utf-8")
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.estimators", description=__doc__)
     parser.add_argument("--only", choices=("speed", "quality"))
     parser.add_argument("--rounds", type=int, default=3, help="runs of each long call")
-    parser.add_argument("--write", action="store_true", help="store the results")
-    measure.add_quick(parser)
-    options = parser.parse_args(arguments)
+    measure.add_options(parser, write=f"store the results and put them into {PAGE.name}")
+    options = measure.parsed(parser, arguments)
+    if options.write and options.only:
+        parser.error("--write expects both parts, of one run; got --only.")
     cores = os.sched_getaffinity(0)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["machine"] = measure.ready() | {"scikit-learn": sklearn.__version__}
+    results["machine"] = measure.ready(write=options.write)
     warnings.filterwarnings("ignore", category=sklearn.exceptions.ConvergenceWarning)
     os.environ["PYTHONWARNINGS"] = "ignore"  # of the grid search's processes
-    if options.only != "speed":
-        results["quality"] = quality(options.quick)
-        measure.print_table(QUALITY_HEADER, list(map(quality_cells, results["quality"])))
     if options.only != "quality":
         rounds = 1 if options.quick else options.rounds
         results["speed"] = speed(rounds, options.quick, cores)
         measure.print_table(SPEED_HEADER, list(map(speed_cells, results["speed"])))
+    if options.only != "speed":
+        results["quality"] = quality(options.quick)
+        measure.print_table(QUALITY_HEADER, list(map(quality_cells, results["quality"])))
     if options.write:
-        write(results)
+        measure.store(RESULTS, results)
+        report.write(PAGE, page_text(results), BEGIN, END)
 
 
 if __name__ == "__main__":

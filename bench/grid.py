@@ -7,15 +7,15 @@ is that of a step as the user calls it; `bench.peers` shows these steps.
 """
 
 import argparse
-import json
+import importlib
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from bench import ROOT, measure, peak
-from bench.peers import OWN_NUMBERS, PACKAGES, PEERS, CannotExpress, Task
+from bench.peers import OWN_NUMBERS, PACKAGES, PEERS, CannotExpress, NotCompiled, Task
 
 RESULTS = ROOT / "bench" / "results" / "grid.json"
 #: name: (batch, sizes of the layers)
@@ -39,26 +39,29 @@ CHECKED_RATES = {"sgd": 0.01, "adam": 0.001}
 #: While timing, the weights hardly move: nothing saturates or turns subnormal on the way, so
 #: that the first and the last step of every library do the same work.
 TIMED_RATE = 1e-7
+#: Operations of a step from which on fewer samples do: it takes a good part of a second.
+LONG = 1e10
 
 
-def run(names=tuple(WORKLOADS), peers=tuple(PEERS), quick=False, **how):
-    """One row for each workload; `how` goes to `Task`."""
+def run(names=tuple(WORKLOADS), peers=tuple(PEERS), quick=False, whole=False, **how):
+    """One row for each workload; `how` goes to `Task`.  A `whole` run is one of all peers."""
     rows = []
     for name in names:
         batch, sizes = WORKLOADS[name]
-        rows.append(one_workload(name, Task(batch, sizes, **how), peers, quick))
+        rows.append(one_workload(name, Task(batch, sizes, **how), peers, quick, whole))
         show_row(rows[-1])
     return rows
 
 
-def one_workload(name, task, peers, quick):
-    differences, skipped = checked(task, peers)
+def one_workload(name, task, peers, quick, whole=False):
+    differences, skipped = checked(task, peers, whole)
     steps = {
         peer: PEERS[peer](replace(task, lr=TIMED_RATE))[0] for peer in peers if peer in differences
     }
     measure.pin(task.threads)  # again: now the libraries are there
     fma, flop, of = ceiling(task)
-    repetitions = measure.repetitions(quick) if quick else {"samples": 15, "seconds": 0.02}
+    repetitions = {"samples": 15 if task.flop < LONG else 5, "seconds": 0.02}
+    repetitions = measure.repetitions(quick) if quick else repetitions
     pause = 0.1 if task.threads > 1 else 0.0
     times = measure.alternate(*steps.values(), fma, pause=pause, **repetitions)
     seconds = dict(zip(steps, times[:-1], strict=True))
@@ -70,13 +73,15 @@ def one_workload(name, task, peers, quick):
     }  # fmt: skip
 
 
-def checked(task, peers):
+def checked(task, peers, whole=False):
     """Each library's difference from NumPy in float64 after one step, and who is left out.
 
     Raises
     ------
     ArithmeticError
         Where a library computes something else.
+    SystemExit
+        Where one is not installed or does not compile, of a `whole` run.
     """
     lr = CHECKED_RATES[task.optimizer]
     exact = Task(task.batch, task.sizes, "float64", task.activation, task.optimizer, lr)
@@ -87,11 +92,14 @@ def checked(task, peers):
     for peer in peers:
         try:
             step, weights = PEERS[peer](replace(task, lr=lr))
-        except ImportError as error:
-            skipped[peer] = f"{error.name} is not installed"
-            continue
-        except CannotExpress as error:
-            skipped[peer] = str(error)
+        except (ImportError, CannotExpress) as error:
+            absent = isinstance(error, ImportError)
+            skipped[peer] = f"{error.name} is not installed" if absent else str(error)
+            if whole and (absent or isinstance(error, NotCompiled)):
+                raise SystemExit(
+                    f"bench.grid expects every library where it writes; got none of {peer}: "
+                    f"{skipped[peer]}."
+                ) from None
             continue
         got = step()
         got = got.item() if hasattr(got, "item") else got  # a tensor of 0 dimensions
@@ -136,6 +144,14 @@ def ceiling(task):
     a, b, c = np.ones((3, 1024, 1024), task.dtype)
     of = "no compiler for an FMA loop, so NumPy's product of 1024 x 1024"
     return (lambda: np.matmul(a, b, out=c)), 2 * 1024**3, of
+
+
+def file_of(how):
+    """Where a run of these options is stored: what is unlike the README's run names it."""
+    plain = {"optimizer": "sgd", "dtype": "float32", "activation": "relu", "threads": 1}
+    unlike = "".join(f"-{'threads' if k == 'threads' else ''}{how[k]}" for k in plain
+                     if how[k] != plain[k])  # fmt: skip
+    return RESULTS.with_stem(f"grid{unlike}")
 
 
 # --- what follows from a row ----------------------------------------------------------------
@@ -219,17 +235,12 @@ def show(results):
             print(f"{peer} is timed, but not held to it: its {optimizer} has numbers of its own")
 
 
-def machine(threads):
-    """What `measure.ready` says, and the versions of the peers."""
-    about = measure.ready(threads=threads)
-    peers = {}
-    for peer, package in PACKAGES.items():
-        try:
-            peers[peer] = version(package)
-        except PackageNotFoundError:
-            continue
-    print(", ".join(f"{peer} {number}" for peer, number in peers.items()))
-    return about | {"peers": peers}
+def machine(threads, peers, write):
+    """What `measure.ready` says, of the peers too."""
+    for package in {PACKAGES[peer] for peer in peers if peer in PACKAGES}:
+        with suppress(ImportError):
+            importlib.import_module(package)
+    return measure.ready(threads=threads, write=write)
 
 
 # --- the command line -----------------------------------------------------------------------
@@ -259,20 +270,22 @@ def main(arguments=None):
     parser.add_argument("--workloads", type=names_of(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--peers", type=names_of(PEERS), default=list(PEERS),
                         help="libraries beside fastbp")  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to store the run")
-    parser.add_argument("--write", action="store_true", help=f"store it in {RESULTS.name}")
-    measure.add_quick(parser)
-    options = parser.parse_args(arguments)
-    about = machine(options.threads)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to store a trial")
+    measure.add_options(parser, write=f"store it in {RESULTS.parent.name}, for the tables")
+    options = measure.parsed(parser, arguments)
+    if options.write and (options.workloads, options.peers) != (list(WORKLOADS), list(PEERS)):
+        parser.error("--write expects all workloads and peers; got some.")
+    about = machine(options.threads, options.peers, options.write)
     how = {k: getattr(options, k) for k in ("dtype", "activation", "optimizer", "threads")}
     peers = list(dict.fromkeys(["fastbp", *options.peers]))
-    rows = run(options.workloads, peers, options.quick, **how)
+    rows = run(options.workloads, peers, options.quick, options.write, **how)
     results = {"machine": about, "options": how, "rows": rows}
     show(results)
-    for path in filter(None, [options.json, RESULTS if options.write else None]):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        print(f"stored in {path}")
+    if options.json:
+        options.json.write_text(measure.json_text(results), "utf-8")
+        print(f"stored in {options.json}")
+    if options.write:
+        measure.store(file_of(how), results)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Layers, losses and the two-layer net against the book's NumPy: ``python -m bench.layers``.
+"""Layers, losses and the two-layer net against NumPy: ``python -m bench.layers``.
 
+Once against the layers as the book writes them, once against NumPy's quickest forms of them.
 Every time is of forward and backward together.  The last column is the gradient check's
 largest relative difference, of the same layer on the first three samples.
 """
@@ -38,8 +39,8 @@ def others(**how):
 
 
 def layer_row(name, batch, n_in, n_out, dtype, how):
-    ours, theirs, (layer, *inputs) = cases.layer_pair(name, batch, n_in, n_out, dtype)
-    times = measure.timed(ours["forward + backward"], theirs["forward + backward"], **how)
+    sides, (layer, *inputs) = cases.layer_sides(name, batch, n_in, n_out, dtype)
+    times = measure.timed({side: way["forward + backward"] for side, way in sides.items()}, **how)
     shape = f"{batch} x {n_in} -> {n_out}" if name == "Affine" else f"{batch} x {n_out}"
     return {"name": name, "shape": shape, "dtype": dtype, **times,
             "difference": largest_difference(layer, *inputs)}  # fmt: skip
@@ -50,12 +51,12 @@ def nets(**how):
     shape = "{batch} x {n_in} -> {hidden} -> {n_out}".format(**cases.NET)
     rows = []
     for dtype in cases.DTYPES:
-        pairs, checked = cases.net_pairs(dtype)
+        nets, checked = cases.net_sides(dtype)
         difference = largest_difference(*checked)
         rows += [
-            {"name": name, "shape": shape, "dtype": dtype, **measure.timed(*pair, **how),
+            {"name": name, "shape": shape, "dtype": dtype, **measure.timed(sides, **how),
              "difference": difference}
-            for name, pair in pairs.items()
+            for name, sides in nets.items()
         ]  # fmt: skip
     return rows
 
@@ -72,7 +73,8 @@ def run(**how):
 
 def show(results):
     """Print the sections, each with its geometric mean and least ratio."""
-    header = ("forward + backward", "shape", "dtype", "NumPy", "fastbp", "ratio", "check")
+    header = ("forward + backward", "shape", "dtype", "the book", "NumPy", "fastbp", "to the book",
+              "ratio", "check")  # fmt: skip
     for section in ("affine", "layers", "net"):
         rows = results[section]
         print()
@@ -81,25 +83,26 @@ def show(results):
 
 
 def cells(row):
-    return (row["name"], row["shape"], row["dtype"], measure.seconds_text(row["numpy"]),
-            measure.seconds_text(row["fastbp"]), f"{measure.ratio(row):.2f}",
-            f"{row['difference']:.0e}")  # fmt: skip
+    times = [measure.seconds_text(row[side]) for side in ("book", "numpy", "fastbp")]
+    ratios = [f"{measure.ratio(row, side):.2f}" for side in ("book", "numpy")]
+    return (row["name"], row["shape"], row["dtype"], *times, *ratios, f"{row['difference']:.0e}")
 
 
 def summary(rows):
-    """Geometric mean and least ratio of each dtype."""
+    """Geometric mean and least ratio of each dtype, to NumPy's quickest forms and to the book."""
     parts = []
     for dtype in cases.DTYPES:
-        ratios = [measure.ratio(row) for row in rows if row["dtype"] == dtype]
-        parts.append(f"{dtype}: geometric mean {geometric_mean(ratios):.2f}, "
-                     f"least {min(ratios):.2f}")  # fmt: skip
+        for side, to in (("numpy", ""), ("book", " to the book")):
+            ratios = [measure.ratio(row, side) for row in rows if row["dtype"] == dtype]
+            parts.append(f"{dtype}{to}: geometric mean {geometric_mean(ratios):.2f}, "
+                         f"least {min(ratios):.2f}")  # fmt: skip
     return "; ".join(parts)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench.layers", description=__doc__)
-    measure.add_quick(parser)
-    how = measure.repetitions(parser.parse_args().quick)
+    measure.add_options(parser)
+    how = measure.repetitions(measure.parsed(parser).quick)
     measure.ready()
     show(run(**how))
 

@@ -1,19 +1,19 @@
 """How the benches time: in turn, on one core, with one thread, and compiled code only."""
 
+import json
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from datetime import date
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from timeit import Timer
 
-import numpy as np
-
 import fastbp
-from bench import THREAD_VARIABLES
+from bench import HELD_TO, LEVELS, kernels
 
 # --- timing ---------------------------------------------------------------------------------
 
@@ -54,22 +54,27 @@ def calls_in(seconds, timer):
     return max(1, round(count * seconds / elapsed))
 
 
-def timed(ours, theirs, **how):
-    """The two times of a table's row."""
-    return dict(zip(("fastbp", "numpy"), alternate(ours, theirs, **how), strict=True))
+def timed(sides, **how):
+    """The times of a table's row, by side."""
+    return dict(zip(sides, alternate(*sides.values(), **how), strict=True))
 
 
-def ratio(row):
+def ratio(row, side="numpy"):
     """NumPy's time over fastbp's: above 1 where fastbp is quicker."""
-    return row["numpy"] / row["fastbp"]
+    return row[side] / row["fastbp"]
 
 
 # --- what is timed --------------------------------------------------------------------------
 
 
-def ready(quiet=False, threads=1):
-    """Pin the process, refuse what is not compiled, and say what is timed; see `machine`."""
+def ready(quiet=False, threads=1, write=False):
+    """Pin the process, refuse what is not compiled, and say what is timed; see `machine`.
+
+    Where the bench is going to write, a setting that holds a library down is refused, too.
+    """
     require_compiled(fastbp)
+    if write:
+        kernels.refuse_held()
     about = machine(threads=pin(threads))
     if not quiet:
         print(f"timing {folder()}\n{described(about)}")
@@ -89,17 +94,9 @@ def pin(threads=1):
             raise RuntimeError(f"bench expects a core for each of {threads} threads; "
                                f"got {len(cores)}.")  # fmt: skip
         os.sched_setaffinity(0, cores[-threads:])
-    try:
-        from threadpoolctl import threadpool_info, threadpool_limits
-    except ImportError:
-        if any(os.environ.get(name) != "1" for name in THREAD_VARIABLES):
-            raise RuntimeError(
-                "bench expects threadpoolctl, which pip install '.[bench]' brings, where NumPy "
-                "was imported before it; got none."
-            ) from None
-        return 1
-    threadpool_limits(threads)
-    got = max((pool["num_threads"] for pool in threadpool_info()), default=threads)
+    threadpoolctl = kernels.threadpoolctl()
+    threadpoolctl.threadpool_limits(threads)
+    got = max((pool["num_threads"] for pool in threadpoolctl.threadpool_info()), default=threads)
     if got != threads:
         raise RuntimeError(f"bench expects every library at {threads} thread(s); got {got}.")
     return threads
@@ -143,30 +140,40 @@ def newer_sources(folder):
 
 
 def machine(threads):
-    """What a table has to name: processor, caches, threads, versions, the date."""
+    """What a table has to name: processor, caches, threads, versions, kernels, the date."""
     from fastbp._kernels import isa
 
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "processor": processor(),
         "l2_bytes": l2_bytes(),
         "threads": threads,
         "instruction_set": isa.in_use(),
         "fastbp": fastbp.__version__,
-        "numpy": np.__version__,
-        "blas": f"{blas['name']} {blas['version']}",
         "python": platform.python_version(),
         "date": date.today().isoformat(),
+        "versions": kernels.versions(),
+        "kernels": kernels.in_use(),
+        "held": kernels.held(),
     }
 
 
 def described(about):
     """`machine` in one line."""
     threads = "1 thread" if about["threads"] == 1 else f"{about['threads']} threads"
-    return (
-        f"{about['processor']}, {threads}, instruction set {about['instruction_set']}, "
-        f"fastbp {about['fastbp']}, NumPy {about['numpy']} with {about['blas']}, "
-        f"Python {about['python']}, {about['date']}"
+    versions = dict.fromkeys(about["kernels"], "") | about["versions"]
+    libraries = [
+        f"{name} {number}".strip()
+        + (f" with {about['kernels'][name]}" if name in about["kernels"] else "")
+        for name, number in versions.items()
+    ]
+    held = [f"HELD DOWN by {reason}" for reason in about["held"]]
+    return "; ".join(
+        [
+            f"{about['processor']}, {threads}, {about['date']}, Python {about['python']}, fastbp "
+            f"{about['fastbp']} with {about['instruction_set']}",
+            *libraries,
+            *held,
+        ]
     )
 
 
@@ -221,13 +228,45 @@ def print_table(header, rows):
         print("  ".join([first, *others]))
 
 
+# --- results --------------------------------------------------------------------------------
+
+
+def json_text(results):
+    return json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+
+
+def store(path, results):
+    """Keep the results of a run for the tables, unless a setting held a library meanwhile."""
+    kernels.refuse_held()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json_text(results), "utf-8")
+    print(f"stored in {path}")
+
+
 # --- the command line -----------------------------------------------------------------------
 
 
-def add_quick(parser):
+def add_options(parser, write=None):
+    """What the benches have in common; `write` says what is written, where there is a table."""
     parser.add_argument(
         "--quick", action="store_true", help="a few short samples, to see that it all works"
     )
+    parser.add_argument(
+        "--isa", choices=tuple(LEVELS), help="hold every library to this instruction set, to print"
+    )
+    if write:
+        parser.add_argument("--write", action="store_true", help=write)
+
+
+def parsed(parser, arguments=None):
+    """The options; with `--isa` the process begins anew, as the libraries are loaded by now."""
+    options = parser.parse_args(arguments)
+    if getattr(options, "write", False) and (options.quick or options.isa):
+        parser.error("--write expects full runs without limits; got --quick or --isa.")
+    if options.isa and os.environ.get(HELD_TO) != options.isa:
+        os.environ[HELD_TO] = options.isa
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return options
 
 
 def repetitions(quick):

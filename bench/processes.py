@@ -108,8 +108,8 @@ def main(arguments=None):
                         help=f"of {', '.join(WORKLOADS)}")  # fmt: skip
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a step")
-    measure.add_quick(parser)
-    options = parser.parse_args(arguments)
+    measure.add_options(parser)
+    options = measure.parsed(parser, arguments)
     measure.require_compiled(fastbp)
     how = {"rounds": 1, "seconds": 0.01} if options.quick else {}
     print(f"timing {measure.folder()}\n{measure.described(measure.machine(options.threads))}")

@@ -16,7 +16,7 @@ import tomllib
 from datetime import date
 from pathlib import Path
 
-from bench import ROOT, THREAD_VARIABLES, measure, report
+from bench import OWN, ROOT, THREAD_VARIABLES, measure, report
 
 TABLE = Path(__file__).with_name("promises.toml")
 RESULTS = ROOT / "bench" / "results" / "promises.json"
@@ -36,7 +36,7 @@ def promises():
 def run(command):
     """What came of one command: whether it passed, its last line, and the seconds it took."""
     # What `bench` has set for its own measurements does not belong to the tests.
-    environment = {k: v for k, v in os.environ.items() if k not in THREAD_VARIABLES}
+    environment = {k: v for k, v in os.environ.items() if k not in (*THREAD_VARIABLES, *OWN)}
     start = time.perf_counter()
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, text=True,

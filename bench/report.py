@@ -1,9 +1,10 @@
-"""README.md's table of speed, from a run: ``python -m bench.report --write``.
+"""README.md's table of layers, from a run: ``python -m bench.report --write``.
 
 A run of about two minutes, stored as JSON; the table is made from the stored numbers alone and
 stands in README.md between two comments, so that none of them is typed by hand.  So does the
 grid's, and its picture is drawn, where `python -m bench.grid --write` has stored a run.  Other
-runs of the grid, stored as grid-*.json beside it, go into docs/speed.md.
+runs of the grid, stored as grid-*.json beside it, go into docs/speed.md.  A run during which a
+setting held a library to slower kernels is not written.
 """
 
 import argparse
@@ -24,9 +25,9 @@ PAGE = Path("docs", "speed.md")
 SHOWN = ("100 x 50", "512 x 512")
 
 
-def run(quick):
+def run(quick, write=False):
     """All benches on this machine."""
-    about = measure.ready()
+    about = measure.ready(write=write)
     how = measure.repetitions(quick)
     return {
         "machine": about,
@@ -54,11 +55,12 @@ def markdown(results):
     cost = measure.seconds_text(results["startup"]["fastbp"])
     return "\n\n".join(
         [
-            f"Measured on {measure.described(results['machine'])}. A ratio is NumPy's time over "
-            "fastbp's, both in turn in the same run: above 1, fastbp is quicker. The last column "
-            "is the gradient check's largest relative difference.",
+            f"Measured on {measure.described(results['machine'])}. Medians of calls in turn: "
+            "the layers as the book writes them, the same in NumPy's quickest forms, and fastbp's. "
+            "The ratio is the time of NumPy's quickest forms over fastbp's: above 1, fastbp is "
+            "quicker. The last column is the gradient check's largest relative difference.",
             times_table(results["net"] + [r for r in results["layers"] if r["shape"] in SHOWN]),
-            "Affine, forward + backward, ratio in float32 / float64:",
+            "Affine, forward + backward, ratio to NumPy's quickest forms in float32 / float64:",
             affine_table(results["affine"]),
             "Element-wise kernels, least over float32 and float64; a triad is a pass over memory "
             "with two reads and one write:",
@@ -76,13 +78,14 @@ def times_table(rows):
         lines.setdefault((row["name"], row["shape"]), {})[row["dtype"]] = row
     header = ["forward + backward", "batch x sizes"]
     for dtype in cases.DTYPES:
-        header += [f"{dtype}: NumPy", "fastbp", "ratio"]
+        header += [f"{dtype}: the book", "NumPy", "fastbp", "ratio"]
     body = []
     for (name, shape), by_dtype in lines.items():
         line = [name, shape]
         for dtype in cases.DTYPES:
             row = by_dtype[dtype]
-            line += [*map(measure.seconds_text, (row["numpy"], row["fastbp"])), ratio_text(row)]
+            line += [measure.seconds_text(row[side]) for side in ("book", "numpy", "fastbp")]
+            line.append(ratio_text(row))
         body.append([*line, f"{max(r['difference'] for r in by_dtype.values()):.0e}"])
     return table([*header, "gradient check"], body)
 
@@ -98,10 +101,13 @@ def affine_table(rows):
         return " / ".join(ratio_text(found[f"{batch} x {size}", dtype]) for dtype in cases.DTYPES)
 
     body = [[batch, *(both(batch, size) for size in sizes)] for batch in batches]
-    ratios = [[measure.ratio(r) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES]
-    for label, of in (("geometric mean", geometric_mean), ("least", min)):
-        body.append([label, " / ".join(f"{of(some):.2f}" for some in ratios)])
-        body[-1] += [""] * (len(sizes) - 1)
+    for side, to in (("numpy", ""), ("book", ", to the book's own lines")):
+        ratios = [
+            [measure.ratio(r, side) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES
+        ]
+        for label, of in (("geometric mean", geometric_mean), ("least", min)):
+            body.append([label + to, " / ".join(f"{of(some):.2f}" for some in ratios)])
+            body[-1] += [""] * (len(sizes) - 1)
     return table(["batch", *sizes], body)
 
 
@@ -147,14 +153,13 @@ def page_markdown():
 def grid_markdown(results, picture=True):
     """The text of a grid's run."""
     rows, about, options = results["rows"], results["machine"], results["options"]
-    versions = "".join(f", {peer} {number}" for peer, number in about["peers"].items())
     left_out = {f"{peer} ({row['name']}): {why}" for row in rows
                 for peer, why in row["skipped"].items()}  # fmt: skip
     return "\n\n".join(
         [
             f"One training step, {grid.described(options)}. Measured on "
-            f"{measure.described(about)}{versions}; all in turn in the same run. The ratio is the "
-            f"best peer's time over fastbp's; {grid.peak_text(rows)}.",
+            f"{measure.described(about)}. All in turn in the same run, medians. The ratio is "
+            f"the best peer's time over fastbp's; {grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
             *(
@@ -215,21 +220,24 @@ def row_text(row):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="that file")
     parser.add_argument("--from", dest="stored", type=Path, help="take a stored run")
     parser.add_argument("--to", type=Path, default=RESULTS, help="where to store a new run")
     parser.add_argument("--grid", type=Path, default=grid.RESULTS, help="a stored run of the grid")
-    measure.add_quick(parser)
-    options = parser.parse_args(arguments)
+    measure.add_options(parser, write="put the tables into the README and the page of speed")
+    options = measure.parsed(parser, arguments)
     if options.stored:
         results = json.loads(options.stored.read_text("utf-8"))
+        if options.write and (reasons := results["machine"]["held"]):
+            raise SystemExit(
+                f"bench.report expects a run of the processor's own kernels where it writes; got "
+                f"{options.stored}, held down by {'; '.join(reasons)}."
+            )
     else:
-        results = run(options.quick)
-        options.to.parent.mkdir(parents=True, exist_ok=True)
-        options.to.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        results = run(options.quick, options.write)
         show(results)
-        print(f"stored in {options.to}")
+        if options.write:
+            measure.store(options.to, results)
     if options.write:
         write(options.readme, markdown(results))
         if options.grid.exists():

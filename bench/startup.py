@@ -3,6 +3,7 @@
 From compiled bytecode, which pip leaves behind an installation and the first import elsewhere.
 """
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -45,6 +46,13 @@ def show(times):
           f"import fastbp after it: {measure.seconds_text(times['fastbp'])}")  # fmt: skip
 
 
-if __name__ == "__main__":
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m bench.startup", description=__doc__)
+    measure.add_options(parser)
+    options = measure.parsed(parser, arguments)
     measure.ready()
-    show(run())
+    show(run(3 if options.quick else 11))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Each layer, each loss and the two-layer net beside the book's NumPy, small to large."""
+"""Each layer, each loss and the two-layer net beside NumPy, small to large."""
 
 import pytest
 
@@ -14,21 +14,20 @@ OPTIONS = {"max_time": 0.2, "warmup": True, "warmup_iterations": 3}
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("way", ("forward", "backward"))
 @pytest.mark.parametrize("name", cases.LAYERS)
-@pytest.mark.parametrize("side", ("fastbp", "numpy"))
+@pytest.mark.parametrize("side", tuple(cases.SIDES))
 def test_layer(benchmark, side, name, way, dtype, shape):
-    ours, theirs, checked = cases.layer_pair(name, *shape, dtype)
+    sides, checked = cases.layer_sides(name, *shape, dtype)
     benchmark.group = f"{name} {way} {dtype} {'x'.join(map(str, shape))}"
     benchmark.extra_info["gradient check"] = layers.largest_difference(*checked)
-    benchmark((ours if side == "fastbp" else theirs)[way])
+    benchmark(sides[side][way])
 
 
 @pytest.mark.benchmark(**OPTIONS)
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("way", ("Sequential", "the book's class"))
-@pytest.mark.parametrize("side", ("fastbp", "numpy"))
+@pytest.mark.parametrize("side", tuple(cases.SIDES))
 def test_two_layer_net(benchmark, side, way, dtype):
-    pairs, checked = cases.net_pairs(dtype)
-    ours, theirs = pairs[way]
+    nets, checked = cases.net_sides(dtype)
     benchmark.group = f"gradient of the two-layer net, {way}, {dtype}"
     benchmark.extra_info["gradient check"] = layers.largest_difference(*checked)
-    benchmark(ours if side == "fastbp" else theirs)
+    benchmark(nets[way][side])

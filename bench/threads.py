@@ -5,7 +5,6 @@ how many times quicker than in one thread a step is.
 """
 
 import argparse
-import json
 import os
 
 from bench import ROOT, measure, report
@@ -49,7 +48,7 @@ def cells(case, times):
 def markdown(results):
     rows = [cells(case, times) for case, times in results["rows"].items()]
     about = measure.described(results["machine"])
-    text = f"One training step, float32, SGD, ReLU. Measured on {about}; all in turn."
+    text = f"One training step, float32, SGD, ReLU. Measured on {about}. Medians, all in turn."
     return f"{text}\n\n{report.table(header(results['threads']), rows)}"
 
 
@@ -58,17 +57,16 @@ def main(arguments=None):
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="the most of them")  # fmt: skip
     parser.add_argument("--workloads", type=names_of(WORKLOADS), default=CASES)
-    parser.add_argument("--write", action="store_true", help=f"into {PAGE.name}, too")
-    measure.add_quick(parser)
-    options = parser.parse_args(arguments)
-    about = measure.ready(threads=options.threads)
+    measure.add_options(parser, write=f"into {PAGE.name}, too")
+    options = measure.parsed(parser, arguments)
+    about = measure.ready(threads=options.threads, write=options.write)
     threads, rows = counts(options.threads), {}
     for case in options.workloads:
         rows[case] = run(case, threads, options.quick)
     measure.print_table(header(threads), [cells(case, times) for case, times in rows.items()])
     if options.write:
         results = {"machine": about, "threads": threads, "rows": rows}
-        RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        measure.store(RESULTS, results)
         report.write(PAGE, markdown(results), *MARKS)
 
 

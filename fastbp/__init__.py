@@ -1,23 +1,33 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
-The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`.
+The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`, and all
+names of its scripts in `fastbp.book`.
 `fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary, `fastbp.estimators`
 has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
 `fastbp.reference` is the NumPy text of every compiled kernel.
 """
 
 import importlib
+import os
+import sys
 
 try:
     from fastbp import _kernels  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name is None or not error.name.startswith("fastbp._kernels."):
-        raise
-    raise ImportError(
-        f"fastbp's compiled kernels are missing from {__path__[0]!r}: this is a source tree "
-        "without them, so either build it with pip install -e . in its top folder, or start "
-        "Python in another folder to import an installed fastbp."
-    ) from None
+except ImportError as error:
+    missing = getattr(error, "name", None) or ""
+    if isinstance(error, ModuleNotFoundError) and missing.startswith("fastbp._kernels."):
+        error = ImportError(
+            f"fastbp's compiled kernels are missing from {__path__[0]!r}: this is a source tree "
+            "without them, so either build it with pip install -e . in its top folder, or start "
+            "Python in another folder to import an installed fastbp."
+        )
+    program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
+    words = zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    if program in ("fastbp", "fastbp.exe") or (program == "-m" and ("-m", "fastbp") in words):
+        # the command, which has one line for every error
+        print("fastbp:", error, file=sys.stderr)
+        raise SystemExit(2) from None
+    raise error from None
 
 from fastbp import (
     backend,
@@ -73,6 +83,7 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "autograd": ("fastbp.autograd", None),
+    "book": ("fastbp.book", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "nn": ("fastbp.nn", None),

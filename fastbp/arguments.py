@@ -42,6 +42,18 @@ OPTIMIZERS: dict[str, Callable[..., optim.rules.Rule]] = {
 }
 
 
+class _Once(argparse.Action):
+    """Takes an option's values; one that is given again is refused, where argparse forgets it."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if option_string is not None:
+            given = vars(namespace).setdefault("given", set())
+            if self.dest in given:
+                parser.error(f"{option_string} expects to be given once; got it again")
+            given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
@@ -49,6 +61,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(
             formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs
         )
+        self.register("action", None, _Once)
 
     def error(self, message):
         raise ValueError(f"{message} (see {self.prog} --help)")
@@ -261,7 +274,7 @@ def settle(args):
     named = args.data_set in DATA_SETS
     if not named and not _is_table(args.data_set):
         raise ValueError(f"expected {', '.join(DATA_SETS)} or a CSV file; got {args.data_set!r}")
-    if named and (args.target or args.task):
+    if named and (args.target is not None or args.task is not None):
         raise ValueError(f"--target and --task expect a CSV file; got {args.data_set}")
     if getattr(args, "data", None) is not None and args.data_set != "mnist":
         raise ValueError(f"--data expects mnist, whose files it names; got {args.data_set}")

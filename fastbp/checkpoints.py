@@ -120,6 +120,7 @@ class Checkpoint:
         arrays = trainer.arrays()
         if early_stopping is not None and early_stopping.best_arrays is not None:
             arrays |= {f"best.{name}": a for name, a in early_stopping.best_arrays.items()}
+        arrays = files.snapshot(arrays)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and np.isnan(array).any():
                 raise FloatingPointError(
@@ -180,8 +181,10 @@ def read(path, setting):
             "is none."
         )
     try:
-        whole = json.loads(metadata[KEY])
+        whole = files.parsed(metadata[KEY])
         version = whole["version"]
+    except MemoryError:
+        raise
     except Exception as error:
         raise _damaged(shown, error) from error
     if version != _VERSION:
@@ -194,9 +197,11 @@ def read(path, setting):
             raise ValueError("it has no checksum")
         theirs, state = whole["setting"], whole["state"]
         saved = Saved(shown, arrays, **{name: state[name] for name in _STATE})
+    except MemoryError:
+        raise
     except Exception as error:
         raise _damaged(shown, error) from error
-    found = _difference("setting", theirs, json.loads(json.dumps(setting)))
+    found = _difference("setting", theirs, files.parsed(json.dumps(setting)))
     if found is not None:
         name, expected, came = (found[0], *map(reprlib.repr, found[1:]))
         raise ValueError(
@@ -205,6 +210,8 @@ def read(path, setting):
         )
     try:
         saved.check(setting["rows"], setting["batch_size"])
+    except MemoryError:
+        raise
     except Exception as error:
         raise _damaged(shown, error) from error
     return saved

@@ -3,6 +3,7 @@
 Each message is one sentence: what, which argument, what was expected, what came.
 """
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -11,6 +12,7 @@ import operator
 import os
 import sys
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 
@@ -69,6 +71,8 @@ def numbers(who, name, value):
     """An array of bools, integers or floats."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
+    if type(value) is not np.ndarray and hasattr(value, "isna") and hasattr(value, "to_numpy"):
+        return _of_pandas(who, name, value)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -78,13 +82,62 @@ def numbers(who, name, value):
     if array.dtype.kind not in "fiub":
         dense = not hasattr(value, "tocsr")
         came = f"dtype {array.dtype}" if dense else "a sparse matrix, which toarray() makes dense"
-        raise TypeError(f"{who} expects {name} of real numbers; got {came}.")
+        raise TypeError(f"{who} expects {name} of real numbers{_cure(name, array)}; got {came}.")
     if type(value) is not np.ndarray and np.ma.is_masked(value):
         raise ValueError(
             f"{who} expects {name} without masked elements; got "
             f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
         )
     return array
+
+
+def _cure(name, array):
+    """What makes numbers of text, or of objects that are numbers."""
+    text = array.dtype.kind in "US"
+    if array.dtype.kind == "O" and array.size:
+        if all(isinstance(each, Real) for each in array.flat):
+            return f", which {name}.astype({'int' if name == 't' else 'float'}) makes of these"
+        text = any(isinstance(each, str) for each in array.flat)
+    if text and name == "t":
+        return ", which classes, t = np.unique(t, return_inverse=True) makes of names"
+    if text:
+        with contextlib.suppress(TypeError, ValueError):
+            array.astype(float)
+            return f", which {name}.astype(float) makes of these"
+    return ""
+
+
+def _of_pandas(who, name, frame):
+    """A frame, series, index or array of pandas as an array."""
+    if frame.ndim == 1:
+        return _of_column(who, name, frame, getattr(frame, "name", None))
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "fiu" for dtype in frame.dtypes):
+        return frame.to_numpy()
+    columns = [
+        _of_column(who, name, frame.iloc[:, place], label)
+        for place, label in enumerate(frame.columns)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _of_column(who, name, column, label):
+    """One column of pandas; nullable, Arrow's and sparse ones become NumPy's."""
+    dtype, kind = column.dtype, getattr(column.dtype, "kind", "O")
+    which = name if label is None else f"{name}, column {label!r},"
+    if isinstance(dtype, np.dtype) and kind in "fiub":
+        return column.to_numpy()
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        raise ValueError(f"{who} expects {which} without missing values; got {n_missing} of them.")
+    if kind not in "fiub":
+        cure = _cure(name, np.asarray(column, object) if kind == "O" else np.empty(0))
+        if kind == "O" and not cure:
+            cure = ", as pd.get_dummies makes of names"
+        raise TypeError(f"{who} expects {which} of real numbers{cure}; got dtype {dtype}.")
+    array = column.to_numpy()
+    return (
+        array if array.dtype.kind == kind else array.astype("bool" if kind == "b" else f"{kind}8")
+    )
 
 
 def sparse(who, name, matrix):
@@ -119,11 +172,24 @@ def rows(who, x, W_shape, dtype):
         n_rows = 1 if len(shape) < 2 else shape[0]
         x = x.reshape(n_rows, x.size // n_rows if n_rows else int(np.prod(shape[1:])))
     if x.shape[1] != W_shape[0]:
-        raise ValueError(
-            f"{who} expects x with {plural(W_shape[0], 'feature')} (W is {W_shape}); "
-            f"got x of shape {shape}."
-        )
+        raise other_width(who, shape, W_shape[0], f" (W is {W_shape})")
     return x, shape
+
+
+def other_width(who, shape, n_in, where=""):
+    """The error of an x that has not `n_in` features."""
+    cure = ""
+    if len(shape) == 1 and n_in == 1:
+        cure = ": samples are rows, and x.reshape(-1, 1) has one feature in each"
+    elif len(shape) == 1 and shape[0]:
+        cure = ", which is one sample: samples are rows, and x comes before t"
+    elif math.prod(shape) == n_in:
+        cure = ": samples are rows, and x.reshape(1, -1) is one"
+    elif len(shape) == 2 and shape[0] == n_in:
+        cure = ": samples are rows, as in x.T"
+    return ValueError(
+        f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}."
+    )
 
 
 def gradient_of(who, dout, shape, dtype):
@@ -155,8 +221,13 @@ def parameter(who, name, value, ndim):
         )
     if array.ndim != ndim or 0 in array.shape:
         form = "(n_in, n_out)" if ndim == 2 else "(n,)"
+        cure = ""
+        if ndim == 1 and array.size == max(array.shape, default=1) > 0:
+            cure = f", of which {name}.ravel() is such" if array.ndim else f": np.full(n, {name})"
+        elif ndim == 2 and array.ndim == 1 and array.size:
+            cure = f": {name}.reshape(-1, 1) has one output, {name}.reshape(1, -1) one input"
         raise ValueError(
-            f"{who} expects {name} of shape {form} without an empty axis; got {array.shape}."
+            f"{who} expects {name} of shape {form} without an empty axis; got {array.shape}{cure}."
         )
     return array
 
@@ -179,10 +250,12 @@ def no_nan(who, name, array):
     return array
 
 
-def same_shape(who, name, value, shape, of):
+def same_shape(who, name, value, shape, of, cure=""):
     """An array that has to have the shape of another."""
     if value.shape != shape:
-        raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}.")
+        raise ValueError(
+            f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}."
+        )
     return value
 
 
@@ -193,29 +266,51 @@ ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 
 
 def class_targets(who, t, shape, dtype, one_sample=False):
-    """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`."""
+    """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`; bools are 0 and 1."""
     n_rows, n_classes = shape
     array = numbers(who, "t", t)
     if one_sample and (array.ndim == 0 or array.shape == (n_classes,) != (1,)):
         array = array[np.newaxis]
+    if n_classes == 1 and array.size == n_rows:
+        others = array[array != (array.ndim == 2)]  # 0 is its index, and 1 its row
+        if others.size:
+            raise ValueError(
+                f"{who} expects an output for each class, since the softmax of one is always 1; "
+                f"got 1 and t with {others[0].item()}: two classes take two outputs, or one with "
+                "SigmoidWithLoss."
+            )
     if array.shape == (n_rows, n_classes):
         return _probability_rows(who, array, dtype)
-    if array.shape == (n_rows, 1):
-        raise ValueError(
-            f"{who} expects t as class indices of shape ({n_rows},) or rows of shape "
-            f"({n_rows}, {n_classes}); got the column {array.shape}, which t.ravel() makes (N,)."
-        )
     if array.shape != (n_rows,):
+        cure = ""
+        if array.shape == (n_rows, 1):
+            ravel = "t.ravel()" if array is t else "np.ravel(t)"
+            cure = f", a column, which {ravel} makes (N,)"
+        elif array.ndim == 2 and len(array) == n_rows:
+            cure = f": rows of {array.shape[1]} classes take as many outputs"
         raise ValueError(
             f"{who} expects t as class indices of shape ({n_rows},) or rows of shape "
-            f"({n_rows}, {n_classes}); got {array.shape}."
+            f"({n_rows}, {n_classes}); got {array.shape}{cure}."
         )
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{who} expects class indices as integers; got t of dtype {array.dtype}.")
+    if array.dtype.kind not in "iub":
+        whole = np.array_equal(array, np.rint(array))
+        cure = ", which t.astype(int) makes integers" if whole else ""
+        raise TypeError(
+            f"{who} expects class indices as integers; got t of dtype {array.dtype}{cure}."
+        )
     if n_rows and (array.min() < 0 or array.max() >= n_classes):
+        least, most = int(array.min()), int(array.max())
         row = int(np.flatnonzero((array < 0) | (array >= n_classes))[0])
+        cure = ""
+        if least == 1 and most == n_classes:
+            cure = ": classes count from 0, as in t - 1"
+        elif least == -1 and n_classes == 2:
+            cure = ": classes count from 0, as in t > 0"
+        elif least == 0:
+            cure = f": {most + 1} classes take as many outputs"
         raise ValueError(
-            f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row {row}."
+            f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row "
+            f"{row}{cure}."
         )
     return np.require(array, np.int64, ("C", "A"))
 
@@ -239,14 +334,20 @@ def _probability_rows(who, array, dtype):
 
 
 def values_like(who, t, y):
-    """Targets of a regression: t of the output's shape and dtype."""
+    """Targets of a regression: t of the output's shape and dtype; (n,) serves one output."""
     t = floats(who, "t", t, y.dtype)
-    if t.shape != y.shape:
-        hint = ""
-        if y.shape == (*t.shape, 1):
-            hint = ", which t.reshape(-1, 1) makes fit"
-        raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{hint}.")
-    return t
+    if t.shape == y.shape:
+        return t
+    if y.shape == (*t.shape, 1):
+        return t.reshape(y.shape)
+    cure = ""
+    if t.ndim == 1 and y.ndim == 2 and len(t) == len(y):
+        cure = f": {y.shape[1]} outputs take rows of as many, or class indices and SoftmaxWithLoss"
+    elif t.ndim == y.ndim == 2 and len(t) == len(y):
+        cure = f": rows of {t.shape[1]} take as many outputs"
+    elif t.shape == y.shape[::-1]:
+        cure = ": samples are rows, as in t.T"
+    raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{cure}.")
 
 
 def binary_targets(who, t, x):
@@ -254,7 +355,8 @@ def binary_targets(who, t, x):
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
         bad = t[~((t >= 0) & (t <= 1))][0]
-        raise ValueError(f"{who} expects t between 0 and 1; got {bad:g}.")
+        cure = ": t > 0 has 0 and 1" if np.isin(t, (-1, 1)).all() else ""
+        raise ValueError(f"{who} expects t between 0 and 1; got {bad:g}{cure}.")
     return t
 
 
@@ -348,7 +450,9 @@ class Checked:
 
 
 def methods_of_its_own(thing, *modules):
-    """The methods of `modules` that an object, or its class elsewhere, has replaced."""
+    """The methods that an object, or a class of it outside of `modules`, has put in the place of
+    theirs.
+    """
     cls = type(thing)
     bases = [
         base
@@ -452,8 +556,16 @@ def mapping(who, name, value):
 def choice(who, name, value, choices):
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
+        import difflib
+
+        near = []
+        if isinstance(value, str) and value:
+            near = difflib.get_close_matches(value.lower(), choices, 1)
+            near = near or [each for each in choices if value.lower() in each]
+        cure = f", which is near {near[0]!r}" if near else ""
         raise ValueError(
-            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {shown(value)}."
+            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got "
+            f"{shown(value)}{cure}."
         )
     return value
 
@@ -496,7 +608,7 @@ def missing_extra(package, what):
 # --- what NumPy refuses -----------------------------------------------------------------------
 
 
-def explained(function, who=None):
+def explained(function, who=None, by=None):
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs
@@ -507,12 +619,16 @@ def explained(function, who=None):
     function : callable
     who : str, optional
         Its public name, where that is not its own.
+    by : callable, optional
+        ``by(arguments, keywords)`` calls the function where keywords are handed in.
     """
     who = who or function.__name__
 
     @functools.wraps(function)
     def told(*arguments, **keywords):
         try:
+            if by is not None and keywords:
+                return by(arguments, keywords)
             return function(*arguments, **keywords)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if " expects " in str(error):

@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from fastbp._kernels import isa
 from fastbp.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
-from fastbp.threads import available_threads
+from fastbp.threads import available_threads, is_number_of_threads
 
 _INTERRUPTED = 130  # 128 and the signal's number, as the shell has it
 _BROKEN_PIPE = 141
@@ -102,6 +103,8 @@ def _run_train(args):
     for package in ("tqdm", "matplotlib", "safetensors"):  # now, not after the training
         if find_spec(package) is None:
             raise checks.missing_extra(package, "train")
+    curves, weights = args.out / "learning-curves.png", args.out / "weights.safetensors"
+    _keep_apart(args, curves, weights)
     data = _load(args)
     (x, t), (x_test, t_test) = data.train, data.test
     _make_folder(args.out)
@@ -127,7 +130,6 @@ def _run_train(args):
         print(f"test R^2        {r2:.4f}")
     seconds = sum(history.seconds)
     print(f"training        {seconds:.3f} s, {args.epochs * len(x) / seconds:,.0f} samples/s")
-    curves, weights = args.out / "learning-curves.png", args.out / "weights.safetensors"
     net.save(weights)  # first, as they are worth more
     plots.learning_curves(_curves(history), curves)
     print(f"written         {curves}, {weights}")
@@ -182,6 +184,18 @@ def _load(args):
             f"got {len(train[0])} and {len(test[0])}"
         )
     return tables.Prepared(train, test, np.arange(DATA_SETS[args.data_set]))
+
+
+def _keep_apart(args, *written):
+    """Refuse a file of the user's own that the training would write over at its end."""
+    own = {"DATA": args.data_set, "--checkpoint": args.checkpoint, "--resume": args.resume}
+    for option, path in own.items():
+        for other in written:
+            if path and os.path.realpath(path) == os.path.realpath(other):
+                raise ValueError(
+                    f"{option} expects another file than {str(other)!r}, which the training writes "
+                    f"at its end; got {path!r}"
+                )
 
 
 def _make_folder(path):
@@ -284,7 +298,12 @@ def _progress_bar(n_rows):
 def _threads():
     omp = os.environ.get("OMP_NUM_THREADS")
     limit = f"OMP_NUM_THREADS is {omp}" if omp else "OMP_NUM_THREADS is not set"
-    return f"{available_threads()} for large steps, 1 for small ones ({limit})"
+    if omp and not is_number_of_threads(omp):
+        limit = f"OMP_NUM_THREADS expects a number above 0; got {omp!r}, which counts for nothing"
+    with warnings.catch_warnings():  # the line says it
+        warnings.simplefilter("ignore")
+        most = available_threads()
+    return f"{most} for large steps, 1 for small ones ({limit})"
 
 
 def _processor():

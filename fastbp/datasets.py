@@ -28,6 +28,10 @@ _MNIST_NAMES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_MNIST_SOURCES = (
+    "which MNIST's distribution has, torchvision's datasets.MNIST(folder, download=True) leaves in "
+    "folder/MNIST/raw, and the book's load_mnist in its folder dataset (load_digits() needs none)"
+)
 _IDX_UINT8 = b"\x00\x00\x08"
 _MAX_DIMS = 64  # NumPy's own limit
 _CHUNK = 1 << 20
@@ -142,7 +146,8 @@ def load_mnist(
 
     The files are ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``,
     ``t10k-images-idx3-ubyte`` and ``t10k-labels-idx1-ubyte``, plain or with ``.gz``; ``.idx`` for
-    ``-idx`` is understood as well. All four lie in `directory` or in its subfolder ``mnist``.
+    ``-idx`` is understood as well. All four lie in `directory`, or in its subfolder ``mnist`` or
+    ``MNIST/raw``.
 
     Parameters
     ----------
@@ -190,7 +195,7 @@ def load_mnist(
         if not directory:
             raise FileNotFoundError(
                 "load_mnist expects a directory, or the environment variable FASTBP_DATA set to "
-                f"one, that holds {', '.join(_MNIST_NAMES)}; got neither."
+                f"one, that holds {', '.join(_MNIST_NAMES)}, {_MNIST_SOURCES}; got neither."
             )
     name = os.fsdecode(checks.path("load_mnist", directory, "directory", "a folder"))
     files = _find_mnist(Path(os.path.expanduser(name)))  # which leaves an unknown user's ~ alone
@@ -372,14 +377,15 @@ def _find_mnist(directory: Path) -> list[Path]:
     """Return the four files, all from one folder: a mixture of two copies would pass unnoticed."""
     found = {
         folder: [_find_spelling(folder, name) for name in _MNIST_NAMES]
-        for folder in (directory, directory / "mnist")
+        for folder in (directory, directory / "mnist", directory / "MNIST" / "raw")
     }
     folder, files = min(found.items(), key=lambda item: item[1].count(None))
     if None in files:
         missing = [name for name in _MNIST_NAMES if not _find_spelling(folder, name)]
         raise FileNotFoundError(
             f"load_mnist expects {', '.join(_MNIST_NAMES)} (also with .gz, or .idx for -idx) in "
-            f"{directory} or its subfolder mnist; got no {', '.join(missing)} in {folder}."
+            f"{directory} or its subfolder mnist or MNIST/raw, {_MNIST_SOURCES}; got no "
+            f"{', '.join(missing)} in {folder}."
         )
     return [file for file in files if file]
 

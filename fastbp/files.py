@@ -1,25 +1,35 @@
 """Files: tensors and what is around them in one safetensors file, written whole or not at all."""
 
+import _thread
 import contextlib
 import io
+import operator
 import os
 import reprlib
 import stat
+import threading
+import time
 import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from fastbp import checks, dtypes
+from fastbp._kernels.optim import running_steps
 
 __all__ = [
     "CHECKSUM",
     "crc32",
     "load",
+    "parsed",
     "read_safetensors",
     "remove_leftovers",
     "require_writable",
     "save",
     "shown",
+    "snapshot",
     "write_safetensors",
     "write_whole",
 ]
@@ -29,6 +39,10 @@ _KEY = "fastbp.object"
 _VERSION = 1
 #: The key of the metadata for the checksum of everything else in the file.
 CHECKSUM = "fastbp.crc32"
+#: The most bytes of a header that safetensors reads.
+_LONGEST_HEADER = 100_000_000
+#: How deep containers may lie in each other: what is written at any depth of calls is read at any.
+_DEEPEST = 200
 #: How files begin that Python's pickle or PyTorch's zip of pickles wrote.
 _PICKLED = (b"PK\x03\x04", b"\x80")
 
@@ -47,6 +61,11 @@ def save(obj, path):
     ------
     TypeError
         For a module given whole, and for objects of other classes; nothing is written then.
+    ValueError
+        For containers that lie over 200 deep in each other, and for over 100 MB of them, of their
+        numbers and strings, beside the tensors.
+    OSError
+        For a path that cannot be written to, or no room for the file; what was there stays.
     ImportError
         Without safetensors.
 
@@ -55,6 +74,10 @@ def save(obj, path):
     The file is a safetensors file: the tensors, C-contiguous, and as JSON in its metadata the
     containers around them.  The tensors of a flat state dict have their own names, so that
     ``safetensors.torch.load_file`` reads it, too.  NumPy's numbers come back as Python's.
+
+    All tensors are copied at one moment: where another thread trains them, a step of an optimiser
+    is in all of them or in none.  A file that is there keeps its owner, its permissions and its
+    attributes, a symbolic link goes on to lead to it, and other hard links keep what it held.
 
     Examples
     --------
@@ -70,14 +93,14 @@ def save(obj, path):
         skeleton = json.dumps({"version": _VERSION, "object": _described(obj, (), tensors)})
     except RecursionError:
         raise ValueError(
-            "save expects containers that neither hold themselves nor lie hundreds deep in each "
-            "other; got such ones."
+            "save expects containers that neither hold themselves nor lie over "
+            f"{_DEEPEST} deep in each other; got such ones."
         ) from None
     except ValueError:  # Python writes no integers of more than 4300 digits
         raise ValueError(
             "save expects integers of at most thousands of digits; got a longer one."
         ) from None
-    write_safetensors("save", path, tensors, {_KEY: skeleton})
+    write_safetensors("save", path, snapshot(tensors), {_KEY: skeleton})
 
 
 def load(path, map_location=None, weights_only=True):
@@ -112,8 +135,6 @@ def load(path, map_location=None, weights_only=True):
     >>> load("weights.safetensors", map_location="cpu")["0.weight"]
     tensor([[1., 1.]])
     """
-    import json
-
     from fastbp.autograd import device
 
     if isinstance(map_location, str):
@@ -128,7 +149,7 @@ def load(path, map_location=None, weights_only=True):
         whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
     try:
         if _KEY in metadata:
-            whole = json.loads(metadata[_KEY])
+            whole = parsed(metadata[_KEY])
         if whole["version"] != _VERSION:
             raise ValueError(f"version {reprlib.repr(whole['version'])}, of another fastbp")
         return _rebuilt(whole["object"], tensors)
@@ -149,6 +170,8 @@ def _described(value, place, tensors):
     """The JSON of a value; the tensors in it go into `tensors`, by their place in it."""
     from fastbp.autograd import Tensor
 
+    if len(place) > _DEEPEST:
+        raise RecursionError
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.char != "g":
@@ -159,13 +182,14 @@ def _described(value, place, tensors):
     if isinstance(value, np.ndarray):
         return {"array": _named(value, place, tensors)}
     if isinstance(value, dict):
-        for key in value:
+        for key in list(value):
             if not (key is None or isinstance(key, bool | int | float | str)):
                 raise TypeError(
                     f"save expects keys that are strings, numbers, bools or None; got {key!r}"
                     f"{_where(place)}."
                 )
-        return {"dict": [[key, _described(v, (*place, key), tensors)] for key, v in value.items()]}
+        items = list(value.items())  # at once: another thread's step may add to an optimiser's
+        return {"dict": [[key, _described(v, (*place, key), tensors)] for key, v in items]}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [_described(v, (*place, k), tensors) for k, v in enumerate(value)]}
@@ -224,31 +248,80 @@ def _where(place):
 # --- safetensors ----------------------------------------------------------------------------
 
 
+def snapshot(arrays):
+    """Copies of arrays, C-contiguous and native, all of one moment: {name: array}.
+
+    While Python's lock is held, no other Python runs: neither a step of the optimisers, nor an
+    update of tensors, but for NumPy's loops over large arrays.  So the copies are made in one call
+    from C to C, at a moment when no large step runs without the lock.
+    """
+    arrays = dict(arrays)
+    _require_memory(2 * sum(array.nbytes for array in arrays.values()))
+    # NumPy's own `tobytes` gives up the lock meanwhile.
+    copies = [partial(memoryview(array).tobytes, "A") for array in arrays.values()]
+    calls: list[Callable[[], Any]] = [running_steps, *copies]
+    end = time.monotonic() + _PATIENCE
+    while True:
+        while running_steps() and time.monotonic() < end:
+            pass  # with the lock, for which a step that ends has to wait
+        running, *contents = map(operator.call, calls)
+        if not running or time.monotonic() >= end:
+            break
+    return {
+        name: _as_it_was(array, content)
+        for (name, array), content in zip(arrays.items(), contents, strict=True)
+    }
+
+
+#: Seconds for which `snapshot` looks for a moment without a large step.
+_PATIENCE = 1.0
+
+
+def _as_it_was(array, content):
+    """An array of the shape and dtype of another, of the bytes that its `tobytes("A")` gave."""
+    flags = array.flags
+    order: Literal["C", "F"] = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
+    copy = np.frombuffer(content, array.dtype).reshape(array.shape, order=order)
+    return np.asarray(copy, array.dtype.newbyteorder("="), order="C")
+
+
 def write_safetensors(who, path, tensors, metadata):
-    """Write arrays by their names, a dict of strings, and a checksum of both."""
+    """Write arrays by their names, as `snapshot` gives them, a dict of strings, and a checksum."""
     opened = _is_opened(path, "write")
     if not opened:
         checks.path_to_write(who, path)
-    tensors = {
-        name: np.asarray(array, array.dtype.newbyteorder("="), order="C")
-        for name, array in tensors.items()
-    }
+        require_writable(who, path)
     sealed = metadata | {CHECKSUM: _checksum(tensors, metadata)}
     safetensors = _safetensors(who)
     texts = sum(map(len, sealed.values()))
     _require_memory(3 * sum(array.nbytes for array in tensors.values()) + 8 * texts)
-    data = _ordered(safetensors.save(tensors, sealed))
+    if texts > _LONGEST_HEADER:
+        raise _too_long(who, texts)
+    data = _ordered(who, safetensors.save(tensors, sealed))
     if not opened:
         write_whole(path, data)
         return
     try:
         while data:  # a file without a buffer may take a part
-            data = data[path.write(data) or len(data) :]
+            taken = path.write(data)
+            if taken == 0 or (taken is None and isinstance(path, io.RawIOBase)):
+                raise BlockingIOError(
+                    f"{who} expects a file that takes bytes when asked; got {path!r}, which took "
+                    f"none of the last {len(data)}."
+                )
+            data = data[len(data) if taken is None else taken :]
     except TypeError as error:
         raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.") from error
 
 
-def _ordered(data):
+def _too_long(who, length):
+    return ValueError(
+        f"{who} expects at most {_LONGEST_HEADER} bytes of names, numbers and strings beside the "
+        f"arrays, as files are read; got {length}, which as arrays may be of any size."
+    )
+
+
+def _ordered(who, data):
     """A file with its metadata by name: safetensors writes it in another order each time."""
     import json
 
@@ -257,6 +330,8 @@ def _ordered(data):
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the arrays begin at multiples of 8 bytes
+    if len(text) > _LONGEST_HEADER:
+        raise _too_long(who, len(text))
     return len(text).to_bytes(8, "little") + text + data[start:]
 
 
@@ -268,8 +343,6 @@ def read_safetensors(who, path):
     ValueError
         For a file that is not whole, or has a checksum of other contents.
     """
-    import json
-
     safetensors = _safetensors(who)
     if _is_opened(path, "read"):
         data = None if isinstance(path, io.TextIOBase) else path.read()
@@ -281,8 +354,16 @@ def read_safetensors(who, path):
             data = file.read()
     _require_memory(len(data))
     try:
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8:
+            raise ValueError(f"its {len(data)} bytes are fewer than the 8 that begin it")
+        if length > min(len(data) - 8, _LONGEST_HEADER):
+            raise ValueError(
+                f"its header would have {length} bytes, of {len(data) - 8} behind its length and "
+                f"at most {_LONGEST_HEADER}"
+            )
+        header = parsed(data[8 : 8 + length])
         tensors = safetensors.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         metadata = header.get("__metadata__") or {}
         if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, metadata):
             raise ValueError("its checksum is another")
@@ -303,6 +384,16 @@ def read_safetensors(who, path):
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
     return own, metadata
+
+
+def parsed(text):
+    """What JSON says; `json` has no words of its own for lists too deep in each other."""
+    import json
+
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("lists or objects too deep in each other") from None
 
 
 def _require_memory(size):
@@ -330,23 +421,45 @@ def crc32(*arrays):
 def write_whole(path, data):
     """Write bytes to a path: all of them, or none.
 
-    A file that is there keeps its permissions, and a symbolic link goes on to lead to it.
+    A file that is there keeps its owner, permissions and attributes, nobody else can read the new
+    one before it has them, and a symbolic link goes on to lead to it.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written; what was there stays.
     """
     target = os.fsdecode(path)
     if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe; no folder
         with open(target, "wb") as file:
             file.write(data)
         return
-    target = os.path.realpath(target)
+    try:
+        _to_the_end(_write, os.path.realpath(target), data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        said = f"{error.strerror}, so nothing was written, and what was there stays"
+        raise OSError(error.errno, said, target) from error
+
+
+def _write(target, data):
     own = int.from_bytes(os.urandom(6), "little")  # a signal's handler may write the same file
     partial = f"{_stem(target)}.{os.getpid()}.{own}.part"
+    try:
+        before = os.stat(target)
+    except FileNotFoundError:
+        before = None
+
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    mode = 0o666 if before is None else 0o600
     _partials.add(partial)
     try:
-        with open(partial, "wb") as file:
+        with open(os.open(partial, flags, mode), "wb") as file:
             file.write(data)
             file.flush()
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(partial, stat.S_IMODE(os.stat(target).st_mode))
+            if before is not None:
+                _take_after(partial, target, before)
             os.fsync(file.fileno())
         os.replace(partial, target)
     finally:
@@ -354,6 +467,56 @@ def write_whole(path, data):
             os.remove(partial)
         _partials.discard(partial)
     _keep_name(os.path.dirname(target))
+
+
+def _take_after(partial, target, before):
+    """Give a file the owner, the attributes (access lists are among them) and mode of another."""
+    mode = stat.S_IMODE(before.st_mode)
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):
+            os.chown(partial, -1, before.st_gid)
+        with contextlib.suppress(OSError):
+            os.chown(partial, before.st_uid, -1)
+        if os.stat(partial).st_gid != before.st_gid:
+            mode &= ~stat.S_IRWXG  # what the group may do, another one may not
+    for name in os.listxattr(target) if hasattr(os, "listxattr") else ():
+        with contextlib.suppress(OSError):
+            os.setxattr(partial, name, os.getxattr(target, name))
+    os.chmod(partial, mode)
+
+
+def _to_the_end(function, *arguments):
+    """Call a function, which signals do not interrupt: Python handles them in the main thread.
+
+    What a handler raises, as Ctrl-C does, is raised when the call has ended.
+    """
+    if threading.get_ident() != threading.main_thread().ident:
+        return function(*arguments)
+    ended, raised, waiting = [], [], _thread.allocate_lock()
+    waiting.acquire()
+
+    def run():
+        try:
+            function(*arguments)
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            ended.append(True)
+            waiting.release()
+
+    try:  # not by `threading`, whose own locks an interrupt may leave locked
+        _thread.start_new_thread(run, ())
+    except RuntimeError:  # no memory for one, or the interpreter ends
+        return function(*arguments)
+    except BaseException as error:
+        raised.append(error)
+    while not ended:
+        try:
+            waiting.acquire()
+        except BaseException as error:
+            raised.append(error)
+    if raised:
+        raise raised[0]
 
 
 def _stem(target):
@@ -410,7 +573,7 @@ def require_writable(who, path):
     Raises
     ------
     OSError
-        For a folder in its place, no folder around it, or one that is read-only.
+        For a folder in its place, no folder around it, or one, or a file, that is read-only.
     ImportError
         Without safetensors.
     """
@@ -419,10 +582,18 @@ def require_writable(who, path):
     folder = os.path.dirname(target)
     if os.path.isdir(target):
         raise IsADirectoryError(f"{who} expects the path of a file; got {target!r}, a folder.")
+    if os.path.islink(target):
+        raise OSError(f"{who} expects the path of a file; got {target!r}, a link to itself.")
     if not os.path.isdir(folder):
         raise FileNotFoundError(
             f"{who} expects a file in a folder that is there; got {target!r} without its folder."
         )
+    if os.path.exists(target) and not os.access(target, os.W_OK):
+        raise PermissionError(
+            f"{who} expects a file that may be written to; got {target!r}, which is read-only."
+        )
+    if os.path.exists(target) and not os.path.isfile(target):  # a device: nothing goes beside it
+        return
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(
             f"{who} expects a file in a folder that can be written to; got {target!r}."

@@ -8,11 +8,13 @@ import copy
 import inspect
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels.autograd import TensorBase, new
 
 __all__ = ["GradientReport", "gradient_check", "numerical_gradient"]
 
@@ -195,8 +197,11 @@ def gradient_check(
         A network of one's own has ``params`` (a mapping of float64 arrays), ``loss(x, t)`` and
         ``gradient(x, t)`` (a mapping with the same keys), as the book's.  A layer is checked
         through the sum of its outputs times fixed random numbers, by its input ``"x"`` and by
-        its parameters: those of its ``param_names``, and every array ``W`` beside which it
-        keeps a ``dW``.  A loss is checked by its input.
+        its parameters and those of the layers that it holds: those of its ``param_names``, every
+        array ``W`` beside which it keeps a ``dW`` (``d_W``, ``grad_W`` or ``W_grad``), and the
+        floating arrays of ``params`` beside ``grads``, two dicts or lists.  A loss is checked by
+        its input.  A module that computes on Tensors, or a Sequential with one, is checked by the
+        gradients of its Tensors.
     x : array_like
         Floating; taken as float64.  Input of the network, layer or loss.
     t : array_like
@@ -225,12 +230,14 @@ def gradient_check(
     TypeError, ValueError
         For an integer or empty x, missing or superfluous targets, parameters of a network of
         one's own that are not float64, active dropout or another loss that changes from call
-        to call, nothing to check, or an object that is no network, layer or loss.
+        to call, a loss of one's own that evaluates where `gradient` trains otherwise, nothing to
+        check, or an object that is no network, layer or loss.
 
     Notes
     -----
     Everything runs on a deep copy, whose parameters are made float64 first (not those of a
     network of one's own); the object itself, its arrays and what it keeps stay as they are.
+    Layers compute in the mode that they are in, which `train` and `eval` set.
 
     The error of a coordinate with the analytic derivative a and the numerical one n is
     ``|a - n| / max(|a| + |n|, 0.1 m)``, where m is the largest derivative of its parameter.
@@ -505,13 +512,23 @@ def _subject(original, x, t, rng):
     x = _input(x)
     subject = _copied(original)
     _refuse_dropout(subject)
-    if all(hasattr(subject, name) for name in ("params", "loss", "gradient")):
+    is_network = all(hasattr(subject, name) for name in ("params", "loss", "gradient"))
+    if is_network and not (t is None and getattr(subject, "loss_layer", subject) is None):
         if t is None:
             raise ValueError(f"{_WHO} expects t, the targets of {_name(subject)}; got None.")
         t = _copied(t)
-        if hasattr(subject, "loss_layer") and hasattr(subject, "layers"):
-            return _sequential(subject, x, t)
-        return _network(subject, x, t)
+        if not (hasattr(subject, "loss_layer") and hasattr(subject, "layers")):
+            return _network(subject, x, t)
+        if any(_takes_tensors(layer) for layer in subject.layers):
+            return _module(subject, x, rng, subject.loss_layer_for("gradient"), t)
+        return _sequential(subject, x, t)
+    if _takes_tensors(subject) or any(map(_takes_tensors, getattr(subject, "layers", ()))):
+        if t is not None:
+            raise TypeError(
+                f"{_WHO} expects no t for {_name(subject)}, which has no loss; "
+                f"got a t of type {_name(t)}."
+            )
+        return _module(subject, x, rng)
     if not (hasattr(subject, "forward") and hasattr(subject, "backward")):
         raise TypeError(
             f"{_WHO} expects a network with params, loss and gradient, or a layer or loss with "
@@ -532,21 +549,24 @@ def _subject(original, x, t, rng):
 def _layer(layer, x, rng):
     """A layer, through the sum of its outputs times random numbers."""
     factors = rng.standard_normal(np.shape(layer.forward(x.copy())))
-    layer.backward(factors.copy())  # so that a user's own layer has its dW
-    names = _parameter_names(layer)
-    for name in names:
-        _make_float64(layer, name)
+
+    def sweep():
+        layer.forward(x.copy())
+        return layer.backward(factors.copy())
+
+    parameters = _parameters(layer, "", sweep)
 
     def f():
         out = _float64_output(layer, layer.forward(x.copy()))
         return out * factors, _sides(getattr(layer, "mask", None)), 0
 
     def gradients():
-        layer.forward(x.copy())
-        dx = layer.backward(factors.copy())
-        return {"x": dx, **{name: getattr(layer, "d" + name) for name in names}}
+        for parameter in parameters.values():
+            parameter.forget_gradient()
+        dx = sweep()
+        return {"x": dx, **{name: each.gradient for name, each in parameters.items()}}
 
-    return {"x": x, **{name: getattr(layer, name) for name in names}}, f, gradients
+    return {"x": x, **{name: each.array for name, each in parameters.items()}}, f, gradients
 
 
 def _loss(loss, x, t):
@@ -563,27 +583,31 @@ def _loss(loss, x, t):
 
 
 def _sequential(net, x, t):
-    """A network of layers and a loss, through its layers in training mode."""
-    for layer in net.layers:
-        for name in getattr(layer, "param_names", ()):
-            _make_float64(layer, name)
-    net.gradient(x.copy(), t)  # so that a user's own layers have their dW
-    own = {
-        f"layers[{place}].{name}": (layer, name)
-        for place, layer in enumerate(net.layers)
-        for name in _parameter_names(layer)
-        if name not in getattr(layer, "param_names", ())
-    }
-    for layer, name in own.values():
-        _make_float64(layer, name)
+    """A network of layers and a loss, through its layers in the modes that they are in."""
+    parameters = {}
+    names = {(id(layer), name): key for key, (layer, name) in net.params.places().items()}
+    for place, layer in enumerate(net.layers):
+        found = _parameters(layer, f"layers[{place}].", lambda: net.gradient(x.copy(), t))
+        for key, parameter in found.items():
+            parameters[names.get((id(parameter.owner), parameter.name), key)] = parameter
+
+    own_loss = _has_own(net, "loss") or _has_own(net, "predict")
+    if own_loss and not _has_own(net, "predict"):
+        evaluated, trained = net.predict(x.copy()), net.forward(x.copy())
+        if not np.allclose(evaluated, trained, rtol=1e-9, atol=0):
+            raise ValueError(
+                f"{_WHO} expects {_name(net)}.loss, which evaluates, to be what gradient trains; "
+                "got layers that compute otherwise in training, as batch normalisation does: "
+                "call eval() first."
+            )
 
     def f():
-        if _has_own_loss(net):
+        if own_loss:
             return _loss_value(net, "loss", net.loss(x.copy(), t)), [], 0
         out, sides = x.copy(), []
         for layer in net.layers:
-            if hasattr(layer, "apply"):  # as the network's own gradient does
-                out = _float64_output(layer, layer.run(out, True)[0])
+            if _runs_without_memory(layer):  # as in the network's own gradient
+                out = _float64_output(layer, layer.run(out, layer.training)[0])
                 sides += _sides(out <= 0 if hasattr(layer, "mask") else None)
             else:
                 out = _float64_output(layer, layer.forward(out))
@@ -592,12 +616,58 @@ def _sequential(net, x, t):
         return loss, sides, np.max(np.abs(out))
 
     def gradients():
+        for parameter in parameters.values():
+            parameter.forget_gradient()
         found = net.gradient(x.copy(), t)
-        found = {name: found.get(name) for name in net.params}
-        return found | {key: getattr(layer, "d" + name) for key, (layer, name) in own.items()}
+        return {
+            key: found.get(key) if key in net.params else parameter.gradient
+            for key, parameter in parameters.items()
+        }
 
-    arrays = dict(net.params) | {key: getattr(*place) for key, place in own.items()}
-    return arrays, f, gradients
+    return {key: parameter.array for key, parameter in parameters.items()}, f, gradients
+
+
+def _module(module, x, rng, loss=None, t=None):
+    """A module that computes on Tensors, by their gradients; with a loss, by its parameters alone.
+
+    Without one it is checked through the sum of its outputs times random numbers.
+    """
+    module.double()
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    def output(tensor):
+        out = module(tensor)
+        if not isinstance(out, TensorBase):
+            raise TypeError(f"{_WHO} expects {_name(module)} to give a Tensor; got {_kind(out)}.")
+        return out, _float64_output(module, np.array(out.array))
+
+    factors = rng.standard_normal(output(new(x.copy()))[1].shape)
+
+    def f():
+        _, out = output(new(x.copy()))
+        if loss is None:
+            return out * factors, [], 0
+        return _loss_value(loss, "forward", loss.forward(out, t)), [], np.max(np.abs(out))
+
+    def gradients():
+        module.zero_grad()
+        tensor = new(x.copy(), requires_grad=True)
+        out, array = output(tensor)
+        if loss is None:
+            dout = factors
+        else:
+            loss.forward(array, t)
+            dout = loss.backward()
+        if out.requires_grad:
+            out.backward(new(dout))
+        found = {"x": tensor, **parameters}
+        return {  # no gradient is one of 0, as for what the output does not depend on
+            name: np.zeros(each.array.shape) if each.grad is None else each.grad.array
+            for name, each in found.items()
+        }
+
+    arrays = {name: parameter.array for name, parameter in parameters.items()}
+    return arrays if loss else {"x": x, **arrays}, f, gradients
 
 
 def _network(net, x, t):
@@ -629,22 +699,128 @@ def _network(net, x, t):
     return dict(net.params), f, gradients
 
 
-def _parameter_names(layer):
+@dataclass(frozen=True)
+class _Parameter:
+    """An array that is trained and its gradient: items of a dict or list, or attributes."""
+
+    owner: Any
+    name: Any
+    gradient_owner: Any
+    gradient_name: Any
+    adds_up: bool = False  # whether backward adds to the gradient that is there
+
+    @property
+    def array(self):
+        return _read(self.owner, self.name)
+
+    @property
+    def gradient(self):
+        return _read(self.gradient_owner, self.gradient_name)
+
+    def make_float64(self):
+        array = np.array(self.array, np.float64)
+        if isinstance(self.owner, dict | list):
+            self.owner[self.name] = array
+        else:
+            setattr(self.owner, self.name, array)
+
+    def forget_gradient(self):
+        if self.adds_up:
+            self.gradient[...] = 0
+
+
+def _read(owner, name):
+    if isinstance(owner, dict):
+        return owner.get(name)
+    if isinstance(owner, list):
+        return owner[name] if name < len(owner) else None
+    return getattr(owner, name, None)
+
+
+def _parameters(layer, prefix, sweep):
+    """What is trained in a layer and in the parts within it, by name, as float64.
+
+    `sweep` runs forward and backward, before which a user's own layer has no gradients.
+    """
+    for _, part in _parts(layer, prefix):  # else float32 within would make the differences coarse
+        for name in getattr(part, "param_names", ()):
+            setattr(part, name, np.array(getattr(part, name), np.float64))
+    sweep()
+    found = {
+        key: parameter
+        for path, part in _parts(layer, prefix)
+        for key, parameter in _own_parameters(part, path).items()
+    }
+    before = {key: (each.array, np.copy(each.gradient)) for key, each in found.items()}
+    sweep()
+    kept = {}
+    for key, each in found.items():
+        array, gradient = before[key]
+        if each.array is not array:  # kept for backward, and replaced by every forward
+            continue
+        new_gradient = each.gradient
+        adds_up = isinstance(new_gradient, np.ndarray) and not np.array_equal(
+            new_gradient, gradient, equal_nan=True
+        )
+        kept[key] = replace(each, adds_up=adds_up)
+        kept[key].make_float64()
+    return kept
+
+
+def _parts(thing, path, seen=None):
+    """A layer and the layers that it holds, in attributes, lists and dicts, and where."""
+    seen = {} if seen is None else seen
+    if id(thing) in seen:
+        return
+    seen[id(thing)] = thing
+    if callable(getattr(thing, "forward", None)) and callable(getattr(thing, "backward", None)):
+        yield path, thing
+        held = vars(thing).items() if hasattr(thing, "__dict__") else ()
+        inner = [(f"{path}{name}", value) for name, value in held]
+    elif isinstance(thing, dict | list | tuple):
+        items = thing.items() if isinstance(thing, dict) else enumerate(thing)
+        inner = [(f"{path.removesuffix('.')}[{name}]", value) for name, value in items]
+    else:
+        return
+    for inner_path, value in inner:
+        yield from _parts(value, f"{inner_path}.", seen)
+
+
+def _own_parameters(part, path):
     """Those that a layer names, and its arrays beside which it keeps a gradient (W and dW)."""
-    kept = vars(layer) if hasattr(layer, "__dict__") else {}
-    beside = [
-        name
-        for name, value in kept.items()
-        if "d" + name in kept
-        and isinstance(value, np.ndarray)
-        and value.dtype.kind == "f"
-        and name not in ("x", "y", "out")  # not trained
-    ]
-    return list(dict.fromkeys([*getattr(layer, "param_names", ()), *beside]))
+    names = getattr(part, "trained_names", getattr(part, "param_names", ()))
+    found = {f"{path}{name}": _Parameter(part, name, part, f"d{name}") for name in names}
+    kept = vars(part) if hasattr(part, "__dict__") else {}
+    for name, value in kept.items():
+        if name in ("x", "y", "out") or not _is_floating(value):  # not trained
+            continue
+        for other in (f"d{name}", f"d_{name}", f"grad_{name}", f"{name}_grad"):
+            if other in kept and name not in names:
+                found[f"{path}{name}"] = _Parameter(part, name, part, other)
+    params, grads = kept.get("params"), kept.get("grads")
+    if isinstance(params, dict | list) and isinstance(grads, dict | list):
+        for name in params if isinstance(params, dict) else range(len(params)):
+            if _is_floating(params[name]) and not any(
+                params[name] is each.array for each in found.values()
+            ):
+                found[f"{path}params[{name!r}]"] = _Parameter(params, name, grads, name)
+    return found
 
 
-def _make_float64(owner, name):
-    setattr(owner, name, np.array(getattr(owner, name), np.float64))
+def _is_floating(value):
+    return isinstance(value, float | np.floating) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    )
+
+
+def _runs_without_memory(layer):
+    """Whether the network runs a layer by `run`, not by a forward of the user's own."""
+    return hasattr(layer, "run") and not layer.has_own_passes()
+
+
+def _takes_tensors(thing):
+    """Whether it is a module that computes on Tensors alone."""
+    return hasattr(thing, "named_parameters") and not hasattr(thing, "backward")
 
 
 def _sides(mask):
@@ -652,11 +828,10 @@ def _sides(mask):
     return [mask] if isinstance(mask, np.ndarray) and mask.dtype == bool else []
 
 
-def _has_own_loss(net):
-    """Whether the user's subclass brings a loss of its own, with a penalty for instance."""
+def _has_own(net, method):
+    """Whether the user's subclass brings such a method of its own: a loss with a penalty."""
     package = __name__.partition(".")[0]
-    methods = type(net).loss, type(net).predict
-    return any(method.__module__.partition(".")[0] != package for method in methods)
+    return getattr(type(net), method).__module__.partition(".")[0] != package
 
 
 def _takes(function, *arguments):
@@ -686,7 +861,8 @@ def _refuse_dropout(subject):
             if training and ratio != 0:
                 raise ValueError(
                     f"{_WHO} expects a network without active dropout, which makes the loss "
-                    f"random; got {type(part).__name__} with ratio {ratio}: check without it."
+                    f"random; got {type(part).__name__} with ratio {ratio}: check without it, "
+                    "or after eval()."
                 )
 
 
@@ -696,7 +872,7 @@ def _refuse_dropout(subject):
 def _input(x):
     """x as a float64 array that may be changed."""
     array = checks.floats(_WHO, "x", x)
-    dtype = np.asarray(x).dtype
+    dtype = checks.numbers(_WHO, "x", x).dtype
     if dtype.kind != "f":
         raise TypeError(f"{_WHO} expects x of floating dtype; got {dtype}.")
     if array.size == 0:

@@ -6,6 +6,7 @@ Each takes (prediction, target), averages, and gives the gradient of the average
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels.autograd import TensorBase, node
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 
@@ -53,12 +54,30 @@ class Loss:
         raise NotImplementedError
 
     def forward(self, x, t):
-        """The mean loss; keeps `y`, `t` and `loss`."""
+        """The mean loss; keeps `y`, `t` and `loss`.
+
+        Of a Tensor x it is a Tensor, whose backward gives x its gradient, and nothing is kept.
+        """
+        if type(x) is not np.ndarray and isinstance(x, TensorBase):
+            return self._on_tensor(x, t)
         x, t, shape = self._prepare(x, t)
         own = vars(self)
         own["loss"], y = self._value(x, t)
         own["y"], own["t"], own["_shape"] = y, t, shape
         return own["loss"]
+
+    def _on_tensor(self, x, t):
+        if isinstance(t, TensorBase):
+            if t.requires_grad:
+                raise ValueError(
+                    f"{type(self).__name__} expects t without a gradient, which fastbp.nn's losses "
+                    "give; got a Tensor that requires one."
+                )
+            t = t.array
+        array, t, shape = self._prepare(x.array, t)
+        loss, y = self._value(array, t)
+        saved = self, y, t.copy(), shape, x  # t may be written to before backward reads it
+        return node(f"{type(self).__name__}Backward0", y.dtype.type(loss), (x,), _pull_back, saved)
 
     def evaluate(self, x, t):
         """The mean loss; keeps nothing."""
@@ -100,6 +119,12 @@ class Loss:
     def __repr__(self):
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _pull_back(saved, dout, needs):
+    """The gradient by the predictions, from that by the loss."""
+    loss, y, t, shape = saved[:4]
+    return (loss._gradient(y, t, float(dout)).reshape(shape),)
 
 
 def _mean(total, n):
@@ -400,7 +425,7 @@ class HuberLoss(_ElementwiseLoss):
         return {"delta": self.delta}
 
 
-def softmax(x, dim=None, dtype=None):
+def softmax(x, dim=None, dtype=None, *, axis=None):
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters
@@ -408,7 +433,9 @@ def softmax(x, dim=None, dtype=None):
     x : array_like or Tensor
         Shape (n_samples, n_classes) or (n_classes,); a Tensor may have any.
     dim, dtype : int, dtype
-        Of a Tensor: the dimension that sums to 1, and the dtype of the result.
+        Of a Tensor only: the dimension that sums to 1, and the dtype of the result.
+    axis : int
+        Another name of `dim`.
 
     Returns
     -------
@@ -419,6 +446,8 @@ def softmax(x, dim=None, dtype=None):
     ------
     ValueError
         For another number of dimensions, or no classes.
+    TypeError
+        For both dim and axis, or one of them or a dtype beside an array.
 
     Examples
     --------
@@ -429,7 +458,12 @@ def softmax(x, dim=None, dtype=None):
     if hasattr(x, "requires_grad"):
         from fastbp import autograd
 
-        return autograd.softmax(x, dim, dtype)
+        if dim is not None and axis is not None:
+            raise TypeError("softmax expects dim or axis, which mean the same; got both.")
+        return autograd.softmax(x, axis if dim is None else dim, dtype)
+    if dim is not None or axis is not None or dtype is not None:
+        raise TypeError("softmax expects dim, axis and dtype beside a Tensor only; got an array, "
+                        "whose rows sum to 1.")  # fmt: skip
     x = checks.floats("softmax", "x", x)
     if x.ndim not in (1, 2) or x.shape[-1] == 0:
         raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")

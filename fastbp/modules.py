@@ -97,17 +97,26 @@ class Module:
                 del getattr(self, other)[name]
         if kind is None:
             object.__setattr__(self, name, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(
+                f"{type(self).__name__} expects another name for a {type(value).__name__} than "
+                f"that of its property; got {name!r}."
+            )
         else:
             tables.pop(name, None)
             getattr(self, kind)[name] = value
 
     def _require(self, table, name, value):
         """Refuse what a table does not hold."""
-        kinds = {"_parameters": (), "_modules": Module, "_buffers": TensorBase}
-        if value is not None and not isinstance(value, kinds[table]):
-            expected = {"_parameters": "Parameter", "_modules": "Module", "_buffers": "Tensor"}
+        holds = {
+            "_parameters": (False, "Parameter"),
+            "_modules": (isinstance(value, Module), "Module"),
+            "_buffers": (isinstance(value, TensorBase), "Tensor"),
+        }
+        right, expected = holds[table]
+        if value is not None and not right:
             raise TypeError(
-                f"{type(self).__name__} expects a {expected[table]} or None for {name}; "
+                f"{type(self).__name__} expects a {expected} or None for {name}; "
                 f"got {type(value).__name__}."
             )
 
@@ -137,7 +146,8 @@ class Module:
             raise KeyError(
                 f"{who} expects name without a dot, of at least one letter; got {name!r}."
             )
-        if name not in getattr(self, table) and hasattr(self, name):
+        readable = isinstance(getattr(type(self), name, None), Readable)
+        if name not in getattr(self, table) and not readable and hasattr(self, name):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
     def register_parameter(self, name, param):
@@ -509,6 +519,25 @@ class Module:
     def type_name(cls):
         """The class's name in texts."""
         return vars(cls).get("shown_name", cls.__name__)
+
+
+class Readable:
+    """A read-only attribute that gives way to what a user puts under its name."""
+
+    def __init__(self, function):
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, module, owner=None):
+        if module is None:
+            return self
+        for table in TABLES:
+            if self._name in vars(module)[table]:
+                return getattr(module, table)[self._name]
+        return self._function(module)
 
 
 class _Handle:

@@ -34,6 +34,7 @@ from fastbp.losses import (
     SoftmaxWithLoss,
 )
 from fastbp.modules import Module
+from fastbp.trainer import hands
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -378,8 +379,11 @@ class Sequential(Module):
         return cls(*layers, loss=loss)
 
     def __getstate__(self):
-        left_out = {"trainer": None, "_saved": None, "_seen": None, "_flow": (), "_replaced": None}
-        return self.__dict__ | left_out
+        left_out = {
+            "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
+            "_replaced": None,
+        }  # fmt: skip
+        return self.__dict__ | left_out | {"_params": Parameters(())}
 
     # --- the layers -------------------------------------------------------------------------
 
@@ -404,7 +408,8 @@ class Sequential(Module):
         """Print the layers, their sizes and their numbers of parameters."""
         rows = []
         for i, layer in enumerate(self.layers):
-            count = sum(getattr(layer, name).size for name in getattr(layer, "param_names", ()))
+            names = getattr(layer, "trained_names", getattr(layer, "param_names", ()))
+            count = sum(getattr(layer, name).size for name in names)
             config = layer.config() if isinstance(layer, Layer) else {}
             sizes = ""
             if "in_features" in config:
@@ -417,7 +422,7 @@ class Sequential(Module):
         for row in rows:
             place, name, sizes, count = map(str.ljust, row, widths)
             print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
-        total = sum(array.size for array in self.params.values())
+        total = sum(int(count.replace(",", "")) for *_, count in rows)
         dtypes = sorted({str(array.dtype) for array in self.params.values()})
         loss = type(self.loss_layer).__name__ if self.loss_layer is not None else "none"
         print(f"loss {loss}, {total:,} parameters" + (", " if dtypes else "") + ", ".join(dtypes))
@@ -576,7 +581,8 @@ class Sequential(Module):
                 f"the gradient of another output; got one of {self._replaced!r}, so compute on "
                 "Tensors."
             )
-        done = set() if len(set(layers)) < len(layers) else None  # of those at several places
+        # Those gone through, where one stands at several places and its gradients add up.
+        done: set | None = set() if len(set(layers)) < len(layers) else None
         for place in range(len(layers) - 1, first - 1, -1):
             layer = layers[place]
             if _is_functional(layer):
@@ -739,14 +745,23 @@ class Sequential(Module):
             For a network with layers of the user's own.
         ValueError
             For a parameter that is NaN.
+        OSError
+            For a path that cannot be written to, or no room for the file; what was there stays.
+        RuntimeError
+            While another thread is training the network in a `Trainer` or `fit`.
         ImportError
             Without safetensors.
+
+        Notes
+        -----
+        All parameters are of one moment, as `fastbp.save` has it.
         """
         import json
 
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
-        arrays = plans.arrays_of(self.layers)
+        with hands:  # no other thread fetches newer parameters between two of them
+            arrays = files.snapshot(plans.arrays_of(self.layers))
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)
@@ -799,16 +814,16 @@ class Sequential(Module):
         ImportError
             Without safetensors.
         """
-        import json
-
         who = "Sequential.load"
         tensors, metadata = files.read_safetensors(who, path)
         shown = files.shown(path)
         try:
-            architecture = json.loads(metadata["fastbp"])
+            architecture = files.parsed(metadata["fastbp"])
             version = architecture["version"]
             if architecture.get("format", _FORMAT) != _FORMAT:
                 raise ValueError(f"format {reprlib.repr(architecture['format'])}")
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(
                 f"{who} expects a network that Sequential.save wrote; "
@@ -839,6 +854,8 @@ class Sequential(Module):
         if loss is not None:
             try:
                 loss = _SAVED_LOSSES[loss.pop("type")](**loss)
+            except MemoryError:
+                raise
             except Exception as error:
                 raise ValueError(
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."

@@ -9,7 +9,7 @@ from fastbp.layers import Layer
 #: Where classes are defined whose methods the engine stands for.
 LAYERS = ("fastbp.layers", "fastbp.nn")
 LOSSES = ("fastbp.losses",)
-OPTIMIZERS = ("fastbp.optim",)
+OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 #: What a network computes by; the engine stands for these of `Sequential`.
 PASSES = {
     "__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict",
@@ -78,7 +78,7 @@ def entries_of(net):
     for number, layer in enumerate(net.layers):
         require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
         _require_trained(layer, number)
-        entry = layer.entry(width) if isinstance(layer, Layer) else ("module", None, None, 0.0)
+        entry = layer.entry(width) if isinstance(layer, Layer) else ("module", 0, 0, 0.0)
         if entry is None:
             continue
         kind, n_in, n_out, ratio, *_ = entry
@@ -117,7 +117,7 @@ def entries_of(net):
 
 
 def _require_trained(layer, number):
-    """Refuse hooks of a layer or of its parameters' gradients, and frozen parameters."""
+    """Refuse hooks, of a layer or of its parameters' gradients, and frozen parameters."""
     _require_unhooked(layer, f" at place {number}")
     for name, tensor in vars(layer)["_parameters"].items():
         if tensor is None:
@@ -167,9 +167,7 @@ def rows_of(who, x, n_in, dtype):
         if x.format != "csr":
             x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
-            raise ValueError(
-                f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {x.shape}."
-            )
+            raise checks.other_width(who, x.shape, n_in)
         data = checks.floats(who, "x", x.data)
         indices, indptr = (np.ascontiguousarray(each, np.int64) for each in (x.indices, x.indptr))
         try:
@@ -189,9 +187,7 @@ def rows_of(who, x, n_in, dtype):
     elif x.ndim > 2:
         x = x.reshape(len(x), int(np.prod(shape[1:])))
     if x.ndim != 2 or x.shape[1] != n_in:
-        raise ValueError(
-            f"{who} expects x with {checks.plural(n_in, 'feature')}; got x of shape {shape}."
-        )
+        raise checks.other_width(who, shape, n_in)
     return x
 
 

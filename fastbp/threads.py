@@ -1,11 +1,13 @@
 """How many threads a training step takes: the one place where it is decided."""
 
 import os
+import re
+import warnings
 
 from fastbp import checks
 from fastbp._kernels import engine
 
-__all__ = ["available_threads", "set_num_threads", "threads_for"]
+__all__ = ["available_threads", "is_number_of_threads", "set_num_threads", "threads_for"]
 
 #: Below this many floating-point operations a second thread makes a step slower.
 WORTH_A_THREAD = 20e6
@@ -45,12 +47,30 @@ def available_threads():
     Returns
     -------
     int
+
+    Warns
+    -----
+    RuntimeWarning
+        For an OMP_NUM_THREADS that is no number of threads, and counts for nothing.
     """
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.strip() and not is_number_of_threads(said):
+        warnings.warn(
+            f"fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}, which counts for "
+            "nothing.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
         cores = os.cpu_count() or 1
     return max(1, min(cores, _container_quota(), engine.max_threads()))
+
+
+def is_number_of_threads(said):
+    """Whether OMP_NUM_THREADS says how many: a number, or a list of them, one for each level."""
+    return re.fullmatch(r"\s*\+?0*[1-9]\d{0,8}\s*(,.*)?", said, re.A | re.S) is not None
 
 
 def _container_quota():

@@ -16,11 +16,12 @@ from fastbp.threads import threads_for
 
 __all__ = ["Trainer"]
 
-#: Held while networks change hands: of two threads that take one, the second finds the first.
-_hands = threading.RLock()
+#: Held while networks change hands: of two threads that take one, the second finds the first.  And
+#: while parameters are fetched, so that who holds it finds those of one step.
+hands = threading.RLock()
 if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
     os.register_at_fork(
-        before=_hands.acquire, after_in_parent=_hands.release, after_in_child=_hands.release
+        before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release
     )
 
 
@@ -135,8 +136,8 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
-        self._numbers: dict = optimizer.numbers()
+        self._clips = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._numbers = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
         self._entries, self._places = plans.entries_of(net)
         self._loss = plans.loss_of(net)
@@ -144,7 +145,7 @@ class Trainer(engine.Plan):
         self._layers = net.layers
         self._names = {place: name for name, place in net.params.places().items()}
         self.dtype = plans.dtype_of(net)
-        with _hands:
+        with hands:
             arrays, states = self._arrays_by_name(), self._states()
             optimizer.steps_of(arrays)  # may refuse them
             for layer, _ in self._places:
@@ -218,7 +219,7 @@ class Trainer(engine.Plan):
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
-        with _hands:
+        with hands:
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
@@ -241,20 +242,26 @@ class Trainer(engine.Plan):
         RuntimeError
             While another thread is training the network.
         """
-        with _hands:
+        with hands:
             changes = self.changes  # another thread may step meanwhile: the next look fetches again
             if changes == self.synced:
                 return
+            parts = []
             for layer, place in self._places:
-                self._fetch(place, engine.PARAMETERS, self._arrays_of(layer))
+                parts.append((place, engine.PARAMETERS, self._arrays_of(layer)))
                 if isinstance(layer, BatchNormalization):
-                    self._fetch(place, engine.RUNNING, layer._running)
+                    parts.append((place, engine.RUNNING, layer._running))
+            new = [(place, part, *self._like(arrays)) for place, part, arrays in parts]
+            self.read_all(new)  # at once, so that all are of one step
+            for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
+                for array, value in zip(arrays, values, strict=True):
+                    array[...] = value
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             self.synced = changes
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
-        with _hands:
+        with hands:
             if self.closed:
                 return
             try:
@@ -269,13 +276,13 @@ class Trainer(engine.Plan):
 
     def fetch(self):
         """Write what is newer in the trainer, parameters and states, into the user's arrays."""
-        with _hands:
+        with hands:
             self.sync()
             self.fetch_states()
 
     def fetch_states(self):
         """Write the optimiser's states back, where newer, and how many steps it has done."""
-        with _hands:
+        with hands:
             changes = self.changes
             if changes == self._fetched:
                 return
@@ -283,7 +290,10 @@ class Trainer(engine.Plan):
                 self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             for place, pairs in self._states():
                 for k, pair in enumerate(zip(*pairs, strict=True)):
-                    self._fetch(place, engine.FIRST_STATE + k, pair)
+                    new = self._like(pair)
+                    self.read(place, engine.FIRST_STATE + k, *new)
+                    for array, values in zip(pair, new, strict=True):
+                        array[...] = values
             self._fetched = changes
 
     def arrays(self):
@@ -298,7 +308,7 @@ class Trainer(engine.Plan):
 
     def restore(self, arrays, steps, lr):
         """Go on from other contents of `arrays`, after so many steps."""
-        with _hands:
+        with hands:
             own = self.arrays()
             before = {name: array.copy() for name, array in own.items()}
             try:
@@ -317,11 +327,8 @@ class Trainer(engine.Plan):
     def _native(self, *arrays):
         return [checks.floats("Trainer", "parameter", array, self.dtype) for array in arrays]
 
-    def _fetch(self, place, part, arrays):
-        new = [np.empty(array.shape, self.dtype) for array in arrays]
-        self.read(place, part, *new)
-        for array, values in zip(arrays, new, strict=True):
-            array[...] = values
+    def _like(self, arrays):
+        return [np.empty(array.shape, self.dtype) for array in arrays]
 
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
@@ -380,8 +387,8 @@ class Trainer(engine.Plan):
             which = "the gradient's norm is not"
             if self.overflowed >= 0:
                 place = held[self.overflowed]
-                layer = f"{self._layers[place]!r} ({place})"
-                which = f"the first layer that would hold NaN or inf is {layer}"
+                layer = self._layers[place]
+                which = f"the first layer that would hold NaN or inf is {layer!r} ({place})"
             return FloatingPointError(
                 f"Training expects finite weights, states and statistics after an update; got a "
                 f"loss of {loss} in {when}, where {which}: all is as before; try a smaller lr or "

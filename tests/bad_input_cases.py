@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 import tempfile
+import types
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import datasets, graph, init, nn, optim
+from fastbp import book, datasets, graph, init, nn, optim
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler
 from fastbp.utils import data
@@ -194,7 +195,7 @@ def names():
         importlib.import_module("fastbp.estimators")
     return {"estimators": getattr(fastbp, "estimators", None),
         **vars(fastbp.layers), "np": np, "fastbp": fastbp, "nn": nn, "F": F, "optim": optim,
-        "data": data, "datasets": datasets, "graph": graph, "init": init, "kernels": kernels,
+        "data": data, "datasets": datasets, "book": book, "types": types, "graph": graph, "init": init, "kernels": kernels,
         "lr_scheduler": lr_scheduler, "Sequential": fastbp.Sequential,
         "Trainer": fastbp.Trainer, "EarlyStopping": fastbp.EarlyStopping,
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
@@ -351,7 +352,12 @@ LAYERS = [
         "Dropout(seed=2**70)",
         TypeError="Dropout('a') | Dropout(None) | Dropout(seed='a')",
     ),
-    of_arrays("Dropout.forward", "dropout.evaluate(X)", "dropout.forward({})"),
+    of_arrays(
+        "Dropout.forward",
+        "dropout.evaluate(X)",
+        "dropout.forward({})",
+        TypeError=["dropout.forward(X, 1)", "dropout.forward(fastbp.tensor(X), True)"],
+    ),
     entry(
         "BatchNormalization",
         "BatchNormalization(np.ones(4), np.zeros(4))",
@@ -367,7 +373,13 @@ LAYERS = [
         "BatchNormalization.forward",
         "norm.forward(X)",
         "norm.forward({})",
-        ValueError=["norm.forward(X[:1])", "norm.forward(X[:, :3])"],
+        ValueError=["norm.forward(X[:, :3])", "norm.forward(X[0, :3])"],
+        TypeError=["norm.forward(X, train_flg=1)", "norm.forward(X, train_flg='train')"],
+    ),
+    entry(
+        "BatchNorm1d.forward",
+        "BatchNorm1d(4).forward(X)",
+        ValueError="BatchNorm1d(4).forward(X[:1]) | BatchNorm1d(4).forward(X[:, :, np.newaxis])",
     ),
     entry(
         "BatchNorm1d",
@@ -386,7 +398,8 @@ CLASSES = dict(
                 "one_hot[:3]", "np.zeros((5, 4))", "2 * one_hot", "replaced(one_hot, 3, 0.2)",
                 "replaced(one_hot, (1, 2), np.nan)", "replaced(one_hot, (1, 2), np.inf)",
                 "replaced(one_hot, 1, [2, -1, 0, 0])", "X"],
-    TypeError=["labels.astype(float)", "np.full(5, np.nan)", "labels + 0.5", "labels > 0"],
+    TypeError=["labels.astype(float)", "np.full(5, np.nan)", "labels + 0.5",
+               "np.array(list('abbac'))", "labels.astype(object)"],
 )  # fmt: skip
 NO_SCALE = ("None", "'1'", "np.ones(5)", "1j", "True")
 
@@ -397,7 +410,7 @@ def of_targets(name, good, template, t):
         of_arrays(f"{name}: x", good, template.replace("T", t)),
         of_arrays(f"{name}: t", good, template.replace("{}", "X").replace("T", "{}"),
                   ValueError=[template.replace("{}", x).replace("T", t) for x, t in [
-                      ("np.ones((5, 1))", "np.ones(5)"), ("np.ones(5)", "np.ones((5, 1))"),
+                      ("np.ones((5, 1))", "np.ones(4)"), ("np.ones(5)", "np.ones((5, 1))"),
                       ("np.ones(5)", "1.0"), ("X", "np.ones((5, 1))"), ("X", "np.ones((1, 4))"),
                       ("X", "np.ones((4, 5))"), ("X", "np.ones(4)")]]),
     ]  # fmt: skip
@@ -792,7 +805,7 @@ TENSORS = [
     entry("topk", "fastbp.topk(x, 2)", RuntimeError="fastbp.topk(x, 9)",
           TypeError="fastbp.topk(x, 'a')"),
     entry("bincount", "fastbp.bincount(classes)", TypeError="fastbp.bincount(None)",
-          ValueError="fastbp.bincount(x)"),
+          RuntimeError="fastbp.bincount(x)"),
     entry("equal", "fastbp.equal(x, x)", TypeError="fastbp.equal(x, None)"),
     entry("bitwise_not", "fastbp.bitwise_not(classes)", RuntimeError="fastbp.bitwise_not(x)"),
     entry("Tensor.backward", "x.requires_grad_().sum().backward()",
@@ -800,8 +813,7 @@ TENSORS = [
           TypeError="leaf.backward('a')"),
     entry("Tensor.backward: inputs", "leaf.sum().backward(inputs=[leaf])",
           RuntimeError="leaf.sum().backward(inputs=3) | leaf.sum().backward(inputs=[]) | "
-          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=[leaf * 2]) | "
-          "leaf.sum().backward(inputs=x)"),
+          "leaf.sum().backward(inputs=[3]) | leaf.sum().backward(inputs=x)"),
     entry("Tensor.item", "x[0, 0].item()", RuntimeError="x.item()"),
     entry("Tensor.numpy", "x.numpy()", RuntimeError="leaf.numpy()"),
     entry("Tensor[...]", "x[classes]", IndexError="x[9] | x[classes + 9] | x[0, 0, 0] | x['a'] | x[1.5]"),
@@ -899,8 +911,8 @@ NN = [
       for kind in ("ELU", "CELU", "Softplus")),
     entry("nn.Threshold", "nn.Threshold(1.0, 2.0)(x)", TypeError="nn.Threshold('a', 1.0)"),
     entry("nn.LeakyReLU", "nn.LeakyReLU(0.1)(x)", TypeError="nn.LeakyReLU('a')"),
-    entry("nn.Module.state_dict", "linear.state_dict('a.')",
-          TypeError="linear.state_dict(None)"),
+    entry("nn.Module.state_dict", "linear.state_dict(prefix='a.')",
+          TypeError="linear.state_dict(prefix=None)"),
     entry("nn.Hardtanh", "nn.Hardtanh(-1.0, 1.0)(x)", TypeError="nn.Hardtanh('a', 1.0)", ValueError="nn.Hardtanh(1.0, -1.0)"),
     entry("nn.GELU", "nn.GELU('tanh')(x)", ValueError="nn.GELU('tan')"),
     entry("nn.CrossEntropyLoss", "nn.CrossEntropyLoss()(x, classes)",
@@ -931,6 +943,8 @@ NN = [
           TypeError="linear.add_module('z', 3) | linear.add_module(3, nn.ReLU())"),
     entry("nn.Module.get_parameter", "linear.get_parameter('weight')",
           AttributeError="linear.get_parameter('z')", TypeError="linear.get_parameter(3)"),
+    entry("nn.Module.get_buffer", "nn.BatchNorm1d(2).get_buffer('running_mean')",
+          AttributeError="nn.BatchNorm1d(2).get_buffer('z')", TypeError="nn.BatchNorm1d(2).get_buffer(3)"),
     entry("nn.Module.get_submodule", "model.get_submodule('0')",
           AttributeError="model.get_submodule('z')", TypeError="model.get_submodule(3)"),
     entry("nn.Module.apply", "linear.apply(repr)", TypeError="linear.apply(3)"),
@@ -995,6 +1009,14 @@ NN = [
           TypeError="nn.utils.clip_grad_norm_(3, 1.0) | nn.utils.clip_grad_norm_([3], 1.0) | "
           "nn.utils.clip_grad_norm_(model.parameters(), 'a')",
           ValueError="nn.utils.clip_grad_norm_(model.parameters(), np.nan)"),
+    entry("nn.utils.get_total_norm", "nn.utils.get_total_norm([fastbp.tensor([3.0, 4.0])])",
+          TypeError="nn.utils.get_total_norm(3) | nn.utils.get_total_norm([fastbp.tensor([3.0])], 'a')",
+          ValueError="nn.utils.get_total_norm([fastbp.tensor([3.0])], np.nan)"),
+    entry("nn.utils.clip_grads_with_norm_",
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 2.0)",
+          TypeError="nn.utils.clip_grads_with_norm_(3, 1.0, 2.0) | "
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 'a', 2.0) | "
+          "nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, 'a')"),
     entry("nn.utils.clip_grad_value_", "nn.utils.clip_grad_value_(model.parameters(), 1.0)",
           TypeError="nn.utils.clip_grad_value_(3, 1.0)",
           ValueError="nn.utils.clip_grad_value_(model.parameters(), -1)"),
@@ -1022,6 +1044,22 @@ OPTIMISERS = [
           NotImplementedError="optim.Adam(amsgrad=True)"),
     entry("optim.RMSprop: alpha", "optim.RMSprop(alpha=0.9)",
           ValueError="optim.RMSprop(alpha=-1) | optim.RMSprop(momentum=-1)"),
+    entry("optim.Momentum", "optim.Momentum(lr=0.1)",
+          ValueError="optim.Momentum(lr=-1) | optim.Momentum(momentum=-1)",
+          TypeError="optim.Momentum('a') | optim.Momentum([x])"),
+    entry("optim.Nesterov", "optim.Nesterov(lr=0.1)",
+          ValueError="optim.Nesterov(lr=-1) | optim.Nesterov(momentum=0)",
+          TypeError="optim.Nesterov('a') | optim.Nesterov([x])"),
+    entry("optim.Adam: beta1 and beta2", "optim.Adam(beta1=0.8)",
+          ValueError="optim.Adam(beta1=1) | optim.Adam(beta2=-1)",
+          TypeError="optim.Adam(beta1='a') | optim.Adam(betas=(0.8, 0.9), beta1=0.8)"),
+    entry("optim.RMSprop: decay_rate", "optim.RMSprop(decay_rate=0.9)",
+          ValueError="optim.RMSprop(decay_rate=2)",
+          TypeError="optim.RMSprop(decay_rate='a') | optim.RMSprop(alpha=0.8, decay_rate=0.8)"),
+    entry("optim.SGD.update: numbers", "rule.update({'x': 1.0}, {'x': 2})",
+          TypeError="rule.update({'x': True}, {'x': 2}) | rule.update({'x': 1.0}, {'x': 'a'}) | "
+          "rule.update(types.MappingProxyType({'x': 1.0}), {'x': 2})",
+          ValueError="rule.update({'x': 1.0}, {'x': [1, 2]}) | rule.update({'x': 1.0}, {})"),
     entry("optim.SGD.update", "rule.update(params, grads)",
           TypeError="rule.update(None, grads) | rule.update(params, None) | "
           "rule.update({'W1': labels}, grads) | rule.update(params, {'W1': 'a', 'b1': b})",
@@ -1113,6 +1151,39 @@ DATA = [
           TypeError="datasets.load_iris(seed='a')"),
     entry("datasets.load_digits", "datasets.load_iris()",
           ValueError="datasets.load_digits(test_size=2) | datasets.load_digits(seed=-1)"),
+    entry("book.sigmoid", "book.sigmoid(X)", TypeError="book.sigmoid('a')"),
+    entry("book.sigmoid_grad", "book.sigmoid_grad(X)", TypeError="book.sigmoid_grad(None)"),
+    entry("book.relu", "book.relu(X)", TypeError="book.relu('a')"),
+    entry("book.relu_grad", "book.relu_grad(X)", TypeError="book.relu_grad('a')"),
+    entry("book.step_function", "book.step_function(X)", TypeError="book.step_function('a')"),
+    entry("book.sum_squared_error", "book.sum_squared_error(X, X)",
+          ValueError="book.sum_squared_error(np.ones((5, 1)), np.ones(5))",
+          TypeError="book.sum_squared_error(X, None)"),
+    entry("book.softmax_loss", "book.softmax_loss(X, labels)",
+          ValueError="book.softmax_loss(X, labels + 9)"),
+    entry("book.numerical_gradient_2d", "book.numerical_gradient_2d(np.sum, X)",
+          TypeError="book.numerical_gradient_2d(np.sum, labels) | "
+          "book.numerical_gradient_2d('a', X)"),
+    entry("book.shuffle_dataset", "book.softmax(X)",
+          ValueError="book.shuffle_dataset(X, labels[:3])"),
+    entry("book.smooth_curve", "book.smooth_curve(X[:, 0].repeat(2))",
+          ValueError="book.smooth_curve(X[:, 0]) | book.smooth_curve(X)",
+          TypeError="book.smooth_curve(list('abcdefg'))"),
+    entry("book.SGD", "book.SGD(0.1)", TypeError="book.SGD('a')", ValueError="book.SGD(-1)"),
+    entry("book.TwoLayerNet", "book.softmax(X)",
+          ValueError="book.TwoLayerNet(0, 3, 2) | book.TwoLayerNet(4, 3, 2, 'small')",
+          TypeError="book.TwoLayerNet(4, 'a', 2)"),
+    entry("book.MultiLayerNet", "book.softmax(X)",
+          ValueError="book.MultiLayerNet(4, [3], 2, activation='tanh') | "
+          "book.MultiLayerNet(4, [3], 2, weight_decay_lambda=-1)",
+          TypeError="book.MultiLayerNet(4, 3, 2)"),
+    entry("book.MultiLayerNetExtend", "book.softmax(X)",
+          ValueError="book.MultiLayerNetExtend(4, [3], 2, use_dropout=True, dropout_ration=1.5)",
+          TypeError="book.MultiLayerNetExtend(4.0, [3], 2)"),
+    entry("book.Trainer", "book.softmax(X)",
+          ValueError="book.Trainer(net, X, labels[:3], X, labels) | "
+          "book.Trainer(net, X, labels, X, labels, optimizer='adma')",
+          TypeError="book.Trainer(net, X, labels, X, labels, epochs='a')"),
     entry("datasets.load_mnist", "datasets.load_iris()",
           FileNotFoundError="datasets.load_mnist('/no/such/folder')"),
     entry("datasets.read_idx", "datasets.load_iris()",
@@ -1241,12 +1312,17 @@ ESTIMATORS = [
           "estimators.MLPClassifier(batch_norm=True, batch_size=1).fit(X, labels) | "
           "estimators.MLPClassifier(class_weight={0: 0, 1: 0, 2: 0}).fit(X, labels) | "
           "estimators.MLPClassifier(dropout=1.0).fit(X, labels) | "
-          "estimators.MLPClassifier(2**62).fit(X, labels)",
+          "estimators.MLPClassifier(2**62).fit(X, labels) | "
+          "classifier.fit(X, labels, X_val=X) | classifier.fit(X, labels, y_val=labels) | "
+          "classifier.fit(X, labels, sample_weight_val=labels) | "
+          "classifier.fit(X, labels, validation_data=(X, labels), X_val=X) | "
+          "classifier.fit(X, labels, X_val=X[:, :2], y_val=labels)",
           TypeError="estimators.MLPClassifier(schedule=3).fit(X, labels) | "
           "estimators.MLPClassifier(callbacks=3).fit(X, labels)"),
     entry("MLPClassifier.partial_fit", "classifier.predict(X)",
           ValueError="estimators.MLPClassifier(class_weight='balanced').partial_fit(X, labels, "
           "classes=[0, 1, 2])"),
+    entry("MLPClassifier.hidden", "classifier.hidden(X)", ValueError="classifier.hidden(X, 9)"),
     entry("MLPClassifier.predict", "classifier.predict(X)",
           ValueError="classifier.predict(broken_csr()) | classifier.predict(broken_csr().T)"),
     entry("Trainer.step", "trainer.step(X, labels)",
@@ -1280,7 +1356,7 @@ MODULES = {
     "fastbp": "", "fastbp.layers": "", "fastbp.losses": "", "fastbp.optim": "optim.",
     "fastbp.optim.lr_scheduler": "lr_scheduler.", "fastbp.nn": "nn.",
     "fastbp.nn.functional": "F.", "fastbp.nn.init": "nn.init.", "fastbp.nn.utils": "nn.utils.",
-    "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.graph": "graph.",
+    "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.book": "book.", "fastbp.graph": "graph.",
     "fastbp.utils.data": "data.", "fastbp._kernels": "kernels.",
 }  # fmt: skip
 
@@ -1318,7 +1394,7 @@ BETWEEN_PARTS = set(
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book "
-    "own_buffers own_modules own_parameters part_lines type_name has_own_passes renew_tensors order "
+    "own_tensors take_data trained_tensors lay_out set_extra_state part_lines type_name has_own_passes renew_tensors order "
     "is_better get_lr extra_repr close should_stop is_over start held_by".split()
 )
 #: Why the others that take something are in no row of the table.
@@ -1330,7 +1406,10 @@ WITHOUT = {
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
         "nn.SELU nn.SiLU nn.Mish nn.Hardswish nn.Hardsigmoid nn.LogSigmoid nn.Softsign "
         "nn.Tanhshrink set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
-        "any object is an answer": "is_tensor Size.count Size.index",
+        "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
+        "what their layers and their loss say": "book.MultiLayerNet.accuracy "
+        "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
+        "book.MultiLayerNet.numerical_gradient",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
         "forward, with the words of its function": "nn.BCELoss.forward nn.BCEWithLogitsLoss.forward "

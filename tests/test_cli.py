@@ -644,3 +644,44 @@ sys.exit(cli.main(sys.argv[1:]))
     assert b"training:" in seen and b"rows/s" in seen
     assert b"Traceback" not in seen
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--epochs", "1", "--epochs", "2"), ("--hidden", "3", "--lr", "0.1", "--hidden", "4"),
+        ("--out", "a", "--out", "b"), ("--seed", "0", "--seed", "0"),
+        ("--optimizer", "adam", "--optimizer", "sgd"), ("--dtype", "float32", "--dtype", "float64"),
+    ],
+)  # fmt: skip
+def test_an_option_given_twice_is_refused(words, refused):
+    assert f"{words[-2]} expects to be given once" in refused("train", "iris", *words)
+
+
+@pytest.mark.parametrize("option", ["--target", "--task"])
+def test_an_option_that_is_empty_is_not_passed_over(option, refused):
+    assert option in refused("train", "iris", option, "")
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--resume"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "learning-curves.png"])
+def test_a_file_of_the_training_is_not_written_over_at_its_end(option, name, refused, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"precious")
+    line = refused("train", "iris", "--epochs", "1", "--out", tmp_path, option, path)
+    assert f"{option} expects another file than" in line and path.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("said", ["abc", "0", "-3", "1.5"])
+def test_a_number_of_threads_that_is_none_is_said(said, run_python):
+    done = run_python("-m", "fastbp", "info", OMP_NUM_THREADS=said)
+    expected = f"OMP_NUM_THREADS expects a number above 0; got {said!r}, which counts for nothing"
+    assert expected in done.stdout and "Warning" not in done.stderr
+    code = "import fastbp.threads as t; t.available_threads()"
+    done = run_python("-W", "error", "-c", code, OMP_NUM_THREADS=said)
+    assert f"RuntimeWarning: fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}" in (
+        done.stderr
+    )
+    for good in ("2", "2,1", " 3 ", ""):
+        done = run_python("-W", "error", "-c", code, OMP_NUM_THREADS=good)
+        assert done.returncode == 0, done.stderr

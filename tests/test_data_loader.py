@@ -1,6 +1,7 @@
 """Data sets, samplers and DataLoader: PyTorch's batches, and order that a seed repeats."""
 
 import collections
+import itertools
 import re
 
 import numpy as np
@@ -214,6 +215,100 @@ def test_random_samplers_draw_as_many_as_they_are_asked_for():
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: RandomSampler(range(100), replacement=True, num_samples=n),
+        lambda n: RandomSampler(range(100), num_samples=n),
+        lambda n: SequentialSampler(range(n)),
+        lambda n: WeightedRandomSampler(np.ones(100), n),
+    ],
+)
+def test_a_sampler_draws_no_more_than_is_asked_of_it(make):
+    """All at once, these indices would take 80 GB."""
+    sampler = make(10**10)
+    assert len(sampler) == 10**10
+    loader = DataLoader(range(10**10), batch_size=8, sampler=sampler)
+    assert len(loader) == 10**10 / 8
+    for source in (sampler, next(iter(BatchSampler(sampler, 8, True))), next(iter(loader))):
+        first = [int(i) for i in itertools.islice(source, 8)]
+        assert len(first) == 8 and max(first) < 100
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 64])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_indices_drawn_in_parts_are_those_drawn_at_once(size, drop_last, monkeypatch):
+    samplers = [
+        lambda: RandomSampler(range(40), replacement=True, num_samples=103),
+        lambda: RandomSampler(range(4), num_samples=103),
+        lambda: RandomSampler(range(40)),
+        lambda: SequentialSampler(range(103)),
+        lambda: WeightedRandomSampler(np.arange(40.0), 103),
+        lambda: WeightedRandomSampler(np.ones(40), 30, replacement=False),
+    ]
+
+    def drawn(make):
+        fastbp.manual_seed(3)
+        whole = list(make())
+        fastbp.manual_seed(3)
+        loader = DataLoader(range(103), size, sampler=make(), drop_last=drop_last)
+        batches = [batch.tolist() for batch in loader]
+        assert len(batches) == len(loader)
+        assert all(len(batch) == size for batch in batches[: -1 + drop_last or None])
+        return whole, batches
+
+    at_once = [drawn(make) for make in samplers]
+    for whole, batches in at_once:
+        n = len(whole) // size * size if drop_last else len(whole)
+        assert [i for batch in batches for i in batch] == whole[:n]
+    monkeypatch.setattr(data.sampler.Drawn, "_most", 10)
+    assert [drawn(make) for make in samplers] == at_once
+
+
+def test_a_sampler_of_ones_own_that_extends_the_librarys_is_asked():
+    class Evens(SequentialSampler):
+        def __iter__(self):
+            return iter(range(0, len(self), 2))
+
+        def __len__(self):
+            return len(self.data_source)
+
+    class Pairs(BatchSampler):
+        def __iter__(self):
+            return iter([[1, 0], [3, 2]])
+
+    loader = DataLoader(rows(fastbp), batch_size=4, sampler=Evens(range(N)))
+    assert order_of(loader) == list(range(0, N, 2))
+    own = Pairs(SequentialSampler(range(N)), 4, False)
+    assert order_of(DataLoader(rows(fastbp), batch_sampler=own)) == [1, 0, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["dataset", "batch_size", "sampler", "batch_sampler", "drop_last",
+                                  "generator"])  # fmt: skip
+def test_what_batches_were_made_from_is_not_assigned_to_later(name):
+    loader = DataLoader(range(4), batch_size=2)
+    before = getattr(loader, name)
+    with pytest.raises(ValueError, match=f"DataLoader expects {name} when it is made"):
+        setattr(loader, name, 3)
+    assert getattr(loader, name) is before
+
+
+def test_another_function_of_samples_holds_from_the_next_pass():
+    loader = DataLoader(TensorDataset(fastbp.arange(4)), batch_size=2)
+    loader.collate_fn = len
+    assert list(loader) == [2, 2]
+
+
+def test_workers_make_no_difference():
+    calls = []
+    loader = DataLoader(
+        range(5), 2, num_workers=3, worker_init_fn=calls.append, prefetch_factor=4,
+        persistent_workers=True, multiprocessing_context="spawn", pin_memory=False, in_order=False,
+    )  # fmt: skip
+    assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
+    assert not calls and data.get_worker_info() is None
+
+
+@pytest.mark.parametrize(
     "lengths, sizes", [([7, 4], [7, 4]), ([0.5, 0.5], [6, 5]), ([0.8, 0.1, 0.1], [9, 1, 1]),
                        ([1.0], [11]), ([11, 0], [11, 0])],
 )  # fmt: skip
@@ -261,6 +356,17 @@ BAD = {
     "batches": (lambda: DataLoader([1], batch_size=2, batch_sampler=[[0]]), ValueError, "both"),
     "stream": (lambda: DataLoader(stream_style(fastbp), shuffle=True), ValueError, "Iterable"),
     "no batches": (lambda: DataLoader([1], batch_size=None, drop_last=True), ValueError, "True"),
+    "timeout": (lambda: DataLoader([1], num_workers=1, timeout=5), ValueError, "timeout=0.*5"),
+    "workers": (lambda: DataLoader([1], num_workers=-1), ValueError, "num_workers"),
+    "init": (lambda: DataLoader([1], worker_init_fn=3), TypeError, "worker_init_fn.*3"),
+    "prefetch": (lambda: DataLoader([1], prefetch_factor=2), ValueError, "prefetch_factor beside"),
+    "persistent": (lambda: DataLoader([1], persistent_workers=True), ValueError, "beside"),
+    "context": (lambda: DataLoader([1], multiprocessing_context="fork"), ValueError, "beside"),
+    "a generator": (lambda: DataLoader([1], generator=3), TypeError, "generator"),
+    "shuffle": (lambda: DataLoader([1], shuffle="no"), TypeError, "shuffle as True or False"),
+    "drop_last": (lambda: DataLoader([1], drop_last="no"), TypeError, "drop_last as True or"),
+    "replacement": (lambda: RandomSampler([1], replacement="no"), TypeError, "replacement"),
+    "no samples": (lambda: RandomSampler([], num_samples=3), ValueError, "at least one sample"),
     "split": (lambda: random_split(range(5), [2, 2]), ValueError, r"5.*\[2, 2\]"),
     "samples": (lambda: list(DataLoader([object()])), TypeError, "object"),
     "None": (lambda: list(DataLoader([None])), TypeError, "None"),

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import cli
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
+
+from bench import samples  # noqa: E402
+
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -68,20 +71,40 @@ def test_readme_and_docs_have_python_blocks():
     }
 
 
-def form(text):
-    """A text without what differs from machine to machine: its numbers, and widths of spaces."""
-    return re.sub(r" +", " ", re.sub(r"[\d.,]*\d(e[-+]\d+)?", "#", text))
+@pytest.mark.parametrize("page", samples.PAGES, ids=page_id)
+def test_samples_of_the_command_have_the_digits_of_a_run(page):
+    """`python -m bench.samples --write` writes them."""
+    if samples.BLOCK.search(page.read_text("utf-8")):
+        pytest.importorskip("safetensors")
+    assert samples.stale(page) == []
 
 
-def test_sample_of_the_command_has_the_form_of_what_it_prints(monkeypatch, tmp_path, capsys):
+def test_a_stale_sample_is_noticed_and_written_anew(tmp_path, capsys):
     pytest.importorskip("safetensors")
-    (sample,) = [text for kind, text in blocks(README) if kind == "console"]
-    command, _, want = sample.partition("\n")
-    monkeypatch.chdir(tmp_path)
-    assert command.startswith("$ fastbp ")
-    assert not cli.main(command.split()[2:])
-    got = capsys.readouterr().out
-    assert doctest.OutputChecker().check_output(form(want), form(got), doctest.ELLIPSIS), got
+    page = tmp_path / "page.md"
+    command = "train iris --epochs 3 --hidden 4"
+    text = f"# Page\n\n```console\n$ fastbp {command}\n{samples.printed(command)}```\n"
+    assert re.search(r"^epoch 1/3 .*\n\.\.\.\nepoch 3/3 ", text, re.M)
+    for changed in (
+        re.sub(r"loss (\d)\.", lambda m: f"loss {int(m[1]) + 1}.", text, count=1),
+        re.sub(r"(test accuracy   0\.)(\d)", lambda m: m[1] + str((int(m[2]) + 3) % 10), text),
+        text.replace("150 training", "151 training").replace("120 training", "121 training"),
+        text.replace("gradient check", "gradients"),
+    ):
+        assert changed != text
+        page.write_text(changed)
+        assert len(samples.stale(page)) == 1
+        samples.write(page)
+        assert page.read_text() == text and samples.stale(page) == []
+
+
+def test_every_sample_is_that_of_a_run():
+    """A text block stands below the code that prints it, and a console block has a command."""
+    for page in PAGES:
+        kinds = [kind for kind, _ in blocks(page)]
+        for before, kind in zip(["", *kinds], kinds, strict=False):
+            assert kind != "text" or before == "python", page_id(page)
+        assert kinds.count("console") == len(samples.BLOCK.findall(page.read_text("utf-8")))
 
 
 def test_first_code_block_of_the_readme_is_the_two_lines():

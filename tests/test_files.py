@@ -3,6 +3,10 @@
 import io
 import math
 import os
+import signal
+import stat
+import sys
+import threading
 import zlib
 
 import numpy as np
@@ -261,3 +265,372 @@ def test_a_checksum_is_the_same_under_every_python():
     array, described = np.ones(1, np.float32), r"([], [('\xe9', 'float32', (1,))])"
     expected = zlib.crc32(array.tobytes(), zlib.crc32(described.encode()))
     assert files._checksum({"\u00e9": array}, {}) == str(expected)
+
+
+# --- while others write ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def stepping():
+    """stepping(step): call it in another thread until the test ends."""
+    threads, end, interval = [], threading.Event(), sys.getswitchinterval()
+
+    def start(step):
+        def run():
+            while not end.is_set():
+                step()
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    sys.setswitchinterval(1e-5)
+    yield start
+    end.set()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.parametrize("width", [3, 100, 700], ids=["small", "middle", "large"])
+def test_a_file_has_the_parameters_of_one_step(width, stepping, tmp_path):
+    tensors = [fastbp.zeros(width, width), fastbp.zeros(width), fastbp.zeros(width, 5)]
+    optimizer = optim.SGD([t.requires_grad_() for t in tensors], lr=1.0)
+    for tensor in tensors:
+        tensor.grad = -fastbp.ones(*tensor.shape)
+    stepping(optimizer.step)
+    steps = set()
+    for _ in range(30):
+        fastbp.save(tensors, tmp_path / "f")
+        values = {x for t in fastbp.load(tmp_path / "f") for x in np.unique(t.detach().array)}
+        assert len(values) == 1 or not getattr(sys, "_is_gil_enabled", lambda: True)()
+        steps |= values
+    assert len(steps) > 1
+
+
+@pytest.mark.parametrize("kind", ["state dicts", "a network", "an array"])
+def test_files_written_while_a_thread_trains_can_be_read(kind, stepping, tmp_path):
+    from fastbp import nn
+
+    model = nn.Sequential(nn.Linear(300, 300), nn.ReLU(), nn.Linear(300, 10))
+    optimizer = optim.Adam(model.parameters())
+    x, t = fastbp.ones(8, 300), fastbp.zeros(8, dtype=fastbp.int64)
+    array, path = np.zeros((500, 500)), tmp_path / "f"
+
+    def step():
+        optimizer.zero_grad()
+        nn.CrossEntropyLoss()(model(x), t).backward()
+        optimizer.step()
+        np.add(array, 1, out=array)
+
+    stepping(step)
+    for _ in range(20):
+        if kind == "a network":
+            model.save(path)
+            fastbp.Sequential.load(path)
+        else:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            fastbp.save(array if kind == "an array" else state, path)
+            fastbp.load(path)
+
+
+def test_a_trainers_step_is_in_all_parameters_or_in_none(stepping):
+    """Where another thread looks at the network between its steps."""
+    net = fastbp.Sequential(*(fastbp.Affine(np.zeros((40, 40), "f4"), np.zeros(40, "f4"))
+                              for _ in range(6)), loss="squared_error")  # fmt: skip
+    trainer = fastbp.Trainer(net, optim.SGD(lr=1.0), batch_size=1)
+    x, t = np.zeros((1, 40), "f4"), -np.full((1, 40), 20, "f4")
+    counts = set()
+
+    def look():
+        try:
+            net.params["W1"]
+        except RuntimeError as error:  # a step runs
+            assert "one thread at a time" in str(error)
+
+    stepping(look)
+    for _ in range(200):
+        trainer.step(x, t)
+        file = io.BytesIO()
+        net.save(file)
+        file.seek(0)
+        again = fastbp.Sequential.load(file)
+        for name, array in again.params.items():
+            np.testing.assert_array_equal(array, net.params[name])
+        counts.add(again.params["b6"][0])
+    assert len(counts) > 1
+
+
+def test_a_network_that_another_thread_trains_is_saved_whole_or_refused(stepping):
+    net = fastbp.Sequential(fastbp.Linear(30, 30, seed=0), fastbp.Linear(30, 2, seed=1),
+                            loss="softmax_cross_entropy")  # fmt: skip
+    trainer = fastbp.Trainer(net, optim.SGD(lr=0.1), batch_size=4)
+    x, t = np.ones((4, 30), "f4"), np.array([0, 1, 1, 0])
+    stepping(lambda: trainer.step(x, t))
+    for _ in range(50):
+        file = io.BytesIO()
+        try:
+            net.save(file)
+        except RuntimeError as error:
+            assert "one thread at a time" in str(error) and not file.getvalue()
+        else:
+            file.seek(0)
+            fastbp.Sequential.load(file)
+
+
+# --- who may read it ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def modes(monkeypatch):
+    """The modes under which bytes were in a file, at each flush and renaming."""
+    seen, flush = [], os.fsync
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            seen.append(stat.S_IMODE(status.st_mode))
+        return flush(descriptor)
+
+    chmod = os.chmod
+
+    def watched(path, mode, **options):
+        seen.append(stat.S_IMODE(os.stat(path).st_mode))
+        return chmod(path, mode, **options)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "chmod", watched)
+    return seen
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o660, 0o400])
+def test_nobody_else_can_read_a_private_file_while_it_is_written(mode, modes, tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"secret")
+    os.chmod(path, mode)
+    if not os.access(path, os.W_OK):
+        pytest.skip("may not be written to")
+    modes.clear()
+    before = os.umask(0)
+    try:
+        fastbp.save({"w": fastbp.ones(3)}, path)
+    finally:
+        os.umask(before)
+    assert modes and all(seen in (0o600, mode) for seen in modes)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "chown") or os.getuid(), reason="needs to be root")
+def test_a_file_keeps_its_owner_and_its_group(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    os.chmod(path, 0o640)
+    os.chown(path, 12345, 54321)
+    fastbp.save([1], path)
+    status = path.stat()
+    assert (status.st_uid, status.st_gid) == (12345, 54321)
+    assert stat.S_IMODE(status.st_mode) == 0o640 and fastbp.load(path) == [1]
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="needs groups")
+def test_another_group_does_not_get_the_rights_of_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    os.chmod(path, 0o664)
+
+    def refused(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    real = os.stat
+
+    def of_another_group(name, *arguments, **options):
+        status = real(name, *arguments, **options)
+        if name == str(path):
+            return os.stat_result([*status[:5], status[5] + 1, *status[6:]])
+        return status
+
+    monkeypatch.setattr(os, "chown", refused)
+    monkeypatch.setattr(os, "stat", of_another_group)
+    fastbp.save([1], path)
+    assert stat.S_IMODE(real(path).st_mode) == 0o604
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="needs attributes of files")
+def test_a_file_keeps_its_attributes(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    try:
+        os.setxattr(path, "user.origin", b"here")
+    except OSError:
+        pytest.skip("the file system has none")
+    fastbp.save([1], path)
+    assert os.getxattr(path, "user.origin") == b"here"
+
+
+def test_other_hard_links_keep_the_earlier_file(tmp_path):
+    path, other = tmp_path / "f", tmp_path / "other"
+    fastbp.save([1], path)
+    os.link(path, other)
+    fastbp.save([2], path)
+    assert (fastbp.load(path), fastbp.load(other)) == ([2], [1])
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid(), reason="needs to be root")
+def test_what_is_read_only_is_said_in_a_sentence(tmp_path, run_python):
+    """As another user than root, whom permissions do not stop."""
+    folder, locked = tmp_path / "open", tmp_path / "locked"
+    folder.mkdir()
+    locked.mkdir()
+    for parent in [tmp_path, *tmp_path.parents][:4]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    code = f"""
+import os, fastbp
+net = fastbp.Sequential(fastbp.Linear(2, 2))
+os.chmod({str(folder)!r}, 0o777)
+os.umask(0)
+fastbp.save([1], {str(folder / "f")!r})
+os.chmod({str(folder / "f")!r}, 0o444)
+os.chmod({str(locked)!r}, 0o555)
+os.setuid(65534)
+for path in ({str(folder / "f")!r}, {str(locked / "f")!r}):
+    for write in (net.save, lambda path: fastbp.save([2], path)):
+        try:
+            write(path)
+        except PermissionError as error:
+            print(error)
+print(fastbp.load({str(folder / "f")!r}))
+"""
+    lines = run_python("-c", code).stdout.splitlines()
+    assert len(lines) == 5 and lines[-1] == "[1]"
+    for line in lines[:2]:
+        assert "save expects a file that may be written to; got " in line and "read-only." in line
+    for line in lines[2:4]:
+        assert "save expects a file in a folder that can be written to; got " in line
+
+
+def test_a_folder_or_a_circle_of_links_is_refused(tmp_path):
+    (tmp_path / "link").symlink_to("link")
+    for path in (tmp_path, tmp_path / "link"):
+        with pytest.raises(OSError, match=r"save expects the path of a file; got .*\."):
+            fastbp.save([1], path)
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_no_room_is_said_with_the_path_that_was_asked_for(tmp_path, run_python):
+    """A file may have 100 KB; what was there stays."""
+    pytest.importorskip("resource")
+    code = """
+import os, resource, fastbp, numpy as np
+fastbp.save([1], "f")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    fastbp.save(np.ones(10**5), "f")
+except OSError as error:
+    print(error.errno, error)
+print(fastbp.load("f"), os.listdir("."))
+"""
+    (tmp_path / "program.py").write_text(code)
+    done = run_python(
+        "-c", f"import os; os.chdir({str(tmp_path)!r}); exec(open('program.py').read())"
+    )
+    said, left = done.stdout.splitlines()
+    assert said.endswith("so nothing was written, and what was there stays: 'f'")
+    assert eval(left.partition("] ")[2]) == ["program.py", "f"] or "part" not in left
+    assert left.startswith("[1]")
+
+
+def test_a_file_that_takes_nothing_is_refused():
+    class Full(io.RawIOBase):
+        taken: int | None = 0
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            return self.taken
+
+    for taken in (0, None):
+        full = Full()
+        full.taken = taken
+        with pytest.raises(BlockingIOError, match=r"save expects a file that takes bytes.* last"):
+            fastbp.save([1], full)
+
+
+# --- signals --------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+import fastbp
+
+name = {"INT": signal.SIGINT, "TERM": signal.SIGTERM}[sys.argv[1]]
+state, ended, rng = {"w": np.ones(300_000)}, 0, np.random.default_rng(0)
+fastbp.save(state, "f")
+
+def leave(*_):
+    raise KeyboardInterrupt if name == signal.SIGINT else SystemExit(7)
+
+def send(pause):
+    for _ in range(3):  # within milliseconds
+        time.sleep(pause)
+        os.kill(os.getpid(), name)
+
+for _ in range(60):
+    signal.signal(name, leave)
+    sender = threading.Thread(target=send, args=[rng.uniform(5e-4, 4e-3)])
+    try:
+        sender.start()
+        while sender.is_alive():
+            fastbp.save(state, "f")
+    except (KeyboardInterrupt, SystemExit):
+        ended += 1
+    while True:
+        try:
+            while sender.is_alive():
+                time.sleep(1e-4)
+            signal.signal(name, lambda *_: None)
+            break
+        except (KeyboardInterrupt, SystemExit):
+            pass
+    fastbp.load("f")
+    assert os.listdir(".") == ["f"], os.listdir(".")
+print(ended > 10)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_signals_within_milliseconds_leave_no_part_of_a_file(name, tmp_path, run_python):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "program.py").write_text(INTERRUPTED)
+    code = (f"import os, sys; os.chdir({str(tmp_path / 'work')!r}); "
+            f"exec(open({str(tmp_path / 'program.py')!r}).read())")  # fmt: skip
+    done = run_python("-c", code, name)
+    assert done.stdout == "True\n", done.stderr[-2000:]
+
+
+def test_what_a_handler_raises_comes_when_the_file_is_whole(tmp_path, monkeypatch):
+    path, replace = tmp_path / "f", os.replace
+
+    def late(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return replace(*arguments)
+
+    monkeypatch.setattr(os, "replace", late)
+    with pytest.raises(KeyboardInterrupt):
+        fastbp.save([1], path)
+    monkeypatch.undo()
+    assert fastbp.load(path) == [1] and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_can_be_saved_when_the_interpreter_ends(tmp_path, run_python):
+    code = f"""
+import atexit, fastbp
+atexit.register(fastbp.save, [1], {str(tmp_path / "f")!r})
+class Late:
+    def __del__(self, save=fastbp.save):
+        save([2], {str(tmp_path / "g")!r})
+late = Late()
+"""
+    done = run_python("-c", code)
+    assert fastbp.load(tmp_path / "f") == [1], done.stderr

@@ -11,6 +11,8 @@ import pytest
 import fastbp
 from fastbp import (
     Affine,
+    BatchNorm1d,
+    BatchNormalization,
     Flatten,
     Identity,
     Linear,
@@ -22,6 +24,7 @@ from fastbp import (
     SoftmaxWithLoss,
     Tanh,
     gradient_check,
+    nn,
     numerical_gradient,
 )
 from fastbp.gradcheck import GradientReport
@@ -769,6 +772,244 @@ def test_layers_of_ones_own_within_a_sequential_are_checked_too(rng):
         assert report.passed == passes
         assert "layers[0].W" in report.mean_absolute_difference
         assert passes or report.parameter == "layers[0].W"
+
+
+class Residual:
+    """A layer of one's own around layers of the library, in float32."""
+
+    def __init__(self, *inner):
+        self.inner = list(inner)
+
+    def forward(self, x):
+        out = x
+        for layer in self.inner:
+            out = layer.forward(out)
+        return x + out
+
+    def backward(self, dout):
+        dx = dout
+        for layer in reversed(self.inner):
+            dx = layer.backward(dx)
+        return dout + dx
+
+
+class Scaled(Affine):
+    """A subclass with passes of its own; `share` is 1 where they are right."""
+
+    share = 1
+
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+    def backward(self, dout):
+        return super().backward(3 * self.share * dout)
+
+
+class Adding:
+    """Adds to the gradient that is there, as PyTorch does, and keeps what it needs as z and dz."""
+
+    share = 1
+
+    def __init__(self, W):
+        self.W, self.dW = W, np.zeros(W.shape)
+
+    def forward(self, x):
+        self.x, self.z = x, x @ self.W
+        return self.z**2
+
+    def backward(self, dout):
+        self.dz = 2 * self.z * dout
+        self.dW += self.share * self.x.T @ self.dz
+        return self.dz @ self.W.T
+
+
+class Listed:
+    """Parameters and gradients as two lists, or two dicts."""
+
+    share = 1
+
+    def __init__(self, params):
+        self.params = params
+        self.grads = [0] * len(params) if isinstance(params, list) else {}
+
+    def keys(self):
+        return (0, 1) if isinstance(self.params, list) else ("W", "b")
+
+    def forward(self, x):
+        self.x = x
+        W, b = (self.params[key] for key in self.keys())
+        return x @ W + b
+
+    def backward(self, dout):
+        W, b = self.keys()
+        self.grads[W], self.grads[b] = self.x.T @ dout, self.share * dout.sum(axis=0)
+        return dout @ self.params[W].T
+
+
+@pytest.mark.parametrize("name", ["W_grad", "grad_W", "d_W", "dW"])
+def test_gradients_of_ones_own_layer_by_their_usual_names(name, rng):
+    class Own:
+        share = 1
+
+        def __init__(self):
+            self.W = rng.standard_normal((4, 3))
+
+        def forward(self, x):
+            self.x = x
+            return x @ self.W
+
+        def backward(self, dout):
+            setattr(self, name, self.share * self.x.T @ dout)
+            return dout @ self.W.T
+
+    x = rng.standard_normal((5, 4))
+    report = gradient_check(Own(), x)
+    assert report and set(report.mean_absolute_difference) == {"x", "W"}
+    Own.share = 1.01
+    assert gradient_check(Own(), x).parameter == "W" and not gradient_check(Own(), x)
+
+
+@pytest.mark.parametrize("make", [
+    lambda W, b: Scaled(W, b), lambda W, b: Adding(W), lambda W, b: Listed([W, b]),
+    lambda W, b: Listed({"W": W, "b": b}), lambda W, b: Residual(Scaled(W, b), Tanh()),
+    lambda W, b: Residual(Residual(Linear(4, 4, seed=0), Tanh()), Scaled(W, b)),
+    lambda W, b: Residual(Sequential(Scaled(W, b), Sigmoid())),
+    lambda W, b: Residual(Linear(4, 4, seed=0, bias=False), Listed([W, b])),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_networks_with_layers_of_ones_own(make, dtype, monkeypatch, rng):
+    """Right ones pass, and a gradient that is 1 % off is found, wherever it is."""
+    W, b = rng.standard_normal((4, 4)).astype(dtype), rng.standard_normal(4).astype(dtype)
+    x, t = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+
+    def checked(alone):
+        if alone:
+            return gradient_check(make(W, b), x)
+        first, last = Linear(4, 4, seed=1), Linear(4, 3, seed=2)
+        return gradient_check(Sequential(first, make(W, b), last, loss=SoftmaxWithLoss()), x, t)
+
+    for alone in (True, False):
+        assert checked(alone), checked(alone)
+    for cls in (Scaled, Adding, Listed):
+        monkeypatch.setattr(cls, "share", 1.01)
+    for alone in (True, False):
+        assert not checked(alone) and not checked(alone).problem
+
+
+@pytest.mark.parametrize("share, passes", [(1, True), (1.01, False)])
+def test_a_plain_number_may_be_a_parameter(share, passes, rng):
+    class Slope:
+        a = 0.25
+
+        def __init__(self):
+            self.a = 0.25
+
+        def forward(self, x):
+            self.x = x
+            return np.where(x > 0, x, self.a * x)
+
+        def backward(self, dout):
+            self.da = share * float(np.sum(dout * np.minimum(self.x, 0)))
+            return dout * np.where(self.x > 0, 1, self.a)
+
+    net = Sequential(Linear(4, 5, seed=0), Slope(), Linear(5, 3, seed=1), loss=SoftmaxWithLoss())
+    report = gradient_check(net, rng.standard_normal((6, 4)), rng.integers(0, 3, 6))
+    assert report.passed == passes and "layers[1].a" in report.mean_absolute_difference
+    assert net.layers[1].a == 0.25
+
+
+def test_what_is_trained_within_a_layer_of_ones_own_is_named(rng):
+    net = Sequential(
+        Residual(Linear(4, 4, seed=0), Tanh()), Linear(4, 3, seed=1), loss=SoftmaxWithLoss()
+    )
+    report = gradient_check(net, rng.standard_normal((5, 4)), rng.integers(0, 3, 5))
+    assert set(report.mean_absolute_difference) == {
+        "layers[0].inner[0].W", "layers[0].inner[0].b", "W1", "b1",
+    }  # fmt: skip
+
+
+class Gated(nn.Module):
+    """A module that computes on Tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 5)
+        self.gain = nn.Parameter(fastbp.ones(5))
+        self.unused = nn.Parameter(fastbp.ones(2))
+        self.frozen = nn.Parameter(fastbp.ones(5), requires_grad=False)
+
+    def forward(self, x):
+        return fastbp.tanh(self.linear(x)) * self.gain + self.frozen
+
+
+class Mistaken(Gated):
+    def forward(self, x):
+        out = super().forward(x)
+        return out + 0.01 * out.detach()
+
+
+def test_modules_of_tensors_are_checked_by_themselves_and_as_parts(rng):
+    x, t = rng.standard_normal((5, 4)), rng.integers(0, 3, 5)
+    for make, passes in ((Gated, True), (Mistaken, False)):
+        report = gradient_check(make(), x)
+        assert report.passed == passes
+        assert list(report.mean_absolute_difference)[:2] == ["x", "gain"]
+        model = nn.Sequential(make(), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3))
+        assert gradient_check(model, x).passed == passes
+        net = Sequential(*model, loss=SoftmaxWithLoss())
+        before = pickle.dumps([p.array for p in net.parameters()])
+        report = gradient_check(net, x, t)
+        assert report.passed == passes and "3.weight" in report.mean_absolute_difference
+        assert pickle.dumps([p.array for p in net.parameters()]) == before
+        assert all(p.grad is None for p in net.parameters())
+    refuses(TypeError, "expects no t for Gated, which has no loss", Gated(), x, t)
+    noisy = nn.Sequential(Gated(), nn.Dropout(0.5))
+    refuses(ValueError, "without active dropout", noisy, x)
+    assert gradient_check(noisy.eval(), x)
+
+    class Two(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    refuses(TypeError, "expects Two to give a Tensor; got a tuple", Two(), x)
+
+
+def test_networks_without_a_loss_are_checked_as_a_layer(rng):
+    report = gradient_check(nn.Sequential(nn.Linear(4, 3), nn.Tanh()), rng.standard_normal((5, 4)))
+    assert report and "x" in report.mean_absolute_difference and report.checked > 20
+
+
+def test_loss_of_ones_own_beside_layers_of_two_modes(rng):
+    class Own(Sequential):
+        def loss(self, x, t):
+            return 1.0 * super().loss(x, t)
+
+    net = Own(Linear(4, 5, seed=0), BatchNorm1d(5), Linear(5, 3, seed=1), loss=SoftmaxWithLoss())
+    x, t = rng.standard_normal((5, 4)), rng.integers(0, 3, 5)
+    refuses(ValueError, "expects Own.loss, which evaluates, to be what gradient trains", net, x, t)
+
+
+def test_layers_are_checked_in_the_mode_that_they_are_in(rng):
+    """After eval() dropout is the identity, and normalisation has its running statistics."""
+    x, t = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+    for norm in (BatchNorm1d(5), BatchNormalization(np.ones(5), np.zeros(5)), nn.BatchNorm1d(5)):
+        net = Sequential(Linear(4, 5, seed=0), norm, fastbp.Dropout(0.5), nn.Dropout(0.2), Tanh(),
+                         Linear(5, 3, seed=1), loss=SoftmaxWithLoss())  # fmt: skip
+        net.forward(x)
+        refuses(ValueError, "without active dropout", net, x, t)
+        net.eval()
+        report = gradient_check(net, x, t)
+        assert report and {"gamma1", "beta1"} <= set(report.mean_absolute_difference)
+        assert gradient_check(norm, rng.standard_normal((6, 5)))
+        assert gradient_check(norm.train(), rng.standard_normal((6, 5)))
+
+
+def test_a_bias_that_is_none_is_not_checked(rng):
+    layer, x = Linear(4, 3, bias=False, seed=0), rng.standard_normal((5, 4))
+    assert set(gradient_check(layer, x).mean_absolute_difference) == {"x", "W"}
+    net = Sequential(layer, Relu(), nn.Linear(3, 2, bias=False), loss=SoftmaxWithLoss())
+    report = gradient_check(net, x, rng.integers(0, 2, 5))
+    assert report and set(report.mean_absolute_difference) == {"W1", "W2"}
 
 
 def test_layer_and_loss_that_write_into_their_input(rng):

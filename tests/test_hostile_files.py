@@ -317,6 +317,77 @@ def test_json_that_is_deep(name):
     readers.state(data)
 
 
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+def test_what_is_too_deep_or_too_long_is_said_in_own_words(name, monkeypatch):
+    import safetensors.numpy
+
+    for text in ("[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000):
+        metadata = header_of(SEEDS[name][0])["__metadata__"] | {VERSIONS[name]: text}
+        data = safetensors.numpy.save(safetensors.numpy.load(SEEDS[name][0]), metadata)
+        said = refused(name, data)
+        assert "too deep in each other" in said and "Recursion" not in said
+    for data in (FOREIGN["deep"](), FOREIGN["deep objects"]()):
+        assert "too deep in each other" in refused(name, data)
+    said = refused(name, (10**6).to_bytes(8, "little") + b"{}")
+    assert "its header would have 1000000 bytes, of 2 behind its length" in said
+    assert "its 3 bytes are fewer than the 8" in refused(name, b"abc")
+    monkeypatch.setattr(files, "_LONGEST_HEADER", 100)
+    assert "at most 100" in refused(name, SEEDS[name][0])
+
+
+def test_what_could_not_be_read_again_is_not_written(monkeypatch, tmp_path):
+    path = tmp_path / "f"
+    deep = 0
+    for _ in range(200):
+        deep = [deep]
+    fastbp.save(deep, path)
+
+    def calls_deep(n):
+        return calls_deep(n - 1) if n else fastbp.load(path)
+
+    assert calls_deep(300) == deep
+    for kind in ([deep], {"a": deep}, (deep,)):
+        with pytest.raises(ValueError, match=r"save expects containers .* over 200 deep"):
+            fastbp.save(kind, path)
+    monkeypatch.setattr(files, "_LONGEST_HEADER", 300)
+    long = [0.5] * 1000
+    for write in (lambda: fastbp.save(long, path), lambda: write_network(path),
+                  lambda: fastbp.save({str(k): np.ones(1) for k in range(20)}, path)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"save expects at most 300 bytes of names"):
+            write()
+    monkeypatch.undo()
+    assert fastbp.load(path) == deep
+
+
+@pytest.mark.parametrize("where", ["json", "layer", "loss", "safetensors"])
+@pytest.mark.parametrize("name", IN_SAFETENSORS)
+def test_too_little_memory_for_what_a_file_says_is_no_damage(name, where, monkeypatch):
+    import safetensors.numpy
+
+    from fastbp import checkpoints, losses
+
+    def full(*_, **__):
+        raise MemoryError
+
+    load(name, SEEDS[name][0])
+    if where == "json":
+        monkeypatch.setattr(json, "loads", full)
+    elif where == "safetensors":
+        monkeypatch.setattr(safetensors.numpy, "load", full)
+    elif where == "layer":
+        target = {"network": (Affine, "restore"), "state": (files, "_rebuilt"),
+                  "checkpoint": (checkpoints, "Saved")}[name]  # fmt: skip
+        monkeypatch.setattr(*target, full)
+    elif name == "network":
+        monkeypatch.setattr(losses.SoftmaxWithLoss, "__init__", full)
+    elif name == "checkpoint":
+        monkeypatch.setattr(checkpoints.Saved, "check", full)
+    else:
+        return
+    with pytest.raises(MemoryError):
+        load(name, SEEDS[name][0])
+
+
 SIZES = {
     "wide": lambda a: a["layers"][0].update(in_features=10**18),
     "long": lambda a: a["layers"][0].update(in_features=10**9, out_features=10**9),

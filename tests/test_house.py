@@ -39,7 +39,7 @@ LEVELS = {
     6: ["trainer", "history"],
     7: ["training"],
     8: ["network"],
-    9: ["nn", "summaries", "utils", "estimators", "arguments"],
+    9: ["book", "nn", "summaries", "utils", "estimators", "arguments"],
     10: ["cli", "__main__", "__init__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}

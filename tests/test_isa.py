@@ -53,3 +53,15 @@ def test_an_unknown_set_is_refused_in_one_sentence(name, run_python):
     assert done.stderr.splitlines()[-1] == (
         f"ImportError: FASTBP_ISA expects one of {choices} on this processor; got {name!r}."
     )
+
+
+@pytest.mark.parametrize("name", ["v9", "plain" if "plain" not in isa.built() else "v3", " "])
+@pytest.mark.parametrize("words", [("info",), ("train", "iris"), ("--version",)])
+def test_the_command_refuses_an_unknown_set_in_one_line(words, name, run_python, tmp_path):
+    line = f"fastbp: FASTBP_ISA expects one of {', '.join(isa.usable())} on this processor; "
+    done = run_python("-m", "fastbp", *words, FASTBP_ISA=name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{line}got {name!r}.\n"
+    (tmp_path / "fastbp").write_text("from fastbp.cli import main\nmain()")  # as pip makes it
+    done = run_python("-P", tmp_path / "fastbp", *words, FASTBP_ISA=name)
+    assert (done.returncode, done.stderr) == (2, f"{line}got {name!r}.\n")

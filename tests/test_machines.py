@@ -42,7 +42,7 @@ def test_nothing_newer_than_x86_64_runs_before_a_set_is_picked():
         pytest.skip("needs objdump and readelf")
     baseline = script("baseline")
     modules = baseline.modules()
-    assert len(modules) == 10
+    assert len(modules) == 11
     for module in modules:
         assert baseline.beyond_the_baseline(module) == [], module.name
 
@@ -171,7 +171,7 @@ def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeyp
 
 def wheel(folder, **extra):
     """A wheel as it should be, but for `extra` files."""
-    names = {f"fastbp/_kernels/m{i}.so": b"\x7fELF" for i in range(10)}
+    names = {f"fastbp/_kernels/m{i}.so": b"\x7fELF" for i in range(11)}
     names |= {"fastbp/__init__.py": b"", "fastbp/_kernels/isa.pxd": b"",
               "fastbp-0.1.0.dist-info/licenses/LICENSE": b""}  # fmt: skip
     names["fastbp/_kernels/"] = b""  # a folder, as auditwheel writes them
@@ -194,7 +194,7 @@ def test_a_good_wheel_is_passed(tmp_path):
         ("fastbp/_kernels/m0.so", b".debug_info", "debugging information"),
         ("fastbp/_kernels/m0.so", b"/home/someone/fastbp", "path of the build"),
         ("fastbp/_kernels/m0.so", b"/the/folder/x.c", "path of the build"),
-        ("fastbp/_kernels/m10.so", b"", "11 compiled modules"),
+        ("fastbp/_kernels/m11.so", b"", "12 compiled modules"),
         ("fastbp/large.py", bytes(2_000_001), "are over 2000000"),
     ],
 )

@@ -325,6 +325,59 @@ def test_initial_values_without_chance():
     assert ((nn.init.sparse_(fastbp.empty(10, 4), 0.3) == 0).sum(0) == 3).all()
 
 
+@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "xavier_uniform_",
+                                  "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
+                                  "orthogonal_", "sparse_"])  # fmt: skip
+def test_numbers_are_not_drawn_into_integers(name):
+    """They would be cut off at the point, most of them to 0."""
+    x = fastbp.arange(6).reshape(2, 3)
+    with pytest.raises(TypeError, match="_ expects a tensor of float32 or float64"):
+        getattr(nn.init, name)(x, *(0.5,) * (name == "sparse_"))
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_constant_is_one_number():
+    with pytest.raises(TypeError, match="val as one number"):
+        nn.init.constant_(fastbp.zeros(2, 2), [1.0, 2.0])
+
+
+def test_the_divergence_of_no_rows_is_no_number():
+    loss = nn.KLDivLoss(reduction="batchmean")
+    assert np.isnan(loss(fastbp.zeros(0, 3), fastbp.zeros(0, 3)).item())
+
+
+LOSSES_CHANGED = [
+    (lambda t: t.nn.CrossEntropyLoss(), {"reduction": "sum", "label_smoothing": 0.1}),
+    (lambda t: t.nn.CrossEntropyLoss(), {"ignore_index": 1, "weight": [1.0, 2.0, 3.0]}),
+    (lambda t: t.nn.NLLLoss(), {"reduction": "none", "ignore_index": 0}),
+    (lambda t: t.nn.SmoothL1Loss(), {"beta": 0.2}),
+    (lambda t: t.nn.HuberLoss(), {"delta": 0.2, "reduction": "sum"}),
+    (lambda t: t.nn.KLDivLoss(reduction="sum"), {"log_target": True}),
+    (lambda t: t.nn.BCEWithLogitsLoss(), {"pos_weight": [1.0, 2.0, 3.0], "reduction": "sum"}),
+    (lambda t: t.nn.MSELoss(), {"reduction": "none"}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(LOSSES_CHANGED)))
+def test_what_a_loss_is_told_later_holds(case):
+    torch = pytest.importorskip("torch")
+    make, changes = LOSSES_CHANGED[case]
+    numbers = np.random.default_rng(case)
+    x, t = numbers.standard_normal((2, 4, 3))
+    found = []
+    for library in (fastbp, torch):
+        loss = make(library)
+        if isinstance(loss, library.nn.CrossEntropyLoss | library.nn.NLLLoss):
+            target = library.tensor([0, 1, 2, 1])
+        else:
+            target = library.tensor(np.abs(t).clip(0, 1).tolist(), dtype=library.float64)
+        for name, value in changes.items():
+            new = library.tensor(value, dtype=library.float64) if type(value) is list else value
+            setattr(loss, name, new)
+        found.append(loss(library.tensor(x.tolist(), dtype=library.float64), target).numpy())
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
 def test_gains_are_pytorchs():
     torch = pytest.importorskip("torch")
     for name, more in (("linear", ()), ("sigmoid", ()), ("tanh", ()), ("relu", ()), ("selu", ()),

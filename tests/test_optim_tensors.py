@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -656,6 +657,7 @@ def test_a_scheduler_goes_on_from_its_state_dict(name):
         return optimizer, cases.SCHEDULERS[name](lr_scheduler, optimizer)
 
     optimizer, scheduler = made()
+    optimizer.step()
     for _ in range(7):
         scheduler.step()
     twin_optimizer, twin = made()
@@ -692,35 +694,291 @@ def test_a_scheduler_goes_on_from_an_epoch():
     assert second.last_epoch == 4 and optimizer.lr == 0.5**4
 
 
+GROWN = {
+    "StepLR": lambda s, o: s.StepLR(o, 2, 0.5),
+    "MultiStepLR": lambda s, o: s.MultiStepLR(o, [2, 4], 0.5),
+    "ExponentialLR": lambda s, o: s.ExponentialLR(o, 0.5),
+    "ConstantLR": lambda s, o: s.ConstantLR(o, 0.5, 3),
+    "LinearLR": lambda s, o: s.LinearLR(o, 0.5),
+    "PolynomialLR": lambda s, o: s.PolynomialLR(o),
+    "CosineAnnealingLR": lambda s, o: s.CosineAnnealingLR(o, 9),
+    "ReduceLROnPlateau": lambda s, o: s.ReduceLROnPlateau(o, factor=0.5, patience=0),
+    "ChainedScheduler": lambda s, o: s.ChainedScheduler([s.ExponentialLR(o, 0.5), s.LinearLR(o)]),
+    "SequentialLR": lambda s, o: s.SequentialLR(o, [s.ConstantLR(o), s.StepLR(o, 1)], [9]),
+}
+
+
+def _grown(t, name):
+    """Rates of two groups, of which the second comes after the scheduler: layers unfrozen."""
+    w, v = (t.ones(2, requires_grad=True) for _ in range(2))
+    optimizer = t.optim.SGD([w], lr=1.0, momentum=0.9)
+    scheduler = GROWN[name](t.optim.lr_scheduler, optimizer)
+    value = (1.0,) * (name == "ReduceLROnPlateau")
+    optimizer.step()
+    scheduler.step(*value)
+    optimizer.add_param_group({"params": [v], "lr": 0.7})
+    rates = []
+    for _ in range(6):
+        scheduler.step(*value)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    return rates
+
+
+@pytest.mark.parametrize("name", GROWN)
+def test_a_group_that_is_added_after_its_scheduler_goes_on_from_its_rate(name):
+    rates = _grown(fastbp, name)
+    both = np.array(rates) / rates[0]
+    np.testing.assert_allclose(both[:, 0], both[:, 1], rtol=1e-12)
+    assert rates[-1] != rates[0] or name == "ConstantLR"
+    torch = pytest.importorskip("torch")
+    np.testing.assert_allclose(rates, _grown(torch, name), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda o: lr_scheduler.StepLR(o, 2),
         lambda o: lr_scheduler.LambdaLR(o, lambda epoch: 0.5),
-        lambda o: lr_scheduler.CosineAnnealingLR(o, 2),
         lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 2),
         lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9),
-        lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0),
-        lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.ExponentialLR(o, 0.5)]),
-        lambda o: lr_scheduler.SequentialLR(
-            o, [lr_scheduler.ConstantLR(o), lr_scheduler.ExponentialLR(o, 0.5)], [3]
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, min_lr=[0.1]),
+        lambda o: lr_scheduler.ChainedScheduler(
+            [lr_scheduler.ExponentialLR(o, 0.5), lr_scheduler.LambdaLR(o, lambda epoch: 0.5)]
         ),
     ],
 )
-def test_a_group_that_is_added_after_its_scheduler(make):
-    """As where layers are unfrozen; PyTorch refuses it by the word of zip."""
+def test_a_group_without_a_first_rate_is_refused_by_schedulers_that_need_it(make):
+    """PyTorch refuses it by the word of zip."""
     w, v = (fastbp.ones(2, requires_grad=True) for _ in range(2))
     optimizer = optim.SGD([w], lr=1.0, momentum=0.9)
     scheduler = make(optimizer)
     value = (1.0,) * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
+    optimizer.step()
     scheduler.step(*value)
     optimizer.add_param_group({"params": [v], "lr": 0.7})
     before = copy.deepcopy(scheduler.state_dict()), [dict(g) for g in optimizer.param_groups]
-    with pytest.raises(ValueError, match="the 1 parameter group ") as caught:
+    with pytest.raises(ValueError, match=r"the 1 parameter group .* after add_p") as caught:
         scheduler.step(*value)
     assert_one_sentence(caught.value)
     assert before[0] == scheduler.state_dict()
-    assert [g["lr"] for g in before[1]] == [g["lr"] for g in optimizer.param_groups]
+    assert before[1] == [dict(g) for g in optimizer.param_groups]
+
+
+def test_a_group_may_bring_its_first_rate():
+    w, v, u = (fastbp.ones(2, requires_grad=True) for _ in range(3))
+    optimizer = optim.SGD([{"params": w}], lr=1.0)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    optimizer.step()
+    scheduler.step()
+    optimizer.add_param_group({"params": v, "lr": 0.1, "initial_lr": 4.0})
+    scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 1.0]
+    several = lr_scheduler.MultiplicativeLR(optimizer, [lambda epoch: 0.5, lambda epoch: 0.1])
+    optimizer.add_param_group({"params": u})
+    with pytest.raises(ValueError, match=r"the 2 parameter groups .*; got 3"):
+        several.step()
+
+
+# --- the order of steps ---------------------------------------------------------------------
+
+ORDERED = {
+    **{name: make for name, make in GROWN.items() if name != "ReduceLROnPlateau"},
+    "LambdaLR": lambda s, o: s.LambdaLR(o, lambda epoch: 0.5),
+    "MultiplicativeLR": lambda s, o: s.MultiplicativeLR(o, lambda epoch: 0.5),
+    "OneCycleLR": lambda s, o: s.OneCycleLR(o, 1.0, 9),
+}
+SILENT = {
+    "ReduceLROnPlateau": lambda s, o: s.ReduceLROnPlateau(o),
+    "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 2),
+}
+
+
+class Sign(optim.Optimizer):
+    """A rule of one's own."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, {"lr": lr, "momentum": 0.0})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.add_(p.grad.sign(), alpha=-group["lr"])
+
+
+class Twice(optim.SGD):
+    def step(self, closure=None):
+        super().step(closure)
+        return super().step()
+
+
+def trained(kind=optim.SGD):
+    w = fastbp.ones(2, requires_grad=True)
+    w.grad = fastbp.ones(2)
+    return kind([w], lr=0.1)
+
+
+def warned(scheduler):
+    """What the first two steps of a scheduler warn of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            scheduler.step(*(1.0,) * isinstance(scheduler, lr_scheduler.ReduceLROnPlateau))
+    return [str(each.message) for each in caught if each.category is UserWarning]
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, Sign, Twice])
+@pytest.mark.parametrize("name", ORDERED)
+def test_a_scheduler_that_steps_before_its_optimizer_says_so(name, kind):
+    optimizer = trained(kind)
+    optimizer.step()  # one before the scheduler is made is none of its own
+    scheduler = ORDERED[name](lr_scheduler, optimizer) if name != "OneCycleLR" else (
+        lr_scheduler.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False))  # fmt: skip
+    messages = warned(scheduler)
+    assert len(messages) == (2 if name == "ChainedScheduler" else 1)
+    assert all("expects optimizer.step() before it" in message for message in messages)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, Sign, Twice])
+@pytest.mark.parametrize("name", [*ORDERED, *SILENT])
+def test_a_scheduler_that_steps_after_its_optimizer_says_nothing(name, kind):
+    optimizer = trained(kind)
+    if name == "OneCycleLR":
+        scheduler = lr_scheduler.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False)
+    else:
+        scheduler = (ORDERED | SILENT)[name](lr_scheduler, optimizer)
+    optimizer.step()
+    assert not warned(scheduler)
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_restarts_and_plateaus_may_come_first_as_in_pytorch(name):
+    assert not warned(SILENT[name](lr_scheduler, trained()))
+
+
+def test_the_order_is_seen_after_a_state_was_loaded():
+    states = []
+    optimizer = trained(optim.Adam)
+    for _ in range(3):
+        optimizer.step()
+    state = optimizer.state_dict()
+    for loaded_first in (True, False):
+        for stepped in (True, False):
+            other = trained(optim.Adam)
+            if loaded_first:
+                other.load_state_dict(state)
+            scheduler = lr_scheduler.StepLR(other, 2)
+            if not loaded_first:
+                other.load_state_dict(state)
+            if stepped:
+                other.step()
+                other.load_state_dict(state)  # a step of before is not forgotten
+            states.append((stepped, bool(warned(scheduler))))
+    assert states == [(True, False), (False, True)] * 2
+    resumed = lr_scheduler.StepLR(optimizer, 2)
+    optimizer.step()
+    resumed.step()
+    again = lr_scheduler.StepLR(trained(), 2)
+    again.load_state_dict(resumed.state_dict())  # its first step was then
+    assert not warned(again)
+    known = {"params": fastbp.ones(2, requires_grad=True), "initial_lr": 0.1}
+    assert warned(lr_scheduler.StepLR(optim.SGD([known]), 2, last_epoch=3))
+
+
+def test_a_step_that_was_replaced_is_named():
+    optimizer = trained()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    optimizer.step = lambda: None
+    optimizer.step()
+    [message] = warned(scheduler)
+    assert "optimizer.step was replaced" in message
+    optimizer = trained()
+    scheduler, own = lr_scheduler.StepLR(optimizer, 2), optimizer.step
+    optimizer.step = lambda: own()  # which is seen all the same
+    optimizer.step()
+    assert not warned(scheduler)
+
+
+def test_updates_by_name_have_their_order_too():
+    optimizer, params = optim.SGD(lr=1.0), {"W1": np.zeros(1)}
+    scheduler = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    scheduler.step()  # maybe for the curve alone
+    optimizer.update(params, {"W1": np.ones(1)})
+    with pytest.warns(UserWarning, match="expects optimizer.step"):
+        scheduler.step()
+    assert not warned(lr_scheduler.StepLR(optim.SGD(lr=1.0), 1))
+
+
+def test_a_trainers_steps_are_steps_of_its_optimizer():
+    net = Sequential(fastbp.Affine(np.ones((3, 2)), np.zeros(2)), loss=fastbp.MeanSquaredError())
+    x, t = np.ones((4, 3)), np.ones((4, 2))
+    optimizer = optim.SGD(lr=0.1)
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    trainer = Trainer(net, optimizer)
+    trainer.step(x, t)
+    assert optimizer.has_stepped() and not warned(scheduler)
+
+
+def test_steps_of_ones_own_rule_are_counted():
+    for kind, n in ((Sign, 1), (Twice, 2)):
+        optimizer = trained(kind)
+        optimizer.step()
+        assert optimizer.steps == n
+
+
+def test_the_rates_of_a_step_to_come_are_not_those_of_now():
+    scheduler = lr_scheduler.ExponentialLR(optim.SGD(lr=1.0), 0.5)
+    with pytest.warns(UserWarning, match=r"get_last_lr\(\)"):
+        scheduler.get_lr()
+
+
+# --- names ----------------------------------------------------------------------------------
+
+
+def test_named_parameters_are_taken_with_their_names():
+    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    optimizer = optim.SGD(net.named_parameters(), lr=0.1)
+    [group] = optimizer.param_groups
+    names = ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert group["param_names"] == names
+    assert all(a is b for a, b in zip(group["params"], net.parameters(), strict=True))
+    state = optimizer.state_dict()
+    assert state["param_groups"][0]["param_names"] == names
+    twin = optim.SGD((("x" + name, p) for name, p in net.named_parameters()), lr=0.5)
+    bare = optim.SGD(net.parameters(), lr=0.5)
+    twin.load_state_dict(bare.state_dict())
+    assert twin.param_groups[0]["param_names"] == ["x" + name for name in names]
+    twin.load_state_dict(state)
+    assert twin.param_groups[0]["param_names"] == names and twin.param_groups[0]["lr"] == 0.1
+    by_layer = [{"params": net[k].named_parameters(), "lr": lr} for k, lr in ((0, 1.0), (2, 2.0))]
+    groups = optim.Adam(by_layer).param_groups
+    assert [group["param_names"] for group in groups] == [["weight", "bias"]] * 2
+
+
+NAMED = fastbp.ones(2, requires_grad=True), fastbp.ones(3, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ([("a", NAMED[0]), NAMED[1]], "got 1 name for 2"),
+        ([("a", NAMED[0], 3)], "pairs of a name and a Tensor"),
+        ([(NAMED[0], "a")], "pairs of a name and a Tensor"),
+        ([{"params": [("a", NAMED[0])]}, {"params": NAMED[1]}], "in all groups or in none"),
+        ([{"params": None}], "a sequence of Tensors; got None"),
+        ([{"params": NAMED[0], "learning_rate": 0.1}], "got 'learning_rate'"),
+        ([{"params": NAMED[0], "weight_deacy": 0.1}], "got 'weight_deacy'"),
+        ([{"params": NAMED[0], "betas": (0.9, 0.9)}], "got 'betas', which SGD does not have"),
+    ],
+)
+def test_bad_names_and_options_of_a_group_are_refused(params, message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        optim.SGD(params)
+    assert_one_sentence(caught.value)
+
+
+def test_keys_of_ones_own_are_kept():
+    extra = {"name": "head", "initial_lr": 0.5, "max_momentum": 0.9, "lr_scale": 2, "min_lr": 0}
+    [group] = optim.SGD([{"params": NAMED[0], **extra}]).param_groups
+    assert {key: group[key] for key in extra} == extra
 
 
 @pytest.mark.parametrize(("steps", "share"), [(10, 0.1), (4, 1), (1, 1)])
@@ -830,6 +1088,38 @@ def test_clipping_leaves_small_gradients_and_says_of_none():
     with pytest.raises(RuntimeError, match="finite norm; got inf"):
         clipping.clip_grad_norm_(w, 1.0, error_if_nonfinite=True)
     assert w.grad.array[0] == math.inf
+
+
+def test_an_infinite_bound_asks_for_the_norm_alone():
+    w = fastbp.zeros(2, requires_grad=True)
+    for grad in ([3.0, 4.0], [math.inf, 1.0]):
+        w.grad = fastbp.tensor(grad)
+        clipping.clip_grad_norm_(w, math.inf)
+        clipping.clip_grad_value_(w, math.inf)
+        assert w.grad.tolist() == grad
+
+
+@pytest.mark.parametrize("order", [1, 2.0, 3, 0.5, math.inf, -math.inf, 0])
+def test_norms_of_all_gradients_are_pytorchs(order, rng):
+    grads = [rng.standard_normal(shape) for shape in ((3, 4), (5,), ())]
+    ours = clipping.get_total_norm([fastbp.tensor(grad) for grad in grads], order)
+    flat = np.array([np.linalg.norm(np.ravel(grad), order) for grad in grads])
+    assert ours.item() == pytest.approx(np.linalg.norm(flat, order))
+    params = [fastbp.tensor(grad, requires_grad=True) for grad in grads]
+    twins = [fastbp.tensor(grad, requires_grad=True) for grad in grads]
+    for p, q, grad in zip(params, twins, grads, strict=True):
+        p.grad, q.grad = fastbp.tensor(grad), fastbp.tensor(grad)
+    clipping.clip_grads_with_norm_(params, 0.5, ours)
+    assert clipping.clip_grad_norm_(twins, 0.5, order).item() == ours.item()
+    torch = pytest.importorskip("torch")
+    theirs = [torch.zeros(grad.shape, dtype=torch.float64, requires_grad=True) for grad in grads]
+    for p, grad in zip(theirs, grads, strict=True):
+        p.grad = torch.tensor(grad)
+    norm = torch.nn.utils.clip_grad_norm_(theirs, 0.5, order)
+    assert norm.item() == pytest.approx(ours.item())
+    for p, q, r in zip(params, twins, theirs, strict=True):
+        np.testing.assert_allclose(p.grad.numpy(), r.grad.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(q.grad.numpy(), r.grad.numpy(), rtol=1e-12)
 
 
 def test_parameters_go_into_a_vector_and_back():

@@ -1,4 +1,4 @@
-"""What users add to the library's own classes: it is listed, trained, converted, copied and saved."""
+"""What users add to the library's own classes: it is listed, trained, converted, copied, saved."""
 
 import copy
 import inspect
@@ -443,7 +443,36 @@ def test_a_layer_at_two_places_shares_its_weights():
 @pytest.mark.parametrize("library", [layers, nn], ids=["the book's", "PyTorch's"])
 def test_widths_that_do_not_follow_are_named_at_construction(library):
     with pytest.raises(ValueError, match=r"50 inputs at place 2, as .*Linear.* at place 0.*; got"):
-        fastbp.Sequential(library.Linear(64, 50), library.Relu() if library is layers else nn.ReLU(),
-                          library.Linear(40, 10))  # fmt: skip
+        fastbp.Sequential(library.Linear(64, 50), library.ReLU(), library.Linear(40, 10))
     fastbp.Sequential(nn.Linear(4, 6), nn.Flatten(), nn.Linear(12, 2))  # of (N, 2, 4)
     fastbp.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(3), nn.Linear(6, 2))  # of (N, 3, 4)
+
+
+def test_what_a_user_adds_comes_before_the_books_names():
+    class Masked(nn.ReLU):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", fastbp.tensor([0.0, 1.0]))
+            self.out = nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.out(super().forward(x) * self.mask)
+
+    module = Masked()
+    assert [*module.state_dict()] == ["mask", "out.weight", "out.bias"]
+    expected = module.out.weight[0, 1] + module.out.bias[0]
+    assert module(fastbp.ones(1, 2)).item() == pytest.approx(expected.item())
+    module.mask = fastbp.tensor([1.0, 1.0])
+    assert module.mask.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["W", "b"])
+def test_a_name_of_the_books_arrays_is_refused_for_a_parameter(name):
+    layer = nn.Linear(2, 2)
+    with pytest.raises(AttributeError, match=r"another name.*property"):
+        setattr(layer, name, nn.Parameter(fastbp.ones(2)))
+    assert [*layer.state_dict()] == ["weight", "bias"]
+    net = nn.Sequential(layer)
+    with pytest.raises(AttributeError, match=r"another name.*property"):
+        net.layers = nn.ModuleList([nn.ReLU()])
+    assert len(net) == 1

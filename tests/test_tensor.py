@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastbp
+import fastbp.nn.functional as F
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = json.loads((FOLDER / "golden_tensor.json").read_text())
@@ -349,3 +350,111 @@ def test_float16_has_no_loops_of_ours():
         assert w.grad.eq(6.5).all()
         (-(w.half() * 2))[1].backward()
         assert w.grad[1].item() == 4.5
+
+
+# --- from lists -----------------------------------------------------------------------------
+
+MADE = [
+    ("[T.tensor([1.0]), T.tensor([2.0])]", "float32", (2,)),
+    ("[[T.tensor([1.0])], [T.tensor([[2.0]])]]", "float32", (2, 1)),
+    ("[[0], T.tensor([1.5])]", "float32", (2, 1)),
+    ("[T.tensor(1.5, dtype=T.float64), 2]", "float64", (2,)),
+    ("[T.tensor(True), T.tensor([False])]", "bool", (2,)),
+    ("[T.tensor(2).to(T.int32), 3]", "int64", (2,)),
+    ("[T.tensor(2.0).half()]", "float16", (1,)),
+    ("[np.float32(1), 2]", "float32", (2,)),
+    ("[2, np.float32(1)]", "float32", (2,)),
+    ("[np.float64(1), 2.0]", "float64", (2,)),
+    ("[np.int32(1), np.int32(2)]", "int32", (2,)),
+    ("[np.uint8(1), True]", "uint8", (2,)),
+    ("[np.uint8(1), np.int8(1)]", "int16", (2,)),
+    ("[True, 2]", "int64", (2,)),
+    ("[True, 2.5]", "float32", (2,)),
+    ("[1, 2.5, True]", "float32", (3,)),
+    ("[[], []]", "float32", (2, 0)),
+    ("[np.zeros(3, np.float32), np.ones(3, np.float32)]", "float32", (2, 3)),
+    ("[np.zeros(2), [1, 2]]", "float64", (2, 2)),
+    ("((1, 2), [3, 4])", "int64", (2, 2)),
+    ("range(3)", "int64", (3,)),
+    ("np.float32(2)", "float32", ()),
+    ("np.float64(2)", "float64", ()),
+    ("2**53 + 1", "int64", ()),
+    ("[2**53 + 1, 1]", "int64", (2,)),
+]
+
+
+@pytest.mark.parametrize(("code", "dtype", "shape"), MADE)
+def test_lists_have_pytorchs_dtype_and_shape(code, dtype, shape):
+    data = eval(code, {"T": fastbp, "np": np})
+    for make in (fastbp.tensor, fastbp.as_tensor):
+        x = make(data)
+        assert x.shape == shape and repr(x.dtype) == f"fastbp.{dtype}"
+    if "2**53" in code:
+        assert x.max().item() == 2**53 + 1
+
+
+def test_lists_that_make_no_tensor_are_refused():
+    for data, error in [
+        ([fastbp.ones(2)], ValueError), ([fastbp.ones(2), fastbp.ones(2)], ValueError),
+        ([[1], [1, 2]], ValueError), ([1, [2]], ValueError), ([[], 1.0], ValueError),
+        ([1, "a"], TypeError), ([1, None], TypeError), ([1j], TypeError), ("12", TypeError),
+        ([2**63, np.int32(1)], RuntimeError),
+    ]:  # fmt: skip
+        with pytest.raises(error, match="tensor expects"):
+            fastbp.tensor(data)
+
+
+def test_numbers_beyond_the_dtype_are_refused_where_they_fill():
+    for call in (lambda: fastbp.full((2,), 1e40), lambda: fastbp.zeros(2).fill_(1e40),
+                 lambda: fastbp.where(fastbp.tensor([True]), 1e40, fastbp.zeros(1))):  # fmt: skip
+        with pytest.raises(RuntimeError, match="within the range"):
+            call()
+
+
+# --- bools, integers and NaN ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [
+    "b - b", "b - 1", "1 - b", "b - 1.5", "b - True", "x - True", "True - x", "x - b", "b - x",
+    "i - True", "-b", "+b", "b.neg()", "b.sub(1)", "x.clone().sub_(True)", "b.clone().sub_(b)",
+    "b.abs()", "b.floor()", "b.round()", "b.relu()", "b.argmax()", "b.median()", "b.topk(1)",
+    "b @ b", "i.frac()", "i.norm()", "i.softmax(0)", "i.log_softmax(0)", "i.mean()", "i.std()",
+    "T.add(i, i, alpha=1.5)", "i.to(T.uint8) ** -1",
+])  # fmt: skip
+def test_what_bools_and_integers_cannot_do_is_refused(code):
+    place = {"T": fastbp, "b": fastbp.tensor([True, False]), "x": fastbp.ones(2),
+             "i": fastbp.tensor([1, 2])}  # fmt: skip
+    before = {name: place[name].clone() for name in "bxi"}
+    with pytest.raises(RuntimeError, match=r"expects? "):
+        eval(code, place)
+    assert all(fastbp.equal(place[name], before[name]) for name in "bxi")
+
+
+@pytest.mark.parametrize(("code", "dtype"), [
+    ("b.cumsum(0)", "int64"), ("b.sum()", "int64"), ("b.square()", "int64"), ("b.sign()", "bool"),
+    ("b.to(T.uint8).any()", "uint8"), ("b.to(T.uint8).all()", "uint8"), ("b.any()", "bool"),
+    ("i.cumsum(0, dtype=T.int32)", "int32"), ("i.cumprod(0, dtype=T.float64)", "float64"),
+    ("i.bincount(T.ones(2))", "float32"), ("i.bincount(T.ones(2).double())", "float64"),
+    ("i.bincount(i)", "float64"), ("i.bincount()", "int64"), ("T.add(b, b, alpha=2)", "bool"),
+    ("i.heaviside(i)", "int64"), ("F.hardtanh(i)", "int64"), ("F.threshold(i, 1, 0)", "int64"),
+])  # fmt: skip
+def test_dtypes_of_results(code, dtype):
+    place = {"T": fastbp, "b": fastbp.tensor([True, False]), "i": fastbp.tensor([1, 2]), "F": F}
+    assert repr(eval(code, place).dtype) == f"fastbp.{dtype}"
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(("code", "value", "gradient"), [
+    ("F.threshold(x, 0.5, 7.0)", NAN, 1.0), ("F.hardtanh(x)", NAN, 0.0), ("F.relu6(x)", NAN, 0.0),
+    ("F.hardswish(x)", NAN, NAN), ("F.relu(x)", NAN, 1.0), ("x.clamp(-1, 1)", NAN, 0.0),
+    ("x.clamp(min=0)", NAN, 0.0), ("x.sign()", 0.0, 0.0), ("x.abs()", NAN, 0.0),
+    ("x ** 0", 1.0, 0.0), ("T.maximum(x, T.zeros(1))", NAN, 1.0),
+    ("T.minimum(T.zeros(1), x)", NAN, 1.0), ("F.elu(x)", NAN, NAN), ("F.softplus(x)", NAN, NAN),
+])  # fmt: skip
+def test_nan_goes_through_as_in_pytorch(code, value, gradient):
+    x = fastbp.tensor([NAN], requires_grad=True)
+    y = eval(code, {"T": fastbp, "F": F, "x": x})
+    y.sum().backward()
+    assert np.array_equal([y.item(), x.grad.item()], [value, gradient], equal_nan=True)

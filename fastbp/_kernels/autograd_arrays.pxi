@@ -33,6 +33,110 @@ cdef inline bint has_shape(array x, int nd, const cnp.npy_intp *dims):
         nd == 0 or memcmp(cnp.PyArray_DIMS(x), dims, nd * sizeof(cnp.npy_intp)) == 0)
 
 
+cdef inline bint is_expanded(array x):
+    """Whether several elements are one number in memory."""
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, i) == 0 and cnp.PyArray_DIM(x, i) > 1:
+            return cnp.PyArray_SIZE(x) > 0
+    return False
+
+
+cdef enum:
+    BOOLS, INTEGERS, FLOATS, OTHERS
+
+
+cdef int kind_of(object value) noexcept:
+    if type(value) is float:
+        return FLOATS
+    if type(value) is bool:
+        return BOOLS
+    return INTEGERS if type(value) is int else OTHERS
+
+
+cdef int fill_numbers(object data, int depth, const cnp.npy_intp *dims, int kind, char **to) except -1:
+    """Write nested lists of Python's numbers to memory; gives the kind that it takes."""
+    cdef int found
+    if not (type(data) is list or type(data) is tuple) or len(data) != dims[0]:
+        return OTHERS
+    for item in data:
+        if depth > 1:
+            found = fill_numbers(item, depth - 1, dims + 1, kind, to)
+        else:
+            found = kind_of(item)
+        if found > kind:
+            return found
+        if depth > 1:
+            continue
+        if kind == FLOATS:
+            (<double *> to[0])[0] = item
+            to[0] += sizeof(double)
+        elif kind == INTEGERS:
+            (<int64_t *> to[0])[0] = item
+            to[0] += sizeof(int64_t)
+        else:
+            (<char *> to[0])[0] = item
+            to[0] += 1
+    return kind
+
+
+def plain_numbers(data):
+    """Nested lists of nothing but Python's numbers as an array of float64, int64 or bools.
+
+    None where there is anything else, or rows differ in length.
+    """
+    cdef cnp.npy_intp dims[64]
+    cdef int kind, found, nd = 0
+    cdef array out
+    cdef char *to
+    first = data
+    while type(first) is list or type(first) is tuple:
+        if nd == 64 or not len(first):
+            return None
+        dims[nd] = len(first)
+        nd += 1
+        first = first[0]
+    kind = kind_of(first)
+    while nd and kind < OTHERS:
+        out = cnp.PyArray_SimpleNew(nd, dims, (
+            cnp.NPY_DOUBLE if kind == FLOATS else cnp.NPY_INT64 if kind == INTEGERS
+            else cnp.NPY_BOOL))
+        to = <char *> cnp.PyArray_DATA(out)
+        try:
+            found = fill_numbers(data, nd, dims, kind, &to)
+        except OverflowError:
+            return None
+        if found == kind:
+            return out
+        kind = found
+    return None
+
+
+def expanded(array x not None, tuple shape):
+    """A view of x, of a shape that x broadcasts to; where x is, it can be written to.
+
+    NumPy's own can not, not even its rows, in which no number is repeated.
+    """
+    cdef int i, nd = len(shape), ahead = len(shape) - cnp.PyArray_NDIM(x)
+    cdef cnp.npy_intp dims[64]
+    cdef cnp.npy_intp steps[64]
+    if nd > 64 or ahead < 0:
+        raise ValueError
+    for i in range(nd):
+        dims[i] = shape[i]
+        steps[i] = 0
+        if i >= ahead and cnp.PyArray_DIM(x, i - ahead) == dims[i]:
+            steps[i] = cnp.PyArray_STRIDE(x, i - ahead)
+        elif i >= ahead and cnp.PyArray_DIM(x, i - ahead) != 1:
+            raise ValueError
+    cdef array out = cnp.PyArray_New(
+        cnp.ndarray, nd, dims, cnp.PyArray_TYPE(x), steps, cnp.PyArray_DATA(x), 0,
+        cnp.PyArray_FLAGS(x) & cnp.NPY_ARRAY_WRITEABLE, None)
+    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
+    cnp.set_array_base(out, x)
+    return out
+
+
 cdef inline array empty_like(array x):
     return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
 
@@ -146,13 +250,14 @@ cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
         return g
     if not has_shape(g, nd, dims):
         ahead = cnp.PyArray_NDIM(g) - nd
-        axes = list(range(ahead))
-        for i in range(nd):
-            if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
-                axes.append(ahead + i)
-        g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
         shape = tuple([dims[i] for i in range(nd)])
-        if cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
+        if ahead >= 0:
+            axes = list(range(ahead))
+            for i in range(nd):
+                if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
+                    axes.append(ahead + i)
+            g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
+        if ahead < 0 or cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
             raise RuntimeError(f"A backward expects to give a gradient of shape {shape}; "
                                f"got {shape_of(g)}.")
         g = (<object> g).reshape(shape)

@@ -17,8 +17,6 @@ cdef class Function(Node):
     cdef list totals
 
     cdef tuple edges(self):
-        if self.targets is None:
-            return ()
         return tuple(zip(self.targets, self.outputs))
 
     cdef int reach(self, Sweep sweep) except -1:
@@ -33,29 +31,42 @@ cdef class Function(Node):
             return Node.receive(self, sweep, output, gradient)
         if sweep.arrows is not None:
             sweep.note(self, output, gradient)
-        if self.totals is None:
-            self.totals = [None] * len(self.results)
-        if self.totals[output] is not None:
-            gradient = as_array(quiet(UFUNCS[ADD], (self.totals[output], gradient)))
-        self.totals[output] = gradient
+        cdef list totals = self.totals if self.owner == sweep.number else sweep.apart[self]
+        if totals is None:
+            totals = [None] * len(self.results)
+        if totals[output] is not None:
+            gradient = as_array(quiet(UFUNCS[ADD], (totals[output], gradient)))
+        totals[output] = gradient
+        if self.owner == sweep.number:
+            self.totals = totals
+        else:
+            sweep.apart[self] = totals
         return 0
 
-    cdef int run(self, Sweep sweep) except -1:
-        cdef list douts = self.totals
+    cdef int forget(self, Sweep sweep) except -1:
+        if self.owner == sweep.number:
+            self.totals = None
+        return Node.forget(self, sweep)
+
+    cdef int run(self, Sweep sweep, bint on) except -1:
+        cdef list douts
         if self.results is None:
-            return Node.run(self, sweep)
+            return Node.run(self, sweep, on)
+        if self.owner == sweep.number:
+            douts = self.totals
+            self.totals = None
+        else:
+            douts = sweep.apart.pop(self)
         if douts is None:
             return 0
-        self.totals = None
         for i, (shape, dtype) in enumerate(self.results):
             if douts[i] is None:
                 douts[i] = np.zeros(shape, dtype)
             elif self.hooks is not None:
                 douts[i] = self.call_hooks(sweep, i, douts[i])
         if sweep.record is not None:
-            sweep.record[self] = douts
-            sweep.source = self
-        return self.send(sweep, douts)
+            sweep.keep_record(self, douts)
+        return self.send(sweep, douts) if on else 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         return self.send(sweep, dout)
@@ -81,12 +92,12 @@ cdef class Function(Node):
         return 0
 
     cdef int release(self) except -1:
-        self.targets = self.outputs = EMPTY
-        self.gradients = None
-        self.saved = None
-        self.versions = None
-        self.input_constants = EMPTY
-        return Node.release(self)
+        for each in self.saved:
+            if isinstance(each, cnp.ndarray):
+                self.gradients = self.saved = self.versions = None
+                self.input_constants = (None,) * len(self.targets)
+                return Node.release(self)
+        return 0
 
     def name(self):
         """The operation, as PyTorch names it: ExpBackward0."""
@@ -200,6 +211,7 @@ def view(str name, TensorBase base not None, array x not None, backward, tuple s
     out._version = base.version()
     out._base = base if base._base is None else base._base
     out._seen = out._version.rebased
+    out._unrecorded = fbp_grad_off or base._unrecorded
     return out
 
 

@@ -16,8 +16,13 @@ cdef class Version:
 # --- targets -------------------------------------------------------------------------------------
 
 cdef class Target:
-    """What gradients flow into; `total` is their sum in the sweep that is under way."""
+    """What gradients flow into; `total` is their sum in the sweep whose number is `owner`.
+
+    Sums belong to a sweep: one that comes while another, of another thread or of a hook, holds
+    the target keeps its own, in `Sweep.apart`.
+    """
     cdef array total
+    cdef long long owner  # 0 where no sweep holds it
 
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         raise NotImplementedError
@@ -43,10 +48,10 @@ cdef class Node(Target):
     The targets of up to two inputs are `a` and `b`; `Function` has others.
     """
     cdef readonly long long sequence
-    cdef long long visited
     cdef Target a
     cdef Target b
     cdef int a_output, b_output
+    cdef int others  # sweeps under way beside the owner
     cdef readonly bint freed
     cdef int nd, typenum
     cdef cnp.npy_intp *dims
@@ -83,37 +88,52 @@ cdef class Node(Target):
         gradient = fitted(gradient, self.nd, self.dims, self.typenum)
         if sweep.arrows is not None:
             sweep.note(self, output, gradient)
-        return self.add(gradient)
+        if self.owner == sweep.number:
+            return self.add(gradient)
+        return sweep.add_apart(self, gradient)
 
-    cdef int run(self, Sweep sweep) except -1:
-        """Send the gradient that has come on to the inputs."""
-        cdef array dout = self.total
+    cdef int run(self, Sweep sweep, bint on) except -1:
+        """Call the hooks with the gradient that has come, and send it to the inputs if `on`."""
+        cdef array dout
+        if self.owner == sweep.number:
+            dout = self.total
+            self.total = None
+        else:
+            dout = sweep.apart.pop(self)
         if dout is None:
             return 0
-        self.total = None
         if self.hooks is not None:
             dout = self.call_hooks(sweep, 0, dout)
         if sweep.record is not None:
-            sweep.record[self] = dout
-            sweep.source = self
-        return self.apply(sweep, dout)
+            sweep.keep_record(self, dout)
+        return self.apply(sweep, dout) if on else 0
+
+    cdef int forget(self, Sweep sweep) except -1:
+        """Drop the gradient that has come."""
+        if self.owner == sweep.number:
+            self.total = None
+        return 0
 
     cdef array call_hooks(self, Sweep sweep, int output, array dout):
-        for where, hook in self.hooks:
-            # A sweep that only looks fills no `grad`, not of a tensor that retains it either.
-            looks = sweep.arrows is not None and isinstance(hook, weakref.ref)
-            if where == output and not looks:
+        """A tensor that retains its gradient sees what the hooks have made of it."""
+        hooks = [hook for where, hook in self.hooks if where == output]
+        for hook in hooks:
+            if not isinstance(hook, weakref.ref):
                 dout = hook_result(hook, dout)
+        for hook in hooks:
+            # A sweep that only looks fills no `grad`.
+            if isinstance(hook, weakref.ref) and sweep.arrows is None:
+                hook_result(hook, dout)
         return dout
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         raise NotImplementedError
 
     cdef int release(self) except -1:
-        self.a = self.b = None
+        """Let go of what was saved; a node that saved nothing may be gone through again."""
+        self.freed = True
         self.value = None
         self.a_constant = self.b_constant = None
-        self.freed = True
         return 0
 
     cdef tuple edges(self):
@@ -224,6 +244,13 @@ cdef int later_first(const void *x, const void *y) noexcept nogil:
     return (a < b) - (a > b)
 
 
+cdef int was_freed() except -1:
+    raise RuntimeError(
+        "backward expects a graph that is still there: it was freed by an earlier "
+        "backward, so trying to backward through the graph a second time needs "
+        "retain_graph=True the first time.")
+
+
 @cython.final
 @cython.freelist(4)
 cdef class Sweep:
@@ -231,10 +258,13 @@ cdef class Sweep:
     cdef PyObject **nodes  # held
     cdef PyObject *few[INLINE_NODES]
     cdef Py_ssize_t n, room
+    cdef Py_ssize_t done  # of the nodes
     cdef long long number
     cdef bint sorted
     cdef list leaves
-    cdef dict apart  # sums of leaves whose `total` is that of another sweep, of another thread
+    cdef dict apart  # sums of targets that another sweep holds
+    cdef set wanted  # targets, where only their gradients are asked for
+    cdef set needed  # nodes that lead to these
     cdef dict record
     cdef list arrows  # (node, target, output, gradient), where somebody looks at the graph
     cdef Node source
@@ -262,14 +292,10 @@ cdef class Sweep:
         if not isinstance(target, Node):
             return 0
         node = <Node> target
-        if node.visited == self.number:
+        if node.owner == self.number or self.apart is not None and node in self.apart:
             return 0
-        node.visited = self.number
-        if node.freed:
-            raise RuntimeError(
-                "backward expects a graph that is still there: it was freed by an earlier "
-                "backward, so trying to backward through the graph a second time needs "
-                "retain_graph=True the first time.")
+        if node.freed and self.wanted is None:
+            was_freed()
         if self.n == self.room:
             nodes = <PyObject **> PyMem_Realloc(
                 NULL if self.nodes == self.few else self.nodes,
@@ -280,6 +306,11 @@ cdef class Sweep:
                 memcpy(nodes, self.few, self.n * sizeof(PyObject *))
             self.nodes = nodes
             self.room *= 2
+        if node.owner == 0:
+            node.owner = self.number
+        else:
+            self.add_apart(node, None)
+            node.others += 1
         Py_INCREF(node)
         self.nodes[self.n] = <PyObject *> node
         if self.n and (<Node> self.nodes[self.n - 1]).sequence < node.sequence:
@@ -287,22 +318,61 @@ cdef class Sweep:
         self.n += 1
         return 0
 
-    cdef int add_apart(self, Target leaf, array gradient) except -1:
+    cdef inline void leave(self, Node node) noexcept:
+        """The sweep is through with this node."""
+        if node.owner == self.number:
+            node.owner = 0
+        else:
+            node.others -= 1
+
+    cdef int add_apart(self, Target target, array gradient) except -1:
         if self.apart is None:
             self.apart = {}
-        if leaf in self.apart:
-            self.apart[leaf] = combine(ADD, self.apart[leaf], gradient)
-        else:
-            self.apart[leaf] = gradient
+        before = self.apart.get(target)
+        self.apart[target] = gradient if before is None else combine(ADD, before, gradient)
+        return 0
+
+    cdef int keep_record(self, Node node, object gradient) except -1:
+        if self.wanted is None or node in self.wanted:
+            self.record[node] = gradient
+        self.source = node
         return 0
 
     cdef int record_leaves(self) except -1:
-        cdef Target leaf
+        """Leaves that are wanted have had their hooks called."""
+        cdef TensorBase leaf
+        cdef array g
         for leaf in self.leaves:
-            self.record[leaf] = leaf.total
-            leaf.total = None
+            g = leaf.taken()
+            if self.wanted is None or leaf in self.wanted:
+                self.record[leaf] = g
         if self.apart is not None:
-            self.record.update(self.apart)
+            for target, total in self.apart.items():
+                if self.wanted is None or target in self.wanted:
+                    self.record[target] = total
+        if self.wanted is not None:
+            for target in self.wanted:
+                if isinstance(target, TensorBase) and target in self.record:
+                    self.record[target] = (<TensorBase> target).hooked(self.record[target])
+        return 0
+
+    cdef int accept_leaves(self) except -1:
+        """Move the sums into the leaves' `grad`."""
+        cdef TensorBase leaf
+        cdef array g
+        try:
+            for leaf in self.leaves:
+                if self.wanted is None or leaf in self.wanted:
+                    leaf.accept()
+                else:
+                    leaf.taken()
+            if self.apart is not None:
+                for leaf, g in self.apart.items():
+                    if self.wanted is None or leaf in self.wanted:
+                        leaf.keep_gradient(leaf.hooked(g))
+        except BaseException:
+            self.forget()
+            raise
         return 0
 
     cdef int note(self, Target target, int output, array gradient) except -1:
@@ -310,23 +380,57 @@ cdef class Sweep:
             self.arrows.append((self.source, target, output, gradient))
         return 0
 
-    cdef int run(self, Target root, int output, array gradient, bint keep) except -1:
+    cdef int choose(self) except -1:
+        """Of the nodes, find those that lead to what is wanted."""
+        cdef Py_ssize_t i
+        cdef Node node
+        self.needed = set()
+        for i in range(self.n - 1, -1, -1):
+            node = <Node> self.nodes[i]
+            for target, _ in node.edges():
+                if target in self.wanted or target in self.needed:
+                    self.needed.add(node)
+                    if node.freed:
+                        was_freed()
+                    break
+        return 0
+
+    cdef int run(self, Target root, int output, array gradient, bint keep, list more) except -1:
+        """From a root, and from `more` of (target, output, gradient)."""
         cdef Py_ssize_t i = 0
         cdef PyObject *held
-        self.visit(root)
-        while i < self.n:  # the list grows
-            (<Node> self.nodes[i]).reach(self)
-            i += 1
-        if not self.sorted:
-            self.sort()
+        cdef Node node
+        cdef bint on = True
         try:
+            self.visit(root)
+            if more is not None:
+                for target, _, _ in more:
+                    self.visit(target)
+            while i < self.n:  # the list grows
+                (<Node> self.nodes[i]).reach(self)
+                i += 1
+            if not self.sorted:
+                self.sort()
+            if self.wanted is not None:
+                self.choose()
             root.receive(self, output, gradient)
+            if more is not None:
+                for target, output, gradient in more:
+                    (<Target> target).receive(self, output, gradient)
             for i in range(self.n):
-                (<Node> self.nodes[i]).run(self)
-                if not keep:
+                node = <Node> self.nodes[i]
+                if self.needed is not None:
+                    on = node in self.needed
+                if on or node in self.wanted:
+                    node.run(self, on)
+                else:
+                    node.forget(self)
+                self.leave(node)
+                self.done += 1
+                if not keep and on:
                     # What only the sweep holds need not be emptied before it goes.
-                    if Py_REFCNT(self.nodes[i]) > 1:
-                        (<Node> self.nodes[i]).release()
+                    if Py_REFCNT(self.nodes[i]) > 2 and node.owner == 0 and node.others == 0:
+                        node.release()
                     held = self.nodes[i]
                     self.nodes[i] = NULL
                     Py_XDECREF(held)
@@ -352,12 +456,11 @@ cdef class Sweep:
 
     cdef forget(self):
         """After an error: no gradient that came half the way is left."""
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            if self.nodes[i] == NULL:
-                continue
-            (<Target> self.nodes[i]).total = None
-            if isinstance(<object> self.nodes[i], Function):
-                (<Function> self.nodes[i]).totals = None
+        cdef TensorBase leaf
+        while self.done < self.n:
+            (<Node> self.nodes[self.done]).forget(self)
+            self.leave(<Node> self.nodes[self.done])
+            self.done += 1
         for leaf in self.leaves:
-            (<Target> leaf).total = None
+            if leaf.owner == self.number:
+                leaf.taken()

@@ -21,6 +21,12 @@ cdef inline bint compiled_runs():
     return current_kernels() is compiled_kernels
 
 
+cdef int was_reshaped(str name) except -1:
+    """What was saved shares the user's memory, which NumPy lets him resize."""
+    raise RuntimeError(f"backward expects the arrays that {name} saved in the shape and dtype that "
+                       "they had; one was given another since.")
+
+
 cdef array contiguous(array x):
     return x if is_plain(x) else cnp.PyArray_NewCopy(x, cnp.NPY_CORDER)
 
@@ -45,6 +51,12 @@ cdef class AddmmBackward0(Binary):
         cdef array db = None
         cdef int status
         self.unchanged()
+        if not (is_ready(x, self.typenum) and is_transposed(W) and cnp.PyArray_NDIM(x) == 2
+                and cnp.PyArray_TYPE(W) == self.typenum and cnp.PyArray_NDIM(W) == 2
+                and cnp.PyArray_DIM(x, 0) == self.dims[0]
+                and cnp.PyArray_DIM(W, 0) == self.dims[1]
+                and cnp.PyArray_DIM(x, 1) == cnp.PyArray_DIM(W, 1)):
+            was_reshaped(self.name())
         dout = contiguous(dout)
         if self.a is not None:
             dx = empty_like(x)
@@ -78,10 +90,6 @@ cdef class AddmmBackward0(Binary):
         if self.c is not None:
             sweep.visit(self.c)
         return 0
-
-    cdef int release(self) except -1:
-        self.c = None
-        return Binary.release(self)
 
     @property
     def constants(self):
@@ -220,8 +228,11 @@ cdef class Activation(Binary):
         return ((self.a, self.a_output),)
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
-        cdef array dx = empty_like(self.y)
+        cdef array dx
         self.unchanged()
+        if not (is_ready(self.y, self.typenum) and has_shape(self.y, self.nd, self.dims)):
+            was_reshaped(self.name())
+        dx = empty_like(self.y)
         dout = contiguous(dout)
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
             activation_backward[float](self.kind, <float *> cnp.PyArray_DATA(dout), self.y, dx,
@@ -336,6 +347,14 @@ def activation(int kind, TensorBase x not None, double number=0.0):
 
 # --- losses --------------------------------------------------------------------------------------
 
+cdef inline bint are_classes(const int64_t *t, Py_ssize_t rows, Py_ssize_t n) noexcept:
+    cdef Py_ssize_t r
+    for r in range(rows):
+        if not 0 <= t[r] < n:
+            return False
+    return True
+
+
 cdef class NllLossBackward0(Binary):
     """The mean cross-entropy of softmax: x is the softmax, y the classes."""
     cdef tuple edges(self):
@@ -347,6 +366,11 @@ cdef class NllLossBackward0(Binary):
         cdef const int64_t *t = <int64_t *> cnp.PyArray_DATA(self.y)
         cdef double scale = first_number(dout) / rows
         self.unchanged()
+        if not (is_ready(self.y, cnp.NPY_INT64) and has_shape(self.y, 1, cnp.PyArray_DIMS(dx))):
+            was_reshaped(self.name())
+        if not are_classes(t, rows, n):
+            raise IndexError(f"backward expects classes 0..{n - 1}, as {self.name()} was given; "
+                             "got others, which were written since.")
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
             softmax_cross_entropy_backward_core(
                 <const float *> cnp.PyArray_DATA(self.x), t, scale,
@@ -388,7 +412,7 @@ def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
     cdef array y
     cdef NllLossBackward0 node
     cdef Target target
-    cdef Py_ssize_t r, rows, n
+    cdef Py_ssize_t rows, n
     cdef const int64_t *t_
     cdef double loss
     if not (is_float(a) and is_plain(a) and cnp.PyArray_NDIM(a) == 2 and cnp.PyArray_SIZE(a)
@@ -397,9 +421,8 @@ def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
         return None
     rows, n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1)
     t_ = <int64_t *> cnp.PyArray_DATA(labels)
-    for r in range(rows):
-        if not 0 <= t_[r] < n:
-            return None
+    if not are_classes(t_, rows, n):
+        return None
     y = empty_like(a)
     if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
         loss = softmax_cross_entropy_forward_core(
@@ -419,10 +442,15 @@ def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
 cdef class MseLossBackward0(Binary):
     """The mean squared difference of two tensors of one shape."""
     cdef int apply(self, Sweep sweep, array dout) except -1:
-        cdef array dx = empty_like(self.x)
-        cdef Py_ssize_t n = cnp.PyArray_SIZE(dx)
-        cdef double scale = first_number(dout) / n
+        cdef array dx
+        cdef Py_ssize_t n = cnp.PyArray_SIZE(self.x)
+        cdef double scale
         self.unchanged()
+        if not (n and is_ready(self.x, self.typenum) and is_ready(self.y, self.typenum)
+                and has_shape(self.y, cnp.PyArray_NDIM(self.x), cnp.PyArray_DIMS(self.x))):
+            was_reshaped(self.name())
+        dx = empty_like(self.x)
+        scale = first_number(dout) / n
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
             squared_error_backward_core(
                 <const float *> cnp.PyArray_DATA(self.x), <const float *> cnp.PyArray_DATA(self.y),

@@ -31,6 +31,8 @@ cdef class Binary(Node):
         return 0
 
     cdef int release(self) except -1:
+        if self.x is None and self.y is None:
+            return 0
         self.x = self.y = None
         self.x_version = self.y_version = None
         return Node.release(self)
@@ -110,7 +112,7 @@ cdef class PowBackward0(Binary):
         self.unchanged()
         cdef array slope
         if self.number == 0:
-            slope = scaled(self.x, 0.0)
+            slope = np.zeros_like(self.x)
         elif self.number == 2:
             slope = scaled(self.x, 2.0)
         else:
@@ -194,6 +196,8 @@ cdef TensorBase of_number(int operation, TensorBase x, double number, object ope
     """The result of x and a number, or of a number and x where `reflected`."""
     cdef Target a
     cdef Binary node
+    if operation == SUBTRACT and (operand is True or operand is False):
+        return slow_binary(operation, x, operand)  # which refuses it
     if fbp_grad_off or (a := x.target()) is None:
         return wrap(out)
     node = binary_node(operation, reflected)
@@ -263,7 +267,7 @@ cdef object change(int operation, TensorBase x, object y):
                 combine(operation, x._array, other, x._array)
                 x.bump()
                 return x
-        elif as_number(y, &number):
+        elif as_number(y, &number) and not (y is True or y is False):
             combine_number(operation, x._array, number, False, x._array)
             x.bump()
             return x
@@ -340,6 +344,9 @@ cdef class Reduction(Node):
     cdef tuple full  # the input's shape
     cdef tuple kept  # the result's, with dimensions of length 1 for those summed over
     cdef double scale
+
+    cdef int release(self) except -1:
+        return 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         if self.scale != 1:
@@ -473,6 +480,8 @@ cdef object matrix_product(object left, object right):
         return slow_matmul(left, right)
     x, y = <TensorBase> left, <TensorBase> right
     nx, ny = cnp.PyArray_NDIM(x._array), cnp.PyArray_NDIM(y._array)
+    if cnp.PyArray_ISBOOL(x._array) and cnp.PyArray_ISBOOL(y._array):
+        raise RuntimeError("matmul expects numbers; got bool tensors.")
     if cnp.PyArray_TYPE(x._array) != cnp.PyArray_TYPE(y._array):
         raise RuntimeError(f"matmul expects two tensors of the same dtype; got {x.dtype!r} and "
                            f"{y.dtype!r}.")

@@ -23,12 +23,12 @@ cdef class TensorBase(Target):
     cdef int _output
     cdef bint _requires_grad  # of a leaf
     cdef TensorBase _base  # of a view: whose memory it is
+    cdef bint _unrecorded  # a view made while nothing was recorded
     cdef bint _retains
     cdef long _seen  # version.rebased when a view was made
     cdef Version _version  # made when somebody needs it
     cdef object _grad
     cdef list _hooks
-    cdef long long _summing  # number of the sweep whose sum `total` is
     cdef dict __dict__
     cdef object __weakref__
 
@@ -39,25 +39,32 @@ cdef class TensorBase(Target):
         gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         if sweep.arrows is not None:
             sweep.note(self, output, gradient)
-        if sweep.apart is not None and self in sweep.apart or (
-                self.total is not None and self._summing != sweep.number):
-            return sweep.add_apart(self, gradient)
-        if self.total is None:
-            self._summing = sweep.number
+        if self.owner != sweep.number:
+            if self.owner or sweep.apart is not None and self in sweep.apart:
+                return sweep.add_apart(self, gradient)
+            self.owner = sweep.number
             sweep.leaves.append(self)
         return self.add(gradient)
+
+    cdef array taken(self):
+        """The sum of the sweep that holds this leaf, which is free again."""
+        cdef array g = self.total
+        self.total = None
+        self.owner = 0
+        return g
 
     cdef int accept(self) except -1:
         """Move the sweep's sum into `grad`."""
         cdef array g = self.total
         self.total = None
+        self.owner = 0
         if self._hooks is not None:
             g = self.hooked(g)
         return self.keep_gradient(g)
 
     cdef array hooked(self, array g):
         if self._hooks is not None:
-            for hook in self._hooks:
+            for hook in list(self._hooks):  # one may remove itself
                 g = hook_result(hook, g)
         return g
 
@@ -86,7 +93,8 @@ cdef class TensorBase(Target):
         new = g  # not g itself, which would count as held where it is assigned to
         if cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(grad._array):
             new = (<object> g).astype((<object> grad._array).dtype)
-        if grad._node is not None or not cnp.PyArray_ISWRITEABLE(grad._array):
+        if (grad._node is not None or not cnp.PyArray_ISWRITEABLE(grad._array)
+                or is_expanded(grad._array)):
             self._grad = wrap(combine(ADD, grad._array, new))
         else:
             combine(ADD, grad._array, new, grad._array)
@@ -108,6 +116,8 @@ cdef class TensorBase(Target):
     cdef Target target(self):
         """Where this tensor's gradient goes; None where it needs none."""
         if self._base is not None and self._version.rebased != self._seen:
+            if self._unrecorded:
+                was_unrecorded()
             renew_view(self, self._base)
         if self._node is not None:
             return self._node
@@ -119,7 +129,9 @@ cdef class TensorBase(Target):
             raise RuntimeError(
                 "An in-place operation expects a tensor that is no leaf Variable that requires "
                 "grad, or a block with no_grad(); got a leaf.")
-        if not cnp.PyArray_FLAGS(self._array) & cnp.NPY_ARRAY_WRITEABLE:
+        if self._unrecorded and not fbp_grad_off and self._base.target() is not None:
+            was_unrecorded()
+        if not cnp.PyArray_FLAGS(self._array) & cnp.NPY_ARRAY_WRITEABLE or is_expanded(self._array):
             raise RuntimeError(
                 "An in-place operation expects writable memory of its own; got a tensor that is "
                 "expanded or shares a read-only array: clone() it first.")
@@ -148,14 +160,24 @@ cdef class TensorBase(Target):
         self.version()
         self._version.changes += 1
         self._version.rebased += 1
-        self._node, self._output = result._node, result._output
+        self.take_history(result)
         return self
 
     def _renew(self, TensorBase same not None):
         """As a view: take over the history of a new one of the same memory."""
-        self._node, self._output = same._node, same._output
+        self.take_history(same)
         self._seen = self._version.rebased
         return self
+
+    cdef int take_history(self, TensorBase of) except -1:
+        """Come from another node; a gradient that is retained is that of the new numbers."""
+        if self._retains and self._node is not None:
+            self._node.hooks = [(output, hook) for output, hook in self._node.hooks
+                                if not isinstance(hook, weakref.ref) or hook() is not self]
+        self._node, self._output = of._node, of._output
+        if self._retains and self._node is not None:
+            self._add_hook(weakref.ref(self))
+        return 0
 
     @property
     def _is_view(self):
@@ -411,7 +433,8 @@ cdef class TensorBase(Target):
         create_graph : False
             Gradients of gradients are not offered.
         inputs : Tensor or sequence of Tensor, optional
-            The only leaves whose `grad` is changed.
+            The only ones whose `grad` is changed, and of the graph the only part that is gone
+            through; results among them retain their gradient.
 
         Raises
         ------
@@ -420,36 +443,22 @@ cdef class TensorBase(Target):
             graph was freed, or a number that is needed was changed in place.
         """
         cdef Sweep sweep
-        cdef TensorBase leaf
-        if create_graph:
-            raise NotImplementedError(
-                "backward expects create_graph=False, as gradients of gradients are not offered; "
-                "got True.")
-        wanted = None
-        if inputs is not None:
-            if isinstance(inputs, TensorBase):
-                inputs = (inputs,)
-            inputs = list(inputs) if hasattr(inputs, "__iter__") else []
-            if not inputs or not all([isinstance(each, TensorBase) and each.is_leaf
-                                      and each.requires_grad for each in inputs]):
-                raise RuntimeError(
-                    "backward expects inputs as leaf Tensors that require gradients; got others.")
-            wanted = {id(leaf) for leaf in inputs}
+        cdef Target root
+        no_second_order("backward", create_graph)
+        root = root_of("backward", self)
+        g = first_gradient("backward", self, gradient)
         sweep = Sweep.__new__(Sweep)
-        sweep.run(root_of(self), self._output, first_gradient(self, gradient), bool(retain_graph))
-        try:
-            for leaf in sweep.leaves:
-                if wanted is None or id(leaf) in wanted:
-                    leaf.accept()
-                else:
-                    leaf.total = None
-            if sweep.apart is not None:
-                for leaf, g in sweep.apart.items():
-                    if wanted is None or id(leaf) in wanted:
-                        leaf.keep_gradient(leaf.hooked(g))
-        except BaseException:
-            sweep.forget()
-            raise
+        if inputs is not None:
+            sweep.wanted = wanted_of("backward", inputs, True)
+        sweep.run(root, self._output, g, bool(retain_graph), None)
+        sweep.accept_leaves()
+
+
+cdef int was_unrecorded() except -1:
+    raise RuntimeError(
+        "An in-place operation that is recorded expects views that were made while operations "
+        "were; got one made under no_grad, of which nobody knows whether it is part of the graph: "
+        "detach() it, or make both under no_grad or neither.")
 
 
 cdef inline TensorBase wrap(array x):
@@ -460,22 +469,30 @@ cdef inline TensorBase wrap(array x):
     return out
 
 
-cdef Target root_of(TensorBase out):
+cdef int no_second_order(str who, create_graph) except -1:
+    if create_graph:
+        raise NotImplementedError(
+            f"{who} expects create_graph=False, as gradients of gradients are not offered; got "
+            "True.")
+    return 0
+
+
+cdef Target root_of(str who, TensorBase out):
     cdef Target root = out.target()
     if root is None:
         raise RuntimeError(
-            "backward expects a tensor that requires grad; got one that does not require grad "
+            f"{who} expects a tensor that requires grad; got one that does not require grad "
             "and does not have a grad_fn.")
     return root
 
 
-cdef array first_gradient(TensorBase out, object gradient):
+cdef array first_gradient(str who, TensorBase out, object gradient):
     cdef array x = out._array
     cdef array g
     if gradient is None:
         if cnp.PyArray_SIZE(x) != 1:
             raise RuntimeError(
-                "backward expects a gradient unless the tensor is a single number (grad can be "
+                f"{who} expects a gradient unless the tensor is a single number (grad can be "
                 f"implicitly created only for scalar outputs); got shape {shape_of(x)}.")
         g = empty_like(x)
         if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT:
@@ -486,12 +503,77 @@ cdef array first_gradient(TensorBase out, object gradient):
             (<object> g).fill(1)
         return g
     if not isinstance(gradient, TensorBase):
-        raise TypeError(f"backward expects gradient as a Tensor; got {type(gradient).__name__}.")
+        raise TypeError(f"{who} expects gradient as a Tensor; got {type(gradient).__name__}.")
     g = (<TensorBase> gradient)._array
     if not has_shape(g, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x)):
         raise RuntimeError(
-            f"backward expects gradient of the tensor's shape {shape_of(x)}; got {shape_of(g)}.")
+            f"{who} expects gradient of the tensor's shape {shape_of(x)}; got {shape_of(g)}.")
     return g
+
+
+cdef tuple tensors_of(str who, str name, object given):
+    """One Tensor or several, as a tuple."""
+    if isinstance(given, TensorBase):
+        return (given,)
+    given = tuple(given) if hasattr(given, "__iter__") else ()
+    if not given or not all([isinstance(each, TensorBase) for each in given]):
+        raise RuntimeError(f"{who} expects {name} as a Tensor or a sequence of them, not empty; "
+                           "got another.")
+    return given
+
+
+cdef set wanted_of(str who, object inputs, bint retains):
+    """The targets whose gradients are asked for; results `retain` theirs."""
+    cdef TensorBase t
+    inputs = tensors_of(who, "inputs", inputs)
+    for t in inputs:
+        if t.target() is None:
+            raise RuntimeError(f"{who} expects inputs that require grad; got one that does not.")
+    if retains:
+        for t in inputs:
+            t.retain_grad()
+    return {(<TensorBase> each).target() for each in inputs}
+
+
+cdef list roots_of(str who, object outs, object given):
+    """(target, output, gradient) of each tensor."""
+    cdef TensorBase t
+    outs = tensors_of(who, "outputs", outs)
+    if given is None:
+        given = (None,) * len(outs)
+    elif isinstance(given, TensorBase):
+        given = (given,)
+    else:
+        given = tuple(given)
+    if len(given) != len(outs):
+        raise RuntimeError(f"{who} expects a gradient for each of {len(outs)} outputs; got "
+                           f"{len(given)}.")
+    return [(root_of(who, <TensorBase> out), (<TensorBase> out)._output,
+             first_gradient(who, <TensorBase> out, g)) for out, g in zip(outs, given)]
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
+    """`Tensor.backward` of several tensors in one sweep: the gradients add up.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+    grad_tensors : Tensor, None, or sequence of them, optional
+        Of each tensor's shape; None, for a single number, is 1.
+    retain_graph : bool, default False
+    create_graph : False
+    inputs : Tensor or sequence of Tensor, optional
+        The only ones whose `grad` is filled.
+    """
+    cdef list roots
+    cdef Sweep run = Sweep.__new__(Sweep)
+    no_second_order("backward", create_graph)
+    roots = roots_of("backward", tensors, grad_tensors)
+    if inputs is not None:
+        run.wanted = wanted_of("backward", inputs, True)
+    root, output, gradient = roots[0]
+    run.run(root, output, gradient, bool(retain_graph), roots[1:])
+    run.accept_leaves()
 
 
 def sweep(TensorBase out not None, gradient=None, list arrows=None):
@@ -516,27 +598,34 @@ def sweep(TensorBase out not None, gradient=None, list arrows=None):
     cdef Sweep run = Sweep.__new__(Sweep)
     run.record = {}
     run.arrows = [] if arrows is None else arrows
-    run.run(root_of(out), out._output, first_gradient(out, gradient), True)
+    run.run(root_of("sweep", out), out._output, first_gradient("sweep", out, gradient), True, None)
     run.record_leaves()
     return run.record
 
 
-def gradients(TensorBase out not None, tuple inputs, gradient, bint keep, bint allow_unused):
-    """The gradient of `out` by leaves or results, as tensors; None of one that is not in it."""
+def gradients(outputs, inputs, grad_outputs, bint keep, bint allow_unused, bint materialize):
+    """The gradient of `outputs` by leaves or results, as tensors; None of one that is not in it."""
+    cdef list roots, found = []
     cdef Sweep run = Sweep.__new__(Sweep)
     cdef TensorBase t
+    inputs = tensors_of("grad", "inputs", inputs)
+    roots = roots_of("grad", outputs, grad_outputs)
+    run.wanted = wanted_of("grad", inputs, False)
     run.record = {}
-    run.run(root_of(out), out._output, first_gradient(out, gradient), keep)
+    root, output, gradient = roots[0]
+    run.run(root, output, gradient, keep, roots[1:])
     run.record_leaves()
-    found = []
     for t in inputs:
-        g = run.record.get(t if t._node is None else t._node)
+        g = run.record.get(t.target())
         if isinstance(g, list):
             g = g[t._output]
         if g is None and not allow_unused:
             raise RuntimeError("grad expects inputs that the output came from; got one that it "
                                "did not: allow_unused=True gives None for it.")
-        found.append(None if g is None else wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER)))
+        if g is not None:
+            found.append(wrap(cnp.PyArray_NewCopy(g, cnp.NPY_CORDER)))
+        else:
+            found.append(wrap(np.zeros_like(t._array)) if materialize else None)
     return tuple(found)
 
 

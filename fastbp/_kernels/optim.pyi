@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 Real = TypeVar("Real", np.float32, np.float64)
 
+def running_steps() -> int: ...
 def sgd_update(
     param: NDArray[Real],
     grad: NDArray[Real],

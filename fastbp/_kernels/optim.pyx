@@ -251,6 +251,20 @@ cdef enum:
 cdef enum:
     LARGE = 50_000  # elements from which other Python threads may run meanwhile
 
+cdef extern from *:
+    """
+    #define fbp_add(count, n) __atomic_fetch_add(count, n, __ATOMIC_SEQ_CST)
+    """
+    int64_t fbp_add(int64_t *count, int64_t n) noexcept nogil
+
+cdef int64_t large_steps = 0  # that now run so
+
+
+def running_steps():
+    """How many steps change parameters now, in other threads, while this one runs."""
+    return large_steps
+
+
 cdef tuple NO_STATE = ()
 cdef tuple SGD_STATE = ("momentum_buffer",)
 cdef tuple ADAGRAD_STATE = ("sum",)
@@ -442,11 +456,13 @@ cdef int step(const Rule *rule, dict group, object state, object begin, tuple na
         grad = p.grad
         if grad is not None:
             gathered.add(p, grad, state, rule, names, counts, group, begin)
-    if gathered.elements > LARGE:
-        with nogil:
-            apply_all(rule, gathered.items, gathered.n)
-    else:
+    if gathered.elements <= LARGE:
         apply_all(rule, gathered.items, gathered.n)
+        return gathered.finish(state)
+    fbp_add(&large_steps, 1)
+    with nogil:
+        apply_all(rule, gathered.items, gathered.n)
+        fbp_add(&large_steps, -1)  # before the wait for the lock, which `running_steps` sees over
     return gathered.finish(state)
 
 

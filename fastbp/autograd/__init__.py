@@ -5,6 +5,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 """
 
 import builtins
+import importlib
 from types import FunctionType, SimpleNamespace
 
 from fastbp import _kernels, backend, checks, dtypes
@@ -13,6 +14,7 @@ from fastbp._kernels.autograd import (
     AccumulateGrad,
     Node,
     TensorBase,
+    backward,
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -26,6 +28,7 @@ from fastbp.autograd import arithmetic as _arithmetic
 from fastbp.autograd import elementwise as _elementwise
 from fastbp.autograd import factories as _factories
 from fastbp.autograd import inplace as _inplace
+from fastbp.autograd import keywords as _keywords
 from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
@@ -104,13 +107,27 @@ _ALIASES = {
 }
 
 
+#: Functions that make no tensor that could be written into another's memory.
+_NO_OUT = {name for names in (
+    "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
+    "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
+    "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
+    "manual_seed seed initial_seed rand_like randn_like randint_like zeros_like ones_like",
+    "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
+    "isnan isinf rsub",
+) for name in names.split()}  # fmt: skip
+
+
 def _explain(table):
-    """Let the functions of a table word what NumPy refuses."""
+    """Let the functions of a table word what NumPy refuses, and take `axis` and `out`."""
     for module, names in table.items():
         for name in names.split():
             place = name if hasattr(module, name) else name + "_"
-            if isinstance(getattr(module, place), FunctionType):
-                setattr(module, place, checks.explained(getattr(module, place), name))
+            function = getattr(module, place)
+            if isinstance(function, FunctionType):
+                has_out = table is not _ONLY_METHODS and name not in _NO_OUT
+                by = _keywords.of(name, function, has_out)
+                setattr(module, place, checks.explained(function, name, by))
 
 
 def _names(table):
@@ -173,9 +190,35 @@ def _where_method(self, condition, other):
 _attach()
 
 
+@checks.explained
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         allow_unused=False):  # fmt: skip
-    """The gradients of `outputs` by `inputs`, as a tuple; every `grad` is left alone.
+         allow_unused=None, is_grads_batched=False, materialize_grads=False):  # fmt: skip
+    """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
+
+    Only the part of the graph that leads from the outputs to the inputs is gone through, and
+    freed.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+        Their gradients add up.
+    inputs : Tensor or sequence of Tensor
+        Leaves, or results of operations.
+    grad_outputs : Tensor, None, or sequence of them, optional
+        The gradient that each output is given; None, for a single number, is 1.
+    retain_graph : bool, default False
+    create_graph, is_grads_batched : False
+        Not offered.
+    allow_unused : bool, default materialize_grads
+        Give None for an input that no output came from, in place of an error.
+    materialize_grads : bool
+        Give zeros in place of None.
+
+    Raises
+    ------
+    RuntimeError
+        For an input that is not in the graph or needs no gradient, an output of several numbers
+        without its gradient, and a graph that was freed.
 
     Examples
     --------
@@ -183,16 +226,20 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     >>> grad(x * x, x)
     (tensor(6.),)
     """
-    if create_graph:
-        raise NotImplementedError(
-            "grad expects create_graph=False, as gradients of gradients are not offered; got True."
+    for name, value in ("create_graph", create_graph), ("is_grads_batched", is_grads_batched):
+        if value:
+            raise NotImplementedError(
+                f"grad expects {name}=False, as gradients of gradients and batches of them are "
+                "not offered; got True."
+            )
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "grad expects allow_unused as True or not given where materialize_grads is True; got "
+            "False."
         )
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    if isinstance(outputs, tuple | list):
-        (outputs,) = outputs
-        if grad_outputs is not None:
-            (grad_outputs,) = grad_outputs
-    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), allow_unused)
+    may_miss = bool(allow_unused or materialize_grads)
+    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss,
+                           bool(materialize_grads))  # fmt: skip
 
 
 def Variable(data, requires_grad=False):
@@ -228,6 +275,7 @@ __all__ = [
     "Variable",
     "as_tensor",
     "backends",
+    "backward",
     "cuda",
     "device",
     "dtype",
@@ -258,6 +306,7 @@ EXPORTED = sorted(
         "PUBLIC",
         "Parameter",
         "Variable",
+        "backward",
         "grad",
         "node",
         "sweep",
@@ -268,6 +317,8 @@ __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
 def __getattr__(name):
+    if name in ("grad_mode", "variable"):  # PyTorch's places
+        return importlib.import_module(f"fastbp.autograd.{name}")
     try:
         return PUBLIC[name]
     except KeyError:

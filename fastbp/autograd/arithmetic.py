@@ -64,13 +64,17 @@ def binary(operation, x, y):
     dtype = common_dtype(x, y)
     if operation == DIVIDE and not dtype.is_floating_point:
         dtype = dtypes.get_default_dtype()
-    if operation == SUBTRACT and dtype is dtypes.bool_:
-        raise RuntimeError("Subtraction expects numbers; got two bool tensors: use ^ or "
+    if operation == SUBTRACT and (_is_bool(x) or _is_bool(y)):
+        raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or "
                            "logical_xor().")  # fmt: skip
     a, b = in_dtype(x, dtype), in_dtype(y, dtype)
     out = computed(UFUNCS[operation], a, b)
     x, y = (v if isinstance(v, core.TensorBase) else core.new(w) for v, w in ((x, a), (y, b)))
     return core.result_of_two(operation, x, y, out)
+
+
+def _is_bool(value):
+    return isinstance(value, bool) or getattr(value, "dtype", None) is dtypes.bool_
 
 
 def matrix_product(x, y):
@@ -92,13 +96,21 @@ def add(input, other, *, alpha=1):
     tensor([21.])
     """
     x, y = both("add", input, other)
-    return x + (y if alpha == 1 else y * alpha)
+    return x + (y if alpha == 1 else _scaled("add", x, y, alpha))
+
+
+def _scaled(who, x, y, alpha):
+    dtype = common_dtype(x, y)
+    if isinstance(alpha, float) and not dtype.is_floating_point:
+        raise RuntimeError(f"{who} expects alpha as an integer for a result of {dtype!r}; got "
+                           f"{alpha}.")  # fmt: skip
+    return (y * alpha).to(dtype) if isinstance(y, core.TensorBase) else y * alpha
 
 
 def sub(input, other, *, alpha=1):
     """input - alpha * other"""
     x, y = both("sub", input, other)
-    return x - (y if alpha == 1 else y * alpha)
+    return x - (y if alpha == 1 else _scaled("sub", x, y, alpha))
 
 
 def mul(input, other):
@@ -112,12 +124,17 @@ def div(input, other, *, rounding_mode=None):
     x, y = both("div", input, other)
     if rounding_mode is None:
         return x / y
-    if rounding_mode == "floor":
-        return floor_divide(x, y)
-    if rounding_mode == "trunc":
-        return core.new(_truncated("div", x, y))
+    if rounding_mode in ("floor", "trunc"):
+        with core.no_grad():
+            floor = rounding_mode == "floor"
+            out = floor_divide(x, y).array if floor else _truncated("div", x, y)
+        return core.node("DivBackward2", out, _tensors(x, y), _no_slope)
     raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
                      f"{checks.shown(rounding_mode)}.")  # fmt: skip
+
+
+def _no_slope(saved, dout, needs):
+    return np.zeros_like(dout), np.zeros_like(dout)
 
 
 def _truncated(who, x, y):
@@ -160,11 +177,17 @@ def _tensors(*values):
 
 
 def floor_divide(input, other):
-    """input // other, rounded down; it has no gradient."""
-    _, _, a, b = _by_dtype("floor_divide", input, other)
+    """input // other, rounded down; backward refuses it, as it has no gradient."""
+    x, y, a, b = _by_dtype("floor_divide", input, other)
     if a.dtype.kind != "f" and not np.all(b):
         raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
-    return core.new(computed(np.floor_divide, a, b))
+    return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y),
+                     _no_gradient)  # fmt: skip
+
+
+def _no_gradient(saved, dout, needs):
+    raise RuntimeError("backward expects operations that have a gradient; got floor_divide, which "
+                       "has none: detach() its input.")  # fmt: skip
 
 
 def remainder(input, other):
@@ -201,9 +224,11 @@ def power(x, y):
     if x is None or y is None:
         return NotImplemented
     dtype = common_dtype(x, y)
-    a, b = in_dtype(x, dtype), in_dtype(y, dtype)
-    if not dtype.is_floating_point and np.any(b < 0):
+    if not dtype.is_floating_point and np.any(
+        (y.array if isinstance(y, core.TensorBase) else y) < 0
+    ):
         raise RuntimeError("Powers of integers expect exponents of at least 0; got a negative one.")
+    a, b = in_dtype(x, dtype), in_dtype(y, dtype)
     out = computed(np.power, a, b)
     if dtype is dtypes.bool_:
         out = out.astype(bool)
@@ -228,14 +253,13 @@ def pow_(input, exponent):
 # --- extremes -------------------------------------------------------------------------------
 
 
-def _extreme(name, ufunc, wins):
+def _extreme(name, ufunc, loses):
     label = name.capitalize() + "Backward0"
 
     def gradient(saved, dout, needs):
         a, b = saved
-        won, tied = wins(a, b), a == b  # a tie is shared
-        half = dout / 2
-        return np.where(tied, half, dout * won), np.where(tied, half, dout * ~won)
+        shared = np.where(a == b, dout / 2, dout)  # of a NaN, both get all
+        return np.where(loses(a, b), 0, shared), np.where(loses(b, a), 0, shared)
 
     def function(input, other):
         x, y, a, b = _chosen(name, input, other)
@@ -246,8 +270,8 @@ def _extreme(name, ufunc, wins):
     return function
 
 
-maximum = _extreme("maximum", np.maximum, np.greater)
-minimum = _extreme("minimum", np.minimum, np.less)
+maximum = _extreme("maximum", np.maximum, np.less)
+minimum = _extreme("minimum", np.minimum, np.greater)
 
 
 # --- comparisons ----------------------------------------------------------------------------
@@ -455,13 +479,19 @@ def clamp(input, min=None, max=None):
 
 def _clamp_gradient(saved, dout, needs):
     x, low, high = saved
+    above = True if low is None else x >= low  # not of a NaN
+    below = True if high is None else x <= high
     under = False if low is None else x < low
     over = False if high is None else x > high
-    return (dout * ~(under | over) if low is not None or high is not None else dout,
-            dout * (under & ~np.asarray(over)) if needs[1] else None,
-            dout * over if needs[2] else None)  # fmt: skip
+    return (np.where(above & below, dout, 0),
+            np.where(under & ~np.asarray(over), dout, 0) if needs[1] else None,
+            np.where(over, dout, 0) if needs[2] else None)  # fmt: skip
 
 
 def heaviside(input, values):
-    """0 below 0, 1 above, and `values` at 0."""
-    return core.new(computed(np.heaviside, input.array, values.array))
+    """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype."""
+    if input.dtype is not values.dtype:
+        raise RuntimeError(f"heaviside expects values of input's dtype {input.dtype!r}; got "
+                           f"{values.dtype!r}.")  # fmt: skip
+    x, v = input.array, values.array
+    return core.new(computed(np.where, x == 0, v, (x > 0).astype(x.dtype)))

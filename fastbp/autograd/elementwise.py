@@ -129,6 +129,7 @@ def relu(input):
     if result is not None:
         return result
     if isinstance(input, core.TensorBase) and not input.is_floating_point():
+        _no_bools("relu", input)
         return core.new(np.maximum(input.array, 0))
     return _relu_of_floats(input)
 
@@ -136,40 +137,58 @@ def relu(input):
 # --- of any dtype ---------------------------------------------------------------------------
 
 
-def _of_any(name, formula, compute, gradient):
-    """As `_function`; integers stay integers."""
+KINDS = {"uif": "numbers", "f": "floats", "buif": "numbers or bools"}
+
+
+def _sign(x):
+    """0 of NaN."""
+    return x if x.dtype.kind == "b" else np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+def _of_any(name, formula, compute, gradient, kinds="uif"):
+    """As `_function`; integers stay integers, and `gradient` may be None where it is 0.
+
+    Bools are refused.
+    """
     label = _title(name)
 
     def backward(saved, dout, needs):
-        return (gradient(dout, saved[0]),)
+        return (gradient(dout, *saved) if gradient else np.zeros_like(dout),)
 
     def function(input):
         x = input if isinstance(input, core.TensorBase) else as_tensor(input)
-        return core.node(label, np.asarray(compute(x.array)), (x,), backward, (x,))
+        if x.array.dtype.kind not in kinds:
+            raise RuntimeError(f"{name} expects {KINDS[kinds]}; got a tensor of {x.dtype!r}.")
+        saved = (x,) if gradient else ()
+        return core.node(label, np.asarray(compute(x.array)), (x,), backward, saved)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{formula}, element by element."
     return function
 
 
-def _nothing(dout, x):
-    return np.zeros_like(dout)
-
-
-abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * np.sign(x))
-sign = _of_any("sign", "-1, 0 or 1, as x is", np.sign, _nothing)
-floor = _of_any("floor", "x rounded down", np.floor, _nothing)
-ceil = _of_any("ceil", "x rounded up", np.ceil, _nothing)
-trunc = _of_any("trunc", "x rounded towards 0", np.trunc, _nothing)
-square = _of_any("square", "x * x", np.square, lambda d, x: d * (2 * x))
-frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d)
+abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * _sign(x))
+sign = _of_any("sign", "-1, 0 or 1, as x is; 0 of NaN", _sign, None, "buif")
+floor = _of_any("floor", "x rounded down", np.floor, None)
+ceil = _of_any("ceil", "x rounded up", np.ceil, None)
+trunc = _of_any("trunc", "x rounded towards 0", np.trunc, None)
+square = _of_any("square", "x * x", lambda x: np.square(x, dtype="q" if x.dtype == bool else None),
+                 lambda d, x: d * (2 * x), "buif")  # fmt: skip
+frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x),
+               lambda d, x: d, "f")  # fmt: skip
 
 
 def round_(input, *, decimals=0):
     """x rounded to the nearest number of so many decimals, halves to the even one."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
+    _no_bools("round", x)
     out = np.asarray(np.round(x.array, decimals))
     return core.node("RoundBackward0", out, (x,), lambda s, dout, n: (np.zeros_like(dout),))
+
+
+def _no_bools(who, x):
+    if x.dtype is dtypes.bool_:
+        raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
 def neg(input):
@@ -179,7 +198,8 @@ def neg(input):
 
 def positive(input):
     """x itself."""
-    return checks.instance("positive", "input", input, core.TensorBase, "a Tensor")
+    _no_bools("positive", checks.instance("positive", "input", input, core.TensorBase, "a Tensor"))
+    return input
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -257,6 +277,8 @@ def _with_axis(who, input, dim, dtype):
     if dim is None:
         raise TypeError(f"{who} expects dim, the dimension that sums to 1; got None.")
     x, array = floats_of(input)
+    if array is not x.array:
+        raise RuntimeError(f"{who} expects a tensor of floating point dtype; got {x.dtype!r}.")
     if array.ndim == 0:
         _axis(who, array, dim)
         return x, array.reshape(1), 0

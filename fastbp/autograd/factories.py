@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.shapes import sizes
+from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import held, lengths, on_cpu, to_array
 
 
@@ -15,9 +15,9 @@ def _kind(who, dtype, default=None):
 
 
 def _filled(name, number, doc):
-    def function(*size, dtype=None, requires_grad=False, device=None, out=None, **keywords):
+    def function(*shape, size=None, dtype=None, requires_grad=False, device=None):
         on_cpu(name, device)
-        shape = sizes(size if "size" not in keywords else (keywords["size"],))
+        shape = sizes_given(name, shape, size)
         if any(n < 0 for n in shape):
             raise RuntimeError(f"{name} expects lengths of at least 0; got {shape}.")
         checks.fits_memory(name, "lengths", shape)
@@ -45,19 +45,19 @@ def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     return core.new(np.full(sizes((size,)), number, kind.dtype), requires_grad)
 
 
-def zeros_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+def zeros_like(input, *, dtype=None, requires_grad=False, device=None):
     """Zeros of another tensor's shape and dtype."""
     return zeros(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
                  device=device)  # fmt: skip
 
 
-def ones_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+def ones_like(input, *, dtype=None, requires_grad=False, device=None):
     """Ones of another tensor's shape and dtype."""
     return ones(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
                 device=device)  # fmt: skip
 
 
-def empty_like(input, *, dtype=None, requires_grad=False, device=None, memory_format=None):
+def empty_like(input, *, dtype=None, requires_grad=False, device=None):
     """`empty` of another tensor's shape and dtype."""
     return empty(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
                  device=device)  # fmt: skip
@@ -69,28 +69,33 @@ def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None
                 requires_grad=requires_grad, device=device)  # fmt: skip
 
 
-def new_zeros(input, *size, **keywords):
+def new_zeros(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
     """Zeros of this tensor's dtype."""
-    return zeros(*size, **{"dtype": input.dtype, **keywords})
+    return zeros(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                 device=device)  # fmt: skip
 
 
-def new_ones(input, *size, **keywords):
+def new_ones(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
     """Ones of this tensor's dtype."""
-    return ones(*size, **{"dtype": input.dtype, **keywords})
+    return ones(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                device=device)  # fmt: skip
 
 
-def new_full(input, size, fill_value, **keywords):
+def new_full(input, size, fill_value, *, dtype=None, requires_grad=False, device=None):
     """One number in this tensor's dtype."""
-    return full(size, fill_value, **{"dtype": input.dtype, **keywords})
+    return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                device=device)  # fmt: skip
 
 
-def new_empty(input, *size, **keywords):
+def new_empty(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
     """`empty` of this tensor's dtype."""
-    return empty(*size, **{"dtype": input.dtype, **keywords})
+    return empty(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                 device=device)  # fmt: skip
 
 
 def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
     """A tensor of this one's dtype."""
+    on_cpu("new_tensor", device)
     return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"),
                     requires_grad)  # fmt: skip
 

@@ -4,6 +4,8 @@ A change is refused on a leaf that requires grad while operations are recorded; 
 recorded, the tensor takes over the history of the operation.
 """
 
+import math
+
 import numpy as np
 
 from fastbp import checks
@@ -17,6 +19,8 @@ OPERATIONS = ("add", "sub", "mul", "div")
 def changed(self, function, *arguments, **keywords):
     """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
     self._may_change()
+    if "out" in keywords:
+        raise TypeError("An in-place operation expects no out, as its tensor is that; got one.")
     tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
     recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if recorded:
@@ -66,36 +70,45 @@ def view_renewed(self, base):
 
 
 def _place(view, base):
-    """Where a view lies in its base: the base's shape, the view's offset, shape and steps."""
-    if not base.array.flags.c_contiguous:
+    """Where a base and its view lie: the bytes in all, and of each its offset, shape, strides."""
+    arrays = base.array, view.array
+    (first, end), (start, stop) = map(np.lib.array_utils.byte_bounds, arrays)
+    if arrays[1].size and not first <= start <= stop <= end:
         raise RuntimeError(
-            "A recorded in-place operation on a view or its base expects a base whose elements "
-            "lie in order in memory; got another: clone() the view first."
+            "A recorded in-place operation on a view or its base expects both to share memory "
+            "still; got one whose data was set since: clone() the view first."
         )
-    x = view.array
-    address, start = (a.__array_interface__["data"][0] for a in (x, base.array))
-    steps = tuple([s // x.itemsize for s in x.strides])
-    return base.array.shape, (address - start) // x.itemsize, x.shape, steps
+    places = [(a.__array_interface__["data"][0] - first, a.shape, a.strides) for a in arrays]
+    return end - first, *places
 
 
-def _placed(array, offset, shape, steps):
-    """The part of a contiguous array that a view of it is."""
-    flat = array.reshape(-1)[offset:]
-    return np.lib.stride_tricks.as_strided(flat, shape, [s * array.itemsize for s in steps])
+def _placed(buffer, offset, shape, strides, dtype):
+    """The part of a buffer of bytes that an array is."""
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    return np.lib.stride_tricks.as_strided(buffer[offset:].view(dtype), shape, strides)
 
 
-def _slices_gradient(saved, dout, needs):
-    _, *place = saved
-    d_before = dout.copy()
-    d_part = _placed(d_before, *place).copy()
-    _placed(d_before, *place)[...] = 0
-    return d_before, d_part
+def _parts(place, dtype):
+    """Zeros in memory as the base and the view share it, and the part that each of them is."""
+    n, *places = place
+    buffer = np.zeros(n, np.uint8)
+    return [_placed(buffer, *each, dtype) for each in places]
 
 
-def _strided_gradient(saved, dout, needs):
-    shape, *place = saved
-    dx = np.zeros(shape, dout.dtype)
-    _placed(dx, *place)[...] = dout
+def _slices_gradient(place, dout, needs):
+    d_base, d_view = _parts(place, dout.dtype)
+    d_base[...] = dout
+    d_part = d_view.copy()
+    d_view[...] = 0
+    return d_base, d_part
+
+
+def _strided_gradient(place, dout, needs):
+    """Elements of a view that are one number in memory add up."""
+    dx, d_view = _parts(place, dout.dtype)
+    same = tuple([i for i, step in enumerate(d_view.strides) if step == 0])
+    d_view[tuple([0 if i in same else slice(None) for i in range(dout.ndim)])] = dout.sum(same)
     return (dx,)
 
 
@@ -129,8 +142,9 @@ METHODS = {
 
 
 def _constant(self, value):
-    if arithmetic.operand(value) is None:
-        raise TypeError(f"fill_ expects value as a number or a tensor; got {checks.shown(value)}.")
+    if arithmetic.operand(value) is None or getattr(value, "ndim", 0):
+        raise TypeError(f"fill_ expects value as a number or a 0-d tensor; got "
+                        f"{checks.shown(value)}.")  # fmt: skip
     array = value.array if isinstance(value, core.TensorBase) else (
         held("fill_", np.asarray(value), self.dtype, "value"))  # fmt: skip
     out = np.empty_like(self.array)
@@ -149,16 +163,23 @@ def fill_(self, value):
 
 
 def copy_(self, src, non_blocking=False):
-    """Set all elements to those of another tensor, converted and broadcast."""
+    """Set all elements to those of another tensor, converted and broadcast.
+
+    There is no other device to wait for, whatever `non_blocking` says.
+    """
     return changed(self, _copied, src)
 
 
 def _copied(self, src):
+    checks.instance("copy_", "src", src, core.TensorBase, "a Tensor")
     out = np.empty_like(self.array)
     try:
+        np.broadcast_to(src.array, out.shape)
         core.quiet(np.copyto, (out, src.array), {"casting": "unsafe"})
     except ValueError:
-        raise RuntimeError(core.not_broadcastable(self.array.shape, src.array.shape)) from None
+        raise RuntimeError(
+            f"copy_ expects src of a shape that broadcasts to {out.shape}; got {src.array.shape}."
+        ) from None
     return core.node("CopyBackwards", out, (self, src), _fill_gradient)
 
 
@@ -169,17 +190,23 @@ def _drawn(name, draw, doc):
             raise RuntimeError(f"{name} expects a tensor of floating point dtype; got "
                                f"{self.dtype!r}.")  # fmt: skip
         numbers = draw(random.stream(generator), self.array.shape, *arguments, **keywords)
-        return changed(self, _constant, core.new(np.asarray(numbers, self.array.dtype)))
+        return _drawn_into(self, numbers)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = doc
     return method
 
 
+def _drawn_into(self, numbers):
+    return changed(self, _copied, core.new(np.asarray(numbers, self.array.dtype)))
+
+
 def _uniform(rng, shape, low=0.0, high=1.0, **named):
-    return rng.uniform(
-        named.get("from", named.get("a", low)), named.get("to", named.get("b", high)), shape
-    )
+    """PyTorch calls the bounds from and to, of which one is a word of Python's."""
+    low, high = named.pop("from", low), named.pop("to", high)
+    if named:
+        raise TypeError(f"uniform_ expects from and to; got {', '.join(named)}.")
+    return rng.uniform(low, high, shape)
 
 
 def _normal(rng, shape, mean=0.0, std=1.0):
@@ -199,7 +226,7 @@ def bernoulli_(self, p=0.5, generator=None):
     else:
         p = checks.number("bernoulli_", "p", p, 0, 1)
     drawn = random.stream(generator).random(self.array.shape) < p
-    return changed(self, _constant, core.new(drawn.astype(self.array.dtype)))
+    return _drawn_into(self, drawn)
 
 
 METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)

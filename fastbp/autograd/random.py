@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.shapes import sizes
+from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import on_cpu, to_array
 
 
@@ -89,19 +89,16 @@ def _settled(kind, requires_grad):
 
 
 def _drawn(name, draw, doc):
-    def function(*size, dtype=None, requires_grad=False, device=None, generator=None):
+    def function(*shape, size=None, dtype=None, requires_grad=False, device=None, generator=None):
         on_cpu(name, device)
         kind = _float_dtype(name, dtype)
         requires_grad = _settled(kind, requires_grad)
-        numbers = draw(stream(generator), sizes(size), kind.dtype)
+        numbers = draw(stream(generator), sizes_given(name, shape, size), kind.dtype)
         return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
-    def keyword(*shape, size=None, **keywords):
-        return function(*(shape if size is None else (size,)), **keywords)
-
-    keyword.__name__ = keyword.__qualname__ = name
-    keyword.__doc__ = doc
-    return keyword
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
 
 
 def _in(dtype):
@@ -115,11 +112,30 @@ randn = _drawn("randn", lambda rng, shape, dtype: rng.standard_normal(shape, _in
                "Numbers drawn from the standard normal distribution, of a shape.")  # fmt: skip
 
 
-def randint(low, high=None, size=None, *, dtype=None, requires_grad=False, device=None,
+def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, device=None,
             generator=None):  # fmt: skip
-    """Integers drawn evenly from [low, high), of shape `size`; ``randint(high, size)`` from 0."""
+    """Integers drawn evenly from [low, high), of shape `size`.
+
+    ``randint(high, size)`` draws from 0 on, and so does ``randint(high, size=size)``.
+
+    Examples
+    --------
+    >>> randint(9, size=(2,)).shape, randint(3, 9, (2,)).shape, randint(9, (2,)).shape
+    (fastbp.Size([2]), fastbp.Size([2]), fastbp.Size([2]))
+    """
     if size is None:
-        low, high, size = 0, low, high
+        high, size = (low, high) if low is not None else (high, None)
+        low = 0
+    elif high is None:
+        low, high = 0, low
+    if low is None:
+        low = 0
+    if high is None or size is None:
+        raise TypeError("randint expects high and size; got one of them or none.")
+    if not hasattr(size, "__iter__"):
+        raise TypeError(f"randint expects size as a tuple of lengths; got {checks.shown(size)}.")
+    low, high = (checks.integer("randint", name, n, -(2**63), 2**63)
+                 for name, n in (("low", low), ("high", high)))  # fmt: skip
     on_cpu("randint", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randint", dtype)
     if not low < high:
@@ -141,7 +157,15 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
 
 def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False,
            device=None):  # fmt: skip
-    """Numbers drawn from a normal distribution; mean and std may be tensors."""
+    """Numbers drawn from a normal distribution; mean and std may be tensors.
+
+    Of two numbers, `size` is the shape.
+    """
+    on_cpu("normal", device)
+    tensors = isinstance(mean, core.TensorBase) or isinstance(std, core.TensorBase)
+    if tensors == (size is not None):
+        raise TypeError("normal expects size where mean and std are numbers, and only there; got "
+                        f"{checks.shown(size)}.")  # fmt: skip
     kind = _float_dtype("normal", dtype)
     requires_grad = _settled(kind, requires_grad)
     mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
@@ -157,10 +181,14 @@ def probable(who, p):
         raise RuntimeError(f"{who} expects probabilities between 0 and 1; got others.")
 
 
-def bernoulli(input, *, generator=None):
-    """0 or 1 for every probability."""
-    probable("bernoulli", input.array)
-    drawn = stream(generator).random(input.array.shape) < input.array
+def bernoulli(input, p=None, *, generator=None):
+    """0 or 1 for every probability in input, or of input's shape where `p` is one for all."""
+    if p is None:
+        p = input.array
+        probable("bernoulli", p)
+    else:
+        p = checks.number("bernoulli", "p", p, 0, 1)
+    drawn = stream(generator).random(input.array.shape) < p
     return core.new(np.asarray(drawn, input.array.dtype))
 
 
@@ -186,17 +214,19 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
 
 def rand_like(input, *, dtype=None, requires_grad=False, device=None):
     """`rand` of another tensor's shape and dtype."""
-    return rand(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return rand(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                device=device)  # fmt: skip
 
 
 def randn_like(input, *, dtype=None, requires_grad=False, device=None):
     """`randn` of another tensor's shape and dtype."""
-    return randn(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return randn(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                 device=device)  # fmt: skip
 
 
-def randint_like(input, low, high=None, *, dtype=None, requires_grad=False, device=None):
+def randint_like(input, low=0, high=None, *, dtype=None, requires_grad=False, device=None):
     """`randint` of another tensor's shape and dtype."""
     if high is None:
         low, high = 0, low
     return randint(low, high, input.array.shape, dtype=dtype or input.dtype,
-                   requires_grad=requires_grad)  # fmt: skip
+                   requires_grad=requires_grad, device=device)  # fmt: skip

@@ -1,7 +1,4 @@
-"""Sums, extremes, orders and counts over dimensions.
-
-`dim` and `keepdim` are PyTorch's; NumPy's functions hand in `axis`, `keepdims` and `out`.
-"""
+"""Sums, extremes, orders and counts over dimensions."""
 
 import math
 from typing import NamedTuple
@@ -49,7 +46,7 @@ def spread(reduced, x, axes):
 # --- sums -----------------------------------------------------------------------------------
 
 
-def sum_(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+def sum_(input, dim=None, keepdim=False, *, dtype=None):
     """The sum of all elements, or over dimensions; bools and integers give int64.
 
     Examples
@@ -59,10 +56,8 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None
     """
     x = input if dtype is None else input.to(dtype)
     array = x.array
-    if dim is None:
-        dim = axis
     axes = axes_of("sum", array, dim)
-    keepdim = bool(keepdim or keepdims)
+    keepdim = bool(keepdim)
     if array.dtype.kind == "f":
         return core.reduce_sum(x, axes, keepdim, False)
     if dtype is None:
@@ -70,7 +65,7 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None
     return core.new(np.asarray(array.sum(axes, dtype=array.dtype, keepdims=keepdim)))
 
 
-def mean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of all elements, or over dimensions; floats only.
 
     Examples
@@ -81,22 +76,19 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None
     x = input if dtype is None else input.to(dtype)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean expects a tensor of floating point dtype; got {x.dtype!r}.")
-    if dim is None:
-        dim = axis
-    return core.reduce_sum(x, axes_of("mean", x.array, dim), bool(keepdim or keepdims), True)
+    return core.reduce_sum(x, axes_of("mean", x.array, dim), bool(keepdim), True)
 
 
-def prod(input, dim=None, keepdim=False, *, dtype=None, axis=None, keepdims=None, out=None):
+def prod(input, dim=None, keepdim=False, *, dtype=None):
     """The product of all elements, or over one dimension; bools and integers give int64."""
     x = input if dtype is None else input.to(dtype)
     array = x.array
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and dtype is None:
         array = array.astype(np.int64)
-    if dim is None:
-        dim = axis
     along = None if dim is None else one_axis("prod", array, dim)
     given = array if array.ndim else array.reshape(1)
-    result = np.asarray(quiet(np.prod, (given, along), {"keepdims": bool(keepdim or keepdims)}))
+    result = np.asarray(quiet(np.prod, (given, along),
+                              {"keepdims": bool(keepdim), "dtype": given.dtype}))  # fmt: skip
     if along is not None and not array.ndim:
         result = result.reshape(())
     return core.node("ProdBackward0", result, (x,), _prod_gradient, (given, along))
@@ -115,13 +107,10 @@ def _prod_gradient(saved, dout, needs):
     return (others * spread(dout, x, None if axis is None else (axis,)),)
 
 
-def cumsum(input, dim=None, *, dtype=None, axis=None, out=None):
-    """Sums of all elements so far along a dimension."""
-    dim = axis if dim is None else dim
-    x = input if dtype is None else input.to(dtype)
-    axis = one_axis("cumsum", x.array, dim)
-    array = x.array if x.array.dtype.kind == "f" else x.array.astype(np.int64)
-    out = array.copy() if array.ndim == 0 else np.cumsum(array, axis)
+def cumsum(input, dim, *, dtype=None):
+    """Sums of all elements so far along a dimension; bools and integers give int64."""
+    x, array, axis = _running("cumsum", input, dim, dtype)
+    out = array.copy() if array.ndim == 0 else np.cumsum(array, axis, array.dtype)
     return core.node("CumsumBackward0", out, (x,), _cumsum_gradient, (axis,))
 
 
@@ -130,7 +119,15 @@ def _cumsum_gradient(saved, dout, needs):
     return (dout if dout.ndim == 0 else np.flip(np.cumsum(np.flip(dout, axis), axis), axis),)
 
 
-def cumprod(input, dim=None, *, axis=None, out=None):
+def _running(who, input, dim, dtype):
+    x = input if dtype is None else input.to(dtype)
+    array = x.array
+    if array.dtype.kind != "f" and dtype is None:
+        array = array.astype(np.int64)
+    return x, array, one_axis(who, array, dim)
+
+
+def cumprod(input, dim, *, dtype=None):
     """Products of all elements so far along a dimension; without a gradient.
 
     Raises
@@ -139,14 +136,12 @@ def cumprod(input, dim=None, *, axis=None, out=None):
         For a tensor that requires grad.
     """
     refuse_gradient("cumprod", input)
-    dim = axis if dim is None else dim
-    array = input.array if input.array.dtype.kind == "f" else input.array.astype(np.int64)
-    axis = one_axis("cumprod", array, dim)
-    return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis))
+    _, array, axis = _running("cumprod", input, dim, dtype)
+    return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis, array.dtype))
 
 
-def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, ddof=None,
-        dtype=None, out=None, keepdims=None):  # fmt: skip
+def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=None,
+        dtype=None):  # fmt: skip
     """The variance over dimensions: squares from the mean, summed and divided by n - 1.
 
     Parameters
@@ -154,24 +149,26 @@ def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=
     unbiased : bool
         Divide by n - 1, not n.
     correction : int, optional
-        What is taken from n, in place of `unbiased`.
+        What is taken from n, in place of `unbiased`; NumPy calls it `ddof`.
+    dtype : dtype, optional
+        What the tensor is converted to before.
     """
-    return _variance("var", input, dim, unbiased, keepdim or keepdims, correction, axis, ddof)
+    return _variance("var", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
 
-def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, axis=None, ddof=None,
-        dtype=None, out=None, keepdims=None):  # fmt: skip
+def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=None,
+        dtype=None):  # fmt: skip
     """The square root of `var`."""
-    return _variance("std", input, dim, unbiased, keepdim or keepdims, correction, axis, ddof)
+    return _variance("std", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
 
-def _variance(who, input, dim, unbiased, keepdim, correction, axis, ddof):
+def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
     if isinstance(dim, bool):  # std(False)
         dim, unbiased = None, dim
-    if dim is None:
-        dim = axis
     if correction is None:
         correction = int(unbiased) if ddof is None else ddof
+    if dtype is not None:
+        input = input.to(dtype)
     x = input.array
     if x.dtype.kind != "f":
         raise RuntimeError(f"{who} expects a tensor of floating point dtype; got {input.dtype!r}.")
@@ -200,7 +197,10 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     >>> norm(as_tensor([3.0, 4.0]))
     tensor(5.)
     """
-    x, array = floats_of(input if dtype is None else input.to(dtype))
+    x = input if dtype is None else input.to(dtype)
+    array = x.array
+    if array.dtype.kind != "f":
+        raise RuntimeError(f"norm expects a tensor of floating point dtype; got {x.dtype!r}.")
     axes = axes_of("norm", array, dim)
     p = 2.0 if p is None or p == "fro" else float(p)
     sizes = np.abs(array)
@@ -285,7 +285,8 @@ def _shared_gradient(saved, dout, needs):
     x, out, axes = saved
     there = x == spread(out, x, axes)
     there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
-    return (there * (spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)),)
+    shared = spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)
+    return (np.where(there, shared, 0),)
 
 
 def _taken_gradient(saved, dout, needs):
@@ -312,11 +313,9 @@ def _over(who, label, x, indices, axis, keepdim):
 
 
 def _extreme(who, ufunc, arg, of_two):
-    def function(input, dim=None, keepdim=False, *, other=None, axis=None, keepdims=None, out=None):
+    def function(input, dim=None, keepdim=False, *, other=None):
         if isinstance(dim, core.TensorBase) or other is not None:
             return of_two(input, dim if other is None else other)
-        if dim is None:
-            dim = axis
         x = input.array
         if dim is None:
             _not_empty(who, x, None)
@@ -328,7 +327,7 @@ def _extreme(who, ufunc, arg, of_two):
         places = arg(x, along if x.ndim else None, keepdims=True)
         return _over(who, who.capitalize() + "Backward0", input,
                      np.asarray(places, np.int64).reshape(() if not x.ndim else places.shape),
-                     along, bool(keepdim or keepdims))  # fmt: skip
+                     along, bool(keepdim))  # fmt: skip
 
     function.__name__ = function.__qualname__ = who
     function.__doc__ = f"""The {who}imum of all elements, over a dimension, or of two tensors.
@@ -361,14 +360,14 @@ amin = _alone("amin", np.minimum)
 
 
 def _place(who, ufunc):
-    def function(input, dim=None, keepdim=False, *, axis=None, keepdims=None, out=None):
+    def function(input, dim=None, keepdim=False):
         x = as_tensor(input).array
-        dim = axis if dim is None else dim
+        _no_bools(who, x)
         along = None if dim is None else one_axis(who, x, dim)
         _not_empty(who, x, None if along is None else (along,))
         if x.ndim == 0:
             return core.new(np.array(0))
-        places = ufunc(x, along, keepdims=bool(keepdim or keepdims))
+        places = ufunc(x, along, keepdims=bool(keepdim))
         return core.new(np.asarray(places, np.int64))
 
     function.__name__ = function.__qualname__ = who
@@ -380,21 +379,30 @@ argmax = _place("argmax", np.argmax)
 argmin = _place("argmin", np.argmin)
 
 
-def any_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
-    """Whether an element is not 0, at all or over dimensions."""
-    axes = axes_of("any", input.array, axis if dim is None else dim)
-    return core.new(np.asarray(np.any(input.array, axes, keepdims=bool(keepdim or keepdims))))
+def _truth(name, ufunc, doc):
+    def function(input, dim=None, keepdim=False):
+        x = input.array
+        found = np.asarray(ufunc(x, axes_of(name, x, dim), keepdims=bool(keepdim)))
+        return core.new(found.astype(x.dtype) if x.dtype == np.uint8 else found)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc}, at all or over dimensions: a bool, of uint8 a uint8."
+    return function
 
 
-def all_(input, dim=None, keepdim=False, *, axis=None, out=None, keepdims=None):
-    """Whether no element is 0, at all or over dimensions."""
-    axes = axes_of("all", input.array, axis if dim is None else dim)
-    return core.new(np.asarray(np.all(input.array, axes, keepdims=bool(keepdim or keepdims))))
+any_ = _truth("any", np.any, "Whether an element is not 0")
+all_ = _truth("all", np.all, "Whether no element is 0")
+
+
+def _no_bools(who, x):
+    if x.dtype.kind == "b":
+        raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
 def median(input, dim=None, keepdim=False):
     """The lower median of all elements, or over a dimension as a pair (values, indices)."""
     x = input.array
+    _no_bools("median", x)
     if dim is None:
         _not_empty("median", x, None)
         flat = x.reshape(-1)
@@ -429,6 +437,8 @@ def _order(x, axis, descending):
 def sort(input, dim=-1, descending=False, stable=False):
     """The elements in order over a dimension, and where they were, as (values, indices).
 
+    Equal ones stay in order, whether `stable` asks for it or not.
+
     Examples
     --------
     >>> sort(as_tensor([3.0, 1.0, 2.0])).indices
@@ -449,12 +459,15 @@ def argsort(input, dim=-1, descending=False, stable=False):
 def topk(input, k, dim=-1, largest=True, sorted=True):
     """The k largest (or smallest) elements over a dimension, as (values, indices).
 
+    They are in order, whether `sorted` asks for it or not.
+
     Raises
     ------
     RuntimeError
         For a k beyond the dimension's length.
     """
     x = np.atleast_1d(input.array)
+    _no_bools("topk", x)
     axis = one_axis("topk", x, dim)
     if not 0 <= k <= x.shape[axis]:
         raise RuntimeError(f"topk expects k between 0 and {x.shape[axis]}; got {k}.")
@@ -463,16 +476,29 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The different elements in order, and as wanted their places and numbers."""
+    """The different elements in order, and as wanted their places and numbers.
+
+    Always in order, so that `sorted` asks for nothing more.
+    """
+    refuse_gradient("unique", input)
     found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts,
                       axis=dim)  # fmt: skip
     return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
 
 
 def bincount(input, weights=None, minlength=0):
-    """How often every integer from 0 occurs."""
-    weights = None if weights is None else weights.array
-    return core.new(np.bincount(input.array, weights, minlength))
+    """How often every integer from 0 occurs, or the sum of the weights where it does.
+
+    Weights of float32 give float32, others float64; they have no gradient.
+    """
+    if input.array.dtype.kind not in "iu":
+        raise RuntimeError(f"bincount expects input of integers; got {input.dtype!r}.")
+    if weights is None:
+        return core.new(np.bincount(input.array, None, minlength))
+    refuse_gradient("bincount", weights)
+    w = weights.array
+    sums = np.bincount(input.array, w, minlength)
+    return core.new(sums.astype(w.dtype if w.dtype == np.float32 else np.float64))
 
 
 def nonzero(input, as_tuple=False):

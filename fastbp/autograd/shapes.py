@@ -22,6 +22,14 @@ def sizes(arguments):
     return tuple([operator.index(n) for n in arguments])
 
 
+def sizes_given(who, shape, size):
+    """A shape as positional arguments, or as the keyword `size`."""
+    if (size is None) == (not shape):
+        raise TypeError(f"{who} expects a shape, as arguments or as size; got "
+                        f"{'both' if shape else 'neither'}.")  # fmt: skip
+    return sizes(shape if size is None else (size,))
+
+
 def _reshape_gradient(saved, dout, needs):
     return (dout.reshape(saved[0]),)
 
@@ -190,11 +198,16 @@ def _mT(input):
 
 
 def movedim(input, source, destination):
-    """One dimension moved to another place."""
-    axes = np.moveaxis(np.empty(input.array.shape), source, destination)
-    order = list(range(input.array.ndim))
-    moved = order.pop(one_axis("movedim", input.array, source))
-    order.insert(one_axis("movedim", axes, destination), moved)
+    """Dimensions moved to other places: one, or as many as each of two tuples names."""
+    pairs = [sizes((places,)) for places in (source, destination)]
+    sources, ends = ([one_axis("movedim", input.array, d) for d in places] for places in pairs)
+    if not len(sources) == len(ends) == len(set(sources)) == len(set(ends)):
+        raise RuntimeError(f"movedim expects source and destination as many different dims; got "
+                           f"{source} and {destination}.")  # fmt: skip
+    order = [d for d in range(input.array.ndim) if d not in sources]
+    if input.array.ndim:
+        for end, d in sorted(zip(ends, sources, strict=True)):
+            order.insert(end, d)
     return _permuted("PermuteBackward0", input, tuple(order))
 
 
@@ -203,13 +216,11 @@ def expand(input, *shape):
     shape, x = sizes(shape), input.array
     ahead = len(shape) - x.ndim
     full = [x.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)]
-    try:
-        out = np.broadcast_to(x, full)
-    except ValueError:
-        raise RuntimeError(
-            f"expand expects a shape that {x.shape} broadcasts to; got {shape}."
-        ) from None
-    return core.view("ExpandBackward0", input, out, _as_it_is)
+    if ahead < 0 or min(full, default=0) < 0 or any(
+            n not in (1, to) for n, to in zip(x.shape, full[ahead:], strict=True)):  # fmt: skip
+        raise RuntimeError(f"expand expects a shape that {x.shape} broadcasts to; got {shape}.")
+    checks.fits_memory("expand", "lengths", full)
+    return core.view("ExpandBackward0", input, core.expanded(x, tuple(full)), _as_it_is)
 
 
 def _as_it_is(saved, dout, needs):
@@ -229,12 +240,12 @@ def broadcast_to(input, shape):
 # --- copies ---------------------------------------------------------------------------------
 
 
-def clone(input, *, memory_format=None):
+def clone(input):
     """A copy that gradients flow through."""
     return core.node("CloneBackward0", input.array.copy("K"), (input,), _as_it_is)
 
 
-def contiguous(input, memory_format=None):
+def contiguous(input):
     """The tensor itself where its elements lie in order in memory, and else such a copy."""
     if input.array.flags.c_contiguous:
         return input
@@ -260,9 +271,9 @@ def _repeat_gradient(saved, dout, needs):
 def repeat_interleave(input, repeats, dim=None):
     """Every element so many times."""
     x = input if dim is not None else reshape(input, -1)
-    n = x.array.shape[dim or 0]
+    axis = one_axis("repeat_interleave", x.array, dim or 0)
     counts = repeats.array if isinstance(repeats, core.TensorBase) else repeats
-    return index_select(x, dim or 0, core.new(np.repeat(np.arange(n), counts)))
+    return index_select(x, axis, core.new(np.repeat(np.arange(x.array.shape[axis]), counts)))
 
 
 DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
@@ -271,11 +282,18 @@ DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
 def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=False):
     """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
 
+    There is no other device to wait for, whatever `non_blocking` says; `copy` gives a new tensor
+    where the dtype is the same, too.
+
     Examples
     --------
     >>> to(as_tensor([1, 2]), "float64")
     tensor([1., 2.], dtype=fastbp.float64)
     """
+    flags = [argument for argument in arguments if isinstance(argument, bool)]
+    if len(flags) > 2:
+        raise TypeError(f"to expects at most non_blocking and copy as bools; got {len(flags)}.")
+    copy = flags[1] if len(flags) == 2 else copy
     for argument in arguments:
         if isinstance(argument, core.TensorBase):
             dtype = argument.dtype
@@ -432,16 +450,16 @@ def _setitem(self, index, value):
     tensor = value
     old = self.array
     part = old[view][key]
+    ahead = max(tensor.array.ndim - part.ndim, 0)
     try:
+        if ahead and tensor.array.shape[:ahead] == (1,) * ahead:
+            tensor = reshape(tensor, tensor.array.shape[ahead:])
         new = np.broadcast_to(tensor.array, part.shape)
     except ValueError:
-        if tensor.array.size != part.size:
-            raise RuntimeError(
-                f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
-                f"{tensor.array.shape}."
-            ) from None
-        tensor = reshape(tensor, part.shape)
-        new = tensor.array
+        raise RuntimeError(
+            f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
+            f"{tensor.array.shape}."
+        ) from None
     if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
         before = self._snapshot()
         out = old.copy("K")
@@ -550,7 +568,7 @@ def cat(tensors, dim=0):
         shapes = ", ".join(str(x.array.shape) for x in kept)
         raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got "
                            f"{shapes}.") from None  # fmt: skip
-    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1]
+    ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1].tolist()
     return core.node("CatBackward0", out, tuple(kept), _cat_gradient, (ends, axis))
 
 
@@ -665,6 +683,8 @@ def roll(input, shifts, dims=None):
 def diag(input, diagonal=0):
     """A matrix with a vector on its diagonal, or a matrix's diagonal."""
     x = input.array
+    if x.ndim not in (1, 2):
+        raise RuntimeError(f"diag expects a vector or a matrix; got shape {x.shape}.")
     if x.ndim == 1:
         return core.node("DiagEmbedBackward0", np.diag(x, diagonal), (input,),
                          lambda saved, dout, needs: (np.diag(dout, diagonal),))  # fmt: skip
@@ -676,6 +696,8 @@ def diag(input, diagonal=0):
 
 def _triangle(name, ufunc):
     def function(input, diagonal=0):
+        if input.array.ndim < 2:
+            raise RuntimeError(f"{name} expects at least 2 dimensions; got {input.array.ndim}.")
         return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),
                          lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
 

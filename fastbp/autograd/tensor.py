@@ -130,7 +130,9 @@ class Tensor(core.TensorBase):
         self = core.TensorBase.__new__(cls)
         if len(data) == 1 and not isinstance(data[0], int):
             value = data[0]
-            if isinstance(value, Size):
+            if isinstance(value, core.TensorBase):
+                array = value.array.copy()
+            elif isinstance(value, Size):
                 array = np.zeros(value, dtypes.get_default_dtype().dtype)
             else:
                 array = to_array(value, dtypes.get_default_dtype(), "Tensor")
@@ -409,24 +411,62 @@ def to_array(data, dtype, who):
         return np.array(native(data), None if dtype is None else dtype.dtype)
     if isinstance(data, float | int):
         return held(who, np.asarray(data), dtype or dtypes.of_number(data))
-    try:
-        array = np.array(data if not _holds_tensors(data) else _plain(data))
-    except ValueError as error:
-        raise ValueError(
-            f"{who} expects data as a number or a rectangular list or array; got rows of "
-            "different lengths."
-        ) from error
-    if array.dtype.kind not in "biuf":
+    array = core.plain_numbers(data)
+    if array is not None:
+        found = dtypes.BY_NUMPY[array.dtype]
+        found = dtypes.get_default_dtype() if found.is_floating_point else found
+    else:
+        plain, found = _inferred(who, data, _depth(data))
+        try:
+            array = np.array(plain)
+        except ValueError as error:
+            raise ValueError(
+                f"{who} expects data as a number or a rectangular list or array; got rows of "
+                "different lengths."
+            ) from error
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{who} expects data of real numbers; got {_what(data)}.")
+    return held(who, array, dtype or found)
+
+
+def _depth(data):
+    """Dimensions of nested lists, as the first elements have them; a tensor is a number."""
+    depth = 0
+    while not isinstance(data, core.TensorBase | str | bytes) and hasattr(data, "__len__"):
+        if getattr(data, "ndim", 1) == 0:
+            break
+        depth += 1
+        if not len(data):
+            break
+        data = next(iter(data))
+    return depth
+
+
+def _inferred(who, data, depth):
+    """Nested lists without tensors, and the dtype that all their numbers promote to."""
+    if isinstance(data, core.TensorBase | np.ndarray):
+        array = data.array if isinstance(data, core.TensorBase) else native(data)
+        if array.size == 1:
+            array = array.reshape((1,) * depth)
+        elif isinstance(data, core.TensorBase) and array.ndim != depth:
+            raise ValueError(
+                f"{who} expects tensors of one element in a list; got one of shape "
+                f"{array.shape}: stack() puts tensors together."
+            )
+        return array, dtypes.BY_NUMPY[array.dtype]
+    if isinstance(data, np.generic):  # before float, which NumPy's float64 is
+        return data, dtypes.BY_NUMPY[native(np.asarray(data)).dtype]
+    if isinstance(data, float | int):
+        return data, dtypes.of_number(data)
+    if isinstance(data, str | bytes) or not hasattr(data, "__len__"):
         raise TypeError(f"{who} expects data of real numbers; got {_what(data)}.")
-    if dtype is None:
-        dtype = dtypes.get_default_dtype()
-        if array.dtype.kind == "b":
-            dtype = dtypes.bool_
-        elif array.dtype.kind in "iu":
-            dtype = dtypes.int64
-        elif _holds_arrays(data):
-            dtype = dtypes.BY_NUMPY[array.dtype]
-    return held(who, array, dtype)
+    if not len(data):
+        return [], dtypes.get_default_dtype()
+    parts = [_inferred(who, each, depth - 1) for each in data]
+    kind = parts[0][1]
+    for _, other in parts[1:]:
+        kind = dtypes.promote_types(kind, other)
+    return [part for part, _ in parts], kind
 
 
 def held(who, array, dtype, name="data"):
@@ -442,8 +482,11 @@ def held(who, array, dtype, name="data"):
                 f"{checks.shown(outside.tolist()[0])}."
             )
     try:
-        return core.quiet(array.astype, (dtype.dtype,))
-    except OverflowError:  # an integer beyond float64
+        cast = core.quiet(array.astype, (dtype.dtype,))
+        if name != "data" and array.ndim == 0 and np.isinf(cast) and np.isfinite(array):
+            raise OverflowError
+        return cast
+    except OverflowError:  # an integer beyond float64, or one number beyond float32
         raise RuntimeError(
             f"{who} expects {name} within the range of {dtype!r}; got {checks.shown(array.item())}."
         ) from None
@@ -451,24 +494,6 @@ def held(who, array, dtype, name="data"):
 
 def _what(data):
     return f"{checks.shown(data)} of type {type(data).__name__}"
-
-
-def _holds_tensors(data):
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return isinstance(data, core.TensorBase)
-
-
-def _holds_arrays(data):
-    """PyTorch looks at the first element: NumPy's numbers keep their dtype."""
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
-    return isinstance(data, np.ndarray | np.generic)
-
-
-def _plain(data):
-    return [_plain(d) for d in data] if isinstance(data, list | tuple) else (
-        data.array if isinstance(data, core.TensorBase) else data)  # fmt: skip
 
 
 def on_cpu(who, place):

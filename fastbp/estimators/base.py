@@ -1,11 +1,15 @@
 """What the classifier and the regressor share: scikit-learn's contract over solver and loops."""
 
+import types
+import warnings
 from itertools import pairwise
 from numbers import Integral
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -18,11 +22,20 @@ from fastbp.estimators import (
     lbfgs,
     loops,
     parameters,
+    scale,
     start,
 )
-from fastbp.estimators.solver import Solver
+from fastbp.estimators.solver import READ, Solver
 
 _FLOATS = (np.float64, np.float32)
+_READ_OF = itemgetter(*READ)
+#: The methods by which scikit-learn's classes train and predict, and which ours do without.
+THEIR_METHODS = frozenset((
+    "_backprop", "_check_solver", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic",
+    "_forward_pass", "_forward_pass_fast", "_init_coef", "_initialize", "_loss_grad_lbfgs",
+    "_predict", "_score", "_score_with_function", "_unpack", "_update_no_improvement_count",
+    "_validate_input",
+))  # fmt: skip
 
 
 def can_fit_partially(model):
@@ -38,6 +51,13 @@ class MLP(BaseEstimator):
     """A multilayer perceptron that is no estimator yet: see its two subclasses."""
 
     _classifies: bool
+
+    def __init_subclass__(cls, **keywords):
+        if MLP in cls.__bases__:  # so that Python's words for a wrong keyword name this class
+            for name, function in vars(MLP).items():
+                if isinstance(function, types.FunctionType) and not name.startswith("_"):
+                    setattr(cls, name, _copy_for(cls, function))
+        super().__init_subclass__(**keywords)
 
     # --- what a subclass says ---------------------------------------------------------------
 
@@ -79,7 +99,10 @@ class MLP(BaseEstimator):
 
     # --- fitting ----------------------------------------------------------------------------
 
-    def fit(self, X, y, sample_weight=None, validation_data=None):
+    def fit(
+        self, X, y, sample_weight=None, validation_data=None, *, X_val=None, y_val=None,
+        sample_weight_val=None,
+    ):  # fmt: skip
         """Fit the network.
 
         Parameters
@@ -90,6 +113,11 @@ class MLP(BaseEstimator):
         sample_weight : array_like, (n_samples,)
         validation_data : (X, y), optional
             What is scored after each epoch, in the place of a part of the training data.
+        X_val, y_val : array_like, optional
+            The same under the names of scikit-learn's gradient boosting, so that a
+            ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
+        sample_weight_val : array_like, (n_val,)
+            Weights of their rows in the score.
 
         Returns
         -------
@@ -98,16 +126,53 @@ class MLP(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            scikit-learn's for its parameters and for data that do not fit.
-        """
-        return self._fit(X, y, sample_weight, validation_data, incremental=False)
+            scikit-learn's for its parameters and for data that do not fit; for validation rows
+            given twice, or by half.
 
-    def _fit(self, X, y, sample_weight, validation_data, incremental, classes=None):
+        Warns
+        -----
+        UserWarning
+            Where the validation rows look as if they had missed a transformation of X.
+        """
+        held_out = self._held_out(validation_data, X_val, y_val, sample_weight_val)
+        return self._train(X, y, sample_weight, held_out, incremental=False)
+
+    def _held_out(self, pair, X_val, y_val, weights):
+        """What the caller calls the validation rows, then X, y and weights; or None."""
+        who = type(self).__name__
+        if pair is not None:
+            if any(given is not None for given in (X_val, y_val, weights)):
+                raise ValueError(
+                    f"{who} expects validation rows as validation_data or as X_val, y_val and "
+                    "sample_weight_val; got both."
+                )
+            try:
+                X_val, y_val = pair
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{who} expects validation_data as a pair (X, y); got {type(pair).__name__}."
+                ) from None
+            return "validation_data", X_val, y_val, None
+        for name, given, other in (("X_val", X_val, y_val), ("y_val", y_val, X_val)):
+            if given is not None and other is None:
+                missing = "y_val" if name == "X_val" else "X_val"
+                raise ValueError(
+                    f"{who} expects X_val and y_val together; got {name} without {missing}."
+                )
+        if X_val is not None:
+            return "X_val", X_val, y_val, weights
+        if weights is not None:
+            raise ValueError(
+                f"{who} expects sample_weight_val beside X_val and y_val; got it without them."
+            )
+        return None
+
+    def _train(self, X, y, sample_weight, held_out, incremental, classes=None):
         before = dict(vars(self))
         random_state = _RandomState(self.random_state)
         try:
             solver, data, parts, validation = self._prepared(
-                X, y, sample_weight, validation_data, incremental, classes, random_state
+                X, y, sample_weight, held_out, incremental, classes, random_state
             )
             if self.solver == "lbfgs":
                 objective = lbfgs.Objective(self, solver, data)
@@ -125,17 +190,21 @@ class MLP(BaseEstimator):
             )
         return self
 
-    def _prepared(self, X, y, sample_weight, validation_data, incremental, classes, random_state):
+    def _prepared(self, X, y, sample_weight, held_out, incremental, classes, random_state):
         """All before the first step: the solver, the rows, their batches, those of validation."""
-        parameters.check(self, self._classifies, validation_data is not None)
+        parameters.check(self, self._classifies, held_out and held_out[0])
         with_lbfgs = self.solver == "lbfgs"
         hidden = parameters.hidden_layer_sizes(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        if first or not incremental:
+            self._warn_of_overrides()
+        if not (first or hasattr(self, "_optimizer")):
+            self._adopt()
         if incremental:
             self._meet_classes(classes, y)
         quick = self._quick(X, y) if incremental and not first else None
         if quick is None:
-            X, y = self._validated(X, y, first)
+            X, y = self._validated(X, y, first or not hasattr(self, "n_features_in_"))
             self._learn_classes(y, not (self.warm_start or incremental))
             t = self._targets(y)
         else:
@@ -144,7 +213,7 @@ class MLP(BaseEstimator):
         self.n_outputs_ = self._n_outputs_of(t)
         units = [X.shape[1], *hidden, self.n_outputs_]
         if first:
-            self._initialize(units, X.dtype, random_state)
+            self._begin(units, X.dtype, random_state)
         else:
             self._require_same(units)
         solver = getattr(self, "_optimizer", None)
@@ -159,18 +228,24 @@ class MLP(BaseEstimator):
         if weights is not None:
             weights = checks.weights_of_rows(type(self).__name__, weights, solver.dtype)
         data = batches.Data(X, self._engine_targets(t, solver.dtype), weights, y)
-        validation = None
-        if validation_data is not None:
-            validation = self._validation(validation_data)
+        validation = None if held_out is None else self._validation(data.x, *held_out)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.early_stopping and validation is None and not with_lbfgs:
             data, validation = data.split(self, random_state(), self._stratify(data.t))
+        if validation is not None and validation.weights is not None:
+            callables.require_weighted(self)
         parts = None if with_lbfgs else batches.Batches(self, len(data))
         if follow is not None:  # nothing fails any more
             solver.follow(**follow)
-        if solver.rule != "adamw":
-            solver.numbers["l2"] = float(self.alpha)
+            for name, kept, asked in solver.see_some(self._asked()):
+                warnings.warn(
+                    f"{type(self).__name__}.partial_fit goes on with its optimiser's "
+                    f"{name}={kept!r}, as scikit-learn's does, and not with {asked!r}; fit begins "
+                    "anew, and _optimizer.learning_rate may be set.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
         return solver, data, parts, validation
 
     def _validated(self, X, y, reset):
@@ -190,9 +265,9 @@ class MLP(BaseEstimator):
             and X.ndim == 2
             and X.dtype in (checks.FLOAT64, checks.FLOAT32)
             and X.shape[0] > 0
-            and X.shape[1] == self.n_features_in_
+            and X.shape[1] == getattr(self, "n_features_in_", X.shape[1])
             and not hasattr(self, "feature_names_in_")
-            and bool(np.isfinite(X).all())
+            and (_is_tame(X) or bool(np.isfinite(X).all()))
         )
 
     def _weights(self, X, y, sample_weight):
@@ -216,7 +291,7 @@ class MLP(BaseEstimator):
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weights
 
-    def _initialize(self, units, dtype, random_state):
+    def _begin(self, units, dtype, random_state):
         """First weights, and the attributes that a training goes on from."""
         self.n_iter_ = 0
         self.t_ = 0
@@ -239,15 +314,60 @@ class MLP(BaseEstimator):
             self.validation_scores_: list | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _require_same(self, units):
-        """Refuse to go on with weights of another network."""
+    def _adopt(self):
+        """Take over weights that the user put into `coefs_` and `intercepts_`, as copies."""
+        who = type(self).__name__
+        self._require_layers()
+        dtype = self._dtype_of_weights()
+        self.coefs_, self.intercepts_ = (
+            [np.array(checks.floats(who, name, array, dtype)) for array in getattr(self, name)]
+            for name in ("coefs_", "intercepts_")
+        )
+
+    def _dtype_of_weights(self):
+        small = all(getattr(W, "dtype", None) == checks.FLOAT32 for W in self.coefs_)
+        return checks.FLOAT32 if small else checks.FLOAT64
+
+    def _require_layers(self):
+        """Refuse `coefs_`, `intercepts_` and `n_layers_` that do not make one network."""
+        who, n = type(self).__name__, len(self.coefs_)
+        if len(self.intercepts_) != n or getattr(self, "n_layers_", n + 1) != n + 1:
+            raise ValueError(
+                f"{who} expects as many intercepts_ as coefs_, and n_layers_ one above; got {n} "
+                f"coefs_, {len(self.intercepts_)} intercepts_ and "
+                f"n_layers_={getattr(self, 'n_layers_', None)}."
+            )
         shapes = [np.shape(W) for W in self.coefs_]
-        wanted = list(pairwise(units))
+        fits = all(len(shape) == 2 for shape in shapes)
+        fits = fits and all(one[1] == other[0] for one, other in pairwise(shapes))
+        if not fits or [np.shape(b) for b in self.intercepts_] != [shape[1:] for shape in shapes]:
+            raise ValueError(
+                f"{who} expects coefs_ and intercepts_ of shapes (n_in, n_out) and (n_out,), each "
+                f"n_out the next n_in; got {shapes} and {[np.shape(b) for b in self.intercepts_]}."
+            )
+
+    def _require_shapes(self, wanted):
+        """Refuse weights of another network than one of these layers."""
+        shapes = [np.shape(W) for W in self.coefs_]
         if shapes != wanted:
             raise ValueError(
                 f"{type(self).__name__} expects the layers {wanted} of the training it goes on "
                 f"with; got coefs_ of {shapes}."
             )
+        self._require_layers()
+
+    def _as_lists(self):
+        """The weights as the lists that a training writes into, where the user put in tuples."""
+        for name in ("coefs_", "intercepts_", "norms_"):
+            if not isinstance(getattr(self, name), list):
+                setattr(self, name, list(getattr(self, name)))
+
+    def _require_same(self, units):
+        """Refuse to go on with weights of another network."""
+        self.n_layers_ = len(units)
+        self._require_shapes(list(pairwise(units)))
+        if not hasattr(self, "out_activation_"):
+            self.out_activation_ = self._out_activation()
         if self.out_activation_ != self._out_activation():
             raise ValueError(
                 f"{type(self).__name__} expects a loss whose outputs go through "
@@ -260,6 +380,7 @@ class MLP(BaseEstimator):
                 f"{type(self).__name__} expects batch_norm as in the training it goes on with; "
                 f"got {self.batch_norm}."
             )
+        self._as_lists()
         if self.solver == "lbfgs":
             return
         if not hasattr(self, "loss_curve_"):
@@ -276,20 +397,11 @@ class MLP(BaseEstimator):
             self.best_loss_ = np.inf
 
     def _solver(self, units, dtype, seed):
-        numbers = {"lr": float(self.learning_rate_init)}
-        if self.solver == "sgd":
-            nesterov = bool(self.nesterovs_momentum and self.momentum)
-            numbers |= {"momentum": float(self.momentum), "nesterov": nesterov}
-        elif self.solver != "lbfgs":
-            numbers |= {"beta_1": self.beta_1, "beta_2": self.beta_2, "eps": self.epsilon}
-        if self.solver == "adam":
-            numbers["early_eps"] = True
-        if self.solver == "adamw":
-            numbers |= {"weight_decay": float(self.alpha), "bias_decay": 0.0}
-        return Solver(
-            **self._network(units), solver=self.solver, numbers=numbers, dtype=dtype, seed=seed,
-            n_threads=self.n_threads, learning_rate=self.learning_rate, power_t=self.power_t,
-        )  # fmt: skip
+        return Solver(**self._network(units), asked=self._asked(), dtype=dtype, seed=seed)
+
+    def _asked(self):
+        """The parameters that the solver reads."""
+        return dict(zip(READ, _READ_OF(self.__dict__), strict=True))
 
     def _network(self, units):
         """What the parameters make of such units, as `Solver` takes it."""
@@ -301,28 +413,45 @@ class MLP(BaseEstimator):
             "loss": self._plan_loss(),
         }
 
-    def _validation(self, pair):
-        """The user's validation data as the loops take them."""
+    def _validation(self, rows, name, X, y, weights):
+        """The validation data as the loops take them; `rows` are those of the training."""
         who = type(self).__name__
-        try:
-            X, y = pair
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{who} expects validation_data as a pair (X, y); got {type(pair).__name__}."
-            ) from None
         try:
             X, y = self._validated(X, y, False)
             t = self._targets(y)
             if self._n_outputs_of(t) != self.n_outputs_:
                 raise ValueError(f"y has {self._n_outputs_of(t)} outputs, not {self.n_outputs_}.")
+            weights = MLP._weights(self, X, y, weights)
         except (TypeError, ValueError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
+            told = str(error).rstrip(".!")
             raise kind(
-                f"{who} expects validation_data of the training data's kind; {error}"
+                f"{who} expects {name} of the training data's kind; got others: {told}."
             ) from error
+        n = scale.foreign(rows, X)
+        if n:
+            warnings.warn(
+                f"The validation rows of {who} look as if they had missed a transformation of X, "
+                f"because the mean of {checks.plural(n, 'feature')} lies many deviations off the "
+                'training rows; in a Pipeline give it transform_input=["X_val"] and its fit '
+                "X_val and y_val.",
+                stacklevel=5,
+            )
         if getattr(self, "validation_scores_", None) is None:
             self.validation_scores_, self.best_validation_score_ = [], -np.inf
-        return batches.Data(X, t, None, y)
+        return batches.Data(X, t, weights, y)
+
+    def _warn_of_overrides(self):
+        """A warning for methods of scikit-learn's classes that somebody put a function into."""
+        named = {name for kind in (self, *type(self).__mro__) for name in vars(kind)}
+        unheard = sorted(THEIR_METHODS & named)
+        if unheard:
+            warnings.warn(
+                f"{type(self).__name__} has {', '.join(unheard)}, which training and prediction "
+                "here do not call as scikit-learn's do: see the parameters loss, init, coefs_init, "
+                "callbacks and scoring.",
+                stacklevel=5,
+            )
 
     def _validation_score(self, data):
         if self.scoring is None:
@@ -338,7 +467,8 @@ class MLP(BaseEstimator):
         return tuple([np.array(array) for array in some] for some in arrays)
 
     def _require_finite(self):
-        if not all(np.isfinite(w).all() for w in [*self.coefs_, *self.intercepts_]):
+        arrays = (*self.coefs_, *self.intercepts_, *self.norms_)
+        if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
@@ -353,10 +483,30 @@ class MLP(BaseEstimator):
         if check and not self._is_plain(X):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
             checks.sparse(type(self).__name__, "X", X)
-        return forward.outputs(
-            X, self.coefs_, self.intercepts_, getattr(self, "norms_", ()),
-            self._activations(), n_layers,
-        )  # fmt: skip
+        coefs, n = self.coefs_, len(self.coefs_)
+        if len(self.intercepts_) != n or self.__dict__.get("n_layers_", n + 1) != n + 1:
+            self._require_layers()
+        if X.shape[1] != len(coefs[0]):
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{len(coefs[0])} features as input."
+            )
+        try:
+            z = forward.outputs(
+                X, coefs, self.intercepts_, getattr(self, "norms_", ()), self._activations(),
+                n_layers,
+            )  # fmt: skip
+        except ValueError:
+            self._require_layers()
+            raise
+        if check and not (_is_tame(X) or np.isfinite(z).all()):
+            warnings.warn(
+                f"{type(self).__name__} predicts by outputs that are not finite, because numbers "
+                f"of X and of the weights overflow {z.dtype}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return z
 
     def _activations(self):
         return parameters.per_layer(self, "activation", len(self.coefs_) - 1)
@@ -429,6 +579,23 @@ class MLP(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _is_tame(X):
+    """Whether X is a small array of finite numbers that are not huge, seen in one quick sum."""
+    return type(X) is np.ndarray and X.size < 10_000 and np.vdot(X, X) < 1e12
+
+
+def _copy_for(cls, function):
+    """The same function as a class's own, by whose name errors call it."""
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__,
+        function.__closure__,
+    )  # fmt: skip
+    vars(copy).update(vars(function))
+    copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
+    return copy
 
 
 class _RandomState:

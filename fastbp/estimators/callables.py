@@ -1,5 +1,7 @@
 """The user's own functions called, and what they return checked: losses, schedules, scorers."""
 
+import inspect
+
 import numpy as np
 from sklearn.metrics import get_scorer
 
@@ -58,12 +60,27 @@ def factor(model, epochs):
     return checks.number(who, "schedule to return a factor", value, least=0)
 
 
+def require_weighted(model):
+    """Refuse a `scoring` that cannot take the weights of the rows that it scores."""
+    try:
+        if callable(model.scoring):
+            inspect.signature(model.scoring).bind(model, None, None, sample_weight=None)
+    except ValueError:  # a compiled function tells nothing
+        return
+    except TypeError:
+        raise TypeError(
+            f"{type(model).__name__} expects scoring to take sample_weight beside sample_weight, "
+            f"class_weight or sample_weight_val; got {model.scoring!r}, which does not."
+        ) from None
+
+
 def score(model, estimator, data):
     """The score of the user's `scoring` for an estimator."""
     who = type(model).__name__
     scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)
+    weights = {} if data.weights is None else {"sample_weight": data.weights}
     try:
-        value = np.asarray(scorer(estimator, data.x, data.labels))
+        value = np.asarray(scorer(estimator, data.x, data.labels, **weights))
     except Exception as error:
         raise ValueError(
             f"{who} expects scoring to score the validation data; {model.scoring!r} raised "

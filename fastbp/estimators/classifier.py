@@ -1,7 +1,6 @@
 """`MLPClassifier`."""
 
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -60,8 +59,9 @@ class MLPClassifier(ClassifierMixin, MLP):
         that is the one); a diverging training then ends at once.  None: with `early_stopping`.
     callbacks : callable, sequence of callables or None
         Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
-        True ends the training.  What one writes into `coefs_` holds, but for L-BFGS, whose own
-        copies go on.
+        True ends the training.  What one writes into `coefs_` holds, as do the rates, `alpha`,
+        `tol` and what else a training reads as it goes; it refuses changes of others, and L-BFGS
+        of all but `verbose`.
     progress : bool
         A bar of tqdm.
     schedule : callable or None
@@ -188,6 +188,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _learn_classes(self, y, anew):
         if anew or not hasattr(self, "classes_"):
+            self.__dict__.pop("_label_binarizer", None)  # the user's, of weights put in by hand
             binarizer = LabelBinarizer().fit(y)  # with its errors
             self.classes_ = binarizer.classes_
             self._multilabel = binarizer.y_type_.startswith("multilabel")
@@ -205,6 +206,18 @@ class MLPClassifier(ClassifierMixin, MLP):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}."
             )
+
+    def _adopt(self):
+        super()._adopt()
+        binarizer = self.__dict__.pop("_label_binarizer", None)
+        classes = getattr(self, "classes_", getattr(binarizer, "classes_", None))
+        if classes is not None and not hasattr(self, "_multilabel"):
+            self.classes_ = np.asarray(classes)
+            n_outputs = len(self.intercepts_[-1])
+            self._multilabel = (
+                n_outputs > 1 and getattr(self, "out_activation_", None) == "logistic"
+            )
+            self._sparse_labels = getattr(binarizer, "sparse_input_", False)
 
     def _targets(self, y):
         """Indices (n,) of several classes; else bools (n, n_outputs)."""
@@ -271,19 +284,12 @@ class MLPClassifier(ClassifierMixin, MLP):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
-        if isinstance(self.class_weight, Mapping):
-            unknown = [name for name in self.class_weight if name not in self.classes_]
-            if unknown:
-                raise ValueError(
-                    f"MLPClassifier expects class_weight of the classes {self.classes_}; "
-                    f"got {unknown[0]!r}."
-                )
         try:
             own = self._weights_of_classes(y)
         except (TypeError, ValueError) as error:
             raise ValueError(
-                "MLPClassifier expects class_weight as weights of its classes; "
-                f"got {self.class_weight!r}: {error}"
+                "MLPClassifier expects class_weight as weights of its classes, which may name "
+                f"others beside all of them; got {self.class_weight!r}: {str(error).rstrip('.')}."
             ) from error
         own = own if weights is None else own * weights
         if not (np.isfinite(own).all() and own.any()):
@@ -337,19 +343,34 @@ class MLPClassifier(ClassifierMixin, MLP):
             For a first call without classes, other classes than before, early stopping, or
             class_weight="balanced".
         """
-        return self._fit(X, y, sample_weight, None, incremental=True, classes=classes)
+        return self._train(X, y, sample_weight, None, incremental=True, classes=classes)
 
     def _proba(self, X, check=True):
         """The output activations."""
-        return forward.finish(self._outputs(X, check), self.out_activation_)
+        return forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
 
     def _labels(self, proba):
+        if "_label_binarizer" in self.__dict__:  # put in by hand
+            proba = proba[:, 0] if proba.shape[1] == 1 else proba
+            return self._label_binarizer.inverse_transform(proba)
+        if not hasattr(self, "classes_"):
+            raise ValueError(
+                f"{type(self).__name__}.predict expects classes_ beside coefs_ that are put in by "
+                "hand; got none."
+            )
         if self.out_activation_ == "softmax":
-            return self.classes_[proba.argmax(axis=1)]
-        if self._multilabel:
+            classes = np.asarray(self.classes_)
+            if len(classes) != proba.shape[1]:
+                raise ValueError(
+                    f"{type(self).__name__}.predict expects classes_ of the {proba.shape[1]} "
+                    f"outputs; got {len(classes)}."
+                )
+            return classes[proba.argmax(axis=1)]
+        if getattr(self, "_multilabel", proba.shape[1] > 1):
             labels = (proba > 0.5).astype(int)
             return csr_matrix(labels) if getattr(self, "_sparse_labels", False) else labels
-        return self.classes_[np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)]
+        places = np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)
+        return np.asarray(self.classes_)[places]
 
     def predict(self, X):
         """The classes of the rows.

@@ -36,7 +36,7 @@ def network(model):
         layers.append(Affine(np.array(W, order="C"), np.array(b)))
         if k == len(names):
             break
-        if model.norms_:
+        if getattr(model, "norms_", None):
             norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
             for array, values in zip(
                 (norm.gamma, norm.beta, *norm._running), model.norms_[k], strict=True

@@ -8,6 +8,8 @@ from fastbp.estimators.parameters import ACTIVATIONS
 
 #: Rows that go through all layers together, so that they stay in the caches.
 ROWS = 1024
+#: Output activations: those that a training gives, and scikit-learn's others.
+FINISHES = ("identity", "softmax", "logistic", "exp", "relu", "tanh")
 #: Of a batch normalisation, as PyTorch's.
 NORM_EPS = 1e-5
 
@@ -32,9 +34,14 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
         Of the dtype that NumPy's promotion gives x and the coefficients, float64 at most.
     """
     n_layers = len(coefs) if n_layers is None else n_layers
-    dtype = np.result_type(x.dtype, getattr(coefs[0], "dtype", checks.FLOAT64))
-    if dtype == np.longdouble:
-        dtype, x = checks.FLOAT64, x.astype(checks.FLOAT64)
+    dtype = x.dtype
+    for W in coefs:
+        own = getattr(W, "dtype", checks.FLOAT64)
+        if own is not dtype:
+            dtype = np.result_type(dtype, own)
+    if dtype not in (checks.FLOAT64, checks.FLOAT32):
+        dtype = checks.FLOAT32 if dtype == np.float16 else checks.FLOAT64
+        x = x.astype(dtype)
     layers = [
         (checks.floats("coefs_", "W", W, dtype), checks.floats("intercepts_", "b", b, dtype))
         for W, b in zip(coefs[:n_layers], intercepts, strict=False)
@@ -75,12 +82,17 @@ def _through(x, layers, norms, activations, dtype):
 
 
 def finish(z, out_activation):
-    """The output activation, in place."""
+    """The output activation, in place; a ValueError for another than `FINISHES`."""
     if out_activation == "softmax":
         kernels().softmax_forward(z, z)
-    elif out_activation == "logistic":
-        flat = z.reshape(-1)
-        kernels().sigmoid_forward(flat, flat)
     elif out_activation == "exp":
         np.exp(z, out=z)
+    elif out_activation not in FINISHES:
+        raise ValueError(
+            f"An estimator expects out_activation_ beside coefs_ as one of "
+            f"{', '.join(map(repr, FINISHES))}; got {out_activation!r}."
+        )
+    elif out_activation != "identity":
+        flat = z.reshape(-1)
+        getattr(kernels(), f"{ACTIVATIONS[out_activation][0]}_forward")(flat, flat)
     return z

@@ -38,6 +38,8 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     best: Any = model._copies() if restores else None
     begun, first = best, model.t_ == 0
     callbacks = parameters.callbacks(model)
+    given = callbacks and parameters.given(model)
+    shapes = [np.shape(W) for W in model.coefs_]
     looks = validation is not None or restores or callbacks
     by_loss, improved = restores and validation is None, False
     order = np.arange(n, dtype=np.int64)
@@ -82,7 +84,13 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
             for callback in callbacks:
                 if callback(model):
                     stop = "callback"
-            if callbacks:  # which may write into coefs_
+            if callbacks:  # which may write into coefs_, and change parameters
+                model._as_lists()
+                model._require_shapes(shapes)
+                if parameters.changed(model, given, parameters.LIVE):
+                    parameters.check(model, model._classifies, validation and "validation_data")
+                    solver.see(model._asked())
+                    given, plan = parameters.given(model), solver.plan(batches.most)
                 solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
             if done < n or time.monotonic() >= deadline:
                 stop = stop or "max_seconds"
@@ -106,7 +114,9 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
     if restores:
         model.coefs_, model.intercepts_, model.norms_ = best
     _warn_of(model, stop)
-    if not restores and not solver.finite(model.intercepts_):
+    if restores and not finite and stop != "diverged":
+        _warn_of_divergence(model)
+    if restores or not solver.finite(model.intercepts_, model.norms_):
         model._require_finite()
 
 
@@ -209,6 +219,16 @@ def _gives_up(model, solver):
     if model.verbose:
         print(f"{message} {'Learning rate too small. ' if adapts else ''}Stopping.")
     return True
+
+
+def _warn_of_divergence(model):
+    """A RuntimeWarning, as NumPy's are, for a training that kept weights from before."""
+    warnings.warn(
+        f"The training of {type(model).__name__} reached a loss that is not finite; the weights "
+        "are the best of before.",
+        RuntimeWarning,
+        stacklevel=5,
+    )
 
 
 def _warn_of(model, stop):

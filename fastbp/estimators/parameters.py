@@ -108,6 +108,41 @@ _CLASS_WEIGHT = (
     (lambda value: value is None, "None"),
 )
 
+#: All parameters of both estimators.
+NAMES = frozenset((
+    *_RULES, "activation", "loss", "label_smoothing", "class_weight", "huber_delta", "quantile",
+    "dropout", "batch_norm", "scoring", "restore_best", "callbacks", "progress", "schedule",
+    "init", "coefs_init", "n_threads", "max_seconds",
+))  # fmt: skip
+#: Those that a training reads as it goes, so that a callback may change them; L-BFGS, the latter.
+LIVE = frozenset((
+    "alpha", "beta_1", "beta_2", "epsilon", "learning_rate", "learning_rate_init", "max_iter",
+    "momentum", "n_iter_no_change", "nesterovs_momentum", "power_t", "schedule", "scoring",
+    "shuffle", "tol", "verbose", "warm_start",
+))  # fmt: skip
+LIVE_OF_LBFGS = frozenset(("verbose", "warm_start"))
+
+
+def given(model):
+    """The parameters' values."""
+    return {name: value for name, value in vars(model).items() if name in NAMES}
+
+
+def changed(model, before, live):
+    """Whether parameters are others than before; a ValueError for those that are not live."""
+    names = [
+        name
+        for name, value in given(model).items()
+        if not (value is before[name] or np.array_equal(value, before[name]))
+    ]
+    for name in names:
+        if name not in live:
+            raise ValueError(
+                f"{type(model).__name__} expects callbacks to leave {name} as it is while a "
+                f"training runs; got {getattr(model, name)!r} in the place of {before[name]!r}."
+            )
+    return bool(names)
+
 
 def _require(who, name, value, rules):
     for holds, _ in rules:
@@ -120,10 +155,10 @@ def _require(who, name, value, rules):
     )
 
 
-def check(model, classifies, watched=False):
+def check(model, classifies, watched=None):
     """Refuse a model's parameters that are none, or that would do nothing together.
 
-    `watched` tells whether the caller gave validation data.
+    `watched` is the name of the validation data that the caller gave, or None.
 
     Raises
     ------
@@ -195,13 +230,19 @@ def _check_together(model, who, watched):
         given = {
             "dropout": any(dropout(model)), "batch_norm": model.batch_norm,
             "schedule": model.schedule is not None, "progress": model.progress,
-            "scoring": model.scoring is not None, "validation_data": watched,
+            "scoring": model.scoring is not None, watched: watched is not None,
         }  # fmt: skip
         for name, is_given in given.items():
             if is_given:
                 raise ValueError(
                     f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
                 )
+    for name in () if hidden_layer_sizes(model) else ("batch_norm", "dropout"):
+        if np.any(getattr(model, name)):
+            raise ValueError(
+                f"{who} expects hidden layers beside {name}, which works on their outputs; got "
+                f"hidden_layer_sizes={model.hidden_layer_sizes!r}."
+            )
     if model.scoring is not None and not (model.early_stopping or watched):
         raise ValueError(
             f"{who} expects scoring beside early_stopping=True or validation_data in fit, whose "
@@ -227,7 +268,8 @@ def hidden_layer_sizes(model):
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-    if np.any(np.array(sizes) <= 0):
+    plain = all(type(size) is int and size > 0 for size in sizes)
+    if not plain and np.any(np.array(sizes) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
 

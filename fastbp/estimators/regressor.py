@@ -183,10 +183,10 @@ class MLPRegressor(RegressorMixin, MLP):
         ValueError
             With early stopping.
         """
-        return self._fit(X, y, sample_weight, None, incremental=True)
+        return self._train(X, y, sample_weight, None, incremental=True)
 
     def _predicted(self, X, check=True):
-        z = forward.finish(self._outputs(X, check), self.out_activation_)
+        z = forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
         return z.ravel() if z.shape[1] == 1 else z
 
     def predict(self, X):

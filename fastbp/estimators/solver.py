@@ -16,6 +16,16 @@ RULES = {
     "sgd": ("sgd", 1), "adam": ("adam", 2), "rmsprop": ("rmsprop", 1), "adagrad": ("adagrad", 1),
     "adamw": ("adamw", 2), "lbfgs": ("sgd", 0),
 }  # fmt: skip
+#: The parameters of an estimator that its solver reads.
+READ = (
+    "solver", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum",
+    "beta_1", "beta_2", "epsilon", "alpha", "n_threads",
+)  # fmt: skip
+#: Those that each solver keeps from one partial_fit to the next, as scikit-learn's optimisers do.
+_KEPT = {
+    "sgd": READ[:6], "adam": (*READ[:2], *READ[6:9]), "adamw": (*READ[:2], *READ[6:9]),
+    "rmsprop": (*READ[:2], *READ[7:9]), "adagrad": (*READ[:2], READ[8]),
+}  # fmt: skip
 #: Of a batch normalisation's running statistics, as PyTorch's 0.1 of the new ones.
 NORM_MOMENTUM = 0.9
 
@@ -32,48 +42,99 @@ class Solver:
     batch_norm : bool
     loss : dict
         `loss`, `delta`, `loss_scale` and `clip_loss` of `engine.Plan`.
-    solver : str
-        A key of `RULES`.
-    numbers : dict
-        What `engine.Plan.set_rule` takes.
+    asked : dict
+        The estimator's parameters `READ`.
     dtype : numpy.dtype
     seed : int
         Chooses the dropout masks.
-    n_threads : int or None
-        None: one for small steps.
-    learning_rate, power_t : str, float
-        scikit-learn's; how the rate of "sgd" goes on.
 
     Attributes
     ----------
+    asked : dict
+        What it goes by.
     schedule : str
         `learning_rate` for "sgd", else "constant".
     first_rate : float
         What it goes on from.
-    learning_rate : float
-        Of the next step.
+    learning_rate, learning_rate_init : float
+        Of the next step; and `first_rate`, which written to sets both.
     epochs : int
         Epochs done.
     """
 
-    def __init__(self, units, activations, dropout, batch_norm, loss, solver, numbers, dtype,
-                 seed=0, n_threads=None, learning_rate="constant", power_t=0.5):  # fmt: skip
+    def __init__(self, units, activations, dropout, batch_norm, loss, asked, dtype, seed=0):
         self.entries, self.affines, self.norms = _entries(units, activations, dropout, batch_norm)
         self.loss = loss
+        solver = asked["solver"]
         self.rule, self.n_states = RULES[solver]
-        if solver == "sgd" and not numbers["momentum"]:
+        if solver == "sgd" and not asked["momentum"]:
             self.n_states = 0
-        self.numbers = numbers
+        self.first_rate = float(asked["learning_rate_init"])
+        self.numbers = {"lr": self.first_rate}
+        self._read(asked)
         self.dtype = np.dtype(dtype)
         self.seed = seed
-        self.n_threads = n_threads
-        self.schedule = learning_rate if solver == "sgd" else "constant"
-        self.first_rate, self.power_t = numbers["lr"], power_t
         self.keep_gradients = solver == "lbfgs"
         self.epochs = self.steps = 0
         self.drawn = None  # the last order that a seed gave: (seed, rows), row numbers
         self._states = None  # of a solver without a plan: pairs of arrays by layer and state
         self._plan: Any = None
+
+    def __setattr__(self, name, value):
+        if not (name in _ATTRIBUTES or isinstance(getattr(type(self), name, None), property)):
+            raise AttributeError(
+                f"An estimator's _optimizer has no attribute {name!r} to set, but learning_rate; "
+                "fit makes it of the estimator's parameters."
+            )
+        super().__setattr__(name, value)
+
+    def _read(self, asked):
+        """Take over what an estimator's parameters say, but for the learning rate."""
+        self.asked = self.told = asked
+        solver, alpha = asked["solver"], float(asked["alpha"])
+        self.schedule = asked["learning_rate"] if solver == "sgd" else "constant"
+        self.power_t, self.n_threads = asked["power_t"], asked["n_threads"]
+        if solver == "sgd":
+            nesterov = bool(asked["nesterovs_momentum"] and asked["momentum"])
+            self.numbers |= {"momentum": float(asked["momentum"]), "nesterov": nesterov}
+        elif solver != "lbfgs":
+            self.numbers |= {name: asked[name] for name in ("beta_1", "beta_2")}
+            self.numbers |= {"eps": asked["epsilon"], "early_eps": solver == "adam"}
+        if solver == "adamw":
+            self.numbers |= {"weight_decay": alpha, "bias_decay": 0.0}
+        else:
+            self.numbers["l2"] = alpha
+
+    def see(self, asked):
+        """Go on as the parameters say now; a learning rate that none of them changed stays."""
+        before = self.asked
+        if asked == before:
+            return
+        self._read(asked)
+        needs_state = asked["solver"] == "sgd" and asked["momentum"] and not self.n_states
+        if needs_state or asked["n_threads"] != before["n_threads"]:
+            self._states, self.steps, self._plan = self.states(), self._steps_done(), None
+        if needs_state:
+            self.n_states = RULES["sgd"][1]
+        if asked["learning_rate_init"] != before["learning_rate_init"]:
+            self.learning_rate_init = asked["learning_rate_init"]
+
+    def see_some(self, asked):
+        """Go on as `alpha` and `n_threads` say now; (name, kept, asked) of what does not change.
+
+        Each is told once.
+        """
+        if asked == self.asked:
+            return []
+        told = self.told
+        kept = {name: self.asked[name] for name in _KEPT[self.asked["solver"]]}
+        self.see(self.asked | {name: asked[name] for name in ("alpha", "n_threads")})
+        self.told = asked
+        return [
+            (name, value, asked[name])
+            for name, value in kept.items()
+            if asked[name] not in (value, told[name])
+        ]
 
     def follow(self, units, activations, dropout, batch_norm, loss):
         """Go on with other activations, dropout or loss: the rule's state stays."""
@@ -102,6 +163,17 @@ class Solver:
                 for layer, state, pair in self.states()
             ]
             self._write_states()
+
+    @property
+    def learning_rate_init(self):
+        """What the learning rate began with."""
+        return self.first_rate
+
+    @learning_rate_init.setter
+    def learning_rate_init(self, rate):
+        kept = self.learning_rate / self.first_rate if self.schedule == "invscaling" else 1.0
+        self.first_rate = float(rate)
+        self.learning_rate = self.first_rate * kept
 
     # --- the plan ---------------------------------------------------------------------------
 
@@ -132,12 +204,12 @@ class Solver:
         if self._plan is None:
             return self._states or []
         return [
-            (layer, part, self._read(layer, part))
+            (layer, part, self._state(layer, part))
             for layer in [*self.affines, *self.norms]
             for part in range(engine.FIRST_STATE, engine.FIRST_STATE + self.n_states)
         ]
 
-    def _read(self, layer, part):
+    def _state(self, layer, part):
         kind, n_in, n_out, *_ = self.entries[layer]
         shape = (n_in, n_out) if kind == "affine" else (n_out,)
         pair = [np.empty(shape, self.dtype), np.empty(n_out, self.dtype)]
@@ -190,11 +262,18 @@ class Solver:
             return array
         return np.empty(np.shape(array), self.dtype)
 
-    def finite(self, intercepts):
+    def finite(self, intercepts, norms):
         """Whether all parameters are; False may also come from squares that overflow."""
         return math.isfinite(self._plan.weight_square()) and all(
-            np.isfinite(b).all() for b in intercepts
+            np.isfinite(array).all() for array in (*intercepts, *norms)
         )
+
+
+_ATTRIBUTES = frozenset((
+    "entries", "affines", "norms", "loss", "rule", "n_states", "first_rate", "numbers", "asked",
+    "told", "schedule", "power_t", "n_threads", "dtype", "seed", "keep_gradients", "epochs",
+    "steps", "drawn", "_states", "_plan",
+))  # fmt: skip
 
 
 def _entries(units, activations, dropout, batch_norm):

@@ -4,8 +4,10 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
+from fastbp.autograd.inplace import changed
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
+from fastbp.modules import Readable
 
 
 class _Activation(Layer):
@@ -14,6 +16,8 @@ class _Activation(Layer):
     _forward_kernel: str
     _backward_kernel: str
     _needs_input = False
+    #: Whether a Tensor handed in is changed; an array never is.
+    inplace = False
     #: Its number among the activations that are compiled for tensors.
     _compiled: int
 
@@ -26,7 +30,7 @@ class _Activation(Layer):
             cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
-    @property
+    @Readable
     def out(self):
         """The last forward's output."""
         return self._saved and self._saved[0]
@@ -35,7 +39,9 @@ class _Activation(Layer):
         """What the kernels take beside the arrays."""
         return ()
 
-    def on_tensor(self, x):
+    def on_tensor(self, x, inplace=True):
+        if self.inplace and inplace:
+            return changed(x, self.on_tensor, False)
         out = core.activation(self._compiled, x, self.kind_number)
         if out is None:
             out = super().on_tensor(x if x.is_floating_point() else x.float())
@@ -67,7 +73,7 @@ class Relu(_Activation, kernel="relu"):
     Parameters
     ----------
     inplace : bool
-        PyTorch's, without effect: x is never written to.
+        PyTorch's: a Tensor handed in becomes the result; an array is never written to.
 
     Attributes
     ----------
@@ -102,7 +108,7 @@ class Relu(_Activation, kernel="relu"):
     def extra_repr(self):
         return "inplace=True" if self.inplace else ""
 
-    @property
+    @Readable
     def mask(self):
         """True where the last forward's input was 0 or below."""
         return None if self._saved is None else self._saved[0] <= 0

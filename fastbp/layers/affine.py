@@ -7,6 +7,7 @@ from fastbp._kernels import autograd as core
 from fastbp._kernels.autograd import adopt, node
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back
+from fastbp.modules import Readable
 
 
 class Affine(Layer):
@@ -97,10 +98,12 @@ class Affine(Layer):
     def b(self, value):
         self.sync()
         value = checks.parameter("Affine", "b", value, ndim=1)
+        if not self.has_bias and value.any():
+            raise ValueError(f"{type(self).__name__} expects no b, as it has bias=False; got one.")
         self._b = checks.same_shape("Affine", "b", value, self._b.shape, "before")
         self._look_at_arrays()
 
-    @property
+    @Readable
     def x(self):
         """The last forward's input as (n_samples, n_in)."""
         return self._saved and self._saved[0]
@@ -110,8 +113,14 @@ class Affine(Layer):
         """The weights as PyTorch has them: the view ``W.T``, (n_out, n_in)."""
         return self.W.T
 
+    @property
+    def trained_names(self):
+        return self.param_names[: 1 + self.has_bias]
+
     def _require_pair(self):
-        checks.same_shape("Affine", "b", self._b, (self._W.shape[1],), f"W is {self._W.shape}")
+        shape, b = self._W.shape, self._b
+        turned = ": W is (n_in, n_out), as W.T" if b.shape == shape[:1] != shape[1:] else ""
+        checks.same_shape("Affine", "b", b, shape[1:], f"W is {shape}", turned)
 
     def _look_at_arrays(self):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
@@ -161,6 +170,8 @@ class Affine(Layer):
         dW = np.empty(W.shape, dtype)
         db = np.empty(n_out, dtype)
         kernels().affine_backward(dout, x, W, dx, dW, db)
+        if not self.has_bias:
+            db[...] = 0
         if dx is not None and len(shape) != 2:
             dx = dx.reshape(shape)
         return dx, (dW, db)
@@ -235,13 +246,18 @@ class Affine(Layer):
         return (self.kind, n_in, n_out, 0.0, 0.0, not self.has_bias)
 
     def config(self):
-        return {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
+        sizes = {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
+        return sizes if self.has_bias else sizes | {"bias": False}
 
     @classmethod
     def restore(cls, config, state):
         shape = (config["out_features"], config["in_features"])
         checks.same_shape("Affine", "weight", state["weight"], shape, "described")
-        return Affine(np.ascontiguousarray(state["weight"].T), state["bias"].copy())
+        W = np.ascontiguousarray(state["weight"].T)
+        has_bias = config.get("bias", True)
+        layer = Affine(W, state["bias"].copy() if has_bias else np.zeros(shape[0], W.dtype))
+        layer.has_bias = has_bias
+        return layer
 
 
 class Linear(Affine):
@@ -255,6 +271,8 @@ class Linear(Affine):
         See `fastbp.init.weights`; a number is the standard deviation.  The bias starts at 0.
     dtype : {"float32", "float64"}
     seed : int, numpy.random.Generator or None
+    bias : bool
+        Without it `b` is an array of zeros that is never trained.
 
     Raises
     ------
@@ -267,11 +285,18 @@ class Linear(Affine):
     Linear(in_features=64, out_features=10)
     """
 
-    def __init__(self, in_features, out_features, init="he", dtype="float32", seed=None):
+    def __init__(
+        self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True
+    ):
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
+        if isinstance(init, bool):
+            raise TypeError(
+                f"Linear expects init as a name or a number; got {init}: bias={init} is by name."
+            )
         W = _initial_weights(n_in, n_out, init, dtype, seed)
         super().__init__(W, np.zeros(n_out, W.dtype))
+        self.has_bias = bool(checks.instance("Linear", "bias", bias, bool | np.bool, "a bool"))
 
 
 _initial_weights = init.weights

@@ -32,13 +32,18 @@ class Layer(Module):
     def __init_subclass__(cls, **keywords):
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""
         super().__init_subclass__(**keywords)
-        if cls.forward is not Layer.forward and cls.backward is Layer.backward:
-            cls.backward = _no_backward
+        if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
+            cls.backward = _no_backward  # type: ignore[method-assign]
+
+    @property
+    def trained_names(self):
+        """Those of `param_names` that are trained: a bias may be none."""
+        return self.param_names
 
     @classmethod
     def has_own_passes(cls):
         """Whether a user's subclass has its own forward or backward, so that they have to run."""
-        return cls.forward is not Layer.forward or cls.backward is not Layer.backward
+        return cls.forward not in _FORWARDS or cls.backward is not Layer.backward
 
     def __init__(self):
         super().__init__()
@@ -88,12 +93,12 @@ class Layer(Module):
     # --- its arrays as tensors --------------------------------------------------------------
 
     @property
-    def _parameters(self):
+    def _parameters(self):  # type: ignore[override]
         """Its parameters by PyTorch's names: tensors that share the layer's arrays."""
         return self._table("_parameters")
 
     @property
-    def _buffers(self):
+    def _buffers(self):  # type: ignore[override]
         """What PyTorch keeps in a state dict beside the parameters, likewise."""
         return self._table("_buffers")
 
@@ -287,6 +292,38 @@ class Layer(Module):
 
     def extra_repr(self):
         return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
+
+
+class LayerOfTwoModes(Layer):
+    """A layer that computes otherwise in training, as the book's forward is told each time."""
+
+    def forward(self, x, train_flg=None):
+        """The layer's output for x; keeps what `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like or Tensor
+        train_flg : bool or None
+            The book's: whether to compute as in training; None takes the layer's own mode, which
+            `train` and `eval` set.
+        """
+        if train_flg is None:  # as in Layer.forward, without a call more
+            if isinstance(x, TensorBase):
+                return self.on_tensor(x)
+            out, self.__dict__["_saved"] = self.run(x, self.training)
+            return out
+        who = f"{type(self).__name__}.forward"
+        checks.instance(who, "train_flg", train_flg, bool | np.bool, "a bool")
+        if isinstance(x, TensorBase):
+            raise TypeError(
+                f"{who} expects train_flg beside an array; got a Tensor, for which train() and "
+                "eval() set the mode."
+            )
+        out, self.__dict__["_saved"] = self.run(x, bool(train_flg))
+        return out
+
+
+_FORWARDS = (Layer.forward, LayerOfTwoModes.forward)
 
 
 def restored(cls, config, state):

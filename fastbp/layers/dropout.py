@@ -4,7 +4,8 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp.backend import kernels
-from fastbp.layers.base import Layer
+from fastbp.layers.base import LayerOfTwoModes
+from fastbp.modules import Readable
 
 
 def _ratio(who, name, value):
@@ -14,7 +15,7 @@ def _ratio(who, name, value):
     return ratio
 
 
-class Dropout(Layer):
+class Dropout(LayerOfTwoModes):
     """Inverted dropout: in training ``x / (1 - dropout_ratio)``, or 0 with that probability.
 
     The scaling is done in training, where the book does it in evaluation.
@@ -42,7 +43,7 @@ class Dropout(Layer):
     >>> dropout = Dropout(0.5, seed=0)
     >>> dropout.forward(np.ones(6))
     array([2., 0., 0., 2., 2., 0.])
-    >>> dropout.evaluate(np.ones(6))
+    >>> dropout.forward(np.ones(6), train_flg=False)
     array([1., 1., 1., 1., 1., 1.])
     """
 
@@ -68,7 +69,7 @@ class Dropout(Layer):
         kernels().dropout(x.reshape(-1), out.reshape(-1), key, self.dropout_ratio)
         return out
 
-    @property
+    @Readable
     def mask(self):
         """True where the last forward kept x."""
         if self._saved is None:

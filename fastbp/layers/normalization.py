@@ -1,17 +1,19 @@
 """Batch normalisation."""
 
+import math
+
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
-from fastbp.layers.base import Layer, restored
+from fastbp.layers.base import LayerOfTwoModes, restored
 
 #: Added to the variance: the book's 10e-7.
 EPS = 1e-6
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(LayerOfTwoModes):
     """Batch normalisation: each column to mean 0 and variance 1, times gamma, plus beta.
 
     In training with the batch's mean and variance; in evaluation with the running ones, which
@@ -36,7 +38,12 @@ class BatchNormalization(Layer):
     Raises
     ------
     ValueError, TypeError
-        For arrays that do not fit each other; from forward, for a batch of one row.
+        For arrays that do not fit each other; from forward, for x with another number of features.
+
+    Notes
+    -----
+    x of shape (n,) is one sample; more than two dimensions are flattened behind the first.  A batch
+    of one row has no variance: its output is beta, and its gradient 0.
 
     References
     ----------
@@ -54,12 +61,13 @@ class BatchNormalization(Layer):
 
     param_names = ("gamma", "beta")
     tensor_names = ("weight", "bias")
-    buffer_names = ("running_mean", "running_var")
+    buffer_names: tuple[str, ...] = ("running_mean", "running_var")
     kind = "batch_norm"
     node_name = "NativeBatchNormBackward0"
     eps = checks.Checked(checks.number, least=0)
     momentum = checks.Checked(checks.number, least=0, most=1)
     unbiased = False  # the running variance, by n - 1
+    as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
         super().__init__()
@@ -147,22 +155,32 @@ class BatchNormalization(Layer):
             for name, array in zip(names, arrays, strict=True)
         ]
 
+    def _as_rows(self, shape):
+        """(n_samples, n) of an x of this shape, of one sample or of images too."""
+        n = len(self._gamma)
+        if len(shape) == 1 or (len(shape) > 2 and self.as_in_the_book):
+            rows = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
+        else:
+            rows = shape
+        if len(rows) != 2 or rows[1] != n:
+            raise ValueError(
+                f"{type(self).__name__} expects x of shape (n_samples, {n}); got x of shape "
+                f"{tuple(shape)}."
+            )
+        return rows
+
     def run(self, x, training):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
-        one = x.ndim == 1 and x.shape == gamma.shape and not training
-        if one:
-            x = x.reshape(1, -1)
-        if x.ndim != 2 or x.shape[1] != len(gamma):
-            raise ValueError(
-                f"{who} expects x of shape (n_samples, {len(gamma)}); got x of shape {x.shape}."
-            )
+        shape = x.shape
+        if len(shape) != 2 or shape[1] != len(gamma):
+            x = x.reshape(self._as_rows(shape))
         if not training:
-            inverse = 1 / np.sqrt(var + gamma.dtype.type(self.eps))
-            out = (x - mean) * (gamma * inverse) + beta
-            return (out[0] if one else out), (x, mean, inverse, gamma)
-        if len(x) == 1:
+            deviation = np.sqrt(var + gamma.dtype.type(self.eps))
+            out = (x - mean) * (gamma / deviation) + beta
+            return out.reshape(shape), (x, mean, deviation, gamma, shape)
+        if len(x) == 1 and not self.as_in_the_book:
             raise ValueError(
                 f"{who} expects at least 2 rows in training, to have a variance; got 1."
             )
@@ -176,23 +194,27 @@ class BatchNormalization(Layer):
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
                     kept[...] = new
+        if len(shape) != 2:
+            out, normal = out.reshape(shape), normal.reshape(shape)
         return out, (normal, inverse, gamma)
 
     def pullback(self, saved, dout, need_dx=True):
-        if len(saved) == 4:  # of a forward in evaluation mode: the statistics are constants
-            x, mean, inverse, gamma = saved
-            one = np.ndim(dout) == 1 and len(x) == 1
-            dout = checks.gradient_of(type(self).__name__, dout, x.shape[one:], x.dtype)
-            dx = dout * (gamma * inverse)
-            rows = dout.reshape(x.shape)
-            return dx, ((rows * ((x - mean) * inverse)).sum(axis=0), rows.sum(axis=0))
+        if len(saved) == 5:  # of a forward in evaluation mode: the statistics are constants
+            x, mean, deviation, gamma, shape = saved
+            dout = checks.gradient_of(type(self).__name__, dout, shape, x.dtype).reshape(x.shape)
+            dx = (dout * (gamma / deviation)).reshape(shape)
+            return dx, ((dout * ((x - mean) / deviation)).sum(axis=0), dout.sum(axis=0))
         normal, inverse, gamma = saved
-        dout = checks.gradient_of(type(self).__name__, dout, normal.shape, normal.dtype)
+        shape = normal.shape
+        dout = checks.gradient_of(type(self).__name__, dout, shape, normal.dtype)
+        if len(shape) != 2:
+            rows = normal.size // len(gamma), len(gamma)
+            dout, normal = dout.reshape(rows), normal.reshape(rows)
         dx = np.empty(normal.shape, normal.dtype)
         dgamma, dbeta = np.zeros(gamma.shape, gamma.dtype), np.zeros(gamma.shape, gamma.dtype)
         if len(dout):
             kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
-        return dx, (dgamma, dbeta)
+        return dx if len(shape) == 2 else dx.reshape(shape), (dgamma, dbeta)
 
     def tensor_views(self):
         mean, var = self._running
@@ -211,7 +233,10 @@ class BatchNormalization(Layer):
         self.sync()
         weight, bias = self.trained_tensors()
         mean, var = (new(array) for array in self._running)
-        return (x - mean) / (var + self.eps).sqrt() * weight + bias
+        shape = x.array.shape
+        rows = x.reshape(self._as_rows(shape))
+        out = (rows - mean) / (var + self.eps).sqrt() * weight + bias
+        return out if len(shape) == 2 else out.reshape(shape)
 
     def config(self):
         changed = {} if self.eps == EPS else {"eps": self.eps}
@@ -239,13 +264,14 @@ class BatchNorm1d(BatchNormalization):
     eps : float
         Added to the variance.
     momentum : float
-        PyTorch's: the share of the new running statistics (the attribute is the book's).
+        PyTorch's: the share of the new running statistics.
     dtype : {"float32", "float64"}
 
     Raises
     ------
     ValueError, TypeError
-        For no features or another dtype.
+        For no features or another dtype; from forward, for a batch of one row, or x that is not of
+        shape (n_samples, n) or, of one sample, (n,).
 
     Notes
     -----
@@ -260,22 +286,26 @@ class BatchNorm1d(BatchNormalization):
     """
 
     unbiased = True
+    as_in_the_book = False
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
-        share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
         super().__init__(
-            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
+            np.ones(n, dtype), np.zeros(n, dtype), momentum, np.zeros(n, dtype), np.ones(n, dtype)
         )
-        self._share = share
         self.eps = eps
+
+    @property
+    def old_share(self):
+        """The share of the old running statistics: `momentum` is that of the new ones."""
+        return 1 - self.momentum
 
     def config(self):
         return {
             "num_features": len(self._gamma),
             "eps": self.eps,
-            "momentum": self._share if 1 - self._share == self.old_share else 1 - self.old_share,
+            "momentum": self.momentum,
         }
 
     @classmethod

@@ -2,8 +2,10 @@
 
 A layer called on an array is the book's `forward`; called on a Tensor it makes a node of the
 graph.  Where a layer of the book means the same, it has PyTorch's name here: ``nn.ReLU is
-fastbp.Relu``.
+fastbp.Relu``.  PyTorch's places of them, as `fastbp.nn.modules.linear`, are loaded when touched.
 """
+
+import importlib
 
 from fastbp.autograd import Parameter
 from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
@@ -99,3 +101,9 @@ __all__ = [
     "init",
     "utils",
 ]
+
+
+def __getattr__(name):
+    if name in ("modules", "parameter"):
+        return importlib.import_module(f"fastbp.nn.{name}")
+    raise AttributeError(f"module 'fastbp.nn' has no attribute {name!r}")

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from fastbp import checks, layers
+from fastbp.autograd.inplace import changed
 from fastbp.modules import Module
 from fastbp.nn import elements, functional
 
@@ -61,7 +62,9 @@ class _ByElement(layers.Layer):
     def _arguments(self):
         return tuple(getattr(self, name) for name in self._options)
 
-    def on_tensor(self, x):
+    def on_tensor(self, x, inplace=True):
+        if self.inplace and inplace:
+            return changed(x, self.on_tensor, False)
         return functional._by_element(self.element, x, self._arguments())
 
     def run(self, x, training):
@@ -87,7 +90,8 @@ class ELU(_ByElement, element="elu"):
     ----------
     alpha : float
     inplace : bool
-        Without effect, here and in the other layers.
+        Here and in the other layers: a Tensor handed in becomes the result; an array is never
+        written to.
 
     References
     ----------
@@ -241,7 +245,7 @@ class LeakyReLU(layers.LeakyRelu):
     negative_slope : float
         Of at least 0.
     inplace : bool
-        Without effect.
+        A Tensor handed in becomes the result; an array is never written to.
 
     Examples
     --------
@@ -322,7 +326,7 @@ class Dropout(layers.Dropout):
     p : float
         Between 0 and 1.
     inplace : bool
-        Without effect.
+        A Tensor handed in becomes the result; an array is never written to.
 
     Notes
     -----
@@ -354,7 +358,7 @@ class Dropout(layers.Dropout):
         return "dropout" if self.dropout_ratio < 1 else "dropout of everything"
 
     def on_tensor(self, x):
-        return functional.dropout(x, self.p, self.training)
+        return functional.dropout(x, self.p, self.training, self.inplace)
 
     def run(self, x, training):
         x = checks.floats("Dropout", "x", x)

@@ -164,7 +164,7 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
     dlogs = share if not normalise else share - np.exp(logs) * share.sum(1, keepdims=True)
     out = core.quiet(_reduced, (losses.reshape(shape), reduction, divisor))
     return core.node("NllLossBackward0" if x.ndim <= 2 else "NllLoss2DBackward0", out, (x,),
-                     _class_gradient, (dlogs, back, divisor, t))  # fmt: skip
+                     _class_gradient, (dlogs, back, divisor, normalise, t))  # fmt: skip
 
 
 def _reduced(losses, reduction, divisor):
@@ -174,11 +174,14 @@ def _reduced(losses, reduction, divisor):
 
 
 def _class_gradient(saved, dout, needs):
-    dlogs, back, divisor, _ = saved
+    dlogs, back, divisor, normalise, _ = saved
     dout = dout.reshape(-1, 1) if dout.ndim else dout
     if divisor == 0:  # no class counted
         return (back(np.zeros_like(dlogs)),)
-    return (back(dlogs * (-dout / dlogs.dtype.type(divisor))),)
+    scale = -dout / dlogs.dtype.type(divisor)
+    if normalise:
+        return (back(dlogs * scale),)
+    return (back(np.where(dlogs == 0, dlogs, dlogs * scale)),)  # of a NaN, only where it counts
 
 
 def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
@@ -251,6 +254,8 @@ def _pairs_gradient(saved, dout, needs):
     scale = core.quiet(np.divide, (dout, divisor))
     if w is not None:
         scale = scale * w
+    if scale.ndim == 0:  # a slope may have the shape of one of the two, that is broadcast
+        scale = np.broadcast_to(scale, np.broadcast_shapes(x.shape, t.shape))
     slopes = core.quiet(slopes, (x, t))
     return tuple([scale * s if needed else None for s, needed in zip(slopes, needs, strict=True)])
 
@@ -498,7 +503,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     """
     who = "kl_div"
     reduction = reduction_of(who, reduction, size_average, reduce, ("batchmean",))
-    divisor = max(len(input.array), 1) if reduction == "batchmean" and input.ndim else None
+    divisor = len(input.array) if reduction == "batchmean" and input.ndim else None
     if log_target:
         value, slopes = _kl_of_logs, _kl_of_logs_slopes
     else:

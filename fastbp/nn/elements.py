@@ -70,13 +70,13 @@ ELEMENTS = {
     "hardtanh": (np.clip, lambda x, low, high: (x > low) & (x < high)),
     "hardsigmoid": (lambda x: np.clip(x + 3, 0, 6) / 6, lambda x: ((x > -3) & (x < 3)) / 6),
     "hardswish": (lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda x: np.where(
-        x <= -3, 0, np.where(x < 3, x / 3 + 0.5, 1))),
+        x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))),
     "logsigmoid": (lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
                    lambda x: _sigmoid(-x)),
     "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0),
     "tanhshrink": (lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2),
-    "threshold": (lambda x, at, value: np.where(x > at, x, value),
-                  lambda x, at, value: x > at),
+    "threshold": (lambda x, at, value: np.where(x <= at, value, x),  # NaN goes through
+                  lambda x, at, value: ~(x <= at)),
 }  # fmt: skip
 
 
@@ -87,4 +87,6 @@ def value(name, x, arguments=()):
 
 def pullback(name, x, dout, arguments=()):
     """The gradient by x."""
-    return (dout * quiet(ELEMENTS[name][1], (x, *arguments))).astype(x.dtype, copy=False)
+    slope = quiet(ELEMENTS[name][1], (x, *arguments))
+    dx = np.where(slope, dout, 0) if slope.dtype == bool else dout * slope
+    return dx.astype(x.dtype, copy=False)

@@ -15,6 +15,7 @@ from fastbp.autograd import (
 from fastbp.autograd import softmax as _softmax
 from fastbp.autograd.elementwise import floats_of
 from fastbp.autograd.elementwise import relu as _relu
+from fastbp.autograd.inplace import changed
 from fastbp.autograd.random import stream
 from fastbp.backend import kernels
 from fastbp.checks import explained
@@ -185,18 +186,27 @@ def _indices(who, array):
 
 @explained
 def relu(input, inplace=False):
-    """max(x, 0), element by element; `inplace` is without effect, here and below.
+    """max(x, 0), element by element.
+
+    With `inplace`, here and below, the tensor itself becomes the result, as by `relu_`; a leaf
+    that requires grad is refused.
 
     Examples
     --------
     >>> relu(tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return _relu(input)
+    return _in_place("relu", input, _relu) if inplace else _relu(input)
+
+
+def _in_place(who, input, function, *arguments):
+    return changed(tensor_of(who, "input", input), function, *arguments)
 
 
 def _by_element(name, input, arguments=()):
     x, array = floats_of(input)
+    if name in ("hardtanh", "threshold") and x.array.dtype.kind in "iu":
+        return core.new(elements.value(name, x.array, arguments))
     out = elements.value(name, array, arguments)
     kept = x if array is x.array else array
     return core.node(_LABELS[name], out, (x,), _pull_back, (kept, name, arguments))
@@ -248,6 +258,8 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     >>> leaky_relu(tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
+    if inplace:
+        return _in_place("leaky_relu", input, leaky_relu, negative_slope)
     return _by_kernel("leaky_relu", input, float(negative_slope))
 
 
@@ -287,18 +299,24 @@ def elu(input, alpha=1.0, inplace=False):
     >>> elu(tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
+    if inplace:
+        return _in_place("elu", input, elu, alpha)
     return _by_element("elu", input, (float(alpha),))
 
 
 @explained
 def celu(input, alpha=1.0, inplace=False):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
+    if inplace:
+        return _in_place("celu", input, celu, alpha)
     return _by_element("celu", input, (float(alpha),))
 
 
 @explained
 def selu(input, inplace=False):
     """The scaled `elu` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
+    if inplace:
+        return _in_place("selu", input, selu)
     return _by_element("selu", input)
 
 
@@ -311,12 +329,16 @@ def silu(input, inplace=False):
     >>> silu(tensor([1.0]))
     tensor([0.7311])
     """
+    if inplace:
+        return _in_place("silu", input, silu)
     return _by_element("silu", input)
 
 
 @explained
 def mish(input, inplace=False):
     """x tanh(softplus(x))."""
+    if inplace:
+        return _in_place("mish", input, mish)
     return _by_element("mish", input)
 
 
@@ -331,24 +353,30 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """
     if not min_val < max_val:
         raise ValueError(f"hardtanh expects min_val below max_val; got {min_val} and {max_val}.")
+    if inplace:
+        return _in_place("hardtanh", input, hardtanh, min_val, max_val)
     return _by_element("hardtanh", input, (float(min_val), float(max_val)))
 
 
 @explained
 def relu6(input, inplace=False):
     """x between 0 and 6, and the nearer of them beyond."""
-    return hardtanh(input, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
 @explained
 def hardsigmoid(input, inplace=False):
     """x / 6 + 1/2 between 0 and 1."""
+    if inplace:
+        return _in_place("hardsigmoid", input, hardsigmoid)
     return _by_element("hardsigmoid", input)
 
 
 @explained
 def hardswish(input, inplace=False):
     """x hardsigmoid(x)."""
+    if inplace:
+        return _in_place("hardswish", input, hardswish)
     return _by_element("hardswish", input)
 
 
@@ -373,7 +401,13 @@ def tanhshrink(input):
 @explained
 def threshold(input, threshold, value, inplace=False):
     """x above a threshold, and `value` below."""
-    return _by_element("threshold", input, (float(threshold), float(value)))
+    if inplace:
+        return _in_place("threshold", input, _threshold, threshold, value)
+    return _threshold(input, threshold, value)
+
+
+def _threshold(input, at, value):
+    return _by_element("threshold", input, (float(at), float(value)))
 
 
 def _dimension(who, input, dim):
@@ -423,6 +457,8 @@ def dropout(input, p=0.5, training=True, inplace=False):
     p = _probability("dropout", p)
     if not training or p == 0:
         return input
+    if inplace:
+        return _in_place("dropout", input, dropout, p)
     x, array = floats_of(input)
     if p == 1:
         return x * 0.0
@@ -566,6 +602,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     >>> cosine_similarity(tensor([[1.0, 0.0]]), tensor([[3.0, 4.0]]))
     tensor([0.6000])
     """
+    x1, x2 = (x.broadcast_to(np.broadcast_shapes(x1.shape, x2.shape)) for x in (x1, x2))
     lengths = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
     return (x1 * x2).sum(dim) / lengths
 

@@ -38,6 +38,14 @@ def _filled(who, tensor, numbers):
     return tensor
 
 
+def _drawn(who, tensor):
+    """The shape of a tensor that can hold numbers with digits behind the point."""
+    shape = _shape(who, tensor)
+    if tensor.array.dtype.kind != "f":
+        raise TypeError(f"{who} expects a tensor of float32 or float64; got {tensor.dtype}.")
+    return shape
+
+
 def _shape(who, tensor, ndim=None):
     shape = checks.instance(who, "tensor", tensor, TensorBase, "a Tensor").array.shape
     if ndim is not None and len(shape) != ndim:
@@ -55,20 +63,20 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
     >>> bool((uniform_(zeros(3), 1.0, 2.0) >= 1.0).all())
     True
     """
-    return _filled("uniform_", tensor, stream(generator).uniform(a, b, _shape("uniform_", tensor)))
+    return _filled("uniform_", tensor, stream(generator).uniform(a, b, _drawn("uniform_", tensor)))
 
 
 @explained
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """From the normal distribution."""
-    shape = _shape("normal_", tensor)
+    shape = _drawn("normal_", tensor)
     return _filled("normal_", tensor, stream(generator).normal(mean, std, shape))
 
 
 @explained
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     """From the normal distribution between a and b: draws beyond them are drawn again."""
-    shape, rng = _shape("trunc_normal_", tensor), stream(generator)
+    shape, rng = _drawn("trunc_normal_", tensor), stream(generator)
     low, high = (a - mean) / std, (b - mean) / std
     if not low < high:
         raise ValueError(f"trunc_normal_ expects a below b; got {a} and {b}.")
@@ -93,6 +101,8 @@ def constant_(tensor, val):
     >>> constant_(zeros(2), 0.5)
     tensor([0.5000, 0.5000])
     """
+    if np.ndim(val):
+        raise TypeError(f"constant_ expects val as one number; got {checks.described(val)}.")
     return _filled("constant_", tensor, val)
 
 
@@ -215,6 +225,7 @@ def orthogonal_(tensor, gain=1, generator=None):
     ----------
     Saxe et al., Exact solutions to the nonlinear dynamics of learning (2014).
     """
+    _drawn("orthogonal_", tensor)
     _fans("orthogonal_", tensor)
     gain = checks.number("orthogonal_", "gain", gain)
     shape = tensor.array.shape
@@ -228,6 +239,7 @@ def orthogonal_(tensor, gain=1, generator=None):
 @explained
 def sparse_(tensor, sparsity, std=0.01, generator=None):
     """Normal, with the share `sparsity` of each column at 0."""
+    _drawn("sparse_", tensor)
     rows, columns = _shape("sparse_", tensor, 2)
     zero = math.ceil(checks.number("sparse_", "sparsity", sparsity, 0, 1) * rows)
     rng = stream(generator)

@@ -82,10 +82,6 @@ class Linear(layers.Affine):
         if self.has_bias:
             self.b[...] = rng.uniform(-bound, bound, self._b.shape)
 
-    def pullback(self, saved, dout, need_dx=True):
-        dx, (dW, db) = super().pullback(saved, dout, need_dx)
-        return dx, (dW, db if self.has_bias else np.zeros_like(db))
-
     def config(self):
         return {**super().config(), "bias": self.has_bias}
 

@@ -7,7 +7,16 @@ import importlib
 
 from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
-from fastbp.optim.rules import SGD, AdaGrad, Adagrad, Adam, AdamW, RMSprop
+from fastbp.optim.rules import (
+    SGD,
+    AdaGrad,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    RMSprop,
+)
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
 
 __all__ = [
@@ -18,6 +27,8 @@ __all__ = [
     "AdamW",
     "CosineDecay",
     "InverseScaling",
+    "Momentum",
+    "Nesterov",
     "Optimizer",
     "RMSprop",
     "StepDecay",
@@ -27,7 +38,11 @@ __all__ = [
 ]
 
 
+#: PyTorch's places of schedulers and rules.
+_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd"}
+
+
 def __getattr__(name):
-    if name == "lr_scheduler":
-        return importlib.import_module("fastbp.optim.lr_scheduler")
+    if name in _PLACES:
+        return importlib.import_module(f"fastbp.optim.{name}")
     raise AttributeError(f"module 'fastbp.optim' has no attribute {name!r}")

@@ -6,7 +6,14 @@ import numpy as np
 
 from fastbp import checks
 
-__all__ = ["clip_by_norm", "clip_by_value", "clip_grad_norm_", "clip_grad_value_"]
+__all__ = [
+    "clip_by_norm",
+    "clip_by_value",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+]
 
 
 def clip_by_norm(grads, most):
@@ -78,14 +85,18 @@ def _arrays(who, grads):
 
 def _gradients(who, parameters):
     """The gradients there are, as tensors."""
+    return [p.grad for p in _tensors(who, "parameters", parameters) if p.grad is not None]
+
+
+def _tensors(who, name, tensors):
     from fastbp.autograd import Tensor
 
-    if isinstance(parameters, Tensor):
-        parameters = [parameters]
-    parameters = checks.sequence(who, "parameters", parameters, "Tensors")
-    for parameter in parameters:
-        checks.instance(who, "parameters", parameter, Tensor, "Tensors")
-    return [p.grad for p in parameters if p.grad is not None]
+    if isinstance(tensors, Tensor):
+        tensors = [tensors]
+    tensors = checks.sequence(who, name, tensors, "Tensors")
+    for each in tensors:
+        checks.instance(who, name, each, Tensor, "Tensors")
+    return tensors
 
 
 def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
@@ -96,8 +107,9 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     parameters : Tensor or iterable of Tensor
         Those without a gradient are passed over.
     max_norm : float
+        ``inf`` asks for the norm alone.
     norm_type : float
-        2 for the Euclidean norm, ``inf`` for the largest element.
+        2 for the Euclidean norm, ``inf`` for the largest element, p for ``sum(|g|^p)^(1/p)``.
     error_if_nonfinite : bool
         Refuse a norm that is NaN or infinite.
     foreach : None or bool
@@ -128,23 +140,90 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     >>> w.grad
     tensor([0.6000, 0.8000])
     """
+    who = "clip_grad_norm_"
+    max_norm = checks.number(who, "max_norm", max_norm, finite=False)
+    grads = _gradients(who, parameters)
+    norm = _total_norm(who, grads, norm_type, error_if_nonfinite)
+    _scale(grads, max_norm, norm)
+    return norm
+
+
+def _total_norm(who, tensors, norm_type, error_if_nonfinite):
     from fastbp.autograd import tensor
 
-    max_norm = checks.number("clip_grad_norm_", "max_norm", max_norm)
-    order = checks.number("clip_grad_norm_", "norm_type", norm_type, least=0, finite=False)
-    grads = _gradients("clip_grad_norm_", parameters)
-    if not grads:
+    order = checks.number(who, "norm_type", norm_type, finite=False)
+    if not tensors:
         return tensor(0.0)
-    norms = np.array([np.linalg.norm(g.array.ravel("K"), order) for g in grads])
+    norms = np.array([np.linalg.norm(each.array.ravel("K"), order) for each in tensors])
     norm = float(np.linalg.norm(norms.astype(np.float64), order))
     if error_if_nonfinite and not math.isfinite(norm):
-        raise RuntimeError(f"clip_grad_norm_ expects gradients of a finite norm; got {norm}.")
-    factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:  # NaN too
+        raise RuntimeError(f"{who} expects gradients of a finite norm; got {norm}.")
+    return tensor(norm, dtype=tensors[0].dtype)
+
+
+def _scale(grads, max_norm, norm):
+    """Each times ``min(1, max_norm / (norm + 1e-6))``."""
+    factor = max_norm / (float(norm) + 1e-6)
+    if max_norm < math.inf and not factor >= 1:  # NaN too
         for grad in grads:
             np.multiply(grad.array, grad.array.dtype.type(factor), out=grad.array)
             grad._bump()
-    return tensor(norm, dtype=grads[0].dtype)
+
+
+def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+    """The joint norm of tensors, as of one vector.
+
+    Parameters
+    ----------
+    tensors : Tensor or iterable of Tensor
+        Such as the gradients of parameters.
+    norm_type, error_if_nonfinite, foreach
+        See `clip_grad_norm_`.
+
+    Returns
+    -------
+    Tensor
+        0-d.
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> get_total_norm([tensor([3.0]), tensor([[4.0]])])
+    tensor(5.)
+    """
+    tensors = _tensors("get_total_norm", "tensors", tensors)
+    return _total_norm("get_total_norm", tensors, norm_type, error_if_nonfinite)
+
+
+def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
+    """Scale the gradients of tensors in place by a norm that is known already.
+
+    Parameters
+    ----------
+    parameters : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    max_norm : float
+    total_norm : Tensor or float
+        As `get_total_norm` gives it.
+    foreach : None or bool
+        PyTorch's; without effect.
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> w = tensor([0.0, 0.0], requires_grad=True)
+    >>> (w * tensor([3.0, 4.0])).sum().backward()
+    >>> clip_grads_with_norm_(w, 1.0, total_norm=10.0)
+    >>> w.grad
+    tensor([0.3000, 0.4000])
+    """
+    who = "clip_grads_with_norm_"
+    max_norm = checks.number(who, "max_norm", max_norm, finite=False)
+    try:
+        norm = float(total_norm)  # NaN too
+    except (TypeError, ValueError, RuntimeError):
+        norm = checks.number(who, "total_norm", total_norm)
+    _scale(_gradients(who, parameters), max_norm, norm)
 
 
 def clip_grad_value_(parameters, clip_value, foreach=None):
@@ -168,7 +247,7 @@ def clip_grad_value_(parameters, clip_value, foreach=None):
     >>> w.grad
     tensor([ 6., -7.])
     """
-    limit = checks.number("clip_grad_value_", "clip_value", clip_value, least=0)
+    limit = checks.number("clip_grad_value_", "clip_value", clip_value, least=0, finite=False)
     for grad in _gradients("clip_grad_value_", parameters):
         np.clip(grad.array, -limit, limit, out=grad.array)
         grad._bump()

@@ -5,7 +5,9 @@ each group.  Most of them multiply what stands there, so that several may act on
 `fit` takes the schedules of `fastbp.optim` instead, functions of the epochs done.
 """
 
+import bisect
 import math
+import warnings
 
 from fastbp import checks
 from fastbp.optim.optimizer import Optimizer
@@ -62,6 +64,14 @@ class LRScheduler:
     [0.5]
     """
 
+    #: Whether `get_lr` goes on from what stands in the groups, as a new group has it, too; None
+    #: where a user's class does not say.
+    _goes_on: bool | None = None
+    #: Whether `step` is asking for the rates.
+    _stepping = False
+    #: Whether the first step came before the optimiser's.
+    _skipped = False
+
     def __init__(self, optimizer, last_epoch=-1):
         who = type(self).__name__
         self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
@@ -76,48 +86,112 @@ class LRScheduler:
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
+        self._step_count = 0  # calls of `step`, with this one
         try:
             self.step()
         except BaseException:  # of a user's function, too
             for group in new:
                 del group["initial_lr"]
             raise
+        optimizer.watch_steps()
 
     def get_lr(self):
         """The learning rate of each group at `last_epoch`."""
+        if not self._stepping:
+            warnings.warn(
+                f"{type(self).__name__}.get_lr expects to be called by step; the learning rates "
+                "as they are now come from get_last_lr().",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._rates()
+
+    def _rates(self):
         raise NotImplementedError(f"{type(self).__name__} expects a method get_lr; got none.")
+
+    def _get_closed_form_lr(self):
+        """The learning rates of `last_epoch`, whatever stands in the groups."""
+        return self.get_lr()
 
     def get_last_lr(self):
         """The learning rate of each group, as it was set last."""
         return self._last_lr
 
     def step(self, epoch=None):
-        """Go on by one epoch, or anew from the beginning to a given one."""
-        self._require_groups(len(self.base_lrs))
+        """Go on by one epoch, or to a given one.
+
+        Warns
+        -----
+        UserWarning
+            At the first call, where the optimiser has made no step yet: the first learning rate
+            would never be used.
+        """
+        rates = self.get_lr if epoch is None else self._get_closed_form_lr
         if epoch is None:
-            self._go_to(self.last_epoch + 1)
+            epoch = self.last_epoch + 1
+        epoch = checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0)
+        self._meet_groups()
+        if self._step_count in (1, 2):
+            self._require_a_step()
+        self._go_to(epoch, rates)
+        self._step_count += 1
+
+    def _require_a_step(self):
+        stepped, skipped = self.optimizer.has_stepped(), self._skipped
+        self._skipped = self._step_count == 1 and not stepped
+        # Without tensors, only the curve may be wanted, until an update shows that it is not.
+        early = self._skipped if self.optimizer.param_groups[0]["params"] else skipped and stepped
+        if not early:
             return
-        self._write(self.base_lrs)
-        for each in range(checks.integer(f"{type(self).__name__}.step", "epoch", epoch, 0) + 1):
-            self._go_to(each)
+        reason = "there was none since the scheduler was made"
+        if "step" in vars(self.optimizer):
+            reason = "optimizer.step was replaced, so that none was seen"
+        warnings.warn(
+            f"{type(self).__name__}.step expects optimizer.step() before it, so that the first "
+            f"learning rate is used; {reason}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
-    def _require_groups(self, n):
-        """Refuses a step where the optimiser has got other groups since."""
-        groups = self.optimizer.param_groups
-        if len(groups) != n:
-            raise ValueError(
-                f"{type(self).__name__}.step expects the {checks.plural(n, 'parameter group')} "
-                f"that the optimiser had when the scheduler was made; got {len(groups)}."
-            )
+    def _require_groups(self):
+        """Refuses groups that were added since and have no first rate, or were taken away."""
+        new = self.optimizer.param_groups[len(self.base_lrs) :]
+        known = self._goes_on is not False or all("initial_lr" in group for group in new)
+        n_groups = len(self.optimizer.param_groups)
+        if n_groups < len(self.base_lrs) or not known or not self._takes(n_groups):
+            self._refuse_groups(len(self.base_lrs))
 
-    def _go_to(self, epoch):
+    def _meet_groups(self):
+        """Takes the first rates of groups that were added since."""
+        self._require_groups()
+        new = self.optimizer.param_groups[len(self.base_lrs) :]
+        if self._goes_on or all("initial_lr" in group for group in new):
+            self.base_lrs += [float(group.get("initial_lr", group["lr"])) for group in new]
+
+    def _takes(self, n_groups):
+        """Whether groups may be added."""
+        return True
+
+    def _refuse_groups(self, n):
+        raise ValueError(
+            f"{type(self).__name__}.step expects the {checks.plural(n, 'parameter group')} "
+            f"that the optimiser had when the scheduler was made; got "
+            f"{len(self.optimizer.param_groups)}, so make the scheduler after add_param_group."
+        )
+
+    def _go_to(self, epoch, rates):
         before, self.last_epoch = self.last_epoch, epoch
-        who = type(self).__name__
+        who, groups = type(self).__name__, self.optimizer.param_groups
+        self._stepping = True
         try:
-            lrs = [checks.number(who, "the learning rate", lr) for lr in self.get_lr()]
+            lrs = [checks.number(who, "the learning rate", lr) for lr in rates()]
+            if len(lrs) != len(groups):
+                self._refuse_groups(len(lrs))
         except BaseException:  # of a user's function, too
             self.last_epoch = before
             raise
+        finally:
+            del self._stepping
         self._write(lrs)
 
     def _write(self, lrs):
@@ -146,9 +220,15 @@ _LRScheduler = LRScheduler  # PyTorch's older name
 class _Multiplied(LRScheduler):
     """A scheduler that multiplies all learning rates by the same factor at each step."""
 
-    def get_lr(self):
+    _goes_on = True
+
+    def _rates(self):
         factor = self._factor(self.last_epoch)
         return [group["lr"] * factor for group in self.optimizer.param_groups]
+
+    def _get_closed_form_lr(self):
+        factor = math.prod(self._factor(epoch) for epoch in range(self.last_epoch + 1))
+        return [base * factor for base in self.base_lrs]
 
     def _factor(self, epoch):
         """What the learning rates are multiplied by at the beginning of an epoch."""
@@ -290,7 +370,7 @@ class PolynomialLR(_Multiplied):
 
     def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
         self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
-        self.power = power
+        self.power = checks.number(type(self).__name__, "power", power)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -301,6 +381,8 @@ class PolynomialLR(_Multiplied):
 
 class _OfFunctions(LRScheduler):
     """A scheduler by a function of the epoch, or one for each group."""
+
+    _goes_on = False
 
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
         who = type(self).__name__
@@ -316,6 +398,14 @@ class _OfFunctions(LRScheduler):
         for each in self.lr_lambdas:
             checks.function(who, "lr_lambda", each, "a function of the epoch")
         super().__init__(optimizer, last_epoch)
+
+    def _takes(self, n_groups):
+        return n_groups == len(self.lr_lambdas) or len({id(each) for each in self.lr_lambdas}) == 1
+
+    def _meet_groups(self):
+        super()._meet_groups()
+        more = len(self.base_lrs) - len(self.lr_lambdas)
+        self.lr_lambdas += self.lr_lambdas[:1] * more  # the function of all
 
     def _number(self, function):
         """What a user's function gives at this epoch."""
@@ -334,13 +424,15 @@ class LambdaLR(_OfFunctions):
     [0.5]
     """
 
-    def get_lr(self):
+    def _rates(self):
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
         return [base * self._number(function) for base, function in pairs]
 
 
 class MultiplicativeLR(_OfFunctions):
     """The learning rate times a function of the epoch, at every epoch but the first.
+
+    There is no closed form: ``step(epoch)`` multiplies what stands there.
 
     Examples
     --------
@@ -351,9 +443,11 @@ class MultiplicativeLR(_OfFunctions):
     [0.5]
     """
 
-    def get_lr(self):
+    _goes_on = True
+
+    def _rates(self):
         pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
-        if self.last_epoch <= 0:
+        if self._step_count == 0 and self.last_epoch == 0:
             return [group["lr"] for group, _ in pairs]
         return [group["lr"] * self._number(function) for group, function in pairs]
 
@@ -381,10 +475,16 @@ class CosineAnnealingLR(LRScheduler):
         self.eta_min = checks.number(type(self).__name__, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
+    _goes_on = True
+
     def _height(self, epoch):
         return 1 + math.cos(math.pi * epoch / self.T_max)
 
-    def get_lr(self):
+    def _get_closed_form_lr(self):
+        least, share = self.eta_min, self._height(self.last_epoch) / 2
+        return [least + (base - least) * share for base in self.base_lrs]
+
+    def _rates(self):
         epoch, groups, least = self.last_epoch, self.optimizer.param_groups, self.eta_min
         if epoch == 0:
             return [group["lr"] for group in groups]
@@ -427,22 +527,28 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self):
+    _goes_on = False
+
+    def _rates(self):
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
     def step(self, epoch=None):
-        self._require_groups(len(self.base_lrs))
+        """Go on by one epoch, or to a given one or a fraction of it."""
+        self._meet_groups()
         if epoch is None:
             epoch = self.last_epoch + 1
-        self.T_cur = checks.number("CosineAnnealingWarmRestarts.step", "epoch", epoch, least=0)
-        self.T_i = self.T_0
+        checks.number("CosineAnnealingWarmRestarts.step", "epoch", epoch, least=0)
+        self._go_to(epoch, self.get_lr)
+
+    def _go_to(self, epoch, rates):
+        self.T_cur, self.T_i = epoch, self.T_0
         if self.T_mult == 1:
             self.T_cur %= self.T_0
         while self.T_cur >= self.T_i:
             self.T_cur -= self.T_i
             self.T_i *= self.T_mult
-        self._go_to(math.floor(epoch))
+        super()._go_to(math.floor(epoch), rates)
 
 
 class OneCycleLR(LRScheduler):
@@ -547,19 +653,27 @@ class OneCycleLR(LRScheduler):
             share = (1 - math.cos(math.pi * share)) / 2
         return levels[phase] + (levels[phase + 1] - levels[phase]) * share
 
-    def get_lr(self):
+    _goes_on = False
+
+    def _takes(self, n_groups):
+        return n_groups == len(self.levels)
+
+    def _rates(self):
         if self.last_epoch > self.total_steps:
             raise ValueError(
                 f"OneCycleLR expects {checks.plural(self.total_steps, 'step')}; "
                 f"got step {self.last_epoch}."
             )
+        return [self._at(levels) for levels in self.levels]
+
+    def _write(self, lrs):
+        super()._write(lrs)
         if self.cycle_momentum:
             for group, momenta in zip(self.optimizer.param_groups, self.momenta, strict=True):
                 if "betas" in group:
                     group["betas"] = (self._at(momenta), *group["betas"][1:])
                 else:
                     group["momentum"] = self._at(momenta)
-        return [self._at(levels) for levels in self.levels]
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -613,8 +727,9 @@ class ReduceLROnPlateau(LRScheduler):
         self.threshold = checks.number(who, "threshold", threshold)
         self.threshold_mode = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.min_lrs = _each(min_lr, optimizer.param_groups)
+        self.default_min_lr = None if isinstance(min_lr, list | tuple) else min_lr
         self.eps = checks.number(who, "eps", eps)
-        self.verbose = verbose
+        self.verbose = bool(verbose)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
@@ -626,15 +741,20 @@ class ReduceLROnPlateau(LRScheduler):
         return a < bound if self.mode == "min" else a > bound
 
     def step(self, metrics, epoch=None):  # type: ignore[override]
-        """Look at the number that an epoch ended with."""
+        """Look at the number that an epoch ended with; `epoch` is its number where given."""
         try:
             current = float(metrics)
         except (TypeError, ValueError, OverflowError, RuntimeError):
             raise TypeError(
                 f"ReduceLROnPlateau.step expects metrics as a number; got {checks.shown(metrics)}."
             ) from None
-        self._require_groups(len(self.min_lrs))
-        self.last_epoch += 1
+        if epoch is None:
+            epoch = self.last_epoch + 1
+        epoch = checks.integer("ReduceLROnPlateau.step", "epoch", epoch, least=0)
+        n_groups = len(self.optimizer.param_groups)
+        self._require_groups()
+        self.min_lrs += [self.default_min_lr] * (n_groups - len(self.min_lrs))
+        self.last_epoch = epoch
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
         else:
@@ -646,6 +766,11 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce()
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _require_groups(self):
+        n_groups, n = len(self.optimizer.param_groups), len(self.min_lrs)
+        if n_groups < n or (n_groups > n and self.default_min_lr is None):
+            self._refuse_groups(n)
 
     def _reduce(self):
         pairs = zip(self.optimizer.param_groups, self.min_lrs, strict=True)
@@ -662,6 +787,27 @@ class _OfSchedulers(LRScheduler):
     """A scheduler that others do the work of."""
 
     _schedulers: list[LRScheduler]
+
+    def _take(self, optimizer, schedulers):
+        """Schedulers of one optimiser, which they all have to act on."""
+        who = type(self).__name__
+        if not schedulers:
+            raise ValueError(f"{who} expects at least one scheduler; got none.")
+        for scheduler in schedulers:
+            checks.instance(who, "schedulers", scheduler, LRScheduler, "schedulers")
+            if isinstance(scheduler, ReduceLROnPlateau):
+                raise TypeError(f"{who} expects schedulers of epochs; got a ReduceLROnPlateau.")
+            if scheduler.optimizer is not optimizer:
+                raise ValueError(f"{who} expects schedulers of one optimiser; got another's.")
+        self._schedulers, self.optimizer = schedulers, optimizer
+
+    def _next(self):
+        """The schedulers that the next step is of."""
+        return self._schedulers
+
+    def _require_groups(self):
+        for scheduler in self._next():
+            scheduler._require_groups()
 
     def state_dict(self):
         """All that it and its schedulers count."""
@@ -712,30 +858,44 @@ class SequentialLR(_OfSchedulers):
             for each in checks.sequence("SequentialLR", "milestones", milestones, "epochs")
         ]
         checks.instance("SequentialLR", "optimizer", optimizer, Optimizer, "an optimiser")
-        self.optimizer = _shared("SequentialLR", optimizer, schedulers)
-        if any(isinstance(scheduler, ReduceLROnPlateau) for scheduler in schedulers):
-            raise TypeError("SequentialLR expects schedulers of epochs; got a ReduceLROnPlateau.")
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
                 f"SequentialLR expects a milestone between each two of {len(schedulers)} "
                 f"schedulers; got {len(milestones)}."
             )
-        self._schedulers, self._milestones = schedulers, milestones
+        self._take(optimizer, schedulers)
+        for scheduler in schedulers:
+            if isinstance(scheduler, _OfSchedulers):
+                raise TypeError(
+                    "SequentialLR expects schedulers that begin anew at their milestones; got a "
+                    f"{type(scheduler).__name__}."
+                )
+        self._milestones = milestones
         self.last_epoch = last_epoch + 1
-        self._schedulers[0].step(0)
-        self._last_lr = self._schedulers[0].get_last_lr()
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        first = schedulers[self._place(0)]
+        first.last_epoch, first._step_count = -1, 0  # made anew, after the others
+        first.step()
+        self._last_lr = first.get_last_lr()
+
+    def _place(self, epoch):
+        return bisect.bisect_right(self._milestones, epoch)
+
+    def _next(self):
+        return [self._schedulers[self._place(self.last_epoch + 1)]]
 
     def step(self):  # type: ignore[override]
         """Go on by one epoch."""
-        self._require_groups(len(self._last_lr))
-        self.last_epoch += 1
-        place = sum(milestone <= self.last_epoch for milestone in self._milestones)
-        current = self._schedulers[place]
-        if place and self._milestones[place - 1] == self.last_epoch:
-            current.step(0)
+        self._require_groups()
+        [current] = self._next()
+        if self.last_epoch + 1 in self._milestones:
+            current._meet_groups()
+            current._go_to(0, current._get_closed_form_lr)
         else:
             current.step()
         self._last_lr = current.get_last_lr()
+        self.last_epoch += 1
 
 
 class ChainedScheduler(_OfSchedulers):
@@ -753,18 +913,15 @@ class ChainedScheduler(_OfSchedulers):
 
     def __init__(self, schedulers, optimizer=None):
         schedulers = checks.sequence("ChainedScheduler", "schedulers", schedulers, "schedulers")
-        for each in schedulers:
+        for each in schedulers[:1]:
             checks.instance("ChainedScheduler", "schedulers", each, LRScheduler, "schedulers")
-        if not schedulers:
-            raise ValueError("ChainedScheduler expects at least one scheduler; got none.")
-        own = schedulers[0].optimizer if optimizer is None else optimizer
-        self.optimizer = _shared("ChainedScheduler", own, schedulers)
-        self._schedulers = schedulers
+            optimizer = each.optimizer if optimizer is None else optimizer
+        self._take(optimizer, schedulers)
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self):  # type: ignore[override]
         """Go on by one epoch."""
-        self._require_groups(len(self._last_lr))
+        self._require_groups()
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
@@ -781,12 +938,3 @@ def _each(value, groups):
             f"got {len(values)}."
         )
     return values
-
-
-def _shared(who, optimizer, schedulers):
-    """The optimiser, which all schedulers have to act on."""
-    for scheduler in schedulers:
-        checks.instance(who, "schedulers", scheduler, LRScheduler, "schedulers")
-        if scheduler.optimizer is not optimizer:
-            raise ValueError(f"{who} expects schedulers of one optimiser; got another's.")
-    return optimizer

@@ -42,9 +42,10 @@ class Optimizer:
 
     Parameters
     ----------
-    params : iterable of Tensor, iterable of dict, or None
-        What `step` changes; a dict is a group with options of its own.  None leaves one group
-        without tensors, whose options serve `update` and `fit`.
+    params : iterable of Tensor, of (str, Tensor) or of dict, or None
+        What `step` changes; a dict is a group with options of its own.  Of pairs, as
+        ``model.named_parameters()`` gives them, a group keeps the names as "param_names".  None
+        leaves one group without tensors, whose options serve `update` and `fit`.
     defaults : dict
         The options of groups that do not say otherwise.
 
@@ -82,6 +83,14 @@ class Optimizer:
 
     #: Whether the steps of each parameter are counted in its state.
     _counts = True
+    steps = 0
+    #: `steps` when a scheduler was first made of it.
+    _watched_from: int | None = None
+
+    def __init_subclass__(cls, counts_steps=False, **arguments):
+        super().__init_subclass__(**arguments)
+        if "step" in vars(cls) and not counts_steps:
+            setattr(cls, "step", _counted(cls.step))  # noqa: B010
 
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
@@ -126,14 +135,15 @@ class Optimizer:
         Parameters
         ----------
         group : dict
-            "params", a Tensor or an iterable of them, and options that differ from the
-            defaults.
+            "params", a Tensor or an iterable of them or of (str, Tensor), and options that
+            differ from the defaults.  Other keys are kept, such as "name" or "initial_lr".
 
         Raises
         ------
         TypeError, ValueError
-            For what is not a tensor, is the result of an operation, or is in a group already;
-            nothing has changed then.
+            For what is not a tensor, is the result of an operation, or is in a group already,
+            for names in some groups only, and for an option that the rule does not have, as
+            "momentum" of `Adam` or "learning_rate"; nothing has changed then.
         """
         who = f"{type(self).__name__}.add_param_group"
         if not isinstance(group, dict) or "params" not in group:
@@ -146,7 +156,10 @@ class Optimizer:
         params = group["params"]
         if isinstance(params, set):
             raise TypeError(f"{who} expects params in an order; got a set.")
-        params = [params] if _is_tensor(params) else list(params)
+        if _is_tensor(params):
+            params = [params]
+        params = checks.sequence(who, "params", params, "Tensors")
+        params, names = _unnamed(who, params)
         held = {id(p) for other in self.param_groups for p in other["params"]}
         for param in params:
             if not _is_tensor(param):
@@ -162,9 +175,19 @@ class Optimizer:
                     "that appears in more than one place."
                 )
             held.add(id(param))
-        options = self._checked_options(self.defaults | group)
+        options = self._checked_options(self.defaults | self._known(who, group) | names)
+        named = ["param_names" in each for each in (*self.param_groups, options)]
+        if any(named) and not all(named):
+            raise ValueError(
+                f"{who} expects names in all groups or in none, as model.named_parameters() gives "
+                f"them; got {named.count(False)} without."
+            )
         self.param_groups.append(Group({**options, "params": params}))
         note()
+
+    def _known(self, who, group):
+        """The group, whose keys are options or nobody's."""
+        return group
 
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
@@ -187,6 +210,16 @@ class Optimizer:
                     param.grad = None
                 elif param.grad is not None:
                     param.grad.zero_()
+
+    def watch_steps(self):
+        """From here on `has_stepped` tells whether there was a step."""
+        if self._watched_from is None:
+            self._watched_from = self.steps
+
+    def has_stepped(self):
+        """Whether there was a step since the first scheduler was made, by a trainer, too."""
+        counts = [self.steps, *(trainer.steps for trainer in self._holders())]
+        return any(count != self._watched_from for count in counts)
 
     def held_by(self, trainer):
         """Remember a `Trainer` that goes on from the states in memory of its own."""
@@ -255,9 +288,10 @@ class Optimizer:
             raise ValueError(
                 f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
             )
+        names = [{k: own[k] for k in ("param_names",) if k in own} for own in self.param_groups]
         new_groups = [
-            {**self._checked_options(self.defaults | group), "params": own["params"]}
-            for group, own in zip(groups, self.param_groups, strict=True)
+            {**self._checked_options(self.defaults | name | group), "params": own["params"]}
+            for group, name, own in zip(groups, names, self.param_groups, strict=True)
         ]
         state: collections.defaultdict = collections.defaultdict(dict)
         for place, kept in entries.items():
@@ -289,6 +323,8 @@ class Optimizer:
         for own, new in zip(self.param_groups, groups, strict=True):
             own.clear()
             own.update(new)
+        if self._watched_from is not None:
+            self._watched_from = -1 if self.has_stepped() else steps
         self.state, self.steps = state, steps
 
     def _loaded(self, who, group, name, value, param):
@@ -310,10 +346,42 @@ class Optimizer:
         return {p: place for place, p in enumerate(params)}
 
 
+def _counted(step):
+    """A step of one's own, which counts itself as the library's do."""
+
+    @functools.wraps(step)
+    def counted(self, *arguments, **keywords):
+        before = self.steps
+        result = step(self, *arguments, **keywords)
+        if self.steps == before:
+            self.steps += 1
+        return result
+
+    return counted
+
+
 def _is_tensor(value):
     from fastbp.autograd import is_tensor
 
     return is_tensor(value)
+
+
+def _unnamed(who, params):
+    """The tensors of a group, and their names where it has them."""
+    pairs = [p for p in params if isinstance(p, tuple)]
+    if not pairs:
+        return params, {}
+    if len(pairs) < len(params):
+        raise ValueError(
+            f"{who} expects a name for each parameter or for none, as model.named_parameters() "
+            f"gives them; got {checks.plural(len(pairs), 'name')} for {len(params)}."
+        )
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError(
+                f"{who} expects pairs of a name and a Tensor; got {checks.shown(pair)}."
+            )
+    return [p for _, p in pairs], {"param_names": [name for name, _ in pairs]}
 
 
 def _detached(value):

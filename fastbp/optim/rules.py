@@ -4,7 +4,9 @@ An optimiser of tensors changes them by `step`; one made without parameters chan
 `update`.  Both train in `fit`.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, MutableMapping
+from numbers import Real
 
 import numpy as np
 
@@ -13,7 +15,26 @@ from fastbp._kernels import optim as compiled
 from fastbp.backend import kernels
 from fastbp.optim.optimizer import Optimizer, _detached
 
-__all__ = ["SGD", "AdaGrad", "Adagrad", "Adam", "AdamW", "RMSprop", "Rule"]
+__all__ = [
+    "SGD", "AdaGrad", "Adagrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSprop", "Rule",
+]  # fmt: skip
+
+
+#: How PyTorch computes the same numbers.
+_HOW = ("foreach", "fused", "capturable")
+#: Options of other rules, and other libraries' names.
+_OTHERS = {
+    "alpha", "amsgrad", "betas", "centered", "dampening", "decoupled_weight_decay", "eps",
+    "initial_accumulator_value", "lr_decay", "momentum", "nesterov", "rho",
+    "beta", "decay", "epsilon", "l2", "learning_rate", "learningrate", "rate", "wd",
+}  # fmt: skip
+
+
+def _misses(key, own):
+    """Whether the key of a group is meant for an option that the rule does not have."""
+    import difflib
+
+    return key in _OTHERS or bool(difflib.get_close_matches(str(key), own, 1, 0.85))
 
 
 class Option:
@@ -41,7 +62,7 @@ class Option:
             group[self.name] = options[self.name]
 
 
-class Rule(Optimizer):
+class Rule(Optimizer, counts_steps=True):
     """What the library's own optimisers share.
 
     A subclass names its `rule`, its options, and the arrays that it keeps of a parameter.
@@ -68,7 +89,7 @@ class Rule(Optimizer):
 
     def _checked_options(self, options):
         who = type(self).__name__
-        for name in ("foreach", "fused", "capturable"):  # how PyTorch computes the same numbers
+        for name in _HOW:
             options.pop(name, None)
         for name in ("amsgrad", "centered", "differentiable"):
             if options.get(name):
@@ -77,6 +98,16 @@ class Rule(Optimizer):
             options[name] = checks.number(who, name, options[name], least=0)
         options["maximize"] = bool(options["maximize"])
         return options
+
+    def _known(self, who, group):
+        own = self.defaults.keys()
+        for key in group.keys() - own - {"params", *_HOW}:
+            if _misses(key, own):
+                raise ValueError(
+                    f"{who} expects as options {', '.join(own)}; got {key!r}, which "
+                    f"{type(self).__name__} does not have."
+                )
+        return group
 
     def __repr__(self):
         if self._bound:
@@ -201,8 +232,9 @@ class Rule(Optimizer):
             new = self._begin(group, name, param.array)
             new.array[...] = checks.number(who, name, value, 0, 2.0**53)
             return new
-        if name not in self._names(group):
-            expected = " and ".join(self._names(group)) or "nothing"
+        names = self._names(group | {"momentum": group.get("momentum") or 1})  # it may come back
+        if name not in names:
+            expected = " and ".join(names)
             raise ValueError(f"{who} expects {expected} of a parameter; got {name!r}.")
         array = checks.floats(who, name, _detached(value))
         checks.same_shape(who, name, array, param.array.shape, "its parameter")
@@ -296,7 +328,7 @@ class Rule(Optimizer):
         Parameters
         ----------
         params : mapping of str to numpy.ndarray
-            Written to, each array in place.
+            Written to, each array in place.  A plain number is replaced, as ``-=`` does.
         grads : mapping of str to array_like
             A gradient of the parameter's shape for each key of `params`.
 
@@ -315,12 +347,33 @@ class Rule(Optimizer):
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
-        checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
+        numbers = {}
+        try:
+            checked = {name: self._checked(name, array, grads) for name, array in arrays.items()}
+        except TypeError:
+            numbers = {name: value for name, value in arrays.items() if _is_number(value)}
+            if not numbers:
+                raise
+        if numbers:
+            return self._update_numbers(params, arrays, numbers, grads)
         vars(self)["steps"] += 1
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)
             self._apply(self.param_groups[0], param, checked[name], states, step)
+
+    def _update_numbers(self, params, arrays, numbers, grads):
+        """A step of parameters of which some are plain numbers, to be replaced."""
+        if not isinstance(params, MutableMapping):
+            raise TypeError(
+                f"{type(self).__name__}.update expects params as a dict, where a number is "
+                f"replaced by another; got {checks.described(params)}."
+            )
+        arrays = arrays | {name: _as_array(value) for name, value in numbers.items()}
+        self.update(arrays, grads)
+        for name, value in numbers.items():
+            array = arrays[name]
+            params[name] = array[()] if isinstance(value, np.generic) else float(array)
 
     def _require_same(self, name, param):
         for state in self.states.get(name, ()):
@@ -357,6 +410,17 @@ class Rule(Optimizer):
                 state[...] = copy
 
 
+def _is_number(value):
+    """Whether a parameter is a number by itself; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _as_array(number):
+    """A number as an array that a step can change."""
+    small = isinstance(number, np.float32 | np.float16)
+    return np.array(number, checks.FLOAT32 if small else checks.FLOAT64)
+
+
 def _native(param):
     return checks.FLOAT32 if param.dtype.itemsize == 4 else checks.FLOAT64
 
@@ -373,6 +437,41 @@ def _same_view(a, b):
 
 def _shown(value):
     return f"{value:g}" if type(value) is float else f"{value}"
+
+
+def _with_the_books(translated):
+    """An __init__ that takes the book's names too, beside PyTorch's, which it shows."""
+
+    def decorate(init):
+        @functools.wraps(init)
+        def told(self, *arguments, **options):
+            init(self, *arguments, **translated(options))
+
+        return told
+
+    return decorate
+
+
+def _alpha(options):
+    if "decay_rate" in options:
+        if "alpha" in options:
+            raise TypeError(
+                "RMSprop expects alpha or decay_rate, two names of one number; got both."
+            )
+        rate = options.pop("decay_rate")
+        options["alpha"] = checks.number("RMSprop", "decay_rate", rate, least=0, most=1)
+    return options
+
+
+def _betas(options):
+    if "beta1" in options or "beta2" in options:
+        if "betas" in options:
+            raise TypeError("Adam expects betas, or beta1 and beta2; got both.")
+        options["betas"] = tuple(
+            checks.number("Adam", name, options.pop(name, default), least=0, most=1)
+            for name, default in (("beta1", 0.9), ("beta2", 0.999))
+        )
+    return options
 
 
 class SGD(Rule):
@@ -431,7 +530,7 @@ class SGD(Rule):
     """
 
     rule = "sgd"
-    _options = ("lr", "momentum", "nesterov", "weight_decay")
+    _options: tuple[str, ...] = ("lr", "momentum", "nesterov", "weight_decay")
     _numbers = ("lr", "momentum", "weight_decay")
     _compiled = staticmethod(compiled.sgd_step)
     _only_by_hand = {"maximize": False, "dampening": 0}
@@ -450,14 +549,15 @@ class SGD(Rule):
         )  # fmt: skip
 
     def _checked_options(self, options):
+        who = type(self).__name__
         options = super()._checked_options(options)
-        options["dampening"] = checks.number("SGD", "dampening", options["dampening"])
+        options["dampening"] = checks.number(who, "dampening", options["dampening"])
         options["nesterov"] = bool(options["nesterov"])
         if options["nesterov"] and options["momentum"] == 0:
-            raise ValueError("SGD expects momentum above 0 where nesterov is True; got 0.")
+            raise ValueError(f"{who} expects momentum above 0 where nesterov is True; got 0.")
         if options["nesterov"] and options["dampening"] != 0:
             raise ValueError(
-                f"SGD expects dampening 0 where nesterov is True; got {options['dampening']:g}."
+                f"{who} expects dampening 0 where nesterov is True; got {options['dampening']:g}."
             )
         return options
 
@@ -476,6 +576,83 @@ class SGD(Rule):
             param, grad, states[0] if states else None, group["lr"], group["momentum"],
             group["nesterov"], decay,
         )  # fmt: skip
+
+
+class Momentum(SGD):
+    """The book's momentum: `SGD` of arrays, with a velocity from the start.
+
+    ``v = momentum v + g;  p -= lr v``; the book's v is ours times -lr.
+
+    Parameters
+    ----------
+    lr, momentum : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 6.1.4.
+
+    Examples
+    --------
+    >>> params = {"x": -7.0, "y": 2.0}
+    >>> optimizer = Momentum(lr=0.1)
+    >>> for _ in range(2):
+    ...     optimizer.update(params, {"x": params["x"] / 10, "y": 2 * params["y"]})
+    >>> {name: round(value, 4) for name, value in params.items()}
+    {'x': -6.7977, 'y': 0.92}
+    """
+
+    _options = ("lr", "momentum")
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=_rate(type(self), lr), momentum=momentum)
+
+
+class Nesterov(SGD):
+    """Nesterov's momentum: `SGD` of arrays with ``nesterov=True``.
+
+    ``v = momentum v + g;  p -= lr (g + momentum v)``.
+
+    Parameters
+    ----------
+    lr, momentum : float
+        `momentum` above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `SGD`.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), chapter 6; Sutskever et al. (2013), see `SGD`.
+
+    Examples
+    --------
+    >>> params = {"x": 1.0}
+    >>> Nesterov(lr=0.1).update(params, {"x": 1.0})
+    >>> round(params["x"], 4)
+    0.81
+    """
+
+    _options = ("lr", "momentum")
+
+    def __init__(self, lr=0.01, momentum=0.9):
+        super().__init__(lr=_rate(type(self), lr), momentum=momentum, nesterov=True)
+
+
+def _rate(kind, lr):
+    """The learning rate, in whose place tensors are a mistake."""
+    if np.iterable(lr) and not isinstance(lr, str):
+        raise TypeError(
+            f"{kind.__name__} expects lr as a number, and no parameters, which "
+            f"SGD(params, lr=0.01, momentum=0.9) takes; got a {type(lr).__name__}."
+        )
+    return lr
 
 
 class AdaGrad(Rule):
@@ -560,6 +737,8 @@ class RMSprop(Rule):
         PyTorch's; with momentum, ``v = momentum v + g / (sqrt(s) + eps);  p -= lr v``.
     centered : False
         Not offered.
+    decay_rate : float, optional
+        The book's name of alpha.
     maximize, foreach, differentiable, capturable : see `SGD`
 
     Raises
@@ -588,6 +767,7 @@ class RMSprop(Rule):
     eps = Option()
     momentum = Option()
 
+    @_with_the_books(_alpha)
     def __init__(
         self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
         centered=False, capturable=False, foreach=None, maximize=False, differentiable=False,
@@ -636,6 +816,8 @@ class Adam(Rule):
         Not offered.
     decoupled_weight_decay : bool
         Decay as `AdamW` does.
+    beta1, beta2 : float, optional
+        The book's names of the two `betas`.
     maximize, foreach, capturable, differentiable, fused : see `SGD`
 
     Raises
@@ -665,6 +847,7 @@ class Adam(Rule):
     eps = Option()
     decoupled_weight_decay = Option()
 
+    @_with_the_books(_betas)
     def __init__(
         self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
         *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,

@@ -1,0 +1,632 @@
+"""All names of *Deep Learning from Scratch*, chapters 4 to 6, in one place.
+
+A script of the book runs with ``common.layers``, ``common.optimizer`` and so on, ``dataset.mnist``
+and ``two_layer_net`` replaced by ``fastbp.book`` in its imports; docs/the-book.md says where the
+numbers differ.  What is random draws from NumPy's global generator, as the book does, so that
+``np.random.seed`` holds.
+"""
+# ruff: noqa: NPY002
+
+from collections import OrderedDict
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from fastbp import checks, optim
+from fastbp.datasets import load_mnist
+from fastbp.gradcheck import numerical_gradient
+from fastbp.layers import (
+    AddLayer,
+    Affine,
+    BatchNormalization,
+    Dropout,
+    MulLayer,
+    Relu,
+    Sigmoid,
+    SigmoidWithLoss,
+    SoftmaxWithLoss,
+    cross_entropy_error,
+    softmax,
+)
+from fastbp.optim import AdaGrad, Adam, Momentum, Nesterov, RMSprop
+
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AddLayer",
+    "Affine",
+    "BatchNormalization",
+    "Dropout",
+    "Momentum",
+    "MulLayer",
+    "MultiLayerNet",
+    "MultiLayerNetExtend",
+    "Nesterov",
+    "RMSprop",
+    "Relu",
+    "Sigmoid",
+    "SigmoidWithLoss",
+    "SoftmaxWithLoss",
+    "Trainer",
+    "TwoLayerNet",
+    "cross_entropy_error",
+    "identity_function",
+    "load_mnist",
+    "mean_squared_error",
+    "numerical_gradient",
+    "numerical_gradient_2d",
+    "relu",
+    "relu_grad",
+    "shuffle_dataset",
+    "sigmoid",
+    "sigmoid_grad",
+    "smooth_curve",
+    "softmax",
+    "softmax_loss",
+    "step_function",
+    "sum_squared_error",
+]
+
+
+# --- functions --------------------------------------------------------------------------------
+
+
+def identity_function(x):
+    """The argument.
+
+    Examples
+    --------
+    >>> identity_function(3)
+    3
+    """
+    return x
+
+
+def step_function(x):
+    """1 where x is above 0, else 0.
+
+    Parameters
+    ----------
+    x : array_like
+
+    Returns
+    -------
+    numpy.ndarray of int
+
+    Raises
+    ------
+    TypeError
+        For what is no number.
+
+    Examples
+    --------
+    >>> step_function(np.array([-1.0, 0.0, 2.0]))
+    array([0, 0, 1])
+    """
+    return np.array(checks.numbers("step_function", "x", x) > 0, int)
+
+
+def sigmoid(x):
+    """Logistic function ``1 / (1 + exp(-x))``, without overflow for any x.
+
+    Parameters
+    ----------
+    x : array_like
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 for float32, else float64.
+
+    Raises
+    ------
+    TypeError
+        For what is no number.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([0.0, -1000.0]))
+    array([0.5, 0. ])
+    """
+    return Sigmoid().forward(x)[()]
+
+
+def sigmoid_grad(x):
+    """The derivative of `sigmoid` at x.
+
+    Examples
+    --------
+    >>> sigmoid_grad(np.array([0.0, 1000.0]))
+    array([0.25, 0.  ])
+    """
+    y = sigmoid(x)
+    return (1 - y) * y
+
+
+def relu(x):
+    """``max(x, 0)``.
+
+    Examples
+    --------
+    >>> relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
+    return np.maximum(0, checks.numbers("relu", "x", x))
+
+
+def relu_grad(x):
+    """The derivative of `relu`: 1 where x is at least 0, as the book has it here, else 0.
+
+    Examples
+    --------
+    >>> relu_grad(np.array([-1.0, 0.0, 2.0]))
+    array([0., 1., 1.])
+    """
+    return np.array(checks.numbers("relu_grad", "x", x) >= 0, float)
+
+
+def sum_squared_error(y, t):
+    """Half the sum of squared differences: ``sum((y - t)^2) / 2``, over all elements.
+
+    Parameters
+    ----------
+    y, t : array_like
+        Of one shape.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For other shapes, which NumPy would broadcast, or what is no number.
+
+    Examples
+    --------
+    >>> sum_squared_error(np.array([0.5, 1.0]), np.array([0.0, 0.0]))
+    0.625
+    """
+    y = checks.floats("sum_squared_error", "y", y, checks.FLOAT64)
+    t = checks.floats("sum_squared_error", "t", t, checks.FLOAT64)
+    checks.same_shape("sum_squared_error", "t", t, y.shape, "y")
+    return float(np.square(y - t).sum() / 2)
+
+
+mean_squared_error = sum_squared_error  # the name that it has in the book's text
+
+
+def softmax_loss(X, t):
+    """Cross-entropy of `softmax`, exact where `cross_entropy_error` of it would be inf.
+
+    Parameters
+    ----------
+    X : array_like
+        (n_samples, n_classes) or (n_classes,).
+    t : array_like
+        Class indices, or rows.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For targets that do not fit.
+
+    Examples
+    --------
+    >>> round(softmax_loss(np.array([[0.0, 0.0], [0.0, 2.0]]), np.array([0, 1])), 4)
+    0.41
+    """
+    return SoftmaxWithLoss().evaluate(X, t)
+
+
+def numerical_gradient_2d(f, X):
+    """`numerical_gradient` of f, a function of one point, at each row of X; a 1-D X is one point.
+
+    Examples
+    --------
+    >>> numerical_gradient_2d(lambda x: np.sum(x**2), np.array([[3.0, 4.0], [0.0, 2.0]])).round(6)
+    array([[6., 8.],
+           [0., 4.]])
+    """
+    if np.ndim(X) < 2:
+        return numerical_gradient(f, X)
+    return np.stack([numerical_gradient(f, row) for row in X])
+
+
+def shuffle_dataset(x, t):
+    """The rows of x and t in one random order.
+
+    Parameters
+    ----------
+    x, t : array_like
+        With as many rows.
+
+    Returns
+    -------
+    x, t : numpy.ndarray
+
+    Raises
+    ------
+    ValueError
+        For unlike numbers of rows.
+
+    Examples
+    --------
+    >>> x, t = shuffle_dataset(np.arange(6).reshape(3, 2), np.array([0, 2, 4]))
+    >>> bool((x[:, 0] == t).all())
+    True
+    """
+    x, t = np.asarray(x), np.asarray(t)
+    if len(x) != len(t):
+        raise ValueError(
+            f"shuffle_dataset expects x and t with as many rows; got {len(x)} and {len(t)}."
+        )
+    order = np.random.permutation(len(x))
+    return x[order], t[order]
+
+
+def smooth_curve(x):
+    """Each number as a mean over the eleven around it, by the weights of a Kaiser window.
+
+    Parameters
+    ----------
+    x : array_like
+        (n,), at least 6.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For fewer numbers, or none.
+
+    Examples
+    --------
+    >>> smooth_curve([1.0] * 8).round(6)
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
+    """
+    x = checks.numbers("smooth_curve", "x", x)
+    if x.ndim != 1 or len(x) < 6:
+        raise ValueError(f"smooth_curve expects x of shape (n,), n at least 6; got {x.shape}.")
+    window = np.kaiser(11, 2)
+    mirrored = np.concatenate([x[5:0:-1], x, x[:-6:-1]])
+    return np.convolve(window / window.sum(), mirrored, mode="valid")
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+class SGD(optim.SGD):
+    """`fastbp.optim.SGD` of arrays with the book's argument and default.
+
+    Parameters
+    ----------
+    lr : float
+
+    Examples
+    --------
+    >>> params = {"x": 1.0}
+    >>> SGD().update(params, {"x": 10.0})
+    >>> params["x"]
+    0.9
+    """
+
+    _options = ("lr",)
+
+    def __init__(self, lr=0.01):
+        super().__init__(lr=lr)
+
+
+_OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+}
+#: Deviations of initial weights, from the number of inputs.
+_DEVIATIONS = {
+    "relu": lambda n: np.sqrt(2 / n),
+    "he": lambda n: np.sqrt(2 / n),
+    "sigmoid": lambda n: np.sqrt(1 / n),
+    "xavier": lambda n: np.sqrt(1 / n),
+}
+_ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
+
+
+class MultiLayerNetExtend:
+    """The book's network of any depth, with weight decay, dropout and batch normalisation.
+
+    Parameters
+    ----------
+    input_size : int
+    hidden_size_list : sequence of int
+    output_size : int
+    activation : {"relu", "sigmoid"}
+    weight_init_std : {"relu", "he", "sigmoid", "xavier"} or float
+        The deviation sqrt(2 / n_in) for the first two, sqrt(1 / n_in) for the others, or a number.
+    weight_decay_lambda : float
+        Adds ``lambda / 2 sum(W^2)`` of each W to the loss.
+    use_dropout, use_batchnorm : bool
+    dropout_ration : float
+        The ratio; so written in the book.
+
+    Attributes
+    ----------
+    params : dict
+        float64 arrays by name: ``W1, b1, ...``, with batch normalisation ``gamma1, beta1`` too.
+        The layers keep the very arrays.
+    layers : OrderedDict
+    last_layer : SoftmaxWithLoss
+
+    Raises
+    ------
+    ValueError, TypeError
+        For sizes that are none, and unknown names.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), chapter 6.
+
+    Examples
+    --------
+    >>> np.random.seed(0)
+    >>> net = MultiLayerNetExtend(4, [8, 8], 3, use_batchnorm=True, use_dropout=True)
+    >>> x, t = np.random.rand(5, 4), np.array([0, 1, 2, 0, 1])
+    >>> sorted(net.gradient(x, t)) == sorted(net.params)
+    True
+    >>> net.predict(x).shape
+    (5, 3)
+    """
+
+    def __init__(
+        self, input_size, hidden_size_list, output_size, activation="relu", weight_init_std="relu",
+        weight_decay_lambda=0, use_dropout=False, dropout_ration=0.5, use_batchnorm=False,
+    ):  # fmt: skip
+        who = type(self).__name__
+        hidden = checks.sequence(who, "hidden_size_list", hidden_size_list, "integers")
+        self.input_size = checks.integer(who, "input_size", input_size, 1)
+        self.hidden_size_list = [checks.integer(who, "hidden_size_list", n, 1) for n in hidden]
+        self.output_size = checks.integer(who, "output_size", output_size, 1)
+        self.hidden_layer_num = len(hidden)
+        self.weight_decay_lambda = checks.number(
+            who, "weight_decay_lambda", weight_decay_lambda, least=0
+        )
+        self.use_dropout, self.use_batchnorm = use_dropout, use_batchnorm
+        checks.choice(who, "activation", str(activation).lower(), tuple(_ACTIVATIONS))
+        self.params: dict[str, np.ndarray] = {}
+        self._draw_weights(weight_init_std)
+        self.layers: OrderedDict[str, Any] = OrderedDict()
+        for k, n in enumerate(self.hidden_size_list, start=1):
+            self.layers[f"Affine{k}"] = Affine(self.params[f"W{k}"], self.params[f"b{k}"])
+            if use_batchnorm:
+                gamma, beta = np.ones(n), np.zeros(n)
+                self.params[f"gamma{k}"], self.params[f"beta{k}"] = gamma, beta
+                self.layers[f"BatchNorm{k}"] = BatchNormalization(gamma, beta)
+            self.layers[f"Activation_function{k}"] = _ACTIVATIONS[str(activation).lower()]()
+            if use_dropout:
+                seed = np.random.randint(2**31)
+                self.layers[f"Dropout{k}"] = Dropout(dropout_ration, seed)
+        k = self.hidden_layer_num + 1
+        self.layers[f"Affine{k}"] = Affine(self.params[f"W{k}"], self.params[f"b{k}"])
+        self.last_layer = SoftmaxWithLoss()
+
+    def _draw_weights(self, weight_init_std):
+        who = type(self).__name__
+        sizes = [self.input_size, *self.hidden_size_list, self.output_size]
+        if isinstance(weight_init_std, str):
+            name = weight_init_std.lower()
+            deviation = _DEVIATIONS[checks.choice(who, "weight_init_std", name, tuple(_DEVIATIONS))]
+        else:
+            scale = checks.number(who, "weight_init_std", weight_init_std, least=0)
+            deviation = lambda n: scale  # noqa: E731
+        for k, (n_in, n_out) in enumerate(pairwise(sizes), start=1):
+            self.params[f"W{k}"] = deviation(n_in) * np.random.randn(n_in, n_out)
+            self.params[f"b{k}"] = np.zeros(n_out)
+
+    def predict(self, x, train_flg=False):
+        """The logits; `train_flg` says whether dropout and batch normalisation train."""
+        for layer in self.layers.values():
+            two_modes = isinstance(layer, Dropout | BatchNormalization)
+            x = layer.forward(x, train_flg) if two_modes else layer.forward(x)
+        return x
+
+    def loss(self, x, t, train_flg=False):
+        """The mean loss, and the penalty of the weights."""
+        loss = self.last_layer.forward(self.predict(x, train_flg), t)
+        squares = sum(np.sum(self.params[f"W{k}"] ** 2) for k in self._numbers())
+        return float(loss + 0.5 * self.weight_decay_lambda * squares)
+
+    def accuracy(self, x, t):
+        """The share of samples that are classified rightly."""
+        return self.last_layer.accuracy(self.predict(x, train_flg=False), t)
+
+    def numerical_gradient(self, x, t):
+        """The gradients by `params` from differences."""
+        return {
+            name: numerical_gradient(lambda _: self.loss(x, t, train_flg=True), array)
+            for name, array in self.params.items()
+        }
+
+    def gradient(self, x, t):
+        """The gradients by `params` from backpropagation."""
+        self.loss(x, t, train_flg=True)
+        dout = self.last_layer.backward(1)
+        for layer in reversed(self.layers.values()):
+            dout = layer.backward(dout)
+        grads = {}
+        for k in self._numbers():
+            affine = self.layers[f"Affine{k}"]
+            grads[f"W{k}"] = affine.dW + self.weight_decay_lambda * self.params[f"W{k}"]
+            grads[f"b{k}"] = affine.db
+            if f"BatchNorm{k}" in self.layers:
+                norm = self.layers[f"BatchNorm{k}"]
+                grads[f"gamma{k}"], grads[f"beta{k}"] = norm.dgamma, norm.dbeta
+        return grads
+
+    def _numbers(self):
+        return range(1, self.hidden_layer_num + 2)
+
+
+class MultiLayerNet(MultiLayerNetExtend):
+    """The book's network of any depth.
+
+    Parameters
+    ----------
+    input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda
+        See `MultiLayerNetExtend`.
+
+    Examples
+    --------
+    >>> list(MultiLayerNet(4, [8], 3).params)
+    ['W1', 'b1', 'W2', 'b2']
+    """
+
+    def __init__(
+        self, input_size, hidden_size_list, output_size, activation="relu", weight_init_std="relu",
+        weight_decay_lambda=0,
+    ):  # fmt: skip
+        super().__init__(
+            input_size, hidden_size_list, output_size, activation, weight_init_std,
+            weight_decay_lambda,
+        )  # fmt: skip
+
+
+class TwoLayerNet(MultiLayerNet):
+    """The book's first network: two Affine layers with a Relu between them.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+    weight_init_std : float
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), section 5.7.2.
+
+    Examples
+    --------
+    >>> net = TwoLayerNet(input_size=4, hidden_size=8, output_size=3)
+    >>> list(net.layers)
+    ['Affine1', 'Relu1', 'Affine2']
+    """
+
+    def __init__(self, input_size, hidden_size, output_size, weight_init_std=0.01):
+        super().__init__(input_size, [hidden_size], output_size, "relu", weight_init_std)
+        names = {"Activation_function1": "Relu1"}
+        self.layers = OrderedDict((names.get(k, k), layer) for k, layer in self.layers.items())
+        self.lastLayer = self.last_layer  # so written in the book
+
+
+class Trainer:
+    """The book's loop: random batches with replacement, and accuracies at each epoch's begin.
+
+    `fastbp.Trainer` is another: a network compiled to one call for each step.
+
+    Parameters
+    ----------
+    network : object
+        With ``params``, ``gradient(x, t)``, ``loss(x, t)`` and ``accuracy(x, t)``.
+    x_train, t_train, x_test, t_test : numpy.ndarray
+    epochs, mini_batch_size : int
+    optimizer : {"SGD", "Momentum", "Nesterov", "AdaGrad", "RMSprop", "Adam"}
+        In letters of either case.
+    optimizer_param : dict or None
+        Its arguments; ``{"lr": 0.01}`` by default.
+    evaluate_sample_num_per_epoch : int or None
+        Evaluate the first so many samples only.
+    verbose : bool
+        Print losses and accuracies.
+
+    Attributes
+    ----------
+    train_loss_list : list of float
+        Of each batch, after its step.
+    train_acc_list, test_acc_list : list of float
+        Of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown optimiser, or numbers that are none.
+
+    References
+    ----------
+    Saito, Deep Learning from Scratch (2016), chapter 6.
+
+    Examples
+    --------
+    >>> np.random.seed(0)
+    >>> x, t = np.random.rand(40, 4), np.arange(40) % 3
+    >>> trainer = Trainer(TwoLayerNet(4, 8, 3), x, t, x, t, epochs=2, mini_batch_size=10,
+    ...                   verbose=False)
+    >>> trainer.train()
+    >>> len(trainer.train_loss_list), len(trainer.test_acc_list)
+    (8, 2)
+    """
+
+    def __init__(
+        self, network, x_train, t_train, x_test, t_test, epochs=20, mini_batch_size=100,
+        optimizer="SGD", optimizer_param=None, evaluate_sample_num_per_epoch=None, verbose=True,
+    ):  # fmt: skip
+        who = "Trainer"
+        self.network = network
+        self.verbose = verbose
+        self.x_train, self.t_train = np.asarray(x_train), np.asarray(t_train)
+        self.x_test, self.t_test = np.asarray(x_test), np.asarray(t_test)
+        self.epochs = checks.integer(who, "epochs", epochs, 0)
+        self.train_size = len(self.x_train)
+        self.batch_size = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
+        for name, x, t in (("train", self.x_train, self.t_train), ("test", x_test, self.t_test)):
+            if len(x) != len(t):
+                raise ValueError(
+                    f"{who} expects x_{name} and t_{name} with as many rows; got {len(x)} and "
+                    f"{len(t)}."
+                )
+        name = checks.choice(who, "optimizer", str(optimizer).lower(), tuple(_OPTIMIZERS))
+        self.optimizer = _OPTIMIZERS[name](
+            **({"lr": 0.01} if optimizer_param is None else optimizer_param)
+        )
+        self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
+        self.iter_per_epoch = max(self.train_size / self.batch_size, 1)
+        self.max_iter = int(self.epochs * self.iter_per_epoch)
+        self.current_iter = self.current_epoch = 0
+        self.train_loss_list, self.train_acc_list, self.test_acc_list = [], [], []
+
+    def train_step(self):
+        """One batch; at an epoch's begin the accuracies too."""
+        rows = np.random.choice(self.train_size, self.batch_size)
+        x, t = self.x_train[rows], self.t_train[rows]
+        self.optimizer.update(self.network.params, self.network.gradient(x, t))
+        loss = self.network.loss(x, t)
+        self.train_loss_list.append(loss)
+        if self.verbose:
+            print(f"train loss:{loss}")
+        if self.current_iter >= self.current_epoch * self.iter_per_epoch:
+            self.current_epoch += 1
+            some = slice(self.evaluate_sample_num_per_epoch)
+            train = self.network.accuracy(self.x_train[some], self.t_train[some])
+            test = self.network.accuracy(self.x_test[some], self.t_test[some])
+            self.train_acc_list.append(train)
+            self.test_acc_list.append(test)
+            if self.verbose:
+                print(f"=== epoch:{self.current_epoch}, train acc:{train}, test acc:{test} ===")
+        self.current_iter += 1
+
+    def train(self):
+        """All epochs, and the accuracy on the test set at the end."""
+        for _ in range(self.max_iter):
+            self.train_step()
+        if self.verbose:
+            accuracy = self.network.accuracy(self.x_test, self.t_test)
+            print(f"=============== Final Test Accuracy ===============\ntest acc:{accuracy}")

@@ -1,0 +1,5 @@
+"""PyTorch's place of `SGD`."""
+
+from fastbp.optim.rules import SGD
+
+__all__ = ["SGD"]

@@ -1,0 +1,192 @@
+"""Data sets in memory: samples by their index."""
+
+import itertools
+import math
+
+import numpy as np
+
+from fastbp import checks
+from fastbp.autograd import Tensor
+from fastbp.autograd.random import stream
+
+__all__ = [
+    "ConcatDataset",
+    "Dataset",
+    "IterableDataset",
+    "Subset",
+    "TensorDataset",
+    "random_split",
+]
+
+
+class Dataset:
+    """Samples by index: a class of one's own writes `__getitem__` and `__len__`.
+
+    Examples
+    --------
+    >>> from fastbp.utils.data import DataLoader
+    >>> class Squares(Dataset):
+    ...     def __len__(self):
+    ...         return 4
+    ...
+    ...     def __getitem__(self, i):
+    ...         return float(i), i * i
+    >>> next(iter(DataLoader(Squares(), batch_size=3)))
+    [tensor([0., 1., 2.], dtype=fastbp.float64), tensor([0, 1, 4])]
+    """
+
+    def __getitem__(self, index):
+        raise NotImplementedError(f"{type(self).__name__} expects a method __getitem__; got none.")
+
+    def __add__(self, other):
+        return ConcatDataset([self, other])
+
+    def __class_getitem__(cls, item):
+        return cls
+
+
+class IterableDataset(Dataset):
+    """Samples one after the other: a class of one's own writes `__iter__`."""
+
+    def __iter__(self):
+        raise NotImplementedError(f"{type(self).__name__} expects a method __iter__; got none.")
+
+
+class TensorDataset(Dataset):
+    """Rows of tensors: sample i is the tuple of their i-th rows.
+
+    A `DataLoader` takes a batch of it by one index for each tensor.
+
+    Parameters
+    ----------
+    *tensors : Tensor
+        Of the same first dimension.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is not a tensor, and for lengths that differ.
+
+    Examples
+    --------
+    >>> from fastbp import tensor
+    >>> data = TensorDataset(tensor([[1.0], [2.0]]), tensor([0, 1]))
+    >>> data[1]
+    (tensor([2.]), tensor(1))
+    """
+
+    def __init__(self, *tensors):
+        for each in tensors:
+            checks.instance("TensorDataset", "tensors", each, Tensor, "Tensors")
+        lengths = [len(each) for each in tensors]
+        if not tensors or len(set(lengths)) > 1:
+            raise ValueError(
+                f"TensorDataset expects tensors of one length; got lengths {lengths}, a size "
+                "mismatch between tensors."
+            )
+        self.tensors = tensors
+
+    def __getitem__(self, index):
+        return tuple(each[index] for each in self.tensors)
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+
+class Subset(Dataset):
+    """The samples of a data set at some indices.
+
+    Examples
+    --------
+    >>> list(Subset("abcd", [3, 0]))
+    ['d', 'a']
+    """
+
+    def __init__(self, dataset, indices):
+        self.dataset = checks.sized("Subset", "dataset", dataset)
+        self.indices = checks.sized("Subset", "indices", indices)
+
+    def __getitem__(self, index):
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
+        return self.dataset[self.indices[index]]
+
+    def __len__(self):
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset):
+    """Several data sets, one after the other.
+
+    Examples
+    --------
+    >>> list(ConcatDataset(["ab", "c"]))
+    ['a', 'b', 'c']
+    """
+
+    def __init__(self, datasets):
+        self.datasets = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
+        if not self.datasets:
+            raise ValueError("ConcatDataset expects at least one data set; got none.")
+        if any(isinstance(each, IterableDataset) for each in self.datasets):
+            raise TypeError("ConcatDataset expects samples by index; got an IterableDataset.")
+        for each in self.datasets:
+            checks.sized("ConcatDataset", "datasets", each)
+        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+
+    def __getitem__(self, index):
+        place = range(len(self))[index]  # negative ones from the end, and out of range refused
+        which = int(np.searchsorted(self.cumulative_sizes, place, side="right"))
+        before = self.cumulative_sizes[which - 1] if which else 0
+        return self.datasets[which][place - before]
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
+
+
+def random_split(dataset, lengths, generator=None):
+    """A data set's samples in random order, cut into parts.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    lengths : sequence of int or of float
+        The parts' lengths, or shares that sum to 1; what rounding leaves over goes to the
+        parts in turn.
+    generator : Generator or None
+        None: the one that `manual_seed` starts.
+
+    Returns
+    -------
+    list of Subset
+
+    Raises
+    ------
+    ValueError
+        For lengths that do not sum to the data set's.
+
+    Examples
+    --------
+    >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
+    [8, 2]
+    """
+    n = len(checks.sized("random_split", "dataset", dataset))
+    lengths = checks.sequence("random_split", "lengths", lengths, "numbers")
+    for length in lengths:
+        checks.number("random_split", "lengths", length, least=0)
+    if math.isclose(sum(lengths), 1) and all(0 <= share <= 1 for share in lengths):
+        shares, lengths = lengths, [math.floor(n * share) for share in lengths]
+        for k in range(n - sum(lengths)):
+            lengths[k % len(shares)] += 1
+    else:
+        lengths = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
+    if sum(lengths) != n:
+        raise ValueError(
+            f"random_split expects lengths that sum to {n}, as the data set is long; got {lengths}."
+        )
+    order = stream(generator).permutation(n).tolist()
+    ends = itertools.accumulate(lengths)
+    return [
+        Subset(dataset, order[end - length : end])
+        for end, length in zip(ends, lengths, strict=True)
+    ]
