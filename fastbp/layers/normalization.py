@@ -264,7 +264,7 @@ class BatchNorm1d(BatchNormalization):
     eps : float
         Added to the variance.
     momentum : float
-        PyTorch's: the share of the new running statistics.
+        PyTorch's: the share of the new running statistics (the attribute is the book's).
     dtype : {"float32", "float64"}
 
     Raises
@@ -291,21 +291,18 @@ class BatchNorm1d(BatchNormalization):
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
+        share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
         super().__init__(
-            np.ones(n, dtype), np.zeros(n, dtype), momentum, np.zeros(n, dtype), np.ones(n, dtype)
+            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
         )
+        self._share = share
         self.eps = eps
-
-    @property
-    def old_share(self):
-        """The share of the old running statistics: `momentum` is that of the new ones."""
-        return 1 - self.momentum
 
     def config(self):
         return {
             "num_features": len(self._gamma),
             "eps": self.eps,
-            "momentum": self.momentum,
+            "momentum": self._share if 1 - self._share == self.old_share else 1 - self.old_share,
         }
 
     @classmethod
