@@ -26,8 +26,6 @@ class Loss:
 
     #: The loss's name in the training engine.
     kind: str
-    #: The number that goes with it.
-    kind_number: float = 1.0
     #: Whether it classifies, so that there is an accuracy.
     classifies = False
     #: The loss of `fastbp.nn` that it stands for, whose options may change.
@@ -91,6 +89,11 @@ class Loss:
         checks.forward_was_called(type(self).__name__, self._shape)
         dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
+
+    @property
+    def kind_number(self):
+        """The number that goes with its kind."""
+        return 1.0
 
     def follow(self):
         """Take the options that the loss of `fastbp.nn` has now, or refuse them."""

@@ -5,6 +5,7 @@ import math
 import operator
 import os
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,10 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self._clips = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._clips: dict[str, Any] = {
+            "clip_value": clip_value or 0.0,
+            "clip_norm": clip_norm or 0.0,
+        }
         self._numbers = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
         self._entries, self._places = plans.entries_of(net)

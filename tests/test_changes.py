@@ -179,7 +179,7 @@ def test_what_the_engine_does_not_hold_is_refused_after_a_change_too(layer, name
     trainer.step(X, T)
     weights = state_of(net)
     setattr(layer, name, value)
-    with pytest.raises(TypeError, match="layers that the training engine holds; got .*place 1"):
+    with pytest.raises(TypeError, match=r"layers that the training engine holds; got .*place 1"):
         trainer.step(X, T)
     with pytest.raises(TypeError, match="layers that the training engine holds"):
         net.fit(X, T, epochs=1, optimizer=SGD())
@@ -191,9 +191,9 @@ def test_what_the_engine_does_not_hold_is_refused_after_a_change_too(layer, name
 
 def test_other_numbers_of_activations_reach_predict_and_gradient():
     for layer, name, value in (
-        (nn.ELU(), "alpha", 0.3), (nn.Hardtanh(), "max_val", 0.1), (nn.Threshold(0.1, 1), "value", 3),
-        (nn.Softplus(), "beta", 3.0), (nn.Softplus(), "threshold", 0.1),
-        (nn.GELU(), "approximate", "tanh"),
+        (nn.ELU(), "alpha", 0.3), (nn.Hardtanh(), "max_val", 0.1),
+        (nn.Threshold(0.1, 1), "value", 3), (nn.Softplus(), "beta", 3.0),
+        (nn.Softplus(), "threshold", 0.1), (nn.GELU(), "approximate", "tanh"),
     ):  # fmt: skip
         made = copy.deepcopy(layer)
         setattr(layer, name, value)
@@ -426,7 +426,7 @@ def test_a_subclass_with_passes_of_its_own_is_refused_and_another_trained():
 def test_one_layer_twice_is_refused_by_the_engine():
     layer = Affine(np.eye(5), np.zeros(5))
     net = Sequential(layer, Relu(), layer, loss="squared_error")
-    with pytest.raises(ValueError, match="at one place; got .* again at place 2"):
+    with pytest.raises(ValueError, match=r"at one place; got .* again at place 2"):
         net.fit(X, X, epochs=1, optimizer=SGD())
 
 

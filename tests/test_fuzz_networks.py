@@ -443,7 +443,7 @@ def check_passes(case):
     """`predict` and `gradient`, with hooks that look, against the loop in a wider dtype."""
     rng = np.random.default_rng(case.seed)
     net = network(case, rng)
-    given_x, x, t, _ = data(case, rng)
+    _, x, t, _ = data(case, rng)
     if case.altered:
         net.predict(x.astype(case.dtype))
         alter(net)
@@ -463,7 +463,7 @@ def check_passes(case):
         out, pull = through(layer, out, own, running.get(at), 0)
         pulls.append(pull)
     target = t if t.dtype == np.int64 else t.astype(np.longdouble)
-    values, _, dout = loss_of(net.loss_layer, out, target)
+    _, _, dout = loss_of(net.loss_layer, out, target)
     per_row = 1 if net.loss_layer.kind == "softmax" else out.shape[1]
     dout, want = dout / (len(x) * per_row), {}
     for layer, pull in zip(reversed(net.layers), reversed(pulls), strict=True):

@@ -33,7 +33,9 @@ def callables():
     return list(found.values())
 
 
-@pytest.mark.parametrize(("name", "thing", "first"), callables(), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "thing", "first"), callables(), ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_an_unknown_keyword_is_refused_in_one_sentence(name, thing, first):
     if name == "Tensor.cuda":
         pytest.skip("refuses whatever it is given")

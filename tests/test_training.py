@@ -1378,7 +1378,7 @@ def test_a_momentum_that_is_set_while_it_trains(momenta, of_tensors, tmp_path):
         net.fit(x, t, **train)
         assert len(seen) == 2 and seen[0] != seen[1]
     else:
-        with pytest.raises(ValueError, match="momentum=0.9 since, so make a new Trainer"):
+        with pytest.raises(ValueError, match=r"momentum=0\.9 since, so make a new Trainer"):
             net.fit(x, t, **train)
         assert len(seen) == 1 and bits(net) == seen[0]
 

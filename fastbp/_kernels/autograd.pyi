@@ -58,6 +58,7 @@ class AccumulateGrad:
 class TensorBase(Target):
     array: Array
     requires_grad: bool
+    has_hooks: bool
     grad: Any
     data: Any
     def __getattr__(self, name: str) -> Any: ...  # the methods that fastbp.autograd attaches

@@ -174,7 +174,7 @@ cdef class Plan:
     cdef uint64_t changes_seen
     #: Rows of the last `outputs`, which `backward` goes on from.
     cdef idx rows_out
-    #: The first layer that the last step would have written a number into that is not finite, or -1.
+    #: The first layer into which the last step would have written NaN or inf, or -1.
     cdef readonly idx overflowed
     #: Whether a step is running, in some thread.
     cdef readonly bint busy

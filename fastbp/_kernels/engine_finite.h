@@ -48,6 +48,7 @@ static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squ
             squares += v * v;
             squares += w * w;
         }
+        FN(add_squares)(plan->x + from * NR, 1, LANES, &squares); /* see gather */
         *squares_ = squares;
         return;
     }
@@ -105,7 +106,7 @@ static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
 static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
 {
     const double ones = (double)rows;
-    double in = ones, most_in = 0, dout = 1e-20, most_dout = 0;
+    double in = ones, all_in = 0, dout = 1e-20, all_dout = 0, norms = 0;
     FN(vec) sum = {0};
     for (int part = 0; part < plan->n_parts; part++)
         in += FN(sum_in_pairs)(plan->squares[part]);
@@ -119,7 +120,7 @@ static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
             sum = (FN(vec)){0};
             FN(add_squares)(op->W, FN(parameters_size)(op) / NR, LANES, &sum);
             op->square = FN(sum_in_pairs)(sum);
-            most_in = in > most_in ? in : most_in;
+            all_in += in;
             in = op->square * in + ones;
             break;
         case FBP_LEAKY_RELU: in *= 1 + a * a; break;
@@ -127,6 +128,10 @@ static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
         case FBP_TANH: in = n + ones; break;
         case FBP_SOFTPLUS: in = 2 * in + n; break; /* at most |x| + log 2 */
         case FBP_DROPOUT: in /= (1 - a) * (1 - a); break;
+        case FBP_BATCH_NORM: /* gamma normal + beta, of normals whose squares are at most 1 a row */
+            op->square = FN(square_sum)(op->W, FN(parameters_size)(op));
+            in = ones * (1 + 2 * op->square);
+            break;
         default: break; /* at most |x| */
         }
     }
@@ -135,38 +140,40 @@ static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
         const double a = op->layer.a;
         switch (op->layer.kind) {
         case FBP_AFFINE:
-            most_dout = dout > most_dout ? dout : most_dout;
+            all_dout += dout;
             dout *= op->square;
             break;
         case FBP_LEAKY_RELU: dout *= 1 + a * a; break;
         case FBP_GELU: dout *= 2; break; /* its derivative is at most 1.13 */
         case FBP_DROPOUT: dout /= (1 - a) * (1 - a); break;
+        case FBP_BATCH_NORM: /* gamma inverse (a projection of dout) */
+            norms += sqrt(FN(square_sum)(op->grad, FN(parameters_size)(op)));
+            dout *= op->square * FN(square_sum)(op->inverse, FN(parameters_size)(op) / 2);
+            break;
         default: break;
         }
     }
-    return sqrt(most_in * most_dout);
+    return norms + sqrt(all_in * all_dout); /* sums, as NaN has to come through */
 }
 
 /* The third has each layer's own. */
 static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
 {
-    double most = 0;
+    double sum = 0;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         const idx n = FN(parameters_size)(op);
         FN(vec) in = {0}, dout = {0};
-        double bound = 0;
         if (op->layer.kind == FBP_BATCH_NORM)
-            bound = sqrt(FN(square_sum)(op->grad, n));
+            sum += sqrt(FN(square_sum)(op->grad, n));
         if (op->layer.kind == FBP_AFFINE) {
             FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
             FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
-            bound = sqrt(FN(sum_in_pairs)(in) + (double)rows) *
-                    sqrt(FN(sum_in_pairs)(dout) + 1e-20);
+            sum += sqrt(FN(sum_in_pairs)(in) + (double)rows) *
+                   sqrt(FN(sum_in_pairs)(dout) + 1e-20);
         }
-        most = bound <= most ? most : bound; /* NaN comes through */
     }
-    return most;
+    return sum;
 }
 
 /* The bounds of the numbers as they are. */

@@ -10,6 +10,10 @@
 #define DEFINE_GATHER(T)                                                                         \
     typedef T FN(T##_lanes)                                                                      \
         __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));          \
+    static inline FN(vec) FN(T##_vec)(const T *src)                                              \
+    {                                                                                            \
+        return __builtin_convertvector(*(const FN(T##_lanes) *)src, FN(vec));                    \
+    }                                                                                            \
     static int FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to,  \
                               FN(vec) *squares)                                                  \
     {                                                                                            \
@@ -33,10 +37,8 @@
                     __builtin_prefetch((const T *)source->data +                                 \
                                        rows[min_idx(r + ROWS_AHEAD, to - 1)] * rest);            \
                 for (idx k = 0; k < rest; k += LANES)                                            \
-                    FN(store)(dst + k,                                                           \
-                              (FN(vec))((FN(lanes))__builtin_convertvector(                      \
-                                            *(const FN(T##_lanes) *)(src + k), FN(vec)) &        \
-                                        keep[k / LANES]));                                       \
+                    FN(store)(dst + k, (FN(vec))((FN(lanes))FN(T##_vec)(src + k) &               \
+                                                 keep[k / LANES]));                              \
             } else {                                                                             \
                 for (idx k = 0; k < rest; k++)                                                   \
                     dst[k] = (REAL)src[k];                                                       \
@@ -70,12 +72,12 @@
             }                                                                                    \
             idx j = 0;                                                                           \
             for (; j + 2 * NR <= whole; j += 2 * NR, src += 2 * NR, dst += 2 * jump) {           \
-                for (idx k = 0; k < NR; k++)                                                     \
-                    dst[k] = (REAL)src[k];                                                       \
-                for (idx k = 0; k < NR; k++)                                                     \
-                    dst[jump + k] = (REAL)src[NR + k];                                           \
-                const FN(vec) a = FN(load)(dst), b = FN(load)(dst + LANES);                      \
-                const FN(vec) c = FN(load)(dst + jump), d = FN(load)(dst + jump + LANES);        \
+                const FN(vec) a = FN(T##_vec)(src), b = FN(T##_vec)(src + LANES);                \
+                const FN(vec) c = FN(T##_vec)(src + NR), d = FN(T##_vec)(src + NR + LANES);      \
+                FN(store)(dst, a);                                                               \
+                FN(store)(dst + LANES, b);                                                       \
+                FN(store)(dst + jump, c);                                                        \
+                FN(store)(dst + jump + LANES, d);                                                \
                 s_0 += a * a;                                                                    \
                 s_1 += b * b;                                                                    \
                 s_2 += c * c;                                                                    \
@@ -86,8 +88,7 @@
                     dst[k] = (REAL)src[k];                                                       \
             if (row * n_in + whole + NR <= size) {                                               \
                 for (idx k = 0; k < rest; k += LANES) {                                          \
-                    const FN(T##_lanes) v = *(const FN(T##_lanes) *)(src + k);                   \
-                    FN(store)(dst + k, (FN(vec))((FN(lanes))__builtin_convertvector(v, FN(vec)) & \
+                    FN(store)(dst + k, (FN(vec))((FN(lanes))FN(T##_vec)(src + k) &               \
                                                  keep[k / LANES]));                              \
                 }                                                                                \
             } else {                                                                             \
@@ -98,8 +99,9 @@
         /* ... and those of the other columns are added up here: one sum would wait for itself. */ \
         const idx done = indptr ? 0 : whole / (2 * NR) * 2 * NR;                                 \
         s_0 = (s_0 + s_1) + (s_2 + s_3);                                                         \
-        FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump,            \
-                           to - from, &s_0);                                                     \
+        if (to - from > 1 || n_in > NR) /* a row of a panel is watched */                        \
+            FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump,        \
+                               to - from, &s_0);                                                 \
         *squares += s_0;                                                                         \
         return held;                                                                             \
     }

@@ -26,8 +26,6 @@ class Layer(Module):
     optional: tuple[str, ...] = ()
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
-    #: The number that goes with it: a slope, a ratio, an eps.
-    kind_number: float = 0.0
     #: The name of its node in a graph, as PyTorch has it.
     node_name = "LayerBackward0"
 
@@ -256,6 +254,11 @@ class Layer(Module):
         own = vars(self)
         for name, grad in zip(self.param_names, grads, strict=True):
             own["d" + name] = grad
+
+    @property
+    def kind_number(self):
+        """The number that goes with its kind: a slope, a ratio, an eps."""
+        return 0.0
 
     def entry(self, width):
         """The layer as the training engine takes it, behind `width` outputs (None: not known).

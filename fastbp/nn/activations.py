@@ -233,7 +233,7 @@ class Softplus(_ByElement, element="softplus"):
         self.beta, self.threshold = beta, threshold
 
     @property
-    def kind(self):
+    def kind(self):  # type: ignore[override]
         same = self.beta == 1 and self.threshold >= 20
         return "softplus" if same else "softplus of another beta or threshold"
 
@@ -295,7 +295,7 @@ class GELU(layers.Gelu):
         self.approximate = approximate
 
     @property
-    def kind(self):
+    def kind(self):  # type: ignore[override]
         return "gelu" if self.approximate == "none" else "gelu by tanh"
 
     def on_tensor(self, x):
@@ -355,7 +355,7 @@ class Dropout(layers.Dropout):
         self.dropout_ratio = value
 
     @property
-    def kind(self):
+    def kind(self):  # type: ignore[override]
         return "dropout" if self.dropout_ratio < 1 else "dropout of everything"
 
     def on_tensor(self, x):
@@ -402,7 +402,7 @@ class Flatten(layers.Flatten):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     @property
-    def kind(self):
+    def kind(self):  # type: ignore[override]
         return None if (self.start_dim, self.end_dim) == (1, -1) else "flatten of other dimensions"
 
     def on_tensor(self, x):
