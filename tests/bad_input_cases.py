@@ -1394,7 +1394,8 @@ BETWEEN_PARTS = set(
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book "
-    "own_tensors take_data trained_tensors lay_out set_extra_state part_lines type_name has_own_passes renew_tensors order "
+    "own_tensors take_data trained_tensors lay_out set_extra_state entry adjust adjust_loss "
+    "part_lines type_name has_own_passes renew_tensors order "
     "is_better get_lr extra_repr close should_stop is_over start held_by".split()
 )
 #: Why the others that take something are in no row of the table.

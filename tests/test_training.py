@@ -1024,6 +1024,12 @@ def with_layer(layer):
 
 
 GOOD = {"x": X, "t": T, "epochs": 1, "optimizer": SGD(lr=0.1)}
+def misfit():
+    net = Sequential(Linear(9, 5), Linear(5, 4), loss=SoftmaxWithLoss)
+    net[1] = Linear(6, 4)
+    return net
+
+
 REFUSED = {
     "batch_size 0": (small, {"batch_size": 0}, "batch_size.*at least 1; got 0"),
     "batch_size -1": (small, {"batch_size": -1}, "batch_size.*at least 1; got -1"),
@@ -1079,8 +1085,7 @@ REFUSED = {
     "activation first": (lambda: Sequential(Relu(), Linear(9, 4), loss=SoftmaxWithLoss), {},
                          "first layer.*ReLU.*place 0"),
     "no parameters": (lambda: Sequential(Flatten(), loss=SoftmaxWithLoss), {}, "parameters"),
-    "widths": (lambda: Sequential(Linear(9, 5), Linear(6, 4), loss=SoftmaxWithLoss), {},
-               "5 inputs at place 1"),
+    "widths": (misfit, {}, "5 inputs at place 1"),
     "ones own layer": (with_layer(Plain()), {}, "place 1.*Plain"),
     "ones own Layer": (with_layer(Double()), {}, "place 1.*Double"),
     "ones own Relu": (with_layer(LoudRelu()), {}, "place 1.*LoudRelu"),
