@@ -259,23 +259,21 @@ class Module:
 
     def get_parameter(self, target):
         """The parameter of a dotted name."""
-        checks.instance(type(self).__name__, "target", target, str, "a string")
-        path, _, name = target.rpartition(".")
-        parameters = self.get_submodule(path)._parameters
-        if name not in parameters:
-            raise AttributeError(f"{type(self).__name__} expects the name of one of its "
-                                 f"parameters; got {target!r}.")  # fmt: skip
-        return parameters[name]
+        return self._listed(target, "_parameters", "parameters")
 
     def get_buffer(self, target):
         """The buffer of a dotted name."""
+        return self._listed(target, "_buffers", "buffers")
+
+    def _listed(self, target, table, what):
         checks.instance(type(self).__name__, "target", target, str, "a string")
         path, _, name = target.rpartition(".")
-        buffers = self.get_submodule(path)._buffers
-        if name not in buffers:
-            raise AttributeError(f"{type(self).__name__} expects the name of one of its "
-                                 f"buffers; got {target!r}.")  # fmt: skip
-        return buffers[name]
+        listed = getattr(self.get_submodule(path), table)
+        if name not in listed:
+            raise AttributeError(
+                f"{type(self).__name__} expects the name of one of its {what}; got {target!r}."
+            )
+        return listed[name]
 
     # --- changes of all of it ---------------------------------------------------------------
 
