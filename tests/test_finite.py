@@ -387,3 +387,22 @@ def test_dropout_keeps_its_masks_over_a_step_that_was_refused():
     Trainer(other, SGD(lr=1e-3), 8, seed=3).step(x, t)
     for name, p in net.params.items():
         assert p.tobytes() == other.params[name].tobytes()
+
+
+@pytest.mark.parametrize("act", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("n", [1, 5, 20])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_step_after_one_of_nan_is_as_without_it(dtype, n, act):
+    """What NaN leaves in columns that a panel lacks once made clipping by a norm do nothing."""
+    states = []
+    for poisoned in (False, True):
+        config = [(4, 5, act), (5, 3, "linear")]
+        net = Sequential.from_config(config, "softmax_cross_entropy", dtype, seed=0)
+        trainer = Trainer(net, SGD(lr=0.1), n, clip_norm=1e-3)
+        x, t = rows(dtype, n)[0], np.zeros(n, int)
+        if poisoned:
+            with pytest.raises(FloatingPointError, match="finite loss; got nan"):
+                trainer.step(x * np.nan, t)
+        trainer.step(x, t)
+        states.append({name: p.tobytes() for name, p in net.params.items()})
+    assert states[0] == states[1]

@@ -199,10 +199,11 @@ static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *resu
     FN(exchange)(plan, copy, 0);
     FN(run)(s, update);
     plan->bounds->parameters = INFINITY;
-    result->layer = FN(first_spoilt)(plan);
+    result->layer = FN(first_spoilt)(plan, s->rule->lenient);
     if (result->layer >= 0) {
         FN(exchange)(plan, copy, 1);
         result->outcome = FBP_NOT_FINITE;
+        plan->bounds->spoilt = 1;
     }
     fbp_free(copy);
 }
@@ -239,6 +240,8 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
     s.late = s.plan->normalises || rule->kind == FBP_STORE || batch->rows > s.plan->many_rows;
     for (int part = 0; part < n_parts; part++)
         s.plan->squares[part] = (FN(vec)){0};
+    if (s.plan->bounds->spoilt)
+        FN(clear)(s.plan);
     FN(forward_phases)(&s);
     FN(run)(&s, FN(turn_rows));
     *result = (fbp_result){.layer = -1};
@@ -250,8 +253,10 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
         result->outcome = FBP_BAD_ROWS;
     else if (s.stop || !isfinite(result->loss * batch->scale))
         result->outcome = FBP_NOT_FINITE;
-    if (result->outcome != FBP_DONE)
+    if (result->outcome != FBP_DONE) {
+        s.plan->bounds->spoilt = 1;
         return;
+    }
     FN(backward_phases)(&s);
     if (rule->kind == FBP_STORE)
         FN(run)(&s, FN(update_parts));
@@ -264,10 +269,13 @@ static int FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
 {
     FN(step) s = {.plan = plan_, .batch = batch, .n_parts = 1};
     memset(s.plan->squares, 0, (size_t)s.plan->n_parts * sizeof *s.plan->squares);
+    if (s.plan->bounds->spoilt)
+        FN(clear)(s.plan);
     FN(forward_phases)(&s);
     FN(run)(&s, FN(forward_rows));
     FN(unpack)(s.plan->ops[s.plan->n_ops - 1].out, s.plan->jump, batch->rows, s.plan->n_out,
                outputs);
+    s.plan->bounds->spoilt = !FN(all_finite)(outputs, batch->rows * s.plan->n_out);
     return s.lost ? FBP_BAD_ROWS : FBP_DONE;
 }
 

@@ -147,7 +147,7 @@ cdef class Plan:
     loss_scale : float or None
         None: the loss is the mean over the rows for a softmax, over all elements for others.  A
         number: gradients are of the sum over a row's elements, averaged over the rows, and the
-        loss is the same times the number.
+        loss is the same times the number; and the rule's states may overflow.
     clip_loss : bool
         Whether a cross-entropy's loss (not its gradient) takes probabilities below the dtype's
         eps for eps.
@@ -264,6 +264,7 @@ cdef class Plan:
         self.rule_name = rule
         self.rule.kind = RULE_KINDS[rule]
         self.rule.clip_scale = 1
+        self.rule.lenient = loss_scale is not None
         self.overflowed = -1
         self.changes_seen = changes.count
         self.clip_norm = self.l2 = 0

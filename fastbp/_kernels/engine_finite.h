@@ -191,7 +191,9 @@ static void FN(measure)(const FN(plan) *plan, fbp_bounds *b)
             if (op->state[s])
                 sums[s] += FN(square_sum)(op->state[s], FN(parameters_size)(op));
     }
-    *b = (fbp_bounds){sqrt(sums[2]), {sqrt(sums[0]), sqrt(sums[1])}};
+    b->parameters = sqrt(sums[2]);
+    b->state[0] = sqrt(sums[0]);
+    b->state[1] = sqrt(sums[1]);
 }
 
 /* The bounds after an update by gradients of at most `gradient`; see optim.h.  Numbers pass through
@@ -281,6 +283,20 @@ static idx FN(exchange)(const FN(plan) *plan, REAL *copy, int back)
     return used;
 }
 
+/* Missing columns are zero again after a step that was not finite. */
+static void FN(clear)(const FN(plan) *plan)
+{
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        const size_t bytes = (size_t)(ceil_div(op->layer.n_out, NR) * plan->jump) * sizeof(REAL);
+        memset(op->out, 0, bytes);
+        memset(op->dout, 0, bytes);
+        if (op->normal)
+            memset(op->normal, 0, bytes);
+    }
+    plan->bounds->spoilt = 0;
+}
+
 static int FN(all_finite)(const REAL *x, idx n)
 {
     int yes = 1;
@@ -289,15 +305,16 @@ static int FN(all_finite)(const REAL *x, idx n)
     return yes;
 }
 
-/* The first layer of whose numbers one is not finite, or -1. */
-static idx FN(first_spoilt)(const FN(plan) *plan)
+/* The first layer of whose numbers one is not finite, or -1; states count unless `lenient`. */
+static idx FN(first_spoilt)(const FN(plan) *plan, int lenient)
 {
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
         const REAL *const written[] = {op->W, op->state[0], op->state[1], op->running};
         const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
         for (int k = 0; k < 4; k++)
-            if (n && written[k] && !FN(all_finite)(written[k], n))
+            if (n && written[k] && !(lenient && (k == 1 || k == 2)) &&
+                !FN(all_finite)(written[k], n))
                 return l;
     }
     return -1;

@@ -9,6 +9,7 @@
 /* What no parameter, and no element of a state, is above; infinite: not known. */
 typedef struct {
     double parameters, state[2];
+    int spoilt; /* whether activations or their gradients may be NaN or inf, in missing columns too */
 } fbp_bounds;
 #endif
 

@@ -28,6 +28,7 @@ cdef extern from "kernels.h" nogil:
         int nesterov
         double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay, clip_value, clip_scale
         int64_t step
+        int lenient
 
     ctypedef struct fbp_spec:
         const fbp_layer *layers
