@@ -136,8 +136,8 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self._clips = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
-        self._numbers = optimizer.numbers()
+        self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
         self._entries, self._places = plans.entries_of(net)
         self._loss = plans.loss_of(net)
