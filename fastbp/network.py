@@ -224,7 +224,8 @@ class Sequential(Module):
             if isinstance(layer, type) or not _is_layer(layer):
                 raise TypeError(
                     f"Sequential expects layers, objects with forward(x) and backward(dout); "
-                    f"got {checks.shown(layer)} at place {place}."
+                    f"got {checks.shown(layer)} at place {place}"
+                    + (", a class: call it." if isinstance(layer, type) else ".")
                 )
         others = [leaf for leaf in _leaves_of(parts) if not isinstance(leaf, Module)]
         for place, layer in enumerate(others):
@@ -761,7 +762,9 @@ class Sequential(Module):
         who = "Sequential.save"
         metadata = {"fastbp": json.dumps(self.architecture())}
         with hands:  # no other thread fetches newer parameters between two of them
-            arrays = files.snapshot(plans.arrays_of(self.layers))
+            arrays = plans.arrays_of(self.layers)
+            plans.require_apart(who, arrays.items(), ", which load would part: save state_dict()")
+            arrays = files.snapshot(arrays)
         for name, array in arrays.items():
             checks.no_nan(who, name, array)
         files.write_safetensors(who, path, arrays, metadata)

@@ -1,5 +1,7 @@
 """What a `Plan` takes: a network as the entries of its layers, and data as its arrays."""
 
+import itertools
+
 import numpy as np
 
 from fastbp import checks
@@ -46,6 +48,16 @@ def arrays_of(layers):
         if isinstance(layer, Layer)
         for name, array in layer.state().items()
     }
+
+
+def require_apart(who, arrays, cure=""):
+    """Refuse pairs (name, array) of which two share memory: their copies would not."""
+    for (name, array), (other, another) in itertools.combinations(arrays, 2):
+        if np.shares_memory(array, another):
+            raise ValueError(
+                f"{who} expects parameters in memory of their own; got {name} and {other} in the "
+                f"same{cure}."
+            )
 
 
 def fill(arrays, values):

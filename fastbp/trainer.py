@@ -1,11 +1,9 @@
 """`Trainer`: a network compiled to a `Plan`, trained step by step."""
 
-import itertools
 import math
 import operator
 import os
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -111,12 +109,7 @@ class Trainer(engine.Plan):
         parameters = list(net.params.items())
         for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
-        for (name, array), (other, another) in itertools.combinations(parameters, 2):
-            if np.shares_memory(array, another):  # the plan trains copies: one would be lost
-                raise ValueError(
-                    f"Trainer expects parameters in memory of their own; got {name} and {other} "
-                    "in the same."
-                )
+        plans.require_apart("Trainer", parameters)  # it trains copies: one would be lost
         return super().__new__(
             cls,
             entries,
@@ -137,11 +130,8 @@ class Trainer(engine.Plan):
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)
-        self._clips: dict[str, Any] = {
-            "clip_value": clip_value or 0.0,
-            "clip_norm": clip_norm or 0.0,
-        }
-        self._numbers = optimizer.numbers()
+        self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
+        self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
         self._entries, self._places = plans.entries_of(net)
         self._loss = plans.loss_of(net)

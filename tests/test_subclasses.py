@@ -438,6 +438,8 @@ def test_a_layer_at_two_places_shares_its_weights():
     F.cross_entropy(net(fastbp.from_numpy(x)), fastbp.from_numpy(t)).backward()
     assert np.allclose(grad["W1"], shared.weight.grad.numpy().T, atol=1e-6)
     assert np.allclose(grad["b1"], shared.bias.grad.numpy(), atol=1e-6)
+    with pytest.raises(ValueError, match=r"0.weight and 2.weight in the same.*state_dict"):
+        net.save("never written")
 
 
 @pytest.mark.parametrize("library", [layers, nn], ids=["the book's", "PyTorch's"])

@@ -1024,6 +1024,8 @@ def with_layer(layer):
 
 
 GOOD = {"x": X, "t": T, "epochs": 1, "optimizer": SGD(lr=0.1)}
+
+
 def misfit():
     net = Sequential(Linear(9, 5), Linear(5, 4), loss=SoftmaxWithLoss)
     net[1] = Linear(6, 4)

@@ -57,10 +57,16 @@ static void FN(backward_rows)(void *step_, int first, int end)
     }
 }
 
+/* The factor of the loss's gradient; plain SGD's learning rate goes in here. */
+static double FN(loss_scale)(const FN(step) *s)
+{
+    return is_plain_sgd(s->rule) ? -s->rule->lr * s->batch->scale : s->batch->scale;
+}
+
 /* The loss of one part's rows. */
 static void FN(loss_of_part)(FN(step) *s, int part)
 {
-    const double scale = is_plain_sgd(s->rule) ? -s->rule->lr * s->batch->scale : s->batch->scale;
+    const double scale = FN(loss_scale)(s);
     fbp_result *result = &s->plan->results[part];
     idx from, to;
     share_of(s->batch->rows, part, part + 1, s->n_parts, &from, &to);
@@ -215,7 +221,7 @@ static void FN(update_all)(FN(step) *s, fbp_result *result)
     const idx rows = s->batch->rows;
     double bound;
     if (rows > plan->many_rows) {
-        bound = FN(bound_by_parameters)(plan, rows);
+        bound = FN(bound_by_parameters)(plan, s->batch, FN(loss_scale)(s));
     } else {
         if (s->late)
             FN(run)(s, FN(square_rows));

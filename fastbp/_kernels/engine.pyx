@@ -500,6 +500,10 @@ cdef class Plan:
 
         For a finite loss: of an update that is not, see `overflowed`.
         """
+        if isfinite(<double> loss):
+            return FloatingPointError(
+                "training expects finite weights after an update; got NaN or inf in layer "
+                f"{self.overflowed}: all is as before.")
         return FloatingPointError(f"the loss is {loss}; first non-finite output: layer {layer}")
 
     cdef int raise_for(self, isa.fbp_outcome outcome, double loss, idx n_rows) except -1:

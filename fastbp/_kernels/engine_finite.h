@@ -103,15 +103,20 @@ static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
 
 /* The second has those of x, of the parameters and of the gradient by the outputs: the norm of a
  * product is at most the product of the norms.  (1e-20: for squares that underflow.) */
-static double FN(bound_by_parameters)(const FN(plan) *plan, idx rows)
+static double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
 {
+    const idx rows = batch->rows;
     const double ones = (double)rows;
     double in = ones, all_in = 0, dout = 1e-20, all_dout = 0, norms = 0;
     FN(vec) sum = {0};
     for (int part = 0; part < plan->n_parts; part++)
         in += FN(sum_in_pairs)(plan->squares[part]);
-    FN(add_squares_of)(plan->dlogits, plan->n_out, plan->jump, rows, &sum);
-    dout += FN(sum_in_pairs)(sum);
+    if (plan->loss == FBP_SOFTMAX && !batch->weights) { /* probabilities less others, of each row */
+        dout += 2 * ones * scale * scale;
+    } else {
+        FN(add_squares_of)(plan->dlogits, plan->n_out, plan->jump, rows, &sum);
+        dout += FN(sum_in_pairs)(sum);
+    }
     for (idx l = 0; l < plan->n_ops; l++) {
         FN(op) *op = &plan->ops[l];
         const double a = op->layer.a, n = ones * (double)op->layer.n_out;
