@@ -236,3 +236,12 @@ def test_every_kernel_module_is_stubbed():
     for source in (FOLDER / "_kernels").glob("*.cpython*"):
         name = source.name.split(".")[0]
         assert name == "_cyutility" or (FOLDER / "_kernels" / f"{name}.pyi").exists(), name
+
+
+def test_an_import_loads_no_front_end_that_is_not_asked_for(run_python):
+    names = ("autograd", "nn", "estimators", "book", "graph", "utils", "datasets")
+    loaded = run_python(
+        "-c",
+        f"import sys, fastbp; print([n for n in {names} if f'fastbp.{{n}}' in sys.modules])",
+    )
+    assert loaded.stdout.split() == ["[]"], loaded.stdout

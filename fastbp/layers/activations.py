@@ -4,7 +4,6 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd.inplace import changed
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
 from fastbp.modules import Readable
@@ -41,6 +40,8 @@ class _Activation(Layer):
 
     def on_tensor(self, x):
         if self.inplace:
+            from fastbp.autograd.inplace import changed
+
             return changed(x, self._on_copy)
         out = core.activation(self._compiled, x, self.kind_number)
         if out is None:
