@@ -3,8 +3,6 @@
 The drawn calls run in a process of their own, as the fault would end it.
 """
 
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -100,16 +98,9 @@ SCRIPT = textwrap.dedent(
 )
 
 
-def run(first, last):
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(first), str(last)],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("part", range(4))
-def test_memory_that_changed_before_backward_ends_no_process(part):
-    process = run(700 * part, 700 * (part + 1))
+def test_memory_that_changed_before_backward_ends_no_process(part, run_python):
+    process = run_python("-W", "ignore", "-c", SCRIPT, str(700 * part), str(700 * (part + 1)))
     tail = process.stdout.splitlines()[-1:]
     assert process.returncode == 0, (process.returncode, tail, process.stderr[-2000:])
     _, done, _, refused = tail[0].split()
