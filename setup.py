@@ -247,6 +247,7 @@ extensions.append(
     Extension(
         UTILITY,
         [],
+        depends=["setup.py"],  # it has no file of its own that a change of the flags would show in
         extra_compile_args=[*COMMON_FLAGS, *WRAPPER_FLAGS, *HARDENING],
         extra_link_args=list(LINK_FLAGS),
     )
