@@ -787,6 +787,12 @@ class Sequential(Module):
         >>> Sequential(Linear(2, 1), loss="squared_error").architecture()["loss"]
         {'type': 'MeanSquaredError'}
         """
+        for path, module in self.named_modules():
+            for name in _added(module):
+                raise TypeError(
+                    "Sequential.save expects the library's own parameters, buffers and parts; got "
+                    f"{f'{path}.{name}'.lstrip('.')}, which load would not have: save state_dict()."
+                )
         return {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
@@ -908,6 +914,17 @@ def _require_backward(layer):
             f"{type(layer).__name__} expects a backward of its own, as it has a forward of its "
             "own; got none, so set one or train by a loop over Tensors."
         )
+
+
+def _added(module):
+    """The names of what a user has put into a network or into one of its layers."""
+    own = vars(module)
+    if isinstance(module, Layer):
+        known = {*module.tensor_names, *module.buffer_names}
+        added = [*own["_parameters"], *own["_buffers"], *own["_modules"]]
+    else:  # whose parts are the layers
+        known, added = set(), [*own["_parameters"], *own["_buffers"]]
+    return [n for n in added if n not in known | own["_non_persistent_buffers_set"]]
 
 
 def _leaves_of(parts):

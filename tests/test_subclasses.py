@@ -478,3 +478,21 @@ def test_a_name_of_the_books_arrays_is_refused_for_a_parameter(name):
     with pytest.raises(AttributeError, match=r"another name.*property"):
         net.layers = nn.ModuleList([nn.ReLU()])
     assert len(net) == 1
+
+
+@pytest.mark.parametrize("add", [
+    lambda net: setattr(net[0], "extra", nn.Parameter(fastbp.ones(1))),
+    lambda net: net[0].register_buffer("extra", fastbp.ones(1)),
+    lambda net: setattr(net[1], "extra", nn.Linear(2, 2)),
+    lambda net: setattr(net, "extra", nn.Parameter(fastbp.ones(1))),
+    lambda net: setattr(net[2], "extra", nn.Parameter(fastbp.ones(1))),
+], ids=["parameter", "buffer", "part", "network", "inner network"])  # fmt: skip
+def test_what_a_file_would_not_hold_is_refused(add, tmp_path):
+    pytest.importorskip("safetensors")
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 2)))
+    net[0].register_buffer("scratch", fastbp.ones(1), persistent=False)
+    net.save(tmp_path / "whole")
+    add(net)
+    with pytest.raises(TypeError, match=r"extra, which load would not have: save state_dict"):
+        net.save(tmp_path / "lost")
+    assert not (tmp_path / "lost").exists()
