@@ -317,7 +317,10 @@ class Module:
         """In another float dtype; the device is always the CPU."""
         dtype = _dtype_of(args, keywords)
         if dtype is not None:
-            for module in self.modules():
+            modules = list(self.modules())
+            for module in modules:
+                module._require_called("to", "_apply")
+            for module in modules:
                 module.convert(dtype)
         return self
 
@@ -370,14 +373,26 @@ class Module:
         """
         checks.instance("state_dict", "prefix", prefix, str, "a str")
         state = {} if destination is None else destination
-        for _, name, tensor in self._kept():
-            state[prefix + name] = tensor if keep_vars else tensor.detach()
+        self._save_to_state_dict(state, prefix, keep_vars)
         if self._has_extra_state():
             state[f"{prefix}_extra_state"] = self.get_extra_state()
         for name, child in self._modules.items():
             if isinstance(child, Module):
                 child.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return state
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        """Put this module's own tensors into a state dict; a class may extend it, as PyTorch's."""
+        for _, name, tensor in self._kept():
+            destination[prefix + name] = tensor if keep_vars else tensor.detach()
+
+    def _require_called(self, who, name):
+        """Refuse a method that PyTorch would call here, of one's own."""
+        if hasattr(self, name):
+            raise TypeError(
+                f"{who} expects modules without a {name} of their own, which it does not call; "
+                f"got one of {type(self).__name__}."
+            )
 
     def _kept(self):
         """(table, name, tensor) of what the state dict has of this module itself."""
@@ -424,6 +439,7 @@ class Module:
         checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
         own, extra = {}, {}  # by the names of the state dict: where a tensor is, and whose extra
         for path, module in self.named_modules(remove_duplicate=False):
+            module._require_called(f"{who}.load_state_dict", "_load_from_state_dict")
             start = f"{path}." if path else ""
             for table, name, tensor in module._kept():
                 own[start + name] = module, table, name, tensor

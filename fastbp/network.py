@@ -788,18 +788,18 @@ class Sequential(Module):
         {'type': 'MeanSquaredError'}
         """
         for path, module in self.named_modules():
-            for name in _added(module):
-                raise TypeError(
-                    "Sequential.save expects the library's own parameters, buffers and parts; got "
-                    f"{f'{path}.{name}'.lstrip('.')}, which load would not have: save state_dict()."
-                )
+            _require_saved(path, module)
+        loss = None
+        if self.loss_layer is not None:
+            loss = _described(self.loss_layer_for("save"), _SAVED_LOSSES.get)
+        parts = _named_parts(self)
+        named = {} if parts == list(map(str, range(len(self.layers)))) else {"parts": parts}
         return {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _saved_layer) for layer in self.layers],
-            "loss": None
-            if self.loss_layer is None
-            else _described(self.loss_layer, _SAVED_LOSSES.get),
+            **named,
+            "loss": loss,
         }
 
     @classmethod
@@ -869,7 +869,8 @@ class Sequential(Module):
                 raise ValueError(
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
-        net = cls(*layers, loss=loss)
+        parts = _arranged(architecture.get("parts"), layers, shown)
+        net = cls(*layers, loss=loss) if parts is None else cls(parts, loss=loss)
         unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
             raise ValueError(
@@ -983,6 +984,74 @@ def _saved_layer(name):
     return found if isinstance(found, type) and issubclass(found, Layer) else None
 
 
+def _require_saved(path, module):
+    """Refuse what a user has put into a network or one of its parts, which a file has not."""
+    where = f"{type(module).__name__}{f' at place {path}' if path else ''}"
+    for name in _added(module):
+        raise TypeError(
+            "Sequential.save expects the library's own parameters, buffers and parts; got "
+            f"{f'{path}.{name}'.lstrip('.')}, which load would not have: save state_dict()."
+        )
+    if module._hooks is not None:
+        raise TypeError(
+            f"Sequential.save expects parts without forward hooks, which load would not have; got "
+            f"one of {where}: remove it, or save state_dict()."
+        )
+    own = [
+        method
+        for method in checks.methods_of_its_own(module, "fastbp")
+        if method in plans.PASSES | {"evaluate", "pullback", "run"}
+    ]
+    if own:
+        raise TypeError(
+            f"Sequential.save expects the library's own methods, as load would have; got {own[0]} "
+            f"of {where} replaced: save state_dict()."
+        )
+
+
+def _named_parts(net):
+    """The names of a network's parts; (name, such a list) of one that is a network."""
+    return [
+        [name, _named_parts(part)] if isinstance(part, Sequential) else name
+        for name, part in net._modules.items()
+    ]
+
+
+def _arranged(parts, layers, shown):
+    """The layers of a file by the names of its parts, in networks of their own where it has such.
+
+    None of a file without names.
+    """
+    if parts is None:
+        return None
+    left = iter(layers)
+
+    def arrange(parts):
+        if not isinstance(parts, list):
+            raise TypeError("parts that are no list")
+        named = {}
+        for part in parts:
+            name, inner = part if isinstance(part, list) else (part, None)
+            if not isinstance(name, str) or name in named:
+                raise TypeError(f"the name {reprlib.repr(name)}")
+            named[name] = next(left) if inner is None else Sequential(arrange(inner))
+        return named
+
+    try:
+        arranged = arrange(parts)
+    except (RecursionError, StopIteration, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Sequential.load expects names of its layers in {shown}; got {reprlib.repr(parts)} "
+            f"({error!s:.200})."
+        ) from error
+    over = len(list(left))
+    if over:
+        raise ValueError(
+            f"Sequential.load expects a name of each layer in {shown}; got none of the last {over}."
+        )
+    return arranged
+
+
 def _described(layer, known):
     kind = type(layer)
     name = f"nn.{kind.__name__}" if kind.__module__.startswith("fastbp.nn.") else kind.__name__
@@ -990,7 +1059,17 @@ def _described(layer, known):
         raise TypeError(
             f"Sequential.save expects the library's own layers and losses; got {layer!r}."
         )
-    return {"type": name, **layer.config()}
+    return {"type": name, **layer.config(), **_switches(layer)}
+
+
+def _switches(layer):
+    """What of a layer is not as it is made: it changes Tensors, or has tensors not trained."""
+    if not isinstance(layer, Layer):
+        return {}
+    tensors = vars(layer)["_parameters"]  # if nobody has looked at them, all are trained
+    frozen = [n for n, p in tensors.items() if p is not None and not p.requires_grad]
+    inplace = {"inplace": True} if getattr(layer, "inplace", False) else {}
+    return {**inplace, **({"frozen": frozen} if frozen else {})}
 
 
 def _rebuilt(place, described, state, shown):
@@ -1001,7 +1080,13 @@ def _rebuilt(place, described, state, shown):
         kind = _saved_layer(name)
         if kind is None:
             raise KeyError(name)
-        return kind.restore(config, state)
+        inplace, frozen = config.pop("inplace", False), config.pop("frozen", ())
+        layer = kind.restore(config, state)
+        if inplace:
+            layer.inplace = True
+        for name in frozen:
+            layer.get_parameter(name).requires_grad_(False)
+        return layer
     except MemoryError:
         raise
     except Exception as error:

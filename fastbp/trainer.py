@@ -69,9 +69,10 @@ class Trainer(engine.Plan):
     frozen parameter, is refused by the next step; its parameters stay in reach.
 
     While a trainer steps, the current parameters are in the trainer.  The network's methods,
-    `net.params` and the layers' attributes fetch them first, into the very arrays that the
-    user holds; `sync` does it by hand.  After writing into those arrays by hand, call
-    `reload`.  One network has one trainer: making another one ends the first.
+    `net.params`, the layers' attributes and `optimizer.state` fetch them first, into the very
+    arrays that the user holds; `fetch` does it by hand.  After writing into those arrays by hand,
+    call `reload`, or for the optimiser's states `reload_states`.  One network has one trainer:
+    making another one ends the first.
 
     Examples
     --------
@@ -145,7 +146,7 @@ class Trainer(engine.Plan):
             for layer, _ in self._places:
                 if layer._trainer is not None:  # of this network, or of another with this layer
                     layer._trainer.close()
-            self.steps = optimizer.steps_of(arrays)
+            self.steps = self._counted = optimizer.steps_of(arrays)
             self.reload()
             self._reload_states(states)
             for layer, _ in self._places:
@@ -217,7 +218,7 @@ class Trainer(engine.Plan):
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
-            self.steps = steps
+            self.steps = self._counted = steps
             self.optimizer.set_steps(arrays, steps)
             self._reload_states(states)
 
@@ -250,8 +251,16 @@ class Trainer(engine.Plan):
             for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
                 for array, value in zip(arrays, values, strict=True):
                     array[...] = value
+            self._count_batches()
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             self.synced = changes
+
+    def _count_batches(self):
+        """Tell the layers that count batches how many there were."""
+        done, self._counted = self.steps - self._counted, self.steps
+        for layer, _ in self._places:
+            if isinstance(layer, BatchNormalization):
+                layer.count_batches(done)
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
@@ -311,6 +320,7 @@ class Trainer(engine.Plan):
                 plans.fill(own, before)
                 raise
             self.steps, self.lr = steps, lr
+            self._counted = steps
             self.optimizer.set_steps(self._arrays_by_name(), steps)
             self.reload()
             self._reload_states(self._states())

@@ -242,10 +242,11 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
     if early_stopping is not None and early_stopping.should_stop(net, history):
         return "early_stopping"
     for callback in callbacks:
-        trainer.sync()
+        trainer.fetch()
         stop = callback(net, history)
         if trainer.changes == trainer.synced and not trainer.closed:
             trainer.reload()  # what it wrote into the parameters
+            trainer.reload_states()
         if stop:
             return "callback"
     return None

@@ -651,3 +651,94 @@ def test_a_squared_error_that_replaces_an_equal_one_is_followed():
     trainer = Trainer(net, SGD(lr=0.1), 12)
     net.loss_layer = MeanSquaredError()
     trainer.step(X, T)
+
+
+def momentum_by_hand(change):
+    """Three epochs of one batch by tensors, with a change of the optimiser's states after each."""
+    net = nn_network()
+    optimizer = Adam(net.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(fastbp.tensor(X)), fastbp.tensor(T)).backward()
+        optimizer.step()
+        change(optimizer)
+    return net
+
+
+def nn_network():
+    fastbp.manual_seed(0)
+    inner = nn.BatchNorm1d(5, dtype=fastbp.float64)
+    first = nn.Linear(X.shape[1], 5, dtype=fastbp.float64)
+    return Sequential(first, inner, nn.Linear(5, T.shape[1], dtype=fastbp.float64),
+                      loss="squared_error")  # fmt: skip
+
+
+def zeroed(optimizer):
+    for kept in optimizer.state.values():
+        kept["exp_avg"].zero_()
+
+
+def counted_anew(optimizer):
+    for kept in optimizer.state.values():
+        kept["step"].fill_(100)
+
+
+def put_in(optimizer):
+    for kept in optimizer.state.values():
+        kept["exp_avg_sq"] = kept["exp_avg_sq"] * 4
+
+
+def forgotten(optimizer):
+    optimizer.state.clear()
+
+
+@pytest.mark.parametrize(
+    "change", [zeroed, counted_anew, put_in, forgotten, lambda optimizer: None]
+)
+def test_a_callback_sees_and_changes_the_states_of_the_optimiser(change):
+    want, net = momentum_by_hand(change), nn_network()
+    optimizer = Adam(net.parameters(), lr=0.1)
+    net.fit(X, T, epochs=3, optimizer=optimizer, batch_size=len(X), shuffle=False,
+            callbacks=[lambda net, history: change(optimizer)])  # fmt: skip
+    got = net.state_dict()
+    assert got["1.num_batches_tracked"] == 3
+    for name, tensor in want.state_dict().items():
+        np.testing.assert_allclose(got[name].numpy(), tensor.numpy(), rtol=1e-7, atol=1e-9)
+
+
+def test_the_states_of_an_optimiser_are_those_of_its_trainer():
+    want, net = nn_network(), nn_network()
+    rules = [Adam(each.parameters(), lr=0.1) for each in (want, net)]
+    want.fit(X, T, epochs=2, optimizer=rules[0], batch_size=len(X), shuffle=False)
+    trainer = Trainer(net, rules[1], len(X))
+    for _ in range(2):
+        trainer.step(X, T)
+        kept = rules[1].state[net[0].weight]
+    assert kept["step"] == 2
+    expected = rules[0].state[want[0].weight]["exp_avg"].numpy()
+    np.testing.assert_allclose(kept["exp_avg"].numpy(), expected, rtol=1e-12)
+    rules[1].state.pop(net[0].bias)
+    trainer.step(X, T)
+    trainer.close()
+    assert rules[1].state[net[0].bias]["step"] == 3
+
+
+def test_batches_are_counted_once_whoever_looks(tmp_path):
+    pytest.importorskip("safetensors")
+    net = nn_network()
+    options = {"optimizer": SGD(lr=0.01), "batch_size": 4, "seed": 0}
+    file = tmp_path / "training"
+    look = [lambda net, history: net.state_dict() and None]
+    net.fit(X, T, epochs=2, callbacks=look, checkpoint=file, **options)
+    batches = -(-len(X) // 4)
+    assert net[1].num_batches_tracked == 2 * batches
+    again = nn_network()
+    again.fit(X, T, epochs=3, resume=file, **options | {"optimizer": SGD(lr=0.01)})
+    assert again[1].num_batches_tracked == 3 * batches
+
+
+def test_an_optimiser_without_groups_is_refused_in_words():
+    optimizer = SGD(lr=0.1)
+    optimizer.param_groups.clear()
+    with pytest.raises(ValueError, match=r"expects at least one parameter group; got"):
+        network(Relu()).fit(X, T, epochs=1, optimizer=optimizer)

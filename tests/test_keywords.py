@@ -255,3 +255,11 @@ def test_inplace_layers_change_tensors_and_no_arrays(layer):
     array = np.array([1.0, -0.2, 0.3, -4.0])
     layer(array)
     assert array.tolist() == [1.0, -0.2, 0.3, -4.0]
+
+
+def test_an_index_to_ignore_is_refused_beside_probabilities():
+    x, t = T.zeros(2, 3), T.full((2, 3), 1 / 3)
+    for loss in (nn.CrossEntropyLoss(ignore_index=1), nn.CrossEntropyLoss(None, None, 0)):
+        with pytest.raises(RuntimeError, match=r"ignore_index beside class indices only; got"):
+            loss(x, t)
+    assert nn.CrossEntropyLoss(ignore_index=-1)(x, t).item() == pytest.approx(1.0986123)

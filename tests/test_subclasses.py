@@ -1,7 +1,9 @@
 """What users add to the library's own classes: it is listed, trained, converted, copied, saved."""
 
+import collections
 import copy
 import inspect
+import io
 import pickle
 
 import numpy as np
@@ -496,3 +498,109 @@ def test_what_a_file_would_not_hold_is_refused(add, tmp_path):
     with pytest.raises(TypeError, match=r"extra, which load would not have: save state_dict"):
         net.save(tmp_path / "lost")
     assert not (tmp_path / "lost").exists()
+
+
+def doubled(x):
+    return 2 * x
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+@pytest.mark.parametrize("change", [
+    lambda net: net[0].register_forward_hook(lambda module, inputs, out: out * 2),
+    lambda net: net.register_forward_hook(lambda module, inputs, out: out * 2),
+    lambda net: setattr(net[0], "forward", doubled),
+    lambda net: setattr(net[1], "evaluate", doubled),
+    lambda net: setattr(net, "predict", doubled),
+    lambda net: net.append(Doubled(nn.Linear(2, 2))),
+], ids=["hook", "network's hook", "forward", "evaluate", "predict", "inner network"])  # fmt: skip
+def test_what_would_predict_otherwise_from_a_file_is_refused(change, tmp_path):
+    pytest.importorskip("safetensors")
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    change(net)
+    with pytest.raises(TypeError, match=r"which load would not|as load would have; got"):
+        net.save(tmp_path / "lost")
+    assert not (tmp_path / "lost").exists()
+
+
+def test_a_file_has_names_inner_networks_and_what_is_switched():
+    pytest.importorskip("safetensors")
+    inner = nn.Sequential(collections.OrderedDict(first=nn.Linear(3, 3), bound=nn.ReLU6(True)))
+    net = nn.Sequential(collections.OrderedDict(
+        body=inner, act=nn.LeakyReLU(0.2, inplace=True), drop=nn.Dropout(0.1, inplace=True),
+        head=nn.Sequential(nn.Linear(3, 2)),
+    ))  # fmt: skip
+    net.body.bound.max_val = 0.25
+    net.body.first.bias.requires_grad_(False)
+    file = io.BytesIO()
+    net.save(file)
+    file.seek(0)
+    loaded = nn.Sequential.load(file)
+    assert repr(loaded) == repr(net) and loaded.body.bound.max_val == 0.25
+    assert [*loaded.state_dict()] == [*net.state_dict()]
+    assert [p.requires_grad for p in loaded.parameters()] == [True, False, True, True]
+    x = np.ones((4, 3), "float32")
+    np.testing.assert_array_equal(loaded.predict(x), net.predict(x))
+
+
+def test_the_loss_of_a_file_is_that_of_its_criterion_now():
+    pytest.importorskip("safetensors")
+    criterion = nn.HuberLoss(delta=0.5)
+    net = nn.Sequential(nn.Linear(2, 2), loss=criterion)
+    criterion.delta = 3.0
+    file = io.BytesIO()
+    net.save(file)
+    file.seek(0)
+    assert nn.Sequential.load(file).loss_layer.delta == 3
+    criterion = nn.CrossEntropyLoss()
+    net = nn.Sequential(nn.Linear(2, 2), loss=criterion)
+    criterion.label_smoothing = 0.1
+    with pytest.raises(TypeError, match=r"label_smoothing=0.0; got 0.1"):
+        net.save(io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "parts", [["a"], ["a", "a"], [["a", 3]], ["a", "b", "c"], {"a": 1}, [1, 2]]
+)
+def test_names_in_a_file_that_do_not_fit_are_refused(parts, monkeypatch):
+    pytest.importorskip("safetensors")
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    described = {**net.architecture(), "parts": parts}
+    monkeypatch.setattr(nn.Sequential, "architecture", lambda self: described)
+    file = io.BytesIO()
+    net.save(file)
+    file.seek(0)
+    with pytest.raises(ValueError, match=r"^Sequential.load expects"):
+        nn.Sequential.load(file)
+
+
+def test_a_state_dict_has_what_a_class_saves_beside_its_tensors():
+    class Kept(nn.Linear):
+        def _save_to_state_dict(self, destination, prefix, keep_vars):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+            destination[prefix + "seen"] = fastbp.ones(1)
+
+    assert [*nn.Sequential(Kept(2, 2)).state_dict()] == ["0.weight", "0.bias", "0.seen"]
+
+
+@pytest.mark.parametrize("name, use", [
+    ("_load_from_state_dict", lambda net: net.load_state_dict(net.state_dict())),
+    ("_apply", lambda net: net.double()),
+])  # fmt: skip
+def test_a_method_that_pytorch_would_call_is_refused_where_it_is_not_called(name, use):
+    kind = type("Own", (nn.Linear,), {name: lambda self, *given: None})
+    net = nn.Sequential(nn.Linear(2, 2), kind(2, 2))
+    with pytest.raises(TypeError, match=rf"without a {name} of their own.*Own"):
+        use(net)
+    assert net[0].weight.dtype is fastbp.float32
+
+
+@pytest.mark.parametrize("name", ["affine", "track_running_stats"])
+def test_a_normalisation_without_them_is_refused_later_too(name):
+    norm = nn.BatchNorm1d(3)
+    assert getattr(norm, name) is True
+    with pytest.raises(ValueError, match=rf"expects {name}=True, as no other is offered"):
+        setattr(norm, name, False)

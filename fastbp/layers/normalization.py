@@ -123,6 +123,9 @@ class BatchNormalization(LayerOfTwoModes):
         """The share of the old running statistics at each forward in training."""
         return self.momentum
 
+    def count_batches(self, n):
+        """Count `n` more batches that were normalised in training, where that is kept."""
+
     def _replacement(self, name, value):
         who = type(self).__name__
         value = checks.parameter(who, name, value, ndim=1)

@@ -170,7 +170,15 @@ class ReLU6(Hardtanh, element="hardtanh"):
         super().__init__(0.0, 6.0, inplace)
 
     def config(self):
-        return {}
+        bounds = super().config()
+        return {} if bounds == {"min_val": 0.0, "max_val": 6.0} else bounds
+
+    @classmethod
+    def restore(cls, config, state):
+        layer = cls()
+        for name in ("max_val", "min_val"):  # in this order neither passes the other
+            setattr(layer, name, config.get(name, getattr(layer, name)))
+        return layer
 
     def extra_repr(self):
         return "inplace=True" if self.inplace else ""

@@ -79,6 +79,11 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     smoothing = checks.number(who, "label_smoothing", label_smoothing, least=0, most=1)
     x, t = _logits(who, input), tensor_of(who, "target", target)
     if t.array.dtype.kind == "f" and t.array.shape == x.array.shape:
+        if ignore_index >= 0:
+            raise RuntimeError(
+                f"{who} expects ignore_index beside class indices only; got {ignore_index} beside "
+                "probabilities, of which none is left out."
+            )
         return _soft_cross_entropy(x, t, _class_weights(who, weight, x), reduction, smoothing)
     rows, back = _class_last(x.array)
     logs = rows - rows.max(1, keepdims=True)

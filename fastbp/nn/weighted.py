@@ -22,6 +22,12 @@ def _float_dtype(who, dtype, device):
     return checks.float_dtype(who, kind.dtype)
 
 
+def _only_true(who, name, value):
+    if not value:
+        raise ValueError(f"{who} expects {name}=True, as no other is offered; got {value!r}.")
+    return True
+
+
 class Linear(layers.Affine):
     """x weightᵀ + bias: `fastbp.layers.Affine` with PyTorch's arguments and initial values.
 
@@ -117,7 +123,7 @@ class BatchNorm1d(layers.BatchNorm1d):
         They share their memory with the book's `gamma` and `beta`.
     running_mean, running_var : Tensor, (C,)
     num_batches_tracked : Tensor of int64
-        Of the batches that forward has seen in training.
+        Of the batches that it has seen in training, by forward or by `fit`.
 
     Raises
     ------
@@ -138,19 +144,20 @@ class BatchNorm1d(layers.BatchNorm1d):
     running_mean = Listed("_buffers")
     running_var = Listed("_buffers")
     num_batches_tracked = Listed("_buffers")
+    affine = checks.Checked(_only_true)
+    track_running_stats = checks.Checked(_only_true)
     buffer_names = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True,
                  track_running_stats=True, device=None, dtype=None):  # fmt: skip
         for name, value in (("affine", affine), ("track_running_stats", track_running_stats)):
-            if not value:
-                raise ValueError(f"BatchNorm1d expects {name}=True, as no other is offered; got "
-                                 f"{value!r}.")  # fmt: skip
+            _only_true("BatchNorm1d", name, value)
         if momentum is None:
             raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
                              "is not offered; got None.")  # fmt: skip
         super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
         self.momentum = momentum
+        self.affine = self.track_running_stats = True
         self._batches = np.zeros((), np.int64)
 
     @property
@@ -176,8 +183,11 @@ class BatchNorm1d(layers.BatchNorm1d):
     def run(self, x, training):
         out, saved = super().run(x, training)
         if training:
-            self._batches[...] += 1
+            self.count_batches(1)
         return out, saved
+
+    def count_batches(self, n):
+        self._batches[...] += n
 
     def on_tensor(self, x):
         if x.ndim == 3:

@@ -86,6 +86,7 @@ class Optimizer:
     steps = 0
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
+    _state: collections.defaultdict
 
     def __init_subclass__(cls, counts_steps=False, **arguments):
         super().__init_subclass__(**arguments)
@@ -94,10 +95,10 @@ class Optimizer:
 
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
-        self.state: collections.defaultdict = collections.defaultdict(dict)
+        self._trainers: list[weakref.ref] = []  # who have newer states, while they train
+        self.state = collections.defaultdict(dict)
         self.steps = 0
         self._bound = params is not None
-        self._trainers: list[weakref.ref] = []  # who have newer states, while they train
         self.param_groups = []
         if not self._bound:
             self.param_groups.append(Group({"params": [], **self.defaults}))
@@ -233,6 +234,17 @@ class Optimizer:
         """Fetch the states that trainers have now."""
         for trainer in self._holders():
             trainer.fetch_states()
+
+    @property
+    def state(self):
+        """Of each parameter a dict of tensors; those that a trainer has are fetched first."""
+        if self._trainers:
+            self.sync()
+        return self._state
+
+    @state.setter
+    def state(self, value):
+        vars(self)["_state"] = value
 
     def __getstate__(self):
         self.sync()

@@ -46,6 +46,11 @@ class Option:
     def __get__(self, optimizer, owner=None):
         if optimizer is None:
             return self
+        if not optimizer.param_groups:
+            raise ValueError(
+                f"{type(optimizer).__name__}.{self.name} expects at least one parameter group; got "
+                "param_groups empty."
+            )
         first, *others = (group[self.name] for group in optimizer.param_groups)
         for other in others:
             if other != first:
@@ -262,7 +267,7 @@ class Rule(Optimizer, counts_steps=True):
         """
         if self._bound:
             group, param = self._holder_of(name, array)
-            kept = self.state[param]
+            kept = self._state[param]
             for each in (*self._names(group), "step") if self._counts else self._names(group):
                 if each not in kept:
                     kept[each] = self._begin(group, each, param.array)
@@ -291,7 +296,7 @@ class Rule(Optimizer, counts_steps=True):
         """
         if not self._bound:
             return self.steps
-        kept = [self.state.get(self._holder_of(*item)[1], {}) for item in arrays.items()]
+        kept = [self._state.get(self._holder_of(*item)[1], {}) for item in arrays.items()]
         if not self._counts:
             return self.steps
         counts = sorted({int(entry.get("step", 0)) for entry in kept})
@@ -307,7 +312,8 @@ class Rule(Optimizer, counts_steps=True):
         vars(self)["steps"] = steps
         if self._bound and self._counts:
             for name, array in arrays.items():
-                self.state[self._holder_of(name, array)[1]]["step"].array[...] = steps
+                self.state_of(name, array)  # which begins what was taken out
+                self._state[self._holder_of(name, array)[1]]["step"].array[...] = steps
 
     def _holder_of(self, name, array):
         """The group and the tensor that has an array's memory."""
