@@ -146,7 +146,7 @@ class Trainer(engine.Plan):
             for layer, _ in self._places:
                 if layer._trainer is not None:  # of this network, or of another with this layer
                     layer._trainer.close()
-            self.steps = self._counted = optimizer.steps_of(arrays)
+            self.steps = optimizer.steps_of(arrays)
             self.reload()
             self._reload_states(states)
             for layer, _ in self._places:
@@ -218,7 +218,7 @@ class Trainer(engine.Plan):
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
-            self.steps = self._counted = steps
+            self.steps = steps
             self.optimizer.set_steps(arrays, steps)
             self._reload_states(states)
 
@@ -251,16 +251,15 @@ class Trainer(engine.Plan):
             for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
                 for array, value in zip(arrays, values, strict=True):
                     array[...] = value
-            self._count_batches()
+            self._count_batches(changes - self.synced)
             self.optimizer.set_steps(self._arrays_by_name(), self.steps)
             self.synced = changes
 
-    def _count_batches(self):
-        """Tell the layers that count batches how many there were."""
-        done, self._counted = self.steps - self._counted, self.steps
+    def _count_batches(self, n):
+        """Tell the layers that count batches of `n` more."""
         for layer, _ in self._places:
             if isinstance(layer, BatchNormalization):
-                layer.count_batches(done)
+                layer.count_batches(n)
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
@@ -320,7 +319,6 @@ class Trainer(engine.Plan):
                 plans.fill(own, before)
                 raise
             self.steps, self.lr = steps, lr
-            self._counted = steps
             self.optimizer.set_steps(self._arrays_by_name(), steps)
             self.reload()
             self._reload_states(self._states())

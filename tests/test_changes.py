@@ -737,6 +737,17 @@ def test_batches_are_counted_once_whoever_looks(tmp_path):
     assert again[1].num_batches_tracked == 3 * batches
 
 
+def test_batches_are_those_that_were_trained_on_whatever_number_a_step_has():
+    net = nn_network()
+    trainer = Trainer(net, SGD(lr=0.01), len(X))
+    trainer.step(X, T)
+    trainer.steps = 100  # which chooses other masks of dropout
+    trainer.step(X, T)
+    assert net[1].num_batches_tracked == 2
+    trainer.steps = 0
+    assert net[1].num_batches_tracked == 2
+
+
 def test_an_optimiser_without_groups_is_refused_in_words():
     optimizer = SGD(lr=0.1)
     optimizer.param_groups.clear()

@@ -85,8 +85,8 @@ static int is_plain_sgd(const fbp_rule *rule)
            rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
 }
 
-/* The share of n units that the parts first .. end - 1 of n_parts have.  One part needs no division,
- * which the smallest steps would feel: there are four of them a layer. */
+/* The share of n units that the parts first .. end - 1 of n_parts have.  One part alone needs no
+ * division, which the smallest steps would feel. */
 static inline void share_of(idx n, int first, int end, int n_parts, idx *from, idx *to)
 {
     *from = first == 0 ? 0 : n * first / n_parts;

@@ -150,14 +150,13 @@ class BatchNorm1d(layers.BatchNorm1d):
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True,
                  track_running_stats=True, device=None, dtype=None):  # fmt: skip
-        for name, value in (("affine", affine), ("track_running_stats", track_running_stats)):
-            _only_true("BatchNorm1d", name, value)
         if momentum is None:
             raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
                              "is not offered; got None.")  # fmt: skip
         super().__init__(num_features, eps, momentum, _float_dtype("BatchNorm1d", dtype, device))
         self.momentum = momentum
-        self.affine = self.track_running_stats = True
+        self.affine = affine
+        self.track_running_stats = track_running_stats
         self._batches = np.zeros((), np.int64)
 
     @property
