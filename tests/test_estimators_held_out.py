@@ -117,12 +117,12 @@ def test_validation_rows_given_by_half_or_twice_are_refused(keywords, words):
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"X_val": np.ones((150, 3))}, "X_val .* X has 3 features"),
-    ({"y_val": np.arange(150)}, "X_val of the training data's kind; got .* expects y of the class"),
-    ({"y_val": np.zeros(3)}, "X_val .* inconsistent numbers of samples"),
-    ({"X_val": np.full((150, 4), np.nan)}, "X_val .* contains NaN"),
-    ({"sample_weight_val": np.ones(3)}, "X_val .* sample_weight.shape"),
-    ({"sample_weight_val": np.zeros(150)}, "X_val .* at least one non-zero"),
+    ({"X_val": np.ones((150, 3))}, "X_val, .* X has 3 features"),
+    ({"y_val": np.arange(150)}, r"X_val, y_val and .* kind; got .* expects y of the class"),
+    ({"y_val": np.zeros(3)}, "y_val .* inconsistent numbers of samples"),
+    ({"X_val": np.full((150, 4), np.nan)}, "X_val, .* contains NaN"),
+    ({"sample_weight_val": np.ones(3)}, "sample_weight_val .* sample_weight.shape"),
+    ({"sample_weight_val": np.zeros(150)}, "sample_weight_val .* at least one non-zero"),
 ])  # fmt: skip
 def test_bad_validation_rows_are_named_and_change_nothing(change, words):
     X, y = datasets.load_iris(return_X_y=True)
@@ -132,6 +132,12 @@ def test_bad_validation_rows_are_named_and_change_nothing(change, words):
     assert not hasattr(model, "coefs_")
     with pytest.raises(ValueError, match="expects X_val with a stochastic solver"):
         MLPClassifier(solver="lbfgs").fit(X, y, X_val=X, y_val=y)
+
+
+def test_validation_data_of_three_say_so():
+    X, y = datasets.load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"as a pair \(X, y\); got tuple of 3\.$"):
+        MLPClassifier(**SETTINGS).fit(X, y, validation_data=(X, y, y))
 
 
 # --- rows of another scale --------------------------------------------------------------------

@@ -149,8 +149,11 @@ class MLP(BaseEstimator):
             try:
                 X_val, y_val = pair
             except (TypeError, ValueError):
+                given = type(pair).__name__ + (
+                    f" of {len(pair)}" if hasattr(pair, "__len__") else ""
+                )
                 raise ValueError(
-                    f"{who} expects validation_data as a pair (X, y); got {type(pair).__name__}."
+                    f"{who} expects validation_data as a pair (X, y); got {given}."
                 ) from None
             return "validation_data", X_val, y_val, None
         for name, given, other in (("X_val", X_val, y_val), ("y_val", y_val, X_val)):
@@ -425,8 +428,9 @@ class MLP(BaseEstimator):
         except (TypeError, ValueError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
             told = str(error).rstrip(".!")
+            given = "X_val, y_val and sample_weight_val" if name == "X_val" else name
             raise kind(
-                f"{who} expects {name} of the training data's kind; got others: {told}."
+                f"{who} expects {given} of the training data's kind; got others: {told}."
             ) from error
         n = scale.foreign(rows, X)
         if n:
