@@ -214,21 +214,29 @@ static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *resu
     fbp_free(copy);
 }
 
+/* What no element of the step's gradients is above. */
+static double FN(bound_of_step)(const FN(step) *s)
+{
+    return s->batch->rows > s->plan->many_rows
+               ? FN(bound_by_parameters)(s->plan, s->batch, FN(loss_scale)(s))
+               : FN(bound_by_all)(s->plan, s->batch->rows);
+}
+
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
     const FN(plan) *plan = s->plan;
+    const fbp_rule *rule = s->rule;
     const idx rows = s->batch->rows;
-    double bound;
-    if (rows > plan->many_rows) {
-        bound = FN(bound_by_parameters)(plan, s->batch, FN(loss_scale)(s));
-    } else {
-        if (s->late)
-            FN(run)(s, FN(square_rows));
-        bound = FN(bound_by_all)(plan, rows);
+    if (s->late && rows <= plan->many_rows)
+        FN(run)(s, FN(square_rows));
+    int safe = FN(is_safe)(plan, rule, FN(bound_of_step)(s));
+    if (!safe) { /* the bounds have grown from step to step */
+        FN(measure)(plan);
+        safe = FN(is_safe)(plan, rule, FN(bound_of_step)(s)) ||
+               FN(is_safe)(plan, rule, FN(bound_by_layer)(plan, rows));
     }
-    if (FN(is_safe)(plan, s->rule, bound) ||
-        FN(is_safe)(plan, s->rule, FN(bound_by_layer)(plan, rows)))
+    if (safe)
         FN(run)(s, FN(update_parts));
     else
         FN(update_carefully)(s, FN(update_parts), result);
@@ -242,7 +250,9 @@ static void FN(update_all)(FN(step) *s, fbp_result *result)
 static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *rule, int n_parts,
                           fbp_team *team, fbp_result *result)
 {
-    FN(step) s = {.plan = plan_, .batch = batch, .rule = rule, .team = team, .n_parts = n_parts};
+    fbp_rule now;
+    FN(step) s = {.plan = plan_, .batch = batch, .rule = at_step(rule, &now), .team = team,
+                  .n_parts = n_parts};
     s.late = s.plan->normalises || rule->kind == FBP_STORE || batch->rows > s.plan->many_rows;
     for (int part = 0; part < n_parts; part++)
         s.plan->squares[part] = (FN(vec)){0};
@@ -292,7 +302,9 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     const FN(plan) *plan = plan_;
     const idx n = batch->rows * plan->n_out;
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
-    FN(step) s = {.plan = plan, .batch = batch, .rule = rule, .n_parts = 1, .late = 1};
+    fbp_rule now;
+    FN(step) s = {.plan = plan, .batch = batch, .rule = at_step(rule, &now), .n_parts = 1,
+                  .late = 1};
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
@@ -357,10 +369,17 @@ static double FN(plan_weight_square)(const void *plan_)
  * running statistics. */
 static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, fbp_result *result)
 {
-    FN(step) s = {.plan = plan_, .rule = rule, .n_parts = 1};
+    fbp_rule now;
+    FN(step) s = {.plan = plan_, .rule = at_step(rule, &now), .n_parts = 1};
     result->layer = -1;
     result->outcome = FBP_DONE;
-    if (FN(is_safe)(s.plan, rule, is_plain_sgd(rule) ? rule->lr * gradient : gradient))
+    const double bound = is_plain_sgd(rule) ? rule->lr * gradient : gradient;
+    int safe = FN(is_safe)(s.plan, rule, bound);
+    if (!safe) {
+        FN(measure)(s.plan);
+        safe = FN(is_safe)(s.plan, rule, bound);
+    }
+    if (safe)
         FN(apply_parts)(&s, 0, 1);
     else
         FN(update_carefully)(&s, FN(apply_parts), result);
@@ -372,6 +391,7 @@ static void FN(plan_adjust)(void *plan_, idx l, double a, double momentum)
     fbp_layer *layer = &((FN(plan) *)plan_)->ops[l].layer;
     layer->a = a;
     layer->momentum = momentum;
+    ((FN(plan) *)plan_)->bounds->parameters = INFINITY;
 }
 
 /* Another delta of the loss. */

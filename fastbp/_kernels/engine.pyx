@@ -46,6 +46,10 @@ PARAMETERS, GRADIENTS, FIRST_STATE, SECOND_STATE, RUNNING = range(5)
 cdef dict STATES = {"sgd": (0, 1), "adagrad": (1, 1), "rmsprop": (1, 2), "adam": (2, 2),
                     "adamw": (2, 2)}
 
+#: Multiplications by weights, of all rows of a batch, that take a few microseconds: so long `step`
+#: keeps the GIL, as giving it up and taking it again would be 4 % of the smallest step.
+cdef double BRIEF = 16384
+
 #: A step longer than this is followed by a look for Ctrl-C; shorter ones share a look.
 cdef double SECONDS_BETWEEN_LOOKS = 0.02
 
@@ -183,7 +187,7 @@ cdef class Plan:
     cdef int n_threads
     cdef idx n_layers
     cdef double clip_norm, l2, loss_scale
-    cdef bint per_row, early_eps
+    cdef bint per_row, early_eps, brief
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
@@ -269,6 +273,7 @@ cdef class Plan:
         self.changes_seen = changes.count
         self.clip_norm = self.l2 = 0
         self.early_eps = False
+        self.brief = batch_size * sum([n_in * n_out for _, n_in, n_out, *_ in layers]) <= BRIEF
         self.per_row = loss_scale is not None or self.loss == isa.FBP_SOFTMAX
         self.loss_scale = 1 if loss_scale is None else loss_scale
 
@@ -675,8 +680,11 @@ cdef class Plan:
         cdef isa.fbp_outcome outcome
         self.begin()
         rows.batch.rows = rows.n_rows
-        with nogil:
+        if self.brief:
             outcome = self.step_batch(&rows.batch, True, &loss)
+        else:
+            with nogil:
+                outcome = self.step_batch(&rows.batch, True, &loss)
         self.end()
         if outcome != isa.FBP_DONE:
             self.raise_for(outcome, loss, rows.n_rows)

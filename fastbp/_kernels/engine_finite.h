@@ -59,16 +59,6 @@ static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squ
     *squares_ = squares;
 }
 
-static inline double FN(sum_in_pairs)(FN(vec) v)
-{
-    REAL even = 0, odd = 0;
-    for (int i = 0; i < LANES; i += 2) {
-        even += v[i];
-        odd += v[i + 1];
-    }
-    return (double)even + (double)odd;
-}
-
 /* The sum of the squares of n elements, a multiple of NR. */
 static double FN(square_sum)(const REAL *x, idx n)
 {
@@ -98,67 +88,80 @@ static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
     FN(vec) sum = plan->squares[0];
     for (int part = 1; part < plan->n_parts; part++)
         sum += plan->squares[part];
-    return bound + FN(sum_in_pairs)(sum);
+    return bound + (double)FN(sum_across)(sum);
 }
 
-/* The second has those of x, of the parameters and of the gradient by the outputs: the norm of a
- * product is at most the product of the norms.  (1e-20: for squares that underflow.) */
-static double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
+/* What the second bound makes of the squares of x, of the rows and of the gradient by the outputs,
+ * as long as the parameters' norms have not grown by more than `room` since they were measured: the
+ * norm of a product is at most the product of the norms. */
+static void FN(prepare)(const FN(plan) *plan, double room)
 {
-    const idx rows = batch->rows;
-    const double ones = (double)rows;
-    double in = ones, all_in = 0, dout = 1e-20, all_dout = 0, norms = 0;
-    FN(vec) sum = {0};
-    for (int part = 0; part < plan->n_parts; part++)
-        in += FN(sum_in_pairs)(plan->squares[part]);
-    if (plan->loss == FBP_SOFTMAX && !batch->weights) { /* probabilities less others, of each row */
-        dout += 2 * ones * scale * scale;
-    } else {
-        FN(add_squares_of)(plan->dlogits, plan->n_out, plan->jump, rows, &sum);
-        dout += FN(sum_in_pairs)(sum);
-    }
+    fbp_bounds *b = plan->bounds;
+    double by_x = 1, by_rows = 1, by_dout = 1; /* of the op at hand; rows: a bias has the input 1 */
+    b->room = room;
+    b->by_x = b->by_rows = b->by_dout = 0;
     for (idx l = 0; l < plan->n_ops; l++) {
-        FN(op) *op = &plan->ops[l];
-        const double a = op->layer.a, n = ones * (double)op->layer.n_out;
-        switch (op->layer.kind) {
+        const fbp_layer *layer = &plan->ops[l].layer;
+        const double norm = plan->ops[l].norm + room, n = (double)layer->n_out;
+        double gain = 1, more = 0; /* |out|^2 <= gain |in|^2 + more rows */
+        switch (layer->kind) {
         case FBP_AFFINE:
-            sum = (FN(vec)){0};
-            FN(add_squares)(op->W, FN(parameters_size)(op) / NR, LANES, &sum);
-            op->square = FN(sum_in_pairs)(sum);
-            all_in += in;
-            in = op->square * in + ones;
+            b->by_x += by_x;
+            b->by_rows += by_rows;
+            gain = norm * norm;
+            more = 1;
             break;
-        case FBP_LEAKY_RELU: in *= 1 + a * a; break;
+        case FBP_LEAKY_RELU: gain = 1 + layer->a * layer->a; break;
         case FBP_SIGMOID:
-        case FBP_TANH: in = n + ones; break;
-        case FBP_SOFTPLUS: in = 2 * in + n; break; /* at most |x| + log 2 */
-        case FBP_DROPOUT: in /= (1 - a) * (1 - a); break;
-        case FBP_BATCH_NORM: /* gamma normal + beta, of normals whose squares are at most 1 a row */
-            op->square = FN(square_sum)(op->W, FN(parameters_size)(op));
-            in = ones * (1 + 2 * op->square);
+        case FBP_TANH:
+            gain = 0;
+            more = n + 1;
             break;
+        case FBP_SOFTPLUS: /* at most |x| + log 2 */
+            gain = 2;
+            more = n;
+            break;
+        case FBP_DROPOUT: gain = 1 / ((1 - layer->a) * (1 - layer->a)); break;
         default: break; /* at most |x| */
         }
+        by_x *= gain;
+        by_rows = by_rows * gain + more;
     }
     for (idx l = plan->n_ops - 1; l >= 0; l--) {
-        const FN(op) *op = &plan->ops[l];
-        const double a = op->layer.a;
-        switch (op->layer.kind) {
+        const fbp_layer *layer = &plan->ops[l].layer;
+        const double norm = plan->ops[l].norm + room;
+        switch (layer->kind) {
         case FBP_AFFINE:
-            all_dout += dout;
-            dout *= op->square;
+            b->by_dout += by_dout;
+            by_dout *= norm * norm;
             break;
-        case FBP_LEAKY_RELU: dout *= 1 + a * a; break;
-        case FBP_GELU: dout *= 2; break; /* its derivative is at most 1.13 */
-        case FBP_DROPOUT: dout /= (1 - a) * (1 - a); break;
-        case FBP_BATCH_NORM: /* gamma inverse (a projection of dout) */
-            norms += sqrt(FN(square_sum)(op->grad, FN(parameters_size)(op)));
-            dout *= op->square * FN(square_sum)(op->inverse, FN(parameters_size)(op) / 2);
-            break;
+        case FBP_LEAKY_RELU: by_dout *= 1 + layer->a * layer->a; break;
+        case FBP_GELU: by_dout *= 2; break; /* its derivative is at most 1.13 */
+        case FBP_DROPOUT: by_dout /= (1 - layer->a) * (1 - layer->a); break;
         default: break;
         }
     }
-    return norms + sqrt(all_in * all_dout); /* sums, as NaN has to come through */
+}
+
+/* The second has those of x, of the parameters, which are not looked at for it, and of the gradient
+ * by the outputs.  (1e-20: for squares that underflow.)  Not for normalisations. */
+static double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
+{
+    const fbp_bounds *b = plan->bounds;
+    const double rows = (double)batch->rows;
+    double in = 0, dout = 1e-20;
+    if (!(b->grown <= b->room))
+        FN(prepare)(plan, 2 * b->grown);
+    for (int part = 0; part < plan->n_parts; part++)
+        in += (double)FN(sum_across)(plan->squares[part]);
+    if (plan->loss == FBP_SOFTMAX && !batch->weights) { /* probabilities less others, of each row */
+        dout += 2 * rows * scale * scale;
+    } else {
+        FN(vec) sum = {0};
+        FN(add_squares_of)(plan->dlogits, plan->n_out, plan->jump, batch->rows, &sum);
+        dout += (double)FN(sum_across)(sum);
+    }
+    return sqrt((b->by_x * in + b->by_rows * rows) * b->by_dout * dout);
 }
 
 /* The third has each layer's own. */
@@ -174,31 +177,45 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
         if (op->layer.kind == FBP_AFFINE) {
             FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
             FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
-            sum += sqrt(FN(sum_in_pairs)(in) + (double)rows) *
-                   sqrt(FN(sum_in_pairs)(dout) + 1e-20);
+            sum += sqrt((double)FN(sum_across)(in) + (double)rows) *
+                   sqrt((double)FN(sum_across)(dout) + 1e-20);
         }
     }
     return sum;
 }
 
-/* The bounds of the numbers as they are. */
-static void FN(measure)(const FN(plan) *plan, fbp_bounds *b)
+/* The norm of n elements, a multiple of NR. */
+static inline double FN(norm_of)(const REAL *x, idx n)
 {
-    double sums[3] = {0};
+    FN(vec) squares = {0};
+    FN(add_squares)(x, n / NR, LANES, &squares);
+    return sqrt((double)FN(sum_across)(squares));
+}
+
+/* The bounds of the numbers as they are. */
+static void FN(measure)(const FN(plan) *plan)
+{
+    double states[2] = {0}, parameters = 0;
+    idx n_ops = 0;
     for (idx l = 0; l < plan->n_ops; l++) {
-        const FN(op) *op = &plan->ops[l];
+        FN(op) *op = &plan->ops[l];
         if (!has_parameters(op->layer.kind))
             continue;
-        sums[2] += FN(square_sum)(op->W, FN(parameters_size)(op));
+        const idx n = FN(parameters_size)(op);
+        op->norm = FN(norm_of)(op->W, n);
+        parameters += op->norm;
+        n_ops++;
         if (op->running)
-            sums[2] += FN(square_sum)(op->running, FN(parameters_size)(op));
+            parameters += FN(norm_of)(op->running, n);
         for (int s = 0; s < 2; s++)
             if (op->state[s])
-                sums[s] += FN(square_sum)(op->state[s], FN(parameters_size)(op));
+                states[s] += FN(norm_of)(op->state[s], n);
     }
-    b->parameters = sqrt(sums[2]);
-    b->state[0] = sqrt(sums[0]);
-    b->state[1] = sqrt(sums[1]);
+    plan->bounds->parameters = parameters;
+    plan->bounds->grown = 0;
+    plan->bounds->state[0] = states[0];
+    plan->bounds->state[1] = states[1];
+    FN(prepare)(plan, parameters / (double)(8 * n_ops));
 }
 
 /* The bounds after an update by gradients of at most `gradient`; see optim.h.  Numbers pass through
@@ -245,28 +262,26 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
         break;
     }
     b->parameters += step;
+    b->grown += step;
 }
 
 /* Whether an update by gradients of at most `gradient` leaves all finite for sure. */
 static int FN(is_safe)(const FN(plan) *plan, const fbp_rule *rule, double gradient)
 {
-    fbp_bounds b = *plan->bounds;
-    if (!(gradient <= FN(limit)))
-        return 0;
-    if (is_plain_sgd(rule) && !plan->normalises && b.parameters + gradient <= FN(limit)) {
-        plan->bounds->parameters += gradient; /* as below, where most of it is nothing */
+    fbp_bounds b;
+    if (is_plain_sgd(rule) && !plan->normalises) { /* as below, where most of it is nothing */
+        if (!(plan->bounds->parameters + gradient <= FN(limit)))
+            return 0;
+        plan->bounds->parameters += gradient;
+        plan->bounds->grown += gradient;
         return 1;
     }
-    for (int measured = 0; measured < 2; measured++) {
-        if (measured) /* the bounds have grown from step to step */
-            FN(measure)(plan, &b);
-        FN(follow)(plan, rule, gradient, &b);
-        if (b.parameters + b.state[0] + b.state[1] <= FN(limit)) {
-            *plan->bounds = b;
-            return 1;
-        }
-    }
-    return 0;
+    b = *plan->bounds;
+    FN(follow)(plan, rule, gradient, &b);
+    if (!(gradient <= FN(limit) && b.parameters + b.state[0] + b.state[1] <= FN(limit)))
+        return 0;
+    *plan->bounds = b;
+    return 1;
 }
 
 /* All that an update writes, into `copy` or (back) out of it; gives the elements. */

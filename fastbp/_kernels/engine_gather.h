@@ -109,6 +109,19 @@ DEFINE_GATHER(float)
 DEFINE_GATHER(double)
 DEFINE_GATHER(uint8_t)
 
+/* Whether the classes of rows from .. to, copied already, are some of the outputs; others become 0. */
+static int FN(check_classes)(const FN(plan) *plan, idx from, idx to)
+{
+    const uint64_t n = (uint64_t)plan->n_out;
+    int64_t *classes = plan->classes;
+    int yes = 1;
+    for (idx r = from; r < to; r++)
+        yes &= (uint64_t)classes[r] < n;
+    for (idx r = from; r < to && !yes; r++)
+        classes[r] = 0;
+    return yes;
+}
+
 static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
                       FN(vec) *squares)
 {
@@ -122,20 +135,17 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
     case FBP_FLOAT64: held = FN(gather_double)(plan, x, from, to, squares); break;
     case FBP_UINT8: held = FN(gather_uint8_t)(plan, x, from, to, squares); break;
     }
-    for (idx r = from; r < to; r++) {
-        idx row = rows ? (idx)rows[r] : r;
-        if ((size_t)row >= (size_t)n_rows)
-            row = held = 0;
-        if (classes) {
-            int64_t class = classes[row];
-            if ((uint64_t)class >= (uint64_t)n)
-                class = held = 0;
-            plan->classes[r] = class;
-        } else if (t) {
-            memcpy(plan->t + r * n, t + row * n, (size_t)n * sizeof(REAL));
-        }
+    for (idx r = from, row, m; r < to; r += m) { /* rows in their order go all at once */
+        row = rows ? (idx)rows[r] : r;
+        m = rows ? 1 : to - from;
+        if ((size_t)row >= (size_t)n_rows || m > n_rows - row)
+            return 0;
+        if (classes)
+            memcpy(plan->classes + r, classes + row, (size_t)m * sizeof *classes);
+        else if (t)
+            memcpy(plan->t + r * n, t + row * n, (size_t)(m * n) * sizeof(REAL));
         if (weights)
-            plan->weights[r] = weights[row];
+            memcpy(plan->weights + r, weights + row, (size_t)m * sizeof(REAL));
     }
-    return held;
+    return held & (!classes || FN(check_classes)(plan, from, to));
 }

@@ -9,6 +9,8 @@
 /* What no parameter, and no element of a state, is above; infinite: not known. */
 typedef struct {
     double parameters, state[2];
+    double grown; /* the most that the parameters' norm has grown since they were measured */
+    double room, by_x, by_rows, by_dout; /* see prepare */
     int spoilt; /* whether activations or their gradients may be NaN or inf, in missing columns too */
 } fbp_bounds;
 #endif
@@ -29,7 +31,7 @@ typedef struct {
                            /* the relu before it */
     int done, done_backward; /* ... of which this is the relu */
     int calm;                /* the input comes from a sigmoid or a tanh: at most 1 */
-    double square;           /* of its parameters, when the bound of an update takes them */
+    double norm;             /* of its parameters, when they were measured last */
 } FN(op);
 
 typedef struct {
@@ -225,10 +227,10 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
     p.watched = carve(base, &used, (size_t)panels * sizeof *p.watched);
     p.bounds = carve(base, &used, sizeof *p.bounds);
-    /* A bound by the parameters grows with each layer. */
-    p.many_rows = p.n_ops > 16 || elements > 1 << 16
+    /* A bound by the parameters grows with each layer, and has them measured every few steps. */
+    p.many_rows = p.normalises || p.n_ops > 16 || elements > 1 << 16
                       ? PTRDIFF_MAX
-                      : elements * 3 / 2 / (NR * (panels + 1));
+                      : elements * (1 + spec->n_states) / (2 * NR * (panels + 1));
     if (base) {
         p.bounds->parameters = INFINITY;
         FN(watch)(&p);

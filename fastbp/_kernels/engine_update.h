@@ -4,6 +4,17 @@
 #define FBP_ENGINE_UPDATE_ONCE
 /* Input panels of a block of dW: their part of x stays in the L2 cache over all outputs. */
 #define BLOCK_PANELS 12
+
+/* The rule with what its step makes of it, once for all its blocks; a copy where that is something. */
+static const fbp_rule *at_step(const fbp_rule *rule, fbp_rule *copy)
+{
+    if (rule->kind != FBP_ADAM && rule->kind != FBP_ADAMW)
+        return rule;
+    *copy = *rule;
+    copy->rate = adam_rate(rule->lr, rule->beta_1, rule->step);
+    copy->correction = adam_correction(rule->beta_2, rule->step);
+    return copy;
+}
 #endif
 
 static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1, double decay,
@@ -30,8 +41,8 @@ static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s
         break;
     case FBP_ADAM:
     case FBP_ADAMW:
-        FN(adam_update)(p, g, s0, s1, rule->lr, rule->beta_1, rule->beta_2, rule->eps, decay,
-                        rule->kind == FBP_ADAMW, rule->step, n);
+        FN(adam_update_at)(p, g, s0, s1, rule->lr, rule->beta_1, rule->beta_2, rule->eps, decay,
+                           rule->kind == FBP_ADAMW, rule->rate, rule->correction, n);
         break;
     case FBP_STORE: break;
     }

@@ -63,19 +63,33 @@ static void FN(rmsprop_update)(REAL *param, const REAL *grad, REAL *square_mean,
     }
 }
 
+/* Of Adam's step 1, 2, ...: rate = lr / (1 - beta_1^step), correction = 1 / sqrt(1 - beta_2^step) */
+#ifndef FBP_ADAM_ONCE
+#define FBP_ADAM_ONCE
+static double adam_rate(double lr, double beta_1, int64_t step)
+{
+    return lr / (1 - pow(beta_1, (double)step));
+}
+
+static double adam_correction(double beta_2, int64_t step)
+{
+    return 1 / sqrt(1 - pow(beta_2, (double)step));
+}
+#endif
+
 /* m = beta_1 m + (1 - beta_1) d;  v = beta_2 v + (1 - beta_2) d^2;
- * param -= lr / (1 - beta_1^step) m / (sqrt(v / (1 - beta_2^step)) + eps)
+ * param -= rate m / (sqrt(v) correction + eps)
  * with d = grad + weight_decay param, or decoupled: d = grad and first param -= lr decay param. */
-static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean, double lr,
-                            double beta_1, double beta_2, double eps_, double weight_decay,
-                            int decoupled, int64_t step, idx n)
+static void FN(adam_update_at)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean,
+                               double lr, double beta_1, double beta_2, double eps_,
+                               double weight_decay, int decoupled, double rate_,
+                               double correction_, idx n)
 {
     const REAL b1 = (REAL)beta_1, b2 = (REAL)beta_2;
     const REAL rest_1 = (REAL)(1 - beta_1), rest_2 = (REAL)(1 - beta_2), eps = (REAL)eps_;
     const REAL keep = (REAL)(decoupled ? 1 - lr * weight_decay : 1);
     const REAL decay = (REAL)(decoupled ? 0 : weight_decay);
-    const REAL rate = (REAL)(lr / (1 - pow(beta_1, (double)step)));
-    const REAL correction = (REAL)(1 / sqrt(1 - pow(beta_2, (double)step)));
+    const REAL rate = (REAL)rate_, correction = (REAL)correction_;
     ELEMENTWISE
     {
         const REAL d = grad[i] + decay * param[i];
@@ -84,4 +98,12 @@ static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *squ
         param[i] = keep * param[i] -
                    rate * mean[i] / (FN(sqrt_)(square_mean[i]) * correction + eps);
     }
+}
+
+static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean, double lr,
+                            double beta_1, double beta_2, double eps, double weight_decay,
+                            int decoupled, int64_t step, idx n)
+{
+    FN(adam_update_at)(param, grad, mean, square_mean, lr, beta_1, beta_2, eps, weight_decay,
+                       decoupled, adam_rate(lr, beta_1, step), adam_correction(beta_2, step), n);
 }

@@ -52,6 +52,7 @@ typedef struct {
     double clip_value; /* 0: none */
     double clip_scale; /* factor of every gradient, from clipping by norm; 1: none */
     int64_t step;      /* 1, 2, ... */
+    double rate, correction; /* Adam's, of the step: the engine sets them */
     int lenient;       /* states may overflow, as scikit-learn's */
 } fbp_rule;
 

@@ -124,3 +124,21 @@ static inline REAL FN(sum_lanes)(FN(vec) v)
         sum += v[i];
     return sum;
 }
+
+#define ACROSS(s, l) ((l) ^ (s))
+
+/* The same in a few steps, in which halves are added. */
+static inline REAL FN(sum_across)(FN(vec) v)
+{
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 16
+    v += __builtin_shufflevector(v, v, EACH_LANE(ACROSS, 8));
+#endif
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 8
+    v += __builtin_shufflevector(v, v, EACH_LANE(ACROSS, 4));
+#endif
+#if FBP_VECTOR_BYTES / REAL_BYTES >= 4
+    v += __builtin_shufflevector(v, v, EACH_LANE(ACROSS, 2));
+#endif
+    v += __builtin_shufflevector(v, v, EACH_LANE(ACROSS, 1));
+    return v[0];
+}
