@@ -184,6 +184,28 @@ def test_the_variance_of_adam_overflows_before_its_step_does():
         assert all_finite(net, optimizer)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 5, 2), (20, 4), (4, 8, 8, 8, 1)])
+@pytest.mark.parametrize("optimizer", [SGD, AdaGrad, RMSprop, Adam])
+def test_no_number_of_a_step_overflows_unseen(optimizer, sizes, n_threads):
+    """Whatever the bound is made of: parameters or activations, in one part or several."""
+    rng = np.random.default_rng(0)
+    for n_rows in (1, 2, 3, 9):
+        layers = [Linear(a, b, seed=a) for a, b in itertools.pairwise(sizes)]
+        net = Sequential(*layers, loss="absolute_error")
+        rule = optimizer(lr=0.01)
+        trainer = Trainer(net, rule, n_rows, n_threads)
+        x = rng.standard_normal((n_rows, sizes[0])).astype("f4")
+        t = np.zeros((n_rows, sizes[-1]), "f4")
+        for exponent in range(0, 128, 3):
+            try:
+                trainer.step(np.ldexp(x, exponent), t)
+            except FloatingPointError:
+                pass
+            trainer.fetch()
+            assert all_finite(net, rule)
+
+
 def test_large_numbers_that_fit_are_trained_as_others():
     """Where the bound does not do, the update is looked at, and is the same to the bit."""
     rng = np.random.default_rng(1)

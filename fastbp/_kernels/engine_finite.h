@@ -48,7 +48,6 @@ static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squ
             squares += v * v;
             squares += w * w;
         }
-        FN(add_squares)(plan->x + from * NR, 1, LANES, &squares); /* see gather */
         *squares_ = squares;
         return;
     }

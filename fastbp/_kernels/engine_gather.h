@@ -99,9 +99,8 @@
         /* ... and those of the other columns are added up here: one sum would wait for itself. */ \
         const idx done = indptr ? 0 : whole / (2 * NR) * 2 * NR;                                 \
         s_0 = (s_0 + s_1) + (s_2 + s_3);                                                         \
-        if (to - from > 1 || n_in > NR) /* a row of a panel is watched */                        \
-            FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump,        \
-                               to - from, &s_0);                                                 \
+        FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump, to - from, \
+                           &s_0);                                                                \
         *squares += s_0;                                                                         \
         return held;                                                                             \
     }
