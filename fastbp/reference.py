@@ -111,13 +111,14 @@ def _normal_distribution(x):
 
 
 def gelu_forward(x, out):
-    """out = x Phi(x), Phi the normal distribution function."""
-    np.copyto(out, x * _normal_distribution(x), casting="same_kind")
+    """out = x Phi(x), Phi the normal distribution function; its limit 0 at -inf."""
+    v = np.maximum(x, -100)
+    np.copyto(out, v * _normal_distribution(v), casting="same_kind")
 
 
 def gelu_backward(dout, x, dx):
-    """dx = dout * (Phi(x) + x phi(x)), phi the normal density."""
-    v = x.astype(np.float64)
+    """dx = dout * (Phi(x) + x phi(x)), phi the normal density; its limits 0 and 1 at +-inf."""
+    v = np.clip(x.astype(np.float64), -100, 100)
     slope = _normal_distribution(v) + v * np.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
     np.copyto(dx, dout * slope, casting="same_kind")
 
