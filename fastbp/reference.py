@@ -105,19 +105,22 @@ def softplus_backward(dout, x, dx):
 
 
 def _normal_distribution(x):
-    """Phi(x), by the C library's erfc."""
-    x = x.astype(np.float64)
-    return np.array([0.5 * math.erfc(-v * math.sqrt(0.5)) for v in x.ravel()]).reshape(x.shape)
+    """Phi(x), by the C library's erfc, and to first order what rounding took from its argument."""
+    x = np.clip(x.astype(np.float64), -100, 100)  # beyond, it is 0 or 1 all the same
+    z = -x * math.sqrt(0.5)
+    lost = (-x * np.sqrt(np.longdouble(0.5)) - z).astype(np.float64)
+    erfc = np.array([math.erfc(v) for v in z.ravel()]).reshape(x.shape)
+    return 0.5 * erfc - lost * np.exp(-z * z) / math.sqrt(math.pi)
 
 
 def gelu_forward(x, out):
-    """out = x Phi(x), Phi the normal distribution function."""
-    np.copyto(out, x * _normal_distribution(x), casting="same_kind")
+    """out = x Phi(x), Phi the normal distribution function; its limit 0 at -inf."""
+    np.copyto(out, np.maximum(x, -100) * _normal_distribution(x), casting="same_kind")
 
 
 def gelu_backward(dout, x, dx):
-    """dx = dout * (Phi(x) + x phi(x)), phi the normal density."""
-    v = x.astype(np.float64)
+    """dx = dout * (Phi(x) + x phi(x)), phi the normal density; its limits 0 and 1 at +-inf."""
+    v = np.clip(x.astype(np.float64), -100, 100)
     slope = _normal_distribution(v) + v * np.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
     np.copyto(dx, dout * slope, casting="same_kind")
 

@@ -1,6 +1,8 @@
 """exp, sigmoid, tanh and log1p over the full range, against extended precision."""
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +55,19 @@ def forward(name, x):
     return out
 
 
+def _kernels_folder():
+    return Path(_kernels.__file__).parent
+
+
+def _load_coefficients():
+    """tests/coefficients.py, which is no package's."""
+    path = Path(__file__).parent / "coefficients.py"
+    spec = importlib.util.spec_from_file_location("coefficients", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def assert_within(got, exact, x, most):
     error = ulps(got, exact)
     worst = error.argmax()
@@ -95,6 +110,60 @@ def test_sigmoid_cross_entropy_keeps_its_digits_where_it_is_small(sign, dtype, r
     assert normal.sum() > 1000
     assert (error[normal] <= 3 * np.finfo(dtype).eps * exact[normal]).all()
     assert (error[~normal] <= 3 * np.finfo(dtype).smallest_subnormal).all()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_gelu_is_exact_to_a_few_ulp_into_its_tail(direction, dtype, rng, tolerance):
+    """Also where x Phi(x) is tiny; the slope, which has a zero, as a share of its largest term."""
+    mp = pytest.importorskip("mpmath")
+    last = {"float32": 12.9, "float64": 37.0}[dtype.name]
+    x = np.concatenate([rng.uniform(-last, last, 800), rng.uniform(-3, 3, 800), [1e-5, -1e-5]])
+    x = x.astype(dtype)
+    out = np.empty_like(x)
+    with mp.workdps(40):
+        v = [mp.mpf(float(a)) for a in x]
+        terms = [(mp.ncdf(a), a * mp.npdf(a)) for a in v]
+        if direction == "forward":
+            _kernels.gelu_forward(x, out)
+            exact = [a * phi for a, (phi, _) in zip(v, terms, strict=True)]
+            scale = [abs(e) for e in exact]
+        else:
+            _kernels.gelu_backward(np.ones_like(x), x, out)
+            exact = [phi + more for phi, more in terms]
+            scale = [max(phi, abs(more)) for phi, more in terms]
+        error = [abs(mp.mpf(float(o)) - e) / s for o, e, s in zip(out, exact, scale, strict=True)]
+        assert max(error) <= tolerance("normal", dtype) * np.finfo(dtype).eps
+
+
+def test_gelu_of_limits(dtype):
+    """At -inf the limits, where -inf times 0 would be NaN; zeros keep their sign."""
+    most = np.finfo(dtype).max
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, most, -most, 50, -50], dtype)
+    out, dx = np.empty((2, x.size), dtype)
+    _kernels.gelu_forward(x, out)
+    _kernels.gelu_backward(np.ones_like(x), x, dx)
+    np.testing.assert_array_equal(out, np.array([np.nan, np.inf, 0, 0, 0, most, 0, 50, 0], dtype))
+    np.testing.assert_array_equal(np.signbit(out[[2, 3, 4, 6, 8]]), [True, False, True, True, True])
+    np.testing.assert_array_equal(dx, np.array([np.nan, 1, 0, 0.5, 0.5, 1, 0, 1, 0], dtype))
+
+
+def test_gelu_of_both_signs_differs_by_x(dtype):
+    """x Phi(x) - (-x) Phi(-x) = x."""
+    x = np.linspace(0, 10, 5001).astype(dtype)
+    up, down = np.empty((2, x.size), dtype)
+    _kernels.gelu_forward(x, up)
+    _kernels.gelu_forward(-x, down)
+    np.testing.assert_array_equal(up, x + down)
+
+
+def test_polynomials_are_those_that_are_derived():
+    pytest.importorskip("mpmath")
+    header = _kernels_folder() / "polynomials.h"
+    if not header.exists():
+        pytest.skip("an installed package comes without the kernels' text")
+    coefficients = _load_coefficients()
+    with coefficients.mp.workdps(50):
+        assert coefficients.text() == header.read_text()
 
 
 def test_limits_and_special_numbers(dtype):

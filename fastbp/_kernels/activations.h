@@ -3,7 +3,6 @@
  * the speed of memory once the arrays leave the L2 cache, so there is nothing to add).
  * ivdep: an output may be the very array it is computed from, never a shifted one. */
 
-#define M_SQRT1_2_ 0.70710678118654752440
 #define ELEMENTWISE _Pragma("GCC ivdep") for (idx i = 0; i < n; i++)
 
 /* The same for loops of little arithmetic: the first elements alone, up to where `to` lies on a
@@ -71,7 +70,7 @@ static void FN(leaky_relu_backward)(const REAL *dout, const REAL *x, REAL *dx, d
 /* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)); its derivative is sigmoid(x). */
 static void FN(softplus_forward)(const REAL *x, REAL *out, idx n)
 {
-    ELEMENTWISE out[i] = (x[i] <= 0 ? 0 : x[i]) + FN(log1p_unit)(FN(exp_)(-FN(abs_)(x[i])));
+    ELEMENTWISE out[i] = (x[i] <= 0 ? 0 : x[i]) + FN(log1p_unit)(FN(exp_down)(-FN(abs_)(x[i])));
 }
 
 static void FN(softplus_backward)(const REAL *dout, const REAL *x, REAL *dx, idx n)
@@ -79,20 +78,12 @@ static void FN(softplus_backward)(const REAL *dout, const REAL *x, REAL *dx, idx
     ELEMENTWISE dx[i] = dout[i] * FN(sigmoid_)(x[i]);
 }
 
-/* x Phi(x), Phi the normal distribution function, by the C library's erf: exact, and slow
- * beside the others. */
 static void FN(gelu_forward)(const REAL *x, REAL *out, idx n)
 {
-    for (idx i = 0; i < n; i++)
-        out[i] = (REAL)(x[i] * 0.5 * erfc(-x[i] * M_SQRT1_2_));
+    ELEMENTWISE out[i] = FN(gelu_)(x[i]);
 }
 
-/* Phi(x) + x phi(x) */
 static void FN(gelu_backward)(const REAL *dout, const REAL *x, REAL *dx, idx n)
 {
-    for (idx i = 0; i < n; i++) {
-        const double v = x[i];
-        dx[i] = (REAL)(dout[i] * (0.5 * erfc(-v * M_SQRT1_2_) +
-                                  v * 0.3989422804014326779 * exp(-0.5 * v * v)));
-    }
+    ELEMENTWISE dx[i] = dout[i] * FN(gelu_slope)(x[i]);
 }

@@ -43,7 +43,7 @@ static double FN(exponentiate_rows)(REAL *y, idx rows, idx n_out)
 {
     const idx n = rows * n_out;
     double log_sums = 0, product = 1;
-    ELEMENTWISE y[i] = FN(exp_)(y[i]);
+    ELEMENTWISE y[i] = FN(exp_down)(y[i]);
     for (idx r = 0; r < rows; r++, y += n_out) {
         const REAL sum = FN(row_sum)(y, n_out), inverse = 1 / sum;
         product *= (double)sum;
@@ -67,7 +67,7 @@ static inline void FN(exponentiate_columns)(REAL (*columns)[CHAINS], idx n_out, 
         sum[r] = 0;
     for (idx j = 0; j < n_out; j++)
         for (int r = 0; r < CHAINS; r++) {
-            columns[j][r] = FN(exp_)(columns[j][r] - max[r]);
+            columns[j][r] = FN(exp_down)(columns[j][r] - max[r]);
             sum[r] += columns[j][r];
         }
 }
@@ -180,8 +180,8 @@ static double FN(sigmoid_cross_entropy_forward)(const REAL *x, const REAL *t, RE
         memcpy(xs, x + start, (size_t)width * sizeof(REAL));
         memcpy(ts, t + start, (size_t)width * sizeof(REAL));
         for (int c = 0; c < CHAINS; c++) {
-            const REAL e = FN(exp_)(-FN(abs_)(xs[c])), s = 1 / (1 + e);
-            ys[c] = xs[c] < 0 ? e * s : s;
+            const REAL e = FN(exp_down)(-FN(abs_)(xs[c]));
+            ys[c] = FN(sigmoid_of)(xs[c], e);
             losses[c] = (xs[c] < 0 ? 0 : xs[c]) - xs[c] * ts[c] + FN(log1p_unit)(e);
         }
         memcpy(y + start, ys, (size_t)width * sizeof(REAL));
@@ -359,7 +359,7 @@ static void FN(softmax_panel_block)(const REAL *x, FN(lanes) t, FN(vec) factor, 
     }
     REAL *flat = (REAL *)columns;
     for (idx i = 0; i < n_out * LANES; i++)
-        flat[i] = FN(exp_)(flat[i]);
+        flat[i] = FN(exp_down)(flat[i]);
     for (idx j = 0; j < n_out; j++)
         sum += columns[j];
     const FN(vec) share = factor / sum;

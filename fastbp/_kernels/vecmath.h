@@ -1,20 +1,21 @@
-/* exp, sigmoid, tanh and log1p, written for one element so that the compiler makes vectors
- * of them: no branch, no call, no table.  Accuracy over the full range is held by
- * tests/test_vecmath.py.
+/* exp, sigmoid, tanh, log1p and the normal distribution, written for one element so that the
+ * compiler makes vectors of them: no branch, no call, no table.  Accuracy over the full range is
+ * held by tests/test_vecmath.py.
  *
  * exp(x) = 2^k exp(r), k = round(x / ln 2), |r| <= ln(2)/2: Cody & Waite, Software Manual for
- * the Elementary Functions (1980); exp(r) is its Taylor polynomial, whose error is below a
- * tenth of an ulp at degree 7 (float) and 13 (double). */
+ * the Elementary Functions (1980).  The polynomials are minimax, from tests/coefficients.py. */
 
 #define VECMATH_CONST(f, d) ((REAL)(IS_FLOAT ? (f) : (d)))
 #define MANTISSA (IS_FLOAT ? 23 : 52)
 #define EXPONENT_BIAS (IS_FLOAT ? 127 : 1023)
-/* 1.5 * 2^MANTISSA: added to a small number it leaves the rounded integer in the low bits. */
-#define ROUNDER VECMATH_CONST(0x1.8p23, 0x1.8p52)
+/* 1.5 * 2^MANTISSA: added to a small number it leaves the rounded integer in the low bits; and
+ * twice the bias, so that what stands there is positive. */
+#define ROUNDER (VECMATH_CONST(0x1.8p23, 0x1.8p52) + 2 * EXPONENT_BIAS)
 #define LOG2E ((REAL)1.44269504088896340736)
 /* ln 2 in two parts, the first with trailing zeros so that k * LN2_HI is exact. */
 #define LN2_HI VECMATH_CONST(0x1.62e4p-1, 0x1.62e42fee00000p-1)
 #define LN2_LO VECMATH_CONST(0x1.7f7d1cp-20, 0x1.a39ef35793c76p-33)
+#define INV_SQRT_2PI ((REAL)0.39894228040143267794)
 
 /* a x + b y, b y rounded by itself: the compiler may fuse either product with the sum, and takes
  * one in a loop of vectors and the other in its remainder, so that bits would depend on where an
@@ -35,55 +36,55 @@ static inline INT FN(bits)(REAL x)
     return i;
 }
 
-static inline REAL FN(pow2)(INT k)
+/* The number of these bits. */
+static inline REAL FN(of_bits)(UINT i)
 {
-    const UINT i = ((UINT)k + EXPONENT_BIAS) << MANTISSA; /* unsigned: a NaN gives any k */
     REAL x;
     memcpy(&x, &i, sizeof x);
     return x;
 }
 
-/* x = k ln 2 + r, for |x| < 2^20. */
-static inline REAL FN(reduce)(REAL x, INT *k)
+#include "polynomials.h"
+
+/* n = round(x / ln 2), and in `k` the bits of n + ROUNDER: a NaN gives any. */
+static inline REAL FN(whole)(REAL x, UINT *k)
 {
     const REAL rounded = x * LOG2E + ROUNDER;
-    const REAL n = rounded - ROUNDER;
-    *k = (INT)((UINT)FN(bits)(rounded) - (UINT)FN(bits)(ROUNDER));
+    *k = (UINT)FN(bits)(rounded);
+    return rounded - ROUNDER;
+}
+
+/* x - n ln 2 */
+static inline REAL FN(rest)(REAL x, REAL n)
+{
     return (x - n * LN2_HI) - n * LN2_LO;
 }
 
 /* exp(r) - 1 for |r| <= ln(2)/2. */
 static inline REAL FN(expm1_reduced)(REAL r)
 {
-    REAL p;
-    if (IS_FLOAT) {
-        p = (REAL)(1.0 / 5040);
-    } else {
-        p = (REAL)(1.0 / 6227020800.0);
-        p = p * r + (REAL)(1.0 / 479001600);
-        p = p * r + (REAL)(1.0 / 39916800);
-        p = p * r + (REAL)(1.0 / 3628800);
-        p = p * r + (REAL)(1.0 / 362880);
-        p = p * r + (REAL)(1.0 / 40320);
-        p = p * r + (REAL)(1.0 / 5040);
-    }
-    p = p * r + (REAL)(1.0 / 720);
-    p = p * r + (REAL)(1.0 / 120);
-    p = p * r + (REAL)(1.0 / 24);
-    p = p * r + (REAL)(1.0 / 6);
-    p = p * r + (REAL)0.5;
-    return p * r * r + r;
+    return FN(expm1_tail)(r) * r * r + r;
 }
 
-/* Two factors of 2^(k/2): the product alone overflows to inf or rounds to a subnormal. */
+/* m 2^n by two factors of 2^(n/2): by one it would overflow to inf or round to 0 too early. */
+static inline REAL FN(scaled)(REAL m, UINT k)
+{
+    const UINT half = k >> 1; /* what stands above the exponents is shifted out */
+    return m * FN(of_bits)(half << MANTISSA) * FN(of_bits)((k - half) << MANTISSA);
+}
+
+/* exp(x) for x <= 0 */
+static inline REAL FN(exp_down)(REAL x)
+{
+    UINT k;
+    x = x < VECMATH_CONST(-105, -750) ? VECMATH_CONST(-105, -750) : x;
+    const REAL n = FN(whole)(x, &k);
+    return FN(scaled)(FN(expm1_reduced)(FN(rest)(x, n)) + 1, k);
+}
+
 static inline REAL FN(exp_)(REAL x)
 {
-    x = x > VECMATH_CONST(89, 710) ? VECMATH_CONST(89, 710) : x;
-    x = x < VECMATH_CONST(-105, -750) ? VECMATH_CONST(-105, -750) : x;
-    INT k;
-    const REAL r = FN(reduce)(x, &k);
-    const INT half = k >> 1;
-    return (FN(expm1_reduced)(r) + 1) * FN(pow2)(half) * FN(pow2)((INT)((UINT)k - (UINT)half));
+    return FN(exp_down)(x > VECMATH_CONST(89, 710) ? VECMATH_CONST(89, 710) : x);
 }
 
 static inline REAL FN(abs_)(REAL x)
@@ -96,53 +97,83 @@ static inline REAL FN(sqrt_)(REAL x)
     return IS_FLOAT ? (REAL)sqrtf((float)x) : (REAL)sqrt((double)x);
 }
 
-/* 1 / (1 + exp(-x)) from exp(-|x|), which cannot overflow. */
-static inline REAL FN(sigmoid_)(REAL x)
+/* sigmoid(x) of e = exp(-|x|), which cannot overflow. */
+static inline REAL FN(sigmoid_of)(REAL x, REAL e)
 {
-    const REAL e = FN(exp_)(-FN(abs_)(x));
-    const REAL s = 1 / (1 + e);
-    return x < 0 ? e * s : s;
+    return (x < 0 ? e : 1) / (1 + e);
 }
 
-/* u / (u + 2), u = exp(2|x|) - 1 = 2^k (exp(r) - 1) + (2^k - 1): no cancellation near 0. */
+static inline REAL FN(sigmoid_)(REAL x)
+{
+    return FN(sigmoid_of)(x, FN(exp_down)(-FN(abs_)(x)));
+}
+
+/* u / (u + 2), u = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1): no cancellation near 0. */
 static inline REAL FN(tanh_)(REAL x)
 {
+    UINT k;
     REAL a = FN(abs_)(x);
     a = a > VECMATH_CONST(10, 20) ? VECMATH_CONST(10, 20) : a;
-    INT k;
-    const REAL r = FN(reduce)(2 * a, &k);
-    const REAL scale = FN(pow2)(k);
-    const REAL u = scale * FN(expm1_reduced)(r) + (scale - 1);
+    const REAL n = FN(whole)(2 * a, &k);
+    const REAL scale = FN(of_bits)((k - EXPONENT_BIAS) << MANTISSA);
+    const REAL u = scale * FN(expm1_reduced)(FN(rest)(2 * a, n)) + (scale - 1);
     const REAL t = u / (u + 2);
     return IS_FLOAT ? (REAL)copysignf((float)t, (float)x) : (REAL)copysign((double)t, (double)x);
 }
 
-/* log(1 + e) for 0 <= e <= 1: 2 artanh(s), s = e / (2 + e) <= 1/3, as its series. */
+/* log(1 + e) for 0 <= e <= 1 */
 static inline REAL FN(log1p_unit)(REAL e)
 {
-    const REAL s = e / (2 + e), q = s * s;
-    REAL p;
-    if (IS_FLOAT) {
-        p = (REAL)(1.0 / 15);
-    } else {
-        p = (REAL)(1.0 / 33);
-        p = p * q + (REAL)(1.0 / 31);
-        p = p * q + (REAL)(1.0 / 29);
-        p = p * q + (REAL)(1.0 / 27);
-        p = p * q + (REAL)(1.0 / 25);
-        p = p * q + (REAL)(1.0 / 23);
-        p = p * q + (REAL)(1.0 / 21);
-        p = p * q + (REAL)(1.0 / 19);
-        p = p * q + (REAL)(1.0 / 17);
-        p = p * q + (REAL)(1.0 / 15);
-    }
-    p = p * q + (REAL)(1.0 / 13);
-    p = p * q + (REAL)(1.0 / 11);
-    p = p * q + (REAL)(1.0 / 9);
-    p = p * q + (REAL)(1.0 / 7);
-    p = p * q + (REAL)(1.0 / 5);
-    p = p * q + (REAL)(1.0 / 3);
-    return 2 * (s * q * p + s);
+    return e * FN(log1p_over)(e - (REAL)0.5);
+}
+
+/* max(x, 0), of the sign of x; NaN stays NaN. */
+static inline REAL FN(positive)(REAL x)
+{
+    return x < 0 ? -(REAL)0 : x;
+}
+
+/* |x|, or where Phi(-|x|) is 0 a number that does not make NaN of it. */
+static inline REAL FN(normal_limit)(REAL x)
+{
+    const REAL a = FN(abs_)(x);
+    return a > MILLS_LIMIT ? MILLS_LIMIT : a;
+}
+
+/* exp(-a^2/2) without its 2^n, n in k; a = h + l, h of half the digits, so that h^2 is exact:
+ * else the error of a^2 would be one of the result that grows as a^2. */
+static inline REAL FN(normal_exp)(REAL a, UINT *k)
+{
+    const UINT half = ((UINT)1 << (MANTISSA + 2) / 2) - 1;
+    const REAL h = FN(of_bits)((UINT)FN(bits)(a) & ~half), l = a - h;
+    const REAL n = FN(whole)((REAL)-0.5 * a * a, k);
+    return FN(expm1_reduced)(FN(rest)((REAL)-0.5 * h * h, n) - (REAL)0.5 * l * (a + h)) + 1;
+}
+
+/* Phi(-a) exp(a^2/2), by Shepherd & Laframboise's variable (Math. Comp. 36, 1981), which takes
+ * all a >= 0 to -1 .. 1. */
+static inline REAL FN(mills_ratio)(REAL a)
+{
+    const REAL inverse = 1 / (a + MILLS_SHIFT);
+    return FN(mills)((a - MILLS_SHIFT) * inverse) * inverse;
+}
+
+/* x Phi(x), Phi the normal distribution function, as max(x, 0) - |x| Phi(-|x|): exact to a few
+ * ulp where it is small, too. */
+static inline REAL FN(gelu_)(REAL x)
+{
+    UINT k;
+    const REAL a = FN(normal_limit)(x), e = FN(normal_exp)(a, &k);
+    return FN(positive)(x) - FN(scaled)(a * FN(mills_ratio)(a) * e, k);
+}
+
+/* Phi(x) + x phi(x), phi the normal density, of which only the one below 0 is a small number. */
+static inline REAL FN(gelu_slope)(REAL x)
+{
+    UINT k;
+    const REAL a = FN(normal_limit)(x), e = FN(normal_exp)(a, &k);
+    const REAL below = FN(scaled)((FN(mills_ratio)(a) - a * INV_SQRT_2PI) * e, k);
+    return x < 0 ? below : 1 - below;
 }
 
 #undef VECMATH_CONST
@@ -152,3 +183,6 @@ static inline REAL FN(log1p_unit)(REAL e)
 #undef LOG2E
 #undef LN2_HI
 #undef LN2_LO
+#undef INV_SQRT_2PI
+#undef MILLS_SHIFT
+#undef MILLS_LIMIT
