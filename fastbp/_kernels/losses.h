@@ -12,13 +12,29 @@ static inline double FN(sum_chains)(const REAL *chains)
     return sum;
 }
 
+/* The largest of x, which may be any where one is NaN. */
+static inline REAL FN(row_max)(const REAL *x, idx n)
+{
+    REAL chains[CHAINS], max;
+    idx j = 0;
+    for (int c = 0; c < CHAINS; c++)
+        chains[c] = x[0];
+    for (; j + CHAINS <= n; j += CHAINS)
+        for (int c = 0; c < CHAINS; c++)
+            chains[c] = x[j + c] > chains[c] ? x[j + c] : chains[c];
+    for (; j < n; j++)
+        chains[0] = x[j] > chains[0] ? x[j] : chains[0];
+    max = chains[0];
+    for (int c = 1; c < CHAINS; c++)
+        max = chains[c] > max ? chains[c] : max;
+    return max;
+}
+
 /* y[r] = x[r] - max(x[r]); a row's NaN spreads over the row in the exponential. */
 static void FN(subtract_row_max)(const REAL *x, REAL *y, idx rows, idx n_out)
 {
     for (idx r = 0; r < rows; r++, x += n_out, y += n_out) {
-        REAL max = x[0];
-        for (idx j = 1; j < n_out; j++)
-            max = x[j] > max ? x[j] : max;
+        const REAL max = FN(row_max)(x, n_out);
         for (idx j = 0; j < n_out; j++)
             y[j] = x[j] - max;
     }
