@@ -3,12 +3,14 @@
 from contextvars import ContextVar
 
 from fastbp import _kernels, checks, reference
+from fastbp._kernels import passes
 
 _BACKENDS = {"compiled": _kernels, "reference": reference}
 _current = ContextVar("fastbp.backend", default=_kernels)
 
 #: The module whose functions run now: ``kernels().affine_forward(...)``.
 kernels = _current.get
+passes.register(kernels, _kernels)
 
 
 class use:

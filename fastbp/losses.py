@@ -6,6 +6,7 @@ Each takes (prediction, target), averages, and gives the gradient of the average
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels import passes
 from fastbp._kernels.autograd import TensorBase, node
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
@@ -28,6 +29,8 @@ class Loss:
     kind: str
     #: Whether it classifies, so that there is an accuracy.
     classifies = False
+    #: Its number among those that are compiled as one call; None where it is not among them.
+    _pass: int | None = None
     #: The loss of `fastbp.nn` that it stands for, whose options may change.
     criterion = None
 
@@ -60,11 +63,19 @@ class Loss:
         """
         if type(x) is not np.ndarray and isinstance(x, TensorBase):
             return self._on_tensor(x, t)
+        loss, y, t, shape = self._passed(x, t)
+        own = self.__dict__
+        own["loss"], own["y"], own["t"], own["_shape"] = loss, y, t, shape
+        return loss
+
+    def _passed(self, x, t):
+        """The mean loss, and what `backward` needs: y, t and x's shape as it came."""
+        if self._pass is not None:
+            passed = passes.loss_forward(self._pass, x, t)
+            if passed is not None:
+                return *passed, t, x.shape
         x, t, shape = self._prepare(x, t)
-        own = vars(self)
-        own["loss"], y = self._value(x, t)
-        own["y"], own["t"], own["_shape"] = y, t, shape
-        return own["loss"]
+        return *self._value(x, t), t, shape
 
     def _on_tensor(self, x, t):
         if isinstance(t, TensorBase):
@@ -81,13 +92,17 @@ class Loss:
 
     def evaluate(self, x, t):
         """The mean loss; keeps nothing."""
-        x, t, _ = self._prepare(x, t)
-        return self._value(x, t)[0]
+        return self._passed(x, t)[0]
 
     def backward(self, dout=1):
         """The loss's gradient by x, times the number `dout`; of x's shape."""
         checks.forward_was_called(type(self).__name__, self._shape)
-        dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
+        if type(dout) is not int or dout != 1:
+            dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
+        if self._pass is not None:
+            dx = passes.loss_backward(self._pass, self.y, self.t, dout)
+            if dx is not None and dx.shape == self._shape:
+                return dx
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
     @property
@@ -169,6 +184,7 @@ class SoftmaxWithLoss(Loss):
 
     kind = "softmax"
     classifies = True
+    _pass = passes.SOFTMAX_LOSS
 
     def _prepare(self, x, t):
         who = type(self).__name__
@@ -263,6 +279,7 @@ class SigmoidWithLoss(_ElementwiseLoss):
 
     kind = "sigmoid"
     classifies = True
+    _pass = passes.SIGMOID_LOSS
 
     def _targets(self, t, x):
         return checks.binary_targets("SigmoidWithLoss", t, x)
@@ -318,6 +335,7 @@ class MeanSquaredError(_ElementwiseLoss):
     """
 
     kind = "squared"
+    _pass = passes.SQUARED_LOSS
 
     def _value(self, x, t):
         return _mean(kernels().squared_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
+from fastbp._kernels import passes
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
 from fastbp.modules import Readable
@@ -17,8 +18,9 @@ class _Activation(Layer):
     _needs_input = False
     #: Whether a Tensor handed in is changed; an array never is.
     inplace = False
-    #: Its number among the activations that are compiled for tensors.
+    #: Its numbers among the activations that are compiled for tensors, and for arrays.
     _compiled: int
+    _pass: int
 
     def __init_subclass__(cls, kernel=None, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -26,6 +28,7 @@ class _Activation(Layer):
             if kernel != "identity":
                 cls.kind = kernel
                 cls._compiled = getattr(core, kernel.upper())
+            cls._pass = getattr(passes, kernel.upper())
             cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
             cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
 
@@ -53,6 +56,9 @@ class _Activation(Layer):
         return super().on_tensor(x) if out is None else out
 
     def run(self, x, training):
+        out = passes.activation_forward(self._pass, x, self.kind_number)
+        if out is not None:
+            return out, (out, x if self._needs_input else out)
         x = checks.floats(type(self).__name__, "x", x)
         out = np.empty(x.shape, x.dtype)
         forward = getattr(kernels(), self._forward_kernel)
@@ -63,6 +69,9 @@ class _Activation(Layer):
         if not need_dx:
             return None, ()
         out, needed = saved
+        dx = passes.activation_backward(self._pass, dout, needed, self.kind_number)
+        if dx is not None:
+            return dx, ()
         dout = checks.gradient_of(type(self).__name__, dout, out.shape, out.dtype)
         dx = np.empty(out.shape, out.dtype)
         backward = getattr(kernels(), self._backward_kernel)

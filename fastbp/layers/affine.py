@@ -4,6 +4,7 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp._kernels import autograd as core
+from fastbp._kernels import passes
 from fastbp._kernels.autograd import adopt, node
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back
@@ -146,6 +147,13 @@ class Affine(Layer):
         return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
 
     def run(self, x, training):
+        if self._trainer is not None or self._views:
+            self.sync()
+        out = passes.affine_forward(x, self._W, self._b)
+        return self._run_any(x) if out is None else (out, (x, x.shape))
+
+    def _run_any(self, x):
+        """`run` of what is no plain matrix, or by weights that are none."""
         W, b = self._ready_arrays()
         dtype = self._dtype
         if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
@@ -158,6 +166,16 @@ class Affine(Layer):
 
     def pullback(self, saved, dout, need_dx=True):
         x, shape = saved
+        if self._trainer is not None or self._views:
+            self.sync()
+        if len(shape) == 2 and self.has_bias and self._ready:
+            grads = passes.affine_backward(dout, x, self._W, need_dx)
+            if grads is not None:
+                return grads[0], grads[1:]
+        return self._pull_back_any(x, shape, dout, need_dx)
+
+    def _pull_back_any(self, x, shape, dout, need_dx):
+        """`pullback` of what is no plain matrix, or by weights that are none."""
         W = self._ready_arrays()[0]
         dtype, n_out = self._dtype, W.shape[1]
         out_shape = (n_out,) if len(shape) == 1 else (len(x), n_out)

@@ -1,0 +1,381 @@
+# cython: boundscheck=False
+"""A layer's pass in one call: looks at the arrays, allocates the results and computes.
+
+Each takes what the kernels take as it lies: NumPy's own arrays, contiguous, aligned, of one float
+dtype, of shapes that fit, and not empty. For anything else, and where the NumPy twins run, it
+returns None, and the caller serves it by the kernels of `fastbp.backend`, with their errors.
+"""
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from fastbp._kernels.activations cimport (
+    gelu_backward_core, gelu_forward_core, identity_backward_core, identity_forward_core,
+    leaky_relu_backward_core, leaky_relu_forward_core, relu_backward_core, relu_forward_core,
+    sigmoid_backward_core, sigmoid_forward_core, softplus_backward_core, softplus_forward_core,
+    tanh_backward_core, tanh_forward_core,
+)
+from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
+from fastbp._kernels.contract cimport idx, real
+from fastbp._kernels.losses cimport (
+    sigmoid_cross_entropy_backward_core, sigmoid_cross_entropy_forward_core,
+    softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
+    squared_error_backward_core, squared_error_forward_core,
+)
+
+cnp.import_array()
+
+ctypedef cnp.ndarray array
+
+cdef enum:
+    LARGE = 65536  # multiplications from which on other threads may run meanwhile
+
+cpdef enum:
+    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, IDENTITY
+
+cpdef enum:
+    SOFTMAX_LOSS, SIGMOID_LOSS, SQUARED_LOSS
+
+cdef object current_kernels = None
+cdef object compiled_kernels = None
+
+
+def register(kernels, compiled):
+    """Name who tells the kernels that run, and the compiled ones."""
+    global current_kernels, compiled_kernels
+    current_kernels, compiled_kernels = kernels, compiled
+
+
+cdef inline bint compiled_runs():
+    return current_kernels() is compiled_kernels
+
+
+cdef inline bint is_plain(object x, int typenum, int ndim):
+    """Whether x is NumPy's own array as the kernels read it; an `ndim` of -1 stands for any."""
+    return (cnp.PyArray_CheckExact(x) and cnp.PyArray_TYPE(<array> x) == typenum
+            and (ndim < 0 or cnp.PyArray_NDIM(<array> x) == ndim)
+            and cnp.PyArray_ISCARRAY_RO(<array> x))
+
+
+cdef inline int float_type(object x):
+    """The type number of an array of float32 or float64, else -1."""
+    cdef int typenum
+    if not cnp.PyArray_CheckExact(x):
+        return -1
+    typenum = cnp.PyArray_TYPE(<array> x)
+    return typenum if typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE else -1
+
+
+cdef inline idx dim(object x, int axis):
+    return cnp.PyArray_DIM(<array> x, axis)
+
+
+cdef inline bint same_shape(object x, object y):
+    cdef int axis
+    if cnp.PyArray_NDIM(<array> x) != cnp.PyArray_NDIM(<array> y):
+        return False
+    for axis in range(cnp.PyArray_NDIM(<array> x)):
+        if dim(x, axis) != dim(y, axis):
+            return False
+    return True
+
+
+cdef inline array like(object x):
+    return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<array> x), cnp.PyArray_DIMS(<array> x),
+                                 cnp.PyArray_TYPE(<array> x))
+
+
+cdef inline void *memory(object x) noexcept:
+    return NULL if x is None else cnp.PyArray_DATA(<array> x)
+
+
+# --- the affine map ------------------------------------------------------------------------------
+
+cdef inline bint is_affine(object x, object W, int typenum):
+    return (is_plain(x, typenum, 2) and is_plain(W, typenum, 2) and dim(x, 1) == dim(W, 0)
+            and cnp.PyArray_SIZE(<array> x) != 0 and cnp.PyArray_SIZE(<array> W) != 0)
+
+
+cdef int product(const real *kind, object x, object W, object b, object out) noexcept:
+    cdef const real *x_ = <real *> memory(x)
+    cdef const real *W_ = <real *> memory(W)
+    cdef const real *b_ = <real *> memory(b)
+    cdef real *out_ = <real *> memory(out)
+    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
+    cdef int status
+    if rows * n_in * n_out < LARGE:
+        return affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
+    with nogil:
+        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
+    return status
+
+
+cdef int gradients(const real *kind, object dout, object x, object W, object dx, object dW,
+                   object db) noexcept:
+    cdef const real *dout_ = <real *> memory(dout)
+    cdef const real *x_ = <real *> memory(x)
+    cdef const real *W_ = <real *> memory(W)
+    cdef real *dx_ = <real *> memory(dx)
+    cdef real *dW_ = <real *> memory(dW)
+    cdef real *db_ = <real *> memory(db)
+    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
+    cdef int status
+    if rows * n_in * n_out < LARGE:
+        return affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    with nogil:
+        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    return status
+
+
+def affine_forward(x, W, b):
+    """x W + b as a new array
+
+    Parameters
+    ----------
+    x : (rows, n_in)
+    W : (n_in, n_out)
+    b : (n_out,)
+    """
+    cdef int typenum = float_type(W), status
+    cdef cnp.npy_intp shape[2]
+    cdef array out
+    if not (is_affine(x, W, typenum) and is_plain(b, typenum, 1) and dim(b, 0) == dim(W, 1)
+            and compiled_runs()):
+        return None
+    shape[0], shape[1] = dim(x, 0), dim(W, 1)
+    out = cnp.PyArray_SimpleNew(2, shape, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        status = product[float](NULL, x, W, b, out)
+    else:
+        status = product[double](NULL, x, W, b, out)
+    if status:
+        raise MemoryError("affine_forward could not allocate its scratch memory")
+    return out
+
+
+def affine_backward(dout, x, W, bint need_dx):
+    """(dx, dW, db) as new arrays; dx is None without `need_dx`
+
+    Parameters
+    ----------
+    dout : (rows, n_out)
+    x : (rows, n_in)
+    W : (n_in, n_out)
+    """
+    cdef int typenum = float_type(W), status
+    cdef cnp.npy_intp n_out
+    cdef array dW
+    cdef array db
+    cdef object dx = None
+    if not (is_affine(x, W, typenum) and is_plain(dout, typenum, 2)
+            and dim(dout, 0) == dim(x, 0) and dim(dout, 1) == dim(W, 1) and compiled_runs()):
+        return None
+    n_out = dim(W, 1)
+    if need_dx:
+        dx = like(x)
+    dW, db = like(W), cnp.PyArray_SimpleNew(1, &n_out, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        status = gradients[float](NULL, dout, x, W, dx, dW, db)
+    else:
+        status = gradients[double](NULL, dout, x, W, dx, dW, db)
+    if status:
+        raise MemoryError("affine_backward could not allocate its scratch memory")
+    return dx, dW, db
+
+
+# --- activations ---------------------------------------------------------------------------------
+
+cdef void activate(int kind, const real *x, real *out, double number, idx n) noexcept nogil:
+    if kind == RELU:
+        relu_forward_core(x, out, n)
+    elif kind == SIGMOID:
+        sigmoid_forward_core(x, out, n)
+    elif kind == TANH:
+        tanh_forward_core(x, out, n)
+    elif kind == LEAKY_RELU:
+        leaky_relu_forward_core(x, out, number, n)
+    elif kind == SOFTPLUS:
+        softplus_forward_core(x, out, n)
+    elif kind == GELU:
+        gelu_forward_core(x, out, n)
+    else:
+        identity_forward_core(x, out, n)
+
+
+cdef void pull_back(int kind, const real *dout, const real *needed, real *dx, double number,
+                    idx n) noexcept nogil:
+    if kind == RELU:
+        relu_backward_core(dout, needed, dx, n)
+    elif kind == SIGMOID:
+        sigmoid_backward_core(dout, needed, dx, n)
+    elif kind == TANH:
+        tanh_backward_core(dout, needed, dx, n)
+    elif kind == LEAKY_RELU:
+        leaky_relu_backward_core(dout, needed, dx, number, n)
+    elif kind == SOFTPLUS:
+        softplus_backward_core(dout, needed, dx, n)
+    elif kind == GELU:
+        gelu_backward_core(dout, needed, dx, n)
+    else:
+        identity_backward_core(dout, needed, dx, n)
+
+
+cdef void activate_array(const real *kind, int function, object x, array out,
+                         double number) noexcept:
+    cdef const real *x_ = <real *> memory(x)
+    cdef real *out_ = <real *> memory(out)
+    cdef idx n = cnp.PyArray_SIZE(out)
+    if n < LARGE // 16:
+        activate(function, x_, out_, number, n)
+    else:
+        with nogil:
+            activate(function, x_, out_, number, n)
+
+
+cdef void pull_back_array(const real *kind, int function, object dout, object needed, array dx,
+                          double number) noexcept:
+    cdef const real *dout_ = <real *> memory(dout)
+    cdef const real *needed_ = <real *> memory(needed)
+    cdef real *dx_ = <real *> memory(dx)
+    cdef idx n = cnp.PyArray_SIZE(dx)
+    if n < LARGE // 16:
+        pull_back(function, dout_, needed_, dx_, number, n)
+    else:
+        with nogil:
+            pull_back(function, dout_, needed_, dx_, number, n)
+
+
+def activation_forward(int function, x, double number):
+    """An activation of x, such as RELU, as a new array; `number` is a slope."""
+    cdef int typenum = float_type(x)
+    cdef array out
+    if not (typenum >= 0 and is_plain(x, typenum, -1) and compiled_runs()):
+        return None
+    out = like(x)
+    if typenum == cnp.NPY_FLOAT:
+        activate_array[float](NULL, function, x, out, number)
+    else:
+        activate_array[double](NULL, function, x, out, number)
+    return out
+
+
+def activation_backward(int function, dout, needed, double number):
+    """The gradient by an activation's input, from `dout` and what the kernel needs of forward."""
+    cdef int typenum = float_type(needed)
+    cdef array dx
+    if not (typenum >= 0 and is_plain(needed, typenum, -1) and is_plain(dout, typenum, -1)
+            and same_shape(dout, needed) and compiled_runs()):
+        return None
+    dx = like(needed)
+    if typenum == cnp.NPY_FLOAT:
+        pull_back_array[float](NULL, function, dout, needed, dx, number)
+    else:
+        pull_back_array[double](NULL, function, dout, needed, dx, number)
+    return dx
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+cdef inline bint are_classes(object t, idx rows, idx n) noexcept:
+    cdef const int64_t *t_ = <int64_t *> memory(t)
+    cdef idx r
+    for r in range(rows):
+        if not 0 <= t_[r] < n:
+            return False
+    return True
+
+
+cdef bint are_shares(const real *kind, object t) noexcept:
+    """Whether all elements are from 0 to 1; NaN is not."""
+    cdef const real *t_ = <real *> memory(t)
+    cdef idx i
+    cdef int outside = 0
+    for i in range(cnp.PyArray_SIZE(<array> t)):
+        outside |= not (t_[i] >= 0 and t_[i] <= 1)
+    return not outside
+
+
+cdef bint are_targets(int function, object x, object t, int typenum, bint shares):
+    """Whether x and t are what the loss takes as they lie; `shares`: with a look at each share."""
+    if typenum < 0 or not is_plain(x, typenum, -1) or cnp.PyArray_SIZE(<array> x) == 0:
+        return False
+    if function == SOFTMAX_LOSS:
+        return (cnp.PyArray_NDIM(<array> x) == 2 and is_plain(t, cnp.NPY_INT64, 1)
+                and dim(t, 0) == dim(x, 0) and dim(x, 1) > 1
+                and are_classes(t, dim(x, 0), dim(x, 1)))
+    if not (is_plain(t, typenum, -1) and same_shape(x, t)):
+        return False
+    if function == SQUARED_LOSS or not shares:
+        return True
+    return (are_shares[float](NULL, t) if typenum == cnp.NPY_FLOAT
+            else are_shares[double](NULL, t))
+
+
+cdef double total_of(const real *kind, int function, object x, object t, object y) noexcept:
+    cdef const real *x_ = <real *> memory(x)
+    cdef real *y_ = <real *> memory(y)
+    cdef void *t_ = memory(t)
+    cdef idx n = cnp.PyArray_SIZE(<array> x)
+    if function == SOFTMAX_LOSS:
+        return softmax_cross_entropy_forward_core(x_, <const int64_t *> t_, y_, dim(x, 0),
+                                                  dim(x, 1))
+    if function == SIGMOID_LOSS:
+        return sigmoid_cross_entropy_forward_core(x_, <const real *> t_, y_, n)
+    return squared_error_forward_core(x_, <const real *> t_, n)
+
+
+cdef void loss_gradient(const real *kind, int function, object y, object t, double scale,
+                        array dx) noexcept:
+    cdef const real *y_ = <real *> memory(y)
+    cdef real *dx_ = <real *> memory(dx)
+    cdef void *t_ = memory(t)
+    cdef idx n = cnp.PyArray_SIZE(dx)
+    if function == SOFTMAX_LOSS:
+        softmax_cross_entropy_backward_core(y_, <const int64_t *> t_, scale, dx_, dim(dx, 0),
+                                            dim(dx, 1))
+    elif function == SIGMOID_LOSS:
+        sigmoid_cross_entropy_backward_core(y_, <const real *> t_, scale, dx_, n)
+    else:
+        squared_error_backward_core(y_, <const real *> t_, scale, dx_, n)
+
+
+cdef inline idx terms(int function, object x):
+    """What a loss is averaged over: rows, or elements."""
+    return dim(x, 0) if function == SOFTMAX_LOSS else cnp.PyArray_SIZE(<array> x)
+
+
+def loss_forward(int function, x, t):
+    """(mean loss, y), such as of SOFTMAX_LOSS: y is what the gradient needs
+
+    Parameters
+    ----------
+    x : logits (rows, n_classes), or logits or predictions of any shape
+    t : classes as int64 (rows,), or targets of x's shape and dtype
+    """
+    cdef int typenum = float_type(x)
+    cdef object y = x
+    cdef double total
+    if not (are_targets(function, x, t, typenum, True) and compiled_runs()):
+        return None
+    if function != SQUARED_LOSS:
+        y = like(x)
+    if typenum == cnp.NPY_FLOAT:
+        total = total_of[float](NULL, function, x, t, y)
+    else:
+        total = total_of[double](NULL, function, x, t, y)
+    return total / terms(function, x), y
+
+
+def loss_backward(int function, y, t, double dout):
+    """The mean loss's gradient, times `dout`, by what `loss_forward` was given."""
+    cdef int typenum = float_type(y)
+    cdef array dx
+    cdef double scale
+    if not (are_targets(function, y, t, typenum, False) and compiled_runs()):
+        return None
+    dx = like(y)
+    scale = dout / terms(function, y)
+    if typenum == cnp.NPY_FLOAT:
+        loss_gradient[float](NULL, function, y, t, scale, dx)
+    else:
+        loss_gradient[double](NULL, function, y, t, scale, dx)
+    return dx

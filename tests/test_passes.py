@@ -1,0 +1,121 @@
+"""A layer's pass in one call: what it takes equals the NumPy twins, and what it leaves alone."""
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import _kernels, layers
+from fastbp._kernels import passes
+
+
+def turned(array):
+    return np.asfortranarray(array)
+
+
+def strided(array):
+    return np.repeat(array, 2, axis=-1)[..., ::2]
+
+
+def swapped(array):
+    return array.astype(array.dtype.newbyteorder())
+
+
+def unaligned(array):
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    raw[...] = array
+    return raw
+
+
+class Own(np.ndarray):
+    pass
+
+
+OTHERS = [turned, strided, swapped, unaligned, lambda a: a.view(Own), lambda a: a.tolist(),
+          lambda a: a.astype(np.float16), lambda a: a[:0], lambda a: None]  # fmt: skip
+
+
+def affine(dtype):
+    rng = np.random.default_rng(0)
+    shapes = (7, 5), (5, 3), (3,), (7, 3)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def test_affine_passes_are_the_kernels(dtype):
+    x, W, b, dout = affine(dtype)
+    out, dx, dW, db = (np.empty_like(a) for a in (dout, x, W, b))
+    _kernels.affine_forward(x, W, b, out)
+    _kernels.affine_backward(dout, x, W, dx, dW, db)
+    assert np.array_equal(passes.affine_forward(x, W, b), out)
+    for got, expected in zip(passes.affine_backward(dout, x, W, True), (dx, dW, db), strict=True):
+        assert np.array_equal(got, expected)
+    assert passes.affine_backward(dout, x, W, False)[0] is None
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_affine_passes_leave_alone_what_is_not_plain(other, dtype):
+    x, W, b, dout = affine(dtype)
+    assert passes.affine_forward(other(x), W, b) is None
+    assert passes.affine_backward(other(dout), x, W, True) is None
+    assert passes.affine_backward(dout, other(x), W, True) is None
+    if other is not turned:  # of one dimension
+        assert passes.affine_forward(x, W, other(b)) is None
+    assert passes.affine_forward(x, other(W), b) is None
+
+
+def test_affine_passes_leave_alone_shapes_that_do_not_fit(dtype):
+    x, W, b, dout = affine(dtype)
+    assert passes.affine_forward(x[:, :4].copy(), W, b) is None
+    assert passes.affine_forward(x, W, b[:2].copy()) is None
+    assert passes.affine_forward(x[0], W, b) is None
+    assert passes.affine_backward(dout[:6].copy(), x, W, True) is None
+    assert passes.affine_backward(x, x, W, True) is None
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_element_wise_passes_leave_alone_what_is_not_plain(other, dtype):
+    x = np.random.default_rng(0).random((4, 3)).astype(dtype)
+    t = np.arange(4) % 3
+    if other(x) is not None and np.size(other(x)):  # an empty activation is one
+        assert passes.activation_forward(passes.TANH, other(x), 0.0) is None
+        assert passes.activation_backward(passes.TANH, other(x), x, 0.0) is None
+    for loss in (passes.SQUARED_LOSS, passes.SIGMOID_LOSS):
+        assert passes.loss_forward(loss, other(x), x) is None
+        assert passes.loss_forward(loss, x, other(x)) is None
+    assert passes.loss_forward(passes.SOFTMAX_LOSS, other(x), t) is None
+
+
+def test_losses_leave_alone_targets_out_of_range(dtype):
+    x = np.ones((2, 3), dtype)
+    for t in ([0, 3], [-1, 0]):
+        assert passes.loss_forward(passes.SOFTMAX_LOSS, x, np.array(t)) is None
+        assert passes.loss_backward(passes.SOFTMAX_LOSS, x, np.array(t), 1.0) is None
+    for bad in (-0.5, 1.5, np.nan):
+        t = np.full((2, 3), bad, dtype)
+        assert passes.loss_forward(passes.SIGMOID_LOSS, x, t) is None
+
+
+def test_passes_leave_the_twins_to_run():
+    x, W, b, dout = affine(np.float32)
+    with fastbp.use("reference"):
+        assert passes.affine_forward(x, W, b) is None
+        assert passes.affine_backward(dout, x, W, True) is None
+        assert passes.activation_forward(passes.RELU, x, 0.0) is None
+        assert passes.activation_backward(passes.RELU, x, x, 0.0) is None
+        assert passes.loss_forward(passes.SQUARED_LOSS, x, x) is None
+        assert passes.loss_backward(passes.SQUARED_LOSS, x, x, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Relu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Gelu", "Identity"]
+)
+def test_activations_in_one_call_equal_the_twins(name, dtype):
+    x, dout = np.random.default_rng(0).standard_normal((2, 9, 7)).astype(dtype)
+    x[0, 0] = np.nan
+    results = []
+    for backend in ("compiled", "reference"):
+        layer = getattr(layers, name)()
+        with fastbp.use(backend):
+            results.append((layer.forward(x), layer.backward(dout)))
+    for got, expected in zip(*results, strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
