@@ -317,6 +317,10 @@ def test_affine_for_every_pair_of_columns(affine, rows, dtype, rng, assert_twins
         (4096, 17, 5),
         (4097, 33, 31),
         (8200, 7, 34),
+        (1030, 520, 1),
+        (1030, 3, 5),
+        (300, 1024, 512),
+        (129, 257, 1024),
     ],
     ids=str,
 )

@@ -8,6 +8,7 @@
 #include "vector.h"
 #include "gemm.h"
 #include "thin.h"
+#include "direct.h"
 
 #include "activations.h"
 #include "affine.h"

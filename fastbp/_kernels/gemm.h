@@ -174,7 +174,7 @@ static void FN(panel_cols_product)(idx M, idx n, idx K, const REAL *a, const REA
  * the matrix's, and the surplus is masked. */
 static void FN(pack_panel)(const REAL *src, idx src_row, idx rows, idx n, REAL *dst)
 {
-    FN(lanes) keep[2];
+    FN(lanes) keep[2] = {{0}};
     for (int k = 0; k < NR; k++)
         keep[k / LANES][k % LANES] = k < n ? -1 : 0;
     const idx end = (rows - 1) * src_row + n - NR; /* the last start of a whole read */
@@ -193,22 +193,4 @@ static void FN(pack)(const REAL *src, idx rows, idx n, REAL *dst, idx jump)
 {
     for (idx j = 0; j < n; j += NR, dst += jump)
         FN(pack_panel)(src + j, n, rows, min_idx(NR, n - j), dst);
-}
-
-/* Rows i0 .. i0 + m (m <= NR) of row-major W[n_in, n] as columns: dst[j][i - i0] = W[i, j], a
- * panel of W^T.  Missing columns become zero. */
-static void FN(pack_transposed_panel)(const REAL *W, idx n, idx m, REAL *dst)
-{
-    idx j = 0;
-    if (m == NR)
-        for (; j + LANES <= n; j += LANES) {
-            FN(transpose)(W + j, n, dst + j * NR, NR);
-            FN(transpose)(W + LANES * n + j, n, dst + j * NR + LANES, NR);
-        }
-    for (; j < n; j++) {
-        for (idx i = 0; i < m; i++)
-            dst[j * NR + i] = W[i * n + j];
-        for (idx i = m; i < NR; i++)
-            dst[j * NR + i] = 0;
-    }
 }
