@@ -102,7 +102,7 @@ def affine_backward(
     ValueError
         For shapes that do not fit, unaligned arrays, or outputs that overlap anything.
     MemoryError
-        When scratch memory could not be had; of the outputs only `db` is then written.
+        When scratch memory could not be had; the outputs may be written in part.
 
     References
     ----------

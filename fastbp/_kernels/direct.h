@@ -268,8 +268,8 @@ static void FN(product_block)(const FN(product) *p, idx r, idx M, idx k, idx K)
         p->c + r * p->c_row);
 }
 
-/* The product; -1 where scratch memory could not be had: c is unchanged then. */
-static int FN(multiply)(FN(product) p)
+/* The product in blocks; -1 where scratch memory could not be had: c is unchanged then. */
+static int FN(multiply_blocks)(FN(product) p)
 {
     FN(choose_copies)(&p);
     const idx m = FN(rows_of_block)(&p), n = FN(k_of_block)(&p);
@@ -286,5 +286,57 @@ static int FN(multiply)(FN(product) p)
         for (idx k = 0; k < p.K; k += n)
             FN(product_block)(&p, r, min_idx(m, p.M - r), k, min_idx(n, p.K - k));
     fbp_free(p.panel);
+    return 0;
+}
+
+/* The last columns of c, A by rows: dot products of K steps, of which the last few go one by one. */
+static void FN(tail_by_rows)(const FN(product) *p, idx tail)
+{
+    REAL wt[4 * BLOCK_K]; /* pack_tail rounds up */
+    REAL *c = p->c + p->N - tail;
+    const REAL *start = p->start ? p->start + p->N - tail : FN(zeros);
+    for (idx k = 0; k < p->K; k += BLOCK_K) {
+        const idx K = min_idx(BLOCK_K, p->K - k), whole = K / LANES * LANES;
+        const REAL *a = p->a + k, *b = p->b + k * p->b_row + p->N - tail;
+        FN(pack_tail)(b, p->b_row, K, tail, wt);
+        FN(tail_forward)(p->M, tail, whole, a, p->a_row, NR, wt, k == 0 ? start : NULL, c, p->c_row,
+                         0);
+        for (idx r = 0; r < p->M; r++)
+            for (idx i = whole; i < K; i++)
+                for (idx j = 0; j < tail; j++)
+                    c[r * p->c_row + j] += a[r * p->a_row + i] * wt[j * BLOCK_K + i];
+    }
+}
+
+/* The last columns of c, A by columns: c^T = B^T A, with A's columns as lanes, and then c. */
+static int FN(tail_by_columns)(const FN(product) *p, idx tail)
+{
+    REAL *ct = fbp_allocate((size_t)(tail * p->M) * sizeof(REAL)), *c = p->c + p->N - tail;
+    int status = -1;
+    if (ct)
+        status = FN(multiply_blocks)((FN(product)){
+            .M = tail, .N = p->M, .K = p->K, .a = p->b + p->N - tail, .a_row = p->b_row,
+            .by_columns = 1, .b = p->a, .b_row = p->a_row, .c = ct, .c_row = p->M});
+    for (idx m = 0; status == 0 && m < p->M; m++)
+        for (idx j = 0; j < tail; j++)
+            c[m * p->c_row + j] = ct[j * p->M + m];
+    fbp_free(ct);
+    return status;
+}
+
+/* The product; -1 where scratch memory could not be had.  Columns that barely begin a vector, a tail,
+ * are computed with lanes along the longer side, as in thin.h. */
+static int FN(multiply)(FN(product) p)
+{
+    const idx tail = p.N % LANES, lanes_along = p.by_columns ? p.M : p.K;
+    FN(product) rest = p;
+    if (p.transposed || tail == 0 || tail > MAX_TAIL || p.N < LANES || lanes_along < 4 * LANES)
+        return FN(multiply_blocks)(p);
+    rest.N -= tail;
+    if (FN(multiply_blocks)(rest))
+        return -1;
+    if (p.by_columns)
+        return FN(tail_by_columns)(&p, tail);
+    FN(tail_by_rows)(&p, tail);
     return 0;
 }

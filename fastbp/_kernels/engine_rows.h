@@ -29,8 +29,9 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                     FN(panel_rows_product)(m, n, K, x, jump, W, start, out, NR, relu ? out : NULL);
                 if (tail == 0)
                     continue;
-                FN(pack_tail)(W + n, K, tail, wt);
-                FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
+                FN(pack_tail)(W + n, NR, K, tail, wt);
+                FN(tail_forward)(m, tail, K, x, NR, jump, wt, start ? start + n : NULL, out + n, NR,
+                                 relu);
             }
     }
 }

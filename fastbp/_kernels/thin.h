@@ -115,13 +115,13 @@ static void FN(few_rows_update)(idx rows, idx m, const REAL *x, const REAL *dout
 
 /* --- a tail of columns --------------------------------------------------------------------- */
 
-/* Columns j .. j + n of the panel W[K][NR], each as a row of wt, BLOCK_K apart; n rounded up to
- * 1, 2 or 4, and K to NR, with zeros. */
-static void FN(pack_tail)(const REAL *W, idx K, idx n, REAL *wt)
+/* Columns 0 .. n of W[K], whose rows are w_row apart, each as a row of wt, BLOCK_K apart; n rounded
+ * up to 1, 2 or 4, and K to NR, with zeros. */
+static void FN(pack_tail)(const REAL *W, idx w_row, idx K, idx n, REAL *wt)
 {
     for (idx j = 0; j < MAX_TAIL; j++, wt += BLOCK_K) {
         for (idx k = 0; k < K; k++)
-            wt[k] = j < n ? W[k * NR + j] : 0;
+            wt[k] = j < n ? W[k * w_row + j] : 0;
         for (idx k = K; k % NR; k++)
             wt[k] = 0;
     }
@@ -140,10 +140,10 @@ static inline __attribute__((always_inline)) FN(vec) FN(fused)(FN(vec) a, FN(vec
 #endif
 }
 
-/* sums[r n + j] = x[r] . wt[j] for the LANES / n rows from x on; rows from `rows` on repeat the
- * last one. */
+/* sums[r n + j] = x[r] . wt[j] for the LANES / n rows from x on, x_row apart, NR elements of each
+ * together and `jump` to the next; rows from `rows` on repeat the last one. */
 static inline __attribute__((always_inline)) FN(vec)
-FN(tail_dots)(const int n, const int whole, idx rows, idx K, const REAL *x, idx jump,
+FN(tail_dots)(const int n, const int whole, idx rows, idx K, const REAL *x, idx x_row, idx jump,
               const REAL *wt)
 {
     FN(vec) sums[LANES] = {0};
@@ -152,7 +152,7 @@ FN(tail_dots)(const int n, const int whole, idx rows, idx K, const REAL *x, idx 
             _Pragma("GCC unroll 16") for (int r = 0; r < LANES / n; r++)
             {
                 const idx row = whole || r < rows ? r : rows - 1;
-                const FN(vec) x_r = FN(load)(x + row * NR + (v - k));
+                const FN(vec) x_r = FN(load)(x + row * x_row + (v - k));
                 _Pragma("GCC unroll 4") for (int j = 0; j < n; j++)
                 {
                     const FN(vec) w_j = FN(load)(wt + j * BLOCK_K + v);
@@ -164,33 +164,34 @@ FN(tail_dots)(const int n, const int whole, idx rows, idx K, const REAL *x, idx 
 
 /* Some rows of out's n columns: start (NULL: out itself) + x wt^T. */
 static inline __attribute__((always_inline)) void
-FN(tail_rows)(const int padded, idx rows, idx n, idx K, const REAL *x, idx jump, const REAL *wt,
-              const REAL *start, REAL *out, int relu)
+FN(tail_rows)(const int padded, idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump,
+              const REAL *wt, const REAL *start, REAL *out, idx out_row, int relu)
 {
     for (idx left = rows; left > 0; left -= LANES / padded) {
         const idx m = min_idx(left, LANES / padded);
-        const FN(vec) dots = m == LANES / padded ? FN(tail_dots)(padded, 1, m, K, x, jump, wt)
-                                                 : FN(tail_dots)(padded, 0, m, K, x, jump, wt);
+        const FN(vec) dots = m == LANES / padded ? FN(tail_dots)(padded, 1, m, K, x, x_row, jump, wt)
+                                                 : FN(tail_dots)(padded, 0, m, K, x, x_row, jump, wt);
         for (idx r = 0; r < m; r++)
             for (idx j = 0; j < n; j++) {
-                const REAL v = (start ? start[j] : out[r * NR + j]) + dots[r * padded + j];
-                out[r * NR + j] = relu && v <= 0 ? 0 : v;
+                const REAL v = (start ? start[j] : out[r * out_row + j]) + dots[r * padded + j];
+                out[r * out_row + j] = relu && v <= 0 ? 0 : v;
             }
-        x += m * NR;
-        out += m * NR;
+        x += m * x_row;
+        out += m * out_row;
     }
 }
 
 /* The tail's part of a product of K inputs: out[rows, n] = start (NULL: out itself) + x W. */
-static void FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx jump, const REAL *wt,
-                             const REAL *start, REAL *out, int relu)
+static inline __attribute__((always_inline)) void
+FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump, const REAL *wt,
+                 const REAL *start, REAL *out, idx out_row, int relu)
 {
     if (n == 1)
-        FN(tail_rows)(1, rows, n, K, x, jump, wt, start, out, relu);
+        FN(tail_rows)(1, rows, n, K, x, x_row, jump, wt, start, out, out_row, relu);
     else if (n == 2)
-        FN(tail_rows)(2, rows, n, K, x, jump, wt, start, out, relu);
+        FN(tail_rows)(2, rows, n, K, x, x_row, jump, wt, start, out, out_row, relu);
     else
-        FN(tail_rows)(4, rows, n, K, x, jump, wt, start, out, relu);
+        FN(tail_rows)(4, rows, n, K, x, x_row, jump, wt, start, out, out_row, relu);
 }
 
 /* The tail's gradients: dw[m, n] = (add: dw itself) + x^T dout, from one panel of x and n <=
