@@ -26,7 +26,7 @@ from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("fastbp/_kernels")
 MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "masks", "norm", "engine",
-           "autograd", "passes"]  # fmt: skip
+           "autograd", "passes", "prediction"]  # fmt: skip
 DEBUG = os.environ.get("FASTBP_DEBUG", "0") or "0"
 if DEBUG not in ("0", "1"):
     sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")

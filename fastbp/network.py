@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 import numpy as np
 
 from fastbp import checkpoints, checks, files, init, plans, training
+from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
 from fastbp.layers import (
@@ -204,6 +205,7 @@ class Sequential(Module):
             _params=Parameters(()),
             _seen=None,  # the count of changes when the parts were last looked at
             _flow=(),  # the layers, and whether each is run by its run and pullback
+            _compiled=None,  # what predicts in one call, where all layers are of that kind
             _plain=True,  # whether nothing else is called: no hook, no forward of a part's own
             _replaced=None,  # whose hook gave another output in the last forward
             _modules=Parts(),
@@ -266,6 +268,8 @@ class Sequential(Module):
             getattr(each, "_hooks", None) is None and not _own_passes(each)
             for each in (*modules, *layers)
         )
+        links = [_link_of(layer) if functional else None for layer, functional in own["_flow"]]
+        own["_compiled"] = None if None in links else prediction.Layers(filter(None, links))
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
             own.update(_layers=layers, _params=Parameters(layers), _saved=None)
@@ -382,7 +386,7 @@ class Sequential(Module):
     def __getstate__(self):
         left_out = {
             "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
-            "_replaced": None,
+            "_compiled": None, "_replaced": None,
         }  # fmt: skip
         return self.__dict__ | left_out | {"_params": Parameters(())}
 
@@ -448,6 +452,9 @@ class Sequential(Module):
             self._look_at_parts()
         if not self._plain:
             return self._walk("predict", self, x, _evaluated)
+        out = self._compiled and self._compiled.predict(x)
+        if out is not None:
+            return out
         for layer, functional in self._flow:
             x = layer.evaluate(x) if functional else layer.forward(x)
         return x
@@ -886,6 +893,15 @@ def _is_functional(layer):
         and not layer.has_own_passes()
         and vars(layer).keys().isdisjoint(("forward", "backward"))
     )
+
+
+def _link_of(layer):
+    """A layer's `link`, unless it is evaluated in a way of its own."""
+    kind = type(layer)
+    owner = next(each for each in kind.__mro__ if "link" in vars(each))
+    own = {"run", "evaluate"} & vars(layer).keys()
+    same = kind.run is owner.run and kind.evaluate is owner.evaluate and not own
+    return layer.link() if same else None
 
 
 def _own_passes(module):

@@ -26,12 +26,6 @@ cnp.import_array()
 
 ctypedef cnp.ndarray array
 
-cdef enum:
-    LARGE = 65536  # multiplications from which on other threads may run meanwhile
-
-cpdef enum:
-    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, IDENTITY
-
 cpdef enum:
     SOFTMAX_LOSS, SIGMOID_LOSS, SQUARED_LOSS
 
@@ -45,15 +39,8 @@ def register(kernels, compiled):
     current_kernels, compiled_kernels = kernels, compiled
 
 
-cdef inline bint compiled_runs():
+cdef bint compiled_runs():
     return current_kernels() is compiled_kernels
-
-
-cdef inline bint is_plain(object x, int typenum, int ndim):
-    """Whether x is NumPy's own array as the kernels read it; an `ndim` of -1 stands for any."""
-    return (cnp.PyArray_CheckExact(x) and cnp.PyArray_TYPE(<array> x) == typenum
-            and (ndim < 0 or cnp.PyArray_NDIM(<array> x) == ndim)
-            and cnp.PyArray_ISCARRAY_RO(<array> x))
 
 
 cdef inline int float_type(object x):
@@ -63,10 +50,6 @@ cdef inline int float_type(object x):
         return -1
     typenum = cnp.PyArray_TYPE(<array> x)
     return typenum if typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE else -1
-
-
-cdef inline idx dim(object x, int axis):
-    return cnp.PyArray_DIM(<array> x, axis)
 
 
 cdef inline bint same_shape(object x, object y):
@@ -82,10 +65,6 @@ cdef inline bint same_shape(object x, object y):
 cdef inline array like(object x):
     return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<array> x), cnp.PyArray_DIMS(<array> x),
                                  cnp.PyArray_TYPE(<array> x))
-
-
-cdef inline void *memory(object x) noexcept:
-    return NULL if x is None else cnp.PyArray_DATA(<array> x)
 
 
 # --- the affine map ------------------------------------------------------------------------------
@@ -184,7 +163,8 @@ def affine_backward(dout, x, W, bint need_dx):
 
 # --- activations ---------------------------------------------------------------------------------
 
-cdef void activate(int kind, const real *x, real *out, double number, idx n) noexcept nogil:
+cdef void activate(int kind, const real *x, real *out, double number,
+                   idx n) noexcept nogil:
     if kind == RELU:
         relu_forward_core(x, out, n)
     elif kind == SIGMOID:

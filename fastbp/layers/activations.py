@@ -55,6 +55,9 @@ class _Activation(Layer):
         out = core.activation(self._compiled, x, self.kind_number)
         return super().on_tensor(x) if out is None else out
 
+    def link(self):
+        return self._pass, self.kind_number, self
+
     def run(self, x, training):
         out = passes.activation_forward(self._pass, x, self.kind_number)
         if out is not None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp._kernels import autograd as core
-from fastbp._kernels import passes
+from fastbp._kernels import passes, prediction
 from fastbp._kernels.autograd import adopt, node
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back
@@ -193,6 +193,9 @@ class Affine(Layer):
         if dx is not None and len(shape) != 2:
             dx = dx.reshape(shape)
         return dx, (dW, db)
+
+    def link(self):
+        return prediction.AFFINE, 0.0, self
 
     def keep_gradients(self, grads):
         own = vars(self)

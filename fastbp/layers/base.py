@@ -237,6 +237,13 @@ class Layer(Module):
         """The layer's output for x in evaluation mode; keeps nothing."""
         return self.run(x, False)[0]
 
+    def link(self):
+        """(kind, number, layer) for `prediction.Layers`; () where evaluation changes nothing.
+
+        None for a layer that is evaluated by itself.
+        """
+        return None
+
     def backward(self, dout):
         """The loss's gradient by x, from `dout`, that by the last forward's output.
 

@@ -77,6 +77,9 @@ class Dropout(LayerOfTwoModes):
         shape, dtype, key = self._saved
         return self._mask(np.ones(shape, dtype), key) != 0
 
+    def link(self):
+        return ()
+
     def run(self, x, training):
         x = checks.floats("Dropout", "x", x)
         if not training:

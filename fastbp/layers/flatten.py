@@ -22,6 +22,9 @@ class Flatten(Layer):
     def on_tensor(self, x):
         return x.flatten(1) if x.ndim > 1 else x
 
+    def link(self):
+        return ()
+
     def run(self, x, training):
         x = checks.floats("Flatten", "x", x)
         if x.ndim == 0:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from fastbp import checks
+from fastbp._kernels import prediction
 from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes, restored
@@ -172,6 +173,17 @@ class BatchNormalization(LayerOfTwoModes):
             )
         return rows
 
+    def _deviation(self, gamma, var):
+        return np.sqrt(var + gamma.dtype.type(self.eps))
+
+    def link(self):
+        return prediction.NORMALISE, 0.0, self
+
+    def evaluation_arrays(self):
+        """mean, factor and beta of (x - mean) factor + beta, in evaluation mode."""
+        gamma, beta, mean, var = self._arrays()
+        return mean, gamma / self._deviation(gamma, var), beta
+
     def run(self, x, training):
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
@@ -180,7 +192,7 @@ class BatchNormalization(LayerOfTwoModes):
         if len(shape) != 2 or shape[1] != len(gamma):
             x = x.reshape(self._as_rows(shape))
         if not training:
-            deviation = np.sqrt(var + gamma.dtype.type(self.eps))
+            deviation = self._deviation(gamma, var)
             out = (x - mean) * (gamma / deviation) + beta
             return out.reshape(shape), (x, mean, deviation, gamma, shape)
         if len(x) == 1 and not self.as_in_the_book:

@@ -1,0 +1,28 @@
+"""What looks at the arrays of a pass."""
+cimport numpy as cnp
+
+from fastbp._kernels.contract cimport idx, real
+
+cdef enum:
+    LARGE = 65536  # multiplications from which on other threads may run meanwhile
+
+cpdef enum:
+    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, IDENTITY
+
+cdef bint compiled_runs()
+cdef void activate(int kind, const real *x, real *out, double number, idx n) noexcept nogil
+
+
+cdef inline bint is_plain(object x, int typenum, int ndim):
+    """Whether x is NumPy's own array as the kernels read it; an `ndim` of -1 stands for any."""
+    return (cnp.PyArray_CheckExact(x) and cnp.PyArray_TYPE(<cnp.ndarray> x) == typenum
+            and (ndim < 0 or cnp.PyArray_NDIM(<cnp.ndarray> x) == ndim)
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x))
+
+
+cdef inline idx dim(object x, int axis):
+    return cnp.PyArray_DIM(<cnp.ndarray> x, axis)
+
+
+cdef inline void *memory(object x) noexcept:
+    return NULL if x is None else cnp.PyArray_DATA(<cnp.ndarray> x)

@@ -1,0 +1,11 @@
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+AFFINE: int
+NORMALISE: int
+
+class Layers:
+    def __init__(self, entries: Iterable[tuple[int, float, Any]]) -> None: ...
+    def predict(self, x: Any) -> NDArray[Any] | None: ...

@@ -1,0 +1,202 @@
+# cython: boundscheck=False
+"""A network's outputs in one call: its layers in evaluation mode, a block of rows after the other.
+
+Weights are read where they lie, so that whatever was written into them counts; what a call needs
+beside them is its own, so that threads may call at once. Rows of float32 under weights of float64
+are converted a block at a time.
+"""
+cimport numpy as cnp
+from libc.string cimport memset
+
+from fastbp._kernels.affine cimport affine_forward_core
+from fastbp._kernels.contract cimport idx, real
+from fastbp._kernels.passes cimport LARGE, activate, compiled_runs, dim, is_plain, memory
+
+cdef extern from "aligned.h" nogil:
+    void *fbp_allocate(size_t size)
+    void fbp_free(void *memory)
+
+cnp.import_array()
+
+cdef enum:
+    MOST_LAYERS = 64
+    BLOCK = 256  # rows at a time: their activations stay in the L2 cache
+
+cpdef enum:
+    AFFINE = 100
+    NORMALISE = 101
+
+
+cdef struct layer_t:
+    int kind          # AFFINE, NORMALISE or an activation of passes.pyx
+    double number     # of the activation, as a slope
+    idx n_in, n_out
+    const void *W     # of NORMALISE the mean, (n_out,)
+    const void *b
+    const void *factor
+
+
+cdef struct network_t:
+    idx n_layers, n_affine, n_in, n_out, widest
+    bint converts     # float32 rows to float64
+    layer_t layers[MOST_LAYERS]
+
+
+cdef void normalise(const real *x, real *out, const layer_t *layer, idx rows) noexcept nogil:
+    cdef const real *mean = <const real *> layer.W
+    cdef const real *factor = <const real *> layer.factor
+    cdef const real *beta = <const real *> layer.b
+    cdef idx r, j, n = layer.n_out
+    for r in range(rows):
+        for j in range(n):
+            out[r * n + j] = (x[r * n + j] - mean[j]) * factor[j] + beta[j]
+
+
+cdef int block_outputs(const network_t *net, const real *x, real *out, real *first, real *second,
+                       idx rows) noexcept nogil:
+    """x's rows through all layers; first and second: (rows, widest) each."""
+    cdef const layer_t *layer
+    cdef real *to
+    cdef const real *at = x
+    cdef idx affine_left = net.n_affine, l
+    for l in range(net.n_layers):
+        layer = &net.layers[l]
+        if layer.kind == AFFINE:
+            affine_left -= 1
+        if layer.kind == AFFINE or at == x:
+            to = out if affine_left == 0 else second if at == first else first
+        else:
+            to = <real *> at
+        if layer.kind == AFFINE:
+            if affine_forward_core(at, <const real *> layer.W, <const real *> layer.b, to, rows,
+                                   layer.n_in, layer.n_out):
+                return -1
+        elif layer.kind == NORMALISE:
+            normalise(at, to, layer, rows)
+        else:
+            activate(layer.kind, at, to, layer.number, rows * layer.n_out)
+        at = to
+    return 0
+
+
+cdef int outputs(const network_t *net, const real *x, real *out, idx rows) noexcept nogil:
+    """All rows, BLOCK at a time; -1 where memory could not be had."""
+    cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m, i
+    cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike: none of a row alone
+    cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
+    cdef real *converted = buffer + 2 * block * width
+    cdef const real *from_
+    cdef int status = 0
+    if buffer == NULL:
+        return -1
+    r = 0
+    while r < rows and status == 0:
+        m = min(block, rows - r)
+        from_ = x + r * net.n_in
+        if net.converts:
+            for i in range(m * net.n_in):
+                converted[i] = (<const float *> x)[r * net.n_in + i]
+            from_ = converted
+        status = block_outputs(net, from_, out + r * net.n_out, buffer, buffer + block * width, m)
+        r += block
+    fbp_free(buffer)
+    return status
+
+
+cdef class Layers:
+    """What `predict` goes through: (kind, number, layer) of each, from the first on.
+
+    An affine layer has `_W` and `_b`, a normalisation `evaluation_arrays()`: mean, factor, beta.
+    """
+
+    cdef list entries
+
+    def __init__(self, entries):
+        self.entries = list(entries)
+
+    cdef bint describe(self, network_t *net, list held, int typenum) except -1:
+        """The layers as C has them, or False: one is not as the kernels read it."""
+        cdef layer_t *at
+        cdef idx width = -1
+        for kind, number, layer in self.entries:
+            at = &net.layers[net.n_layers]
+            at.kind, at.number = kind, number
+            if kind == AFFINE:
+                if layer._trainer is not None or layer._views:
+                    layer.sync()
+                W, b = layer._W, layer._b
+                if not (is_plain(W, typenum, 2) and is_plain(b, typenum, 1)
+                        and dim(b, 0) == dim(W, 1) and (width < 0 or dim(W, 0) == width)
+                        and cnp.PyArray_SIZE(<cnp.ndarray> W)):
+                    return False
+                at.n_in, width = dim(W, 0), dim(W, 1)
+                held += (W, b)
+                net.n_affine += 1
+            else:
+                at.n_in = width
+            if kind == NORMALISE:
+                W, factor, b = layer.evaluation_arrays()
+                if not (is_plain(W, typenum, 1) and is_plain(factor, typenum, 1)
+                        and is_plain(b, typenum, 1) and dim(W, 0) == width
+                        and dim(factor, 0) == width and dim(b, 0) == width):
+                    return False
+                held += (W, factor, b)
+                at.factor = memory(factor)
+            if kind >= AFFINE:
+                at.W, at.b = memory(W), memory(b)
+            at.n_out = width
+            net.widest = max(net.widest, max(at.n_in, at.n_out))
+            net.n_layers += 1
+        net.n_in, net.n_out = net.layers[0].n_in, width
+        return True
+
+    def predict(self, x):
+        """The outputs for x (rows, n_in) as a new array; None for what has to go layer by layer."""
+        cdef network_t net
+        cdef cnp.npy_intp shape[2]
+        cdef list held = []
+        cdef cnp.ndarray out
+        cdef int typenum, status
+        cdef idx rows
+        if not (self.entries and len(self.entries) <= MOST_LAYERS and self.entries[0][0] == AFFINE
+                and cnp.PyArray_CheckExact(x) and compiled_runs()):
+            return None
+        first = self.entries[0][2]._W
+        typenum = cnp.PyArray_TYPE(<cnp.ndarray> first) if cnp.PyArray_CheckExact(first) else -1
+        if typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
+            return None
+        memset(&net, 0, sizeof(net))
+        if not (is_plain(x, typenum, 2) or (typenum == cnp.NPY_DOUBLE
+                                            and is_plain(x, cnp.NPY_FLOAT, 2))):
+            return None
+        net.converts = cnp.PyArray_TYPE(<cnp.ndarray> x) != typenum
+        if not self.describe(&net, held, typenum) or dim(x, 1) != net.n_in or dim(x, 0) == 0:
+            return None
+        rows = dim(x, 0)
+        shape[0], shape[1] = rows, net.n_out
+        out = cnp.PyArray_SimpleNew(2, shape, typenum)
+        if rows * net.widest * net.n_layers < LARGE // 16:
+            status = run[float](NULL, &net, x, out) if typenum == cnp.NPY_FLOAT else (
+                run[double](NULL, &net, x, out))
+        elif typenum == cnp.NPY_FLOAT:
+            status = run_free[float](NULL, &net, x, out)
+        else:
+            status = run_free[double](NULL, &net, x, out)
+        if status:
+            raise MemoryError("predict could not allocate its scratch memory")
+        return out
+
+
+cdef int run(const real *kind, const network_t *net, object x, object out) noexcept:
+    return outputs(net, <const real *> memory(x), <real *> memory(out), dim(x, 0))
+
+
+cdef int run_free(const real *kind, const network_t *net, object x, object out) noexcept:
+    """The same while other Python threads run."""
+    cdef const real *x_ = <const real *> memory(x)
+    cdef real *out_ = <real *> memory(out)
+    cdef idx rows = dim(x, 0)
+    cdef int status
+    with nogil:
+        status = outputs(net, x_, out_, rows)
+    return status

@@ -1,0 +1,140 @@
+"""`predict` in one call is what the layers give one after the other."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+import fastbp
+from fastbp import Sequential, layers
+from fastbp.layers import (
+    BatchNorm1d,
+    Dropout,
+    Flatten,
+    Gelu,
+    Identity,
+    LeakyRelu,
+    Linear,
+    Relu,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)  # fmt: skip
+
+BETWEEN = [
+    lambda n, dtype: [Relu()], lambda n, dtype: [BatchNorm1d(n, dtype=dtype), Tanh()],
+    lambda n, dtype: [Dropout(0.5), LeakyRelu(0.2)], lambda n, dtype: [Sigmoid(), Softplus()],
+    lambda n, dtype: [Gelu(), Identity()], lambda n, dtype: [],
+]  # fmt: skip
+
+
+def network(sizes, dtype, between, last=()):
+    rng = np.random.default_rng(1)
+    parts = [Flatten()]
+    for k, (n, m) in enumerate(itertools.pairwise(sizes)):
+        parts += [Linear(n, m, dtype=dtype, seed=k), *between(m, dtype)]
+    for part in parts:
+        if isinstance(part, BatchNorm1d):
+            part.running_mean[...] = rng.standard_normal(len(part.gamma))
+            part.running_var[...] = rng.random(len(part.gamma)) + 0.5
+    return Sequential(*parts, *last)
+
+
+def by_layers(net, x):
+    for layer in net.layers:
+        x = layer.evaluate(x)
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("sizes", [(4, 3), (3, 20, 5), (8, 64, 64, 4), (20, 7, 1)])
+def test_predict_is_the_layers_in_turn(sizes, between, dtype):
+    net = network(sizes, dtype, between)
+    rng = np.random.default_rng(0)
+    for rows in (1, 2, 31, 256, 257, 700):
+        x = rng.standard_normal((rows, sizes[0])).astype(dtype)
+        kept = x.copy()
+        y = net.predict(x)
+        np.testing.assert_allclose(y, by_layers(net, x), 2e-5, 2e-6)
+        assert y.dtype == dtype and y.shape == (rows, sizes[-1])
+        np.testing.assert_array_equal(x, kept)
+        with fastbp.use("reference"):
+            np.testing.assert_allclose(y, net.predict(x), 1e-3, 1e-4)
+
+
+def test_rows_of_float32_under_weights_of_float64():
+    net = network((30, 20, 4), "float64", BETWEEN[0])
+    x = np.random.default_rng(0).standard_normal((1000, 30)).astype("f4")
+    y = net.predict(x)
+    np.testing.assert_array_equal(net._compiled.predict(x), y)  # it was taken
+    np.testing.assert_allclose(y, by_layers(net, x.astype("f8")), 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda x: x.astype(">f4"), np.asfortranarray, lambda x: x.tolist(), lambda x: x[0],
+     lambda x: x.reshape(6, 2, 4), lambda x: x[:0], lambda x: x[::-1],
+     lambda x: x.astype("f8"), lambda x: x.astype("u1")],
+)  # fmt: skip
+def test_other_rows_go_layer_by_layer(make):
+    net = network((8, 16, 3), "float32", BETWEEN[0])
+    x = make(np.random.default_rng(0).random((6, 8)).astype("f4") * 9)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+
+
+def test_rows_of_another_width_are_refused_as_before():
+    net = network((8, 16, 3), "float32", BETWEEN[0])
+    with pytest.raises(ValueError, match="8 features"):
+        net.predict(np.zeros((2, 9), "f4"))
+
+
+def test_what_changed_since_counts():
+    net = network((8, 16, 3), "float32", BETWEEN[2])
+    x = np.random.default_rng(0).standard_normal((5, 8)).astype("f4")
+    before = net.predict(x)
+    net.params["W1"][...] *= 2  # in place
+    assert not np.allclose(net.predict(x), before)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    first = net.layers[1]
+    first.W = np.asfortranarray(first.W + 1)  # not as the kernels read it
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    net.layers[3].slope = 0.9
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    trainer = fastbp.Trainer(
+        Sequential(*net.layers, loss="softmax_cross_entropy"), fastbp.SGD(lr=0.1), 5, seed=0
+    )
+    trainer.step(x, np.arange(5) % 3)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+
+
+def test_a_layer_of_ones_own_and_a_hook_are_called():
+    class Doubled(layers.Relu):
+        def run(self, x, training):
+            out, saved = super().run(x, training)
+            return 2 * out, saved
+
+    net = network((4, 4), "float32", BETWEEN[5], last=[Relu()])
+    own = network((4, 4), "float32", BETWEEN[5], last=[Doubled()])
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype("f4")
+    np.testing.assert_allclose(own.predict(x), 2 * net.predict(x))
+    before = net.predict(x)
+    net.layers[-1].register_forward_hook(lambda module, given, out: out + 1)
+    np.testing.assert_allclose(net.predict(x), before + 1)
+
+
+def test_threads_predict_at_once():
+    net = network((30, 64, 5), "float32", BETWEEN[1])
+    x = np.random.default_rng(0).standard_normal((3000, 30)).astype("f4")
+    want, wrong = net.predict(x), []
+
+    def run():
+        wrong.extend(1 for _ in range(20) if not np.array_equal(net.predict(x), want))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
