@@ -26,6 +26,13 @@ class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys 
         return super().__repr__() if self[0] or self[1] else "<All keys matched successfully>"
 
 
+def require_writable_name(who, name):
+    """Refuse a name that a state dict's names, which have a dot between two, cannot have."""
+    checks.instance(who, "name", name, str, "a string")
+    if not name or "." in name:
+        raise KeyError(f"{who} expects name without a dot, of at least one letter; got {name!r}.")
+
+
 class Module:
     """A part of a model: its parameters, its buffers, its parts, and what it computes.
 
@@ -141,11 +148,7 @@ class Module:
 
     def _require_name(self, who, name, table):
         """Refuse a name that state dicts cannot have, or that something else has."""
-        checks.instance(who, "name", name, str, "a string")
-        if not name or "." in name:
-            raise KeyError(
-                f"{who} expects name without a dot, of at least one letter; got {name!r}."
-            )
+        require_writable_name(who, name)
         readable = isinstance(getattr(type(self), name, None), Readable)
         if name not in getattr(self, table) and not readable and hasattr(self, name):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")

@@ -757,9 +757,10 @@ TENSORS = [
           RuntimeError="fastbp.where(x > 1, x, fastbp.ones(7))"),
     entry("masked_fill", "fastbp.masked_fill(x, x > 1, 0.0)",
           RuntimeError="fastbp.masked_fill(x, x, 0.0) | "
-          "fastbp.masked_fill(classes.byte(), classes > 1, 300)"),
+          "fastbp.masked_fill(classes.byte(), classes > 1, 300) | "
+          "fastbp.masked_fill(x, x > 1, x)"),
     entry("masked_select", "fastbp.masked_select(x, x > 1)",
-          IndexError="fastbp.masked_select(x, x)"),
+          RuntimeError="fastbp.masked_select(x, x) | fastbp.masked_select(x, x[:, :3] > 1)"),
     entry("clamp", "fastbp.clamp(x, 0, 1)", TypeError="fastbp.clamp(x, 'a')",
           RuntimeError="fastbp.clamp(x) | fastbp.clamp(classes.byte(), max=300)"),
     entry("reshape", "fastbp.reshape(x, (4, 3))",
@@ -775,16 +776,22 @@ TENSORS = [
     entry("broadcast_to", "fastbp.broadcast_to(x, (2, 3, 4))",
           RuntimeError="fastbp.broadcast_to(x, (3, 5))"),
     entry("repeat_interleave", "fastbp.repeat_interleave(x, 2, 0)",
-          ValueError="fastbp.repeat_interleave(x, 'a', 0)"),
+          TypeError="fastbp.repeat_interleave(x, 'a', 0)",
+          RuntimeError="fastbp.repeat_interleave(x, -1) | fastbp.repeat_interleave(x, 1.5)"),
     entry("index_select", "fastbp.index_select(x, 0, classes)",
           IndexError="fastbp.index_select(x, 0, classes + 9) | "
-          "fastbp.index_select(x, 0, classes - 1)"),
+          "fastbp.index_select(x, 0, classes - 1) | fastbp.index_select(x, 0, classes[:, None])",
+          RuntimeError="fastbp.index_select(x, 0, classes > 0)",
+          TypeError="fastbp.index_select(x, 0, None)"),
     entry("gather", "fastbp.gather(x, 1, classes[:, None])",
           IndexError="fastbp.gather(x, 1, classes[:, None] - 1)",
+          RuntimeError="fastbp.gather(x, 1, classes) | fastbp.gather(x, 1, x)",
           TypeError="fastbp.gather(x, 1, None)"),
-    entry("take", "fastbp.take(x, classes)", IndexError="fastbp.take(x, classes + 99)"),
+    entry("take", "fastbp.take(x, classes)", IndexError="fastbp.take(x, classes + 99)",
+          RuntimeError="fastbp.take(x, x > 1)"),
     entry("scatter", "fastbp.scatter(x, 1, classes[:, None], x)",
           IndexError="fastbp.scatter(x, 1, classes[:, None] - 1, x)",
+          RuntimeError="fastbp.scatter(x, 1, classes[:, None], x.double())",
           TypeError="fastbp.scatter(x, 1, None, x)"),
     entry("cat", "fastbp.cat([x, x])", TypeError="fastbp.cat([x, 3]) | fastbp.cat(3)",
           RuntimeError="fastbp.cat([x, x[:, :3]])"),
@@ -795,17 +802,19 @@ TENSORS = [
     entry("meshgrid", "fastbp.meshgrid(x[0], x[1], indexing='ij')",
           TypeError="fastbp.meshgrid(x[0], None, indexing='ij')"),
     entry("split", "fastbp.split(x, 2)", RuntimeError="fastbp.split(x, [9]) | "
-          "fastbp.split(x, -1) | fastbp.split(x, [4, -1])",
+          "fastbp.split(x, -1) | fastbp.split(x, [4, -1]) | fastbp.split(x, 0)",
           TypeError="fastbp.split(x, 'a')"),
     entry("chunk", "fastbp.chunk(x, 2)", TypeError="fastbp.chunk(x, 'a')",
           RuntimeError="fastbp.chunk(x, 0) | fastbp.chunk(x, -2)"),
     entry("narrow", "fastbp.narrow(x, 0, 1, 2)", RuntimeError="fastbp.narrow(x, 0, 1, 9)"),
     entry("select", "fastbp.select(x, 0, 1)", IndexError="fastbp.select(x, 0, 9)"),
-    entry("roll", "fastbp.roll(x, 1, 0)", TypeError="fastbp.roll(x, 'a', 0)"),
+    entry("roll", "fastbp.roll(x, 1, 0)", TypeError="fastbp.roll(x, 'a', 0)",
+          RuntimeError="fastbp.roll(x, (1, 2), 0)"),
     entry("topk", "fastbp.topk(x, 2)", RuntimeError="fastbp.topk(x, 9)",
           TypeError="fastbp.topk(x, 'a')"),
     entry("bincount", "fastbp.bincount(classes)", TypeError="fastbp.bincount(None)",
-          RuntimeError="fastbp.bincount(x)"),
+          RuntimeError="fastbp.bincount(x) | fastbp.bincount(classes - 9) | "
+          "fastbp.bincount(classes, x[0])"),
     entry("equal", "fastbp.equal(x, x)", TypeError="fastbp.equal(x, None)"),
     entry("bitwise_not", "fastbp.bitwise_not(classes)", RuntimeError="fastbp.bitwise_not(x)"),
     entry("Tensor.backward", "x.requires_grad_().sum().backward()",
@@ -820,10 +829,13 @@ TENSORS = [
     entry("Tensor[...] = ...", "x.__setitem__(0, 1.0)", IndexError="x.__setitem__(9, 1.0)",
           TypeError="x.__setitem__(0, 'a')", RuntimeError="x.__setitem__(0, fastbp.ones(7)) | "
           "classes.byte().__setitem__(0, 300) | classes.__setitem__(0, float('nan'))"),
-    *of_names("add_ sub_ mul_ div_ pow_ floor_divide_ fmod_ remainder_ copy_ fill_",
+    *of_names("add_ sub_ mul_ div_ pow_ floor_divide_ fmod_ remainder_ copy_ fill_ atan2_ eq_ ne_ lt_ "
+              "le_ gt_ ge_ logical_and_ logical_or_ logical_xor_",
               "x.{}(x.clone()) if '{}' != 'fill_' else x.fill_(0)",
               TypeError="x.{}('a') | x.{}(None)"),
     *of_names("add_ mul_ copy_", "x.{}(x.clone())", RuntimeError="x.{}(fastbp.ones(7))"),
+    *of_names("bitwise_and_ bitwise_or_ bitwise_xor_", "classes.{}(classes.clone())",
+              TypeError="classes.{}('a')", RuntimeError="x.{}(x)"),
     entry("Tensor.clamp_", "x.clamp_(0, 1)", TypeError="x.clamp_('a')"),
     entry("Tensor.masked_fill_", "x.masked_fill_(x > 1, 0)", RuntimeError="x.masked_fill_(x, 0)"),
     entry("Tensor.normal_", "x.normal_()", RuntimeError="classes.normal_()",
@@ -832,7 +844,8 @@ TENSORS = [
           TypeError="x.uniform_(None)"),
     entry("Tensor.bernoulli_", "x.bernoulli_()", TypeError="x.bernoulli_('a')",
           RuntimeError="x.bernoulli_(x)", ValueError="x.bernoulli_(probabilities[:, :3])"),
-    entry("fmod", "fastbp.fmod(classes, 2)", RuntimeError="fastbp.fmod(classes, 0)"),
+    entry("fmod", "fastbp.fmod(classes, 2)",
+          RuntimeError="fastbp.fmod(classes, 0) | fastbp.fmod(x > 1, x > 1)"),
     entry("Tensor.exp_ and the others of one tensor", "x.exp_()", TypeError="x.exp_(1, 2)"),
     entry("Tensor.view", "x.view(4, 3)", RuntimeError="x.view(5, 3)"),
     entry("Tensor.view_as", "x.view_as(x)", TypeError="x.view_as(None)"),
@@ -1421,8 +1434,8 @@ WITHOUT = {
         "optim.Optimizer.step lr_scheduler.LRScheduler nn.Module",
         "a change in place of the function that is in the table": " ".join(
             f"Tensor.{name}_"
-            for name in "abs ceil cos exp expm1 floor log10 log1p log2 log nan_to_num neg reciprocal relu round "
-            "rsqrt sigmoid sign sin sqrt square tan tanh trunc".split()
+            for name in "abs bitwise_not ceil cos exp expm1 floor log10 log1p log2 log nan_to_num neg reciprocal relu round "
+            "rsqrt sigmoid sign sin sqrt square tan tanh trunc logical_not".split()
         ),
         "dtypes and memory formats": "Tensor.contiguous",
         "scikit-learn's methods and words": " ".join(

@@ -217,21 +217,6 @@ def _erf_gradient(saved, dout, needs):
     return (dout * dout.dtype.type(2 / math.sqrt(math.pi)) * np.exp(-x * x),)
 
 
-def atan2(input, other):
-    """The angle of the point (other, input)."""
-    (y, a), (x, b) = floats_of(input), floats_of(other)
-    return core.node(
-        "Atan2Backward0", np.asarray(np.arctan2(a, b)), (y, x), _atan2_gradient, (a, b)
-    )
-
-
-def _atan2_gradient(saved, dout, needs):
-    a, b = saved
-    square = a * a + b * b
-    scale = np.where(square == 0, 0, quiet(np.divide, (dout, square)))
-    return scale * b, -scale * a
-
-
 # --- questions ------------------------------------------------------------------------------
 
 

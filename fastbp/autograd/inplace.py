@@ -129,7 +129,8 @@ def public(module, name):
 _BY_FUNCTION = {
     **{name: public(arithmetic, name) for name in (
         "add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "pow", "clamp",
-        "masked_fill")},
+        "masked_fill", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "logical_and",
+        "logical_or", "logical_xor", "logical_not", "eq", "ne", "lt", "le", "gt", "ge", "atan2")},
     **{name: public(elementwise, name) for name in (
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
