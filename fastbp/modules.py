@@ -613,6 +613,9 @@ def _dtype_of(args, keywords):
     from fastbp import autograd, dtypes
 
     found = None
+    for name in keywords:
+        if name not in ("dtype", "device", "tensor", "non_blocking"):
+            raise TypeError(f"to expects dtype, device, tensor and non_blocking; got {name}.")
     for value in (*args, *keywords.values()):
         if isinstance(value, autograd.Tensor):
             found = value.dtype
@@ -620,6 +623,8 @@ def _dtype_of(args, keywords):
             found = value
         elif isinstance(value, str | autograd.device):
             autograd.device(value)
+        elif not isinstance(value, bool | None):
+            raise TypeError(f"to expects a dtype, a device or a tensor; got {checks.shown(value)}.")
     if found is None:
         return None
     found = dtypes.as_dtype("to", found)

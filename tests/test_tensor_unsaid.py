@@ -236,3 +236,58 @@ def test_a_scheduler_made_amid_a_training_goes_on_from_the_rates_as_they_are(mak
         each.step()
         ends.append(optimizer.lr)
     assert ends[0] == ends[1] != rate
+
+
+@pytest.mark.parametrize("name", ["sum", "argmax", "squeeze", "cumsum", "sort", "softmax", "unbind",
+                                  "unsqueeze", "flatten", "prod"])  # fmt: skip
+def test_a_bool_is_no_dimension(name):
+    with pytest.raises(TypeError, match=r"expects dim as an integer; got True"):
+        getattr(fastbp.ones(2, 3), name)(True)
+
+
+def test_a_bool_or_a_fraction_is_no_count():
+    x = fastbp.ones(2, 3)
+    for call in (
+        lambda: x.topk(True), lambda: x.tril(1.5), lambda: x.triu(True), lambda: fastbp.eye(2.5),
+        lambda: fastbp.linspace(0, 1, 2.5), lambda: fastbp.logspace(0, 1, 2.5),
+        lambda: F.cross_entropy(x, tensor([0, 1]), ignore_index=1.5),
+        lambda: F.nll_loss(x, tensor([0, 1]), ignore_index=0.5),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"expects \w+ as an integer; got"):
+            call()
+
+
+def test_arrays_of_another_byte_order_are_converted_where_they_are_copied():
+    swapped = np.array([1, 2], ">i4"), np.array([1.5, 2], ">f4")
+    for array, kind in zip(swapped, (fastbp.int32, fastbp.float32), strict=True):
+        for x in fastbp.tensor(array), fastbp.as_tensor(array), fastbp.zeros(2).to(kind) + array:
+            assert x.dtype is kind and x.tolist() == array.tolist()
+        with pytest.raises(ValueError, match=r"native byte order"):
+            fastbp.from_numpy(array)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: fastbp.zeros(2).uniform_(1, 0), "uniform_ expects from of at most to"),
+        (lambda: fastbp.zeros(2).normal_(0, -1), "normal_ expects std as a finite number of at"),
+        (lambda: nn.init.uniform_(fastbp.zeros(2), 1, 0), "uniform_ expects a of at most b"),
+        (lambda: nn.init.normal_(fastbp.zeros(2), 0, -1), "normal_ expects std as a finite number"),
+        (lambda: fastbp.arange(0, np.inf), "arange expects end as a finite number; got inf"),
+        (lambda: fastbp.eye(-1), "eye expects n of at least 0; got -1"),
+        (lambda: fastbp.linspace(0, 1, -1), "linspace expects steps of at least 0; got -1"),
+        (lambda: fastbp.zeros(2).type("foo"), "dtype"),
+    ],
+)
+def test_bounds_are_named(call, words):
+    with pytest.raises((ValueError, RuntimeError, TypeError), match=words):
+        call()
+
+
+def test_a_modules_to_takes_what_it_knows():
+    layer = nn.Linear(2, 2)
+    assert layer.to(device="cpu", dtype=fastbp.float64, non_blocking=True) is layer
+    for call in lambda: layer.to(3), lambda: layer.to(kind=fastbp.float32), lambda: layer.to([1]):
+        with pytest.raises(TypeError, match=r"to expects"):
+            call()
+    assert layer.weight.dtype is fastbp.float64

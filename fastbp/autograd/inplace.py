@@ -207,10 +207,13 @@ def _uniform(rng, shape, low=0.0, high=1.0, **named):
     low, high = named.pop("from", low), named.pop("to", high)
     if named:
         raise TypeError(f"uniform_ expects from and to; got {', '.join(named)}.")
+    if low > high:
+        raise ValueError(f"uniform_ expects from of at most to; got {low} and {high}.")
     return rng.uniform(low, high, shape)
 
 
 def _normal(rng, shape, mean=0.0, std=1.0):
+    std = checks.number("normal_", "std", std, least=0)
     return rng.normal(mean, std, shape)
 
 

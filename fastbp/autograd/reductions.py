@@ -1,6 +1,7 @@
 """Sums, extremes, orders and counts over dimensions."""
 
 import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import maximum, minimum
 from fastbp.autograd.elementwise import _sign, floats_of
-from fastbp.autograd.tensor import as_tensor, refuse_gradient
+from fastbp.autograd.tensor import as_tensor, dimension, refuse_gradient
 
 quiet = core.quiet
 
@@ -18,12 +19,8 @@ def axes_of(who, x, dim):
     """Dimensions counted from the front; None where all are meant."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return None
-    n = max(x.ndim, 1)
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    for d in dims:
-        if not -n <= d < n:
-            raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {d}.")
-    axes = tuple([d % n for d in dims])
+    axes = tuple([dimension(who, d, x.ndim) for d in dims])
     if len(set(axes)) < len(axes):
         raise RuntimeError(f"{who} expects every dim once; got {dims}.")
     return axes if x.ndim else ()
@@ -31,10 +28,7 @@ def axes_of(who, x, dim):
 
 def one_axis(who, x, dim):
     """One dimension counted from the front."""
-    n = max(x.ndim, 1)
-    if not -n <= dim < n:
-        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
-    return dim % n
+    return dimension(who, dim, x.ndim)
 
 
 def spread(reduced, x, axes):
@@ -479,7 +473,7 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     x = np.atleast_1d(input.array)
     _no_bools("topk", x)
     axis = one_axis("topk", x, dim)
-    if not 0 <= k <= x.shape[axis]:
+    if checks.integer("topk", "k", k, -sys.maxsize) not in range(x.shape[axis] + 1):
         raise RuntimeError(f"topk expects k between 0 and {x.shape[axis]}; got {k}.")
     places = np.ascontiguousarray(np.take(_order(x, axis, largest), np.arange(k), axis))
     return _over("topk", "TopkBackward0", input, places, axis, True)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import operator
+import sys
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import both, common_dtype, in_dtype, operand
 from fastbp.autograd.reductions import one_axis
-from fastbp.autograd.tensor import Tensor, as_tensor, held, on_cpu, refuse_gradient
+from fastbp.autograd.tensor import Tensor, as_tensor, dimension, held, on_cpu, refuse_gradient
 
 # --- views ----------------------------------------------------------------------------------
 
@@ -144,10 +145,8 @@ def unsqueeze(input, dim):
     fastbp.Size([2, 1])
     """
     x = input.array
-    n = x.ndim + 1
-    if not -n <= dim < n:
-        raise IndexError(f"unsqueeze expects dim between {-n} and {n - 1}; got {dim}.")
-    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, dim % n), _reshape_gradient,
+    place = dimension("unsqueeze", dim, x.ndim + 1)
+    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, place), _reshape_gradient,
                      (x.shape,))  # fmt: skip
 
 
@@ -340,7 +339,7 @@ def type_(input, dtype=None):
     kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64",
              "IntTensor": "int32", "BoolTensor": "bool", "ByteTensor": "uint8"}  # fmt: skip
     name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
-    return to(input, kinds.get(name, dtype))
+    return to(input, dtype=kinds.get(name, dtype))
 
 
 def type_as(input, other):
@@ -640,12 +639,10 @@ def stack(tensors, dim=0):
     if len({x.array.shape for x in tensors}) > 1:
         shapes = ", ".join(str(x.array.shape) for x in tensors)
         raise RuntimeError(f"stack expects tensors of one shape; got {shapes}.")
-    n = tensors[0].array.ndim + 1
-    if not -n <= dim < n:
-        raise IndexError(f"stack expects dim between {-n} and {n - 1}; got {dim}.")
+    place = dimension("stack", dim, tensors[0].array.ndim + 1)
     dtype = common_dtype(*tensors)
-    out = np.stack([in_dtype(x, dtype) for x in tensors], dim % n)
-    return core.node("StackBackward0", out, tensors, _stack_gradient, (dim % n,))
+    out = np.stack([in_dtype(x, dtype) for x in tensors], place)
+    return core.node("StackBackward0", out, tensors, _stack_gradient, (place,))
 
 
 def _stack_gradient(saved, dout, needs):
@@ -750,6 +747,7 @@ def diag(input, diagonal=0):
 
 def _triangle(name, ufunc):
     def function(input, diagonal=0):
+        diagonal = checks.integer(name, "diagonal", diagonal, -sys.maxsize)
         if input.array.ndim < 2:
             raise RuntimeError(f"{name} expects at least 2 dimensions; got {input.array.ndim}.")
         return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),

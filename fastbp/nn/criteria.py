@@ -1,5 +1,6 @@
 """Losses on Tensors, with PyTorch's arguments and numbers: each is one node of the graph."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -152,7 +153,7 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
         raise ValueError(f"{who} expects target of shape {shape}, a class for each row of input "
                          f"{x.array.shape}; got {index.shape}{column}.")  # fmt: skip
     index = index.reshape(-1).astype(np.int64, copy=False)
-    counted = index != ignore_index
+    counted = index != checks.integer(who, "ignore_index", ignore_index, -sys.maxsize)
     in_range(who, "classes", index[counted], n)
     index = np.where(counted, index, 0)
     by_class = _class_weights(who, weight, x)
