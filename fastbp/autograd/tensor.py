@@ -385,7 +385,7 @@ class RemovableHandle:
 
 def dimension(who, dim, n):
     """One of n dimensions, counted from the front; what has none counts as one with one."""
-    if isinstance(dim, bool | np.bool):
+    if type(dim) is not int and isinstance(dim, bool | np.bool):
         raise TypeError(f"{who} expects dim as an integer; got {dim}.")
     n = n or 1
     if not -n <= dim < n:
