@@ -26,6 +26,13 @@ class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys 
         return super().__repr__() if self[0] or self[1] else "<All keys matched successfully>"
 
 
+def require_writable_name(who, name):
+    """Refuse a name that a state dict's names, which have a dot between two, cannot have."""
+    checks.instance(who, "name", name, str, "a string")
+    if not name or "." in name:
+        raise KeyError(f"{who} expects name without a dot, of at least one letter; got {name!r}.")
+
+
 class Module:
     """A part of a model: its parameters, its buffers, its parts, and what it computes.
 
@@ -141,11 +148,7 @@ class Module:
 
     def _require_name(self, who, name, table):
         """Refuse a name that state dicts cannot have, or that something else has."""
-        checks.instance(who, "name", name, str, "a string")
-        if not name or "." in name:
-            raise KeyError(
-                f"{who} expects name without a dot, of at least one letter; got {name!r}."
-            )
+        require_writable_name(who, name)
         readable = isinstance(getattr(type(self), name, None), Readable)
         if name not in getattr(self, table) and not readable and hasattr(self, name):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
@@ -610,6 +613,9 @@ def _dtype_of(args, keywords):
     from fastbp import autograd, dtypes
 
     found = None
+    for name in keywords:
+        if name not in ("dtype", "device", "tensor", "non_blocking"):
+            raise TypeError(f"to expects dtype, device, tensor and non_blocking; got {name}.")
     for value in (*args, *keywords.values()):
         if isinstance(value, autograd.Tensor):
             found = value.dtype
@@ -617,6 +623,8 @@ def _dtype_of(args, keywords):
             found = value
         elif isinstance(value, str | autograd.device):
             autograd.device(value)
+        elif not isinstance(value, bool | None):
+            raise TypeError(f"to expects a dtype, a device or a tensor; got {checks.shown(value)}.")
     if found is None:
         return None
     found = dtypes.as_dtype("to", found)

@@ -84,12 +84,12 @@ def identity_backward(dout, out, dx):
 
 def leaky_relu_forward(x, out, slope):
     """out = x where x > 0, else slope * x."""
-    np.copyto(out, np.where(x <= 0, x.dtype.type(slope) * x, x))
+    np.copyto(out, np.where(x > 0, x, x.dtype.type(slope) * x))
 
 
 def leaky_relu_backward(dout, x, dx, slope):
     """dx = dout where x > 0, else slope * dout."""
-    np.copyto(dx, np.where(x <= 0, x.dtype.type(slope) * dout, dout))
+    np.copyto(dx, np.where(x > 0, dout, x.dtype.type(slope) * dout))
 
 
 def softplus_forward(x, out):

@@ -58,13 +58,13 @@ static void FN(tanh_backward)(const REAL *dout, const REAL *out, REAL *dx, idx n
 static void FN(leaky_relu_forward)(const REAL *x, REAL *out, double slope_, idx n)
 {
     const REAL slope = (REAL)slope_;
-    ELEMENTWISE out[i] = x[i] <= 0 ? slope * x[i] : x[i];
+    ELEMENTWISE out[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
 
 static void FN(leaky_relu_backward)(const REAL *dout, const REAL *x, REAL *dx, double slope_, idx n)
 {
     const REAL slope = (REAL)slope_;
-    ELEMENTWISE dx[i] = x[i] <= 0 ? slope * dout[i] : dout[i];
+    ELEMENTWISE dx[i] = x[i] > 0 ? dout[i] : slope * dout[i];
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)); its derivative is sigmoid(x). */

@@ -63,10 +63,11 @@ _core.register(
 _METHODS = {
     _arithmetic: "add sub mul div floor_divide remainder fmod pow maximum minimum eq ne lt le gt "
     "ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor "
-    "bitwise_not equal isclose allclose matmul mm mv dot bmm outer masked_fill clamp heaviside",
+    "bitwise_not equal isclose allclose matmul mm mv dot bmm outer masked_fill clamp heaviside "
+    "atan2",
     _elementwise: "exp expm1 exp2 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos "
     "atan sinh cosh tanh sigmoid relu abs sign floor ceil trunc square frac round neg positive erf "
-    "atan2 isnan isinf isfinite nan_to_num softmax log_softmax",
+    "isnan isinf isfinite nan_to_num softmax log_softmax",
     _reductions: "sum mean prod cumsum cumprod var std norm logsumexp max min amax amin argmax "
     "argmin any all median sort argsort topk unique bincount nonzero count_nonzero",
     _shapes: "reshape flatten ravel unflatten squeeze unsqueeze permute transpose t movedim "
@@ -168,6 +169,12 @@ def _attach():
         "__ror__": _arithmetic.bitwise_or,
         "__xor__": _arithmetic.bitwise_xor,
         "__rxor__": _arithmetic.bitwise_xor,
+        "__ifloordiv__": _inplace.METHODS["floor_divide_"],
+        "__imod__": _inplace.METHODS["remainder_"],
+        "__ipow__": _inplace.METHODS["pow_"],
+        "__iand__": _inplace.METHODS["bitwise_and_"],
+        "__ior__": _inplace.METHODS["bitwise_or_"],
+        "__ixor__": _inplace.METHODS["bitwise_xor_"],
         "__invert__": _arithmetic.bitwise_not,
         "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,

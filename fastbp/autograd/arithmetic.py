@@ -64,17 +64,18 @@ def binary(operation, x, y):
     dtype = common_dtype(x, y)
     if operation == DIVIDE and not dtype.is_floating_point:
         dtype = dtypes.get_default_dtype()
-    if operation == SUBTRACT and (_is_bool(x) or _is_bool(y)):
-        raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or "
-                           "logical_xor().")  # fmt: skip
+    if operation == SUBTRACT:
+        _no_bools_apart(x, y)
     a, b = in_dtype(x, dtype), in_dtype(y, dtype)
     out = computed(UFUNCS[operation], a, b)
     x, y = (v if isinstance(v, core.TensorBase) else core.new(w) for v, w in ((x, a), (y, b)))
     return core.result_of_two(operation, x, y, out)
 
 
-def _is_bool(value):
-    return isinstance(value, bool) or getattr(value, "dtype", None) is dtypes.bool_
+def _no_bools_apart(x, y):
+    if any(isinstance(v, bool) or getattr(v, "dtype", None) is dtypes.bool_ for v in (x, y)):
+        raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or "
+                           "logical_xor().")  # fmt: skip
 
 
 def matrix_product(x, y):
@@ -104,12 +105,15 @@ def _scaled(who, x, y, alpha):
     if isinstance(alpha, float) and not dtype.is_floating_point:
         raise RuntimeError(f"{who} expects alpha as an integer for a result of {dtype!r}; got "
                            f"{alpha}.")  # fmt: skip
-    return (y * alpha).to(dtype) if isinstance(y, core.TensorBase) else y * alpha
+    if not isinstance(y, core.TensorBase):
+        return y * alpha
+    return (y.to(dtype) * alpha).to(dtype)  # there the product has room; of bools it is an integer
 
 
 def sub(input, other, *, alpha=1):
     """input - alpha * other"""
     x, y = both("sub", input, other)
+    _no_bools_apart(x, y)
     return x - (y if alpha == 1 else _scaled("sub", x, y, alpha))
 
 
@@ -139,10 +143,10 @@ def _no_slope(saved, dout, needs):
 
 def _truncated(who, x, y):
     """x / y rounded towards 0, of integers without a float between."""
-    _, _, a, b = _by_dtype(who, x, y)
+    _, _, a, b = _divided(who, x, y)
     if a.dtype.kind == "f":
         return np.trunc(computed(np.true_divide, a, b))
-    down = floor_divide(x, y).array
+    down = computed(np.floor_divide, a, b)
     return down + ((down < 0) & (down * b != a))
 
 
@@ -176,11 +180,19 @@ def _tensors(*values):
     return tuple(v if isinstance(v, core.TensorBase) else None for v in values)
 
 
-def floor_divide(input, other):
-    """input // other, rounded down; backward refuses it, as it has no gradient."""
-    x, y, a, b = _by_dtype("floor_divide", input, other)
+def _divided(who, input, other):
+    """As `_by_dtype`, for what is left of a division."""
+    x, y, a, b = _by_dtype(who, input, other)
+    if a.dtype.kind == "b":
+        raise RuntimeError(f"{who} expects numbers; got bools.")
     if a.dtype.kind != "f" and not np.all(b):
         raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
+    return x, y, a, b
+
+
+def floor_divide(input, other):
+    """input // other, rounded down; backward refuses it, as it has no gradient."""
+    x, y, a, b = _divided("floor_divide", input, other)
     return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y),
                      _no_gradient)  # fmt: skip
 
@@ -192,9 +204,7 @@ def _no_gradient(saved, dout, needs):
 
 def remainder(input, other):
     """input % other, of the divisor's sign."""
-    x, y, a, b = _by_dtype("remainder", input, other)
-    if a.dtype.kind != "f" and not np.all(b):
-        raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
+    x, y, a, b = _divided("remainder", input, other)
     return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y),
                      _remainder_gradient, (a, b))  # fmt: skip
 
@@ -206,9 +216,7 @@ def _remainder_gradient(saved, dout, needs):
 
 def fmod(input, other):
     """The remainder of input / other of the dividend's sign."""
-    x, y, a, b = _by_dtype("fmod", input, other)
-    if a.dtype.kind != "f" and not np.all(b):
-        raise RuntimeError("Division of integers expects a divisor other than 0; got 0.")
+    x, y, a, b = _divided("fmod", input, other)
     return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y),
                      _fmod_gradient, (a, b))  # fmt: skip
 
@@ -248,6 +256,23 @@ def _power_gradient(saved, dout, needs):
 def pow_(input, exponent):
     """input ** exponent, element by element."""
     return input**exponent
+
+
+def atan2(input, other):
+    """The angle of the point (other, input)."""
+    y, x = both("atan2", input, other)
+    dtype = common_dtype(y, x)
+    dtype = dtype if dtype.is_floating_point else dtypes.get_default_dtype()
+    a, b = in_dtype(y, dtype), in_dtype(x, dtype)
+    return core.node("Atan2Backward0", computed(np.arctan2, a, b), _tensors(y, x),
+                     _atan2_gradient, (a, b))  # fmt: skip
+
+
+def _atan2_gradient(saved, dout, needs):
+    a, b = saved
+    square = a * a + b * b
+    scale = np.where(square == 0, 0, core.quiet(np.divide, (dout, square)))
+    return scale * b, -scale * a
 
 
 # --- extremes -------------------------------------------------------------------------------
@@ -445,6 +470,9 @@ def masked_fill(input, mask, value):
     """`value` where the mask holds, and input elsewhere."""
     value = both("masked_fill", input, value)[1]
     if isinstance(value, core.TensorBase):
+        if value.array.ndim:
+            raise RuntimeError(f"masked_fill expects value as a number or a 0-d tensor; got shape "
+                               f"{value.array.shape}: where() takes tensors.")  # fmt: skip
         value = value.to(input.dtype)
     else:
         value = core.new(_fitting("masked_fill", "value", value, input.dtype))

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor
+from fastbp.autograd.tensor import as_tensor, dimension
 from fastbp.backend import kernels
 
 quiet = core.quiet
@@ -217,21 +217,6 @@ def _erf_gradient(saved, dout, needs):
     return (dout * dout.dtype.type(2 / math.sqrt(math.pi)) * np.exp(-x * x),)
 
 
-def atan2(input, other):
-    """The angle of the point (other, input)."""
-    (y, a), (x, b) = floats_of(input), floats_of(other)
-    return core.node(
-        "Atan2Backward0", np.asarray(np.arctan2(a, b)), (y, x), _atan2_gradient, (a, b)
-    )
-
-
-def _atan2_gradient(saved, dout, needs):
-    a, b = saved
-    square = a * a + b * b
-    scale = np.where(square == 0, 0, quiet(np.divide, (dout, square)))
-    return scale * b, -scale * a
-
-
 # --- questions ------------------------------------------------------------------------------
 
 
@@ -263,14 +248,6 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
 # --- over a dimension -----------------------------------------------------------------------
 
 
-def _axis(who, x, dim):
-    """A dimension counted from the front."""
-    n = max(x.ndim, 1)
-    if not -n <= dim < n:
-        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
-    return dim % n
-
-
 def _with_axis(who, input, dim, dtype):
     if dtype is not None:
         input = input.to(dtype)
@@ -279,10 +256,8 @@ def _with_axis(who, input, dim, dtype):
     x, array = floats_of(input)
     if array is not x.array:
         raise RuntimeError(f"{who} expects a tensor of floating point dtype; got {x.dtype!r}.")
-    if array.ndim == 0:
-        _axis(who, array, dim)
-        return x, array.reshape(1), 0
-    return x, array, _axis(who, array, dim)
+    axis = dimension(who, dim, array.ndim)
+    return (x, array, axis) if array.ndim else (x, array.reshape(1), axis)
 
 
 def _shaped(out, x):

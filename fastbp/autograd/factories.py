@@ -112,6 +112,9 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=N
     if end is None:
         start, end = 0, start
     start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    named = zip(("start", "end", "step"), (start, end, step), strict=True)
+    start, end, step = (v if isinstance(v, int) else checks.number("arange", name, v)
+                        for name, v in named)  # fmt: skip
     if step == 0 or (end - start) / step < 0:
         raise RuntimeError(f"arange expects a step that leads from {start} to {end}; got {step}.")
     whole = all(isinstance(v, int) for v in (start, end, step))
@@ -132,20 +135,22 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None)
     """
     on_cpu("linspace", device)
     start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
-    numbers = np.linspace(start, end, int(steps), dtype=np.float64)
+    numbers = np.linspace(start, end, checks.integer("linspace", "steps", steps, 0))
     return core.new(numbers.astype(_kind("linspace", dtype).dtype), requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, device=None):
     """`base` to the powers of `linspace`."""
     on_cpu("logspace", device)
-    numbers = np.logspace(start, end, int(steps), base=base)
+    numbers = np.logspace(start, end, checks.integer("logspace", "steps", steps, 0), base=base)
     return core.new(numbers.astype(_kind("logspace", dtype).dtype), requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, requires_grad=False, device=None):
     """The identity matrix."""
     on_cpu("eye", device)
+    n, m = (None if v is None else checks.integer("eye", name, v, 0)
+            for name, v in (("n", n), ("m", m)))  # fmt: skip
     return core.new(np.eye(n, m, dtype=_kind("eye", dtype).dtype), requires_grad)
 
 

@@ -129,7 +129,8 @@ def public(module, name):
 _BY_FUNCTION = {
     **{name: public(arithmetic, name) for name in (
         "add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "pow", "clamp",
-        "masked_fill")},
+        "masked_fill", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "logical_and",
+        "logical_or", "logical_xor", "logical_not", "eq", "ne", "lt", "le", "gt", "ge", "atan2")},
     **{name: public(elementwise, name) for name in (
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
@@ -206,10 +207,13 @@ def _uniform(rng, shape, low=0.0, high=1.0, **named):
     low, high = named.pop("from", low), named.pop("to", high)
     if named:
         raise TypeError(f"uniform_ expects from and to; got {', '.join(named)}.")
+    if low > high:
+        raise ValueError(f"uniform_ expects from of at most to; got {low} and {high}.")
     return rng.uniform(low, high, shape)
 
 
 def _normal(rng, shape, mean=0.0, std=1.0):
+    std = checks.number("normal_", "std", std, least=0)
     return rng.normal(mean, std, shape)
 
 

@@ -1,14 +1,16 @@
 """Sums, extremes, orders and counts over dimensions."""
 
 import math
+import sys
 from typing import NamedTuple
 
 import numpy as np
 
+from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import maximum, minimum
-from fastbp.autograd.elementwise import floats_of
-from fastbp.autograd.tensor import as_tensor, refuse_gradient
+from fastbp.autograd.elementwise import _sign, floats_of
+from fastbp.autograd.tensor import as_tensor, dimension, refuse_gradient
 
 quiet = core.quiet
 
@@ -17,12 +19,8 @@ def axes_of(who, x, dim):
     """Dimensions counted from the front; None where all are meant."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return None
-    n = max(x.ndim, 1)
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    for d in dims:
-        if not -n <= d < n:
-            raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {d}.")
-    axes = tuple([d % n for d in dims])
+    axes = tuple([dimension(who, d, x.ndim) for d in dims])
     if len(set(axes)) < len(axes):
         raise RuntimeError(f"{who} expects every dim once; got {dims}.")
     return axes if x.ndim else ()
@@ -30,10 +28,7 @@ def axes_of(who, x, dim):
 
 def one_axis(who, x, dim):
     """One dimension counted from the front."""
-    n = max(x.ndim, 1)
-    if not -n <= dim < n:
-        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
-    return dim % n
+    return dimension(who, dim, x.ndim)
 
 
 def spread(reduced, x, axes):
@@ -140,13 +135,13 @@ def cumprod(input, dim, *, dtype=None):
     return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis, array.dtype))
 
 
-def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=None,
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
         dtype=None):  # fmt: skip
     """The variance over dimensions: squares from the mean, summed and divided by n - 1.
 
     Parameters
     ----------
-    unbiased : bool
+    unbiased : bool, default True
         Divide by n - 1, not n.
     correction : int, optional
         What is taken from n, in place of `unbiased`; NumPy calls it `ddof`.
@@ -156,7 +151,7 @@ def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=
     return _variance("var", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
 
-def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=None,
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
         dtype=None):  # fmt: skip
     """The square root of `var`."""
     return _variance("std", input, dim, unbiased, keepdim, correction, ddof, dtype)
@@ -165,8 +160,9 @@ def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None, ddof=
 def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
     if isinstance(dim, bool):  # std(False)
         dim, unbiased = None, dim
-    if correction is None:
-        correction = int(unbiased) if ddof is None else ddof
+    if (unbiased is not None) + (correction is not None) + (ddof is not None) > 1:
+        raise TypeError(f"{who} expects one of unbiased, correction and ddof; got several.")
+    correction = next((int(c) for c in (correction, ddof, unbiased) if c is not None), 1)
     if dtype is not None:
         input = input.to(dtype)
     x = input.array
@@ -175,8 +171,9 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
     axes = axes_of(who, x, dim)
     centred = x - quiet(np.mean, (x, axes), {"keepdims": True}) if x.size else x
     n = x.size if axes is None else math.prod(x.shape[a] for a in axes)
-    scale = x.dtype.type(1 / (n - correction) if n > correction else np.nan)
-    out = np.asarray(quiet(np.sum, (centred * centred, axes), {"keepdims": bool(keepdim)}) * scale)
+    scale = x.dtype.type(1 / (n - correction) if n > correction else np.inf)
+    squares = quiet(np.sum, (centred * centred, axes), {"keepdims": bool(keepdim)})
+    out = np.asarray(quiet(np.multiply, (squares, scale)))
     if who == "std":
         out = np.asarray(np.sqrt(out))
     return core.node(who.capitalize() + "Backward0", out, (input,), _variance_gradient,
@@ -186,7 +183,7 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
 def _variance_gradient(saved, dout, needs):
     centred, axes, scale, std_ = saved
     dout = dout * 2 if std_ is None else quiet(lambda: np.where(std_ == 0, 0, dout / std_), ())
-    return (centred * scale * spread(dout, centred, axes),)
+    return (quiet(lambda: centred * scale * spread(dout, centred, axes), ()),)
 
 
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
@@ -229,11 +226,11 @@ def _norm_gradient(saved, dout, needs):
         there = np.abs(x) == out
         return (dout * np.sign(x) * there / there.sum(axes, keepdims=True),)
     if p == 1:
-        return (dout * np.sign(x),)
+        return (dout * _sign(x),)
     if p == 2:
         return (dout * quiet(lambda: np.where(out == 0, 0, x / out), ()),)
     slope = quiet(lambda: np.sign(x) * np.abs(x) ** (p - 1) / out ** (p - 1), ())
-    return (dout * np.where(np.isfinite(slope), slope, 0),)
+    return (dout * np.where((out == 0) | ((x == 0) & (p < 1)), 0, slope),)
 
 
 def logsumexp(input, dim, keepdim=False):
@@ -280,6 +277,11 @@ def _not_empty(who, x, axes):
         raise RuntimeError(f"{who} expects at least one element; got shape {x.shape}.")
 
 
+def _no_keepdim(who, keepdim):
+    if keepdim:
+        raise TypeError(f"{who} expects keepdim beside a dim only; got keepdim={keepdim} alone.")
+
+
 def _shared_gradient(saved, dout, needs):
     """Those that are the extreme share the gradient."""
     x, out, axes = saved
@@ -318,6 +320,7 @@ def _extreme(who, ufunc, arg, of_two):
             return of_two(input, dim if other is None else other)
         x = input.array
         if dim is None:
+            _no_keepdim(who, keepdim)
             _not_empty(who, x, None)
             value = np.asarray(ufunc.reduce(x, None))
             return core.node(who.capitalize() + "Backward1", value, (input,), _shared_gradient,
@@ -404,6 +407,7 @@ def median(input, dim=None, keepdim=False):
     x = input.array
     _no_bools("median", x)
     if dim is None:
+        _no_keepdim("median", keepdim)
         _not_empty("median", x, None)
         flat = x.reshape(-1)
         value = flat[_middle(flat, 0)].reshape(())
@@ -469,7 +473,7 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     x = np.atleast_1d(input.array)
     _no_bools("topk", x)
     axis = one_axis("topk", x, dim)
-    if not 0 <= k <= x.shape[axis]:
+    if checks.integer("topk", "k", k, -sys.maxsize) not in range(x.shape[axis] + 1):
         raise RuntimeError(f"topk expects k between 0 and {x.shape[axis]}; got {k}.")
     places = np.ascontiguousarray(np.take(_order(x, axis, largest), np.arange(k), axis))
     return _over("topk", "TopkBackward0", input, places, axis, True)
@@ -482,7 +486,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     """
     refuse_gradient("unique", input)
     found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts,
-                      axis=dim)  # fmt: skip
+                      axis=dim, equal_nan=False)  # fmt: skip
     return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
 
 
@@ -493,10 +497,16 @@ def bincount(input, weights=None, minlength=0):
     """
     if input.array.dtype.kind not in "iu":
         raise RuntimeError(f"bincount expects input of integers; got {input.dtype!r}.")
+    if input.array.ndim != 1 or (input.array < 0).any():
+        raise RuntimeError(f"bincount expects input as a vector of integers of at least 0; got "
+                           f"{checks.shown(input)}.")  # fmt: skip
     if weights is None:
         return core.new(np.bincount(input.array, None, minlength))
     refuse_gradient("bincount", weights)
     w = weights.array
+    if w.shape != input.array.shape:
+        raise RuntimeError(f"bincount expects weights of input's shape {input.array.shape}; got "
+                           f"{w.shape}.")  # fmt: skip
     sums = np.bincount(input.array, w, minlength)
     return core.new(sums.astype(w.dtype if w.dtype == np.float32 else np.float64))
 

@@ -3,14 +3,15 @@
 import itertools
 import math
 import operator
+import sys
 
 import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.arithmetic import common_dtype, in_dtype, operand
+from fastbp.autograd.arithmetic import both, common_dtype, in_dtype, operand
 from fastbp.autograd.reductions import one_axis
-from fastbp.autograd.tensor import Tensor, as_tensor, held, on_cpu, refuse_gradient
+from fastbp.autograd.tensor import Tensor, as_tensor, dimension, held, on_cpu, refuse_gradient
 
 # --- views ----------------------------------------------------------------------------------
 
@@ -144,10 +145,8 @@ def unsqueeze(input, dim):
     fastbp.Size([2, 1])
     """
     x = input.array
-    n = x.ndim + 1
-    if not -n <= dim < n:
-        raise IndexError(f"unsqueeze expects dim between {-n} and {n - 1}; got {dim}.")
-    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, dim % n), _reshape_gradient,
+    place = dimension("unsqueeze", dim, x.ndim + 1)
+    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, place), _reshape_gradient,
                      (x.shape,))  # fmt: skip
 
 
@@ -257,6 +256,8 @@ def repeat(input, *repeats):
     repeats, x = sizes(repeats), input.array
     if len(repeats) < x.ndim:
         raise RuntimeError(f"repeat expects at least {x.ndim} numbers; got {repeats}.")
+    if min(repeats, default=0) < 0:
+        raise RuntimeError(f"repeat expects numbers of at least 0; got {repeats}.")
     return core.node("RepeatBackward0", np.tile(x, repeats), (input,), _repeat_gradient,
                      (x.shape, repeats))  # fmt: skip
 
@@ -272,7 +273,11 @@ def repeat_interleave(input, repeats, dim=None):
     """Every element so many times."""
     x = input if dim is not None else reshape(input, -1)
     axis = one_axis("repeat_interleave", x.array, dim or 0)
-    counts = repeats.array if isinstance(repeats, core.TensorBase) else repeats
+    counts = checks.numbers("repeat_interleave", "repeats", getattr(repeats, "array", repeats))
+    n = x.array.shape[axis] if x.ndim else 1
+    if counts.dtype.kind not in "iu" or counts.size not in (1, n) or (counts < 0).any():
+        raise RuntimeError(f"repeat_interleave expects repeats as one integer of at least 0, or "
+                           f"{n} of them; got {checks.shown(repeats)}.")  # fmt: skip
     return index_select(x, axis, core.new(np.repeat(np.arange(x.array.shape[axis]), counts)))
 
 
@@ -305,7 +310,8 @@ def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=Fals
     kind = input.dtype if dtype is None else dtypes.as_dtype("to", dtype)
     if kind is input.dtype:
         return clone(input) if copy else input
-    return core.node("ToCopyBackward0", in_dtype(input, kind), (input,), _as_it_is)
+    inputs = (input,) if kind.is_floating_point else ()  # integers and bools have no gradient
+    return core.node("ToCopyBackward0", in_dtype(input, kind), inputs, _as_it_is)
 
 
 def _conversion(name, kind):
@@ -333,7 +339,7 @@ def type_(input, dtype=None):
     kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64",
              "IntTensor": "int32", "BoolTensor": "bool", "ByteTensor": "uint8"}  # fmt: skip
     name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
-    return to(input, kinds.get(name, dtype))
+    return to(input, dtype=kinds.get(name, dtype))
 
 
 def type_as(input, other):
@@ -482,24 +488,50 @@ def _setitem_gradient(saved, dout, needs):
 
 
 def index_select(input, dim, index):
-    """The rows of a dimension that `index` names."""
+    """The rows of a dimension that the vector `index` names."""
     axis = one_axis("index_select", input.array, dim)
-    _not_negative("index_select", index)
-    return input[(slice(None),) * axis + (index,)]
+    places = _places("index_select", index, *input.array.shape[axis : axis + 1])
+    if places.ndim > 1:
+        raise IndexError(f"index_select expects index as a vector; got shape {places.shape}.")
+    if input.array.ndim == 0:
+        return input.clone()
+    return input[(slice(None),) * axis + (np.atleast_1d(places),)]
 
 
-def _not_negative(who, index):
-    """Refuses what NumPy counts from the end, and PyTorch does not."""
-    places = index.array if isinstance(index, core.TensorBase) else np.asarray(index)
-    if (places < 0).any():
-        raise IndexError(f"{who} expects index of at least 0; got {places.min()}.")
+def _places(who, index, n=1, least=0):
+    """Integers as rows of a dimension of length n."""
+    places = index.array if isinstance(index, core.TensorBase) else (
+        checks.numbers(who, "index", index))  # fmt: skip
+    if places.dtype.kind not in "iu":
+        raise RuntimeError(f"{who} expects index of integers; got {places.dtype}.")
+    if (places < least).any():
+        raise IndexError(f"{who} expects index of at least {least}; got {places.min()}.")
+    if (places >= n).any():
+        raise IndexError(f"{who} expects index below {n}, the length of its dimension; got "
+                         f"{places.max()}.")  # fmt: skip
+    return places
+
+
+def _along(who, input, dim, index):
+    """The dimension and the places in it, of `gather` and `scatter`."""
+    x = input.array
+    axis = one_axis(who, x, dim)
+    places = _places(who, index, *x.shape[axis : axis + 1])
+    if places.size and (max(places.ndim, 1) != max(x.ndim, 1) or any(
+            i != axis and n > x.shape[i] for i, n in enumerate(places.shape))):  # fmt: skip
+        raise RuntimeError(
+            f"{who} expects index of input's {x.ndim} dimensions, and but for dim {dim} no longer "
+            f"than {x.shape}; got shape {places.shape}."
+        )
+    return axis, places
 
 
 def gather(input, dim, index):
     """``input[i, index[i, j]]`` for dim 1, and likewise for others."""
-    axis = one_axis("gather", input.array, dim)
-    _not_negative("gather", index)
-    x, places = input.array, index.array
+    axis, places = _along("gather", input, dim, index)
+    x = input.array
+    if not places.size or x.ndim == 0:
+        return input.reshape(-1)[np.zeros_like(places)]
     # NumPy's function needs the other dimensions to be as long as the index's.
     part = tuple([slice(None) if i == axis else slice(n) for i, n in enumerate(places.shape)])
     out = np.take_along_axis(x[part], places, axis)
@@ -516,28 +548,43 @@ def _gather_gradient(saved, dout, needs):
 
 
 def masked_select(input, mask):
-    """The elements where the mask holds, in one dimension."""
-    return input[mask]
+    """The elements where the mask, broadcast with input, holds, in one dimension."""
+    chosen = checks.instance("masked_select", "mask", mask, core.TensorBase, "a Tensor").array
+    if chosen.dtype.kind != "b":
+        raise RuntimeError(f"masked_select expects mask as a bool tensor; got {chosen.dtype}.")
+    try:
+        shape = np.broadcast_shapes(input.array.shape, chosen.shape)
+    except ValueError:
+        raise RuntimeError(core.not_broadcastable(input.array.shape, chosen.shape)) from None
+    return reshape(expand(input, shape)[expand(mask, shape)], -1)
 
 
 def take(input, index):
-    """The elements of the flat tensor that `index` names."""
-    return reshape(input, -1)[index]
+    """The elements of the flat tensor that `index` names; negative ones count from its end."""
+    places = _places("take", index, input.array.size, -input.array.size)
+    return reshape(input, -1)[places]
 
 
 def scatter(input, dim, index, src):
     """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number."""
-    axis = one_axis("scatter", input.array, dim)
-    _not_negative("scatter", index)
-    places = index.array
+    axis, places = _along("scatter", input, dim, index)
+    whole = isinstance(src, core.TensorBase)
+    if whole and (src.dtype is not input.dtype or src.ndim != input.ndim or any(
+            n > m for n, m in zip(places.shape, src.array.shape, strict=False))):  # fmt: skip
+        raise RuntimeError(
+            f"scatter expects src of input's dtype {input.dtype!r} and {input.ndim} dimensions, "
+            f"none shorter than index's {places.shape}; got {src.dtype!r} of shape "
+            f"{src.array.shape}."
+        )
     key = list(np.ogrid[tuple(slice(n) for n in places.shape)])
-    key[axis] = places
-    value = src.array[tuple(slice(n) for n in places.shape)] if isinstance(
-        src, core.TensorBase) else np.full(places.shape, src)  # fmt: skip
+    key[axis : axis + 1] = [places] * len(key[axis : axis + 1])
+    if whole:
+        source = src[tuple(slice(n) for n in places.shape)]
+    else:
+        number = np.asarray(both("scatter", input, src)[1])
+        source = core.new(np.full(places.shape, held("scatter", number, input.dtype, "src")))
     out = input.array.copy()
-    out[tuple(key)] = value.astype(out.dtype)
-    source = core.new(value) if not isinstance(src, core.TensorBase) else (
-        src[tuple(slice(n) for n in places.shape)])  # fmt: skip
+    out[tuple(key)] = source.array
     return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
                      (Ellipsis, _kept(key)))  # fmt: skip
 
@@ -592,12 +639,10 @@ def stack(tensors, dim=0):
     if len({x.array.shape for x in tensors}) > 1:
         shapes = ", ".join(str(x.array.shape) for x in tensors)
         raise RuntimeError(f"stack expects tensors of one shape; got {shapes}.")
-    n = tensors[0].array.ndim + 1
-    if not -n <= dim < n:
-        raise IndexError(f"stack expects dim between {-n} and {n - 1}; got {dim}.")
+    place = dimension("stack", dim, tensors[0].array.ndim + 1)
     dtype = common_dtype(*tensors)
-    out = np.stack([in_dtype(x, dtype) for x in tensors], dim % n)
-    return core.node("StackBackward0", out, tensors, _stack_gradient, (dim % n,))
+    out = np.stack([in_dtype(x, dtype) for x in tensors], place)
+    return core.node("StackBackward0", out, tensors, _stack_gradient, (place,))
 
 
 def _stack_gradient(saved, dout, needs):
@@ -620,10 +665,11 @@ def split(input, split_size_or_sections, dim=0):
     axis = one_axis("split", input.array, dim)
     n = input.array.shape[axis]
     lengths = split_size_or_sections
-    if min([lengths] if isinstance(lengths, int) else lengths, default=0) < 0:
-        raise RuntimeError(f"split expects lengths of at least 0; got {lengths}.")
+    if lengths == 0 < n or min([lengths] if isinstance(lengths, int) else lengths, default=0) < 0:
+        least = 1 if lengths == 0 else 0
+        raise RuntimeError(f"split expects lengths of at least {least}; got {lengths}.")
     if isinstance(lengths, int):
-        lengths = [min(lengths, n - i) for i in range(0, n, lengths)] or [0]
+        lengths = [min(lengths, n - i) for i in range(0, n, max(lengths, 1))] or [0]
     elif sum(lengths) != n:
         raise RuntimeError(f"split expects lengths that add up to {n}; got {list(lengths)}.")
     ends = np.cumsum([0, *lengths]).tolist()
@@ -668,13 +714,18 @@ def select(input, dim, index):
 def flip(input, *dims):
     """The elements of dimensions in reverse, as a copy."""
     axes = tuple([one_axis("flip", input.array, d) for d in sizes(dims)])
+    if len(set(axes)) < len(axes):
+        raise RuntimeError(f"flip expects every dim once; got {sizes(dims)}.")
     axes = axes if input.array.ndim else ()
     return core.node("FlipBackward0", np.flip(input.array, axes).copy(), (input,),
                      lambda saved, dout, needs: (np.flip(dout, axes),))  # fmt: skip
 
 
 def roll(input, shifts, dims=None):
-    """The elements moved round along dimensions."""
+    """The elements moved round along dimensions; without these, of the flat tensor."""
+    many, places = (sizes((v,)) for v in (shifts, () if dims is None else dims))
+    if len(many) != max(len(places), 1):
+        raise RuntimeError(f"roll expects as many shifts as dims; got {shifts} and {dims}.")
     back = -shifts if isinstance(shifts, int) else tuple(-s for s in shifts)
     return core.node("RollBackward0", np.roll(input.array, shifts, dims), (input,),
                      lambda saved, dout, needs: (np.roll(dout, back, dims),))  # fmt: skip
@@ -696,6 +747,7 @@ def diag(input, diagonal=0):
 
 def _triangle(name, ufunc):
     def function(input, diagonal=0):
+        diagonal = checks.integer(name, "diagonal", diagonal, -sys.maxsize)
         if input.array.ndim < 2:
             raise RuntimeError(f"{name} expects at least 2 dimensions; got {input.array.ndim}.")
         return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),

@@ -380,6 +380,19 @@ class RemovableHandle:
             self._hooks.remove(self._entry)
 
 
+# --- dimensions -----------------------------------------------------------------------------
+
+
+def dimension(who, dim, n):
+    """One of n dimensions, counted from the front; what has none counts as one with one."""
+    if type(dim) is not int and isinstance(dim, bool | np.bool):
+        raise TypeError(f"{who} expects dim as an integer; got {dim}.")
+    n = n or 1
+    if not -n <= dim < n:
+        raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
+    return dim % n
+
+
 # --- from other things ----------------------------------------------------------------------
 
 
@@ -392,8 +405,10 @@ def native(array):
                 f"{np.count_nonzero(np.ma.getmaskarray(array))} of them."
             )
         array = np.asarray(array)  # a matrix keeps its two dimensions, whatever is done to it
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype in dtypes.BY_NUMPY:
-        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return array
     kind = array.dtype.kind
     if kind in "iu" and array.dtype.itemsize == 8 and kind == "i":
         return array.astype(np.int64)

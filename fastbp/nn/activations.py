@@ -112,8 +112,17 @@ class ELU(_ByElement, element="elu"):
         self.alpha = alpha
 
 
+def _divisor(who, name, value):
+    """A number other than 0, as it came."""
+    if _number(who, name, value) == 0:
+        raise ValueError(f"{who} expects {name} other than 0, which it divides by; got 0.")
+    return value
+
+
 class CELU(ELU, element="celu"):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
+
+    alpha = checks.Checked(_divisor)
 
 
 class SELU(_ByElement, element="selu"):

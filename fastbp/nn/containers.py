@@ -1,7 +1,7 @@
 """Lists and mappings of modules and parameters, as parts of a module."""
 
 from fastbp import checks
-from fastbp.modules import Module, is_parameter
+from fastbp.modules import Module, is_parameter, require_writable_name
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 
@@ -156,13 +156,15 @@ def _described(parameters):
 class _Dict(Module):
     """What mappings have in common."""
 
+    _names: str  # of the table
+
     def __init__(self, items=None):
         super().__init__()
         if items is not None:
             self.update(items)
 
     def _table(self):
-        raise NotImplementedError
+        return getattr(self, self._names)
 
     def _checked(self, item):
         raise NotImplementedError
@@ -180,7 +182,7 @@ class _Dict(Module):
         return self._table()[key]
 
     def __setitem__(self, key, item):
-        self._table()[key] = self._checked(item)
+        self.update({key: item})
 
     def __delitem__(self, key):
         del self._table()[key]
@@ -200,7 +202,10 @@ class _Dict(Module):
     @checks.explained
     def update(self, items):
         """Add several, from a mapping or from (name, item)."""
-        self._table().update({key: self._checked(item) for key, item in dict(items).items()})
+        items = dict(items)
+        for key in items:
+            require_writable_name(type(self).__name__, key)
+        self._table().update({key: self._checked(item) for key, item in items.items()})
 
     @checks.explained
     def pop(self, key):
@@ -223,8 +228,7 @@ class ModuleDict(_Dict):
     ['relu', 'tanh']
     """
 
-    def _table(self):
-        return self._modules
+    _names = "_modules"
 
     def _checked(self, item):
         if not isinstance(item, Module):
@@ -242,8 +246,7 @@ class ParameterDict(_Dict):
     ['w']
     """
 
-    def _table(self):
-        return self._parameters
+    _names = "_parameters"
 
     def _checked(self, item):
         return _parameter("ParameterDict", item)

@@ -1,5 +1,6 @@
 """Losses on Tensors, with PyTorch's arguments and numbers: each is one node of the graph."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -152,7 +153,7 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
         raise ValueError(f"{who} expects target of shape {shape}, a class for each row of input "
                          f"{x.array.shape}; got {index.shape}{column}.")  # fmt: skip
     index = index.reshape(-1).astype(np.int64, copy=False)
-    counted = index != ignore_index
+    counted = index != checks.integer(who, "ignore_index", ignore_index, -sys.maxsize)
     in_range(who, "classes", index[counted], n)
     index = np.where(counted, index, 0)
     by_class = _class_weights(who, weight, x)
@@ -243,7 +244,7 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
         losses = np.asarray(core.quiet(value, (a, b)))
     except ValueError:
         raise RuntimeError(core.not_broadcastable(a.shape, b.shape)) from None
-    w = None if weight is None else tensor_of(who, "weight", weight).array.astype(dtype)
+    w = None if weight is None else _spread(who, "weight", weight, losses.shape).astype(dtype)
     if w is not None:
         losses = losses * w
     if divisor is None:
@@ -252,6 +253,17 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
     out = core.quiet(_reduced, (losses, reduction, divisor))
     kept = (x if a is x.array else a, t if b is t.array else b, w, slopes, divisor)
     return core.node(label, out, (x, t), _pairs_gradient, kept)
+
+
+def _spread(who, name, value, shape):
+    """The array of a tensor that broadcasts to a shape, and does not go beyond it."""
+    array = tensor_of(who, name, value).array
+    if array.ndim > len(shape) or any(
+        n not in (1, to) for n, to in zip(array.shape[::-1], shape[::-1], strict=False)
+    ):
+        raise ValueError(f"{who} expects {name} of a shape that broadcasts to {shape}; got "
+                         f"{array.shape}.")  # fmt: skip
+    return array
 
 
 def _pairs_gradient(saved, dout, needs):
@@ -275,7 +287,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         Of one shape; others broadcast, with a warning.
     reduction : {"mean", "sum", "none"}
     weight : Tensor, optional
-        Of each element; a mean is then over the sum of the weights.
+        Of each element, of input's shape; a mean is then over the sum of the weights.
 
     Examples
     --------
@@ -288,6 +300,11 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         if out is not None:
             return out
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
+    if weight is not None and (
+            tensor_of("mse_loss", "weight", weight).shape != tensor_of(
+                "mse_loss", "input", input).shape):  # fmt: skip
+        raise ValueError(f"mse_loss expects weight of input's shape {tuple(input.shape)}; got "
+                         f"{tuple(weight.shape)}.")  # fmt: skip
     divisor = float(weight.array.sum()) if weight is not None and reduction == "mean" else None
     return _pairs("mse_loss", "MseLossBackward0", input, target, reduction,
                   lambda x, t: (x - t) ** 2, _mse_slopes, weight, divisor,
@@ -318,7 +335,8 @@ _OF_L1 = {"mean": "MeanBackward0", "sum": "SumBackward0"}
 
 
 def _l1_slopes(x, t):
-    sign = np.sign(x - t)
+    d = x - t
+    sign = np.where(np.isnan(d), 0, np.sign(d))
     return sign, -sign
 
 
@@ -466,7 +484,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
     for name, tensor_ in (("input", x), ("target", t)):
         if not tensor_.is_floating_point():
             raise RuntimeError(f"{who} expects {name} of a float dtype; got {tensor_.dtype!r}.")
-    more = 1 if pos_weight is None else tensor_of(who, "pos_weight", pos_weight).array
+    more = 1 if pos_weight is None else _spread(who, "pos_weight", pos_weight, a.shape)
 
     def value(x, t):
         return (1 - t) * x + (1 + (more - 1) * t) * np.logaddexp(0, -x)
@@ -507,6 +525,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     tensor(0.1308)
     """
     who = "kl_div"
+    if not tensor_of(who, "target", target).is_floating_point():
+        raise RuntimeError(f"{who} expects target as probabilities of a float dtype; got "
+                           f"{target.dtype!r}.")  # fmt: skip
     reduction = reduction_of(who, reduction, size_average, reduce, ("batchmean",))
     divisor = len(input.array) if reduction == "batchmean" and input.ndim else None
     if log_target:

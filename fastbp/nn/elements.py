@@ -49,6 +49,11 @@ def _mish_slope(x):
     return t + x * _sigmoid(x) * (1 - t * t)
 
 
+def _softsign_slope(divisor):
+    """NaN where the value, inf / inf, is."""
+    return divisor / divisor * divisor**-2.0
+
+
 def _silu_slope(x):
     y = _sigmoid(x)
     return y * (1 + x * (1 - y))
@@ -73,7 +78,7 @@ ELEMENTS = {
         x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))),
     "logsigmoid": (lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
                    lambda x: _sigmoid(-x)),
-    "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2.0),
+    "softsign": (lambda x: x / (1 + np.abs(x)), lambda x: _softsign_slope(1 + np.abs(x))),
     "tanhshrink": (lambda x: x - np.tanh(x), lambda x: np.tanh(x) ** 2),
     "threshold": (lambda x, at, value: np.where(x <= at, value, x),  # NaN goes through
                   lambda x, at, value: ~(x <= at)),

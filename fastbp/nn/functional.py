@@ -108,6 +108,10 @@ def linear(input, weight, bias=None):
         raise RuntimeError(
             f"linear expects input of its weight's dtype, {weight.dtype!r}; got {input.dtype!r}."
         )
+    if bias is not None and tensor_of("linear", "bias", bias).array.dtype != w.dtype:
+        raise RuntimeError(
+            f"linear expects bias of its weight's dtype, {weight.dtype!r}; got {bias.dtype!r}."
+        )
     if x.ndim == 0 or w.ndim not in (1, 2) or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             f"linear expects input with {checks.plural(w.shape[-1], 'feature')} in its last "
@@ -143,7 +147,7 @@ def embedding(input, weight, padding_idx=None):
     n = len(weight.array)
     in_range("embedding", "indices", index, n)
     if padding_idx is not None:
-        padding_idx = range(n)[padding_idx]
+        padding_idx = checks.integer("embedding", "padding_idx", padding_idx, -n, n - 1) % n
 
     def backward(saved, dout, needs):
         dW = np.zeros(weight_shape, dout.dtype)
@@ -307,6 +311,8 @@ def elu(input, alpha=1.0, inplace=False):
 @explained
 def celu(input, alpha=1.0, inplace=False):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
+    if alpha == 0:
+        raise ValueError("celu expects alpha other than 0, which it divides by; got 0.")
     if inplace:
         return _in_place("celu", input, celu, alpha)
     return _by_element("celu", input, (float(alpha),))
@@ -558,6 +564,13 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """
     shape = tuple(normalized_shape)
     x = tensor_of("layer_norm", "input", input).array
+    if not input.is_floating_point():
+        raise RuntimeError(f"layer_norm expects input of a float dtype; got {input.dtype!r}.")
+    for name, value in ("weight", weight), ("bias", bias):
+        if value is not None and (tensor_of("layer_norm", name, value).array.shape != shape
+                                  or value.array.dtype != x.dtype):  # fmt: skip
+            raise RuntimeError(f"layer_norm expects {name} of shape {shape} and input's dtype; got "
+                               f"{value.dtype!r} {value.array.shape}.")  # fmt: skip
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
         raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
                            f"shape {x.shape}.")  # fmt: skip

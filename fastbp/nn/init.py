@@ -63,13 +63,17 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
     >>> bool((uniform_(zeros(3), 1.0, 2.0) >= 1.0).all())
     True
     """
-    return _filled("uniform_", tensor, stream(generator).uniform(a, b, _drawn("uniform_", tensor)))
+    shape = _drawn("uniform_", tensor)
+    if a > b:
+        raise ValueError(f"uniform_ expects a of at most b; got {a} and {b}.")
+    return _filled("uniform_", tensor, stream(generator).uniform(a, b, shape))
 
 
 @explained
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """From the normal distribution."""
     shape = _drawn("normal_", tensor)
+    std = checks.number("normal_", "std", std, least=0)
     return _filled("normal_", tensor, stream(generator).normal(mean, std, shape))
 
 

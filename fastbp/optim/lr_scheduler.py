@@ -221,9 +221,11 @@ class _Multiplied(LRScheduler):
     """A scheduler that multiplies all learning rates by the same factor at each step."""
 
     _goes_on = True
+    _stands = False  # what it multiplies by, where it is made amid a training, is done already
 
     def _rates(self):
-        factor = self._factor(self.last_epoch)
+        resumed = self._stands and self._step_count == 0 and self.last_epoch > 0
+        factor = 1.0 if resumed else self._factor(self.last_epoch)
         return [group["lr"] * factor for group in self.optimizer.param_groups]
 
     def _get_closed_form_lr(self):
@@ -296,6 +298,8 @@ class ExponentialLR(_Multiplied):
     [0.5]
     """
 
+    _stands = True
+
     def __init__(self, optimizer, gamma, last_epoch=-1):
         self.gamma = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
@@ -337,6 +341,8 @@ class LinearLR(_Multiplied):
     [0.75]
     """
 
+    _stands = True
+
     def __init__(
         self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1
     ):
@@ -367,6 +373,8 @@ class PolynomialLR(_Multiplied):
     >>> scheduler.get_last_lr()
     [0.75]
     """
+
+    _stands = True
 
     def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
         self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
@@ -447,7 +455,7 @@ class MultiplicativeLR(_OfFunctions):
 
     def _rates(self):
         pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
-        if self._step_count == 0 and self.last_epoch == 0:
+        if self._step_count == 0:
             return [group["lr"] for group, _ in pairs]
         return [group["lr"] * self._number(function) for group, function in pairs]
 
@@ -486,7 +494,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def _rates(self):
         epoch, groups, least = self.last_epoch, self.optimizer.param_groups, self.eta_min
-        if epoch == 0:
+        if epoch == 0 or self._step_count == 0:
             return [group["lr"] for group in groups]
         if (epoch - 1) % (2 * self.T_max) == self.T_max:  # a ratio to the lowest point is none
             rise = self._height(epoch) / 2
