@@ -83,12 +83,17 @@ def numbers(who, name, value):
         dense = not hasattr(value, "tocsr")
         came = f"dtype {array.dtype}" if dense else "a sparse matrix, which toarray() makes dense"
         raise TypeError(f"{who} expects {name} of real numbers{_cure(name, array)}; got {came}.")
+    unmasked(who, name, value)
+    return array
+
+
+def unmasked(who, name, value):
+    """Refuses a masked array that masks something, whose numbers there stand for nothing."""
     if type(value) is not np.ndarray and np.ma.is_masked(value):
         raise ValueError(
             f"{who} expects {name} without masked elements; got "
             f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
         )
-    return array
 
 
 def _cure(name, array):
@@ -419,6 +424,15 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
             bounds = "as a finite number"
         raise ValueError(f"{who} expects {name} {bounds}; got {shown(value)}.")
     return real
+
+
+def flag(who, name, value):
+    """True or False; 1 and 0 are such, texts and None are not."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, int | np.bool) or value not in (0, 1):
+        raise TypeError(f"{who} expects {name} as True or False; got {described(value)}.")
+    return bool(value)
 
 
 class Checked:

@@ -190,6 +190,12 @@ def load_mnist(
     >>> x_train.shape, t_train
     ((2, 784), array([7, 3]))
     """
+    normalize, flatten, one_hot_label = (
+        checks.flag("load_mnist", name, value)
+        for name, value in (
+            ("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label),
+        )
+    )  # fmt: skip
     if directory is None:
         directory = os.environ.get("FASTBP_DATA")
         if not directory:
@@ -345,6 +351,7 @@ def _split(
     loader: str, x: np.ndarray, t: np.ndarray, test_size: float, seed: int, one_hot_label: bool
 ) -> Split:
     """Split rows of x and t, shuffled; t holds every class of 0..k-1."""
+    one_hot_label = checks.flag(loader, "one_hot_label", one_hot_label)
     train, test = _stratified_rows(loader, t, test_size, seed)
     x = x.astype(np.float32)
     t = one_hot(t) if one_hot_label else t.astype(np.int64)

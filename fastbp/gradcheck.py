@@ -276,6 +276,7 @@ def gradient_check(
     n_samples = checks.integer(_WHO, "n_samples", n_samples, least=1)
     tolerance = _positive(_WHO, "tolerance", tolerance)
     h = _positive(_WHO, "h", h)
+    full = checks.flag(_WHO, "full", full)
     if not (seed is None or isinstance(seed, np.random.Generator)):
         seed = checks.integer("gradient_check", "seed", seed, 0, checks.MOST_SEED)
     rng = np.random.default_rng(seed)

@@ -63,7 +63,8 @@ class Loss:
         x, t, shape = self._prepare(x, t)
         own = vars(self)
         own["loss"], y = self._value(x, t)
-        own["y"], own["t"], own["_shape"] = y, t, shape
+        own["y"] = y if y.ndim == len(shape) else y.reshape(shape)  # one sample
+        own["t"], own["_shape"] = t, shape
         return own["loss"]
 
     def _on_tensor(self, x, t):
@@ -142,7 +143,7 @@ class SoftmaxWithLoss(Loss):
     loss : float
         The last forward's loss, in nats.
     y : numpy.ndarray
-        The last forward's softmax, (n_samples, n_classes).
+        The last forward's softmax, of x's shape.
     t : numpy.ndarray
         The last targets, int64 (n_samples,) or rows (n_samples, n_classes).
 
@@ -199,6 +200,8 @@ class SoftmaxWithLoss(Loss):
         return softmax(x)
 
     def _gradient(self, y, t, dout):
+        if y.ndim == 1:
+            y = y[np.newaxis]
         dx = np.empty(y.shape, y.dtype)
         scale = _mean(dout, len(y))
         if t.ndim == 1:
@@ -494,7 +497,7 @@ def cross_entropy_error(y, t):
     Raises
     ------
     ValueError, TypeError
-        For targets that do not fit.
+        For targets that do not fit, and numbers in y that are below 0 or above 1.
 
     Examples
     --------
@@ -507,6 +510,11 @@ def cross_entropy_error(y, t):
     rows = y[np.newaxis] if one_sample else y
     if rows.ndim != 2:
         raise ValueError(f"{who} expects y of shape (n_samples, n_classes); got {y.shape}.")
+    if y.size and (y.min() < 0 or y.max() > 1 + checks.ROW_SUM_TOLERANCE):
+        raise ValueError(
+            f"{who} expects y of probabilities, as softmax(x) gives; got numbers from {y.min():g} "
+            f"to {y.max():g}."
+        )
     t = checks.class_targets(who, t, rows.shape, y.dtype, one_sample)
     with np.errstate(divide="ignore"):
         log_y = np.log(rows)

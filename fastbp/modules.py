@@ -167,6 +167,7 @@ class Module:
         self._require_name(who, name, "_buffers")
         if tensor is not None:
             checks.instance(who, "tensor", tensor, TensorBase, "a Tensor or None")
+        persistent = checks.flag(who, "persistent", persistent)
         note()
         self._buffers[name] = tensor
         self._non_persistent_buffers_set.discard(name)
@@ -309,6 +310,9 @@ class Module:
 
     def requires_grad_(self, requires_grad=True):
         """Whether backward fills the gradients of all parameters."""
+        requires_grad = checks.flag(
+            f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad
+        )
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -437,6 +441,8 @@ class Module:
         """
         who = type(self).__name__
         checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
+        strict = checks.flag(f"{who}.load_state_dict", "strict", strict)
+        assign = checks.flag(f"{who}.load_state_dict", "assign", assign)
         own, extra = {}, {}  # by the names of the state dict: where a tensor is, and whose extra
         for path, module in self.named_modules(remove_duplicate=False):
             module._require_called(f"{who}.load_state_dict", "_load_from_state_dict")

@@ -87,7 +87,8 @@ def read_csv(path, target):
     ValueError
         For a file that is empty, without rows or not UTF-8, a column without a name or with
         another's, an unknown target, a row with fields too many or too few, an empty field, a
-        text, NaN or inf in a numeric column, or more than 50 different texts in a feature.
+        text, NaN or inf in a numeric column, numbers with a decimal comma, or more than 50
+        different texts in a feature.
     OSError
         For a file that cannot be read.
 
@@ -222,6 +223,9 @@ def _column(name, column, cells, lines):
     numbers = [_number(cell) for cell in cells]
     n_texts = numbers.count(None)
     if 2 * n_texts >= len(cells):
+        commas = [row for row, cell in enumerate(cells) if "," in cell]
+        if commas and all(_number(cell.replace(",", ".")) is not None for cell in cells):
+            refuse("numbers with a decimal point", commas[0], checks.shown(cells[commas[0]]))
         return np.array(cells, object)
     if n_texts:
         row = numbers.index(None)

@@ -39,9 +39,15 @@ def test_delimiter_line_end_and_mark_are_found_out(delimiter, newline, start, re
     np.testing.assert_array_equal(table.target, [0.5, 3])
 
 
-def test_decimal_commas_do_not_make_the_comma_the_delimiter(read):
-    assert read("a;b;t\n1,5;x;0\n2,5;y;1\n").names == ["a=1,5", "a=2,5", "b=x", "b=y"]
+def test_commas_within_fields_do_not_make_the_comma_the_delimiter(read):
+    assert read("a;b;t\n1,m;x;0\n2,m;y;1\n").names == ["a=1,m", "a=2,m", "b=x", "b=y"]
     assert read("length, outside, m;t\n1;2\n").names == ["length, outside, m"]
+
+
+@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1,5"\n1,"2,5"\n'])
+def test_numbers_with_a_decimal_comma_are_not_taken_for_texts(read, text):
+    with pytest.raises(ValueError, match=r"numbers with a decimal point in line \d, column 'a'"):
+        read(text)
 
 
 @pytest.mark.parametrize(

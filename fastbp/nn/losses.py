@@ -321,7 +321,8 @@ class KLDivLoss(_Loss):
     _reductions = ("batchmean",)
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
-        self._take(size_average, reduce, reduction, log_target=log_target)
+        self._take(size_average, reduce, reduction,
+                   log_target=checks.flag("KLDivLoss", "log_target", log_target))  # fmt: skip
 
     def as_book(self):
         raise TypeError(

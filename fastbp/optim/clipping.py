@@ -152,6 +152,7 @@ def _total_norm(who, tensors, norm_type, error_if_nonfinite):
     from fastbp.autograd import tensor
 
     order = checks.number(who, "norm_type", norm_type, finite=False)
+    error_if_nonfinite = checks.flag(who, "error_if_nonfinite", error_if_nonfinite)
     if not tensors:
         return tensor(0.0)
     norms = np.array([np.linalg.norm(each.array.ravel("K"), order) for each in tensors])
