@@ -89,7 +89,8 @@ def numbers(who, name, value):
 
 def unmasked(who, name, value):
     """Refuses a masked array that masks something, whose numbers there stand for nothing."""
-    if type(value) is not np.ndarray and np.ma.is_masked(value):
+    plain = type(value) is np.ndarray or not isinstance(value, np.ndarray)
+    if not plain and np.ma.is_masked(value):
         raise ValueError(
             f"{who} expects {name} without masked elements; got "
             f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
@@ -219,6 +220,7 @@ def parameter(who, name, value, ndim):
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
     array = value if isinstance(value, np.ndarray) else numbers(who, name, value)
+    unmasked(who, name, value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
             f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "

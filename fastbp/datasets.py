@@ -248,6 +248,7 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
         raise ValueError(
             f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}."
         )
+    checks.unmasked("one_hot", "t", t)
     t = np.asarray(t)
     indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"
     expected = f"one_hot expects t as class {indices} of shape (N,)"

@@ -73,6 +73,7 @@ def numerical_gradient(f, x, h=1e-4):
         raise TypeError(
             f"{who} expects x as a NumPy array, which it changes in place; got {_kind(x)}."
         )
+    checks.unmasked(who, "x", x)
     if x.dtype.kind != "f":
         raise TypeError(f"{who} expects x of floating dtype; got {x.dtype}.")
     if not x.flags.writeable:

@@ -600,6 +600,7 @@ def _tensor(who, name, value):
     """What a state dict has under a name, an array or PyTorch's tensor too, as a tensor."""
     from fastbp.autograd import from_numpy
 
+    checks.unmasked(f"{who}.load_state_dict", name, value)
     try:
         array = np.asarray(value.detach() if hasattr(value, "detach") else value)
         return from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))

@@ -175,7 +175,9 @@ def _setting(
         "batch_size": batch_size,
         "shuffle": shuffle,
         **clips,
-        "validation_rows": None if validation_data is None else len(validation_data[0]),
+        "checksum of validation_data": (
+            None if validation_data is None else checkpoints.checksum(*validation_data)
+        ),
         "early_stopping": None if early_stopping is None else early_stopping.config(),
         "checksum of x, t and weights": checkpoints.checksum(x, t, weights),
     }

@@ -50,6 +50,8 @@ def default_collate(batch):
     if isinstance(first, Tensor):
         return stack(list(batch))
     if isinstance(first, np.ndarray | np.generic):
+        for sample in batch:
+            checks.unmasked("default_collate", "samples", sample)
         return as_tensor(np.stack(batch))
     if isinstance(first, bool | int | float):
         return as_tensor(np.array(batch))
