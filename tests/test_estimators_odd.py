@@ -114,6 +114,10 @@ def test_every_value_of_a_parameter_gets_scikit_learns_words(kind, name):
             outcome(library, kind, lambda m: m.fit(X, y), {"max_iter": 2, **more, name: value})[0]
             for library in (estimators, neural_network)
         )
+        numpys = isinstance(theirs, TypeError) and " parameter of " not in str(theirs)
+        if name == "hidden_layer_sizes" and numpys:  # of whose words ours makes a sentence
+            assert isinstance(ours, TypeError), value
+            continue
         assert sentence(ours) == sentence(theirs), value
 
 

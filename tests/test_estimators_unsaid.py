@@ -502,3 +502,25 @@ def test_predictions_of_other_dtypes_raise_no_warning_of_their_own(dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (model.predict(rows) == model.predict(rows.astype("f8"))).all()
+
+
+@pytest.mark.parametrize("sizes", [[5.0], (True,), [[5]], ["5"], np.array([2.5])], ids=repr)
+def test_sizes_of_layers_are_integers(sizes):
+    with pytest.raises(TypeError, match="MLPClassifier expects hidden_layer_sizes of integers"):
+        MLPClassifier(sizes).fit(X, CLASSES)
+
+
+def test_weights_of_classes_are_not_negative():
+    with pytest.raises(ValueError, match="class_weight to give finite weights that are not neg"):
+        MLPClassifier(**SETTINGS, class_weight={0: -1, 1: 1, 2: 1}).fit(X, CLASSES)
+
+
+def test_a_score_that_is_no_number_does_not_bring_back_the_first_weights():
+    settings = SETTINGS | {"early_stopping": True, "scoring": lambda model, X, y: np.nan}
+    with pytest.raises(ValueError, match="scoring to return a number; got NaN"):
+        MLPClassifier(**settings).fit(X, CLASSES)
+    with pytest.raises(ValueError, match=r"at least 2 rows in validation_data, as R\^2 has no"):
+        MLPRegressor(**SETTINGS).fit(X, CLASSES, validation_data=(X[:1], CLASSES[:1]))
+    MLPRegressor(**SETTINGS, scoring="neg_mean_squared_error").fit(
+        X, CLASSES, validation_data=(X[:1], CLASSES[:1])
+    )

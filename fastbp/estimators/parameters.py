@@ -268,8 +268,12 @@ def hidden_layer_sizes(model):
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-    plain = all(type(size) is int and size > 0 for size in sizes)
-    if not plain and np.any(np.array(sizes) <= 0):
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
+        raise TypeError(
+            f"{type(model).__name__} expects hidden_layer_sizes of integers; got "
+            f"{checks.shown(model.hidden_layer_sizes)}."
+        )
+    if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
 

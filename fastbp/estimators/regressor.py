@@ -151,6 +151,15 @@ class MLPRegressor(RegressorMixin, MLP):
     def _engine_targets(self, t, dtype):
         return checks.floats("MLPRegressor", "y", t, dtype)
 
+    def _validation(self, rows, name, X, y, weights):
+        held_out = super()._validation(rows, name, X, y, weights)
+        if len(held_out) < 2 and self.scoring is None:
+            raise ValueError(
+                f"MLPRegressor expects at least 2 rows in {name}, as R^2 has no value for one; got "
+                "1, so give it more, or a scoring."
+            )
+        return held_out
+
     def _own_score(self, data):
         predicted = self._predicted(data.x, check=False)
         if not np.isfinite(predicted).all():
