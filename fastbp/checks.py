@@ -102,7 +102,8 @@ def _cure(name, array):
     text = array.dtype.kind in "US"
     if array.dtype.kind == "O" and array.size:
         if all(isinstance(each, Real) for each in array.flat):
-            return f", which {name}.astype({'int' if name == 't' else 'float'}) makes of these"
+            whole = name == "t" and all(float(each).is_integer() for each in array.flat)
+            return f", which {name}.astype({'int' if whole else 'float'}) makes of these"
         text = any(isinstance(each, str) for each in array.flat)
     if text and name == "t":
         return ", which classes, t = np.unique(t, return_inverse=True) makes of names"

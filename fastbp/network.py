@@ -656,7 +656,8 @@ class Sequential(Module):
         sample_weight : array_like or None
             (n_samples,); losses are sums of weighted losses over the sum of the weights.
         class_weight : dict, sequence, "balanced" or None
-            A weight per class, for `SoftmaxWithLoss`.
+            A weight per class, for `SoftmaxWithLoss`; a row of probabilities has that of its most
+            probable class.
         schedule : callable or None
             Factor of the learning rate by the epochs done; see `fastbp.optim`.
         early_stopping : EarlyStopping or None

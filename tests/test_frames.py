@@ -290,3 +290,10 @@ def test_masked_elements_are_refused_wherever_an_array_is_kept(call):
 def test_a_masked_array_that_masks_nothing_is_an_array():
     x, t = np.ma.masked_array(np.eye(3, dtype="f4")), np.ma.masked_array(np.arange(3))
     assert trainer().step(x, t) == trainer().step(x.data, t.data)
+
+
+def test_objects_that_are_fractions_are_not_cut_to_integers():
+    net = network(1, MeanSquaredError())
+    for t, cure in ((np.array([0.5, 1]), "float"), (np.array([1.0, 2]), "int")):
+        with pytest.raises(TypeError, match=rf"which t.astype\({cure}\) makes of these"):
+            net.loss(DENSE[:2], t.astype(object))

@@ -241,3 +241,17 @@ def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
     target = np.array(target, object) if isinstance(target[0], str) else np.array(target)
     with pytest.raises(ValueError, match=re.escape(message)):
         tables.prepare(make(target), task)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((None,), TypeError, "prepare expects table as a Table, as read_csv returns it; got None"),
+        ((make([0, 1] * 5), None, -1), ValueError, "prepare expects seed of at least 0; got -1"),
+        ((make([0, 1] * 5), None, 1.5), TypeError, "prepare expects seed as an integer; got 1.5"),
+        ((make([0, 1] * 5, np.full((10, 2), np.nan)),), ValueError, "table.x of finite numbers"),
+    ],
+)
+def test_a_table_that_cannot_be_prepared_is_refused_in_one_sentence(arguments, error, match):
+    with pytest.raises(error, match=match):
+        tables.prepare(*arguments)
