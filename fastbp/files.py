@@ -446,6 +446,20 @@ def write_whole(path, data):
         raise OSError(error.errno, said, target) from error
 
 
+def write_figure(path, figure):
+    """Write matplotlib's figure, whole or not at all, in the format that the path's end names."""
+    if hasattr(path, "write"):
+        figure.savefig(path)
+        return
+    name = os.fsdecode(path)
+    kind = os.path.splitext(name)[1][1:]
+    if not kind:  # as matplotlib has it
+        name, kind = f"{name.rstrip('.')}.png", "png"
+    content = io.BytesIO()
+    figure.savefig(content, format=kind)
+    write_whole(name, content.getvalue())
+
+
 def _write(target, data):
     own = int.from_bytes(os.urandom(6), "little")  # a signal's handler may write the same file
     partial = f"{_stem(target)}.{os.getpid()}.{own}.part"
