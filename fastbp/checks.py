@@ -429,6 +429,14 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     return real
 
 
+def positive(who, name, value):
+    """A finite number above 0."""
+    real = number(who, name, value, least=0)
+    if real == 0:
+        raise ValueError(f"{who} expects {name} above 0; got {shown(value)}.")
+    return real
+
+
 def flag(who, name, value):
     """True or False; 1 and 0 are such, texts and None are not."""
     if value is True or value is False:

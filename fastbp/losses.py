@@ -387,8 +387,8 @@ class HuberLoss(_ElementwiseLoss):
     Raises
     ------
     ValueError, TypeError
-        For a negative delta; from forward, for targets of another shape.  RuntimeError from
-        backward before forward.
+        For a delta that is not above 0; from forward, for targets of another shape.
+        RuntimeError from backward before forward.
 
     References
     ----------
@@ -406,7 +406,7 @@ class HuberLoss(_ElementwiseLoss):
 
     kind = "huber"
 
-    delta = checks.Checked(checks.number, least=0)
+    delta = checks.Checked(checks.positive)
 
     def __init__(self, delta=1.0):
         super().__init__()

@@ -182,8 +182,7 @@ def check(model, classifies, watched=None):
         checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
         _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
     else:
-        if checks.number(who, "huber_delta", model.huber_delta, least=0) == 0:
-            raise ValueError(f"{who} expects huber_delta above 0; got {model.huber_delta!r}.")
+        checks.positive(who, "huber_delta", model.huber_delta)
         if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
             raise ValueError(
                 f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}."

@@ -292,9 +292,7 @@ class HuberLoss(_Loss):
     _function = staticmethod(criteria.huber_loss)
 
     def __init__(self, reduction="mean", delta=1.0):
-        delta = checks.number("HuberLoss", "delta", delta, least=0)
-        if delta == 0:
-            raise ValueError("HuberLoss expects delta above 0; got 0.")
+        delta = checks.positive("HuberLoss", "delta", delta)
         self._take(None, None, reduction, delta=delta)
 
     def _book(self):
