@@ -257,7 +257,7 @@ def _is_table(text):
 
 def _learning_rate(text):
     try:
-        lr = float(text)
+        lr = math.nan if "_" in text else float(text)  # Python's own 1_0
     except ValueError:
         lr = math.nan
     if not 0 < lr < math.inf:

@@ -262,10 +262,10 @@ def shuffle_dataset(x, t):
     >>> bool((x[:, 0] == t).all())
     True
     """
-    x, t = np.asarray(x), np.asarray(t)
-    if len(x) != len(t):
+    x, t = np.asanyarray(x), np.asanyarray(t)  # a mask goes along
+    if 0 in (x.ndim, t.ndim) or len(x) != len(t):
         raise ValueError(
-            f"shuffle_dataset expects x and t with as many rows; got {len(x)} and {len(t)}."
+            f"shuffle_dataset expects x and t with as many rows; got {x.shape} and {t.shape}."
         )
     order = np.random.permutation(len(x))
     return x[order], t[order]
@@ -402,7 +402,8 @@ class MultiLayerNetExtend:
         self.weight_decay_lambda = checks.number(
             who, "weight_decay_lambda", weight_decay_lambda, least=0
         )
-        self.use_dropout, self.use_batchnorm = use_dropout, use_batchnorm
+        self.use_dropout = use_dropout = checks.flag(who, "use_dropout", use_dropout)
+        self.use_batchnorm = use_batchnorm = checks.flag(who, "use_batchnorm", use_batchnorm)
         checks.choice(who, "activation", str(activation).lower(), tuple(_ACTIVATIONS))
         self.params: dict[str, np.ndarray] = {}
         self._draw_weights(weight_init_std)
@@ -525,7 +526,15 @@ class TwoLayerNet(MultiLayerNet):
         super().__init__(input_size, [hidden_size], output_size, "relu", weight_init_std)
         names = {"Activation_function1": "Relu1"}
         self.layers = OrderedDict((names.get(k, k), layer) for k, layer in self.layers.items())
-        self.lastLayer = self.last_layer  # so written in the book
+
+    @property
+    def lastLayer(self):
+        """`last_layer`, so written in the book."""
+        return self.last_layer
+
+    @lastLayer.setter
+    def lastLayer(self, layer):
+        self.last_layer = layer
 
 
 class Trainer:
@@ -581,22 +590,34 @@ class Trainer:
     ):  # fmt: skip
         who = "Trainer"
         self.network = network
-        self.verbose = verbose
-        self.x_train, self.t_train = np.asarray(x_train), np.asarray(t_train)
-        self.x_test, self.t_test = np.asarray(x_test), np.asarray(t_test)
+        self.verbose = checks.flag(who, "verbose", verbose)
+        self.x_train, self.t_train, self.x_test, self.t_test = (
+            checks.numbers(who, name, array)
+            for name, array in (
+                ("x_train", x_train), ("t_train", t_train), ("x_test", x_test), ("t_test", t_test),
+            )
+        )  # fmt: skip
         self.epochs = checks.integer(who, "epochs", epochs, 0)
         self.train_size = len(self.x_train)
         self.batch_size = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
-        for name, x, t in (("train", self.x_train, self.t_train), ("test", x_test, self.t_test)):
-            if len(x) != len(t):
+        for name, x, t in (
+            ("train", self.x_train, self.t_train),
+            ("test", self.x_test, self.t_test),
+        ):
+            if not 0 < len(x) == len(t):
                 raise ValueError(
-                    f"{who} expects x_{name} and t_{name} with as many rows; got {len(x)} and "
-                    f"{len(t)}."
+                    f"{who} expects x_{name} and t_{name} with as many rows, at least one; got "
+                    f"{len(x)} and {len(t)}."
                 )
         name = checks.choice(who, "optimizer", str(optimizer).lower(), tuple(_OPTIMIZERS))
-        self.optimizer = _OPTIMIZERS[name](
-            **({"lr": 0.01} if optimizer_param is None else optimizer_param)
-        )
+        if optimizer_param is None:
+            optimizer_param = {"lr": 0.01}
+        checks.mapping(who, "optimizer_param", optimizer_param)
+        self.optimizer = _OPTIMIZERS[name](**optimizer_param)
+        if evaluate_sample_num_per_epoch is not None:
+            checks.integer(
+                who, "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch, least=1
+            )
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.iter_per_epoch = max(self.train_size / self.batch_size, 1)
         self.max_iter = int(self.epochs * self.iter_per_epoch)

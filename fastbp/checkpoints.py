@@ -52,7 +52,7 @@ class Progress:
         return time.perf_counter() - self._begun
 
 
-def checksum(x, t, weights):
+def checksum(x, t, weights=None):
     """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
     if isinstance(x, SparseRows):
         apart = max(1, len(x.data) // _ROWS_READ)

@@ -83,12 +83,18 @@ def numbers(who, name, value):
         dense = not hasattr(value, "tocsr")
         came = f"dtype {array.dtype}" if dense else "a sparse matrix, which toarray() makes dense"
         raise TypeError(f"{who} expects {name} of real numbers{_cure(name, array)}; got {came}.")
-    if type(value) is not np.ndarray and np.ma.is_masked(value):
+    unmasked(who, name, value)
+    return array
+
+
+def unmasked(who, name, value):
+    """Refuses a masked array that masks something, whose numbers there stand for nothing."""
+    plain = type(value) is np.ndarray or not isinstance(value, np.ndarray)
+    if not plain and np.ma.is_masked(value):
         raise ValueError(
             f"{who} expects {name} without masked elements; got "
             f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
         )
-    return array
 
 
 def _cure(name, array):
@@ -96,7 +102,8 @@ def _cure(name, array):
     text = array.dtype.kind in "US"
     if array.dtype.kind == "O" and array.size:
         if all(isinstance(each, Real) for each in array.flat):
-            return f", which {name}.astype({'int' if name == 't' else 'float'}) makes of these"
+            whole = name == "t" and all(float(each).is_integer() for each in array.flat)
+            return f", which {name}.astype({'int' if whole else 'float'}) makes of these"
         text = any(isinstance(each, str) for each in array.flat)
     if text and name == "t":
         return ", which classes, t = np.unique(t, return_inverse=True) makes of names"
@@ -214,6 +221,7 @@ def parameter(who, name, value, ndim):
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
     array = value if isinstance(value, np.ndarray) else numbers(who, name, value)
+    unmasked(who, name, value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
             f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "
@@ -419,6 +427,23 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
             bounds = "as a finite number"
         raise ValueError(f"{who} expects {name} {bounds}; got {shown(value)}.")
     return real
+
+
+def positive(who, name, value):
+    """A finite number above 0."""
+    real = number(who, name, value, least=0)
+    if real == 0:
+        raise ValueError(f"{who} expects {name} above 0; got {shown(value)}.")
+    return real
+
+
+def flag(who, name, value):
+    """True or False; 1 and 0 are such, texts and None are not."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, int | np.bool) or value not in (0, 1):
+        raise TypeError(f"{who} expects {name} as True or False; got {described(value)}.")
+    return bool(value)
 
 
 class Checked:

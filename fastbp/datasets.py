@@ -190,6 +190,12 @@ def load_mnist(
     >>> x_train.shape, t_train
     ((2, 784), array([7, 3]))
     """
+    normalize, flatten, one_hot_label = (
+        checks.flag("load_mnist", name, value)
+        for name, value in (
+            ("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label),
+        )
+    )  # fmt: skip
     if directory is None:
         directory = os.environ.get("FASTBP_DATA")
         if not directory:
@@ -242,6 +248,7 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
         raise ValueError(
             f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}."
         )
+    checks.unmasked("one_hot", "t", t)
     t = np.asarray(t)
     indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"
     expected = f"one_hot expects t as class {indices} of shape (N,)"
@@ -345,6 +352,7 @@ def _split(
     loader: str, x: np.ndarray, t: np.ndarray, test_size: float, seed: int, one_hot_label: bool
 ) -> Split:
     """Split rows of x and t, shuffled; t holds every class of 0..k-1."""
+    one_hot_label = checks.flag(loader, "one_hot_label", one_hot_label)
     train, test = _stratified_rows(loader, t, test_size, seed)
     x = x.astype(np.float32)
     t = one_hot(t) if one_hot_label else t.astype(np.int64)

@@ -90,12 +90,14 @@ def save(obj, path):
 
     tensors: dict[str, np.ndarray] = {}
     try:
-        skeleton = json.dumps({"version": _VERSION, "object": _described(obj, (), tensors)})
+        described = _described(obj, (), tensors)
     except RecursionError:
         raise ValueError(
             "save expects containers that neither hold themselves nor lie over "
             f"{_DEEPEST} deep in each other; got such ones."
         ) from None
+    try:
+        skeleton = json.dumps({"version": _VERSION, "object": described})
     except ValueError:  # Python writes no integers of more than 4300 digits
         raise ValueError(
             "save expects integers of at most thousands of digits; got a longer one."
@@ -208,9 +210,10 @@ def _named(array, place, tensors):
     """A name of its own for an array in the file: the keys to it, joined by dots."""
     if array.dtype.newbyteorder("=") not in dtypes.BY_NUMPY:
         raise TypeError(
-            f"save expects arrays of bools, integers or floats; got dtype {array.dtype}"
+            f"save expects arrays of {', '.join(dtypes.NAMES)}; got dtype {array.dtype}"
             f"{_where(place)}."
         )
+    checks.unmasked("save", f"the array{_where(place)}", array)
     own = ".".join(map(str, place)) or "tensor"
     own = own.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no UTF-8
     name, number = own, 1
@@ -441,6 +444,20 @@ def write_whole(path, data):
             raise
         said = f"{error.strerror}, so nothing was written, and what was there stays"
         raise OSError(error.errno, said, target) from error
+
+
+def write_figure(path, figure):
+    """Write matplotlib's figure, whole or not at all, in the format that the path's end names."""
+    if hasattr(path, "write"):
+        figure.savefig(path)
+        return
+    name = os.fsdecode(path)
+    kind = os.path.splitext(name)[1][1:]
+    if not kind:  # as matplotlib has it
+        name, kind = f"{name.rstrip('.')}.png", "png"
+    content = io.BytesIO()
+    figure.savefig(content, format=kind)
+    write_whole(name, content.getvalue())
 
 
 def _write(target, data):

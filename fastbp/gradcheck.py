@@ -77,7 +77,7 @@ def numerical_gradient(f, x, h=1e-4):
         raise TypeError(f"{who} expects x of floating dtype; got {x.dtype}.")
     if not x.flags.writeable:
         raise ValueError(f"{who} expects x to be writable; got a read-only array.")
-    h = _positive(who, "h", h)
+    h = checks.positive(who, "h", h)
     array = np.asarray(x)  # the same memory, also for a subclass with indexing of its own
     gradient = np.empty(x.shape, np.float64)
     for index in np.ndindex(x.shape):
@@ -274,8 +274,9 @@ def gradient_check(
     (False, 'x', 2.0)
     """
     n_samples = checks.integer(_WHO, "n_samples", n_samples, least=1)
-    tolerance = _positive(_WHO, "tolerance", tolerance)
-    h = _positive(_WHO, "h", h)
+    tolerance = checks.positive(_WHO, "tolerance", tolerance)
+    h = checks.positive(_WHO, "h", h)
+    full = checks.flag(_WHO, "full", full)
     if not (seed is None or isinstance(seed, np.random.Generator)):
         seed = checks.integer("gradient_check", "seed", seed, 0, checks.MOST_SEED)
     rng = np.random.default_rng(seed)
@@ -914,13 +915,6 @@ def _float64_output(layer, out):
             f"got {_kind(out)}."
         )
     return out
-
-
-def _positive(who, name, value):
-    number = checks.number(who, name, value, least=0)
-    if number == 0:
-        raise ValueError(f"{who} expects {name} above 0; got 0.")
-    return number
 
 
 def _name(value):

@@ -99,7 +99,7 @@ class EarlyStopping:
         self.patience = checks.integer("EarlyStopping", "patience", patience, least=1)
         self.monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
         self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
-        self.restore_best = bool(restore_best)
+        self.restore_best = checks.flag("EarlyStopping", "restore_best", restore_best)
         self.start()
 
     def start(self):

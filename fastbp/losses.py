@@ -75,7 +75,8 @@ class Loss:
             if passed is not None:
                 return *passed, t, x.shape
         x, t, shape = self._prepare(x, t)
-        return *self._value(x, t), t, shape
+        loss, y = self._value(x, t)
+        return loss, y if y.ndim == len(shape) else y.reshape(shape), t, shape  # one sample
 
     def _on_tensor(self, x, t):
         if isinstance(t, TensorBase):
@@ -157,7 +158,7 @@ class SoftmaxWithLoss(Loss):
     loss : float
         The last forward's loss, in nats.
     y : numpy.ndarray
-        The last forward's softmax, (n_samples, n_classes).
+        The last forward's softmax, of x's shape.
     t : numpy.ndarray
         The last targets, int64 (n_samples,) or rows (n_samples, n_classes).
 
@@ -215,6 +216,8 @@ class SoftmaxWithLoss(Loss):
         return softmax(x)
 
     def _gradient(self, y, t, dout):
+        if y.ndim == 1:
+            y = y[np.newaxis]
         dx = np.empty(y.shape, y.dtype)
         scale = _mean(dout, len(y))
         if t.ndim == 1:
@@ -402,8 +405,8 @@ class HuberLoss(_ElementwiseLoss):
     Raises
     ------
     ValueError, TypeError
-        For a negative delta; from forward, for targets of another shape.  RuntimeError from
-        backward before forward.
+        For a delta that is not above 0; from forward, for targets of another shape.
+        RuntimeError from backward before forward.
 
     References
     ----------
@@ -421,7 +424,7 @@ class HuberLoss(_ElementwiseLoss):
 
     kind = "huber"
 
-    delta = checks.Checked(checks.number, least=0)
+    delta = checks.Checked(checks.positive)
 
     def __init__(self, delta=1.0):
         super().__init__()
@@ -512,7 +515,7 @@ def cross_entropy_error(y, t):
     Raises
     ------
     ValueError, TypeError
-        For targets that do not fit.
+        For targets that do not fit, and numbers in y that are below 0 or above 1.
 
     Examples
     --------
@@ -525,6 +528,11 @@ def cross_entropy_error(y, t):
     rows = y[np.newaxis] if one_sample else y
     if rows.ndim != 2:
         raise ValueError(f"{who} expects y of shape (n_samples, n_classes); got {y.shape}.")
+    if y.size and (y.min() < 0 or y.max() > 1 + checks.ROW_SUM_TOLERANCE):
+        raise ValueError(
+            f"{who} expects y of probabilities, as softmax(x) gives; got numbers from {y.min():g} "
+            f"to {y.max():g}."
+        )
     t = checks.class_targets(who, t, rows.shape, y.dtype, one_sample)
     with np.errstate(divide="ignore"):
         log_y = np.log(rows)

@@ -170,6 +170,7 @@ class Module:
         self._require_name(who, name, "_buffers")
         if tensor is not None:
             checks.instance(who, "tensor", tensor, TensorBase, "a Tensor or None")
+        persistent = checks.flag(who, "persistent", persistent)
         note()
         self._buffers[name] = tensor
         self._non_persistent_buffers_set.discard(name)
@@ -312,6 +313,9 @@ class Module:
 
     def requires_grad_(self, requires_grad=True):
         """Whether backward fills the gradients of all parameters."""
+        requires_grad = checks.flag(
+            f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad
+        )
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -440,6 +444,8 @@ class Module:
         """
         who = type(self).__name__
         checks.mapping(f"{who}.load_state_dict", "state_dict", state_dict)
+        strict = checks.flag(f"{who}.load_state_dict", "strict", strict)
+        assign = checks.flag(f"{who}.load_state_dict", "assign", assign)
         own, extra = {}, {}  # by the names of the state dict: where a tensor is, and whose extra
         for path, module in self.named_modules(remove_duplicate=False):
             module._require_called(f"{who}.load_state_dict", "_load_from_state_dict")
@@ -597,6 +603,7 @@ def _tensor(who, name, value):
     """What a state dict has under a name, an array or PyTorch's tensor too, as a tensor."""
     from fastbp.autograd import from_numpy
 
+    checks.unmasked(f"{who}.load_state_dict", name, value)
     try:
         array = np.asarray(value.detach() if hasattr(value, "detach") else value)
         return from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))

@@ -663,7 +663,8 @@ class Sequential(Module):
         sample_weight : array_like or None
             (n_samples,); losses are sums of weighted losses over the sum of the weights.
         class_weight : dict, sequence, "balanced" or None
-            A weight per class, for `SoftmaxWithLoss`.
+            A weight per class, for `SoftmaxWithLoss`; a row of probabilities has that of its most
+            probable class.
         schedule : callable or None
             Factor of the learning rate by the epochs done; see `fastbp.optim`.
         early_stopping : EarlyStopping or None
@@ -897,11 +898,10 @@ def _is_functional(layer):
 
 def _link_of(layer):
     """A layer's `link`, unless it is evaluated in a way of its own."""
-    kind = type(layer)
-    owner = next(each for each in kind.__mro__ if "link" in vars(each))
-    own = {"run", "evaluate"} & vars(layer).keys()
-    same = kind.run is owner.run and kind.evaluate is owner.evaluate and not own
-    return layer.link() if same else None
+    owner = next(each for each in type(layer).__mro__ if "link" in vars(each))
+    passes = ("run", "evaluate")
+    own = any(getattr(type(layer), name) is not getattr(owner, name) for name in passes)
+    return None if own or not vars(layer).keys().isdisjoint(passes) else layer.link()
 
 
 def _own_passes(module):

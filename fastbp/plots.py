@@ -1,6 +1,6 @@
 """Pictures of plain lists of numbers."""
 
-from fastbp import checks
+from fastbp import checks, files
 
 __all__ = ["learning_curves"]
 
@@ -22,7 +22,8 @@ def learning_curves(history, path=None):
         ``train_accuracy``, ``val_accuracy``, ``test_accuracy``; other keys are left out.
         Accuracies lie between 0 and 1.
     path : str or os.PathLike, optional
-        File to write, whose name ends in .png, .svg or another format of matplotlib's.
+        File to write, whole or not at all, whose name ends in .png, .svg or another format of
+        matplotlib's.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def learning_curves(history, path=None):
     for place, (quantity, curves) in enumerate(panels.items(), start=1):
         _draw(figure.add_subplot(1, len(panels), place), quantity, curves)
     if path is not None:
-        figure.savefig(path)
+        files.write_figure(path, figure)
     return figure
 
 

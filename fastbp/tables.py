@@ -87,7 +87,8 @@ def read_csv(path, target):
     ValueError
         For a file that is empty, without rows or not UTF-8, a column without a name or with
         another's, an unknown target, a row with fields too many or too few, an empty field, a
-        text, NaN or inf in a numeric column, or more than 50 different texts in a feature.
+        text, NaN or inf in a numeric column, numbers with a decimal comma, or more than 50
+        different texts in a feature.
     OSError
         For a file that cannot be read.
 
@@ -222,6 +223,9 @@ def _column(name, column, cells, lines):
     numbers = [_number(cell) for cell in cells]
     n_texts = numbers.count(None)
     if 2 * n_texts >= len(cells):
+        commas = [row for row, cell in enumerate(cells) if "," in cell]
+        if commas and all(_number(cell.replace(",", ".")) is not None for cell in cells):
+            refuse("numbers with a decimal point", commas[0], checks.shown(cells[commas[0]]))
         return np.array(cells, object)
     if n_texts:
         row = numbers.index(None)
@@ -273,7 +277,10 @@ def prepare(table, task=None, seed=0):
     Raises
     ------
     ValueError
-        For a target that is the same everywhere, texts in a regression's, or too few rows.
+        For a target that is the same everywhere, texts in a regression's, too few rows, or
+        features that are NaN or inf.
+    TypeError
+        For what is no Table, or no seed.
 
     Examples
     --------
@@ -285,6 +292,11 @@ def prepare(table, task=None, seed=0):
     >>> bool(abs(data.train[0].mean(axis=0)).max() < 1e-12)
     True
     """
+    checks.instance("prepare", "table", table, Table, "a Table, as read_csv returns it")
+    checks.integer("prepare", "seed", seed, 0, checks.MOST_SEED)
+    x = checks.floats("prepare", "table.x", table.x, checks.FLOAT64)
+    if not np.isfinite(x).all():
+        raise ValueError("prepare expects table.x of finite numbers; got NaN or inf.")
     values, classes_of_rows = np.unique(table.target, return_inverse=True)
     texts = table.target.dtype == object
     if task is None:
@@ -314,7 +326,7 @@ def prepare(table, task=None, seed=0):
         deviation = t[train].std() or np.ldexp(1.0, -power)
         t = (t - mean) / deviation
         mean, scale = float(np.ldexp(mean, power)), float(np.ldexp(deviation, power))
-    x = _standardised(table.x, train)
+    x = _standardised(x, train)
     classes = values if task == "classification" else None
     return Prepared((x[train], t[train]), (x[test], t[test]), classes, mean, scale)
 

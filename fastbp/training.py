@@ -30,6 +30,8 @@ def fit(
     loss_layer.follow()
     epochs = checks.integer(who, "epochs", epochs, least=0)
     batch_size = checks.integer(who, "batch_size", batch_size, least=1)
+    shuffle = checks.flag(who, "shuffle", shuffle)
+    progress = checks.flag(who, "progress", progress)
     if max_seconds is not None:
         max_seconds = checks.number(who, "max_seconds", max_seconds, least=0)
     entries, _ = plans.entries_of(net)
@@ -171,9 +173,11 @@ def _setting(
         "optimizer": {"type": type(optimizer).__name__, **optimizer.numbers()},
         "rows": len(x),
         "batch_size": batch_size,
-        "shuffle": bool(shuffle),
+        "shuffle": shuffle,
         **clips,
-        "validation_rows": None if validation_data is None else len(validation_data[0]),
+        "checksum of validation_data": (
+            None if validation_data is None else checkpoints.checksum(*validation_data)
+        ),
         "early_stopping": None if early_stopping is None else early_stopping.config(),
         "checksum of x, t and weights": checkpoints.checksum(x, t, weights),
     }

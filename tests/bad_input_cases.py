@@ -356,7 +356,7 @@ LAYERS = [
         "Dropout.forward",
         "dropout.evaluate(X)",
         "dropout.forward({})",
-        TypeError=["dropout.forward(X, 1)", "dropout.forward(fastbp.tensor(X), True)"],
+        TypeError=["dropout.forward(X, 'no')", "dropout.forward(fastbp.tensor(X), True)"],
     ),
     entry(
         "BatchNormalization",
@@ -374,7 +374,7 @@ LAYERS = [
         "norm.forward(X)",
         "norm.forward({})",
         ValueError=["norm.forward(X[:, :3])", "norm.forward(X[0, :3])"],
-        TypeError=["norm.forward(X, train_flg=1)", "norm.forward(X, train_flg='train')"],
+        TypeError=["norm.forward(X, train_flg='no')", "norm.forward(X, train_flg='train')"],
     ),
     entry(
         "BatchNorm1d.forward",

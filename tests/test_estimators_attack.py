@@ -199,7 +199,7 @@ def test_numbers_out_of_an_array_are_numbers(kind, name, value, same):
     ("MLPClassifier", {"class_weight": "x"}, "'class_weight' parameter of MLPClassifier must be"),
     ("MLPClassifier", {"class_weight": 3}, "'class_weight' parameter of MLPClassifier must be"),
     ("MLPClassifier", {"class_weight": {0: np.nan}}, "expects class_weight to give finite weigh"),
-    ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* that are not all 0"),
+    ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* and not all 0"),
     ("MLPRegressor", {"scoring": 3}, "expects scoring as a scorer's name or a function"),
     ("MLPRegressor", {"n_threads": 10**6}, "expects n_threads of at most 1024; got 1000000"),
 ])  # fmt: skip

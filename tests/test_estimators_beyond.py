@@ -60,9 +60,12 @@ def test_an_activation_for_each_layer(first, second):
 def test_hidden_names_the_layers_that_are_there():
     model = MLPClassifier((7, 5), max_iter=2).fit(*digits(100))
     assert model.hidden(digits(100)[0], -2).shape == (100, 7)
-    for layer in (2, -3, "last", 1.5):
-        with pytest.raises(ValueError, match="hidden expects layer as one of the 2 hidden layers"):
+    for layer in (2, -3, "last", 1.5, True, slice(1)):
+        with pytest.raises(ValueError, match="hidden expects layer as the number of a hidden"):
             model.hidden(digits(100)[0], layer)
+    model = MLPClassifier((), max_iter=2).fit(*digits(100))
+    with pytest.raises(ValueError, match="expects a network with hidden layers; got none"):
+        model.hidden(digits(100)[0])
 
 
 def test_dropout_trains_without_some_and_predicts_with_all():

@@ -457,3 +457,70 @@ def test_a_class_weight_may_name_classes_that_a_fold_lacks():
     for bad in ({0: 1.0, 7: 3.0}, {"a": 1.0}):  # some class has none: a slip, as scikit-learn says
         with pytest.raises(ValueError, match=r"expects class_weight .* not in class_w"):
             MLPClassifier(**SETTINGS, class_weight=bad).fit(X, y)
+
+
+# --- what stands for no number ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masked_elements_are_no_data(kind):
+    masked, weights = np.ma.masked_array(X, X > 1), np.ma.masked_array(np.ones(60), CLASSES == 1)
+    model = getattr(estimators, kind)(**SETTINGS)
+    for call in (
+        lambda: model.fit(masked, CLASSES),
+        lambda: model.fit(X, np.ma.masked_array(CLASSES, CLASSES == 1)),
+        lambda: model.fit(X, CLASSES, sample_weight=weights),
+        lambda: model.fit(X, CLASSES).predict(masked),
+        lambda: model.fit(X, CLASSES).score(masked, CLASSES),
+    ):
+        with pytest.raises(ValueError, match=f"{kind} expects .* without masked elements; got"):
+            call()
+    model.fit(np.ma.masked_array(X), CLASSES)  # which masks nothing
+
+
+def test_missing_targets_are_told_as_such():
+    y = np.where(CLASSES == 1, None, X[:, 0].astype(object))
+    with pytest.raises(ValueError, match="expects y without missing values"):
+        MLPRegressor(**SETTINGS).fit(X, y)
+
+
+def test_targets_beyond_the_dtype_are_told_as_such():
+    with pytest.raises(ValueError, match="expects y within the range of float32"):
+        MLPRegressor(**SETTINGS).fit(X.astype("f4"), np.full(60, 1e300))
+
+
+@pytest.mark.parametrize("weight", ["balanced", b"1"])
+def test_a_weight_of_all_rows_is_a_number(weight):
+    with pytest.raises(TypeError, match="MLPClassifier expects sample_weight as a number; got"):
+        MLPClassifier(**SETTINGS).fit(X, CLASSES, sample_weight=weight)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "u1", "i8"])
+def test_predictions_of_other_dtypes_raise_no_warning_of_their_own(dtype):
+    model = MLPClassifier(**SETTINGS).fit(X, CLASSES)
+    rows = np.full((9, 4), 200).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (model.predict(rows) == model.predict(rows.astype("f8"))).all()
+
+
+@pytest.mark.parametrize("sizes", [[5.0], (True,), [[5]], ["5"], np.array([2.5])], ids=repr)
+def test_sizes_of_layers_are_integers(sizes):
+    with pytest.raises(TypeError, match="MLPClassifier expects hidden_layer_sizes of integers"):
+        MLPClassifier(sizes).fit(X, CLASSES)
+
+
+def test_weights_of_classes_are_not_negative():
+    with pytest.raises(ValueError, match="class_weight to give finite weights that are not neg"):
+        MLPClassifier(**SETTINGS, class_weight={0: -1, 1: 1, 2: 1}).fit(X, CLASSES)
+
+
+def test_a_score_that_is_no_number_does_not_bring_back_the_first_weights():
+    settings = SETTINGS | {"early_stopping": True, "scoring": lambda model, X, y: np.nan}
+    with pytest.raises(ValueError, match="scoring to return a number; got NaN"):
+        MLPClassifier(**settings).fit(X, CLASSES)
+    with pytest.raises(ValueError, match=r"at least 2 rows in validation_data, as R\^2 has no"):
+        MLPRegressor(**SETTINGS).fit(X, CLASSES, validation_data=(X[:1], CLASSES[:1]))
+    MLPRegressor(**SETTINGS, scoring="neg_mean_squared_error").fit(
+        X, CLASSES, validation_data=(X[:1], CLASSES[:1])
+    )

@@ -1,5 +1,7 @@
 """Frames and series of pandas where arrays are taken, and what labels are told."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -252,3 +254,45 @@ def test_weights_and_biases_are_told_what_to_do():
 def test_a_misspelt_loss_is_told_which_is_near(loss, near):
     with pytest.raises(ValueError, match=f"got {loss!r}, which is near {near!r}"):
         Sequential(Linear(3, 2), loss=loss)
+
+
+# --- masked arrays --------------------------------------------------------------------------------
+
+MASKED = np.ma.masked_array(np.ones((3, 3), "f4"), mask=np.eye(3))
+INDICES = np.ma.masked_array(np.arange(3), mask=[1, 0, 0])
+
+
+def trainer():
+    net = fastbp.Sequential(fastbp.Linear(3, 3, seed=0), loss="softmax_cross_entropy")
+    return fastbp.Trainer(net, fastbp.SGD(lr=0.1), 3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fastbp.Affine(MASKED, np.ones(3)),
+        lambda: fastbp.BatchNormalization(np.ones(3), MASKED[0]),
+        lambda: setattr(fastbp.Affine(np.eye(3), np.ones(3)), "W", MASKED),
+        lambda: fastbp.nn.Linear(3, 3).load_state_dict({"weight": MASKED}, strict=False),
+        lambda: fastbp.save({"a": MASKED}, io.BytesIO()),
+        lambda: fastbp.datasets.one_hot(INDICES),
+        lambda: fastbp.utils.data.default_collate([MASKED, MASKED]),
+        lambda: trainer().step(np.ones((3, 3), "f4"), INDICES),
+        lambda: trainer().step(MASKED, np.arange(3)),
+    ],
+)
+def test_masked_elements_are_refused_wherever_an_array_is_kept(call):
+    with pytest.raises(ValueError, match=r"expects .* without masked elements; got"):
+        call()
+
+
+def test_a_masked_array_that_masks_nothing_is_an_array():
+    x, t = np.ma.masked_array(np.eye(3, dtype="f4")), np.ma.masked_array(np.arange(3))
+    assert trainer().step(x, t) == trainer().step(x.data, t.data)
+
+
+def test_objects_that_are_fractions_are_not_cut_to_integers():
+    net = network(1, MeanSquaredError())
+    for t, cure in ((np.array([0.5, 1]), "float"), (np.array([1.0, 2]), "int")):
+        with pytest.raises(TypeError, match=rf"which t.astype\({cure}\) makes of these"):
+            net.loss(DENSE[:2], t.astype(object))

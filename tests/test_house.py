@@ -24,7 +24,6 @@ LEVELS = {
         "gradcheck",
         "init",
         "datasets",
-        "plots",
         "progress",
         "tables",
         "threads",
@@ -33,8 +32,8 @@ LEVELS = {
     ],
     2: ["backend"],
     2.5: ["autograd"],
-    3: ["losses", "modules", "optim", "files", "graph"],
-    4: ["checkpoints", "layers"],
+    3: ["losses", "modules", "optim", "files"],
+    4: ["checkpoints", "graph", "layers", "plots"],
     5: ["plans"],
     6: ["trainer", "history"],
     7: ["training"],
@@ -44,7 +43,7 @@ LEVELS = {
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "plots", "progress", "tables", "threads"}
+NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "tables", "threads"}
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.

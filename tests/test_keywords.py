@@ -7,7 +7,7 @@ import pytest
 
 import fastbp as T
 import fastbp.nn.functional as F
-from fastbp import nn
+from fastbp import book, datasets, nn
 
 MODULES = (
     "fastbp", "fastbp.autograd", "fastbp.nn", "fastbp.nn.functional", "fastbp.nn.init",
@@ -263,3 +263,59 @@ def test_an_index_to_ignore_is_refused_beside_probabilities():
         with pytest.raises(RuntimeError, match=r"ignore_index beside class indices only; got"):
             loss(x, t)
     assert nn.CrossEntropyLoss(ignore_index=-1)(x, t).item() == pytest.approx(1.0986123)
+
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+def fit(**flag):
+    net = T.Sequential(T.Linear(2, 2), loss="softmax_cross_entropy")
+    return net.fit(np.eye(2), [0, 1], epochs=1, optimizer=T.SGD(lr=0.1), **flag)
+
+
+def stepped(**momentum):
+    return T.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1, **momentum)
+
+
+def one_cycle(**flag):
+    return T.optim.lr_scheduler.OneCycleLR(stepped(momentum=0.9), 0.1, 10, **flag)
+
+
+def booked(**flag):
+    return book.Trainer(book.TwoLayerNet(2, 2, 2), np.eye(2), [0, 1], np.eye(2), [0, 1], **flag)
+
+
+FLAGS = {
+    "shuffle": fit, "progress": fit, "restore_best": T.EarlyStopping, "nesterov": stepped,
+    "maximize": stepped, "cycle_momentum": one_cycle, "three_phase": one_cycle,
+    "full": lambda **flag: T.gradient_check(T.Affine(np.eye(2), np.ones(2)), np.eye(2), **flag),
+    "error_if_nonfinite": lambda **flag: nn.utils.clip_grad_norm_([], 1.0, **flag),
+    "strict": lambda **flag: nn.Linear(2, 2).load_state_dict(nn.Linear(2, 2).state_dict(), **flag),
+    "assign": lambda **flag: nn.Linear(2, 2).load_state_dict(nn.Linear(2, 2).state_dict(), **flag),
+    "persistent": lambda **flag: nn.Module().register_buffer("name", T.zeros(1), **flag),
+    "requires_grad": lambda **flag: nn.Linear(2, 2).requires_grad_(**flag),
+    "bias": lambda **flag: (nn.Linear(2, 2, **flag), T.Linear(2, 2, **flag)),
+    "elementwise_affine": lambda **flag: nn.LayerNorm(2, **flag),
+    "freeze": lambda **flag: nn.Embedding.from_pretrained(T.ones(2, 2), **flag),
+    "inplace": lambda **flag: (nn.ReLU(**flag), nn.ELU(**flag), nn.Dropout(0.5, **flag)),
+    "log_target": nn.KLDivLoss, "one_hot_label": datasets.load_digits,
+    "normalize": lambda **flag: datasets.load_mnist("nowhere", **flag),
+    "use_dropout": lambda **flag: book.MultiLayerNetExtend(2, [2], 2, **flag),
+    "use_batchnorm": lambda **flag: book.MultiLayerNetExtend(2, [2], 2, **flag),
+    "verbose": booked,
+    "train_flg": lambda **flag: T.Dropout(0.5).forward(np.eye(2), **flag),
+    "drop_last": lambda **flag: T.utils.data.DataLoader([1, 2], **flag),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["False", "no", 2, 1.0, np.zeros(2)], ids=repr)
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_flag_is_true_or_false_and_no_text(name, value):
+    with pytest.raises(TypeError, match=f"expects {name} as True or False; got"):
+        FLAGS[name](**{name: value})
+
+
+@pytest.mark.parametrize("value", [False, np.False_, 0], ids=repr)
+@pytest.mark.parametrize("name", sorted(FLAGS.keys() - {"normalize", "progress", "verbose"}))
+def test_a_flag_may_be_what_equals_one(name, value):
+    FLAGS[name](**{name: value})

@@ -312,3 +312,8 @@ def test_softmax_loss_with_a_logit_of_minus_infinity_is_quiet(dtype):
         with fastbp.use(name):
             assert SoftmaxWithLoss().forward(x, [0]) == 0
             assert SoftmaxWithLoss().forward(x, [[1.0, 0.0]]) == 0
+
+
+def test_a_delta_of_0_would_train_nothing():
+    with pytest.raises(ValueError, match="HuberLoss expects delta above 0; got 0"):
+        fastbp.HuberLoss(0)

@@ -279,3 +279,9 @@ def test_clipping_at_zero_changes_nothing_or_is_refused(rng):
         except ValueError as error:
             assert "clip" in str(error)
         np.testing.assert_array_equal(net.params["W1"], before)
+
+
+def test_gradients_whose_squares_overflow_are_clipped_to_the_norm_all_the_same():
+    grads, norm = clip_by_norm({"W": np.array([3e200, -4e200]), "b": np.zeros(1)}, 1.0)
+    np.testing.assert_allclose(norm, 5e200)
+    np.testing.assert_allclose(grads["W"], [0.6, -0.8])

@@ -1,3 +1,4 @@
+import os
 import sys
 from xml.etree import ElementTree
 
@@ -7,6 +8,7 @@ import pytest
 from matplotlib import image
 from matplotlib.colors import to_rgb
 
+import fastbp
 from fastbp import plots
 
 HISTORY = {
@@ -154,3 +156,23 @@ def test_missing_matplotlib_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"learning_curves needs matplotlib, which pip install"):
         plots.learning_curves(HISTORY)
+
+
+@pytest.mark.parametrize("name", ["curves.png", "it.png", "it.svg", "it.dot"])
+def test_a_picture_that_cannot_be_written_leaves_the_one_before(name, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / name
+    path.write_text("before")
+    x = fastbp.tensor(1.0, requires_grad=True)
+    picture = fastbp.graph.draw(2 * x, {"x": x})
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="so nothing was written, and what was there stays"):
+        plots.learning_curves(HISTORY, path) if name == "curves.png" else picture.save(path)
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_without_an_end_is_one_of_a_png(tmp_path):
+    plots.learning_curves(HISTORY, tmp_path / "curves")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

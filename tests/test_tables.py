@@ -39,9 +39,15 @@ def test_delimiter_line_end_and_mark_are_found_out(delimiter, newline, start, re
     np.testing.assert_array_equal(table.target, [0.5, 3])
 
 
-def test_decimal_commas_do_not_make_the_comma_the_delimiter(read):
-    assert read("a;b;t\n1,5;x;0\n2,5;y;1\n").names == ["a=1,5", "a=2,5", "b=x", "b=y"]
+def test_commas_within_fields_do_not_make_the_comma_the_delimiter(read):
+    assert read("a;b;t\n1,m;x;0\n2,m;y;1\n").names == ["a=1,m", "a=2,m", "b=x", "b=y"]
     assert read("length, outside, m;t\n1;2\n").names == ["length, outside, m"]
+
+
+@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1,5"\n1,"2,5"\n'])
+def test_numbers_with_a_decimal_comma_are_not_taken_for_texts(read, text):
+    with pytest.raises(ValueError, match=r"numbers with a decimal point in line \d, column 'a'"):
+        read(text)
 
 
 @pytest.mark.parametrize(
@@ -235,3 +241,17 @@ def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
     target = np.array(target, object) if isinstance(target[0], str) else np.array(target)
     with pytest.raises(ValueError, match=re.escape(message)):
         tables.prepare(make(target), task)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((None,), TypeError, "prepare expects table as a Table, as read_csv returns it; got None"),
+        ((make([0, 1] * 5), None, -1), ValueError, "prepare expects seed of at least 0; got -1"),
+        ((make([0, 1] * 5), None, 1.5), TypeError, "prepare expects seed as an integer; got 1.5"),
+        ((make([0, 1] * 5, np.full((10, 2), np.nan)),), ValueError, "table.x of finite numbers"),
+    ],
+)
+def test_a_table_that_cannot_be_prepared_is_refused_in_one_sentence(arguments, error, match):
+    with pytest.raises(error, match=match):
+        tables.prepare(*arguments)

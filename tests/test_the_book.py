@@ -843,3 +843,57 @@ def test_the_table_of_differences_is_that_list():
         row.split(" | ")[0].removeprefix("| ") for row in table.splitlines() if row[:2] == "| "
     ]
     assert subjects[1:] == list(SHOWN)
+
+
+# --- what is asked for is done, or refused --------------------------------------------------------
+
+
+def test_a_last_layer_of_ones_own_is_used_under_either_name():
+    class Seven:
+        def forward(self, y, t):
+            return 7.0
+
+    network = TwoLayerNet(2, 3, 2)
+    network.lastLayer = Seven()
+    assert network.loss(np.eye(2), np.array([0, 1])) == 7.0
+    assert network.last_layer is network.lastLayer
+
+
+@pytest.mark.parametrize(
+    ("argument", "match"),
+    [
+        ({"evaluate_sample_num_per_epoch": -5}, "evaluate_sample_num_per_epoch of at least 1"),
+        ({"evaluate_sample_num_per_epoch": 0}, "evaluate_sample_num_per_epoch of at least 1"),
+        ({"evaluate_sample_num_per_epoch": 2.5}, "evaluate_sample_num_per_epoch as an integer"),
+        ({"optimizer_param": 0.1}, "optimizer_param as a mapping"),
+        ({"x_train": np.ma.masked_array(np.eye(2), np.eye(2))}, "x_train without masked"),
+        ({"x_test": np.empty((0, 2)), "t_test": []}, "as many rows, at least one; got 0 and 0"),
+    ],
+)
+def test_the_trainer_refuses_what_it_cannot_do_before_it_begins(argument, match):
+    rows = {"x_train": np.eye(2), "t_train": [0, 1], "x_test": np.eye(2), "t_test": [0, 1]}
+    with pytest.raises((TypeError, ValueError), match=f"Trainer expects .*{match}"):
+        Trainer(TwoLayerNet(2, 3, 2), **rows | argument)
+
+
+def test_shuffled_rows_keep_their_mask_and_a_sparse_matrix_has_none():
+    x, _ = shuffle_dataset(np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]), ["a", "b", "c"])
+    assert x.count() == 2
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(ValueError, match="expects x and t with as many rows"):
+        shuffle_dataset(sparse.eye(3), [0, 1, 2])
+
+
+@pytest.mark.parametrize("t", [1, np.array([0, 1, 0])])
+def test_the_softmax_of_one_sample_has_its_shape(t):
+    x = np.array([1.0, 2.0, 4.0])
+    layer = SoftmaxWithLoss()
+    layer.forward(x, t)
+    np.testing.assert_allclose(layer.y, np.exp(x) / np.exp(x).sum(), rtol=1e-12)
+    np.testing.assert_allclose(layer.backward(), layer.y - [0, 1, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("y", [[-0.5, 1.5], [3.0, 2.0]])
+def test_cross_entropy_is_of_probabilities(y):
+    with pytest.raises(ValueError, match="expects y of probabilities, as softmax"):
+        cross_entropy_error(np.array(y), 0)

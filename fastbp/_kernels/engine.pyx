@@ -8,6 +8,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+import numpy as np
+
 from fastbp._kernels cimport changes, isa
 from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
@@ -106,8 +108,13 @@ cdef class _Rows:
 
 
 cdef inline bint _readable(array) noexcept:
-    """Whether C can read an array where it lies: dense, aligned, of the machine's byte order."""
-    return cnp.PyArray_Check(array) and cnp.PyArray_ISCARRAY_RO(array)
+    """Whether C can read an array where it lies: dense, aligned, of the machine's byte order.
+
+    Not a masked one, of which the checks have to look at the mask.
+    """
+    if not (cnp.PyArray_Check(array) and cnp.PyArray_ISCARRAY_RO(array)):
+        return False
+    return cnp.PyArray_CheckExact(array) or not isinstance(array, np.ma.MaskedArray)
 
 
 cdef inline int _type_of(cnp.ndarray array) noexcept:

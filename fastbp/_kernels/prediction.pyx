@@ -58,9 +58,9 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
     cdef const layer_t *layer
     cdef real *to
     cdef const real *at = x
-    cdef idx affine_left = net.n_affine, l
-    for l in range(net.n_layers):
-        layer = &net.layers[l]
+    cdef idx affine_left = net.n_affine, k
+    for k in range(net.n_layers):
+        layer = &net.layers[k]
         if layer.kind == AFFINE:
             affine_left -= 1
         if layer.kind == AFFINE or at == x:

@@ -252,6 +252,8 @@ class MLP(BaseEstimator):
         return solver, data, parts, validation
 
     def _validated(self, X, y, reset):
+        checks.unmasked(type(self).__name__, "X", X)
+        checks.unmasked(type(self).__name__, "y", y)
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS,
             reset=reset, y_numeric=not self._classifies,
@@ -277,9 +279,10 @@ class MLP(BaseEstimator):
         """The rows' weights, or None where all are 1."""
         if sample_weight is None:
             return None
-        n = X.shape[0]
+        n, who = X.shape[0], type(self).__name__
+        checks.unmasked(who, "sample_weight", sample_weight)
         if np.isscalar(sample_weight):
-            sample_weight = np.full(n, sample_weight, np.float64)
+            sample_weight = np.full(n, checks.number(who, "sample_weight", sample_weight))
         weights = check_array(
             sample_weight, ensure_2d=False, dtype=_FLOATS, order="C", input_name="sample_weight"
         )
@@ -485,6 +488,7 @@ class MLP(BaseEstimator):
         if not hasattr(self, "coefs_"):
             check_is_fitted(self)
         if check and not self._is_plain(X):
+            checks.unmasked(type(self).__name__, "X", X)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
             checks.sparse(type(self).__name__, "X", X)
         coefs, n = self.coefs_, len(self.coefs_)
@@ -536,12 +540,15 @@ class MLP(BaseEstimator):
         """
         check_is_fitted(self)
         n = len(self.coefs_) - 1
+        who = f"{type(self).__name__}.hidden"
+        if n == 0:
+            raise ValueError(f"{who} expects a network with hidden layers; got none.")
         try:
-            place = range(1, n + 1)[layer]
-        except (IndexError, TypeError):
+            place = range(1, n + 1)[checks.integer(who, "layer", layer, -n, n - 1)]
+        except (TypeError, ValueError):
             raise ValueError(
-                f"{type(self).__name__}.hidden expects layer as one of the "
-                f"{checks.plural(n, 'hidden layer')}, from {-n} to {n - 1}; got {layer!r}."
+                f"{who} expects layer as the number of a hidden layer, from {-n} to {n - 1}; got "
+                f"{checks.shown(layer)}."
             ) from None
         return self._outputs(X, n_layers=place)
 
@@ -586,8 +593,13 @@ class MLP(BaseEstimator):
 
 
 def _is_tame(X):
-    """Whether X is a small array of finite numbers that are not huge, seen in one quick sum."""
-    return type(X) is np.ndarray and X.size < 10_000 and np.vdot(X, X) < 1e12
+    """Whether X is a small array of finite floats that are not huge, seen in one quick sum."""
+    return (
+        type(X) is np.ndarray
+        and X.size < 10_000
+        and X.dtype in (checks.FLOAT64, checks.FLOAT32)  # squares of others wrap or overflow
+        and np.vdot(X, X) < 1e12
+    )
 
 
 def _copy_for(cls, function):

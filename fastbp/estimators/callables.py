@@ -91,6 +91,11 @@ def score(model, estimator, data):
             f"{who} expects scoring to return a number; got {value.tolist()!r} from "
             f"{model.scoring!r}."
         )
+    if np.isnan(value) and np.isfinite(model.loss_):  # no epoch would be the best
+        raise ValueError(
+            f"{who} expects scoring to return a number; got NaN from {model.scoring!r}, as for "
+            "validation rows of one class."
+        )
     return float(value)
 
 

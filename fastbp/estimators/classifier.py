@@ -291,13 +291,13 @@ class MLPClassifier(ClassifierMixin, MLP):
                 "MLPClassifier expects class_weight as weights of its classes, which may name "
                 f"others beside all of them; got {self.class_weight!r}: {str(error).rstrip('.')}."
             ) from error
-        own = own if weights is None else own * weights
-        if not (np.isfinite(own).all() and own.any()):
+        both = own if weights is None else own * weights
+        if not (np.isfinite(both).all() and both.any() and own.min() >= 0):
             raise ValueError(
-                "MLPClassifier expects class_weight to give finite weights that are not all 0; "
-                f"got {self.class_weight!r}."
+                "MLPClassifier expects class_weight to give finite weights that are not negative "
+                f"and not all 0; got {self.class_weight!r}."
             )
-        return own
+        return both
 
     def _weights_of_classes(self, y):
         """The rows' weights by `class_weight`."""

@@ -182,8 +182,7 @@ def check(model, classifies, watched=None):
         checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
         _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
     else:
-        if checks.number(who, "huber_delta", model.huber_delta, least=0) == 0:
-            raise ValueError(f"{who} expects huber_delta above 0; got {model.huber_delta!r}.")
+        checks.positive(who, "huber_delta", model.huber_delta)
         if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
             raise ValueError(
                 f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}."
@@ -268,8 +267,12 @@ def hidden_layer_sizes(model):
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-    plain = all(type(size) is int and size > 0 for size in sizes)
-    if not plain and np.any(np.array(sizes) <= 0):
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes):
+        raise TypeError(
+            f"{type(model).__name__} expects hidden_layer_sizes of integers; got "
+            f"{checks.shown(model.hidden_layer_sizes)}."
+        )
+    if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
 

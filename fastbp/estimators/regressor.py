@@ -108,6 +108,8 @@ class MLPRegressor(RegressorMixin, MLP):
         if hasattr(y, "nnz") or y.dtype.kind not in "biuf":
             kind = "a sparse matrix" if hasattr(y, "nnz") else f"an array of dtype {y.dtype}"
             raise TypeError(f"MLPRegressor expects y as an array of numbers; got {kind}.")
+        if not np.isfinite(y).all():  # None among objects, which becomes NaN only now
+            raise ValueError("MLPRegressor expects y without missing values; got some.")
         if self.loss == "poisson" and np.min(y) < 0:
             raise ValueError(
                 f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}."
@@ -147,7 +149,16 @@ class MLPRegressor(RegressorMixin, MLP):
         return {"loss": kind, "delta": delta, "loss_scale": scale, "clip_loss": False}
 
     def _engine_targets(self, t, dtype):
-        return np.require(t, dtype, ("C", "A"))
+        return checks.floats("MLPRegressor", "y", t, dtype)
+
+    def _validation(self, rows, name, X, y, weights):
+        held_out = super()._validation(rows, name, X, y, weights)
+        if len(held_out) < 2 and self.scoring is None:
+            raise ValueError(
+                f"MLPRegressor expects at least 2 rows in {name}, as R^2 has no value for one; got "
+                "1, so give it more, or a scoring."
+            )
+        return held_out
 
     def _own_score(self, data):
         predicted = self._predicted(data.x, check=False)

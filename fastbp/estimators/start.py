@@ -1,7 +1,6 @@
 """The weights that a training starts from: drawn, or the user's."""
 
 from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from fastbp.estimators import parameters
 def drawn(model, units, dtype, random_state):
     """W and b of each layer, by scikit-learn's rule and draws, or by `init`."""
     for shape in pairwise(units):
-        if all(isinstance(n, Integral) for n in shape):  # NumPy has scikit-learn's words for others
-            checks.fits_memory(type(model).__name__, "layers of sizes", tuple(map(int, shape)))
+        checks.fits_memory(type(model).__name__, "layers of sizes", tuple(map(int, shape)))
     pairs = []
     for k, (n_in, n_out) in enumerate(pairwise(units)):
         if model.init is not None:

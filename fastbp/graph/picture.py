@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from fastbp import checks
+from fastbp import checks, files
 from fastbp.graph import text
 
 FONTS = ("Helvetica", "Arial", "DejaVu Sans")  # of SVG; text.width knows the widest
@@ -82,7 +82,7 @@ class Picture:
     texts: list[Text] = field(default_factory=list, repr=False)
 
     def save(self, path):
-        """Write the picture to a file, as the end of its name says.
+        """Write the picture to a file, whole or not at all, as the end of its name says.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Picture:
             _write_png(self, path)
         else:
             content = self.to_svg() if suffix == ".svg" else self.to_dot()
-            Path(os.fsdecode(path)).write_text(content, encoding="utf-8")
+            files.write_whole(path, content.encode())
 
     def to_dot(self):
         """The graph in Graphviz's language, with the same labels."""
@@ -207,7 +207,7 @@ def _write_png(picture, path):
         axes.text(t.x, t.y, t.content, size=t.size * points, color=t.colour, ha="center",
                   va="baseline", weight="bold" if t.bold else "normal", family=fonts, zorder=3,
                   parse_math=False)  # fmt: skip
-    figure.savefig(path)
+    files.write_figure(path, figure)
 
 
 def _curve(kind, pieces):

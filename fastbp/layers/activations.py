@@ -120,7 +120,7 @@ class Relu(_Activation, kernel="relu"):
 
     def __init__(self, inplace=False):
         super().__init__()
-        self.inplace = bool(inplace)
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
 
     def extra_repr(self):
         return "inplace=True" if self.inplace else ""

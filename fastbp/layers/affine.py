@@ -317,7 +317,7 @@ class Linear(Affine):
             )
         W = _initial_weights(n_in, n_out, init, dtype, seed)
         super().__init__(W, np.zeros(n_out, W.dtype))
-        self.has_bias = bool(checks.instance("Linear", "bias", bias, bool | np.bool, "a bool"))
+        self.has_bias = checks.flag("Linear", "bias", bias)
 
 
 _initial_weights = init.weights

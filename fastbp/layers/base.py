@@ -320,13 +320,13 @@ class LayerOfTwoModes(Layer):
             out, self.__dict__["_saved"] = self.run(x, self.training)
             return out
         who = f"{type(self).__name__}.forward"
-        checks.instance(who, "train_flg", train_flg, bool | np.bool, "a bool")
+        train_flg = checks.flag(who, "train_flg", train_flg)
         if isinstance(x, TensorBase):
             raise TypeError(
                 f"{who} expects train_flg beside an array; got a Tensor, for which train() and "
                 "eval() set the mode."
             )
-        out, self.__dict__["_saved"] = self.run(x, bool(train_flg))
+        out, self.__dict__["_saved"] = self.run(x, train_flg)
         return out
 
 

@@ -57,7 +57,7 @@ class _ByElement(layers.Layer):
 
     def __init__(self, inplace=False):
         super().__init__()
-        self.inplace = bool(inplace)
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
 
     def _arguments(self):
         return tuple(getattr(self, name) for name in self._options)
@@ -273,7 +273,7 @@ class LeakyReLU(layers.LeakyRelu):
 
     def __init__(self, negative_slope=0.01, inplace=False):
         super().__init__(negative_slope)
-        self.inplace = bool(inplace)
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
 
     @property
     def negative_slope(self):
@@ -360,7 +360,7 @@ class Dropout(layers.Dropout):
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__(p, seed=0)
-        self.inplace = bool(inplace)
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
 
     @property
     def p(self):

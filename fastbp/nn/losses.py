@@ -292,9 +292,7 @@ class HuberLoss(_Loss):
     _function = staticmethod(criteria.huber_loss)
 
     def __init__(self, reduction="mean", delta=1.0):
-        delta = checks.number("HuberLoss", "delta", delta, least=0)
-        if delta == 0:
-            raise ValueError("HuberLoss expects delta above 0; got 0.")
+        delta = checks.positive("HuberLoss", "delta", delta)
         self._take(None, None, reduction, delta=delta)
 
     def _book(self):
@@ -321,7 +319,8 @@ class KLDivLoss(_Loss):
     _reductions = ("batchmean",)
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
-        self._take(size_average, reduce, reduction, log_target=log_target)
+        self._take(size_average, reduce, reduction,
+                   log_target=checks.flag("KLDivLoss", "log_target", log_target))  # fmt: skip
 
     def as_book(self):
         raise TypeError(

@@ -77,7 +77,7 @@ class Linear(layers.Affine):
         kind = _float_dtype("Linear", dtype, device)
         super().__init__(np.empty((n_in, n_out), kind), np.zeros(n_out, kind))
         self.in_features, self.out_features = n_in, n_out
-        self.has_bias = bool(bias)
+        self.has_bias = checks.flag("Linear", "bias", bias)
         self.reset_parameters()
 
     def reset_parameters(self):
@@ -252,7 +252,10 @@ class LayerNorm(Module):
         )
         checks.fits_memory("LayerNorm", "normalized_shape", self.normalized_shape)
         self.eps = checks.number("LayerNorm", "eps", eps, least=0)
-        self.elementwise_affine = elementwise_affine
+        self.elementwise_affine = elementwise_affine = checks.flag(
+            "LayerNorm", "elementwise_affine", elementwise_affine
+        )
+        bias = checks.flag("LayerNorm", "bias", bias)
         weight = Parameter(ones(self.normalized_shape, dtype=kind)) if elementwise_affine else None
         bias = Parameter(zeros(self.normalized_shape, dtype=kind)) if weight is not None and (
             bias) else None  # fmt: skip
@@ -323,7 +326,9 @@ class Embedding(Module):
                              f"embedding_dim); got {tuple(embeddings.shape)}.")  # fmt: skip
         count, width = embeddings.shape
         self = cls(count, width, padding_idx)
-        self.weight = Parameter(embeddings, requires_grad=not freeze)
+        self.weight = Parameter(
+            embeddings, requires_grad=not checks.flag("Embedding", "freeze", freeze)
+        )
         return self
 
     def forward(self, input):

@@ -44,10 +44,19 @@ def clip_by_norm(grads, most):
     """
     most = checks.number("clip_by_norm", "most", most, least=0)
     grads = _arrays("clip_by_norm", grads)
-    square = sum(float(np.square(grad, dtype=np.float64).sum()) for grad in grads.values())
-    norm = math.sqrt(square)
+    norm = _norm(grads.values())
+    if norm == math.inf:  # of squares that overflow, unless an element is inf
+        largest = max(float(np.abs(grad).max(initial=0)) for grad in grads.values())
+        if largest < math.inf:
+            norm = largest * _norm(grad / largest for grad in grads.values())
     factor = min(1.0, most / (norm + 1e-6))
     return {key: grad * grad.dtype.type(factor) for key, grad in grads.items()}, norm
+
+
+def _norm(arrays):
+    """The joint Euclidean norm, summed in float64."""
+    with np.errstate(over="ignore"):
+        return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays))
 
 
 def clip_by_value(grads, limit):
@@ -152,6 +161,7 @@ def _total_norm(who, tensors, norm_type, error_if_nonfinite):
     from fastbp.autograd import tensor
 
     order = checks.number(who, "norm_type", norm_type, finite=False)
+    error_if_nonfinite = checks.flag(who, "error_if_nonfinite", error_if_nonfinite)
     if not tensors:
         return tensor(0.0)
     norms = np.array([np.linalg.norm(each.array.ravel("K"), order) for each in tensors])

@@ -628,7 +628,8 @@ class OneCycleLR(LRScheduler):
                 raise ValueError(f"OneCycleLR expects {name} above 0; got {factor}.")
         checks.choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = bool(cycle_momentum)
+        self.cycle_momentum = checks.flag("OneCycleLR", "cycle_momentum", cycle_momentum)
+        three_phase = checks.flag("OneCycleLR", "three_phase", three_phase)
         groups = optimizer.param_groups
         if self.cycle_momentum and not {"momentum", "betas"} & set(groups[0]):
             raise ValueError(
@@ -737,7 +738,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.min_lrs = _each(min_lr, optimizer.param_groups)
         self.default_min_lr = None if isinstance(min_lr, list | tuple) else min_lr
         self.eps = checks.number(who, "eps", eps)
-        self.verbose = bool(verbose)
+        self.verbose = checks.flag("ReduceLROnPlateau", "verbose", verbose)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]

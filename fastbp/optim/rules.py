@@ -101,7 +101,7 @@ class Rule(Optimizer, counts_steps=True):
                 raise NotImplementedError(f"{who} expects {name}=False; got {options[name]!r}.")
         for name in self._numbers:
             options[name] = checks.number(who, name, options[name], least=0)
-        options["maximize"] = bool(options["maximize"])
+        options["maximize"] = checks.flag(who, "maximize", options["maximize"])
         return options
 
     def _known(self, who, group):
@@ -558,7 +558,7 @@ class SGD(Rule):
         who = type(self).__name__
         options = super()._checked_options(options)
         options["dampening"] = checks.number(who, "dampening", options["dampening"])
-        options["nesterov"] = bool(options["nesterov"])
+        options["nesterov"] = checks.flag(who, "nesterov", options["nesterov"])
         if options["nesterov"] and options["momentum"] == 0:
             raise ValueError(f"{who} expects momentum above 0 where nesterov is True; got 0.")
         if options["nesterov"] and options["dampening"] != 0:

@@ -10,7 +10,7 @@ from fastbp import checks
 from fastbp.autograd import Tensor, as_tensor, stack
 from fastbp.autograd.random import stream
 from fastbp.utils.data.dataset import IterableDataset, Subset, TensorDataset
-from fastbp.utils.data.sampler import BatchSampler, Drawn, RandomSampler, SequentialSampler, flag
+from fastbp.utils.data.sampler import BatchSampler, Drawn, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader", "default_collate", "get_worker_info"]
 
@@ -50,6 +50,8 @@ def default_collate(batch):
     if isinstance(first, Tensor):
         return stack(list(batch))
     if isinstance(first, np.ndarray | np.generic):
+        for sample in batch:
+            checks.unmasked("default_collate", "samples", sample)
         return as_tensor(np.stack(batch))
     if isinstance(first, bool | int | float):
         return as_tensor(np.array(batch))
@@ -211,7 +213,7 @@ class DataLoader:
         flags = {"shuffle": shuffle or False, "pin_memory": pin_memory, "in_order": in_order,
                  "persistent_workers": persistent_workers}  # fmt: skip
         for name, value in flags.items():
-            flag("DataLoader", name, value)
+            checks.flag("DataLoader", name, value)
         self.dataset = dataset
         self.num_workers = num_workers
         self.pin_memory = pin_memory
@@ -222,7 +224,7 @@ class DataLoader:
         self.prefetch_factor = prefetch_factor
         self.persistent_workers = persistent_workers
         self.in_order = in_order
-        self.drop_last = flag("DataLoader", "drop_last", drop_last)
+        self.drop_last = checks.flag("DataLoader", "drop_last", drop_last)
         self.generator = generator
         self._streamed = isinstance(dataset, IterableDataset)
         if collate_fn is not None:

@@ -18,13 +18,6 @@ __all__ = [
 ]
 
 
-def flag(who, name, value):
-    """An argument that is True or False."""
-    if not isinstance(value, int | np.bool) or value not in (0, 1):
-        raise TypeError(f"{who} expects {name} as True or False; got {checks.described(value)}.")
-    return bool(value)
-
-
 class Sampler:
     """An order of indices: a class of one's own writes `__iter__`, and `__len__` where it can.
 
@@ -104,7 +97,7 @@ class RandomSampler(Drawn):
 
     def __init__(self, data_source, replacement=False, num_samples=None, generator=None):
         self.data_source = checks.sized("RandomSampler", "data_source", data_source)
-        self.replacement = flag("RandomSampler", "replacement", replacement)
+        self.replacement = checks.flag("RandomSampler", "replacement", replacement)
         self.generator = generator
         self._num_samples = num_samples
         checks.integer("RandomSampler", "num_samples", self.num_samples, least=1)
@@ -174,7 +167,7 @@ class WeightedRandomSampler(Drawn):
                 f"not all zero; got {checks.shown(self.weights)}."
             )
         self.num_samples = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
-        self.replacement = flag(who, "replacement", replacement)
+        self.replacement = checks.flag(who, "replacement", replacement)
         possible = np.count_nonzero(self.weights)
         if not self.replacement and self.num_samples > possible:
             raise ValueError(
@@ -214,7 +207,7 @@ class BatchSampler(Sampler):
             )
         self.sampler = sampler
         self.batch_size = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
-        self.drop_last = flag("BatchSampler", "drop_last", drop_last)
+        self.drop_last = checks.flag("BatchSampler", "drop_last", drop_last)
 
     def __iter__(self):
         indices = iter(self.sampler)
