@@ -37,8 +37,8 @@
 /* The same where A is read by columns, whose rows are far apart in memory. */
 #define BLOCK_ROWS_BY_COLUMNS 256
 #define BLOCK_K_BY_COLUMNS 128
-/* Rows so far apart, in bytes, fall on the same few lines of a cache. */
-#define ALIASES 4096
+/* Rows a multiple of so many bytes apart fall on the same few lines of the L1 cache. */
+#define ALIASES (FBP_MAX_ROWS == 14 ? 4096 : 1024)
 
 static inline idx tile_rows(idx vectors)
 {
@@ -155,7 +155,8 @@ static void FN(choose_copies)(FN(product) *p)
         p->copies_a = a_aliases || (!many && p->N >= 32 * LANES);
         p->copies_b = p->copies_a || (!many && p->K > BLOCK_K_BY_COLUMNS);
     } else {
-        p->copies_b = b_aliases ? p->M >= 4 * TILE_ROWS_3 : !many && p->M >= 16 * TILE_ROWS_3;
+        p->copies_b = p->M >= 16 * TILE_ROWS_3 ? b_aliases || !many
+                                               : b_aliases && !many && p->M >= 6 * TILE_ROWS_3;
     }
     p->copies_b |= p->transposed || p->N < LANES;
 }
