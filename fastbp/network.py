@@ -35,6 +35,7 @@ from fastbp.losses import (
     SoftmaxWithLoss,
 )
 from fastbp.modules import Module
+from fastbp.threads import threads_for
 from fastbp.trainer import hands
 
 __all__ = ["Parameters", "Sequential"]
@@ -269,7 +270,9 @@ class Sequential(Module):
             for each in (*modules, *layers)
         )
         links = [_link_of(layer) if functional else None for layer, functional in own["_flow"]]
-        own["_compiled"] = None if None in links else prediction.Layers(filter(None, links))
+        own["_compiled"] = (
+            None if None in links else prediction.Layers(filter(None, links), threads_for)
+        )
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
             own.update(_layers=layers, _params=Parameters(layers), _saved=None)

@@ -138,3 +138,17 @@ def test_threads_predict_at_once():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_several_threads_give_what_one_gives(dtype):
+    net = network((30, 64, 5), dtype, BETWEEN[1])
+    x = np.random.default_rng(0).standard_normal((3001, 30)).astype("f4")
+    try:
+        fastbp.set_num_threads(1)
+        want = net.predict(x)
+        for n in (2, 3, 7):
+            fastbp.set_num_threads(n)
+            np.testing.assert_array_equal(net.predict(x), want)
+    finally:
+        fastbp.set_num_threads(None)

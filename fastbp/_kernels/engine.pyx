@@ -884,6 +884,16 @@ cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_o
     return True
 
 
+cdef void run_parts(isa.fbp_parts parts, void *work, int n_threads) noexcept nogil:
+    """The parts 0 .. n_threads - 1 of some work, in as many threads as can be had."""
+    cdef isa.fbp_team *team = fbp_take_team(n_threads)
+    if team == NULL:
+        parts(work, 0, n_threads)
+    else:
+        team.run(team, parts, work, n_threads)
+    fbp_give_team(team)
+
+
 def max_threads():
     """The threads OpenMP would take: OMP_NUM_THREADS, or all processors (or a large number)."""
     return fbp_max_threads()

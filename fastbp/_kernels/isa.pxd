@@ -65,8 +65,10 @@ cdef extern from "kernels.h" nogil:
         fbp_outcome outcome
         idx layer
 
+    ctypedef void (*fbp_parts)(void *work, int first, int end) noexcept nogil
+
     ctypedef struct fbp_team:
-        pass
+        void (*run)(fbp_team *team, fbp_parts parts, void *work, int n_parts) noexcept nogil
 
     ctypedef struct fbp_engine:
         size_t (*plan_layout)(const fbp_spec *spec, int n_parts, void *plan) noexcept nogil

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -7,5 +7,7 @@ AFFINE: int
 NORMALISE: int
 
 class Layers:
-    def __init__(self, entries: Iterable[tuple[int, float, Any]]) -> None: ...
+    def __init__(
+        self, entries: Iterable[tuple[int, float, Any]], threads_for: Callable[[float], int]
+    ) -> None: ...
     def predict(self, x: Any) -> NDArray[Any] | None: ...

@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from fastbp._kernels.affine cimport affine_forward_core
 from fastbp._kernels.contract cimport idx, real
+from fastbp._kernels.engine cimport run_parts
 from fastbp._kernels.passes cimport LARGE, activate, compiled_runs, dim, is_plain, memory
 
 cdef extern from "aligned.h" nogil:
@@ -38,6 +39,7 @@ cdef struct layer_t:
 
 cdef struct network_t:
     idx n_layers, n_affine, n_in, n_out, widest
+    idx products      # of a row
     bint converts     # float32 rows to float64
     layer_t layers[MOST_LAYERS]
 
@@ -79,8 +81,9 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
     return 0
 
 
-cdef int outputs(const network_t *net, const real *x, real *out, idx rows) noexcept nogil:
-    """All rows, BLOCK at a time; -1 where memory could not be had."""
+cdef int outputs(const network_t *net, const real *x, const float *floats, real *out,
+                 idx rows) noexcept nogil:
+    """Rows of x (or, to be converted, of floats), BLOCK at a time; -1 where memory could not be had."""
     cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m, i
     cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike: none of a row alone
     cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
@@ -92,27 +95,58 @@ cdef int outputs(const network_t *net, const real *x, real *out, idx rows) noexc
     r = 0
     while r < rows and status == 0:
         m = min(block, rows - r)
-        from_ = x + r * net.n_in
         if net.converts:
             for i in range(m * net.n_in):
-                converted[i] = (<const float *> x)[r * net.n_in + i]
+                converted[i] = floats[r * net.n_in + i]
             from_ = converted
+        else:
+            from_ = x + r * net.n_in
         status = block_outputs(net, from_, out + r * net.n_out, buffer, buffer + block * width, m)
         r += block
     fbp_free(buffer)
     return status
 
 
+cdef struct work_t:
+    const network_t *net
+    const void *x
+    void *out
+    idx rows
+    int n_parts, failed
+    bint is_double
+
+
+cdef void some_rows(void *work_, int first, int end) noexcept nogil:
+    """The rows that parts first .. end - 1 have of the work."""
+    cdef work_t *work = <work_t *> work_
+    cdef const network_t *net = work.net
+    cdef idx start = work.rows * first // work.n_parts
+    cdef idx rows = work.rows * end // work.n_parts - start
+    cdef idx at = start * net.n_in, to = start * net.n_out
+    cdef const float *floats = <const float *> work.x
+    cdef const double *doubles = <const double *> work.x
+    cdef int status
+    if not work.is_double:
+        status = outputs[float](net, floats + at, floats + at, <float *> work.out + to, rows)
+    else:
+        status = outputs[double](net, doubles + at, floats + at, <double *> work.out + to, rows)
+    if status:
+        work.failed = 1
+
+
 cdef class Layers:
     """What `predict` goes through: (kind, number, layer) of each, from the first on.
 
     An affine layer has `_W` and `_b`, a normalisation `evaluation_arrays()`: mean, factor, beta.
+    `threads_for` says how many threads so many operations take.
     """
 
     cdef list entries
+    cdef object threads_for
 
-    def __init__(self, entries):
+    def __init__(self, entries, threads_for):
         self.entries = list(entries)
+        self.threads_for = threads_for
 
     cdef bint describe(self, network_t *net, list held, int typenum) except -1:
         """The layers as C has them, or False: one is not as the kernels read it."""
@@ -132,6 +166,7 @@ cdef class Layers:
                 at.n_in, width = dim(W, 0), dim(W, 1)
                 held += (W, b)
                 net.n_affine += 1
+                net.products += at.n_in * width
             else:
                 at.n_in = width
             if kind == NORMALISE:
@@ -154,10 +189,10 @@ cdef class Layers:
         """The outputs for x (rows, n_in) as a new array; None for what has to go layer by layer."""
         cdef network_t net
         cdef cnp.npy_intp shape[2]
+        cdef work_t work
         cdef list held = []
         cdef cnp.ndarray out
-        cdef int typenum, status
-        cdef idx rows
+        cdef int typenum
         if not (self.entries and len(self.entries) <= MOST_LAYERS and self.entries[0][0] == AFFINE
                 and cnp.PyArray_CheckExact(x) and compiled_runs()):
             return None
@@ -172,31 +207,20 @@ cdef class Layers:
         net.converts = cnp.PyArray_TYPE(<cnp.ndarray> x) != typenum
         if not self.describe(&net, held, typenum) or dim(x, 1) != net.n_in or dim(x, 0) == 0:
             return None
-        rows = dim(x, 0)
-        shape[0], shape[1] = rows, net.n_out
+        shape[0], shape[1] = dim(x, 0), net.n_out
         out = cnp.PyArray_SimpleNew(2, shape, typenum)
-        if rows * net.widest * net.n_layers < LARGE // 16:
-            status = run[float](NULL, &net, x, out) if typenum == cnp.NPY_FLOAT else (
-                run[double](NULL, &net, x, out))
-        elif typenum == cnp.NPY_FLOAT:
-            status = run_free[float](NULL, &net, x, out)
+        memset(&work, 0, sizeof(work))
+        work.net, work.x, work.out, work.rows = &net, memory(x), memory(out), dim(x, 0)
+        work.is_double = typenum == cnp.NPY_DOUBLE
+        work.n_parts = 1
+        if net.products * work.rows < LARGE // 4:
+            some_rows(&work, 0, 1)
         else:
-            status = run_free[double](NULL, &net, x, out)
-        if status:
+            if work.rows >= 2 * BLOCK:
+                work.n_parts = min(self.threads_for(2.0 * net.products * work.rows),
+                                   work.rows // BLOCK)
+            with nogil:
+                run_parts(some_rows, &work, work.n_parts)
+        if work.failed:
             raise MemoryError("predict could not allocate its scratch memory")
         return out
-
-
-cdef int run(const real *kind, const network_t *net, object x, object out) noexcept:
-    return outputs(net, <const real *> memory(x), <real *> memory(out), dim(x, 0))
-
-
-cdef int run_free(const real *kind, const network_t *net, object x, object out) noexcept:
-    """The same while other Python threads run."""
-    cdef const real *x_ = <const real *> memory(x)
-    cdef real *out_ = <real *> memory(out)
-    cdef idx rows = dim(x, 0)
-    cdef int status
-    with nogil:
-        status = outputs(net, x_, out_, rows)
-    return status
