@@ -478,24 +478,18 @@ def methods_of_its_own(thing, *modules):
     """The methods that an object, or a class of it outside of `modules`, has put in the place of
     theirs.
     """
-    cls = type(thing)
-    bases = [
-        base
-        for base in cls.__mro__
-        if any(f"{base.__module__}.".startswith(f"{module}.") for module in modules)
-    ]
-    if not bases:
+    mro = type(thing).__mro__
+    depth = next((k for k, base in enumerate(mro) if _within(base.__module__, modules)), None)
+    if depth is None:
         return []
-    first = bases[0]
-    places = [vars(thing), *map(vars, cls.__mro__[: cls.__mro__.index(first)])]
-    return sorted(
-        {
-            name
-            for names in places
-            for name in names
-            if name not in _UNCALLED and callable(getattr(first, name, None))
-        }
-    )
+    names = set(vars(thing)).union(*map(vars, mro[:depth])) - _UNCALLED
+    return sorted(name for name in names if callable(getattr(mro[depth], name, None)))
+
+
+@functools.cache
+def _within(name, modules):
+    """Whether a module of this name is one of `modules`, or in one."""
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)
 
 
 #: What a class may have of its own without another result.

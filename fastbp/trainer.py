@@ -89,6 +89,11 @@ class Trainer(engine.Plan):
     1.0
     """
 
+    _entries: list
+    _places: list
+    _loss: tuple
+    dtype: np.dtype
+
     def __new__(
         cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
@@ -103,7 +108,7 @@ class Trainer(engine.Plan):
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
                 raise ValueError(f"Trainer expects {name} above 0, or None; got {limit}.")
-        entries, _ = plans.entries_of(net)
+        entries, places = plans.entries_of(net)
         loss, number = plans.loss_of(net)
         dtype = plans.dtype_of(net)
         operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
@@ -111,7 +116,7 @@ class Trainer(engine.Plan):
         for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         plans.require_apart("Trainer", parameters)  # it trains copies: one would be lost
-        return super().__new__(
+        trainer = super().__new__(
             cls,
             entries,
             loss,
@@ -123,6 +128,8 @@ class Trainer(engine.Plan):
             number,
             threads_for(operations, n_threads),
         )
+        vars(trainer).update(_entries=entries, _places=places, _loss=(loss, number), dtype=dtype)
+        return trainer
 
     def __init__(
         self, net, optimizer, batch_size=32, n_threads=None, seed=None,
@@ -134,12 +141,9 @@ class Trainer(engine.Plan):
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
-        self._entries, self._places = plans.entries_of(net)
-        self._loss = plans.loss_of(net)
         # What it was made from: the network may get other layers meanwhile.
         self._layers = net.layers
         self._names = {place: name for name, place in net.params.places().items()}
-        self.dtype = plans.dtype_of(net)
         with hands:
             arrays, states = self._arrays_by_name(), self._states()
             optimizer.steps_of(arrays)  # may refuse them
@@ -150,8 +154,8 @@ class Trainer(engine.Plan):
             self.reload()
             self._reload_states(states)
             for layer, _ in self._places:
-                layer._trainer = self
-            net.trainer = self
+                vars(layer)["_trainer"] = self  # nothing that a trainer has to look at
+            vars(net)["trainer"] = self
             optimizer.held_by(self)
 
     # --- what has changed since -----------------------------------------------------------
@@ -273,8 +277,8 @@ class Trainer(engine.Plan):
                 self.closed = False
                 raise
             for layer, _ in self._places:
-                layer._trainer = None
-            self.net.trainer = None
+                vars(layer)["_trainer"] = None
+            vars(self.net)["trainer"] = None
 
     def fetch(self):
         """Write what is newer in the trainer, parameters and states, into the user's arrays."""

@@ -96,7 +96,7 @@ def fit(
         if saved is not None:
             at = saved.restore(trainer, history, early_stopping, n_batches)
         whole = True
-        net.history = history
+        vars(net)["history"] = history
         if bar is not None:
             bar.update(at.epoch)
         if early_stopping is not None and len(history) and early_stopping.is_over(history):

@@ -4,6 +4,18 @@
 
 /* How far ahead of the copy rows in any order are asked for from memory. */
 #define ROWS_AHEAD 4
+
+#ifndef FBP_ENGINE_GATHER_ONCE
+#define FBP_ENGINE_GATHER_ONCE
+/* A dense row of so many bytes, whose number may be any: it is checked when its turn comes. */
+static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes)
+{
+    const uintptr_t start = (uintptr_t)source->data + (uintptr_t)row * (uintptr_t)bytes;
+    for (idx i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const void *)(start + (uintptr_t)i));
+}
+#endif
+
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
  * the matrix's, and the surplus is masked.  The squares of wide rows are added up on the way.  Gives
  * whether all of CSR's entries were in range; what is not is left out. */
@@ -27,15 +39,17 @@
             keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
         /* Rows of less than a panel, which a few instructions would delay. */                   \
         for (idx r = from; r < to && whole == 0 && !indptr; r++) {                               \
-            const idx row = rows ? (idx)rows[r] : r, at = row * rest;                            \
-            const T *src = (const T *)source->data + at;                                         \
+            const idx row = rows ? (idx)rows[r] : r;                                             \
             REAL *dst = plan->x + r * NR;                                                        \
             if ((size_t)row >= (size_t)n_rows) {                                                 \
                 held = 0;                                                                        \
-            } else if (at + NR <= size) {                                                        \
+                continue;                                                                        \
+            }                                                                                    \
+            const T *src = (const T *)source->data + row * rest;                                 \
+            if (row * rest + NR <= size) {                                                       \
                 if (rows)                                                                        \
-                    __builtin_prefetch((const T *)source->data +                                 \
-                                       rows[min_idx(r + ROWS_AHEAD, to - 1)] * rest);            \
+                    prefetch_row(source, rows[min_idx(r + ROWS_AHEAD, to - 1)],                  \
+                                 rest * (idx)sizeof(T));                                         \
                 for (idx k = 0; k < rest; k += LANES)                                            \
                     FN(store)(dst + k, (FN(vec))((FN(lanes))FN(T##_vec)(src + k) &               \
                                                  keep[k / LANES]));                              \
@@ -65,10 +79,8 @@
             }                                                                                    \
             const T *src = (const T *)source->data + row * n_in;                                 \
             if (rows) {                                                                          \
-                const idx next = (idx)rows[min_idx(r + ROWS_AHEAD, to - 1)];                     \
-                const char *line = (const char *)((const T *)source->data + next * n_in);        \
-                for (idx i = 0; i < n_in * (idx)sizeof(T); i += 64)                              \
-                    __builtin_prefetch(line + i);                                                \
+                prefetch_row(source, rows[min_idx(r + ROWS_AHEAD, to - 1)],                      \
+                             n_in * (idx)sizeof(T));                                             \
             }                                                                                    \
             idx j = 0;                                                                           \
             for (; j + 2 * NR <= whole; j += 2 * NR, src += 2 * NR, dst += 2 * jump) {           \

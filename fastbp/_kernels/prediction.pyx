@@ -83,7 +83,7 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
 
 cdef int outputs(const network_t *net, const real *x, const float *floats, real *out,
                  idx rows) noexcept nogil:
-    """Rows of x (or, to be converted, of floats), BLOCK at a time; -1 where memory could not be had."""
+    """Rows of x (or, to be converted, of floats), BLOCK at a time; -1: there is no memory."""
     cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m, i
     cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike: none of a row alone
     cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
