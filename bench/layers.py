@@ -12,7 +12,7 @@ import fastbp
 from bench import cases, measure
 
 BATCHES = (1, 16, 100, 512)
-SIZES = ((4, 10), (64, 64), (784, 50), (512, 512))
+SIZES = ((4, 10), (37, 91), (64, 64), (784, 50), (512, 512))
 #: (batch, width) of activations and losses.
 SHAPES = ((1, 10), (100, 10), (100, 50), (512, 512))
 CHECKED_ROWS = 3
