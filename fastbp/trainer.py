@@ -4,6 +4,7 @@ import math
 import operator
 import os
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ class Trainer(engine.Plan):
         for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         plans.require_apart("Trainer", parameters)  # it trains copies: one would be lost
-        trainer = super().__new__(
+        trainer: Any = super().__new__(
             cls,
             entries,
             loss,

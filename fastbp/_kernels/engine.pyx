@@ -107,14 +107,17 @@ cdef class _Rows:
         memset(&self.batch, 0, sizeof(self.batch))
 
 
+cdef bint _is_masked(array) noexcept:
+    return isinstance(array, np.ma.MaskedArray)
+
+
 cdef inline bint _readable(array) noexcept:
     """Whether C can read an array where it lies: dense, aligned, of the machine's byte order.
 
     Not a masked one, of which the checks have to look at the mask.
     """
-    if not (cnp.PyArray_Check(array) and cnp.PyArray_ISCARRAY_RO(array)):
-        return False
-    return cnp.PyArray_CheckExact(array) or not isinstance(array, np.ma.MaskedArray)
+    return (cnp.PyArray_Check(array) and cnp.PyArray_ISCARRAY_RO(array)
+            and (cnp.PyArray_CheckExact(array) or not _is_masked(array)))
 
 
 cdef inline int _type_of(cnp.ndarray array) noexcept:

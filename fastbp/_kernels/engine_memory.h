@@ -228,7 +228,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.watched = carve(base, &used, (size_t)panels * sizeof *p.watched);
     p.bounds = carve(base, &used, sizeof *p.bounds);
     /* A bound by the parameters grows with each layer, and has them measured every few steps. */
-    p.many_rows = p.normalises || p.n_ops > 16 || elements > 1 << 16
+    p.many_rows = p.normalises || p.n_ops > 16
                       ? PTRDIFF_MAX
                       : elements * (1 + spec->n_states) / (2 * NR * (panels + 1));
     if (base) {
