@@ -137,17 +137,11 @@ def test_affine_keeps_the_very_arrays_and_sees_every_change(layout, dtype, rng):
     x, dout = (rng.standard_normal((7, n)).astype(dtype) for n in (6, 5))
     plain, layer = Affine(W, b), Affine(odd_W, odd_b)
     assert layer.W is odd_W and layer.b is odd_b
-    by_columns = not odd_W.flags.c_contiguous and odd_W.flags.f_contiguous  # another product's sums
     for _ in range(2):
-        for got, expected in [
-            (layer.forward(x), plain.forward(x)), (layer.backward(dout), plain.backward(dout)),
-            (layer.dW, plain.dW), (layer.db, plain.db),
-        ]:  # fmt: skip
-            if by_columns:
-                assert got.dtype == dtype
-                np.testing.assert_allclose(got, expected, *2 * [32 * np.finfo(dtype).eps])
-            else:
-                assert content(got) == content(expected)
+        assert content(layer.forward(x)) == content(plain.forward(x))
+        assert content(layer.backward(dout)) == content(plain.backward(dout))
+        assert content(layer.dW) == content(plain.dW)
+        assert content(layer.db) == content(plain.db)
         W -= dtype.type(0.1) * plain.dW
         b -= dtype.type(0.1) * plain.db
         if odd_W.flags.writeable and odd_b.flags.writeable:

@@ -6,7 +6,6 @@ import pytest
 import fastbp
 from fastbp import _kernels, layers
 from fastbp._kernels import passes
-from fastbp.layers import Affine
 
 
 def turned(array):
@@ -58,9 +57,9 @@ def test_affine_passes_leave_alone_what_is_not_plain(other, dtype):
     assert passes.affine_forward(other(x), W, b) is None
     assert passes.affine_backward(other(dout), x, W, True) is None
     assert passes.affine_backward(dout, other(x), W, True) is None
-    if other is not turned:  # W may be turned, and b has one dimension
+    if other is not turned:  # of one dimension
         assert passes.affine_forward(x, W, other(b)) is None
-        assert passes.affine_forward(x, other(W), b) is None
+    assert passes.affine_forward(x, other(W), b) is None
 
 
 def test_affine_passes_leave_alone_shapes_that_do_not_fit(dtype):
@@ -120,24 +119,3 @@ def test_activations_in_one_call_equal_the_twins(name, dtype):
     for got, expected in zip(*results, strict=True):
         assert got.dtype == dtype
         np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rows", [1, 2, 7, 100])
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 5), (8, 2), (33, 50), (784, 50)])
-def test_weights_in_columns_order_are_read_where_they_lie(sizes, rows, dtype):
-    rng = np.random.default_rng(0)
-    W = np.asfortranarray(rng.standard_normal(sizes).astype(dtype))
-    b = rng.standard_normal(sizes[1]).astype(dtype)
-    x = rng.standard_normal((rows, sizes[0])).astype(dtype)
-    dout = rng.standard_normal((rows, sizes[1])).astype(dtype)
-    turned, plain = Affine(W, b), Affine(np.ascontiguousarray(W), b)
-    assert turned.W is W
-    assert passes.affine_forward(x, W, b) is not None
-    tolerance = 1e-4 if dtype == "float32" else 1e-11
-    for one, other in [
-        (turned.forward(x), plain.forward(x)), (turned.backward(dout), plain.backward(dout)),
-        (turned.dW, plain.dW), (turned.db, plain.db),
-    ]:  # fmt: skip
-        np.testing.assert_allclose(one, other, tolerance, tolerance)
-    assert turned.dW.flags.c_contiguous

@@ -7,7 +7,6 @@ returns None, and the caller serves it by the kernels of `fastbp.backend`, with 
 """
 cimport numpy as cnp
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc, free
 
 from fastbp._kernels.activations cimport (
     gelu_backward_core, gelu_forward_core, identity_backward_core, identity_forward_core,
@@ -70,56 +69,9 @@ cdef inline array like(object x):
 
 # --- the affine map ------------------------------------------------------------------------------
 
-cdef inline bint is_turned(object W, int typenum):
-    """Whether W's transpose is a matrix that is_plain."""
-    return (cnp.PyArray_CheckExact(W) and cnp.PyArray_TYPE(<array> W) == typenum
-            and cnp.PyArray_NDIM(<array> W) == 2 and cnp.PyArray_ISFARRAY_RO(<array> W))
-
-
 cdef inline bint is_affine(object x, object W, int typenum):
-    return (is_plain(x, typenum, 2) and (is_plain(W, typenum, 2) or is_turned(W, typenum))
-            and dim(x, 1) == dim(W, 0)
+    return (is_plain(x, typenum, 2) and is_plain(W, typenum, 2) and dim(x, 1) == dim(W, 0)
             and cnp.PyArray_SIZE(<array> x) != 0 and cnp.PyArray_SIZE(<array> W) != 0)
-
-
-cdef int product_of_turned(const real *x, const real *V, const real *b, real *out, idx rows,
-                           idx n_in, idx n_out) noexcept nogil:
-    """out = x V^T + b, of V (n_out, n_in): a product as that of dx."""
-    cdef idx r, j
-    if affine_backward_core(x, <const real *> NULL, V, out, <real *> NULL, <real *> NULL, rows,
-                            n_out, n_in):
-        return -1
-    for r in range(rows):
-        for j in range(n_out):
-            out[r * n_out + j] += b[j]
-    return 0
-
-
-cdef int dx_of_turned(const real *dout, const real *V, real *dx, idx rows, idx n_in,
-                      idx n_out) noexcept nogil:
-    """dx = dout V, of V (n_out, n_in): a product as that of forward."""
-    cdef real *zeros = <real *> calloc(n_in, sizeof(real))
-    cdef int status = -1
-    if zeros != NULL:
-        status = affine_forward_core(dout, V, zeros, dx, rows, n_out, n_in)
-    free(zeros)
-    return status
-
-
-cdef int forward_of(const real *x, const real *W, const real *b, real *out, idx rows, idx n_in,
-                    idx n_out, bint turned) noexcept nogil:
-    if turned:
-        return product_of_turned(x, W, b, out, rows, n_in, n_out)
-    return affine_forward_core(x, W, b, out, rows, n_in, n_out)
-
-
-cdef int backward_of(const real *dout, const real *x, const real *W, real *dx, real *dW, real *db,
-                     idx rows, idx n_in, idx n_out, bint turned) noexcept nogil:
-    if turned and dx != NULL:
-        if dx_of_turned(dout, W, dx, rows, n_in, n_out):
-            return -1
-        dx = NULL
-    return affine_backward_core(dout, x, W, dx, dW, db, rows, n_in, n_out)
 
 
 cdef int product(const real *kind, object x, object W, object b, object out) noexcept:
@@ -128,12 +80,11 @@ cdef int product(const real *kind, object x, object W, object b, object out) noe
     cdef const real *b_ = <real *> memory(b)
     cdef real *out_ = <real *> memory(out)
     cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
-    cdef bint turned = not cnp.PyArray_IS_C_CONTIGUOUS(<array> W)
     cdef int status
     if rows * n_in * n_out < LARGE:
-        return forward_of(x_, W_, b_, out_, rows, n_in, n_out, turned)
+        return affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
     with nogil:
-        status = forward_of(x_, W_, b_, out_, rows, n_in, n_out, turned)
+        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
     return status
 
 
@@ -146,12 +97,11 @@ cdef int gradients(const real *kind, object dout, object x, object W, object dx,
     cdef real *dW_ = <real *> memory(dW)
     cdef real *db_ = <real *> memory(db)
     cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
-    cdef bint turned = not cnp.PyArray_IS_C_CONTIGUOUS(<array> W)
     cdef int status
     if rows * n_in * n_out < LARGE:
-        return backward_of(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out, turned)
+        return affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
     with nogil:
-        status = backward_of(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out, turned)
+        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
     return status
 
 
@@ -161,7 +111,7 @@ def affine_forward(x, W, b):
     Parameters
     ----------
     x : (rows, n_in)
-    W : (n_in, n_out), by rows or by columns
+    W : (n_in, n_out)
     b : (n_out,)
     """
     cdef int typenum = float_type(W), status
@@ -188,11 +138,10 @@ def affine_backward(dout, x, W, bint need_dx):
     ----------
     dout : (rows, n_out)
     x : (rows, n_in)
-    W : (n_in, n_out), by rows or by columns
+    W : (n_in, n_out)
     """
     cdef int typenum = float_type(W), status
     cdef cnp.npy_intp n_out
-    cdef cnp.npy_intp shape[2]
     cdef array dW
     cdef array db
     cdef object dx = None
@@ -202,8 +151,7 @@ def affine_backward(dout, x, W, bint need_dx):
     n_out = dim(W, 1)
     if need_dx:
         dx = like(x)
-    shape[0], shape[1] = dim(W, 0), n_out
-    dW, db = cnp.PyArray_SimpleNew(2, shape, typenum), cnp.PyArray_SimpleNew(1, &n_out, typenum)
+    dW, db = like(W), cnp.PyArray_SimpleNew(1, &n_out, typenum)
     if typenum == cnp.NPY_FLOAT:
         status = gradients[float](NULL, dout, x, W, dx, dW, db)
     else:

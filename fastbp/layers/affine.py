@@ -168,7 +168,7 @@ class Affine(Layer):
         x, shape = saved
         if self._trainer is not None or self._views:
             self.sync()
-        if len(shape) == 2 and self.has_bias:
+        if len(shape) == 2 and self.has_bias and self._ready:
             grads = passes.affine_backward(dout, x, self._W, need_dx)
             if grads is not None:
                 return grads[0], grads[1:]
