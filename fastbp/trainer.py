@@ -4,7 +4,6 @@ import math
 import operator
 import os
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -90,11 +89,6 @@ class Trainer(engine.Plan):
     1.0
     """
 
-    _entries: list
-    _places: list
-    _loss: tuple
-    dtype: np.dtype
-
     def __new__(
         cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
@@ -117,7 +111,7 @@ class Trainer(engine.Plan):
         for name, array in parameters:
             checks.writable_parameter("Trainer", f"params[{name!r}]", array)
         plans.require_apart("Trainer", parameters)  # it trains copies: one would be lost
-        trainer: Any = super().__new__(
+        trainer = super().__new__(
             cls,
             entries,
             loss,
@@ -129,13 +123,14 @@ class Trainer(engine.Plan):
             number,
             threads_for(operations, n_threads),
         )
-        vars(trainer).update(_entries=entries, _places=places, _loss=(loss, number), dtype=dtype)
+        trainer.made_from = entries, places, (loss, number), dtype
         return trainer
 
     def __init__(
         self, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
     ):  # fmt: skip
+        self._entries, self._places, self._loss, self.dtype = self.made_from
         self.net = net
         self.optimizer = optimizer
         self.seed = init.seed_of("Trainer", seed)

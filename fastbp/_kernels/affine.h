@@ -1,11 +1,6 @@
 /* out = x W + b and its backward over row-major arrays, for callers who hold arrays: products of
  * matrices as they lie (direct.h), and for a row alone sums over W. */
 
-#ifndef FBP_AFFINE_ONCE
-#define FBP_AFFINE_ONCE
-#define FEW_ROWS 1
-#endif
-
 /* db[j] = sum_r dout[r, j], eight rows at a time: db is read and written once for them. */
 static void FN(bias_sum)(const REAL *dout, REAL *db, idx rows, idx n_out)
 {
@@ -22,26 +17,19 @@ static void FN(bias_sum)(const REAL *dout, REAL *db, idx rows, idx n_out)
             db[j] += dout[j];
 }
 
-/* Few rows: out[r] = b + sum_i x[r, i] W[i], four rows of W at a time. */
-static void FN(affine_forward_few)(const REAL *restrict x, const REAL *restrict W,
-                                   const REAL *restrict b, REAL *restrict out, idx rows, idx n_in,
-                                   idx n_out)
+/* One row: out = b + sum_i x[i] W[i], four rows of W at a time. */
+static void FN(affine_forward_one)(const REAL *restrict x, const REAL *restrict W,
+                                   const REAL *restrict b, REAL *restrict out, idx n_in, idx n_out)
 {
-    for (idx r = 0; r < rows; r++)
-        memcpy(out + r * n_out, b, (size_t)n_out * sizeof(REAL));
     idx i = 0;
+    memcpy(out, b, (size_t)n_out * sizeof(REAL));
     for (; i + 4 <= n_in; i += 4, W += 4 * n_out)
-        for (idx r = 0; r < rows; r++) {
-            const REAL *xr = x + r * n_in + i;
-            REAL *o = out + r * n_out;
-            for (idx j = 0; j < n_out; j++)
-                o[j] += (xr[0] * W[j] + xr[1] * W[n_out + j]) +
-                        (xr[2] * W[2 * n_out + j] + xr[3] * W[3 * n_out + j]);
-        }
+        for (idx j = 0; j < n_out; j++)
+            out[j] += (x[i] * W[j] + x[i + 1] * W[n_out + j]) +
+                      (x[i + 2] * W[2 * n_out + j] + x[i + 3] * W[3 * n_out + j]);
     for (; i < n_in; i++, W += n_out)
-        for (idx r = 0; r < rows; r++)
-            for (idx j = 0; j < n_out; j++)
-                out[r * n_out + j] += x[r * n_in + i] * W[j];
+        for (idx j = 0; j < n_out; j++)
+            out[j] += x[i] * W[j];
 }
 
 /* a . b over n elements */
@@ -63,33 +51,26 @@ static inline REAL FN(dot)(const REAL *a, const REAL *b, idx n)
     return sum;
 }
 
-/* Few rows: dx[r, i] = dout[r] . W[i];  dW[i] = sum_r x[r, i] dout[r]. */
-static void FN(affine_backward_few)(const REAL *restrict dout, const REAL *restrict x,
-                                    const REAL *restrict W, REAL *restrict dx,
-                                    REAL *restrict dW, idx rows, idx n_in, idx n_out)
+/* One row: dx[i] = dout . W[i];  dW[i] = x[i] dout. */
+static void FN(affine_backward_one)(const REAL *restrict dout, const REAL *restrict x,
+                                    const REAL *restrict W, REAL *restrict dx, REAL *restrict dW,
+                                    idx n_in, idx n_out)
 {
     if (dx)
         for (idx i = 0; i < n_in; i++)
-            for (idx r = 0; r < rows; r++)
-                dx[r * n_in + i] = FN(dot)(dout + r * n_out, W + i * n_out, n_out);
+            dx[i] = FN(dot)(dout, W + i * n_out, n_out);
     if (dW)
-        for (idx i = 0; i < n_in; i++, dW += n_out) {
-            const REAL x0 = x[i];
+        for (idx i = 0; i < n_in; i++, dW += n_out)
             for (idx j = 0; j < n_out; j++)
-                dW[j] = x0 * dout[j];
-            for (idx r = 1; r < rows; r++) {
-                const REAL xr = x[r * n_in + i];
-                for (idx j = 0; j < n_out; j++)
-                    dW[j] += xr * dout[r * n_out + j];
-            }
-        }
+                dW[j] = x[i] * dout[j];
 }
 
 static int FN(affine_forward)(const REAL *x, const REAL *W, const REAL *b, REAL *out, idx rows,
                               idx n_in, idx n_out)
 {
-    if (rows <= FEW_ROWS || n_in == 0 || n_out == 0) {
-        FN(affine_forward_few)(x, W, b, out, rows, n_in, n_out);
+    if (rows <= 1 || n_in == 0 || n_out == 0) {
+        for (idx r = 0; r < rows; r++)
+            FN(affine_forward_one)(x + r * n_in, W, b, out + r * n_out, n_in, n_out);
         return 0;
     }
     return FN(multiply)((FN(product)){.M = rows, .N = n_out, .K = n_in, .a = x, .a_row = n_in, .b = W,
@@ -110,8 +91,8 @@ static int FN(affine_backward)(const REAL *dout, const REAL *x, const REAL *W, R
             memset(dW, 0, (size_t)(n_in * n_out) * sizeof(REAL));
         return 0;
     }
-    if (rows <= FEW_ROWS) {
-        FN(affine_backward_few)(dout, x, W, dx, dW, rows, n_in, n_out);
+    if (rows == 1) {
+        FN(affine_backward_one)(dout, x, W, dx, dW, n_in, n_out);
         return 0;
     }
     if (dx)

@@ -300,7 +300,7 @@ static void FN(tail_by_rows)(const FN(product) *p, idx tail)
         const idx K = min_idx(BLOCK_K, p->K - k), whole = K / LANES * LANES;
         const REAL *a = p->a + k, *b = p->b + k * p->b_row + p->N - tail;
         FN(pack_tail)(b, p->b_row, K, tail, wt);
-        FN(tail_forward)(p->M, tail, whole, a, p->a_row, NR, wt, k == 0 ? start : NULL, c, p->c_row,
+        FN(tail_product)(p->M, tail, whole, a, p->a_row, NR, wt, k == 0 ? start : NULL, c, p->c_row,
                          0);
         for (idx r = 0; r < p->M; r++)
             for (idx i = whole; i < K; i++)

@@ -44,6 +44,7 @@ class Plan:
     def dirty(self) -> bool: ...
     busy: bool
     closed: bool
+    made_from: Any
     correct: float
     stopped_by_loss: bool
     overflowed: int

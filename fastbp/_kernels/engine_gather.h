@@ -29,7 +29,8 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
     static int FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to,  \
                               FN(vec) *squares)                                                  \
     {                                                                                            \
-        const idx n_in = plan->n_in, whole = n_in / NR * NR, rest = n_in - whole;                \
+        const idx n_in = plan->n_in;                                                             \
+        const idx whole = n_in > NR ? n_in / NR * NR : 0, rest = n_in - whole;                   \
         const idx jump = plan->jump, n_rows = source->n_rows, size = source->size;               \
         const int64_t *const rows = source->rows, *const indptr = source->indptr;                \
         FN(lanes) keep[2];                                                                       \
@@ -37,7 +38,7 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
         int held = 1;                                                                            \
         for (int k = 0; k < NR; k++)                                                             \
             keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
-        /* Rows of less than a panel, which a few instructions would delay. */                   \
+        /* Rows of one panel, which a few instructions would delay. */                           \
         for (idx r = from; r < to && whole == 0 && !indptr; r++) {                               \
             const idx row = rows ? (idx)rows[r] : r;                                             \
             REAL *dst = plan->x + r * NR;                                                        \

@@ -30,8 +30,7 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                 if (tail == 0)
                     continue;
                 FN(pack_tail)(W + n, NR, K, tail, wt);
-                FN(tail_forward)(m, tail, K, x, NR, jump, wt, start ? start + n : NULL, out + n, NR,
-                                 relu);
+                FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
             }
     }
 }

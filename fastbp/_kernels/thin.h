@@ -183,7 +183,7 @@ FN(tail_rows)(const int padded, idx rows, idx n, idx K, const REAL *x, idx x_row
 
 /* The tail's part of a product of K inputs: out[rows, n] = start (NULL: out itself) + x W. */
 static inline __attribute__((always_inline)) void
-FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump, const REAL *wt,
+FN(tail_product)(idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump, const REAL *wt,
                  const REAL *start, REAL *out, idx out_row, int relu)
 {
     if (n == 1)
@@ -192,6 +192,14 @@ FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump, con
         FN(tail_rows)(2, rows, n, K, x, x_row, jump, wt, start, out, out_row, relu);
     else
         FN(tail_rows)(4, rows, n, K, x, x_row, jump, wt, start, out, out_row, relu);
+}
+
+/* The same over panels; apart, so that steps without a tail stay small. */
+static __attribute__((noinline)) void FN(tail_forward)(idx rows, idx n, idx K, const REAL *x,
+                                                       idx jump, const REAL *wt,
+                                                       const REAL *start, REAL *out, int relu)
+{
+    FN(tail_product)(rows, n, K, x, NR, jump, wt, start, out, NR, relu);
 }
 
 /* The tail's gradients: dw[m, n] = (add: dw itself) + x^T dout, from one panel of x and n <=
