@@ -36,7 +36,8 @@ def network(sizes, dtype, between, last=()):
         parts += [Linear(n, m, dtype=dtype, seed=k), *between(m, dtype)]
     for part in parts:
         if isinstance(part, BatchNorm1d):
-            part.running_mean[...] = rng.standard_normal(len(part.gamma))
+            for array in (part.gamma, part.beta, part.running_mean):
+                array[...] = rng.standard_normal(len(array))
             part.running_var[...] = rng.random(len(part.gamma)) + 0.5
     return Sequential(*parts, *last)
 
