@@ -75,6 +75,14 @@ static double FN(square_sum)(const REAL *x, idx n)
     return sum;
 }
 
+/* The norm of n elements, a multiple of NR. */
+static inline double FN(norm_of)(const REAL *x, idx n)
+{
+    FN(vec) squares = {0};
+    FN(add_squares)(x, n / NR, LANES, &squares);
+    return sqrt((double)FN(sum_across)(squares));
+}
+
 /* What no element of a gradient is above, by Cauchy and Schwarz: each is a sum over the rows of an
  * input (of a bias: of 1) times a gradient by an output.  Three such bounds, of which the first has
  * all the squares there are, as sqrt(a b) <= a + b.  A normalisation's gradients are there already. */
@@ -83,7 +91,7 @@ static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
     double bound = (double)(rows * (1 + plan->calm));
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++)
         if (plan->ops[l].layer.kind == FBP_BATCH_NORM)
-            bound += sqrt(FN(square_sum)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l])));
+            bound += FN(norm_of)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
     FN(vec) sum = plan->squares[0];
     for (int part = 1; part < plan->n_parts; part++)
         sum += plan->squares[part];
@@ -172,7 +180,7 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
         const idx n = FN(parameters_size)(op);
         FN(vec) in = {0}, dout = {0};
         if (op->layer.kind == FBP_BATCH_NORM)
-            sum += sqrt(FN(square_sum)(op->grad, n));
+            sum += FN(norm_of)(op->grad, n);
         if (op->layer.kind == FBP_AFFINE) {
             FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
             FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
@@ -181,14 +189,6 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
         }
     }
     return sum;
-}
-
-/* The norm of n elements, a multiple of NR. */
-static inline double FN(norm_of)(const REAL *x, idx n)
-{
-    FN(vec) squares = {0};
-    FN(add_squares)(x, n / NR, LANES, &squares);
-    return sqrt((double)FN(sum_across)(squares));
 }
 
 /* The bounds of the numbers as they are. */
@@ -228,8 +228,7 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     double d = gradient, step = 0;
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++) /* running = a mean of running and fresh */
         if (plan->ops[l].fresh)
-            b->parameters +=
-                sqrt(FN(square_sum)(plan->ops[l].fresh, FN(parameters_size)(&plan->ops[l])));
+            b->parameters += FN(norm_of)(plan->ops[l].fresh, FN(parameters_size)(&plan->ops[l]));
     if (rule->clip_value > 0 && d > rule->clip_value)
         d = (double)(REAL)rule->clip_value;
     if (!decoupled)
