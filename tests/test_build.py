@@ -175,7 +175,7 @@ def test_modules_are_hardened_and_know_no_folder_of_their_builder(module):
     assert stack == "RW"
 
 
-def test_functions_with_arrays_are_guarded():
+def test_functions_with_buffers_of_bytes_are_guarded():
     names = {module: readelf("--dyn-syms", module) for module in MODULES}
     if any("__asan_" in text for text in names.values()):
         pytest.skip("the sanitizer guards")

@@ -194,7 +194,7 @@ static void FN(backward_phases)(FN(step) *s)
 }
 
 /* An update, unless a number would not stay finite. */
-static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *result)
+static APART void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *result)
 {
     const FN(plan) *plan = s->plan;
     REAL *copy = fbp_allocate((size_t)FN(exchange)(plan, NULL, 0) * sizeof(REAL));
@@ -215,28 +215,27 @@ static void FN(update_carefully)(FN(step) *s, fbp_parts update, fbp_result *resu
 }
 
 /* What no element of the step's gradients is above. */
-static double FN(bound_of_step)(const FN(step) *s)
+static inline double FN(bound_of_step)(const FN(step) *s)
 {
     return s->batch->rows > s->plan->many_rows
                ? FN(bound_by_parameters)(s->plan, s->batch, FN(loss_scale)(s))
                : FN(bound_by_all)(s->plan, s->batch->rows);
 }
 
+/* Whether a step's update is safe by the bounds as they are now: they grow from step to step. */
+static APART int FN(is_safe_measured)(const FN(step) *s)
+{
+    FN(measure)(s->plan);
+    return FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) ||
+           FN(is_safe)(s->plan, s->rule, FN(bound_by_layer)(s->plan, s->batch->rows));
+}
+
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
-    const FN(plan) *plan = s->plan;
-    const fbp_rule *rule = s->rule;
-    const idx rows = s->batch->rows;
-    if (s->late && rows <= plan->many_rows)
+    if (s->late && s->batch->rows <= s->plan->many_rows)
         FN(run)(s, FN(square_rows));
-    int safe = FN(is_safe)(plan, rule, FN(bound_of_step)(s));
-    if (!safe) { /* the bounds have grown from step to step */
-        FN(measure)(plan);
-        safe = FN(is_safe)(plan, rule, FN(bound_of_step)(s)) ||
-               FN(is_safe)(plan, rule, FN(bound_by_layer)(plan, rows));
-    }
-    if (safe)
+    if (FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) || FN(is_safe_measured)(s))
         FN(run)(s, FN(update_parts));
     else
         FN(update_carefully)(s, FN(update_parts), result);

@@ -83,15 +83,23 @@ static inline double FN(norm_of)(const REAL *x, idx n)
     return sqrt((double)FN(sum_across)(squares));
 }
 
+static APART double FN(norms_of_normalisations)(const FN(plan) *plan)
+{
+    double sum = 0;
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (plan->ops[l].layer.kind == FBP_BATCH_NORM)
+            sum += FN(norm_of)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
+    return sum;
+}
+
 /* What no element of a gradient is above, by Cauchy and Schwarz: each is a sum over the rows of an
  * input (of a bias: of 1) times a gradient by an output.  Three such bounds, of which the first has
  * all the squares there are, as sqrt(a b) <= a + b.  A normalisation's gradients are there already. */
-static double FN(bound_by_all)(const FN(plan) *plan, idx rows)
+static inline double FN(bound_by_all)(const FN(plan) *plan, idx rows)
 {
     double bound = (double)(rows * (1 + plan->calm));
-    for (idx l = 0; plan->normalises && l < plan->n_ops; l++)
-        if (plan->ops[l].layer.kind == FBP_BATCH_NORM)
-            bound += FN(norm_of)(plan->ops[l].grad, FN(parameters_size)(&plan->ops[l]));
+    if (plan->normalises)
+        bound += FN(norms_of_normalisations)(plan);
     FN(vec) sum = plan->squares[0];
     for (int part = 1; part < plan->n_parts; part++)
         sum += plan->squares[part];
@@ -152,7 +160,7 @@ static void FN(prepare)(const FN(plan) *plan, double room)
 
 /* The second has those of x, of the parameters, which are not looked at for it, and of the gradient
  * by the outputs.  (1e-20: for squares that underflow.)  Not for normalisations. */
-static double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
+static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
 {
     const fbp_bounds *b = plan->bounds;
     const double rows = (double)batch->rows;
@@ -264,21 +272,26 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
 }
 
 /* Whether an update by gradients of at most `gradient` leaves all finite for sure. */
-static int FN(is_safe)(const FN(plan) *plan, const fbp_rule *rule, double gradient)
+static APART int FN(is_safe_by_rule)(const FN(plan) *plan, const fbp_rule *rule, double gradient)
 {
-    fbp_bounds b;
-    if (is_plain_sgd(rule) && !plan->normalises) { /* as below, where most of it is nothing */
-        if (!(plan->bounds->parameters + gradient <= FN(limit)))
-            return 0;
-        plan->bounds->parameters += gradient;
-        plan->bounds->grown += gradient;
-        return 1;
-    }
-    b = *plan->bounds;
+    fbp_bounds b = *plan->bounds;
     FN(follow)(plan, rule, gradient, &b);
     if (!(gradient <= FN(limit) && b.parameters + b.state[0] + b.state[1] <= FN(limit)))
         return 0;
     *plan->bounds = b;
+    return 1;
+}
+
+/* The same, where plain SGD leaves little of it to do. */
+static inline int FN(is_safe)(const FN(plan) *plan, const fbp_rule *rule, double gradient)
+{
+    fbp_bounds *b = plan->bounds;
+    if (!is_plain_sgd(rule) || plan->normalises)
+        return FN(is_safe_by_rule)(plan, rule, gradient);
+    if (!(b->parameters + gradient <= FN(limit)))
+        return 0;
+    b->parameters += gradient;
+    b->grown += gradient;
     return 1;
 }
 

@@ -195,9 +195,8 @@ FN(tail_product)(idx rows, idx n, idx K, const REAL *x, idx x_row, idx jump, con
 }
 
 /* The same over panels; apart, so that steps without a tail stay small. */
-static __attribute__((noinline)) void FN(tail_forward)(idx rows, idx n, idx K, const REAL *x,
-                                                       idx jump, const REAL *wt,
-                                                       const REAL *start, REAL *out, int relu)
+static APART void FN(tail_forward)(idx rows, idx n, idx K, const REAL *x, idx jump,
+                                   const REAL *wt, const REAL *start, REAL *out, int relu)
 {
     FN(tail_product)(rows, n, K, x, NR, jump, wt, start, out, NR, relu);
 }

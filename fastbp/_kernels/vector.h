@@ -17,6 +17,9 @@ static inline void FN(store)(REAL *p, FN(vec) v)
 
 #ifndef FBP_VECTOR_ONCE
 #define FBP_VECTOR_ONCE
+/* A function that few calls take, so that its callers need not save registers for it. */
+#define APART __attribute__((noinline))
+
 static inline idx min_idx(idx a, idx b)
 {
     return a < b ? a : b;
