@@ -442,8 +442,9 @@ class Sequential(Module):
 
         Parameters
         ----------
-        x : array_like
-            (n_samples, n_features), or (n_features,) for one sample.
+        x : array_like or SciPy sparse matrix
+            (n_samples, n_features), or (n_features,) for one sample.  A sparse matrix stays so
+            for a first affine layer; others refuse it.
 
         Returns
         -------
@@ -648,8 +649,9 @@ class Sequential(Module):
         Parameters
         ----------
         x : array_like or SciPy sparse matrix
-            (n_samples, n_features), float32, float64 or uint8 as they are; CSR rows are made
-            dense a batch at a time.
+            (n_samples, n_features), float32, float64 or uint8 as they are.  Of CSR rows a first
+            affine layer takes the entries only; before another one they are made dense a batch
+            at a time.
         t : array_like
             Targets as the loss takes them.
         epochs : int

@@ -266,28 +266,35 @@ def _validation_of(net, data, n_in, n_out, dtype):
         raise ValueError(
             f"fit expects validation_data as a pair (x, t); got {type(data).__name__}."
         ) from None
-    if hasattr(x, "tocsr"):
-        x = x.toarray()
-    x = plans.rows_of("validation_data", x, n_in, dtype)
-    if len(x) == 0:
+    rows = plans.rows_of("validation_data", x, n_in, dtype)
+    n = len(rows)
+    if n == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")
-    return x, plans.targets_of("validation_data", net.loss_layer, t, len(x), n_out, dtype)
+    t = plans.targets_of("validation_data", net.loss_layer, t, n, n_out, dtype)
+    return (x.tocsr() if hasattr(x, "tocsr") else rows), t
+
+
+def _dense(net, x):
+    """Some rows as `predict` takes them: sparse ones stay so where an affine layer comes first."""
+    first = next(filter(None, (layer.kind for layer in net.layers)))
+    return x.toarray() if hasattr(x, "tocsr") and first != "affine" else x
 
 
 def _validate(net, history, x, t):
     """Loss and accuracy of the validation set, some rows at a time."""
     loss = correct = 0.0
     loss_layer = net.loss_layer
-    for start in range(0, len(x), EVALUATION_ROWS):
+    n = x.shape[0]
+    for start in range(0, n, EVALUATION_ROWS):
         part = slice(start, start + EVALUATION_ROWS)
-        rows = len(x[part])
-        y = net.predict(x[part])
+        y = net.predict(_dense(net, x[part]))
+        rows = len(y)
         loss += loss_layer.evaluate(y, t[part]) * rows
         if loss_layer.classifies:
             correct += loss_layer.accuracy(y, t[part]) * rows
-    history.val_loss.append(loss / len(x))
+    history.val_loss.append(loss / n)
     if loss_layer.classifies:
-        history.val_accuracy.append(correct / len(x))
+        history.val_accuracy.append(correct / n)
 
 
 def _postfix(history):

@@ -473,8 +473,8 @@ LOSSES = [
 FIT = "net.fit(X, labels, epochs=1, optimizer=rule, seed=0, {})"
 NETWORKS = [
     of_arrays("Sequential.predict", "net.predict(X)", "net.predict({})",
-              TypeError=["net.predict(broken_csr())"],
-              ValueError=["net.predict(X[:, :3])", "net.predict([])"]),
+              ValueError=["net.predict(X[:, :3])", "net.predict([])",
+                          "net.predict(broken_csr())"]),
     of_arrays("Sequential.forward", "net.forward(X)", "net.forward({})"),
     of_arrays("Sequential.predict_proba", "net.predict_proba(X)", "net.predict_proba({})",
               ValueError=["Sequential(Relu()).predict_proba(X)"]),

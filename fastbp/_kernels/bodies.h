@@ -19,6 +19,7 @@
 
 #include "engine_memory.h"
 #include "engine_finite.h"
+#include "engine_sparse.h"
 #include "engine_gather.h"
 #include "engine_rows.h"
 #include "engine_loss.h"

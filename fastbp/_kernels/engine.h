@@ -33,7 +33,9 @@ static void FN(forward_rows)(void *step_, int first, int end)
         __atomic_store_n(&s->lost, 1, __ATOMIC_RELAXED);
     for (idx l = s->from; l < s->to; l++) {
         const FN(op) *op = &plan->ops[l];
-        if (op->layer.kind == FBP_AFFINE)
+        if (l == 0 && plan->sparse)
+            FN(sparse_forward)(plan, op, from, to);
+        else if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_forward)(plan, op, wt, from, to);
         else if (!op->done)
             FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
@@ -233,12 +235,25 @@ static APART int FN(is_safe_measured)(const FN(step) *s)
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
+    if (s->plan->sparse)
+        FN(sort_entries)(s->plan, s->batch->rows);
+    if (s->rule->kind == FBP_STORE) {
+        FN(run)(s, FN(update_parts));
+        return;
+    }
     if (s->late && s->batch->rows <= s->plan->many_rows)
         FN(run)(s, FN(square_rows));
     if (FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) || FN(is_safe_measured)(s))
         FN(run)(s, FN(update_parts));
     else
         FN(update_carefully)(s, FN(update_parts), result);
+}
+
+/* Whether a step can begin with these rows. */
+static inline int FN(take_rows)(FN(plan) *plan, const fbp_batch *batch)
+{
+    plan->sparse = 0;
+    return !batch->x.indptr || FN(place_entries)(plan, batch);
 }
 
 /* One training step of batch->rows rows, in n_parts parts, of which its bits depend; the team
@@ -257,9 +272,13 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
         s.plan->squares[part] = (FN(vec)){0};
     if (s.plan->bounds->spoilt)
         FN(clear)(s.plan);
+    *result = (fbp_result){.layer = -1};
+    if (!FN(take_rows)(plan_, batch)) {
+        result->outcome = FBP_BAD_ROWS;
+        return;
+    }
     FN(forward_phases)(&s);
     FN(run)(&s, FN(turn_rows));
-    *result = (fbp_result){.layer = -1};
     for (int k = 0; k < n_parts; k++) {
         result->loss += s.plan->results[k].loss;
         result->correct += s.plan->results[k].correct;
@@ -273,10 +292,7 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
         return;
     }
     FN(backward_phases)(&s);
-    if (rule->kind == FBP_STORE)
-        FN(run)(&s, FN(update_parts));
-    else
-        FN(update_all)(&s, result);
+    FN(update_all)(&s, result);
 }
 
 /* The outputs of batch->rows rows in training mode, row-major; gives an fbp_outcome. */
@@ -286,6 +302,8 @@ static int FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
     memset(s.plan->squares, 0, (size_t)s.plan->n_parts * sizeof *s.plan->squares);
     if (s.plan->bounds->spoilt)
         FN(clear)(s.plan);
+    if (!FN(take_rows)(plan_, batch))
+        return FBP_BAD_ROWS;
     FN(forward_phases)(&s);
     FN(run)(&s, FN(forward_rows));
     FN(unpack)(s.plan->ops[s.plan->n_ops - 1].out, s.plan->jump, batch->rows, s.plan->n_out,
@@ -314,10 +332,7 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
             break;
     FN(run)(&s, FN(backward_rows));
     FN(backward_phases)(&s);
-    if (rule->kind == FBP_STORE)
-        FN(run)(&s, FN(update_parts));
-    else
-        FN(update_all)(&s, result);
+    FN(update_all)(&s, result);
 }
 
 /* The Euclidean norm of the stored gradients, also where their squares overflow or underflow;

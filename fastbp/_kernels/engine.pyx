@@ -4,7 +4,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport PTRDIFF_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -23,7 +23,9 @@ cdef extern from "team.h" nogil:
 
 cdef extern from "aligned.h" nogil:
     void *fbp_allocate(size_t size)
+    void *fbp_allocate_zeros(size_t size)
     void fbp_free(void *memory)
+    void fbp_free_zeros(void *memory)
 
 cnp.import_array()
 
@@ -106,6 +108,26 @@ cdef class _Rows:
     def __cinit__(self):
         memset(&self.batch, 0, sizeof(self.batch))
 
+    cdef idx n_entries(self) noexcept:
+        """Entries of sparse rows, all of them; of dense ones 0."""
+        return self.batch.x.size if self.batch.x.indptr != NULL else 0
+
+    cdef idx n_entries_of(self, const int64_t[::1] order, idx start, idx most) noexcept:
+        """Entries of the batch of order[start:] that has most; of dense rows 0."""
+        cdef idx i, n = 0, largest = 0
+        cdef uint64_t length
+        if self.batch.x.indptr == NULL:
+            return 0
+        for i in range(start, order.shape[0]):
+            if (i - start) % most == 0:
+                n = 0
+            length = (<uint64_t> self.batch.x.indptr[order[i] + 1]
+                      - <uint64_t> self.batch.x.indptr[order[i]])
+            if length <= <uint64_t> self.batch.x.size:  # its step refuses another one
+                n += <idx> length
+            largest = max(largest, n)
+        return largest
+
 
 cdef bint _is_masked(array) noexcept:
     return isinstance(array, np.ma.MaskedArray)
@@ -173,11 +195,15 @@ cdef class Plan:
 
     Notes
     -----
-    Nothing is allocated after the constructor.  A plan is for one thread at a time; it raises
-    RuntimeError where a second one steps in.
+    Nothing is allocated after the constructor, but room for the entries of a batch of sparse rows
+    where those before had fewer; and dense rows touch memory that sparse ones do not.  A plan is
+    for one thread at a time; it raises RuntimeError where a second one steps in.
     """
 
     cdef void *memory
+    #: For the entries of a batch of sparse rows: twice `capacity` of them.
+    cdef isa.fbp_entry *room
+    cdef idx capacity
     cdef const isa.fbp_engine *engine
     cdef isa.fbp_rule rule
     cdef isa.fbp_loss_kind loss
@@ -260,10 +286,9 @@ cdef class Plan:
             spec.keep_gradients = keep_gradients
             self.engine = &isa.active().engine[1 if is_double else 0]
             self.nbytes = self.engine.plan_layout(&spec, n_threads, NULL)
-            self.memory = fbp_allocate(self.nbytes)
+            self.memory = fbp_allocate_zeros(self.nbytes)
             if self.memory == NULL:
                 raise MemoryError(f"a training plan of {self.nbytes} bytes could not be allocated")
-            memset(self.memory, 0, self.nbytes)
             self.engine.plan_layout(&spec, n_threads, self.memory)
             self.n_in = described[0].n_in
             self.n_out = described[n - 1].n_out
@@ -291,7 +316,8 @@ cdef class Plan:
         self.loss_scale = 1 if loss_scale is None else loss_scale
 
     def __dealloc__(self):
-        fbp_free(self.memory)
+        fbp_free_zeros(self.memory)
+        fbp_free(self.room)
         free(self.layers)
 
     def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
@@ -481,6 +507,33 @@ cdef class Plan:
         rows.batch.weights = cnp.PyArray_DATA(weights)
         return True
 
+    cdef int begin_with(self, idx n_entries) except -1:
+        """Begin steps on rows that have, where they are sparse, so many entries together."""
+        self.begin()
+        try:
+            self.make_room(n_entries)
+        except BaseException:
+            self.end()
+            raise
+        return 0
+
+    cdef void set_room(self, fbp_batch *batch) noexcept nogil:
+        """Before each step: what runs between two may have made more room."""
+        batch.x.room = self.room
+        batch.x.capacity = self.capacity
+
+    cdef int make_room(self, idx n) except -1:
+        if n <= self.capacity:
+            return 0
+        cdef isa.fbp_entry *room = NULL
+        if 2 * n < PTRDIFF_MAX // <idx> sizeof(isa.fbp_entry):
+            room = <isa.fbp_entry *> fbp_allocate(2 * n * sizeof(isa.fbp_entry))
+        if room == NULL:
+            raise MemoryError(f"a batch of {n} entries could not be allocated")
+        fbp_free(self.room)
+        self.room, self.capacity = room, n
+        return 0
+
     cdef _Rows hold_rows(self, x, t, weights):
         """x, t and weights where C can read them, or None where they have to be converted."""
         cdef _Rows rows = _Rows.__new__(_Rows)
@@ -639,6 +692,7 @@ cdef class Plan:
         batch.scale = 1 / over
         batch.seed = self.seed
         batch.step = self.steps
+        self.set_room(batch)
         if stored:
             rule.kind = isa.FBP_STORE
         team = fbp_take_team(self.n_threads)
@@ -691,7 +745,7 @@ cdef class Plan:
         cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
         cdef double loss
         cdef isa.fbp_outcome outcome
-        self.begin()
+        self.begin_with(rows.n_entries())
         rows.batch.rows = rows.n_rows
         if self.brief:
             outcome = self.step_batch(&rows.batch, True, &loss)
@@ -712,7 +766,7 @@ cdef class Plan:
         if not self.keep_gradients:
             raise ValueError("gradient expects a plan that keeps gradients, as with "
                              "clip_norm; got one that does not.")
-        self.begin()
+        self.begin_with(rows.n_entries())
         rows.batch.rows = rows.n_rows
         with nogil:
             outcome = self.step_batch(&rows.batch, False, &loss)
@@ -773,7 +827,7 @@ cdef class Plan:
             raise ValueError("losses expects a place for each batch.")
         position = <idx> reached[0]
         k = position // most
-        self.begin()
+        self.begin_with(rows.n_entries_of(order, position, most))
         self.stopped_by_loss = False
         try:
             with nogil:
@@ -818,10 +872,11 @@ cdef class Plan:
         require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
                 and cnp.PyArray_DIM(out, 0) == rows.n_rows,
                 "outputs expects out (rows, n_out) of the plan's dtype")
-        self.begin()
+        self.begin_with(rows.n_entries())
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
+        self.set_room(&rows.batch)
         cdef int outcome = self.engine.plan_outputs(
             self.memory, &rows.batch, cnp.PyArray_DATA(out))
         self.rows_out = rows.n_rows if outcome == isa.FBP_DONE else 0

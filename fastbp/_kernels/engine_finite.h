@@ -179,6 +179,17 @@ static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batc
     return sqrt((b->by_x * in + b->by_rows * rows) * b->by_dout * dout);
 }
 
+/* What the squares of the rows' elements are not above: several entries of one are its sum. */
+static void FN(add_squares_of_entries)(const FN(plan) *plan, idx from, idx to, FN(vec) *squares)
+{
+    for (idx r = from; r < to; r++) {
+        double sum = 0;
+        for (idx k = plan->starts[r]; k < plan->starts[r + 1]; k++)
+            sum += fabs(plan->entries[k].value);
+        (*squares)[0] += (REAL)(sum * sum);
+    }
+}
+
 /* The third has each layer's own. */
 static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
 {
@@ -190,7 +201,10 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
         if (op->layer.kind == FBP_BATCH_NORM)
             sum += FN(norm_of)(op->grad, n);
         if (op->layer.kind == FBP_AFFINE) {
-            FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
+            if (l == 0 && plan->sparse)
+                FN(add_squares_of_entries)(plan, 0, rows, &in);
+            else
+                FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
             FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
             sum += sqrt((double)FN(sum_across)(in) + (double)rows) *
                    sqrt((double)FN(sum_across)(dout) + 1e-20);

@@ -1,6 +1,6 @@
-/* Rows of the data, in any order, into the panels of a batch: dense ones, of bytes too, and CSR.
- * Row numbers, classes and columns are checked here, where they are read: whoever owns the arrays
- * may write to them meanwhile. */
+/* Rows of the data, in any order, into the panels of a batch: dense ones, of bytes too (CSR:
+ * engine_sparse.h).  Row numbers and classes are checked here, where they are read: whoever owns the
+ * arrays may write to them meanwhile. */
 
 /* How far ahead of the copy rows in any order are asked for from memory. */
 #define ROWS_AHEAD 4
@@ -18,7 +18,7 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
 
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
  * the matrix's, and the surplus is masked.  The squares of wide rows are added up on the way.  Gives
- * whether all of CSR's entries were in range; what is not is left out. */
+ * whether all row numbers were in range; what is not is left out. */
 #define DEFINE_GATHER(T)                                                                         \
     typedef T FN(T##_lanes)                                                                      \
         __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));          \
@@ -32,14 +32,14 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
         const idx n_in = plan->n_in;                                                             \
         const idx whole = n_in > NR ? n_in / NR * NR : 0, rest = n_in - whole;                   \
         const idx jump = plan->jump, n_rows = source->n_rows, size = source->size;               \
-        const int64_t *const rows = source->rows, *const indptr = source->indptr;                \
+        const int64_t *const rows = source->rows;                                                \
         FN(lanes) keep[2];                                                                       \
         FN(vec) s_0 = {0}, s_1 = {0}, s_2 = {0}, s_3 = {0};                                      \
         int held = 1;                                                                            \
         for (int k = 0; k < NR; k++)                                                             \
             keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
         /* Rows of one panel, which a few instructions would delay. */                           \
-        for (idx r = from; r < to && whole == 0 && !indptr; r++) {                               \
+        for (idx r = from; r < to && whole == 0; r++) {                                          \
             const idx row = rows ? (idx)rows[r] : r;                                             \
             REAL *dst = plan->x + r * NR;                                                        \
             if ((size_t)row >= (size_t)n_rows) {                                                 \
@@ -59,25 +59,11 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
                     dst[k] = (REAL)src[k];                                                       \
             }                                                                                    \
         }                                                                                        \
-        for (idx r = from; r < to && (whole > 0 || indptr); r++) {                               \
+        for (idx r = from; r < to && whole > 0; r++) {                                           \
             idx row = rows ? (idx)rows[r] : r;                                                   \
             REAL *dst = plan->x + r * NR;                                                        \
             if ((size_t)row >= (size_t)n_rows)                                                   \
                 row = held = 0;                                                                  \
-            if (indptr) {                                                                        \
-                const int64_t begin = indptr[row], end = indptr[row + 1];                        \
-                for (idx j = 0; j < n_in; j += NR)                                               \
-                    memset(dst + j / NR * jump, 0, NR * sizeof(REAL));                           \
-                held &= begin >= 0 && end <= size;                                               \
-                for (int64_t e = begin; held && e < end; e++) {                                  \
-                    const idx j = (idx)source->indices[e];                                       \
-                    if ((size_t)j < (size_t)n_in)                                                \
-                        dst[j / NR * jump + j % NR] += (REAL)((const T *)source->data)[e];       \
-                    else                                                                         \
-                        held = 0;                                                                \
-                }                                                                                \
-                continue;                                                                        \
-            }                                                                                    \
             const T *src = (const T *)source->data + row * n_in;                                 \
             if (rows) {                                                                          \
                 prefetch_row(source, rows[min_idx(r + ROWS_AHEAD, to - 1)],                      \
@@ -110,7 +96,7 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
             }                                                                                    \
         }                                                                                        \
         /* ... and those of the other columns are added up here: one sum would wait for itself. */ \
-        const idx done = indptr ? 0 : whole / (2 * NR) * 2 * NR;                                 \
+        const idx done = whole / (2 * NR) * 2 * NR;                                              \
         s_0 = (s_0 + s_1) + (s_2 + s_3);                                                         \
         FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump, to - from, \
                            &s_0);                                                                \
@@ -142,10 +128,11 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
     const REAL *const weights = batch->weights, *const t = batch->t;
     const idx n = plan->n_out, n_rows = x->n_rows;
     int held = 1;
-    switch (x->type) {
+    switch (x->indptr ? -1 : (int)x->type) {
     case FBP_FLOAT32: held = FN(gather_float)(plan, x, from, to, squares); break;
     case FBP_FLOAT64: held = FN(gather_double)(plan, x, from, to, squares); break;
     case FBP_UINT8: held = FN(gather_uint8_t)(plan, x, from, to, squares); break;
+    default: held = FN(gather_entries)(plan, x, from, to, squares); break;
     }
     for (idx r = from, row, m; r < to; r += m) { /* rows in their order go all at once */
         row = rows ? (idx)rows[r] : r;

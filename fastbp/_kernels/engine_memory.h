@@ -41,7 +41,10 @@ typedef struct {
     int clip_loss;
     size_t nbytes;
     FN(op) *ops;
-    REAL *x;          /* panels of [rows, n_in] */
+    REAL *x;          /* panels of [rows, n_in]; not touched where an affine op takes CSR rows */
+    int sparse;       /* whether it does so in this step; see engine_sparse.h */
+    fbp_entry *entries, *sorted; /* the batch's; the same by input panels */
+    idx *starts, *firsts; /* where each row's entries begin, and each panel's, and where they end */
     REAL *dlogits;    /* panels of the gradient by the outputs */
     REAL *logits, *y; /* row-major [rows, n_out] */
     REAL *t;          /* row-major targets of the batch, or */
@@ -159,6 +162,8 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
                   .loss = spec->loss, .delta = spec->delta, .clip_loss = spec->clip_loss};
     p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
     p.x = FN(carve_panels)(base, &used, n_in, jump);
+    p.starts = carve(base, &used, (size_t)(rows + 1) * sizeof *p.starts);
+    p.firsts = carve(base, &used, (size_t)(ceil_div(n_in, NR) + 2) * sizeof *p.firsts);
 
     REAL *value = p.x, *gradient = NULL;
     idx elements = 0, panels = 0; /* of the affine layers' parameters; of their inputs and outputs */

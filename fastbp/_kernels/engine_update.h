@@ -77,18 +77,12 @@ static void FN(panel_sums)(const REAL *panel, idx rows, int add, REAL *sums)
     }
 }
 
-/* Where the gradients of W and b go.  Plain SGD adds them straight to W and b (the loss's
- * gradient already bears the factor -lr); kept gradients are stored; else each block of
- * NR x NR passes through the rule while it is in the L1 cache. */
-static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
-                                 REAL *block, idx rows, int first, int end,
-                                 int n_parts)
+/* Input panels from .. to of dW and their update, see below. */
+static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
+                                    REAL *block, REAL *into, idx rows, idx from, idx to)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
-    const int plain = is_plain_sgd(rule);
-    REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
-    idx from, to;
-    share_of(ceil_div(n_in, NR), first, end, n_parts, &from, &to);
+    const int plain = into == op->W;
     for (idx block_from = from; block_from < to; block_from += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
             for (idx p = block_from; p < min_idx(to, block_from + BLOCK_PANELS); p++) {
@@ -112,13 +106,51 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
                     FN(update_op)(rule, op, at, block, m * NR);
                 }
             }
+}
+
+/* The same of entries.  Rules with a state go over all of W, whose state moves on without an entry
+ * too; what they write is as if the rows were dense. */
+static APART void FN(sparse_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
+                                    REAL *block, REAL *into, idx rows, idx from, idx to)
+{
+    const idx n_in = op->layer.n_in, n_out = op->layer.n_out;
+    if (into == op->W) {
+        FN(sparse_add)(plan, op, rows, from * NR, to * NR);
+        return;
+    }
+    for (idx block_from = from; block_from < to; block_from += BLOCK_PANELS)
+        for (idx j = 0; j < n_out; j += NR)
+            for (idx p = block_from; p < min_idx(to, block_from + BLOCK_PANELS); p++) {
+                const idx i = p * NR, m = min_idx(NR, n_in - i), at = j * n_in + i * NR;
+                REAL *dw = into ? into + at : block;
+                FN(sparse_block)(plan, p, m, op->dout + j / NR * plan->jump, dw);
+                if (!into)
+                    FN(update_op)(rule, op, at, block, m * NR);
+            }
+}
+
+/* Where the gradients of W and b go.  Plain SGD adds them straight to W and b (the loss's
+ * gradient already bears the factor -lr); kept gradients are stored; else each block of
+ * NR x NR passes through the rule while it is in the L1 cache. */
+static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
+                                 REAL *block, idx rows, int first, int end,
+                                 int n_parts)
+{
+    const int plain = is_plain_sgd(rule);
+    REAL *into = plain ? op->W : rule->kind == FBP_STORE ? op->grad : NULL;
+    idx from, to;
+    share_of(ceil_div(op->layer.n_in, NR), first, end, n_parts, &from, &to);
+    if (plan->sparse && op == plan->ops)
+        FN(sparse_update)(plan, op, rule, block, into, rows, from, to);
+    else
+        FN(dense_update)(plan, op, rule, block, into, rows, from, to);
     if (op->layer.unbiased)
         return;
-    share_of(ceil_div(n_out, NR), first, end, n_parts, &from, &to);
+    share_of(ceil_div(op->layer.n_out, NR), first, end, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {
         const idx at = FN(w_size)(op) + p * NR;
         REAL *out = into ? into + at : block;
-        FN(panel_sums)(op->dout + p * jump, rows, plain, out);
+        FN(panel_sums)(op->dout + p * plan->jump, rows, plain, out);
         if (!into)
             FN(update_op)(rule, op, at, out, NR);
     }

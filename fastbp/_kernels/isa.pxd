@@ -38,6 +38,10 @@ cdef extern from "kernels.h" nogil:
         int clip_loss
         int n_states, keep_gradients
 
+    ctypedef struct fbp_entry:
+        idx row, column
+        double value
+
     ctypedef struct fbp_source:
         const void *data
         fbp_type type
@@ -47,6 +51,8 @@ cdef extern from "kernels.h" nogil:
         const int64_t *rows
         const int64_t *indptr
         const int64_t *indices
+        fbp_entry *room
+        idx capacity
 
     ctypedef struct fbp_batch:
         fbp_source x

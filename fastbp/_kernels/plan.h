@@ -66,6 +66,12 @@ typedef struct {
     int keep_gradients;
 } fbp_spec;
 
+/* An element of a batch of CSR rows. */
+typedef struct {
+    idx row, column;
+    double value;
+} fbp_entry;
+
 /* Rows of a matrix: row r is at data + rows[r] * stride elements (rows NULL: r).  With indptr,
  * CSR: row r's entries are data[indptr[r] .. indptr[r + 1]] at columns indices[..]. */
 typedef struct {
@@ -74,6 +80,8 @@ typedef struct {
     idx stride, size; /* size: elements in all */
     idx n_rows;       /* rows in all */
     const int64_t *rows, *indptr, *indices;
+    fbp_entry *room;  /* for a batch's entries, twice `capacity` */
+    idx capacity;
 } fbp_source;
 
 typedef struct {

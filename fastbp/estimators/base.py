@@ -108,7 +108,7 @@ class MLP(BaseEstimator):
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
-            float32 stays float32; a sparse one becomes dense a batch at a time.
+            float32 stays float32, and a sparse one sparse: training takes its entries.
         y : array_like, (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like, (n_samples,)
         validation_data : (X, y), optional

@@ -5,6 +5,7 @@ import time
 import warnings
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
@@ -12,8 +13,8 @@ from fastbp._kernels import engine
 from fastbp.estimators import callables, parameters
 from fastbp.estimators.batches import engine_rows
 
-#: Rows of one gradient, which are dense together.
-ROWS = 1024
+#: Rows of one gradient: dense ones, which lie in panels together, and sparse ones, which do not.
+ROWS, SPARSE_ROWS = 1024, 16384
 #: Outputs up to which the squared error is averaged over them while its gradient is summed, as
 #: scikit-learn does.  The line search wants a thousandth of the decrease that the gradient
 #: promises; from 1,000 outputs on no step has it, and beyond 500 not the best step of a parabola.
@@ -25,8 +26,9 @@ class Objective:
 
     def __init__(self, model, solver, data):
         self.model, self.solver, self.data = model, solver, data
-        self.plan = solver.plan(min(len(data), ROWS))
-        self.parts = list(gen_batches(len(data), ROWS))
+        rows = SPARSE_ROWS if hasattr(data.x, "tocsr") else ROWS
+        self.plan = solver.plan(min(len(data), rows))
+        self.parts = list(gen_batches(len(data), rows))
         self.rows = [engine_rows(data.x[part]) for part in self.parts]
         all_rows = np.ones(len(data)) if data.weights is None else data.weights
         self.sums = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
@@ -39,8 +41,10 @@ class Objective:
         self.n_weights = sum(W.size for W in model.coefs_)
         self.start = np.concatenate(
             [array.ravel() for array in (*model.coefs_, *model.intercepts_)]
-        ).astype(np.float64)
-        self.scratch = np.empty_like(self.start)
+        ).astype(np.float64, copy=False)
+        #: One array for every call, as scipy keeps copies of the gradients that it goes back to.
+        self.gradient = np.empty_like(self.start)
+        self.scratch = np.empty_like(self.start) if len(self.parts) > 1 else None
 
     def views(self, packed):
         """Layer, W and b of each layer, as views."""
@@ -77,7 +81,7 @@ class Objective:
         model, plan, data = self.model, self.plan, self.data
         for layer, W, b in self.views(packed):
             plan.write(layer, engine.PARAMETERS, W, b)
-        loss, gradient = 0.0, np.zeros_like(packed)
+        loss, gradient, begun = 0.0, self.gradient, False
         for part, x, weight in zip(self.parts, self.rows, self.sums, strict=True):
             if weight == 0:
                 continue
@@ -86,14 +90,19 @@ class Objective:
             else:
                 weights = None if data.weights is None else data.weights[part]
                 loss += weight * plan.gradient(x, data.t[part], weights)
-            for layer, W, b in self.views(self.scratch):
+            own = self.scratch if begun else gradient
+            for layer, W, b in self.views(own):
                 plan.read(layer, engine.GRADIENTS, W, b)
-            gradient += weight * self.scratch
+            own *= weight
+            if begun:
+                gradient += own
+            begun = True
         if not math.isfinite(loss):
             gradient[:] = np.nan  # the plan made none
-        gradient[: self.n_weights] += model.alpha * packed[: self.n_weights]
+        gradient = daxpy(packed, gradient, self.n_weights, model.alpha)  # in place
         loss = self.factor * loss / self.total + self.penalty(packed)
-        return loss, gradient / self.total
+        gradient /= self.total
+        return loss, gradient
 
     def penalty(self, packed):
         """What `alpha` adds to the loss."""
@@ -112,7 +121,7 @@ def fit_lbfgs(model, objective):
     """scipy's L-BFGS-B, in float64; the best parameters are always those kept."""
     from scipy.optimize import minimize
 
-    best = objective.start.copy()
+    best = objective.start
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
     callbacks, given = parameters.callbacks(model), parameters.given(model)
     n_iter, stop = 0, None

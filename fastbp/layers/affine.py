@@ -40,7 +40,8 @@ class Affine(Layer):
     -----
     The dtype of W and b decides (float64 where they differ), and x is converted to it.  x of
     shape (n_in,) is one sample and gives (n_out,); more than two dimensions are flattened
-    behind the first, and `backward` restores them.
+    behind the first, and `backward` restores them.  `evaluate`, and with it a network's `predict`,
+    `loss` and `accuracy`, takes SciPy's sparse matrices too.
 
     References
     ----------
@@ -163,6 +164,18 @@ class Affine(Layer):
         out = np.empty((len(x), W.shape[1]), dtype)
         kernels().affine_forward(x, W, b, out)
         return (out[0] if len(shape) == 1 else out), (x, shape)
+
+    def evaluate(self, x):
+        return self._evaluate_sparse(x) if hasattr(x, "tocsr") else super().evaluate(x)
+
+    def _evaluate_sparse(self, x):
+        """The output for a sparse matrix, which SciPy multiplies as it is."""
+        who, (W, b) = type(self).__name__, self._ready_arrays()
+        if x.ndim != 2 or x.shape[1] != W.shape[0]:
+            raise checks.other_width(who, x.shape, W.shape[0])
+        x = checks.sparse(who, "x", x).tocsr()
+        checks.floats(who, "x", x.data)
+        return np.ascontiguousarray(x.astype(self._dtype, copy=False) @ W) + b
 
     def pullback(self, saved, dout, need_dx=True):
         x, shape = saved

@@ -74,6 +74,9 @@ static void FN(draw_x)(network *net, fbp_source *x, idx all, idx n_in)
     x->rows = rows;
     x->indptr = sparse ? indptr : NULL;
     x->indices = indices;
+    for (idx r = 0; sparse && r < net->rows; r++)
+        x->capacity += indptr[(rows ? rows[r] : r) + 1] - indptr[rows ? rows[r] : r];
+    x->room = memory((size_t)(2 * x->capacity) * sizeof(fbp_entry), 8);
     for (idx r = 0; r < net->rows; r++)
         for (idx i = 0; i < n_in; i++) /* the engine's arithmetic begins with REAL */
             net->a[0][r * n_in + i] = (double)(REAL)dense[(rows ? rows[r] : r) * n_in + i];
