@@ -151,10 +151,12 @@ class Affine(Layer):
         if self._trainer is not None or self._views:
             self.sync()
         out = passes.affine_forward(x, self._W, self._b)
-        return self._run_any(x) if out is None else (out, (x, x.shape))
+        return self._run_any(x, training) if out is None else (out, (x, x.shape))
 
-    def _run_any(self, x):
+    def _run_any(self, x, training):
         """`run` of what is no plain matrix, or by weights that are none."""
+        if not training and hasattr(x, "tocsr"):
+            return self._of_sparse(x), None
         W, b = self._ready_arrays()
         dtype = self._dtype
         if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
@@ -165,10 +167,7 @@ class Affine(Layer):
         kernels().affine_forward(x, W, b, out)
         return (out[0] if len(shape) == 1 else out), (x, shape)
 
-    def evaluate(self, x):
-        return self._evaluate_sparse(x) if hasattr(x, "tocsr") else super().evaluate(x)
-
-    def _evaluate_sparse(self, x):
+    def _of_sparse(self, x):
         """The output for a sparse matrix, which SciPy multiplies as it is."""
         who, (W, b) = type(self).__name__, self._ready_arrays()
         if x.ndim != 2 or x.shape[1] != W.shape[0]:
