@@ -119,3 +119,20 @@ def test_activations_in_one_call_equal_the_twins(name, dtype):
     for got, expected in zip(*results, strict=True):
         assert got.dtype == dtype
         np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2), (2, 5000, 3), (17, 40, 1), (700, 784, 50)], ids=str)
+def test_float32_rows_under_float64_weights_are_converted_in_blocks(shape):
+    rows, n_in, n_out = shape
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, n_in)).astype("f4")
+    W, b = rng.standard_normal((n_in, n_out)), rng.standard_normal(n_out)
+    dout, wide = rng.standard_normal((rows, n_out)), x.astype("f8")
+    layer = layers.Affine(W, b)
+    near = {"rtol": 1e-12, "atol": 1e-10}
+    np.testing.assert_allclose(layer.forward(x), wide @ W + b, **near)
+    dx = layer.backward(dout)
+    assert dx.dtype == layer.dW.dtype == np.float64
+    np.testing.assert_allclose(dx, dout @ W.T, **near)
+    np.testing.assert_allclose(layer.dW, wide.T @ dout, **near)
+    np.testing.assert_allclose(layer.db, dout.sum(0), **near)

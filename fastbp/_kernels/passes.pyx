@@ -22,6 +22,10 @@ from fastbp._kernels.losses cimport (
     squared_error_backward_core, squared_error_forward_core,
 )
 
+cdef extern from "aligned.h" nogil:
+    void *fbp_allocate(size_t size)
+    void fbp_free(void *memory)
+
 cnp.import_array()
 
 ctypedef cnp.ndarray array
@@ -69,8 +73,8 @@ cdef inline array like(object x):
 
 # --- the affine map ------------------------------------------------------------------------------
 
-cdef inline bint is_affine(object x, object W, int typenum):
-    return (is_plain(x, typenum, 2) and is_plain(W, typenum, 2) and dim(x, 1) == dim(W, 0)
+cdef inline bint is_affine(object x, object W, int typenum, bint floats):
+    return (is_plain(x, cnp.NPY_FLOAT if floats else typenum, 2) and is_plain(W, typenum, 2) and dim(x, 1) == dim(W, 0)
             and cnp.PyArray_SIZE(<array> x) != 0 and cnp.PyArray_SIZE(<array> W) != 0)
 
 
@@ -105,24 +109,96 @@ cdef int gradients(const real *kind, object dout, object x, object W, object dx,
     return status
 
 
+cdef idx rows_at_once(idx rows, idx n_in, idx bytes) noexcept:
+    """Rows of float64 of about so many bytes, in blocks about alike: none has one row of several."""
+    cdef idx block = max(16, bytes // (8 * n_in))
+    cdef idx n_blocks = (rows + block - 1) // block
+    return (rows + n_blocks - 1) // n_blocks
+
+
+cdef inline void convert(const float *x, double *out, idx n) noexcept nogil:
+    cdef idx i
+    for i in range(n):
+        out[i] = x[i]
+
+
+cdef int product_of_floats(object x, object W, object b, object out) noexcept:
+    """x in float32, the others in float64: x is converted a block at a time."""
+    cdef const float *x_ = <float *> memory(x)
+    cdef const double *W_ = <double *> memory(W)
+    cdef const double *b_ = <double *> memory(b)
+    cdef double *out_ = <double *> memory(out)
+    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1), r = 0, m
+    cdef idx block = rows_at_once(rows, n_in, 1 << 20)
+    cdef double *buffer
+    cdef int status = 0
+    with nogil:
+        buffer = <double *> fbp_allocate(block * n_in * sizeof(double))
+        if buffer == NULL:
+            status = -1
+        while r < rows and status == 0:
+            m = min(block, rows - r)
+            convert(x_ + r * n_in, buffer, m * n_in)
+            status = affine_forward_core(buffer, W_, b_, out_ + r * n_out, m, n_in, n_out)
+            r += m
+        fbp_free(buffer)
+    return status
+
+
+cdef int gradients_of_floats(object dout, object x, object W, object dx, object dW,
+                             object db) noexcept:
+    """x in float32, the others in float64: dW is the sum of those of x's blocks."""
+    cdef const double *dout_ = <double *> memory(dout)
+    cdef const float *x_ = <float *> memory(x)
+    cdef const double *W_ = <double *> memory(W)
+    cdef double *dx_ = <double *> memory(dx)
+    cdef double *dW_ = <double *> memory(dW)
+    cdef double *db_ = <double *> memory(db)
+    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1), r = 0, m, i
+    cdef idx block = rows_at_once(rows, n_in, 1 << 21)
+    cdef double *buffer
+    cdef double *sum_
+    cdef int status
+    with nogil:
+        buffer = <double *> fbp_allocate(n_in * (block + n_out) * sizeof(double))
+        sum_ = buffer + block * n_in
+        status = -1 if buffer == NULL else affine_backward_core(
+            dout_, NULL, W_, dx_, NULL, db_, rows, n_in, n_out)
+        while r < rows and status == 0:
+            m = min(block, rows - r)
+            convert(x_ + r * n_in, buffer, m * n_in)
+            status = affine_backward_core(dout_ + r * n_out, buffer, W_, NULL,
+                                          dW_ if r == 0 else sum_, NULL, m, n_in, n_out)
+            if r > 0:
+                for i in range(n_in * n_out):
+                    dW_[i] += sum_[i]
+            r += m
+        fbp_free(buffer)
+    return status
+
+
 def affine_forward(x, W, b):
     """x W + b as a new array
 
     Parameters
     ----------
     x : (rows, n_in)
+        Rows of float32 under float64 too.
     W : (n_in, n_out)
     b : (n_out,)
     """
     cdef int typenum = float_type(W), status
     cdef cnp.npy_intp shape[2]
     cdef array out
-    if not (is_affine(x, W, typenum) and is_plain(b, typenum, 1) and dim(b, 0) == dim(W, 1)
-            and compiled_runs()):
+    cdef bint floats = typenum == cnp.NPY_DOUBLE and float_type(x) == cnp.NPY_FLOAT
+    if not (is_affine(x, W, typenum, floats) and is_plain(b, typenum, 1)
+            and dim(b, 0) == dim(W, 1) and compiled_runs()):
         return None
     shape[0], shape[1] = dim(x, 0), dim(W, 1)
     out = cnp.PyArray_SimpleNew(2, shape, typenum)
-    if typenum == cnp.NPY_FLOAT:
+    if floats:
+        status = product_of_floats(x, W, b, out)
+    elif typenum == cnp.NPY_FLOAT:
         status = product[float](NULL, x, W, b, out)
     else:
         status = product[double](NULL, x, W, b, out)
@@ -138,21 +214,27 @@ def affine_backward(dout, x, W, bint need_dx):
     ----------
     dout : (rows, n_out)
     x : (rows, n_in)
+        Rows of float32 under float64 too.
     W : (n_in, n_out)
     """
     cdef int typenum = float_type(W), status
+    cdef bint floats = typenum == cnp.NPY_DOUBLE and float_type(x) == cnp.NPY_FLOAT
     cdef cnp.npy_intp n_out
+    cdef cnp.npy_intp shape[2]
     cdef array dW
     cdef array db
     cdef object dx = None
-    if not (is_affine(x, W, typenum) and is_plain(dout, typenum, 2)
+    if not (is_affine(x, W, typenum, floats) and is_plain(dout, typenum, 2)
             and dim(dout, 0) == dim(x, 0) and dim(dout, 1) == dim(W, 1) and compiled_runs()):
         return None
     n_out = dim(W, 1)
     if need_dx:
-        dx = like(x)
+        shape[0], shape[1] = dim(x, 0), dim(x, 1)
+        dx = cnp.PyArray_SimpleNew(2, shape, typenum)
     dW, db = like(W), cnp.PyArray_SimpleNew(1, &n_out, typenum)
-    if typenum == cnp.NPY_FLOAT:
+    if floats:
+        status = gradients_of_floats(dout, x, W, dx, dW, db)
+    elif typenum == cnp.NPY_FLOAT:
         status = gradients[float](NULL, dout, x, W, dx, dW, db)
     else:
         status = gradients[double](NULL, dout, x, W, dx, dW, db)
