@@ -51,13 +51,17 @@ def arrays_of(layers):
 def require_apart(who, arrays, cure=""):
     """Refuse pairs (name, array) of which two share memory: their copies would not."""
     places = {name: place for place, (name, _) in enumerate(arrays)}
-    for (name, array), (other, another) in _overlapping(arrays):
-        if np.shares_memory(array, another):
-            name, other = sorted((name, other), key=places.__getitem__)
-            raise ValueError(
-                f"{who} expects parameters in memory of their own; got {name} and {other} in the "
-                f"same{cure}."
-            )
+    shared = [
+        sorted(pair, key=places.__getitem__)
+        for pair, (array, another) in (zip(*two, strict=True) for two in _overlapping(arrays))
+        if np.shares_memory(array, another)
+    ]
+    if shared:
+        name, other = min(shared, key=lambda pair: [places[each] for each in pair])
+        raise ValueError(
+            f"{who} expects parameters in memory of their own; got {name} and {other} in the "
+            f"same{cure}."
+        )
 
 
 def _overlapping(arrays):
