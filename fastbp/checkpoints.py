@@ -15,7 +15,8 @@ __all__ = ["KEY", "Checkpoint", "Progress", "checksum", "read"]
 
 #: The key of the metadata, beside the network's own.
 KEY = "fastbp.checkpoint"
-_VERSION = 1
+#: 2: the orders of the epochs come from `epoch_order`; 1: from NumPy's generator.
+_VERSION = 2
 #: The lists of a history that have a number per epoch.
 _PER_EPOCH = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
 #: About how many rows of x `checksum` reads.
@@ -187,6 +188,12 @@ def read(path, setting):
         raise
     except Exception as error:
         raise _damaged(shown, error) from error
+    if version == 1:
+        raise ValueError(
+            f"fit expects a checkpoint of version {_VERSION}, whose epochs go through the rows in "
+            f"today's order; got version 1 in {shown}, so go on with the fastbp that wrote it, or "
+            "begin anew from the weights that Sequential.load reads there."
+        )
     if version != _VERSION:
         raise ValueError(
             f"fit expects a checkpoint of version {_VERSION}; got version "

@@ -3,6 +3,7 @@
 import importlib
 import reprlib
 from collections.abc import Mapping, MutableMapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -66,6 +67,8 @@ _SAVED_LAYERS = {
     )
 }  # fmt: skip
 _SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
+#: Rows that `predict` converts at a time.
+BLOCK = 1024
 _FORMAT = "fastbp-network"
 _FORMAT_VERSION = 1
 
@@ -459,9 +462,24 @@ class Sequential(Module):
         out = self._compiled and self._compiled.predict(x)
         if out is not None:
             return out
+        if self._compiled and _are_rows_to_convert(x, self._layers):
+            return self._predict_by_blocks(x)
         for layer, functional in self._flow:
             x = layer.evaluate(x) if functional else layer.forward(x)
         return x
+
+    def _predict_by_blocks(self, x):
+        """`predict` of rows that have to be converted: some at a time, so that no copy is whole."""
+        rows = getattr(x, "iloc", x)
+        n = len(x)
+        edges = np.linspace(0, n, -(-n // BLOCK) + 1).astype(int)  # no row stays alone
+        out = None
+        for begin, end in pairwise(edges):
+            y = self.predict(rows[begin:end])
+            if out is None:
+                out = np.empty((n, *y.shape[1:]), y.dtype)
+            out[begin:end] = y
+        return out
 
     def _walk(self, method, part, x, run):
         """The output of a part for x: `run` of its layers, and what its hooks make of it."""
@@ -890,6 +908,18 @@ class Sequential(Module):
                 f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
             )
         return net
+
+
+def _are_rows_to_convert(x, layers):
+    """Whether x is more rows than a block, of numbers and of the width that the layers take."""
+    frame = hasattr(x, "iloc") and hasattr(x, "dtypes")
+    if not (frame or (isinstance(x, np.ndarray) and not np.ma.isMaskedArray(x))):
+        return False
+    if x.ndim != 2 or len(x) <= BLOCK:
+        return False
+    kinds = {getattr(dtype, "kind", "O") for dtype in (x.dtypes if frame else (x.dtype,))}
+    widths = (len(layer._W) for layer in layers if isinstance(layer, Affine))
+    return kinds <= set("fiub") and x.shape[1] == next(widths)
 
 
 def _is_functional(layer):

@@ -1,7 +1,5 @@
 """What a `Plan` takes: a network as the entries of its layers, and data as its arrays."""
 
-import itertools
-
 import numpy as np
 
 from fastbp import checks
@@ -52,12 +50,29 @@ def arrays_of(layers):
 
 def require_apart(who, arrays, cure=""):
     """Refuse pairs (name, array) of which two share memory: their copies would not."""
-    for (name, array), (other, another) in itertools.combinations(arrays, 2):
-        if np.shares_memory(array, another):
-            raise ValueError(
-                f"{who} expects parameters in memory of their own; got {name} and {other} in the "
-                f"same{cure}."
-            )
+    places = {name: place for place, (name, _) in enumerate(arrays)}
+    shared = [
+        sorted(pair, key=places.__getitem__)
+        for pair, (array, another) in (zip(*two, strict=True) for two in _overlapping(arrays))
+        if np.shares_memory(array, another)
+    ]
+    if shared:
+        name, other = min(shared, key=lambda pair: [places[each] for each in pair])
+        raise ValueError(
+            f"{who} expects parameters in memory of their own; got {name} and {other} in the "
+            f"same{cure}."
+        )
+
+
+def _overlapping(arrays):
+    """The pairs of (name, array) whose bytes lie between each other's, each pair once."""
+    bounds = np.lib.array_utils.byte_bounds
+    reached: list[tuple] = []
+    for one in sorted(arrays, key=lambda pair: bounds(pair[1])):
+        begin = bounds(one[1])[0]
+        reached = [other for other in reached if bounds(other[1])[1] > begin]
+        yield from ((other, one) for other in reached)
+        reached.append(one)
 
 
 def fill(arrays, values):
@@ -86,6 +101,7 @@ def entries_of(net):
             _require_methods("Trainer", f"a network{where}", module, own)
     entries: list[tuple] = []
     places: list[tuple[Layer, int]] = []
+    seen: set[int] = set()
     width = None
     for number, layer in enumerate(net.layers):
         require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
@@ -114,7 +130,7 @@ def entries_of(net):
                 f"Trainer expects layers in training mode; got {layer!r} at place {number} in "
                 "evaluation mode, so call net.train()."
             )
-        if any(layer is other for other, _ in places):
+        if id(layer) in seen:
             raise ValueError(
                 f"Trainer expects a layer with parameters at one place; got {layer!r} again at "
                 f"place {number}, so train by a loop over Tensors, or by gradient and update."
@@ -122,6 +138,7 @@ def entries_of(net):
         width = n_out
         if layer.param_names:
             places.append((layer, len(entries)))
+            seen.add(id(layer))
         entries.append(entry)
     if not places:
         raise ValueError("Trainer expects a layer with parameters; got none.")
@@ -187,12 +204,10 @@ def rows_of(who, x, n_in, dtype):
         except ValueError:
             checks.sparse(who, "x", x)  # the same, named; at ten times the cost
             raise
-    if type(x) is np.ndarray and x.dtype == np.uint8:
-        x = np.ascontiguousarray(x)
-    elif isinstance(x, engine.SparseRows):
+    if isinstance(x, engine.SparseRows):
         return x
-    else:
-        x = checks.floats(who, "x", x)
+    x = checks.numbers(who, "x", x)
+    x = np.ascontiguousarray(x) if x.dtype == np.uint8 else checks.floats(who, "x", x)
     shape = x.shape
     if x.ndim == 1:
         x = x.reshape(1, -1)

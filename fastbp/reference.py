@@ -157,6 +157,27 @@ def dropout(x, out, key, ratio):
     np.copyto(out, np.where(h < threshold, 0, x * x.dtype.type(1 / (1 - ratio))))
 
 
+# --- the order of an epoch ---------------------------------------------------------------------
+
+
+def _draw_below(n, state):
+    """One of 0 .. n - 1 and splitmix64's next state: the product's upper 64 bits (Lemire 2019)."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) & (1 << 64) - 1
+        upper, lower = divmod(_mix64(state) * n, 1 << 64)
+        if lower >= (1 << 64) % n:  # else some numbers would come more often
+            return upper, state
+
+
+def epoch_order(order, seed, epoch):
+    """order = 0 .. n - 1 shuffled: row i to a place of 0 .. i, and what stood there to place i."""
+    state = dropout_key(seed, epoch, (1 << 64) - 1)  # of a layer that no network has
+    for i in range(len(order)):
+        place, state = _draw_below(i + 1, state)
+        order[i] = order[place]
+        order[place] = i
+
+
 # --- batch normalisation --------------------------------------------------------------------
 
 

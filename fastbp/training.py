@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from fastbp import checkpoints, checks, init, plans
+from fastbp.backend import kernels
 from fastbp.history import EarlyStopping, History
 from fastbp.optim import Optimizer
 from fastbp.progress import progress_bar
@@ -90,6 +91,7 @@ def fit(
     history = History(seed=seed)
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     n_batches = math.ceil(n / batch_size)
+    order = np.arange(n, dtype=np.int64)
     at = checkpoints.Progress(0, n_batches)
     whole = False  # whether `at` is where the arrays are
     try:
@@ -104,9 +106,8 @@ def fit(
             return history
         while at.epoch < epochs:
             epoch = at.epoch
-            order = np.arange(n, dtype=np.int64)
             if shuffle:
-                np.random.default_rng([seed % 2**32, seed >> 32, epoch]).shuffle(order)
+                kernels().epoch_order(order, seed, epoch)
             whole = _train_epoch(
                 trainer, history, x, t, weights, order, at, schedule, deadline, file,
                 early_stopping,

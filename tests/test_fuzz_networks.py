@@ -124,7 +124,7 @@ def epoch(case, net, x, t, weights, params, running):
     optimizer, loss, states, step = case.optimizer(), net.loss_layer, {}, 0
     order = np.arange(len(x))
     if case.shuffle:
-        np.random.default_rng([case.seed, 0, 0]).shuffle(order)
+        reference.epoch_order(order, case.seed, 0)
     batches = [order[k : k + case.batch] for k in range(0, len(x), case.batch)]
     batch_loss, total, correct, margin = [], 0.0, 0.0, math.inf
     for k, rows in enumerate(batches):
@@ -290,7 +290,7 @@ def train_running(case, net, given_x, t, weights):
     optimizer.lr = case.numbers["lr"]
     order, lrs = np.arange(case.rows), None
     if case.shuffle:
-        np.random.default_rng([case.seed, 0, 0]).shuffle(order)
+        reference.epoch_order(order, case.seed, 0)
     losses = np.empty(math.ceil(case.rows / trainer.batch_size))
     if case.schedule is not None:
         lrs = np.array([optimizer.lr * case.schedule(k / len(losses)) for k in range(len(losses))])

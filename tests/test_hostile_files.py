@@ -284,12 +284,19 @@ VERSIONS = {"network": "fastbp", "checkpoint": "fastbp.checkpoint", "state": "fa
 
 
 @pytest.mark.parametrize("name", IN_SAFETENSORS)
-@pytest.mark.parametrize("version", [2, 99, "1", None, [1], 10**40])
+@pytest.mark.parametrize("version", [3, 99, "1", None, [1], 10**40])
 def test_versions_of_other_times(name, version):
     data = changed_metadata(
         SEEDS[name][0], VERSIONS[name], lambda tree: tree.update(version=version)
     )
     assert "version" in refused(name, data)
+
+
+def test_a_checkpoint_with_another_order_of_the_rows_is_refused():
+    data = changed_metadata(
+        SEEDS["checkpoint"][0], VERSIONS["checkpoint"], lambda tree: tree.update(version=1)
+    )
+    assert "today's order; got version 1" in refused("checkpoint", data)
 
 
 @pytest.mark.parametrize("steps", [2**53 + 1, 2**63, -1, 0.5])

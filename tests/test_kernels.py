@@ -263,7 +263,7 @@ def kernel(request):
 def test_every_kernel_has_its_twin_and_every_twin_its_kernel():
     twins = {n for n, f in vars(reference).items() if inspect.isfunction(f) and n[0] != "_"}
     compiled = {n for n in dir(_kernels) if callable(getattr(_kernels, n)) and n[0] != "_"}
-    assert twins == compiled == set(_kernels.__all__) == {*KERNELS, "dropout_key"}
+    assert twins == compiled == set(_kernels.__all__) == {*KERNELS, "dropout_key", "epoch_order"}
 
 
 def test_kernel_and_twin_take_the_same_arguments(kernel):

@@ -45,6 +45,7 @@ from fastbp._kernels.losses import (
 from fastbp._kernels.masks import (
     dropout,
     dropout_key,
+    epoch_order,
 )
 from fastbp._kernels.norm import (
     batch_norm_backward,
@@ -69,6 +70,7 @@ __all__ = [
     "bias_sum",
     "dropout",
     "dropout_key",
+    "epoch_order",
     "gelu_backward",
     "gelu_forward",
     "huber_backward",

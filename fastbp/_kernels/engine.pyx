@@ -836,6 +836,7 @@ cdef class Plan:
                 while position < n and last_look < deadline:
                     batch.rows = min(most, n - position)
                     batch.x.rows = &order[position]
+                    batch.x.n_numbers = n - position
                     if lrs is not None:
                         self.rule.lr = lrs[k]
                     outcome = self.step_batch(batch, True, &loss)

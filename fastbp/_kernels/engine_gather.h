@@ -2,19 +2,43 @@
  * engine_sparse.h).  Row numbers and classes are checked here, where they are read: whoever owns the
  * arrays may write to them meanwhile. */
 
-/* How far ahead of the copy rows in any order are asked for from memory. */
-#define ROWS_AHEAD 4
-
 #ifndef FBP_ENGINE_GATHER_ONCE
 #define FBP_ENGINE_GATHER_ONCE
-/* A dense row of so many bytes, whose number may be any: it is checked when its turn comes. */
-static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes)
+/* How many rows in any order are asked for ahead of their copy: of more bytes, and of more than the
+ * cache holds, fewer. */
+static inline idx rows_ahead(idx bytes)
 {
-    const uintptr_t start = (uintptr_t)source->data + (uintptr_t)row * (uintptr_t)bytes;
-    for (idx i = 0; i < bytes; i += 64)
-        __builtin_prefetch((const void *)(start + (uintptr_t)i));
+    return bytes < 128 ? 32 : bytes < 1024 ? 4096 / bytes : 4;
+}
+
+/* Row `row` of rows of so many bytes; without effect where there is no such memory. */
+static inline void prefetch(const void *start, int64_t row, idx bytes)
+{
+    const uintptr_t address = (uintptr_t)start + (uintptr_t)row * (uintptr_t)bytes;
+    for (uintptr_t line = address / 64 * 64; line < address + (uintptr_t)bytes; line += 64)
+        __builtin_prefetch((const void *)line);
 }
 #endif
+
+/* Ask for the row, of so many bytes, that is copied so many rows after row r of a part from .. to,
+ * with its target and weight: of the next batch, where this one has no more.  Its number may be any:
+ * it is checked when its turn comes. */
+static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to, idx r,
+                               idx ahead, idx bytes)
+{
+    const fbp_source *const x = &batch->x;
+    const idx place = r + ahead < to ? r + ahead : r + ahead + batch->rows - (to - from);
+    if (place >= x->n_numbers)
+        return;
+    const int64_t row = x->rows[place];
+    prefetch(x->data, row, bytes);
+    if (batch->classes)
+        prefetch(batch->classes, row, sizeof *batch->classes);
+    else if (batch->t)
+        prefetch(batch->t, row, plan->n_out * (idx)sizeof(REAL));
+    if (batch->weights)
+        prefetch(batch->weights, row, sizeof(REAL));
+}
 
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
  * the matrix's, and the surplus is masked.  The squares of wide rows are added up on the way.  Gives
@@ -26,13 +50,15 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
     {                                                                                            \
         return __builtin_convertvector(*(const FN(T##_lanes) *)src, FN(vec));                    \
     }                                                                                            \
-    static int FN(gather_##T)(const FN(plan) *plan, const fbp_source *source, idx from, idx to,  \
+    static int FN(gather_##T)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,    \
                               FN(vec) *squares)                                                  \
     {                                                                                            \
+        const fbp_source *const source = &batch->x;                                              \
         const idx n_in = plan->n_in;                                                             \
         const idx whole = n_in > NR ? n_in / NR * NR : 0, rest = n_in - whole;                   \
         const idx jump = plan->jump, n_rows = source->n_rows, size = source->size;               \
         const int64_t *const rows = source->rows;                                                \
+        const idx bytes = n_in * (idx)sizeof(T), ahead = rows_ahead(bytes);                      \
         FN(lanes) keep[2];                                                                       \
         FN(vec) s_0 = {0}, s_1 = {0}, s_2 = {0}, s_3 = {0};                                      \
         int held = 1;                                                                            \
@@ -49,8 +75,7 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
             const T *src = (const T *)source->data + row * rest;                                 \
             if (row * rest + NR <= size) {                                                       \
                 if (rows)                                                                        \
-                    prefetch_row(source, rows[min_idx(r + ROWS_AHEAD, to - 1)],                  \
-                                 rest * (idx)sizeof(T));                                         \
+                    FN(ask_for)(plan, batch, from, to, r, ahead, bytes);                         \
                 for (idx k = 0; k < rest; k += LANES)                                            \
                     FN(store)(dst + k, (FN(vec))((FN(lanes))FN(T##_vec)(src + k) &               \
                                                  keep[k / LANES]));                              \
@@ -65,10 +90,8 @@ static inline void prefetch_row(const fbp_source *source, int64_t row, idx bytes
             if ((size_t)row >= (size_t)n_rows)                                                   \
                 row = held = 0;                                                                  \
             const T *src = (const T *)source->data + row * n_in;                                 \
-            if (rows) {                                                                          \
-                prefetch_row(source, rows[min_idx(r + ROWS_AHEAD, to - 1)],                      \
-                             n_in * (idx)sizeof(T));                                             \
-            }                                                                                    \
+            if (rows)                                                                            \
+                FN(ask_for)(plan, batch, from, to, r, ahead, bytes);                             \
             idx j = 0;                                                                           \
             for (; j + 2 * NR <= whole; j += 2 * NR, src += 2 * NR, dst += 2 * jump) {           \
                 const FN(vec) a = FN(T##_vec)(src), b = FN(T##_vec)(src + LANES);                \
@@ -129,9 +152,9 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
     const idx n = plan->n_out, n_rows = x->n_rows;
     int held = 1;
     switch (x->indptr ? -1 : (int)x->type) {
-    case FBP_FLOAT32: held = FN(gather_float)(plan, x, from, to, squares); break;
-    case FBP_FLOAT64: held = FN(gather_double)(plan, x, from, to, squares); break;
-    case FBP_UINT8: held = FN(gather_uint8_t)(plan, x, from, to, squares); break;
+    case FBP_FLOAT32: held = FN(gather_float)(plan, batch, from, to, squares); break;
+    case FBP_FLOAT64: held = FN(gather_double)(plan, batch, from, to, squares); break;
+    case FBP_UINT8: held = FN(gather_uint8_t)(plan, batch, from, to, squares); break;
     default: held = FN(gather_entries)(plan, x, from, to, squares); break;
     }
     for (idx r = from, row, m; r < to; r += m) { /* rows in their order go all at once */

@@ -48,6 +48,7 @@ cdef extern from "kernels.h" nogil:
         idx stride
         idx size
         idx n_rows
+        idx n_numbers
         const int64_t *rows
         const int64_t *indptr
         const int64_t *indices

@@ -1,6 +1,6 @@
 # cython: boundscheck=False
-"""Dropout: the mask is a function of a key and an element's number."""
-from libc.stdint cimport uint64_t
+"""What is drawn: dropout's masks and the order of an epoch, functions of a key alone."""
+from libc.stdint cimport int64_t, uint64_t, uintptr_t
 
 from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_same_or_apart
@@ -11,6 +11,12 @@ cdef extern from "call.h" nogil:
 
 cdef extern from "dropout_key.h" nogil:
     uint64_t fbp_dropout_key "dropout_key"(uint64_t seed, uint64_t step, uint64_t layer)
+
+cdef extern from "order.h" nogil:
+    void fbp_epoch_order "epoch_order"(int64_t *order, idx n, uint64_t key)
+
+#: The key of an epoch's order is that of a layer's mask which no network has.
+cdef uint64_t ORDER = 0xffffffffffffffff
 
 fbp_active = isa.active()
 
@@ -57,3 +63,31 @@ def dropout(const real[::1] x not None, real[::1] out not None, uint64_t key, do
     require_same_or_apart(&out[0], &x[0], n, "out")
     with nogil:
         dropout_core(&x[0], &out[0], key, ratio, n)
+
+
+def epoch_order(int64_t[::1] order not None, uint64_t seed, uint64_t epoch):
+    """order = 0 .. n - 1, shuffled
+
+    Parameters
+    ----------
+    order : (n,) int64, overwritten
+    seed, epoch : int
+        At least 0 and below 2^64.  They choose one of all n! orders, as far as 2^64 numbers can,
+        each as likely as another; the same on every machine.
+
+    Raises
+    ------
+    ValueError
+        For an array that is not of int64, in one piece, aligned and writable.
+
+    References
+    ----------
+    Fisher and Yates's shuffle (Durstenfeld, Algorithm 235, 1964) by numbers of splitmix64 (Steele,
+    Lea and Flood, Fast splittable pseudorandom number generators, 2014), bounded without bias
+    (Lemire, Fast random integer generation in an interval, 2019).
+    """
+    cdef idx n = order.shape[0]
+    require(<uintptr_t> &order[0] % sizeof(int64_t) == 0 or n == 0,
+            "epoch_order expects an order aligned to 8 bytes", "another address")
+    with nogil:
+        fbp_epoch_order(&order[0], n, fbp_dropout_key(seed, epoch, ORDER))

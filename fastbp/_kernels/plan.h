@@ -79,6 +79,7 @@ typedef struct {
     fbp_type type;
     idx stride, size; /* size: elements in all */
     idx n_rows;       /* rows in all */
+    idx n_numbers;    /* of rows: behind the batch's, those that the next ones take, or 0 */
     const int64_t *rows, *indptr, *indices;
     fbp_entry *room;  /* for a batch's entries, twice `capacity` */
     idx capacity;

@@ -28,6 +28,8 @@ from fastbp.estimators import (
 from fastbp.estimators.solver import READ, Solver
 
 _FLOATS = (np.float64, np.float32)
+#: What stays as it is in X: bytes, too, which a plan converts a batch at a time.
+_NUMBERS = (*_FLOATS, np.uint8)
 _READ_OF = itemgetter(*READ)
 #: The methods by which scikit-learn's classes train and predict, and which ours do without.
 THEIR_METHODS = frozenset((
@@ -108,7 +110,8 @@ class MLP(BaseEstimator):
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
-            float32 stays float32, and a sparse one sparse: training takes its entries.
+            float32 stays float32, and a sparse matrix sparse; other numbers become float64, uint8
+            a batch at a time.
         y : array_like, (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like, (n_samples,)
         validation_data : (X, y), optional
@@ -216,7 +219,7 @@ class MLP(BaseEstimator):
         self.n_outputs_ = self._n_outputs_of(t)
         units = [X.shape[1], *hidden, self.n_outputs_]
         if first:
-            self._begin(units, X.dtype, random_state)
+            self._begin(units, batches.dtype_of(X), random_state)
         else:
             self._require_same(units)
         solver = getattr(self, "_optimizer", None)
@@ -255,7 +258,7 @@ class MLP(BaseEstimator):
         checks.unmasked(type(self).__name__, "X", X)
         checks.unmasked(type(self).__name__, "y", y)
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_FLOATS,
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_NUMBERS,
             reset=reset, y_numeric=not self._classifies,
         )  # fmt: skip
         checks.sparse(type(self).__name__, "X", X)
@@ -268,11 +271,11 @@ class MLP(BaseEstimator):
         return (
             type(X) is np.ndarray
             and X.ndim == 2
-            and X.dtype in (checks.FLOAT64, checks.FLOAT32)
+            and X.dtype in _NUMBERS
             and X.shape[0] > 0
             and X.shape[1] == getattr(self, "n_features_in_", X.shape[1])
             and not hasattr(self, "feature_names_in_")
-            and (_is_tame(X) or bool(np.isfinite(X).all()))
+            and (_is_tame(X) or _is_finite(X))
         )
 
     def _weights(self, X, y, sample_weight):
@@ -599,6 +602,14 @@ def _is_tame(X):
         and X.size < 10_000
         and X.dtype in (checks.FLOAT64, checks.FLOAT32)  # squares of others wrap or overflow
         and np.vdot(X, X) < 1e12
+    )
+
+
+def _is_finite(X):
+    """Whether all numbers are, of some rows at a time: the answers take memory."""
+    return all(
+        np.isfinite(X[start : start + forward.ROWS]).all()
+        for start in range(0, len(X), forward.ROWS)
     )
 
 

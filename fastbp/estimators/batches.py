@@ -48,6 +48,11 @@ class Data:
         return train, validation
 
 
+def dtype_of(x):
+    """The dtype that scikit-learn's classes train such rows in: bytes become float64."""
+    return x.dtype if x.dtype.kind == "f" else checks.FLOAT64
+
+
 def engine_rows(x):
     """Rows as the engine takes them: a C-contiguous array, or CSR checked."""
     if hasattr(x, "tocsr"):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import get_scorer
 
 from fastbp import checks
-from fastbp.estimators.batches import engine_rows
+from fastbp.estimators.batches import dtype_of, engine_rows
 
 
 def loss(model, t, z):
@@ -80,7 +80,8 @@ def score(model, estimator, data):
     scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)
     weights = {} if data.weights is None else {"sample_weight": data.weights}
     try:
-        value = np.asarray(scorer(estimator, data.x, data.labels, **weights))
+        x = data.x.astype(dtype_of(data.x), copy=False)
+        value = np.asarray(scorer(estimator, x, data.labels, **weights))
     except Exception as error:
         raise ValueError(
             f"{who} expects scoring to score the validation data; {model.scoring!r} raised "

@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from fastbp._kernels import engine
 from fastbp.estimators import callables, parameters
-from fastbp.estimators.batches import engine_rows
+from fastbp.estimators.batches import dtype_of, engine_rows
 
 #: Rows of one gradient: dense ones, which lie in panels together, and sparse ones, which do not.
 ROWS, SPARSE_ROWS = 1024, 16384
@@ -58,7 +58,7 @@ class Objective:
 
     def keep(self, packed):
         """Make copies of these parameters the model's, of its data's dtype."""
-        dtype = self.data.x.dtype
+        dtype = dtype_of(self.data.x)
         layers = self.views(packed)
         self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
         self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]

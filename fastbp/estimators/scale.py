@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from fastbp.estimators.batches import dtype_of
+
 #: Rows that are looked at, of each side; and how many tell something, of the training, held out.
 ROWS, FEWEST, FEWEST_HELD_OUT = 2000, 20, 5
 #: How many of the training rows' deviations off a mean is far: what a trend in time stays below,
@@ -34,6 +36,7 @@ def foreign(x, held_out):
         0 where too few lie there to mean anything.
     """
     x, held_out = (rows[:: max(1, rows.shape[0] // ROWS)] for rows in (x, held_out))
+    x = x.astype(dtype_of(x), copy=False)
     n = held_out.shape[0]
     if x.shape[0] < FEWEST or n < FEWEST_HELD_OUT:
         return 0

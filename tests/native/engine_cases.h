@@ -68,6 +68,7 @@ static void FN(draw_x)(network *net, fbp_source *x, idx all, idx n_in)
     }
     indptr[all] = e;
     x->data = data;
+    x->n_numbers = net->rows;
     x->stride = n_in;
     x->size = sparse ? n : all * n_in;
     x->n_rows = all;
