@@ -13,11 +13,14 @@ def quiet(
 def register(
     tensor: type,
     size: type,
+    pairs: dict[str, type],
     dtypes: dict[np.dtype[Any], Any],
     binary: Callable[..., Any],
     inplace: Callable[..., Any],
     matmul: Callable[..., Any],
     power: Callable[..., Any],
+    item: Callable[..., Any],
+    compare: list[Callable[..., Any]],
     view_changed: Callable[..., Any],
     view_renewed: Callable[..., Any],
     kernels: Callable[[], Any],
@@ -25,6 +28,19 @@ def register(
 ) -> None: ...
 def plain_numbers(data: Any) -> Array | None: ...
 def expanded(x: Array, shape: tuple[int, ...]) -> Array: ...
+
+UNARY: tuple[str, ...]
+COMPARISONS: tuple[str, ...]
+
+class Operation:
+    __wrapped__: Callable[..., Any]
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
+    def __get__(self, owner: Any, kind: type) -> Any: ...
+
+def operation(function: Callable[..., Any], name: str) -> Callable[..., Any]: ...
+def reshaped(name: str, base: TensorBase, x: Array) -> Any: ...
+def permuted(name: str, base: TensorBase, order: tuple[int, ...]) -> Any: ...
+def log_softmax_of(x: Array, y: Array) -> None: ...
 def not_broadcastable(x_shape: Any, y_shape: Any) -> str: ...
 
 class Version:

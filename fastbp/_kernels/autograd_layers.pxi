@@ -3,10 +3,6 @@
 # These take what the kernels take as it lies: contiguous floats of one dtype.  For anything else
 # they return None, and the caller serves it in Python.
 
-ctypedef fused real:
-    float
-    double
-
 cdef enum:
     LARGE = 65536  # multiplications from which on other threads may run meanwhile
 

@@ -20,7 +20,7 @@ from fastbp.autograd.random import stream
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn import elements
-from fastbp.nn.arguments import in_range, tensor_of
+from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -424,7 +424,7 @@ def _dimension(who, input, dim):
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
-@explained
+@quick
 def softmax(input, dim=None, dtype=None):
     """exp(x) / sum(exp(x)) over a dimension.
 
@@ -442,7 +442,7 @@ def softmin(input, dim=None, dtype=None):
     return _softmax(-input, _dimension("softmin", input, dim), dtype)
 
 
-@explained
+@quick
 def log_softmax(input, dim=None, dtype=None):
     """x - log(sum(exp(x))) over a dimension."""
     return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)
