@@ -162,7 +162,8 @@ def test_products_go_by_numpy_with_the_twins():
 
 INDICES = (0, -1, 2, slice(None), slice(1, None), slice(None, None, 2), slice(5, 2),
            slice(-2, None), (0, 1), (slice(None), 0), (slice(1, 2), slice(0, 3, 2)),
-           (-1, slice(None)), (), None, Ellipsis, (Ellipsis, 0), (0, None), [0, 1], True)  # fmt: skip
+           (-1, slice(None)), (), None, Ellipsis, (Ellipsis, 0), (0, None), [0, 1],
+           True)  # fmt: skip
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
