@@ -36,11 +36,11 @@ cdef class Operation:
         return repr(self.function)
 
 
-def operation(function, str name):
-    """`function`, by its quick form where there is one of this name."""
+def operation(function, str name=None):
+    """`function`, by its quick form where there is one of this name, or else of its own."""
     cdef Operation self = Operation.__new__(Operation)
     self.quick = NULL
-    name_quick_form(name, self)
+    name_quick_form(function.__name__ if name is None else name, self)
     if self.quick == NULL:
         return function
     self.function = function

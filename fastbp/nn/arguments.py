@@ -18,4 +18,4 @@ def in_range(who, what, index, n):
 
 def quick(function):
     """A function that has a compiled form of its plain cases, which is tried first."""
-    return operation(checks.explained(function), function.__name__)
+    return operation(checks.explained(function))

@@ -208,6 +208,9 @@ def _in_place(who, input, function, *arguments):
 
 
 def _by_element(name, input, arguments=()):
+    if name in elements.KERNELS:
+        kernel, numbers = elements.KERNELS[name]
+        return _by_kernel(kernel, input, *numbers(*arguments))
     x, array = floats_of(input)
     if name in ("hardtanh", "threshold") and x.array.dtype.kind in "iu":
         return core.new(elements.value(name, x.array, arguments))
@@ -222,17 +225,21 @@ def _pull_back(saved, dout, needs):
 
 
 _LABELS = {name: "".join(map(str.capitalize, name.split("_"))) + "Backward0"
-           for name in elements.ELEMENTS}  # fmt: skip
-_LABELS.update(celu="CeluBackward0", selu="EluBackward0", gelu_tanh="GeluBackward0",
+           for name in (*elements.ELEMENTS, *elements.KERNELS)}  # fmt: skip
+_LABELS.update(celu="CeluBackward0", gelu_tanh="GeluBackward0",
                logsigmoid="LogSigmoidBackward0", softsign="DivBackward0",
                tanhshrink="SubBackward0")  # fmt: skip
 
 
 def _by_kernel(name, input, *numbers):
     """An activation that has a kernel, of any tensor."""
+    kind = getattr(core, name.upper())
+    out = core.activation(kind, input, *numbers) if isinstance(input, core.TensorBase) else None
+    if out is not None:
+        return out
     x = floats_of(input)[0]
     x = x if x.is_floating_point() else x.float()
-    out = core.activation(getattr(core, name.upper()), x, *numbers)
+    out = core.activation(kind, x, *numbers)
     if out is not None:
         return out
     array = checks.floats(name, "input", x.array)
