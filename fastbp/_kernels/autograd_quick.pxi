@@ -230,6 +230,8 @@ cdef ViewBackward view_node(str name, TensorBase base):
 
 cpdef object reshaped(str name, TensorBase base, array x):
     """`x`, a view of all elements of `base` in another shape, as a tensor."""
+    if base is None or x is None:
+        raise TypeError("reshaped expects a tensor and an array; got None")
     cdef ViewBackward node = view_node(name, base)
     if node is None:
         return as_view(wrap(x), base)
