@@ -69,6 +69,14 @@ def elementwise_pairs(n, dtype):
     def gelu_slope():
         return ndtr(x) + x * (np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi))
 
+    def silu_pullback():
+        y = 1 / (1 + np.exp(-x))
+        return dout * y * (1 + x * (1 - y))
+
+    def mish_pullback():
+        t = np.tanh(np.logaddexp(x, 0))
+        return dout * (t + x / (1 + np.exp(-x)) * (1 - t * t))
+
     k, slope, dropout = _kernels, 0.01, book.Dropout(0.5)
     key = k.dropout_key(0, 0, 0)
     return {
@@ -130,6 +138,24 @@ def elementwise_pairs(n, dtype):
             lambda: dout * gelu_slope(),
             (dx,),
         ),
+        "elu_forward": (
+            lambda: k.elu_forward(x, out, 1.0, 1.0),
+            lambda: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+            (out,),
+        ),
+        "elu_backward": (
+            lambda: k.elu_backward(dout, x, dx, 1.0, 1.0),
+            lambda: dout * np.exp(np.minimum(x, 0)),
+            (dx,),
+        ),
+        "silu_forward": (lambda: k.silu_forward(x, out), lambda: x / (1 + np.exp(-x)), (out,)),
+        "silu_backward": (lambda: k.silu_backward(dout, x, dx), silu_pullback, (dx,)),
+        "mish_forward": (
+            lambda: k.mish_forward(x, out),
+            lambda: x * np.tanh(np.logaddexp(x, 0)),
+            (out,),
+        ),
+        "mish_backward": (lambda: k.mish_backward(dout, x, dx), mish_pullback, (dx,)),
         "dropout": (lambda: k.dropout(x, out, key, 0.5), lambda: dropout.forward(x), (out,)),
     }
 

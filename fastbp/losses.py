@@ -7,7 +7,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import passes
-from fastbp._kernels.autograd import TensorBase, node
+from fastbp._kernels.autograd import TensorBase, node, operation
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 
@@ -446,6 +446,7 @@ class HuberLoss(_ElementwiseLoss):
         return {"delta": self.delta}
 
 
+@operation
 def softmax(x, dim=None, dtype=None, *, axis=None):
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 

@@ -125,6 +125,48 @@ def gelu_backward(dout, x, dx):
     np.copyto(dx, dout * slope, casting="same_kind")
 
 
+def elu_forward(x, out, alpha, scale):
+    """out = scale * x where x > 0, else scale * alpha * (exp(x) - 1)."""
+    below = x.dtype.type(scale * alpha) * np.expm1(np.minimum(x, 0))
+    np.copyto(out, np.where(x > 0, x.dtype.type(scale) * x, below))
+
+
+def elu_backward(dout, x, dx, alpha, scale):
+    """dx = dout * scale where x > 0, else dout * scale * alpha * exp(x)."""
+    below = x.dtype.type(scale * alpha) * np.exp(np.minimum(x, 0))
+    np.copyto(dx, dout * np.where(x > 0, x.dtype.type(scale), below))
+
+
+def _sigmoid(x):
+    y = np.empty_like(x)
+    sigmoid_forward(x, y)
+    return y
+
+
+def silu_forward(x, out):
+    """out = x * sigmoid(x)."""
+    np.copyto(out, x * _sigmoid(x))
+
+
+def silu_backward(dout, x, dx):
+    """dx = dout * (s + x * s * (1 - s)), s = sigmoid(x)."""
+    y = _sigmoid(x)
+    np.copyto(dx, dout * (y + x * y * _sigmoid(-x)))
+
+
+def mish_forward(x, out):
+    """out = x * tanh(log(1 + exp(x)))."""
+    np.copyto(out, x * np.tanh(np.logaddexp(x, 0)))
+
+
+def mish_backward(dout, x, dx):
+    """dx = dout * (t + x * sigmoid(x) / cosh(z)^2), t = tanh(z), z = log(1 + exp(x))."""
+    z = np.logaddexp(x.astype(np.float64), 0)
+    with np.errstate(over="ignore"):
+        slope = np.tanh(z) + x * _sigmoid(x) * np.cosh(z) ** -2.0
+    np.copyto(dx, dout * slope, casting="same_kind")
+
+
 # --- dropout --------------------------------------------------------------------------------
 
 

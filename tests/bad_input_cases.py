@@ -1261,13 +1261,15 @@ KERNELS = [
             ValueError=f"kernels.{name}_forward(a, out[:3]{more}) | "
             f"kernels.{name}_forward(memory[:8], memory[1:9]{more}) | "
             f"kernels.{name}_forward(a[::2], out[:4]{more})")
-      for name, more in [*((n, "") for n in ("gelu", "identity", "relu", "sigmoid", "softplus",
-                                             "tanh")), ("leaky_relu", ", 0.1")]),
+      for name, more in [*((n, "") for n in ("gelu", "identity", "mish", "relu", "sigmoid", "silu",
+                                             "softplus", "tanh")), ("leaky_relu", ", 0.1"),
+                         ("elu", ", 1.0, 1.0")]),
     *(entry(f"kernels.{name}_backward", f"kernels.{name}_backward(a, a.copy(), out{more})",
             TypeError=f"kernels.{name}_backward(None, a, out{more})",
             ValueError=f"kernels.{name}_backward(a, a[:3], out{more})")
-      for name, more in [*((n, "") for n in ("gelu", "identity", "relu", "sigmoid", "softplus",
-                                             "tanh")), ("leaky_relu", ", 0.1")]),
+      for name, more in [*((n, "") for n in ("gelu", "identity", "mish", "relu", "sigmoid", "silu",
+                                             "softplus", "tanh")), ("leaky_relu", ", 0.1"),
+                         ("elu", ", 1.0, 1.0")]),
     entry("kernels.affine_forward", "kernels.affine_forward(X, W, b, dout)",
           TypeError="kernels.affine_forward(X, None, b, dout)",
           ValueError="kernels.affine_forward(X, W, b, OUT) | "

@@ -39,6 +39,12 @@ softplus_forward x:n out>n/x
 softplus_backward dout:n x:n dx>n/dout/x
 gelu_forward x:n out>n/x
 gelu_backward dout:n x:n dx>n/dout/x
+elu_forward x:n out>n/x alpha scale
+elu_backward dout:n x:n dx>n/dout/x alpha scale
+silu_forward x:n out>n/x
+silu_backward dout:n x:n dx>n/dout/x
+mish_forward x:n out>n/x
+mish_backward dout:n x:n dx>n/dout/x
 !dropout x:n out>n/x key ratio
 batch_norm_forward x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o running_var*o \
 eps momentum unbiased

@@ -35,6 +35,12 @@ KERNELS = {
     "softplus_backward": "dout:n x:n dx>n",
     "gelu_forward": "x:n out>n",
     "gelu_backward": "dout:n x:n dx>n",
+    "elu_forward": "x:n out>n alpha scale",
+    "elu_backward": "dout:n x:n dx>n alpha scale",
+    "silu_forward": "x:n out>n",
+    "silu_backward": "dout:n x:n dx>n",
+    "mish_forward": "x:n out>n",
+    "mish_backward": "dout:n x:n dx>n",
     "dropout": "x:n out>n key ratio",
     "batch_norm_forward": "x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o "
     "running_var^o eps momentum unbiased",
@@ -174,7 +180,7 @@ def scales(kernel, args, expected):
         return "product", batch_norm_scales(kernel, args, expected)
     if kernel == "tanh_backward":
         return "elementwise", {"dx": args["dout"] * (1 + args["out"] ** 2)}
-    if kernel == "gelu_backward":
+    if kernel in ("gelu_backward", "silu_backward", "mish_backward"):
         return "elementwise", {"dx": 2 * args["dout"]}
     if kernel.startswith("soft") and kernel.endswith("entropy_forward"):
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"]).max(axis=1)).sum()}
@@ -471,11 +477,11 @@ def test_kernels_run_in_several_threads_at_once(dtype, rng):
 
 IN_PLACE = [
     *((f"{a}_forward", "x") for a in ("relu", "sigmoid", "tanh", "identity", "softmax")),
-    *((f"{a}_forward", "x") for a in ("leaky_relu", "softplus", "gelu")),
+    *((f"{a}_forward", "x") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
     *((f"{a}_backward", "dout") for a in ("relu", "sigmoid", "tanh", "identity")),
-    *((f"{a}_backward", "dout") for a in ("leaky_relu", "softplus", "gelu")),
+    *((f"{a}_backward", "dout") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
     *((f"{a}_backward", "out") for a in ("relu", "sigmoid", "tanh", "identity")),
-    *((f"{a}_backward", "x") for a in ("leaky_relu", "softplus", "gelu")),
+    *((f"{a}_backward", "x") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
     ("dropout", "x"),
     ("poisson_forward", "x"),
     *((f"{a}_cross_entropy_forward", "x") for a in ("softmax", "soft", "sigmoid")),

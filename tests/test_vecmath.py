@@ -98,6 +98,23 @@ def test_exp_is_exact_to_a_few_ulp_over_the_full_range(dtype, rng, tolerance):
 
 
 @needs_extended
+@pytest.mark.parametrize("name", ["elu", "silu", "mish"])
+def test_activations_of_exp_are_exact_to_a_few_ulp(name, dtype, rng, tolerance):
+    x = full_range(rng, dtype)
+    x = x[np.abs(x) < 80]  # below, their values are subnormal
+    v = x.astype(np.longdouble)
+    e = np.exp(v)
+    exact = {
+        "elu": lambda: np.where(x > 0, v, np.expm1(np.minimum(v, 0))),
+        "silu": lambda: v * sigmoid(x),
+        "mish": lambda: v * np.where(x > 40, 1, e * (e + 2) / (e * (e + 2) + 2)),
+    }[name]()
+    out = np.empty_like(x)
+    getattr(_kernels, name + "_forward")(x, out, *([1.0, 1.0] if name == "elu" else []))
+    assert_within(out, exact, x, 2 * tolerance("ulp", dtype))
+
+
+@needs_extended
 @pytest.mark.parametrize("sign", [1, -1])
 def test_sigmoid_cross_entropy_keeps_its_digits_where_it_is_small(sign, dtype, rng):
     """At the right target the loss is log(1 + exp(-|x|)), which decays with |x|."""

@@ -87,3 +87,38 @@ static void FN(gelu_backward)(const REAL *dout, const REAL *x, REAL *dx, idx n)
 {
     ELEMENTWISE dx[i] = dout[i] * FN(gelu_slope)(x[i]);
 }
+
+/* scale x above 0, scale alpha (exp(x) - 1) below. */
+static void FN(elu_forward)(const REAL *x, REAL *out, double alpha, double scale_, idx n)
+{
+    const REAL scale = (REAL)scale_, below = (REAL)(scale_ * alpha);
+    ELEMENTWISE out[i] = x[i] > 0 ? scale * x[i] : below * FN(expm1_down)(x[i] > 0 ? 0 : x[i]);
+}
+
+static void FN(elu_backward)(const REAL *dout, const REAL *x, REAL *dx, double alpha, double scale_,
+                             idx n)
+{
+    const REAL scale = (REAL)scale_, below = (REAL)(scale_ * alpha);
+    ELEMENTWISE dx[i] =
+        dout[i] * (x[i] > 0 ? scale : below * FN(exp_down)(x[i] > 0 ? 0 : x[i]));
+}
+
+static void FN(silu_forward)(const REAL *x, REAL *out, idx n)
+{
+    ELEMENTWISE out[i] = x[i] * FN(sigmoid_)(x[i]);
+}
+
+static void FN(silu_backward)(const REAL *dout, const REAL *x, REAL *dx, idx n)
+{
+    ELEMENTWISE dx[i] = dout[i] * FN(silu_slope)(x[i]);
+}
+
+static void FN(mish_forward)(const REAL *x, REAL *out, idx n)
+{
+    ELEMENTWISE out[i] = FN(mish_)(x[i]);
+}
+
+static void FN(mish_backward)(const REAL *dout, const REAL *x, REAL *dx, idx n)
+{
+    ELEMENTWISE dx[i] = dout[i] * FN(mish_slope)(x[i]);
+}

@@ -15,3 +15,11 @@ cdef void softplus_forward_core(const real *x, real *out, idx n) noexcept nogil
 cdef void softplus_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil
 cdef void gelu_forward_core(const real *x, real *out, idx n) noexcept nogil
 cdef void gelu_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil
+cdef void elu_forward_core(const real *x, real *out, double alpha, double scale,
+                           idx n) noexcept nogil
+cdef void elu_backward_core(const real *dout, const real *x, real *dx, double alpha,
+                            double scale, idx n) noexcept nogil
+cdef void silu_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void silu_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil
+cdef void mish_forward_core(const real *x, real *out, idx n) noexcept nogil
+cdef void mish_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil

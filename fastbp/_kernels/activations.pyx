@@ -24,6 +24,12 @@ cdef extern from "call.h" nogil:
     void fbp_softplus_backward(...)
     void fbp_gelu_forward(...)
     void fbp_gelu_backward(...)
+    void fbp_elu_forward(...)
+    void fbp_elu_backward(...)
+    void fbp_silu_forward(...)
+    void fbp_silu_backward(...)
+    void fbp_mish_forward(...)
+    void fbp_mish_backward(...)
 
 fbp_active = isa.active()
 
@@ -395,3 +401,158 @@ def gelu_backward(const real[::1] dout not None, const real[::1] x not None,
     _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
     with nogil:
         gelu_backward_core(&dout[0], &x[0], &dx[0], x.shape[0])
+
+
+cdef void elu_forward_core(const real *x, real *out, double alpha, double scale,
+                           idx n) noexcept nogil:
+    fbp_elu_forward(x, out, alpha, scale, n)
+
+
+cdef void elu_backward_core(const real *dout, const real *x, real *dx, double alpha,
+                            double scale, idx n) noexcept nogil:
+    fbp_elu_backward(dout, x, dx, alpha, scale, n)
+
+
+def elu_forward(const real[::1] x not None, real[::1] out not None, double alpha, double scale):
+    """out = scale * x where x > 0, else scale * alpha * (exp(x) - 1)
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+    alpha, scale : float
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Clevert et al., Fast and accurate deep network learning by exponential linear units (2016);
+    Klambauer et al., Self-normalizing neural networks (2017), by its alpha and scale.
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        elu_forward_core(&x[0], &out[0], alpha, scale, x.shape[0])
+
+
+def elu_backward(const real[::1] dout not None, const real[::1] x not None,
+                 real[::1] dx not None, double alpha, double scale):
+    """dx = dout * scale where x > 0, else dout * scale * alpha * exp(x)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+    alpha, scale : float
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        elu_backward_core(&dout[0], &x[0], &dx[0], alpha, scale, x.shape[0])
+
+
+cdef void silu_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_silu_forward(x, out, n)
+
+
+cdef void silu_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil:
+    fbp_silu_backward(dout, x, dx, n)
+
+
+def silu_forward(const real[::1] x not None, real[::1] out not None):
+    """out = x * sigmoid(x)
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Hendrycks & Gimpel, Gaussian error linear units (2016).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        silu_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def silu_backward(const real[::1] dout not None, const real[::1] x not None,
+                  real[::1] dx not None):
+    """dx = dout * (s + x * s * (1 - s)), s = sigmoid(x)
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        silu_backward_core(&dout[0], &x[0], &dx[0], x.shape[0])
+
+
+cdef void mish_forward_core(const real *x, real *out, idx n) noexcept nogil:
+    fbp_mish_forward(x, out, n)
+
+
+cdef void mish_backward_core(const real *dout, const real *x, real *dx, idx n) noexcept nogil:
+    fbp_mish_backward(dout, x, dx, n)
+
+
+def mish_forward(const real[::1] x not None, real[::1] out not None):
+    """out = x * tanh(log(1 + exp(x)))
+
+    Parameters
+    ----------
+    x : (n,)
+    out : (n,), overwritten; may be `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+
+    References
+    ----------
+    Misra, Mish: a self regularized non-monotonic activation function (2019).
+    """
+    _check_forward(&x[0], x.shape[0], &out[0], out.shape[0])
+    with nogil:
+        mish_forward_core(&x[0], &out[0], x.shape[0])
+
+
+def mish_backward(const real[::1] dout not None, const real[::1] x not None,
+                  real[::1] dx not None):
+    """dx = dout * (t + x * sigmoid(x) * (1 - t^2)), t = tanh(log(1 + exp(x)))
+
+    Parameters
+    ----------
+    dout : (n,), the loss's gradient by the forward's output.
+    x : (n,), the forward's input.
+    dx : (n,), overwritten; may be `dout` or `x` itself.
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, unaligned arrays, or a partial overlap.
+    """
+    _check_backward(&dout[0], dout.shape[0], &x[0], x.shape[0], &dx[0], dx.shape[0])
+    with nogil:
+        mish_backward_core(&dout[0], &x[0], &dx[0], x.shape[0])

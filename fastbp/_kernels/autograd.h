@@ -5,6 +5,7 @@
 #define FBP_AUTOGRAD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(_MSC_VER)
 static __declspec(thread) int fbp_grad_off = 0;
@@ -39,5 +40,27 @@ static const fbp_loop_float fbp_float[] = {
     fbp_add_float, fbp_subtract_float, fbp_multiply_float, fbp_divide_float};
 static const fbp_loop_double fbp_double[] = {
     fbp_add_double, fbp_subtract_double, fbp_multiply_double, fbp_divide_double};
+
+/* x < y and so on as bytes of 0 and 1; y advances by `step`, which is 1 or 0.  The order is that of
+ * Python's Py_LT, ... */
+#define FBP_COMPARISON(NAME, T, SIGN)                                                              \
+    static void fbp_##NAME##_##T(const T *x, const T *y, int step, char *out, ptrdiff_t n)         \
+    {                                                                                              \
+        if (step)                                                                                  \
+            for (ptrdiff_t i = 0; i < n; i++) out[i] = x[i] SIGN y[i];                             \
+        else {                                                                                     \
+            const T b = *y;                                                                        \
+            for (ptrdiff_t i = 0; i < n; i++) out[i] = x[i] SIGN b;                                \
+        }                                                                                          \
+    }
+#define FBP_COMPARISONS(T)                                                                         \
+    FBP_COMPARISON(lt, T, <) FBP_COMPARISON(le, T, <=) FBP_COMPARISON(eq, T, ==)                   \
+    FBP_COMPARISON(ne, T, !=) FBP_COMPARISON(gt, T, >) FBP_COMPARISON(ge, T, >=)                   \
+    typedef void (*fbp_compare_of_##T)(const T *, const T *, int, char *, ptrdiff_t);              \
+    static const fbp_compare_of_##T fbp_compare_##T[] = {fbp_lt_##T, fbp_le_##T, fbp_eq_##T,       \
+                                                         fbp_ne_##T, fbp_gt_##T, fbp_ge_##T};
+FBP_COMPARISONS(float)
+FBP_COMPARISONS(double)
+FBP_COMPARISONS(int64_t)
 
 #endif

@@ -26,30 +26,37 @@ import numpy as np
 
 cimport cython
 cimport numpy as cnp
+from cpython.dict cimport PyDict_GetItem
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_Check
 from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.math cimport sqrt, pow as c_pow
+from libc.math cimport INFINITY, NAN, log, log1p, sqrt, pow as c_pow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
 from fastbp._kernels cimport changes
 from fastbp._kernels.activations cimport (
-    gelu_backward_core, gelu_forward_core, leaky_relu_backward_core, leaky_relu_forward_core,
+    elu_backward_core, elu_forward_core, gelu_backward_core, gelu_forward_core,
+    leaky_relu_backward_core, leaky_relu_forward_core, mish_backward_core, mish_forward_core,
     relu_backward_core, relu_forward_core, sigmoid_backward_core, sigmoid_forward_core,
-    softplus_backward_core, softplus_forward_core, tanh_backward_core, tanh_forward_core,
+    silu_backward_core, silu_forward_core, softplus_backward_core, softplus_forward_core,
+    tanh_backward_core, tanh_forward_core,
 )
 from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
 from fastbp._kernels.losses cimport (
     softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
-    squared_error_backward_core, squared_error_forward_core,
+    softmax_forward_core, squared_error_backward_core,
+    squared_error_forward_core,
 )
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *)
+    object PyContext_Copy(object)
+    int PyContext_Enter(object) except -1
+    int PyContext_Exit(object) except -1
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_BASE(cnp.ndarray)
@@ -57,11 +64,22 @@ cdef extern from "numpy/arrayobject.h":
 ctypedef void (*loop_float)(const float *, int, const float *, int, float *, Py_ssize_t) noexcept
 ctypedef void (*loop_double)(const double *, int, const double *, int, double *,
                              Py_ssize_t) noexcept
+ctypedef void (*compare_float)(const float *, const float *, int, char *, Py_ssize_t) noexcept
+ctypedef void (*compare_double)(const double *, const double *, int, char *, Py_ssize_t) noexcept
+ctypedef void (*compare_int64)(const int64_t *, const int64_t *, int, char *,
+                               Py_ssize_t) noexcept
 
 cdef extern from "autograd.h":
     int fbp_grad_off
     const loop_float *fbp_float
     const loop_double *fbp_double
+    const compare_float *fbp_compare_float
+    const compare_double *fbp_compare_double
+    const compare_int64 *fbp_compare_int64_t
+
+ctypedef fused real:
+    float
+    double
 
 ctypedef cnp.ndarray array
 ctypedef object (*creator)(PyTypeObject *, object, PyObject *)
@@ -92,9 +110,12 @@ cdef object QUIET = _QUIET
 
 cpdef object quiet(object function, tuple args, dict keywords=None):
     """``function(*args, **keywords)`` without NumPy's warnings of overflow and of 1 / 0."""
-    if keywords is None:
-        return QUIET.copy().run(function, *args)
-    return QUIET.copy().run(function, *args, **keywords)
+    context = PyContext_Copy(QUIET)
+    PyContext_Enter(context)
+    try:
+        return function(*args) if keywords is None else function(*args, **keywords)
+    finally:
+        PyContext_Exit(context)
 
 
 # --- the classes that fastbp.autograd brings -----------------------------------------------------
@@ -105,6 +126,9 @@ cdef object slow_binary = None
 cdef object slow_inplace = None
 cdef object slow_matmul = None
 cdef object slow_power = None
+cdef object slow_item = None
+cdef object slow_compare = None
+cdef dict pair_types = None
 cdef object rebase_view = None
 cdef object renew_view = None
 cdef object current_kernels = None
@@ -112,13 +136,15 @@ cdef object compiled_kernels = None
 cdef dict dtype_of = {}
 
 
-def register(tensor, size, dtypes, binary, inplace, matmul, power, view_changed,
-             view_renewed, kernels, compiled):
-    """Name the class of results, of shapes, the dtypes, and what serves the uncommon operands."""
+def register(tensor, size, pairs, dtypes, binary, inplace, matmul, power, item, compare,
+             view_changed, view_renewed, kernels, compiled):
+    """Name the class of results, of shapes, of pairs, the dtypes, and what serves the uncommon."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
+    global slow_item, slow_compare, pair_types
     global rebase_view, renew_view, current_kernels, compiled_kernels
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
-    slow_matmul, slow_power = matmul, power
+    slow_matmul, slow_power, slow_item, slow_compare = matmul, power, item, compare
+    pair_types = pairs
     rebase_view, renew_view = view_changed, view_renewed
     current_kernels, compiled_kernels = kernels, compiled
     dtype_of.update(dtypes)
@@ -130,3 +156,4 @@ include "autograd_tensor.pxi"
 include "autograd_operations.pxi"
 include "autograd_layers.pxi"
 include "autograd_function.pxi"
+include "autograd_quick.pxi"

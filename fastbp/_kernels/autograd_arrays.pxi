@@ -113,6 +113,18 @@ def plain_numbers(data):
     return None
 
 
+cdef array restrided(array x, int nd, const cnp.npy_intp *dims, const cnp.npy_intp *steps,
+                     Py_ssize_t offset):
+    """A view of x's memory, from `offset` bytes on, with lengths and strides of its own."""
+    cdef array out = cnp.PyArray_New(
+        cnp.ndarray, nd, <cnp.npy_intp *> dims, cnp.PyArray_TYPE(x), <cnp.npy_intp *> steps,
+        <char *> cnp.PyArray_DATA(x) + offset, 0,
+        cnp.PyArray_FLAGS(x) & cnp.NPY_ARRAY_WRITEABLE, None)
+    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
+    cnp.set_array_base(out, x)
+    return out
+
+
 def expanded(array x not None, tuple shape):
     """A view of x, of a shape that x broadcasts to; where x is, it can be written to.
 
@@ -130,12 +142,7 @@ def expanded(array x not None, tuple shape):
             steps[i] = cnp.PyArray_STRIDE(x, i - ahead)
         elif i >= ahead and cnp.PyArray_DIM(x, i - ahead) != 1:
             raise ValueError
-    cdef array out = cnp.PyArray_New(
-        cnp.ndarray, nd, dims, cnp.PyArray_TYPE(x), steps, cnp.PyArray_DATA(x), 0,
-        cnp.PyArray_FLAGS(x) & cnp.NPY_ARRAY_WRITEABLE, None)
-    cnp.PyArray_UpdateFlags(out, cnp.NPY_ARRAY_UPDATE_ALL)
-    cnp.set_array_base(out, x)
-    return out
+    return restrided(x, nd, dims, steps, 0)
 
 
 cdef inline array empty_like(array x):
@@ -182,6 +189,53 @@ cdef inline void loop_number(int operation, array x, double number, bint reflect
             fbp_double[operation](d, 1, &number, 0, <double *> cnp.PyArray_DATA(out), n)
 
 
+cdef enum:
+    NOT_SPREAD, ROW, COLUMN
+
+
+cdef int spread_of(array x, array y):
+    """How y broadcasts to a small array x: as a ROW for all, or a COLUMN, a number for each row."""
+    cdef int i, nd = cnp.PyArray_NDIM(x), ny = cnp.PyArray_NDIM(y)
+    cdef Py_ssize_t n
+    if nd == 0 or ny == 0 or ny > nd or not 0 < cnp.PyArray_SIZE(x) <= SMALL:
+        return NOT_SPREAD
+    n = cnp.PyArray_DIM(x, nd - 1)
+    if cnp.PyArray_DIM(y, ny - 1) == n and cnp.PyArray_SIZE(y) == n:
+        return ROW
+    if ny != nd or cnp.PyArray_DIM(y, nd - 1) != 1:
+        return NOT_SPREAD
+    for i in range(nd - 1):
+        if cnp.PyArray_DIM(y, i) != cnp.PyArray_DIM(x, i):
+            return NOT_SPREAD
+    return COLUMN
+
+
+cdef array combine_spread(int operation, array x, array y, int how, bint reflected):
+    """As `combine`, of x and what broadcasts to it; `reflected`, y and x."""
+    cdef Py_ssize_t n = cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
+    cdef Py_ssize_t r, at, rows = cnp.PyArray_SIZE(x) // n
+    cdef int step = how == ROW
+    cdef array out = empty_like(x)
+    cdef float *fx = <float *> cnp.PyArray_DATA(x)
+    cdef float *fy = <float *> cnp.PyArray_DATA(y)
+    cdef float *to_f = <float *> cnp.PyArray_DATA(out)
+    cdef double *dx = <double *> cnp.PyArray_DATA(x)
+    cdef double *dy = <double *> cnp.PyArray_DATA(y)
+    cdef double *to_d = <double *> cnp.PyArray_DATA(out)
+    cdef bint single = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT
+    for r in range(rows):
+        at = 0 if step else r
+        if single and reflected:
+            fbp_float[operation](fy + at, step, fx + r * n, 1, to_f + r * n, n)
+        elif single:
+            fbp_float[operation](fx + r * n, 1, fy + at, step, to_f + r * n, n)
+        elif reflected:
+            fbp_double[operation](dy + at, step, dx + r * n, 1, to_d + r * n, n)
+        else:
+            fbp_double[operation](dx + r * n, 1, dy + at, step, to_d + r * n, n)
+    return out
+
+
 cdef array combine(int operation, array x, array y, array out=None):
     """x and y by an operation, both of one float dtype; into `out`, where one is given.
 
@@ -189,6 +243,7 @@ cdef array combine(int operation, array x, array y, array out=None):
     """
     cdef Py_ssize_t nx, ny
     cdef bint same
+    cdef int how
     if not is_float(x):
         pass
     elif is_plain(x) and is_plain(y) and (out is None or is_plain(out)):
@@ -204,6 +259,10 @@ cdef array combine(int operation, array x, array y, array out=None):
                 out = empty_like(x)
             loop(operation, x, 1, y, 0, out, nx)
             return out
+        if out is None and ny < nx and (how := spread_of(x, y)):
+            return combine_spread(operation, x, y, how, False)
+        if out is None and nx < ny and ny > 1 and nx > 1 and (how := spread_of(y, x)):
+            return combine_spread(operation, y, x, how, True)
         if out is None and nx == 1 and ny <= SMALL and cnp.PyArray_NDIM(y) >= cnp.PyArray_NDIM(x):
             out = empty_like(y)
             loop(operation, x, 0, y, 1, out, ny)
@@ -257,7 +316,10 @@ cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
             for i in range(nd):
                 if dims[i] == 1 and cnp.PyArray_DIM(g, ahead + i) != 1:
                     axes.append(ahead + i)
-            g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
+            if len(axes) == 1 and is_small(g):
+                g = sum_over(g, axes[0], False)
+            else:
+                g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
         if ahead < 0 or cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
             raise RuntimeError(f"A backward expects to give a gradient of shape {shape}; "
                                f"got {shape_of(g)}.")

@@ -208,11 +208,7 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
 def view(str name, TensorBase base not None, array x not None, backward, tuple saved=EMPTY):
     """As `node`, of one input whose memory the result shares."""
     cdef TensorBase out = node(name, x, (base,), backward, saved)
-    out._version = base.version()
-    out._base = base if base._base is None else base._base
-    out._seen = out._version.rebased
-    out._unrecorded = fbp_grad_off or base._unrecorded
-    return out
+    return as_view(out, base)
 
 
 # --- whether operations are recorded -------------------------------------------------------------

@@ -3,10 +3,6 @@
 # These take what the kernels take as it lies: contiguous floats of one dtype.  For anything else
 # they return None, and the caller serves it in Python.
 
-ctypedef fused real:
-    float
-    double
-
 cdef enum:
     LARGE = 65536  # multiplications from which on other threads may run meanwhile
 
@@ -217,12 +213,13 @@ cdef TensorBase of_three(TensorBase x, TensorBase weight, TensorBase bias, array
 # --- activations ---------------------------------------------------------------------------------
 
 cpdef enum:
-    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU
+    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, ELU, SILU, MISH
 
 
 cdef class Activation(Binary):
     """Of every element; y is what the gradient needs: the result, or from LEAKY_RELU on x."""
     cdef int kind
+    cdef double scale
 
     cdef tuple edges(self):
         return ((self.a, self.a_output),)
@@ -236,10 +233,10 @@ cdef class Activation(Binary):
         dout = contiguous(dout)
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
             activation_backward[float](self.kind, <float *> cnp.PyArray_DATA(dout), self.y, dx,
-                                       self.number)
+                                       self.number, self.scale)
         else:
             activation_backward[double](self.kind, <double *> cnp.PyArray_DATA(dout), self.y, dx,
-                                        self.number)
+                                        self.number, self.scale)
         self.a.receive(sweep, self.a_output, dx)
         return 0
 
@@ -268,6 +265,18 @@ cdef class GeluBackward0(Activation):
     pass
 
 
+cdef class EluBackward0(Activation):
+    pass
+
+
+cdef class SiluBackward0(Activation):
+    pass
+
+
+cdef class MishBackward0(Activation):
+    pass
+
+
 cdef Activation activation_node(int kind):
     if kind == RELU:
         return ReluBackward0.__new__(ReluBackward0)
@@ -279,10 +288,17 @@ cdef Activation activation_node(int kind):
         return LeakyReluBackward0.__new__(LeakyReluBackward0)
     if kind == SOFTPLUS:
         return SoftplusBackward0.__new__(SoftplusBackward0)
-    return GeluBackward0.__new__(GeluBackward0)
+    if kind == GELU:
+        return GeluBackward0.__new__(GeluBackward0)
+    if kind == ELU:
+        return EluBackward0.__new__(EluBackward0)
+    if kind == SILU:
+        return SiluBackward0.__new__(SiluBackward0)
+    return MishBackward0.__new__(MishBackward0)
 
 
-cdef void activation_forward(int kind, const real *x, array into, double number) noexcept:
+cdef void activation_forward(int kind, const real *x, array into, double number,
+                             double scale) noexcept:
     cdef real *out = <real *> cnp.PyArray_DATA(into)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
     if kind == RELU:
@@ -295,12 +311,18 @@ cdef void activation_forward(int kind, const real *x, array into, double number)
         leaky_relu_forward_core(x, out, number, n)
     elif kind == SOFTPLUS:
         softplus_forward_core(x, out, n)
-    else:
+    elif kind == GELU:
         gelu_forward_core(x, out, n)
+    elif kind == ELU:
+        elu_forward_core(x, out, number, scale, n)
+    elif kind == SILU:
+        silu_forward_core(x, out, n)
+    else:
+        mish_forward_core(x, out, n)
 
 
 cdef void activation_backward(int kind, const real *dout, array needed, array into,
-                              double number) noexcept:
+                              double number, double scale) noexcept:
     cdef const real *of = <real *> cnp.PyArray_DATA(needed)
     cdef real *dx = <real *> cnp.PyArray_DATA(into)
     cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
@@ -314,14 +336,20 @@ cdef void activation_backward(int kind, const real *dout, array needed, array in
         leaky_relu_backward_core(dout, of, dx, number, n)
     elif kind == SOFTPLUS:
         softplus_backward_core(dout, of, dx, n)
-    else:
+    elif kind == GELU:
         gelu_backward_core(dout, of, dx, n)
+    elif kind == ELU:
+        elu_backward_core(dout, of, dx, number, scale, n)
+    elif kind == SILU:
+        silu_backward_core(dout, of, dx, n)
+    else:
+        mish_backward_core(dout, of, dx, n)
 
 
-def activation(int kind, TensorBase x not None, double number=0.0):
+def activation(int kind, TensorBase x not None, double number=0.0, double scale=1.0):
     """RELU, SIGMOID, ... of x; None where the compiled kernels do not take it.
 
-    `number` is the slope of LEAKY_RELU.
+    `number` is the slope of LEAKY_RELU and the alpha of ELU, which has `scale` too.
     """
     cdef array a = x._array
     cdef array out
@@ -332,13 +360,14 @@ def activation(int kind, TensorBase x not None, double number=0.0):
         return None
     out = empty_like(a)
     if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        activation_forward[float](kind, <float *> cnp.PyArray_DATA(a), out, number)
+        activation_forward[float](kind, <float *> cnp.PyArray_DATA(a), out, number,
+                                  scale)
     else:
-        activation_forward[double](kind, <double *> cnp.PyArray_DATA(a), out, number)
+        activation_forward[double](kind, <double *> cnp.PyArray_DATA(a), out, number, scale)
     if fbp_grad_off or (target := x.target()) is None:
         return wrap(out)
     node = activation_node(kind)
-    node.kind, node.number = kind, number
+    node.kind, node.number, node.scale = kind, number, scale
     node.a, node.a_output = target, x._output
     result = attach(node, out)
     node.save_y(x if kind >= LEAKY_RELU else result)

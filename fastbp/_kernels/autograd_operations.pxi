@@ -404,6 +404,8 @@ def reduce_sum(TensorBase x not None, tuple axes, bint keepdim, bint mean):
     cdef double scale = 1
     if axes is None and not keepdim:
         out = total_of(a)
+    elif axes is not None and len(axes) == 1 and is_small(a):
+        out = sum_over(a, axes[0], keepdim)
     else:
         out = as_array(quiet(sum_ufunc, (a, axes), {"keepdims": keepdim}))
     if mean:
@@ -437,7 +439,7 @@ cdef class MmBackward0(Binary):
             elif self.number == 1:  # x is a vector
                 g = quiet(matmul_ufunc, (given[..., None, :], y.swapaxes(-1, -2)))[..., 0, :]
             else:
-                g = quiet(matmul_ufunc, (dout, y.swapaxes(-1, -2)))
+                g = product_of(dout, y.swapaxes(-1, -2))
             self.a.receive(sweep, self.a_output, as_array(g))
         if self.b is not None:
             x = self.x
@@ -446,7 +448,7 @@ cdef class MmBackward0(Binary):
             elif self.number == 2:  # y is a vector
                 g = quiet(matmul_ufunc, (x.swapaxes(-1, -2), given[..., None]))[..., 0]
             else:
-                g = quiet(matmul_ufunc, (x.swapaxes(-1, -2), dout))
+                g = product_of(x.swapaxes(-1, -2), dout)
             self.b.receive(sweep, self.b_output, as_array(g))
         return 0
 
@@ -470,6 +472,52 @@ cdef class BmmBackward0(MmBackward0):
     """Stacks of matrices."""
 
 
+cdef double zeros[256]  # a bias of none
+
+
+cdef array product_of(array x, array y):
+    """x y; of small matrices, where they lie in order or transposed, by the library's kernels."""
+    cdef array out = kernel_product(x, y)
+    return as_array(quiet(matmul_ufunc, (x, y))) if out is None else out
+
+
+cdef array kernel_product(array x, array y):
+    """x y as x W, as dout W^T or as x^T dout, which an affine map's passes are; else None."""
+    cdef cnp.npy_intp dims[2]
+    cdef Py_ssize_t rows, k, n
+    cdef int typenum = cnp.PyArray_TYPE(x), status
+    cdef array out
+    if not (is_float(x) and cnp.PyArray_TYPE(y) == typenum and cnp.PyArray_NDIM(x) == 2
+            and cnp.PyArray_NDIM(y) == 2 and cnp.PyArray_DIM(x, 1) == cnp.PyArray_DIM(y, 0)
+            and compiled_runs()):
+        return None
+    rows, k, n = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), cnp.PyArray_DIM(y, 1)
+    if not 0 < rows * k * n < LARGE or n > 256 or not (
+            is_plain(x) and (is_plain(y) or is_transposed(y)) or is_transposed(x) and is_plain(y)):
+        return None
+    dims[0], dims[1] = rows, n
+    out = cnp.PyArray_SimpleNew(2, dims, typenum)
+    if typenum == cnp.NPY_FLOAT:
+        status = kernel_multiply[float](NULL, x, y, out, rows, k, n)
+    else:
+        status = kernel_multiply[double](NULL, x, y, out, rows, k, n)
+    return None if status else out
+
+
+cdef int kernel_multiply(const real *kind, array x, array y, array out, Py_ssize_t rows,
+                         Py_ssize_t k, Py_ssize_t n) noexcept:
+    cdef const real *a = <real *> cnp.PyArray_DATA(x)
+    cdef const real *b = <real *> cnp.PyArray_DATA(y)
+    cdef real *c = <real *> cnp.PyArray_DATA(out)
+    if not is_plain(x):
+        return affine_backward_core(b, a, <const real *> NULL, <real *> NULL, c, <real *> NULL,
+                                    k, rows, n)
+    if not is_plain(y):
+        return affine_backward_core(a, <const real *> NULL, b, c, <real *> NULL, <real *> NULL,
+                                    rows, n, k)
+    return affine_forward_core(a, b, <const real *> zeros, c, rows, k, n)
+
+
 cdef object matrix_product(object left, object right):
     cdef TensorBase x, y
     cdef array out
@@ -488,7 +536,7 @@ cdef object matrix_product(object left, object right):
     if nx == 0 or ny == 0:
         raise RuntimeError("matmul expects tensors of at least one dimension; got a 0-d tensor.")
     try:
-        out = as_array(quiet(matmul_ufunc, (x._array, y._array)))
+        out = product_of(x._array, y._array)
     except ValueError:
         raise RuntimeError(f"matmul expects shapes (..., n, k) and (..., k, m); got "
                            f"{shape_of(x._array)} and {shape_of(y._array)}.") from None

@@ -371,6 +371,26 @@ cdef class TensorBase(Target):
         self._node.hooks.append(entry)
         return self._node.hooks, entry
 
+    # --- parts and comparisons
+
+    @property
+    def T(self):
+        """The transpose: the dimensions in reverse."""
+        return reversed_dims("PermuteBackward0", self)
+
+    def __getitem__(self, index):
+        """self[index]: ints, slices, None and Ellipsis give a view, lists and tensors a copy."""
+        out = (rows_of(self, <TensorBase> index) if isinstance(index, TensorBase)
+               else part_of(self, index))
+        return slow_item(self, index) if out is None else out
+
+    def __richcmp__(self, other, int kind):
+        out = compared(kind, self, other)
+        return slow_compare[kind](self, other) if out is None else out
+
+    def __hash__(self):
+        return object.__hash__(self)
+
     # --- arithmetic
 
     def __add__(x, y):

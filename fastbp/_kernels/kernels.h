@@ -59,6 +59,13 @@
     X(void, softplus_backward, (const T *dout, const T *x, T *dx, idx n))                        \
     X(void, gelu_forward, (const T *x, T *out, idx n))                                           \
     X(void, gelu_backward, (const T *dout, const T *x, T *dx, idx n))                            \
+    X(void, elu_forward, (const T *x, T *out, double alpha, double scale, idx n))            \
+    X(void, elu_backward,                                                                    \
+      (const T *dout, const T *x, T *dx, double alpha, double scale, idx n))                 \
+    X(void, silu_forward, (const T *x, T *out, idx n))                                       \
+    X(void, silu_backward, (const T *dout, const T *x, T *dx, idx n))                        \
+    X(void, mish_forward, (const T *x, T *out, idx n))                                       \
+    X(void, mish_backward, (const T *dout, const T *x, T *dx, idx n))                        \
     X(void, dropout,                                                                             \
       (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
     X(void, batch_norm_forward,                                                                  \

@@ -121,6 +121,47 @@ static inline REAL FN(tanh_)(REAL x)
     return IS_FLOAT ? (REAL)copysignf((float)t, (float)x) : (REAL)copysign((double)t, (double)x);
 }
 
+/* exp(x) - 1 for x <= 0 */
+static inline REAL FN(expm1_down)(REAL x)
+{
+    UINT k;
+    x = x < VECMATH_CONST(-20, -45) ? VECMATH_CONST(-20, -45) : x;
+    const REAL n = FN(whole)(x, &k);
+    const REAL scale = FN(of_bits)((k - EXPONENT_BIAS) << MANTISSA);
+    return scale * FN(expm1_reduced)(FN(rest)(x, n)) + (scale - 1);
+}
+
+/* s + x s (1 - s), s = sigmoid(x): the derivative of x s. */
+static inline REAL FN(silu_slope)(REAL x)
+{
+    const REAL e = FN(exp_down)(-FN(abs_)(x)), s = FN(sigmoid_of)(x, e);
+    return s + x * s * FN(sigmoid_of)(-x, e);
+}
+
+/* t = tanh(log(1 + exp(x))) = (w^2 - 1) / (w^2 + 1), w = 1 + exp(x), by e = exp(-|x|), which cannot
+ * overflow; in `rest` 1 - t, without cancellation. */
+static inline REAL FN(mish_tanh)(REAL x, REAL e, REAL *rest)
+{
+    const REAL above = x < 0 ? e * (e + 2) : 1 + 2 * e, left = x < 0 ? 2 : 2 * e * e;
+    *rest = left / (above + left);
+    return above / (above + left);
+}
+
+/* x tanh(log(1 + exp(x))) */
+static inline REAL FN(mish_)(REAL x)
+{
+    REAL rest;
+    return x * FN(mish_tanh)(x, FN(exp_down)(-FN(abs_)(x)), &rest);
+}
+
+/* t + x sigmoid(x) (1 - t^2) */
+static inline REAL FN(mish_slope)(REAL x)
+{
+    REAL rest;
+    const REAL e = FN(exp_down)(-FN(abs_)(x)), t = FN(mish_tanh)(x, e, &rest);
+    return t + x * FN(sigmoid_of)(x, e) * (rest * (1 + t));
+}
+
 /* log(1 + e) for 0 <= e <= 1 */
 static inline REAL FN(log1p_unit)(REAL e)
 {

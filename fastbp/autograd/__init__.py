@@ -45,20 +45,6 @@ from fastbp.autograd.tensor import (
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.printing import set_printoptions
 
-_core.register(
-    tensor=Tensor,
-    size=Size,
-    dtypes=dtypes.BY_NUMPY,
-    binary=_arithmetic.binary,
-    inplace=_inplace.change,
-    matmul=_arithmetic.matrix_product,
-    power=_arithmetic.power,
-    view_changed=_inplace.view_changed,
-    view_renewed=_inplace.view_renewed,
-    kernels=backend.kernels,
-    compiled=_kernels,
-)
-
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
 _METHODS = {
     _arithmetic: "add sub mul div floor_divide remainder fmod pow maximum minimum eq ne lt le gt "
@@ -128,7 +114,8 @@ def _explain(table):
             if isinstance(function, FunctionType):
                 has_out = table is not _ONLY_METHODS and name not in _NO_OUT
                 by = _keywords.of(name, function, has_out)
-                setattr(module, place, checks.explained(function, name, by))
+                told = checks.explained(function, name, by)
+                setattr(module, place, _core.operation(told, name))
 
 
 def _names(table):
@@ -151,6 +138,24 @@ PUBLIC = {
     **{name: dtypes.BY_NAME[kind] for name, kind in dtypes.ALIASES.items()},
 }
 PUBLIC.update({name: PUBLIC[of] for name, of in _ALIASES.items()})
+
+
+_core.register(
+    tensor=Tensor,
+    size=Size,
+    pairs=_reductions.PAIRS,
+    dtypes=dtypes.BY_NUMPY,
+    binary=_arithmetic.binary,
+    inplace=_inplace.change,
+    matmul=_arithmetic.matrix_product,
+    power=_arithmetic.power,
+    item=checks.explained(_shapes._getitem, "Indexing"),
+    compare=[_arithmetic.operator_of(PUBLIC[name]) for name in _core.COMPARISONS],
+    view_changed=_inplace.view_changed,
+    view_renewed=_inplace.view_renewed,
+    kernels=backend.kernels,
+    compiled=_kernels,
+)
 
 
 def _attach():
@@ -178,12 +183,9 @@ def _attach():
         "__invert__": _arithmetic.bitwise_not,
         "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,
-        "__getitem__": checks.explained(_shapes._getitem, "Indexing"),
         "__setitem__": checks.explained(_shapes._setitem, "Item assignment"),
-        **{f"__{name}__": _arithmetic.operator_of(PUBLIC[name])
-           for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     }  # fmt: skip
-    properties = {"T": property(_shapes._T), "mT": property(_shapes._mT)}
+    properties = {"mT": property(_shapes._mT)}
     for name, function in {**methods, **operators, **properties}.items():
         if name not in vars(TensorBase):  # what is compiled stays so
             setattr(Tensor, name, function)

@@ -294,8 +294,14 @@ def _softmax_gradient(saved, dout, needs):
 def log_softmax(input, dim=None, dtype=None):
     """``x - log(sum(exp(x)))`` over a dimension."""
     x, array, axis = _with_axis("log_softmax", input, dim, dtype)
-    out = array - array.max(axis, keepdims=True, initial=-np.inf)
-    out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
+    n = array.shape[axis]
+    if axis == array.ndim - 1 and _ready(array):
+        out = np.empty_like(array)
+        kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
+        core.log_softmax_of(array.reshape(-1, n), out.reshape(-1, n))
+    else:
+        out = array - array.max(axis, keepdims=True, initial=-np.inf)
+        out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
     return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 

@@ -234,4 +234,6 @@ def bernoulli_(self, p=0.5, generator=None):
 
 
 METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)
-METHODS = {name: checks.explained(method, name) for name, method in METHODS.items()}
+METHODS = {
+    name: core.operation(checks.explained(method, name), name) for name, method in METHODS.items()
+}

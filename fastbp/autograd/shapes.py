@@ -31,10 +31,6 @@ def sizes_given(who, shape, size):
     return sizes(shape if size is None else (size,))
 
 
-def _reshape_gradient(saved, dout, needs):
-    return (dout.reshape(saved[0]),)
-
-
 def reshape(input, *shape):
     """The elements in another shape, of which one length may be -1: a view where it can be.
 
@@ -56,7 +52,11 @@ def reshape(input, *shape):
         out = x.view()
     if x.size and not np.may_share_memory(x, out):
         return core.node("UnsafeViewBackward0", out, (input,), _reshape_gradient, (x.shape,))
-    return core.view("ViewBackward0", input, out, _reshape_gradient, (x.shape,))
+    return core.reshaped("ViewBackward0", input, out)
+
+
+def _reshape_gradient(saved, dout, needs):
+    return (dout.reshape(saved[0]),)
 
 
 def view(input, *shape):
@@ -133,7 +133,7 @@ def squeeze(input, dim=None):
         [a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1]
     )
     name = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
-    return core.view(name, input, np.squeeze(x, axes), _reshape_gradient, (x.shape,))
+    return core.reshaped(name, input, np.squeeze(x, axes))
 
 
 def unsqueeze(input, dim):
@@ -146,17 +146,7 @@ def unsqueeze(input, dim):
     """
     x = input.array
     place = dimension("unsqueeze", dim, x.ndim + 1)
-    return core.view("UnsqueezeBackward0", input, np.expand_dims(x, place), _reshape_gradient,
-                     (x.shape,))  # fmt: skip
-
-
-def _transpose_gradient(saved, dout, needs):
-    return (dout.transpose(saved[0]),)
-
-
-def _permuted(name, input, axes):
-    back = np.argsort(axes) if axes else ()
-    return core.view(name, input, input.array.transpose(axes), _transpose_gradient, (tuple(back),))
+    return core.reshaped("UnsqueezeBackward0", input, np.expand_dims(x, place))
 
 
 def permute(input, *dims):
@@ -167,7 +157,7 @@ def permute(input, *dims):
         raise RuntimeError(
             f"permute expects every one of {input.array.ndim} dims once; got {dims}."
         )
-    return _permuted("PermuteBackward0", input, axes)
+    return core.permuted("PermuteBackward0", input, axes)
 
 
 def transpose(input, dim0, dim1):
@@ -176,19 +166,14 @@ def transpose(input, dim0, dim1):
     axes = list(range(input.array.ndim))
     if axes:
         axes[a], axes[b] = axes[b], axes[a]
-    return _permuted("TransposeBackward0", input, tuple(axes))
+    return core.permuted("TransposeBackward0", input, tuple(axes))
 
 
 def t(input):
     """The transpose of a matrix; a vector as it is."""
     if input.array.ndim > 2:
         raise RuntimeError(f"t expects at most 2 dimensions; got {input.array.ndim}.")
-    return _permuted("TBackward0", input, tuple(reversed(range(input.array.ndim))))
-
-
-def _T(input):
-    """The transpose: the dimensions in reverse."""
-    return _permuted("PermuteBackward0", input, tuple(reversed(range(input.array.ndim))))
+    return core.permuted("TBackward0", input, tuple(reversed(range(input.array.ndim))))
 
 
 def _mT(input):
@@ -207,7 +192,7 @@ def movedim(input, source, destination):
     if input.array.ndim:
         for end, d in sorted(zip(ends, sources, strict=True)):
             order.insert(end, d)
-    return _permuted("PermuteBackward0", input, tuple(order))
+    return core.permuted("PermuteBackward0", input, tuple(order))
 
 
 def expand(input, *shape):

@@ -42,7 +42,7 @@ def _number(who, name, value, finite=True):
 
 
 class _ByElement(layers.Layer):
-    """An activation that no kernel serves: the training engine does not know it."""
+    """An activation of `elements`: the training engine does not know it."""
 
     #: Its name in `elements`.
     element: str

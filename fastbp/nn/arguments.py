@@ -1,7 +1,7 @@
 """What functions of tensors are handed in, checked."""
 
 from fastbp import checks
-from fastbp._kernels.autograd import TensorBase
+from fastbp._kernels.autograd import TensorBase, operation
 
 
 def tensor_of(who, name, value):
@@ -14,3 +14,8 @@ def in_range(who, what, index, n):
     wrong = index[(index < 0) | (index >= n)]
     if wrong.size:
         raise IndexError(f"{who} expects {what} 0..{n - 1}; got {wrong[0]}, which is out of range.")
+
+
+def quick(function):
+    """A function that has a compiled form of its plain cases, which is tried first."""
+    return operation(checks.explained(function))

@@ -11,7 +11,7 @@ from fastbp.autograd import tensor  # noqa: F401  (in the examples)
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn import elements
-from fastbp.nn.arguments import in_range, tensor_of
+from fastbp.nn.arguments import in_range, quick, tensor_of
 
 __all__ = [
     "binary_cross_entropy",
@@ -92,7 +92,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
 
 
-@explained
+@quick
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
              reduction="mean"):  # fmt: skip
     """-input at the class, of log-probabilities; the arguments are those of `cross_entropy`.
@@ -393,7 +393,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
                   broadcasts=True)  # fmt: skip
 
 
-@explained
+@quick
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None,
                          reduction="mean"):  # fmt: skip
     """-t log x - (1 - t) log(1 - x), of probabilities; no logarithm goes below -100.

@@ -1,4 +1,4 @@
-"""Activations that no kernel serves: of every element a value and a slope, in NumPy.
+"""Activations by their names: of a kernel, or of every element a value and a slope, in NumPy.
 
 `functional` makes nodes of them and `activations` layers.
 """
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastbp._kernels.autograd import quiet
+from fastbp.backend import kernels
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 ROOT_2_OVER_PI = 0.79788456080286535588  # of the approximate gelu
@@ -18,14 +19,6 @@ CUBE = 0.044715
 def _sigmoid(x):
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
-
-
-def _elu(x, alpha):
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
-
-
-def _elu_slope(x, alpha):
-    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
 
 
 def _softplus(x, beta, threshold):
@@ -44,31 +37,16 @@ def _gelu_tanh_slope(x):
     )  # fmt: skip
 
 
-def _mish_slope(x):
-    t = np.tanh(np.logaddexp(x, 0))
-    return t + x * _sigmoid(x) * (1 - t * t)
-
-
 def _softsign_slope(divisor):
     """NaN where the value, inf / inf, is."""
     return divisor / divisor * divisor**-2.0
 
 
-def _silu_slope(x):
-    y = _sigmoid(x)
-    return y * (1 + x * (1 - y))
-
-
 ELEMENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]]
 #: Name: (value of x and the arguments, slope of the same); derivatives at kinks are PyTorch's.
 ELEMENTS = {
-    "elu": (_elu, _elu_slope),
-    "celu": (lambda x, a: _elu(x, 1) if a == 1 else np.where(x > 0, x, a * np.expm1(
-        np.minimum(x, 0) / a)), lambda x, a: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / a))),
-    "selu": (lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
-             lambda x: SELU_SCALE * _elu_slope(x, SELU_ALPHA)),
-    "silu": (lambda x: x * _sigmoid(x), _silu_slope),
-    "mish": (lambda x: x * np.tanh(np.logaddexp(x, 0)), _mish_slope),
+    "celu": (lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0) / a)),
+             lambda x, a: np.where(x > 0, 1, np.exp(np.minimum(x, 0) / a))),
     "gelu_tanh": (lambda x: 0.5 * x * (1 + _gelu_inner(x)), _gelu_tanh_slope),
     "softplus": (_softplus, lambda x, beta, threshold: np.where(
         beta * x > threshold, 1, _sigmoid(beta * x))),
@@ -85,13 +63,35 @@ ELEMENTS = {
 }  # fmt: skip
 
 
+#: Name: the kernel, and the numbers that it takes of the arguments.
+KERNELS: dict[str, tuple[str, Callable[..., tuple[float, ...]]]]
+KERNELS = {
+    "elu": ("elu", lambda alpha: (alpha, 1.0)),
+    "selu": ("elu", lambda: (SELU_ALPHA, SELU_SCALE)),
+    "silu": ("silu", lambda: ()),
+    "mish": ("mish", lambda: ()),
+}
+
+
 def value(name, x, arguments=()):
-    """The function of an array of floats, in its dtype."""
+    """The function of a contiguous array of floats, in its dtype."""
+    if name in KERNELS:
+        kernel, numbers = KERNELS[name]
+        out = np.empty_like(x)
+        forward = getattr(kernels(), kernel + "_forward")
+        forward(x.reshape(-1), out.reshape(-1), *numbers(*arguments))
+        return out
     return np.asarray(quiet(ELEMENTS[name][0], (x, *arguments))).astype(x.dtype, copy=False)
 
 
 def pullback(name, x, dout, arguments=()):
     """The gradient by x."""
+    if name in KERNELS:
+        kernel, numbers = KERNELS[name]
+        dx = np.empty_like(x)
+        backward = getattr(kernels(), kernel + "_backward")
+        backward(dout.reshape(-1), x.reshape(-1), dx.reshape(-1), *numbers(*arguments))
+        return dx
     slope = quiet(ELEMENTS[name][1], (x, *arguments))
     dx = np.where(slope, dout, 0) if slope.dtype == bool else dout * slope
     return dx.astype(x.dtype, copy=False)

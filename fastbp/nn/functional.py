@@ -20,7 +20,7 @@ from fastbp.autograd.random import stream
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn import elements
-from fastbp.nn.arguments import in_range, tensor_of
+from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -208,6 +208,9 @@ def _in_place(who, input, function, *arguments):
 
 
 def _by_element(name, input, arguments=()):
+    if name in elements.KERNELS:
+        kernel, numbers = elements.KERNELS[name]
+        return _by_kernel(kernel, input, *numbers(*arguments))
     x, array = floats_of(input)
     if name in ("hardtanh", "threshold") and x.array.dtype.kind in "iu":
         return core.new(elements.value(name, x.array, arguments))
@@ -222,17 +225,21 @@ def _pull_back(saved, dout, needs):
 
 
 _LABELS = {name: "".join(map(str.capitalize, name.split("_"))) + "Backward0"
-           for name in elements.ELEMENTS}  # fmt: skip
-_LABELS.update(celu="CeluBackward0", selu="EluBackward0", gelu_tanh="GeluBackward0",
+           for name in (*elements.ELEMENTS, *elements.KERNELS)}  # fmt: skip
+_LABELS.update(celu="CeluBackward0", gelu_tanh="GeluBackward0",
                logsigmoid="LogSigmoidBackward0", softsign="DivBackward0",
                tanhshrink="SubBackward0")  # fmt: skip
 
 
 def _by_kernel(name, input, *numbers):
     """An activation that has a kernel, of any tensor."""
+    kind = getattr(core, name.upper())
+    out = core.activation(kind, input, *numbers) if isinstance(input, core.TensorBase) else None
+    if out is not None:
+        return out
     x = floats_of(input)[0]
     x = x if x.is_floating_point() else x.float()
-    out = core.activation(getattr(core, name.upper()), x, *numbers)
+    out = core.activation(kind, x, *numbers)
     if out is not None:
         return out
     array = checks.floats(name, "input", x.array)
@@ -424,7 +431,7 @@ def _dimension(who, input, dim):
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
-@explained
+@quick
 def softmax(input, dim=None, dtype=None):
     """exp(x) / sum(exp(x)) over a dimension.
 
@@ -442,7 +449,7 @@ def softmin(input, dim=None, dtype=None):
     return _softmax(-input, _dimension("softmin", input, dim), dtype)
 
 
-@explained
+@quick
 def log_softmax(input, dim=None, dtype=None):
     """x - log(sum(exp(x))) over a dimension."""
     return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)

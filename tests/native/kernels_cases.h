@@ -74,6 +74,21 @@ static void FN(activations)(idx n)
                   dout[i] * (normal_cdf(x[i]) +
                              x[i] * exp(-0.5 * x[i] * (double)x[i]) / sqrt(2 * acos(-1))),
                   2 * fabs(dout[i]));
+    CALL(elu_forward)(x, out, 0.5, 2.0, n);
+    EXPECT(out, n, x[i] > 0 ? 2.0 * x[i] : expm1(x[i]));
+    CALL(elu_backward)(dout, x, out, 0.5, 2.0, n);
+    EXPECT(out, n, dout[i] * (x[i] > 0 ? 2.0 : exp(x[i])));
+    CALL(silu_forward)(x, out, n);
+    EXPECT(out, n, x[i] * sigmoid(x[i]));
+    CALL(silu_backward)(dout, x, out, n);
+    EXPECT_WITHIN(out, n, dout[i] * sigmoid(x[i]) * (1 + x[i] * sigmoid(-x[i])), 2 * fabs(dout[i]));
+    CALL(mish_forward)(x, out, n);
+    EXPECT(out, n, x[i] * tanh(log1p(exp(x[i]))));
+    CALL(mish_backward)(dout, x, out, n);
+    EXPECT_WITHIN(out, n,
+                  dout[i] * (tanh(log1p(exp(x[i]))) +
+                             x[i] * sigmoid(x[i]) / pow(cosh(log1p(exp(x[i]))), 2)),
+                  2 * fabs(dout[i]));
     const uint64_t key = draw();
     CALL(dropout)(x, out, key, 0xfffffff0u, 0.3, n); /* whose numbers begin again at 0 */
     EXPECT(out, n,
