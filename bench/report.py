@@ -142,12 +142,29 @@ def write(readme, text, begin=BEGIN, end=END):
 
 def page_markdown():
     """The text of the page with the other stored runs of the grid."""
-    stored = sorted(grid.RESULTS.parent.glob("grid-*.json"))
+    stored = sorted({*grid.RESULTS.parent.glob("grid-*.json")} - {epochs_beside(grid.RESULTS)})
     runs = [json.loads(path.read_text("utf-8")) for path in stored]
     return "\n\n".join(
-        f"## {grid.described(run['options'])}\n\n{grid_markdown(run, picture=False)}"
-        for run in runs
+        f"## {title(run['options'])}\n\n{grid_markdown(run, picture=False)}" for run in runs
     )
+
+
+def title(options):
+    return f"{'Epochs, ' if options.get('epoch') else ''}{grid.described(options)}"
+
+
+def epochs_beside(path):
+    """Where the epochs of a stored run of steps are."""
+    return path.with_stem(f"{path.stem}-epoch")
+
+
+def readme_markdown(path):
+    """The text of a stored run of steps, and of the epochs beside it where they are stored."""
+    steps = grid_markdown(json.loads(path.read_text("utf-8")))
+    if not epochs_beside(path).exists():
+        return steps
+    epochs = json.loads(epochs_beside(path).read_text("utf-8"))
+    return f"{steps}\n\n{grid_markdown(epochs, picture=False)}"
 
 
 def grid_markdown(results, picture=True):
@@ -157,10 +174,11 @@ def grid_markdown(results, picture=True):
                 for peer, why in row["skipped"].items()}  # fmt: skip
     return "\n\n".join(
         [
-            f"One training step, {grid.described(options)}. Measured on "
-            f"{measure.described(about)}. All in turn in the same run, medians. The ratio is "
-            f"the best peer's time over fastbp's; {grid.peak_text(rows)}.",
+            f"{capitalized(grid.unit(options))}, {grid.described(options)}. Measured on "
+            f"{measure.described(about)}. All in turn, medians. {grid.how_text(rows, options)}. The "
+            f"ratio is the best peer's time over fastbp's; {grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
+            f"{capitalized(grid.lowest_text(rows))}.",
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
             *(
                 [f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
@@ -171,10 +189,16 @@ def grid_markdown(results, picture=True):
     )
 
 
+def capitalized(text):
+    return text[:1].upper() + text[1:]
+
+
 #: A colour for each library, whoever else is there (Okabe and Ito's, safe for the colour-blind).
-COLOURS = dict(
-    zip(grid.PEERS, ("#000000", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#009e73"), strict=True)
-)
+COLOURS = {
+    "fastbp": "#000000", "NumPy": "#e69f00", "PyTorch": "#d55e00", "PyTorch unlocked": "#f0e442",
+    "PyTorch bf16": "#56b4e9", "torch.compile": "#cc79a7", "JAX": "#0072b2",
+    "scikit-learn": "#009e73",
+}  # fmt: skip
 
 
 def draw(results, path):
@@ -183,7 +207,7 @@ def draw(results, path):
 
     rows = results["rows"]
     peers = [peer for peer in grid.peers_of(rows) if peer != "fastbp"]
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(max(10, 1.25 * len(rows)), 4.2), layout="constrained")
     axes = figure.add_subplot()
     width = 0.84 / len(peers)
     for k, peer in enumerate(peers):
@@ -241,9 +265,8 @@ def main(arguments=None):
     if options.write:
         write(options.readme, markdown(results))
         if options.grid.exists():
-            stored = json.loads(options.grid.read_text("utf-8"))
-            write(options.readme, grid_markdown(stored), GRID_BEGIN, GRID_END)
-            draw(stored, options.readme.parent / PICTURE)
+            write(options.readme, readme_markdown(options.grid), GRID_BEGIN, GRID_END)
+            draw(json.loads(options.grid.read_text("utf-8")), options.readme.parent / PICTURE)
         page = options.readme.parent / PAGE
         if page.exists():
             write(page, page_markdown(), GRID_BEGIN, GRID_END)
