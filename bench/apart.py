@@ -125,7 +125,6 @@ def serve(peer, pipe):
         pipe.send(answer)
 
 
-
 @contextmanager
 def sides(names):
     """`Apart` of each, by name, until the block ends."""

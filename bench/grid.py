@@ -9,6 +9,7 @@ shows, or as a part of an epoch as `bench.epochs` has it.
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from statistics import geometric_mean
@@ -140,8 +141,21 @@ def lowest_text(rows):
     """The ratios' geometric mean, and the lowest of them with the peer."""
     rows = sorted((row for row in rows if best_peer(row)), key=ratio)
     lowest = ", ".join(f"{row['name']} {ratio(row):.2f} ({best_peer(row)})" for row in rows[:3])
-    mean = geometric_mean(map(ratio, rows))
-    return f"ratio to the best peer: geometric mean {mean:.2f}; lowest: {lowest}"
+    text = f"ratio to the best peer: geometric mean {geometric_mean(map(ratio, rows)):.2f}"
+    return "; ".join([text, f"lowest: {lowest}", *map(partial(lower_text, rows), lower(rows))])
+
+
+def lower(rows):
+    """The peers of fewer digits that some row has."""
+    return [peer for peer in peers.LOWER if peer in peers_of(rows)]
+
+
+def lower_text(rows, peer):
+    """The lowest ratio to a peer that computes with fewer digits."""
+    ratios = {row["name"]: row["seconds"][peer] / row["seconds"]["fastbp"]
+              for row in rows if peer in row["seconds"]}  # fmt: skip
+    name = min(ratios, key=ratios.get)
+    return f"to {peer}, lowest: {name} {ratios[name]:.2f}"
 
 
 def header(rows):
@@ -238,7 +252,7 @@ def main(arguments=None):
     with apart.sides(dict.fromkeys(["fastbp", *options.peers])) as sides:
         rows = run(sides, options.workloads, options.quick, options.write, **how)
         about = apart.described(sides, about)
-    results = {"machine": about, "options": how, "rows": rows}
+    results = {"machine": about, "options": how, "rows": rows, "apart": True}
     show(results)
     if options.json:
         options.json.write_text(measure.json_text(results), "utf-8")

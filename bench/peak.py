@@ -53,9 +53,7 @@ def source():
 def loop(dtype):
     """A function of the number of turns that runs them and returns the operations done."""
     with tempfile.TemporaryDirectory() as folder:
-        library = compiler.shared_library(
-            source(), folder, "-march=native", "-ffp-contract=fast"
-        )
+        library = compiler.shared_library(source(), folder, "-march=native", "-ffp-contract=fast")
         if library is None:
             return None
         function = getattr(ctypes.CDLL(str(library)), dtype)  # stays loaded without its file

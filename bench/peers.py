@@ -399,8 +399,8 @@ HOW = {
     "NumPy": "all in place, in arrays made beforehand",
     "PyTorch": "as installed",
     "PyTorch unlocked": "MKL's vendor check answered by a preloaded library of two lines",
-    "PyTorch bf16": "unlocked, products in bfloat16 under autocast, which are less exact: beside "
-    "the ratio, not in it",
+    "PyTorch bf16": "unlocked, products in bfloat16 under autocast, which are less exact and "
+    "not in the ratio",
     "torch.compile": "a step one function",
     "JAX": "a step one jit, weights donated",
     "scikit-learn": "`partial_fit` without its checks",

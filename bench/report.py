@@ -39,7 +39,7 @@ def run(quick, write=False):
 
 def show(results):
     """Print everything."""
-    layers.show(results)
+    layers.show({section: results[section] for section in ("affine", "layers", "net")})
     elementwise.show(results["elementwise"], results["machine"]["l2_bytes"])
     print()
     startup.show(results["startup"])
@@ -101,12 +101,15 @@ def affine_table(rows):
         return " / ".join(ratio_text(found[f"{batch} x {size}", dtype]) for dtype in cases.DTYPES)
 
     body = [[batch, *(both(batch, size) for size in sizes)] for batch in batches]
-    for side, to in (("numpy", ""), ("book", ", to the book's own lines")):
+    names = {"numpy": "", "book": ", to the book's own lines",
+             "expressions": ", to the bare `np.dot(x, W) + b`, `np.dot(x.T, dout)`, "
+             "`np.sum(dout, axis=0)`, `np.dot(dout, W.T)`"}  # fmt: skip
+    for side in layers.compared(rows):
         ratios = [
             [measure.ratio(r, side) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES
         ]
         for label, of in (("geometric mean", geometric_mean), ("least", min)):
-            body.append([label + to, " / ".join(f"{of(some):.2f}" for some in ratios)])
+            body.append([label + names[side], " / ".join(f"{of(some):.2f}" for some in ratios)])
             body[-1] += [""] * (len(sizes) - 1)
     return table(["batch", *sizes], body)
 
@@ -170,13 +173,15 @@ def readme_markdown(path):
 def grid_markdown(results, picture=True):
     """The text of a grid's run."""
     rows, about, options = results["rows"], results["machine"], results["options"]
+    where = ", each in a process of its own" if results.get("apart") else ""
     left_out = {f"{peer} ({row['name']}): {why}" for row in rows
                 for peer, why in row["skipped"].items()}  # fmt: skip
     return "\n\n".join(
         [
             f"{capitalized(grid.unit(options))}, {grid.described(options)}. Measured on "
-            f"{measure.described(about)}. All in turn, medians. {grid.how_text(rows, options)}. The "
-            f"ratio is the best peer's time over fastbp's; {grid.peak_text(rows)}.",
+            f"{measure.described(about)}. All in turn{where}, medians. "
+            f"{grid.how_text(rows, options)}. The ratio is the best peer's time over fastbp's; "
+            f"{grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             f"{capitalized(grid.lowest_text(rows))}.",
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),

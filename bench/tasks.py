@@ -115,5 +115,7 @@ def order_of_fit(n):
                       seed=0)  # fmt: skip
     order = np.rint(np.concatenate(history.batch_loss)).astype("i8")
     if not np.array_equal(np.sort(order), np.arange(n)):
-        raise ArithmeticError(f"bench expects fit to take each of {n} rows once; got another order.")
+        raise ArithmeticError(
+            f"bench expects fit to take each of {n} rows once; got another order."
+        )
     return order

@@ -1,8 +1,8 @@
 """MKL's vendor check, answered.
 
 MKL asks who made the processor, and takes AVX2 kernels at most on those of other makers than
-Intel, whatever they have.  The question is a function of a shared library's, so that two lines of C,
-loaded before it, can answer it: PyTorch then runs the kernels of the processor's instruction set.
+Intel, whatever they have.  The question is a function of a shared library's, so that two lines of
+C, loaded before it, can answer it: PyTorch then runs the kernels of the processor's own set.
 """
 
 import sys
