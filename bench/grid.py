@@ -201,7 +201,7 @@ def show(results):
         print(lowest_text(rows))
     print(peak_text(rows))
     print(how_text(rows, options))
-    print("largest difference from NumPy in float64: "
+    print("largest difference of an update from NumPy's in float64: "
           + ", ".join(f"{p} {d:.0e}" for p, d in largest.items()))  # fmt: skip
     for peer, optimizer in peers.OWN_NUMBERS:
         if peer in largest and optimizer == options["optimizer"]:

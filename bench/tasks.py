@@ -72,6 +72,7 @@ class Task:
         for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
             W = np.sqrt(gain / n_in) * rng.standard_normal((n_in, n_out))
             self.params += [W.astype(self.dtype), np.zeros(n_out, self.dtype)]
+        self.params[-2] *= 0.1  # no softmax saturates, whose logarithm scikit-learn cuts off
 
     @property
     def squares(self):
