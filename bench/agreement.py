@@ -17,8 +17,8 @@ UPDATES = {
     ("float32", "sgd"): 1e-2, ("float32", "adam"): 2e-2,
     ("float64", "sgd"): 1e-7, ("float64", "adam"): 1e-7,
 }  # fmt: skip
-#: Those of products in bfloat16, which has 8 bits.
-LOWER = {"loss": 2e-2, "sgd": 0.1, "adam": 0.5}
+#: Those of products in bfloat16, which has 8 bits, through up to 20 layers.
+LOWER = {"loss": 2e-2, "sgd": 0.3, "adam": 0.5}
 CHECKED_RATES = {"sgd": 0.1, "adam": 0.001}
 #: Batches of an epoch that is checked.
 CHECKED_BATCHES = 3

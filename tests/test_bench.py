@@ -310,6 +310,24 @@ def test_vendor_check_is_answered_in_the_library_s_process_alone(run_bench):
     assert UNLOCKED not in os.environ
 
 
+def test_mkl_tells_its_version_and_whose_kernels_it_takes(run_bench):
+    code = """if True:
+        import bench
+        try:
+            import torch
+        except ImportError:
+            raise SystemExit("no PyTorch")
+        from bench import kernels
+        print(kernels.in_use()["PyTorch"] if torch.backends.mkl.is_available() else "no MKL")
+    """
+    done = run_bench("-c", code)
+    if "no PyTorch" in done.stderr or "no MKL" in done.stdout:
+        pytest.skip("no PyTorch with MKL here")
+    assert re.search(r"^\w+, MKL \d{4}.* \(kernels for Intel .+\)$", done.stdout.strip()), (
+        done.stdout
+    )
+
+
 def test_vendor_check_without_a_compiler_is_refused(monkeypatch):
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     _, skipped = agreement.checked(
