@@ -1,9 +1,11 @@
 """Benches of fastbp: one core, one thread, compiled code only.
 
 ``python -m bench.layers``, ``bench.elementwise`` and ``bench.startup`` print tables of the same
-work in NumPy, ``bench.grid`` of training steps in other libraries, ``bench.fit`` of a training,
-``bench.autograd`` of the smallest step that tensors take, ``bench.processes`` of trainings in
-several processes at once;
+work in NumPy, ``bench.grid`` of training steps and epochs in other libraries,
+``bench.activations`` of epochs with every activation, ``bench.predict`` of outputs beside
+onnxruntime, ``bench.mixed`` of float32 rows under float64 weights, ``bench.sparse`` of sparse text
+beside scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that
+tensors take, ``bench.processes`` of trainings in several processes at once;
 ``python -m bench.tables`` makes every table of README.md and docs anew; ``pytest bench`` runs
 pytest-benchmark.  All need ``pip install '.[bench]'``.
 
@@ -34,7 +36,7 @@ OTHERS = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
 SETTINGS = (
     "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "NVPL_", "ARMPL_", "VECLIB_", "BLAS_", "NPY_",
     "OMP_", "GOMP_", "KMP_", "ATEN_", "ONEDNN_", "DNNL_", "TORCH", "PYTORCH_", "JAX_", "XLA_",
-    "SKLEARN_", "FASTBP_ISA",
+    "SKLEARN_", "ORT_", "FASTBP_ISA",
 )  # fmt: skip
 #: Read when a process starts, before Python can take them out: with one of these set a bench
 #: prints its tables, and refuses to write them.
@@ -42,6 +44,8 @@ AT_START = (
     "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "MALLOC_", "PYTHONMALLOC",
     "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONDEBUG", "PYTHON_GIL", "PYTHON_JIT",
 )  # fmt: skip
+#: Names the library with which a bench itself answers MKL's vendor check in a peer's process.
+UNLOCKED = "FASTBP_BENCH_UNLOCKED"
 #: Names the instruction set to which ``--isa`` holds every library alike.
 HELD_TO = "FASTBP_BENCH_ISA"
 _ABOVE_V3 = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
@@ -62,6 +66,7 @@ LEVELS = {
 def settings():
     """The variables of the environment that hold a library down: name to value."""
     known = dict.fromkeys(THREAD_VARIABLES, "1") | OWN | OTHERS
+    known["LD_PRELOAD"] = os.environ.get(UNLOCKED)
     return {
         name: value
         for name, value in sorted(os.environ.items())

@@ -373,7 +373,25 @@ def layer_sides(name, batch, n_in, n_out, dtype):
         side: passes(layer, inputs, 1 if name in LOSSES else dout.copy())
         for side, layer in sides.items()
     }
+    if name == "Affine":
+        timed["expressions"] = expressions(*inputs, *arrays, dout)
     return timed, (sides["fastbp"], *inputs)
+
+
+def expressions(x, W, b, dout):
+    """The affine map and its gradients as NumPy's expressions alone, without a layer."""
+
+    def forward():
+        return np.dot(x, W) + b
+
+    def backward():
+        return np.dot(x.T, dout), np.sum(dout, axis=0), np.dot(dout, W.T)
+
+    def both():
+        forward()
+        return backward()
+
+    return {"forward": forward, "backward": backward, "forward + backward": both}
 
 
 def passes(layer, inputs, dout):

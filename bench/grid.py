@@ -1,139 +1,66 @@
-"""A whole training step in fastbp and in its peers: ``python -m bench.grid``.
+"""A whole training step, or epoch, in fastbp and in its peers: ``python -m bench.grid [--epoch]``.
 
-Eight networks, each trained by every library on the same batch from the same weights, softmax
-cross-entropy.  First all have to compute the same loss and the same updated weights as NumPy in
-float64; then all are timed in turn, in one process on one core with one thread each.  The time
-is that of a step as the user calls it; `bench.peers` shows these steps.
+Fourteen networks, each trained by every library on the same batches from the same weights.  First
+all have to compute the same loss and the same updated weights as NumPy in float64
+(`bench.agreement`); then all are timed in turn, each in a process of its own (`bench.apart`), on
+one core with one thread.  The time is that of a step as the user calls it, which `bench.peers`
+shows, or as a part of an epoch as `bench.epochs` has it.
 """
 
 import argparse
-import importlib
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from statistics import geometric_mean
 
 import numpy as np
 
-from bench import ROOT, measure, peak
-from bench.peers import OWN_NUMBERS, PACKAGES, PEERS, CannotExpress, NotCompiled, Task
+from bench import ROOT, agreement, apart, epochs, measure, peak, peers
+from bench.tasks import ACTIVATIONS, ODD, WORKLOADS, Task
 
 RESULTS = ROOT / "bench" / "results" / "grid.json"
-#: name: (batch, sizes of the layers)
-WORKLOADS = {
-    "iris": (112, (4, 10, 10, 3)),
-    "online": (1, (8, 64, 64, 4)),
-    "rl": (32, (8, 64, 64, 4)),
-    "dlfs": (100, (784, 50, 10)),
-    "mnist512": (128, (784, 512, 256, 10)),
-    "tab": (512, (100, 256, 256, 2)),
-    "wide1024": (256, (1024, 1024, 1024, 1024, 10)),
-    "wide2048": (1024, (2048, 2048, 2048, 10)),
-}
-#: Of the loss, and of `difference`.
-TOLERANCES = {
-    ("float32", "sgd"): 1e-4, ("float32", "adam"): 2e-2,
-    ("float64", "sgd"): 1e-9, ("float64", "adam"): 1e-9,
-}  # fmt: skip
-#: Small, as a sum that rounds across a ReLU's kink alters one sample's share of the gradient.
-CHECKED_RATES = {"sgd": 0.01, "adam": 0.001}
+WORKLOADS = WORKLOADS | ODD
 #: While timing, the weights hardly move: nothing saturates or turns subnormal on the way, so
 #: that the first and the last step of every library do the same work.
 TIMED_RATE = 1e-7
 #: Operations of a step from which on fewer samples do: it takes a good part of a second.
 LONG = 1e10
+#: Operations of an epoch, about, and the most batches of one.
+EPOCH, MOST = 2e9, 512
 
 
-def run(names=tuple(WORKLOADS), peers=tuple(PEERS), quick=False, whole=False, **how):
+def run(sides, names=tuple(WORKLOADS), quick=False, whole=False, epoch=False, **how):
     """One row for each workload; `how` goes to `Task`.  A `whole` run is one of all peers."""
     rows = []
     for name in names:
-        batch, sizes = WORKLOADS[name]
-        rows.append(one_workload(name, Task(batch, sizes, **how), peers, quick, whole))
+        task = Task(*WORKLOADS[name], **how)
+        if epoch:
+            most = 64 if quick else MOST
+            task = replace(task, batches=int(np.clip(EPOCH / task.flop, 2, most)))
+        rows.append(one_workload(name, task, sides, quick, whole))
         show_row(rows[-1])
     return rows
 
 
-def one_workload(name, task, peers, quick, whole=False):
-    differences, skipped = checked(task, peers, whole)
-    steps = {
-        peer: PEERS[peer](replace(task, lr=TIMED_RATE))[0] for peer in peers if peer in differences
-    }
-    measure.pin(task.threads)  # again: now the libraries are there
+def one_workload(name, task, sides, quick, whole=False):
+    differences, skipped = agreement.checked(task, sides, whole)
+    sides = {peer: side for peer, side in sides.items() if peer in differences}
+    for side in sides.values():
+        side.begin(replace(task, lr=TIMED_RATE))
     fma, flop, of = ceiling(task)
-    repetitions = {"samples": 15 if task.flop < LONG else 5, "seconds": 0.02}
+    steps = task.batches or 1
+    repetitions = {"samples": 15 if steps * task.flop < LONG else 5, "seconds": 0.02}
     repetitions = measure.repetitions(quick) if quick else repetitions
     pause = 0.1 if task.threads > 1 else 0.0
-    times = measure.alternate(*steps.values(), fma, pause=pause, **repetitions)
-    seconds = dict(zip(steps, times[:-1], strict=True))
+    times = measure.alternate(*sides.values(), fma, pause=pause, **repetitions)
+    seconds = {peer: time / steps for peer, time in zip(sides, times[:-1], strict=True)}
     return {
         "name": name, "batch": task.batch, "sizes": task.sizes, "flop": task.flop,
         "seconds": seconds, "differences": differences, "skipped": skipped,
         "peak": task.threads * flop / times[-1],
         "peak_of": of if task.threads == 1 else f"{task.threads} times {of}",
     }  # fmt: skip
-
-
-def checked(task, peers, whole=False):
-    """Each library's difference from NumPy in float64 after one step, and who is left out.
-
-    Raises
-    ------
-    ArithmeticError
-        Where a library computes something else.
-    SystemExit
-        Where one is not installed or does not compile, of a `whole` run.
-    """
-    lr = CHECKED_RATES[task.optimizer]
-    exact = Task(task.batch, task.sizes, "float64", task.activation, task.optimizer, lr)
-    exact.x, exact.params = task.x.astype("f8"), [p.astype("f8") for p in task.params]
-    step, weights = PEERS["NumPy"](exact)
-    loss, expected = step(), weights()
-    differences, skipped = {}, {}
-    for peer in peers:
-        try:
-            step, weights = PEERS[peer](replace(task, lr=lr))
-        except (ImportError, CannotExpress) as error:
-            absent = isinstance(error, ImportError)
-            skipped[peer] = f"{error.name} is not installed" if absent else str(error)
-            if whole and (absent or isinstance(error, NotCompiled)):
-                raise SystemExit(
-                    f"bench.grid expects every library where it writes; got none of {peer}: "
-                    f"{skipped[peer]}."
-                ) from None
-            continue
-        got = step()
-        got = got.item() if hasattr(got, "item") else got  # a tensor of 0 dimensions
-        loss_difference = abs(got - loss) / abs(loss)
-        differences[peer] = max(loss_difference, difference(task, weights(), expected))
-        bound = tolerance(task)
-        if (peer, task.optimizer) not in OWN_NUMBERS and not differences[peer] <= bound:
-            raise ArithmeticError(
-                f"bench.grid expects {peer} to agree with NumPy in float64 to {bound:g} after one "
-                f"step; got a difference of {differences[peer]:.2g}."
-            )
-    return differences, skipped
-
-
-def difference(task, got, expected):
-    """The largest difference of a weight, as a share of the largest weight.
-
-    Adam's first step is nearly the gradient's sign times the rate, so that rounding decides it
-    where a gradient is about 0: in float32 it is the root mean square of the difference, as a
-    share of that of the update.
-    """
-    apart = [a - b for a, b in zip(got, expected, strict=True)]
-    if (task.dtype, task.optimizer) == ("float32", "adam"):
-        update = [a - b for a, b in zip(task.params, expected, strict=True)]
-        return float(np.sqrt(sum_of_squares(apart) / sum_of_squares(update)))
-    return float(max(np.abs(a).max() for a in apart) / max(np.abs(b).max() for b in expected))
-
-
-def sum_of_squares(arrays):
-    return sum(np.square(a).sum() for a in arrays)
-
-
-def tolerance(task):
-    return TOLERANCES[task.dtype, task.optimizer]
 
 
 def ceiling(task):
@@ -149,8 +76,9 @@ def ceiling(task):
 def file_of(how):
     """Where a run of these options is stored: what is unlike the README's run names it."""
     plain = {"optimizer": "sgd", "dtype": "float32", "activation": "relu", "threads": 1}
-    unlike = "".join(f"-{'threads' if k == 'threads' else ''}{how[k]}" for k in plain
-                     if how[k] != plain[k])  # fmt: skip
+    unlike = "-epoch" if how.get("epoch") else ""
+    unlike += "".join(f"-{'threads' if k == 'threads' else ''}{how[k]}" for k in plain
+                      if how[k] != plain[k])  # fmt: skip
     return RESULTS.with_stem(f"grid{unlike}")
 
 
@@ -158,8 +86,9 @@ def file_of(how):
 
 
 def best_peer(row):
-    """Name of the quickest besides fastbp; None where there is none."""
-    others = {peer: time for peer, time in row["seconds"].items() if peer != "fastbp"}
+    """Name of the quickest besides fastbp that computes as exactly; None where there is none."""
+    others = {peer: time for peer, time in row["seconds"].items()
+              if peer not in ("fastbp", *peers.LOWER)}  # fmt: skip
     return min(others, key=others.get, default=None)
 
 
@@ -173,20 +102,60 @@ def share_of_peak(row):
 
 
 def shape_text(row):
-    return f"{row['batch']}, {'-'.join(map(str, row['sizes']))}"
+    runs = [(size, len(list(same))) for size, same in groupby(row["sizes"])]
+    parts = [f"{n}x{size}" if n > 4 else "-".join([str(size)] * n) for size, n in runs]
+    return f"{row['batch']}, {'-'.join(parts)}"
+
+
+def named(name):
+    """A workload with its shape."""
+    batch, sizes = WORKLOADS[name]
+    return f"{name}: {shape_text({'batch': batch, 'sizes': sizes})}"
 
 
 def peers_of(rows):
     """The libraries that some row has, in the order of `PEERS`."""
-    return [peer for peer in PEERS if any(peer in row["seconds"] for row in rows)]
+    return [peer for peer in peers.PEERS if any(peer in row["seconds"] for row in rows)]
 
 
 def described(options):
     """The options in words."""
     threads = "1 thread" if options["threads"] == 1 else f"{options['threads']} threads"
     optimizer = {"sgd": "SGD", "adam": "Adam"}[options["optimizer"]]
-    activation = {"relu": "ReLU", "sigmoid": "sigmoid"}[options["activation"]]
+    activation = {"relu": "ReLU", "gelu": "GELU"}.get(options["activation"], options["activation"])
     return f"{options['dtype']}, {optimizer}, {activation}, {threads}"
+
+
+def unit(options):
+    """What is timed, in words."""
+    return "a step of an epoch" if options.get("epoch") else "a training step"
+
+
+def how_text(rows, options):
+    """How the peers are used, in words."""
+    how = epochs.HOW if options.get("epoch") else peers.HOW
+    return "; ".join(f"{peer}: {how[peer]}" for peer in peers_of(rows) if peer in how)
+
+
+def lowest_text(rows):
+    """The ratios' geometric mean, and the lowest of them with the peer."""
+    rows = sorted((row for row in rows if best_peer(row)), key=ratio)
+    lowest = ", ".join(f"{row['name']} {ratio(row):.2f} ({best_peer(row)})" for row in rows[:3])
+    text = f"ratio to the best peer: geometric mean {geometric_mean(map(ratio, rows)):.2f}"
+    return "; ".join([text, f"lowest: {lowest}", *map(partial(lower_text, rows), lower(rows))])
+
+
+def lower(rows):
+    """The peers of fewer digits that some row has."""
+    return [peer for peer in peers.LOWER if peer in peers_of(rows)]
+
+
+def lower_text(rows, peer):
+    """The lowest ratio to a peer that computes with fewer digits."""
+    ratios = {row["name"]: row["seconds"][peer] / row["seconds"]["fastbp"]
+              for row in rows if peer in row["seconds"]}  # fmt: skip
+    name = min(ratios, key=ratios.get)
+    return f"to {peer}, lowest: {name} {ratios[name]:.2f}"
 
 
 def header(rows):
@@ -194,9 +163,10 @@ def header(rows):
             "of the peak"]  # fmt: skip
 
 
-def cells(row, peers):
+def cells(row, columns):
     """A line of the table; nothing where a library does not take part."""
-    times = [measure.seconds_text(row["seconds"][p]) if p in row["seconds"] else "" for p in peers]
+    times = [measure.seconds_text(row["seconds"][p]) if p in row["seconds"] else ""
+             for p in columns]  # fmt: skip
     ours = row["seconds"].get("fastbp")
     best = best_peer(row)
     return [
@@ -223,24 +193,19 @@ def show_row(row):
 
 
 def show(results):
-    rows = results["rows"]
-    print(f"\none step, {described(results['options'])}")
+    rows, options = results["rows"], results["options"]
+    print(f"{measure.described(results['machine'])}\n\n{unit(options)}, {described(options)}")
     measure.print_table(header(rows), [cells(row, peers_of(rows)) for row in rows])
     largest = {p: max(r["differences"].get(p, 0) for r in rows) for p in peers_of(rows)}
+    if any(map(best_peer, rows)):
+        print(lowest_text(rows))
     print(peak_text(rows))
-    print("largest difference from NumPy in float64 after one step: "
+    print(how_text(rows, options))
+    print("largest difference of an update from NumPy's in float64: "
           + ", ".join(f"{p} {d:.0e}" for p, d in largest.items()))  # fmt: skip
-    for peer, optimizer in OWN_NUMBERS:
-        if peer in largest and optimizer == results["options"]["optimizer"]:
+    for peer, optimizer in peers.OWN_NUMBERS:
+        if peer in largest and optimizer == options["optimizer"]:
             print(f"{peer} is timed, but not held to it: its {optimizer} has numbers of its own")
-
-
-def machine(threads, peers, write):
-    """What `measure.ready` says, of the peers too."""
-    for package in {PACKAGES[peer] for peer in peers if peer in PACKAGES}:
-        with suppress(ImportError):
-            importlib.import_module(package)
-    return measure.ready(threads=threads, write=write)
 
 
 # --- the command line -----------------------------------------------------------------------
@@ -261,25 +226,33 @@ def names_of(known):
     return parse
 
 
-def main(arguments=None):
+def options_of(arguments):
     parser = argparse.ArgumentParser(prog="python -m bench.grid", description=__doc__)
+    parser.add_argument("--epoch", action="store_true", help="of a step, as a part of an epoch")
     parser.add_argument("--threads", type=int, default=1, help="of every library")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--optimizer", choices=tuple(CHECKED_RATES), default="sgd")
-    parser.add_argument("--activation", choices=("relu", "sigmoid"), default="relu")
+    parser.add_argument("--optimizer", choices=tuple(agreement.CHECKED_RATES), default="sgd")
+    parser.add_argument("--activation", choices=ACTIVATIONS, default="relu")
     parser.add_argument("--workloads", type=names_of(WORKLOADS), default=list(WORKLOADS))
-    parser.add_argument("--peers", type=names_of(PEERS), default=list(PEERS),
-                        help="libraries beside fastbp")  # fmt: skip
+    parser.add_argument("--peers", type=names_of(peers.PEERS), help="libraries beside fastbp")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to store a trial")
     measure.add_options(parser, write=f"store it in {RESULTS.parent.name}, for the tables")
     options = measure.parsed(parser, arguments)
-    if options.write and (options.workloads, options.peers) != (list(WORKLOADS), list(PEERS)):
+    if options.write and (options.peers or options.workloads != list(WORKLOADS)):
         parser.error("--write expects all workloads and peers; got some.")
-    about = machine(options.threads, options.peers, options.write)
+    options.peers = options.peers or list(epochs.EPOCHS if options.epoch else peers.PEERS)
+    return options
+
+
+def main(arguments=None):
+    options = options_of(arguments)
+    about = measure.ready(threads=options.threads, write=options.write)
     how = {k: getattr(options, k) for k in ("dtype", "activation", "optimizer", "threads")}
-    peers = list(dict.fromkeys(["fastbp", *options.peers]))
-    rows = run(options.workloads, peers, options.quick, options.write, **how)
-    results = {"machine": about, "options": how, "rows": rows}
+    how |= {"epoch": True} if options.epoch else {}
+    with apart.sides(dict.fromkeys(["fastbp", *options.peers])) as sides:
+        rows = run(sides, options.workloads, options.quick, options.write, **how)
+        about = apart.described(sides, about)
+    results = {"machine": about, "options": how, "rows": rows, "apart": True}
     show(results)
     if options.json:
         options.json.write_text(measure.json_text(results), "utf-8")

@@ -6,15 +6,19 @@ needed: a BLAS that does not know the processor is the same in both.
 """
 
 import argparse
+import ctypes
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import HELD, HELD_TO, LEVELS, ROOT
+from bench import HELD, HELD_TO, LEVELS, ROOT, UNLOCKED
 
 #: Library: its package (as pip calls it), and the module that loads its kernels.
 LIBRARIES = {
@@ -23,6 +27,7 @@ LIBRARIES = {
     "scikit-learn": ("scikit-learn", "sklearn"),
     "PyTorch": ("torch", "torch"),
     "JAX": ("jax", "jax"),
+    "onnxruntime": ("onnxruntime", "onnxruntime"),
 }
 #: All that a process without settings inherits.
 BARE = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
@@ -46,12 +51,14 @@ def in_use():
 
         sets = np.show_config(mode="dicts")["SIMD Extensions"]
         found["NumPy"] = [(sets.get("found") or sets["baseline"])[-1]]
+    if "onnxruntime" in sys.modules:
+        found["onnxruntime"] = ["MLAS"]
     if "torch" in sys.modules:
         import torch
 
         found["PyTorch"] = [torch.backends.cpu.get_cpu_capability()]
         if torch.backends.mkl.is_available():
-            found["PyTorch"].append("MKL")
+            found["PyTorch"].append(mkl_text())
     for pool in threadpoolctl().threadpool_info():
         if pool["user_api"] == "blas":
             found.setdefault(owner(pool["filepath"]), []).append(blas_text(pool))
@@ -85,9 +92,35 @@ def blas_text(pool):
     return f"{name} {pool['version']} ({inside})"
 
 
+@cache
+def mkl_text():
+    """PyTorch's MKL, and the processors whose kernels it takes, as it tells itself."""
+    import torch
+
+    with tempfile.TemporaryFile() as file:
+        sys.stdout.flush()
+        before = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            with torch.backends.mkl.verbose(torch.backends.mkl.VERBOSE_ON):
+                torch.ones(64, 64) @ torch.ones(64, 64)
+            ctypes.CDLL(None).fflush(None)
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+        file.seek(0)
+        told = file.read().decode("utf-8", "replace")
+    found = re.search(r"oneMKL (.*?) Product .*? architecture (.*?) processors", told)
+    number, whose = found.groups() if found else ("", "unknown")
+    whose = re.sub(r"\(R\)| enabled", "", whose)
+    unlocked = ", vendor check answered" if UNLOCKED in os.environ else ""
+    return f"MKL {number} (kernels for {whose}{unlocked})"
+
+
 def without_settings(names):
     """`in_use` of these libraries in a process that no setting reaches."""
-    environment = {name: os.environ[name] for name in BARE if name in os.environ}
+    kept = (*BARE, *(["LD_PRELOAD", UNLOCKED] if UNLOCKED in os.environ else ()))
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
     done = subprocess.run(
         [sys.executable, "-m", "bench.kernels", "--json", *names],
@@ -111,9 +144,9 @@ def held():
     ]
 
 
-def refuse_held():
-    """End a bench that is asked to write while a setting holds a library down."""
-    if reasons := held():
+def refuse_held(known=()):
+    """End a bench that is asked to write while a setting holds a library down, or is `known` to."""
+    if reasons := list(dict.fromkeys([*(known or ()), *held()])):
         raise SystemExit(
             "bench expects every library to run the processor's own kernels where it writes; got "
             f"{'; '.join(reasons)}."

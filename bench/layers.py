@@ -1,8 +1,11 @@
 """Layers, losses and the two-layer net against NumPy: ``python -m bench.layers``.
 
-Once against the layers as the book writes them, once against NumPy's quickest forms of them.
-Every time is of forward and backward together.  The last column is the gradient check's
-largest relative difference, of the same layer on the first three samples.
+Once against the layers as the book writes them, once against NumPy's quickest forms of them, and
+Affine against its expressions alone: ``np.dot(x, W) + b``, then ``np.dot(x.T, dout)``,
+``np.sum(dout, axis=0)`` and ``np.dot(dout, W.T)``.  Every time is of forward and backward
+together.  The last column is the gradient check's largest relative difference, of the same layer
+on the first three samples.  ``--isa v3`` holds fastbp to its v3 kernels, and NumPy to OpenBLAS's
+Haswell kernels and its own without AVX-512; ``--least`` takes minima in place of medians.
 """
 
 import argparse
@@ -16,6 +19,8 @@ SIZES = ((4, 10), (37, 91), (64, 64), (784, 50), (512, 512))
 #: (batch, width) of activations and losses.
 SHAPES = ((1, 10), (100, 10), (100, 50), (512, 512))
 CHECKED_ROWS = 3
+#: Who is compared, and how the ratio to each is called; Affine alone has its expressions.
+COMPARED = {"numpy": "", "book": "to the book", "expressions": "to the expressions"}
 
 
 def affine(**how):
@@ -73,38 +78,50 @@ def run(**how):
 
 def show(results):
     """Print the sections, each with its geometric mean and least ratio."""
-    header = ("forward + backward", "shape", "dtype", "the book", "NumPy", "fastbp", "to the book",
-              "ratio", "check")  # fmt: skip
-    for section in ("affine", "layers", "net"):
-        rows = results[section]
+    for rows in results.values():
         print()
-        measure.print_table(header, [cells(row) for row in rows])
+        measure.print_table(header(rows), [cells(row) for row in rows])
         print(summary(rows))
 
 
+def compared(rows):
+    """The sides of `COMPARED` that the rows have."""
+    return [side for side in COMPARED if side in rows[0]]
+
+
+def header(rows):
+    sides = compared(rows)
+    return ["forward + backward", "shape", "dtype", "fastbp", *sides,
+            *(COMPARED[side] or "ratio" for side in sides), "check"]  # fmt: skip
+
+
 def cells(row):
-    times = [measure.seconds_text(row[side]) for side in ("book", "numpy", "fastbp")]
-    ratios = [f"{measure.ratio(row, side):.2f}" for side in ("book", "numpy")]
-    return (row["name"], row["shape"], row["dtype"], *times, *ratios, f"{row['difference']:.0e}")
+    sides = compared([row])
+    times = [measure.seconds_text(row[side]) for side in ("fastbp", *sides)]
+    ratios = [f"{measure.ratio(row, side):.2f}" for side in sides]
+    return [row["name"], row["shape"], row["dtype"], *times, *ratios, f"{row['difference']:.0e}"]
 
 
 def summary(rows):
-    """Geometric mean and least ratio of each dtype, to NumPy's quickest forms and to the book."""
+    """Geometric mean and least ratio of each dtype, to NumPy's quickest forms and to the others."""
     parts = []
     for dtype in cases.DTYPES:
-        for side, to in (("numpy", ""), ("book", " to the book")):
+        for side in compared(rows):
             ratios = [measure.ratio(row, side) for row in rows if row["dtype"] == dtype]
-            parts.append(f"{dtype}{to}: geometric mean {geometric_mean(ratios):.2f}, "
-                         f"least {min(ratios):.2f}")  # fmt: skip
+            parts.append(f"{dtype} {COMPARED[side]}".strip() + f": geometric mean "
+                         f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}")  # fmt: skip
     return "; ".join(parts)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench.layers", description=__doc__)
+    parser.add_argument("--least", action="store_true", help="minima in place of medians")
+    parser.add_argument("--affine", action="store_true", help="Affine alone")
     measure.add_options(parser)
-    how = measure.repetitions(measure.parsed(parser).quick)
+    options = measure.parsed(parser)
+    how = measure.repetitions(options.quick) | ({"of": min} if options.least else {})
     measure.ready()
-    show(run(**how))
+    show({"affine": affine(**how)} if options.affine else run(**how))
 
 
 if __name__ == "__main__":

@@ -20,22 +20,25 @@ from bench import HELD_TO, LEVELS, kernels
 WARM_UP = 3  # calls: the first ones wait for memory from the system
 
 
-def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_counter):
-    """Median seconds of one call of each function, all timed in turn within one run.
+def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_counter,
+              of=statistics.median):  # fmt: skip
+    """Seconds of one call of each function, the median, all timed in turn within one run.
 
     A sample repeats a function for about `seconds`; rounds of one sample of each are taken, so
     that a slow spell of the machine falls on all of them alike.  An untimed call goes before
     each sample: it finds in the caches what it left there itself, not what another left.  With
     several threads a `pause` of so many seconds goes before it, as the threads of other libraries
-    spin for a while after their work (OpenBLAS's for some 26 ms) and hold a core.
+    spin for a while after their work (OpenBLAS's for some 26 ms) and hold a core.  A side in a
+    process of its own (`bench.apart`) times itself.  `of` chooses among a function's samples:
+    `min` where other work on the machine disturbs them.
     """
-    timers = [Timer(function, timer=clock) for function in functions]
+    timers = [f if hasattr(f, "timeit") else Timer(f, timer=clock) for f in functions]
     counts = [calls_in(seconds, timer) for timer in timers]
     rounds = [
         [sample(timer, count, pause) for timer, count in zip(timers, counts, strict=True)]
         for _ in range(samples)
     ]
-    return [statistics.median(times) for times in zip(*rounds, strict=True)]
+    return [of(times) for times in zip(*rounds, strict=True)]
 
 
 def sample(timer, count, pause=0.0):
@@ -236,8 +239,11 @@ def json_text(results):
 
 
 def store(path, results):
-    """Keep the results of a run for the tables, unless a setting held a library meanwhile."""
-    kernels.refuse_held()
+    """Keep the results of a run for the tables, unless a setting held a library meanwhile.
+
+    What held one of another process is told by its results.
+    """
+    kernels.refuse_held(results.get("machine", {}).get("held"))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json_text(results), "utf-8")
     print(f"stored in {path}")

@@ -3,11 +3,9 @@ run time for this processor.  Without a compiler there is no peak to speak of (`
 """
 
 import ctypes
-import os
-import shutil
-import subprocess
 import tempfile
-from pathlib import Path
+
+from bench import compiler
 
 #: Sums that do not wait for each other: more than the latency of two FMA units asks for (10), and
 #: few enough for the 16 registers of AVX2, where 16 of them were spilt and gave half of the peak.
@@ -54,16 +52,9 @@ def source():
 
 def loop(dtype):
     """A function of the number of turns that runs them and returns the operations done."""
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CC", "cc"), "gcc", "clang"])),
-                    None)  # fmt: skip
-    if compiler is None:
-        return None
     with tempfile.TemporaryDirectory() as folder:
-        c, library = Path(folder, "peak.c"), Path(folder, "peak.so")
-        c.write_text(source(), "utf-8")
-        command = [compiler, "-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC"]
-        done = subprocess.run([*command, str(c), "-o", str(library)], capture_output=True)
-        if done.returncode:
+        library = compiler.shared_library(source(), folder, "-march=native", "-ffp-contract=fast")
+        if library is None:
             return None
         function = getattr(ctypes.CDLL(str(library)), dtype)  # stays loaded without its file
     function.argtypes, function.restype = [ctypes.c_long], ctypes.c_double

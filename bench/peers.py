@@ -1,139 +1,112 @@
 """One training step in each library, as its good users write it.
 
-`PEERS[name](task)` builds the step: (step, weights).  ``step()`` trains on the task's batch and
-returns the loss before the update, ``weights()`` gives [W1, b1, W2, b2, ...] as the book has
-them, (n_in, n_out) and (n_out,).  A library that is not there raises ImportError; one that
-cannot express the task raises `CannotExpress`.
+`PEERS[name](task)` builds the step: (step, weights, x, t).  ``step(x, t)`` trains on a batch and
+returns the loss before the update; x and t are the task's rows as the library has them;
+``weights()`` gives [W1, b1, W2, b2, ...] as the book has them, (n_in, n_out) and (n_out,).  A
+library that is not there raises ImportError; one that cannot express the task raises
+`CannotExpress`.
 """
 
 import os
 import signal
 import sys
 import warnings
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
 
 import fastbp
+from bench import inplace
+from bench.tasks import CannotExpress, NotCompiled
 
-COMPILE_SECONDS = 120
-
-
-class CannotExpress(Exception):
-    """The library has no such training step; the message says why."""
+COMPILE_SECONDS = 300
 
 
-class NotCompiled(CannotExpress):
-    """It has one, which could not be compiled here."""
-
-
-@dataclass
-class Task:
-    """A batch, a network with its first weights, and how it is trained."""
-
-    batch: int
-    sizes: tuple
-    dtype: str = "float32"
-    activation: str = "relu"
-    optimizer: str = "sgd"
-    lr: float = 0.1
-    threads: int = 1
-    x: np.ndarray = field(init=False)
-    t: np.ndarray = field(init=False)
-    params: list = field(init=False)
-
-    def __post_init__(self):
-        rng = np.random.default_rng(0)
-        self.x = rng.standard_normal((self.batch, self.sizes[0])).astype(self.dtype)
-        self.t = rng.integers(0, self.sizes[-1], self.batch)
-        gain = 2 if self.activation == "relu" else 1
-        self.params = []
-        for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
-            W = np.sqrt(gain / n_in) * rng.standard_normal((n_in, n_out))
-            self.params += [W.astype(self.dtype), np.zeros(n_out, self.dtype)]
-
-    @property
-    def flop(self):
-        """Operations of the products of a step; the first layer needs no dx."""
-        pairs = list(zip(self.sizes, self.sizes[1:], strict=False))
-        return self.batch * (6 * sum(a * b for a, b in pairs) - 2 * pairs[0][0] * pairs[0][1])
-
-    def copies(self):
-        return [a.copy() for a in self.params]
-
-
-def of_fastbp(task):
-    activation = {"relu": fastbp.Relu, "sigmoid": fastbp.Sigmoid}[task.activation]
+def network_of_fastbp(task):
+    """The network and its optimiser."""
+    activation = {
+        "relu": fastbp.Relu, "sigmoid": fastbp.Sigmoid, "tanh": fastbp.Tanh, "gelu": fastbp.Gelu,
+        "softplus": fastbp.Softplus,
+    }[task.activation]  # fmt: skip
     layers, params = [], task.copies()
     for W, b in zip(params[::2], params[1::2], strict=True):
         layers += [fastbp.Affine(W, b), activation()]
-    net = fastbp.Sequential(*layers[:-1], loss=fastbp.SoftmaxWithLoss())
+    loss = fastbp.MeanSquaredError() if task.squares else fastbp.SoftmaxWithLoss()
     optimizer = {"sgd": fastbp.SGD, "adam": fastbp.Adam}[task.optimizer](lr=task.lr)
+    return fastbp.Sequential(*layers[:-1], loss=loss), optimizer
+
+
+def of_fastbp(task):
+    net, optimizer = network_of_fastbp(task)
     trainer = fastbp.Trainer(net, optimizer, batch_size=task.batch, n_threads=task.threads)
-    return partial(trainer.step, task.x, task.t), lambda: list(net.params.values())
+    return trainer.step, lambda: list(net.params.values()), task.x, task.t
 
 
 def of_numpy(task):
     """Everything in place, in arrays made beforehand; sums are products with ones."""
-    x, t, rows, params = task.x, task.t, np.arange(task.batch), task.copies()
-    ones, ones_out = np.ones(task.batch, task.dtype), np.ones((task.sizes[-1], 1), task.dtype)
+    params = task.copies()
     Ws, bs = params[::2], params[1::2]
+    ones = np.ones(task.batch, task.dtype)
     grads = [np.empty_like(a) for a in params]
     outs = [np.empty((task.batch, n), task.dtype) for n in task.sizes[1:]]
-    douts, spare = ([np.empty_like(a) for a in outs] for _ in range(2))
-    masks = [np.empty(a.shape, bool) for a in outs]
-    column = np.empty((task.batch, 1), task.dtype)
+    douts = [np.empty_like(a) for a in outs]
+    activations = [inplace.ACTIVATIONS[task.activation](a.shape, task.dtype) for a in outs[:-1]]
+    loss_of = numpy_squares(task) if task.squares else numpy_cross_entropy(task)
     update = numpy_update(task, params, grads)
 
-    def activate(z):
-        if task.activation == "relu":
-            np.maximum(z, 0, out=z)
-        else:
-            np.negative(z, out=z)
-            np.exp(z, out=z)
-            z += 1
-            np.reciprocal(z, out=z)
-
-    def pull_back(dz, k):
-        if task.activation == "relu":
-            np.greater(outs[k], 0, out=masks[k])
-            dz *= masks[k]
-        else:
-            np.subtract(1, outs[k], out=spare[k])
-            dz *= outs[k]
-            dz *= spare[k]
-
-    def step():
+    def step(x, t):
         h = x
         for k, (W, b, z) in enumerate(zip(Ws, bs, outs, strict=True)):
             np.dot(h, W, out=z)
             z += b
-            if k < len(Ws) - 1:
-                activate(z)
+            if k < len(activations):
+                activations[k][0](z)
             h = z
-        y = outs[-1]
-        np.maximum.reduce(y, axis=1, keepdims=True, out=column)
-        y -= column
-        np.exp(y, out=y)
-        np.dot(y, ones_out, out=column)
-        y /= column
-        loss = -np.log(y[rows, t]).mean()
-        y[rows, t] -= 1
-        y /= len(y)
-        dz = y
+        dz = outs[-1]
+        loss = loss_of(dz, t)
         for k in reversed(range(len(Ws))):
             np.dot((outs[k - 1] if k else x).T, dz, out=grads[2 * k])
             np.dot(ones, dz, out=grads[2 * k + 1])
             if k:
                 np.dot(dz, Ws[k].T, out=douts[k - 1])
                 dz = douts[k - 1]
-                pull_back(dz, k - 1)
+                activations[k - 1][1](dz, outs[k - 1])
         update()
         return loss
 
-    return step, lambda: params
+    return step, lambda: params, task.x, task.t
+
+
+def numpy_cross_entropy(task):
+    """The loss of logits y, which become its gradient."""
+    rows, ones = np.arange(task.batch), np.ones((task.sizes[-1], 1), task.dtype)
+    column = np.empty((task.batch, 1), task.dtype)
+
+    def loss_of(y, t):
+        np.maximum.reduce(y, axis=1, keepdims=True, out=column)
+        y -= column
+        np.exp(y, out=y)
+        np.dot(y, ones, out=column)
+        y /= column
+        loss = -np.log(y[rows, t]).mean()
+        y[rows, t] -= 1
+        y /= len(y)
+        return loss
+
+    return loss_of
+
+
+def numpy_squares(task):
+    """The loss of outputs y, which become its gradient."""
+
+    def loss_of(y, t):
+        y -= t
+        loss = np.dot(y[:, 0], y[:, 0]) / len(y)
+        y *= 2 / len(y)
+        return loss
+
+    return loss_of
 
 
 def numpy_update(task, params, grads):
@@ -172,18 +145,22 @@ def numpy_update(task, params, grads):
 
 
 def torch_model(task):
+    """(model, optimizer, loss_of, weights, x, t)"""
     import torch
     from torch import nn
+    from torch.nn.functional import cross_entropy, mse_loss
 
     torch.set_num_threads(task.threads)
     dtype = getattr(torch, task.dtype)
+    activation = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU,
+                  "softplus": nn.Softplus}[task.activation]  # fmt: skip
     layers = []
     for W, b in zip(task.params[::2], task.params[1::2], strict=True):
         linear = nn.Linear(*W.shape, dtype=dtype)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(W.T.copy()))
             linear.bias.copy_(torch.from_numpy(b))
-        layers += [linear, nn.ReLU() if task.activation == "relu" else nn.Sigmoid()]
+        layers += [linear, activation()]
     model = nn.Sequential(*layers[:-1])
     if task.optimizer == "sgd":  # fused=True is slower for it than PyTorch's default
         optimizer = torch.optim.SGD(model.parameters(), lr=task.lr)
@@ -193,22 +170,40 @@ def torch_model(task):
     def weights():
         return [p.detach().numpy().T for p in model.parameters()]
 
-    return model, optimizer, weights, torch.from_numpy(task.x), torch.from_numpy(task.t)
+    loss_of = mse_loss if task.squares else cross_entropy
+    return model, optimizer, loss_of, weights, torch.from_numpy(task.x), torch.from_numpy(task.t)
 
 
-def of_torch(task):
-    from torch.nn.functional import cross_entropy
+def of_torch(task, precision=nullcontext):
+    model, optimizer, loss_of, weights, x, t = torch_model(task)
 
-    model, optimizer, weights, x, t = torch_model(task)
-
-    def step():
+    def step(x, t):
         optimizer.zero_grad()
-        loss = cross_entropy(model(x), t)
+        with precision():
+            loss = loss_of(model(x), t)
         loss.backward()
         optimizer.step()
         return loss
 
-    return step, weights
+    return step, weights, x, t
+
+
+def of_torch_unlocked(task):
+    """In a process in which MKL's vendor check is answered; see `bench.unlocked`."""
+    import torch
+
+    if not torch.backends.mkl.is_available():
+        raise CannotExpress("this PyTorch has no MKL")
+    return of_torch(task)
+
+
+def of_torch_bf16(task):
+    """The products in bfloat16, the weights in float32."""
+    import torch
+
+    if task.dtype != "float32":
+        raise CannotExpress("autocast is for weights in float32")
+    return of_torch(task, partial(torch.autocast, "cpu", torch.bfloat16))
 
 
 def of_torch_compile(task):
@@ -218,21 +213,20 @@ def of_torch_compile(task):
     """
     import torch
     from torch.func import functional_call, grad_and_value
-    from torch.nn.functional import cross_entropy
 
-    model, _, _, x, t = torch_model(task)
+    model, _, loss_of, _, x, t = torch_model(task)
     torch._dynamo.reset()
     params = {name: p.detach() for name, p in model.named_parameters()}
     means, squares = ({name: torch.zeros_like(p) for name, p in params.items()} for _ in range(2))
     steps = torch.zeros((), dtype=x.dtype)
     lr = torch.tensor(task.lr, dtype=x.dtype)  # not a constant: another rate compiles nothing anew
 
-    def loss_of(params, x, t):
-        return cross_entropy(functional_call(model, params, (x,)), t)
+    def loss_by(params, x, t):
+        return loss_of(functional_call(model, params, (x,)), t)
 
     @torch.compile
     def update(params, means, squares, steps, lr, x, t):
-        grads, loss = grad_and_value(loss_of)(params, x, t)
+        grads, loss = grad_and_value(loss_by)(params, x, t)
         if task.optimizer == "sgd":
             for name, p in params.items():
                 p.sub_(lr * grads[name])
@@ -246,7 +240,7 @@ def of_torch_compile(task):
             p.sub_(rate * m / (v.sqrt() * root + 1e-8))
         return loss
 
-    def step():
+    def step(x, t):
         return update(params, means, squares, steps, lr, x, t)
 
     def weights():
@@ -255,12 +249,12 @@ def of_torch_compile(task):
     before = {name: p.clone() for name, p in params.items()}
     with time_limit(COMPILE_SECONDS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        step()
+        step(x[: task.batch], t[: task.batch])
     for name, p in params.items():  # the step that compiled it is undone
         p.copy_(before[name])
     for state in (*means.values(), *squares.values(), steps):
         state.zero_()
-    return step, weights
+    return step, weights, x, t
 
 
 @contextmanager
@@ -283,6 +277,20 @@ def time_limit(seconds):
 
 
 def of_jax(task):
+    import jax
+
+    update, state, weights, x, t = jax_update(task)
+    update = jax.jit(update, donate_argnums=0)
+
+    def step(x, t):
+        state[0], loss = update(state[0], x, t)
+        return loss.block_until_ready()
+
+    return step, weights, x, t
+
+
+def jax_update(task):
+    """(update, state, weights, x, t): a step as a function of the state, which is in a list."""
     one_thread = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     if task.threads == 1 and "jax" not in sys.modules:  # read when the first array is made
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {one_thread}".strip()
@@ -291,16 +299,20 @@ def of_jax(task):
 
     jax.config.update("jax_enable_x64", task.dtype == "float64")
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # quicker where one waits anyhow
-    activate = jax.nn.relu if task.activation == "relu" else jax.nn.sigmoid
+    activate = {
+        "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh,
+        "gelu": partial(jax.nn.gelu, approximate=False), "softplus": jax.nn.softplus,
+    }[task.activation]  # fmt: skip
 
     def loss_of(params, x, t):
         *hidden, (W, b) = zip(params[::2], params[1::2], strict=True)
         for hidden_W, hidden_b in hidden:
             x = activate(x @ hidden_W + hidden_b)
-        log_y = jax.nn.log_softmax(x @ W + b)
-        return -jnp.take_along_axis(log_y, t[:, None], axis=1).mean()
+        y = x @ W + b
+        if task.squares:
+            return jnp.square(y - t).mean()
+        return -jnp.take_along_axis(jax.nn.log_softmax(y), t[:, None], axis=1).mean()
 
-    @partial(jax.jit, donate_argnums=0)
     def update(state, x, t):
         params, means, squares, steps = state
         loss, grads = jax.value_and_grad(loss_of)(params, x, t)
@@ -321,14 +333,9 @@ def of_jax(task):
     state = params, [], [], None
     if task.optimizer == "adam":
         state = params, *([jnp.zeros_like(p) for p in params] for _ in range(2)), jnp.array(0.0)
+    state = [state]
     x, t = jnp.asarray(task.x), jnp.asarray(task.t)
-
-    def step():
-        nonlocal state
-        state, loss = update(state, x, t)
-        return loss.block_until_ready()
-
-    return step, lambda: [np.asarray(p) for p in state[0]]
+    return update, state, lambda: [np.asarray(p) for p in state[0][0]], x, t
 
 
 def of_sklearn(task):
@@ -337,11 +344,15 @@ def of_sklearn(task):
     from sklearn.neural_network import MLPClassifier
 
     n_classes = task.sizes[-1]
+    if task.squares:
+        raise CannotExpress("its squared error is half of the mean")
+    if task.activation in ("gelu", "softplus"):
+        raise CannotExpress(f"it has no {task.activation}")
     if n_classes == 2:
         raise CannotExpress("it gives two classes one sigmoid output, not two of a softmax")
     net = MLPClassifier(
         task.sizes[1:-1],
-        activation="logistic" if task.activation == "sigmoid" else "relu",
+        activation={"sigmoid": "logistic"}.get(task.activation, task.activation),
         solver=task.optimizer,
         alpha=0,
         momentum=0,
@@ -350,7 +361,8 @@ def of_sklearn(task):
         shuffle=False,
     )
     # The one public way to a network with weights of one's own: train, then write into coefs_.
-    net.partial_fit(task.x, task.t, classes=np.arange(n_classes))
+    first = task.x[: task.batch], task.t[: task.batch]
+    net.partial_fit(*first, classes=np.arange(n_classes))
     if hasattr(net._optimizer, "t"):  # Adam has taken a step: begin again
         net._optimizer.t = 0
         for state in net._optimizer.ms + net._optimizer.vs:
@@ -359,16 +371,16 @@ def of_sklearn(task):
         net.coefs_[k][...] = W
         net.intercepts_[k][...] = b
 
-    def step():
+    def step(x, t):
         with config_context(assume_finite=True, skip_parameter_validation=True):
-            net.partial_fit(task.x, task.t)
+            net.partial_fit(x, t)
         return net.loss_
 
     def weights():
         pairs = zip(net.coefs_, net.intercepts_, strict=True)
         return [array for pair in pairs for array in pair]
 
-    return step, weights
+    return step, weights, task.x, task.t
 
 
 #: In the order of the tables.
@@ -376,11 +388,24 @@ PEERS = {
     "fastbp": of_fastbp,
     "NumPy": of_numpy,
     "PyTorch": of_torch,
+    "PyTorch unlocked": of_torch_unlocked,
+    "PyTorch bf16": of_torch_bf16,
     "torch.compile": of_torch_compile,
     "JAX": of_jax,
     "scikit-learn": of_sklearn,
 }
+#: How each is used, and what it was given beside the installed library.
+HOW = {
+    "NumPy": "all in place, in arrays made beforehand",
+    "PyTorch": "as installed",
+    "PyTorch unlocked": "MKL's vendor check answered by a preloaded library of two lines",
+    "PyTorch bf16": "unlocked, products in bfloat16 under autocast, which are less exact and "
+    "not in the ratio",
+    "torch.compile": "a step one function",
+    "JAX": "a step one jit, weights donated",
+    "scikit-learn": "`partial_fit` without its checks",
+}
+#: Those who compute with fewer digits than the task has.
+LOWER = ("PyTorch bf16",)
 #: Left out of the comparison of weights: scikit-learn's Adam puts its epsilon elsewhere.
 OWN_NUMBERS = {("scikit-learn", "adam")}
-#: What is imported before the machine is described.
-PACKAGES = {"PyTorch": "torch", "torch.compile": "torch", "JAX": "jax", "scikit-learn": "sklearn"}

@@ -20,7 +20,7 @@ import numpy as np
 
 import fastbp
 from bench import measure
-from bench.grid import WORKLOADS
+from bench.tasks import WORKLOADS
 
 #: The largest ratios of wall times that are promised; with a larger one the command fails.
 PROMISED = 1.1

@@ -39,7 +39,7 @@ def run(quick, write=False):
 
 def show(results):
     """Print everything."""
-    layers.show(results)
+    layers.show({section: results[section] for section in ("affine", "layers", "net")})
     elementwise.show(results["elementwise"], results["machine"]["l2_bytes"])
     print()
     startup.show(results["startup"])
@@ -101,12 +101,15 @@ def affine_table(rows):
         return " / ".join(ratio_text(found[f"{batch} x {size}", dtype]) for dtype in cases.DTYPES)
 
     body = [[batch, *(both(batch, size) for size in sizes)] for batch in batches]
-    for side, to in (("numpy", ""), ("book", ", to the book's own lines")):
+    names = {"numpy": "", "book": ", to the book's own lines",
+             "expressions": ", to the bare `np.dot(x, W) + b`, `np.dot(x.T, dout)`, "
+             "`np.sum(dout, axis=0)`, `np.dot(dout, W.T)`"}  # fmt: skip
+    for side in layers.compared(rows):
         ratios = [
             [measure.ratio(r, side) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES
         ]
         for label, of in (("geometric mean", geometric_mean), ("least", min)):
-            body.append([label + to, " / ".join(f"{of(some):.2f}" for some in ratios)])
+            body.append([label + names[side], " / ".join(f"{of(some):.2f}" for some in ratios)])
             body[-1] += [""] * (len(sizes) - 1)
     return table(["batch", *sizes], body)
 
@@ -142,25 +145,45 @@ def write(readme, text, begin=BEGIN, end=END):
 
 def page_markdown():
     """The text of the page with the other stored runs of the grid."""
-    stored = sorted(grid.RESULTS.parent.glob("grid-*.json"))
+    stored = sorted({*grid.RESULTS.parent.glob("grid-*.json")} - {epochs_beside(grid.RESULTS)})
     runs = [json.loads(path.read_text("utf-8")) for path in stored]
     return "\n\n".join(
-        f"## {grid.described(run['options'])}\n\n{grid_markdown(run, picture=False)}"
-        for run in runs
+        f"## {title(run['options'])}\n\n{grid_markdown(run, picture=False)}" for run in runs
     )
+
+
+def title(options):
+    return f"{'Epochs, ' if options.get('epoch') else ''}{grid.described(options)}"
+
+
+def epochs_beside(path):
+    """Where the epochs of a stored run of steps are."""
+    return path.with_stem(f"{path.stem}-epoch")
+
+
+def readme_markdown(path):
+    """The text of a stored run of steps, and of the epochs beside it where they are stored."""
+    steps = grid_markdown(json.loads(path.read_text("utf-8")))
+    if not epochs_beside(path).exists():
+        return steps
+    epochs = json.loads(epochs_beside(path).read_text("utf-8"))
+    return f"{steps}\n\n{grid_markdown(epochs, picture=False)}"
 
 
 def grid_markdown(results, picture=True):
     """The text of a grid's run."""
     rows, about, options = results["rows"], results["machine"], results["options"]
+    where = ", each in a process of its own" if results.get("apart") else ""
     left_out = {f"{peer} ({row['name']}): {why}" for row in rows
                 for peer, why in row["skipped"].items()}  # fmt: skip
     return "\n\n".join(
         [
-            f"One training step, {grid.described(options)}. Measured on "
-            f"{measure.described(about)}. All in turn in the same run, medians. The ratio is "
-            f"the best peer's time over fastbp's; {grid.peak_text(rows)}.",
+            f"{capitalized(grid.unit(options))}, {grid.described(options)}. Measured on "
+            f"{measure.described(about)}. All in turn{where}, medians. "
+            f"{grid.how_text(rows, options)}. The ratio is the best peer's time over fastbp's; "
+            f"{grid.peak_text(rows)}.",
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
+            f"{capitalized(grid.lowest_text(rows))}.",
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
             *(
                 [f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
@@ -171,10 +194,16 @@ def grid_markdown(results, picture=True):
     )
 
 
+def capitalized(text):
+    return text[:1].upper() + text[1:]
+
+
 #: A colour for each library, whoever else is there (Okabe and Ito's, safe for the colour-blind).
-COLOURS = dict(
-    zip(grid.PEERS, ("#000000", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#009e73"), strict=True)
-)
+COLOURS = {
+    "fastbp": "#000000", "NumPy": "#e69f00", "PyTorch": "#d55e00", "PyTorch unlocked": "#f0e442",
+    "PyTorch bf16": "#56b4e9", "torch.compile": "#cc79a7", "JAX": "#0072b2",
+    "scikit-learn": "#009e73",
+}  # fmt: skip
 
 
 def draw(results, path):
@@ -183,7 +212,7 @@ def draw(results, path):
 
     rows = results["rows"]
     peers = [peer for peer in grid.peers_of(rows) if peer != "fastbp"]
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(max(10, 1.25 * len(rows)), 4.2), layout="constrained")
     axes = figure.add_subplot()
     width = 0.84 / len(peers)
     for k, peer in enumerate(peers):
@@ -241,9 +270,8 @@ def main(arguments=None):
     if options.write:
         write(options.readme, markdown(results))
         if options.grid.exists():
-            stored = json.loads(options.grid.read_text("utf-8"))
-            write(options.readme, grid_markdown(stored), GRID_BEGIN, GRID_END)
-            draw(stored, options.readme.parent / PICTURE)
+            write(options.readme, readme_markdown(options.grid), GRID_BEGIN, GRID_END)
+            draw(json.loads(options.grid.read_text("utf-8")), options.readme.parent / PICTURE)
         page = options.readme.parent / PAGE
         if page.exists():
             write(page, page_markdown(), GRID_BEGIN, GRID_END)

@@ -2,7 +2,8 @@
 
 Each section is a process of its own, which stores its results and writes its tables as soon as it
 is done; so a run that was broken off goes on with ``--missing``.  A quiet machine is needed, with
-PyTorch, JAX and the MNIST data; it takes about twenty minutes.  The table of several threads is
+PyTorch, JAX, a C compiler and the MNIST data, and 24 GB of memory for L-BFGS on hashed features; it
+takes some hours, of which torch.compile has most.  The table of several threads is
 left out where the processor has few cores: ``python -m bench.threads --write``.
 """
 
@@ -23,6 +24,12 @@ SECTIONS = {
     "float64": ("grid-float64.json", ["bench.grid", "--dtype", "float64"]),
     "sigmoid": ("grid-sigmoid.json", ["bench.grid", "--activation", "sigmoid"]),
     "threads2": ("grid-threads2.json", ["bench.grid", "--threads", "2"]),
+    "epoch": ("grid-epoch.json", ["bench.grid", "--epoch"]),
+    "epoch-float64": ("grid-epoch-float64.json", ["bench.grid", "--epoch", "--dtype", "float64"]),
+    "activations": ("activations.json", ["bench.activations"]),
+    "predict": ("predict.json", ["bench.predict"]),
+    "mixed": ("mixed.json", ["bench.mixed"]),
+    "sparse": ("sparse.json", ["bench.sparse"]),
     "autograd": ("autograd.json", ["bench.autograd"]),
     "estimators": ("estimators.json", ["bench.estimators"]),
     "layers": ("latest.json", ["bench.report"]),  # last: it writes the grids' tables, too

@@ -8,8 +8,9 @@ import argparse
 import os
 
 from bench import ROOT, measure, report
-from bench.grid import WORKLOADS, names_of
+from bench.grid import names_of
 from bench.processes import network_and_rows
+from bench.tasks import WORKLOADS
 from fastbp import SGD, Trainer
 
 RESULTS = ROOT / "bench" / "results" / "threads.json"

@@ -21,20 +21,33 @@ sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it
 
 from bench import (  # noqa: E402
     AT_START,
+    UNLOCKED,
+    activations,
+    agreement,
+    apart,
     autograd,
     book,
     cases,
+    compiler,
     elementwise,
+    epochs,
     estimators,
     fit,
     grid,
     kernels,
+    layers,
     measure,
+    memory,
+    mixed,
     peak,
     peers,
+    predict,
     report,
+    sparse,
     tables,
+    tasks,
     threads,
+    unlocked,
 )
 
 # --- the same work --------------------------------------------------------------------------
@@ -79,12 +92,21 @@ def test_layer_bench_does_the_same_work(name, dtype):
     sides, (layer, *_) = cases.layer_sides(name, 7, 5, 6, dtype)
     ours = sides.pop("fastbp")
     assert isinstance(layer, getattr(fastbp.layers, name))
+    bare = sides.pop("expressions", None)
     for theirs in sides.values():
         assert_same(ours["forward"](), theirs["forward"](), np.float32)  # the book adds 1e-7
         for way in ("backward", "forward + backward"):
             dx = ours[way]()
             assert dx.dtype == theirs[way]().dtype == dtype
             assert_same(dx, theirs[way](), dtype)
+    assert (bare is None) == (name != "Affine")
+    if bare:
+        assert_same(ours["forward"](), bare["forward"](), dtype)
+        for way in ("backward", "forward + backward"):
+            gradients = (layer.dW, layer.db, ours[way]())
+            for mine, other in zip(gradients, bare[way](), strict=True):
+                assert mine.dtype == other.dtype == dtype
+                assert_same(mine, other, dtype)
 
 
 def test_net_bench_does_the_same_work(dtype):
@@ -101,74 +123,234 @@ def test_net_bench_does_the_same_work(dtype):
 # --- training steps -------------------------------------------------------------------------
 
 
+def here(*names):
+    return {peer: apart.Here(peer) for peer in names}
+
+
+#: One output is fitted by squared error.
+SIZES = [(5, 6, 4, 3), (5, 6, 1)]
+
+
+@pytest.fixture(autouse=True)
+def unpinned(monkeypatch):
+    """The tests' own process stays on its cores."""
+    monkeypatch.setattr(measure, "pin", lambda threads=1: threads)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-def test_training_steps_do_the_same_work(dtype, optimizer, activation):
-    task = peers.Task(7, (5, 6, 4, 3), dtype.name, activation, optimizer)
-    differences, skipped = grid.checked(task, ["fastbp", "NumPy", "scikit-learn"])
-    assert not skipped
-    assert differences["fastbp"] <= grid.tolerance(task)
+@pytest.mark.parametrize("activation", tasks.ACTIVATIONS)
+@pytest.mark.parametrize("batches", [None, 4])
+def test_training_steps_do_the_same_work(dtype, optimizer, activation, sizes, batches):
+    task = tasks.Task(7, sizes, dtype.name, activation, optimizer, batches=batches)
+    differences, skipped = agreement.checked(task, here("fastbp", "NumPy", "scikit-learn"))
+    assert differences["fastbp"] <= agreement.tolerance(task, "fastbp")
+    ours = activation in ("gelu", "softplus") or sizes[-1] == 1 or batches
+    assert set(skipped) == ({"scikit-learn"} if ours else set())
 
 
 def test_numpy_training_step_is_the_books():
-    task = peers.Task(7, (5, 6, 3), "float64", lr=0.1)
-    step, weights = peers.of_numpy(task)
+    task = tasks.Task(7, (5, 6, 3), "float64", lr=0.1)
+    step, weights, x, t = peers.of_numpy(task)
     names = ("W1", "b1", "W2", "b2")
     net = book.TwoLayerNet(book, dict(zip(names, task.copies(), strict=True)))
     for _ in range(3):  # a later step starts from what the earlier ones left
-        assert step() == pytest.approx(net.loss(task.x, task.t), abs=1e-5)  # the book adds 1e-7
-        for name, grad in net.gradient(task.x, task.t).items():
+        assert step(x, t) == pytest.approx(net.loss(x, t), abs=1e-5)  # the book adds 1e-7
+        for name, grad in net.gradient(x, t).items():
             net.params[name] -= 0.1 * grad
     for name, array in zip(names, weights(), strict=True):
         assert_same(array, net.params[name], "float64")
 
 
-@pytest.mark.parametrize("peer", ["PyTorch", "torch.compile", "JAX"])
+def test_epoch_takes_the_rows_in_the_order_of_fit():
+    order = tasks.order_of_fit(30)
+    assert not np.array_equal(order, np.arange(30))
+    task = tasks.Task(10, (5, 6, 3), "float64", lr=0.1, batches=3)
+    ours, theirs = (apart.Here(peer) for peer in ("fastbp", "NumPy"))
+    ours.begin(task)
+    theirs.begin(task)
+    loss, expected = ours.first()
+    got, weights = theirs.first()
+    assert got == pytest.approx(loss, rel=1e-12)
+    assert agreement.difference(task, weights, expected) < 1e-12
+    task.x = task.x[::-1].copy()  # other rows in that order
+    theirs.begin(task)
+    assert theirs.first()[0] != pytest.approx(loss, rel=1e-3)
+
+
+OTHERS = ["PyTorch", "PyTorch unlocked", "PyTorch bf16", "torch.compile", "JAX"]
+
+
+@pytest.mark.parametrize("peer", OTHERS)
 def test_training_steps_of_others_do_the_same_work(peer, run_python):
     code = f"""if True:
         import sys
         sys.path.append({str(ROOT)!r})
-        from bench import grid, peers
-        for optimizer in ("sgd", "adam"):
-            task = peers.Task(7, (5, 6, 4, 3), optimizer=optimizer)
-            differences, skipped = grid.checked(task, [{peer!r}])
-            print(*skipped.values() or [differences[{peer!r}] <= grid.tolerance(task)], sep="\\n")
+        from bench import agreement, apart, tasks
+        for batches, sizes, optimizer in (
+            (None, (5, 6, 4, 3), "sgd"), (None, (5, 6, 1), "adam"), (2, (5, 6, 3), "sgd")
+        ):
+            task = tasks.Task(7, sizes, optimizer=optimizer, batches=batches)
+            got, skipped = agreement.checked(task, {{{peer!r}: apart.Here({peer!r})}})
+            print(*skipped.values() or [got[{peer!r}] <= agreement.tolerance(task, {peer!r})],
+                  sep="\\n")
     """  # in a process of its own: these libraries start threads
     done = run_python("-c", code)
     if "not installed" in done.stdout:
         pytest.skip(done.stdout.partition("\n")[0])
-    assert done.stdout.split() == ["True", "True"], done.stderr
+    assert done.stdout.split() == ["True"] * 3, done.stderr
+
+
+@pytest.mark.parametrize("peer", ["PyTorch", "JAX"])
+def test_activations_of_others_are_the_same(peer, run_python):
+    code = f"""if True:
+        import sys
+        sys.path.append({str(ROOT)!r})
+        from bench import agreement, apart, tasks
+        for activation in tasks.ACTIVATIONS[1:]:
+            task = tasks.Task(7, (5, 6, 4, 3), "float64", activation)
+            print(agreement.checked(task, {{{peer!r}: apart.Here({peer!r})}})[1] or "same")
+    """
+    done = run_python("-c", code)
+    if "not installed" in done.stdout:
+        pytest.skip(done.stdout)
+    assert done.stdout.split() == ["same"] * 4, done.stderr
 
 
 def test_wrong_training_step_is_not_timed(monkeypatch):
     def doubled(task):
-        step, weights = peers.of_numpy(task)
-        return step, lambda: [2 * array for array in weights()]
+        step, weights, x, t = peers.of_numpy(task)
+        return step, lambda: [2 * array for array in weights()], x, t
 
-    monkeypatch.setitem(grid.PEERS, "PyTorch", doubled)
-    with pytest.raises(ArithmeticError, match=r"expects PyTorch to agree .* got a difference of 1"):
-        grid.checked(peers.Task(7, (5, 6, 3)), ["NumPy", "PyTorch"])
+    monkeypatch.setitem(peers.PEERS, "PyTorch", doubled)
+    with pytest.raises(ArithmeticError, match=r"expects PyTorch to agree .* in the first update"):
+        agreement.checked(tasks.Task(7, (5, 6, 3)), here("PyTorch"))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_slightly_wrong_update_is_not_timed(monkeypatch, optimizer):
+    def too_far(task):
+        step, weights, x, t = peers.of_numpy(task)
+        return (
+            step,
+            lambda: [a + 1.05 * (b - a) for a, b in zip(task.params, weights(), strict=True)],
+            x,
+            t,
+        )
+
+    monkeypatch.setitem(peers.PEERS, "PyTorch", too_far)
+    task = tasks.Task(7, (5, 6, 3), optimizer=optimizer)
+    with pytest.raises(ArithmeticError, match=r"in the first update; got a difference of 0\.05"):
+        agreement.checked(task, here("PyTorch"))
+
+
+def test_epoch_in_another_order_is_not_timed(monkeypatch):
+    monkeypatch.setitem(
+        epochs.EPOCHS, "PyTorch",
+        lambda task: epochs.looped(
+            peers.of_numpy, lambda a, rows: a.take(rows[::-1] * 0, axis=0), list, task),
+    )  # fmt: skip
+    with pytest.raises(ArithmeticError, match=r"expects PyTorch to agree .* in the first loss"):
+        agreement.checked(tasks.Task(7, (5, 6, 3), batches=9), here("PyTorch"))
 
 
 def test_absent_libraries_are_skipped_by_name(monkeypatch):
     monkeypatch.setitem(sys.modules, "jax", None)
-    differences, skipped = grid.checked(peers.Task(7, (5, 6, 2)), ["JAX", "scikit-learn"])
+    differences, skipped = agreement.checked(tasks.Task(7, (5, 6, 2)), here("JAX", "scikit-learn"))
     assert not differences
     assert skipped["JAX"] == "jax is not installed"
     assert "one sigmoid output" in skipped["scikit-learn"]
 
 
+# --- libraries in processes of their own ------------------------------------------------------
+
+
+def test_library_apart_gives_what_it_gives_here():
+    task = tasks.Task(7, (5, 6, 3))
+    with apart.sides(["NumPy"]) as sides:
+        (side,) = sides.values()
+        assert side.process is None  # until it is asked
+        side.begin(task)
+        loss, weights = side.first()
+        assert side.timeit(3) > 0
+        assert side.about()["versions"]["NumPy"] == np.__version__
+        process = side.process
+    assert process.exitcode == 0
+    (own,) = here("NumPy").values()
+    own.begin(task)
+    assert own.first()[0] == loss
+    for mine, other in zip(own.weights(), weights, strict=True):
+        assert np.array_equal(mine, other)
+
+
+def test_what_a_library_apart_cannot_is_told_and_its_end_too():
+    with apart.sides(["scikit-learn"]) as sides:
+        side = sides["scikit-learn"]
+        with pytest.raises(tasks.CannotExpress, match="one sigmoid output"):
+            side.begin(tasks.Task(7, (5, 6, 2)))
+        side.begin(tasks.Task(7, (5, 6, 3)))  # it works on
+        side.process.terminate()
+        with pytest.raises(RuntimeError, match=r"expects scikit-learn to answer .* got its end"):
+            side.timeit(1)
+
+
+def test_vendor_check_is_answered_in_the_library_s_process_alone(run_bench):
+    if not sys.platform.startswith("linux") or compiler.compiler() is None:
+        pytest.skip("no preloading, or no C compiler")
+    code = f"""if True:
+        import ctypes, os
+        assert {UNLOCKED!r} in os.environ
+        print(ctypes.CDLL(None).mkl_serv_intel_cpu_true())
+        from bench import HELD, kernels
+        print(HELD)
+    """
+    with unlocked.environment() as more:
+        done = run_bench("-c", code, **more)
+    assert done.stdout.split() == ["1", "{}"], done.stderr
+    assert UNLOCKED not in os.environ
+
+
+def test_mkl_tells_its_version_and_whose_kernels_it_takes(run_bench):
+    code = """if True:
+        import bench
+        try:
+            import torch
+        except ImportError:
+            raise SystemExit("no PyTorch")
+        from bench import kernels
+        print(kernels.in_use()["PyTorch"] if torch.backends.mkl.is_available() else "no MKL")
+    """
+    done = run_bench("-c", code)
+    if "no PyTorch" in done.stderr or "no MKL" in done.stdout:
+        pytest.skip("no PyTorch with MKL here")
+    assert re.search(r"^\w+, MKL \d{4}.* \(kernels for Intel .+\)$", done.stdout.strip()), (
+        done.stdout
+    )
+
+
+def test_vendor_check_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    _, skipped = agreement.checked(
+        tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")}
+    )
+    assert "no C compiler (cc)" in skipped["PyTorch unlocked"]
+    with pytest.raises(SystemExit, match=r"got none of PyTorch unlocked: .* no C compiler"):
+        agreement.checked(
+            tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")}, True
+        )
+
+
 @pytest.mark.parametrize("error", [TimeoutError, ZeroDivisionError])
 def test_library_that_does_not_compile_is_left_out(error):
-    with pytest.raises(peers.CannotExpress, match=error.__name__), peers.time_limit(0.02):
+    with pytest.raises(tasks.CannotExpress, match=error.__name__), peers.time_limit(0.02):
         if error is ZeroDivisionError:
             1 / 0  # noqa: B018
         time.sleep(10)
 
 
 def test_without_a_compiler_the_peak_is_a_product(monkeypatch):
-    monkeypatch.setattr(peak.shutil, "which", lambda name: None)
-    call, flop, of = grid.ceiling(peers.Task(7, (5, 6, 3)))
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    call, flop, of = grid.ceiling(tasks.Task(7, (5, 6, 3)))
     assert call()[0, 0] == 1024
     assert flop == 2 * 1024**3
     assert "no compiler" in of
@@ -176,14 +358,26 @@ def test_without_a_compiler_the_peak_is_a_product(monkeypatch):
 
 def test_operations_of_a_step():
     # forward, dW: 2 * 2 * 100 * (784 * 50 + 50 * 10); dx of the second layer alone
-    assert peers.Task(100, (784, 50, 10)).flop == 400 * (39200 + 500) + 200 * 500
+    assert tasks.Task(100, (784, 50, 10)).flop == 400 * (39200 + 500) + 200 * 500
 
 
-def test_ratio_is_to_the_best_peer():
-    row = {"seconds": {"fastbp": 2.0, "NumPy": 9.0, "JAX": 5.0}, "flop": 8, "peak": 16.0}
+def test_ratio_is_to_the_best_peer_that_computes_as_exactly():
+    row = {"seconds": {"fastbp": 2.0, "NumPy": 9.0, "JAX": 5.0, "PyTorch bf16": 1.0}, "flop": 8,
+           "peak": 16.0}  # fmt: skip
     assert grid.best_peer(row) == "JAX"
     assert grid.ratio(row) == 2.5
     assert grid.share_of_peak(row) == 0.25
+
+
+def test_lowest_ratios_are_told_with_their_peers():
+    rows = [
+        {"name": name, "seconds": {"fastbp": 2.0, "NumPy": 8.0, "JAX": jax, "PyTorch bf16": 1.0}}
+        for name, jax in (("rl", 4.0), ("iris", 2.0), ("tab", 16.0), ("dlfs", 8.0))
+    ]
+    assert grid.lowest_text(rows) == (
+        "ratio to the best peer: geometric mean 2.38; lowest: iris 1.00 (JAX), rl 2.00 (JAX), "
+        "tab 4.00 (NumPy); to PyTorch bf16, lowest: iris 0.50"
+    )
 
 
 def test_peak_counts_its_operations(dtype):
@@ -203,9 +397,7 @@ def test_grid_names_what_it_does_not_know(options, capsys):
 
 
 def test_grid_without_peers_has_no_ratio(monkeypatch):
-    monkeypatch.setattr(measure, "pin", lambda threads: threads)
-    task = peers.Task(7, (5, 6, 3))
-    row = grid.one_workload("tiny", task, ["fastbp"], quick=True)
+    row = grid.one_workload("tiny", tasks.Task(7, (5, 6, 3)), here("fastbp"), quick=True)
     assert grid.best_peer(row) is None
     assert len(grid.cells(row, ["fastbp"])) == len(grid.header([row]))
 
@@ -224,6 +416,96 @@ def test_book_loop_of_the_fit_bench_trains(rng):
     theirs.train(1)
     assert theirs.net.params["W1"] is theirs.net.layers["Affine1"].W
     assert np.abs(theirs.net.params["W1"] - before).max() > 0
+
+
+@pytest.mark.parametrize("side", list(predict.SIDES))
+def test_predictions_are_the_books(side):
+    if side == "onnxruntime":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    task = tasks.Task(predict.BLOCK + 3, (5, 6, 4, 3))
+    task.params[1][:] = 0.1
+    h = task.x
+    for k in range(0, 6, 2):
+        h = np.dot(h, task.params[k]) + task.params[k + 1]
+        h = np.maximum(h, 0) if k < 4 else h
+    predict.require_alike(side, predict.SIDES[side](task)(task.x), h)
+    with pytest.raises(ArithmeticError, match=f"expects {side} to agree with NumPy"):
+        predict.require_alike(side, predict.SIDES[side](task)(2 * task.x), h)
+
+
+def test_lowest_predictions_are_told():
+    rows = [
+        {"name": "rl", "rows": n, "sizes": (8, 4),
+         "seconds": {"fastbp": 2.0, "onnxruntime": 8.0 / n, "NumPy": 2.0 * n}}
+        for n in (1, 4)
+    ]  # fmt: skip
+    assert predict.lowest_text(rows) == (
+        "Lowest ratios: 1.00 to onnxruntime (rl, 4 rows), 1.00 to NumPy (rl, 1 rows)."
+    )
+    text = predict.markdown({"machine": MACHINE, "rows": rows})
+    assert "| rl | 8-4 | 4 | 2.00 s | 2.00 s | 8.00 s | 1.00 | 4.00 |" in text
+
+
+def ones_of(megabytes):
+    return lambda: float(np.ones(megabytes * 2**17).sum())
+
+
+def ended():
+    return lambda: os._exit(1)
+
+
+def test_memory_of_a_call_is_told_apart():
+    result, seconds, nbytes = memory.apart(ones_of, 64)
+    assert result == 64 * 2**17 and seconds > 0
+    assert 60 * 2**20 < nbytes < 80 * 2**20
+    with pytest.raises(RuntimeError, match="expects ended to run in a process of its own"):
+        memory.apart(ended)
+
+
+def test_mixed_bench_gives_the_numbers_of_float64():
+    found = mixed.run(rounds=1, rows=500)
+    assert {row["seconds"] > 0 for row in found.values()} == {True}
+    with pytest.raises(ArithmeticError, match="expects both sides to give float64 numbers"):
+        mixed.require_alike(np.float32(mixed.of_numpy(500)()[::5]), 500)
+    sides = {"fastbp": {"seconds": 1.0, "bytes": 2e6}, "NumPy": {"seconds": 2.5, "bytes": 3e6}}
+    assert mixed.cells(sides)[-1] == ["ratio", "2.50", ""]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_sparse_bench_trains_both_alike(solver):
+    row = sparse.one("tiny", (60, 80), solver, rounds=1, epochs=2)
+    assert len(sparse.cells(row)) == len(sparse.HEADER)
+    assert row["fastbp"]["seconds"] > 0 and row["scikit-learn"]["seconds"] > 0
+
+
+def test_sparse_bench_refuses_other_losses(monkeypatch):
+    losses = iter([1.0, 1.1])
+    monkeypatch.setattr(memory, "apart", lambda *_: ((next(losses), 1), 1.0, 1))
+    with pytest.raises(ArithmeticError, match=r"same first loss of both by sgd; got \[1\.0, 1\.1"):
+        sparse.require_alike((60, 80), "sgd")
+
+
+def test_smooth_activations_have_a_table():
+    rows = activations.run(here("fastbp", "NumPy"), ["iris"], ["gelu"], quick=True)
+    assert [(row["activation"], row["dtype"]) for row in rows] == [
+        ("gelu", "float32"), ("gelu", "float64")
+    ]  # fmt: skip
+    header, (line, lowest) = activations.table(rows)
+    assert header == ["network", "gelu"] and line[0] == "iris: 112, 4-10-10-3"
+    assert line[1] == lowest[1] == " / ".join(f"{grid.ratio(row):.2f}" for row in rows)
+
+
+def test_layers_show_the_sides_that_they_have(capsys):
+    row = {"name": "Affine", "shape": "1 x 4 -> 10", "fastbp": 1.0, "numpy": 2.0, "book": 3.0,
+           "difference": 1e-9}  # fmt: skip
+    rows = [row | {"dtype": dtype, "expressions": 2.5} for dtype in cases.DTYPES]
+    assert "float64 to the expressions: geometric mean 2.50, least 2.50" in layers.summary(rows)
+    assert layers.header(rows)[-2] == "to the expressions"
+    assert len(layers.cells(rows[0])) == len(layers.header(rows))
+    assert "np.dot(dout, W.T)` | 2.50 / 2.50 |" in report.affine_table(rows)
+    del rows[0]["expressions"], rows[1]["expressions"]
+    assert "expressions" not in layers.header(rows) and "np.dot" not in report.affine_table(rows)
 
 
 # --- times ----------------------------------------------------------------------------------
@@ -454,6 +736,10 @@ WRITERS = {
     "estimators": [],
     "threads": ["--threads", "1"],
     "autograd": [],
+    "predict": [],
+    "activations": [],
+    "mixed": [],
+    "sparse": [],
 }
 WRITTEN = [*report.RESULTS.parent.glob("*.json"), *ROOT.glob("docs/*.md"), ROOT / "README.md",
            ROOT / report.PICTURE]  # fmt: skip
@@ -554,7 +840,10 @@ def test_unknown_set_to_hold_all_to_is_named(run_bench):
     assert done.stderr.strip() == "FASTBP_BENCH_ISA expects one of v3; got v9."
 
 
-@pytest.mark.parametrize("bench", [autograd, estimators, grid, report, threads])
+@pytest.mark.parametrize(
+    "bench",
+    [activations, autograd, estimators, grid, mixed, predict, report, sparse, threads],
+)
 @pytest.mark.parametrize("option", [["--quick"], ["--isa", "v3"]])
 def test_short_and_limited_runs_are_not_written(bench, option, capsys):
     with pytest.raises(SystemExit):
@@ -570,17 +859,17 @@ def test_part_of_the_grid_is_not_written(options, capsys):
 
 
 @pytest.mark.parametrize(
-    "error", [ModuleNotFoundError("no", name="jax"), peers.NotCompiled("late")]
+    "error", [ModuleNotFoundError("no", name="jax"), tasks.NotCompiled("late")]
 )
 def test_grid_without_a_library_is_not_written(error, monkeypatch):
     def absent(task):
         raise error
 
-    monkeypatch.setitem(grid.PEERS, "JAX", absent)
-    task = peers.Task(7, (5, 6, 3))
-    assert "JAX" in grid.checked(task, ["JAX"])[1]
+    monkeypatch.setitem(peers.PEERS, "JAX", absent)
+    task = tasks.Task(7, (5, 6, 3))
+    assert "JAX" in agreement.checked(task, here("JAX"))[1]
     with pytest.raises(SystemExit, match=r"got none of JAX: (late|jax is not installed)\."):
-        grid.checked(task, ["JAX"], whole=True)
+        agreement.checked(task, here("JAX"), whole=True)
 
 
 def test_every_library_gets_one_thread_on_one_core(run_bench):
@@ -698,12 +987,30 @@ def test_report_writes_the_grid_and_its_picture(stored, readme, stored_grid):
     report.main(["--from", str(stored), "--write", "--readme", str(readme),
                  "--grid", str(stored_grid)])  # fmt: skip
     text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
-    assert "One training step, float32, SGD, ReLU, 1 thread. Measured on Some Processor" in text
-    assert "; JAX 0.10.0. All in turn" in text
+    assert "A training step, float32, SGD, ReLU, 1 thread. Measured on Some Processor" in text
+    assert "; JAX 0.10.0. All in turn, medians." in text
     assert "| rl | 32, 8-64-64-4 | 2.00 µs | 9.00 µs | 5.00 µs | JAX | 2.50 | 200.0 | 50% |" in text
     assert "Left out: PyTorch (rl): torch is not installed." in text
+    assert "geometric mean 2.50; lowest: rl 2.50 (JAX)." in text
+    assert "NumPy: all in place, in arrays made beforehand; JAX: a step one jit" in text
     assert "(docs/grid.png)" in text
+    assert "An epoch" not in text
     assert (readme.parent / "docs" / "grid.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_report_writes_the_epochs_below_the_steps(stored, readme, stored_grid):
+    run = json.loads(stored_grid.read_text("utf-8"))
+    run["options"]["epoch"] = True
+    path = stored_grid.with_stem("grid-epoch")
+    path.write_text(json.dumps(run), "utf-8")
+    assert grid.file_of(run["options"]).name == path.name
+    report.main(["--from", str(stored), "--write", "--readme", str(readme),
+                 "--grid", str(stored_grid)])  # fmt: skip
+    text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
+    step, _, epoch = text.partition("(docs/grid.png)")
+    assert "A training step, float32" in step
+    assert "A step of an epoch, float32" in epoch and "an epoch one jit of `lax.scan`" in epoch
+    assert "(docs/grid.png)" not in epoch
 
 
 @pytest.mark.parametrize(
@@ -738,20 +1045,31 @@ def test_report_refuses_a_file_without_the_comments(stored, tmp_path):
 
 
 def stored_run(name):
-    return json.loads((report.RESULTS.parent / f"{name}.json").read_text("utf-8"))
+    path = report.RESULTS.parent / f"{name}.json"
+    if not path.exists():
+        pytest.skip(f"{name} is not measured yet: python -m bench.tables --missing")
+    return json.loads(path.read_text("utf-8"))
 
 
 #: (stored run, page, what stands there and between which comments)
 TABLES = {
     "latest": ("README.md", report.markdown, (report.BEGIN, report.END)),
-    "grid": ("README.md", report.grid_markdown, (report.GRID_BEGIN, report.GRID_END)),
     "threads": ("docs/speed.md", threads.markdown, threads.MARKS),
     "estimators": (
         "docs/coming-from-scikit-learn.md", estimators.page_text,
         (estimators.BEGIN, estimators.END),
     ),
     "autograd": ("docs/coming-from-pytorch.md", autograd.markdown, autograd.MARKS),
+    "activations": ("docs/speed.md", activations.markdown, activations.MARKS),
+    "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
+    "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
+    "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
 }  # fmt: skip
+
+
+def test_readme_has_the_numbers_of_the_stored_grid():
+    text = f"{report.GRID_BEGIN}\n{report.readme_markdown(grid.RESULTS)}\n{report.GRID_END}"
+    assert text in (ROOT / "README.md").read_text("utf-8"), "python -m bench.tables --missing"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -795,6 +1113,9 @@ def test_stored_runs_name_versions_kernels_and_date_and_were_not_held(name):
 def test_sections_of_the_grid_are_stored_where_the_pages_look(name):
     file, (_, *options) = tables.SECTIONS[name]
     how = {"dtype": "float32", "activation": "relu", "optimizer": "sgd", "threads": 1}
+    if "--epoch" in options:
+        options.remove("--epoch")
+        how["epoch"] = True
     for key, value in zip(options[::2], options[1::2], strict=True):
         how[key.removeprefix("--")] = type(how[key.removeprefix("--")])(value)
     assert grid.file_of(how).name == file
