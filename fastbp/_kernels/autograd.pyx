@@ -103,6 +103,7 @@ cdef object tensor_type = None
 cdef object size_type = tuple
 cdef object slow_binary = None
 cdef object slow_inplace = None
+cdef object checked_flag = None
 cdef object slow_matmul = None
 cdef object slow_power = None
 cdef object rebase_view = None
@@ -113,14 +114,14 @@ cdef dict dtype_of = {}
 
 
 def register(tensor, size, dtypes, binary, inplace, matmul, power, view_changed,
-             view_renewed, kernels, compiled):
+             view_renewed, kernels, compiled, flag):
     """Name the class of results, of shapes, the dtypes, and what serves the uncommon operands."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
-    global rebase_view, renew_view, current_kernels, compiled_kernels
+    global rebase_view, renew_view, current_kernels, compiled_kernels, checked_flag
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
     slow_matmul, slow_power = matmul, power
     rebase_view, renew_view = view_changed, view_renewed
-    current_kernels, compiled_kernels = kernels, compiled
+    current_kernels, compiled_kernels, checked_flag = kernels, compiled, flag
     dtype_of.update(dtypes)
 
 

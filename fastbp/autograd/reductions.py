@@ -52,7 +52,6 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None):
     x = input if dtype is None else input.to(dtype)
     array = x.array
     axes = axes_of("sum", array, dim)
-    keepdim = bool(keepdim)
     if array.dtype.kind == "f":
         return core.reduce_sum(x, axes, keepdim, False)
     if dtype is None:
@@ -71,7 +70,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     x = input if dtype is None else input.to(dtype)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean expects a tensor of floating point dtype; got {x.dtype!r}.")
-    return core.reduce_sum(x, axes_of("mean", x.array, dim), bool(keepdim), True)
+    return core.reduce_sum(x, axes_of("mean", x.array, dim), keepdim, True)
 
 
 def prod(input, dim=None, keepdim=False, *, dtype=None):
@@ -158,8 +157,9 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=
 
 
 def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
-    if isinstance(dim, bool):  # std(False)
+    if isinstance(dim, bool | np.bool):  # std(False)
         dim, unbiased = None, dim
+    unbiased = checks.flag(who, "unbiased", unbiased, or_none=True)
     if (unbiased is not None) + (correction is not None) + (ddof is not None) > 1:
         raise TypeError(f"{who} expects one of unbiased, correction and ddof; got several.")
     correction = next((int(c) for c in (correction, ddof, unbiased) if c is not None), 1)

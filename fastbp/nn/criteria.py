@@ -28,6 +28,8 @@ __all__ = [
 
 def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
     """The reduction's name; `size_average` and `reduce` are its older form."""
+    size_average = checks.flag(who, "size_average", size_average, or_none=True)
+    reduce = checks.flag(who, "reduce", reduce, or_none=True)
     if size_average is not None or reduce is not None:
         warnings.warn(f"{who} expects reduction in place of size_average and reduce, which are "
                       "deprecated.", UserWarning, stacklevel=4)  # fmt: skip
