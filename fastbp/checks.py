@@ -410,6 +410,8 @@ def fits_memory(who, names, lengths):
 
 def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     """A real number between two bounds."""
+    if isinstance(value, np.ndarray):
+        unmasked(who, name, value)
     try:
         if isinstance(value, str | bytes | bool | np.bool) or getattr(value, "ndim", False):
             raise TypeError

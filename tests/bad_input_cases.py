@@ -1205,14 +1205,18 @@ DATA = [
           ValueError="data.TensorDataset(x, classes[:2]) | data.TensorDataset()",
           IndexError="rows[9]"),
     entry("data.Subset", "data.Subset(rows, [0, 1])[1]",
-          TypeError="data.Subset(3, [0]) | data.Subset(rows, 3)"),
+          TypeError="data.Subset(3, [0]) | data.Subset(rows, 3) | data.Subset(rows, [0])['a']",
+          IndexError="data.Subset(rows, [0])[1]", ValueError="data.Subset(rows, np.ma.masked_array([0], [True]))"),
     entry("data.ConcatDataset", "data.ConcatDataset([rows, rows])[4]",
-          TypeError="data.ConcatDataset(3) | data.ConcatDataset([3])",
+          TypeError="data.ConcatDataset(3) | data.ConcatDataset([3]) | "
+          "data.ConcatDataset([rows])[1:]",
+          IndexError="data.ConcatDataset([rows, rows])[-9]",
           ValueError="data.ConcatDataset([])"),
     entry("data.random_split", "data.random_split(rows, [2, 1])",
           TypeError="data.random_split(3, [1]) | data.random_split(rows, 3) | "
-          "data.random_split(rows, ['a']) | data.random_split(rows, [1.5, 1.5])",
-          ValueError="data.random_split(rows, [2, 2]) | data.random_split(rows, [5, -2]) | "
+          "data.random_split(rows, ['a'])",
+          ValueError="data.random_split(rows, [1.5, 1.5]) | data.random_split(rows, [0.5, 0.6]) | "
+          "data.random_split(rows, [2, 2]) | data.random_split(rows, [5, -2]) | "
           "data.random_split(rows, [np.nan])"),
     entry("data.SequentialSampler", "list(data.SequentialSampler(rows))",
           TypeError="data.SequentialSampler(3)"),
@@ -1346,6 +1350,20 @@ ESTIMATORS = [
     entry("MLPRegressor.hidden", "regressor.hidden(X)", ValueError="regressor.hidden(X, 9)"),
 ]  # fmt: skip
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+MASKED = [  # where one number or an index is meant, too
+    entry(
+        "masked numbers",
+        "x[0]",
+        ValueError="x[np.ma.masked_array([0, 1], [0, 1])] | "
+        "x[:, np.ma.masked_array([0, 1], [0, 1])] | x[[0, np.ma.masked]] | "
+        "x.__setitem__(np.ma.masked_array([0, 1], [0, 1]), 0.0) | "
+        "nn.init.constant_(x, np.ma.masked) | nn.init.uniform_(x, np.ma.masked, 1.0) | "
+        "nn.init.normal_(x, np.ma.masked) | fastbp.arange(np.ma.masked) | "
+        "fastbp.linspace(np.ma.masked, 1, 3) | fastbp.logspace(0, np.ma.masked, 3) | "
+        "fastbp.nan_to_num(x, np.ma.masked)",
+    ),
+]
+
 ARRAYS = [  # in the place of something else: shown in one line
     entry("an array elsewhere", "Sequential(Affine(W, b)).predict(X)",
           TypeError="Sequential(X) | linear.train(X) | Sequential(Affine(W, b), loss=X) | optim.Adam(X) | "
@@ -1358,7 +1376,7 @@ ARRAYS = [  # in the place of something else: shown in one line
           RuntimeError="fastbp.ones(2, device=X)"),
 ]  # fmt: skip
 ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
-           *ARRAYS,
+           *ARRAYS, *MASKED,
            *(ESTIMATORS if HAS_SKLEARN else ()), *KERNELS]  # fmt: skip
 
 # --- all entry points -----------------------------------------------------------------------

@@ -49,7 +49,7 @@ class Dropout(LayerOfTwoModes):
 
     kind = "dropout"
     node_name = "NativeDropoutBackward0"
-    kept_names = ("seed", "_steps")
+    kept_names: tuple[str, ...] = ("seed", "_steps")
 
     dropout_ratio = checks.Checked(_ratio)
     seed = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))

@@ -356,7 +356,7 @@ class Dropout(layers.Dropout):
     Dropout(p=0.2, inplace=False)
     """
 
-    kept_names = ()
+    kept_names: tuple[str, ...] = ()
 
     dropout_ratio = checks.Checked(lambda who, _, p: functional._probability(who, p))
 
