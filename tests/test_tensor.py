@@ -490,3 +490,11 @@ def test_halves_are_summed_in_single_precision():
     assert x.mean(0).tolist() == [1, 1] and x.mean() == 1 and x.sum(0).isinf().all()
     assert x.var(0).tolist() == [0, 0] and x.norm(2, 0).dtype is fastbp.float16
     assert (300 * x[:2]).norm(2, 0).tolist() == [424.25, 424.25]
+
+
+def test_a_correction_of_the_variance_is_a_number():
+    x = fastbp.tensor([1.0, 2.0, 4.0])
+    assert x.var(correction=1.5).item() == pytest.approx(14 / 3 / 1.5)
+    assert x.var(ddof=0) == x.var(unbiased=False) and x.var(correction=1) == x.var()
+    with pytest.raises(TypeError, match="correction as a number"):
+        x.var(correction="1")

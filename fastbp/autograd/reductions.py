@@ -166,7 +166,8 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
     unbiased = checks.flag(who, "unbiased", unbiased, or_none=True)
     if (unbiased is not None) + (correction is not None) + (ddof is not None) > 1:
         raise TypeError(f"{who} expects one of unbiased, correction and ddof; got several.")
-    correction = next((int(c) for c in (correction, ddof, unbiased) if c is not None), 1)
+    given = next((c for c in (correction, ddof) if c is not None), int(unbiased is not False))
+    correction = checks.number(who, "correction", given)
     if dtype is not None:
         input = input.to(dtype)
     x = input.array
