@@ -410,6 +410,8 @@ def fits_memory(who, names, lengths):
 
 def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     """A real number between two bounds."""
+    if isinstance(value, np.ndarray):
+        unmasked(who, name, value)
     try:
         if isinstance(value, str | bytes | bool | np.bool) or getattr(value, "ndim", False):
             raise TypeError
@@ -437,12 +439,13 @@ def positive(who, name, value):
     return real
 
 
-def flag(who, name, value):
-    """True or False; 1 and 0 are such, texts and None are not."""
-    if value is True or value is False:
+def flag(who, name, value, or_none=False):
+    """True or False; 1 and 0 are such, texts are not, and None where it is said."""
+    if value is True or value is False or (or_none and value is None):
         return value
     if not isinstance(value, int | np.bool) or value not in (0, 1):
-        raise TypeError(f"{who} expects {name} as True or False; got {described(value)}.")
+        choices = "True, False or None" if or_none else "True or False"
+        raise TypeError(f"{who} expects {name} as {choices}; got {described(value)}.")
     return bool(value)
 
 
@@ -627,11 +630,21 @@ def missing_extra(package, what):
 # --- what NumPy refuses -----------------------------------------------------------------------
 
 
-def explained(function, who=None, by=None):
+def _flags_of(function):
+    """The parameters that are True or False where they are not given: by name, and by place."""
+    defaults = function.__defaults__ or ()
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    given = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    given |= function.__kwdefaults__ or {}
+    flags = [name for name, value in given.items() if isinstance(value, bool)]
+    return flags, [(place, name) for place, name in enumerate(names) if name in flags]
+
+
+def explained(function, who=None, by=None, aliases=None):
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs
-    nothing until it fails.
+    nothing until it fails.  Parameters that are True or False by default take nothing else.
 
     Parameters
     ----------
@@ -640,12 +653,25 @@ def explained(function, who=None, by=None):
         Its public name, where that is not its own.
     by : callable, optional
         ``by(arguments, keywords)`` calls the function where keywords are handed in.
+    aliases : dict, optional
+        Other names of parameters, which `by` knows.
     """
     who = who or function.__name__
+    flags, by_place = _flags_of(function)
+    flags += [alias for alias, name in (aliases or {}).items() if name in flags]
+    first = by_place[0][0] if by_place else sys.maxsize
 
     @functools.wraps(function)
     def told(*arguments, **keywords):
         try:
+            if keywords and flags:
+                for name, value in keywords.items():
+                    if value is not True and value is not False and name in flags:
+                        flag(who, name, value)
+            if len(arguments) > first:
+                for place, name in by_place:
+                    if place < len(arguments):
+                        flag(who, name, arguments[place])
             if by is not None and keywords:
                 return by(arguments, keywords)
             return function(*arguments, **keywords)

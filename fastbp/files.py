@@ -75,6 +75,9 @@ def save(obj, path):
     containers around them.  The tensors of a flat state dict have their own names, so that
     ``safetensors.torch.load_file`` reads it, too.  NumPy's numbers come back as Python's.
 
+    A tensor at several places, several of one shape in the same memory, and the transpose of
+    another come back so tied; other views of one memory come back apart.
+
     All tensors are copied at one moment: where another thread trains them, a step of an optimiser
     is in all of them or in none.  A file that is there keeps its owner, its permissions and its
     attributes, a symbolic link goes on to lead to it, and other hard links keep what it held.
@@ -88,9 +91,9 @@ def save(obj, path):
     """
     import json
 
-    tensors: dict[str, np.ndarray] = {}
+    contents = _Contents()
     try:
-        described = _described(obj, (), tensors)
+        described = _described(obj, (), contents)
     except RecursionError:
         raise ValueError(
             "save expects containers that neither hold themselves nor lie over "
@@ -102,7 +105,7 @@ def save(obj, path):
         raise ValueError(
             "save expects integers of at most thousands of digits; got a longer one."
         ) from None
-    write_safetensors("save", path, snapshot(tensors), {_KEY: skeleton})
+    write_safetensors("save", path, snapshot(contents.arrays), {_KEY: skeleton})
 
 
 def load(path, map_location=None, weights_only=True):
@@ -139,6 +142,7 @@ def load(path, map_location=None, weights_only=True):
     """
     from fastbp.autograd import device
 
+    checks.flag("load", "weights_only", weights_only)
     if isinstance(map_location, str):
         device(map_location)
     tensors, metadata = read_safetensors("load", path)
@@ -154,7 +158,7 @@ def load(path, map_location=None, weights_only=True):
             whole = parsed(metadata[_KEY])
         if whole["version"] != _VERSION:
             raise ValueError(f"version {reprlib.repr(whole['version'])}, of another fastbp")
-        return _rebuilt(whole["object"], tensors)
+        return _rebuilt(whole["object"], tensors, {})
     except MemoryError:
         raise
     except Exception as error:  # whatever a file may hold, this is what is wrong with it
@@ -168,8 +172,35 @@ def load(path, map_location=None, weights_only=True):
 # In JSON a plain value stands for itself, and an object {kind: content} for everything else.
 
 
-def _described(value, place, tensors):
-    """The JSON of a value; the tensors in it go into `tensors`, by their place in it."""
+class _Contents:
+    """The arrays of a file by name, and where each of them, and each memory, was first met."""
+
+    def __init__(self):
+        self.arrays: dict[str, np.ndarray] = {}
+        self.first: dict = {}  # names by `id`, or by memory and layout
+        self._held: list = []  # else another value could get the `id` of one that is gone
+
+    def add(self, kind, value, array, place):
+        """The JSON of a tensor or an array, which gets a name of its own in any case."""
+        name = _named(array, place, self.arrays)
+        for tie, key in (
+            ("same", (kind, id(value))),
+            ("memory", _layout(array)),
+            ("transpose", _layout(array.T)),
+        ):
+            if array.size and key in self.first:
+                return {"tied": [kind, name, tie, self.first[key]]}
+        self._held.append(value)
+        self.first[kind, id(value)] = self.first[_layout(array)] = name
+        return {kind: name}
+
+
+def _layout(array):
+    return array.__array_interface__["data"][0], array.dtype, array.shape, array.strides
+
+
+def _described(value, place, contents):
+    """The JSON of a value; the tensors in it go into `contents`, by their place in it."""
     from fastbp.autograd import Tensor
 
     if len(place) > _DEEPEST:
@@ -180,9 +211,9 @@ def _described(value, place, tensors):
         return value.item()
     if isinstance(value, Tensor):
         kind = "trained" if value.requires_grad else "tensor"
-        return {kind: _named(value.detach().array, place, tensors)}
+        return contents.add(kind, value, value.detach().array, place)
     if isinstance(value, np.ndarray):
-        return {"array": _named(value, place, tensors)}
+        return contents.add("array", value, value, place)
     if isinstance(value, dict):
         for key in list(value):
             if not (key is None or isinstance(key, bool | int | float | str)):
@@ -191,10 +222,10 @@ def _described(value, place, tensors):
                     f"{_where(place)}."
                 )
         items = list(value.items())  # at once: another thread's step may add to an optimiser's
-        return {"dict": [[key, _described(v, (*place, key), tensors)] for key, v in items]}
+        return {"dict": [[key, _described(v, (*place, key), contents)] for key, v in items]}
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
-        return {kind: [_described(v, (*place, k), tensors) for k, v in enumerate(value)]}
+        return {kind: [_described(v, (*place, k), contents) for k, v in enumerate(value)]}
     if hasattr(value, "state_dict"):
         raise TypeError(
             f"save expects a state dict, as fastbp.save(model.state_dict(), path); got a "
@@ -224,24 +255,36 @@ def _named(array, place, tensors):
     return name
 
 
-def _rebuilt(described, tensors):
-    from fastbp.autograd import as_tensor
-
+def _rebuilt(described, arrays, made):
+    """The object; `made` has the tensors so far by their names, which later ones may be tied to."""
     if not isinstance(described, dict):
         return described
     ((kind, content),) = described.items()
-    if kind in ("tensor", "trained"):
-        return as_tensor(tensors[content]).requires_grad_(kind == "trained")
-    if kind == "array":
-        if tensors[content].dtype not in dtypes.BY_NUMPY:
-            raise ValueError(f"an array of {tensors[content].dtype}")
-        return tensors[content]
+    if kind in ("tensor", "trained", "array"):
+        return made.setdefault(content, _rebuilt_tensor(kind, arrays[content]))
+    if kind == "tied":
+        kind, name, tie, other = content
+        if tie == "same":
+            return made[other]
+        array = getattr(made[other], "array", made[other])
+        array = array.T if tie == "transpose" else array
+        return made.setdefault(name, _rebuilt_tensor(kind, array))
     if kind == "dict":
-        return {key: _rebuilt(value, tensors) for key, value in content}
+        return {key: _rebuilt(value, arrays, made) for key, value in content}
     if kind in ("list", "tuple"):
-        values = [_rebuilt(value, tensors) for value in content]
+        values = [_rebuilt(value, arrays, made) for value in content]
         return values if kind == "list" else tuple(values)
     raise ValueError(f"an unknown kind {kind!r}")
+
+
+def _rebuilt_tensor(kind, array):
+    from fastbp.autograd import as_tensor
+
+    if kind == "array":
+        if array.dtype not in dtypes.BY_NUMPY:
+            raise ValueError(f"an array of {array.dtype}")
+        return array
+    return as_tensor(array).requires_grad_(kind == "trained")
 
 
 def _where(place):

@@ -192,6 +192,7 @@ class Module:
 
     def named_modules(self, memo=None, prefix="", remove_duplicate=True):
         """Itself and all modules within, each once, with their names; "" is its own."""
+        remove_duplicate = checks.flag("named_modules", "remove_duplicate", remove_duplicate)
         memo = set() if memo is None else memo
         stack = [(prefix, self)]
         while stack:
@@ -223,9 +224,10 @@ class Module:
         return (child for _, child in self.named_children())
 
     def _named(self, table, prefix, recurse, remove_duplicate):
+        checks.flag(type(self).__name__, "remove_duplicate", remove_duplicate)
         seen = set()
         modules = [(prefix, self)]
-        if recurse:
+        if checks.flag(type(self).__name__, "recurse", recurse):
             modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for name, module in modules:
             for own, value in getattr(module, table).items():
@@ -283,10 +285,7 @@ class Module:
 
     def train(self, mode=True):
         """Set training mode, or evaluation mode, of this module and all within it."""
-        if not isinstance(mode, bool):
-            raise ValueError(f"train expects mode as True or False; got "
-                             f"{checks.shown(mode)}.")  # fmt: skip
-        self.training = mode
+        self.training = mode = checks.flag("train", "mode", mode)
         for child in self.children():
             child.train(mode)
         return self
@@ -305,6 +304,7 @@ class Module:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients, or set them to 0."""
+        set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
             if set_to_none:
                 parameter.grad = None
@@ -379,6 +379,7 @@ class Module:
             With what a module's own `get_extra_state` gives as "_extra_state".
         """
         checks.instance("state_dict", "prefix", prefix, str, "a str")
+        keep_vars = checks.flag("state_dict", "keep_vars", keep_vars)
         state = {} if destination is None else destination
         self._save_to_state_dict(state, prefix, keep_vars)
         if self._has_extra_state():

@@ -825,11 +825,14 @@ class Sequential(Module):
             loss = _described(self.loss_layer_for("save"), _SAVED_LOSSES.get)
         parts = _named_parts(self)
         named = {} if parts == list(map(str, range(len(self.layers)))) else {"parts": parts}
+        modules = self.named_modules(remove_duplicate=False)
+        evaluating = [path for path, module in modules if not module.training]
         return {
             "format": _FORMAT,
             "version": _FORMAT_VERSION,
             "layers": [_described(layer, _saved_layer) for layer in self.layers],
             **named,
+            **({"evaluating": evaluating} if evaluating else {}),
             "loss": loss,
         }
 
@@ -902,6 +905,7 @@ class Sequential(Module):
                 ) from error
         parts = _arranged(architecture.get("parts"), layers, shown)
         net = cls(*layers, loss=loss) if parts is None else cls(parts, loss=loss)
+        _set_modes(net, architecture.get("evaluating", []), shown)
         unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
             raise ValueError(
@@ -1048,6 +1052,12 @@ def _require_saved(path, module):
             f"Sequential.save expects parts without forward hooks, which load would not have; got "
             f"one of {where}: remove it, or save state_dict()."
         )
+    for name, tensor in vars(module)["_parameters"].items():
+        if tensor is not None and tensor.has_hooks:
+            raise TypeError(
+                "Sequential.save expects parameters without gradient hooks, which load would not "
+                f"have; got one on {name} of {where}: remove it, or save state_dict()."
+            )
     own = [
         method
         for method in checks.methods_of_its_own(module, "fastbp")
@@ -1066,6 +1076,20 @@ def _named_parts(net):
         [name, _named_parts(part)] if isinstance(part, Sequential) else name
         for name, part in net._modules.items()
     ]
+
+
+def _set_modes(net, evaluating, shown):
+    """Evaluation mode of the parts of a file's network that had it, by their paths."""
+    modules = dict(net.named_modules(remove_duplicate=False))
+    if not isinstance(evaluating, list) or not all(
+        isinstance(path, str) and path in modules for path in evaluating
+    ):
+        raise ValueError(
+            f"Sequential.load expects its parts' names under evaluating in {shown}; got "
+            f"{reprlib.repr(evaluating)}."
+        )
+    for path in evaluating:
+        modules[path].training = False
 
 
 def _arranged(parts, layers, shown):
@@ -1114,13 +1138,14 @@ def _described(layer, known):
 
 
 def _switches(layer):
-    """What of a layer is not as it is made: it changes Tensors, or has tensors not trained."""
+    """What of a layer is not as it is made: it changes Tensors, has tensors not trained, ..."""
     if not isinstance(layer, Layer):
         return {}
     tensors = vars(layer)["_parameters"]  # if nobody has looked at them, all are trained
     frozen = [n for n, p in tensors.items() if p is not None and not p.requires_grad]
     inplace = {"inplace": True} if getattr(layer, "inplace", False) else {}
-    return {**inplace, **({"frozen": frozen} if frozen else {})}
+    kept = {"kept": {n: getattr(layer, n) for n in layer.kept_names}} if layer.kept_names else {}
+    return {**inplace, **({"frozen": frozen} if frozen else {}), **kept}
 
 
 def _rebuilt(place, described, state, shown):
@@ -1132,7 +1157,15 @@ def _rebuilt(place, described, state, shown):
         if kind is None:
             raise KeyError(name)
         inplace, frozen = config.pop("inplace", False), config.pop("frozen", ())
+        kept = {
+            name: checks.integer("it", name, value, 0, checks.MOST_SEED)
+            for name, value in config.pop("kept", {}).items()
+        }
+        if not kept.keys() <= set(kind.kept_names):
+            raise KeyError(*kept)
         layer = kind.restore(config, state)
+        for name, value in kept.items():
+            setattr(layer, name, value)
         if inplace:
             layer.inplace = True
         for name in frozen:

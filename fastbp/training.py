@@ -165,7 +165,9 @@ def _setting(
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value))
     }
     architecture = net.architecture()
+    architecture.pop("evaluating", None)  # without effect on the layers that fit takes so
     for layer in architecture["layers"]:
+        layer.pop("kept", None)  # fit has a seed of its own
         if layer["type"] == "Linear":  # which a file gives back as an Affine
             layer["type"] = "Affine"
     return {

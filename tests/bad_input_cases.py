@@ -728,8 +728,7 @@ TENSORS = [
     entry("bernoulli", "fastbp.bernoulli(probabilities)", TypeError="fastbp.bernoulli(None)",
           RuntimeError="fastbp.bernoulli(x) | fastbp.bernoulli(probabilities * np.nan)"),
     *of_names("rand_like randn_like", "fastbp.{}(x)",
-              TypeError="fastbp.{}(x, requires_grad=object, dtype=3)",
-              RuntimeError="fastbp.{}(x, requires_grad=x)"),
+              TypeError="fastbp.{}(x, dtype=3) | fastbp.{}(x, requires_grad=x)"),
     entry("multinomial", "fastbp.multinomial(probabilities, 2)",
           TypeError="fastbp.multinomial(None, 2) | fastbp.multinomial(probabilities, 'a')",
           RuntimeError="fastbp.multinomial(probabilities, 9) | fastbp.multinomial(-x, 1)"),
@@ -963,7 +962,7 @@ NN = [
     entry("nn.Module.apply", "linear.apply(repr)", TypeError="linear.apply(3)"),
     entry("nn.Module.register_forward_hook", "linear.register_forward_hook(print)",
           TypeError="linear.register_forward_hook(3)"),
-    entry("nn.Module.train", "linear.train(True)", ValueError="linear.train('a')"),
+    entry("nn.Module.train", "linear.train(True)", TypeError="linear.train('a')"),
     entry("nn.Module.to", "linear.to(fastbp.float64)", RuntimeError="linear.to('cuda')"),
     entry("nn.Module.forward", "linear(x)", NotImplementedError="nn.Module()(x)"),
     entry("F.linear", "F.linear(x, x)", TypeError="F.linear(None, x) | F.linear(x, None)",
@@ -1206,14 +1205,18 @@ DATA = [
           ValueError="data.TensorDataset(x, classes[:2]) | data.TensorDataset()",
           IndexError="rows[9]"),
     entry("data.Subset", "data.Subset(rows, [0, 1])[1]",
-          TypeError="data.Subset(3, [0]) | data.Subset(rows, 3)"),
+          TypeError="data.Subset(3, [0]) | data.Subset(rows, 3) | data.Subset(rows, [0])['a']",
+          IndexError="data.Subset(rows, [0])[1]", ValueError="data.Subset(rows, np.ma.masked_array([0], [True]))"),
     entry("data.ConcatDataset", "data.ConcatDataset([rows, rows])[4]",
-          TypeError="data.ConcatDataset(3) | data.ConcatDataset([3])",
+          TypeError="data.ConcatDataset(3) | data.ConcatDataset([3]) | "
+          "data.ConcatDataset([rows])[1:]",
+          IndexError="data.ConcatDataset([rows, rows])[-9]",
           ValueError="data.ConcatDataset([])"),
     entry("data.random_split", "data.random_split(rows, [2, 1])",
           TypeError="data.random_split(3, [1]) | data.random_split(rows, 3) | "
-          "data.random_split(rows, ['a']) | data.random_split(rows, [1.5, 1.5])",
-          ValueError="data.random_split(rows, [2, 2]) | data.random_split(rows, [5, -2]) | "
+          "data.random_split(rows, ['a'])",
+          ValueError="data.random_split(rows, [1.5, 1.5]) | data.random_split(rows, [0.5, 0.6]) | "
+          "data.random_split(rows, [2, 2]) | data.random_split(rows, [5, -2]) | "
           "data.random_split(rows, [np.nan])"),
     entry("data.SequentialSampler", "list(data.SequentialSampler(rows))",
           TypeError="data.SequentialSampler(3)"),
@@ -1353,19 +1356,33 @@ ESTIMATORS = [
     entry("MLPRegressor.hidden", "regressor.hidden(X)", ValueError="regressor.hidden(X, 9)"),
 ]  # fmt: skip
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+MASKED = [  # where one number or an index is meant, too
+    entry(
+        "masked numbers",
+        "x[0]",
+        ValueError="x[np.ma.masked_array([0, 1], [0, 1])] | "
+        "x[:, np.ma.masked_array([0, 1], [0, 1])] | x[[0, np.ma.masked]] | "
+        "x.__setitem__(np.ma.masked_array([0, 1], [0, 1]), 0.0) | "
+        "nn.init.constant_(x, np.ma.masked) | nn.init.uniform_(x, np.ma.masked, 1.0) | "
+        "nn.init.normal_(x, np.ma.masked) | fastbp.arange(np.ma.masked) | "
+        "fastbp.linspace(np.ma.masked, 1, 3) | fastbp.logspace(0, np.ma.masked, 3) | "
+        "fastbp.nan_to_num(x, np.ma.masked)",
+    ),
+]
+
 ARRAYS = [  # in the place of something else: shown in one line
     entry("an array elsewhere", "Sequential(Affine(W, b)).predict(X)",
-          TypeError="Sequential(X) | Sequential(Affine(W, b), loss=X) | optim.Adam(X) | "
+          TypeError="Sequential(X) | linear.train(X) | Sequential(Affine(W, b), loss=X) | optim.Adam(X) | "
           "fastbp.ones(2, dtype=one_hot.astype(int)) | fastbp.ones(2, dtype=fastbp.ones(2, 2)) | "
           "net.fit(X, labels, epochs=1, optimizer=rule, schedule=X)",
-          ValueError="EarlyStopping(monitor=X) | optim.Adam(betas=X) | linear.train(X) | "
+          ValueError="EarlyStopping(monitor=X) | optim.Adam(betas=X) | "
           "datasets.one_hot(labels, X) | datasets.load_iris(classes=X) | "
           "datasets.load_iris(test_size=X) | fastbp.div(x, x, rounding_mode=x) | "
           "Sequential.from_config([X]) | EarlyStopping(monitor=10**5000)",
           RuntimeError="fastbp.ones(2, device=X)"),
 ]  # fmt: skip
 ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
-           *ARRAYS,
+           *ARRAYS, *MASKED,
            *(ESTIMATORS if HAS_SKLEARN else ()), *KERNELS]  # fmt: skip
 
 # --- all entry points -----------------------------------------------------------------------

@@ -43,6 +43,7 @@ from bench import (  # noqa: E402
     peers,
     predict,
     report,
+    settings,
     sparse,
     tables,
     tasks,
@@ -691,7 +692,7 @@ with_openblas = pytest.mark.skipif(
 def run_bench(run_python, monkeypatch):
     """run_bench(*arguments, **environment): as `run_python`, with this clone's bench."""
     path = os.pathsep.join([str(Path(fastbp.__file__).resolve().parents[1]), str(ROOT)])
-    for name in kernels.HELD:  # of the shell that runs the tests
+    for name in settings():  # of the shell that runs the tests, and of what they imported before
         if name.startswith(AT_START):
             pytest.skip(f"started with {name}")
         monkeypatch.delenv(name, raising=False)

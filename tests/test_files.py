@@ -634,3 +634,43 @@ late = Late()
 """
     done = run_python("-c", code)
     assert fastbp.load(tmp_path / "f") == [1], done.stderr
+
+
+# --- ties -----------------------------------------------------------------------------------
+
+
+def test_ties_between_tensors_come_back(tmp_path):
+    torch_like = pytest.importorskip("safetensors.numpy")
+    x = fastbp.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    array = np.arange(3.0)
+    fastbp.save({"x": x, "same": x, "memory": x.detach(), "t": x.detach().t(), "a": [array, array],
+          "apart": x.detach().clone(), "empty": [np.empty(0), np.empty(0)]},
+         tmp_path / "ties")  # fmt: skip
+    back = fastbp.load(tmp_path / "ties")
+    assert back["same"] is back["x"] and back["x"].requires_grad
+    assert back["memory"] is not back["x"] and not back["memory"].requires_grad
+    assert back["a"][0] is back["a"][1] and back["empty"][0] is not back["empty"][1]
+    with fastbp.no_grad():
+        back["x"][0, 1] = 9.0
+    assert back["memory"][0, 1] == 9 and back["t"][1, 0] == 9 and back["apart"][0, 1] == 2
+    assert back["t"].shape == (3, 2)
+    names = torch_like.load_file(tmp_path / "ties").keys()  # each place has its own
+    assert {"x", "same", "memory", "t", "a.0", "a.1", "apart"} <= names
+
+
+def test_a_tied_state_dict_is_whole_for_others_and_ties_what_takes_it(tmp_path):
+    pytest.importorskip("safetensors")
+
+    class Tied(fastbp.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = fastbp.nn.Linear(3, 3), fastbp.nn.Linear(3, 3)
+            self.b.weight = self.a.weight
+
+    one, other = Tied(), Tied()
+    fastbp.save(one.state_dict(), tmp_path / "tied")
+    state = fastbp.load(tmp_path / "tied")
+    assert list(state) == list(one.state_dict())
+    other.load_state_dict(state)
+    assert other.b.weight is other.a.weight
+    np.testing.assert_array_equal(other.a.weight.detach().numpy(), one.a.weight.detach().numpy())

@@ -1,6 +1,7 @@
 """No public function takes a keyword that it does not use: walked through, one and all."""
 
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -319,3 +320,67 @@ def test_a_flag_is_true_or_false_and_no_text(name, value):
 @pytest.mark.parametrize("name", sorted(FLAGS.keys() - {"normalize", "progress", "verbose"}))
 def test_a_flag_may_be_what_equals_one(name, value):
     FLAGS[name](**{name: value})
+
+
+# --- flags ----------------------------------------------------------------------------------
+
+#: What a call needs beside its flag.
+GIVEN = {
+    "gradient_check": (nn.Linear(1, 1), np.ones((1, 1))), "load": ("none",), "Linear": (1, 1),
+    "Variable": (T.ones(1),), "tensor": (1.0,), "BatchNorm1d": (1,), "LayerNorm": (1,),
+    "Threshold": (0.0, 1.0), "clip_grad_norm_": ([], 1.0), "get_total_norm": ([],),
+    "DataLoader": ([1, 2],), "RandomSampler": ([1, 2],), "WeightedRandomSampler": ([1.0], 1),
+    "OneCycleLR": (T.optim.SGD([T.ones(1, requires_grad=True)], lr=1.0), 1.0, 10),
+    "ReduceLROnPlateau": (T.optim.SGD([T.ones(1, requires_grad=True)], lr=1.0),),
+    "backward": (T.ones((), requires_grad=True).sum(),),
+}  # fmt: skip
+#: Flags that may be None.
+OR_NONE = ("foreach", "fused", "size_average", "reduce", "retain_graph", "unbiased",
+           "allow_unused")  # fmt: skip
+
+
+def flags():
+    found = []
+    for name, thing, first in callables():
+        try:
+            parameters = inspect.signature(thing).parameters.values()
+        except (TypeError, ValueError):
+            continue
+        first = first or GIVEN.get(name.rpartition(".")[2], ())
+        found += [
+            (f"{name} {each.name}", thing, first, each.name)
+            for each in parameters
+            if isinstance(each.default, bool) or each.name in OR_NONE
+        ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "thing", "first", "flag"), flags(), ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_flag_is_true_or_false(name, thing, first, flag):
+    if flag in OR_NONE and "nn." in name and "clip" not in name:
+        first = first or (T.ones(2), T.ones(2)) * name.split()[0].rpartition(".")[2].islower()
+    if flag in ("retain_graph", "allow_unused", "unbiased") and not first:
+        first = (T.ones((), requires_grad=True).sum(), T.ones(1))[: 2 if "grad " in name else 1]
+    if flag == "foreach" and "clip" in name:
+        first = ([], 1.0, 1.0)[: 3 if "with_norm" in name else 2]
+    for bad in ("no", [], np.array([1, 2]), 2):
+        with pytest.raises(TypeError, match=f"expects {flag} as True") as caught:
+            thing(*first, **{flag: bad})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("yes", [True, np.True_, 1])
+def test_truths_of_numpy_are_such(yes):
+    assert (
+        X.sum(1, keepdim=yes).shape == (2, 1) == X.sum(1, yes).shape == X.sum(1, keepdims=yes).shape
+    )
+    assert X.max(1, yes).values.shape == (2, 1) and X.std(1, yes, yes).shape == (2, 1)
+    assert (
+        T.zeros(2, requires_grad=yes).requires_grad and nn.Parameter(T.ones(1), yes).requires_grad
+    )
+    with T.set_grad_enabled(yes):
+        assert T.is_grad_enabled()
+    with T.inference_mode(np.False_):
+        assert T.is_grad_enabled()

@@ -13,6 +13,8 @@ import fastbp
 from fastbp import Sequential
 from fastbp.layers import (
     Affine,
+    BatchNormalization,
+    Dropout,
     Flatten,
     Identity,
     Linear,
@@ -669,6 +671,50 @@ def test_what_cannot_be_saved_is_refused_and_leaves_the_file_alone(tmp_path):
 
 class OwnLoss(SoftmaxWithLoss):
     pass
+
+
+def test_modes_and_dropouts_masks_are_saved(tmp_path, batch):
+    pytest.importorskip("safetensors")
+    x, _ = batch
+    inner = Sequential(Linear(6, 6, dtype="float64", seed=0), Dropout(0.5, seed=7))
+    net = Sequential(inner, Relu(), BatchNormalization(np.ones(6), np.zeros(6)))
+    inner.forward(x)  # the masks go on
+    for modes in ([False] * 6, [True, False, True, True, False, False], [True] * 6):
+        for module, mode in zip(net.modules(), modes, strict=True):
+            module.training = mode
+        net.save(tmp_path / "net")
+        loaded = Sequential.load(tmp_path / "net")
+        assert [module.training for module in loaded.modules()] == modes
+        for _ in range(3):
+            np.testing.assert_array_equal(loaded.forward(x), net.forward(x))
+
+
+@pytest.mark.parametrize("change", [
+    {"evaluating": ["7"]}, {"evaluating": "0"}, {"evaluating": [0]},
+    {"kept": {"W": 1}}, {"kept": {"seed": -1}}, {"kept": {"seed": 0.5}}, {"kept": [1]},
+])  # fmt: skip
+def test_a_file_of_other_modes_or_masks_is_refused(change, tmp_path):
+    pytest.importorskip("safetensors")
+    Sequential(Dropout(0.5, seed=0)).save(tmp_path / "net")
+
+    def changed(architecture):
+        (architecture if "evaluating" in change else architecture["layers"][0]).update(change)
+
+    rewritten(tmp_path / "net", changed)
+    with pytest.raises(ValueError, match="expects") as caught:
+        Sequential.load(tmp_path / "net")
+    assert_one_sentence(caught.value)
+
+
+def test_hooks_of_gradients_cannot_be_saved(tmp_path):
+    pytest.importorskip("safetensors")
+    net = Sequential(fastbp.nn.Linear(2, 2))
+    handle = net[0].weight.register_hook(lambda g: 2 * g)
+    with pytest.raises(TypeError, match=r"without gradient hooks.*weight of Linear") as caught:
+        net.save(tmp_path / "net")
+    assert_one_sentence(caught.value)
+    handle.remove()
+    net.save(tmp_path / "net")
 
 
 def test_a_failed_write_leaves_the_file_alone(tmp_path, monkeypatch):

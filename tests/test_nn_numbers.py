@@ -97,3 +97,35 @@ def test_nodes_have_pytorchs_names(name):
     assert made_by(fastbp, nn, name) == NAMES[name]
     torch = pytest.importorskip("torch")
     assert made_by(torch, torch.nn, name) == NAMES[name]
+
+
+#: (logit, target, weight of the positive): (loss, gradient by the logit), as PyTorch 2.13 has them.
+INF = float("inf")
+INFINITE = {
+    (INF, 0.0, None): (INF, 1.0), (INF, 0.5, None): (INF, 0.5), (INF, 1.0, None): (np.nan, 0.0),
+    (-INF, 0.0, None): (np.nan, 0.0), (-INF, 1.0, None): (np.nan, -1.0),
+    (-INF, 2.0, None): (INF, -2.0), (0.5, INF, None): (-INF, -INF), (-0.5, INF, None): (INF, -INF),
+    (0.0, INF, None): (np.nan, -INF), (INF, INF, None): (-INF, -INF),
+    (-1.0, INF, 2.0): (INF, np.nan),
+    (0.5, INF, 2.0): (np.nan, np.nan), (1e30, 0.0, None): (1e30, 1.0),
+    (-1e30, 1.0, 3.0): (3e30, -3.0),
+}  # fmt: skip
+
+
+def logits_loss(library, functional, x, t, weight, dtype):
+    x, t, weight = (
+        None if v is None else library.from_numpy(np.array([v], dtype)) for v in (x, t, weight)
+    )
+    loss = functional.binary_cross_entropy_with_logits(x.requires_grad_(), t, pos_weight=weight)
+    loss.backward()
+    return loss.item(), x.grad.item()
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("case", INFINITE, ids=str)
+def test_infinite_logits_and_targets_have_pytorchs_losses(case, dtype):
+    ours = logits_loss(fastbp, nn.functional, *case, dtype)
+    np.testing.assert_allclose(ours, INFINITE[case], rtol=1e-6)
+    torch = pytest.importorskip("torch")
+    theirs = logits_loss(torch, torch.nn.functional, *case, dtype)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)

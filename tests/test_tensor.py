@@ -458,3 +458,43 @@ def test_nan_goes_through_as_in_pytorch(code, value, gradient):
     y = eval(code, {"T": fastbp, "F": F, "x": x})
     y.sum().backward()
     assert np.array_equal([y.item(), x.grad.item()], [value, gradient], equal_nan=True)
+
+
+# --- sums of many rows ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: x.sum(0), lambda x: x.mean(0), lambda x: x.t().sum(1), lambda x: x.var(0),
+    lambda x: x.norm(2, 0), lambda x: x.norm(1, 0), lambda x: x.logsumexp(0),
+    lambda x: x.cumsum(0)[-1], lambda x: x.reshape(700, 1003, 3).sum((0, 1)),
+    lambda x: x.reshape(2, -1, 3).sum(1, keepdim=True),
+    lambda x: x[:, :2].sum(0), lambda x: x[::2].mean(0, keepdim=True),
+])  # fmt: skip
+def test_sums_over_rows_are_as_exact_as_sums_along_memory(call, rng):
+    x = (rng.random((702_100, 3)) + 0.5).astype("f4")
+    ours, exact = call(fastbp.from_numpy(x)), call(fastbp.from_numpy(x.astype("f8")))
+    assert ours.dtype is fastbp.float32 and ours.shape == exact.shape
+    np.testing.assert_allclose(ours.numpy(), exact.numpy(), rtol=6e-7)
+
+
+def test_a_gradient_that_is_summed_over_rows_is_exact(rng):
+    x = (rng.random((702_100, 3)) + 0.5).astype("f4")
+    w = fastbp.zeros(3, requires_grad=True)
+    (w * fastbp.from_numpy(x)).sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), x.sum(0, dtype="f8"), rtol=6e-7)
+
+
+def test_halves_are_summed_in_single_precision():
+    x = fastbp.ones(70000, 2, dtype=fastbp.float16)
+    assert x[:5000].sum(0).tolist() == [5000, 5000] == x[:5000].cumsum(0)[-1].tolist()
+    assert x.mean(0).tolist() == [1, 1] and x.mean() == 1 and x.sum(0).isinf().all()
+    assert x.var(0).tolist() == [0, 0] and x.norm(2, 0).dtype is fastbp.float16
+    assert (300 * x[:2]).norm(2, 0).tolist() == [424.25, 424.25]
+
+
+def test_a_correction_of_the_variance_is_a_number():
+    x = fastbp.tensor([1.0, 2.0, 4.0])
+    assert x.var(correction=1.5).item() == pytest.approx(14 / 3 / 1.5)
+    assert x.var(ddof=0) == x.var(unbiased=False) and x.var(correction=1) == x.var()
+    with pytest.raises(TypeError, match="correction as a number"):
+        x.var(correction="1")

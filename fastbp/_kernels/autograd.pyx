@@ -124,6 +124,7 @@ cdef object tensor_type = None
 cdef object size_type = tuple
 cdef object slow_binary = None
 cdef object slow_inplace = None
+cdef object checked_flag = None
 cdef object slow_matmul = None
 cdef object slow_power = None
 cdef object slow_item = None
@@ -137,16 +138,16 @@ cdef dict dtype_of = {}
 
 
 def register(tensor, size, pairs, dtypes, binary, inplace, matmul, power, item, compare,
-             view_changed, view_renewed, kernels, compiled):
+             view_changed, view_renewed, kernels, compiled, flag):
     """Name the class of results, of shapes, of pairs, the dtypes, and what serves the uncommon."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
     global slow_item, slow_compare, pair_types
-    global rebase_view, renew_view, current_kernels, compiled_kernels
+    global rebase_view, renew_view, current_kernels, compiled_kernels, checked_flag
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
     slow_matmul, slow_power, slow_item, slow_compare = matmul, power, item, compare
     pair_types = pairs
     rebase_view, renew_view = view_changed, view_renewed
-    current_kernels, compiled_kernels = kernels, compiled
+    current_kernels, compiled_kernels, checked_flag = kernels, compiled, flag
     dtype_of.update(dtypes)
 
 

@@ -302,6 +302,56 @@ def not_broadcastable(x_shape, y_shape):
             f"1; got {tuple(x_shape)} and {tuple(y_shape)}.")
 
 
+cdef enum:
+    ROWS = 256  # that one sum goes over
+    MANY = 4096  # from which on a sum goes by such blocks
+
+
+cdef array in_blocks(array a, int axis):
+    """The sum over one dimension, which stays as one of length 1, by sums of blocks of rows."""
+    cdef Py_ssize_t n = cnp.PyArray_DIM(a, axis), blocks = n // ROWS
+    if n <= ROWS:
+        return as_array(sum_ufunc(a, axis, keepdims=True))
+    before = (slice(None),) * axis
+    shape = shape_of(a)
+    whole = (<object> a)[(*before, slice(0, blocks * ROWS))]
+    parts = whole.reshape((*shape[:axis], blocks, ROWS, *shape[axis + 1:]))  # a view
+    total = in_blocks(as_array(sum_ufunc(parts, axis + 1)), axis)
+    if n % ROWS:
+        total = as_array(total + sum_ufunc((<object> a)[(*before, slice(blocks * ROWS, n))], axis,
+                                           keepdims=True))
+    return total
+
+
+cdef array over_dimensions(array a, tuple axes, bint keepdims):
+    """The sum over one dimension after the other, those first that lie closest in memory."""
+    cdef int axis
+    cdef array total = a
+    for axis in sorted(axes, key=(<object> a).strides.__getitem__):
+        if cnp.PyArray_STRIDE(total, axis) == cnp.PyArray_ITEMSIZE(total):
+            total = as_array(sum_ufunc(total, axis, keepdims=True))
+        else:
+            total = in_blocks(total, axis)
+    return total if keepdims else as_array((<object> total).squeeze(axes))
+
+
+cpdef array summed(object x, tuple axes, bint keepdims):
+    """The sum of floats over some dimensions, or over all where `axes` is None.
+
+    The rounding of a sum grows with its terms, and where dimensions do not lie along memory NumPy
+    adds row to row: many rows are summed by blocks.
+    """
+    cdef array a = as_array(x)
+    cdef Py_ssize_t n = 1
+    cdef int axis
+    if axes is not None and len(axes) < cnp.PyArray_NDIM(a):
+        for axis in axes:
+            n *= cnp.PyArray_DIM(a, axis)
+        if n >= MANY:
+            return quiet(over_dimensions, (a, axes, keepdims))
+    return as_array(quiet(sum_ufunc, (a, axes), {"keepdims": keepdims}))
+
+
 cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
     """A gradient summed to the shape that was broadcast, in the dtype that was promoted."""
     cdef int i, ahead
@@ -319,7 +369,7 @@ cdef array fitted(array g, int nd, const cnp.npy_intp *dims, int typenum):
             if len(axes) == 1 and is_small(g):
                 g = sum_over(g, axes[0], False)
             else:
-                g = as_array(quiet(sum_ufunc, (g, tuple(axes))))
+                g = summed(g, tuple(axes), False)
         if ahead < 0 or cnp.PyArray_SIZE(g) != cnp.PyArray_MultiplyList(<cnp.npy_intp *> dims, nd):
             raise RuntimeError(f"A backward expects to give a gradient of shape {shape}; "
                                f"got {shape_of(g)}.")

@@ -332,7 +332,7 @@ cdef class inference_mode(GradMode):
     False
     """
     def __cinit__(self, mode=True):
-        self.off = fbp_grad_off if mode is False else 1
+        self.off = 1 if callable(mode) or is_true("inference_mode", "mode", mode) else fbp_grad_off
 
     def __init__(self, mode=True):
         self.function = mode if callable(mode) else None
@@ -350,7 +350,7 @@ cdef class set_grad_enabled(GradMode):
     def __init__(self, mode):
         global fbp_grad_off
         self.before = fbp_grad_off
-        self.off = not mode
+        self.off = not is_true("set_grad_enabled", "mode", mode)
         self.depth = 1  # the block has begun
         fbp_grad_off = self.off
 

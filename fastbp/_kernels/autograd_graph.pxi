@@ -217,7 +217,8 @@ cdef array hook_result(object hook, array gradient):
     if isinstance(hook, weakref.ref):
         tensor = hook()
         if tensor is not None:
-            (<TensorBase> tensor).keep_gradient(gradient)
+            # A copy: another sweep may add to what is kept while this one still reads its own.
+            (<TensorBase> tensor).keep_gradient(cnp.PyArray_NewCopy(gradient, cnp.NPY_KEEPORDER))
         return gradient
     cdef array new
     result = hook(wrap(gradient))

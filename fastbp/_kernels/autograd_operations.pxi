@@ -402,16 +402,21 @@ def reduce_sum(TensorBase x not None, tuple axes, bint keepdim, bint mean):
     cdef Reduction node
     cdef Target target
     cdef double scale = 1
+    cdef bint is_half = cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT16
+    if is_half:  # its own sums stop growing at 2048
+        a = as_array((<object> a).astype(np.float32))
     if axes is None and not keepdim:
         out = total_of(a)
     elif axes is not None and len(axes) == 1 and is_small(a):
         out = sum_over(a, axes[0], keepdim)
     else:
-        out = as_array(quiet(sum_ufunc, (a, axes), {"keepdims": keepdim}))
+        out = summed(a, axes, keepdim)
     if mean:
         count = cnp.PyArray_SIZE(out)
         scale = count / <double> cnp.PyArray_SIZE(a) if cnp.PyArray_SIZE(a) else float("nan")
         out = combine_number(DIVIDE, out, cnp.PyArray_SIZE(a) / <double> max(count, 1), False, out)
+    if is_half:
+        out = as_array(quiet((<object> out).astype, (np.float16,)))
     if fbp_grad_off or (target := x.target()) is None:
         return wrap(out)
     if mean:

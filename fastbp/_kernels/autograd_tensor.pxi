@@ -203,6 +203,7 @@ cdef class TensorBase(Target):
 
     @requires_grad.setter
     def requires_grad(self, value):
+        value = is_true("Tensor", "requires_grad", value)
         if self._node is not None:
             if not value:
                 raise RuntimeError(
@@ -215,7 +216,7 @@ cdef class TensorBase(Target):
                 f"require gradients; got {self.dtype!r}.")
         if self._requires_grad and not value:
             changes.count += 1  # a training may have to stop here; see changes.pyx
-        self._requires_grad = bool(value)
+        self._requires_grad = value
 
     @property
     def has_hooks(self):
@@ -339,7 +340,7 @@ cdef class TensorBase(Target):
 
     def numpy(self, force=False):
         """The array itself: a change of one is a change of the other."""
-        if self.requires_grad and not force:
+        if not is_true("numpy", "force", force) and self.requires_grad:
             raise RuntimeError(
                 "numpy expects a tensor that does not require grad; got one that does: "
                 "use tensor.detach().numpy().")
@@ -464,13 +465,14 @@ cdef class TensorBase(Target):
         """
         cdef Sweep sweep
         cdef Target root
+        keep = retain_graph is not None and is_true("backward", "retain_graph", retain_graph)
         no_second_order("backward", create_graph)
         root = root_of("backward", self)
         g = first_gradient("backward", self, gradient)
         sweep = Sweep.__new__(Sweep)
         if inputs is not None:
             sweep.wanted = wanted_of("backward", inputs, True)
-        sweep.run(root, self._output, g, bool(retain_graph), None)
+        sweep.run(root, self._output, g, keep, None)
         sweep.accept_leaves()
 
 
@@ -489,8 +491,15 @@ cdef inline TensorBase wrap(array x):
     return out
 
 
+cdef inline bint is_true(str who, str name, value) except -1:
+    """What a flag says."""
+    if value is True or value is False:
+        return value is True
+    return checked_flag(who, name, value)
+
+
 cdef int no_second_order(str who, create_graph) except -1:
-    if create_graph:
+    if is_true(who, "create_graph", create_graph):
         raise NotImplementedError(
             f"{who} expects create_graph=False, as gradients of gradients are not offered; got "
             "True.")
@@ -587,12 +596,13 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     """
     cdef list roots
     cdef Sweep run = Sweep.__new__(Sweep)
+    keep = retain_graph is not None and is_true("backward", "retain_graph", retain_graph)
     no_second_order("backward", create_graph)
     roots = roots_of("backward", tensors, grad_tensors)
     if inputs is not None:
         run.wanted = wanted_of("backward", inputs, True)
     root, output, gradient = roots[0]
-    run.run(root, output, gradient, bool(retain_graph), roots[1:])
+    run.run(root, output, gradient, keep, roots[1:])
     run.accept_leaves()
 
 
@@ -652,8 +662,8 @@ def gradients(outputs, inputs, grad_outputs, bint keep, bint allow_unused, bint 
 def new(x, requires_grad=False):
     """A leaf around an array of native byte order."""
     cdef TensorBase out = wrap(as_array(x))
-    if requires_grad:
-        out.requires_grad = True
+    if requires_grad is not False:
+        out.requires_grad = requires_grad
     return out
 
 

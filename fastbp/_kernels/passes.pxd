@@ -20,6 +20,11 @@ cdef inline bint is_plain(object x, int typenum, int ndim):
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x))
 
 
+cdef inline idx some_of(idx left, idx most) noexcept nogil:
+    """Rows of the next block: none leaves a row alone, whose sums are made in another order."""
+    return left if left <= most else most - (left - most == 1)
+
+
 cdef inline idx dim(object x, int axis):
     return cnp.PyArray_DIM(<cnp.ndarray> x, axis)
 

@@ -74,8 +74,9 @@ cdef inline array like(object x):
 # --- the affine map ------------------------------------------------------------------------------
 
 cdef inline bint is_affine(object x, object W, int typenum, bint floats):
-    return (is_plain(x, cnp.NPY_FLOAT if floats else typenum, 2) and is_plain(W, typenum, 2) and dim(x, 1) == dim(W, 0)
-            and cnp.PyArray_SIZE(<array> x) != 0 and cnp.PyArray_SIZE(<array> W) != 0)
+    return (is_plain(x, cnp.NPY_FLOAT if floats else typenum, 2) and is_plain(W, typenum, 2)
+            and dim(x, 1) == dim(W, 0) and cnp.PyArray_SIZE(<array> x) != 0
+            and cnp.PyArray_SIZE(<array> W) != 0)
 
 
 cdef int product(const real *kind, object x, object W, object b, object out) noexcept:
@@ -109,11 +110,9 @@ cdef int gradients(const real *kind, object dout, object x, object W, object dx,
     return status
 
 
-cdef idx rows_at_once(idx rows, idx n_in, idx bytes) noexcept:
-    """Rows of float64 of about so many bytes, in blocks about alike: none has one row of several."""
-    cdef idx block = max(16, bytes // (8 * n_in))
-    cdef idx n_blocks = (rows + block - 1) // block
-    return (rows + n_blocks - 1) // n_blocks
+cdef inline idx rows_at_once(idx n_in, idx bytes) noexcept:
+    """Rows of float64 of about so many bytes."""
+    return max(16, bytes // (8 * n_in))
 
 
 cdef inline void convert(const float *x, double *out, idx n) noexcept nogil:
@@ -129,15 +128,15 @@ cdef int product_of_floats(object x, object W, object b, object out) noexcept:
     cdef const double *b_ = <double *> memory(b)
     cdef double *out_ = <double *> memory(out)
     cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1), r = 0, m
-    cdef idx block = rows_at_once(rows, n_in, 1 << 20)
+    cdef idx block = rows_at_once(n_in, 1 << 20)
     cdef double *buffer
     cdef int status = 0
     with nogil:
-        buffer = <double *> fbp_allocate(block * n_in * sizeof(double))
+        buffer = <double *> fbp_allocate(min(block, rows) * n_in * sizeof(double))
         if buffer == NULL:
             status = -1
         while r < rows and status == 0:
-            m = min(block, rows - r)
+            m = some_of(rows - r, block)
             convert(x_ + r * n_in, buffer, m * n_in)
             status = affine_forward_core(buffer, W_, b_, out_ + r * n_out, m, n_in, n_out)
             r += m
@@ -155,17 +154,17 @@ cdef int gradients_of_floats(object dout, object x, object W, object dx, object 
     cdef double *dW_ = <double *> memory(dW)
     cdef double *db_ = <double *> memory(db)
     cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1), r = 0, m, i
-    cdef idx block = rows_at_once(rows, n_in, 1 << 21)
+    cdef idx block = rows_at_once(n_in, 1 << 21)
     cdef double *buffer
     cdef double *sum_
     cdef int status
     with nogil:
-        buffer = <double *> fbp_allocate(n_in * (block + n_out) * sizeof(double))
-        sum_ = buffer + block * n_in
+        buffer = <double *> fbp_allocate(n_in * (min(block, rows) + n_out) * sizeof(double))
+        sum_ = buffer + min(block, rows) * n_in
         status = -1 if buffer == NULL else affine_backward_core(
             dout_, NULL, W_, dx_, NULL, db_, rows, n_in, n_out)
         while r < rows and status == 0:
-            m = min(block, rows - r)
+            m = some_of(rows - r, block)
             convert(x_ + r * n_in, buffer, m * n_in)
             status = affine_backward_core(dout_ + r * n_out, buffer, W_, NULL,
                                           dW_ if r == 0 else sum_, NULL, m, n_in, n_out)

@@ -11,7 +11,9 @@ from libc.string cimport memset
 from fastbp._kernels.affine cimport affine_forward_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels.engine cimport run_parts
-from fastbp._kernels.passes cimport LARGE, activate, compiled_runs, dim, is_plain, memory
+from fastbp._kernels.passes cimport (
+    LARGE, activate, compiled_runs, dim, is_plain, memory, some_of,
+)
 
 cdef extern from "aligned.h" nogil:
     void *fbp_allocate(size_t size)
@@ -85,7 +87,7 @@ cdef int outputs(const network_t *net, const real *x, const float *floats, real 
                  idx rows) noexcept nogil:
     """Rows of x (or, to be converted, of floats), BLOCK at a time; -1: there is no memory."""
     cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m, i
-    cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike: none of a row alone
+    cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike
     cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
     cdef real *converted = buffer + 2 * block * width
     cdef const real *from_
@@ -94,7 +96,7 @@ cdef int outputs(const network_t *net, const real *x, const float *floats, real 
         return -1
     r = 0
     while r < rows and status == 0:
-        m = min(block, rows - r)
+        m = some_of(rows - r, block)
         if net.converts:
             for i in range(m * net.n_in):
                 converted[i] = floats[r * net.n_in + i]
@@ -102,7 +104,7 @@ cdef int outputs(const network_t *net, const real *x, const float *floats, real 
         else:
             from_ = x + r * net.n_in
         status = block_outputs(net, from_, out + r * net.n_out, buffer, buffer + block * width, m)
-        r += block
+        r += m
     fbp_free(buffer)
     return status
 

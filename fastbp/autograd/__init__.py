@@ -114,7 +114,7 @@ def _explain(table):
             if isinstance(function, FunctionType):
                 has_out = table is not _ONLY_METHODS and name not in _NO_OUT
                 by = _keywords.of(name, function, has_out)
-                told = checks.explained(function, name, by)
+                told = checks.explained(function, name, by, _keywords.ALIASES)
                 setattr(module, place, _core.operation(told, name))
 
 
@@ -155,6 +155,7 @@ _core.register(
     view_renewed=_inplace.view_renewed,
     kernels=backend.kernels,
     compiled=_kernels,
+    flag=checks.flag,
 )
 
 
@@ -235,6 +236,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     >>> grad(x * x, x)
     (tensor(6.),)
     """
+    retain_graph = checks.flag("grad", "retain_graph", retain_graph, or_none=True)
+    allow_unused = checks.flag("grad", "allow_unused", allow_unused, or_none=True)
     for name, value in ("create_graph", create_graph), ("is_grads_batched", is_grads_batched):
         if value:
             raise NotImplementedError(

@@ -238,6 +238,8 @@ def isfinite(input):
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     """x with numbers in place of NaN and the infinite ones."""
     array = input.array
+    for name, value in ("nan", nan), ("posinf", posinf), ("neginf", neginf):
+        checks.unmasked("nan_to_num", name, value)
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
     return core.node(

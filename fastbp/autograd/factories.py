@@ -100,6 +100,12 @@ def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
                     requires_grad)  # fmt: skip
 
 
+def _single(who, value):
+    """A number of Python's in the place of an array or a tensor of one."""
+    checks.unmasked(who, "numbers", value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=None):
     """Numbers from start, each a step further, and before end; ``arange(end)`` from 0.
 
@@ -111,7 +117,7 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=N
     on_cpu("arange", device)
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    start, end, step = (_single("arange", v) for v in (start, end, step))
     named = zip(("start", "end", "step"), (start, end, step), strict=True)
     start, end, step = (v if isinstance(v, int) else checks.number("arange", name, v)
                         for name, v in named)  # fmt: skip
@@ -134,7 +140,7 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None)
     tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     on_cpu("linspace", device)
-    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    start, end = (_single("linspace", v) for v in (start, end))
     numbers = np.linspace(start, end, checks.integer("linspace", "steps", steps, 0))
     return core.new(numbers.astype(_kind("linspace", dtype).dtype), requires_grad)
 
@@ -142,6 +148,7 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None)
 def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, device=None):
     """`base` to the powers of `linspace`."""
     on_cpu("logspace", device)
+    start, end = (_single("logspace", v) for v in (start, end))
     numbers = np.logspace(start, end, checks.integer("logspace", "steps", steps, 0), base=base)
     return core.new(numbers.astype(_kind("logspace", dtype).dtype), requires_grad)
 

@@ -52,7 +52,6 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None):
     x = input if dtype is None else input.to(dtype)
     array = x.array
     axes = axes_of("sum", array, dim)
-    keepdim = bool(keepdim)
     if array.dtype.kind == "f":
         return core.reduce_sum(x, axes, keepdim, False)
     if dtype is None:
@@ -71,7 +70,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     x = input if dtype is None else input.to(dtype)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean expects a tensor of floating point dtype; got {x.dtype!r}.")
-    return core.reduce_sum(x, axes_of("mean", x.array, dim), bool(keepdim), True)
+    return core.reduce_sum(x, axes_of("mean", x.array, dim), keepdim, True)
 
 
 def prod(input, dim=None, keepdim=False, *, dtype=None):
@@ -105,7 +104,11 @@ def _prod_gradient(saved, dout, needs):
 def cumsum(input, dim, *, dtype=None):
     """Sums of all elements so far along a dimension; bools and integers give int64."""
     x, array, axis = _running("cumsum", input, dim, dtype)
-    out = array.copy() if array.ndim == 0 else np.cumsum(array, axis, array.dtype)
+    wide = array.astype(np.float64) if array.dtype.kind == "f" else array
+    out = wide if array.ndim == 0 else np.cumsum(wide, axis, wide.dtype)
+    out = (
+        out.astype(array.dtype) if array.dtype.itemsize == 8 else quiet(out.astype, (array.dtype,))
+    )
     return core.node("CumsumBackward0", out, (x,), _cumsum_gradient, (axis,))
 
 
@@ -158,24 +161,30 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=
 
 
 def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
-    if isinstance(dim, bool):  # std(False)
+    if isinstance(dim, bool | np.bool):  # std(False)
         dim, unbiased = None, dim
+    unbiased = checks.flag(who, "unbiased", unbiased, or_none=True)
     if (unbiased is not None) + (correction is not None) + (ddof is not None) > 1:
         raise TypeError(f"{who} expects one of unbiased, correction and ddof; got several.")
-    correction = next((int(c) for c in (correction, ddof, unbiased) if c is not None), 1)
+    given = next((c for c in (correction, ddof) if c is not None), int(unbiased is not False))
+    correction = checks.number(who, "correction", given)
     if dtype is not None:
         input = input.to(dtype)
     x = input.array
     if x.dtype.kind != "f":
         raise RuntimeError(f"{who} expects a tensor of floating point dtype; got {input.dtype!r}.")
     axes = axes_of(who, x, dim)
-    centred = x - quiet(np.mean, (x, axes), {"keepdims": True}) if x.size else x
+    if x.dtype.itemsize == 2:
+        x = x.astype(np.float32)
     n = x.size if axes is None else math.prod(x.shape[a] for a in axes)
+    centred = quiet(np.subtract, (x, core.summed(x, axes, True) / x.dtype.type(n))) if x.size else x
     scale = x.dtype.type(1 / (n - correction) if n > correction else np.inf)
-    squares = quiet(np.sum, (centred * centred, axes), {"keepdims": bool(keepdim)})
+    squares = core.summed(quiet(np.square, (centred,)), axes, bool(keepdim))
     out = np.asarray(quiet(np.multiply, (squares, scale)))
     if who == "std":
         out = np.asarray(np.sqrt(out))
+    if out.dtype != input.array.dtype:
+        out = np.asarray(quiet(out.astype, (input.array.dtype,)))
     return core.node(who.capitalize() + "Backward0", out, (input,), _variance_gradient,
                      (centred, axes, scale, out if who == "std" else None))  # fmt: skip
 
@@ -200,7 +209,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
         raise RuntimeError(f"norm expects a tensor of floating point dtype; got {x.dtype!r}.")
     axes = axes_of("norm", array, dim)
     p = 2.0 if p is None or p == "fro" else float(p)
-    sizes = np.abs(array)
+    sizes = np.abs(array if array.itemsize > 2 else array.astype(np.float32))
     if p == math.inf:
         out = sizes.max(axes, keepdims=keepdim)
     elif p == -math.inf:
@@ -208,12 +217,14 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     elif p == 0:
         out = (sizes != 0).sum(axes, keepdims=keepdim).astype(array.dtype)
     elif p == 1:
-        out = sizes.sum(axes, keepdims=keepdim)
+        out = core.summed(sizes, axes, keepdim)
     elif p == 2:
-        out = np.sqrt((array * array).sum(axes, keepdims=keepdim))
+        out = np.sqrt(core.summed(quiet(np.square, (sizes,)), axes, keepdim))
     else:
-        out = quiet(lambda: (sizes**p).sum(axes, keepdims=keepdim) ** (1 / p), ())
+        out = quiet(lambda: core.summed(sizes**p, axes, keepdim) ** (1 / p), ())
     out = np.asarray(out)
+    if out.dtype != x.array.dtype:
+        out = quiet(out.astype, (x.array.dtype,))
     return core.node("LinalgVectorNormBackward0", out, (x,), _norm_gradient, (array, axes, p, out))
 
 
@@ -240,7 +251,7 @@ def logsumexp(input, dim, keepdim=False):
     top = array.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     terms = quiet(np.exp, (array - top,))
-    out = np.asarray(quiet(np.log, (terms.sum(axes, keepdims=True),)) + top)
+    out = np.asarray(quiet(np.log, (core.summed(terms, axes, True),)) + top)
     shaped = out if keepdim else np.squeeze(out, axes) if axes != () else out
     return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient,
                      (array, out, axes))  # fmt: skip

@@ -363,8 +363,11 @@ def _plain_index(index):
     if isinstance(index, range):
         return np.arange(index.start, index.stop, index.step), False
     if isinstance(index, list | tuple):
+        for each in index:
+            checks.unmasked("Indexing", "an index", each)
         array = np.array([i.array if isinstance(i, core.TensorBase) else i for i in index])
         return (array if array.size else array.astype(np.int64)), False
+    checks.unmasked("Indexing", "an index", index)
     return np.asarray(index), False
 
 

@@ -354,6 +354,7 @@ class Parameter(Tensor):
             data = Tensor()
         if not isinstance(data, Tensor):
             raise TypeError(f"Parameter expects data as a Tensor; got {_what(data)}.")
+        requires_grad = checks.flag("Parameter", "requires_grad", requires_grad)
         if requires_grad and not data.is_floating_point():
             raise RuntimeError(
                 f"Parameter expects data of floating point dtype; got {data.dtype!r}."

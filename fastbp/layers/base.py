@@ -24,6 +24,8 @@ class Layer(Module):
     buffer_names: tuple[str, ...] = ()
     #: Those of them that may be None.
     optional: tuple[str, ...] = ()
+    #: Attributes, whole numbers, that a file keeps beside `config` and `state`.
+    kept_names: tuple[str, ...] = ()
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
     #: The name of its node in a graph, as PyTorch has it.

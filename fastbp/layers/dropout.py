@@ -49,13 +49,15 @@ class Dropout(LayerOfTwoModes):
 
     kind = "dropout"
     node_name = "NativeDropoutBackward0"
+    kept_names: tuple[str, ...] = ("seed", "_steps")
 
     dropout_ratio = checks.Checked(_ratio)
+    seed = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))
 
     def __init__(self, dropout_ratio=0.5, seed=None):
         super().__init__()
         self.dropout_ratio = dropout_ratio
-        self.seed = init.seed_of("Dropout", seed)
+        self.seed = seed
         self._steps = 0
 
     @property

@@ -356,6 +356,8 @@ class Dropout(layers.Dropout):
     Dropout(p=0.2, inplace=False)
     """
 
+    kept_names: tuple[str, ...] = ()
+
     dropout_ratio = checks.Checked(lambda who, _, p: functional._probability(who, p))
 
     def __init__(self, p=0.5, inplace=False):

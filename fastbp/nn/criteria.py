@@ -1,5 +1,6 @@
 """Losses on Tensors, with PyTorch's arguments and numbers: each is one node of the graph."""
 
+import math
 import sys
 import warnings
 
@@ -28,6 +29,8 @@ __all__ = [
 
 def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
     """The reduction's name; `size_average` and `reduce` are its older form."""
+    size_average = checks.flag(who, "size_average", size_average, or_none=True)
+    reduce = checks.flag(who, "reduce", reduce, or_none=True)
     if size_average is not None or reduce is not None:
         warnings.warn(f"{who} expects reduction in place of size_average and reduce, which are "
                       "deprecated.", UserWarning, stacklevel=4)  # fmt: skip
@@ -479,19 +482,22 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
             and a.dtype in checks.FLOATS):  # fmt: skip
         y = np.empty(a.shape, a.dtype)
         total = kernels().sigmoid_cross_entropy_forward(a.reshape(-1), b.reshape(-1), y.reshape(-1))
-        return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
-                         (y, t, x))  # fmt: skip
+        if math.isfinite(total):  # else it depends on the order of the terms
+            return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
+                             (y, t, x))  # fmt: skip
     for name, tensor_ in (("input", x), ("target", t)):
         if not tensor_.is_floating_point():
             raise RuntimeError(f"{who} expects {name} of a float dtype; got {tensor_.dtype!r}.")
-    more = 1 if pos_weight is None else _spread(who, "pos_weight", pos_weight, a.shape)
+    more = None if pos_weight is None else _spread(who, "pos_weight", pos_weight, a.shape) - 1
 
     def value(x, t):
-        return (1 - t) * x + (1 + (more - 1) * t) * np.logaddexp(0, -x)
+        return (1 - t) * x + (1 if more is None else 1 + more * t) * np.logaddexp(0, -x)
 
     def slopes(x, t):
-        by_x = (1 - t) - (1 + (more - 1) * t) * elements._sigmoid(-x)
-        return by_x, -x + (more - 1) * np.logaddexp(0, -x)
+        if more is None:
+            return (1 - t) - elements._sigmoid(-x), -x
+        by_x = (1 - t) - (1 + more * t) * elements._sigmoid(-x)
+        return by_x + (t - t), -x + more * np.logaddexp(0, -x)  # NaN for an infinite t, as PyTorch
 
     return _pairs(who, label, x, t, reduction, value, slopes, weight)
 

@@ -64,6 +64,7 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
     True
     """
     shape = _drawn("uniform_", tensor)
+    a, b = (checks.number("uniform_", name, v) for name, v in (("a", a), ("b", b)))
     if a > b:
         raise ValueError(f"uniform_ expects a of at most b; got {a} and {b}.")
     return _filled("uniform_", tensor, stream(generator).uniform(a, b, shape))
@@ -73,6 +74,7 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
     """From the normal distribution."""
     shape = _drawn("normal_", tensor)
+    mean = checks.number("normal_", "mean", mean)
     std = checks.number("normal_", "std", std, least=0)
     return _filled("normal_", tensor, stream(generator).normal(mean, std, shape))
 
@@ -105,6 +107,7 @@ def constant_(tensor, val):
     >>> constant_(zeros(2), 0.5)
     tensor([0.5000, 0.5000])
     """
+    checks.unmasked("constant_", "val", val)
     if np.ndim(val):
         raise TypeError(f"constant_ expects val as one number; got {checks.described(val)}.")
     return _filled("constant_", tensor, val)

@@ -23,7 +23,7 @@ def _float_dtype(who, dtype, device):
 
 
 def _only_true(who, name, value):
-    if not value:
+    if not checks.flag(who, name, value):
         raise ValueError(f"{who} expects {name}=True, as no other is offered; got {value!r}.")
     return True
 

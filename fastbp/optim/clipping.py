@@ -152,16 +152,17 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     who = "clip_grad_norm_"
     max_norm = checks.number(who, "max_norm", max_norm, finite=False)
     grads = _gradients(who, parameters)
-    norm = _total_norm(who, grads, norm_type, error_if_nonfinite)
+    norm = _total_norm(who, grads, norm_type, error_if_nonfinite, foreach)
     _scale(grads, max_norm, norm)
     return norm
 
 
-def _total_norm(who, tensors, norm_type, error_if_nonfinite):
+def _total_norm(who, tensors, norm_type, error_if_nonfinite, foreach):
     from fastbp.autograd import tensor
 
     order = checks.number(who, "norm_type", norm_type, finite=False)
     error_if_nonfinite = checks.flag(who, "error_if_nonfinite", error_if_nonfinite)
+    checks.flag(who, "foreach", foreach, or_none=True)
     if not tensors:
         return tensor(0.0)
     norms = np.array([np.linalg.norm(each.array.ravel("K"), order) for each in tensors])
@@ -202,7 +203,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     tensor(5.)
     """
     tensors = _tensors("get_total_norm", "tensors", tensors)
-    return _total_norm("get_total_norm", tensors, norm_type, error_if_nonfinite)
+    return _total_norm("get_total_norm", tensors, norm_type, error_if_nonfinite, foreach)
 
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
@@ -228,6 +229,7 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     tensor([0.3000, 0.4000])
     """
     who = "clip_grads_with_norm_"
+    checks.flag(who, "foreach", foreach, or_none=True)
     max_norm = checks.number(who, "max_norm", max_norm, finite=False)
     try:
         norm = float(total_norm)  # NaN too
@@ -257,6 +259,7 @@ def clip_grad_value_(parameters, clip_value, foreach=None):
     >>> w.grad
     tensor([ 6., -7.])
     """
+    checks.flag("clip_grad_value_", "foreach", foreach, or_none=True)
     limit = checks.number("clip_grad_value_", "clip_value", clip_value, least=0, finite=False)
     for grad in _gradients("clip_grad_value_", parameters):
         np.clip(grad.array, -limit, limit, out=grad.array)

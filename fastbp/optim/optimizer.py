@@ -205,6 +205,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients of all parameters, or fill them with 0."""
+        set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
         for group in self.param_groups:
             for param in group["params"]:
                 if set_to_none:

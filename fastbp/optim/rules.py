@@ -90,14 +90,18 @@ class Rule(Optimizer, counts_steps=True):
 
     def __init__(self, params, **options):
         self.states = {}  # of `update`, by the parameters' names: a list of arrays
+        self._drop_how(options)
         super().__init__(params, options)
+
+    def _drop_how(self, options):
+        for name in _HOW:
+            checks.flag(type(self).__name__, name, options.pop(name, None), or_none=True)
 
     def _checked_options(self, options):
         who = type(self).__name__
-        for name in _HOW:
-            options.pop(name, None)
+        self._drop_how(options)
         for name in ("amsgrad", "centered", "differentiable"):
-            if options.get(name):
+            if checks.flag(who, name, options.get(name, False)):
                 raise NotImplementedError(f"{who} expects {name}=False; got {options[name]!r}.")
         for name in self._numbers:
             options[name] = checks.number(who, name, options[name], least=0)
@@ -552,6 +556,7 @@ class SGD(Rule):
         super().__init__(
             params, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
             nesterov=nesterov, maximize=maximize, differentiable=differentiable,
+            foreach=foreach, fused=fused,
         )  # fmt: skip
 
     def _checked_options(self, options):
@@ -712,7 +717,7 @@ class AdaGrad(Rule):
         super().__init__(
             params, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay,
             initial_accumulator_value=initial_accumulator_value, eps=eps, maximize=maximize,
-            differentiable=differentiable,
+            differentiable=differentiable, foreach=foreach, fused=fused,
         )  # fmt: skip
 
     def _names(self, group):
@@ -781,6 +786,7 @@ class RMSprop(Rule):
         super().__init__(
             params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum,
             centered=centered, maximize=maximize, differentiable=differentiable,
+            foreach=foreach, capturable=capturable,
         )  # fmt: skip
 
     def _checked_options(self, options):
@@ -862,12 +868,15 @@ class Adam(Rule):
         super().__init__(
             params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad,
             maximize=maximize, differentiable=differentiable,
-            decoupled_weight_decay=decoupled_weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay, foreach=foreach, fused=fused,
+            capturable=capturable,
         )  # fmt: skip
 
     def _checked_options(self, options):
         who = type(self).__name__
         options = super()._checked_options(options)
+        name = "decoupled_weight_decay"
+        options[name] = checks.flag(who, name, options[name])
         betas = options["betas"]
         pair = betas if isinstance(betas, list | tuple) else ()
         options["betas"] = tuple(checks.number(who, "betas", b, least=0, most=1) for b in pair)
@@ -931,5 +940,6 @@ class AdamW(Adam):
     ):  # fmt: skip
         super().__init__(
             params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
-            differentiable=differentiable, decoupled_weight_decay=True,
+            differentiable=differentiable, decoupled_weight_decay=True, foreach=foreach,
+            fused=fused, capturable=capturable,
         )  # fmt: skip

@@ -92,7 +92,7 @@ def state(data):
 
 
 def small():
-    return Sequential(Linear(3, 4, seed=0), BatchNorm1d(4), Relu(), Dropout(0.1),
+    return Sequential(Linear(3, 4, seed=0), BatchNorm1d(4), Relu(), Dropout(0.1, seed=2),
                       Linear(4, 2, seed=1), loss="softmax_cross_entropy")  # fmt: skip
 
 

@@ -204,16 +204,17 @@ class DataLoader:
         worker_init_fn=None, multiprocessing_context=None, generator=None, *,
         prefetch_factor=None, persistent_workers=False, pin_memory_device="", in_order=True,
     ):  # fmt: skip
+        shuffle = checks.flag("DataLoader", "shuffle", shuffle, or_none=True)
+        flags = {"pin_memory": pin_memory, "in_order": in_order,
+                 "persistent_workers": persistent_workers}  # fmt: skip
+        for name, value in flags.items():
+            checks.flag("DataLoader", name, value)
         _require_workers(
             num_workers, timeout, worker_init_fn, multiprocessing_context, prefetch_factor,
             persistent_workers,
         )  # fmt: skip
         if generator is not None:
             stream(generator)
-        flags = {"shuffle": shuffle or False, "pin_memory": pin_memory, "in_order": in_order,
-                 "persistent_workers": persistent_workers}  # fmt: skip
-        for name, value in flags.items():
-            checks.flag("DataLoader", name, value)
         self.dataset = dataset
         self.num_workers = num_workers
         self.pin_memory = pin_memory

@@ -93,6 +93,18 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
 
+def _place(who, index, n):
+    """One of n samples; negative ones count from the end."""
+    if type(index) is not int:
+        index = checks.integer(who, "an index", index, -math.inf, math.inf)
+    if not -n <= index < n:
+        raise IndexError(
+            f"{who} expects an index of its {checks.plural(n, 'sample')}; got "
+            f"{checks.shown(index)}."
+        )
+    return index % n
+
+
 class Subset(Dataset):
     """The samples of a data set at some indices.
 
@@ -104,12 +116,14 @@ class Subset(Dataset):
 
     def __init__(self, dataset, indices):
         self.dataset = checks.sized("Subset", "dataset", dataset)
+        checks.unmasked("Subset", "indices", indices)
         self.indices = checks.sized("Subset", "indices", indices)
 
     def __getitem__(self, index):
+        n = len(self.indices)
         if isinstance(index, list):
-            return self.dataset[[self.indices[i] for i in index]]
-        return self.dataset[self.indices[index]]
+            return self.dataset[[self.indices[_place("Subset", i, n)] for i in index]]
+        return self.dataset[self.indices[_place("Subset", index, n)]]
 
     def __len__(self):
         return len(self.indices)
@@ -135,7 +149,7 @@ class ConcatDataset(Dataset):
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index):
-        place = range(len(self))[index]  # negative ones from the end, and out of range refused
+        place = _place("ConcatDataset", index, len(self))
         which = int(np.searchsorted(self.cumulative_sizes, place, side="right"))
         before = self.cumulative_sizes[which - 1] if which else 0
         return self.datasets[which][place - before]
@@ -179,11 +193,13 @@ def random_split(dataset, lengths, generator=None):
         for k in range(n - sum(lengths)):
             lengths[k % len(shares)] += 1
     else:
+        whole = all(float(each).is_integer() for each in lengths)
+        if not whole or sum(lengths) != n:
+            raise ValueError(
+                f"random_split expects lengths that sum to {n}, as the data set is long, or shares "
+                f"that sum to 1; got {checks.shown(lengths)}, which sum to {sum(lengths):g}."
+            )
         lengths = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
-    if sum(lengths) != n:
-        raise ValueError(
-            f"random_split expects lengths that sum to {n}, as the data set is long; got {lengths}."
-        )
     order = stream(generator).permutation(n).tolist()
     ends = itertools.accumulate(lengths)
     return [
