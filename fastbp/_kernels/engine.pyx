@@ -108,16 +108,10 @@ cdef class _Rows:
     def __cinit__(self):
         memset(&self.batch, 0, sizeof(self.batch))
 
-    cdef idx n_entries(self) noexcept:
-        """Entries of sparse rows, all of them; of dense ones 0."""
-        return self.batch.x.size if self.batch.x.indptr != NULL else 0
-
-    cdef idx n_entries_of(self, const int64_t[::1] order, idx start, idx most) noexcept:
-        """Entries of the batch of order[start:] that has most; of dense rows 0."""
+    cdef idx most_entries(self, const int64_t[::1] order, idx start, idx most) noexcept:
+        """Entries of the batch of order[start:], `most` rows each, that has most of them."""
         cdef idx i, n = 0, largest = 0
         cdef uint64_t length
-        if self.batch.x.indptr == NULL:
-            return 0
         for i in range(start, order.shape[0]):
             if (i - start) % most == 0:
                 n = 0
@@ -508,7 +502,7 @@ cdef class Plan:
         return True
 
     cdef int begin_with(self, idx n_entries) except -1:
-        """Begin steps on rows that have, where they are sparse, so many entries together."""
+        """Begin steps on sparse rows that have so many entries together."""
         self.begin()
         try:
             self.make_room(n_entries)
@@ -516,11 +510,6 @@ cdef class Plan:
             self.end()
             raise
         return 0
-
-    cdef void set_room(self, fbp_batch *batch) noexcept nogil:
-        """Before each step: what runs between two may have made more room."""
-        batch.x.room = self.room
-        batch.x.capacity = self.capacity
 
     cdef int make_room(self, idx n) except -1:
         if n <= self.capacity:
@@ -692,7 +681,8 @@ cdef class Plan:
         batch.scale = 1 / over
         batch.seed = self.seed
         batch.step = self.steps
-        self.set_room(batch)
+        if batch.x.indptr != NULL:  # what runs between two steps may have made more room
+            batch.x.room, batch.x.capacity = self.room, self.capacity
         if stored:
             rule.kind = isa.FBP_STORE
         team = fbp_take_team(self.n_threads)
@@ -745,7 +735,10 @@ cdef class Plan:
         cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
         cdef double loss
         cdef isa.fbp_outcome outcome
-        self.begin_with(rows.n_entries())
+        if rows.batch.x.indptr != NULL:
+            self.begin_with(rows.batch.x.size)
+        else:
+            self.begin()
         rows.batch.rows = rows.n_rows
         if self.brief:
             outcome = self.step_batch(&rows.batch, True, &loss)
@@ -766,7 +759,10 @@ cdef class Plan:
         if not self.keep_gradients:
             raise ValueError("gradient expects a plan that keeps gradients, as with "
                              "clip_norm; got one that does not.")
-        self.begin_with(rows.n_entries())
+        if rows.batch.x.indptr != NULL:
+            self.begin_with(rows.batch.x.size)
+        else:
+            self.begin()
         rows.batch.rows = rows.n_rows
         with nogil:
             outcome = self.step_batch(&rows.batch, False, &loss)
@@ -827,7 +823,10 @@ cdef class Plan:
             raise ValueError("losses expects a place for each batch.")
         position = <idx> reached[0]
         k = position // most
-        self.begin_with(rows.n_entries_of(order, position, most))
+        if batch.x.indptr != NULL:
+            self.begin_with(rows.most_entries(order, position, most))
+        else:
+            self.begin()
         self.stopped_by_loss = False
         try:
             with nogil:
@@ -873,11 +872,14 @@ cdef class Plan:
         require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
                 and cnp.PyArray_DIM(out, 0) == rows.n_rows,
                 "outputs expects out (rows, n_out) of the plan's dtype")
-        self.begin_with(rows.n_entries())
+        if rows.batch.x.indptr != NULL:
+            self.begin_with(rows.batch.x.size)
+        else:
+            self.begin()
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps
-        self.set_room(&rows.batch)
+        rows.batch.x.room, rows.batch.x.capacity = self.room, self.capacity
         cdef int outcome = self.engine.plan_outputs(
             self.memory, &rows.batch, cnp.PyArray_DATA(out))
         self.rows_out = rows.n_rows if outcome == isa.FBP_DONE else 0

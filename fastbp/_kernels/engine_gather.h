@@ -41,7 +41,7 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
 }
 
 /* The last columns of a dense row are read as whole vectors, beyond the row's end but not beyond
- * the matrix's, and the surplus is masked.  The squares of wide rows are added up on the way.  Gives
+ * the matrix's, and the surplus is masked.  The squares of rows are added up on the way.  Gives
  * whether all row numbers were in range; what is not is left out. */
 #define DEFINE_GATHER(T)                                                                         \
     typedef T FN(T##_lanes)                                                                      \
@@ -76,12 +76,18 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
             if (row * rest + NR <= size) {                                                       \
                 if (rows)                                                                        \
                     FN(ask_for)(plan, batch, from, to, r, ahead, bytes);                         \
-                for (idx k = 0; k < rest; k += LANES)                                            \
-                    FN(store)(dst + k, (FN(vec))((FN(lanes))FN(T##_vec)(src + k) &               \
-                                                 keep[k / LANES]));                              \
+                const FN(vec) v = (FN(vec))((FN(lanes))FN(T##_vec)(src) & keep[0]);              \
+                FN(store)(dst, v);                                                               \
+                s_0 += v * v;                                                                    \
+                if (rest <= LANES)                                                               \
+                    continue;                                                                    \
+                const FN(vec) w = (FN(vec))((FN(lanes))FN(T##_vec)(src + LANES) & keep[1]);      \
+                FN(store)(dst + LANES, w);                                                       \
+                s_1 += w * w;                                                                    \
             } else {                                                                             \
                 for (idx k = 0; k < rest; k++)                                                   \
                     dst[k] = (REAL)src[k];                                                       \
+                FN(add_squares)(dst, 1, LANES, &s_2);                                            \
             }                                                                                    \
         }                                                                                        \
         for (idx r = from; r < to && whole > 0; r++) {                                           \
@@ -118,8 +124,8 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
                     dst[k] = (REAL)src[k];                                                       \
             }                                                                                    \
         }                                                                                        \
-        /* ... and those of the other columns are added up here: one sum would wait for itself. */ \
-        const idx done = whole / (2 * NR) * 2 * NR;                                              \
+        /* ... and those of wide rows' other columns here: one sum would wait for itself. */     \
+        const idx done = whole == 0 ? n_in : whole / (2 * NR) * 2 * NR;                          \
         s_0 = (s_0 + s_1) + (s_2 + s_3);                                                         \
         FN(add_squares_of)(plan->x + done / NR * jump + from * NR, n_in - done, jump, to - from, \
                            &s_0);                                                                \
