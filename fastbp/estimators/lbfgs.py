@@ -93,15 +93,14 @@ class Objective:
             own = self.scratch if begun else gradient
             for layer, W, b in self.views(own):
                 plan.read(layer, engine.GRADIENTS, W, b)
-            own *= weight
+            own *= weight / self.total
             if begun:
                 gradient += own
             begun = True
         if not math.isfinite(loss):
             gradient[:] = np.nan  # the plan made none
-        gradient = daxpy(packed, gradient, self.n_weights, model.alpha)  # in place
+        gradient = daxpy(packed, gradient, self.n_weights, model.alpha / self.total)  # in place
         loss = self.factor * loss / self.total + self.penalty(packed)
-        gradient /= self.total
         return loss, gradient
 
     def penalty(self, packed):
