@@ -1,6 +1,7 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
 import importlib
+import inspect
 import reprlib
 from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
@@ -387,7 +388,7 @@ class Sequential(Module):
             scale = "he" if activation == "relu" else "xavier"
             layers += [Linear(n_in, n_out, scale, dtype, rng), ACTIVATIONS[activation]()]
             width = n_out
-        return cls(*layers, loss=loss)
+        return _made_of(cls, "from_config", layers, loss)
 
     def __getstate__(self):
         left_out = {
@@ -904,7 +905,7 @@ class Sequential(Module):
                     f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
                 ) from error
         parts = _arranged(architecture.get("parts"), layers, shown)
-        net = cls(*layers, loss=loss) if parts is None else cls(parts, loss=loss)
+        net = _made_of(cls, "load", layers if parts is None else [parts], loss)
         _set_modes(net, architecture.get("evaluating", []), shown)
         unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
@@ -1076,6 +1077,19 @@ def _named_parts(net):
         [name, _named_parts(part)] if isinstance(part, Sequential) else name
         for name, part in net._modules.items()
     ]
+
+
+def _made_of(cls, method, layers, loss):
+    """A network of this class, which may be a user's own."""
+    try:
+        inspect.signature(cls).bind(*layers, loss=loss)
+    except TypeError:
+        raise TypeError(
+            f"{cls.__name__}.{method} expects a class that is made as Sequential(*layers, "
+            "loss=...) is; got one whose __init__ takes other arguments, so call "
+            f"Sequential.{method}, or load_state_dict of an object of its own."
+        ) from None
+    return cls(*layers, loss=loss)
 
 
 def _set_modes(net, evaluating, shown):

@@ -827,3 +827,16 @@ def test_every_cut_of_a_file_is_refused(tmp_path):
         path.write_bytes(data[:length])
         with pytest.raises(ValueError):
             Sequential.load(path)
+
+
+def test_a_class_made_of_other_arguments_is_told_at_load(tmp_path):
+    class Net(Sequential):
+        def __init__(self):
+            super().__init__(Linear(4, 3, seed=0), Relu(), Linear(3, 2, seed=1))
+
+    net = Net()
+    net.save(tmp_path / "net.safetensors")
+    with pytest.raises(TypeError, match=r"Net.load expects a class that is made as Sequential"):
+        Net.load(tmp_path / "net.safetensors")
+    loaded = Sequential.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(loaded.predict(np.ones((1, 4))), net.predict(np.ones((1, 4))))
