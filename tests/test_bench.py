@@ -759,6 +759,9 @@ def unchanged():
 def test_writing_is_refused_where_numpy_came_first_and_a_setting_holds_it(
     writer, setting, run_bench
 ):
+    if writer == "predict":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
     before = unchanged()
     code = f"""if True:
         import numpy
