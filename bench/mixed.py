@@ -93,7 +93,8 @@ def cells(sides):
 def markdown(results):
     text = (
         "## float32 rows, float64 weights\n\n`Affine.forward` beside `np.dot(x, W) + b`. Measured "
-        f"on {measure.described(results['machine'])}. Medians of processes in turn."
+        f"on {measure.described(results['machine'])}. Medians of processes in turn, of the first "
+        "call in each: NumPy's time has what the system takes to give it the memory."
     )
     return f"{text}\n\n{report.table(HEADER, cells(results['sides']))}"
 

@@ -135,9 +135,10 @@ def test_batches_of_more_entries_than_those_before():
 
 
 def test_rows_that_a_batch_has_twice():
-    rows, t = text(20, 50, np.random.default_rng(0), density=0.5)
+    rows, t = text(8, 50, np.random.default_rng(0), density=0.5)
     net, twin = network(50), network(50)
-    order = np.array([3] * 12 + [4] * 8)
+    order = np.array([3] * 12 + [5] * 8)
+    assert rows.nnz < rows[order[:16]].nnz  # more entries than all rows have
     trainer = Trainer(net, SGD(lr=0.1), 16)
     losses = np.empty(2)
     x = plans.rows_of("fit", rows, 50, np.float32)
@@ -220,6 +221,12 @@ def test_predictions_refuse_sparse_rows_that_do_not_fit():
         net.predict(sparse.csr_array((3, 60), dtype=complex))
     with pytest.raises(TypeError, match="toarray"):
         net.gradient(sparse.csr_array((3, 60)), [0, 1, 2])
+    layer = Linear(60, 2, seed=0).eval()
+    for one in (layer, Sequential(layer).eval()):
+        assert one.forward(sparse.csr_array((3, 60))).shape == (3, 2)
+        assert layer.x is None
+        with pytest.raises(RuntimeError, match="forward of dense rows; got one of a sparse matrix"):
+            one.backward(np.ones((3, 2)))
 
 
 def test_many_columns_take_no_memory_of_the_batch(run_python):

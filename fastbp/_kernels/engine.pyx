@@ -501,6 +501,13 @@ cdef class Plan:
         rows.batch.weights = cnp.PyArray_DATA(weights)
         return True
 
+    @cython.final
+    cdef inline int begin_on(self, _Rows rows) except -1:
+        """Begin a step on all of the rows."""
+        if rows.batch.x.indptr == NULL:
+            return self.begin()
+        return self.begin_with(rows.batch.x.size)
+
     cdef int begin_with(self, idx n_entries) except -1:
         """Begin steps on sparse rows that have so many entries together."""
         self.begin()
@@ -735,10 +742,7 @@ cdef class Plan:
         cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
         cdef double loss
         cdef isa.fbp_outcome outcome
-        if rows.batch.x.indptr != NULL:
-            self.begin_with(rows.batch.x.size)
-        else:
-            self.begin()
+        self.begin_on(rows)
         rows.batch.rows = rows.n_rows
         if self.brief:
             outcome = self.step_batch(&rows.batch, True, &loss)
@@ -759,10 +763,7 @@ cdef class Plan:
         if not self.keep_gradients:
             raise ValueError("gradient expects a plan that keeps gradients, as with "
                              "clip_norm; got one that does not.")
-        if rows.batch.x.indptr != NULL:
-            self.begin_with(rows.batch.x.size)
-        else:
-            self.begin()
+        self.begin_on(rows)
         rows.batch.rows = rows.n_rows
         with nogil:
             outcome = self.step_batch(&rows.batch, False, &loss)
@@ -872,10 +873,7 @@ cdef class Plan:
         require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
                 and cnp.PyArray_DIM(out, 0) == rows.n_rows,
                 "outputs expects out (rows, n_out) of the plan's dtype")
-        if rows.batch.x.indptr != NULL:
-            self.begin_with(rows.batch.x.size)
-        else:
-            self.begin()
+        self.begin_on(rows)
         rows.batch.rows = rows.n_rows
         rows.batch.seed = self.seed
         rows.batch.step = self.steps

@@ -160,7 +160,8 @@ static void FN(prepare)(const FN(plan) *plan, double room)
 
 /* The second has those of x, of the parameters, which are not looked at for it, and of the gradient
  * by the outputs.  (1e-20: for squares that underflow.)  Not for normalisations. */
-static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch, double scale)
+static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch,
+                                            double scale)
 {
     const fbp_bounds *b = plan->bounds;
     const double rows = (double)batch->rows;

@@ -42,7 +42,8 @@ static APART int FN(place_entries)(FN(plan) *plan, const fbp_batch *batch)
 static void FN(make_dense)(const FN(plan) *plan, idx from, idx to)
 {
     for (idx j = 0; j < plan->n_in; j += NR)
-        memset(plan->x + j / NR * plan->jump + from * NR, 0, (size_t)(to - from) * NR * sizeof(REAL));
+        memset(plan->x + j / NR * plan->jump + from * NR, 0,
+               (size_t)(to - from) * NR * sizeof(REAL));
     for (idx k = plan->starts[from]; k < plan->starts[to]; k++) {
         const fbp_entry e = plan->entries[k];
         plan->x[e.column / NR * plan->jump + e.row * NR + e.column % NR] += (REAL)e.value;

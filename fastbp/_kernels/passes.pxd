@@ -25,6 +25,12 @@ cdef inline idx some_of(idx left, idx most) noexcept nogil:
     return left if left <= most else most - (left - most == 1)
 
 
+cdef inline void convert(const float *x, double *out, idx n) noexcept nogil:
+    cdef idx i
+    for i in range(n):
+        out[i] = x[i]
+
+
 cdef inline idx dim(object x, int axis):
     return cnp.PyArray_DIM(<cnp.ndarray> x, axis)
 

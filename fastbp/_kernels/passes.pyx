@@ -115,12 +115,6 @@ cdef inline idx rows_at_once(idx n_in, idx bytes) noexcept:
     return max(16, bytes // (8 * n_in))
 
 
-cdef inline void convert(const float *x, double *out, idx n) noexcept nogil:
-    cdef idx i
-    for i in range(n):
-        out[i] = x[i]
-
-
 cdef int product_of_floats(object x, object W, object b, object out) noexcept:
     """x in float32, the others in float64: x is converted a block at a time."""
     cdef const float *x_ = <float *> memory(x)

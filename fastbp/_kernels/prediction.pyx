@@ -12,7 +12,7 @@ from fastbp._kernels.affine cimport affine_forward_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels.engine cimport run_parts
 from fastbp._kernels.passes cimport (
-    LARGE, activate, compiled_runs, dim, is_plain, memory, some_of,
+    LARGE, activate, compiled_runs, convert, dim, is_plain, memory, some_of,
 )
 
 cdef extern from "aligned.h" nogil:
@@ -86,7 +86,7 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
 cdef int outputs(const network_t *net, const real *x, const float *floats, real *out,
                  idx rows) noexcept nogil:
     """Rows of x (or, to be converted, of floats), BLOCK at a time; -1: there is no memory."""
-    cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m, i
+    cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m
     cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike
     cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
     cdef real *converted = buffer + 2 * block * width
@@ -98,8 +98,7 @@ cdef int outputs(const network_t *net, const real *x, const float *floats, real 
     while r < rows and status == 0:
         m = some_of(rows - r, block)
         if net.converts:
-            for i in range(m * net.n_in):
-                converted[i] = floats[r * net.n_in + i]
+            convert(floats + r * net.n_in, <double *> converted, m * net.n_in)
             from_ = converted
         else:
             from_ = x + r * net.n_in

@@ -108,7 +108,7 @@ class Affine(Layer):
     @Readable
     def x(self):
         """The last forward's input as (n_samples, n_in)."""
-        return self._saved and self._saved[0]
+        return self._saved[0] if self._saved else None
 
     @property
     def weight(self):
@@ -156,7 +156,7 @@ class Affine(Layer):
     def _run_any(self, x, training):
         """`run` of what is no plain matrix, or by weights that are none."""
         if not training and hasattr(x, "tocsr"):
-            return self._of_sparse(x), None
+            return self._of_sparse(x), ()
         W, b = self._ready_arrays()
         dtype = self._dtype
         if checks.ready(x, dtype) and x.ndim == 2 and x.shape[1] == W.shape[0]:
@@ -177,6 +177,11 @@ class Affine(Layer):
         return np.ascontiguousarray(x.astype(self._dtype, copy=False) @ W) + b
 
     def pullback(self, saved, dout, need_dx=True):
+        if not saved:
+            raise RuntimeError(
+                f"{type(self).__name__}.backward expects a forward of dense rows; got one of a "
+                "sparse matrix, which toarray() makes dense."
+            )
         x, shape = saved
         if self._trainer is not None or self._views:
             self.sync()
