@@ -38,6 +38,11 @@ def bias_sum(dout, db):
     np.sum(dout, axis=0, out=db)
 
 
+def transpose(x, out):
+    """out = x with rows and columns exchanged."""
+    out[...] = x.T
+
+
 # --- activations ----------------------------------------------------------------------------
 
 

@@ -1283,6 +1283,8 @@ KERNELS = [
           TypeError="kernels.affine_backward(dout, X, None, None, W.copy(), b.copy())",
           ValueError="kernels.affine_backward(dout, X, W, None, W, b.copy())"),
     entry("kernels.bias_sum", "kernels.bias_sum(dout, b)", ValueError="kernels.bias_sum(dout, a)"),
+    entry("kernels.transpose", "kernels.transpose(X, X.T.copy())",
+          ValueError="kernels.transpose(X, W) | kernels.transpose(X[:3], X[:3])"),
     entry("kernels.dropout", "kernels.dropout(a, out, 3, 0.5)",
           ValueError="kernels.dropout(a, out, 3, 1.0) | kernels.dropout(a, out[:3], 3, 0.5)"),
     entry("kernels.dropout_key", "kernels.dropout_key(1, 2, 3)",

@@ -25,6 +25,7 @@ TABLE = """
 affine_forward x:ri W:io b:o out>ro
 affine_backward dout:ro x:ri W:io dx>ri? dW>io db>o
 bias_sum dout:ro db>o
+!transpose x:ri out>ir
 !relu_forward x:n out>n/x
 !relu_backward dout:n out:n dx>n/dout/out
 sigmoid_forward x:n out>n/x

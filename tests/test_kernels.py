@@ -21,6 +21,7 @@ KERNELS = {
     "affine_forward": "x:ri W:io b:o out>ro",
     "affine_backward": "dout:ro x:ri W:io dx>ri dW>io db>o",
     "bias_sum": "dout:ro db>o",
+    "transpose": "x:ri out>ir",
     "relu_forward": "x:n out>n",
     "relu_backward": "dout:n out:n dx>n",
     "sigmoid_forward": "x:n out>n",
@@ -334,7 +335,7 @@ def test_affine_beyond_one_block(affine, shape, dtype, rng, assert_twins):
     assert_twins(affine, arguments(affine, rng, dtype, *shape))
 
 
-@pytest.mark.parametrize("affine", ["affine_forward", "affine_backward", "bias_sum"])
+@pytest.mark.parametrize("affine", ["affine_forward", "affine_backward", "bias_sum", "transpose"])
 @pytest.mark.parametrize(
     "shape", [(0, 4, 3), (5, 0, 3), (5, 4, 0), (0, 0, 3), (0, 0, 0), (2, 0, 0)]
 )

@@ -51,15 +51,29 @@ def test_affine_passes_are_the_kernels(dtype):
     assert passes.affine_backward(dout, x, W, False)[0] is None
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 64, 64), (16, 3, 40), (100, 78, 50), (9, 130, 2)])
+def test_weights_by_columns_give_the_bits_of_those_by_rows(shape, dtype):
+    rng = np.random.default_rng(1)
+    rows, n_in, n_out = shape
+    x, W, b, dout = (rng.standard_normal(s).astype(dtype) for s in (
+        (rows, n_in), (n_in, n_out), (n_out,), (rows, n_out)))  # fmt: skip
+    kept = W.copy()
+    assert np.array_equal(passes.affine_forward(x, turned(W), b), passes.affine_forward(x, W, b))
+    for got, expected in zip(passes.affine_backward(dout, x, turned(W), True),
+                             passes.affine_backward(dout, x, W, True), strict=True):  # fmt: skip
+        assert np.array_equal(got, expected) and got.flags.c_contiguous
+    assert np.array_equal(W, kept)
+
+
 @pytest.mark.parametrize("other", OTHERS)
 def test_affine_passes_leave_alone_what_is_not_plain(other, dtype):
     x, W, b, dout = affine(dtype)
     assert passes.affine_forward(other(x), W, b) is None
     assert passes.affine_backward(other(dout), x, W, True) is None
     assert passes.affine_backward(dout, other(x), W, True) is None
-    if other is not turned:  # of one dimension
+    if other is not turned:  # of one dimension, and a weight by columns is taken
         assert passes.affine_forward(x, W, other(b)) is None
-    assert passes.affine_forward(x, other(W), b) is None
+        assert passes.affine_forward(x, other(W), b) is None
 
 
 def test_affine_passes_leave_alone_shapes_that_do_not_fit(dtype):

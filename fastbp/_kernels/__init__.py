@@ -28,6 +28,7 @@ from fastbp._kernels.affine import (
     affine_backward,
     affine_forward,
     bias_sum,
+    transpose,
 )
 from fastbp._kernels.losses import (
     absolute_error_backward,
@@ -114,4 +115,5 @@ __all__ = [
     "squared_error_forward",
     "tanh_backward",
     "tanh_forward",
+    "transpose",
 ]

@@ -17,6 +17,18 @@ static void FN(bias_sum)(const REAL *dout, REAL *db, idx rows, idx n_out)
             db[j] += dout[j];
 }
 
+/* out[n, rows] = x[rows, n] with rows and columns exchanged. */
+static void FN(transpose)(const REAL *x, REAL *out, idx rows, idx n)
+{
+    if (rows >= LANES) {
+        FN(copy_transposed)(x, n, n, rows, out);
+        return;
+    }
+    for (idx r = 0; r < rows; r++)
+        for (idx j = 0; j < n; j++)
+            out[j * rows + r] = x[r * n + j];
+}
+
 /* One row: out = b + sum_i x[i] W[i], four rows of W at a time. */
 static void FN(affine_forward_one)(const REAL *restrict x, const REAL *restrict W,
                                    const REAL *restrict b, REAL *restrict out, idx n_in, idx n_out)

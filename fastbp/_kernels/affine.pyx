@@ -12,6 +12,7 @@ cdef extern from "call.h" nogil:
     int fbp_affine_forward(...)
     int fbp_affine_backward(...)
     void fbp_bias_sum(...)
+    void fbp_transpose(...)
 
 fbp_active = isa.active()
 
@@ -28,6 +29,10 @@ cdef int affine_backward_core(const real *dout, const real *x, const real *W, re
 
 cdef void bias_sum_core(const real *dout, real *db, idx rows, idx n_out) noexcept nogil:
     fbp_bias_sum(dout, db, rows, n_out)
+
+
+cdef void transpose_core(const real *x, real *out, idx rows, idx n) noexcept nogil:
+    fbp_transpose(x, out, rows, n)
 
 
 def affine_forward(
@@ -176,3 +181,31 @@ def bias_sum(
     require_apart(db_, n_out, dout_, rows * n_out, "db")
     with nogil:
         bias_sum_core(dout_, db_, rows, n_out)
+
+
+def transpose(
+    const real[:, ::1] x not None,  # IN
+    real[:, ::1] out not None,      # OUT
+):
+    """out = x with rows and columns exchanged
+
+    Parameters
+    ----------
+    x : (rows, n)
+    out : (n, rows), overwritten; may not overlap x.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, unaligned arrays, or an `out` over `x`.
+    """
+    cdef idx rows = x.shape[0], n = x.shape[1]
+    cdef const real *x_ = &x[0, 0]
+    cdef real *out_ = &out[0, 0]
+    require(out.shape[0] == n and out.shape[1] == rows,
+            "transpose expects x (rows, n), out (n, rows)")
+    require_aligned(x_, rows * n, "x")
+    require_aligned(out_, rows * n, "out")
+    require_apart(out_, rows * n, x_, rows * n, "out")
+    with nogil:
+        transpose_core(x_, out_, rows, n)

@@ -45,7 +45,7 @@ from fastbp._kernels.activations cimport (
     silu_backward_core, silu_forward_core, softplus_backward_core, softplus_forward_core,
     tanh_backward_core, tanh_forward_core,
 )
-from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
+from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.losses cimport (
     softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
     softmax_forward_core, squared_error_backward_core,

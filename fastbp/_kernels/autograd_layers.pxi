@@ -162,7 +162,7 @@ def affine(TensorBase x not None, TensorBase weight not None, bias):
         beta = cnp.PyArray_ZEROS(1, dims + 1, typenum, 0)
     a = contiguous(a)
     if not is_transposed(w):
-        w = cnp.PyArray_NewCopy(w, cnp.NPY_FORTRANORDER)
+        w = by_columns(w)
     out = cnp.PyArray_SimpleNew(2, dims, typenum)
     if typenum == cnp.NPY_FLOAT:
         status = affine_product[float](NULL, a, w, beta, out)
@@ -171,6 +171,21 @@ def affine(TensorBase x not None, TensorBase weight not None, bias):
     if status:
         raise MemoryError("affine_forward could not allocate its scratch memory")
     return of_three(x, weight, b, a, w, out)
+
+
+cdef array by_columns(array w):
+    """A copy by columns: the transpose of one by rows."""
+    cdef array copy
+    cdef Py_ssize_t n_out = cnp.PyArray_DIM(w, 0), n_in = cnp.PyArray_DIM(w, 1)
+    if not cnp.PyArray_ISCARRAY_RO(w):
+        return cnp.PyArray_NewCopy(w, cnp.NPY_FORTRANORDER)
+    copy = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), cnp.PyArray_TYPE(w), 1)
+    if cnp.PyArray_TYPE(w) == cnp.NPY_FLOAT:
+        transpose_core(<float *> cnp.PyArray_DATA(w), <float *> cnp.PyArray_DATA(copy), n_out, n_in)
+    else:
+        transpose_core(<double *> cnp.PyArray_DATA(w), <double *> cnp.PyArray_DATA(copy), n_out,
+                       n_in)
+    return copy
 
 
 cdef inline bint is_transposed(array x):

@@ -14,6 +14,7 @@ static const fbp_kernels *fbp_active;
 #define fbp_affine_forward(...) FBP_CALL(affine_forward, __VA_ARGS__)
 #define fbp_affine_backward(...) FBP_CALL(affine_backward, __VA_ARGS__)
 #define fbp_bias_sum(...) FBP_CALL(bias_sum, __VA_ARGS__)
+#define fbp_transpose(...) FBP_CALL(transpose, __VA_ARGS__)
 #define fbp_relu_forward(...) FBP_CALL(relu_forward, __VA_ARGS__)
 #define fbp_relu_backward(...) FBP_CALL(relu_backward, __VA_ARGS__)
 #define fbp_sigmoid_forward(...) FBP_CALL(sigmoid_forward, __VA_ARGS__)

@@ -203,7 +203,7 @@ static void FN(copy_transposed)(const REAL *src, idx src_row, idx K, idx n, REAL
         const idx at = min_idx(j, n - LANES);
         idx k = 0;
         for (; k + LANES <= K; k += LANES)
-            FN(transpose)(src + at * src_row + k, src_row, copy + k * n + at, n);
+            FN(transpose_square)(src + at * src_row + k, src_row, copy + k * n + at, n);
         for (; k < K; k++)
             for (idx l = at; l < at + LANES; l++)
                 copy[k * n + l] = src[l * src_row + k];

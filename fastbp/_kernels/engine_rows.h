@@ -44,12 +44,12 @@ static void FN(transpose_weights)(const FN(op) *op, idx i0, idx k, idx K, REAL *
         for (idx i = 0; i < m; i += LANES) {
             const REAL *W = op->W + j / NR * NR * op->layer.n_in + (i0 + i) * NR + j % NR;
             if (m - i >= LANES) {
-                FN(transpose)(W, NR, wt + i, NR);
+                FN(transpose_square)(W, NR, wt + i, NR);
             } else {
                 REAL rows[LANES * LANES] = {0};
                 for (idx r = 0; r < m - i; r++)
                     FN(store)(rows + r * LANES, FN(load)(W + r * NR));
-                FN(transpose)(rows, LANES, wt + i, NR);
+                FN(transpose_square)(rows, LANES, wt + i, NR);
             }
         }
 }

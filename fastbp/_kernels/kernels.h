@@ -21,6 +21,7 @@
       (const T *dout, const T *x, const T *W, T *dx, T *dW, T *db, idx rows, idx n_in,           \
        idx n_out))                                                                               \
     X(void, bias_sum, (const T *dout, T *db, idx rows, idx n_out))                               \
+    X(void, transpose, (const T *x, T *out, idx rows, idx n))                                    \
     X(void, relu_forward, (const T *x, T *out, idx n))                                           \
     X(void, relu_backward, (const T *dout, const T *out, T *dx, idx n))                          \
     X(void, sigmoid_forward, (const T *x, T *out, idx n))                                        \

@@ -331,7 +331,7 @@ static void FN(panel_to_columns)(const REAL *panel, idx rows, idx n_out, FN(vec)
 {
     if (rows == LANES) {
         for (idx j = 0; j < n_out; j += LANES)
-            FN(transpose)(panel + j, NR, (REAL *)(columns + j), LANES);
+            FN(transpose_square)(panel + j, NR, (REAL *)(columns + j), LANES);
         return;
     }
     memset(columns, 0, (size_t)n_out * sizeof columns[0]);
@@ -347,7 +347,7 @@ static void FN(columns_to_panel)(FN(vec) *columns, idx rows, idx n_out, REAL *pa
         for (idx j = n_out; j % LANES; j++)
             columns[j] = (FN(vec)){0};
         for (idx j = 0; j < n_out; j += LANES)
-            FN(transpose)((REAL *)(columns + j), LANES, panel + j, NR);
+            FN(transpose_square)((REAL *)(columns + j), LANES, panel + j, NR);
         return;
     }
     for (idx r = 0; r < rows; r++)

@@ -2,7 +2,8 @@
 """A layer's pass in one call: looks at the arrays, allocates the results and computes.
 
 Each takes what the kernels take as it lies: NumPy's own arrays, contiguous, aligned, of one float
-dtype, of shapes that fit, and not empty. For anything else, and where the NumPy twins run, it
+dtype, of shapes that fit, and not empty; and weights by columns, copied with rows and columns
+exchanged. For anything else, and where the NumPy twins run, it
 returns None, and the caller serves it by the kernels of `fastbp.backend`, with their errors.
 """
 cimport numpy as cnp
@@ -14,7 +15,7 @@ from fastbp._kernels.activations cimport (
     sigmoid_backward_core, sigmoid_forward_core, softplus_backward_core, softplus_forward_core,
     tanh_backward_core, tanh_forward_core,
 )
-from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
+from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels.losses cimport (
     sigmoid_cross_entropy_backward_core, sigmoid_cross_entropy_forward_core,
@@ -66,6 +67,10 @@ cdef inline bint same_shape(object x, object y):
     return True
 
 
+cdef inline bint lies_by_columns(object x):
+    return cnp.PyArray_NDIM(<array> x) == 2 and cnp.PyArray_ISFARRAY_RO(<array> x)
+
+
 cdef inline array like(object x):
     return cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<array> x), cnp.PyArray_DIMS(<array> x),
                                  cnp.PyArray_TYPE(<array> x))
@@ -77,6 +82,17 @@ cdef inline bint is_affine(object x, object W, int typenum, bint floats):
     return (is_plain(x, cnp.NPY_FLOAT if floats else typenum, 2) and is_plain(W, typenum, 2)
             and dim(x, 1) == dim(W, 0) and cnp.PyArray_SIZE(<array> x) != 0
             and cnp.PyArray_SIZE(<array> W) != 0)
+
+
+cdef array by_rows(array W):
+    """A copy by rows of a matrix that lies by columns, as the transpose of another one does."""
+    cdef array copy = like(W)
+    cdef idx n_in = dim(W, 0), n_out = dim(W, 1)
+    if cnp.PyArray_TYPE(W) == cnp.NPY_FLOAT:
+        transpose_core(<float *> memory(W), <float *> memory(copy), n_out, n_in)
+    else:
+        transpose_core(<double *> memory(W), <double *> memory(copy), n_out, n_in)
+    return copy
 
 
 cdef int product(const real *kind, object x, object W, object b, object out) noexcept:
@@ -184,6 +200,8 @@ def affine_forward(x, W, b):
     cdef cnp.npy_intp shape[2]
     cdef array out
     cdef bint floats = typenum == cnp.NPY_DOUBLE and float_type(x) == cnp.NPY_FLOAT
+    if typenum >= 0 and lies_by_columns(W):
+        W = by_rows(W)
     if not (is_affine(x, W, typenum, floats) and is_plain(b, typenum, 1)
             and dim(b, 0) == dim(W, 1) and compiled_runs()):
         return None
@@ -217,6 +235,8 @@ def affine_backward(dout, x, W, bint need_dx):
     cdef array dW
     cdef array db
     cdef object dx = None
+    if typenum >= 0 and lies_by_columns(W):
+        W = by_rows(W)
     if not (is_affine(x, W, typenum, floats) and is_plain(dout, typenum, 2)
             and dim(dout, 0) == dim(x, 0) and dim(dout, 1) == dim(W, 1) and compiled_runs()):
         return None

@@ -87,7 +87,7 @@ DEFINE_FOLD(8)
 #endif
 
 /* dst[j][i] = src[i][j] for a LANES x LANES block, rows src_row and dst_row apart. */
-static inline void FN(transpose)(const REAL *src, idx src_row, REAL *dst, idx dst_row)
+static inline void FN(transpose_square)(const REAL *src, idx src_row, REAL *dst, idx dst_row)
 {
     FN(vec) v[LANES];
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) v[i] = FN(load)(src + i * src_row);

@@ -130,9 +130,9 @@ class Affine(Layer):
         self.renew_tensors()
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
-        self._ready = b.shape == W.shape[1:] and all(
-            array.dtype == self._dtype and array.flags.c_contiguous and array.flags.aligned
-            for array in (W, b)
+        self._fits = b.shape == W.shape[1:] and W.dtype == b.dtype == self._dtype
+        self._ready = self._fits and all(
+            array.flags.c_contiguous and array.flags.aligned for array in (W, b)
         )
 
     def _ready_arrays(self):
@@ -185,7 +185,7 @@ class Affine(Layer):
         x, shape = saved
         if self._trainer is not None or self._views:
             self.sync()
-        if len(shape) == 2 and self.has_bias and self._ready:
+        if len(shape) == 2 and self.has_bias and self._fits:
             grads = passes.affine_backward(dout, x, self._W, need_dx)
             if grads is not None:
                 return grads[0], grads[1:]

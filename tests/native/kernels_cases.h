@@ -263,6 +263,9 @@ static void FN(affine)(idx rows, idx n_in, idx n_out)
     EXPECT(alone, rows * n_in, (double)dx[i]);
     CALL(bias_sum)(dout, sums, rows, n_out);
     EXPECT(sums, n_out, (double)db[i]);
+    REAL *turned = FN(room)(n_in * n_out);
+    CALL(transpose)(W, turned, n_in, n_out);
+    EXPECT(turned, n_in * n_out, (double)W[i % n_in * n_out + i / n_in]);
 #undef PRODUCT
 }
 
