@@ -6,6 +6,7 @@
 
 #include "vecmath.h"
 #include "vector.h"
+#include "tiles.h"
 #include "gemm.h"
 #include "thin.h"
 #include "direct.h"

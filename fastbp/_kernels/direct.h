@@ -4,33 +4,10 @@
  *     dX        dx[r, i]  = sum_j dout[r, j] W[i, j]       A = dout by rows,  B = W transposed
  *     dW        dW[i, j]  = sum_r x[r, i] dout[r, j]       A = x by columns,  B = dout
  *
- * A tile is some rows of c times up to three vectors of columns.  Where the columns do not fill
- * the last vector, it begins earlier and computes a few of them twice, so that no tile needs a
- * mask.  Fewer columns than a vector has go by way of copies that are as wide. */
+ * Fewer columns than a vector has go by way of copies that are as wide. */
 
 #ifndef FBP_DIRECT_ONCE
 #define FBP_DIRECT_ONCE
-/* Rows of a tile by its vectors: the accumulators, a row of B and an element of A must fit. */
-#if FBP_MAX_ROWS == 14
-#define TILE_ROWS_1 14
-#define TILE_ROWS_2 14
-#define TILE_ROWS_3 9
-#define FOR_EACH_TILE(F)                                                                         \
-    F(1, 1) F(2, 1) F(3, 1) F(4, 1) F(5, 1) F(6, 1) F(7, 1) F(8, 1) F(9, 1) F(10, 1) F(11, 1)    \
-    F(12, 1) F(13, 1) F(14, 1)                                                                   \
-    F(1, 2) F(2, 2) F(3, 2) F(4, 2) F(5, 2) F(6, 2) F(7, 2) F(8, 2) F(9, 2) F(10, 2) F(11, 2)    \
-    F(12, 2) F(13, 2) F(14, 2)                                                                   \
-    F(1, 3) F(2, 3) F(3, 3) F(4, 3) F(5, 3) F(6, 3) F(7, 3) F(8, 3) F(9, 3)
-#else
-#define TILE_ROWS_1 8
-#define TILE_ROWS_2 6
-#define TILE_ROWS_3 4
-#define FOR_EACH_TILE(F)                                                                         \
-    F(1, 1) F(2, 1) F(3, 1) F(4, 1) F(5, 1) F(6, 1) F(7, 1) F(8, 1)                              \
-    F(1, 2) F(2, 2) F(3, 2) F(4, 2) F(5, 2) F(6, 2)                                              \
-    F(1, 3) F(2, 3) F(3, 3) F(4, 3)
-#endif
-#define TILE_VECTORS 3
 /* Rows of c in a block, and steps of K: a panel of B stays in the L1 cache, or nearly. */
 #define BLOCK_ROWS_DIRECT 512
 #define BLOCK_K_DIRECT 512
@@ -40,91 +17,12 @@
 /* Rows a multiple of so many bytes apart fall on the same few lines of the L1 cache. */
 #define ALIASES (FBP_MAX_ROWS == 14 ? 4096 : 1024)
 
-static inline idx tile_rows(idx vectors)
-{
-    return vectors == 1 ? TILE_ROWS_1 : vectors == 2 ? TILE_ROWS_2 : TILE_ROWS_3;
-}
-
 /* The size of a block of n in blocks of at most `most`, all about alike. */
 static inline idx balanced(idx n, idx most)
 {
     return ceil_div(n, ceil_div(n, most));
 }
 #endif
-
-#define D_ACC_1(m) FN(vec) c##m##_0;
-#define D_ACC_2(m) D_ACC_1(m) FN(vec) c##m##_1;
-#define D_ACC_3(m) D_ACC_2(m) FN(vec) c##m##_2;
-/* The last vector of a row begins at `last`. */
-#define D_LOAD_1(to, from) to##_0 = FN(load)((from) + last);
-#define D_LOAD_2(to, from) to##_0 = FN(load)(from); to##_1 = FN(load)((from) + last);
-#define D_LOAD_3(to, from)                                                                       \
-    to##_0 = FN(load)(from); to##_1 = FN(load)((from) + LANES); to##_2 = FN(load)((from) + last);
-#define D_DECLARE_1(to) FN(vec) to##_0;
-#define D_DECLARE_2(to) FN(vec) to##_0, to##_1;
-#define D_DECLARE_3(to) FN(vec) to##_0, to##_1, to##_2;
-#define D_START_1(m) c##m##_0 = s_0;
-#define D_START_2(m) D_START_1(m) c##m##_1 = s_1;
-#define D_START_3(m) D_START_2(m) c##m##_2 = s_2;
-#define D_RESUME_1(m) D_LOAD_1(c##m, c + m * c_row)
-#define D_RESUME_2(m) D_LOAD_2(c##m, c + m * c_row)
-#define D_RESUME_3(m) D_LOAD_3(c##m, c + m * c_row)
-#define D_STORE_1(m) FN(store)(c + m * c_row + last, c##m##_0);
-#define D_STORE_2(m)                                                                             \
-    FN(store)(c + m * c_row, c##m##_0); FN(store)(c + m * c_row + last, c##m##_1);
-#define D_STORE_3(m)                                                                             \
-    FN(store)(c + m * c_row, c##m##_0); FN(store)(c + m * c_row + LANES, c##m##_1);              \
-    FN(store)(c + m * c_row + last, c##m##_2);
-/* A's element of row m at the current k: one pointer for four rows, or one for all columns. */
-#define D_A_ROWS(m) a_of[(m) / 4][(m) % 4 * a_row]
-#define D_A_COLS(m) a[m]
-#define D_MULTIPLY_1(m, A) c##m##_0 += A(m) * b_0;
-#define D_MULTIPLY_2(m, A) D_MULTIPLY_1(m, A) c##m##_1 += A(m) * b_1;
-#define D_MULTIPLY_3(m, A) D_MULTIPLY_2(m, A) c##m##_2 += A(m) * b_2;
-#define D_ROWS_1(m) D_MULTIPLY_1(m, D_A_ROWS)
-#define D_ROWS_2(m) D_MULTIPLY_2(m, D_A_ROWS)
-#define D_ROWS_3(m) D_MULTIPLY_3(m, D_A_ROWS)
-#define D_COLS_1(m) D_MULTIPLY_1(m, D_A_COLS)
-#define D_COLS_2(m) D_MULTIPLY_2(m, D_A_COLS)
-#define D_COLS_3(m) D_MULTIPLY_3(m, D_A_COLS)
-
-#define DEFINE_DIRECT_TILE(MR, NV, KIND, POINTERS, STEP)                                         \
-    static void FN(direct_##KIND##_##MR##x##NV)(idx K, const REAL *a, idx a_row, const REAL *b,  \
-                                                idx b_row, idx last, const REAL *start, REAL *c, \
-                                                idx c_row)                                       \
-    {                                                                                            \
-        REPEAT_##MR(D_ACC_##NV)                                                                  \
-        if (start) {                                                                             \
-            D_DECLARE_##NV(s) D_LOAD_##NV(s, start)                                              \
-            REPEAT_##MR(D_START_##NV)                                                            \
-        } else {                                                                                 \
-            REPEAT_##MR(D_RESUME_##NV)                                                           \
-        }                                                                                        \
-        POINTERS                                                                                 \
-        for (; K > 0; K--) {                                                                     \
-            D_DECLARE_##NV(b) D_LOAD_##NV(b, b)                                                  \
-            REPEAT_##MR(D_##KIND##_##NV)                                                         \
-            b += b_row;                                                                          \
-            STEP                                                                                 \
-        }                                                                                        \
-        REPEAT_##MR(D_STORE_##NV)                                                                \
-    }
-#define ROW_POINTERS const REAL *a_of[4] = {a, a + 4 * a_row, a + 8 * a_row, a + 12 * a_row};
-#define STEP_ROWS a_of[0]++; a_of[1]++; a_of[2]++; a_of[3]++;
-#define DEFINE_DIRECT_TILES(MR, NV)                                                              \
-    DEFINE_DIRECT_TILE(MR, NV, ROWS, ROW_POINTERS, STEP_ROWS)                                    \
-    DEFINE_DIRECT_TILE(MR, NV, COLS, , a += a_row;)
-#define DIRECT_ROWS_ENTRY(MR, NV) [NV - 1][MR - 1] = FN(direct_ROWS_##MR##x##NV),
-#define DIRECT_COLS_ENTRY(MR, NV) [NV - 1][MR - 1] = FN(direct_COLS_##MR##x##NV),
-
-FOR_EACH_TILE(DEFINE_DIRECT_TILES)
-
-typedef void (*FN(direct_tile))(idx, const REAL *, idx, const REAL *, idx, idx, const REAL *,
-                                REAL *, idx);
-static const FN(direct_tile) FN(direct_tiles)[2][TILE_VECTORS][TILE_ROWS_1] = {
-    {FOR_EACH_TILE(DIRECT_ROWS_ENTRY)},
-    {FOR_EACH_TILE(DIRECT_COLS_ENTRY)},
-};
 
 /* A product: c[M, N] = start (a row for every row; NULL: zeros) + A B, of no empty side. */
 typedef struct {
@@ -172,14 +70,14 @@ static idx FN(k_of_block)(const FN(product) *p)
 }
 
 /* One panel of columns, LANES <= n <= TILE_VECTORS * LANES, in tiles of balanced height. */
-static void FN(panel_tiles)(int by_columns, idx M, idx n, idx K, const REAL *a, idx a_row,
+static void FN(product_tiles)(int by_columns, idx M, idx n, idx K, const REAL *a, idx a_row,
                             const REAL *b, idx b_row, const REAL *start, REAL *c, idx c_row)
 {
     const idx vectors = ceil_div(n, LANES), a_step = by_columns ? 1 : a_row;
     for (idx tiles = ceil_div(M, tile_rows(vectors)); tiles > 0; tiles--) {
         const idx m = ceil_div(M, tiles);
-        FN(direct_tiles)[by_columns][vectors - 1][m - 1](K, a, a_row, b, b_row, n - LANES, start,
-                                                         c, c_row);
+        FN(tiles)[by_columns][vectors - 1][m - 1](K, a, a_row, b, b_row, n - LANES, start, c,
+                                                  c_row);
         a += m * a_step;
         c += m * c_row;
         M -= m;
@@ -230,7 +128,7 @@ static void FN(narrow_block)(const FN(product) *p, idx M, idx k, idx K, const RE
         FN(copy_narrow)(c, p->c_row, 1, M, n, p->wide);
     else if (p->start)
         memcpy(start, p->start, (size_t)n * sizeof(REAL));
-    FN(panel_tiles)(by_columns, M, LANES, K, a, a_row, p->panel, LANES, k == 0 ? start : NULL,
+    FN(product_tiles)(by_columns, M, LANES, K, a, a_row, p->panel, LANES, k == 0 ? start : NULL,
                     p->wide, LANES);
     for (idx r = 0; r < M; r++)
         memcpy(c + r * p->c_row, p->wide + r * LANES, (size_t)n * sizeof(REAL));
@@ -250,7 +148,7 @@ static void FN(wide_block)(const FN(product) *p, idx M, idx k, idx K, const REAL
             FN(copy_transposed)(b, p->b_row, K, n, p->panel);
         else if (p->copies_b)
             FN(copy_columns)(b, p->b_row, K, n, p->panel);
-        FN(panel_tiles)(by_columns, M, n, K, a, a_row, p->copies_b ? p->panel : b,
+        FN(product_tiles)(by_columns, M, n, K, a, a_row, p->copies_b ? p->panel : b,
                         p->copies_b ? n : p->b_row, k == 0 ? start : NULL, c + j, p->c_row);
         start = p->start ? start + n : zeros;
         j += n;
