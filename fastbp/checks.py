@@ -485,8 +485,14 @@ def methods_of_its_own(thing, *modules):
     depth = next((k for k, base in enumerate(mro) if _within(base.__module__, modules)), None)
     if depth is None:
         return []
-    names = set(vars(thing)).union(*map(vars, mro[:depth])) - _UNCALLED
-    return sorted(name for name in names if callable(getattr(mro[depth], name, None)))
+    own = vars(thing).keys() if depth == 0 else set(vars(thing)).union(*map(vars, mro[:depth]))
+    return sorted(own & _called(mro[depth]))
+
+
+@functools.cache
+def _called(kind):
+    """The methods of a class of the library that are called for what it computes."""
+    return {name for name in dir(kind) if callable(getattr(kind, name, None))} - _UNCALLED
 
 
 @functools.cache

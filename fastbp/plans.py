@@ -53,7 +53,7 @@ def require_apart(who, arrays, cure=""):
     places = {name: place for place, (name, _) in enumerate(arrays)}
     shared = [
         sorted(pair, key=places.__getitem__)
-        for pair, (array, another) in (zip(*two, strict=True) for two in _overlapping(arrays))
+        for pair, (array, another) in (zip(*two, strict=True) for two in _overlapping(list(arrays)))
         if np.shares_memory(array, another)
     ]
     if shared:
@@ -66,12 +66,12 @@ def require_apart(who, arrays, cure=""):
 
 def _overlapping(arrays):
     """The pairs of (name, array) whose bytes lie between each other's, each pair once."""
-    bounds = np.lib.array_utils.byte_bounds
-    reached: list[tuple] = []
-    for one in sorted(arrays, key=lambda pair: bounds(pair[1])):
-        begin = bounds(one[1])[0]
-        reached = [other for other in reached if bounds(other[1])[1] > begin]
-        yield from ((other, one) for other in reached)
+    bounds = [np.lib.array_utils.byte_bounds(array) for _, array in arrays]
+    reached: list[int] = []
+    for one in sorted(range(len(arrays)), key=bounds.__getitem__):
+        begin = bounds[one][0]
+        reached = [other for other in reached if bounds[other][1] > begin]
+        yield from ((arrays[other], arrays[one]) for other in reached)
         reached.append(one)
 
 
