@@ -77,6 +77,35 @@ def test_a_subclass_of_ones_own_is_no_matter():
     MLPRegressor(**SETTINGS).fit(X, X[:, 0])
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_subclass_may_make_a_parameter_a_property(solver):
+    class Mine(MLPRegressor):
+        @property
+        def alpha(self):
+            return self.penalty / 2
+
+        @alpha.setter
+        def alpha(self, value):
+            self.penalty = 2 * value
+
+    seen = []
+    given = {
+        **SETTINGS,
+        "alpha": 0.5,
+        "solver": solver,
+        "callbacks": lambda m: seen.append(m.alpha),
+    }
+    mine = Mine(**given).fit(X, X[:, 0])
+    same = MLPRegressor(**given).fit(X, X[:, 0])
+    np.testing.assert_array_equal(mine.coefs_[0], same.coefs_[0])
+    assert set(seen) == {0.5}
+    if solver == "adam":
+        mine.partial_fit(X, X[:, 0])
+    mine.set_params(alpha=-1)
+    with pytest.raises(ValueError, match="The 'alpha' parameter of Mine must be"):
+        mine.fit(X, X[:, 0])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "hidden", "to_sequential"])
 def test_a_wrong_keyword_names_the_class(kind, method):

@@ -4,7 +4,7 @@ import types
 import warnings
 from itertools import pairwise
 from numbers import Integral
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from fastbp.estimators.solver import READ, Solver
 _FLOATS = (np.float64, np.float32)
 #: What stays as it is in X: bytes, too, which a plan converts a batch at a time.
 _NUMBERS = (*_FLOATS, np.uint8)
-_READ_OF = itemgetter(*READ)
+_READ_OF = attrgetter(*READ)
 #: The methods by which scikit-learn's classes train and predict, and which ours do without.
 THEIR_METHODS = frozenset((
     "_backprop", "_check_solver", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic",
@@ -410,7 +410,7 @@ class MLP(BaseEstimator):
 
     def _asked(self):
         """The parameters that the solver reads."""
-        return dict(zip(READ, _READ_OF(self.__dict__), strict=True))
+        return dict(zip(READ, _READ_OF(self), strict=True))
 
     def _network(self, units):
         """What the parameters make of such units, as `Solver` takes it."""
