@@ -7,6 +7,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
@@ -463,6 +464,20 @@ def test_weights_put_in_by_hand_that_do_not_fit(change, words):
         model.predict(X)
     with pytest.raises(ValueError, match="X has 3 features, but MLPRegressor is expecting 4"):
         by_hand(estimators, "MLPRegressor", "identity").predict(X[:, :3])
+
+
+@pytest.mark.parametrize("use", ["predict", "hidden", "to_sequential"])
+def test_an_activation_that_is_none_is_told_by_predictions_too(use):
+    model = MLPClassifier(**SETTINGS).fit(X, CLASSES).set_params(activation="swish")
+    with pytest.raises(ValueError, match=r"MLPClassifier expects activation as one of .* 'swish'"):
+        getattr(model, use)(*() if use == "to_sequential" else (X,))
+
+
+def test_sparse_weights_put_in_by_hand_are_told_as_such():
+    model = MLPClassifier(**SETTINGS).fit(X, CLASSES)
+    model.coefs_[0] = sparse.csr_array(model.coefs_[0])
+    with pytest.raises(TypeError, match=r"coefs_ expects W .* got a sparse matrix"):
+        model.predict(X)
 
 
 @pytest.mark.parametrize("kind", KINDS)

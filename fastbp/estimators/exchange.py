@@ -30,7 +30,7 @@ _LAYERS = {
 def network(model):
     """A `Sequential` with copies of a fitted estimator's weights."""
     layers: list[Layer] = []
-    names = model._activations()
+    names = parameters.activations(model, len(model.coefs_) - 1)
     drops = parameters.per_layer(model, "dropout", len(names))
     for k, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         layers.append(Affine(np.array(W, order="C"), np.array(b)))

@@ -290,9 +290,10 @@ def per_layer(model, name, n_layers):
     return list(value)
 
 
-def activations(model):
-    """scikit-learn's name of each hidden layer's activation."""
-    names = per_layer(model, "activation", len(hidden_layer_sizes(model)))
+def activations(model, n_layers=None):
+    """scikit-learn's name of each hidden layer's activation; those of the next fit by default."""
+    n_layers = len(hidden_layer_sizes(model)) if n_layers is None else n_layers
+    names = per_layer(model, "activation", n_layers)
     for name in names:
         checks.choice(type(model).__name__, "activation", name, tuple(ACTIVATIONS))
     return names
