@@ -45,7 +45,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         The share of each target that is spread over all classes.
     class_weight : dict, "balanced" or None
         Factors of the rows' weights; "balanced" gives all classes the same total of weights, as
-        scikit-learn's logistic regression does.
+        scikit-learn's logistic regression does.  They weigh the score of rows that
+        `early_stopping` draws too, but not of those given to `fit`.
     dropout : float or sequence of float
         The share of each hidden layer's outputs that is dropped while training.
     batch_norm : bool
