@@ -18,6 +18,8 @@ TEST_SHARE = 0.2
 MAX_CATEGORIES = 50  # of a column of texts
 MAX_INTEGER_CLASSES = 20  # more different integers are amounts, not classes
 _SNIFFED = 1 << 16  # characters, below csv's own limit of a field
+#: What numbers are dressed in elsewhere: separators of thousands, units, an accountant's brackets.
+_DRESS = str.maketrans({"\u2212": "-"} | dict.fromkeys(" \u00a0\u202f\u2009'\u2019,%$€£¥()\0", ""))
 _INTEGER = re.compile(r"[+-]?\d{1,19}")  # most of these are an int64
 
 
@@ -87,8 +89,8 @@ def read_csv(path, target):
     ValueError
         For a file that is empty, without rows or not UTF-8, a column without a name or with
         another's, an unknown target, a row with fields too many or too few, an empty field, a
-        text, NaN or inf in a numeric column, numbers with a decimal comma, or more than 50
-        different texts in a feature.
+        text, NaN or inf in a numeric column, numbers with a decimal comma, separators of
+        thousands, signs of currencies or percent, or more than 50 different texts in a feature.
     OSError
         For a file that cannot be read.
 
@@ -226,6 +228,9 @@ def _column(name, column, cells, lines):
         commas = [row for row, cell in enumerate(cells) if "," in cell]
         if commas and all(_number(cell.replace(",", ".")) is not None for cell in cells):
             refuse("numbers with a decimal point", commas[0], checks.shown(cells[commas[0]]))
+        if all(_number(cell.translate(_DRESS)) is not None for cell in cells):
+            row = numbers.index(None)
+            refuse("plain numbers, as -1234.5,", row, checks.shown(cells[row]))
         return np.array(cells, object)
     if n_texts:
         row = numbers.index(None)

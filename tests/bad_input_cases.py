@@ -1354,7 +1354,8 @@ ESTIMATORS = [
           "trainer.step(broken_csr().T, labels[:4])"),
     entry("MLPRegressor.fit", "regressor.predict(X)",
           TypeError="regressor.fit(X, ['a'] * 5)",
-          ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X)"),
+          ValueError="estimators.MLPRegressor(loss='poisson').fit(X, -X) | "
+          "regressor.fit(X, labels, sample_weight=[1, -1, 0, 0, 0])"),
     entry("MLPRegressor.hidden", "regressor.hidden(X)", ValueError="regressor.hidden(X, 9)"),
 ]  # fmt: skip
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastbp import estimators
 from fastbp._kernels import isa
+from fastbp.estimators import forward
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 BOTH = (neural_network, estimators)
@@ -243,10 +244,24 @@ def test_predictions_are_scikit_learns_in_value_and_dtype(data, dtype):
 def test_many_rows_are_predicted_part_by_part():
     X, y = digits()
     model = estimators.MLPClassifier((20,), max_iter=2).fit(X, y)
-    many = np.tile(X, (6, 1))
+    many = np.tile(X, (15, 1))
+    assert len(many) > forward.SPARSE_ROWS > forward.ROWS
     np.testing.assert_array_equal(model.predict_proba(many)[:600], model.predict_proba(X))
-    sparse_rows = model.predict_proba(sparse.csr_matrix(many))
-    np.testing.assert_allclose(sparse_rows, model.predict_proba(many), rtol=1e-12)
+    for kind in (sparse.csr_matrix, sparse.csc_matrix):
+        got = model.predict_proba(kind(many))
+        np.testing.assert_allclose(got, model.predict_proba(many), rtol=1e-12)
+
+
+def test_csc_rows_are_not_cut_out_one_part_after_another(monkeypatch):
+    X, y = digits()
+    model = estimators.MLPClassifier((20,), max_iter=2).fit(X, y)
+    many = sparse.csc_matrix(np.tile(X, (15, 1)))
+
+    def refuse(*_):
+        raise AssertionError("went through all entries for some rows")
+
+    monkeypatch.setattr(sparse.csc_matrix, "__getitem__", refuse)
+    model.predict_proba(many)
 
 
 def test_writing_into_the_weights_holds_for_predict_and_partial_fit():

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.special import erfc
 from sklearn import datasets, neural_network
 from sklearn.metrics import f1_score, log_loss
@@ -223,6 +224,36 @@ def test_class_weights_are_sample_weights():
     weighted.partial_fit(X[:20], y[:20])
     with pytest.raises(ValueError, match="class_weight as a dictionary"):
         weighted.set_params(class_weight="balanced").partial_fit(X, y)
+
+
+@pytest.mark.parametrize("labels", ["two", "four", "several", "several, sparse"])
+def test_balanced_weights_are_those_of_repeated_rows(labels):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = {"two": np.arange(40) % 5 == 0, "four": np.arange(40) % 7 % 4}.get(labels)
+    if y is None:
+        y = (rng.random((40, 3)) > 0.7).astype(int)
+    times = rng.integers(0, 3, 40)
+    if y.ndim == 1:
+        y = np.r_[y, y.max()]  # a row that does not count
+        X, times = np.r_[X, X[:1]], np.r_[times, 0]
+    settings = {"shuffle": False, "max_iter": 5, "random_state": 0}
+    weighted, repeated = (MLPClassifier((4,), class_weight="balanced", **settings) for _ in "12")
+    rows = np.repeat(np.arange(len(X)), times)
+    repeated.fit(X[rows], y[rows])
+    weighted.fit(X, sparse.csr_matrix(y) if "sparse" in labels else y, sample_weight=times)
+    np.testing.assert_allclose(weighted.coefs_[0], repeated.coefs_[0], rtol=1e-9)
+
+
+def test_balanced_weights_of_a_class_without_any():
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 7 % 3
+    some = y > 0
+    settings = {"alpha": 1.0, "max_iter": 3, "shuffle": False, "random_state": 0}
+    weighted, fewer = (MLPClassifier((4,), class_weight="balanced", **settings) for _ in "12")
+    weighted.fit(X, y, sample_weight=some)
+    given = compute_sample_weight("balanced", y[some])
+    fewer.set_params(class_weight=None).fit(X, y, np.bincount(np.flatnonzero(some), given, 30))
+    np.testing.assert_allclose(weighted.coefs_[0], fewer.coefs_[0], rtol=1e-9)
 
 
 # --- training -------------------------------------------------------------------------------
@@ -445,6 +476,28 @@ def test_from_sklearn_predicts_and_trains_on(solver):
             ours.partial_fit(X, target)
         with pytest.raises(TypeError, match="from_sklearn expects fitted"):
             kind.from_sklearn(ours)
+
+
+def test_from_sklearn_of_subclasses_on_both_sides():
+    class Mine(MLPClassifier):
+        pass
+
+    class Narrow(MLPClassifier):
+        def __init__(self, width=3):
+            super().__init__((width,))
+
+    class Theirs(neural_network.MLPClassifier):
+        def __init__(self, width=3):
+            super().__init__((width,), max_iter=5)
+            self.width = width
+
+    X, y = digits(300)
+    theirs = Theirs(4).fit(X, y)
+    ours = Mine.from_sklearn(theirs)
+    assert type(ours) is Mine and ours.hidden_layer_sizes == (4,)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    with pytest.raises(TypeError, match=r"Narrow.from_sklearn expects a class whose constructor"):
+        Narrow.from_sklearn(theirs)
 
 
 # --- errors ---------------------------------------------------------------------------------

@@ -241,3 +241,15 @@ def test_a_model_of_scikit_learns_beside_ours_in_a_routed_pipeline():
         pipe = make_pipeline(StandardScaler(), LogisticRegression(), transform_input=["X_val"])
         with pytest.raises(TypeError):
             pipe.fit(X, y, X_val=X, y_val=y)
+
+
+def test_class_weights_weigh_rows_that_are_drawn_and_not_those_given():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 3)), np.arange(80) % 5 == 0
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
+    weighted = MLPClassifier(**settings, class_weight={False: 1, True: 50}, early_stopping=True)
+    same = MLPClassifier(**settings, early_stopping=True)
+    weighted.fit(X, y)
+    assert weighted.validation_scores_ == same.fit(X, y, np.where(y, 50, 1)).validation_scores_
+    weighted.fit(X, y, X_val=X, y_val=y)
+    assert weighted.best_validation_score_ == weighted.score(X, y)

@@ -298,6 +298,16 @@ BAD_CALLS = {
     "early stopping": lambda m, X, y: m.set_params(early_stopping=True).partial_fit(X, y),
     "other layers": lambda m, X, y: m.set_params(hidden_layer_sizes=3).partial_fit(X, y),
     "a batch of one": lambda m, X, y: m.set_params(batch_norm=True).fit(X[:1], y[:1]),
+    "weights that cancel": lambda m, X, y: m.fit(X, y, (-1.0) ** np.arange(150)),
+    "weights that cancel, partial": lambda m, X, y: m.partial_fit(
+        X, y, (-1.0) ** np.arange(150), classes=[0, 1, 2]
+    ),
+    "weights that cancel, L-BFGS": lambda m, X, y: m.set_params(solver="lbfgs").fit(
+        X, y, (-1.0) ** np.arange(150)
+    ),
+    "one row that weighs": lambda m, X, y: m.set_params(early_stopping=True).fit(
+        X, y, np.arange(150) == 75
+    ),
 }
 
 
@@ -323,7 +333,20 @@ def test_a_bad_call_changes_nothing(call, fitted):
         np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
 
 
-@pytest.mark.parametrize("call", ["validation data", "too few to validate", "a batch of one"])
+@pytest.mark.parametrize("row", range(12))
+def test_a_part_of_the_rows_without_weight_is_refused(row):
+    X, y = np.random.default_rng(0).random((12, 2)), np.arange(12) % 2
+    model = MLPClassifier(early_stopping=True, validation_fraction=0.5, random_state=0)
+    with pytest.raises(
+        ValueError, match=r"weights of the (training|validation) rows .* got 0 over"
+    ):
+        model.fit(X, y, sample_weight=np.arange(12) == row)
+    assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("call", [
+    "validation data", "too few to validate", "a batch of one", "one row that weighs",
+])  # fmt: skip
 @pytest.mark.parametrize("random_state", [np.random.RandomState(0), None], ids=["own", "NumPy's"])
 def test_a_bad_call_takes_back_what_it_drew(call, random_state):
     X, y = iris()

@@ -7,6 +7,7 @@ from inspect import signature
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn import datasets, neural_network
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
@@ -75,6 +76,35 @@ def test_a_subclass_of_ones_own_is_no_matter():
 
     Mine(**SETTINGS).fit(X, X[:, 0])
     MLPRegressor(**SETTINGS).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_subclass_may_make_a_parameter_a_property(solver):
+    class Mine(MLPRegressor):
+        @property
+        def alpha(self):
+            return self.penalty / 2
+
+        @alpha.setter
+        def alpha(self, value):
+            self.penalty = 2 * value
+
+    seen = []
+    given = {
+        **SETTINGS,
+        "alpha": 0.5,
+        "solver": solver,
+        "callbacks": lambda m: seen.append(m.alpha),
+    }
+    mine = Mine(**given).fit(X, X[:, 0])
+    same = MLPRegressor(**given).fit(X, X[:, 0])
+    np.testing.assert_array_equal(mine.coefs_[0], same.coefs_[0])
+    assert set(seen) == {0.5}
+    if solver == "adam":
+        mine.partial_fit(X, X[:, 0])
+    mine.set_params(alpha=-1)
+    with pytest.raises(ValueError, match="The 'alpha' parameter of Mine must be"):
+        mine.fit(X, X[:, 0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -434,6 +464,20 @@ def test_weights_put_in_by_hand_that_do_not_fit(change, words):
         model.predict(X)
     with pytest.raises(ValueError, match="X has 3 features, but MLPRegressor is expecting 4"):
         by_hand(estimators, "MLPRegressor", "identity").predict(X[:, :3])
+
+
+@pytest.mark.parametrize("use", ["predict", "hidden", "to_sequential"])
+def test_an_activation_that_is_none_is_told_by_predictions_too(use):
+    model = MLPClassifier(**SETTINGS).fit(X, CLASSES).set_params(activation="swish")
+    with pytest.raises(ValueError, match=r"MLPClassifier expects activation as one of .* 'swish'"):
+        getattr(model, use)(*() if use == "to_sequential" else (X,))
+
+
+def test_sparse_weights_put_in_by_hand_are_told_as_such():
+    model = MLPClassifier(**SETTINGS).fit(X, CLASSES)
+    model.coefs_[0] = sparse.csr_array(model.coefs_[0])
+    with pytest.raises(TypeError, match=r"coefs_ expects W .* got a sparse matrix"):
+        model.predict(X)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,7 @@ import types
 import warnings
 from itertools import pairwise
 from numbers import Integral
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from fastbp.estimators.solver import READ, Solver
 _FLOATS = (np.float64, np.float32)
 #: What stays as it is in X: bytes, too, which a plan converts a batch at a time.
 _NUMBERS = (*_FLOATS, np.uint8)
-_READ_OF = itemgetter(*READ)
+_READ_OF = attrgetter(*READ)
 #: The methods by which scikit-learn's classes train and predict, and which ours do without.
 THEIR_METHODS = frozenset((
     "_backprop", "_check_solver", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic",
@@ -237,10 +237,13 @@ class MLP(BaseEstimator):
         validation = None if held_out is None else self._validation(data.x, *held_out)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if self.early_stopping and validation is None and not with_lbfgs:
+        draws = self.early_stopping and validation is None and not with_lbfgs
+        if draws:
             data, validation = data.split(self, random_state(), self._stratify(data.t))
+        data.require_weight(type(self).__name__, "training", draws)
         if validation is not None and validation.weights is not None:
             callables.require_weighted(self)
+            validation.require_weight(type(self).__name__, "validation", draws)
         parts = None if with_lbfgs else batches.Batches(self, len(data))
         if follow is not None:  # nothing fails any more
             solver.follow(**follow)
@@ -410,7 +413,7 @@ class MLP(BaseEstimator):
 
     def _asked(self):
         """The parameters that the solver reads."""
-        return dict(zip(READ, _READ_OF(self.__dict__), strict=True))
+        return dict(zip(READ, _READ_OF(self), strict=True))
 
     def _network(self, units):
         """What the parameters make of such units, as `Solver` takes it."""
@@ -433,7 +436,7 @@ class MLP(BaseEstimator):
             weights = MLP._weights(self, X, y, weights)
         except (TypeError, ValueError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
-            told = str(error).rstrip(".!")
+            told = str(error).rstrip(".!\n")
             given = "X_val, y_val and sample_weight_val" if name == "X_val" else name
             raise kind(
                 f"{who} expects {given} of the training data's kind; got others: {told}."
@@ -497,18 +500,22 @@ class MLP(BaseEstimator):
         coefs, n = self.coefs_, len(self.coefs_)
         if len(self.intercepts_) != n or self.__dict__.get("n_layers_", n + 1) != n + 1:
             self._require_layers()
-        if X.shape[1] != len(coefs[0]):
+        n_in = coefs[0].shape[0] if hasattr(coefs[0], "shape") else len(coefs[0])
+        if X.shape[1] != n_in:
             raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{len(coefs[0])} features as input."
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {n_in} "
+                "features as input."
             )
+        names = parameters.per_layer(self, "activation", n - 1)
         try:
             z = forward.outputs(
-                X, coefs, self.intercepts_, getattr(self, "norms_", ()), self._activations(),
-                n_layers,
-            )  # fmt: skip
+                X, coefs, self.intercepts_, getattr(self, "norms_", ()), names, n_layers
+            )
         except ValueError:
             self._require_layers()
+            raise
+        except KeyError:
+            parameters.activations(self, n - 1)  # with its error
             raise
         if check and not (_is_tame(X) or np.isfinite(z).all()):
             warnings.warn(
@@ -518,9 +525,6 @@ class MLP(BaseEstimator):
                 stacklevel=4,
             )
         return z
-
-    def _activations(self):
-        return parameters.per_layer(self, "activation", len(self.coefs_) - 1)
 
     def hidden(self, X, layer=-1):
         """The activations of a hidden layer.

@@ -25,6 +25,15 @@ class Data:
         """x as the engine takes it."""
         return engine_rows(self.x)
 
+    def require_weight(self, who, which, drawn):
+        """Refuse rows whose weights sum to 0, over which no mean has a value: none would train."""
+        if self.weights is not None and self.weights.sum(dtype=np.float64) == 0:
+            cure = ", so draw others by random_state or validation_fraction" if drawn else ""
+            raise ValueError(
+                f"{who} expects the weights of the {which} rows to have a sum other than 0; got 0 "
+                f"over {checks.plural(len(self), 'row')}{cure}."
+            )
+
     def split(self, model, random_state, stratify):
         """Training and validation parts, as scikit-learn draws them."""
         arrays = [self.x, self.t, self.labels]

@@ -44,7 +44,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     label_smoothing : float
         The share of each target that is spread over all classes.
     class_weight : dict, "balanced" or None
-        Factors of the rows' weights.
+        Factors of the rows' weights; "balanced" gives all classes the same total of weights, as
+        scikit-learn's logistic regression does.  They weigh the score of rows that
+        `early_stopping` draws too, but not of those given to `fit`.
     dropout : float or sequence of float
         The share of each hidden layer's outputs that is dropped while training.
     batch_norm : bool
@@ -285,7 +287,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         if self.class_weight is None:
             return weights
         try:
-            own = self._weights_of_classes(y)
+            own = self._weights_of_classes(y, weights)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "MLPClassifier expects class_weight as weights of its classes, which may name "
@@ -299,9 +301,12 @@ class MLPClassifier(ClassifierMixin, MLP):
             )
         return both
 
-    def _weights_of_classes(self, y):
+    def _weights_of_classes(self, y, weights):
         """The rows' weights by `class_weight`."""
-        if self._multilabel or isinstance(self.class_weight, str):
+        if isinstance(self.class_weight, str):
+            y = y.toarray() if hasattr(y, "toarray") else y
+            return np.prod([_balanced(labels, weights) for labels in np.atleast_2d(y.T)], axis=0)
+        if self._multilabel:
             return compute_sample_weight(self.class_weight, y)
         # Of all classes: a batch may lack some.
         of_each = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
@@ -433,3 +438,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _balanced(labels, weights):
+    """Factors of the rows' weights that give all labels the same total; 0 of labels without."""
+    _, places = np.unique(labels, return_inverse=True)
+    totals = np.bincount(places, weights)
+    some = totals != 0
+    factors = np.zeros(len(totals))
+    factors[some] = totals.sum() / (some.sum() * totals[some])
+    return factors[places]

@@ -30,7 +30,7 @@ _LAYERS = {
 def network(model):
     """A `Sequential` with copies of a fitted estimator's weights."""
     layers: list[Layer] = []
-    names = model._activations()
+    names = parameters.activations(model, len(model.coefs_) - 1)
     drops = parameters.per_layer(model, "dropout", len(names))
     for k, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
         layers.append(Affine(np.array(W, order="C"), np.array(b)))
@@ -51,12 +51,21 @@ def network(model):
 
 def estimator(cls, fitted):
     """An estimator of a class of ours like a fitted one of scikit-learn's."""
-    checks.instance(
-        f"{cls.__name__}.from_sklearn", "fitted", fitted, getattr(neural_network, cls.__name__),
-        f"a fitted {cls.__name__} of scikit-learn",
-    )  # fmt: skip
+    who, kind = (
+        f"{cls.__name__}.from_sklearn",
+        "MLPClassifier" if cls._classifies else "MLPRegressor",
+    )
+    theirs = getattr(neural_network, kind)
+    checks.instance(who, "fitted", fitted, theirs, f"a fitted {kind} of scikit-learn")
     check_is_fitted(fitted)
-    model = cls(**fitted.get_params(deep=False))
+    given = {name: getattr(fitted, name) for name in theirs().get_params()}
+    try:
+        model = cls(**given)
+    except TypeError as error:
+        raise TypeError(
+            f"{who} expects a class whose constructor takes scikit-learn's parameters; got "
+            f"{cls.__name__} ({error})."
+        ) from None
     for name, value in vars(fitted).items():
         if name.endswith("_") and not name.startswith("_"):
             if isinstance(value, list):

@@ -125,7 +125,7 @@ LIVE_OF_LBFGS = frozenset(("verbose", "warm_start"))
 
 def given(model):
     """The parameters' values."""
-    return {name: value for name, value in vars(model).items() if name in NAMES}
+    return {name: getattr(model, name) for name in NAMES if hasattr(model, name)}
 
 
 def changed(model, before, live):
@@ -169,15 +169,15 @@ def check(model, classifies, watched=None):
     """
     if get_config()["skip_parameter_validation"]:
         return
-    who, values = type(model).__name__, vars(model)
+    who = type(model).__name__
     for name, rules in _RULES.items():
-        _require(who, name, values[name], rules)
+        _require(who, name, getattr(model, name), rules)
     if isinstance(model.activation, str) or not _is_array_like(model.activation):
         _require(who, "activation", model.activation, _ACTIVATION)
     _require(who, "loss", model.loss, _LOG_LOSS if classifies else _LOSS)
     hidden_layer_sizes(model)
     activations(model)
-    _check_own(model, who, values)
+    _check_own(model, who)
     if classifies:
         checks.number(who, "label_smoothing", model.label_smoothing, least=0, most=1)
         _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
@@ -190,7 +190,7 @@ def check(model, classifies, watched=None):
     _check_together(model, who, watched)
 
 
-def _check_own(model, who, values):
+def _check_own(model, who):
     """Refuse values of the parameters that scikit-learn does not have."""
     if model.max_seconds is not None:
         checks.number(who, "max_seconds", model.max_seconds, least=0)
@@ -205,7 +205,7 @@ def _check_own(model, who, values):
             f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}."
         )
     for name in ("restore_best", "batch_norm", "progress"):
-        value, none = values[name], name == "restore_best"
+        value, none = getattr(model, name), name == "restore_best"
         if not (isinstance(value, bool | np.bool_) or (none and value is None)):
             allowed = (None, True, False) if none else (True, False)
             raise TypeError(
@@ -290,9 +290,10 @@ def per_layer(model, name, n_layers):
     return list(value)
 
 
-def activations(model):
-    """scikit-learn's name of each hidden layer's activation."""
-    names = per_layer(model, "activation", len(hidden_layer_sizes(model)))
+def activations(model, n_layers=None):
+    """scikit-learn's name of each hidden layer's activation; those of the next fit by default."""
+    n_layers = len(hidden_layer_sizes(model)) if n_layers is None else n_layers
+    names = per_layer(model, "activation", n_layers)
     for name in names:
         checks.choice(type(model).__name__, "activation", name, tuple(ACTIVATIONS))
     return names
