@@ -6,6 +6,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 
 import builtins
 import importlib
+from math import e, inf, nan, pi
 from types import FunctionType, SimpleNamespace
 
 from fastbp import _kernels, backend, checks, dtypes
@@ -25,6 +26,7 @@ from fastbp._kernels.autograd import (
 )
 from fastbp._kernels.autograd import view as view_node
 from fastbp.autograd import arithmetic as _arithmetic
+from fastbp.autograd import combined as _combined
 from fastbp.autograd import elementwise as _elementwise
 from fastbp.autograd import factories as _factories
 from fastbp.autograd import inplace as _inplace
@@ -51,17 +53,19 @@ _METHODS = {
     "ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor "
     "bitwise_not equal isclose allclose matmul mm mv dot bmm outer masked_fill clamp heaviside "
     "atan2",
+    _combined: "addcmul addcdiv lerp addmm clamp_min clamp_max",
     _elementwise: "exp expm1 exp2 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos "
     "atan sinh cosh tanh sigmoid relu abs sign floor ceil trunc square frac round neg positive erf "
     "isnan isinf isfinite nan_to_num softmax log_softmax",
     _reductions: "sum mean prod cumsum cumprod var std norm logsumexp max min amax amin argmax "
     "argmin any all median sort argsort topk unique bincount nonzero count_nonzero",
     _shapes: "reshape flatten ravel unflatten squeeze unsqueeze permute transpose t movedim "
-    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter split "
-    "chunk unbind narrow select flip roll diag tril triu numel",
+    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter "
+    "scatter_add index_add split chunk unbind narrow select flip roll diag tril triu numel",
 }
 _FUNCTIONS = {
     _arithmetic: "where rsub",
+    _combined: "einsum",
     _shapes: "cat stack hstack vstack meshgrid",
     _random: "Generator manual_seed seed initial_seed rand randn randint randperm normal bernoulli "
     "multinomial rand_like randn_like randint_like default_generator",
@@ -101,7 +105,7 @@ _NO_OUT = {name for names in (
     "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
     "manual_seed seed initial_seed rand_like randn_like randint_like zeros_like ones_like",
     "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
-    "isnan isinf rsub",
+    "isnan isinf rsub einsum",
 ) for name in names.split()}  # fmt: skip
 
 
@@ -291,15 +295,19 @@ __all__ = [
     "cuda",
     "device",
     "dtype",
+    "e",
     "enable_grad",
     "from_numpy",
     "get_default_dtype",
     "grad",
+    "inf",
     "inference_mode",
     "is_grad_enabled",
     "is_tensor",
+    "nan",
     "no_grad",
     "node",
+    "pi",
     "promote_types",
     "set_default_dtype",
     "set_grad_enabled",
