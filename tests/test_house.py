@@ -28,6 +28,7 @@ LEVELS = {
         "tables",
         "threads",
         "dtypes",
+        "missing",
         "printing",
     ],
     2: ["backend"],

@@ -34,6 +34,7 @@ from fastbp.autograd import keywords as _keywords
 from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
+from fastbp.autograd.function import Function
 from fastbp.autograd.tensor import (
     Parameter,
     Size,
@@ -45,6 +46,7 @@ from fastbp.autograd.tensor import (
     tensor,
 )
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
+from fastbp.missing import attribute_error
 from fastbp.printing import set_printoptions
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
@@ -284,6 +286,7 @@ __all__ = [
     "EXPORTED",
     "PUBLIC",
     "AccumulateGrad",
+    "Function",
     "Node",
     "Parameter",
     "Size",
@@ -322,6 +325,7 @@ EXPORTED = sorted(
     - {
         "AccumulateGrad",
         "EXPORTED",
+        "Function",
         "Node",
         "PUBLIC",
         "Parameter",
@@ -342,7 +346,7 @@ def __getattr__(name):
     try:
         return PUBLIC[name]
     except KeyError:
-        raise AttributeError(f"module 'fastbp.autograd' has no attribute {name!r}") from None
+        raise attribute_error("fastbp.autograd", name) from None
 
 
 def __dir__():

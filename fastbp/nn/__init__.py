@@ -9,6 +9,7 @@ import importlib
 
 from fastbp.autograd import Parameter
 from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
+from fastbp.missing import attribute_error
 from fastbp.modules import Module
 from fastbp.network import Sequential
 from fastbp.nn import functional, init, utils
@@ -106,4 +107,4 @@ __all__ = [
 def __getattr__(name):
     if name in ("modules", "parameter"):
         return importlib.import_module(f"fastbp.nn.{name}")
-    raise AttributeError(f"module 'fastbp.nn' has no attribute {name!r}")
+    raise attribute_error("fastbp.nn", name)

@@ -19,6 +19,7 @@ from fastbp.autograd.inplace import changed
 from fastbp.autograd.random import stream
 from fastbp.backend import kernels
 from fastbp.checks import explained
+from fastbp.missing import attribute_error
 from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
@@ -631,3 +632,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """The norm of x1 - x2 + eps along the last dimension."""
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
+
+def __getattr__(name):
+    raise attribute_error("fastbp.nn.functional", name)

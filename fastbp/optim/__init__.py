@@ -5,6 +5,7 @@
 
 import importlib
 
+from fastbp.missing import attribute_error
 from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
 from fastbp.optim.rules import (
@@ -45,4 +46,4 @@ _PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd"}
 def __getattr__(name):
     if name in _PLACES:
         return importlib.import_module(f"fastbp.optim.{name}")
-    raise AttributeError(f"module 'fastbp.optim' has no attribute {name!r}")
+    raise attribute_error("fastbp.optim", name)
