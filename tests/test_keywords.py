@@ -360,7 +360,9 @@ def flags():
 )
 def test_a_flag_is_true_or_false(name, thing, first, flag):
     if flag in OR_NONE and "nn." in name and "clip" not in name:
-        first = first or (T.ones(2), T.ones(2)) * name.split()[0].rpartition(".")[2].islower()
+        function = name.split()[0].rpartition(".")[2]
+        three = function in ("cosine_embedding_loss", "margin_ranking_loss", "triplet_margin_loss")
+        first = first or (T.ones(2),) * (2 + three) * function.islower()
     if flag in ("retain_graph", "allow_unused", "unbiased") and not first:
         first = (T.ones((), requires_grad=True).sum(), T.ones(1))[: 2 if "grad " in name else 1]
     if flag == "foreach" and "clip" in name:

@@ -1,4 +1,4 @@
-"""Layers with parameters: `Linear`, `BatchNorm1d`, `LayerNorm`, `Embedding`."""
+"""Layers with parameters: `Linear`, `BatchNorm1d`, `LayerNorm`, `PReLU`, `Embedding`."""
 
 import math
 
@@ -12,7 +12,7 @@ from fastbp.layers.base import Listed, restored
 from fastbp.modules import Module
 from fastbp.nn import functional, init
 
-__all__ = ["BatchNorm1d", "Embedding", "LayerNorm", "Linear"]
+__all__ = ["BatchNorm1d", "Embedding", "LayerNorm", "Linear", "PReLU"]
 
 
 def _float_dtype(who, dtype, device):
@@ -277,6 +277,48 @@ class LayerNorm(Module):
             f"{self.normalized_shape}, eps={self.eps}, "
             f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )
+
+
+class PReLU(Module):
+    """The input, and below 0 a trained factor times the input.
+
+    Parameters
+    ----------
+    num_parameters : int
+        1, or the columns of the input, each with a factor of its own.
+    init : float
+        Of the factors; weight decay draws them towards 0.
+    device : "cpu"
+    dtype : dtype, optional
+
+    References
+    ----------
+    He et al., Delving deep into rectifiers (2015).
+
+    Examples
+    --------
+    >>> PReLU()
+    PReLU(num_parameters=1)
+    """
+
+    def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
+        super().__init__()
+        kind = _float_dtype("PReLU", dtype, device)
+        self.num_parameters = checks.integer("PReLU", "num_parameters", num_parameters, least=1)
+        checks.fits_memory("PReLU", "num_parameters", (self.num_parameters,))
+        self.init = checks.number("PReLU", "init", init)
+        self.weight = Parameter(ones(self.num_parameters, dtype=kind) * self.init)
+
+    def reset_parameters(self):
+        """As it was made."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input):
+        """The activated input."""
+        return functional.prelu(input, self.weight)
+
+    def extra_repr(self):
+        return f"num_parameters={self.num_parameters}"
 
 
 class Embedding(Module):
