@@ -28,8 +28,7 @@ _TABLES = {
         "column_stack": "write stack(tensors, 1) of vectors or cat(tensors, 1) of matrices",
         "isin searchsorted histc": "NumPy's function takes tensor.numpy()",
         "get_rng_state set_rng_state": "keep a Generator, or call manual_seed() again",
-        "use_deterministic_algorithms": "a seed gives the same bits on one machine with one number "
-        "of threads: leave it away",
+        "finfo iinfo": "numpy.finfo and numpy.iinfo take the name of a dtype",
         "set_default_device set_default_tensor_type": "set_default_dtype() sets the dtype, and the "
         "device is the CPU",
         "set_float32_matmul_precision": "products are float32 in full: leave it away",
@@ -49,8 +48,15 @@ _TABLES = {
         "DataParallel parallel": "a model uses the threads of set_num_threads(): leave it away",
         "EmbeddingBag": "write Embedding, and mean(1) or sum(1) of its output",
         "Bilinear": "write einsum('bi,kij,bj->bk', x, weight, y)",
+        "MultiMarginLoss MultiLabelMarginLoss MultiLabelSoftMarginLoss SoftMarginLoss CTCLoss "
+        "TripletMarginWithDistanceLoss NLLLoss2d": "write it as a function of tensors",
         "AlphaDropout Dropout1d": "Dropout is there",
         "Hardshrink Softshrink RReLU Softmax2d": "write it as a function of tensors",
+    },
+    "fastbp.cuda": {
+        "amp": _ONLY,
+        "synchronize current_device get_device_name set_device memory_allocated "
+        "reset_peak_memory_stats": "there is no GPU: ask cuda.is_available() first",
     },
     "fastbp.nn.functional": {
         "conv1d conv2d max_pool1d max_pool2d avg_pool2d adaptive_avg_pool2d interpolate": _BEYOND,
@@ -78,6 +84,16 @@ _TABLES = {
     "fastbp.optim.lr_scheduler": {
         "CyclicLR": "OneCycleLR is there, and LambdaLR takes a function of the step",
     },
+    "Module": {
+        "register_full_backward_hook register_backward_hook register_full_backward_pre_hook": (
+            "register_forward_hook() and, in it, output.register_hook() see the gradient"
+        ),
+        "register_forward_pre_hook": "write it into the first lines of forward()",
+        "half bfloat16": _ONLY,
+        "compile": "layers are compiled already: leave it away",
+        "share_memory": "processes get a copy of the model: leave it away",
+        "to_empty": "write the parameters with copy_()",
+    },
     "fastbp.autograd": {
         "functional": "call grad() for each output",
         "gradcheck gradgradcheck": "fastbp.gradient_check() compares with differences",
@@ -91,8 +107,8 @@ _CURES = {
 }
 
 
-def attribute_error(place, name):
-    """The error for a name that a module has not.
+def attribute_error(place, name, who=None):
+    """The error for a name that a module of Python has not, or `who`, a network's.
 
     Examples
     --------
@@ -102,5 +118,7 @@ def attribute_error(place, name):
     module 'fastbp.nn' has no attribute 'Lienar'
     """
     cure = _CURES[place].get(name)
-    text = f"module {place!r} has no attribute {name!r}"
-    return AttributeError(text if cure is None else f"{place} has no {name}: {cure}.")
+    if cure is not None:
+        return AttributeError(f"{who or place} has no {name}: {cure}.")
+    kind = f"{who!r} object" if who else f"module {place!r}"
+    return AttributeError(f"{kind} has no attribute {name!r}")

@@ -734,6 +734,8 @@ TENSORS = [
           RuntimeError="fastbp.multinomial(probabilities, 9) | fastbp.multinomial(-x, 1)"),
     entry("manual_seed", "fastbp.manual_seed(1)", TypeError="fastbp.manual_seed('a') | "
           "fastbp.manual_seed(1.5)", ValueError="fastbp.manual_seed(2**70)"),
+    entry("use_deterministic_algorithms", "fastbp.use_deterministic_algorithms(True)",
+          TypeError="fastbp.use_deterministic_algorithms('a')"),
     entry("Generator", "fastbp.Generator()", RuntimeError="fastbp.Generator('cuda')",
           TypeError="fastbp.rand(2, generator=3)"),
     entry("Generator.manual_seed", "fastbp.Generator().manual_seed(1)",
@@ -926,6 +928,8 @@ NN = [
           "embedding(None)",
           ValueError="nn.Embedding(0, 3) | nn.Embedding(2**62, 4) | "
           "nn.Embedding(5, 3, padding_idx=9)",
+          NotImplementedError="nn.Embedding(5, 3, sparse=True) | nn.Embedding(5, 3, max_norm=1.0) | "
+          "nn.Embedding(5, 3, scale_grad_by_freq=True)",
           IndexError="embedding(classes + 9) | embedding(classes - 9)", RuntimeError="embedding(x)"),
     entry("nn.Embedding.from_pretrained", "nn.Embedding.from_pretrained(x)",
           TypeError="nn.Embedding.from_pretrained(None)",

@@ -69,8 +69,9 @@ _FUNCTIONS = {
     _arithmetic: "where rsub",
     _combined: "einsum",
     _shapes: "cat stack hstack vstack meshgrid",
-    _random: "Generator manual_seed seed initial_seed rand randn randint randperm normal bernoulli "
-    "multinomial rand_like randn_like randint_like default_generator",
+    _random: "Generator manual_seed seed initial_seed use_deterministic_algorithms rand "
+    "randn randint randperm normal bernoulli multinomial rand_like randn_like randint_like "
+    "default_generator",
     _factories: "zeros ones empty full zeros_like ones_like empty_like full_like arange linspace "
     "logspace eye FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
 }
@@ -105,7 +106,8 @@ _NO_OUT = {name for names in (
     "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
     "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
     "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
-    "manual_seed seed initial_seed rand_like randn_like randint_like zeros_like ones_like",
+    "manual_seed seed initial_seed use_deterministic_algorithms rand_like randn_like randint_like",
+    "zeros_like ones_like",
     "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
     "isnan isinf rsub einsum",
 ) for name in names.split()}  # fmt: skip
@@ -208,7 +210,8 @@ _attach()
 
 @checks.explained
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         allow_unused=None, is_grads_batched=False, materialize_grads=False):  # fmt: skip
+         only_inputs=True, allow_unused=None, is_grads_batched=False,
+         materialize_grads=False):  # fmt: skip
     """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
 
     Only the part of the graph that leads from the outputs to the inputs is gone through, and
@@ -225,6 +228,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     retain_graph : bool, default False
     create_graph, is_grads_batched : False
         Not offered.
+    only_inputs : True
+        Of older programs.
     allow_unused : bool, default materialize_grads
         Give None for an input that no output came from, in place of an error.
     materialize_grads : bool
@@ -244,12 +249,19 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """
     retain_graph = checks.flag("grad", "retain_graph", retain_graph, or_none=True)
     allow_unused = checks.flag("grad", "allow_unused", allow_unused, or_none=True)
-    for name, value in ("create_graph", create_graph), ("is_grads_batched", is_grads_batched):
-        if value:
-            raise NotImplementedError(
-                f"grad expects {name}=False, as gradients of gradients and batches of them are "
-                "not offered; got True."
-            )
+    if checks.flag("grad", "create_graph", create_graph):
+        raise NotImplementedError(
+            "grad expects create_graph=False, as gradients of gradients are not offered; got True: "
+            "write a loss of f(x + h) - f(x) in place of one of the gradient by x."
+        )
+    if checks.flag("grad", "is_grads_batched", is_grads_batched):
+        raise NotImplementedError(
+            "grad expects is_grads_batched=False; got True: call it for each of the gradients."
+        )
+    if not checks.flag("grad", "only_inputs", only_inputs):
+        raise NotImplementedError(
+            "grad expects only_inputs=True; got False: call backward(), which fills every grad."
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "grad expects allow_unused as True or not given where materialize_grads is True; got "
@@ -271,8 +283,15 @@ def Variable(data, requires_grad=False):
     return as_tensor(data).detach().requires_grad_(requires_grad)
 
 
+class _Place(SimpleNamespace):
+    """What PyTorch keeps for a device."""
+
+    def __getattr__(self, name):
+        raise attribute_error("fastbp.cuda", name)
+
+
 #: Where other PyTorch programs look whether there is a GPU.
-cuda = SimpleNamespace(
+cuda = _Place(
     is_available=lambda: False, device_count=lambda: 0, manual_seed=lambda seed: None,
     manual_seed_all=lambda seed: None, empty_cache=lambda: None,
 )  # fmt: skip

@@ -329,6 +329,10 @@ class Embedding(Module):
     num_embeddings, embedding_dim : int
     padding_idx : int, optional
         A row of zeros that is not trained.
+    max_norm : None
+    norm_type : 2.0
+    scale_grad_by_freq, sparse : False
+        No others are offered: gradients are dense, and `weight` is scaled by hand.
     device : "cpu"
     dtype : dtype, optional
 
@@ -339,8 +343,11 @@ class Embedding(Module):
     fastbp.Size([1, 2, 3])
     """
 
-    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, device=None, dtype=None):
+    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None,
+                 norm_type=2.0, scale_grad_by_freq=False, sparse=False, device=None,
+                 dtype=None):  # fmt: skip
         super().__init__()
+        self._refuse(max_norm, norm_type, scale_grad_by_freq, sparse)
         self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
         self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
         checks.fits_memory("Embedding", "num_embeddings and embedding_dim",
@@ -352,6 +359,22 @@ class Embedding(Module):
         kind = _float_dtype("Embedding", dtype, device)
         self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
         self.reset_parameters()
+
+    @staticmethod
+    def _refuse(max_norm, norm_type, scale_grad_by_freq, sparse):
+        flags = {"scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
+        for name, value in flags.items():
+            if checks.flag("Embedding", name, value):
+                raise NotImplementedError(
+                    f"Embedding expects {name}=False, as its gradients are dense sums; got "
+                    f"{checks.shown(value)}: leave it away."
+                )
+        if max_norm is not None or norm_type != 2.0:
+            raise NotImplementedError(
+                "Embedding expects max_norm=None and norm_type=2.0; got "
+                f"{checks.shown(max_norm)} and {checks.shown(norm_type)}: scale weight.data after "
+                "each step."
+            )
 
     def reset_parameters(self):
         """Draw the initial values anew, from the standard normal distribution."""
