@@ -79,7 +79,6 @@ _TABLES = {
     "fastbp.optim": {
         "LBFGS": "estimators.MLPClassifier(solver='lbfgs') has it",
         "Adadelta Adamax NAdam RAdam Rprop ASGD Adafactor Muon SparseAdam": _RULES,
-        "swa_utils": "keep copy.deepcopy(model), and lerp_() its parameters after each step",
     },
     "fastbp.optim.lr_scheduler": {
         "CyclicLR": "OneCycleLR is there, and LambdaLR takes a function of the step",

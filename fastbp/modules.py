@@ -540,6 +540,10 @@ class Module:
         """The texts of its parts."""
         return [f"({name}): {child!r}" for name, child in self._modules.items()]
 
+    def _get_name(self):
+        """PyTorch's name of it."""
+        return self.type_name()
+
     @classmethod
     def type_name(cls):
         """The class's name in texts."""

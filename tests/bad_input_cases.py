@@ -22,7 +22,7 @@ import fastbp
 from fastbp import _kernels as kernels
 from fastbp import book, datasets, graph, init, nn, optim
 from fastbp.nn import functional as F
-from fastbp.optim import lr_scheduler
+from fastbp.optim import lr_scheduler, swa_utils
 from fastbp.utils import data
 
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
@@ -196,7 +196,7 @@ def names():
     return {"estimators": getattr(fastbp, "estimators", None),
         **vars(fastbp.layers), "np": np, "fastbp": fastbp, "nn": nn, "F": F, "optim": optim,
         "data": data, "datasets": datasets, "book": book, "types": types, "graph": graph, "init": init, "kernels": kernels,
-        "lr_scheduler": lr_scheduler, "Sequential": fastbp.Sequential,
+        "lr_scheduler": lr_scheduler, "swa_utils": swa_utils, "Sequential": fastbp.Sequential,
         "Trainer": fastbp.Trainer, "EarlyStopping": fastbp.EarlyStopping,
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
         "WarmUp": fastbp.WarmUp, "InverseScaling": fastbp.InverseScaling,
@@ -1198,6 +1198,23 @@ OPTIMISERS = [
           ("CosineAnnealingLR", "5", "None"), ("CosineAnnealingWarmRestarts", "5", "2.5"),
           ("ReduceLROnPlateau", "'min'", "'min', 'a'"),
 ]),
+    entry("swa_utils.SWALR", "swa_utils.SWALR(rule, 0.05)",
+          TypeError="swa_utils.SWALR(3, 0.05) | swa_utils.SWALR(rule, 'a')",
+          ValueError="swa_utils.SWALR(rule, -1) | swa_utils.SWALR(rule, [0.1, 0.2]) | "
+          "swa_utils.SWALR(rule, 0.1, -1) | swa_utils.SWALR(rule, 0.1, anneal_strategy='a')"),
+    entry("swa_utils.AveragedModel", "swa_utils.AveragedModel(linear)",
+          TypeError="swa_utils.AveragedModel(3) | swa_utils.AveragedModel(linear, use_buffers=3)",
+          ValueError="swa_utils.AveragedModel(linear, avg_fn=abs, multi_avg_fn=abs)",
+          RuntimeError="swa_utils.AveragedModel(linear, device='cuda')"),
+    entry("swa_utils.AveragedModel.update_parameters",
+          "swa_utils.AveragedModel(linear).update_parameters(linear)",
+          TypeError="swa_utils.AveragedModel(linear).update_parameters(3)",
+          ValueError="swa_utils.AveragedModel(linear).update_parameters(nn.Linear(2, 2))"),
+    entry("swa_utils.update_bn", "swa_utils.update_bn([x], linear)",
+          TypeError="swa_utils.update_bn([x], 3)"),
+    *(entry(f"swa_utils.{name}", f"swa_utils.{name}(0.9)",
+            TypeError=f"swa_utils.{name}('a')", ValueError=f"swa_utils.{name}(1.5)")
+      for name in ("get_ema_avg_fn", "get_ema_multi_avg_fn")),
     entry("lr_scheduler.SequentialLR",
           "lr_scheduler.SequentialLR(step_lr.optimizer, [step_lr], [])",
           TypeError="lr_scheduler.SequentialLR(3, [step_lr], []) | "
@@ -1473,6 +1490,7 @@ ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
 MODULES = {
     "fastbp": "", "fastbp.layers": "", "fastbp.losses": "", "fastbp.optim": "optim.",
     "fastbp.optim.lr_scheduler": "lr_scheduler.", "fastbp.nn": "nn.",
+    "fastbp.optim.swa_utils": "swa_utils.",
     "fastbp.nn.functional": "F.", "fastbp.nn.init": "nn.init.", "fastbp.nn.utils": "nn.utils.",
     "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.book": "book.", "fastbp.graph": "graph.",
     "fastbp.utils.data": "data.", "fastbp._kernels": "kernels.",

@@ -1569,6 +1569,38 @@ print(f"{loss.item():.5f}", torch.einsum("bi,kij,bj->bk", x[:, 0], W, x[:, 1]))
 print(torch.einsum("ii", W[0]), torch.einsum("kii->ki", W).shape, f"{torch.pi:.4f}")
 print(list(net[0].state_dict()), type(net.state_dict()).__name__)
 """,
+    "averages by the library": """
+import torch
+import torch.nn as nn
+from torch.optim.swa_utils import AveragedModel, SWALR, get_ema_multi_avg_fn, update_bn
+
+model = start(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1)))
+swa_model = AveragedModel(model)
+ema_model = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+swa_scheduler = SWALR(optimizer, anneal_strategy="linear", anneal_epochs=3, swa_lr=0.05)
+x = torch.tensor(rng.standard_normal((32, 4))).float()
+y = x[:, :1] * x[:, 1:2]
+loader = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 32, 8)]
+for epoch in range(12):
+    for inputs, targets in loader:
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        ema_model.update_parameters(model)
+    if epoch > 6:
+        swa_model.update_parameters(model)
+        swa_scheduler.step()
+    else:
+        scheduler.step()
+    print(epoch, f"{optimizer.param_groups[0]['lr']:.5f}")
+update_bn(loader, swa_model)
+swa_model.eval()
+print(f"{nn.functional.mse_loss(swa_model(x), y).item():.5f}", swa_model.n_averaged)
+print(ema_model(x).mean(), swa_model.module[1].running_var, list(swa_model.state_dict())[:2])
+""",
 }
 
 

@@ -40,7 +40,7 @@ __all__ = [
 
 
 #: PyTorch's places of schedulers and rules.
-_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd"}
+_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd", "swa_utils"}
 
 
 def __getattr__(name):
