@@ -1209,7 +1209,7 @@ OPTIMISERS = [
     entry("swa_utils.AveragedModel.update_parameters",
           "swa_utils.AveragedModel(linear).update_parameters(linear)",
           TypeError="swa_utils.AveragedModel(linear).update_parameters(3)",
-          ValueError="swa_utils.AveragedModel(linear).update_parameters(nn.Linear(2, 2))"),
+          ValueError="swa_utils.AveragedModel(linear).update_parameters(embedding)"),
     entry("swa_utils.update_bn", "swa_utils.update_bn([x], linear)",
           TypeError="swa_utils.update_bn([x], 3)"),
     *(entry(f"swa_utils.{name}", f"swa_utils.{name}(0.9)",
@@ -1553,7 +1553,7 @@ WITHOUT = {
         "nn.CrossEntropyLoss.forward nn.Embedding.forward nn.LayerNorm.forward nn.Unflatten.forward "
         "nn.GLU.forward nn.PReLU.forward nn.CosineSimilarity.forward nn.PairwiseDistance.forward "
         "nn.CosineEmbeddingLoss.forward nn.MarginRankingLoss.forward nn.HingeEmbeddingLoss.forward "
-        "nn.TripletMarginLoss.forward nn.GaussianNLLLoss.forward nn.PoissonNLLLoss.forward "
+        "swa_utils.AveragedModel.forward nn.TripletMarginLoss.forward nn.GaussianNLLLoss.forward nn.PoissonNLLLoss.forward "
         "nn.Flatten nn.Softmin nn.LogSoftmax HuberLoss.accuracy HuberLoss.probabilities "
         "MeanSquaredError.accuracy SigmoidWithLoss.probabilities nn.BatchNorm1d.register_parameter",
         "made by others, not by users": "History dtype Size graph.Picture Optimizer "

@@ -328,7 +328,7 @@ def test_a_flag_may_be_what_equals_one(name, value):
 #: What a call needs beside its flag.
 GIVEN = {
     "gradient_check": (nn.Linear(1, 1), np.ones((1, 1))), "load": ("none",), "Linear": (1, 1),
-    "Embedding": (1, 1),
+    "Embedding": (1, 1), "AveragedModel": (nn.Linear(1, 1),),
     "Variable": (T.ones(1),), "tensor": (1.0,), "BatchNorm1d": (1,), "LayerNorm": (1,),
     "Threshold": (0.0, 1.0), "clip_grad_norm_": ([], 1.0), "get_total_norm": ([],),
     "DataLoader": ([1, 2],), "RandomSampler": ([1, 2],), "WeightedRandomSampler": ([1.0], 1),
