@@ -42,6 +42,7 @@ from fastbp import (
 from fastbp.backend import use
 from fastbp.history import EarlyStopping, History
 from fastbp.layers import *  # noqa: F403
+from fastbp.missing import attribute_error
 from fastbp.network import Sequential
 from fastbp.optim import *  # noqa: F403
 from fastbp.threads import set_num_threads
@@ -115,7 +116,7 @@ def _of_tensors(name):
         autograd = importlib.import_module("fastbp.autograd")
         if name in autograd.EXPORTED:
             return getattr(autograd, name)
-    raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+    raise attribute_error("fastbp", name)
 
 
 def __dir__():

@@ -11,6 +11,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp._kernels.changes import note
+from fastbp.missing import attribute_error
 
 __all__ = ["Module"]
 
@@ -132,7 +133,7 @@ class Module:
             for table in TABLES:
                 if name in vars(self).get(table, ()):
                     return getattr(self, table)[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise attribute_error("Module", name, type(self).__name__)
 
     def __delattr__(self, name):
         note()
@@ -375,12 +376,12 @@ class Module:
 
         Returns
         -------
-        dict of str to Tensor
+        collections.OrderedDict of str to Tensor
             With what a module's own `get_extra_state` gives as "_extra_state".
         """
         checks.instance("state_dict", "prefix", prefix, str, "a str")
         keep_vars = checks.flag("state_dict", "keep_vars", keep_vars)
-        state = {} if destination is None else destination
+        state = collections.OrderedDict() if destination is None else destination
         self._save_to_state_dict(state, prefix, keep_vars)
         if self._has_extra_state():
             state[f"{prefix}_extra_state"] = self.get_extra_state()
@@ -538,6 +539,10 @@ class Module:
     def part_lines(self):
         """The texts of its parts."""
         return [f"({name}): {child!r}" for name, child in self._modules.items()]
+
+    def _get_name(self):
+        """PyTorch's name of it."""
+        return self.type_name()
 
     @classmethod
     def type_name(cls):

@@ -22,7 +22,7 @@ import fastbp
 from fastbp import _kernels as kernels
 from fastbp import book, datasets, graph, init, nn, optim
 from fastbp.nn import functional as F
-from fastbp.optim import lr_scheduler
+from fastbp.optim import lr_scheduler, swa_utils
 from fastbp.utils import data
 
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
@@ -196,7 +196,7 @@ def names():
     return {"estimators": getattr(fastbp, "estimators", None),
         **vars(fastbp.layers), "np": np, "fastbp": fastbp, "nn": nn, "F": F, "optim": optim,
         "data": data, "datasets": datasets, "book": book, "types": types, "graph": graph, "init": init, "kernels": kernels,
-        "lr_scheduler": lr_scheduler, "Sequential": fastbp.Sequential,
+        "lr_scheduler": lr_scheduler, "swa_utils": swa_utils, "Sequential": fastbp.Sequential,
         "Trainer": fastbp.Trainer, "EarlyStopping": fastbp.EarlyStopping,
         "StepDecay": fastbp.StepDecay, "CosineDecay": fastbp.CosineDecay,
         "WarmUp": fastbp.WarmUp, "InverseScaling": fastbp.InverseScaling,
@@ -734,6 +734,8 @@ TENSORS = [
           RuntimeError="fastbp.multinomial(probabilities, 9) | fastbp.multinomial(-x, 1)"),
     entry("manual_seed", "fastbp.manual_seed(1)", TypeError="fastbp.manual_seed('a') | "
           "fastbp.manual_seed(1.5)", ValueError="fastbp.manual_seed(2**70)"),
+    entry("use_deterministic_algorithms", "fastbp.use_deterministic_algorithms(True)",
+          TypeError="fastbp.use_deterministic_algorithms('a')"),
     entry("Generator", "fastbp.Generator()", RuntimeError="fastbp.Generator('cuda')",
           TypeError="fastbp.rand(2, generator=3)"),
     entry("Generator.manual_seed", "fastbp.Generator().manual_seed(1)",
@@ -791,7 +793,43 @@ TENSORS = [
     entry("scatter", "fastbp.scatter(x, 1, classes[:, None], x)",
           IndexError="fastbp.scatter(x, 1, classes[:, None] - 1, x)",
           RuntimeError="fastbp.scatter(x, 1, classes[:, None], x.double())",
-          TypeError="fastbp.scatter(x, 1, None, x)"),
+          TypeError="fastbp.scatter(x, 1, None, x) | fastbp.scatter(x, 1, classes[:, None])"),
+    entry("scatter_add", "fastbp.scatter_add(x, 1, classes[:, None], x)",
+          IndexError="fastbp.scatter_add(x, 1, classes[:, None] - 1, x)",
+          RuntimeError="fastbp.scatter_add(x, 1, classes[:, None], x.double())",
+          TypeError="fastbp.scatter_add(x, 1, classes[:, None], 1.0)"),
+    entry("index_add", "fastbp.index_add(x, 0, classes, x)",
+          IndexError="fastbp.index_add(x, 0, classes + 9, x)",
+          RuntimeError="fastbp.index_add(x, 0, classes, x[:2]) | fastbp.index_add(x, 0, x, x)",
+          TypeError="fastbp.index_add(x, 0, classes, 1.0)"),
+    entry("addcmul", "fastbp.addcmul(x, x, x, value=0.5)",
+          RuntimeError="fastbp.addcmul(x, x, fastbp.ones(7)) | "
+          "fastbp.addcmul(classes, classes, classes, value=0.5)",
+          TypeError="fastbp.addcmul(x, x, 2.0) | fastbp.addcmul(x, x, x, value='a')"),
+    entry("addcdiv", "fastbp.addcdiv(x, x, x + 1, value=0.5)",
+          RuntimeError="fastbp.addcdiv(classes, classes, classes + 1)",
+          TypeError="fastbp.addcdiv(x, x, 2.0)"),
+    entry("lerp", "fastbp.lerp(x, x, 0.5)",
+          RuntimeError="fastbp.lerp(x, x.double(), 0.5) | fastbp.lerp(classes, classes, 0.5)",
+          TypeError="fastbp.lerp(x, 1.0, 0.5) | fastbp.lerp(x, x, 'a')"),
+    entry("addmm", "fastbp.addmm(x[0, :3], x, x.t()[:, :3])",
+          RuntimeError="fastbp.addmm(x, x, x) | fastbp.addmm(x.double(), x, x.t())",
+          TypeError="fastbp.addmm(x, x, x.t(), beta='a')"),
+    *of_names("clamp_min clamp_max", "fastbp.{}(x, 0.5)",
+              TypeError="fastbp.{}(x, 'a') | fastbp.{}(x, None)"),
+    entry("einsum", "fastbp.einsum('ij,kj->ik', x, x)",
+          RuntimeError="fastbp.einsum('ij,jk->ik', x, x) | fastbp.einsum('ij', x, x) | "
+          "fastbp.einsum('i->i', x) | fastbp.einsum('ij->ijk', x) | fastbp.einsum('ij->ii', x) | "
+          "fastbp.einsum('i1->i', x)",
+          TypeError="fastbp.einsum(x, x) | fastbp.einsum('ij', 3)"),
+    *of_names("addcmul_ addcdiv_", "x.{}(x, x + 1)", TypeError="x.{}(x, 2.0)"),
+    entry("Tensor.lerp_", "x.lerp_(x, 0.5)", TypeError="x.lerp_(1.0, 0.5)"),
+    entry("Tensor.addmm_", "x.addmm_(x, x.t() @ x)", RuntimeError="x.addmm_(x, x.t())"),
+    *of_names("clamp_min_ clamp_max_", "x.{}(0.5)", TypeError="x.{}('a')"),
+    *of_names("scatter_ scatter_add_", "x.{}(1, classes[:, None], x)",
+              RuntimeError="x.{}(1, classes[:, None], x.double())"),
+    entry("Tensor.index_add_", "x.index_add_(0, classes, x)",
+          RuntimeError="x.index_add_(0, classes, x.double())"),
     entry("cat", "fastbp.cat([x, x])", TypeError="fastbp.cat([x, 3]) | fastbp.cat(3)",
           RuntimeError="fastbp.cat([x, x[:, :3]])"),
     entry("stack", "fastbp.stack([x, x])", TypeError="fastbp.stack([x, 3])",
@@ -890,6 +928,8 @@ NN = [
           "embedding(None)",
           ValueError="nn.Embedding(0, 3) | nn.Embedding(2**62, 4) | "
           "nn.Embedding(5, 3, padding_idx=9)",
+          NotImplementedError="nn.Embedding(5, 3, sparse=True) | nn.Embedding(5, 3, max_norm=1.0) | "
+          "nn.Embedding(5, 3, scale_grad_by_freq=True)",
           IndexError="embedding(classes + 9) | embedding(classes - 9)", RuntimeError="embedding(x)"),
     entry("nn.Embedding.from_pretrained", "nn.Embedding.from_pretrained(x)",
           TypeError="nn.Embedding.from_pretrained(None)",
@@ -996,6 +1036,48 @@ NN = [
           TypeError="F.normalize(None)"),
     entry("F.cosine_similarity", "F.cosine_similarity(x, x)",
           TypeError="F.cosine_similarity(x, None)"),
+    entry("F.prelu", "F.prelu(x, x[0])", TypeError="F.prelu(x, 0.25) | F.prelu(None, x)",
+          RuntimeError="F.prelu(x, x[0, :3]) | F.prelu(x[0], x[0])"),
+    entry("F.glu", "F.glu(x)", RuntimeError="F.glu(x[:, :3])", IndexError="F.glu(x, 9)",
+          TypeError="F.glu(None)"),
+    entry("nn.PReLU", "nn.PReLU(4)(x)", TypeError="nn.PReLU('a') | nn.PReLU(1, 'a')",
+          ValueError="nn.PReLU(0) | nn.PReLU(2**62)", RuntimeError="nn.PReLU(3)(x)"),
+    entry("nn.GLU", "nn.GLU()(x)", TypeError="nn.GLU('a')", RuntimeError="nn.GLU()(x[:, :3])"),
+    entry("nn.CosineSimilarity", "nn.CosineSimilarity()(x, x)",
+          TypeError="nn.CosineSimilarity('a') | nn.CosineSimilarity()(x, None)",
+          ValueError="nn.CosineSimilarity(eps=-1)"),
+    entry("nn.PairwiseDistance", "nn.PairwiseDistance()(x, x)",
+          TypeError="nn.PairwiseDistance('a') | nn.PairwiseDistance(keepdim=3)",
+          ValueError="nn.PairwiseDistance(eps=-1)"),
+    entry("F.triplet_margin_loss", "F.triplet_margin_loss(x, x + 1, x - 2)",
+          TypeError="F.triplet_margin_loss(x, x, None) | F.triplet_margin_loss(x, x, x, 'a')",
+          ValueError="F.triplet_margin_loss(x, x, x, reduction='a')"),
+    entry("nn.TripletMarginLoss", "nn.TripletMarginLoss()(x, x + 1, x - 2)",
+          TypeError="nn.TripletMarginLoss('a')",
+          ValueError="nn.TripletMarginLoss(0) | nn.TripletMarginLoss(reduction='a')"),
+    entry("F.cosine_embedding_loss", "F.cosine_embedding_loss(x, x, fastbp.ones(3))",
+          TypeError="F.cosine_embedding_loss(x, x, None) | F.cosine_embedding_loss(x, x, 1)",
+          RuntimeError="F.cosine_embedding_loss(x, x, fastbp.ones(4))",
+          ValueError="F.cosine_embedding_loss(x, x, classes)"),
+    entry("F.margin_ranking_loss", "F.margin_ranking_loss(x, x, fastbp.ones(4))",
+          TypeError="F.margin_ranking_loss(x, x, None) | F.margin_ranking_loss(x, x, x, 'a')",
+          RuntimeError="F.margin_ranking_loss(x, x, fastbp.ones(7))"),
+    entry("F.hinge_embedding_loss", "F.hinge_embedding_loss(x[:, 0], fastbp.ones(3))",
+          TypeError="F.hinge_embedding_loss(x, None)",
+          RuntimeError="F.hinge_embedding_loss(x, fastbp.ones(3))",
+          ValueError="F.hinge_embedding_loss(x[:, 0], classes)"),
+    *of_names("nn.CosineEmbeddingLoss nn.MarginRankingLoss nn.HingeEmbeddingLoss", "{}()",
+              TypeError="{}('a')", ValueError="{}(reduction='a')"),
+    entry("F.gaussian_nll_loss", "F.gaussian_nll_loss(x, x, x.abs() + 1)",
+          TypeError="F.gaussian_nll_loss(x, x, None) | F.gaussian_nll_loss(x, x, 1.0, full=3)",
+          ValueError="F.gaussian_nll_loss(x, x, -x - 1) | F.gaussian_nll_loss(x, x, -1.0) | "
+          "F.gaussian_nll_loss(x, x, x[:2]) | F.gaussian_nll_loss(x, x, x, eps=0)"),
+    entry("nn.GaussianNLLLoss", "nn.GaussianNLLLoss()(x, x, x.abs() + 1)",
+          TypeError="nn.GaussianNLLLoss(full=3)", ValueError="nn.GaussianNLLLoss(eps=0)"),
+    entry("F.poisson_nll_loss", "F.poisson_nll_loss(x, x)",
+          TypeError="F.poisson_nll_loss(x, None) | F.poisson_nll_loss(x, x, log_input=3)"),
+    entry("nn.PoissonNLLLoss", "nn.PoissonNLLLoss()(x, x)",
+          TypeError="nn.PoissonNLLLoss(full=3)", ValueError="nn.PoissonNLLLoss(eps=-1)"),
     entry("F.pairwise_distance", "F.pairwise_distance(x, x)",
           TypeError="F.pairwise_distance(x, None)"),
     *(entry(f"F.{name}", f"F.{name}(x, {t})", TypeError=f"F.{name}(x, None)",
@@ -1116,6 +1198,23 @@ OPTIMISERS = [
           ("CosineAnnealingLR", "5", "None"), ("CosineAnnealingWarmRestarts", "5", "2.5"),
           ("ReduceLROnPlateau", "'min'", "'min', 'a'"),
 ]),
+    entry("swa_utils.SWALR", "swa_utils.SWALR(rule, 0.05)",
+          TypeError="swa_utils.SWALR(3, 0.05) | swa_utils.SWALR(rule, 'a')",
+          ValueError="swa_utils.SWALR(rule, -1) | swa_utils.SWALR(rule, [0.1, 0.2]) | "
+          "swa_utils.SWALR(rule, 0.1, -1) | swa_utils.SWALR(rule, 0.1, anneal_strategy='a')"),
+    entry("swa_utils.AveragedModel", "swa_utils.AveragedModel(linear)",
+          TypeError="swa_utils.AveragedModel(3) | swa_utils.AveragedModel(linear, use_buffers=3)",
+          ValueError="swa_utils.AveragedModel(linear, avg_fn=abs, multi_avg_fn=abs)",
+          RuntimeError="swa_utils.AveragedModel(linear, device='cuda')"),
+    entry("swa_utils.AveragedModel.update_parameters",
+          "swa_utils.AveragedModel(linear).update_parameters(linear)",
+          TypeError="swa_utils.AveragedModel(linear).update_parameters(3)",
+          ValueError="swa_utils.AveragedModel(linear).update_parameters(embedding)"),
+    entry("swa_utils.update_bn", "swa_utils.update_bn([x], linear)",
+          TypeError="swa_utils.update_bn([x], 3)"),
+    *(entry(f"swa_utils.{name}", f"swa_utils.{name}(0.9)",
+            TypeError=f"swa_utils.{name}('a')", ValueError=f"swa_utils.{name}(1.5)")
+      for name in ("get_ema_avg_fn", "get_ema_multi_avg_fn")),
     entry("lr_scheduler.SequentialLR",
           "lr_scheduler.SequentialLR(step_lr.optimizer, [step_lr], [])",
           TypeError="lr_scheduler.SequentialLR(3, [step_lr], []) | "
@@ -1394,6 +1493,7 @@ ENTRIES = [*LAYERS, *LOSSES, *NETWORKS, *TENSORS, *NN, *OPTIMISERS, *DATA,
 MODULES = {
     "fastbp": "", "fastbp.layers": "", "fastbp.losses": "", "fastbp.optim": "optim.",
     "fastbp.optim.lr_scheduler": "lr_scheduler.", "fastbp.nn": "nn.",
+    "fastbp.optim.swa_utils": "swa_utils.",
     "fastbp.nn.functional": "F.", "fastbp.nn.init": "nn.init.", "fastbp.nn.utils": "nn.utils.",
     "fastbp.estimators": "", "fastbp.datasets": "datasets.", "fastbp.book": "book.", "fastbp.graph": "graph.",
     "fastbp.utils.data": "data.", "fastbp._kernels": "kernels.",
@@ -1454,6 +1554,9 @@ WITHOUT = {
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
         "forward, with the words of its function": "nn.BCELoss.forward nn.BCEWithLogitsLoss.forward "
         "nn.CrossEntropyLoss.forward nn.Embedding.forward nn.LayerNorm.forward nn.Unflatten.forward "
+        "nn.GLU.forward nn.PReLU.forward nn.CosineSimilarity.forward nn.PairwiseDistance.forward "
+        "nn.CosineEmbeddingLoss.forward nn.MarginRankingLoss.forward nn.HingeEmbeddingLoss.forward "
+        "swa_utils.AveragedModel.forward nn.TripletMarginLoss.forward nn.GaussianNLLLoss.forward nn.PoissonNLLLoss.forward "
         "nn.Flatten nn.Softmin nn.LogSoftmax HuberLoss.accuracy HuberLoss.probabilities "
         "MeanSquaredError.accuracy SigmoidWithLoss.probabilities nn.BatchNorm1d.register_parameter",
         "made by others, not by users": "History dtype Size graph.Picture Optimizer "

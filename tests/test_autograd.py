@@ -865,12 +865,14 @@ def test_arguments_of_grad_are_done_or_refused():
     again = {"retain_graph": True}
     assert autograd.grad(y, [x, other], allow_unused=True, **again)[1] is None
     assert autograd.grad(y, [x, other], materialize_grads=True, **again)[1].tolist() == [0.0]
+    assert autograd.grad(y, x, only_inputs=True, **again)[0].tolist() == [2.0, 2.0]
     for call, error, words in [
         (lambda: autograd.grad(y, other, **again), RuntimeError, "allow_unused=True"),
         (lambda: autograd.grad(y, [], **again), RuntimeError, "not empty"),
         (lambda: autograd.grad(y, fastbp.ones(1), **again), RuntimeError, "require grad"),
         (lambda: autograd.grad(y, x, create_graph=True), NotImplementedError, "create_graph"),
         (lambda: autograd.grad(y, x, is_grads_batched=True), NotImplementedError, "is_grads"),
+        (lambda: autograd.grad(y, x, only_inputs=False), NotImplementedError, "only_inputs=True"),
         (lambda: autograd.grad(y, x, materialize_grads=True, allow_unused=False), ValueError,
          "allow_unused as True"),
         (lambda: autograd.grad([y, y], x, [None]), RuntimeError, "each of 2 outputs; got 1"),

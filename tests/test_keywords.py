@@ -13,6 +13,7 @@ from fastbp import book, datasets, nn
 MODULES = (
     "fastbp", "fastbp.autograd", "fastbp.nn", "fastbp.nn.functional", "fastbp.nn.init",
     "fastbp.nn.utils", "fastbp.utils.data", "fastbp.optim", "fastbp.optim.lr_scheduler",
+    "fastbp.optim.swa_utils",
     "fastbp.layers", "fastbp.losses",
 )  # fmt: skip
 #: Compiled parts of the graph, which nobody makes by hand.
@@ -327,6 +328,7 @@ def test_a_flag_may_be_what_equals_one(name, value):
 #: What a call needs beside its flag.
 GIVEN = {
     "gradient_check": (nn.Linear(1, 1), np.ones((1, 1))), "load": ("none",), "Linear": (1, 1),
+    "Embedding": (1, 1), "AveragedModel": (nn.Linear(1, 1),),
     "Variable": (T.ones(1),), "tensor": (1.0,), "BatchNorm1d": (1,), "LayerNorm": (1,),
     "Threshold": (0.0, 1.0), "clip_grad_norm_": ([], 1.0), "get_total_norm": ([],),
     "DataLoader": ([1, 2],), "RandomSampler": ([1, 2],), "WeightedRandomSampler": ([1.0], 1),
@@ -360,7 +362,9 @@ def flags():
 )
 def test_a_flag_is_true_or_false(name, thing, first, flag):
     if flag in OR_NONE and "nn." in name and "clip" not in name:
-        first = first or (T.ones(2), T.ones(2)) * name.split()[0].rpartition(".")[2].islower()
+        function = name.split()[0].rpartition(".")[2]
+        three = function in ("cosine_embedding_loss", "margin_ranking_loss", "triplet_margin_loss")
+        first = first or (T.ones(2),) * (2 + three) * function.islower()
     if flag in ("retain_graph", "allow_unused", "unbiased") and not first:
         first = (T.ones((), requires_grad=True).sum(), T.ones(1))[: 2 if "grad " in name else 1]
     if flag == "foreach" and "clip" in name:

@@ -1297,6 +1297,310 @@ out = model(u[:1], ts)
 slope, = torch.autograd.grad(out, ts, grad_outputs=torch.ones_like(out))
 print(slope.shape, f"{slope.mean().item():.4f}")
 """,
+    "gradients of one's own": """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.autograd import Function
+
+class GradReverse(Function):
+    @staticmethod
+    def forward(ctx, x, lambd):
+        ctx.lambd = lambd
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return grad_output.neg() * ctx.lambd, None
+
+class BinarizeSTE(Function):
+    @staticmethod
+    def forward(ctx, input):
+        ctx.save_for_backward(input)
+        return input.sign()
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        input, = ctx.saved_tensors
+        grad_input = grad_output.clone()
+        grad_input[input.abs() > 1] = 0
+        return grad_input
+
+class Domains(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = start(nn.Linear(4, 8))
+        self.label, self.domain = start(nn.Linear(8, 3)), start(nn.Linear(8, 2))
+
+    def forward(self, x, alpha):
+        h = torch.tanh(self.features(x))
+        return self.label(BinarizeSTE.apply(h)), self.domain(GradReverse.apply(h, alpha))
+
+model = Domains()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+x = torch.tensor(rng.standard_normal((24, 4))).float()
+y, d = torch.tensor(rng.integers(0, 3, 24)), torch.tensor(rng.integers(0, 2, 24))
+for i in range(10):
+    alpha = 2.0 / (1.0 + torch.exp(torch.tensor(-10 * i / 10.0)).item()) - 1
+    class_output, domain_output = model(x, alpha)
+    loss = F.cross_entropy(class_output, y) + F.cross_entropy(domain_output, d)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(f"{loss.item():.5f}", domain_output.grad_fn is not None, BinarizeSTE.apply(x).requires_grad)
+print(GradReverse.apply(model.features(x), 1.0).sum())
+""",
+    "sharpness aware": """
+import torch
+import torch.nn as nn
+
+class SAM(torch.optim.Optimizer):
+    def __init__(self, params, base_optimizer, rho=0.05, **kwargs):
+        assert rho >= 0.0, f"Invalid rho, should be non-negative: {rho}"
+        defaults = dict(rho=rho, **kwargs)
+        super(SAM, self).__init__(params, defaults)
+        self.base_optimizer = base_optimizer(self.param_groups, **kwargs)
+        self.param_groups = self.base_optimizer.param_groups
+        self.defaults.update(self.base_optimizer.defaults)
+
+    @torch.no_grad()
+    def first_step(self, zero_grad=False):
+        grads = [p.grad.norm(p=2) for g in self.param_groups for p in g["params"]
+                 if p.grad is not None]
+        norm = torch.norm(torch.stack(grads), p=2)
+        for group in self.param_groups:
+            scale = group["rho"] / (norm + 1e-12)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                self.state[p]["old_p"] = p.data.clone()
+                p.add_(p.grad * scale.to(p))
+        if zero_grad:
+            self.zero_grad()
+
+    @torch.no_grad()
+    def second_step(self, zero_grad=False):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.data = self.state[p]["old_p"]
+        self.base_optimizer.step()
+        if zero_grad:
+            self.zero_grad()
+
+net = start(nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 1)))
+x = torch.tensor(rng.standard_normal((20, 3))).float()
+y = x[:, :1] * x[:, 1:2]
+optimizer = SAM(net.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9, rho=0.1)
+for step in range(12):
+    loss = nn.functional.mse_loss(net(x), y)
+    loss.backward()
+    optimizer.first_step(zero_grad=True)
+    nn.functional.mse_loss(net(x), y).backward()
+    optimizer.second_step(zero_grad=True)
+print(f"{loss.item():.5f}", sorted(optimizer.param_groups[0])[-2:], optimizer.defaults["rho"])
+""",
+    "adam by hand": """
+import math
+import torch
+from torch.optim.optimizer import Optimizer
+
+class AdamWClone(Optimizer):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        if not 0.0 <= lr:
+            raise ValueError("Invalid learning rate: {}".format(lr))
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+
+    def step(self, closure=None):
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                grad = p.grad.data
+                if grad.is_sparse:
+                    raise RuntimeError("Adam does not support sparse gradients")
+                state = self.state[p]
+                if len(state) == 0:
+                    state["step"] = 0
+                    state["exp_avg"] = torch.zeros_like(p.data)
+                    state["exp_avg_sq"] = torch.zeros_like(p.data)
+                state["step"] += 1
+                state["exp_avg"].lerp_(grad, 1 - beta1)
+                state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+                denom = state["exp_avg_sq"].sqrt().add_(group["eps"])
+                correction = math.sqrt(1 - beta2 ** state["step"]) / (1 - beta1 ** state["step"])
+                p.data.mul_(1 - group["lr"] * group["weight_decay"])
+                p.data.addcdiv_(state["exp_avg"], denom, value=-group["lr"] * correction)
+        return loss
+
+x = torch.tensor(rng.standard_normal((20, 3))).float()
+net = start(torch.nn.Linear(3, 1))
+optimizer = AdamWClone(net.parameters(), lr=0.05, weight_decay=0.01)
+target = [p.detach().clone() for p in net.parameters()]
+for step in range(20):
+    optimizer.zero_grad()
+    loss = (net(x) - 1).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        for slow, p in zip(target, net.parameters()):
+            slow.lerp_(p, 0.1)
+print(f"{loss.item():.5f}", target, sorted(optimizer.state_dict()["state"][0]))
+""",
+    "codes": """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class VectorQuantizer(nn.Module):
+    def __init__(self, n, dim, commitment_cost=0.25):
+        super().__init__()
+        self._embedding = start(nn.Embedding(n, dim))
+        self._n, self._commitment_cost = n, commitment_cost
+
+    def forward(self, inputs):
+        distances = (torch.sum(inputs**2, dim=1, keepdim=True)
+                     + torch.sum(self._embedding.weight**2, dim=1)
+                     - 2 * torch.matmul(inputs, self._embedding.weight.t()))
+        indices = torch.argmin(distances, dim=1).unsqueeze(1)
+        encodings = torch.zeros(indices.shape[0], self._n, device=inputs.device)
+        encodings.scatter_(1, indices, 1)
+        quantized = torch.matmul(encodings, self._embedding.weight).view(inputs.shape)
+        loss = F.mse_loss(quantized, inputs.detach())
+        loss = loss + self._commitment_cost * F.mse_loss(quantized.detach(), inputs)
+        probs = torch.mean(encodings, dim=0)
+        perplexity = torch.exp(-torch.sum(probs * torch.log(probs + 1e-10)))
+        return loss, inputs + (quantized - inputs).detach(), perplexity, indices
+
+encoder, decoder, vq = start(nn.Linear(6, 3)), start(nn.Linear(3, 6)), VectorQuantizer(5, 3)
+params = [*encoder.parameters(), *vq.parameters(), *decoder.parameters()]
+optimizer = torch.optim.Adam(params, lr=1e-2)
+x = torch.tensor(rng.standard_normal((30, 6))).float()
+for epoch in range(15):
+    vq_loss, quantized, perplexity, indices = vq(encoder(x))
+    loss = F.mse_loss(decoder(quantized), x) + vq_loss
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(f"{loss.item():.5f} {perplexity.item():.4f}")
+counts = torch.zeros(5).scatter_add_(0, indices.squeeze(1), torch.ones(30))
+sums = torch.zeros(5, 3).index_add_(0, indices.squeeze(1), quantized.detach())
+print(counts, sums / counts.clamp_min(1).unsqueeze(1))
+print(torch.addmm(torch.zeros(3), x, encoder.weight.t(), alpha=0.5).shape)
+""",
+    "distances to learn": """
+import torch
+import torch.nn as nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = start(nn.Sequential(nn.Linear(6, 12), nn.LayerNorm(12), nn.PReLU()))
+        self.head = start(nn.Linear(12, 6))
+        self.glu = nn.GLU(dim=1)
+
+    def forward(self, x):
+        return self.glu(self.head(self.body(x)))
+
+model = Net()
+print(model)
+losses = {"triplet": nn.TripletMarginLoss(margin=1.0, p=2),
+          "cosine": nn.CosineEmbeddingLoss(margin=0.2),
+          "ranking": nn.MarginRankingLoss(margin=0.5), "hinge": nn.HingeEmbeddingLoss()}
+a, p, n = (torch.tensor(rng.standard_normal((16, 6))).float() for _ in range(3))
+y = torch.tensor(rng.choice([-1.0, 1.0], 16)).float()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+for epoch in range(10):
+    ea, ep, en = model(a), model(p), model(n)
+    parts = {"triplet": losses["triplet"](ea, ep, en), "cosine": losses["cosine"](ea, ep, y),
+             "ranking": losses["ranking"](ea.sum(1), ep.sum(1), y),
+             "hinge": losses["hinge"](nn.functional.pairwise_distance(ea, ep), y)}
+    loss = sum(parts.values())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print({k: f"{v.item():.4f}" for k, v in parts.items()}, model.body[2].weight)
+print(nn.CosineSimilarity(dim=1)(ea, ep)[:3], nn.PairwiseDistance(p=2)(ea, en)[:3])
+
+spread = start(nn.Linear(6, 2))
+optimizer = torch.optim.Adam(spread.parameters(), lr=0.05)
+gaussian, poisson = nn.GaussianNLLLoss(), nn.PoissonNLLLoss()
+counts = torch.tensor(rng.poisson(2.0, 16)).float()
+for epoch in range(10):
+    mean, logvar = spread(a).split(1, dim=1)
+    loss = gaussian(mean.squeeze(1), counts, logvar.squeeze(1).exp())
+    loss = loss + poisson(mean, counts[:, None])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(f"{loss.item():.4f}")
+""",
+    "attention by letters": """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+class Attention(nn.Module):
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = start(nn.Linear(dim, 3 * dim, bias=False)), start(nn.Linear(dim, dim))
+        self.register_buffer("mask", torch.triu(torch.ones(5, 5, dtype=torch.bool), diagonal=1))
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = (t.reshape(b, n, self.heads, -1) for t in self.qkv(x).chunk(3, dim=-1))
+        scores = torch.einsum("bihd,bjhd->bhij", q, k) * (d // self.heads) ** -0.5
+        scores = scores.masked_fill(self.mask, float("-inf"))
+        return self.out(torch.einsum("bhij,bjhd->bihd", F.softmax(scores, -1), v).flatten(2))
+
+net = nn.Sequential(Attention(8, 2), nn.LayerNorm(8), start(nn.Linear(8, 8)))
+x = torch.tensor(rng.standard_normal((3, 5, 8))).float()
+optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, betas=(0.9, 0.95))
+for step in range(6):
+    loss = (net(x) - x.roll(1, 1)).pow(2).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+W = torch.tensor(rng.standard_normal((2, 8, 8))).float()
+print(f"{loss.item():.5f}", torch.einsum("bi,kij,bj->bk", x[:, 0], W, x[:, 1]))
+print(torch.einsum("ii", W[0]), torch.einsum("kii->ki", W).shape, f"{torch.pi:.4f}")
+print(list(net[0].state_dict()), type(net.state_dict()).__name__)
+""",
+    "averages by the library": """
+import torch
+import torch.nn as nn
+from torch.optim.swa_utils import AveragedModel, SWALR, get_ema_multi_avg_fn, update_bn
+
+model = start(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1)))
+swa_model = AveragedModel(model)
+ema_model = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+swa_scheduler = SWALR(optimizer, anneal_strategy="linear", anneal_epochs=3, swa_lr=0.05)
+x = torch.tensor(rng.standard_normal((32, 4))).float()
+y = x[:, :1] * x[:, 1:2]
+loader = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 32, 8)]
+for epoch in range(12):
+    for inputs, targets in loader:
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        ema_model.update_parameters(model)
+    if epoch > 6:
+        swa_model.update_parameters(model)
+        swa_scheduler.step()
+    else:
+        scheduler.step()
+    print(epoch, f"{optimizer.param_groups[0]['lr']:.5f}")
+update_bn(loader, swa_model)
+swa_model.eval()
+print(f"{nn.functional.mse_loss(swa_model(x), y).item():.5f}", swa_model.n_averaged)
+print(ema_model(x).mean(), swa_model.module[1].running_var, list(swa_model.state_dict())[:2])
+""",
 }
 
 

@@ -6,6 +6,7 @@ a graph reads it, is `node`, `view` and `sweep`.
 
 import builtins
 import importlib
+from math import e, inf, nan, pi
 from types import FunctionType, SimpleNamespace
 
 from fastbp import _kernels, backend, checks, dtypes
@@ -25,6 +26,7 @@ from fastbp._kernels.autograd import (
 )
 from fastbp._kernels.autograd import view as view_node
 from fastbp.autograd import arithmetic as _arithmetic
+from fastbp.autograd import combined as _combined
 from fastbp.autograd import elementwise as _elementwise
 from fastbp.autograd import factories as _factories
 from fastbp.autograd import inplace as _inplace
@@ -32,6 +34,7 @@ from fastbp.autograd import keywords as _keywords
 from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
+from fastbp.autograd.function import Function
 from fastbp.autograd.tensor import (
     Parameter,
     Size,
@@ -43,6 +46,7 @@ from fastbp.autograd.tensor import (
     tensor,
 )
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
+from fastbp.missing import attribute_error
 from fastbp.printing import set_printoptions
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
@@ -51,20 +55,23 @@ _METHODS = {
     "ge logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor "
     "bitwise_not equal isclose allclose matmul mm mv dot bmm outer masked_fill clamp heaviside "
     "atan2",
+    _combined: "addcmul addcdiv lerp addmm clamp_min clamp_max",
     _elementwise: "exp expm1 exp2 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos "
     "atan sinh cosh tanh sigmoid relu abs sign floor ceil trunc square frac round neg positive erf "
     "isnan isinf isfinite nan_to_num softmax log_softmax",
     _reductions: "sum mean prod cumsum cumprod var std norm logsumexp max min amax amin argmax "
     "argmin any all median sort argsort topk unique bincount nonzero count_nonzero",
     _shapes: "reshape flatten ravel unflatten squeeze unsqueeze permute transpose t movedim "
-    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter split "
-    "chunk unbind narrow select flip roll diag tril triu numel",
+    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter "
+    "scatter_add index_add split chunk unbind narrow select flip roll diag tril triu numel",
 }
 _FUNCTIONS = {
     _arithmetic: "where rsub",
+    _combined: "einsum",
     _shapes: "cat stack hstack vstack meshgrid",
-    _random: "Generator manual_seed seed initial_seed rand randn randint randperm normal bernoulli "
-    "multinomial rand_like randn_like randint_like default_generator",
+    _random: "Generator manual_seed seed initial_seed use_deterministic_algorithms rand "
+    "randn randint randperm normal bernoulli multinomial rand_like randn_like randint_like "
+    "default_generator",
     _factories: "zeros ones empty full zeros_like ones_like empty_like full_like arange linspace "
     "logspace eye FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
 }
@@ -99,9 +106,10 @@ _NO_OUT = {name for names in (
     "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
     "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
     "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
-    "manual_seed seed initial_seed rand_like randn_like randint_like zeros_like ones_like",
+    "manual_seed seed initial_seed use_deterministic_algorithms rand_like randn_like randint_like",
+    "zeros_like ones_like",
     "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
-    "isnan isinf rsub",
+    "isnan isinf rsub einsum",
 ) for name in names.split()}  # fmt: skip
 
 
@@ -202,7 +210,8 @@ _attach()
 
 @checks.explained
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         allow_unused=None, is_grads_batched=False, materialize_grads=False):  # fmt: skip
+         only_inputs=True, allow_unused=None, is_grads_batched=False,
+         materialize_grads=False):  # fmt: skip
     """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
 
     Only the part of the graph that leads from the outputs to the inputs is gone through, and
@@ -219,6 +228,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     retain_graph : bool, default False
     create_graph, is_grads_batched : False
         Not offered.
+    only_inputs : True
+        Of older programs.
     allow_unused : bool, default materialize_grads
         Give None for an input that no output came from, in place of an error.
     materialize_grads : bool
@@ -238,12 +249,19 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """
     retain_graph = checks.flag("grad", "retain_graph", retain_graph, or_none=True)
     allow_unused = checks.flag("grad", "allow_unused", allow_unused, or_none=True)
-    for name, value in ("create_graph", create_graph), ("is_grads_batched", is_grads_batched):
-        if value:
-            raise NotImplementedError(
-                f"grad expects {name}=False, as gradients of gradients and batches of them are "
-                "not offered; got True."
-            )
+    if checks.flag("grad", "create_graph", create_graph):
+        raise NotImplementedError(
+            "grad expects create_graph=False, as gradients of gradients are not offered; got True: "
+            "write a loss of f(x + h) - f(x) in place of one of the gradient by x."
+        )
+    if checks.flag("grad", "is_grads_batched", is_grads_batched):
+        raise NotImplementedError(
+            "grad expects is_grads_batched=False; got True: call it for each of the gradients."
+        )
+    if not checks.flag("grad", "only_inputs", only_inputs):
+        raise NotImplementedError(
+            "grad expects only_inputs=True; got False: call backward(), which fills every grad."
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "grad expects allow_unused as True or not given where materialize_grads is True; got "
@@ -265,8 +283,15 @@ def Variable(data, requires_grad=False):
     return as_tensor(data).detach().requires_grad_(requires_grad)
 
 
+class _Place(SimpleNamespace):
+    """What PyTorch keeps for a device."""
+
+    def __getattr__(self, name):
+        raise attribute_error("fastbp.cuda", name)
+
+
 #: Where other PyTorch programs look whether there is a GPU.
-cuda = SimpleNamespace(
+cuda = _Place(
     is_available=lambda: False, device_count=lambda: 0, manual_seed=lambda seed: None,
     manual_seed_all=lambda seed: None, empty_cache=lambda: None,
 )  # fmt: skip
@@ -280,6 +305,7 @@ __all__ = [
     "EXPORTED",
     "PUBLIC",
     "AccumulateGrad",
+    "Function",
     "Node",
     "Parameter",
     "Size",
@@ -291,15 +317,19 @@ __all__ = [
     "cuda",
     "device",
     "dtype",
+    "e",
     "enable_grad",
     "from_numpy",
     "get_default_dtype",
     "grad",
+    "inf",
     "inference_mode",
     "is_grad_enabled",
     "is_tensor",
+    "nan",
     "no_grad",
     "node",
+    "pi",
     "promote_types",
     "set_default_dtype",
     "set_grad_enabled",
@@ -314,6 +344,7 @@ EXPORTED = sorted(
     - {
         "AccumulateGrad",
         "EXPORTED",
+        "Function",
         "Node",
         "PUBLIC",
         "Parameter",
@@ -334,7 +365,7 @@ def __getattr__(name):
     try:
         return PUBLIC[name]
     except KeyError:
-        raise AttributeError(f"module 'fastbp.autograd' has no attribute {name!r}") from None
+        raise attribute_error("fastbp.autograd", name) from None
 
 
 def __dir__():

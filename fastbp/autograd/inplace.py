@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import arithmetic, elementwise, random
+from fastbp.autograd import arithmetic, combined, elementwise, random, shapes
 from fastbp.autograd.tensor import held
 
 OPERATIONS = ("add", "sub", "mul", "div")
@@ -135,6 +135,9 @@ _BY_FUNCTION = {
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
         "round", "neg", "nan_to_num")},
+    **{name: public(combined, name) for name in (
+        "addcmul", "addcdiv", "lerp", "addmm", "clamp_min", "clamp_max")},
+    **{name: public(shapes, name) for name in ("scatter", "scatter_add", "index_add")},
 }  # fmt: skip
 METHODS = {
     name + "_": _method(name + "_", function, f"`{name}` in place.")

@@ -66,6 +66,21 @@ def manual_seed(seed):
     return default_generator.manual_seed(seed)
 
 
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Nothing has to be changed: a seed gives the same bits again, with one number of threads.
+
+    Parameters
+    ----------
+    mode, warn_only : bool
+
+    Examples
+    --------
+    >>> use_deterministic_algorithms(True)
+    """
+    checks.flag("use_deterministic_algorithms", "mode", mode)
+    checks.flag("use_deterministic_algorithms", "warn_only", warn_only)
+
+
 def seed():
     """Start all random functions anew, at a stream that nobody knows."""
     return default_generator.seed()

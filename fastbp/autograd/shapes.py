@@ -553,28 +553,92 @@ def take(input, index):
     return reshape(input, -1)[places]
 
 
-def scatter(input, dim, index, src):
-    """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number."""
-    axis, places = _along("scatter", input, dim, index)
+def scatter(input, dim, index, src=None, value=None):
+    """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or the number `value`.
+
+    Examples
+    --------
+    >>> scatter(as_tensor([[0.0, 0.0], [0.0, 0.0]]), 1, as_tensor([[0], [1]]), 1.0)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    if (src is None) == (value is None):
+        raise TypeError(
+            f"scatter expects src or value; got {'neither' if src is None else 'both'}."
+        )
+    key, source = _scattered("scatter", input, dim, index, value if src is None else src)
+    out = input.array.copy()
+    out[key] = source.array
+    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
+                     (Ellipsis, _kept(key)))  # fmt: skip
+
+
+def scatter_add(input, dim, index, src):
+    """A copy to whose ``[i, index[i, j]]`` (for dim 1) `src`'s elements are added.
+
+    Examples
+    --------
+    >>> scatter_add(as_tensor([0.0, 0.0]), 0, as_tensor([0, 1, 1]), as_tensor([1.0, 2.0, 3.0]))
+    tensor([1., 5.])
+    """
+    checks.instance("scatter_add", "src", src, core.TensorBase, "a Tensor")
+    key, source = _scattered("scatter_add", input, dim, index, src)
+    out = input.array.copy()
+    np.add.at(out, key, source.array)
+    return core.node("ScatterAddBackward0", out, (input, source), _added_gradient, (_kept(key),))
+
+
+def _added_gradient(saved, dout, needs):
+    (key,) = saved
+    return dout, dout[key] if needs[1] else None
+
+
+def index_add(input, dim, index, source, *, alpha=1):
+    """A copy to whose rows of a dimension, named by `index`, alpha times source's are added.
+
+    Examples
+    --------
+    >>> index_add(as_tensor([0.0, 0.0]), 0, as_tensor([0, 0]), as_tensor([1.0, 2.0]))
+    tensor([3., 0.])
+    """
+    checks.instance("index_add", "source", source, core.TensorBase, "a Tensor")
+    axis = one_axis("index_add", input.array, dim)
+    places = np.atleast_1d(_places("index_add", index, *input.array.shape[axis : axis + 1]))
+    shape = (*input.array.shape[:axis], places.size, *input.array.shape[axis + 1 :])
+    if source.dtype is not input.dtype or source.array.shape != shape or places.ndim > 1:
+        raise RuntimeError(
+            f"index_add expects index as a vector, and source of {input.dtype!r} and the shape "
+            f"{shape}; got {source.dtype!r} of shape {source.array.shape}."
+        )
+    key = (slice(None),) * axis + (places,)
+    out = input.array.copy()
+    np.add.at(out, key, (source if alpha == 1 else source * alpha).array)
+    return core.node("IndexAddBackward0", out, (input, source), _index_add_gradient,
+                     (_kept(key), alpha))  # fmt: skip
+
+
+def _index_add_gradient(saved, dout, needs):
+    key, alpha = saved
+    return dout, dout[key] * dout.dtype.type(alpha) if needs[1] else None
+
+
+def _scattered(who, input, dim, index, src):
+    """The places of `index` as NumPy takes them, and what goes there as a tensor."""
+    axis, places = _along(who, input, dim, index)
     whole = isinstance(src, core.TensorBase)
     if whole and (src.dtype is not input.dtype or src.ndim != input.ndim or any(
             n > m for n, m in zip(places.shape, src.array.shape, strict=False))):  # fmt: skip
         raise RuntimeError(
-            f"scatter expects src of input's dtype {input.dtype!r} and {input.ndim} dimensions, "
+            f"{who} expects src of input's dtype {input.dtype!r} and {input.ndim} dimensions, "
             f"none shorter than index's {places.shape}; got {src.dtype!r} of shape "
             f"{src.array.shape}."
         )
     key = list(np.ogrid[tuple(slice(n) for n in places.shape)])
     key[axis : axis + 1] = [places] * len(key[axis : axis + 1])
     if whole:
-        source = src[tuple(slice(n) for n in places.shape)]
-    else:
-        number = np.asarray(both("scatter", input, src)[1])
-        source = core.new(np.full(places.shape, held("scatter", number, input.dtype, "src")))
-    out = input.array.copy()
-    out[tuple(key)] = source.array
-    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
-                     (Ellipsis, _kept(key)))  # fmt: skip
+        return tuple(key), src[tuple(slice(n) for n in places.shape)]
+    number = np.asarray(both(who, input, src)[1])
+    return tuple(key), core.new(np.full(places.shape, held(who, number, input.dtype, "src")))
 
 
 # --- together and apart ---------------------------------------------------------------------

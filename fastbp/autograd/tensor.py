@@ -260,6 +260,11 @@ class Tensor(core.TensorBase):
         return False
 
     @property
+    def is_sparse(self):
+        """Never: every element is in memory."""
+        return False
+
+    @property
     def device(self):
         """``device("cpu")``."""
         return CPU

@@ -9,6 +9,7 @@ import importlib
 
 from fastbp.autograd import Parameter
 from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
+from fastbp.missing import attribute_error
 from fastbp.modules import Module
 from fastbp.network import Sequential
 from fastbp.nn import functional, init, utils
@@ -16,6 +17,7 @@ from fastbp.nn.activations import (
     CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
     Dropout,
     Flatten,
@@ -37,34 +39,46 @@ from fastbp.nn.activations import (
     Unflatten,
 )
 from fastbp.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
+from fastbp.nn.distances import CosineSimilarity, PairwiseDistance
 from fastbp.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
     CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
+    MarginRankingLoss,
     MSELoss,
     NLLLoss,
+    PoissonNLLLoss,
     SmoothL1Loss,
+    TripletMarginLoss,
 )
-from fastbp.nn.weighted import BatchNorm1d, Embedding, LayerNorm, Linear
+from fastbp.nn.weighted import BatchNorm1d, Embedding, LayerNorm, Linear, PReLU
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",
     "Flatten",
+    "GaussianNLLLoss",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
@@ -75,14 +89,18 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "PReLU",
+    "PairwiseDistance",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PoissonNLLLoss",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -96,6 +114,7 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TripletMarginLoss",
     "Unflatten",
     "functional",
     "init",
@@ -106,4 +125,4 @@ __all__ = [
 def __getattr__(name):
     if name in ("modules", "parameter"):
         return importlib.import_module(f"fastbp.nn.{name}")
-    raise AttributeError(f"module 'fastbp.nn' has no attribute {name!r}")
+    raise attribute_error("fastbp.nn", name)

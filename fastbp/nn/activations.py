@@ -1,6 +1,7 @@
 """Layers without parameters, where PyTorch's arguments are not the book's."""
 
 import math
+import sys
 
 import numpy as np
 
@@ -13,6 +14,7 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
     "Dropout",
     "Flatten",
@@ -459,6 +461,28 @@ class Unflatten(Module):
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+class GLU(Module):
+    """One half of a dimension times sigmoid of the other, a gated linear unit.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import zeros
+    >>> GLU()(zeros(5, 6)).shape
+    fastbp.Size([5, 3])
+    """
+
+    def __init__(self, dim=-1):
+        super().__init__()
+        self.dim = checks.integer("GLU", "dim", dim, least=-sys.maxsize)
+
+    def forward(self, input):
+        """The gated half."""
+        return functional.glu(input, self.dim)
+
+    def extra_repr(self):
+        return f"dim={self.dim}"
 
 
 class _OverDimension(layers.Layer):

@@ -11,14 +11,17 @@ from fastbp.autograd import (
     sigmoid,
     tanh,
     tensor,  # noqa: F401  (in the examples)
+    where,
 )
 from fastbp.autograd import softmax as _softmax
 from fastbp.autograd.elementwise import floats_of
 from fastbp.autograd.elementwise import relu as _relu
 from fastbp.autograd.inplace import changed
 from fastbp.autograd.random import stream
+from fastbp.autograd.reductions import one_axis
 from fastbp.backend import kernels
 from fastbp.checks import explained
+from fastbp.missing import attribute_error
 from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
@@ -32,21 +35,35 @@ from fastbp.nn.criteria import (
     nll_loss,
     smooth_l1_loss,
 )
+from fastbp.nn.margins import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    pairwise_distance,
+    poisson_nll_loss,
+    triplet_margin_loss,
+)
 
 __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
@@ -55,12 +72,15 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pairwise_distance",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
     "relu6",
     "selu",
@@ -74,6 +94,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
 ]
 
 
@@ -614,20 +635,53 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
 
 
 @explained
-def cosine_similarity(x1, x2, dim=1, eps=1e-8):
-    """x1 · x2 over the product of their lengths, along a dimension.
+def prelu(input, weight):
+    """The input, and below 0 weight times the input.
+
+    Parameters
+    ----------
+    input : Tensor, (N, C) or (N, C, ...)
+    weight : Tensor, (1,) or (C,)
+
+    References
+    ----------
+    He et al., Delving deep into rectifiers (2015).
 
     Examples
     --------
-    >>> cosine_similarity(tensor([[1.0, 0.0]]), tensor([[3.0, 4.0]]))
-    tensor([0.6000])
+    >>> prelu(tensor([-2.0, 3.0]), tensor([0.25]))
+    tensor([-0.5000,  3.0000])
     """
-    x1, x2 = (x.broadcast_to(np.broadcast_shapes(x1.shape, x2.shape)) for x in (x1, x2))
-    lengths = x1.norm(2, dim).clamp(min=eps) * x2.norm(2, dim).clamp(min=eps)
-    return (x1 * x2).sum(dim) / lengths
+    tensor_of("prelu", "weight", weight)
+    n = weight.numel()
+    if n > 1 and input.ndim > 1 and input.shape[1] == n and weight.ndim == 1:
+        weight = weight.reshape((n,) + (1,) * (input.ndim - 2))
+    elif n != 1:
+        raise RuntimeError(f"prelu expects weight of 1 element, or one for each of input's columns "
+                           f"in dimension 1; got shapes {tuple(weight.shape)} and "
+                           f"{tuple(input.shape)}.")  # fmt: skip
+    return where(input > 0, input, weight.reshape(-1)[0] * input if n == 1 else weight * input)
 
 
 @explained
-def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
-    """The norm of x1 - x2 + eps along the last dimension."""
-    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+def glu(input, dim=-1):
+    """One half of a dimension times sigmoid of the other, a gated linear unit.
+
+    References
+    ----------
+    Dauphin et al., Language modeling with gated convolutional networks (2017).
+
+    Examples
+    --------
+    >>> glu(tensor([2.0, 0.0]))
+    tensor([1.])
+    """
+    length = input.shape[one_axis("glu", input.array, dim)]
+    if length % 2:
+        raise RuntimeError(f"glu expects a dimension of even length; got {length}.")
+    a, b = input.chunk(2, dim)
+    return a * b.sigmoid()
+
+
+def __getattr__(name):
+    raise attribute_error("fastbp.nn.functional", name)

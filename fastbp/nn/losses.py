@@ -5,23 +5,29 @@ from collections.abc import Callable
 from fastbp import checks
 from fastbp import losses as book
 from fastbp.modules import Module
-from fastbp.nn import criteria
+from fastbp.nn import criteria, margins
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
     "MSELoss",
+    "MarginRankingLoss",
     "NLLLoss",
+    "PoissonNLLLoss",
     "SmoothL1Loss",
+    "TripletMarginLoss",
 ]
 
 
-class _Loss(Module):
-    """A function of (input, target) with its options."""
+class _Criterion(Module):
+    """A loss with its options."""
 
     _function: Callable
     #: Options that the library's own loss does not have, and what they have to be.
@@ -39,11 +45,6 @@ class _Loss(Module):
                 setattr(self, name, value)
         self.reduction = reduction
         self._options = tuple(options)
-
-    def forward(self, input, target):
-        """The loss."""
-        options = {name: getattr(self, name) for name in self._options}
-        return type(self)._function(input, target, reduction=self.reduction, **options)
 
     def as_book(self):
         """The library's own loss that the training engine computes in its place.
@@ -73,6 +74,15 @@ class _Loss(Module):
 
     def _book(self):
         raise NotImplementedError
+
+
+class _Loss(_Criterion):
+    """A function of (input, target)."""
+
+    def forward(self, input, target):
+        """The loss."""
+        options = {name: getattr(self, name) for name in self._options}
+        return type(self)._function(input, target, reduction=self.reduction, **options)
 
 
 class CrossEntropyLoss(_Loss):
@@ -327,3 +337,165 @@ class KLDivLoss(_Loss):
             "Training by fit expects one of the library's losses, such as CrossEntropyLoss with "
             "rows of probabilities; got KLDivLoss."
         )
+
+
+class _Margin(_Criterion):
+    """A loss that only a loop trains with."""
+
+    def as_book(self):
+        raise TypeError(
+            "Training by fit expects one of the library's losses that it has, such as MSELoss; got "
+            f"{type(self).__name__}: write the loop by hand."
+        )
+
+
+class TripletMarginLoss(_Margin):
+    """An anchor is to be nearer to a positive than to a negative, by a margin.
+
+    Parameters
+    ----------
+    margin, p, eps, swap, reduction
+        As of `functional.triplet_margin_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> a = tensor([[0.0, 0.0]])
+    >>> TripletMarginLoss(margin=0.5)(a, a + 3.0, a + 1.0)
+    tensor(3.3284)
+    """
+
+    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None,
+                 reduction="mean"):  # fmt: skip
+        who = "TripletMarginLoss"
+        self._take(size_average, reduce, reduction,
+                   margin=checks.positive(who, "margin", margin), p=checks.number(who, "p", p),
+                   eps=checks.number(who, "eps", eps, least=0),
+                   swap=checks.flag(who, "swap", swap))  # fmt: skip
+
+    def forward(self, anchor, positive, negative):
+        """The loss."""
+        options = self.margin, self.p, self.eps, self.swap
+        return margins.triplet_margin_loss(
+            anchor, positive, negative, *options, reduction=self.reduction
+        )
+
+
+class _Pairs(_Margin):
+    """Of two inputs and a target of 1 or -1, with a margin."""
+
+    def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+        margin = checks.number(type(self).__name__, "margin", margin)
+        self._take(size_average, reduce, reduction, margin=margin)
+
+    def forward(self, input1, input2, target):
+        """The loss."""
+        return type(self)._function(input1, input2, target, self.margin, reduction=self.reduction)
+
+
+class CosineEmbeddingLoss(_Pairs):
+    """Pairs of rows are to point in one direction where the target is 1, else not.
+
+    Parameters
+    ----------
+    margin, reduction
+        As of `functional.cosine_embedding_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> CosineEmbeddingLoss()(tensor([[3.0, 4.0]]), tensor([[1.0, 0.0]]), tensor([-1]))
+    tensor(0.6000)
+    """
+
+    _function = staticmethod(margins.cosine_embedding_loss)
+
+
+class MarginRankingLoss(_Pairs):
+    """The first of two scores is to be the larger where the target is 1, else the second.
+
+    Parameters
+    ----------
+    margin, reduction
+        As of `functional.margin_ranking_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> MarginRankingLoss()(tensor([1.0, 3.0]), tensor([2.0, 1.0]), tensor([1.0, 1.0]))
+    tensor(0.5000)
+    """
+
+    _function = staticmethod(margins.margin_ranking_loss)
+
+
+class HingeEmbeddingLoss(_Margin, _Loss):
+    """A distance is to be small where the target is 1, and above the margin where it is -1.
+
+    Parameters
+    ----------
+    margin, reduction
+        As of `functional.hinge_embedding_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> HingeEmbeddingLoss()(tensor([2.0, 0.25]), tensor([1, -1]))
+    tensor(1.3750)
+    """
+
+    _function = staticmethod(margins.hinge_embedding_loss)
+
+    def __init__(self, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+        margin = checks.number("HingeEmbeddingLoss", "margin", margin)
+        self._take(size_average, reduce, reduction, margin=margin)
+
+
+class GaussianNLLLoss(_Margin):
+    """-log p of normal distributions, whose means and variances a network gives.
+
+    Parameters
+    ----------
+    full, eps, reduction
+        As of `functional.gaussian_nll_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> GaussianNLLLoss()(tensor([1.0]), tensor([3.0]), tensor([4.0]))
+    tensor(1.1931)
+    """
+
+    def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
+        self._take(None, None, reduction, full=checks.flag("GaussianNLLLoss", "full", full),
+                   eps=checks.positive("GaussianNLLLoss", "eps", eps))  # fmt: skip
+
+    def forward(self, input, target, var):
+        """The loss."""
+        return margins.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
+
+
+class PoissonNLLLoss(_Margin, _Loss):
+    """-log p of Poisson's counts, whose rates or their logarithms a network gives.
+
+    Parameters
+    ----------
+    log_input, full, eps, reduction
+        As of `functional.poisson_nll_loss`.
+
+    Examples
+    --------
+    >>> from fastbp.autograd import tensor
+    >>> PoissonNLLLoss()(tensor([0.0]), tensor([3.0]))
+    tensor(1.)
+    """
+
+    _function = staticmethod(margins.poisson_nll_loss)
+
+    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
+                 reduction="mean"):  # fmt: skip
+        who = "PoissonNLLLoss"
+        self._take(size_average, reduce, reduction,
+                   log_input=checks.flag(who, "log_input", log_input),
+                   full=checks.flag(who, "full", full),
+                   eps=checks.number(who, "eps", eps, least=0))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Layers with parameters: `Linear`, `BatchNorm1d`, `LayerNorm`, `Embedding`."""
+"""Layers with parameters: `Linear`, `BatchNorm1d`, `LayerNorm`, `PReLU`, `Embedding`."""
 
 import math
 
@@ -12,7 +12,7 @@ from fastbp.layers.base import Listed, restored
 from fastbp.modules import Module
 from fastbp.nn import functional, init
 
-__all__ = ["BatchNorm1d", "Embedding", "LayerNorm", "Linear"]
+__all__ = ["BatchNorm1d", "Embedding", "LayerNorm", "Linear", "PReLU"]
 
 
 def _float_dtype(who, dtype, device):
@@ -279,6 +279,48 @@ class LayerNorm(Module):
         )
 
 
+class PReLU(Module):
+    """The input, and below 0 a trained factor times the input.
+
+    Parameters
+    ----------
+    num_parameters : int
+        1, or the columns of the input, each with a factor of its own.
+    init : float
+        Of the factors; weight decay draws them towards 0.
+    device : "cpu"
+    dtype : dtype, optional
+
+    References
+    ----------
+    He et al., Delving deep into rectifiers (2015).
+
+    Examples
+    --------
+    >>> PReLU()
+    PReLU(num_parameters=1)
+    """
+
+    def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
+        super().__init__()
+        kind = _float_dtype("PReLU", dtype, device)
+        self.num_parameters = checks.integer("PReLU", "num_parameters", num_parameters, least=1)
+        checks.fits_memory("PReLU", "num_parameters", (self.num_parameters,))
+        self.init = checks.number("PReLU", "init", init)
+        self.weight = Parameter(ones(self.num_parameters, dtype=kind) * self.init)
+
+    def reset_parameters(self):
+        """As it was made."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, input):
+        """The activated input."""
+        return functional.prelu(input, self.weight)
+
+    def extra_repr(self):
+        return f"num_parameters={self.num_parameters}"
+
+
 class Embedding(Module):
     """A table of vectors, looked up by index.
 
@@ -287,6 +329,10 @@ class Embedding(Module):
     num_embeddings, embedding_dim : int
     padding_idx : int, optional
         A row of zeros that is not trained.
+    max_norm : None
+    norm_type : 2.0
+    scale_grad_by_freq, sparse : False
+        No others are offered: gradients are dense, and `weight` is scaled by hand.
     device : "cpu"
     dtype : dtype, optional
 
@@ -297,8 +343,11 @@ class Embedding(Module):
     fastbp.Size([1, 2, 3])
     """
 
-    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, device=None, dtype=None):
+    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None,
+                 norm_type=2.0, scale_grad_by_freq=False, sparse=False, device=None,
+                 dtype=None):  # fmt: skip
         super().__init__()
+        self._refuse(max_norm, norm_type, scale_grad_by_freq, sparse)
         self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
         self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
         checks.fits_memory("Embedding", "num_embeddings and embedding_dim",
@@ -310,6 +359,22 @@ class Embedding(Module):
         kind = _float_dtype("Embedding", dtype, device)
         self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
         self.reset_parameters()
+
+    @staticmethod
+    def _refuse(max_norm, norm_type, scale_grad_by_freq, sparse):
+        flags = {"scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
+        for name, value in flags.items():
+            if checks.flag("Embedding", name, value):
+                raise NotImplementedError(
+                    f"Embedding expects {name}=False, as its gradients are dense sums; got "
+                    f"{checks.shown(value)}: leave it away."
+                )
+        if max_norm is not None or norm_type != 2.0:
+            raise NotImplementedError(
+                "Embedding expects max_norm=None and norm_type=2.0; got "
+                f"{checks.shown(max_norm)} and {checks.shown(norm_type)}: scale weight.data after "
+                "each step."
+            )
 
     def reset_parameters(self):
         """Draw the initial values anew, from the standard normal distribution."""

@@ -5,6 +5,7 @@
 
 import importlib
 
+from fastbp.missing import attribute_error
 from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
 from fastbp.optim.rules import (
@@ -39,10 +40,10 @@ __all__ = [
 
 
 #: PyTorch's places of schedulers and rules.
-_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd"}
+_PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd", "swa_utils"}
 
 
 def __getattr__(name):
     if name in _PLACES:
         return importlib.import_module(f"fastbp.optim.{name}")
-    raise AttributeError(f"module 'fastbp.optim' has no attribute {name!r}")
+    raise attribute_error("fastbp.optim", name)

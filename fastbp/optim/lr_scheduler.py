@@ -10,6 +10,7 @@ import math
 import warnings
 
 from fastbp import checks
+from fastbp.missing import attribute_error
 from fastbp.optim.optimizer import Optimizer
 
 __all__ = [
@@ -947,3 +948,7 @@ def _each(value, groups):
             f"got {len(values)}."
         )
     return values
+
+
+def __getattr__(name):
+    raise attribute_error("fastbp.optim.lr_scheduler", name)

@@ -25,7 +25,7 @@ _HOW = ("foreach", "fused", "capturable")
 #: Options of other rules, and other libraries' names.
 _OTHERS = {
     "alpha", "amsgrad", "betas", "centered", "dampening", "decoupled_weight_decay", "eps",
-    "initial_accumulator_value", "lr_decay", "momentum", "nesterov", "rho",
+    "initial_accumulator_value", "lr_decay", "momentum", "nesterov",
     "beta", "decay", "epsilon", "l2", "learning_rate", "learningrate", "rate", "wd",
 }  # fmt: skip
 
@@ -102,7 +102,10 @@ class Rule(Optimizer, counts_steps=True):
         self._drop_how(options)
         for name in ("amsgrad", "centered", "differentiable"):
             if checks.flag(who, name, options.get(name, False)):
-                raise NotImplementedError(f"{who} expects {name}=False; got {options[name]!r}.")
+                raise NotImplementedError(
+                    f"{who} expects {name}=False; got {options[name]!r}: leave it away, or write a "
+                    "subclass of Optimizer."
+                )
         for name in self._numbers:
             options[name] = checks.number(who, name, options[name], least=0)
         options["maximize"] = checks.flag(who, "maximize", options["maximize"])

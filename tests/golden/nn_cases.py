@@ -99,8 +99,60 @@ def maps():
     yield "normalize by columns", (lambda L, nn, F, x: F.normalize(x, p=1, dim=0), X)
     yield "cosine_similarity", (lambda L, nn, F, x, y: F.cosine_similarity(x, y), X, Y)
     yield "pairwise_distance", (lambda L, nn, F, x, y: F.pairwise_distance(x, y), X, Y)
+    yield "prelu", (lambda L, nn, F, x, w: F.prelu(x, w), X, VECTOR)
+    yield "prelu of one", (lambda L, nn, F, x, w: F.prelu(x, w[:1]), X, VECTOR)
+    yield "prelu of a cube", (lambda L, nn, F, x, w: F.prelu(x, w[:3]), CUBE, VECTOR)
+    yield "prelu of a vector", (lambda L, nn, F, x, w: F.prelu(x[0], w[:1]), X, VECTOR)
+    yield "nn.GLU", (lambda L, nn, F, x: nn.GLU()(x), X)
+    yield "glu of rows", (lambda L, nn, F, x: F.glu(x[:4], 0), X)
+    yield "nn.CosineSimilarity", (lambda L, nn, F, x, y: nn.CosineSimilarity(0)(x, y), X, Y)
+    yield (
+        "nn.PairwiseDistance",
+        (lambda L, nn, F, x, y: nn.PairwiseDistance(1, keepdim=True)(x, y), X, Y),
+    )
     yield "softmax", (lambda L, nn, F, x: F.softmax(x, dim=1), X)
     yield "log_softmax of a cube", (lambda L, nn, F, x: F.log_softmax(x, 1), CUBE)
+
+
+def margins():
+    """Losses of distances, rankings, spreads and counts."""
+    signs = np.array([1, -1, 1, 1, -1])
+    counts = np.floor(4 * U)
+
+    def made(name, *tensors, **options):
+        def loss(L, nn, F, *inputs):
+            given = [L.tensor(x.tolist()) if x.dtype == int else x for x in inputs]
+            return getattr(nn, name)(**options)(*given)
+
+        return (loss, *tensors)
+
+    for r in ("mean", "sum", "none"):
+        yield f"nn.TripletMarginLoss {r}", made("TripletMarginLoss", X, Y, U, reduction=r)
+        yield (
+            f"nn.TripletMarginLoss swapped {r}",
+            made("TripletMarginLoss", X, Y, U, margin=0.5, p=1, swap=True, reduction=r),
+        )
+        for name, inputs in (
+            ("CosineEmbeddingLoss", (X, Y)),
+            ("MarginRankingLoss", (X[:, 0], Y[:, 0])),
+            ("HingeEmbeddingLoss", (X[:, 0],)),
+        ):
+            yield f"nn.{name} {r}", made(name, *inputs, signs, margin=0.2, reduction=r)
+        for part, var in (("", V), (" of rows", V[:, :1]), (" by rows", V[:, 0])):
+            yield (
+                f"nn.GaussianNLLLoss{part} {r}",
+                made("GaussianNLLLoss", X, Y, var, full=True, eps=0.4, reduction=r),
+            )
+        for part, x, options in (("", X, {"full": True}), (" of rates", U, {"log_input": False})):
+
+            def poisson(L, nn, F, x, counts, options=options, r=r):
+                return nn.PoissonNLLLoss(**options, reduction=r)(x, counts.detach())
+
+            yield f"nn.PoissonNLLLoss{part} {r}", (poisson, x, counts)
+    yield (
+        "gaussian_nll_loss of a number",
+        (lambda L, nn, F, x, y: F.gaussian_nll_loss(x, y, 2.5), X, Y),
+    )
 
 
 def losses():
@@ -283,7 +335,13 @@ def networks():
     yield "a perceptron's gradients", (mlp, X, W, B, CLASSES)
 
 
-CASES = {**dict(elementwise()), **dict(maps()), **dict(losses()), **dict(networks())}
+CASES = {
+    **dict(elementwise()),
+    **dict(maps()),
+    **dict(margins()),
+    **dict(losses()),
+    **dict(networks()),
+}
 
 
 def evaluate(L, from_numpy, nn, F, case, dtype):

@@ -4,6 +4,7 @@ from fastbp.nn.modules import (
     activation,
     batchnorm,
     container,
+    distance,
     dropout,
     flatten,
     linear,
@@ -15,6 +16,7 @@ from fastbp.nn.modules import (
 from fastbp.nn.modules.activation import *  # noqa: F403
 from fastbp.nn.modules.batchnorm import *  # noqa: F403
 from fastbp.nn.modules.container import *  # noqa: F403
+from fastbp.nn.modules.distance import *  # noqa: F403
 from fastbp.nn.modules.dropout import *  # noqa: F403
 from fastbp.nn.modules.flatten import *  # noqa: F403
 from fastbp.nn.modules.linear import *  # noqa: F403
@@ -27,6 +29,7 @@ __all__ = [
     *activation.__all__,
     *batchnorm.__all__,
     *container.__all__,
+    *distance.__all__,
     *dropout.__all__,
     *flatten.__all__,
     *linear.__all__,

@@ -5,6 +5,7 @@ from fastbp.nn.activations import (
     CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
     Hardsigmoid,
     Hardswish,
@@ -22,11 +23,13 @@ from fastbp.nn.activations import (
     Tanhshrink,
     Threshold,
 )
+from fastbp.nn.weighted import PReLU
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
     "Hardsigmoid",
     "Hardswish",
@@ -35,6 +38,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
+    "PReLU",
     "ReLU",
     "ReLU6",
     "SiLU",

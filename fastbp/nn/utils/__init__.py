@@ -1,5 +1,6 @@
 """Gradients clipped, and parameters as one vector."""
 
+from fastbp.missing import attribute_error
 from fastbp.nn.utils.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -16,3 +17,7 @@ __all__ = [
     "parameters_to_vector",
     "vector_to_parameters",
 ]
+
+
+def __getattr__(name):
+    raise attribute_error("fastbp.nn.utils", name)
