@@ -236,7 +236,10 @@ def numerical_gradient_2d(f, X):
     """
     if np.ndim(X) < 2:
         return numerical_gradient(f, X)
-    return np.stack([numerical_gradient(f, row) for row in X])
+    grads = np.empty(np.shape(X))
+    for grad, point in zip(grads, X, strict=True):
+        grad[...] = numerical_gradient(f, point)
+    return grads
 
 
 def shuffle_dataset(x, t):
@@ -262,7 +265,11 @@ def shuffle_dataset(x, t):
     >>> bool((x[:, 0] == t).all())
     True
     """
-    x, t = np.asanyarray(x), np.asanyarray(t)  # a mask goes along
+    x, t = (
+        array if isinstance(array, np.ndarray)  # a mask goes along
+        else checks.rectangular("shuffle_dataset", name, array)
+        for name, array in (("x", x), ("t", t))
+    )  # fmt: skip
     if 0 in (x.ndim, t.ndim) or len(x) != len(t):
         raise ValueError(
             f"shuffle_dataset expects x and t with as many rows; got {x.shape} and {t.shape}."

@@ -884,6 +884,12 @@ def test_shuffled_rows_keep_their_mask_and_a_sparse_matrix_has_none():
         shuffle_dataset(sparse.eye(3), [0, 1, 2])
 
 
+def test_no_points_have_no_gradients_and_ragged_rows_are_told():
+    assert numerical_gradient_2d(lambda x: np.sum(x**2), np.zeros((0, 2))).shape == (0, 2)
+    with pytest.raises(ValueError, match="shuffle_dataset expects x as a rectangular array"):
+        shuffle_dataset([[1], [1, 2]], [0, 1])
+
+
 @pytest.mark.parametrize("t", [1, np.array([0, 1, 0])])
 def test_the_softmax_of_one_sample_has_its_shape(t):
     x = np.array([1.0, 2.0, 4.0])
