@@ -113,6 +113,8 @@ def unmasked(who, name, value):
         )
 
 
+#: Arguments that may be classes; those of a test take the training's.
+_LABELS = ("t", "t_train")
 #: What has elements, of which none is the first that NumPy could ask for.
 _WITHOUT_PLACES = (Iterator, MappingView, Set)
 
@@ -124,11 +126,11 @@ def _cure(name, array):
     text = array.dtype.kind in "US"
     if array.dtype.kind == "O" and array.size:
         if all(map(_is_number, array.flat)):
-            whole = name == "t" and all(float(each).is_integer() for each in array.flat)
+            whole = name in _LABELS and all(float(each).is_integer() for each in array.flat)
             return f", which {name}.astype({'int' if whole else 'float'}) makes of these"
         text = any(isinstance(each, str) for each in array.flat)
-    if text and name == "t":
-        return ", which classes, t = np.unique(t, return_inverse=True) makes of names"
+    if text and name in _LABELS:
+        return f", which classes, {name} = np.unique({name}, return_inverse=True) makes of names"
     if text:
         with contextlib.suppress(TypeError, ValueError):
             array.astype(float)
@@ -412,7 +414,11 @@ def binary_targets(who, t, x):
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
         bad = t[~((t >= 0) & (t <= 1))][0]
-        cure = ": t > 0 has 0 and 1" if np.isin(t, (-1, 1)).all() else ""
+        cure = ""
+        if np.isin(t, (-1, 1)).all():
+            cure = ": t > 0 has 0 and 1"
+        elif np.isin(t, (1, 2)).all():
+            cure = ": t - 1 has 0 and 1"
         raise ValueError(f"{who} expects t between 0 and 1; got {bad:g}{cure}.")
     return t
 

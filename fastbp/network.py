@@ -89,12 +89,16 @@ class Parameters(MutableMapping):
                 self._places[f"{name}{counts[name]}"] = (layer, name)
 
     def __getitem__(self, key):
-        layer, name = self._places[key]
+        try:
+            layer, name = self._places[key]
+        except KeyError:
+            raise KeyError(
+                f"params expects one of the names {', '.join(self._places)}; got "
+                f"{checks.shown(key)}."
+            ) from None
         return getattr(layer, name)
 
     def __setitem__(self, key, value):
-        if key not in self._places:
-            raise KeyError(f"the network has {', '.join(self._places)}; got {key!r}")
         array = self[key]
         if value is array:  # params[key] -= ... has already changed it in place
             return

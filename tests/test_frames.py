@@ -287,6 +287,11 @@ def test_weights_and_biases_are_told_what_to_do():
         Linear(3, 4, False)
 
 
+def test_labels_one_and_two_are_told_what_to_do():
+    with pytest.raises(ValueError, match="between 0 and 1; got 2: t - 1 has 0 and 1"):
+        fitted(DENSE, (T > 0) + 1, network(1, "sigmoid_cross_entropy"))
+
+
 @pytest.mark.parametrize("loss, near", [
     ("squared_eror", "squared_error"), ("Huber", "huber"), ("softmax", "softmax_cross_entropy"),
 ])  # fmt: skip
