@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import arithmetic, elementwise, random
+from fastbp.autograd import arithmetic, elementwise, random, shapes
 from fastbp.autograd.tensor import held
 
 OPERATIONS = ("add", "sub", "mul", "div")
@@ -21,7 +21,8 @@ def changed(self, function, *arguments, **keywords):
     self._may_change()
     if "out" in keywords:
         raise TypeError("An in-place operation expects no out, as its tensor is that; got one.")
-    tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
+    given = (self, *arguments, *keywords.values())
+    tensors = [each for each in given if isinstance(each, core.TensorBase)]
     recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if recorded:
         result = function(self._snapshot(), *arguments, **keywords)
@@ -135,6 +136,7 @@ _BY_FUNCTION = {
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
         "round", "neg", "nan_to_num")},
+    "scatter": shapes.scatter,
 }  # fmt: skip
 METHODS = {
     name + "_": _method(name + "_", function, f"`{name}` in place.")

@@ -553,8 +553,20 @@ def take(input, index):
     return reshape(input, -1)[places]
 
 
-def scatter(input, dim, index, src):
-    """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number."""
+def scatter(input, dim, index, src=None, *, value=None):
+    """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or a number `value`.
+
+    Examples
+    --------
+    >>> scatter(as_tensor([[0, 0, 0], [0, 0, 0]]), 1, as_tensor([[2], [0]]), value=1)
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
+    """
+    if (src is None) == (value is None):
+        raise TypeError(
+            f"scatter expects src or value; got {'neither' if src is None else 'both'}."
+        )
+    src = value if src is None else src
     axis, places = _along("scatter", input, dim, index)
     whole = isinstance(src, core.TensorBase)
     if whole and (src.dtype is not input.dtype or src.ndim != input.ndim or any(
