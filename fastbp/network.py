@@ -700,7 +700,7 @@ class Sequential(Module):
             Clip the gradients, by their joint norm or each element.
         callbacks : sequence of callable
             ``callback(net, history)`` after each epoch, with current weights, into which it may
-            write; True ends.
+            write; True ends, None and False go on, and anything else is refused.
         progress : bool
             A progress bar.
         max_seconds : float or None
