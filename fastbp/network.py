@@ -80,11 +80,16 @@ class Parameters(MutableMapping):
     Reading gives the very arrays of the layers; assignment copies into them.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, before=None):
         self._places = {}
+        known = {} if before is None else before.names
+        #: The names of each layer's arrays, as it was when first looked at.
+        self.names = {  # one at several places counts once
+            layer: known.get(layer) or _trained_names(layer) for layer in dict.fromkeys(layers)
+        }
         counts: dict[str, int] = {}
-        for layer in dict.fromkeys(layers):  # one at several places counts once
-            for name in getattr(layer, "param_names", ()):
+        for layer, names in self.names.items():
+            for name in names:
                 counts[name] = counts.get(name, 0) + 1
                 self._places[f"{name}{counts[name]}"] = (layer, name)
 
@@ -124,6 +129,23 @@ class Parameters(MutableMapping):
         return f"Parameters({shapes})"
 
 
+def _trained_names(layer):
+    """The names of a layer's trained arrays.
+
+    A layer of the user's own that has no `param_names` is taken to train the arrays beside which it
+    has a place for the gradient, as the book's have `dW` beside `W`; its input and output are none.
+    """
+    if isinstance(layer, Module) or hasattr(layer, "param_names"):
+        return tuple(getattr(layer, "param_names", ()))
+    kept = vars(layer) if hasattr(layer, "__dict__") else {}
+    return tuple(
+        name
+        for name, value in kept.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and f"d{name}" in kept
+        if name not in ("x", "y", "out")
+    )
+
+
 class Parts(dict):
     """The parts of a network by name; it notes each change, so that `layers` follows them."""
 
@@ -147,9 +169,10 @@ class Sequential(Module):
     Parameters
     ----------
     *layers : Layer
-        Any object with ``forward(x)`` and ``backward(dout)`` will do; a Sequential among them
-        stands for its layers.  Other modules compute on Tensors only.  An OrderedDict names
-        the layers, as PyTorch's does.
+        Any object with ``forward(x)`` and ``backward(dout)`` will do: it names its arrays in
+        `param_names`, or has each one's gradient beside it from the beginning, as `dW` beside
+        `W`.  A Sequential among them stands for its layers.  Other modules compute on Tensors
+        only.  An OrderedDict names the layers, as PyTorch's does.
     loss : Loss, its class, its name, or None
         "softmax_cross_entropy", "sigmoid_cross_entropy" or "squared_error"; None will do for a
         network that only predicts.
@@ -283,7 +306,7 @@ class Sequential(Module):
         )
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
-            own.update(_layers=layers, _params=Parameters(layers), _saved=None)
+            own.update(_layers=layers, _params=Parameters(layers, self._params), _saved=None)
         own["_seen"] = count
 
     def __setattr__(self, name, value):
@@ -424,7 +447,7 @@ class Sequential(Module):
         """Print the layers, their sizes and their numbers of parameters."""
         rows = []
         for i, layer in enumerate(self.layers):
-            names = getattr(layer, "trained_names", getattr(layer, "param_names", ()))
+            names = getattr(layer, "trained_names", self.params.names[layer])
             count = sum(getattr(layer, name).size for name in names)
             config = layer.config() if isinstance(layer, Layer) else {}
             sizes = ""
