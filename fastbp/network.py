@@ -146,6 +146,26 @@ def _trained_names(layer):
     )
 
 
+def _is_foreign(layer):
+    """Whether a layer is of a class of the user's own that does not name its parameters."""
+    return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (
+        hasattr(layer, "__dict__"))  # fmt: skip
+
+
+def _require_named(layer, before, names):
+    """Refuse trained arrays that `params` does not know: nobody would train them."""
+    kept = vars(layer)
+    unknown = [n for n in _trained_names(layer) if n not in names and before.get(n) is kept[n]]
+    if kept.get("params") and kept.get("grads"):
+        unknown.append("params")
+    if unknown:
+        raise TypeError(
+            "Sequential.gradient expects layers of one's own to name their arrays, as "
+            "param_names = ('W', 'b') beside the gradients dW and db; got "
+            f"{type(layer).__name__}, which does not, and has {', '.join(unknown)}."
+        )
+
+
 class Parts(dict):
     """The parts of a network by name; it notes each change, so that `layers` follows them."""
 
@@ -236,6 +256,7 @@ class Sequential(Module):
             _layers=(),
             _params=Parameters(()),
             _seen=None,  # the count of changes when the parts were last looked at
+            _foreign=(),  # the layers of one's own that do not name their arrays
             _flow=(),  # the layers, and whether each is run by its run and pullback
             _compiled=None,  # what predicts in one call, where all layers are of that kind
             _plain=True,  # whether nothing else is called: no hook, no forward of a part's own
@@ -295,6 +316,7 @@ class Sequential(Module):
         layers = tuple(_leaves_of(self._modules))
         own = vars(self)
         modules = [module for module in self.modules() if isinstance(module, Sequential)]
+        own["_foreign"] = tuple(filter(_is_foreign, layers))
         own["_flow"] = [(layer, _is_functional(layer)) for layer in layers]
         own["_plain"] = all(
             getattr(each, "_hooks", None) is None and not _own_passes(each)
@@ -420,7 +442,7 @@ class Sequential(Module):
     def __getstate__(self):
         left_out = {
             "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
-            "_compiled": None, "_replaced": None,
+            "_foreign": (), "_compiled": None, "_replaced": None,
         }  # fmt: skip
         return self.__dict__ | left_out | {"_params": Parameters(())}
 
@@ -676,6 +698,16 @@ class Sequential(Module):
         ValueError
             For no samples, or a network without a loss.
         """
+        if self._seen != noted():
+            self._look_at_parts()
+        own = {layer: dict(vars(layer)) for layer in self._foreign}
+        grads = self._gradient(x, t)
+        for layer, before in own.items():
+            _require_named(layer, before, self.params.names[layer])
+        return grads
+
+    def _gradient(self, x, t):
+        """`gradient`, whatever arrays of one's own layers `params` does not know."""
         loss_layer = self.loss_layer_for("gradient")
         y = self._forward(x)
         if np.size(y) == 0:

@@ -462,6 +462,33 @@ def test_the_books_own_layers_are_trained_in_a_network(batch):
     assert list(own.params) == ["W1", "b1", "W2", "b2", "W3", "b3"]
 
 
+def test_own_layers_whose_parameters_nobody_knows_are_refused(batch):
+    class Late(BooksAffine):
+        def __init__(self, W, b):
+            self.W, self.b = W, b
+
+    class Listed:
+        """As the book's second volume writes layers."""
+
+        def __init__(self, W, b):
+            self.params, self.grads = [W, b], [np.zeros_like(W), np.zeros_like(b)]
+
+        def forward(self, x):
+            return np.dot(x, self.params[0]) + self.params[1]
+
+        def backward(self, dout):
+            return np.dot(dout, self.params[0].T)
+
+    x, t = batch
+    for kind, came in ((Late, "Late, which does not, and has W, b"), (Listed, "and has params")):
+        net = Sequential(kind(np.ones((6, 3)), np.zeros(3)), loss=SoftmaxWithLoss())
+        with pytest.raises(TypeError, match=f"to name their arrays, as param_names.*{came}"):
+            net.gradient(x, t)
+    Late.param_names = ("W", "b")
+    net = Sequential(Late(np.ones((6, 3)), np.zeros(3)), loss=SoftmaxWithLoss())
+    assert list(net.gradient(x, t)) == ["W1", "b1"]
+
+
 def test_a_loss_of_the_users_own(batch):
     class Sum:
         def forward(self, x, t):
