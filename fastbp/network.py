@@ -823,6 +823,16 @@ class Sequential(Module):
 
     # --- files ------------------------------------------------------------------------------
 
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name, part in self._modules.items():
+            if not isinstance(part, Module) and self.params.names[part]:
+                raise TypeError(
+                    "Sequential.state_dict expects parameters that modules hold; got "
+                    f"{', '.join(self.params.names[part])} of {type(part).__name__} at place "
+                    f"{prefix}{name}, which is none: keep dict(net.params)."
+                )
+
     def save(self, path):
         """Write the parameters and the architecture as a safetensors file.
 
