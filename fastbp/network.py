@@ -609,10 +609,23 @@ class Sequential(Module):
         In training mode, where `eval` has not been called.  A Tensor's output is a Tensor.
         """
         if isinstance(x, TensorBase):
-            for part in self._modules.values():
-                x = part(x)
+            try:
+                for part in self._modules.values():
+                    x = part(x)
+            except TypeError:
+                self._require_called_parts()
+                raise
             return x
         return self._forward(x)
+
+    def _require_called_parts(self):
+        """Refuse parts that a Tensor cannot go through, as the book's own layers."""
+        for name, part in self._modules.items():
+            if not callable(part):
+                raise TypeError(
+                    "Sequential expects modules where x is a Tensor; got a "
+                    f"{type(part).__name__} at place {name}, which takes arrays alone."
+                ) from None
 
     def _forward(self, x):
         saved: list = []

@@ -457,6 +457,8 @@ def test_the_books_own_layers_are_trained_in_a_network(batch):
         fastbp.SGD(lr=0.1).update(own.params, grads)
         fastbp.SGD(lr=0.1).update(ours.params, expected)
     assert own.params["W1"] is W1
+    with pytest.raises(TypeError, match="a BooksAffine at place 0, which takes arrays alone"):
+        own(fastbp.tensor(x))
     with pytest.raises(TypeError, match=r"W, b of BooksAffine at place 0.*keep dict\(net.params\)"):
         own.state_dict()  # which would be a part of the network
     np.testing.assert_allclose(W1, ours.params["W1"], rtol=1e-9)
