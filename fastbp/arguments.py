@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastbp import optim, tables
+from fastbp import checks, optim, tables
 from fastbp.network import ACTIVATIONS
 
 __all__ = ["CHECKED_ROWS", "DATA_SETS", "DEFAULTS", "OPTIMIZERS", "fill", "parser", "settle"]
 
 CHECKED_ROWS = 5  # of the gradient check
 _MOMENTUM = 0.9
+_MOST_DIGITS = 4300  # that Python reads
 
 
 class _Defaults(NamedTuple):
@@ -232,9 +233,14 @@ def _whole(least):
     """The reader of an integer of at least `least`."""
 
     def read(text):
-        if not text.isascii() or not text.isdigit() or int(text) < least:
+        whole = text.isascii() and text.isdigit()
+        if whole and (len(text) > _MOST_DIGITS or int(text) > checks.MOST_SEED):
             raise argparse.ArgumentTypeError(
-                f"expected an integer of at least {least}; got {text!r}"
+                f"expected an integer of at most {checks.MOST_SEED}; got {checks.shown(text)}"
+            )
+        if not whole or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"expected an integer of at least {least}; got {checks.shown(text)}"
             )
         return int(text)
 

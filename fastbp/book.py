@@ -236,7 +236,10 @@ def numerical_gradient_2d(f, X):
     """
     if np.ndim(X) < 2:
         return numerical_gradient(f, X)
-    return np.stack([numerical_gradient(f, row) for row in X])
+    grads = np.empty(np.shape(X))
+    for grad, point in zip(grads, X, strict=True):
+        grad[...] = numerical_gradient(f, point)
+    return grads
 
 
 def shuffle_dataset(x, t):
@@ -262,7 +265,11 @@ def shuffle_dataset(x, t):
     >>> bool((x[:, 0] == t).all())
     True
     """
-    x, t = np.asanyarray(x), np.asanyarray(t)  # a mask goes along
+    x, t = (
+        array if isinstance(array, np.ndarray)  # a mask goes along
+        else checks.rectangular("shuffle_dataset", name, array)
+        for name, array in (("x", x), ("t", t))
+    )  # fmt: skip
     if 0 in (x.ndim, t.ndim) or len(x) != len(t):
         raise ValueError(
             f"shuffle_dataset expects x and t with as many rows; got {x.shape} and {t.shape}."
@@ -344,6 +351,13 @@ _DEVIATIONS = {
 _ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
 
 
+def _name(who, what, given, table):
+    """The key of a table that a text in letters of either case stands for."""
+    return checks.choice(
+        who, what, given.lower() if isinstance(given, str) else given, tuple(table)
+    )
+
+
 class MultiLayerNetExtend:
     """The book's network of any depth, with weight decay, dropout and batch normalisation.
 
@@ -396,7 +410,10 @@ class MultiLayerNetExtend:
         who = type(self).__name__
         hidden = checks.sequence(who, "hidden_size_list", hidden_size_list, "integers")
         self.input_size = checks.integer(who, "input_size", input_size, 1)
-        self.hidden_size_list = [checks.integer(who, "hidden_size_list", n, 1) for n in hidden]
+        self.hidden_size_list = [
+            checks.integer(who, f"hidden_size_list[{place}]", n, 1)
+            for place, n in enumerate(hidden)
+        ]
         self.output_size = checks.integer(who, "output_size", output_size, 1)
         self.hidden_layer_num = len(hidden)
         self.weight_decay_lambda = checks.number(
@@ -404,7 +421,7 @@ class MultiLayerNetExtend:
         )
         self.use_dropout = use_dropout = checks.flag(who, "use_dropout", use_dropout)
         self.use_batchnorm = use_batchnorm = checks.flag(who, "use_batchnorm", use_batchnorm)
-        checks.choice(who, "activation", str(activation).lower(), tuple(_ACTIVATIONS))
+        activation = _ACTIVATIONS[_name(who, "activation", activation, _ACTIVATIONS)]
         self.params: dict[str, np.ndarray] = {}
         self._draw_weights(weight_init_std)
         self.layers: OrderedDict[str, Any] = OrderedDict()
@@ -414,7 +431,7 @@ class MultiLayerNetExtend:
                 gamma, beta = np.ones(n), np.zeros(n)
                 self.params[f"gamma{k}"], self.params[f"beta{k}"] = gamma, beta
                 self.layers[f"BatchNorm{k}"] = BatchNormalization(gamma, beta)
-            self.layers[f"Activation_function{k}"] = _ACTIVATIONS[str(activation).lower()]()
+            self.layers[f"Activation_function{k}"] = activation()
             if use_dropout:
                 seed = np.random.randint(2**31)
                 self.layers[f"Dropout{k}"] = Dropout(dropout_ration, seed)
@@ -426,8 +443,7 @@ class MultiLayerNetExtend:
         who = type(self).__name__
         sizes = [self.input_size, *self.hidden_size_list, self.output_size]
         if isinstance(weight_init_std, str):
-            name = weight_init_std.lower()
-            deviation = _DEVIATIONS[checks.choice(who, "weight_init_std", name, tuple(_DEVIATIONS))]
+            deviation = _DEVIATIONS[_name(who, "weight_init_std", weight_init_std, _DEVIATIONS)]
         else:
             scale = checks.number(who, "weight_init_std", weight_init_std, least=0)
             deviation = lambda n: scale  # noqa: E731
@@ -523,6 +539,7 @@ class TwoLayerNet(MultiLayerNet):
     """
 
     def __init__(self, input_size, hidden_size, output_size, weight_init_std=0.01):
+        checks.integer(type(self).__name__, "hidden_size", hidden_size, 1)
         super().__init__(input_size, [hidden_size], output_size, "relu", weight_init_std)
         names = {"Activation_function1": "Relu1"}
         self.layers = OrderedDict((names.get(k, k), layer) for k, layer in self.layers.items())
@@ -589,6 +606,11 @@ class Trainer:
         optimizer="SGD", optimizer_param=None, evaluate_sample_num_per_epoch=None, verbose=True,
     ):  # fmt: skip
         who = "Trainer"
+        if not all(hasattr(network, name) for name in ("params", "gradient", "loss", "accuracy")):
+            raise TypeError(
+                f"{who} expects network with params, gradient(x, t), loss(x, t) and "
+                f"accuracy(x, t); got {checks.described(network)}."
+            )
         self.network = network
         self.verbose = checks.flag(who, "verbose", verbose)
         self.x_train, self.t_train, self.x_test, self.t_test = (
@@ -609,7 +631,7 @@ class Trainer:
                     f"{who} expects x_{name} and t_{name} with as many rows, at least one; got "
                     f"{len(x)} and {len(t)}."
                 )
-        name = checks.choice(who, "optimizer", str(optimizer).lower(), tuple(_OPTIMIZERS))
+        name = _name(who, "optimizer", optimizer, _OPTIMIZERS)
         if optimizer_param is None:
             optimizer_param = {"lr": 0.01}
         checks.mapping(who, "optimizer_param", optimizer_param)

@@ -11,8 +11,7 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Mapping
-from numbers import Real
+from collections.abc import Iterator, Mapping, MappingView, Set
 
 import numpy as np
 
@@ -73,18 +72,35 @@ def numbers(who, name, value):
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
     if type(value) is not np.ndarray and hasattr(value, "isna") and hasattr(value, "to_numpy"):
         return _of_pandas(who, name, value)
+    array = rectangular(who, name, value)
+    if array.dtype.kind not in "fiub":
+        cure = _cure(name, array)
+        came = f"dtype {array.dtype}"
+        if hasattr(value, "tocsr"):
+            came = "a sparse matrix, which toarray() makes dense"
+        elif array.ndim == 0 and array.dtype.kind == "O":
+            cure = f", as list({name}) has them" if isinstance(value, _WITHOUT_PLACES) else ""
+            came = f"an object of type {type(value).__name__}"
+        raise TypeError(f"{who} expects {name} of real numbers{cure}; got {came}.")
+    unmasked(who, name, value)
+    return array
+
+
+def rectangular(who: str, name: str, value: object) -> np.ndarray:
+    """An array of anything that NumPy makes one of."""
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{who} expects {name} as a rectangular array; got rows of different lengths."
         ) from None
-    if array.dtype.kind not in "fiub":
-        dense = not hasattr(value, "tocsr")
-        came = f"dtype {array.dtype}" if dense else "a sparse matrix, which toarray() makes dense"
-        raise TypeError(f"{who} expects {name} of real numbers{_cure(name, array)}; got {came}.")
-    unmasked(who, name, value)
-    return array
+    except RuntimeError:
+        if not getattr(value, "requires_grad", False):
+            raise
+        raise RuntimeError(
+            f"{who} expects {name} as an array of numbers; got a tensor that requires grad, of "
+            f"which {name}.detach() is one that does not."
+        ) from None
 
 
 def unmasked(who, name, value):
@@ -97,21 +113,40 @@ def unmasked(who, name, value):
         )
 
 
+#: Arguments that may be classes; those of a test take the training's.
+_LABELS = ("t", "t_train")
+#: What has elements, of which none is the first that NumPy could ask for.
+_WITHOUT_PLACES = (Iterator, MappingView, Set)
+
+
 def _cure(name, array):
-    """What makes numbers of text, or of objects that are numbers."""
+    """What makes numbers of text, of fields, or of objects that are numbers."""
+    if array.dtype.names:
+        return f", which np.array({name}.tolist()) makes of its fields"
     text = array.dtype.kind in "US"
     if array.dtype.kind == "O" and array.size:
-        if all(isinstance(each, Real) for each in array.flat):
-            whole = name == "t" and all(float(each).is_integer() for each in array.flat)
+        if all(map(_is_number, array.flat)):
+            whole = name in _LABELS and all(float(each).is_integer() for each in array.flat)
             return f", which {name}.astype({'int' if whole else 'float'}) makes of these"
         text = any(isinstance(each, str) for each in array.flat)
-    if text and name == "t":
-        return ", which classes, t = np.unique(t, return_inverse=True) makes of names"
+    if text and name in _LABELS:
+        return f", which classes, {name} = np.unique({name}, return_inverse=True) makes of names"
     if text:
         with contextlib.suppress(TypeError, ValueError):
             array.astype(float)
             return f", which {name}.astype(float) makes of these"
     return ""
+
+
+def _is_number(value):
+    """Whether float takes an object, as a Fraction or a Decimal, that is no text."""
+    if isinstance(value, str | bytes) or getattr(value, "ndim", False):
+        return False
+    try:
+        float(value)
+    except (ArithmeticError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _of_pandas(who, name, frame):
@@ -137,8 +172,9 @@ def _of_column(who, name, column, label):
     if n_missing:
         raise ValueError(f"{who} expects {which} without missing values; got {n_missing} of them.")
     if kind not in "fiub":
-        cure = _cure(name, np.asarray(column, object) if kind == "O" else np.empty(0))
-        if kind == "O" and not cure:
+        objects = np.asarray(column, object) if kind == "O" else np.empty(0)
+        cure = _cure(name, objects)
+        if not cure and any(isinstance(each, str) for each in objects):
             cure = ", as pd.get_dummies makes of names"
         raise TypeError(f"{who} expects {which} of real numbers{cure}; got dtype {dtype}.")
     array = column.to_numpy()
@@ -267,6 +303,18 @@ def same_shape(who, name, value, shape, of, cure=""):
     return value
 
 
+def indices(who, name, value, one="a vector of integers"):
+    """Places in a sequence, as an array (n,) of integers."""
+    array = numbers(who, name, value)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        mask = array.dtype.kind == "b" and array.ndim == 1
+        cure = f", which np.flatnonzero({name}) makes of a mask" if mask else ""
+        raise TypeError(
+            f"{who} expects {name} as {one}{cure}; got dtype {array.dtype} and shape {array.shape}."
+        )
+    return array
+
+
 # --- targets --------------------------------------------------------------------------------
 
 ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
@@ -291,9 +339,12 @@ def class_targets(who, t, shape, dtype, one_sample=False):
         return _probability_rows(who, array, dtype)
     if array.shape != (n_rows,):
         cure = ""
-        if array.shape == (n_rows, 1):
+        if array.size == n_rows:
             ravel = "t.ravel()" if array is t else "np.ravel(t)"
-            cure = f", a column, which {ravel} makes (N,)"
+            column = " a column," if array.shape == (n_rows, 1) else ""
+            cure = f",{column} which {ravel} makes (N,)"
+        elif array.shape == (n_classes, n_rows):
+            cure = ": samples are rows, as in t.T"
         elif array.ndim == 2 and len(array) == n_rows:
             cure = f": rows of {array.shape[1]} classes take as many outputs"
         raise ValueError(
@@ -363,7 +414,11 @@ def binary_targets(who, t, x):
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
         bad = t[~((t >= 0) & (t <= 1))][0]
-        cure = ": t > 0 has 0 and 1" if np.isin(t, (-1, 1)).all() else ""
+        cure = ""
+        if np.isin(t, (-1, 1)).all():
+            cure = ": t > 0 has 0 and 1"
+        elif np.isin(t, (1, 2)).all():
+            cure = ": t - 1 has 0 and 1"
         raise ValueError(f"{who} expects t between 0 and 1; got {bad:g}{cure}.")
     return t
 
@@ -536,6 +591,16 @@ def sized(who, name, value):
     if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{who} expects {name} with a length; got {described(value)}.")
     return value
+
+
+def samples(who, name, value):
+    """What has a length, and its elements at their places."""
+    if hasattr(sized(who, name, value), "__getitem__"):
+        return value
+    raise TypeError(
+        f"{who} expects {name} with samples at their places, as list({name}) has them; got an "
+        f"object of type {type(value).__name__}."
+    )
 
 
 def path(who, value, name="path", what="a file"):

@@ -187,15 +187,25 @@ def _load(args):
 
 
 def _keep_apart(args, *written):
-    """Refuse a file of the user's own that the training would write over at its end."""
+    """Refuse a file of the user's own that the training would write over."""
     own = {"DATA": args.data_set, "--checkpoint": args.checkpoint, "--resume": args.resume}
     for option, path in own.items():
         for other in written:
-            if path and os.path.realpath(path) == os.path.realpath(other):
+            if path and _is_same(path, other):
                 raise ValueError(
                     f"{option} expects another file than {str(other)!r}, which the training writes "
                     f"at its end; got {path!r}"
                 )
+    table = None if args.data_set in DATA_SETS else args.data_set
+    if table and args.checkpoint and _is_same(args.checkpoint, table):
+        raise ValueError(
+            f"--checkpoint expects another file than {table!r}, which the training reads as its "
+            f"data; got {args.checkpoint!r}"
+        )
+
+
+def _is_same(path, other):
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _make_folder(path):

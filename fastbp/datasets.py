@@ -116,7 +116,7 @@ def load_iris(
     >>> x_train.shape, x_test.shape, t_train.min(), t_train.max()
     ((80, 4), (20, 4), np.int64(0), np.int64(1))
     """
-    kept = np.asarray((0, 1, 2) if classes is None else classes)
+    kept = checks.rectangular("load_iris", "classes", (0, 1, 2) if classes is None else classes)
     if (
         kept.ndim != 1
         or kept.size == 0
@@ -249,7 +249,7 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
             f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}."
         )
     checks.unmasked("one_hot", "t", t)
-    t = np.asarray(t)
+    t = checks.rectangular("one_hot", "t", t)
     indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"
     expected = f"one_hot expects t as class {indices} of shape (N,)"
     if t.ndim != 1:

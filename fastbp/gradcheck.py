@@ -586,9 +586,11 @@ def _loss(loss, x, t):
 def _sequential(net, x, t):
     """A network of layers and a loss, through its layers in the modes that they are in."""
     parameters = {}
+    # A layer of one's own is checked whether it names its arrays or not.
+    gradient = net.gradient if _has_own(net, "gradient") else net._gradient
     names = {(id(layer), name): key for key, (layer, name) in net.params.places().items()}
     for place, layer in enumerate(net.layers):
-        found = _parameters(layer, f"layers[{place}].", lambda: net.gradient(x.copy(), t))
+        found = _parameters(layer, f"layers[{place}].", lambda: gradient(x.copy(), t))
         for key, parameter in found.items():
             parameters[names.get((id(parameter.owner), parameter.name), key)] = parameter
 
@@ -619,7 +621,7 @@ def _sequential(net, x, t):
     def gradients():
         for parameter in parameters.values():
             parameter.forget_gradient()
-        found = net.gradient(x.copy(), t)
+        found = gradient(x.copy(), t)
         return {
             key: found.get(key) if key in net.params else parameter.gradient
             for key, parameter in parameters.items()

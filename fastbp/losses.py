@@ -126,6 +126,14 @@ class Loss:
         """The share of targets that predictions x hit, between 0 and 1."""
         raise ValueError(f"accuracy expects a classification loss; got {type(self).__name__}.")
 
+    def _share(self, hits):
+        """The share of True, of at least one."""
+        if not hits.size:
+            raise ValueError(
+                f"{type(self).__name__}.accuracy expects at least one sample; got none."
+            )
+        return float(np.mean(hits))
+
     def probabilities(self, x):
         """The probabilities that predictions x stand for."""
         raise ValueError(f"predict_proba expects a classification loss; got {type(self).__name__}.")
@@ -210,7 +218,7 @@ class SoftmaxWithLoss(Loss):
         x, t, _ = self._prepare(x, t)
         if t.ndim == 2:
             t = t.argmax(axis=1)
-        return float(np.mean(x.argmax(axis=1) == t))
+        return self._share(x.argmax(axis=1) == t)
 
     def probabilities(self, x):
         return softmax(x)
@@ -289,7 +297,7 @@ class SigmoidWithLoss(_ElementwiseLoss):
 
     def accuracy(self, x, t):
         x, t, _ = self._prepare(x, t)
-        return float(np.mean((x > 0) == (t > 0.5)))
+        return self._share((x > 0) == (t > 0.5))
 
     def probabilities(self, x):
         y = np.empty(x.shape, x.dtype)

@@ -80,21 +80,30 @@ class Parameters(MutableMapping):
     Reading gives the very arrays of the layers; assignment copies into them.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, before=None):
         self._places = {}
+        known = {} if before is None else before.names
+        #: The names of each layer's arrays, as it was when first looked at.
+        self.names = {  # one at several places counts once
+            layer: known.get(layer) or _trained_names(layer) for layer in dict.fromkeys(layers)
+        }
         counts: dict[str, int] = {}
-        for layer in dict.fromkeys(layers):  # one at several places counts once
-            for name in getattr(layer, "param_names", ()):
+        for layer, names in self.names.items():
+            for name in names:
                 counts[name] = counts.get(name, 0) + 1
                 self._places[f"{name}{counts[name]}"] = (layer, name)
 
     def __getitem__(self, key):
-        layer, name = self._places[key]
+        try:
+            layer, name = self._places[key]
+        except KeyError:
+            raise KeyError(
+                f"params expects one of the names {', '.join(self._places)}; got "
+                f"{checks.shown(key)}."
+            ) from None
         return getattr(layer, name)
 
     def __setitem__(self, key, value):
-        if key not in self._places:
-            raise KeyError(f"the network has {', '.join(self._places)}; got {key!r}")
         array = self[key]
         if value is array:  # params[key] -= ... has already changed it in place
             return
@@ -120,6 +129,43 @@ class Parameters(MutableMapping):
         return f"Parameters({shapes})"
 
 
+def _trained_names(layer):
+    """The names of a layer's trained arrays.
+
+    A layer of the user's own that has no `param_names` is taken to train the arrays beside which it
+    has a place for the gradient, as the book's have `dW` beside `W`; its input and output are none.
+    """
+    if isinstance(layer, Module) or hasattr(layer, "param_names"):
+        return tuple(getattr(layer, "param_names", ()))
+    kept = vars(layer) if hasattr(layer, "__dict__") else {}
+    return tuple(
+        name
+        for name, value in kept.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and f"d{name}" in kept
+        if name not in ("x", "y", "out")
+    )
+
+
+def _is_foreign(layer):
+    """Whether a layer is of a class of the user's own that does not name its parameters."""
+    return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (
+        hasattr(layer, "__dict__"))  # fmt: skip
+
+
+def _require_named(layer, before, names):
+    """Refuse trained arrays that `params` does not know: nobody would train them."""
+    kept = vars(layer)
+    unknown = [n for n in _trained_names(layer) if n not in names and before.get(n) is kept[n]]
+    if kept.get("params") and kept.get("grads"):
+        unknown.append("params")
+    if unknown:
+        raise TypeError(
+            "Sequential.gradient expects layers of one's own to name their arrays, as "
+            "param_names = ('W', 'b') beside the gradients dW and db; got "
+            f"{type(layer).__name__}, which does not, and has {', '.join(unknown)}."
+        )
+
+
 class Parts(dict):
     """The parts of a network by name; it notes each change, so that `layers` follows them."""
 
@@ -143,9 +189,10 @@ class Sequential(Module):
     Parameters
     ----------
     *layers : Layer
-        Any object with ``forward(x)`` and ``backward(dout)`` will do; a Sequential among them
-        stands for its layers.  Other modules compute on Tensors only.  An OrderedDict names
-        the layers, as PyTorch's does.
+        Any object with ``forward(x)`` and ``backward(dout)`` will do: it names its arrays in
+        `param_names`, or has each one's gradient beside it from the beginning, as `dW` beside
+        `W`.  A Sequential among them stands for its layers.  Other modules compute on Tensors
+        only.  An OrderedDict names the layers, as PyTorch's does.
     loss : Loss, its class, its name, or None
         "softmax_cross_entropy", "sigmoid_cross_entropy" or "squared_error"; None will do for a
         network that only predicts.
@@ -209,6 +256,7 @@ class Sequential(Module):
             _layers=(),
             _params=Parameters(()),
             _seen=None,  # the count of changes when the parts were last looked at
+            _foreign=(),  # the layers of one's own that do not name their arrays
             _flow=(),  # the layers, and whether each is run by its run and pullback
             _compiled=None,  # what predicts in one call, where all layers are of that kind
             _plain=True,  # whether nothing else is called: no hook, no forward of a part's own
@@ -268,6 +316,7 @@ class Sequential(Module):
         layers = tuple(_leaves_of(self._modules))
         own = vars(self)
         modules = [module for module in self.modules() if isinstance(module, Sequential)]
+        own["_foreign"] = tuple(filter(_is_foreign, layers))
         own["_flow"] = [(layer, _is_functional(layer)) for layer in layers]
         own["_plain"] = all(
             getattr(each, "_hooks", None) is None and not _own_passes(each)
@@ -279,7 +328,7 @@ class Sequential(Module):
         )
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
-            own.update(_layers=layers, _params=Parameters(layers), _saved=None)
+            own.update(_layers=layers, _params=Parameters(layers, self._params), _saved=None)
         own["_seen"] = count
 
     def __setattr__(self, name, value):
@@ -393,7 +442,7 @@ class Sequential(Module):
     def __getstate__(self):
         left_out = {
             "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
-            "_compiled": None, "_replaced": None,
+            "_foreign": (), "_compiled": None, "_replaced": None,
         }  # fmt: skip
         return self.__dict__ | left_out | {"_params": Parameters(())}
 
@@ -420,7 +469,7 @@ class Sequential(Module):
         """Print the layers, their sizes and their numbers of parameters."""
         rows = []
         for i, layer in enumerate(self.layers):
-            names = getattr(layer, "trained_names", getattr(layer, "param_names", ()))
+            names = getattr(layer, "trained_names", self.params.names[layer])
             count = sum(getattr(layer, name).size for name in names)
             config = layer.config() if isinstance(layer, Layer) else {}
             sizes = ""
@@ -560,10 +609,23 @@ class Sequential(Module):
         In training mode, where `eval` has not been called.  A Tensor's output is a Tensor.
         """
         if isinstance(x, TensorBase):
-            for part in self._modules.values():
-                x = part(x)
+            try:
+                for part in self._modules.values():
+                    x = part(x)
+            except TypeError:
+                self._require_called_parts()
+                raise
             return x
         return self._forward(x)
+
+    def _require_called_parts(self):
+        """Refuse parts that a Tensor cannot go through, as the book's own layers."""
+        for name, part in self._modules.items():
+            if not callable(part):
+                raise TypeError(
+                    "Sequential expects modules where x is a Tensor; got a "
+                    f"{type(part).__name__} at place {name}, which takes arrays alone."
+                ) from None
 
     def _forward(self, x):
         saved: list = []
@@ -649,6 +711,16 @@ class Sequential(Module):
         ValueError
             For no samples, or a network without a loss.
         """
+        if self._seen != noted():
+            self._look_at_parts()
+        own = {layer: dict(vars(layer)) for layer in self._foreign}
+        grads = self._gradient(x, t)
+        for layer, before in own.items():
+            _require_named(layer, before, self.params.names[layer])
+        return grads
+
+    def _gradient(self, x, t):
+        """`gradient`, whatever arrays of one's own layers `params` does not know."""
         loss_layer = self.loss_layer_for("gradient")
         y = self._forward(x)
         if np.size(y) == 0:
@@ -696,7 +768,7 @@ class Sequential(Module):
             Clip the gradients, by their joint norm or each element.
         callbacks : sequence of callable
             ``callback(net, history)`` after each epoch, with current weights, into which it may
-            write; True ends.
+            write; True ends, None and False go on, and anything else is refused.
         progress : bool
             A progress bar.
         max_seconds : float or None
@@ -763,6 +835,16 @@ class Sequential(Module):
         return self.loss_layer
 
     # --- files ------------------------------------------------------------------------------
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name, part in self._modules.items():
+            if not isinstance(part, Module) and self.params.names[part]:
+                raise TypeError(
+                    "Sequential.state_dict expects parameters that modules hold; got "
+                    f"{', '.join(self.params.names[part])} of {type(part).__name__} at place "
+                    f"{prefix}{name}, which is none: keep dict(net.params)."
+                )
 
     def save(self, path):
         """Write the parameters and the architecture as a safetensors file.

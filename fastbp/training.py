@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping, Set
 
 import numpy as np
 
@@ -187,14 +188,14 @@ def _setting(
 
 
 def _callables(who, callbacks):
-    try:
-        callbacks = tuple(callbacks)
-    except TypeError:
-        callbacks = (None,)
-    if not all(map(callable, callbacks)):
-        raise TypeError(
-            f"{who} expects callbacks as a sequence of functions of (net, history); got another."
-        )
+    expected = f"{who} expects callbacks as a sequence of functions of (net, history); got"
+    if not np.iterable(callbacks):
+        cure = ": [callbacks] is one" if callable(callbacks) else ""
+        raise TypeError(f"{expected} {checks.described(callbacks)}{cure}.")
+    callbacks = tuple(callbacks)
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"{expected} {checks.described(callback)} among them.")
     return callbacks
 
 
@@ -250,7 +251,7 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
         return "early_stopping"
     for callback in callbacks:
         trainer.fetch()
-        stop = callback(net, history)
+        stop = checks.flag("fit", "what a callback returns", callback(net, history), or_none=True)
         if trainer.changes == trainer.synced and not trainer.closed:
             trainer.reload()  # what it wrote into the parameters
             trainer.reload_states()
@@ -264,11 +265,13 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
 
 def _validation_of(net, data, n_in, n_out, dtype):
     try:
+        if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order
+            raise TypeError
         x, t = data
     except (TypeError, ValueError):
-        raise ValueError(
-            f"fit expects validation_data as a pair (x, t); got {type(data).__name__}."
-        ) from None
+        several = isinstance(data, tuple | list)
+        came = checks.plural(len(data), "value") if several else type(data).__name__
+        raise ValueError(f"fit expects validation_data as a pair (x, t); got {came}.") from None
     rows = plans.rows_of("validation_data", x, n_in, dtype)
     n = len(rows)
     if n == 0:

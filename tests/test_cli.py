@@ -672,6 +672,26 @@ def test_a_file_of_the_training_is_not_written_over_at_its_end(option, name, ref
     assert f"{option} expects another file than" in line and path.read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_checkpoint_is_not_written_over_the_data(link, refused, tmp_path):
+    data = path = tmp_path / "flowers.csv"
+    data.write_text("a,b\n" + "1,x\n2,y\n" * 10)
+    if link:
+        path = tmp_path / "link"
+        path.symlink_to(data)
+    line = refused("train", data, "--target", "b", "--checkpoint", path, "--out", tmp_path / "out")
+    assert "--checkpoint expects another file than" in line and "as its data" in line
+    assert data.read_text().startswith("a,b\n1,x")
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--seed", "--hidden"])
+@pytest.mark.parametrize("digits", [21, 5000])
+def test_an_integer_beyond_all_is_one_short_line(option, digits, refused):
+    line = refused("train", "iris", option, "9" * digits)
+    assert f"argument {option}: expected an integer of at most 18446744073709551615" in line
+    assert len(line) < 250
+
+
 @pytest.mark.parametrize("said", ["abc", "0", "-3", "1.5"])
 def test_a_number_of_threads_that_is_none_is_said(said, run_python):
     done = run_python("-m", "fastbp", "info", OMP_NUM_THREADS=said)

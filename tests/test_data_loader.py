@@ -379,6 +379,37 @@ BAD = {
 }
 
 
+MASK = np.arange(4) > 1
+ROWS = TensorDataset(fastbp.arange(4.0))
+BAD |= {
+    "a mask": (lambda: Subset(ROWS, MASK), TypeError, r"np.flatnonzero\(indices\) makes of a mask"),
+    "a list mask": (lambda: Subset(ROWS, MASK.tolist()), TypeError, r"np.flatnonzero"),
+    "fractions": (lambda: Subset(ROWS, [0.5, 1.5]), TypeError, "integers; got dtype float64"),
+    "a column": (lambda: Subset(ROWS, [[0], [1]]), TypeError, r"shape \(2, 1\)"),
+    "a set of indices": (lambda: Subset(ROWS, {0, 1}), TypeError, r"as list\(indices\) has them"),
+    "drawn of a mask": (lambda: SubsetRandomSampler(MASK), TypeError, "np.flatnonzero"),
+    "drawn of fractions": (lambda: SubsetRandomSampler([0.5]), TypeError, "float64"),
+    "a mask as sampler": (lambda: list(DataLoader(ROWS, 2, sampler=MASK)), TypeError,
+                          r"np.flatnonzero\(sampler\)"),
+    "a mask as batch": (lambda: list(DataLoader(ROWS, batch_sampler=[MASK])), TypeError, "mask"),
+    "fractions as sampler": (lambda: list(DataLoader(ROWS, sampler=[1.0])), TypeError, "float64"),
+    "flat batches": (lambda: list(DataLoader(ROWS, batch_sampler=[0, 1])), TypeError,
+                     "lists of indices; got 0 of type int"),
+    "beyond": (lambda: list(DataLoader(ROWS, sampler=[7])), IndexError, "index 7 is out of bounds"),
+    "a part beyond": (lambda: list(DataLoader(Subset(ROWS, [7]))), IndexError, "index 7"),
+    "a set": (lambda: DataLoader({1, 2}), TypeError, r"as list\(dataset\) has them.*type set"),
+    "a part of a set": (lambda: Subset({1, 2}, [0]), TypeError, "type set"),
+}  # fmt: skip
+
+
+def test_a_series_of_indices_is_taken_by_its_places():
+    """Its own [0] is what stands at the label 0."""
+    pd = pytest.importorskip("pandas")
+    part = Subset(ROWS, pd.Series([3, 1], index=[1, 0]))
+    assert [float(part[k][0]) for k in range(2)] == [3, 1]
+    assert [x.tolist() for (x,) in DataLoader(part, batch_size=2)] == [[3, 1]]
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_data_are_refused(case):
     make, error, message = BAD[case]

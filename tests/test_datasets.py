@@ -480,3 +480,13 @@ def test_one_hot_refuses_dtypes(t, n_classes):
     with pytest.raises(TypeError) as error:
         datasets.one_hot(t, n_classes)
     assert_one_sentence(error, "one_hot expects t as class", f"got dtype {np.asarray(t).dtype}.")
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    [(datasets.one_hot, "one_hot expects t"), (datasets.load_iris, "load_iris expects classes")],
+)
+def test_ragged_rows_are_one_sentence(call, name):
+    with pytest.raises(ValueError) as error:
+        call([[0], [1, 2]])
+    assert_one_sentence(error, f"{name} as a rectangular array; got rows of different lengths")

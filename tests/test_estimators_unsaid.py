@@ -172,6 +172,17 @@ def test_momentum_may_begin_in_a_callback(solver):
     model = MLPRegressor(**SETTINGS, solver=solver, momentum=0.0)
     model.set_params(callbacks=lambda m: m.set_params(momentum=0.9)).fit(X, X[:, 0])
     assert np.isfinite(model.loss_)
+    assert model.n_iter_ == SETTINGS["max_iter"]  # set_params returns the model, which ends nothing
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("returned", [3, "stop", 0.5, [True], np.ones(1)])
+def test_a_callback_returns_true_false_or_none(solver, returned):
+    model = MLPRegressor(**SETTINGS, solver=solver, callbacks=lambda m: returned)
+    with pytest.raises(TypeError, match="expects what a callback returns as True, False or None"):
+        model.fit(X, X[:, 0])
+    model.set_params(callbacks=lambda m: np.bool(True)).fit(X, X[:, 0])
+    assert model.n_iter_ == 1
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

@@ -1,6 +1,7 @@
 """Frames and series of pandas where arrays are taken, and what labels are told."""
 
 import io
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -165,6 +166,9 @@ def test_names_are_told_how_to_become_indices(labels, call):
     (lambda f: f.assign(rooms=f.rooms.astype("Int64").where(f.index > 4)), "column 'rooms'.*got 5"),
     (lambda f: f.assign(age=f.age.astype(object)), r"column 'age'.*x.astype\(float\) makes"),
     (lambda f: missing(f.astype({"age": object}), 1), "column 'age'.*missing.*got 1"),
+    (lambda f: f.assign(age=[Decimal(1)] * 24), r"column 'age'.*x.astype\(float\) makes"),
+    (lambda f: f.assign(day=pd.period_range("2020", periods=24)), "column .day., .*numbers; got"),
+    (lambda f: f.assign(bin=pd.interval_range(0, 24)), "column .bin., .*numbers; got"),
 ])  # fmt: skip
 def test_a_column_that_is_no_number_is_named(change, words):
     frame, net = change(X), network()
@@ -195,6 +199,10 @@ def test_nan_among_floats_is_a_number_as_in_arrays():
     ((T > 0).astype(float)[:, np.newaxis], 1, "or one with SigmoidWithLoss"),
     (T, 1, "or one with SigmoidWithLoss"),
     (T.astype(object), 3, r"t.astype\(int\) makes of these"),
+    ([Decimal(int(each)) for each in T], 3, r"t.astype\(int\) makes of these"),
+    (np.eye(3)[T].T, 3, r"got \(3, 24\): samples are rows, as in t.T"),
+    (T[np.newaxis], 3, r"got \(1, 24\), which t.ravel\(\) makes \(N,\)"),
+    (T[:, np.newaxis, np.newaxis], 3, r"got \(24, 1, 1\), which t.ravel\(\) makes \(N,\)"),
 ])  # fmt: skip
 def test_labels_are_told_what_to_do(t, n_out, words):
     net = network(n_out)
@@ -219,12 +227,43 @@ def test_targets_of_rows_are_told_what_to_do(loss):
     (T, r"\(24,\), which is one sample: samples are rows, and x comes before t"),
     (DENSE[:, :4], r"5 features.*got x of shape \(24, 4\)"),
     (DENSE.astype(str), r"x.astype\(float\) makes of these"),
+    (X.astype(float).to_records(index=False), r"np.array\(x.tolist\(\)\) makes of its fields"),
+    (dict(X), "real numbers; got an object of type dict"),
+    (map(list, DENSE), r"real numbers, as list\(x\) has them; got an object of type map"),
+    ({1.0, 2.0}, r"real numbers, as list\(x\) has them; got an object of type set"),
+    ({1: DENSE}.values(), r"as list\(x\) has them; got an object of type dict_values"),
 ])  # fmt: skip
 def test_features_are_told_what_to_do(x, words):
     net = network()
     for call in (lambda: fitted(x, T, net), lambda: net.predict(x), lambda: net.gradient(x, T)):
         with pytest.raises((TypeError, ValueError), match=words):
             call()
+
+
+def test_the_cures_are_cures():
+    fields = X.astype(float).to_records(index=False)
+    for x in (np.array(fields.tolist()), list(map(list, DENSE))):
+        np.testing.assert_array_equal(network().predict(x), network().predict(DENSE))
+    decimals = np.array([[Decimal(float(each)) for each in row] for row in DENSE])
+    with pytest.raises(TypeError, match=r"x.astype\(float\) makes of these"):
+        network().predict(decimals)
+    np.testing.assert_array_equal(
+        network().predict(decimals.astype(float)), network().predict(DENSE)
+    )
+
+
+@pytest.mark.parametrize("module", ["fastbp", "torch"])
+def test_a_tensor_that_requires_grad_is_named(module):
+    tensor = pytest.importorskip(module).ones(24, 5, requires_grad=True)
+    for name, call in {
+        "x": lambda: network().predict(tensor),
+        "t": lambda: MeanSquaredError()(DENSE, tensor),
+    }.items():
+        with pytest.raises(
+            RuntimeError, match=rf"expects {name} as .*, of which {name}.detach\(\)"
+        ):
+            call()
+    assert network().predict(tensor.detach()).shape == (24, 3)
 
 
 def test_shapes_of_single_features_and_images_are_told_what_to_do():
@@ -246,6 +285,11 @@ def test_weights_and_biases_are_told_what_to_do():
         fastbp.Affine(np.ones(3), np.ones(1))
     with pytest.raises(TypeError, match="bias=False is by name"):
         Linear(3, 4, False)
+
+
+def test_labels_one_and_two_are_told_what_to_do():
+    with pytest.raises(ValueError, match="between 0 and 1; got 2: t - 1 has 0 and 1"):
+        fitted(DENSE, (T > 0) + 1, network(1, "sigmoid_cross_entropy"))
 
 
 @pytest.mark.parametrize("loss, near", [

@@ -424,6 +424,75 @@ def test_layers_of_the_users_own(batch):
     assert "Scale" in repr(net)
 
 
+class BooksAffine:
+    """The book's layer as it stands there, without `param_names`."""
+
+    def __init__(self, W, b):
+        self.W, self.b = W, b
+        self.x = self.dx = self.dW = self.db = None
+
+    def forward(self, x):
+        self.x = x
+        return np.dot(x, self.W) + self.b
+
+    def backward(self, dout):
+        self.dx = np.dot(dout, self.W.T)
+        self.dW, self.db = np.dot(self.x.T, dout), np.sum(dout, axis=0)
+        return self.dx
+
+
+def test_the_books_own_layers_are_trained_in_a_network(batch):
+    """Their weights were in neither `params` nor `gradient`, and stayed as they were."""
+    x, t = batch
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in ((6, 5), (5,), (5, 3), (3,))]
+    W1, b1, W2, b2 = (array.copy() for array in arrays)
+    own = Sequential(BooksAffine(W1, b1), Relu(), BooksAffine(W2, b2), loss=SoftmaxWithLoss())
+    ours = Sequential(Affine(*arrays[:2]), Relu(), Affine(*arrays[2:]), loss=SoftmaxWithLoss())
+    for _ in range(3):
+        grads, expected = own.gradient(x, t), ours.gradient(x, t)
+        assert list(grads) == list(own.params) == ["W1", "b1", "W2", "b2"]
+        for key, grad in grads.items():
+            np.testing.assert_allclose(grad, expected[key], rtol=1e-9, atol=1e-12)
+        fastbp.SGD(lr=0.1).update(own.params, grads)
+        fastbp.SGD(lr=0.1).update(ours.params, expected)
+    assert own.params["W1"] is W1
+    with pytest.raises(TypeError, match="a BooksAffine at place 0, which takes arrays alone"):
+        own(fastbp.tensor(x))
+    with pytest.raises(TypeError, match=r"W, b of BooksAffine at place 0.*keep dict\(net.params\)"):
+        own.state_dict()  # which would be a part of the network
+    np.testing.assert_allclose(W1, ours.params["W1"], rtol=1e-9)
+    own.append(Affine(np.eye(3), np.zeros(3)))  # x and dx are there by now, and are none
+    assert list(own.params) == ["W1", "b1", "W2", "b2", "W3", "b3"]
+
+
+def test_own_layers_whose_parameters_nobody_knows_are_refused(batch):
+    class Late(BooksAffine):
+        def __init__(self, W, b):
+            self.W, self.b = W, b
+
+    class Listed:
+        """As the book's second volume writes layers."""
+
+        def __init__(self, W, b):
+            self.params, self.grads = [W, b], [np.zeros_like(W), np.zeros_like(b)]
+
+        def forward(self, x):
+            return np.dot(x, self.params[0]) + self.params[1]
+
+        def backward(self, dout):
+            return np.dot(dout, self.params[0].T)
+
+    x, t = batch
+    for kind, came in ((Late, "Late, which does not, and has W, b"), (Listed, "and has params")):
+        net = Sequential(kind(np.ones((6, 3)), np.zeros(3)), loss=SoftmaxWithLoss())
+        with pytest.raises(TypeError, match=f"to name their arrays, as param_names.*{came}"):
+            net.gradient(x, t)
+    Late.param_names = ("W", "b")
+    net = Sequential(Late(np.ones((6, 3)), np.zeros(3)), loss=SoftmaxWithLoss())
+    assert list(net.gradient(x, t)) == ["W1", "b1"]
+
+
 def test_a_loss_of_the_users_own(batch):
     class Sum:
         def forward(self, x, t):

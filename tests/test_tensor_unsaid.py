@@ -291,3 +291,57 @@ def test_a_modules_to_takes_what_it_knows():
         with pytest.raises(TypeError, match=r"to expects"):
             call()
     assert layer.weight.dtype is fastbp.float64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, b, by: x.sub_(b),
+        lambda x, b, by: x.sub_(**by(other=b)),
+        lambda x, b, by: x.add_(**by(other=b, alpha=2)),
+        lambda x, b, by: x.pow_(**by(exponent=b)),
+        lambda x, b, by: x.clamp_(**by(min=b)),
+        lambda x, b, by: x.atan2_(**by(other=b)),
+        lambda x, b, by: x.masked_fill_(**by(mask=x > 0, value=b[0])),
+        lambda x, b, by: x.scatter_(0, tensor([1, 2, 0]), **by(src=b)),
+        lambda x, b, by: x.copy_(**by(src=b)),
+        lambda x, b, by: x.fill_(**by(value=b[1])),
+    ],
+)
+def test_a_change_in_place_is_recorded_for_a_tensor_by_keyword(change):
+    """Its gradient was lost, without a word, where the changed tensor required none."""
+    b = fastbp.full((3,), 2.0, requires_grad=True)
+    x = fastbp.ones(3)
+    change(x, b, by=dict)
+    assert x.requires_grad
+    x.sum().backward()
+    b_twin = np.full(3, 2.0)
+
+    def total(values):
+        with fastbp.no_grad():
+            return change(fastbp.ones(3).double(), tensor(values), by=dict).sum().item()
+
+    slopes = [(total(b_twin + step) - total(b_twin - step)) / 2e-6 for step in 1e-6 * np.eye(3)]
+    np.testing.assert_allclose(b.grad.numpy(), slopes, atol=1e-5)
+
+
+def test_scatter_in_place_is_scatter():
+    """One-hot rows, as many courses make them."""
+    t = tensor([1, 0, 2])
+    rows = fastbp.zeros(3, 3)
+    assert rows.scatter_(1, t.unsqueeze(1), 1) is rows
+    assert rows.tolist() == np.eye(3)[[1, 0, 2]].tolist()
+    assert fastbp.zeros(3, 3).scatter_(1, t.unsqueeze(1), value=1.0).equal(rows)
+    x, src = grid(), fastbp.full((3, 1), 2.0, requires_grad=True)
+    changed = x * 3
+    changed.scatter_(1, t.unsqueeze(1), src)
+    (changed**2).sum().backward()
+    left = 18 * x.detach().numpy()
+    left[range(3), t.numpy()] = 0
+    np.testing.assert_allclose(x.grad.numpy(), left)
+    np.testing.assert_allclose(src.grad.numpy(), np.full((3, 1), 4.0))
+    with pytest.raises(RuntimeError, match="no leaf Variable"):
+        x.scatter_(1, t.unsqueeze(1), 1.0)
+    for options in ({}, {"src": src, "value": 1}):
+        with pytest.raises(TypeError, match="scatter expects src or value; got"):
+            rows.scatter_(1, t.unsqueeze(1), **options)

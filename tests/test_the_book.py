@@ -867,13 +867,39 @@ def test_a_last_layer_of_ones_own_is_used_under_either_name():
         ({"evaluate_sample_num_per_epoch": 2.5}, "evaluate_sample_num_per_epoch as an integer"),
         ({"optimizer_param": 0.1}, "optimizer_param as a mapping"),
         ({"x_train": np.ma.masked_array(np.eye(2), np.eye(2))}, "x_train without masked"),
+        ({"network": None}, r"network with params, gradient\(x, t\), .* got None of type NoneType"),
+        ({"network": Relu()}, "network with params"),
+        ({"optimizer": None}, "optimizer as one of .*; got None"),
+        ({"optimizer": SGD()}, r"optimizer as one of .*; got SGD\(lr=0.01\)"),
+        ({"t_train": ["a", "b"]}, r"classes, t_train = np.unique\(t_train, return_inverse=True\)"),
         ({"x_test": np.empty((0, 2)), "t_test": []}, "as many rows, at least one; got 0 and 0"),
     ],
 )
 def test_the_trainer_refuses_what_it_cannot_do_before_it_begins(argument, match):
     rows = {"x_train": np.eye(2), "t_train": [0, 1], "x_test": np.eye(2), "t_test": [0, 1]}
     with pytest.raises((TypeError, ValueError), match=f"Trainer expects .*{match}"):
-        Trainer(TwoLayerNet(2, 3, 2), **rows | argument)
+        Trainer(**{"network": TwoLayerNet(2, 3, 2)} | rows | argument)
+
+
+@pytest.mark.parametrize(
+    "make, match",
+    [
+        (
+            lambda: TwoLayerNet(2, [3], 2),
+            r"TwoLayerNet expects hidden_size as an integer; got \[3\]",
+        ),
+        (lambda: MultiLayerNet(2, [3, 0], 2), r"hidden_size_list\[1\] of at least 1; got 0"),
+        (lambda: MultiLayerNet(2, [3], 2, activation=None), "activation as one of .*; got None"),
+        (
+            lambda: TwoLayerNet(2, 3, 2).accuracy(np.empty((0, 2)), np.empty(0, int)),
+            "at least one sample; got none",
+        ),
+        (lambda: SigmoidWithLoss().accuracy(np.empty((0, 1)), []), "at least one sample; got none"),
+    ],
+)
+def test_the_books_networks_name_the_argument_that_came(make, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        make()
 
 
 def test_shuffled_rows_keep_their_mask_and_a_sparse_matrix_has_none():
@@ -882,6 +908,12 @@ def test_shuffled_rows_keep_their_mask_and_a_sparse_matrix_has_none():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(ValueError, match="expects x and t with as many rows"):
         shuffle_dataset(sparse.eye(3), [0, 1, 2])
+
+
+def test_no_points_have_no_gradients_and_ragged_rows_are_told():
+    assert numerical_gradient_2d(lambda x: np.sum(x**2), np.zeros((0, 2))).shape == (0, 2)
+    with pytest.raises(ValueError, match="shuffle_dataset expects x as a rectangular array"):
+        shuffle_dataset([[1], [1, 2]], [0, 1])
 
 
 @pytest.mark.parametrize("t", [1, np.array([0, 1, 0])])

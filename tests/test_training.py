@@ -406,6 +406,35 @@ def test_a_callback_that_gives_true_ends_training():
     assert len(history) == 2 and history.stopped_by == "callback"
 
 
+@pytest.mark.parametrize("returned", [12, "stop", 0.5, [True], np.ones(1)])
+def test_what_a_callback_returns_is_true_false_or_none(returned):
+    """A file's write, as the last of a lambda, returned a number, which ended the training."""
+    net = small()
+    with pytest.raises(TypeError, match="fit expects what a callback returns as True, False or"):
+        net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), callbacks=[lambda *_: returned])
+    for value, epochs in (
+        (np.bool(True), 1),
+        (True, 1),
+        (None, 3),
+        (False, 3),
+        (np.bool(False), 3),
+    ):
+        net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), callbacks=[lambda *_, v=value: v])
+        assert len(net.history) == epochs
+
+
+@pytest.mark.parametrize("option, words", [
+    ({"callbacks": print}, r"of type builtin_function_or_method: \[callbacks\] is one"),
+    ({"callbacks": None}, "got None of type NoneType"),
+    ({"callbacks": [print, 3]}, "got 3 of type int among them"),
+    ({"validation_data": {"x": 1, "t": 2}}, r"a pair \(x, t\); got dict"),
+    ({"validation_data": (1, 2, 3)}, r"a pair \(x, t\); got 3 values"),
+])  # fmt: skip
+def test_options_of_fit_tell_what_came(option, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        small().fit(*data(), epochs=1, optimizer=SGD(lr=0.1), **option)
+
+
 def test_an_error_in_a_callback_leaves_a_network_that_can_go_on():
     net, x = small(), data()[0]
 

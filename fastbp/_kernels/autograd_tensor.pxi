@@ -544,11 +544,13 @@ cdef tuple tensors_of(str who, str name, object given):
     """One Tensor or several, as a tuple."""
     if isinstance(given, TensorBase):
         return (given,)
-    given = tuple(given) if hasattr(given, "__iter__") else ()
-    if not given or not all([isinstance(each, TensorBase) for each in given]):
-        raise RuntimeError(f"{who} expects {name} as a Tensor or a sequence of them, not empty; "
-                           "got another.")
-    return given
+    several = tuple(given) if hasattr(given, "__iter__") else ()
+    others = [each for each in several if not isinstance(each, TensorBase)]
+    if not several or others:
+        came = f"one with {type(others[0]).__name__}" if others else type(given).__name__
+        raise RuntimeError(
+            f"{who} expects {name} as a Tensor or a sequence of them, not empty; got {came}.")
+    return several
 
 
 cdef set wanted_of(str who, object inputs, bint retains):

@@ -21,7 +21,8 @@ def changed(self, function, *arguments, **keywords):
     self._may_change()
     if "out" in keywords:
         raise TypeError("An in-place operation expects no out, as its tensor is that; got one.")
-    tensors = [self, *(a for a in arguments if isinstance(a, core.TensorBase))]
+    given = (self, *arguments, *keywords.values())
+    tensors = [each for each in given if isinstance(each, core.TensorBase)]
     recorded = core.is_grad_enabled() and any(t.requires_grad for t in tensors)
     if recorded:
         result = function(self._snapshot(), *arguments, **keywords)

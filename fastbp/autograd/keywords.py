@@ -52,7 +52,8 @@ def _put(who, result, out):
     """Write a result, or each of several, into `out`, which has its shape or no elements."""
     if isinstance(result, tuple):
         if not isinstance(out, tuple | list) or len(out) != len(result):
-            raise TypeError(f"{who} expects out as {len(result)} tensors; got another.")
+            raise TypeError(f"{who} expects out as {len(result)} tensors; got "
+                            f"{checks.described(out)}.")  # fmt: skip
         for each in zip(result, out, strict=True):
             _fits(who, *each)
         parts = [_written(*each) for each in zip(result, out, strict=True)]

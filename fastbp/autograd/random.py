@@ -184,16 +184,20 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     kind = _float_dtype("normal", dtype)
     requires_grad = _settled(kind, requires_grad)
     mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
-    if not np.all(np.asarray(std) >= 0):  # NaN neither
-        raise RuntimeError("normal expects std of at least 0; got another.")
+    below = ~(np.asarray(std) >= 0)  # NaN too
+    if below.any():
+        raise RuntimeError(f"normal expects std of at least 0; got {np.asarray(std)[below][0]:g}.")
     numbers = stream(generator).normal(mean, std, None if size is None else sizes((size,)))
     return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
 
 def probable(who, p):
     """Refuses what is no probability, NaN too."""
-    if not ((p >= 0) & (p <= 1)).all():
-        raise RuntimeError(f"{who} expects probabilities between 0 and 1; got others.")
+    outside = ~((p >= 0) & (p <= 1))
+    if outside.any():
+        raise RuntimeError(
+            f"{who} expects probabilities between 0 and 1; got {p[outside].flat[0]:g}."
+        )
 
 
 def bernoulli(input, p=None, *, generator=None):

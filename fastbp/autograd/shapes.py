@@ -436,9 +436,11 @@ def _setitem(self, index, value):
     """self[index] = value, which is recorded where one of them requires grad."""
     self._may_change()
     view, key, is_view, _ = _index(index)
+    given = value
     value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
     if value is None:
-        raise TypeError("Item assignment expects a tensor, an array or a number; got another.")
+        raise TypeError("Item assignment expects a tensor, an array or a number; got "
+                        f"{checks.described(given)}.")  # fmt: skip
     if not isinstance(value, core.TensorBase):
         value = core.new(held("Item assignment", np.asarray(value), self.dtype, "a number"))
     tensor = value

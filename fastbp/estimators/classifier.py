@@ -61,9 +61,9 @@ class MLPClassifier(ClassifierMixin, MLP):
         that is the one); a diverging training then ends at once.  None: with `early_stopping`.
     callbacks : callable, sequence of callables or None
         Called with the estimator after each epoch (each iteration of L-BFGS); one that returns
-        True ends the training.  What one writes into `coefs_` holds, as do the rates, `alpha`,
-        `tol` and what else a training reads as it goes; it refuses changes of others, and L-BFGS
-        of all but `verbose`.
+        True ends the training; None, False and the estimator itself, as `set_params` gives it,
+        go on.  What one writes into `coefs_` holds, as do the rates, `alpha`, `tol` and what else
+        a training reads as it goes; it refuses changes of others, and L-BFGS of all but `verbose`.
     progress : bool
         A bar of tqdm.
     schedule : callable or None

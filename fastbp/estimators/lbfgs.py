@@ -135,7 +135,7 @@ def fit_lbfgs(model, objective):
         if callbacks:
             objective.keep(best)
             model.n_iter_ = n_iter
-        stops = [callback(model) for callback in callbacks]
+        stops = [parameters.ends(model, callback) for callback in callbacks]
         if callbacks:
             parameters.changed(model, given, parameters.LIVE_OF_LBFGS)
             objective.require_kept(best)

@@ -82,7 +82,7 @@ def fit_stochastic(model, solver, data, batches, validation, random_state, incre
                 bar.set_postfix_str(f"loss {loss:.4f}")
                 bar.update()
             for callback in callbacks:
-                if callback(model):
+                if parameters.ends(model, callback):
                     stop = "callback"
             if callbacks:  # which may write into coefs_, and change parameters
                 model._as_lists()

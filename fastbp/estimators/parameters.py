@@ -320,3 +320,11 @@ def callbacks(model):
             f"list of them; got {model.callbacks!r}."
         )
     return tuple(given)
+
+
+def ends(model, callback):
+    """Whether a callback, which is called, ends the training."""
+    returned = callback(model)
+    if returned is model:  # as set_params returns it
+        return False
+    return checks.flag(type(model).__name__, "what a callback returns", returned, or_none=True)

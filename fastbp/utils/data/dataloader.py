@@ -84,13 +84,24 @@ def _alone(sample):
 
 def _rows(dataset, indices):
     """Rows of plain tensors, an index a tensor; None for a data set of another kind."""
+    parts = []
     while type(dataset) is Subset:
-        dataset, indices = dataset.dataset, np.asarray(dataset.indices, np.int64)[indices]
-    if isinstance(dataset, Tensor):
-        return _taken(dataset, indices)
-    if type(dataset) is TensorDataset:
+        parts.append(dataset.indices)
+        dataset = dataset.dataset
+    if not isinstance(dataset, Tensor) and type(dataset) is not TensorDataset:
+        return None
+    if type(indices) is not np.ndarray or indices.dtype != np.int64:  # of no sampler of ours
+        indices = checks.indices("DataLoader", "sampler", indices, "an iterable of integers")
+    try:
+        for part in parts:
+            indices = np.asarray(part, np.int64)[indices]
+        if isinstance(dataset, Tensor):
+            return _taken(dataset, indices)
         return [_taken(each, indices) for each in dataset.tensors]
-    return None
+    except IndexError as error:
+        raise IndexError(
+            f"DataLoader expects indices of samples that its data set has; got another ({error})."
+        ) from None
 
 
 def _taken(x, indices):
@@ -231,7 +242,7 @@ class DataLoader:
         if collate_fn is not None:
             checks.function("DataLoader", "collate_fn", collate_fn, "a function of samples")
         if not self._streamed and sampler is None and batch_sampler is None:
-            checks.sized("DataLoader", "dataset", dataset)
+            checks.samples("DataLoader", "dataset", dataset)
         if batch_size is not None:
             checks.integer("DataLoader", "batch_size", batch_size, least=1)
         elif drop_last and batch_sampler is None:
@@ -309,6 +320,11 @@ class DataLoader:
         return iter(own)
 
     def _batch(self, indices):
+        if not np.iterable(indices):
+            raise TypeError(
+                "DataLoader expects batch_sampler as an iterable of lists of indices; got "
+                f"{checks.described(indices)} in it."
+            )
         if self.collate_fn is default_collate:
             rows = _rows(self.dataset, indices)
             if rows is not None:

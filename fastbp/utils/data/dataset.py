@@ -115,9 +115,10 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset, indices):
-        self.dataset = checks.sized("Subset", "dataset", dataset)
-        checks.unmasked("Subset", "indices", indices)
-        self.indices = checks.sized("Subset", "indices", indices)
+        self.dataset = checks.samples("Subset", "dataset", dataset)
+        places = checks.indices("Subset", "indices", checks.sized("Subset", "indices", indices))
+        # A series of pandas gives what stands at a label, not at a place.
+        self.indices = places if hasattr(indices, "to_numpy") else indices
 
     def __getitem__(self, index):
         n = len(self.indices)
@@ -145,7 +146,7 @@ class ConcatDataset(Dataset):
         if any(isinstance(each, IterableDataset) for each in self.datasets):
             raise TypeError("ConcatDataset expects samples by index; got an IterableDataset.")
         for each in self.datasets:
-            checks.sized("ConcatDataset", "datasets", each)
+            checks.samples("ConcatDataset", "datasets", each)
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index):
@@ -184,7 +185,7 @@ def random_split(dataset, lengths, generator=None):
     >>> [len(part) for part in random_split(range(10), [0.75, 0.25])]
     [8, 2]
     """
-    n = len(checks.sized("random_split", "dataset", dataset))
+    n = len(checks.samples("random_split", "dataset", dataset))
     lengths = checks.sequence("random_split", "lengths", lengths, "numbers")
     for length in lengths:
         checks.number("random_split", "lengths", length, least=0)

@@ -135,7 +135,9 @@ class SubsetRandomSampler(Drawn):
     """
 
     def __init__(self, indices, generator=None):
-        self.indices = checks.sized("SubsetRandomSampler", "indices", indices)
+        who = "SubsetRandomSampler"
+        self.indices = checks.sized(who, "indices", indices)
+        checks.indices(who, "indices", indices)
         self.generator = generator
 
     def parts(self):
