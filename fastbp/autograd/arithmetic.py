@@ -269,9 +269,12 @@ def atan2(input, other):
 
 
 def _atan2_gradient(saved, dout, needs):
-    a, b = saved
+    return core.quiet(_atan2_slopes, (*saved, dout))
+
+
+def _atan2_slopes(a, b, dout):
     square = a * a + b * b
-    scale = np.where(square == 0, 0, core.quiet(np.divide, (dout, square)))
+    scale = np.where(square == 0, 0, dout / square)
     return scale * b, -scale * a
 
 

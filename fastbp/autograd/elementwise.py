@@ -267,6 +267,18 @@ def _shaped(out, x):
     return out if x.array.ndim else out.reshape(())
 
 
+def _softmax(x, axis):
+    out = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
+    out /= out.sum(axis, keepdims=True)
+    return out
+
+
+def _log_softmax(x, axis):
+    out = x - x.max(axis, keepdims=True, initial=-np.inf)
+    out -= np.log(np.exp(out).sum(axis, keepdims=True))
+    return out
+
+
 def softmax(input, dim=None, dtype=None):
     """``exp(x) / sum(exp(x))`` over a dimension.
 
@@ -281,8 +293,7 @@ def softmax(input, dim=None, dtype=None):
         out = np.empty_like(array)
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
     else:
-        out = quiet(np.exp, (array - array.max(axis, keepdims=True, initial=-np.inf),))
-        out /= out.sum(axis, keepdims=True)
+        out = quiet(_softmax, (array, axis))
     return core.node("SoftmaxBackward0", _shaped(out, x), (x,), _softmax_gradient,
                      (out, axis))  # fmt: skip
 
@@ -302,8 +313,7 @@ def log_softmax(input, dim=None, dtype=None):
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
         core.log_softmax_of(array.reshape(-1, n), out.reshape(-1, n))
     else:
-        out = array - array.max(axis, keepdims=True, initial=-np.inf)
-        out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
+        out = quiet(_log_softmax, (array, axis))
     return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 

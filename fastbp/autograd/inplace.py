@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import arithmetic, elementwise, random
+from fastbp.autograd import arithmetic, elementwise, random, shapes
 from fastbp.autograd.tensor import held
 
 OPERATIONS = ("add", "sub", "mul", "div")
@@ -107,6 +107,8 @@ def _slices_gradient(place, dout, needs):
 def _strided_gradient(place, dout, needs):
     """Elements of a view that are one number in memory add up."""
     dx, d_view = _parts(place, dout.dtype)
+    if not dout.size:
+        return (dx,)
     same = tuple([i for i, step in enumerate(d_view.strides) if step == 0])
     d_view[tuple([0 if i in same else slice(None) for i in range(dout.ndim)])] = dout.sum(same)
     return (dx,)
@@ -135,6 +137,7 @@ _BY_FUNCTION = {
         "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
         "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
         "round", "neg", "nan_to_num")},
+    "scatter": shapes.scatter,
 }  # fmt: skip
 METHODS = {
     name + "_": _method(name + "_", function, f"`{name}` in place.")

@@ -208,15 +208,19 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if array.dtype.kind != "f":
         raise RuntimeError(f"norm expects a tensor of floating point dtype; got {x.dtype!r}.")
     axes = axes_of("norm", array, dim)
-    p = 2.0 if p is None or p == "fro" else float(p)
+    usual = p is None or (isinstance(p, str) and p == "fro")
+    p = 2.0 if usual else checks.number("norm", "p", p, finite=False)
+    if math.isinf(p):
+        _not_empty("norm", array, axes)
     sizes = np.abs(array if array.itemsize > 2 else array.astype(np.float32))
+    of_one = (array.size if axes is None else math.prod(array.shape[a] for a in axes)) == 1
     if p == math.inf:
         out = sizes.max(axes, keepdims=keepdim)
     elif p == -math.inf:
         out = sizes.min(axes, keepdims=keepdim)
     elif p == 0:
         out = (sizes != 0).sum(axes, keepdims=keepdim).astype(array.dtype)
-    elif p == 1:
+    elif p == 1 or of_one:  # whose powers may be beyond the dtype
         out = core.summed(sizes, axes, keepdim)
     elif p == 2:
         out = np.sqrt(core.summed(quiet(np.square, (sizes,)), axes, keepdim))
@@ -234,8 +238,9 @@ def _norm_gradient(saved, dout, needs):
     if p == 0:
         return (np.zeros_like(x),)
     if math.isinf(p):
-        there = np.abs(x) == out
-        return (dout * np.sign(x) * there / there.sum(axes, keepdims=True),)
+        there = (np.abs(x) == out) | np.isnan(x)
+        shared = quiet(np.divide, (dout, there.sum(axes, keepdims=True, dtype=dout.dtype)))
+        return (quiet(np.multiply, (_sign(x), shared * there)),)
     if p == 1:
         return (dout * _sign(x),)
     if p == 2:
@@ -302,6 +307,15 @@ def _shared_gradient(saved, dout, needs):
     return (np.where(there, shared, 0),)
 
 
+def _alone_gradient(saved, dout, needs):
+    """As `_shared_gradient`, but NaN where the extreme is NaN, as PyTorch has it here."""
+    x, out, axes = saved
+    there = x == spread(out, x, axes)
+    shared = quiet(np.divide, (spread(dout, x, axes) * there,
+                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
+    return (shared,)
+
+
 def _taken_gradient(saved, dout, needs):
     """Each value's gradient goes back to where it was taken from."""
     shape, indices, axis = saved
@@ -361,7 +375,7 @@ def _alone(who, ufunc):
         axes = axes_of(who, x, dim)
         _not_empty(who, x, axes)
         value = np.asarray(ufunc.reduce(x, axes, keepdims=keepdim))
-        return core.node(who.capitalize() + "Backward0", value, (input,), _shared_gradient,
+        return core.node(who.capitalize() + "Backward0", value, (input,), _alone_gradient,
                          (input, value, axes))  # fmt: skip
 
     function.__name__ = function.__qualname__ = who
@@ -396,7 +410,9 @@ argmin = _place("argmin", np.argmin)
 def _truth(name, ufunc, doc):
     def function(input, dim=None, keepdim=False):
         x = input.array
-        found = np.asarray(ufunc(x, axes_of(name, x, dim), keepdims=bool(keepdim)))
+        none = isinstance(dim, tuple | list) and not dim  # here, as in PyTorch, not all
+        axes = () if none else axes_of(name, x, dim)
+        found = np.asarray(ufunc(x, axes, keepdims=bool(keepdim)))
         return core.new(found.astype(x.dtype) if x.dtype == np.uint8 else found)
 
     function.__name__ = function.__qualname__ = name

@@ -90,8 +90,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
             )
         return _soft_cross_entropy(x, t, _class_weights(who, weight, x), reduction, smoothing)
     rows, back = _class_last(x.array)
-    logs = rows - rows.max(1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    logs = core.quiet(_log_probabilities, (rows,))
     return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
 
 
@@ -127,6 +126,12 @@ def _class_last(x):
     moved = np.moveaxis(x, 1, -1)
     return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(
         rows.reshape(moved.shape), -1, 1)  # fmt: skip
+
+
+def _log_probabilities(rows):
+    logs = rows - rows.max(1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    return logs
 
 
 def _class_weights(who, weight, x):
@@ -185,8 +190,8 @@ def _reduced(losses, reduction, divisor):
 def _class_gradient(saved, dout, needs):
     dlogs, back, divisor, normalise, _ = saved
     dout = dout.reshape(-1, 1) if dout.ndim else dout
-    if divisor == 0:  # no class counted
-        return (back(np.zeros_like(dlogs)),)
+    if divisor == 0:  # no class counted: 0, or NaN where the softmax is
+        return (back(dlogs * 0),)
     scale = -dout / dlogs.dtype.type(divisor)
     if normalise:
         return (back(dlogs * scale),)
@@ -196,8 +201,7 @@ def _class_gradient(saved, dout, needs):
 def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
     rows, back = _class_last(x.array)
     n = rows.shape[1]
-    logs = rows - rows.max(1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    logs = core.quiet(_log_probabilities, (rows,))
     share = _class_last(t.array)[0].astype(rows.dtype)
     if smoothing:
         share = (1 - smoothing) * share + rows.dtype.type(smoothing / n)
@@ -549,7 +553,7 @@ def _kl(x, t):
 
 
 def _kl_slopes(x, t):
-    return -t, np.log(t) + 1 - x
+    return -t, np.log(t) + t / t - x  # NaN of t = 0, as PyTorch's
 
 
 def _kl_of_logs(x, t):
