@@ -462,6 +462,28 @@ def test_infinite_numbers_and_none_come_without_warnings():
             lambda x: x.softmax(0), lambda x: x.log_softmax(0), lambda x: fastbp.atan2(x, x),
             lambda x: F.layer_norm(x, (3,)), lambda x: F.cross_entropy(x, tensor([0, -100])),
             lambda x: F.layer_norm(x[:0], (3,), fastbp.ones(3, requires_grad=True)),
+            lambda x: x.cumsum(1), lambda x: x.prod(1), lambda x: x.logsumexp(0), fastbp.abs,
+            lambda x: (x * 1e30).square(), fastbp.frac, fastbp.erf, fastbp.nan_to_num, F.hardswish,
+            lambda x: x.detach().cumprod(1) * x,
         ):  # fmt: skip
-            function(x).sum().backward()
+            for scale in 1.0, np.inf:
+                (function(x) * scale).sum().backward()
     assert np.isnan(x.grad.numpy()).any()
+
+
+def test_heaviside_loses_no_gradient_without_a_word():
+    x = fastbp.ones(2, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="heaviside has no gradient"):
+        fastbp.heaviside(x, fastbp.ones(2))
+    assert fastbp.heaviside(x.detach() * 0, fastbp.ones(2)).tolist() == [1, 1]
+
+
+def test_a_dimension_of_nothing_is_unflattened():
+    assert fastbp.zeros(3, 0).unflatten(0, (-1, 1)).shape == (3, 1, 0)
+    with pytest.raises(RuntimeError, match="reshape expects a shape of 6 elements"):
+        fastbp.zeros(6).unflatten(0, (-1, 4))
+
+
+def test_the_gradient_of_a_variance_without_freedom_has_no_sign():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert gradient_of(x, lambda x: x.var(correction=2)) == [np.inf, np.inf]

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, dimension
+from fastbp.autograd.tensor import as_tensor, dimension, quietly
 from fastbp.backend import kernels
 
 quiet = core.quiet
@@ -153,14 +153,14 @@ def _of_any(name, formula, compute, gradient, kinds="uif"):
     label = _title(name)
 
     def backward(saved, dout, needs):
-        return (gradient(dout, *saved) if gradient else np.zeros_like(dout),)
+        return (quiet(gradient, (dout, *saved)) if gradient else np.zeros_like(dout),)
 
     def function(input):
         x = input if isinstance(input, core.TensorBase) else as_tensor(input)
         if x.array.dtype.kind not in kinds:
             raise RuntimeError(f"{name} expects {KINDS[kinds]}; got a tensor of {x.dtype!r}.")
         saved = (x,) if gradient else ()
-        return core.node(label, np.asarray(compute(x.array)), (x,), backward, saved)
+        return core.node(label, np.asarray(quiet(compute, (x.array,))), (x,), backward, saved)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{formula}, element by element."
@@ -214,7 +214,8 @@ def erf(input):
 
 def _erf_gradient(saved, dout, needs):
     (x,) = saved
-    return (dout * dout.dtype.type(2 / math.sqrt(math.pi)) * np.exp(-x * x),)
+    scale = dout.dtype.type(2 / math.sqrt(math.pi))
+    return (quiet(lambda: dout * scale * np.exp(-x * x), ()),)
 
 
 # --- questions ------------------------------------------------------------------------------
@@ -243,7 +244,11 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
     return core.node(
-        "NanToNumBackward0", out, (input,), lambda s, dout, n: (dout * s[0],), (finite,)
+        "NanToNumBackward0",
+        out,
+        (input,),
+        lambda s, dout, n: (quiet(np.multiply, (dout, *s)),),
+        (finite,),
     )
 
 
@@ -298,6 +303,7 @@ def softmax(input, dim=None, dtype=None):
                      (out, axis))  # fmt: skip
 
 
+@quietly
 def _softmax_gradient(saved, dout, needs):
     out, axis = saved
     g = dout.reshape(out.shape) * out
@@ -318,6 +324,7 @@ def log_softmax(input, dim=None, dtype=None):
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 
 
+@quietly
 def _log_softmax_gradient(saved, dout, needs):
     out, axis = saved
     g = dout.reshape(out.shape)

@@ -90,7 +90,10 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
 
 def _prod_gradient(saved, dout, needs):
     """The product of all others, without a division: zeros may be among them."""
-    x, axis = saved
+    return quiet(_products_of_others, (*saved, dout))
+
+
+def _products_of_others(x, axis, dout):
     rows = x.reshape(1, -1) if axis is None else np.moveaxis(x, axis, -1)
     before = np.ones_like(rows)
     after = np.ones_like(rows)
@@ -105,7 +108,7 @@ def cumsum(input, dim, *, dtype=None):
     """Sums of all elements so far along a dimension; bools and integers give int64."""
     x, array, axis = _running("cumsum", input, dim, dtype)
     wide = array.astype(np.float64) if array.dtype.kind == "f" else array
-    out = wide if array.ndim == 0 else np.cumsum(wide, axis, wide.dtype)
+    out = wide if array.ndim == 0 else quiet(np.cumsum, (wide, axis, wide.dtype))
     out = (
         out.astype(array.dtype) if array.dtype.itemsize == 8 else quiet(out.astype, (array.dtype,))
     )
@@ -114,7 +117,9 @@ def cumsum(input, dim, *, dtype=None):
 
 def _cumsum_gradient(saved, dout, needs):
     (axis,) = saved
-    return (dout if dout.ndim == 0 else np.flip(np.cumsum(np.flip(dout, axis), axis), axis),)
+    if dout.ndim == 0:
+        return (dout,)
+    return (np.flip(quiet(np.cumsum, (np.flip(dout, axis), axis)), axis),)
 
 
 def _running(who, input, dim, dtype):
@@ -135,7 +140,9 @@ def cumprod(input, dim, *, dtype=None):
     """
     refuse_gradient("cumprod", input)
     _, array, axis = _running("cumprod", input, dim, dtype)
-    return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis, array.dtype))
+    if array.ndim == 0:
+        return core.new(array.copy())
+    return core.new(quiet(np.cumprod, (array, axis, array.dtype)))
 
 
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
@@ -191,6 +198,8 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
 
 def _variance_gradient(saved, dout, needs):
     centred, axes, scale, std_ = saved
+    if np.isinf(scale):  # of no degree of freedom, PyTorch's gradient has no sign
+        centred = np.abs(centred)
     dout = dout * 2 if std_ is None else quiet(lambda: np.where(std_ == 0, 0, dout / std_), ())
     return (quiet(lambda: centred * scale * spread(dout, centred, axes), ()),)
 
@@ -210,7 +219,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     axes = axes_of("norm", array, dim)
     usual = p is None or (isinstance(p, str) and p == "fro")
     p = 2.0 if usual else checks.number("norm", "p", p, finite=False)
-    if math.isinf(p):
+    if math.isinf(p) or p < 0:
         _not_empty("norm", array, axes)
     sizes = np.abs(array if array.itemsize > 2 else array.astype(np.float32))
     of_one = (array.size if axes is None else math.prod(array.shape[a] for a in axes)) == 1
@@ -255,7 +264,7 @@ def logsumexp(input, dim, keepdim=False):
     axes = axes_of("logsumexp", array, dim)
     top = array.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
-    terms = quiet(np.exp, (array - top,))
+    terms = quiet(lambda: np.exp(array - top), ())
     out = np.asarray(quiet(np.log, (core.summed(terms, axes, True),)) + top)
     shaped = out if keepdim else np.squeeze(out, axes) if axes != () else out
     return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient,
@@ -264,7 +273,7 @@ def logsumexp(input, dim, keepdim=False):
 
 def _logsumexp_gradient(saved, dout, needs):
     x, out, axes = saved
-    return (spread(dout, x, axes) * quiet(np.exp, (x - out,)),)
+    return (quiet(lambda: spread(dout, x, axes) * np.exp(x - out), ()),)
 
 
 # --- extremes -------------------------------------------------------------------------------
@@ -303,7 +312,8 @@ def _shared_gradient(saved, dout, needs):
     x, out, axes = saved
     there = x == spread(out, x, axes)
     there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
-    shared = spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)
+    shared = quiet(np.divide, (spread(dout, x, axes),
+                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
     return (np.where(there, shared, 0),)
 
 

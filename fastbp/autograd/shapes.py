@@ -121,7 +121,11 @@ def ravel(input):
 def unflatten(input, dim, sizes):
     """One dimension as several."""
     shape = input.array.shape
-    axis = one_axis("unflatten", input.array, dim)
+    axis, n = _rows("unflatten", input, dim)
+    sizes = tuple(sizes)
+    known = -math.prod(sizes)  # where one of them is -1
+    if -1 in sizes and known > 0 and n % known == 0:
+        sizes = tuple([n // known if length == -1 else length for length in sizes])
     return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
 
 

@@ -1,5 +1,6 @@
 """`Tensor`: what surrounds the compiled core, and how it is made, read, printed and pickled."""
 
+import functools
 import operator
 import warnings
 from collections.abc import Mapping, Set
@@ -605,6 +606,19 @@ def refuse_gradient(who, *tensors):
             f"{who} has no gradient and expects a tensor that does not require grad; got one that "
             "does: detach() it, or compute under no_grad."
         )
+
+
+def quietly(gradient):
+    """A node's gradient without NumPy's warnings; one that calls no kernels.
+
+    What `fastbp.use` says does not hold within: see `quiet`.
+    """
+
+    @functools.wraps(gradient)
+    def told(saved, dout, needs):
+        return core.quiet(gradient, (saved, dout, needs))
+
+    return told
 
 
 def is_tensor(value):

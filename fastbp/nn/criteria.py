@@ -9,6 +9,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
+from fastbp.autograd.tensor import quietly
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn import elements
@@ -187,6 +188,7 @@ def _reduced(losses, reduction, divisor):
     return np.asarray(losses.sum() / divisor, losses.dtype)
 
 
+@quietly
 def _class_gradient(saved, dout, needs):
     dlogs, back, divisor, normalise, _ = saved
     dout = dout.reshape(-1, 1) if dout.ndim else dout
@@ -216,6 +218,7 @@ def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
                                       scale * rows.dtype.type(1 - smoothing), t))  # fmt: skip
 
 
+@quietly
 def _soft_gradient(saved, dout, needs):
     share, logs, back, divisor, scale, _ = saved
     dout = (dout.reshape(-1, 1) if dout.ndim else dout) / divisor
@@ -281,7 +284,8 @@ def _pairs_gradient(saved, dout, needs):
     if scale.ndim == 0:  # a slope may have the shape of one of the two, that is broadcast
         scale = np.broadcast_to(scale, np.broadcast_shapes(x.shape, t.shape))
     slopes = core.quiet(slopes, (x, t))
-    return tuple([scale * s if needed else None for s, needed in zip(slopes, needs, strict=True)])
+    return tuple([core.quiet(np.multiply, (scale, s)) if needed else None
+                  for s, needed in zip(slopes, needs, strict=True)])  # fmt: skip
 
 
 @explained
