@@ -74,8 +74,6 @@ def as_dtype(who, value):
     """A dtype of ours: it may be NumPy's, a name, or Python's bool, int and float."""
     if isinstance(value, dtype):
         return value
-    if value is float:
-        return _default
     try:
         if not isinstance(value, str | type | np.dtype):  # NumPy asks others for their dtype
             raise TypeError

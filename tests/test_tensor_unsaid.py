@@ -1,5 +1,7 @@
 """What programs ask of tensors without saying so, where another answer goes unnoticed."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -345,3 +347,197 @@ def test_scatter_in_place_is_scatter():
     for options in ({}, {"src": src, "value": 1}):
         with pytest.raises(TypeError, match="scatter expects src or value; got"):
             rows.scatter_(1, t.unsqueeze(1), **options)
+
+
+def gradient_of(x, function):
+    function(x).sum().backward()
+    return x.grad.tolist()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("kind", [fastbp.float32, fastbp.float64])
+def test_powers_of_a_half_are_square_roots(n, kind):
+    x = fastbp.tensor([-np.inf, -0.0, 0.0, 4.0], dtype=kind)
+    for one, root, back in zip(x, [np.nan, -0.0, 0.0, 2], [np.nan, -np.inf, np.inf, 0.5], strict=1):
+        row = one.expand(n).clone()
+        for got, expected in (row**0.5, root), (row**-0.5, back):
+            np.testing.assert_array_equal(got.numpy(), np.full(n, expected))
+            assert (np.signbit(got.numpy()) == np.signbit(expected)).all() or np.isnan(expected)
+    slopes = gradient_of(x.clone().requires_grad_(), lambda x: x**0.5)
+    np.testing.assert_array_equal(slopes, [np.nan, -np.inf, np.inf, 0.25])
+
+
+def test_shapes_that_memory_does_not_hold_are_refused():
+    with pytest.raises(ValueError, match="unsqueeze expects arguments"):
+        fastbp.zeros((1,) * 64).unsqueeze(0)
+    assert fastbp.zeros((1,) * 63).unsqueeze(0).ndim == 64
+    with pytest.raises(RuntimeError, match="reshape expects a shape of 4 elements"):
+        fastbp.zeros(4).reshape(2**62 + 1, 4)
+
+
+def test_any_and_all_over_no_dimension_are_of_every_element():
+    x = fastbp.tensor([[1.0, 0.0]])
+    assert x.any(dim=()).tolist() == x.all(dim=[]).tolist() == [[True, False]]
+
+
+def test_extremes_of_nan_have_pytorchs_gradients():
+    x = [np.nan, 1.0]
+    assert np.isnan(gradient_of(fastbp.tensor(x, requires_grad=True), fastbp.Tensor.amax)).all()
+    by_norm = gradient_of(fastbp.tensor(x, requires_grad=True), lambda x: x.norm(np.inf))
+    assert by_norm == [0.0, 0.0]
+    tied = fastbp.tensor([2.0, -2.0, 1.0], requires_grad=True)
+    assert gradient_of(tied, lambda x: x.norm(np.inf)) == [0.5, -0.5, 0.0]
+
+
+def test_a_norm_is_of_a_number_and_of_elements():
+    with pytest.raises(TypeError, match="norm expects p as a number; got 'nuc'"):
+        fastbp.ones(3, 3).norm("nuc")
+    with pytest.raises(RuntimeError, match="norm expects at least one element"):
+        fastbp.zeros(0).norm(np.inf)
+
+
+def test_pythons_float_is_float64_as_a_dtype():
+    assert fastbp.zeros(2, dtype=float).dtype is fastbp.float64
+    assert fastbp.tensor([1]).to(float).dtype is fastbp.float64
+
+
+@pytest.mark.parametrize("data", [{1, 2}, {1: 2}, [{1: 2}], frozenset([1])])
+def test_what_has_no_order_makes_no_tensor(data):
+    with pytest.raises(TypeError, match="tensor expects data of real numbers"):
+        fastbp.tensor(data)
+
+
+def test_parts_of_nothing_and_of_numbers():
+    assert [len(part) for part in fastbp.arange(0).chunk(3)] == [0, 0, 0]
+    number = fastbp.tensor(1.0)
+    for split in (lambda: number.split(1), lambda: number.chunk(1), lambda: number.unbind(),
+                  lambda: number.narrow(0, 0, 1)):  # fmt: skip
+        with pytest.raises((RuntimeError, IndexError), match="expects a tensor of at least one"):
+            split()
+    with pytest.raises(RuntimeError, match="index_select expects index of one element"):
+        number.index_select(0, fastbp.tensor([0, 0]))
+
+
+@pytest.mark.parametrize("value", ["1", [1], None])
+def test_only_numbers_are_in_a_tensor(value):
+    assert 1 in fastbp.tensor([1]) and np.int64(2) not in fastbp.tensor([1])
+    with pytest.raises(TypeError, match="in expects a tensor or a number before it"):
+        value in fastbp.tensor([1])  # noqa: B015
+
+
+def test_a_dimension_is_no_fraction():
+    with pytest.raises(TypeError, match=r"sum expects dim as an integer; got 1\.0"):
+        fastbp.ones(2, 3).sum(1.0)
+    assert fastbp.ones(2, 3).sum(np.int64(1)).tolist() == [3.0, 3.0]
+
+
+def test_integers_take_over_no_history():
+    x = fastbp.ones(2, requires_grad=True)
+    flags, numbers = fastbp.tensor([True, False]), fastbp.tensor([1, 2])
+    flags.copy_(x)
+    numbers[0] = x[0]
+    numbers.fill_(x[0])
+    assert not flags.requires_grad and not numbers.requires_grad
+
+
+def test_a_leaf_that_was_frozen_since_gets_no_gradient():
+    x, w = (fastbp.ones(2, requires_grad=True) for _ in range(2))
+    out = (x * w).sum()
+    x.requires_grad_(False)
+    out.backward()
+    assert x.grad is None and w.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_graph_whose_indices_are_gone_is_not_gone_through_again():
+    x = fastbp.ones(2, requires_grad=True)
+    out = x[[0, 1]].sum()
+    out.backward()
+    with pytest.raises(RuntimeError, match="it was freed by an earlier backward"):
+        out.backward()
+
+
+def test_changes_of_empty_views_have_gradients():
+    x = fastbp.zeros(0, 3, requires_grad=True)
+    y = x * 1
+    y[:, None].mul_(2)
+    y.sum().backward()
+    assert x.grad.shape == (0, 3)
+
+
+def test_lengths_and_dimensions_have_pytorchs_keywords():
+    x = fastbp.arange(6).reshape(shape=(2, 3))
+    assert fastbp.flip(x, dims=[1])[0].tolist() == [2, 1, 0]
+    assert x.permute(dims=(1, 0)).shape == x.view(size=(3, 2)).shape == (3, 2)
+    assert x[:1].expand(size=(4, 3)).shape == x[:1].repeat(repeats=(4, 1)).shape == (4, 3)
+    assert fastbp.broadcast_to(x[0], size=(2, 3)).shape == (2, 3)
+    assert fastbp.mm(x, mat2=x.T).shape == (2, 2)
+    with pytest.raises(TypeError, match="permute expects dims as arguments or as a keyword"):
+        x.permute(1, 0, dims=(1, 0))
+
+
+def test_scatter_in_place():
+    classes = fastbp.tensor([[2], [0]])
+    rows = fastbp.zeros(2, 3)
+    assert rows.scatter_(1, classes, 1.0) is rows
+    assert rows.tolist() == [[0, 0, 1], [1, 0, 0]]
+    x, values = fastbp.ones(2, 3, requires_grad=True), fastbp.ones(2, 1, requires_grad=True)
+    out = x * 2
+    out.scatter_(1, classes, values)
+    out.sum().backward()
+    assert x.grad.tolist() == [[2, 2, 0], [0, 2, 2]] and values.grad.tolist() == [[1], [1]]
+    assert fastbp.zeros(2, 3).scatter(1, classes, value=3).sum() == 6
+
+
+def test_losses_of_infinite_numbers_have_pytorchs_gradients():
+    x = tensor([[1.0], [2.0]], requires_grad=True)
+    t = tensor([[0.0], [1.0]], requires_grad=True)
+    F.kl_div(x, t, reduction="sum").backward()
+    assert x.grad.tolist() == [[0.0], [-1.0]]
+    assert np.isnan(t.grad[0, 0].item()) and t.grad[1, 0] == -1
+    ignored = tensor([[np.inf, 0.0], [1.0, 0.0]], requires_grad=True)
+    loss = F.cross_entropy(ignored, tensor([-100, -100]))
+    loss.backward()
+    assert np.isnan(loss.item()) and np.isnan(ignored.grad[0].numpy()).all()
+    assert ignored.grad[1].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("p", [2, 3, 0.5, -1])
+def test_the_norm_of_one_number_is_its_size(p):
+    x = tensor([[-1e30], [2.0]])
+    assert x.norm(p, 1).tolist() == [-x[0, 0], 2.0]
+    assert x[0].norm(p) == -x[0, 0]
+
+
+def test_infinite_numbers_and_none_come_without_warnings():
+    x = tensor([[np.inf, 1.0, -np.inf], [np.inf, np.nan, 0.0]], requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in (
+            lambda x: x.softmax(0), lambda x: x.log_softmax(0), lambda x: fastbp.atan2(x, x),
+            lambda x: F.layer_norm(x, (3,)), lambda x: F.cross_entropy(x, tensor([0, -100])),
+            lambda x: F.layer_norm(x[:0], (3,), fastbp.ones(3, requires_grad=True)),
+            lambda x: x.cumsum(1), lambda x: x.prod(1), lambda x: x.logsumexp(0), fastbp.abs,
+            lambda x: (x * 1e30).square(), fastbp.frac, fastbp.erf, fastbp.nan_to_num, F.hardswish,
+            lambda x: x.detach().cumprod(1) * x,
+        ):  # fmt: skip
+            for scale in 1.0, np.inf:
+                (function(x) * scale).sum().backward()
+    assert np.isnan(x.grad.numpy()).any()
+
+
+def test_heaviside_loses_no_gradient_without_a_word():
+    x = fastbp.ones(2, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="heaviside has no gradient"):
+        fastbp.heaviside(x, fastbp.ones(2))
+    assert fastbp.heaviside(x.detach() * 0, fastbp.ones(2)).tolist() == [1, 1]
+
+
+def test_a_dimension_of_nothing_is_unflattened():
+    assert fastbp.zeros(3, 0).unflatten(0, (-1, 1)).shape == (3, 1, 0)
+    with pytest.raises(RuntimeError, match="reshape expects a shape of 6 elements"):
+        fastbp.zeros(6).unflatten(0, (-1, 4))
+
+
+def test_the_gradient_of_a_variance_without_freedom_has_no_sign():
+    x = tensor([1.0, 2.0], requires_grad=True)
+    assert gradient_of(x, lambda x: x.var(correction=2)) == [np.inf, np.inf]

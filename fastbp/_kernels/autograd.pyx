@@ -60,6 +60,7 @@ cdef extern from "Python.h":
 
 cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_BASE(cnp.ndarray)
+    cnp.npy_intp PyArray_OverflowMultiplyList(cnp.npy_intp *, int)
 
 ctypedef void (*loop_float)(const float *, int, const float *, int, float *, Py_ssize_t) noexcept
 ctypedef void (*loop_double)(const double *, int, const double *, int, double *,
@@ -99,6 +100,7 @@ cdef tuple UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
 cdef object matmul_ufunc = np.matmul
 cdef object sum_ufunc = np.add.reduce
 cdef object power_ufunc = np.power
+cdef object sqrt_ufunc = np.sqrt
 cdef tuple EMPTY = ()
 
 # NumPy warns of overflow and of 1 / 0, PyTorch does not.  A context in which the warnings are

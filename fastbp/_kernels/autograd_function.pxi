@@ -92,11 +92,10 @@ cdef class Function(Node):
         return 0
 
     cdef int release(self) except -1:
-        for each in self.saved:
-            if isinstance(each, cnp.ndarray):
-                self.gradients = self.saved = self.versions = None
-                self.input_constants = (None,) * len(self.targets)
-                return Node.release(self)
+        if holds_array(self.saved):
+            self.gradients = self.saved = self.versions = None
+            self.input_constants = (None,) * len(self.targets)
+            return Node.release(self)
         return 0
 
     def name(self):
@@ -107,6 +106,14 @@ cdef class Function(Node):
     def constants(self):
         """Of each input the array that it is, where it needs no gradient."""
         return self.input_constants
+
+
+cdef bint holds_array(tuple saved) except -1:
+    """Whether an array is among what was saved, or within a tuple there, as an index is."""
+    for each in saved:
+        if isinstance(each, cnp.ndarray) or type(each) is tuple and holds_array(<tuple> each):
+            return True
+    return False
 
 
 def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
@@ -159,7 +166,7 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
                 constants.append(None)
             else:
                 constants.append(tensor._array)
-    if not needed:
+    if not needed or not several and as_array(out).dtype.kind != "f":  # integers have none
         return tuple([wrap(o) for o in out]) if several else wrap(as_array(out))
     self = Function.__new__(Function)
     self.label, self.gradients = name, backward

@@ -291,6 +291,15 @@ cdef object negative(TensorBase x):
     return attach(node, out)
 
 
+cdef inline double number_raised(double x, double exponent) noexcept:
+    """Roots are those of sqrt, which are others of -0 and -inf."""
+    if exponent == 0.5:
+        return sqrt(x)
+    if exponent == -0.5:
+        return 1 / sqrt(x)
+    return c_pow(x, exponent)
+
+
 cdef array raised(array x, double exponent):
     """x ** exponent of a float array."""
     cdef array out
@@ -305,15 +314,17 @@ cdef array raised(array x, double exponent):
     if exponent == 3:
         return combine(MULTIPLY, combine(MULTIPLY, x, x), x)
     if n != 1 or not is_plain(x):
-        return as_array(quiet(power_ufunc, (x, exponent)))
+        if exponent != 0.5 and exponent != -0.5:
+            return as_array(quiet(power_ufunc, (x, exponent)))
+        out = as_array(quiet(sqrt_ufunc, (x,)))
+        return out if exponent > 0 else combine_number(DIVIDE, out, 1.0, True, out)
     out = empty_like(x)
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         f = <float *> cnp.PyArray_DATA(x)
-        (<float *> cnp.PyArray_DATA(out))[0] = <float> c_pow(f[0], exponent)
+        (<float *> cnp.PyArray_DATA(out))[0] = <float> number_raised(f[0], exponent)
     else:
         d = <double *> cnp.PyArray_DATA(x)
-        (<double *> cnp.PyArray_DATA(out))[0] = (
-            sqrt(d[0]) if exponent == 0.5 else c_pow(d[0], exponent))
+        (<double *> cnp.PyArray_DATA(out))[0] = number_raised(d[0], exponent)
     return out
 
 

@@ -327,7 +327,8 @@ cdef object in_shape(TensorBase base, int nd, cnp.npy_intp *dims):
     cdef cnp.npy_intp steps[64]
     cdef cnp.npy_intp step = cnp.PyArray_ITEMSIZE(x)
     cdef int i
-    if not is_plain(x) or cnp.PyArray_MultiplyList(dims, nd) != cnp.PyArray_SIZE(x):
+    # The product is -1 where memory could not hold it.
+    if not is_plain(x) or PyArray_OverflowMultiplyList(dims, nd) != cnp.PyArray_SIZE(x):
         return None
     for i in range(nd - 1, -1, -1):
         steps[i] = step
@@ -406,6 +407,8 @@ cdef object quick_unsqueeze(int squeeze, tuple given, dict named):
     x = <TensorBase> given[0]
     a = x._array
     nd = cnp.PyArray_NDIM(a)
+    if nd == 64 and not squeeze:  # the most that an array has
+        return None
     if not is_none(dim):
         axis = axis_of(dim, nd if squeeze else nd + 1)
         if axis < 0:

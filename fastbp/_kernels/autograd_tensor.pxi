@@ -36,6 +36,8 @@ cdef class TensorBase(Target):
 
     cdef int receive(self, Sweep sweep, int output, array gradient) except -1:
         cdef array x = self._array
+        if not self._requires_grad:  # any more
+            return 0
         gradient = fitted(gradient, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
         if sweep.arrows is not None:
             sweep.note(self, output, gradient)
@@ -212,8 +214,8 @@ cdef class TensorBase(Target):
             return
         if value and not is_float(self._array):
             raise RuntimeError(
-                "requires_grad expects a tensor of floating point dtype, as only these can "
-                f"require gradients; got {self.dtype!r}.")
+                "requires_grad expects a tensor of floating point dtype, float32 or float64, as "
+                f"only these can be leaves that require gradients; got {self.dtype!r}.")
         if self._requires_grad and not value:
             changes.count += 1  # a training may have to stop here; see changes.pyx
         self._requires_grad = value

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, held, native
+from fastbp.autograd.tensor import as_tensor, held, native, refuse_gradient
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
@@ -269,9 +269,12 @@ def atan2(input, other):
 
 
 def _atan2_gradient(saved, dout, needs):
-    a, b = saved
+    return core.quiet(_atan2_slopes, (*saved, dout))
+
+
+def _atan2_slopes(a, b, dout):
     square = a * a + b * b
-    scale = np.where(square == 0, 0, core.quiet(np.divide, (dout, square)))
+    scale = np.where(square == 0, 0, dout / square)
     return scale * b, -scale * a
 
 
@@ -517,7 +520,8 @@ def _clamp_gradient(saved, dout, needs):
 
 
 def heaviside(input, values):
-    """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype."""
+    """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype; without a gradient."""
+    refuse_gradient("heaviside", input, values)
     if input.dtype is not values.dtype:
         raise RuntimeError(f"heaviside expects values of input's dtype {input.dtype!r}; got "
                            f"{values.dtype!r}.")  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, dimension
+from fastbp.autograd.tensor import as_tensor, dimension, quietly
 from fastbp.backend import kernels
 
 quiet = core.quiet
@@ -153,14 +153,14 @@ def _of_any(name, formula, compute, gradient, kinds="uif"):
     label = _title(name)
 
     def backward(saved, dout, needs):
-        return (gradient(dout, *saved) if gradient else np.zeros_like(dout),)
+        return (quiet(gradient, (dout, *saved)) if gradient else np.zeros_like(dout),)
 
     def function(input):
         x = input if isinstance(input, core.TensorBase) else as_tensor(input)
         if x.array.dtype.kind not in kinds:
             raise RuntimeError(f"{name} expects {KINDS[kinds]}; got a tensor of {x.dtype!r}.")
         saved = (x,) if gradient else ()
-        return core.node(label, np.asarray(compute(x.array)), (x,), backward, saved)
+        return core.node(label, np.asarray(quiet(compute, (x.array,))), (x,), backward, saved)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{formula}, element by element."
@@ -214,7 +214,8 @@ def erf(input):
 
 def _erf_gradient(saved, dout, needs):
     (x,) = saved
-    return (dout * dout.dtype.type(2 / math.sqrt(math.pi)) * np.exp(-x * x),)
+    scale = dout.dtype.type(2 / math.sqrt(math.pi))
+    return (quiet(lambda: dout * scale * np.exp(-x * x), ()),)
 
 
 # --- questions ------------------------------------------------------------------------------
@@ -243,7 +244,11 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
     return core.node(
-        "NanToNumBackward0", out, (input,), lambda s, dout, n: (dout * s[0],), (finite,)
+        "NanToNumBackward0",
+        out,
+        (input,),
+        lambda s, dout, n: (quiet(np.multiply, (dout, *s)),),
+        (finite,),
     )
 
 
@@ -267,6 +272,18 @@ def _shaped(out, x):
     return out if x.array.ndim else out.reshape(())
 
 
+def _softmax(x, axis):
+    out = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
+    out /= out.sum(axis, keepdims=True)
+    return out
+
+
+def _log_softmax(x, axis):
+    out = x - x.max(axis, keepdims=True, initial=-np.inf)
+    out -= np.log(np.exp(out).sum(axis, keepdims=True))
+    return out
+
+
 def softmax(input, dim=None, dtype=None):
     """``exp(x) / sum(exp(x))`` over a dimension.
 
@@ -281,12 +298,12 @@ def softmax(input, dim=None, dtype=None):
         out = np.empty_like(array)
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
     else:
-        out = quiet(np.exp, (array - array.max(axis, keepdims=True, initial=-np.inf),))
-        out /= out.sum(axis, keepdims=True)
+        out = quiet(_softmax, (array, axis))
     return core.node("SoftmaxBackward0", _shaped(out, x), (x,), _softmax_gradient,
                      (out, axis))  # fmt: skip
 
 
+@quietly
 def _softmax_gradient(saved, dout, needs):
     out, axis = saved
     g = dout.reshape(out.shape) * out
@@ -302,12 +319,12 @@ def log_softmax(input, dim=None, dtype=None):
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
         core.log_softmax_of(array.reshape(-1, n), out.reshape(-1, n))
     else:
-        out = array - array.max(axis, keepdims=True, initial=-np.inf)
-        out -= quiet(np.log, (np.exp(out).sum(axis, keepdims=True),))
+        out = quiet(_log_softmax, (array, axis))
     return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 
 
+@quietly
 def _log_softmax_gradient(saved, dout, needs):
     out, axis = saved
     g = dout.reshape(out.shape)

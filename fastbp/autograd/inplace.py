@@ -108,6 +108,8 @@ def _slices_gradient(place, dout, needs):
 def _strided_gradient(place, dout, needs):
     """Elements of a view that are one number in memory add up."""
     dx, d_view = _parts(place, dout.dtype)
+    if not dout.size:
+        return (dx,)
     same = tuple([i for i, step in enumerate(d_view.strides) if step == 0])
     d_view[tuple([0 if i in same else slice(None) for i in range(dout.ndim)])] = dout.sum(same)
     return (dx,)

@@ -1,4 +1,4 @@
-"""Keywords that PyTorch gives its functions beside their own: axis, keepdims and out."""
+"""Keywords that PyTorch gives its functions beside their own: axis, keepdims, dims, size, out."""
 
 import inspect
 
@@ -9,17 +9,29 @@ from fastbp._kernels import autograd as core
 
 #: NumPy's names of arguments.
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
+#: PyTorch's names of arguments, where they are others.
+OF_FUNCTIONS = {
+    "mm": {"mat2": "other"}, "bmm": {"mat2": "other"}, "mv": {"vec": "other"},
+    "dot": {"tensor": "other"}, "outer": {"vec2": "other"}, "scatter": {"value": "src"},
+    "broadcast_to": {"size": "shape"},
+}  # fmt: skip
+#: The keyword of lengths or dimensions that may be given one by one, where it is another.
+SEVERAL = {"view": "size", "expand": "size"}
 
 
 def of(who, function, has_out):
     """How `function` is called where keywords are handed in; None where it takes no others."""
     parameters = inspect.signature(function).parameters
     aliases = {alias: name for alias, name in ALIASES.items() if name in parameters}
+    aliases.update(OF_FUNCTIONS.get(who, {}))
     typed = "dtype" in parameters
-    if not aliases and not has_out:
+    several = _several(who, parameters)
+    if not (aliases or has_out or several):
         return None
 
     def call(arguments, keywords):
+        if several in keywords:
+            arguments = _together(who, several, arguments, keywords)
         for alias, name in aliases.items():
             if alias in keywords:
                 if name in keywords:
@@ -35,6 +47,23 @@ def of(who, function, has_out):
         return _put(who, function(*arguments, **keywords), out)
 
     return call
+
+
+def _several(who, parameters):
+    """The keyword of what `*shape` and the like take; None where there is none."""
+    for name, parameter in parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL and name in ("shape", "dims", "repeats"):
+            return None if "size" in parameters else SEVERAL.get(who, name)
+    return None
+
+
+def _together(who, name, arguments, keywords):
+    """Arguments of which the keyword `name` is the last, behind the tensor."""
+    if "input" in keywords:
+        arguments = (keywords.pop("input"), *arguments)
+    if len(arguments) > 1:
+        raise TypeError(f"{who} expects {name} as arguments or as a keyword; got both.")
+    return (*arguments, keywords.pop(name))
 
 
 def _no_history(who, values):

@@ -90,7 +90,10 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
 
 def _prod_gradient(saved, dout, needs):
     """The product of all others, without a division: zeros may be among them."""
-    x, axis = saved
+    return quiet(_products_of_others, (*saved, dout))
+
+
+def _products_of_others(x, axis, dout):
     rows = x.reshape(1, -1) if axis is None else np.moveaxis(x, axis, -1)
     before = np.ones_like(rows)
     after = np.ones_like(rows)
@@ -105,7 +108,7 @@ def cumsum(input, dim, *, dtype=None):
     """Sums of all elements so far along a dimension; bools and integers give int64."""
     x, array, axis = _running("cumsum", input, dim, dtype)
     wide = array.astype(np.float64) if array.dtype.kind == "f" else array
-    out = wide if array.ndim == 0 else np.cumsum(wide, axis, wide.dtype)
+    out = wide if array.ndim == 0 else quiet(np.cumsum, (wide, axis, wide.dtype))
     out = (
         out.astype(array.dtype) if array.dtype.itemsize == 8 else quiet(out.astype, (array.dtype,))
     )
@@ -114,7 +117,9 @@ def cumsum(input, dim, *, dtype=None):
 
 def _cumsum_gradient(saved, dout, needs):
     (axis,) = saved
-    return (dout if dout.ndim == 0 else np.flip(np.cumsum(np.flip(dout, axis), axis), axis),)
+    if dout.ndim == 0:
+        return (dout,)
+    return (np.flip(quiet(np.cumsum, (np.flip(dout, axis), axis)), axis),)
 
 
 def _running(who, input, dim, dtype):
@@ -135,7 +140,9 @@ def cumprod(input, dim, *, dtype=None):
     """
     refuse_gradient("cumprod", input)
     _, array, axis = _running("cumprod", input, dim, dtype)
-    return core.new(array.copy() if array.ndim == 0 else np.cumprod(array, axis, array.dtype))
+    if array.ndim == 0:
+        return core.new(array.copy())
+    return core.new(quiet(np.cumprod, (array, axis, array.dtype)))
 
 
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
@@ -191,6 +198,8 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
 
 def _variance_gradient(saved, dout, needs):
     centred, axes, scale, std_ = saved
+    if np.isinf(scale):  # of no degree of freedom, PyTorch's gradient has no sign
+        centred = np.abs(centred)
     dout = dout * 2 if std_ is None else quiet(lambda: np.where(std_ == 0, 0, dout / std_), ())
     return (quiet(lambda: centred * scale * spread(dout, centred, axes), ()),)
 
@@ -208,15 +217,19 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     if array.dtype.kind != "f":
         raise RuntimeError(f"norm expects a tensor of floating point dtype; got {x.dtype!r}.")
     axes = axes_of("norm", array, dim)
-    p = 2.0 if p is None or p == "fro" else float(p)
+    usual = p is None or (isinstance(p, str) and p == "fro")
+    p = 2.0 if usual else checks.number("norm", "p", p, finite=False)
+    if math.isinf(p) or p < 0:
+        _not_empty("norm", array, axes)
     sizes = np.abs(array if array.itemsize > 2 else array.astype(np.float32))
+    of_one = (array.size if axes is None else math.prod(array.shape[a] for a in axes)) == 1
     if p == math.inf:
         out = sizes.max(axes, keepdims=keepdim)
     elif p == -math.inf:
         out = sizes.min(axes, keepdims=keepdim)
     elif p == 0:
         out = (sizes != 0).sum(axes, keepdims=keepdim).astype(array.dtype)
-    elif p == 1:
+    elif p == 1 or of_one:  # whose powers may be beyond the dtype
         out = core.summed(sizes, axes, keepdim)
     elif p == 2:
         out = np.sqrt(core.summed(quiet(np.square, (sizes,)), axes, keepdim))
@@ -234,8 +247,9 @@ def _norm_gradient(saved, dout, needs):
     if p == 0:
         return (np.zeros_like(x),)
     if math.isinf(p):
-        there = np.abs(x) == out
-        return (dout * np.sign(x) * there / there.sum(axes, keepdims=True),)
+        there = (np.abs(x) == out) | np.isnan(x)
+        shared = quiet(np.divide, (dout, there.sum(axes, keepdims=True, dtype=dout.dtype)))
+        return (quiet(np.multiply, (_sign(x), shared * there)),)
     if p == 1:
         return (dout * _sign(x),)
     if p == 2:
@@ -250,7 +264,7 @@ def logsumexp(input, dim, keepdim=False):
     axes = axes_of("logsumexp", array, dim)
     top = array.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
-    terms = quiet(np.exp, (array - top,))
+    terms = quiet(lambda: np.exp(array - top), ())
     out = np.asarray(quiet(np.log, (core.summed(terms, axes, True),)) + top)
     shaped = out if keepdim else np.squeeze(out, axes) if axes != () else out
     return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient,
@@ -259,7 +273,7 @@ def logsumexp(input, dim, keepdim=False):
 
 def _logsumexp_gradient(saved, dout, needs):
     x, out, axes = saved
-    return (spread(dout, x, axes) * quiet(np.exp, (x - out,)),)
+    return (quiet(lambda: spread(dout, x, axes) * np.exp(x - out), ()),)
 
 
 # --- extremes -------------------------------------------------------------------------------
@@ -298,8 +312,18 @@ def _shared_gradient(saved, dout, needs):
     x, out, axes = saved
     there = x == spread(out, x, axes)
     there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
-    shared = spread(dout, x, axes) / there.sum(axes, keepdims=True, dtype=dout.dtype)
+    shared = quiet(np.divide, (spread(dout, x, axes),
+                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
     return (np.where(there, shared, 0),)
+
+
+def _alone_gradient(saved, dout, needs):
+    """As `_shared_gradient`, but NaN where the extreme is NaN, as PyTorch has it here."""
+    x, out, axes = saved
+    there = x == spread(out, x, axes)
+    shared = quiet(np.divide, (spread(dout, x, axes) * there,
+                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
+    return (shared,)
 
 
 def _taken_gradient(saved, dout, needs):
@@ -361,7 +385,7 @@ def _alone(who, ufunc):
         axes = axes_of(who, x, dim)
         _not_empty(who, x, axes)
         value = np.asarray(ufunc.reduce(x, axes, keepdims=keepdim))
-        return core.node(who.capitalize() + "Backward0", value, (input,), _shared_gradient,
+        return core.node(who.capitalize() + "Backward0", value, (input,), _alone_gradient,
                          (input, value, axes))  # fmt: skip
 
     function.__name__ = function.__qualname__ = who
@@ -396,7 +420,9 @@ argmin = _place("argmin", np.argmin)
 def _truth(name, ufunc, doc):
     def function(input, dim=None, keepdim=False):
         x = input.array
-        found = np.asarray(ufunc(x, axes_of(name, x, dim), keepdims=bool(keepdim)))
+        none = isinstance(dim, tuple | list) and not dim  # here, as in PyTorch, not all
+        axes = () if none else axes_of(name, x, dim)
+        found = np.asarray(ufunc(x, axes, keepdims=bool(keepdim)))
         return core.new(found.astype(x.dtype) if x.dtype == np.uint8 else found)
 
     function.__name__ = function.__qualname__ = name

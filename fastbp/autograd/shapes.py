@@ -121,7 +121,11 @@ def ravel(input):
 def unflatten(input, dim, sizes):
     """One dimension as several."""
     shape = input.array.shape
-    axis = one_axis("unflatten", input.array, dim)
+    axis, n = _rows("unflatten", input, dim)
+    sizes = tuple(sizes)
+    known = -math.prod(sizes)  # where one of them is -1
+    if -1 in sizes and known > 0 and n % known == 0:
+        sizes = tuple([n // known if length == -1 else length for length in sizes])
     return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
 
 
@@ -484,6 +488,10 @@ def index_select(input, dim, index):
     if places.ndim > 1:
         raise IndexError(f"index_select expects index as a vector; got shape {places.shape}.")
     if input.array.ndim == 0:
+        if places.size != 1:
+            raise RuntimeError(
+                f"index_select expects index of one element beside a 0-d tensor; got {places.size}."
+            )
         return input.clone()
     return input[(slice(None),) * axis + (np.atleast_1d(places),)]
 
@@ -714,10 +722,17 @@ def vstack(tensors):
     return cat([x.reshape(1, -1) if x.array.ndim < 2 else x for x in tensors], 0)
 
 
+def _rows(who, input, dim, error=RuntimeError):
+    """A dimension counted from the front and its length, which a 0-d tensor lacks."""
+    if not input.array.ndim:
+        raise error(f"{who} expects a tensor of at least one dimension; got a 0-d tensor.")
+    axis = one_axis(who, input.array, dim)
+    return axis, input.array.shape[axis]
+
+
 def split(input, split_size_or_sections, dim=0):
     """Views of so many rows each, or of the lengths named."""
-    axis = one_axis("split", input.array, dim)
-    n = input.array.shape[axis]
+    axis, n = _rows("split", input, dim)
     lengths = split_size_or_sections
     if lengths == 0 < n or min([lengths] if isinstance(lengths, int) else lengths, default=0) < 0:
         least = 1 if lengths == 0 else 0
@@ -733,23 +748,22 @@ def split(input, split_size_or_sections, dim=0):
 
 def chunk(input, chunks, dim=0):
     """At most so many views of equal length, the last one perhaps shorter."""
-    n = input.array.shape[one_axis("chunk", input.array, dim)]
+    n = _rows("chunk", input, dim)[1]
     if chunks < 1:
         raise RuntimeError(f"chunk expects chunks of at least 1; got {chunks}.")
-    return split(input, max(1, -(-n // chunks)), dim)
+    return split(input, -(-n // chunks) or [0] * chunks, dim)
 
 
 def unbind(input, dim=0):
     """The views along a dimension, without it."""
-    ahead = (slice(None),) * one_axis("unbind", input.array, dim)
-    n = input.array.shape[len(ahead)]
-    return tuple([input[(*ahead, i)] for i in range(n)])
+    axis, n = _rows("unbind", input, dim, IndexError)
+    return tuple([input[(slice(None),) * axis + (i,)] for i in range(n)])
 
 
 def narrow(input, dim, start, length):
     """`length` rows from `start` on, as a view."""
-    axis = one_axis("narrow", input.array, dim)
-    ahead, n = (slice(None),) * axis, input.array.shape[axis]
+    axis, n = _rows("narrow", input, dim)
+    ahead = (slice(None),) * axis
     start = operator.index(start)
     start += n if start < 0 else 0
     if not (0 <= start <= n and 0 <= length <= n - start):
@@ -796,7 +810,14 @@ def diag(input, diagonal=0):
     rows = np.arange(x.shape[0])
     columns = rows + diagonal
     inside = (columns >= 0) & (columns < x.shape[1])
-    return input[rows[inside], columns[inside]]
+    key, shape = (rows[inside], columns[inside]), x.shape
+
+    def gradient(saved, dout, needs):
+        dx = np.zeros(shape, dout.dtype)
+        dx[key] = dout
+        return (dx,)
+
+    return core.node("DiagonalBackward0", x[key], (input,), gradient)
 
 
 def _triangle(name, ufunc):

@@ -1,6 +1,9 @@
 """`Tensor`: what surrounds the compiled core, and how it is made, read, printed and pickled."""
 
+import functools
+import operator
 import warnings
+from collections.abc import Mapping, Set
 
 import numpy as np
 
@@ -203,7 +206,9 @@ class Tensor(core.TensorBase):
         return (self[i] for i in range(len(self.array)))
 
     def __contains__(self, value):
-        value = value.array if isinstance(value, Tensor) else value
+        if not isinstance(value, core.TensorBase | bool | int | float | np.number | np.bool):
+            raise TypeError(f"in expects a tensor or a number before it; got {_what(value)}.")
+        value = value.array if isinstance(value, core.TensorBase) else value
         return bool((self.array == value).any())
 
     def __hash__(self):
@@ -391,8 +396,10 @@ class RemovableHandle:
 
 def dimension(who, dim, n):
     """One of n dimensions, counted from the front; what has none counts as one with one."""
-    if type(dim) is not int and isinstance(dim, bool | np.bool):
-        raise TypeError(f"{who} expects dim as an integer; got {dim}.")
+    if type(dim) is not int:
+        if isinstance(dim, bool | np.bool) or not hasattr(dim, "__index__"):
+            raise TypeError(f"{who} expects dim as an integer; got {checks.shown(dim)}.")
+        dim = operator.index(dim)
     n = n or 1
     if not -n <= dim < n:
         raise IndexError(f"{who} expects dim between {-n} and {n - 1}; got {dim}.")
@@ -479,7 +486,7 @@ def _inferred(who, data, depth):
         return data, dtypes.BY_NUMPY[native(np.asarray(data)).dtype]
     if isinstance(data, float | int):
         return data, dtypes.of_number(data)
-    if isinstance(data, str | bytes) or not hasattr(data, "__len__"):
+    if isinstance(data, str | bytes | Set | Mapping) or not hasattr(data, "__len__"):
         raise TypeError(f"{who} expects data of real numbers; got {_what(data)}.")
     if not len(data):
         return [], dtypes.get_default_dtype()
@@ -604,6 +611,19 @@ def refuse_gradient(who, *tensors):
             f"{who} has no gradient and expects a tensor that does not require grad; got one that "
             "does: detach() it, or compute under no_grad."
         )
+
+
+def quietly(gradient):
+    """A node's gradient without NumPy's warnings; one that calls no kernels.
+
+    What `fastbp.use` says does not hold within: see `quiet`.
+    """
+
+    @functools.wraps(gradient)
+    def told(saved, dout, needs):
+        return core.quiet(gradient, (saved, dout, needs))
+
+    return told
 
 
 def is_tensor(value):

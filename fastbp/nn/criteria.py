@@ -9,6 +9,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
+from fastbp.autograd.tensor import quietly
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn import elements
@@ -90,8 +91,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
             )
         return _soft_cross_entropy(x, t, _class_weights(who, weight, x), reduction, smoothing)
     rows, back = _class_last(x.array)
-    logs = rows - rows.max(1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    logs = core.quiet(_log_probabilities, (rows,))
     return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
 
 
@@ -127,6 +127,12 @@ def _class_last(x):
     moved = np.moveaxis(x, 1, -1)
     return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(
         rows.reshape(moved.shape), -1, 1)  # fmt: skip
+
+
+def _log_probabilities(rows):
+    logs = rows - rows.max(1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    return logs
 
 
 def _class_weights(who, weight, x):
@@ -182,11 +188,12 @@ def _reduced(losses, reduction, divisor):
     return np.asarray(losses.sum() / divisor, losses.dtype)
 
 
+@quietly
 def _class_gradient(saved, dout, needs):
     dlogs, back, divisor, normalise, _ = saved
     dout = dout.reshape(-1, 1) if dout.ndim else dout
-    if divisor == 0:  # no class counted
-        return (back(np.zeros_like(dlogs)),)
+    if divisor == 0:  # no class counted: 0, or NaN where the softmax is
+        return (back(dlogs * 0),)
     scale = -dout / dlogs.dtype.type(divisor)
     if normalise:
         return (back(dlogs * scale),)
@@ -196,8 +203,7 @@ def _class_gradient(saved, dout, needs):
 def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
     rows, back = _class_last(x.array)
     n = rows.shape[1]
-    logs = rows - rows.max(1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    logs = core.quiet(_log_probabilities, (rows,))
     share = _class_last(t.array)[0].astype(rows.dtype)
     if smoothing:
         share = (1 - smoothing) * share + rows.dtype.type(smoothing / n)
@@ -212,6 +218,7 @@ def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
                                       scale * rows.dtype.type(1 - smoothing), t))  # fmt: skip
 
 
+@quietly
 def _soft_gradient(saved, dout, needs):
     share, logs, back, divisor, scale, _ = saved
     dout = (dout.reshape(-1, 1) if dout.ndim else dout) / divisor
@@ -277,7 +284,8 @@ def _pairs_gradient(saved, dout, needs):
     if scale.ndim == 0:  # a slope may have the shape of one of the two, that is broadcast
         scale = np.broadcast_to(scale, np.broadcast_shapes(x.shape, t.shape))
     slopes = core.quiet(slopes, (x, t))
-    return tuple([scale * s if needed else None for s, needed in zip(slopes, needs, strict=True)])
+    return tuple([core.quiet(np.multiply, (scale, s)) if needed else None
+                  for s, needed in zip(slopes, needs, strict=True)])  # fmt: skip
 
 
 @explained
@@ -549,7 +557,7 @@ def _kl(x, t):
 
 
 def _kl_slopes(x, t):
-    return -t, np.log(t) + 1 - x
+    return -t, np.log(t) + t / t - x  # NaN of t = 0, as PyTorch's
 
 
 def _kl_of_logs(x, t):

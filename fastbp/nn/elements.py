@@ -93,5 +93,5 @@ def pullback(name, x, dout, arguments=()):
         backward(dout.reshape(-1), x.reshape(-1), dx.reshape(-1), *numbers(*arguments))
         return dx
     slope = quiet(ELEMENTS[name][1], (x, *arguments))
-    dx = np.where(slope, dout, 0) if slope.dtype == bool else dout * slope
-    return dx.astype(x.dtype, copy=False)
+    dx = np.where(slope, dout, 0) if slope.dtype == bool else quiet(np.multiply, (dout, slope))
+    return np.asarray(dx).astype(x.dtype, copy=False)

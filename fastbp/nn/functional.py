@@ -603,6 +603,15 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
                            f"shape {x.shape}.")  # fmt: skip
     axes = tuple(range(x.ndim - len(shape), x.ndim))
+    normal, inverse, out = core.quiet(_layer_norm, (x, axes, weight, bias, eps))
+    return core.node("NativeLayerNormBackward0", out, (input, weight, bias), _layer_norm_gradient,
+                     (normal, inverse, axes, weight))  # fmt: skip
+
+
+def _layer_norm(x, axes, weight, bias, eps):
+    """The normalised x, the inverse deviation, and the result."""
+    if not x.size:  # which has no mean
+        return x, x, x.copy()
     normal = x - x.mean(axes, keepdims=True)
     inverse = 1 / np.sqrt((normal * normal).mean(axes, keepdims=True) + x.dtype.type(eps))
     normal *= inverse
@@ -610,12 +619,16 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     out = out.copy() if out is normal else out
     if bias is not None:
         out += bias.array
-    return core.node("NativeLayerNormBackward0", out, (input, weight, bias), _layer_norm_gradient,
-                     (normal, inverse, axes, weight))  # fmt: skip
+    return normal, inverse, out
 
 
 def _layer_norm_gradient(saved, dout, needs):
-    normal, inverse, axes, weight = saved
+    return core.quiet(_layer_norm_slopes, (*saved, dout, needs))
+
+
+def _layer_norm_slopes(normal, inverse, axes, weight, dout, needs):
+    if not dout.size:
+        return dout, dout * normal, dout
     g = dout if weight is None else dout * weight
     dx = inverse * (g - g.mean(axes, keepdims=True)
                     - normal * (g * normal).mean(axes, keepdims=True))  # fmt: skip
