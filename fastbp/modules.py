@@ -101,7 +101,7 @@ class Module:
                 getattr(self, other)[name] = value
                 return
             if other != kind:
-                del getattr(self, other)[name]
+                self._take_out(other, name)
         if kind is None:
             object.__setattr__(self, name, value)
         elif isinstance(getattr(type(self), name, None), property):
@@ -138,9 +138,13 @@ class Module:
         note()
         for table in TABLES:
             if name in getattr(self, table):
-                del getattr(self, table)[name]
+                self._take_out(table, name)
                 return
         object.__delattr__(self, name)
+
+    def _take_out(self, table, name):
+        del getattr(self, table)[name]
+        self._non_persistent_buffers_set.discard(name)
 
     def __dir__(self):
         own = (name for table in TABLES for name in getattr(self, table))
@@ -406,7 +410,8 @@ class Module:
         """(table, name, tensor) of what the state dict has of this module itself."""
         for table in ("_parameters", "_buffers"):
             for name, tensor in getattr(self, table).items():
-                if tensor is not None and name not in self._non_persistent_buffers_set:
+                left_out = table == "_buffers" and name in self._non_persistent_buffers_set
+                if tensor is not None and not left_out:
                     yield table, name, tensor
 
     def _has_extra_state(self):

@@ -289,6 +289,7 @@ cdef class TensorBase(Target):
             raise RuntimeError("data expects a tensor of floating point dtype, as this one "
                                f"requires grad; got {value.dtype!r}.")
         self._array = new
+        changes.count += 1  # a training goes on from it
 
     @property
     def shape(self):
