@@ -4,6 +4,7 @@ import math
 import operator
 import os
 import threading
+import weakref
 
 import numpy as np
 
@@ -22,12 +23,34 @@ if hasattr(os, "register_at_fork"):  # else a child might find it held by a thre
     os.register_at_fork(
         before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release
     )
+#: Those that have a network, of which two may hold the same memory.
+_open: weakref.WeakSet = weakref.WeakSet()
 
 
 def _structure(entry):
     """What of a layer's entry is not a number that may change."""
     kind, n_in, n_out, _, _, unbiased = entry
     return kind, n_in, n_out, bool(unbiased)
+
+
+def _are_same(objects, others):
+    """Whether two sequences are of the very same objects."""
+    return len(objects) == len(others) and all(map(operator.is_, objects, others))
+
+
+class _Fixed:
+    """What a trainer is made from, once and for all; kept under its name in the `__dict__`."""
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, trainer, owner=None):
+        return self if trainer is None else vars(trainer)[self._name]
+
+    def __set__(self, trainer, value):
+        raise AttributeError(
+            f"Trainer expects {self._name} when it is made; got an assignment later: make another."
+        )
 
 
 class Trainer(engine.Plan):
@@ -71,8 +94,9 @@ class Trainer(engine.Plan):
     While a trainer steps, the current parameters are in the trainer.  The network's methods,
     `net.params`, the layers' attributes and `optimizer.state` fetch them first, into the very
     arrays that the user holds; `fetch` does it by hand.  After writing into those arrays by hand,
-    call `reload`, or for the optimiser's states `reload_states`.  One network has one trainer:
-    making another one ends the first.
+    call `reload`, or for the optimiser's states `reload_states`; an array or a parameter that is
+    put in the place of another is taken by the next step.  One network has one trainer: making
+    another one ends the first, also where two networks share memory.
 
     Examples
     --------
@@ -88,6 +112,9 @@ class Trainer(engine.Plan):
     >>> net.accuracy(x, t)
     1.0
     """
+
+    net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
+    n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
     def __new__(
         cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
@@ -130,9 +157,11 @@ class Trainer(engine.Plan):
         self, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
     ):  # fmt: skip
-        self._entries, self._places, self._loss, self.dtype = self.made_from
-        self.net = net
-        self.optimizer = optimizer
+        self._entries, self._places, self._loss, dtype = self.made_from
+        vars(self).update(
+            net=net, optimizer=optimizer, dtype=dtype, n_threads=n_threads,
+            clip_norm=clip_norm, clip_value=clip_value,
+        )  # fmt: skip
         self.seed = init.seed_of("Trainer", seed)
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
@@ -146,13 +175,30 @@ class Trainer(engine.Plan):
             for layer, _ in self._places:
                 if layer._trainer is not None:  # of this network, or of another with this layer
                     layer._trainer.close()
+            self._end_others()
             self.steps = optimizer.steps_of(arrays)
             self.reload()
             self._reload_states(states)
+            self._members = optimizer.members()
+            _open.add(self)
             for layer, _ in self._places:
                 vars(layer)["_trainer"] = self  # nothing that a trainer has to look at
             vars(net)["trainer"] = self
             optimizer.held_by(self)
+
+    def _memory(self):
+        """The arrays that it has a copy of."""
+        running = (getattr(layer, "_running", ()) for layer, _ in self._places)
+        held = (self._arrays_of(layer) for layer, _ in self._places)
+        return [array for arrays in (*held, *running) for array in arrays]
+
+    def _end_others(self):
+        """Close trainers that have copies of the same memory, as each would pass by the other's."""
+        arrays = self._memory()
+        vars(self)["_homes"] = homes = frozenset(map(plans.memory_of, arrays))
+        for other in [each for each in _open if each is not self and not each.closed]:
+            if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._memory()):
+                other.close()
 
     # --- what has changed since -----------------------------------------------------------
 
@@ -164,12 +210,12 @@ class Trainer(engine.Plan):
         TypeError, ValueError
             For what only a new trainer can train.
         """
+        replaced = self._take_replaced()
         entries, _ = plans.entries_of(self.net)
         loss = plans.loss_of(self.net)
         numbers = self.optimizer.numbers()
         plans.require_own("Trainer", "an optimiser", self.optimizer, plans.OPTIMIZERS)
-        layers = self.net.layers
-        same = len(layers) == len(self._layers) and all(map(operator.is_, layers, self._layers))
+        same = _are_same(self.net.layers, self._layers)
         if not same or list(map(_structure, entries)) != list(map(_structure, self._entries)):
             raise ValueError(
                 "Trainer expects the layers that it was made for; got others since, so make a new "
@@ -192,6 +238,14 @@ class Trainer(engine.Plan):
                 f"than when it was made; got momentum={self.optimizer.momentum:g} since, so make a "
                 "new Trainer."
             )
+        members = self.optimizer.members()
+        if replaced or not _are_same(members, self._members):
+            self.optimizer.steps_of(self._arrays_by_name())  # may not hold them
+            self._members = members
+        if replaced:
+            with hands:
+                self._end_others()
+                self.reload()
         lr = self.lr if numbers["lr"] == self._numbers["lr"] else numbers["lr"]
         self.set_rule(**numbers | {"lr": lr}, **self._clips)
         for place, (*_, number, momentum, _) in enumerate(entries):
@@ -199,13 +253,23 @@ class Trainer(engine.Plan):
         self.adjust_loss(loss[1])
         self._numbers = numbers
 
+    def _take_replaced(self):
+        """Let layers take what was put in the place of their arrays; whether there is such."""
+        if any(layer.take_data(take=False) for layer, _ in self._places):
+            self.sync()  # into the arrays that they have still
+            for layer, _ in self._places:
+                layer.take_data()
+        return not _are_same(self._memory(), self._taken)
+
     # --- where the parameters are -----------------------------------------------------------
 
     def reload(self):
         """Take the parameters from the user's arrays, after writing into them by hand."""
         changes = self.changes  # of another thread, meanwhile: the next look fetches them
-        for layer, place in self._places:
+        for layer, _ in self._places:
             layer.take_data()
+        self._taken = self._memory()
+        for layer, place in self._places:
             W, b = self._arrays_of(layer)
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):
@@ -272,6 +336,7 @@ class Trainer(engine.Plan):
             except BaseException:
                 self.closed = False
                 raise
+            _open.discard(self)
             for layer, _ in self._places:
                 vars(layer)["_trainer"] = None
             vars(self.net)["trainer"] = None
@@ -372,13 +437,14 @@ class Trainer(engine.Plan):
     # --- what the plan asks for -------------------------------------------------------------
 
     def converted(self, x, t, weights):
-        x = plans.rows_of("Trainer", x, self.n_in, self.dtype)
+        own = self.__dict__  # read without a detour, at every step
+        dtype, loss_layer = own["dtype"], own["net"].loss_layer
+        x = plans.rows_of("Trainer", x, self.n_in, dtype)
         n_rows = len(x)
-        loss_layer = self.net.loss_layer
         if loss_layer is not None:
-            t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, self.dtype)
+            t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, dtype)
         if weights is not None:
-            weights = checks.floats("Trainer", "weights", weights, self.dtype)
+            weights = checks.floats("Trainer", "weights", weights, dtype)
             checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 

@@ -753,3 +753,141 @@ def test_an_optimiser_without_groups_is_refused_in_words():
     optimizer.param_groups.clear()
     with pytest.raises(ValueError, match=r"expects at least one parameter group; got"):
         network(Relu()).fit(X, T, epochs=1, optimizer=optimizer)
+
+
+# --- what stands in the place of another ------------------------------------------------------
+
+
+def by_data(net):
+    for layer in net.layers[::2]:
+        for tensor in layer.parameters():
+            tensor.data = tensor.data * 0.5
+
+
+def by_data_held(net, tensors):
+    for tensor in tensors:
+        tensor.data = fastbp.full(tensor.shape, 0.25, dtype=tensor.dtype)
+
+
+def by_parameter(net):
+    for layer in net.layers[::2]:
+        layer.weight = nn.Parameter(layer.weight.detach() * 0.5)
+
+
+def by_table(net):
+    tables = [layer._parameters for layer in net.layers[::2]]
+    for table in tables:
+        table["bias"] = nn.Parameter(table["bias"].detach() * 0.5)
+
+
+def by_array(net):
+    for layer in net.layers[::2]:
+        layer.W = 0.5 * layer.W
+
+
+def by_running(net):
+    net[1].running_mean = net[1].running_mean + 1
+    net[1].running_var.data = net[1].running_var * 0.5
+
+
+REPLACED = [by_data, by_data_held, by_parameter, by_table, by_array, by_running]
+
+
+@pytest.mark.parametrize("change", REPLACED, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("rule", [SGD(lr=0.1, momentum=0.9), Adam(lr=0.1)], ids=["sgd", "adam"])
+def test_a_trainer_goes_on_from_what_was_put_in_the_place_of_a_parameter(change, rule):
+    nets = [nn_network(), nn_network()]
+    optimizers = [copy.deepcopy(rule), copy.deepcopy(rule)]
+    trainer = Trainer(nets[0], optimizers[0], 12)
+    for step in range(6):
+        held = [[*net.parameters()] for net in nets]
+        trainer.step(X, T)
+        optimizers[1].update(nets[1].params, nets[1].gradient(X, T))
+        if step in (2, 3):
+            for net, tensors in zip(nets, held, strict=True):
+                change(net, tensors) if change is by_data_held else change(net)
+    for name, tensor in nets[1].state_dict().items():
+        got = nets[0].state_dict()[name]
+        np.testing.assert_allclose(got.numpy(), tensor.numpy(), rtol=1e-7, atol=1e-9)
+    trainer.close()
+
+
+def test_a_parameter_that_the_optimiser_does_not_hold_is_refused():
+    net = nn_network()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    before = net[0].weight
+    net[0].weight = nn.Parameter(before.detach() * 2)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"SGD expects to hold every parameter .* 'W1'"):
+            trainer.step(X, T)
+    net[0].weight = before
+    trainer.step(X, T)
+    group = optimizer.param_groups[0]["params"]
+    taken = group.pop()
+    with pytest.raises(ValueError, match=r"expects to hold every parameter"):
+        trainer.step(X, T)
+    group.append(taken)
+    trainer.step(X, T)
+    net[0]._parameters["bias"] = None
+    with pytest.raises(ValueError, match=r"got others since"):
+        trainer.step(X, T)
+    trainer.close()
+
+
+def test_groups_that_are_put_in_the_place_of_others_are_followed():
+    nets = network(), network()
+    optimizer = SGD(lr=0.1)
+    trainer = Trainer(nets[0], optimizer, 12)
+    for lr in (0.1, 0.02, 0.05):
+        trainer.step(X, T)
+        by_hand(nets[1], optimizer.lr)
+        optimizer.param_groups[0] = dict(optimizer.param_groups[0], lr=lr)
+        trainer.step(X, T)
+        by_hand(nets[1], lr)
+        optimizer.param_groups[0]["lr"] = 2 * lr  # of a plain dict
+        trainer.step(X, T)
+        by_hand(nets[1], 2 * lr)
+        optimizer.param_groups = [dict(optimizer.param_groups[0], lr=lr)]
+    assert differ(state_of(nets[0]), state_of(nets[1])) < 1e-12
+    optimizer.param_groups.clear()
+    with pytest.raises(ValueError, match="at least one parameter group"):
+        trainer.step(X, T)
+
+
+def test_of_two_trainers_over_one_memory_the_second_ends_the_first():
+    net = network()
+    tied = Sequential(Affine(net[0].W, net[0].b), Relu(), Linear(4, 3, dtype="float64"),
+                      loss="squared_error")  # fmt: skip
+    expected = network()
+    by_hand(expected, 0.1)
+    first = Trainer(net, SGD(lr=0.1), 12)
+    first.step(X, T)
+    second = Trainer(tied, SGD(lr=0.1), 12)
+    np.testing.assert_allclose(tied[0].W, expected[0].W, rtol=1e-12)  # those that first had
+    with pytest.raises(RuntimeError, match="closed"):
+        first.step(X, T)
+    second.step(X, T)
+    tied.fit(X, T, epochs=1, optimizer=SGD(lr=0.1))
+    # Parts of one array are apart.
+    stacked = np.random.default_rng(0).standard_normal((2, 5, 3))
+    nets = [Sequential(Affine(W, np.zeros(3)), loss="squared_error") for W in stacked]
+    trainers = [Trainer(each, SGD(lr=0.1), 12) for each in nets]
+    for trainer in trainers:
+        trainer.step(X, T)
+    # A tie that is made later.
+    nets[1][0].W = nets[0][0].W
+    trainers[1].step(X, T)
+    with pytest.raises(RuntimeError, match="closed"):
+        trainers[0].step(X, T)
+
+
+@pytest.mark.parametrize(
+    "name", ["net", "optimizer", "dtype", "n_threads", "clip_norm", "clip_value"]
+)
+def test_what_a_trainer_is_made_from_is_not_assigned_later(name):
+    trainer = Trainer(network(), SGD(lr=0.1), 12, clip_norm=2.0)
+    assert trainer.clip_norm == 2 and trainer.clip_value is None
+    with pytest.raises(AttributeError, match=rf"expects {name} when it is made"):
+        setattr(trainer, name, getattr(trainer, name))

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, adopt, node
+from fastbp._kernels.changes import note
 from fastbp.modules import Module
 
 
@@ -83,18 +84,25 @@ class Layer(Module):
         if self._views:
             self.take_data(whole)
 
-    def take_data(self, whole=True):
-        """Take the array of a tensor that was put in, or whose data was replaced."""
+    def take_data(self, whole=True, take=True):
+        """Take the array of a tensor that was put in, or whose data was replaced.
+
+        Returns
+        -------
+        bool
+            Whether there was one; without `take` it is only looked for.
+        """
         own = self.__dict__
         parameters, buffers = own["_parameters"], own["_buffers"]
         for name, view in (own["_views"] or {}).items():
             tensor = parameters.get(name) if name in parameters else buffers.get(name)
             if (None if tensor is None else tensor.array) is not view:
-                if whole or not self._lacking():
+                if take and (whole or not self._lacking()):
                     self.lay_out()
                     tensors = self.own_tensors()
                     self.adopt({name: _array(tensor) for name, tensor in tensors.items()})
-                break
+                return True
+        return False
 
     def loaded(self):
         """Hand what was written into its arrays to the trainer, which has copies of them."""
@@ -115,6 +123,8 @@ class Layer(Module):
 
     def _table(self, name):
         self.sync(whole=False)
+        if self._trainer is not None:
+            note()  # whoever looks at it may change it
         if self._views is None:
             self._make_tensors()
         return vars(self)[name]
