@@ -96,7 +96,7 @@ class Module:
         for other in TABLES:
             if name not in tables.get(other, ()):
                 continue
-            if kind is None:
+            if kind is None or (kind, other) == ("_modules", "_parameters"):
                 self._require(other, name, value)
                 getattr(self, other)[name] = value
                 return
@@ -153,8 +153,9 @@ class Module:
     def _require_name(self, who, name, table):
         """Refuse a name that state dicts cannot have, or that something else has."""
         require_writable_name(who, name)
-        readable = isinstance(getattr(type(self), name, None), Readable)
-        if name not in getattr(self, table) and not readable and hasattr(self, name):
+        listed = [each for each in TABLES if name in getattr(self, each)]
+        free = isinstance(getattr(type(self), name, None), Readable) and name not in vars(self)
+        if listed != [table] and (listed or (hasattr(self, name) and not free)):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
     def register_parameter(self, name, param):

@@ -170,8 +170,10 @@ class Trainer(engine.Plan):
         self._layers = net.layers
         self._names = {place: name for name, place in net.params.places().items()}
         with hands:
+            optimizer.sync()
             arrays, states = self._arrays_by_name(), self._states()
             optimizer.steps_of(arrays)  # may refuse them
+            self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
             for layer, _ in self._places:
                 if layer._trainer is not None:  # of this network, or of another with this layer
                     layer._trainer.close()
@@ -210,7 +212,8 @@ class Trainer(engine.Plan):
         TypeError, ValueError
             For what only a new trainer can train.
         """
-        replaced = self._take_replaced()
+        self._take_data()
+        replaced = not _are_same(self._memory(), self._taken)
         entries, _ = plans.entries_of(self.net)
         loss = plans.loss_of(self.net)
         numbers = self.optimizer.numbers()
@@ -240,7 +243,14 @@ class Trainer(engine.Plan):
             )
         members = self.optimizer.members()
         if replaced or not _are_same(members, self._members):
-            self.optimizer.steps_of(self._arrays_by_name())  # may not hold them
+            arrays = self._arrays_by_name()
+            self.optimizer.steps_of(arrays)  # may not hold them
+            others = [name for name, array in arrays.items() if not self._is_kept(name, array)]
+            if others:
+                raise ValueError(
+                    "Trainer expects the parameters that it was made for; got another in the place "
+                    f"of {others[0]} since, so make a new Trainer."
+                )
             self._members = members
         if replaced:
             with hands:
@@ -253,13 +263,12 @@ class Trainer(engine.Plan):
         self.adjust_loss(loss[1])
         self._numbers = numbers
 
-    def _take_replaced(self):
-        """Let layers take what was put in the place of their arrays; whether there is such."""
+    def _take_data(self):
+        """Let layers take what was put in the place of their arrays, which get the newest first."""
         if any(layer.take_data(take=False) for layer, _ in self._places):
-            self.sync()  # into the arrays that they have still
+            self.sync()
             for layer, _ in self._places:
-                layer.take_data()
-        return not _are_same(self._memory(), self._taken)
+                layer.take_data(whole=False)
 
     # --- where the parameters are -----------------------------------------------------------
 
@@ -279,6 +288,7 @@ class Trainer(engine.Plan):
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
         with hands:
+            self._take_data()
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
@@ -315,8 +325,10 @@ class Trainer(engine.Plan):
             for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
                 for array, value in zip(arrays, values, strict=True):
                     array[...] = value
+            for layer, _ in self._places:
+                layer.take_data(whole=False)
             self._count_batches(changes - self.synced)
-            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            self._set_steps()
             self.synced = changes
 
     def _count_batches(self, n):
@@ -353,9 +365,10 @@ class Trainer(engine.Plan):
             changes = self.changes
             if changes == self._fetched:
                 return
+            self._take_data()
             if changes != self.synced:  # else sync has set them
-                self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-            for place, pairs in self._states():
+                self._set_steps()
+            for place, pairs in self._states(kept_only=True):
                 for k, pair in enumerate(zip(*pairs, strict=True)):
                     new = self._like(pair)
                     self.read(place, engine.FIRST_STATE + k, *new)
@@ -400,7 +413,16 @@ class Trainer(engine.Plan):
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
 
-    def _states(self):
+    def _is_kept(self, name, array):
+        """Whether the optimiser has the parameter that it had when the trainer was made."""
+        return self.optimizer.holder(array)[1] is self._tensors[name]
+
+    def _set_steps(self):
+        arrays = self._arrays_by_name().items()
+        kept = {name: array for name, array in arrays if self._is_kept(name, array)}
+        self.optimizer.set_steps(kept, self.steps)
+
+    def _states(self, kept_only=False):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b.
 
         No more than the plan has, whatever momentum the optimiser was given since.
@@ -411,7 +433,7 @@ class Trainer(engine.Plan):
                 place,
                 [
                     self.optimizer.state_of(name, array)[:n]
-                    if name is not None
+                    if name is not None and (not kept_only or self._is_kept(name, array))
                     else [np.zeros_like(array)] * n
                     for name, array in held
                 ],

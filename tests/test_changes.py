@@ -891,3 +891,64 @@ def test_what_a_trainer_is_made_from_is_not_assigned_later(name):
     assert trainer.clip_norm == 2 and trainer.clip_value is None
     with pytest.raises(AttributeError, match=rf"expects {name} when it is made"):
         setattr(trainer, name, getattr(trainer, name))
+
+
+def test_states_by_name_are_the_newest_whoever_goes_on():
+    nets = network(), network()
+    optimizers = Adam(lr=0.1), Adam(lr=0.1)
+    by_name = optimizers[1]
+    trainer = Trainer(nets[0], optimizers[0], 12)
+    for _ in range(3):
+        trainer.step(X, T)
+        by_name.update(nets[1].params, nets[1].gradient(X, T))
+    optimizers[0].update(nets[0].params, nets[0].gradient(X, T))  # beside a trainer
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    trainer.reload()
+    trainer.reload_states()
+    trainer.step(X, T)
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    other = copy.deepcopy(nets[0])  # of the same names, on which the same optimiser goes on
+    Trainer(other, optimizers[0], 12).step(X, T)
+    with pytest.raises(RuntimeError, match="closed"):
+        trainer.step(X, T)
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    assert differ(state_of(other), state_of(nets[1])) < 1e-9
+
+
+def test_what_was_cast_while_it_trains_is_fetched_and_let_go():
+    net = nn_network()
+    optimizer = Adam(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    expected = net.state_dict()["0.weight"].clone()
+    for tensor in net.parameters():
+        tensor.data = tensor.data * 2
+    assert len(optimizer.state) == 6
+    trainer.step(X, T)
+    net.float().double()
+    trainer.close()
+    assert optimizer.state[net[0].weight]["step"] == 2
+    assert not np.allclose(net[0].weight.detach(), expected)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    net[0].weight = nn.Parameter(net[0].weight.detach())
+    optimizer.param_groups[0]["params"] = [*net.parameters()]
+    with pytest.raises(ValueError, match=r"as many steps|another in the place of W1"):
+        trainer.step(X, T)
+    trainer.close()  # and its old states do not become those of the new parameter
+    assert not optimizer.state[net[0].weight]
+
+
+def test_momentum_of_a_parameter_that_was_put_in_begins_anew():
+    net = nn_network()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    net[0].weight = nn.Parameter(net[0].weight.detach())
+    optimizer.param_groups[0]["params"] = [*net.parameters()]
+    with pytest.raises(ValueError, match=r"another in the place of W1 since, so make a new"):
+        trainer.step(X, T)
+    before = net[0].weight.clone()
+    grads = net.gradient(X, T)
+    Trainer(net, optimizer, 12).step(X, T)
+    np.testing.assert_allclose(net[0].W, before.detach().numpy().T - 0.1 * grads["W1"], rtol=1e-9)

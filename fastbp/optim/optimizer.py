@@ -224,7 +224,13 @@ class Optimizer:
         return any(count != self._watched_from for count in counts)
 
     def held_by(self, trainer):
-        """Remember a `Trainer` that goes on from the states in memory of its own."""
+        """Remember a `Trainer` that goes on from the states in memory of its own.
+
+        States by name belong to one trainer: another ends it.
+        """
+        if not self._bound and trainer.n_states:
+            for other in self._holders():
+                other.close()
         vars(self)["_trainers"] = [weakref.ref(each) for each in (*self._holders(), trainer)]
 
     def _holders(self):

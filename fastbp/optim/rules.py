@@ -319,16 +319,22 @@ class Rule(Optimizer, counts_steps=True):
                 self.state_of(name, array)  # which begins what was taken out
                 self._state[self._holder_of(name, array)[1]]["step"].array[...] = steps
 
-    def _holder_of(self, name, array):
-        """The group and the tensor that has an array's memory."""
+    def holder(self, array):
+        """The group and the tensor that has an array's memory; (None, None) where none has."""
         for group in self._groups:
             for param in group["params"]:
                 if _same_view(param.array, array) or _same_view(param.array.T, array):
                     return group, param
-        raise ValueError(
-            f"{type(self).__name__} expects to hold every parameter that it trains; got {name!r} "
-            f"of shape {array.shape}, which is in none of its param_groups."
-        )
+        return None, None
+
+    def _holder_of(self, name, array):
+        found = self.holder(array)
+        if found[1] is None:
+            raise ValueError(
+                f"{type(self).__name__} expects to hold every parameter that it trains; got "
+                f"{name!r} of shape {array.shape}, which is in none of its param_groups."
+            )
+        return found
 
     # --- arrays by name ---------------------------------------------------------------------
 
@@ -354,6 +360,8 @@ class Rule(Optimizer, counts_steps=True):
                 f"{type(self).__name__}(lr=0.1); got one of tensors, which step() is for."
             )
         who = f"{type(self).__name__}.update"
+        if self._trainers:
+            self.sync()
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
