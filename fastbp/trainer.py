@@ -96,7 +96,9 @@ class Trainer(engine.Plan):
     arrays that the user holds; `fetch` does it by hand.  After writing into those arrays by hand,
     call `reload`, or for the optimiser's states `reload_states`; an array or a parameter that is
     put in the place of another is taken by the next step.  One network has one trainer: making
-    another one ends the first, also where two networks share memory.
+    another one ends the first, also where two networks share memory, or an optimiser without
+    parameters of its own keeps states by name.  A trainer that goes with its network, without
+    `close`, takes with it what nobody has fetched.
 
     Examples
     --------

@@ -394,10 +394,19 @@ def test_a_copy_of_a_module_has_no_gradients():
         (lambda m: m.register_parameter("training", None), KeyError, "no other attribute"),
         (lambda m: m.add_module("forward", nn.ReLU()), KeyError, "no other attribute"),
         (lambda m: setattr(m, "extra", nn.ReLU()), TypeError, "Parameter or None for extra; got"),
-        (lambda m: (setattr(m, "x", nn.Parameter(fastbp.ones(2))),
-                    m.register_buffer("x", fastbp.ones(3))), KeyError, "no other attribute"),
-        (lambda m: (setattr(m, "x", 3), m.register_parameter("x", None)), KeyError,
-         "no other attribute"),
+        (
+            lambda m: (
+                setattr(m, "x", nn.Parameter(fastbp.ones(2))),
+                m.register_buffer("x", fastbp.ones(3)),
+            ),
+            KeyError,
+            "no other attribute",
+        ),
+        (
+            lambda m: (setattr(m, "x", 3), m.register_parameter("x", None)),
+            KeyError,
+            "no other attribute",
+        ),
     ],
 )
 def test_what_a_table_does_not_hold_is_refused(do, error, match):
