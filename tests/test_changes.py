@@ -952,3 +952,13 @@ def test_momentum_of_a_parameter_that_was_put_in_begins_anew():
     grads = net.gradient(X, T)
     Trainer(net, optimizer, 12).step(X, T)
     np.testing.assert_allclose(net[0].W, before.detach().numpy().T - 0.1 * grads["W1"], rtol=1e-9)
+
+
+def test_an_optimiser_around_another_needs_no_base_of_its_own():
+    class Around(fastbp.optim.Optimizer):
+        def __init__(self, optimizer):
+            self.param_groups, self.state = optimizer.param_groups, optimizer.state
+
+    inner = Adam([fastbp.ones(2)], lr=0.1)
+    outer = Around(inner)
+    assert outer.param_groups is inner.param_groups and outer.state is inner.state

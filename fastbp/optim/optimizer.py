@@ -4,6 +4,7 @@ import collections
 import functools
 import numbers
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,6 +88,8 @@ class Optimizer:
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
     _state: collections.defaultdict
+    #: Who have newer states, while they train; none of a class that never calls this `__init__`.
+    _trainers: Sequence[weakref.ref] = ()
 
     def __init_subclass__(cls, counts_steps=False, **arguments):
         super().__init_subclass__(**arguments)
@@ -95,7 +98,7 @@ class Optimizer:
 
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
-        self._trainers: list[weakref.ref] = []  # who have newer states, while they train
+        self._trainers = []
         self.state = collections.defaultdict(dict)
         self.steps = 0
         self._bound = params is not None
