@@ -29,6 +29,7 @@ from fastbp.layers import (
     cross_entropy_error,
     softmax,
 )
+from fastbp.layers.base import takes_train_flg
 from fastbp.optim import AdaGrad, Adam, Momentum, Nesterov, RMSprop
 
 __all__ = [
@@ -454,7 +455,7 @@ class MultiLayerNetExtend:
     def predict(self, x, train_flg=False):
         """The logits; `train_flg` says whether dropout and batch normalisation train."""
         for layer in self.layers.values():
-            two_modes = isinstance(layer, Dropout | BatchNormalization)
+            two_modes = takes_train_flg(layer)
             x = layer.forward(x, train_flg) if two_modes else layer.forward(x)
         return x
 

@@ -97,12 +97,12 @@ class Module:
         for other in TABLES:
             if name not in tables.get(other, ()):
                 continue
-            if kind is None:
+            if kind is None or (kind, other) == ("_modules", "_parameters"):
                 self._require(other, name, value)
                 getattr(self, other)[name] = value
                 return
             if other != kind:
-                del getattr(self, other)[name]
+                self._take_out(other, name)
         if kind is None:
             object.__setattr__(self, name, value)
         elif isinstance(getattr(type(self), name, None), property):
@@ -139,9 +139,13 @@ class Module:
         note()
         for table in TABLES:
             if name in getattr(self, table):
-                del getattr(self, table)[name]
+                self._take_out(table, name)
                 return
         object.__delattr__(self, name)
+
+    def _take_out(self, table, name):
+        del getattr(self, table)[name]
+        self._non_persistent_buffers_set.discard(name)
 
     def __dir__(self):
         own = (name for table in TABLES for name in getattr(self, table))
@@ -150,8 +154,9 @@ class Module:
     def _require_name(self, who, name, table):
         """Refuse a name that state dicts cannot have, or that something else has."""
         require_writable_name(who, name)
-        readable = isinstance(getattr(type(self), name, None), Readable)
-        if name not in getattr(self, table) and not readable and hasattr(self, name):
+        listed = [each for each in TABLES if name in getattr(self, each)]
+        free = isinstance(getattr(type(self), name, None), Readable) and name not in vars(self)
+        if listed != [table] and (listed or (hasattr(self, name) and not free)):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
     def register_parameter(self, name, param):
@@ -407,7 +412,8 @@ class Module:
         """(table, name, tensor) of what the state dict has of this module itself."""
         for table in ("_parameters", "_buffers"):
             for name, tensor in getattr(self, table).items():
-                if tensor is not None and name not in self._non_persistent_buffers_set:
+                left_out = table == "_buffers" and name in self._non_persistent_buffers_set
+                if tensor is not None and not left_out:
                     yield table, name, tensor
 
     def _has_extra_state(self):

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import reprlib
+import threading
 from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
 
@@ -28,6 +29,7 @@ from fastbp.layers import (
     Softplus,
     Tanh,
 )
+from fastbp.layers.base import takes_train_flg
 from fastbp.losses import (
     HuberLoss,
     Loss,
@@ -67,6 +69,10 @@ _SAVED_LAYERS = {
         Relu, LeakyRelu, Sigmoid, Tanh, Softplus, Gelu, Identity,
     )
 }  # fmt: skip
+#: What is called as a module is, with its hooks.
+_CALLS = (Module.__call__, Layer.__call__)
+#: Held while a module of the user's own is in evaluation mode for `predict`.
+_modes = threading.RLock()
 _SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
 #: Rows that `predict` converts at a time.
 BLOCK = 1024
@@ -335,7 +341,7 @@ class Sequential(Module):
         """A module set by a name is the part of that name; the loss is no part."""
         if name == "loss_layer":
             note()
-            vars(self)[name] = value
+            vars(self)[name] = _loss_layer(value)
         elif name in vars(self).get("_modules", ()):
             self.register_module(name, value)
         else:
@@ -455,11 +461,12 @@ class Sequential(Module):
         return iter(self._modules.values())
 
     def __getitem__(self, index):
-        """A part, by place or by name, or a Sequential of some parts for a slice."""
+        """A part, by place or by name; for a slice a network of some, under their names."""
         if isinstance(index, str):
             return self._modules[index]
-        parts = list(self._modules.values())[index]
-        return Sequential(*parts) if isinstance(index, slice) else parts
+        if isinstance(index, slice):
+            return type(self)(dict(list(self._modules.items())[index]))
+        return list(self._modules.values())[index]
 
     def part_lines(self):
         lines = [f"({name}): {part!r}" for name, part in self._modules.items()]
@@ -515,7 +522,7 @@ class Sequential(Module):
         if self._compiled and _are_rows_to_convert(x, self._layers):
             return self._predict_by_blocks(x)
         for layer, functional in self._flow:
-            x = layer.evaluate(x) if functional else layer.forward(x)
+            x = layer.evaluate(x) if functional else _evaluated(layer, x)
         return x
 
     def _predict_by_blocks(self, x):
@@ -533,14 +540,14 @@ class Sequential(Module):
 
     def _walk(self, method, part, x, run):
         """The output of a part for x: `run` of its layers, and what its hooks make of it."""
+        own = _own_passes(part)
+        if own:
+            raise TypeError(
+                f"Sequential.{method} expects networks with the library's own passes; got "
+                f"{own[0]} of {type(part).__name__} replaced, which it would not call, so call "
+                "the network itself, on Tensors."
+            )
         if isinstance(part, Sequential):
-            own = _own_passes(part)
-            if own:
-                raise TypeError(
-                    f"Sequential.{method} expects networks with the library's own passes; got "
-                    f"{own[0]} of {type(part).__name__} replaced, which it would not call, so call "
-                    "the network itself, on Tensors."
-                )
             out = x
             for child in part:
                 out = self._walk(method, child, out, run)
@@ -1027,15 +1034,33 @@ def _link_of(layer):
 
 
 def _own_passes(module):
-    """What of its passes a network's class, or the user on it, has put in the library's place."""
+    """What of a network's passes, or a layer's ``__call__``, is put in the library's place."""
     if not isinstance(module, Sequential):
-        return []
+        called = isinstance(module, Module) and type(module).__call__ not in _CALLS
+        return ["__call__"] * called
     own = checks.methods_of_its_own(module, __name__)
     return [name for name in own if name in plans.PASSES - {"gradient", "loss", "predict"}]
 
 
 def _evaluated(layer, x):
-    return layer.evaluate(x) if _is_functional(layer) else layer.forward(x)
+    """A layer's output in evaluation mode, in which one of the user's own is for this call."""
+    if _is_functional(layer):
+        return layer.evaluate(x)
+    told = {"train_flg": False} if takes_train_flg(layer) else {}
+    if not isinstance(layer, Module):
+        return layer.forward(x, **told)
+    with _modes:
+        training = [module for module in layer.modules() if module.training]
+        try:
+            _set_training(training, False)
+            return layer.forward(x, **told)
+        finally:
+            _set_training(training, True)
+
+
+def _set_training(modules, mode):
+    for module in modules:
+        object.__setattr__(module, "training", mode)  # nothing that a trainer has to look at
 
 
 def _is_layer(layer):
@@ -1058,12 +1083,12 @@ def _require_backward(layer):
 def _added(module):
     """The names of what a user has put into a network or into one of its layers."""
     own = vars(module)
-    if isinstance(module, Layer):
-        known = {*module.tensor_names, *module.buffer_names}
-        added = [*own["_parameters"], *own["_buffers"], *own["_modules"]]
-    else:  # whose parts are the layers
-        known, added = set(), [*own["_parameters"], *own["_buffers"]]
-    return [n for n in added if n not in known | own["_non_persistent_buffers_set"]]
+    buffers = [n for n in own["_buffers"] if n not in own["_non_persistent_buffers_set"]]
+    added = [*own["_parameters"], *buffers]
+    if not isinstance(module, Layer):  # whose parts are the layers
+        return added
+    known = {*module.tensor_names, *module.buffer_names}
+    return [name for name in (*added, *own["_modules"]) if name not in known]
 
 
 def _leaves_of(parts):

@@ -75,6 +75,22 @@ def _overlapping(arrays):
         reached.append(one)
 
 
+def share_memory(arrays, others):
+    """Whether one of some arrays has memory in common with one of others."""
+    named = [(True, array) for array in arrays] + [(False, array) for array in others]
+    return any(
+        one[0] is not other[0] and np.shares_memory(one[1], other[1])
+        for one, other in _overlapping(named)
+    )
+
+
+def memory_of(array):
+    """The address of the whole array that an array is a part of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.__array_interface__["data"][0]
+
+
 def fill(arrays, values):
     """Write values into arrays of the same names."""
     for name, array in arrays.items():

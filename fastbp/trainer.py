@@ -4,6 +4,7 @@ import math
 import operator
 import os
 import threading
+import weakref
 
 import numpy as np
 
@@ -22,12 +23,34 @@ if hasattr(os, "register_at_fork"):  # else a child might find it held by a thre
     os.register_at_fork(
         before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release
     )
+#: Those that have a network, of which two may hold the same memory.
+_open: weakref.WeakSet = weakref.WeakSet()
 
 
 def _structure(entry):
     """What of a layer's entry is not a number that may change."""
     kind, n_in, n_out, _, _, unbiased = entry
     return kind, n_in, n_out, bool(unbiased)
+
+
+def _are_same(objects, others):
+    """Whether two sequences are of the very same objects."""
+    return len(objects) == len(others) and all(map(operator.is_, objects, others))
+
+
+class _Fixed:
+    """What a trainer is made from, once and for all; kept under its name in the `__dict__`."""
+
+    def __set_name__(self, owner, name):
+        self._name = name
+
+    def __get__(self, trainer, owner=None):
+        return self if trainer is None else vars(trainer)[self._name]
+
+    def __set__(self, trainer, value):
+        raise AttributeError(
+            f"Trainer expects {self._name} when it is made; got an assignment later: make another."
+        )
 
 
 class Trainer(engine.Plan):
@@ -71,8 +94,11 @@ class Trainer(engine.Plan):
     While a trainer steps, the current parameters are in the trainer.  The network's methods,
     `net.params`, the layers' attributes and `optimizer.state` fetch them first, into the very
     arrays that the user holds; `fetch` does it by hand.  After writing into those arrays by hand,
-    call `reload`, or for the optimiser's states `reload_states`.  One network has one trainer:
-    making another one ends the first.
+    call `reload`, or for the optimiser's states `reload_states`; an array or a parameter that is
+    put in the place of another is taken by the next step.  One network has one trainer: making
+    another one ends the first, also where two networks share memory, or an optimiser without
+    parameters of its own keeps states by name.  A trainer that goes with its network, without
+    `close`, takes with it what nobody has fetched.
 
     Examples
     --------
@@ -88,6 +114,9 @@ class Trainer(engine.Plan):
     >>> net.accuracy(x, t)
     1.0
     """
+
+    net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
+    n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
     def __new__(
         cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
@@ -130,9 +159,11 @@ class Trainer(engine.Plan):
         self, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
     ):  # fmt: skip
-        self._entries, self._places, self._loss, self.dtype = self.made_from
-        self.net = net
-        self.optimizer = optimizer
+        self._entries, self._places, self._loss, dtype = self.made_from
+        vars(self).update(
+            net=net, optimizer=optimizer, dtype=dtype, n_threads=n_threads,
+            clip_norm=clip_norm, clip_value=clip_value,
+        )  # fmt: skip
         self.seed = init.seed_of("Trainer", seed)
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
@@ -141,18 +172,37 @@ class Trainer(engine.Plan):
         self._layers = net.layers
         self._names = {place: name for name, place in net.params.places().items()}
         with hands:
+            optimizer.sync()
             arrays, states = self._arrays_by_name(), self._states()
             optimizer.steps_of(arrays)  # may refuse them
+            self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
             for layer, _ in self._places:
                 if layer._trainer is not None:  # of this network, or of another with this layer
                     layer._trainer.close()
+            self._end_others()
             self.steps = optimizer.steps_of(arrays)
             self.reload()
             self._reload_states(states)
+            self._members = optimizer.members()
+            _open.add(self)
             for layer, _ in self._places:
                 vars(layer)["_trainer"] = self  # nothing that a trainer has to look at
             vars(net)["trainer"] = self
             optimizer.held_by(self)
+
+    def _memory(self):
+        """The arrays that it has a copy of."""
+        running = (getattr(layer, "_running", ()) for layer, _ in self._places)
+        held = (self._arrays_of(layer) for layer, _ in self._places)
+        return [array for arrays in (*held, *running) for array in arrays]
+
+    def _end_others(self):
+        """Close trainers that have copies of the same memory, as each would pass by the other's."""
+        arrays = self._memory()
+        vars(self)["_homes"] = homes = frozenset(map(plans.memory_of, arrays))
+        for other in [each for each in _open if each is not self and not each.closed]:
+            if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._memory()):
+                other.close()
 
     # --- what has changed since -----------------------------------------------------------
 
@@ -164,12 +214,13 @@ class Trainer(engine.Plan):
         TypeError, ValueError
             For what only a new trainer can train.
         """
+        self._take_data()
+        replaced = not _are_same(self._memory(), self._taken)
         entries, _ = plans.entries_of(self.net)
         loss = plans.loss_of(self.net)
         numbers = self.optimizer.numbers()
         plans.require_own("Trainer", "an optimiser", self.optimizer, plans.OPTIMIZERS)
-        layers = self.net.layers
-        same = len(layers) == len(self._layers) and all(map(operator.is_, layers, self._layers))
+        same = _are_same(self.net.layers, self._layers)
         if not same or list(map(_structure, entries)) != list(map(_structure, self._entries)):
             raise ValueError(
                 "Trainer expects the layers that it was made for; got others since, so make a new "
@@ -192,6 +243,21 @@ class Trainer(engine.Plan):
                 f"than when it was made; got momentum={self.optimizer.momentum:g} since, so make a "
                 "new Trainer."
             )
+        members = self.optimizer.members()
+        if replaced or not _are_same(members, self._members):
+            arrays = self._arrays_by_name()
+            self.optimizer.steps_of(arrays)  # may not hold them
+            others = [name for name, array in arrays.items() if not self._is_kept(name, array)]
+            if others:
+                raise ValueError(
+                    "Trainer expects the parameters that it was made for; got another in the place "
+                    f"of {others[0]} since, so make a new Trainer."
+                )
+            self._members = members
+        if replaced:
+            with hands:
+                self._end_others()
+                self.reload()
         lr = self.lr if numbers["lr"] == self._numbers["lr"] else numbers["lr"]
         self.set_rule(**numbers | {"lr": lr}, **self._clips)
         for place, (*_, number, momentum, _) in enumerate(entries):
@@ -199,13 +265,22 @@ class Trainer(engine.Plan):
         self.adjust_loss(loss[1])
         self._numbers = numbers
 
+    def _take_data(self):
+        """Let layers take what was put in the place of their arrays, which get the newest first."""
+        if any(layer.take_data(take=False) for layer, _ in self._places):
+            self.sync()
+            for layer, _ in self._places:
+                layer.take_data(whole=False)
+
     # --- where the parameters are -----------------------------------------------------------
 
     def reload(self):
         """Take the parameters from the user's arrays, after writing into them by hand."""
         changes = self.changes  # of another thread, meanwhile: the next look fetches them
-        for layer, place in self._places:
+        for layer, _ in self._places:
             layer.take_data()
+        self._taken = self._memory()
+        for layer, place in self._places:
             W, b = self._arrays_of(layer)
             self.write(place, engine.PARAMETERS, *self._native(W, b))
             if isinstance(layer, BatchNormalization):
@@ -215,6 +290,7 @@ class Trainer(engine.Plan):
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
         with hands:
+            self._take_data()
             arrays, states = self._arrays_by_name(), self._states()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
@@ -251,8 +327,10 @@ class Trainer(engine.Plan):
             for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
                 for array, value in zip(arrays, values, strict=True):
                     array[...] = value
+            for layer, _ in self._places:
+                layer.take_data(whole=False)
             self._count_batches(changes - self.synced)
-            self.optimizer.set_steps(self._arrays_by_name(), self.steps)
+            self._set_steps()
             self.synced = changes
 
     def _count_batches(self, n):
@@ -272,6 +350,7 @@ class Trainer(engine.Plan):
             except BaseException:
                 self.closed = False
                 raise
+            _open.discard(self)
             for layer, _ in self._places:
                 vars(layer)["_trainer"] = None
             vars(self.net)["trainer"] = None
@@ -288,9 +367,10 @@ class Trainer(engine.Plan):
             changes = self.changes
             if changes == self._fetched:
                 return
+            self._take_data()
             if changes != self.synced:  # else sync has set them
-                self.optimizer.set_steps(self._arrays_by_name(), self.steps)
-            for place, pairs in self._states():
+                self._set_steps()
+            for place, pairs in self._states(kept_only=True):
                 for k, pair in enumerate(zip(*pairs, strict=True)):
                     new = self._like(pair)
                     self.read(place, engine.FIRST_STATE + k, *new)
@@ -335,7 +415,16 @@ class Trainer(engine.Plan):
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
 
-    def _states(self):
+    def _is_kept(self, name, array):
+        """Whether the optimiser has the parameter that it had when the trainer was made."""
+        return self.optimizer.holder(array)[1] is self._tensors[name]
+
+    def _set_steps(self):
+        arrays = self._arrays_by_name().items()
+        kept = {name: array for name, array in arrays if self._is_kept(name, array)}
+        self.optimizer.set_steps(kept, self.steps)
+
+    def _states(self, kept_only=False):
         """The optimiser's states: each layer's place, and a list of arrays for W and for b.
 
         No more than the plan has, whatever momentum the optimiser was given since.
@@ -346,7 +435,7 @@ class Trainer(engine.Plan):
                 place,
                 [
                     self.optimizer.state_of(name, array)[:n]
-                    if name is not None
+                    if name is not None and (not kept_only or self._is_kept(name, array))
                     else [np.zeros_like(array)] * n
                     for name, array in held
                 ],
@@ -372,13 +461,14 @@ class Trainer(engine.Plan):
     # --- what the plan asks for -------------------------------------------------------------
 
     def converted(self, x, t, weights):
-        x = plans.rows_of("Trainer", x, self.n_in, self.dtype)
+        own = self.__dict__  # read without a detour, at every step
+        dtype, loss_layer = own["dtype"], own["net"].loss_layer
+        x = plans.rows_of("Trainer", x, self.n_in, dtype)
         n_rows = len(x)
-        loss_layer = self.net.loss_layer
         if loss_layer is not None:
-            t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, self.dtype)
+            t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, dtype)
         if weights is not None:
-            weights = checks.floats("Trainer", "weights", weights, self.dtype)
+            weights = checks.floats("Trainer", "weights", weights, dtype)
             checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 

@@ -1541,7 +1541,7 @@ BETWEEN_PARTS = set(
     "as_book count_batches "
     "own_tensors take_data trained_tensors lay_out set_extra_state entry adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
-    "is_better get_lr extra_repr close should_stop is_over start held_by".split()
+    "is_better get_lr extra_repr close should_stop is_over start held_by holder".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {

@@ -753,3 +753,212 @@ def test_an_optimiser_without_groups_is_refused_in_words():
     optimizer.param_groups.clear()
     with pytest.raises(ValueError, match=r"expects at least one parameter group; got"):
         network(Relu()).fit(X, T, epochs=1, optimizer=optimizer)
+
+
+# --- what stands in the place of another ------------------------------------------------------
+
+
+def by_data(net):
+    for layer in net.layers[::2]:
+        for tensor in layer.parameters():
+            tensor.data = tensor.data * 0.5
+
+
+def by_data_held(net, tensors):
+    for tensor in tensors:
+        tensor.data = fastbp.full(tensor.shape, 0.25, dtype=tensor.dtype)
+
+
+def by_parameter(net):
+    for layer in net.layers[::2]:
+        layer.weight = nn.Parameter(layer.weight.detach() * 0.5)
+
+
+def by_table(net):
+    tables = [layer._parameters for layer in net.layers[::2]]
+    for table in tables:
+        table["bias"] = nn.Parameter(table["bias"].detach() * 0.5)
+
+
+def by_array(net):
+    for layer in net.layers[::2]:
+        layer.W = 0.5 * layer.W
+
+
+def by_running(net):
+    net[1].running_mean = net[1].running_mean + 1
+    net[1].running_var.data = net[1].running_var * 0.5
+
+
+REPLACED = [by_data, by_data_held, by_parameter, by_table, by_array, by_running]
+
+
+@pytest.mark.parametrize("change", REPLACED, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("rule", [SGD(lr=0.1, momentum=0.9), Adam(lr=0.1)], ids=["sgd", "adam"])
+def test_a_trainer_goes_on_from_what_was_put_in_the_place_of_a_parameter(change, rule):
+    nets = [nn_network(), nn_network()]
+    optimizers = [copy.deepcopy(rule), copy.deepcopy(rule)]
+    trainer = Trainer(nets[0], optimizers[0], 12)
+    for step in range(6):
+        held = [[*net.parameters()] for net in nets]
+        trainer.step(X, T)
+        optimizers[1].update(nets[1].params, nets[1].gradient(X, T))
+        if step in (2, 3):
+            for net, tensors in zip(nets, held, strict=True):
+                change(net, tensors) if change is by_data_held else change(net)
+    for name, tensor in nets[1].state_dict().items():
+        got = nets[0].state_dict()[name]
+        np.testing.assert_allclose(got.numpy(), tensor.numpy(), rtol=1e-7, atol=1e-9)
+    trainer.close()
+
+
+def test_a_parameter_that_the_optimiser_does_not_hold_is_refused():
+    net = nn_network()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    before = net[0].weight
+    net[0].weight = nn.Parameter(before.detach() * 2)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"SGD expects to hold every parameter .* 'W1'"):
+            trainer.step(X, T)
+    net[0].weight = before
+    trainer.step(X, T)
+    group = optimizer.param_groups[0]["params"]
+    taken = group.pop()
+    with pytest.raises(ValueError, match=r"expects to hold every parameter"):
+        trainer.step(X, T)
+    group.append(taken)
+    trainer.step(X, T)
+    net[0]._parameters["bias"] = None
+    with pytest.raises(ValueError, match=r"got others since"):
+        trainer.step(X, T)
+    trainer.close()
+
+
+def test_groups_that_are_put_in_the_place_of_others_are_followed():
+    nets = network(), network()
+    optimizer = SGD(lr=0.1)
+    trainer = Trainer(nets[0], optimizer, 12)
+    for lr in (0.1, 0.02, 0.05):
+        trainer.step(X, T)
+        by_hand(nets[1], optimizer.lr)
+        optimizer.param_groups[0] = dict(optimizer.param_groups[0], lr=lr)
+        trainer.step(X, T)
+        by_hand(nets[1], lr)
+        optimizer.param_groups[0]["lr"] = 2 * lr  # of a plain dict
+        trainer.step(X, T)
+        by_hand(nets[1], 2 * lr)
+        optimizer.param_groups = [dict(optimizer.param_groups[0], lr=lr)]
+    assert differ(state_of(nets[0]), state_of(nets[1])) < 1e-12
+    optimizer.param_groups.clear()
+    with pytest.raises(ValueError, match="at least one parameter group"):
+        trainer.step(X, T)
+
+
+def test_of_two_trainers_over_one_memory_the_second_ends_the_first():
+    net = network()
+    tied = Sequential(Affine(net[0].W, net[0].b), Relu(), Linear(4, 3, dtype="float64"),
+                      loss="squared_error")  # fmt: skip
+    expected = network()
+    by_hand(expected, 0.1)
+    first = Trainer(net, SGD(lr=0.1), 12)
+    first.step(X, T)
+    second = Trainer(tied, SGD(lr=0.1), 12)
+    np.testing.assert_allclose(tied[0].W, expected[0].W, rtol=1e-12)  # those that first had
+    with pytest.raises(RuntimeError, match="closed"):
+        first.step(X, T)
+    second.step(X, T)
+    tied.fit(X, T, epochs=1, optimizer=SGD(lr=0.1))
+    # Parts of one array are apart.
+    stacked = np.random.default_rng(0).standard_normal((2, 5, 3))
+    nets = [Sequential(Affine(W, np.zeros(3)), loss="squared_error") for W in stacked]
+    trainers = [Trainer(each, SGD(lr=0.1), 12) for each in nets]
+    for trainer in trainers:
+        trainer.step(X, T)
+    # A tie that is made later.
+    nets[1][0].W = nets[0][0].W
+    trainers[1].step(X, T)
+    with pytest.raises(RuntimeError, match="closed"):
+        trainers[0].step(X, T)
+
+
+@pytest.mark.parametrize(
+    "name", ["net", "optimizer", "dtype", "n_threads", "clip_norm", "clip_value"]
+)
+def test_what_a_trainer_is_made_from_is_not_assigned_later(name):
+    trainer = Trainer(network(), SGD(lr=0.1), 12, clip_norm=2.0)
+    assert trainer.clip_norm == 2 and trainer.clip_value is None
+    with pytest.raises(AttributeError, match=rf"expects {name} when it is made"):
+        setattr(trainer, name, getattr(trainer, name))
+
+
+def test_states_by_name_are_the_newest_whoever_goes_on():
+    nets = network(), network()
+    optimizers = Adam(lr=0.1), Adam(lr=0.1)
+    by_name = optimizers[1]
+    trainer = Trainer(nets[0], optimizers[0], 12)
+    for _ in range(3):
+        trainer.step(X, T)
+        by_name.update(nets[1].params, nets[1].gradient(X, T))
+    optimizers[0].update(nets[0].params, nets[0].gradient(X, T))  # beside a trainer
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    trainer.reload()
+    trainer.reload_states()
+    trainer.step(X, T)
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    other = copy.deepcopy(nets[0])  # of the same names, on which the same optimiser goes on
+    Trainer(other, optimizers[0], 12).step(X, T)
+    with pytest.raises(RuntimeError, match="closed"):
+        trainer.step(X, T)
+    by_name.update(nets[1].params, nets[1].gradient(X, T))
+    assert differ(state_of(other), state_of(nets[1])) < 1e-9
+
+
+def test_what_was_cast_while_it_trains_is_fetched_and_let_go():
+    net = nn_network()
+    optimizer = Adam(net.parameters(), lr=0.1)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    expected = net.state_dict()["0.weight"].clone()
+    for tensor in net.parameters():
+        tensor.data = tensor.data * 2
+    assert len(optimizer.state) == 6
+    trainer.step(X, T)
+    net.float().double()
+    trainer.close()
+    assert optimizer.state[net[0].weight]["step"] == 2
+    assert not np.allclose(net[0].weight.detach(), expected)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    net[0].weight = nn.Parameter(net[0].weight.detach())
+    optimizer.param_groups[0]["params"] = [*net.parameters()]
+    with pytest.raises(ValueError, match=r"as many steps|another in the place of W1"):
+        trainer.step(X, T)
+    trainer.close()  # and its old states do not become those of the new parameter
+    assert not optimizer.state[net[0].weight]
+
+
+def test_momentum_of_a_parameter_that_was_put_in_begins_anew():
+    net = nn_network()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    trainer = Trainer(net, optimizer, 12)
+    trainer.step(X, T)
+    net[0].weight = nn.Parameter(net[0].weight.detach())
+    optimizer.param_groups[0]["params"] = [*net.parameters()]
+    with pytest.raises(ValueError, match=r"another in the place of W1 since, so make a new"):
+        trainer.step(X, T)
+    before = net[0].weight.clone()
+    grads = net.gradient(X, T)
+    Trainer(net, optimizer, 12).step(X, T)
+    np.testing.assert_allclose(net[0].W, before.detach().numpy().T - 0.1 * grads["W1"], rtol=1e-9)
+
+
+def test_an_optimiser_around_another_needs_no_base_of_its_own():
+    class Around(fastbp.optim.Optimizer):
+        def __init__(self, optimizer):
+            self.param_groups, self.state = optimizer.param_groups, optimizer.state
+
+    inner = Adam([fastbp.ones(2)], lr=0.1)
+    outer = Around(inner)
+    assert outer.param_groups is inner.param_groups and outer.state is inner.state

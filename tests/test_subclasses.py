@@ -393,6 +393,20 @@ def test_a_copy_of_a_module_has_no_gradients():
         (lambda m: m.register_buffer("a.b", fastbp.ones(3)), KeyError, "without a dot"),
         (lambda m: m.register_parameter("training", None), KeyError, "no other attribute"),
         (lambda m: m.add_module("forward", nn.ReLU()), KeyError, "no other attribute"),
+        (lambda m: setattr(m, "extra", nn.ReLU()), TypeError, "Parameter or None for extra; got"),
+        (
+            lambda m: (
+                setattr(m, "x", nn.Parameter(fastbp.ones(2))),
+                m.register_buffer("x", fastbp.ones(3)),
+            ),
+            KeyError,
+            "no other attribute",
+        ),
+        (
+            lambda m: (setattr(m, "x", 3), m.register_parameter("x", None)),
+            KeyError,
+            "no other attribute",
+        ),
     ],
 )
 def test_what_a_table_does_not_hold_is_refused(do, error, match):
@@ -604,3 +618,187 @@ def test_a_normalisation_without_them_is_refused_later_too(name):
     assert getattr(norm, name) is True
     with pytest.raises(ValueError, match=rf"expects {name}=True, as no other is offered"):
         setattr(norm, name, False)
+
+
+# --- what a class has of its own is what runs -------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["set over it", "deleted first"])
+def test_a_parameter_in_the_place_of_a_buffer_that_was_not_kept_is_saved(way):
+    module = nn.Linear(2, 2)
+    module.register_buffer("noise", fastbp.ones(2), persistent=False)
+    if way == "deleted first":
+        del module.noise
+    module.noise = nn.Parameter(fastbp.ones(2))
+    assert [*module.state_dict()] == ["weight", "bias", "noise"]
+    with pytest.raises(TypeError, match="noise, which load would not have"):
+        nn.Sequential(module).save(io.BytesIO())
+    del module.noise
+    module._non_persistent_buffers_set.add("noise")  # whatever is left there
+    module.noise = nn.Parameter(fastbp.ones(2))
+    assert [*module.state_dict()] == ["weight", "bias", "noise"]
+
+
+@pytest.mark.parametrize("name", ["BatchNorm1d", "Embedding", "LayerNorm", "Linear"])
+def test_initial_values_of_a_class_of_ones_own_are_those_of_its_reset_parameters(name):
+    class Own(getattr(nn, name)):
+        def reset_parameters(self):
+            super().reset_parameters()
+            nn.init.constant_(self.weight, 7.0)
+
+    assert (Own(*ARGUMENTS[name]).weight == 7).all()
+
+
+@pytest.mark.parametrize("base, name", [
+    (nn.Linear, "weight"), (nn.Linear, "bias"), (layers.Linear, "W"), (nn.Dropout, "p"),
+    (layers.Dropout, "dropout_ratio"), (nn.LeakyReLU, "negative_slope"), (nn.ELU, "alpha"),
+    (nn.BatchNorm1d, "eps"), (nn.BatchNorm1d, "running_var"), (layers.BatchNormalization, "gamma"),
+])  # fmt: skip
+def test_an_attribute_that_the_kernels_read_is_not_put_under_another(base, name):
+    for value in (property(lambda self: 0.5), 0.5):
+        with pytest.raises(TypeError, match=rf"another name for .*; got '{name}'"):
+            type("Own", (base,), {name: value})
+        mixin = type("Mixin", (), {name: value})
+        with pytest.raises(TypeError, match=rf"another name for .*; got '{name}'"):
+            type("Own", (mixin, base), {})
+
+
+def test_a_call_of_ones_own_is_called_or_refused():
+    class Loud(nn.Linear):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    net = nn.Sequential(Loud(2, 2), loss="squared_error")
+    x = np.ones((3, 2), "float32")
+    np.testing.assert_allclose(net(fastbp.tensor(x)).detach(), 2 * net[0].forward(x), rtol=1e-6)
+    for use in (net.predict, net.forward, lambda x: net.gradient(x, x), lambda x: net.loss(x, x)):
+        with pytest.raises(TypeError, match=r"got __call__ of Loud replaced"):
+            use(x)
+
+
+class Block(nn.Module):
+    """A module of one's own, which computes on arrays too."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.drop, self.norm = nn.Linear(4, 4), nn.Dropout(0.5), nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return x + self.norm(self.drop(self.linear(x)))
+
+
+class ToldDropout:
+    """The book's, as its readers write it."""
+
+    def forward(self, x, train_flg=True):
+        return x * 2 if train_flg else x
+
+    def backward(self, dout):
+        return dout * 2
+
+
+class DropoutOfTwoModes(layers.Dropout):
+    def forward(self, x, train_flg=True):
+        return super().forward(x, train_flg)
+
+
+def test_predict_evaluates_what_a_user_wrote_and_leaves_nothing_behind():
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype("float32")
+    net = nn.Sequential(Block(), ToldDropout(), DropoutOfTwoModes(0.5, seed=0))
+    net[0].norm.eval()  # and that part alone
+    block = copy.deepcopy(net[0]).eval()
+    for _ in range(2):
+        np.testing.assert_array_equal(net.predict(x), block(x))
+    assert net[0].norm.num_batches_tracked == 0
+    assert [part.training for part in net.modules()] == [True, True, True, True, False, True]
+    assert not np.array_equal(net.forward(x), net.predict(x))
+    with pytest.raises(ValueError, match="features"):
+        net.predict(np.ones((5, 3), "float32"))
+    assert net[0].drop.training
+
+
+def test_the_books_networks_tell_the_mode_to_layers_of_ones_own():
+    net = fastbp.book.MultiLayerNetExtend(4, [6], 3, use_dropout=True)
+    net.layers["Dropout1"] = ToldDropout()
+    x = np.ones((2, 4))
+    assert not np.array_equal(net.predict(x), net.predict(x, train_flg=True))
+
+
+def test_a_hook_on_a_criterion_is_called_or_refused():
+    criterion = nn.MSELoss()
+    handle = criterion.register_forward_hook(lambda module, inputs, out: 2 * out)
+    with pytest.raises(TypeError, match="without forward hooks"):
+        nn.Sequential(nn.Linear(1, 1), loss=criterion)
+    handle.remove()
+    net = nn.Sequential(nn.Linear(1, 1), loss=criterion)
+    x = np.ones((2, 1), "float32")
+    trainer = fastbp.Trainer(net, fastbp.SGD(lr=0.1))
+    trainer.step(x, x)
+    handle = criterion.register_forward_hook(lambda module, inputs, out: 2 * out)
+    for use in (net.loss, net.gradient, trainer.step):
+        with pytest.raises(TypeError, match="without forward hooks"):
+            use(x, x)
+    handle.remove()
+    trainer.step(x, x)
+
+
+def test_the_loss_may_be_set_as_the_constructor_takes_it():
+    net, x = nn.Sequential(nn.Linear(2, 2)), np.ones((3, 2), "float32")
+    for loss in ("squared_error", nn.MSELoss(), nn.MSELoss, layers.MeanSquaredError):
+        net.loss_layer = loss
+        assert net.loss(x, 0 * x) == pytest.approx(np.mean(net.predict(x) ** 2), rel=1e-6)
+    with pytest.raises(TypeError, match="expects loss with forward"):
+        net.loss_layer = 3
+    with pytest.raises(TypeError, match="reduction='mean'; got 'sum'"):
+        net.loss_layer = nn.MSELoss(reduction="sum")
+
+
+# --- containers -------------------------------------------------------------------------------
+
+
+def test_what_stands_beside_a_lists_items_keeps_its_name():
+    class Modules(nn.ModuleList):
+        def __init__(self):
+            super().__init__([nn.Linear(1, 1), nn.Linear(1, 1)])
+            self.head = nn.ReLU()
+
+    modules = Modules()
+    modules.append(nn.Tanh())
+    modules[0] = nn.Sigmoid()
+    assert [*modules._modules] == ["0", "1", "head", "3"]
+    assert [type(m).__name__ for m in modules] == ["Sigmoid", "Linear", "Relu", "Tanh"]
+    with pytest.raises(ValueError, match="got one named 'head'"):
+        del modules[0]
+    assert len(modules) == 4
+
+    class Parameters(nn.ParameterList):
+        def __init__(self):
+            super().__init__([fastbp.ones(1), fastbp.ones(2)])
+            self.scale = nn.Parameter(fastbp.ones(3))
+
+    parameters = Parameters()
+    parameters.append(nn.Parameter(fastbp.ones(4)))
+    assert [*parameters._parameters] == ["0", "1", "scale", "2"]
+    assert [len(p) for p in parameters] == [1, 2, 4] == [len(parameters[k]) for k in range(3)]
+    del parameters[0]
+    assert [*parameters._parameters] == ["0", "1", "scale"]
+
+    named = nn.ParameterDict({"a": fastbp.ones(1)})
+    named.scale = nn.Parameter(fastbp.ones(3))
+    assert [*named] == ["a"] and [*named._parameters] == ["a", "scale"]
+    assert "scale" not in named
+    with pytest.raises(KeyError):
+        named["scale"]
+    named.clear()
+    assert len(named) == 0 and named.scale is not None
+    named["b"] = fastbp.ones(2)
+    assert [*copy.deepcopy(named)] == ["b"]
+
+
+def test_a_slice_of_a_network_has_its_names_and_its_class():
+    net = Doubled(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    part = net[1:]
+    assert type(part) is Doubled and [*part.state_dict()] == ["2.weight", "2.bias"]
+    assert part[1] is net[2]
+    x = fastbp.ones(3, 2)
+    assert part(x).tolist() == (2 * net[2](net[1](x))).tolist()

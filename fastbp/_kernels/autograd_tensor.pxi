@@ -290,7 +290,9 @@ cdef class TensorBase(Target):
         if self._requires_grad and not is_float(new):
             raise RuntimeError("data expects a tensor of floating point dtype, as this one "
                                f"requires grad; got {value.dtype!r}.")
-        self._array = new
+        if new is not self._array:
+            self._array = new
+            changes.count += 1  # a training goes on from it
 
     @property
     def shape(self):

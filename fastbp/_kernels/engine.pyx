@@ -598,7 +598,7 @@ cdef class Plan:
         if self.closed:
             raise RuntimeError(
                 "step expects the network's own trainer; got one that was closed, by another "
-                "Trainer or fit of the same network."
+                "Trainer or fit of the same network, or of one with its memory."
             )
         return 0
 

@@ -1,10 +1,18 @@
 """`Layer`: two functions without memory, and how they serve arrays, tensors and files."""
 
+import functools
+import inspect
+
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, adopt, node
+from fastbp._kernels.changes import note
 from fastbp.modules import Module
+
+
+def _is_ours(cls):
+    return cls.__module__.partition(".")[0] == "fastbp"
 
 
 class Layer(Module):
@@ -34,6 +42,8 @@ class Layer(Module):
     def __init_subclass__(cls, **keywords):
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""
         super().__init_subclass__(**keywords)
+        if not _is_ours(cls):
+            _require_attributes_alone(cls)
         if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
             cls.backward = _no_backward  # type: ignore[method-assign]
 
@@ -74,18 +84,25 @@ class Layer(Module):
         if self._views:
             self.take_data(whole)
 
-    def take_data(self, whole=True):
-        """Take the array of a tensor that was put in, or whose data was replaced."""
+    def take_data(self, whole=True, take=True):
+        """Take the array of a tensor that was put in, or whose data was replaced.
+
+        Returns
+        -------
+        bool
+            Whether there was one; without `take` it is only looked for.
+        """
         own = self.__dict__
         parameters, buffers = own["_parameters"], own["_buffers"]
         for name, view in (own["_views"] or {}).items():
             tensor = parameters.get(name) if name in parameters else buffers.get(name)
             if (None if tensor is None else tensor.array) is not view:
-                if whole or not self._lacking():
+                if take and (whole or not self._lacking()):
                     self.lay_out()
                     tensors = self.own_tensors()
                     self.adopt({name: _array(tensor) for name, tensor in tensors.items()})
-                break
+                return True
+        return False
 
     def loaded(self):
         """Hand what was written into its arrays to the trainer, which has copies of them."""
@@ -106,6 +123,8 @@ class Layer(Module):
 
     def _table(self, name):
         self.sync(whole=False)
+        if self._trainer is not None:
+            note()  # whoever looks at it may change it
         if self._views is None:
             self._make_tensors()
         return vars(self)[name]
@@ -332,6 +351,19 @@ class LayerOfTwoModes(Layer):
         return out
 
 
+def takes_train_flg(layer):
+    """Whether an object's forward is told the mode at each call, as the book's classes are."""
+    return "train_flg" in _arguments_of(getattr(layer.forward, "__func__", layer.forward))
+
+
+@functools.lru_cache(256)
+def _arguments_of(function):
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a function without a signature
+        return frozenset()
+
+
 _FORWARDS = (Layer.forward, LayerOfTwoModes.forward)
 
 
@@ -366,6 +398,24 @@ class Listed:
         if self._name not in table:
             raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
         return table[self._name]
+
+
+def _require_attributes_alone(cls):
+    """Refuse what a class puts in the place of an attribute, from which the kernels read."""
+    names = {*cls.param_names, *cls.tensor_names, *cls.buffer_names}
+    for base in filter(_is_ours, cls.__mro__):
+        names.update(
+            name
+            for name, value in vars(base).items()
+            if isinstance(value, checks.Checked) or getattr(value, "fset", None)
+        )
+    for name in sorted(names):
+        owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+        if owner is not None and not _is_ours(owner):
+            raise TypeError(
+                f"{cls.__name__} expects another name for an attribute of its own than that of "
+                f"one of the library's, which its layers compute with; got {name!r}."
+            )
 
 
 def _no_backward(self, dout):

@@ -7,9 +7,7 @@ __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 
 
 class _List(Module):
-    """What lists have in common; `_table` holds the items by "0", "1", ..."""
-
-    _kind: str
+    """What lists have in common: items by "0", "1", ... in one of the tables."""
 
     def __init__(self, items=None):
         super().__init__()
@@ -22,26 +20,42 @@ class _List(Module):
     def _checked(self, item):
         raise NotImplementedError
 
+    def _items(self):
+        """Its items by their names."""
+        return self._table()
+
     def _set(self, items):
+        """Other items, counted anew."""
         items = [self._checked(item) for item in items]
-        table = self._table()
+        table, own = self._table(), self._items()
+        named = [name for name in own if not name.isdecimal()]
+        if named:
+            raise ValueError(
+                f"{type(self).__name__} expects items that their places name, where these change; "
+                f"got one named {named[0]!r}."
+            )
+        others = {name: item for name, item in table.items() if name not in own}
         table.clear()
-        table.update((str(place), item) for place, item in enumerate(items))
+        table.update({str(place): item for place, item in enumerate(items)} | others)
 
     def __len__(self):
-        return len(self._table())
+        return len(self._items())
 
     def __iter__(self):
-        return iter(list(self._table().values()))
+        return iter(list(self._items().values()))
 
     def __getitem__(self, index):
         items = list(self)[index]
         return type(self)(items) if isinstance(index, slice) else items
 
     def __setitem__(self, index, item):
-        items = list(self)
-        items[index] = item
-        self._set(items)
+        if isinstance(index, slice):
+            items = list(self)
+            items[index] = item
+            self._set(items)
+        else:
+            name = list(self._items())[index]
+            self._table()[name] = self._checked(item)
 
     def __delitem__(self, index):
         items = list(self)
@@ -50,13 +64,14 @@ class _List(Module):
 
     def append(self, item):
         """Add one at the end."""
-        self._set([*self, item])
-        return self
+        return self.extend([item])
 
     @checks.explained
     def extend(self, items):
         """Add several at the end."""
-        self._set([*self, *items])
+        items = [self._checked(item) for item in items]
+        places = range(len(self), len(self) + len(items))
+        self._table().update(zip(map(str, places), items, strict=True))
         return self
 
     @checks.explained
@@ -129,6 +144,10 @@ class ParameterList(_List):
     def _table(self):
         return self._parameters
 
+    def _items(self):
+        """Its items by their names: a parameter that was set by a name stands beside them."""
+        return {name: item for name, item in self._parameters.items() if name.isdecimal()}
+
     def _checked(self, item):
         return _parameter("ParameterList", item)
 
@@ -166,38 +185,42 @@ class _Dict(Module):
     def _table(self):
         return getattr(self, self._names)
 
+    def _items(self):
+        """Its items by their names."""
+        return self._table()
+
     def _checked(self, item):
         raise NotImplementedError
 
     def __len__(self):
-        return len(self._table())
+        return len(self._items())
 
     def __iter__(self):
-        return iter(list(self._table()))
+        return iter(list(self._items()))
 
     def __contains__(self, key):
-        return key in self._table()
+        return key in self._items()
 
     def __getitem__(self, key):
-        return self._table()[key]
+        return self._items()[key]
 
     def __setitem__(self, key, item):
         self.update({key: item})
 
     def __delitem__(self, key):
-        del self._table()[key]
+        self.pop(key)
 
     def keys(self):
         """The names."""
-        return self._table().keys()
+        return self._items().keys()
 
     def values(self):
         """The items."""
-        return self._table().values()
+        return self._items().values()
 
     def items(self):
         """(name, item) of all."""
-        return self._table().items()
+        return self._items().items()
 
     @checks.explained
     def update(self, items):
@@ -205,16 +228,22 @@ class _Dict(Module):
         items = dict(items)
         for key in items:
             require_writable_name(type(self).__name__, key)
-        self._table().update({key: self._checked(item) for key, item in items.items()})
+        self._put({key: self._checked(item) for key, item in items.items()})
+
+    def _put(self, items):
+        self._table().update(items)
 
     @checks.explained
     def pop(self, key):
         """Take one out."""
-        return self._table().pop(key)
+        item = self._items()[key]
+        del self._table()[key]
+        return item
 
     def clear(self):
         """Take all out."""
-        self._table().clear()
+        for key in self:
+            del self[key]
 
 
 class ModuleDict(_Dict):
@@ -247,6 +276,18 @@ class ParameterDict(_Dict):
     """
 
     _names = "_parameters"
+
+    def __init__(self, items=None):
+        vars(self)["_keys"] = {}
+        super().__init__(items)
+
+    def _items(self):
+        """Its items by their names: a parameter that was set as an attribute stands beside them."""
+        return {key: self._parameters[key] for key in self._keys if key in self._parameters}
+
+    def _put(self, items):
+        super()._put(items)
+        self._keys.update(dict.fromkeys(items))
 
     def _checked(self, item):
         return _parameter("ParameterDict", item)

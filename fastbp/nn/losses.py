@@ -61,6 +61,11 @@ class _Criterion(Module):
                 f"Training by fit expects a loss whose methods are the library's; got {who} with "
                 f"{own[0]} of its own: write the loop by hand."
             )
+        if self._hooks is not None:
+            raise TypeError(
+                f"Training by fit expects a loss without forward hooks, which it would not call; "
+                f"got one of {who}: remove it, or write the loop by hand."
+            )
         for name, default in {**self._defaults, "reduction": "mean"}.items():
             value = getattr(self, name)
             if value is not default and (default is None or value != default):

@@ -158,6 +158,7 @@ class BatchNorm1d(layers.BatchNorm1d):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self._batches = np.zeros((), np.int64)
+        self.reset_parameters()
 
     @property
     def num_features(self):
@@ -261,6 +262,7 @@ class LayerNorm(Module):
             bias) else None  # fmt: skip
         self.register_parameter("weight", weight)
         self.register_parameter("bias", bias)
+        self.reset_parameters()
 
     def reset_parameters(self):
         """As it was made."""

@@ -4,6 +4,7 @@ import collections
 import functools
 import numbers
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,6 +88,8 @@ class Optimizer:
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
     _state: collections.defaultdict
+    #: Who have newer states, while they train; none of a class that never calls this `__init__`.
+    _trainers: Sequence[weakref.ref] = ()
 
     def __init_subclass__(cls, counts_steps=False, **arguments):
         super().__init_subclass__(**arguments)
@@ -95,13 +98,13 @@ class Optimizer:
 
     def __init__(self, params, defaults):
         self.defaults = self._checked_options(dict(defaults))
-        self._trainers: list[weakref.ref] = []  # who have newer states, while they train
+        self._trainers = []
         self.state = collections.defaultdict(dict)
         self.steps = 0
         self._bound = params is not None
-        self.param_groups = []
+        self._groups = []
         if not self._bound:
-            self.param_groups.append(Group({"params": [], **self.defaults}))
+            self._groups.append(Group({"params": [], **self.defaults}))
             return
         for group in self._groups_of(params):
             self.add_param_group(group)
@@ -161,7 +164,7 @@ class Optimizer:
             params = [params]
         params = checks.sequence(who, "params", params, "Tensors")
         params, names = _unnamed(who, params)
-        held = {id(p) for other in self.param_groups for p in other["params"]}
+        held = set(map(id, self.members()))
         for param in params:
             if not _is_tensor(param):
                 raise TypeError(f"{who} expects params as Tensors; got {_kind(param)}.")
@@ -177,13 +180,13 @@ class Optimizer:
                 )
             held.add(id(param))
         options = self._checked_options(self.defaults | self._known(who, group) | names)
-        named = ["param_names" in each for each in (*self.param_groups, options)]
+        named = ["param_names" in each for each in (*self._groups, options)]
         if any(named) and not all(named):
             raise ValueError(
                 f"{who} expects names in all groups or in none, as model.named_parameters() gives "
                 f"them; got {named.count(False)} without."
             )
-        self.param_groups.append(Group({**options, "params": params}))
+        self._groups.append(Group({**options, "params": params}))
         note()
 
     def _known(self, who, group):
@@ -192,7 +195,7 @@ class Optimizer:
 
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
-        for number, group in enumerate(self.param_groups):
+        for number, group in enumerate(self._groups):
             lines += [""] * bool(number) + [f"Parameter Group {number}"]
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
@@ -206,7 +209,7 @@ class Optimizer:
     def zero_grad(self, set_to_none=True):
         """Forget the gradients of all parameters, or fill them with 0."""
         set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
-        for group in self.param_groups:
+        for group in self._groups:
             for param in group["params"]:
                 if set_to_none:
                     param.grad = None
@@ -224,7 +227,13 @@ class Optimizer:
         return any(count != self._watched_from for count in counts)
 
     def held_by(self, trainer):
-        """Remember a `Trainer` that goes on from the states in memory of its own."""
+        """Remember a `Trainer` that goes on from the states in memory of its own.
+
+        States by name belong to one trainer: another ends it.
+        """
+        if not self._bound and trainer.n_states:
+            for other in self._holders():
+                other.close()
         vars(self)["_trainers"] = [weakref.ref(each) for each in (*self._holders(), trainer)]
 
     def _holders(self):
@@ -235,6 +244,21 @@ class Optimizer:
         """Fetch the states that trainers have now."""
         for trainer in self._holders():
             trainer.fetch_states()
+
+    @property
+    def param_groups(self):
+        """Its groups; whoever looks at them may change them, which a trainer has to see."""
+        if self._trainers:
+            note()
+        return self._groups
+
+    @param_groups.setter
+    def param_groups(self, value):
+        vars(self)["_groups"] = value
+
+    def members(self):
+        """The tensors of all groups."""
+        return [param for group in self._groups for param in group["params"]]
 
     @property
     def state(self):
@@ -265,8 +289,7 @@ class Optimizer:
         return {
             "state": {places[p]: dict(kept) for p, kept in self.state.items() if p in places},
             "param_groups": [
-                group | {"params": [places[p] for p in group["params"]]}
-                for group in self.param_groups
+                group | {"params": [places[p] for p in group["params"]]} for group in self._groups
             ],
         }
 
@@ -296,15 +319,15 @@ class Optimizer:
                 f"{who} expects what state_dict() gave; got {type(state_dict).__name__} without "
                 f"a usable 'state' and 'param_groups' ({type(error).__name__}: {error})."
             ) from None
-        held = [len(group["params"]) for group in self.param_groups]
+        held = [len(group["params"]) for group in self._groups]
         if counts != held:
             raise ValueError(
                 f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
             )
-        names = [{k: own[k] for k in ("param_names",) if k in own} for own in self.param_groups]
+        names = [{k: own[k] for k in ("param_names",) if k in own} for own in self._groups]
         new_groups = [
             {**self._checked_options(self.defaults | name | group), "params": own["params"]}
-            for group, name, own in zip(groups, names, self.param_groups, strict=True)
+            for group, name, own in zip(groups, names, self._groups, strict=True)
         ]
         state: collections.defaultdict = collections.defaultdict(dict)
         for place, kept in entries.items():
@@ -323,7 +346,7 @@ class Optimizer:
             (int(kept["step"]) for kept in state.values() if "step" in kept),
             default=0 if self._counts else self.steps,
         )
-        before = [dict(group) for group in self.param_groups], self.state, self.steps
+        before = [dict(group) for group in self._groups], self.state, self.steps
         self._take(new_groups, state, steps)
         try:
             for trainer in self._holders():
@@ -333,7 +356,7 @@ class Optimizer:
             raise
 
     def _take(self, groups, state, steps):
-        for own, new in zip(self.param_groups, groups, strict=True):
+        for own, new in zip(self._groups, groups, strict=True):
             own.clear()
             own.update(new)
         if self._watched_from is not None:
@@ -355,8 +378,7 @@ class Optimizer:
                 f"{type(self).__name__}.{method} expects an optimiser of tensors; got one made "
                 "without params."
             )
-        params = (p for group in self.param_groups for p in group["params"])
-        return {p: place for place, p in enumerate(params)}
+        return {p: place for place, p in enumerate(self.members())}
 
 
 def _counted(step):

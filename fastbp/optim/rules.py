@@ -46,12 +46,12 @@ class Option:
     def __get__(self, optimizer, owner=None):
         if optimizer is None:
             return self
-        if not optimizer.param_groups:
+        if not optimizer._groups:
             raise ValueError(
                 f"{type(optimizer).__name__}.{self.name} expects at least one parameter group; got "
                 "param_groups empty."
             )
-        first, *others = (group[self.name] for group in optimizer.param_groups)
+        first, *others = (group[self.name] for group in optimizer._groups)
         for other in others:
             if other != first:
                 raise ValueError(
@@ -62,8 +62,8 @@ class Option:
 
     def __set__(self, optimizer, value):
         checked = [optimizer._checked_options(group | {self.name: value})
-                   for group in optimizer.param_groups]  # fmt: skip
-        for group, options in zip(optimizer.param_groups, checked, strict=True):
+                   for group in optimizer._groups]  # fmt: skip
+        for group, options in zip(optimizer._groups, checked, strict=True):
             group[self.name] = options[self.name]
 
 
@@ -157,7 +157,7 @@ class Rule(Optimizer, counts_steps=True):
         ValueError
             For groups whose options differ, and for options that only `step` and `update` have.
         """
-        for group in self.param_groups:  # may have been written into since they were checked
+        for group in self._groups:  # may have been written into since they were checked
             self._checked_options(dict(group))
         for name, neutral in self._only_by_hand.items():
             if getattr(self, name) != neutral:
@@ -200,7 +200,7 @@ class Rule(Optimizer, counts_steps=True):
                 f"{type(self).__name__}(model.parameters()); got one made without params."
             )
         step_of = self._compiled if kernels() is _kernels else self._step_by_twin
-        for group in self.param_groups:
+        for group in self._groups:
             try:
                 step_of(group, self.state, self._begin)
             except (TypeError, ValueError, LookupError):
@@ -282,7 +282,7 @@ class Rule(Optimizer, counts_steps=True):
             return states if _same_view(param.array, array) else [state.T for state in states]
         self._require_same(name, array)
         if name not in self.states:
-            group = self.param_groups[0]
+            group = self._groups[0]
             self.states[name] = [
                 np.full(array.shape, self._beginning(group), _native(array))
                 for each in self._names(group)
@@ -322,16 +322,22 @@ class Rule(Optimizer, counts_steps=True):
                 self.state_of(name, array)  # which begins what was taken out
                 self._state[self._holder_of(name, array)[1]]["step"].array[...] = steps
 
-    def _holder_of(self, name, array):
-        """The group and the tensor that has an array's memory."""
-        for group in self.param_groups:
+    def holder(self, array):
+        """The group and the tensor that has an array's memory; (None, None) where none has."""
+        for group in self._groups:
             for param in group["params"]:
                 if _same_view(param.array, array) or _same_view(param.array.T, array):
                     return group, param
-        raise ValueError(
-            f"{type(self).__name__} expects to hold every parameter that it trains; got {name!r} "
-            f"of shape {array.shape}, which is in none of its param_groups."
-        )
+        return None, None
+
+    def _holder_of(self, name, array):
+        found = self.holder(array)
+        if found[1] is None:
+            raise ValueError(
+                f"{type(self).__name__} expects to hold every parameter that it trains; got "
+                f"{name!r} of shape {array.shape}, which is in none of its param_groups."
+            )
+        return found
 
     # --- arrays by name ---------------------------------------------------------------------
 
@@ -357,6 +363,8 @@ class Rule(Optimizer, counts_steps=True):
                 f"{type(self).__name__}(lr=0.1); got one of tensors, which step() is for."
             )
         who = f"{type(self).__name__}.update"
+        if self._trainers:
+            self.sync()
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
@@ -373,7 +381,7 @@ class Rule(Optimizer, counts_steps=True):
         for name, param in arrays.items():
             step = self.steps if self._counts or name in self.states else 1
             states = self.state_of(name, param)
-            self._apply(self.param_groups[0], param, checked[name], states, step)
+            self._apply(self._groups[0], param, checked[name], states, step)
 
     def _update_numbers(self, params, arrays, numbers, grads):
         """A step of parameters of which some are plain numbers, to be replaced."""
