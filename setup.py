@@ -265,8 +265,10 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "initializedcheck": DEBUG,
-            "binding": True,
-            "embedsignature": False,
+            # Functions that know their class: else a method takes anything for its object.
+            "binding": False,
+            "embedsignature": True,
+            "embedsignature.format": "clinic",
             "freethreading_compatible": True,
         },
     ),

@@ -88,7 +88,7 @@ class Checkpoint:
     def __init__(self, path, every, setting):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
-        files.require_writable("fit", path)
+        files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting = setting

@@ -606,11 +606,14 @@ def samples(who, name, value):
 def path(who, value, name="path", what="a file"):
     """The name of a file to read or write, as Python's functions take it."""
     try:
-        return os.fspath(value)
+        found = os.fspath(value)
     except TypeError:
         raise TypeError(
             f"{who} expects {name} as the name of {what}; got {described(value)}."
         ) from None
+    if 0 in os.fsencode(found):
+        raise ValueError(f"{who} expects {name} as the name of {what}; got one with a zero byte.")
+    return found
 
 
 def path_to_write(who, value):

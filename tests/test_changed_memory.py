@@ -154,3 +154,54 @@ def test_a_gradient_of_too_few_dimensions_is_refused():
     out = autograd.node("Odd", np.ones(3), (x,), lambda saved, dout, needs: (dout,))
     with pytest.raises(RuntimeError, match="a gradient of shape"):
         out.sum().backward()
+
+
+RACE = textwrap.dedent(
+    """
+    import sys, threading, time
+    import numpy as np
+    import fastbp
+    import fastbp.nn.functional as F
+    from fastbp import layers
+
+    what, columns = sys.argv[1], int(sys.argv[2])
+    labels = np.zeros(20000, np.int64)
+    others = np.full(20000, 10**12)
+    first = np.zeros(20000, np.int64)
+    x = fastbp.ones(20000, columns, requires_grad=what == "function")
+    t = fastbp.from_numpy(labels)
+    loss = layers.SoftmaxWithLoss()
+    done = False
+
+    def write():
+        while not done:
+            np.copyto(labels, others)
+            for _ in range(20):
+                np.copyto(labels, first)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        try:
+            if what == "function":
+                F.cross_entropy(x, t).backward()
+            elif what == "layer":
+                loss.forward(x.array, labels)
+                loss.backward()
+            else:
+                x[t]
+        except (IndexError, ValueError):
+            pass
+    done = True
+    writer.join()
+    print("whole")
+    """
+)
+
+
+@pytest.mark.parametrize("what", ["function", "layer", "rows"])
+@pytest.mark.parametrize("columns", [5, 20])
+def test_labels_written_by_another_thread_amid_a_call_end_no_process(what, columns, run_python):
+    process = run_python("-W", "ignore", "-c", RACE, what, str(columns))
+    assert process.stdout.split() == ["whole"], (process.returncode, process.stderr[-1000:])

@@ -174,6 +174,34 @@ def test_adam_without_eps_divides_0_by_0():
     assert {name: p.tobytes() for name, p in net.params.items()} == before
 
 
+@pytest.mark.parametrize("rule", [
+    # The rate, lr / (1 - beta_1), is inf where lr is not.
+    lambda lr: Adam(lr=lr), lambda lr: AdamW(lr=lr, weight_decay=0.0),
+    # ... and 1 - lr * weight_decay of weights that are 0.
+    lambda lr: AdamW(lr=lr * 1e-20, weight_decay=1e35),
+    # lr * d before it is divided.
+    lambda lr: AdaGrad(lr=lr, eps=1e20), lambda lr: Adam(lr=lr / 20, eps=1e20),
+])  # fmt: skip
+@pytest.mark.parametrize("clip", [{}, {"clip_norm": 1e-30}])
+def test_factors_of_an_update_that_overflow_by_themselves(rule, clip):
+    net, optimizer = network("float32", (3, 2)), rule(1e38)
+    for p in net.params.values():
+        p[:] = 0
+    trainer = Trainer(net, optimizer, 8, **clip)
+    x = np.full((8, 3), 1.0, "f4")
+    x[:, 0] = 0  # its weights have no gradient
+    before = everything(net, optimizer)
+    for _ in range(3):
+        try:
+            trainer.step(x, np.full((8, 2), 20.0, "f4"))
+            trainer.fetch()
+            before = everything(net, optimizer)
+            assert all_finite(net, optimizer)
+        except FloatingPointError:
+            trainer.fetch()
+            assert everything(net, optimizer) == before
+
+
 def test_the_variance_of_adam_overflows_before_its_step_does():
     net = Sequential(Affine(np.zeros((1, 1), "f4"), np.zeros(1, "f4")), loss="absolute_error")
     for optimizer in (Adam(), AdaGrad(), RMSprop()):
@@ -357,6 +385,18 @@ def test_parts_that_a_plan_does_not_have_are_refused():
     trainer = Trainer(net, SGD(), 4)
     with pytest.raises(ValueError, match="part that layer 0 of it has; got part 1"):
         trainer.read(0, 1, np.zeros((4, 3), "f4"), np.zeros(3, "f4"))
+
+
+def test_a_plan_reads_no_rows_and_no_rates_that_are_not_there():
+    net, _ = trained()
+    trainer = Trainer(net, SGD(), 4)
+    for rows in (-1, 5, 10**9):
+        with pytest.raises(ValueError, match="at most batch_size rows"):
+            trainer.first_non_finite(rows)
+    x, t, order = np.zeros((8, 4), "f4"), np.zeros(8, np.int64), np.arange(8)
+    for places, rates in ((1, 2), (2, 1), (2, 0)):
+        with pytest.raises(ValueError, match="a place for each batch"):
+            trainer.epoch(x, t, None, order, np.empty(places), None, np.ones(rates))
 
 
 def test_a_plan_takes_no_keyword_and_no_numbers_that_it_does_not_use():

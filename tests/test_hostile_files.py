@@ -690,6 +690,11 @@ def test_a_device_is_written_to_and_not_replaced():
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
+def test_a_name_with_a_zero_byte_is_refused_in_a_sentence(write):
+    with pytest.raises(ValueError, match="as the name of a file; got one with a zero byte"):
+        write("a\0b.npz")
+
+
 def test_a_name_as_long_as_names_may_be(write, tmp_path):
     path = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
     for _ in range(2):

@@ -269,3 +269,41 @@ def test_estimators_go_as_by_dense_rows(solver):
     np.testing.assert_allclose(
         model.predict_proba(rows), twin.predict_proba(rows.toarray()), rtol=1e-5
     )
+
+
+def odd_memory(rows, kind):
+    """The same matrix with room behind its entries, or with arrays of every other place."""
+    if kind == "spare":
+        rows.data = np.append(rows.data, [7, 7, 7]).astype(rows.dtype)
+        rows.indices = np.append(rows.indices, [0, 1, 10**6]).astype(rows.indices.dtype)
+    else:
+        rows.data, rows.indices = (np.repeat(each, 2)[::2] for each in (rows.data, rows.indices))
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["spare", "strided"])
+def test_entries_lie_as_scipy_lets_them(kind):
+    rng = np.random.default_rng(0)
+    rows, t = text(60, 50, rng)
+    dense = rows.toarray()
+    rows = odd_memory(rows, kind)
+    net, twin = network(50), network(50)
+    net.fit(rows, t, epochs=2, batch_size=16, optimizer=Adam(), seed=0)
+    twin.fit(dense, t, epochs=2, batch_size=16, optimizer=Adam(), seed=0)
+    assert_alike(net, twin, "f4")
+    np.testing.assert_allclose(net.predict(rows), net.predict(dense), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["spare", "strided"])
+def test_estimators_take_entries_as_scipy_lets_them_lie(kind):
+    pytest.importorskip("sklearn")
+    from fastbp.estimators import MLPClassifier
+
+    rows, t = text(60, 50, np.random.default_rng(0), "f8")
+    dense = rows.toarray()
+    rows = odd_memory(rows, kind)
+    model, twin = (MLPClassifier((8,), random_state=0) for _ in range(2))
+    model.partial_fit(rows, t, classes=np.unique(t))
+    twin.partial_fit(dense, t, classes=np.unique(t))
+    np.testing.assert_allclose(model.coefs_[0], twin.coefs_[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(model.predict_proba(rows), twin.predict_proba(dense), rtol=1e-5)

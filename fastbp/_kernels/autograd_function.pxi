@@ -283,6 +283,7 @@ def decorated(GradMode mode, tuple given):
     function = given[0]
     cdef int off = mode.off
     if inspect.isgeneratorfunction(function):
+        @cython.binding(True)
         @functools.wraps(function)
         def generate(*args, **keywords):
             inner = function(*args, **keywords)
@@ -296,6 +297,7 @@ def decorated(GradMode mode, tuple given):
                 value = yield item
         return generate
 
+    @cython.binding(True)  # a function as others, which can be a method
     @functools.wraps(function)
     def call(*args, **keywords):
         with _mode(off):

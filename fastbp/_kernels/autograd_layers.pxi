@@ -399,6 +399,11 @@ cdef inline bint are_classes(const int64_t *t, Py_ssize_t rows, Py_ssize_t n) no
     return True
 
 
+cdef int other_classes(Node node, Py_ssize_t n) except -1:
+    raise IndexError(f"backward expects classes 0..{n - 1}, as {node.name()} was given; got "
+                     "others, which were written since.")
+
+
 cdef class NllLossBackward0(Binary):
     """The mean cross-entropy of softmax: x is the softmax, y the classes."""
     cdef tuple edges(self):
@@ -413,8 +418,7 @@ cdef class NllLossBackward0(Binary):
         if not (is_ready(self.y, cnp.NPY_INT64) and has_shape(self.y, 1, cnp.PyArray_DIMS(dx))):
             was_reshaped(self.name())
         if not are_classes(t, rows, n):
-            raise IndexError(f"backward expects classes 0..{n - 1}, as {self.name()} was given; "
-                             "got others, which were written since.")
+            other_classes(self, n)
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
             softmax_cross_entropy_backward_core(
                 <const float *> cnp.PyArray_DATA(self.x), t, scale,
@@ -428,9 +432,14 @@ cdef class NllLossBackward0(Binary):
 
 
 cdef inline double first_number(array x):
+    """The first of floats, which may lie at any address."""
+    cdef float single
+    cdef double number
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        return (<float *> cnp.PyArray_DATA(x))[0]
-    return (<double *> cnp.PyArray_DATA(x))[0]
+        memcpy(&single, cnp.PyArray_DATA(x), sizeof(single))
+        return single
+    memcpy(&number, cnp.PyArray_DATA(x), sizeof(number))
+    return number
 
 
 cdef inline array number_array(double value, int typenum):

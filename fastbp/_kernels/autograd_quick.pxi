@@ -22,6 +22,9 @@ cdef class Operation:
     cdef object function
     cdef dict __dict__
 
+    def __cinit__(self):
+        self.quick = quick_none
+
     def __call__(self, *arguments, **keywords):
         out = self.quick(self.kind, arguments, keywords)
         return self.function(*arguments, **keywords) if out is None else out
@@ -36,12 +39,15 @@ cdef class Operation:
         return repr(self.function)
 
 
+cdef object quick_none(int kind, tuple given, dict named):
+    return None
+
+
 def operation(function, str name=None):
     """`function`, by its quick form where there is one of this name, or else of its own."""
     cdef Operation self = Operation.__new__(Operation)
-    self.quick = NULL
     name_quick_form(function.__name__ if name is None else name, self)
-    if self.quick == NULL:
+    if self.quick == quick_none:
         return function
     self.function = function
     return functools.update_wrapper(self, function)
@@ -263,8 +269,10 @@ cdef TensorBase reordered(str name, TensorBase base, int *axes):
 def permuted(str name, TensorBase base not None, tuple order):
     """A view of `base` with its dimensions in an order, of which each is named once."""
     cdef int axes[64]
-    cdef int i
-    for i in range(len(order)):
+    cdef int i, nd = cnp.PyArray_NDIM(base._array)
+    if sorted(order) != list(range(nd)):
+        raise ValueError(f"permuted expects each of {nd} dimensions once; got others.")
+    for i in range(nd):
         axes[i] = order[i]
     return reordered(name, base, axes)
 
@@ -475,7 +483,8 @@ cdef object rows_of(TensorBase x, TensorBase index):
     cdef array places = index._array
     cdef array out
     cdef cnp.npy_intp dims[64]
-    cdef Py_ssize_t i, n, size, place
+    cdef Py_ssize_t i, n, size
+    cdef int64_t place
     cdef int k, nd = cnp.PyArray_NDIM(a)
     cdef const int64_t *p
     if not (nd and is_plain(a) and is_ready(places, cnp.NPY_INT64) and cnp.PyArray_SIZE(a)
@@ -487,12 +496,12 @@ cdef object rows_of(TensorBase x, TensorBase index):
     dims[0] = cnp.PyArray_DIM(places, 0)
     for k in range(1, nd):
         dims[k] = cnp.PyArray_DIM(a, k)
-    for i in range(dims[0]):
-        if not -n <= p[i] < n:
-            return None
     out = cnp.PyArray_SimpleNew(nd, dims, cnp.PyArray_TYPE(a))
     for i in range(dims[0]):
-        place = p[i] + n if p[i] < 0 else p[i]
+        place = p[i]
+        if not -n <= place < n:
+            return None
+        place += n if place < 0 else 0
         memcpy(<char *> cnp.PyArray_DATA(out) + i * size,
                <char *> cnp.PyArray_DATA(a) + place * size, size)
     return wrap(out)
@@ -1066,6 +1075,7 @@ cdef object quick_nll_loss(int kind, tuple given, dict named):
     cdef array a
     cdef array t
     cdef const int64_t *classes
+    cdef int64_t at
     cdef Py_ssize_t r, rows, n
     cdef double total = 0
     if not fetch(given, named, ("target",), &target) or target == NULL or not isinstance(
@@ -1078,13 +1088,14 @@ cdef object quick_nll_loss(int kind, tuple given, dict named):
         return None
     rows, n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1)
     classes = <int64_t *> cnp.PyArray_DATA(t)
-    if not are_classes(classes, rows, n):
-        return None
     for r in range(rows):
+        at = classes[r]
+        if not 0 <= at < n:
+            return None
         if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-            total -= (<float *> cnp.PyArray_DATA(a))[r * n + classes[r]]
+            total -= (<float *> cnp.PyArray_DATA(a))[r * n + at]
         else:
-            total -= (<double *> cnp.PyArray_DATA(a))[r * n + classes[r]]
+            total -= (<double *> cnp.PyArray_DATA(a))[r * n + at]
     return of_pair(NllLossOfLogs.__new__(NllLossOfLogs), x, <TensorBase> target,
                    number_array(total / rows, cnp.PyArray_TYPE(a)))
 
@@ -1102,6 +1113,7 @@ cdef class NllLossOfLogs(Binary):
         cdef array dx
         cdef Py_ssize_t r, rows, n
         cdef const int64_t *t
+        cdef int64_t at
         cdef double scale
         self.unchanged()
         if not (is_ready(self.x, self.typenum) and cnp.PyArray_NDIM(self.x) == 2
@@ -1110,15 +1122,15 @@ cdef class NllLossOfLogs(Binary):
             was_reshaped(self.name())
         rows, n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
         t = <int64_t *> cnp.PyArray_DATA(self.y)
-        if not are_classes(t, rows, n):
-            raise IndexError(f"backward expects classes 0..{n - 1}, as {self.name()} was given; "
-                             "got others, which were written since.")
         dx = cnp.PyArray_ZEROS(2, cnp.PyArray_DIMS(self.x), self.typenum, 0)
         scale = -first_number(dout) / rows
         for r in range(rows):
+            at = t[r]
+            if not 0 <= at < n:
+                other_classes(self, n)
             if self.typenum == cnp.NPY_FLOAT:
-                (<float *> cnp.PyArray_DATA(dx))[r * n + t[r]] = <float> scale
+                (<float *> cnp.PyArray_DATA(dx))[r * n + at] = <float> scale
             else:
-                (<double *> cnp.PyArray_DATA(dx))[r * n + t[r]] = scale
+                (<double *> cnp.PyArray_DATA(dx))[r * n + at] = scale
         self.a.receive(sweep, self.a_output, dx)
         return 0

@@ -3,6 +3,7 @@
 cdef enum:
     SURELY_HELD = 256  # elements that NumPy adds without letting another thread run
 
+cdef array NO_NUMBERS = np.zeros(0)
 cdef object adding = threading.RLock()
 
 
@@ -18,7 +19,7 @@ if hasattr(os, "register_at_fork"):  # else a child might find it held by a thre
 @cython.c_api_binop_methods(True)
 cdef class TensorBase(Target):
     """What `Tensor` is in C: an array, its gradient, and the node that it came from."""
-    cdef array _array
+    cdef array _array  # never None
     cdef Node _node
     cdef int _output
     cdef bint _requires_grad  # of a leaf
@@ -31,6 +32,9 @@ cdef class TensorBase(Target):
     cdef list _hooks
     cdef dict __dict__
     cdef object __weakref__
+
+    def __cinit__(self):
+        self._array = NO_NUMBERS  # until it is given some
 
     # --- as a target
 
@@ -323,11 +327,7 @@ cdef class TensorBase(Target):
         if cnp.PyArray_SIZE(x) != 1:
             raise RuntimeError(
                 f"item expects a tensor of one element; got one of shape {shape_of(x)}.")
-        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-            return <double> (<float *> cnp.PyArray_DATA(x))[0]
-        if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE:
-            return (<double *> cnp.PyArray_DATA(x))[0]
-        return (<object> x).item()
+        return first_number(x) if is_float(x) else (<object> x).item()
 
     def detach(self):
         """The same memory without history."""

@@ -66,12 +66,13 @@ cdef class SparseRows:
     data : (n_entries,) float32, float64 or uint8
     indices : (n_entries,) int64, columns
     indptr : (n_rows + 1,) int64
+        From 0 to at most n_entries: what lies behind is no entry, as SciPy has it.
     n_columns : int
 
     Raises
     ------
     ValueError
-        For indices out of range, or an indptr that does not rise from 0 to n_entries.
+        For indices out of range, or an indptr that does not rise from 0 within n_entries.
     """
 
     cdef readonly object data, indices, indptr
@@ -79,12 +80,14 @@ cdef class SparseRows:
 
     def __init__(self, data, const int64_t[::1] indices not None,
                  const int64_t[::1] indptr not None, idx n_columns):
-        cdef idx i, n = len(data), last = indptr.shape[0] - 1
-        require(indices.shape[0] == n and last >= 0 and indptr[0] == 0 and indptr[last] == n,
-                "SparseRows expects indptr from 0 to the number of entries", "another")
+        cdef idx i, n = len(data), last = indptr.shape[0] - 1, used
+        require(indices.shape[0] == n and last >= 0 and indptr[0] == 0,
+                "SparseRows expects an index for each entry, and indptr from 0", "others")
+        used = indptr[last]
+        require(used <= n, "SparseRows expects indptr within the number of entries", "another")
         for i in range(last):
             require(indptr[i] <= indptr[i + 1], "SparseRows expects indptr that rises", "another")
-        for i in range(n):
+        for i in range(used):
             require(0 <= indices[i] < n_columns, "SparseRows expects indices of its columns",
                     "others")
         self.data = data
@@ -110,13 +113,16 @@ cdef class _Rows:
 
     cdef idx most_entries(self, const int64_t[::1] order, idx start, idx most) noexcept:
         """Entries of the batch of order[start:], `most` rows each, that has most of them."""
-        cdef idx i, n = 0, largest = 0
+        cdef idx i, row, n = 0, largest = 0
         cdef uint64_t length
         for i in range(start, order.shape[0]):
             if (i - start) % most == 0:
                 n = 0
-            length = (<uint64_t> self.batch.x.indptr[order[i] + 1]
-                      - <uint64_t> self.batch.x.indptr[order[i]])
+            row = order[i]
+            if not 0 <= row < self.n_rows:  # written since; its step refuses it
+                continue
+            length = (<uint64_t> self.batch.x.indptr[row + 1]
+                      - <uint64_t> self.batch.x.indptr[row])
             if length <= <uint64_t> self.batch.x.size:  # its step refuses another one
                 n += <idx> length
             largest = max(largest, n)
@@ -820,8 +826,8 @@ cdef class Plan:
                 raise ValueError(f"order expects row numbers below {rows.n_rows}; got {order[i]}.")
         if not 0 < most <= self.batch_size:
             raise ValueError(f"batch_size expects 1..{self.batch_size}; got {most}.")
-        if losses.shape[0] * most < n:
-            raise ValueError("losses expects a place for each batch.")
+        if losses.shape[0] * most < n or lrs is not None and lrs.shape[0] * most < n:
+            raise ValueError("losses and lrs expect a place for each batch.")
         position = <idx> reached[0]
         k = position // most
         if batch.x.indptr != NULL:
@@ -862,8 +868,11 @@ cdef class Plan:
             self.raise_for(outcome, loss, batch.rows)
         return position, reached[1], reached[2], reached[3]
 
+    @cython.critical_section
     def first_non_finite(self, idx n_rows):
         """The first layer with a non-finite output in the last step, or -1."""
+        self.require_idle()
+        require(0 <= n_rows <= self.batch_size, "Plan expects at most batch_size rows", "another")
         return self.engine.plan_first_non_finite(self.memory, n_rows)
 
     def outputs(self, x, out):

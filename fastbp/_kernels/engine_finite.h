@@ -246,7 +246,7 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
 {
     const int decoupled = rule->kind == FBP_ADAMW;
     const double lr = (double)(REAL)rule->lr, momentum = (double)(REAL)rule->momentum;
-    const double eps = (double)(REAL)rule->eps;
+    const double eps = fmin(1, (double)(REAL)rule->eps); /* above 1: for what it divides */
     const double decay = (double)(REAL)(rule->weight_decay + rule->bias_decay);
     double d = gradient, step = 0;
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++) /* running = a mean of running and fresh */
@@ -279,7 +279,9 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     case FBP_ADAMW:
         b->state[0] += d;
         b->state[1] += d * d;
-        step = lr / (1 - rule->beta_1) * b->state[0] / eps + decoupled * lr * decay * b->parameters;
+        step = (double)(REAL)(rule->lr / (1 - rule->beta_1)) * b->state[0] / eps;
+        if (decoupled)
+            step += (double)(REAL)(rule->lr * decay) * b->parameters;
         break;
     }
     b->parameters += step;

@@ -88,6 +88,16 @@ static inline void FN(exponentiate_columns)(REAL (*columns)[CHAINS], idx n_out, 
         }
 }
 
+#ifndef FBP_LOSSES_ONCE
+#define FBP_LOSSES_ONCE
+/* A class index, read once, or -1 of none: another thread may have written to it since it was
+ * checked.  Such a row's loss and gradient are NaN. */
+static inline idx class_of(int64_t t, idx n_out)
+{
+    return (uint64_t)t < (uint64_t)n_out ? (idx)t : -1;
+}
+#endif
+
 /* Up to CHAINS row-major rows: y = softmax(x); for class indices t (or NULL) returns the rows'
  * sum of log sum exp(x - max) - (x[t] - max). */
 static double FN(softmax_narrow)(const REAL *x, const int64_t *t, REAL *y, idx rows, idx n_out)
@@ -104,8 +114,10 @@ static double FN(softmax_narrow)(const REAL *x, const int64_t *t, REAL *y, idx r
         for (int r = 0; r < CHAINS; r++)
             max[r] = columns[j][r] > max[r] ? columns[j][r] : max[r];
     if (t)
-        for (idx r = 0; r < rows; r++)
-            loss -= (double)(columns[t[r]][r] - max[r]);
+        for (idx r = 0; r < rows; r++) {
+            const idx at = class_of(t[r], n_out);
+            loss -= at < 0 ? NAN : (double)(columns[at][r] - max[r]);
+        }
     FN(exponentiate_columns)(columns, n_out, max, sum);
     for (idx r = 0; r < rows; r++) { /* logarithms of products: each sum is from 1 to NARROW */
         product *= (double)sum[r];
@@ -146,8 +158,10 @@ static double FN(softmax_cross_entropy_forward)(const REAL *x, const int64_t *t,
     if (n_out <= NARROW)
         return FN(softmax_narrow_rows)(x, t, y, rows, n_out);
     FN(subtract_row_max)(x, y, rows, n_out);
-    for (idx r = 0; r < rows; r++)
-        picked += (double)y[r * n_out + t[r]];
+    for (idx r = 0; r < rows; r++) {
+        const idx at = class_of(t[r], n_out);
+        picked += at < 0 ? NAN : (double)y[r * n_out + at];
+    }
     return FN(exponentiate_rows)(y, rows, n_out) - picked;
 }
 
@@ -156,10 +170,11 @@ static void FN(softmax_cross_entropy_backward)(const REAL *y, const int64_t *t, 
 {
     const REAL scale = (REAL)scale_;
     for (idx r = 0; r < rows; r++, y += n_out, dx += n_out) {
-        const REAL at_t = y[t[r]] - 1; /* read before dx, which may be y */
+        const idx at = class_of(t[r], n_out);
+        const REAL at_t = at < 0 ? (REAL)NAN : y[at] - 1; /* read before dx, which may be y */
         for (idx j = 0; j < n_out; j++)
             dx[j] = scale * y[j];
-        dx[t[r]] = scale * at_t;
+        dx[at < 0 ? 0 : at] = scale * at_t;
     }
 }
 

@@ -67,7 +67,7 @@ def engine_rows(x):
     if hasattr(x, "tocsr"):
         x = x.tocsr()
         return engine.SparseRows(
-            x.data, np.ascontiguousarray(x.indices, np.int64),
+            np.require(x.data, None, ("C", "A")), np.ascontiguousarray(x.indices, np.int64),
             np.ascontiguousarray(x.indptr, np.int64), x.shape[1],
         )  # fmt: skip
     return x if x.flags.c_contiguous and x.flags.aligned else np.require(x, None, ("C", "A"))
