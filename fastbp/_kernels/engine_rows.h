@@ -15,11 +15,12 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                              op->out + from * NR, op->relu_out);
         return;
     }
+    const idx most = FN(block_k)(n_in);
     for (idx r = from, m; r < to; r += m) {
         m = block_rows(to - r);
-        for (idx k = 0; k < n_in; k += BLOCK_K)
+        for (idx k = 0; k < n_in; k += most)
             for (idx j = 0; j < n_out; j += NR) {
-                const idx K = min_idx(BLOCK_K, n_in - k);
+                const idx K = min_idx(most, n_in - k);
                 const idx tail = n_out - j <= NR ? op->tail : 0, n = min_idx(NR, n_out - j) - tail;
                 const REAL *x = op->in + k / NR * jump + r * NR, *W = op->W + j * n_in + k * NR;
                 const REAL *start = k == 0 ? op->b + j : NULL;
@@ -63,10 +64,11 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
                               op->din + from * NR, op->relu_in ? op->in + from * NR : NULL);
         return;
     }
+    const idx most = FN(block_k)(n_out);
     for (idx r = from, m; r < to; r += m) {
         m = block_rows(to - r);
-        for (idx k = 0; k < n_out; k += BLOCK_K) {
-            const idx K = min_idx(BLOCK_K, n_out - k);
+        for (idx k = 0; k < n_out; k += most) {
+            const idx K = min_idx(most, n_out - k);
             const int gated = op->relu_in && k + K == n_out;
             for (idx i = 0; i < n_in; i += NR) {
                 const idx at = i / NR * jump + r * NR;

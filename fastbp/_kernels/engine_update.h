@@ -82,6 +82,7 @@ static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, cons
                                     REAL *block, REAL *into, idx rows, idx from, idx to)
 {
     const idx jump = plan->jump, n_in = op->layer.n_in, n_out = op->layer.n_out;
+    const idx most = FN(block_k)(rows);
     const int plain = into == op->W;
     for (idx block_from = from; block_from < to; block_from += BLOCK_PANELS)
         for (idx j = 0; j < n_out; j += NR)
@@ -93,8 +94,8 @@ static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, cons
                 REAL *dw = into ? into + at : block;
                 if (rows <= FEW_PANEL_ROWS)
                     FN(few_rows_update)(rows, m, x, dout, dw, plain);
-                for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += BLOCK_K)
-                    FN(panel_cols_product)(m, n, min_idx(BLOCK_K, rows - k), x + k * NR,
+                for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += most)
+                    FN(panel_cols_product)(m, n, min_idx(most, rows - k), x + k * NR,
                                            dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw,
                                            NR);
                 if (tail)

@@ -13,9 +13,9 @@
 
 #ifndef FBP_GEMM_ONCE
 #define FBP_GEMM_ONCE
-/* Blocks of K and of rows that keep a panel of B in the L1 cache and a block of A in the L2.
- * Insensitive within 3 % around these values. */
-#define BLOCK_K 512
+/* Blocks of K and of rows that keep a panel of B and what passes by it in the L1 cache, and a block
+ * of A in the L2. */
+#define BLOCK_K (1536 / REAL_BYTES)
 #define BLOCK_ROWS 252
 
 /* Rows of the panels of a batch: for 32 rows and more, the next number that is 16 mod 32, so
@@ -35,6 +35,13 @@ static inline idx block_rows(idx rows)
 #endif
 
 static const REAL FN(zeros)[NR];
+
+/* Steps of K in a block of so many: whole panels, and all blocks about alike. */
+static inline idx FN(block_k)(idx n)
+{
+    const idx blocks = ceil_div(n, BLOCK_K);
+    return blocks > 1 ? ceil_div(ceil_div(n, blocks), NR) * NR : n;
+}
 
 /* c[M, n], one panel wide (n <= NR), row stride c_row: start + A B.  a: panels of A[M, K],
  * jump apart; b: panel of B[K, NR]; gate: NULL, c, or like c.  Tiles of balanced height. */
