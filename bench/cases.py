@@ -167,6 +167,7 @@ def kernel_pairs(rows, n_in, n_out, dtype):
     out, dx, dW, db = np.empty_like(dout), np.empty_like(x), np.empty_like(W), np.empty_like(b)
     t, soft = classes(rows, n_out), book.softmax(dout)
     y, d = np.empty_like(logits), np.empty_like(logits)
+    turned = np.empty((n_out, n_in), dtype)
     probabilities, scale = book.softmax(logits), 1 / rows
     z, z_soft, z_y, z_p, z_d = (a.reshape(-1) for a in (logits, soft, y, probabilities, d))
     grad, lr, momentum = dout.reshape(-1), 1e-6, 0.9
@@ -224,6 +225,7 @@ def kernel_pairs(rows, n_in, n_out, dtype):
     k = _kernels
     return elementwise_pairs(rows * n_out, dtype) | {
         "bias_sum": bias_sum_pair(rows, n_out, dtype),
+        "transpose": (lambda: k.transpose(W, turned), lambda: W.T.copy(), (turned,)),
         "affine_forward": (
             lambda: k.affine_forward(x, W, b, out),
             lambda: np.dot(x, W) + b,

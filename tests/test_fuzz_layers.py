@@ -220,10 +220,13 @@ LOSSES = {
                         lambda x, t: huber(0.75)(x, t) / WIDE(0.75), "numbers", None),
     "nn.KLDivLoss": (nn.KLDivLoss, lambda x, t: t * (np.log(t) - x), "shares", np.log),
 }  # fmt: skip
-#: Tested by their own: containers, what a module is made of, nodes of one number, aliases.
+#: Tested by their own: containers, what a module is made of, nodes of one number, aliases, and what
+#: is made of functions of tensors, which the golden cases hold.
 ELSEWHERE = {
     "layers": {"AddLayer", "MulLayer", "Layer", "ReLU", "cross_entropy_error", "softmax"},
     "nn": {
+        "CosineEmbeddingLoss", "CosineSimilarity", "GLU", "GaussianNLLLoss", "HingeEmbeddingLoss",
+        "MarginRankingLoss", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "TripletMarginLoss",
         "Embedding", "Identity", "Module", "ModuleDict", "ModuleList", "Parameter",
         "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Tanh", "functional",
         "init", "utils",
