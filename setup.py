@@ -73,6 +73,9 @@ EXACT_FLAGS += [undo for flag, undo in UNDONE.items() if flag in USERS_FLAGS]
 
 C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 C_FLAGS.append("-Wno-unknown-pragmas")  # Clang does not know all of GCC's
+# Hot loops lie alike whatever changes elsewhere: by their places alone, steps of a microsecond took
+# up to 5 % more or less.
+C_FLAGS += ["-falign-functions=64", "-falign-loops=32"]
 COMMON_FLAGS = [*EXACT_FLAGS, "-g0", "-Wall"]
 LINK_FLAGS = list(EXACT_FLAGS)
 if DEBUG:

@@ -39,13 +39,17 @@ def _are_same(objects, others):
 
 
 class _Fixed:
-    """What a trainer is made from, once and for all; kept under its name in the `__dict__`."""
+    """What a trainer is made from, once and for all; kept as `_name`.
+
+    Not in `vars(trainer)` under its name: once somebody has looked at an object's `__dict__`, its
+    methods are found in the slow way, at each step.
+    """
 
     def __set_name__(self, owner, name):
         self._name = name
 
     def __get__(self, trainer, owner=None):
-        return self if trainer is None else vars(trainer)[self._name]
+        return self if trainer is None else getattr(trainer, f"_{self._name}")
 
     def __set__(self, trainer, value):
         raise AttributeError(
@@ -159,11 +163,9 @@ class Trainer(engine.Plan):
         self, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
     ):  # fmt: skip
-        self._entries, self._places, self._loss, dtype = self.made_from
-        vars(self).update(
-            net=net, optimizer=optimizer, dtype=dtype, n_threads=n_threads,
-            clip_norm=clip_norm, clip_value=clip_value,
-        )  # fmt: skip
+        self._entries, self._places, self._loss, self._dtype = self.made_from
+        self._net, self._optimizer, self._n_threads = net, optimizer, n_threads
+        self._clip_norm, self._clip_value = clip_norm, clip_value
         self.seed = init.seed_of("Trainer", seed)
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
@@ -199,7 +201,7 @@ class Trainer(engine.Plan):
     def _end_others(self):
         """Close trainers that have copies of the same memory, as each would pass by the other's."""
         arrays = self._memory()
-        vars(self)["_homes"] = homes = frozenset(map(plans.memory_of, arrays))
+        self._homes = homes = frozenset(map(plans.memory_of, arrays))
         for other in [each for each in _open if each is not self and not each.closed]:
             if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._memory()):
                 other.close()
@@ -461,8 +463,7 @@ class Trainer(engine.Plan):
     # --- what the plan asks for -------------------------------------------------------------
 
     def converted(self, x, t, weights):
-        own = self.__dict__  # read without a detour, at every step
-        dtype, loss_layer = own["dtype"], own["net"].loss_layer
+        dtype, loss_layer = self._dtype, self._net.loss_layer
         x = plans.rows_of("Trainer", x, self.n_in, dtype)
         n_rows = len(x)
         if loss_layer is not None:
