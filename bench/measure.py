@@ -1,6 +1,7 @@
 """How the benches time: in turn, on one core, with one thread, and compiled code only."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -30,15 +31,18 @@ def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_
     several threads a `pause` of so many seconds goes before it, as the threads of other libraries
     spin for a while after their work (OpenBLAS's for some 26 ms) and hold a core.  A side in a
     process of its own (`bench.apart`) times itself.  `of` chooses among a function's samples:
-    `min` where other work on the machine disturbs them.
+    `min` where other work on the machine disturbs them.  Of a function that takes more than ten
+    times as long as the quickest there are three samples only.
     """
     timers = [f if hasattr(f, "timeit") else Timer(f, timer=clock) for f in functions]
     counts = [calls_in(seconds, timer) for timer in timers]
-    rounds = [
-        [sample(timer, count, pause) for timer, count in zip(timers, counts, strict=True)]
-        for _ in range(samples)
-    ]
-    return [of(times) for times in zip(*rounds, strict=True)]
+    times: list[list[float]] = [[] for _ in timers]
+    for turn in range(samples):
+        enough = 10 * min(map(min, times)) if turn >= 3 else math.inf
+        for taken, timer, count in zip(times, timers, counts, strict=True):
+            if min(taken, default=0) <= enough:
+                taken.append(sample(timer, count, pause))
+    return [of(taken) for taken in times]
 
 
 def sample(timer, count, pause=0.0):

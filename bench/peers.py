@@ -203,6 +203,8 @@ def of_torch_bf16(task):
 
     if task.dtype != "float32":
         raise CannotExpress("autocast is for weights in float32")
+    if task.flop > 1e9 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        raise CannotExpress("emulated, as on this processor, it takes ten times as long or more")
     return of_torch(task, partial(torch.autocast, "cpu", torch.bfloat16))
 
 

@@ -545,6 +545,13 @@ def test_alternate_takes_turns():
     assert "".join(clock.calls).endswith("aabbccaabbcc")  # each with an untimed call
 
 
+def test_alternate_takes_three_samples_of_what_is_far_slower():
+    clock = Clock()
+    functions = [clock.function(name, time) for name, time in (("a", 1.0), ("b", 11.0), ("c", 9.0))]
+    measure.alternate(*functions, samples=5, seconds=1.0, clock=clock)
+    assert "".join(clock.calls).endswith("aabbcc" * 3 + "aacc" * 2)
+
+
 @pytest.mark.parametrize(("duration", "calls"), [(0.25, 40), (4.0, 2), (30.0, 1)])
 def test_sample_takes_as_many_calls_as_fit(duration, calls):
     clock = Clock()
