@@ -85,10 +85,12 @@ def share_memory(arrays, others):
 
 
 def memory_of(array):
-    """The address of the whole array that an array is a part of."""
+    """What tells the memory of which an array is a part: its address, and who owns it."""
     while isinstance(array.base, np.ndarray):
         array = array.base
-    return array.__array_interface__["data"][0]
+    owner = array if array.base is None else array.base
+    owner = owner.obj if isinstance(owner, memoryview) else owner
+    return array.__array_interface__["data"][0], id(owner)
 
 
 def fill(arrays, values):

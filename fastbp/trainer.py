@@ -201,7 +201,7 @@ class Trainer(engine.Plan):
     def _end_others(self):
         """Close trainers that have copies of the same memory, as each would pass by the other's."""
         arrays = self._memory()
-        self._homes = homes = frozenset(map(plans.memory_of, arrays))
+        self._homes = homes = frozenset().union(*map(plans.memory_of, arrays))
         for other in [each for each in _open if each is not self and not each.closed]:
             if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._memory()):
                 other.close()

@@ -883,6 +883,18 @@ def test_of_two_trainers_over_one_memory_the_second_ends_the_first():
         trainers[0].step(X, T)
 
 
+def test_two_trainers_over_parts_of_one_buffer_that_overlap():
+    """Arrays made of one buffer are no views of one array."""
+    buffer = bytearray(8 * 40)
+    parts = [np.frombuffer(buffer, count=15, offset=at).reshape(5, 3) for at in (0, 80, 200)]
+    nets = [Sequential(Affine(W, np.zeros(3)), loss="squared_error") for W in parts]
+    first, second, third = (Trainer(net, SGD(lr=0.1), 12) for net in nets)
+    second.step(X, T)
+    third.step(X, T)
+    with pytest.raises(RuntimeError, match="closed"):
+        first.step(X, T)
+
+
 @pytest.mark.parametrize(
     "name", ["net", "optimizer", "dtype", "n_threads", "clip_norm", "clip_value"]
 )
