@@ -14,6 +14,8 @@
 /* The same where A is read by columns, whose rows are far apart in memory. */
 #define BLOCK_ROWS_BY_COLUMNS 256
 #define BLOCK_K_BY_COLUMNS 128
+/* Where B is larger than the L1 cache, blocks of half as many steps pay for a copy. */
+#define L1_BYTES 32768
 /* Rows a multiple of so many bytes apart fall on the same few lines of the L1 cache. */
 #define ALIASES (FBP_MAX_ROWS == 14 ? 4096 : 1024)
 
@@ -51,7 +53,9 @@ static void FN(choose_copies)(FN(product) *p)
     const int b_aliases = p->b_row * REAL_BYTES % ALIASES == 0;
     if (p->by_columns) {
         p->copies_a = a_aliases || (!many && p->N >= 32 * LANES);
-        p->copies_b = p->copies_a || (!many && p->K > BLOCK_K_BY_COLUMNS);
+        const idx worth = p->K * p->N * REAL_BYTES > L1_BYTES ? BLOCK_K_BY_COLUMNS / 2
+                                                              : BLOCK_K_BY_COLUMNS;
+        p->copies_b = p->copies_a || (!many && p->K > worth);
     } else {
         p->copies_b = p->M >= 16 * TILE_ROWS_3 ? b_aliases || !many
                                                : b_aliases && !many && p->M >= 6 * TILE_ROWS_3;
