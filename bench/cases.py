@@ -9,8 +9,16 @@ from bench import book, quickest
 from fastbp import Sequential, _kernels, layers
 
 DTYPES = ("float32", "float64")
+#: Rows of the activations that are timed beside NumPy.
+BENCHED = (
+    "identity", "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "gelu", "elu", "silu", "mish",
+)  # fmt: skip
 #: Every kernel over arrays of numbers.
-KERNELS = tuple(name for name in _kernels.__all__ if name not in ("dropout_key", "epoch_order"))
+FAMILIES = ("activation_forward", "activation_backward")
+KERNELS = (
+    *(f"{name}_{way}" for name in BENCHED for way in ("forward", "backward")),
+    *(name for name in _kernels.__all__ if name not in ("dropout_key", "epoch_order", *FAMILIES)),
+)
 #: Two-layer net of the book on MNIST.
 NET = {"batch": 100, "n_in": 784, "hidden": 50, "n_out": 10}
 
@@ -80,82 +88,94 @@ def elementwise_pairs(n, dtype):
     k, slope, dropout = _kernels, 0.01, book.Dropout(0.5)
     key = k.dropout_key(0, 0, 0)
     return {
-        "identity_forward": (lambda: k.identity_forward(x, out), lambda: copied(x), (out,)),
+        "identity_forward": (
+            lambda: k.activation_forward("identity", x, out),
+            lambda: copied(x),
+            (out,),
+        ),
         "identity_backward": (
-            lambda: k.identity_backward(dout, x, dx),
+            lambda: k.activation_backward("identity", dout, x, dx),
             lambda: copied(dout),
             (dx,),
         ),
         "relu_forward": (
-            lambda: k.relu_forward(x, out),
+            lambda: k.activation_forward("relu", x, out),
             lambda: np.maximum(x, 0, out=copy),
             (out,),
         ),
         "relu_backward": (
-            lambda: k.relu_backward(dout, rectified, dx),
+            lambda: k.activation_backward("relu", dout, rectified, dx),
             lambda: np.multiply(dout, mask, out=copy),
             (dx,),
         ),
         "sigmoid_forward": (
-            lambda: k.sigmoid_forward(x, out),
+            lambda: k.activation_forward("sigmoid", x, out),
             sigmoid,
             (out,),
         ),
         "sigmoid_backward": (
-            lambda: k.sigmoid_backward(dout, squashed, dx),
+            lambda: k.activation_backward("sigmoid", dout, squashed, dx),
             sigmoid_pullback,
             (dx,),
         ),
-        "tanh_forward": (lambda: k.tanh_forward(x, out), lambda: np.tanh(x, out=copy), (out,)),
+        "tanh_forward": (
+            lambda: k.activation_forward("tanh", x, out),
+            lambda: np.tanh(x, out=copy),
+            (out,),
+        ),
         "tanh_backward": (
-            lambda: k.tanh_backward(dout, tangent, dx),
+            lambda: k.activation_backward("tanh", dout, tangent, dx),
             tanh_pullback,
             (dx,),
         ),
         "leaky_relu_forward": (
-            lambda: k.leaky_relu_forward(x, out, slope),
+            lambda: k.activation_forward("leaky_relu", x, out, slope),
             lambda: np.where(x > 0, x, slope * x),
             (out,),
         ),
         "leaky_relu_backward": (
-            lambda: k.leaky_relu_backward(dout, x, dx, slope),
+            lambda: k.activation_backward("leaky_relu", dout, x, dx, slope),
             lambda: np.where(x > 0, dout, slope * dout),
             (dx,),
         ),
         "softplus_forward": (
-            lambda: k.softplus_forward(x, out),
+            lambda: k.activation_forward("softplus", x, out),
             lambda: np.logaddexp(x, 0),
             (out,),
         ),
         "softplus_backward": (
-            lambda: k.softplus_backward(dout, x, dx),
+            lambda: k.activation_backward("softplus", dout, x, dx),
             lambda: dout / (1 + np.exp(-x)),
             (dx,),
         ),
-        "gelu_forward": (lambda: k.gelu_forward(x, out), lambda: x * ndtr(x), (out,)),
+        "gelu_forward": (lambda: k.activation_forward("gelu", x, out), lambda: x * ndtr(x), (out,)),
         "gelu_backward": (
-            lambda: k.gelu_backward(dout, x, dx),
+            lambda: k.activation_backward("gelu", dout, x, dx),
             lambda: dout * gelu_slope(),
             (dx,),
         ),
         "elu_forward": (
-            lambda: k.elu_forward(x, out, 1.0, 1.0),
+            lambda: k.activation_forward("elu", x, out, 1.0, 1.0),
             lambda: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
             (out,),
         ),
         "elu_backward": (
-            lambda: k.elu_backward(dout, x, dx, 1.0, 1.0),
+            lambda: k.activation_backward("elu", dout, x, dx, 1.0, 1.0),
             lambda: dout * np.exp(np.minimum(x, 0)),
             (dx,),
         ),
-        "silu_forward": (lambda: k.silu_forward(x, out), lambda: x / (1 + np.exp(-x)), (out,)),
-        "silu_backward": (lambda: k.silu_backward(dout, x, dx), silu_pullback, (dx,)),
+        "silu_forward": (
+            lambda: k.activation_forward("silu", x, out),
+            lambda: x / (1 + np.exp(-x)),
+            (out,),
+        ),
+        "silu_backward": (lambda: k.activation_backward("silu", dout, x, dx), silu_pullback, (dx,)),
         "mish_forward": (
-            lambda: k.mish_forward(x, out),
+            lambda: k.activation_forward("mish", x, out),
             lambda: x * np.tanh(np.logaddexp(x, 0)),
             (out,),
         ),
-        "mish_backward": (lambda: k.mish_backward(dout, x, dx), mish_pullback, (dx,)),
+        "mish_backward": (lambda: k.activation_backward("mish", dout, x, dx), mish_pullback, (dx,)),
         "dropout": (lambda: k.dropout(x, out, key, 0.5), lambda: dropout.forward(x), (out,)),
     }
 

@@ -504,6 +504,12 @@ def flag(who, name, value, or_none=False):
     return bool(value)
 
 
+def as_number(who, name, value, finite=True):
+    """A number, as it came."""
+    number(who, name, value, finite=finite)
+    return value
+
+
 class Checked:
     """An attribute that is checked where it is set, in the constructor's words, and then noted.
 

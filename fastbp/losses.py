@@ -301,7 +301,7 @@ class SigmoidWithLoss(_ElementwiseLoss):
 
     def probabilities(self, x):
         y = np.empty(x.shape, x.dtype)
-        kernels().sigmoid_forward(x.reshape(-1), y.reshape(-1))
+        kernels().activation_forward("sigmoid", x.reshape(-1), y.reshape(-1))
         return y
 
     def _value(self, x, t):

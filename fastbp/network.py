@@ -19,15 +19,9 @@ from fastbp.layers import (
     BatchNormalization,
     Dropout,
     Flatten,
-    Gelu,
-    Identity,
     Layer,
-    LeakyRelu,
     Linear,
-    Relu,
-    Sigmoid,
-    Softplus,
-    Tanh,
+    activations,
 )
 from fastbp.layers.base import takes_train_flg
 from fastbp.losses import (
@@ -45,15 +39,7 @@ from fastbp.trainer import hands
 __all__ = ["Parameters", "Sequential"]
 
 #: Names of `Sequential.from_config` and of the command line.
-ACTIVATIONS = {
-    "relu": Relu,
-    "sigmoid": Sigmoid,
-    "tanh": Tanh,
-    "leaky_relu": LeakyRelu,
-    "softplus": Softplus,
-    "gelu": Gelu,
-    "linear": Identity,
-}
+ACTIVATIONS = activations.LAYERS
 LOSSES = {
     "softmax_cross_entropy": SoftmaxWithLoss,
     "sigmoid_cross_entropy": SigmoidWithLoss,
@@ -66,7 +52,7 @@ _SAVED_LAYERS = {
     cls.__name__: cls
     for cls in (
         Linear, Affine, BatchNormalization, BatchNorm1d, Dropout, Flatten,
-        Relu, LeakyRelu, Sigmoid, Tanh, Softplus, Gelu, Identity,
+        *activations.LAYERS.values(), activations.Threshold,
     )
 }  # fmt: skip
 #: What is called as a module is, with its hooks.

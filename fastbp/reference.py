@@ -16,6 +16,8 @@ import math
 
 import numpy as np
 
+from fastbp.operations import activations
+
 # --- affine ---------------------------------------------------------------------------------
 
 
@@ -46,130 +48,14 @@ def transpose(x, out):
 # --- activations ----------------------------------------------------------------------------
 
 
-def relu_forward(x, out):
-    """out = max(x, 0); NaN stays NaN."""
-    np.maximum(x, 0, out=out)
+def activation_forward(name, x, out, *numbers):
+    """out = the activation of that name of x; the formulas are rows of `operations.activations`."""
+    np.copyto(out, activations.value(name, x, numbers))
 
 
-def relu_backward(dout, out, dx):
-    """dx = dout where out > 0, else 0 (a NaN lets dout through, as in the book)."""
-    np.copyto(dx, np.where(out <= 0, 0, dout))
-
-
-def sigmoid_forward(x, out):
-    """out = 1 / (1 + exp(-x)), from exp(-|x|) so that nothing overflows."""
-    e = np.exp(-np.abs(x))
-    np.copyto(out, np.where(x < 0, e / (1 + e), 1 / (1 + e)))
-
-
-def sigmoid_backward(dout, out, dx):
-    """dx = dout * out * (1 - out)."""
-    np.copyto(dx, dout * (1 - out) * out)
-
-
-def tanh_forward(x, out):
-    """out = tanh(x)."""
-    np.tanh(x, out=out)
-
-
-def tanh_backward(dout, out, dx):
-    """dx = dout * (1 - out^2)."""
-    np.copyto(dx, dout * (1 - out * out))
-
-
-def identity_forward(x, out):
-    """out = x."""
-    np.copyto(out, x)
-
-
-def identity_backward(dout, out, dx):
-    """dx = dout."""
-    np.copyto(dx, dout)
-
-
-def leaky_relu_forward(x, out, slope):
-    """out = x where x > 0, else slope * x."""
-    np.copyto(out, np.where(x > 0, x, x.dtype.type(slope) * x))
-
-
-def leaky_relu_backward(dout, x, dx, slope):
-    """dx = dout where x > 0, else slope * dout."""
-    np.copyto(dx, np.where(x > 0, dout, x.dtype.type(slope) * dout))
-
-
-def softplus_forward(x, out):
-    """out = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))."""
-    np.copyto(out, np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
-
-
-def softplus_backward(dout, x, dx):
-    """dx = dout * sigmoid(x)."""
-    y = np.empty_like(x)
-    sigmoid_forward(x, y)
-    np.copyto(dx, dout * y)
-
-
-def _normal_distribution(x):
-    """Phi(x), by the C library's erfc, and to first order what rounding took from its argument."""
-    x = np.clip(x.astype(np.float64), -100, 100)  # beyond, it is 0 or 1 all the same
-    z = -x * math.sqrt(0.5)
-    lost = (-x * np.sqrt(np.longdouble(0.5)) - z).astype(np.float64)
-    erfc = np.array([math.erfc(v) for v in z.ravel()]).reshape(x.shape)
-    return 0.5 * erfc - lost * np.exp(-z * z) / math.sqrt(math.pi)
-
-
-def gelu_forward(x, out):
-    """out = x Phi(x), Phi the normal distribution function; its limit 0 at -inf."""
-    np.copyto(out, np.maximum(x, -100) * _normal_distribution(x), casting="same_kind")
-
-
-def gelu_backward(dout, x, dx):
-    """dx = dout * (Phi(x) + x phi(x)), phi the normal density; its limits 0 and 1 at +-inf."""
-    v = np.clip(x.astype(np.float64), -100, 100)
-    slope = _normal_distribution(v) + v * np.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
-    np.copyto(dx, dout * slope, casting="same_kind")
-
-
-def elu_forward(x, out, alpha, scale):
-    """out = scale * x where x > 0, else scale * alpha * (exp(x) - 1)."""
-    below = x.dtype.type(scale * alpha) * np.expm1(np.minimum(x, 0))
-    np.copyto(out, np.where(x > 0, x.dtype.type(scale) * x, below))
-
-
-def elu_backward(dout, x, dx, alpha, scale):
-    """dx = dout * scale where x > 0, else dout * scale * alpha * exp(x)."""
-    below = x.dtype.type(scale * alpha) * np.exp(np.minimum(x, 0))
-    np.copyto(dx, dout * np.where(x > 0, x.dtype.type(scale), below))
-
-
-def _sigmoid(x):
-    y = np.empty_like(x)
-    sigmoid_forward(x, y)
-    return y
-
-
-def silu_forward(x, out):
-    """out = x * sigmoid(x)."""
-    np.copyto(out, x * _sigmoid(x))
-
-
-def silu_backward(dout, x, dx):
-    """dx = dout * (s + x * s * (1 - s)), s = sigmoid(x)."""
-    y = _sigmoid(x)
-    np.copyto(dx, dout * (y + x * y * _sigmoid(-x)))
-
-
-def mish_forward(x, out):
-    """out = x * tanh(log(1 + exp(x)))."""
-    np.copyto(out, x * np.tanh(np.logaddexp(x, 0)))
-
-
-def mish_backward(dout, x, dx):
-    """dx = dout * (t + x * sigmoid(x) / cosh(z)^2), t = tanh(z), z = log(1 + exp(x))."""
-    z = np.logaddexp(x.astype(np.float64), 0)
-    with np.errstate(over="ignore"):
-        slope = np.tanh(z) + x * _sigmoid(x) * np.cosh(z) ** -2.0
-    np.copyto(dx, dout * slope, casting="same_kind")
+def activation_backward(name, dout, read, dx, *numbers):
+    """dx = dout times the derivative; `read` is the output or the input, as the row says."""
+    np.copyto(dx, activations.gradient(name, dout, read, numbers))
 
 
 # --- dropout --------------------------------------------------------------------------------
@@ -302,7 +188,7 @@ def soft_cross_entropy_backward(y, t, scale, dx):
 def sigmoid_cross_entropy_forward(x, t, y):
     """Sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x)."""
     losses = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
-    sigmoid_forward(x, y)
+    np.copyto(y, activations.sigmoid(x))
     return float(losses.sum(dtype=np.float64))
 
 

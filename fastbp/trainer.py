@@ -262,8 +262,8 @@ class Trainer(engine.Plan):
                 self.reload()
         lr = self.lr if numbers["lr"] == self._numbers["lr"] else numbers["lr"]
         self.set_rule(**numbers | {"lr": lr}, **self._clips)
-        for place, (*_, number, momentum, _) in enumerate(entries):
-            self.adjust(place, number, momentum)
+        for place, (*_, a, b, _) in enumerate(entries):
+            self.adjust(place, a, b)
         self.adjust_loss(loss[1])
         self._numbers = numbers
 

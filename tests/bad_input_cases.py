@@ -1363,21 +1363,18 @@ DATA = [
 
 # Kernels are contracts: they refuse arrays as Cython's memoryviews word it, and the rest in ours.
 KERNELS = [
-    *(entry(f"kernels.{name}_forward", f"kernels.{name}_forward(a, out{more})",
-            TypeError=f"kernels.{name}_forward(None, out{more}) | "
-            f"kernels.{name}_forward([1.0], out{more})",
-            ValueError=f"kernels.{name}_forward(a, out[:3]{more}) | "
-            f"kernels.{name}_forward(memory[:8], memory[1:9]{more}) | "
-            f"kernels.{name}_forward(a[::2], out[:4]{more})")
-      for name, more in [*((n, "") for n in ("gelu", "identity", "mish", "relu", "sigmoid", "silu",
-                                             "softplus", "tanh")), ("leaky_relu", ", 0.1"),
-                         ("elu", ", 1.0, 1.0")]),
-    *(entry(f"kernels.{name}_backward", f"kernels.{name}_backward(a, a.copy(), out{more})",
-            TypeError=f"kernels.{name}_backward(None, a, out{more})",
-            ValueError=f"kernels.{name}_backward(a, a[:3], out{more})")
-      for name, more in [*((n, "") for n in ("gelu", "identity", "mish", "relu", "sigmoid", "silu",
-                                             "softplus", "tanh")), ("leaky_relu", ", 0.1"),
-                         ("elu", ", 1.0, 1.0")]),
+    entry("kernels.activation_forward", "kernels.activation_forward('relu', a, out)",
+          TypeError="kernels.activation_forward('relu', None, out) | "
+          "kernels.activation_forward('relu', [1.0], out)",
+          ValueError="kernels.activation_forward('relu', a, out[:3]) | "
+          "kernels.activation_forward('relu', memory[:8], memory[1:9]) | "
+          "kernels.activation_forward('relu', a[::2], out[:4]) | "
+          "kernels.activation_forward('rleu', a, out) | "
+          "kernels.activation_forward('leaky_relu', a, out) | "
+          "kernels.activation_forward('relu', a.astype('i8'), out)"),
+    entry("kernels.activation_backward", "kernels.activation_backward('elu', a, a + 1, out, 1, 1)",
+          TypeError="kernels.activation_backward('elu', None, a, out, 1, 1)",
+          ValueError="kernels.activation_backward('elu', a, a[:3], out, 1, 1)"),
     entry("kernels.affine_forward", "kernels.affine_forward(X, W, b, dout)",
           TypeError="kernels.affine_forward(X, None, b, dout)",
           ValueError="kernels.affine_forward(X, W, b, OUT) | "

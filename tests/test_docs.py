@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kernel_names
 import numpy as np
 import pytest
 
@@ -164,3 +165,8 @@ def test_cython_block_of_the_kernels_page_builds(monkeypatch, tmp_path):
         [sys.executable, "-c", call], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert ran.stdout == f"{np.array([[4.0, 0.0]] * 2).tolist()}\n"
+
+
+def test_the_page_of_kernels_lists_the_activations():
+    page = kernel_names.PAGE.read_text()
+    assert page == kernel_names.written(page), "python tests/kernel_names.py writes it"

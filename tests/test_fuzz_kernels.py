@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from kernel_names import named
 
 from fastbp import _kernels, reference
+from fastbp.operations.activations import ACTIVATIONS
 
 # The arguments in order: name, role, axes, /inputs that an output may be.
 # Roles: `:` numbers, `#` class indices, `%` between 0 and 1 (rows that sum to 1, where axes are
@@ -26,26 +28,6 @@ affine_forward x:ri W:io b:o out>ro
 affine_backward dout:ro x:ri W:io dx>ri? dW>io db>o
 bias_sum dout:ro db>o
 !transpose x:ri out>ir
-!relu_forward x:n out>n/x
-!relu_backward dout:n out:n dx>n/dout/out
-sigmoid_forward x:n out>n/x
-sigmoid_backward dout:n out:n dx>n/dout/out
-tanh_forward x:n out>n/x
-tanh_backward dout:n out:n dx>n/dout/out
-!identity_forward x:n out>n/x
-!identity_backward dout:n out:n dx>n/dout/out
-!leaky_relu_forward x:n out>n/x slope
-!leaky_relu_backward dout:n x:n dx>n/dout/x slope
-softplus_forward x:n out>n/x
-softplus_backward dout:n x:n dx>n/dout/x
-gelu_forward x:n out>n/x
-gelu_backward dout:n x:n dx>n/dout/x
-elu_forward x:n out>n/x alpha scale
-elu_backward dout:n x:n dx>n/dout/x alpha scale
-silu_forward x:n out>n/x
-silu_backward dout:n x:n dx>n/dout/x
-mish_forward x:n out>n/x
-mish_backward dout:n x:n dx>n/dout/x
 !dropout x:n out>n/x key ratio
 batch_norm_forward x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o running_var*o \
 eps momentum unbiased
@@ -81,7 +63,9 @@ def reals(least, most):
 
 share = st.sampled_from([0.0, 1e-3, 0.5, 0.9, 0.999])
 SCALARS = {
-    "slope": reals(0, 2), "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
+    "slope": reals(0, 2), "beta": reals(0.125, 4), "threshold": reals(-3, 20),
+    "below": reals(-2, 2), "low": reals(-3, 0), "high": reals(0, 3), "at": reals(-2, 2),
+    "value": reals(-2, 2), "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
     "delta": st.sampled_from([0.0, 0.3, 1.0, 1e3, math.inf]), "quantile": reals(0, 1),
     "ratio": reals(0, 0.9990000128746033), "key": st.integers(0, 2**64 - 1),
     "lr": reals(0, 1), "momentum": share | st.just(1.0), "nesterov": st.booleans(),
@@ -119,6 +103,12 @@ def _parsed(line):
     ]
 
 
+#: Rows of the activations that only choose.
+CHOOSE = ("relu", "identity", "leaky_relu", "hardtanh", "threshold")
+for row in ACTIVATIONS.values():
+    mark, numbers = "!" * (row.name in CHOOSE), " ".join(row.numbers)
+    TABLE += f"{mark}{row.name}_forward x:n out>n/x {numbers}\n"
+    TABLE += f"{mark}{row.name}_backward dout:n read:n dx>n/dout/read {numbers}\n"
 KERNELS = dict(map(_parsed, TABLE.strip().splitlines()))
 ROUNDS_ONCE = {line[1:].split()[0] for line in TABLE.splitlines() if line.startswith("!")}
 
@@ -271,7 +261,7 @@ def run_twin(kernel, args, dtype):
         if isinstance(value, np.ndarray) else value
         for name, value in args.items()
     }  # fmt: skip
-    results = {"return": getattr(reference, kernel)(*args.values())}
+    results = {"return": named(reference, kernel)(*args.values())}
     written = (a.name for a in KERNELS[kernel] if a.is_output and args[a.name] is not None)
     return results | {name: args[name] for name in written}
 
@@ -340,7 +330,7 @@ def check(kernel, call):
         except ValueError:  # the numbers do not go together
             taken.append(False)
     try:
-        value = getattr(_kernels, kernel)(*args.values())
+        value = named(_kernels, kernel)(*args.values())
     except (ValueError, TypeError, BufferError) as error:
         event("refused")
         assert not all(taken), error
@@ -380,8 +370,10 @@ def check(kernel, call):
 
 
 def test_the_table_holds_every_kernel_and_its_arguments():
-    assert {*KERNELS, "dropout_key", "epoch_order"} == set(_kernels.__all__)
-    for kernel, arguments in KERNELS.items():
+    own = {name: arguments for name, arguments in KERNELS.items() if hasattr(_kernels, name)}
+    families = {"activation_forward", "activation_backward"}
+    assert {*own, *families, "dropout_key", "epoch_order"} == set(_kernels.__all__)
+    for kernel, arguments in own.items():
         names = list(inspect.signature(getattr(_kernels, kernel)).parameters)
         assert [a.name for a in arguments] == names
 

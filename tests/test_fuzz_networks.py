@@ -25,12 +25,10 @@ except ImportError:
 
 # --- the loop -------------------------------------------------------------------------------
 
-BY_INPUT = ("leaky_relu", "softplus", "gelu")  # whose derivatives take the input
-
 
 def through(layer, x, own, running, key):
     """A layer's output, and the function from dout to dx and the parameters' gradients."""
-    kind, numbers = layer.kind, (layer.kind_number,) * (layer.kind == "leaky_relu")
+    kind = layer.kind
     out = np.empty((len(x), own[0].shape[-1] if own else x.shape[1]), x.dtype)
     dx, grads = np.empty_like(x), [np.empty_like(p) for p in own]
     if kind is None:  # identity, flatten
@@ -58,12 +56,13 @@ def through(layer, x, own, running, key):
             reference.dropout(dout.reshape(-1), dx.reshape(-1), key, layer.dropout_ratio)
 
     else:
-        getattr(reference, f"{kind}_forward")(x.reshape(-1), out.reshape(-1), *numbers)
-        needed = x if kind in BY_INPUT else out
+        numbers = layer.numbers
+        reference.activation_forward(kind, x.reshape(-1), out.reshape(-1), *numbers)
+        read = out if layer.row.reads_output else x
 
         def backward(dout):
-            flat = (array.reshape(-1) for array in (dout, needed, dx))
-            getattr(reference, f"{kind}_backward")(*flat, *numbers)
+            flat = (array.reshape(-1) for array in (dout, read, dx))
+            reference.activation_backward(kind, *flat, *numbers)
 
     return out, lambda dout: (backward(dout), (dx, grads))[1]
 
@@ -205,7 +204,22 @@ LAYERS = {
     "book's norm": lambda n, dtype: BatchNormalization(np.ones(n, dtype), np.zeros(n, dtype), 0.7),
     "nn's leaky": lambda n, dtype: nn.LeakyReLU(0.1),
     "nn's gelu": lambda n, dtype: nn.GELU(),
-    "nn's softplus": lambda n, dtype: nn.Softplus(threshold=1e9),
+    "gelu by tanh": lambda n, dtype: nn.GELU("tanh"),
+    "elu": lambda n, dtype: nn.ELU(0.7),
+    "celu": lambda n, dtype: nn.CELU(0.7),
+    "selu": lambda n, dtype: nn.SELU(),
+    "silu": lambda n, dtype: nn.SiLU(),
+    "mish": lambda n, dtype: nn.Mish(),
+    "nn's softplus": lambda n, dtype: nn.Softplus(2.0, 3.0),
+    "logsigmoid": lambda n, dtype: nn.LogSigmoid(),
+    "softsign": lambda n, dtype: nn.Softsign(),
+    "tanhshrink": lambda n, dtype: nn.Tanhshrink(),
+    "hardtanh": lambda n, dtype: nn.Hardtanh(-0.8, 0.6),
+    "relu6": lambda n, dtype: nn.ReLU6(),
+    "hardsigmoid": lambda n, dtype: nn.Hardsigmoid(),
+    "hardswish": lambda n, dtype: nn.Hardswish(),
+    "threshold": lambda n, dtype: nn.Threshold(0.1, -0.5),
+    "nn's softplus to the end": lambda n, dtype: nn.Softplus(threshold=1e9),
     "nn's dropout": lambda n, dtype: nn.Dropout(0.6),
     "nn's norm": lambda n, dtype: nn.BatchNorm1d(n, eps=0.1, dtype=dtype),
     "nn's flatten": lambda n, dtype: nn.Flatten(),
@@ -221,7 +235,10 @@ LOSSES = {
 }
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 #: Where a rounding may move a row to the other side.
-KINKED = {"relu", "leaky", "nn's leaky", "absolute", "huber"}
+KINKED = {
+    "relu", "leaky", "nn's leaky", "absolute", "huber", "nn's softplus", "hardtanh", "relu6",
+    "hardsigmoid", "hardswish", "threshold", "selu",
+}  # fmt: skip
 FORMS = ["float32", "float64", "uint8"] + ["CSR"] * (sparse is not None)
 
 

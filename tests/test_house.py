@@ -18,6 +18,7 @@ FOLDER = Path(fastbp.__file__).resolve().parent
 # A file imports only from lower levels.
 LEVELS = {
     0: ["_kernels"],
+    0.5: ["operations"],
     1: [
         "reference",
         "checks",

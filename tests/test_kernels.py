@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_names import FAMILIES, NUMBERS, named
 
 from fastbp import _kernels, reference
+from fastbp._kernels.activations import activations
+from fastbp.operations.activations import ACTIVATIONS
 
 # The arguments of every kernel in order: name, role, axes.
 # Roles: `:` numbers, `%` between 0 and 1, `#` class indices, `>` output, `+` updated in place,
@@ -22,26 +25,6 @@ KERNELS = {
     "affine_backward": "dout:ro x:ri W:io dx>ri dW>io db>o",
     "bias_sum": "dout:ro db>o",
     "transpose": "x:ri out>ir",
-    "relu_forward": "x:n out>n",
-    "relu_backward": "dout:n out:n dx>n",
-    "sigmoid_forward": "x:n out>n",
-    "sigmoid_backward": "dout:n out%n dx>n",
-    "tanh_forward": "x:n out>n",
-    "tanh_backward": "dout:n out%n dx>n",
-    "identity_forward": "x:n out>n",
-    "identity_backward": "dout:n out:n dx>n",
-    "leaky_relu_forward": "x:n out>n slope",
-    "leaky_relu_backward": "dout:n x:n dx>n slope",
-    "softplus_forward": "x:n out>n",
-    "softplus_backward": "dout:n x:n dx>n",
-    "gelu_forward": "x:n out>n",
-    "gelu_backward": "dout:n x:n dx>n",
-    "elu_forward": "x:n out>n alpha scale",
-    "elu_backward": "dout:n x:n dx>n alpha scale",
-    "silu_forward": "x:n out>n",
-    "silu_backward": "dout:n x:n dx>n",
-    "mish_forward": "x:n out>n",
-    "mish_backward": "dout:n x:n dx>n",
     "dropout": "x:n out>n key ratio",
     "batch_norm_forward": "x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o "
     "running_var^o eps momentum unbiased",
@@ -69,7 +52,12 @@ KERNELS = {
     "adam_update": "param+n grad:n mean+n square_mean^n lr beta_1 beta_2 eps weight_decay "
     "decoupled step",
 }
+for row in ACTIVATIONS.values():
+    read = "read%n" if row.name in ("sigmoid", "tanh") else "read:n"
+    KERNELS[f"{row.name}_forward"] = " ".join(("x:n out>n", *row.numbers))
+    KERNELS[f"{row.name}_backward"] = " ".join(("dout:n", read, "dx>n", *row.numbers))
 SCALARS = {
+    **NUMBERS,
     "scale": 0.37, "slope": 0.2, "delta": 0.7, "ratio": 0.3, "key": 0x0123456789ABCDEF,
     "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "alpha": 0.95,
     "beta_1": 0.9, "beta_2": 0.999, "eps": 1e-5, "decoupled": False, "step": 3, "unbiased": True,
@@ -145,7 +133,7 @@ def run_kernel(kernel, args):
             args[name], wholes[name] = fenced(args[name])
             args[name].flags.writeable = name in outputs(kernel)
     before = {name: whole.tobytes() for name, whole in wholes.items()}
-    results = {"return": getattr(_kernels, kernel)(*args.values())}
+    results = {"return": named(_kernels, kernel)(*args.values())}
     for name, whole in wholes.items():
         after = whole.tobytes()
         if name in outputs(kernel):
@@ -160,7 +148,7 @@ def run_kernel(kernel, args):
 
 def run_twin(kernel, args):
     args = {name: a.copy() if isinstance(a, np.ndarray) else a for name, a in args.items()}
-    results = {"return": getattr(reference, kernel)(*args.values())}
+    results = {"return": named(reference, kernel)(*args.values())}
     return results | {name: args[name] for name in outputs(kernel) if args[name] is not None}
 
 
@@ -180,8 +168,14 @@ def scales(kernel, args, expected):
     if kernel.startswith("batch_norm"):
         return "product", batch_norm_scales(kernel, args, expected)
     if kernel == "tanh_backward":
-        return "elementwise", {"dx": args["dout"] * (1 + args["out"] ** 2)}
-    if kernel in ("gelu_backward", "silu_backward", "mish_backward"):
+        return "elementwise", {"dx": args["dout"] * (1 + args["read"] ** 2)}
+    if kernel == "gelu_tanh_forward":  # whose exponent is a cubic
+        steep = 1 + np.abs(args["x"], dtype=np.float64) ** 3
+        return "elementwise", {"out": expected["out"] * np.minimum(steep, 1000)}
+    if kernel == "tanhshrink_forward":
+        return "elementwise", {"out": args["x"]}
+    row, _, way = kernel.rpartition("_")
+    if way == "backward" and row in ACTIVATIONS:
         return "elementwise", {"dx": 2 * args["dout"]}
     if kernel.startswith("soft") and kernel.endswith("entropy_forward"):
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"]).max(axis=1)).sum()}
@@ -270,16 +264,30 @@ def kernel(request):
 def test_every_kernel_has_its_twin_and_every_twin_its_kernel():
     twins = {n for n, f in vars(reference).items() if inspect.isfunction(f) and n[0] != "_"}
     compiled = {n for n in dir(_kernels) if callable(getattr(_kernels, n)) and n[0] != "_"}
-    assert twins == compiled == set(_kernels.__all__) == {*KERNELS, "dropout_key", "epoch_order"}
+    families = {f"{family}_{way}" for family in FAMILIES for way in ("forward", "backward")}
+    others = {"dropout_key", "epoch_order"}
+    own = {name for name in KERNELS if hasattr(_kernels, name)}
+    assert twins == compiled == set(_kernels.__all__) == own | families | others
+
+
+def test_a_row_names_its_numbers():
+    for name, (_, reads_output, n_numbers) in activations().items():
+        row = ACTIVATIONS[name]
+        assert len(row.numbers) == n_numbers and row.reads_output == reads_output
+    assert list(activations()) == list(ACTIVATIONS)
 
 
 def test_kernel_and_twin_take_the_same_arguments(kernel):
+    if not hasattr(_kernels, kernel):
+        return  # one of a family
     compiled = list(inspect.signature(getattr(_kernels, kernel)).parameters)
     twin = list(inspect.signature(getattr(reference, kernel)).parameters)
     assert compiled == twin == [name for name, _, _ in roles(kernel)]
 
 
 def test_kernel_is_documented(kernel):
+    if not hasattr(_kernels, kernel):
+        return
     doc = inspect.getdoc(getattr(_kernels, kernel))
     parameters, raises = re.search(
         r"\nParameters\n-+\n(.*?)(?=\n\n\w+\n--).*?\nRaises\n-+\n(.+)", doc, re.S
@@ -398,7 +406,7 @@ FLAGS = [
     ("huber_backward", {"delta": 1e3}),
     ("quantile_forward", {"quantile": 0.0}),
     ("quantile_backward", {"quantile": 1.0}),
-    *((kernel, {"scale": 0.0}) for kernel in KERNELS if "scale" in KERNELS[kernel]),
+    *((kernel, {"scale": 0.0}) for kernel in KERNELS if " scale" in KERNELS[kernel]),
 ]
 
 
@@ -477,12 +485,8 @@ def test_kernels_run_in_several_threads_at_once(dtype, rng):
 # --- in place -------------------------------------------------------------------------------
 
 IN_PLACE = [
-    *((f"{a}_forward", "x") for a in ("relu", "sigmoid", "tanh", "identity", "softmax")),
-    *((f"{a}_forward", "x") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
-    *((f"{a}_backward", "dout") for a in ("relu", "sigmoid", "tanh", "identity")),
-    *((f"{a}_backward", "dout") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
-    *((f"{a}_backward", "out") for a in ("relu", "sigmoid", "tanh", "identity")),
-    *((f"{a}_backward", "x") for a in ("leaky_relu", "softplus", "gelu", "elu", "silu", "mish")),
+    *((f"{a}_forward", "x") for a in (*ACTIVATIONS, "softmax")),
+    *((f"{a}_backward", name) for a in ACTIVATIONS for name in ("dout", "read")),
     ("dropout", "x"),
     ("poisson_forward", "x"),
     *((f"{a}_cross_entropy_forward", "x") for a in ("softmax", "soft", "sigmoid")),
@@ -502,7 +506,7 @@ def test_elementwise_kernels_may_write_over_an_input(kernel, over, dtype, rng):
     for rows in (1, 2, 5, 33):
         args = arguments(kernel, rng, dtype, rows, n_out=19)
         apart = run_kernel(kernel, args)
-        value = getattr(_kernels, kernel)(*{**args, output: args[over]}.values())
+        value = named(_kernels, kernel)(*{**args, output: args[over]}.values())
         assert value == apart["return"]
         assert args[over].tobytes() == apart[output].tobytes()
 
@@ -556,7 +560,7 @@ def test_kernel_refuses_a_bad_array(kernel, dtype, rng):
         bad = {**args, name: SPOILERS[spoiler](args[name])}
         before = {n: a.tobytes() for n, a in bad.items() if isinstance(a, np.ndarray)}
         try:
-            getattr(_kernels, kernel)(*bad.values())
+            named(_kernels, kernel)(*bad.values())
         except (ValueError, TypeError, BufferError) as error:
             assert str(error), f"{kernel} with {name} {spoiler} says nothing"
         else:
@@ -573,7 +577,7 @@ def test_kernel_refuses_a_read_only_output(kernel, dtype, rng):
         args[name].flags.writeable = False
         before = {n: a.tobytes() for n, a in args.items() if isinstance(a, np.ndarray)}
         with pytest.raises((ValueError, BufferError), match=r"read-only|not writable"):
-            getattr(_kernels, kernel)(*args.values())
+            named(_kernels, kernel)(*args.values())
         assert all(args[n].tobytes() == b for n, b in before.items())
 
 
@@ -597,12 +601,12 @@ def test_kernel_refuses_an_output_over_part_of_another_array(kernel, dtype, rng)
         for shift in [1, a.size - 1] if same_is_fine else [0, 1, a.size - 1]:
             args[other], args[output], memory = overlapping(a.shape, b.shape, dtype, shift)
             with pytest.raises(ValueError, match=r"overlap|not t"):
-                getattr(_kernels, kernel)(*args.values())
+                named(_kernels, kernel)(*args.values())
             assert (memory == 0.25).all()
             args[output], args[other], memory = overlapping(b.shape, a.shape, dtype, shift)
             if shift < b.size:
                 with pytest.raises(ValueError, match=r"overlap|not t"):
-                    getattr(_kernels, kernel)(*args.values())
+                    named(_kernels, kernel)(*args.values())
                 assert (memory == 0.25).all()
 
 
@@ -615,7 +619,7 @@ def test_kernel_takes_arrays_that_only_touch(kernel, dtype, rng):
         expected = run_kernel(kernel, args)
         first, second, _ = overlapping(a.shape, b.shape, dtype, a.size)
         first[...], second[...] = a, b
-        getattr(_kernels, kernel)(*{**args, other: first, output: second}.values())
+        named(_kernels, kernel)(*{**args, other: first, output: second}.values())
         assert second.tobytes() == expected[output].tobytes()
 
 
@@ -628,7 +632,7 @@ def test_class_index_out_of_range_is_refused(kernel, index, dtype, rng):
     args["t"][4] = index
     for module in (_kernels, reference):
         with pytest.raises(ValueError, match=rf"class indices 0\.\.2; got {index} at row 4"):
-            getattr(module, kernel)(*args.values())
+            named(module, kernel)(*args.values())
         assert np.isnan(args[outputs(kernel)[0]]).all()
 
 
@@ -650,7 +654,7 @@ def test_kernel_refuses_a_bad_number(kernel, numbers, rng):
     args = arguments(kernel, rng, np.dtype("f4"), **numbers)
     before = {n: a.tobytes() for n, a in args.items() if isinstance(a, np.ndarray)}
     with pytest.raises(ValueError, match="expects"):
-        getattr(_kernels, kernel)(*args.values())
+        named(_kernels, kernel)(*args.values())
     assert all(args[n].tobytes() == b for n, b in before.items())
 
 
@@ -682,12 +686,13 @@ def test_dropout_leaves_out_its_share_without_a_pattern(ratio, dtype):
 @pytest.mark.parametrize("kernel", [k for k in KERNELS if k.startswith("softmax")])
 def test_softmax_without_classes_is_refused(kernel, dtype, rng):
     with pytest.raises(ValueError):
-        getattr(_kernels, kernel)(*arguments(kernel, rng, dtype, n_out=0).values())
+        named(_kernels, kernel)(*arguments(kernel, rng, dtype, n_out=0).values())
 
 
 GUARD_PAGE = """
 import ctypes, importlib.util, itertools, mmap, sys
 import numpy as np
+sys.path.append(sys.argv[1].rpartition("test_kernels")[0])
 spec = importlib.util.spec_from_file_location("test_kernels", sys.argv[1])
 tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tests)
@@ -710,7 +715,7 @@ for kernel, dtype in itertools.product(tests.KERNELS, (np.dtype("f4"), np.dtype(
         args = tests.arguments(kernel, rng, dtype, *shape)
         for name in tests.arrays(kernel):
             args[name] = at_the_end(args[name])
-        getattr(tests._kernels, kernel)(*args.values())
+        tests.named(tests._kernels, kernel)(*args.values())
 print("in bounds")
 """
 

@@ -37,13 +37,9 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
-from fastbp._kernels cimport changes
+from fastbp._kernels cimport changes, isa
 from fastbp._kernels.activations cimport (
-    elu_backward_core, elu_forward_core, gelu_backward_core, gelu_forward_core,
-    leaky_relu_backward_core, leaky_relu_forward_core, mish_backward_core, mish_forward_core,
-    relu_backward_core, relu_forward_core, sigmoid_backward_core, sigmoid_forward_core,
-    silu_backward_core, silu_forward_core, softplus_backward_core, softplus_forward_core,
-    tanh_backward_core, tanh_forward_core,
+    activation_backward_core, activation_forward_core, reads_output,
 )
 from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.losses cimport (

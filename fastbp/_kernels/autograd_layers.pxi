@@ -227,17 +227,27 @@ cdef TensorBase of_three(TensorBase x, TensorBase weight, TensorBase bias, array
 
 # --- activations ---------------------------------------------------------------------------------
 
-cpdef enum:
-    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, ELU, SILU, MISH
+#: The nodes' names by the activations' kinds.
+cdef tuple activation_labels = ()
+
+
+def name_activations(labels):
+    """The names of the activations' nodes, in the order of their kinds."""
+    global activation_labels
+    activation_labels = tuple(labels)
 
 
 cdef class Activation(Binary):
-    """Of every element; y is what the gradient needs: the result, or from LEAKY_RELU on x."""
+    """Of every element; y is what the gradient reads: the result, or x."""
     cdef int kind
-    cdef double scale
+    cdef double second
 
     cdef tuple edges(self):
         return ((self.a, self.a_output),)
+
+    def name(self):
+        """The activation, as PyTorch names it: ReluBackward0."""
+        return activation_labels[self.kind]
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef array dx
@@ -247,145 +257,42 @@ cdef class Activation(Binary):
         dx = empty_like(self.y)
         dout = contiguous(dout)
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
-            activation_backward[float](self.kind, <float *> cnp.PyArray_DATA(dout), self.y, dx,
-                                       self.number, self.scale)
+            activation_backward_core(
+                <float *> cnp.PyArray_DATA(dout), <float *> cnp.PyArray_DATA(self.y),
+                <float *> cnp.PyArray_DATA(dx), self.kind, self.number, self.second,
+                cnp.PyArray_SIZE(dx))
         else:
-            activation_backward[double](self.kind, <double *> cnp.PyArray_DATA(dout), self.y, dx,
-                                        self.number, self.scale)
+            activation_backward_core(
+                <double *> cnp.PyArray_DATA(dout), <double *> cnp.PyArray_DATA(self.y),
+                <double *> cnp.PyArray_DATA(dx), self.kind, self.number, self.second,
+                cnp.PyArray_SIZE(dx))
         self.a.receive(sweep, self.a_output, dx)
         return 0
 
 
-cdef class ReluBackward0(Activation):
-    pass
-
-
-cdef class SigmoidBackward0(Activation):
-    pass
-
-
-cdef class TanhBackward0(Activation):
-    pass
-
-
-cdef class LeakyReluBackward0(Activation):
-    pass
-
-
-cdef class SoftplusBackward0(Activation):
-    pass
-
-
-cdef class GeluBackward0(Activation):
-    pass
-
-
-cdef class EluBackward0(Activation):
-    pass
-
-
-cdef class SiluBackward0(Activation):
-    pass
-
-
-cdef class MishBackward0(Activation):
-    pass
-
-
-cdef Activation activation_node(int kind):
-    if kind == RELU:
-        return ReluBackward0.__new__(ReluBackward0)
-    if kind == SIGMOID:
-        return SigmoidBackward0.__new__(SigmoidBackward0)
-    if kind == TANH:
-        return TanhBackward0.__new__(TanhBackward0)
-    if kind == LEAKY_RELU:
-        return LeakyReluBackward0.__new__(LeakyReluBackward0)
-    if kind == SOFTPLUS:
-        return SoftplusBackward0.__new__(SoftplusBackward0)
-    if kind == GELU:
-        return GeluBackward0.__new__(GeluBackward0)
-    if kind == ELU:
-        return EluBackward0.__new__(EluBackward0)
-    if kind == SILU:
-        return SiluBackward0.__new__(SiluBackward0)
-    return MishBackward0.__new__(MishBackward0)
-
-
-cdef void activation_forward(int kind, const real *x, array into, double number,
-                             double scale) noexcept:
-    cdef real *out = <real *> cnp.PyArray_DATA(into)
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
-    if kind == RELU:
-        relu_forward_core(x, out, n)
-    elif kind == SIGMOID:
-        sigmoid_forward_core(x, out, n)
-    elif kind == TANH:
-        tanh_forward_core(x, out, n)
-    elif kind == LEAKY_RELU:
-        leaky_relu_forward_core(x, out, number, n)
-    elif kind == SOFTPLUS:
-        softplus_forward_core(x, out, n)
-    elif kind == GELU:
-        gelu_forward_core(x, out, n)
-    elif kind == ELU:
-        elu_forward_core(x, out, number, scale, n)
-    elif kind == SILU:
-        silu_forward_core(x, out, n)
-    else:
-        mish_forward_core(x, out, n)
-
-
-cdef void activation_backward(int kind, const real *dout, array needed, array into,
-                              double number, double scale) noexcept:
-    cdef const real *of = <real *> cnp.PyArray_DATA(needed)
-    cdef real *dx = <real *> cnp.PyArray_DATA(into)
-    cdef Py_ssize_t n = cnp.PyArray_SIZE(into)
-    if kind == RELU:
-        relu_backward_core(dout, of, dx, n)
-    elif kind == SIGMOID:
-        sigmoid_backward_core(dout, of, dx, n)
-    elif kind == TANH:
-        tanh_backward_core(dout, of, dx, n)
-    elif kind == LEAKY_RELU:
-        leaky_relu_backward_core(dout, of, dx, number, n)
-    elif kind == SOFTPLUS:
-        softplus_backward_core(dout, of, dx, n)
-    elif kind == GELU:
-        gelu_backward_core(dout, of, dx, n)
-    elif kind == ELU:
-        elu_backward_core(dout, of, dx, number, scale, n)
-    elif kind == SILU:
-        silu_backward_core(dout, of, dx, n)
-    else:
-        mish_backward_core(dout, of, dx, n)
-
-
-def activation(int kind, TensorBase x not None, double number=0.0, double scale=1.0):
-    """RELU, SIGMOID, ... of x; None where the compiled kernels do not take it.
-
-    `number` is the slope of LEAKY_RELU and the alpha of ELU, which has `scale` too.
-    """
-    cdef array a = x._array
+def activation(int kind, TensorBase x not None, double a=0.0, double b=0.0):
+    """The activation of that kind of x, with its numbers; None where the kernels do not take x."""
+    cdef array of = x._array
     cdef array out
     cdef Activation node
     cdef Target target
     cdef TensorBase result
-    if not (is_float(a) and is_plain(a) and compiled_runs()):
+    if not (is_float(of) and is_plain(of) and compiled_runs()):
         return None
-    out = empty_like(a)
-    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        activation_forward[float](kind, <float *> cnp.PyArray_DATA(a), out, number,
-                                  scale)
+    out = empty_like(of)
+    if cnp.PyArray_TYPE(of) == cnp.NPY_FLOAT:
+        activation_forward_core(<float *> cnp.PyArray_DATA(of), <float *> cnp.PyArray_DATA(out),
+                                kind, a, b, cnp.PyArray_SIZE(of))
     else:
-        activation_forward[double](kind, <double *> cnp.PyArray_DATA(a), out, number, scale)
+        activation_forward_core(<double *> cnp.PyArray_DATA(of), <double *> cnp.PyArray_DATA(out),
+                                kind, a, b, cnp.PyArray_SIZE(of))
     if fbp_grad_off or (target := x.target()) is None:
         return wrap(out)
-    node = activation_node(kind)
-    node.kind, node.number, node.scale = kind, number, scale
+    node = Activation.__new__(Activation)
+    node.kind, node.number, node.second = kind, a, b
     node.a, node.a_output = target, x._output
     result = attach(node, out)
-    node.save_y(x if kind >= LEAKY_RELU else result)
+    node.save_y(result if reads_output(kind) else x)
     return result
 
 

@@ -61,8 +61,8 @@ cdef int name_quick_form(str name, Operation self) except -1:
         self.quick, self.kind = quick_comparison, COMPARISONS.index(name)
     elif name in EXTREMES:
         self.quick, self.kind = quick_extreme, EXTREMES.index(name)
-    elif name in ("relu", "sigmoid", "tanh"):
-        self.quick, self.kind = quick_activation, ("relu", "sigmoid", "tanh").index(name)
+    elif name in ACTIVATIONS:
+        self.quick, self.kind = quick_activation, ACTIVATIONS[name]
     elif name in ("sum", "mean"):
         self.quick, self.kind = quick_sum, name == "mean"
     elif name in ("reshape", "view"):
@@ -526,6 +526,9 @@ cdef object quick_contiguous(int kind, tuple given, dict named):
 
 
 # --- of every element ----------------------------------------------------------------------------
+
+#: The activations that tensors have as methods.
+cdef dict ACTIVATIONS = {"relu": isa.FBP_RELU, "sigmoid": isa.FBP_SIGMOID, "tanh": isa.FBP_TANH}
 
 UNARY = ("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "abs", "sin", "cos", "floor",
          "ceil", "square")

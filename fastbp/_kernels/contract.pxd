@@ -20,6 +20,10 @@ cdef inline int require(bint holds, str expected, str came="arrays of other shap
     return 0
 
 
+cdef inline int refuse(str expected, str came) except -1:
+    raise ValueError(f"{expected}; got {came}.")
+
+
 cdef inline int require_aligned(const real *data, idx n, str name) except -1:
     """Refuses an address that elements cannot have; that of none is not looked at."""
     if n and <uintptr_t> data % sizeof(real):

@@ -399,12 +399,12 @@ static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, f
         FN(update_carefully)(&s, FN(apply_parts), result);
 }
 
-/* Other numbers of a layer: what `a` and `momentum` say. */
-static void FN(plan_adjust)(void *plan_, idx l, double a, double momentum)
+/* Other numbers of a layer. */
+static void FN(plan_adjust)(void *plan_, idx l, double a, double b)
 {
     fbp_layer *layer = &((FN(plan) *)plan_)->ops[l].layer;
     layer->a = a;
-    layer->momentum = momentum;
+    layer->b = b;
     ((FN(plan) *)plan_)->bounds->parameters = INFINITY;
 }
 

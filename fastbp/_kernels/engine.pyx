@@ -14,6 +14,8 @@ from fastbp._kernels cimport changes, isa
 from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 
+from fastbp._kernels.activations import activations
+
 cdef extern from "team.h" nogil:
     double fbp_seconds()
     void fbp_survive_forks()
@@ -30,9 +32,8 @@ cdef extern from "aligned.h" nogil:
 cnp.import_array()
 
 LAYER_KINDS = {
-    "affine": isa.FBP_AFFINE, "relu": isa.FBP_RELU, "leaky_relu": isa.FBP_LEAKY_RELU,
-    "sigmoid": isa.FBP_SIGMOID, "tanh": isa.FBP_TANH, "softplus": isa.FBP_SOFTPLUS,
-    "gelu": isa.FBP_GELU, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
+    **{name: kind for name, (kind, _, _) in activations().items()},
+    "affine": isa.FBP_AFFINE, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
 }
 LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX, "sigmoid": isa.FBP_SIGMOID_LOSS,
@@ -162,9 +163,9 @@ cdef class Plan:
     Parameters
     ----------
     layers : sequence of tuple
-        (kind, n_in, n_out, a, momentum, unbiased) of each layer; `a` is a leaky relu's slope,
-        a dropout's ratio, a batch normalisation's eps.  An affine layer that is unbiased keeps
-        its bias at 0, a batch normalisation takes its running variance by n - 1.
+        (kind, n_in, n_out, a, b, unbiased) of each layer; a and b are an activation's numbers, a
+        dropout's ratio, a batch normalisation's eps and momentum.  An affine layer that is unbiased
+        keeps its bias at 0, a batch normalisation takes its running variance by n - 1.
     loss : str or None
         A key of `LOSS_KINDS`; None leaves the gradient by the outputs to `backward`.
     batch_size : int
@@ -263,12 +264,12 @@ cdef class Plan:
         if described == NULL:
             raise MemoryError
         try:
-            for i, (kind, n_in, n_out, a, momentum, unbiased) in enumerate(layers):
+            for i, (kind, n_in, n_out, a, b, unbiased) in enumerate(layers):
                 described[i].kind = LAYER_KINDS[kind]
                 described[i].n_in = n_in
                 described[i].n_out = n_out
                 described[i].a = a
-                described[i].momentum = momentum
+                described[i].b = b
                 described[i].unbiased = unbiased
                 require(n_in > 0 and n_out > 0 and (i == 0 or n_in == width)
                         and (n_in == n_out or kind == "affine"),
@@ -424,11 +425,11 @@ cdef class Plan:
         """Take other numbers of the network and the optimiser, or refuse them: a subclass's."""
 
     @cython.critical_section
-    def adjust(self, idx layer, double a, double momentum):
+    def adjust(self, idx layer, double a, double b):
         """Other numbers of a layer, as the constructor takes them, from the next step on."""
         self.require_idle()
         require(0 <= layer < self.n_layers, "Plan expects a layer's place")
-        self.engine.plan_adjust(self.memory, layer, a, momentum)
+        self.engine.plan_adjust(self.memory, layer, a, b)
 
     @cython.critical_section
     def adjust_loss(self, double delta):

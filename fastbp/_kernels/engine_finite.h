@@ -106,6 +106,26 @@ static inline double FN(bound_by_all)(const FN(plan) *plan, idx rows)
     return bound + (double)FN(sum_across)(sum);
 }
 
+#ifndef FBP_BOUND_OF
+#define FBP_BOUND_OF
+/* An activation's output is at most offset + gain |x|, its derivative slope, with its numbers. */
+typedef struct {
+    double offset, gain, slope;
+} fbp_bound;
+
+static fbp_bound bound_of(const fbp_layer *layer)
+{
+    const double a = layer->a, b = layer->b;
+    switch (layer->kind) {
+#define BOUND(KIND, name, numbers, reads, value, gradient, offset, gain, slope)                  \
+    case FBP_##KIND: return (fbp_bound){offset, gain, slope};
+        FBP_ACTIVATIONS(BOUND)
+#undef BOUND
+    default: return (fbp_bound){0, 1, 1};
+    }
+}
+#endif
+
 /* What the second bound makes of the squares of x, of the rows and of the gradient by the outputs,
  * as long as the parameters' norms have not grown by more than `room` since they were measured: the
  * norm of a product is at most the product of the norms. */
@@ -126,18 +146,12 @@ static void FN(prepare)(const FN(plan) *plan, double room)
             gain = norm * norm;
             more = 1;
             break;
-        case FBP_LEAKY_RELU: gain = 1 + layer->a * layer->a; break;
-        case FBP_SIGMOID:
-        case FBP_TANH:
-            gain = 0;
-            more = n + 1;
-            break;
-        case FBP_SOFTPLUS: /* at most |x| + log 2 */
-            gain = 2;
-            more = n;
-            break;
         case FBP_DROPOUT: gain = 1 / ((1 - layer->a) * (1 - layer->a)); break;
-        default: break; /* at most |x| */
+        default: { /* |offset + gain x|^2 <= 2 offset^2 + 2 gain^2 |x|^2 */
+            const fbp_bound bound = bound_of(layer);
+            gain = (bound.offset > 0 ? 2 : 1) * bound.gain * bound.gain;
+            more = 2 * bound.offset * bound.offset * n + (gain < 1);
+        }
         }
         by_x *= gain;
         by_rows = by_rows * gain + more;
@@ -150,10 +164,8 @@ static void FN(prepare)(const FN(plan) *plan, double room)
             b->by_dout += by_dout;
             by_dout *= norm * norm;
             break;
-        case FBP_LEAKY_RELU: by_dout *= 1 + layer->a * layer->a; break;
-        case FBP_GELU: by_dout *= 2; break; /* its derivative is at most 1.13 */
         case FBP_DROPOUT: by_dout /= (1 - layer->a) * (1 - layer->a); break;
-        default: break;
+        default: by_dout *= bound_of(layer).slope * bound_of(layer).slope;
         }
     }
 }

@@ -77,10 +77,21 @@ static int has_parameters(fbp_layer_kind kind)
     return kind == FBP_AFFINE || kind == FBP_BATCH_NORM;
 }
 
-/* Layers whose derivative needs the output only. */
+static int is_activation(fbp_layer_kind kind)
+{
+    return kind < FBP_N_ACTIVATIONS;
+}
+
+/* Layers whose derivative does not need the input. */
 static int works_in_place(fbp_layer_kind kind)
 {
-    return kind == FBP_RELU || kind == FBP_LEAKY_RELU || kind == FBP_SIGMOID || kind == FBP_TANH;
+    return is_activation(kind) && fbp_activations[kind].reads != FBP_INPUT;
+}
+
+/* Whether all outputs are at most 1. */
+static int is_calm(fbp_layer_kind kind)
+{
+    return kind == FBP_SIGMOID || kind == FBP_TANH;
 }
 
 /* Plain SGD adds its gradients straight to the weights. */
@@ -180,7 +191,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
             op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
         }
         const fbp_layer_kind before = l > 0 ? spec->layers[l - 1].kind : kind;
-        op.calm = kind == FBP_AFFINE && (before == FBP_SIGMOID || before == FBP_TANH);
+        op.calm = kind == FBP_AFFINE && is_calm(before);
         p.calm += op.calm * op.layer.n_in;
         p.normalises |= kind == FBP_BATCH_NORM;
         if (kind == FBP_AFFINE) {
@@ -206,7 +217,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
             op.fresh = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
         }
         /* A later in-place layer would destroy what this one's derivative reads. */
-        shared = kind != FBP_AFFINE && kind != FBP_DROPOUT && kind != FBP_BATCH_NORM;
+        shared = is_activation(kind);
         value = op.out;
         gradient = op.dout;
         widest = op.layer.n_out > widest ? op.layer.n_out : widest;

@@ -84,29 +84,14 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
 
 static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, idx n)
 {
-    switch (layer->kind) {
-    case FBP_RELU: FN(relu_forward)(in, out, n); break;
-    case FBP_LEAKY_RELU: FN(leaky_relu_forward)(in, out, layer->a, n); break;
-    case FBP_SIGMOID: FN(sigmoid_forward)(in, out, n); break;
-    case FBP_TANH: FN(tanh_forward)(in, out, n); break;
-    case FBP_SOFTPLUS: FN(softplus_forward)(in, out, n); break;
-    case FBP_GELU: FN(gelu_forward)(in, out, n); break;
-    default: break;
-    }
+    FN(activation_forward)(in, out, layer->kind, layer->a, layer->b, n);
 }
 
 static void FN(element_backward)(const fbp_layer *layer, const REAL *dout, const REAL *in,
                                  const REAL *out, REAL *din, idx n)
 {
-    switch (layer->kind) {
-    case FBP_RELU: FN(relu_backward)(dout, out, din, n); break;
-    case FBP_LEAKY_RELU: FN(leaky_relu_backward)(dout, out, din, layer->a, n); break;
-    case FBP_SIGMOID: FN(sigmoid_backward)(dout, out, din, n); break;
-    case FBP_TANH: FN(tanh_backward)(dout, out, din, n); break;
-    case FBP_SOFTPLUS: FN(softplus_backward)(dout, in, din, n); break;
-    case FBP_GELU: FN(gelu_backward)(dout, in, din, n); break;
-    default: break;
-    }
+    FN(activation_backward)(dout, works_in_place(layer->kind) ? out : in, din, layer->kind, layer->a,
+                            layer->b, n);
 }
 
 /* The first vector of each row of a panel, close together, and back. */

@@ -100,7 +100,7 @@ static APART void FN(sparse_forward)(const FN(plan) *plan, const FN(op) *op, idx
     }
     for (idx j = 0; op->relu_out && j < n; j++) {
         REAL *out = op->out + j * jump + from * NR;
-        FN(relu_forward)(out, out, (to - from) * NR);
+        FN(relu_forward)(out, out, 0, 0, (to - from) * NR);
     }
 }
 

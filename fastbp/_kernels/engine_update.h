@@ -160,7 +160,7 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
 static void FN(running_update)(const FN(op) *op)
 {
     const idx n = FN(parameters_size)(op); /* as many as gamma and beta */
-    const REAL momentum = (REAL)op->layer.momentum;
+    const REAL momentum = (REAL)op->layer.b;
     for (idx i = 0; i < n; i++)
         op->running[i] = FN(mix)(momentum, op->running[i], 1 - momentum, op->fresh[i]);
 }

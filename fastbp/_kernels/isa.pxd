@@ -3,9 +3,15 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "kernels.h" nogil:
     ctypedef Py_ssize_t idx
 
-    ctypedef enum fbp_layer_kind:
-        FBP_AFFINE, FBP_RELU, FBP_LEAKY_RELU, FBP_SIGMOID, FBP_TANH, FBP_SOFTPLUS, FBP_GELU
-        FBP_DROPOUT, FBP_BATCH_NORM
+    ctypedef int fbp_layer_kind
+    enum:
+        FBP_RELU, FBP_SIGMOID, FBP_TANH, FBP_N_ACTIVATIONS, FBP_AFFINE, FBP_DROPOUT, FBP_BATCH_NORM
+        FBP_OUTPUT
+
+    ctypedef struct fbp_activation_row:
+        const char *name
+        int reads, numbers
+    const fbp_activation_row *fbp_activations
 
     ctypedef enum fbp_loss_kind:
         FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_ABSOLUTE, FBP_HUBER
@@ -20,7 +26,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct fbp_layer:
         fbp_layer_kind kind
         idx n_in, n_out
-        double a, momentum
+        double a, b
         int unbiased
 
     ctypedef struct fbp_rule:
@@ -92,7 +98,7 @@ cdef extern from "kernels.h" nogil:
         double (*plan_weight_square)(const void *plan) noexcept nogil
         void (*plan_apply)(void *plan, const fbp_rule *rule, double gradient,
                            fbp_result *result) noexcept nogil
-        void (*plan_adjust)(void *plan, idx layer, double a, double momentum) noexcept nogil
+        void (*plan_adjust)(void *plan, idx layer, double a, double b) noexcept nogil
         void (*plan_adjust_loss)(void *plan, double delta) noexcept nogil
         idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil
 

@@ -22,12 +22,10 @@
        idx n_out))                                                                               \
     X(void, bias_sum, (const T *dout, T *db, idx rows, idx n_out))                               \
     X(void, transpose, (const T *x, T *out, idx rows, idx n))                                    \
-    X(void, relu_forward, (const T *x, T *out, idx n))                                           \
-    X(void, relu_backward, (const T *dout, const T *out, T *dx, idx n))                          \
-    X(void, sigmoid_forward, (const T *x, T *out, idx n))                                        \
-    X(void, sigmoid_backward, (const T *dout, const T *out, T *dx, idx n))                       \
-    X(void, tanh_forward, (const T *x, T *out, idx n))                                           \
-    X(void, tanh_backward, (const T *dout, const T *out, T *dx, idx n))                          \
+    X(void, activation_forward,                                                                  \
+      (const T *x, T *out, int kind, double a, double b, idx n))                                 \
+    X(void, activation_backward,                                                                 \
+      (const T *dout, const T *read, T *dx, int kind, double a, double b, idx n))                \
     X(void, softmax_forward, (const T *x, T *y, idx rows, idx n_out))                            \
     X(double, softmax_cross_entropy_forward,                                                     \
       (const T *x, const int64_t *t, T *y, idx rows, idx n_out))                                 \
@@ -54,19 +52,6 @@
     X(void, adam_update,                                                                         \
       (T *param, const T *grad, T *mean, T *square_mean, double lr, double beta_1,               \
        double beta_2, double eps, double weight_decay, int decoupled, int64_t step, idx n))      \
-    X(void, leaky_relu_forward, (const T *x, T *out, double slope, idx n))                       \
-    X(void, leaky_relu_backward, (const T *dout, const T *x, T *dx, double slope, idx n))        \
-    X(void, softplus_forward, (const T *x, T *out, idx n))                                       \
-    X(void, softplus_backward, (const T *dout, const T *x, T *dx, idx n))                        \
-    X(void, gelu_forward, (const T *x, T *out, idx n))                                           \
-    X(void, gelu_backward, (const T *dout, const T *x, T *dx, idx n))                            \
-    X(void, elu_forward, (const T *x, T *out, double alpha, double scale, idx n))            \
-    X(void, elu_backward,                                                                    \
-      (const T *dout, const T *x, T *dx, double alpha, double scale, idx n))                 \
-    X(void, silu_forward, (const T *x, T *out, idx n))                                       \
-    X(void, silu_backward, (const T *dout, const T *x, T *dx, idx n))                        \
-    X(void, mish_forward, (const T *x, T *out, idx n))                                       \
-    X(void, mish_backward, (const T *dout, const T *x, T *dx, idx n))                        \
     X(void, dropout,                                                                             \
       (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
     X(void, batch_norm_forward,                                                                  \

@@ -6,11 +6,7 @@ from fastbp._kernels.contract cimport idx, real
 cdef enum:
     LARGE = 65536  # multiplications from which on other threads may run meanwhile
 
-cpdef enum:
-    RELU, SIGMOID, TANH, LEAKY_RELU, SOFTPLUS, GELU, IDENTITY
-
 cdef bint compiled_runs()
-cdef void activate(int kind, const real *x, real *out, double number, idx n) noexcept nogil
 
 
 cdef inline bint is_plain(object x, int typenum, int ndim):

@@ -9,12 +9,7 @@ returns None, and the caller serves it by the kernels of `fastbp.backend`, with 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from fastbp._kernels.activations cimport (
-    gelu_backward_core, gelu_forward_core, identity_backward_core, identity_forward_core,
-    leaky_relu_backward_core, leaky_relu_forward_core, relu_backward_core, relu_forward_core,
-    sigmoid_backward_core, sigmoid_forward_core, softplus_backward_core, softplus_forward_core,
-    tanh_backward_core, tanh_forward_core,
-)
+from fastbp._kernels.activations cimport activation_backward_core, activation_forward_core
 from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels.losses cimport (
@@ -258,93 +253,57 @@ def affine_backward(dout, x, W, bint need_dx):
 
 # --- activations ---------------------------------------------------------------------------------
 
-cdef void activate(int kind, const real *x, real *out, double number,
-                   idx n) noexcept nogil:
-    if kind == RELU:
-        relu_forward_core(x, out, n)
-    elif kind == SIGMOID:
-        sigmoid_forward_core(x, out, n)
-    elif kind == TANH:
-        tanh_forward_core(x, out, n)
-    elif kind == LEAKY_RELU:
-        leaky_relu_forward_core(x, out, number, n)
-    elif kind == SOFTPLUS:
-        softplus_forward_core(x, out, n)
-    elif kind == GELU:
-        gelu_forward_core(x, out, n)
-    else:
-        identity_forward_core(x, out, n)
-
-
-cdef void pull_back(int kind, const real *dout, const real *needed, real *dx, double number,
-                    idx n) noexcept nogil:
-    if kind == RELU:
-        relu_backward_core(dout, needed, dx, n)
-    elif kind == SIGMOID:
-        sigmoid_backward_core(dout, needed, dx, n)
-    elif kind == TANH:
-        tanh_backward_core(dout, needed, dx, n)
-    elif kind == LEAKY_RELU:
-        leaky_relu_backward_core(dout, needed, dx, number, n)
-    elif kind == SOFTPLUS:
-        softplus_backward_core(dout, needed, dx, n)
-    elif kind == GELU:
-        gelu_backward_core(dout, needed, dx, n)
-    else:
-        identity_backward_core(dout, needed, dx, n)
-
-
-cdef void activate_array(const real *kind, int function, object x, array out,
-                         double number) noexcept:
+cdef void activate_array(const real *type_, object x, array out, int kind, double a,
+                         double b) noexcept:
     cdef const real *x_ = <real *> memory(x)
     cdef real *out_ = <real *> memory(out)
     cdef idx n = cnp.PyArray_SIZE(out)
     if n < LARGE // 16:
-        activate(function, x_, out_, number, n)
+        activation_forward_core(x_, out_, kind, a, b, n)
     else:
         with nogil:
-            activate(function, x_, out_, number, n)
+            activation_forward_core(x_, out_, kind, a, b, n)
 
 
-cdef void pull_back_array(const real *kind, int function, object dout, object needed, array dx,
-                          double number) noexcept:
+cdef void pull_back_array(const real *type_, object dout, object read, array dx, int kind, double a,
+                          double b) noexcept:
     cdef const real *dout_ = <real *> memory(dout)
-    cdef const real *needed_ = <real *> memory(needed)
+    cdef const real *read_ = <real *> memory(read)
     cdef real *dx_ = <real *> memory(dx)
     cdef idx n = cnp.PyArray_SIZE(dx)
     if n < LARGE // 16:
-        pull_back(function, dout_, needed_, dx_, number, n)
+        activation_backward_core(dout_, read_, dx_, kind, a, b, n)
     else:
         with nogil:
-            pull_back(function, dout_, needed_, dx_, number, n)
+            activation_backward_core(dout_, read_, dx_, kind, a, b, n)
 
 
-def activation_forward(int function, x, double number):
-    """An activation of x, such as RELU, as a new array; `number` is a slope."""
+def activation_forward(int kind, x, double a, double b):
+    """The activation of that kind of x, with its numbers, as a new array."""
     cdef int typenum = float_type(x)
     cdef array out
     if not (typenum >= 0 and is_plain(x, typenum, -1) and compiled_runs()):
         return None
     out = like(x)
     if typenum == cnp.NPY_FLOAT:
-        activate_array[float](NULL, function, x, out, number)
+        activate_array[float](NULL, x, out, kind, a, b)
     else:
-        activate_array[double](NULL, function, x, out, number)
+        activate_array[double](NULL, x, out, kind, a, b)
     return out
 
 
-def activation_backward(int function, dout, needed, double number):
-    """The gradient by an activation's input, from `dout` and what the kernel needs of forward."""
-    cdef int typenum = float_type(needed)
+def activation_backward(int kind, dout, read, double a, double b):
+    """The gradient by an activation's input, from `dout` and what the gradient reads."""
+    cdef int typenum = float_type(read)
     cdef array dx
-    if not (typenum >= 0 and is_plain(needed, typenum, -1) and is_plain(dout, typenum, -1)
-            and same_shape(dout, needed) and compiled_runs()):
+    if not (typenum >= 0 and is_plain(read, typenum, -1) and is_plain(dout, typenum, -1)
+            and same_shape(dout, read) and compiled_runs()):
         return None
-    dx = like(needed)
+    dx = like(read)
     if typenum == cnp.NPY_FLOAT:
-        pull_back_array[float](NULL, function, dout, needed, dx, number)
+        pull_back_array[float](NULL, dout, read, dx, kind, a, b)
     else:
-        pull_back_array[double](NULL, function, dout, needed, dx, number)
+        pull_back_array[double](NULL, dout, read, dx, kind, a, b)
     return dx
 
 

@@ -4,19 +4,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "operations.h"
+
 typedef ptrdiff_t idx;
 
-typedef enum {
-    FBP_AFFINE,
-    FBP_RELU,
-    FBP_LEAKY_RELU,
-    FBP_SIGMOID,
-    FBP_TANH,
-    FBP_SOFTPLUS,
-    FBP_GELU,
-    FBP_DROPOUT,
-    FBP_BATCH_NORM
-} fbp_layer_kind;
+/* A layer is an activation or one of these. */
+enum { FBP_AFFINE = FBP_N_ACTIVATIONS, FBP_DROPOUT, FBP_BATCH_NORM };
+typedef int fbp_layer_kind;
 
 typedef enum {
     FBP_NO_LOSS,
@@ -37,8 +31,9 @@ typedef enum { FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8 } fbp_type;
 typedef struct {
     fbp_layer_kind kind;
     idx n_in, n_out;
-    double a;  /* slope of a leaky relu, ratio of a dropout, eps of a batch normalisation */
-    double momentum; /* of a batch normalisation: running = momentum running + (1 - momentum) new */
+    /* The numbers of an activation; a: a dropout's ratio; of a batch normalisation eps and its
+     * momentum: running = b running + (1 - b) new. */
+    double a, b;
     int unbiased; /* of a batch normalisation: its running variance is by n - 1 in place of n; */
                   /* of an affine layer: its bias stays 0 */
 } fbp_layer;

@@ -8,6 +8,6 @@ NORMALISE: int
 
 class Layers:
     def __init__(
-        self, entries: Iterable[tuple[int, float, Any]], threads_for: Callable[[float], int]
+        self, entries: Iterable[tuple[int, float, float, Any]], threads_for: Callable[[float], int]
     ) -> None: ...
     def predict(self, x: Any) -> NDArray[Any] | None: ...

@@ -8,11 +8,13 @@ are converted a block at a time.
 cimport numpy as cnp
 from libc.string cimport memset
 
+from fastbp._kernels cimport isa
+from fastbp._kernels.activations cimport activation_forward_core
 from fastbp._kernels.affine cimport affine_forward_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels.engine cimport run_parts
 from fastbp._kernels.passes cimport (
-    LARGE, activate, compiled_runs, convert, dim, is_plain, memory, some_of,
+    LARGE, compiled_runs, convert, dim, is_plain, memory, some_of,
 )
 
 cdef extern from "aligned.h" nogil:
@@ -25,17 +27,16 @@ cdef enum:
     MOST_LAYERS = 64
     BLOCK = 256  # rows at a time: their activations stay in the L2 cache
 
-cpdef enum:
-    AFFINE = 100
-    NORMALISE = 101
+#: What a layer is in the engine's numbers: one of these, or an activation's kind.
+AFFINE, NORMALISE = isa.FBP_AFFINE, isa.FBP_BATCH_NORM
 
 
 cdef struct layer_t:
-    int kind          # AFFINE, NORMALISE or an activation of passes.pyx
-    double number     # of the activation, as a slope
+    int kind          # AFFINE, NORMALISE or an activation
+    double a, b       # the activation's numbers
     idx n_in, n_out
-    const void *W     # of NORMALISE the mean, (n_out,)
-    const void *b
+    const void *W     # of a normalisation the mean, (n_out,)
+    const void *bias
     const void *factor
 
 
@@ -49,7 +50,7 @@ cdef struct network_t:
 cdef void normalise(const real *x, real *out, const layer_t *layer, idx rows) noexcept nogil:
     cdef const real *mean = <const real *> layer.W
     cdef const real *factor = <const real *> layer.factor
-    cdef const real *beta = <const real *> layer.b
+    cdef const real *beta = <const real *> layer.bias
     cdef idx r, j, n = layer.n_out
     for r in range(rows):
         for j in range(n):
@@ -65,20 +66,20 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
     cdef idx affine_left = net.n_affine, k
     for k in range(net.n_layers):
         layer = &net.layers[k]
-        if layer.kind == AFFINE:
+        if layer.kind == isa.FBP_AFFINE:
             affine_left -= 1
-        if layer.kind == AFFINE or at == x:
+        if layer.kind == isa.FBP_AFFINE or at == x:
             to = out if affine_left == 0 else second if at == first else first
         else:
             to = <real *> at
-        if layer.kind == AFFINE:
-            if affine_forward_core(at, <const real *> layer.W, <const real *> layer.b, to, rows,
+        if layer.kind == isa.FBP_AFFINE:
+            if affine_forward_core(at, <const real *> layer.W, <const real *> layer.bias, to, rows,
                                    layer.n_in, layer.n_out):
                 return -1
-        elif layer.kind == NORMALISE:
+        elif layer.kind == isa.FBP_BATCH_NORM:
             normalise(at, to, layer, rows)
         else:
-            activate(layer.kind, at, to, layer.number, rows * layer.n_out)
+            activation_forward_core(at, to, layer.kind, layer.a, layer.b, rows * layer.n_out)
         at = to
     return 0
 
@@ -136,7 +137,7 @@ cdef void some_rows(void *work_, int first, int end) noexcept nogil:
 
 
 cdef class Layers:
-    """What `predict` goes through: (kind, number, layer) of each, from the first on.
+    """What `predict` goes through: (kind, a, b, layer) of each, from the first on.
 
     An affine layer has `_W` and `_b`, a normalisation `evaluation_arrays()`: mean, factor, beta.
     `threads_for` says how many threads so many operations take.
@@ -153,33 +154,33 @@ cdef class Layers:
         """The layers as C has them, or False: one is not as the kernels read it."""
         cdef layer_t *at
         cdef idx width = -1
-        for kind, number, layer in self.entries:
+        for kind, a, b, layer in self.entries:
             at = &net.layers[net.n_layers]
-            at.kind, at.number = kind, number
-            if kind == AFFINE:
+            at.kind, at.a, at.b = kind, a, b
+            if at.kind == isa.FBP_AFFINE:
                 if layer._trainer is not None or layer._views:
                     layer.sync()
-                W, b = layer._W, layer._b
-                if not (is_plain(W, typenum, 2) and is_plain(b, typenum, 1)
-                        and dim(b, 0) == dim(W, 1) and (width < 0 or dim(W, 0) == width)
+                W, bias = layer._W, layer._b
+                if not (is_plain(W, typenum, 2) and is_plain(bias, typenum, 1)
+                        and dim(bias, 0) == dim(W, 1) and (width < 0 or dim(W, 0) == width)
                         and cnp.PyArray_SIZE(<cnp.ndarray> W)):
                     return False
                 at.n_in, width = dim(W, 0), dim(W, 1)
-                held += (W, b)
+                held += (W, bias)
                 net.n_affine += 1
                 net.products += at.n_in * width
             else:
                 at.n_in = width
-            if kind == NORMALISE:
-                W, factor, b = layer.evaluation_arrays()
+            if at.kind == isa.FBP_BATCH_NORM:
+                W, factor, bias = layer.evaluation_arrays()
                 if not (is_plain(W, typenum, 1) and is_plain(factor, typenum, 1)
-                        and is_plain(b, typenum, 1) and dim(W, 0) == width
-                        and dim(factor, 0) == width and dim(b, 0) == width):
+                        and is_plain(bias, typenum, 1) and dim(W, 0) == width
+                        and dim(factor, 0) == width and dim(bias, 0) == width):
                     return False
-                held += (W, factor, b)
+                held += (W, factor, bias)
                 at.factor = memory(factor)
-            if kind >= AFFINE:
-                at.W, at.b = memory(W), memory(b)
+            if at.kind >= isa.FBP_AFFINE:
+                at.W, at.bias = memory(W), memory(bias)
             at.n_out = width
             net.widest = max(net.widest, max(at.n_in, at.n_out))
             net.n_layers += 1
@@ -194,10 +195,11 @@ cdef class Layers:
         cdef list held = []
         cdef cnp.ndarray out
         cdef int typenum
-        if not (self.entries and len(self.entries) <= MOST_LAYERS and self.entries[0][0] == AFFINE
-                and cnp.PyArray_CheckExact(x) and compiled_runs()):
+        if not (self.entries and len(self.entries) <= MOST_LAYERS
+                and self.entries[0][0] == isa.FBP_AFFINE and cnp.PyArray_CheckExact(x)
+                and compiled_runs()):
             return None
-        first = self.entries[0][2]._W
+        first = self.entries[0][3]._W
         typenum = cnp.PyArray_TYPE(<cnp.ndarray> first) if cnp.PyArray_CheckExact(first) else -1
         if typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
             return None

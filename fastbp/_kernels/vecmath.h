@@ -16,6 +16,8 @@
 #define LN2_HI VECMATH_CONST(0x1.62e4p-1, 0x1.62e42fee00000p-1)
 #define LN2_LO VECMATH_CONST(0x1.7f7d1cp-20, 0x1.a39ef35793c76p-33)
 #define INV_SQRT_2PI ((REAL)0.39894228040143267794)
+#define ROOT_2_OVER_PI ((REAL)0.79788456080286535588)
+#define GELU_CUBE ((REAL)0.044715)
 
 /* a x + b y, b y rounded by itself: the compiler may fuse either product with the sum, and takes
  * one in a loop of vectors and the other in its remainder, so that bits would depend on where an
@@ -131,6 +133,13 @@ static inline REAL FN(expm1_down)(REAL x)
     return scale * FN(expm1_reduced)(FN(rest)(x, n)) + (scale - 1);
 }
 
+/* exp(x) - 1 */
+static inline REAL FN(expm1_)(REAL x)
+{
+    const REAL below = FN(expm1_down)(-FN(abs_)(x));
+    return x > 0 ? -below * FN(exp_)(x) : below;
+}
+
 /* s + x s (1 - s), s = sigmoid(x): the derivative of x s. */
 static inline REAL FN(silu_slope)(REAL x)
 {
@@ -166,6 +175,41 @@ static inline REAL FN(mish_slope)(REAL x)
 static inline REAL FN(log1p_unit)(REAL e)
 {
     return e * FN(log1p_over)(e - (REAL)0.5);
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)); its derivative is sigmoid(x). */
+static inline REAL FN(softplus_)(REAL x)
+{
+    return (x <= 0 ? 0 : x) + FN(log1p_unit)(FN(exp_down)(-FN(abs_)(x)));
+}
+
+/* x, or the nearer bound; NaN stays NaN. */
+static inline REAL FN(between)(REAL x, REAL low, REAL high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* d / (1 + |x|)^2, and NaN where the value, inf / inf, is. */
+static inline REAL FN(softsign_pullback)(REAL d, REAL x)
+{
+    const REAL divisor = 1 + FN(abs_)(x);
+    return d * (divisor / divisor) / divisor / divisor;
+}
+
+/* Hendrycks & Gimpel's approximation of the gelu, x (1 + tanh(u)) / 2 = x sigmoid(2 u), in which
+ * nothing cancels; u = sqrt(2 / pi) (x + 0.044715 x^3). */
+static inline REAL FN(gelu_tanh_)(REAL x)
+{
+    return x * FN(sigmoid_)(2 * ROOT_2_OVER_PI * (x + GELU_CUBE * (x * x * x)));
+}
+
+/* s + x s (1 - s) 2 u', s = sigmoid(2 u); beyond 100, 0 or 1 in all digits. */
+static inline REAL FN(gelu_tanh_slope)(REAL x)
+{
+    const REAL v = FN(between)(x, -100, 100);
+    const REAL u = 2 * ROOT_2_OVER_PI * (v + GELU_CUBE * (v * v * v));
+    const REAL e = FN(exp_down)(-FN(abs_)(u)), s = FN(sigmoid_of)(u, e);
+    return s + v * s * FN(sigmoid_of)(-u, e) * (2 * ROOT_2_OVER_PI * (1 + 3 * GELU_CUBE * v * v));
 }
 
 /* max(x, 0), of the sign of x; NaN stays NaN. */
@@ -225,5 +269,7 @@ static inline REAL FN(gelu_slope)(REAL x)
 #undef LN2_HI
 #undef LN2_LO
 #undef INV_SQRT_2PI
+#undef ROOT_2_OVER_PI
+#undef GELU_CUBE
 #undef MILLS_SHIFT
 #undef MILLS_LIMIT

@@ -47,6 +47,7 @@ from fastbp.autograd.tensor import (
 )
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.missing import attribute_error
+from fastbp.operations.activations import ACTIVATIONS as _ACTIVATIONS
 from fastbp.printing import set_printoptions
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
@@ -165,6 +166,9 @@ _core.register(
     compiled=_kernels,
     flag=checks.flag,
 )
+
+
+_core.name_activations(row.node for row in _ACTIVATIONS.values())
 
 
 def _attach():

@@ -8,6 +8,7 @@ from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.tensor import as_tensor, dimension, quietly
 from fastbp.backend import kernels
+from fastbp.operations.activations import ACTIVATIONS
 
 quiet = core.quiet
 
@@ -80,58 +81,53 @@ def _ready(array):
     return array.dtype in checks.FLOATS and flags.c_contiguous and flags.aligned and array.size
 
 
-def _by_kernel(name, formula, compute, gradient):
-    """As `_function`; the kernels serve contiguous arrays, and backward takes the output."""
-    label = _title(name)
+def activation(input, row, *numbers):
+    """The activation of a tensor: a row of `operations.activations`, with its numbers."""
+    if isinstance(input, core.TensorBase):
+        out = core.activation(row.kind, input, *numbers)
+        if out is not None:
+            return out
+    x, floats = floats_of(input)
+    array = checks.floats(row.name, "input", floats)
+    out = np.empty(array.shape, array.dtype)
+    kernels().activation_forward(row.name, array.reshape(-1), out.reshape(-1), *numbers)
+    out = out.astype(floats.dtype, copy=False)
+    read = out if row.reads_output else x if floats is x.array else floats
+    return core.node(row.node, out, (x,), _pull_back, (read, row.name, numbers))
 
-    def backward(saved, dout, needs):
-        (out,) = saved
-        if not (_ready(out) and _ready(dout)):
-            return (quiet(gradient, (dout, out)),)
-        dx = np.empty_like(out)
-        kernel = getattr(kernels(), name + "_backward")
-        kernel(dout.reshape(-1), out.reshape(-1), dx.reshape(-1))
-        return (dx,)
 
-    compiled = getattr(core, name.upper())
+def _pull_back(saved, dout, needs):
+    read, name, numbers = saved
+    read = checks.floats(name, "input", read)
+    dout = checks.floats(name, "dout", dout, read.dtype)
+    dx = np.empty(read.shape, read.dtype)
+    kernels().activation_backward(
+        name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *numbers
+    )
+    return (dx,)
+
+
+def _by_kernel(name, formula):
+    row = ACTIVATIONS[name]
 
     def function(input):
-        if isinstance(input, core.TensorBase):
-            result = core.activation(compiled, input)
-            if result is not None:
-                return result
-        x, array = floats_of(input)
-        if _ready(array):
-            out = np.empty_like(array)
-            getattr(kernels(), name + "_forward")(array.reshape(-1), out.reshape(-1))
-        else:
-            out = np.asarray(quiet(compute, (array,)))
-        return core.node(label, out, (x,), backward, (out,))
+        return activation(input, row)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{formula}, element by element."
     return function
 
 
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-tanh = _by_kernel("tanh", "The hyperbolic tangent of x", np.tanh, lambda d, y: d * (1 - y * y))
-sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))", _sigmoid, lambda d, y: d * y * (1 - y))
-_relu_of_floats = _by_kernel("relu", "max(x, 0)", lambda x: np.maximum(x, 0),
-                             lambda d, y: d * (y > 0))  # fmt: skip
+tanh = _by_kernel("tanh", "The hyperbolic tangent of x")
+sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
 
 
 def relu(input):
     """max(x, 0), element by element."""
-    result = core.activation(core.RELU, input) if isinstance(input, core.TensorBase) else None
-    if result is not None:
-        return result
     if isinstance(input, core.TensorBase) and not input.is_floating_point():
         _no_bools("relu", input)
         return core.new(np.maximum(input.array, 0))
-    return _relu_of_floats(input)
+    return activation(input, ACTIVATIONS["relu"])
 
 
 # --- of any dtype ---------------------------------------------------------------------------

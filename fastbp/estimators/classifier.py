@@ -27,7 +27,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     ----------
     hidden_layer_sizes : array_like of int
     activation : str or sequence of str
-        "identity", "logistic", "tanh", "relu"; also "leaky_relu", "softplus", "gelu"; one for
+        "identity", "logistic", "tanh", "relu"; also "leaky_relu", "softplus", "gelu", "elu",
+        "celu", "selu", "silu", "mish", "hardtanh", "relu6", "hardsigmoid", "hardswish",
+        "logsigmoid", "softsign", "tanhshrink"; one for
         all hidden layers, or one for each.
     solver : {"adam", "sgd", "lbfgs", "rmsprop", "adagrad", "adamw"}
         `beta_2` is RMSprop's decay too; for "adamw" `alpha` is the decoupled decay, not divided

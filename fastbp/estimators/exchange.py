@@ -6,25 +6,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import checks
 from fastbp.estimators import forward, parameters
-from fastbp.layers import (
-    Affine,
-    BatchNorm1d,
-    Dropout,
-    Gelu,
-    Identity,
-    Layer,
-    LeakyRelu,
-    Relu,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)
+from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
-
-_LAYERS = {
-    "identity": Identity, "logistic": Sigmoid, "tanh": Tanh, "relu": Relu,
-    "leaky_relu": LeakyRelu, "softplus": Softplus, "gelu": Gelu,
-}  # fmt: skip
 
 
 def network(model):
@@ -43,7 +26,7 @@ def network(model):
             ):
                 array[...] = values
             layers.append(norm)
-        layers.append(_LAYERS[names[k]]())
+        layers.append(parameters.ACTIVATIONS[names[k]]())
         if drops[k]:
             layers.append(Dropout(drops[k]))
     return Sequential(*layers, loss=model._network_loss())

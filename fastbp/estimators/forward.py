@@ -77,11 +77,10 @@ def _through(x, layers, norms, activations, dtype):
             x -= mean
             x *= gamma / np.sqrt(variance + NORM_EPS)
             x += beta
-        kind, number = ACTIVATIONS[activations[place]]
-        if kind is not None:
+        layer = ACTIVATIONS[activations[place]]()
+        if layer.kind is not None:
             flat = x.reshape(-1)
-            numbers = (number,) if kind == "leaky_relu" else ()
-            getattr(k, f"{kind}_forward")(flat, flat, *numbers)
+            k.activation_forward(layer.row.name, flat, flat, *layer.numbers)
     return x
 
 
@@ -98,5 +97,5 @@ def finish(z, out_activation):
         )
     elif out_activation != "identity":
         flat = z.reshape(-1)
-        getattr(kernels(), f"{ACTIVATIONS[out_activation][0]}_forward")(flat, flat)
+        kernels().activation_forward(ACTIVATIONS[out_activation].kind, flat, flat)
     return z

@@ -7,14 +7,13 @@ from sklearn import get_config
 from sklearn.metrics import get_scorer
 
 from fastbp import checks, init
+from fastbp.layers.activations import LAYERS
 from fastbp.threads import MOST_THREADS
 
-#: scikit-learn's names of activations and the engine's, with its number; then the library's own.
-ACTIVATIONS = {
-    "identity": (None, 0.0), "logistic": ("sigmoid", 0.0), "tanh": ("tanh", 0.0),
-    "relu": ("relu", 0.0), "leaky_relu": ("leaky_relu", 0.01), "softplus": ("softplus", 0.0),
-    "gelu": ("gelu", 0.0),
-}  # fmt: skip
+#: The activations' layers: by scikit-learn's names, then by the library's own.
+ACTIVATIONS = {"identity": LAYERS["linear"], "logistic": LAYERS["sigmoid"],
+               **{name: LAYERS[name] for name in ("tanh", "relu")}}  # fmt: skip
+ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
 SOLVERS = ("lbfgs", "sgd", "adam", "rmsprop", "adagrad", "adamw")
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 

@@ -290,9 +290,9 @@ def _entries(units, activations, dropout, batch_norm):
         if batch_norm:
             norms.append(len(entries))
             entries.append(("batch_norm", n_out, n_out, NORM_EPS, NORM_MOMENTUM, True))
-        kind, number = ACTIVATIONS[activations[k]]
-        if kind is not None:
-            entries.append((kind, n_out, n_out, number, 0.0, False))
+        entry = ACTIVATIONS[activations[k]]().entry(n_out)
+        if entry is not None:
+            entries.append(entry)
         if dropout[k]:
             entries.append(("dropout", n_out, n_out, dropout[k], 0.0, False))
     return entries, affines, norms

@@ -1,5 +1,7 @@
 """Element-wise functions as layers."""
 
+import math
+
 import numpy as np
 
 from fastbp import checks
@@ -8,81 +10,88 @@ from fastbp._kernels import passes
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
 from fastbp.modules import Readable
+from fastbp.operations.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE, Activation
+
+#: Those that need no arguments, by the names of `from_config`, the estimators and the command line.
+LAYERS: dict[str, type["ActivationLayer"]] = {}
 
 
-class _Activation(Layer):
-    """An element-wise function; `pullback` needs its output, or its input."""
+class ActivationLayer(Layer):
+    """A row of `operations.activations` as a layer."""
 
-    _forward_kernel: str
-    _backward_kernel: str
-    _needs_input = False
+    row: Activation
+    #: The row's numbers, such as a slope, as C has them, which are two.
+    pair: tuple[float, float] = (0.0, 0.0)
     #: Whether a Tensor handed in is changed; an array never is.
     inplace = False
-    #: Its numbers among the activations that are compiled for tensors, and for arrays.
-    _compiled: int
-    _pass: int
 
-    def __init_subclass__(cls, kernel=None, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if kernel:
-            if kernel != "identity":
-                cls.kind = kernel
-                cls._compiled = getattr(core, kernel.upper())
-            cls._pass = getattr(passes, kernel.upper())
-            cls.node_name = "".join(map(str.capitalize, kernel.split("_"))) + "Backward0"
-            cls._forward_kernel, cls._backward_kernel = f"{kernel}_forward", f"{kernel}_backward"
+    def __init_subclass__(cls, row=None, name=None, **keywords):
+        super().__init_subclass__(**keywords)
+        if row:
+            cls.row = ACTIVATIONS[row]
+            cls.kind = None if row == "identity" else row
+            cls.node_name = cls.row.node
+        if name:
+            LAYERS[name] = cls
 
     @Readable
     def out(self):
         """The last forward's output."""
         return self._saved and self._saved[0]
 
-    def _arguments(self):
-        """What the kernels take beside the arrays."""
-        return ()
+    @property
+    def numbers(self):
+        """The numbers that the row has."""
+        return self.pair[: len(self.row.numbers)]
 
     def on_tensor(self, x):
+        if not self.inplace:
+            a, b = self.pair
+            out = core.activation(self.row.kind, x, a, b)
+            if out is not None:
+                return out
+        from fastbp.autograd.elementwise import activation
+        from fastbp.autograd.inplace import changed
+
         if self.inplace:
-            from fastbp.autograd.inplace import changed
-
-            return changed(x, self._on_copy)
-        out = core.activation(self._compiled, x, self.kind_number)
-        if out is None:
-            out = super().on_tensor(x if x.is_floating_point() else x.float())
-        return out
-
-    def _on_copy(self, x):
-        out = core.activation(self._compiled, x, self.kind_number)
-        return super().on_tensor(x) if out is None else out
+            return changed(x, activation, self.row, *self.numbers)
+        return activation(x, self.row, *self.numbers)
 
     def link(self):
-        return self._pass, self.kind_number, self
+        return self.row.kind, *self.pair, self
+
+    def entry(self, width):
+        kind = self.kind
+        return None if kind is None else (kind, width, width, *self.pair, False)
 
     def run(self, x, training):
-        out = passes.activation_forward(self._pass, x, self.kind_number)
+        row = self.row
+        a, b = self.pair
+        out = passes.activation_forward(row.kind, x, a, b)
         if out is not None:
-            return out, (out, x if self._needs_input else out)
+            return out, (out, out if row.reads_output else x)
         x = checks.floats(type(self).__name__, "x", x)
         out = np.empty(x.shape, x.dtype)
-        forward = getattr(kernels(), self._forward_kernel)
-        forward(x.reshape(-1), out.reshape(-1), *self._arguments())
-        return out, (out, x if self._needs_input else out)
+        kernels().activation_forward(row.name, x.reshape(-1), out.reshape(-1), *self.numbers)
+        return out, (out, out if row.reads_output else x)
 
     def pullback(self, saved, dout, need_dx=True):
         if not need_dx:
             return None, ()
-        out, needed = saved
-        dx = passes.activation_backward(self._pass, dout, needed, self.kind_number)
+        out, read = saved
+        a, b = self.pair
+        dx = passes.activation_backward(self.row.kind, dout, read, a, b)
         if dx is not None:
             return dx, ()
         dout = checks.gradient_of(type(self).__name__, dout, out.shape, out.dtype)
         dx = np.empty(out.shape, out.dtype)
-        backward = getattr(kernels(), self._backward_kernel)
-        backward(dout.reshape(-1), needed.reshape(-1), dx.reshape(-1), *self._arguments())
+        kernels().activation_backward(
+            self.row.name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *self.numbers
+        )
         return dx, ()
 
 
-class Relu(_Activation, kernel="relu"):
+class Relu(ActivationLayer, row="relu", name="relu"):
     """Rectified linear unit: ``max(x, 0)``; its derivative at 0 is taken as 0.
 
     NaN stays NaN.  `backward` leaves `dout` alone, where the book's overwrites it.
@@ -134,7 +143,7 @@ class Relu(_Activation, kernel="relu"):
 ReLU = Relu
 
 
-class Sigmoid(_Activation, kernel="sigmoid"):
+class Sigmoid(ActivationLayer, row="sigmoid", name="sigmoid"):
     """Logistic function: ``1 / (1 + exp(-x))``, without overflow for any x.
 
     Attributes
@@ -157,7 +166,7 @@ class Sigmoid(_Activation, kernel="sigmoid"):
     """
 
 
-class Tanh(_Activation, kernel="tanh"):
+class Tanh(ActivationLayer, row="tanh", name="tanh"):
     """Hyperbolic tangent: ``tanh(x)``; its derivative is ``1 - tanh(x)^2``.
 
     Attributes
@@ -177,7 +186,7 @@ class Tanh(_Activation, kernel="tanh"):
     """
 
 
-class Identity(_Activation, kernel="identity"):
+class Identity(ActivationLayer, row="identity", name="linear"):
     """The linear activation: ``x``.
 
     Examples
@@ -191,7 +200,7 @@ class Identity(_Activation, kernel="identity"):
         return x
 
 
-class LeakyRelu(_Activation, kernel="leaky_relu"):
+class LeakyRelu(ActivationLayer, row="leaky_relu", name="leaky_relu"):
     """Leaky rectified linear unit: ``x`` above 0, ``slope * x`` below.
 
     Parameters
@@ -210,8 +219,6 @@ class LeakyRelu(_Activation, kernel="leaky_relu"):
     array([ 1. , -0.2])
     """
 
-    _needs_input = True
-
     slope = checks.Checked(checks.number, least=0)
 
     def __init__(self, slope=0.01):
@@ -219,17 +226,14 @@ class LeakyRelu(_Activation, kernel="leaky_relu"):
         self.slope = slope
 
     @property
-    def kind_number(self):
-        return self.__dict__["slope"]
-
-    def _arguments(self):
-        return (self.__dict__["slope"],)
+    def pair(self):  # type: ignore[override]
+        return self.__dict__["slope"], 0.0
 
     def config(self):
         return {"slope": self.slope}
 
 
-class Softplus(_Activation, kernel="softplus"):
+class Softplus(ActivationLayer, row="softplus", name="softplus"):
     """Softplus: ``log(1 + exp(x))``, without overflow for any x.
 
     References
@@ -243,10 +247,8 @@ class Softplus(_Activation, kernel="softplus"):
     array([0.6931, 0.    ])
     """
 
-    _needs_input = True
 
-
-class Gelu(_Activation, kernel="gelu"):
+class Gelu(ActivationLayer, row="gelu", name="gelu"):
     """Gaussian error linear unit: ``x Phi(x)``, exact, Phi the normal distribution function.
 
     References
@@ -260,4 +262,178 @@ class Gelu(_Activation, kernel="gelu"):
     array([0.    , 0.8413])
     """
 
-    _needs_input = True
+
+class InPlaceActivation(ActivationLayer):
+    """One with PyTorch's `inplace`: a Tensor handed in becomes the result; an array never does."""
+
+    #: The arguments of the constructor before `inplace`.
+    _options: tuple[str, ...] = ()
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+
+    @property
+    def pair(self):  # type: ignore[override]
+        return (*(float(getattr(self, name)) for name in self._options), 0.0, 0.0)[:2]
+
+    def config(self):
+        return {name: getattr(self, name) for name in self._options}
+
+    def extra_repr(self):
+        values = [f"{name}={getattr(self, name)}" for name in self._options]
+        return ", ".join(values + ["inplace=True"] * self.inplace)
+
+
+class ELU(InPlaceActivation, row="elu", name="elu"):
+    """x above 0, alpha (exp(x) - 1) below.
+
+    Parameters
+    ----------
+    alpha : float
+    inplace : bool
+        Here and in the other layers: a Tensor handed in becomes the result; an array is never
+        written to.
+
+    References
+    ----------
+    Clevert et al., Fast and accurate deep network learning by exponential linear units (2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ELU()(np.array([-1.0, 2.0])).round(4)
+    array([-0.6321,  2.    ])
+    """
+
+    _options = ("alpha",)
+    alpha = checks.Checked(checks.as_number)
+
+    def __init__(self, alpha=1.0, inplace=False):
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    @property
+    def pair(self):  # type: ignore[override]
+        return float(self.alpha), 1.0
+
+
+def _divisor(who, name, value):
+    """A number other than 0, as it came."""
+    if checks.as_number(who, name, value) == 0:
+        raise ValueError(f"{who} expects {name} other than 0, which it divides by; got 0.")
+    return value
+
+
+class CELU(ELU, row="celu", name="celu"):
+    """x above 0, alpha (exp(x / alpha) - 1) below."""
+
+    alpha = checks.Checked(_divisor)
+
+    @property
+    def pair(self):  # type: ignore[override]
+        return float(self.alpha), 0.0
+
+
+class SELU(InPlaceActivation, row="elu", name="selu"):
+    """The scaled `ELU` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
+
+    pair = (SELU_SCALE * SELU_ALPHA, SELU_SCALE)
+
+
+class SiLU(InPlaceActivation, row="silu", name="silu"):
+    """x sigmoid(x).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SiLU()(np.array([1.0])).round(4)
+    array([0.7311])
+    """
+
+
+class Mish(InPlaceActivation, row="mish", name="mish"):
+    """x tanh(softplus(x))."""
+
+
+class Hardtanh(InPlaceActivation, row="hardtanh", name="hardtanh"):
+    """x between min_val and max_val, and the nearer of them beyond.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Hardtanh(-1, 1)(np.array([-3.0, 0.5]))
+    array([-1. ,  0.5])
+    """
+
+    _options = ("min_val", "max_val")
+    min_val = checks.Checked(checks.as_number, finite=False)
+    max_val = checks.Checked(checks.as_number, finite=False)
+
+    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
+        super().__init__(inplace)
+        self.min_val, self.max_val = min_val, max_val
+
+    def __setattr__(self, name, value):
+        if name in self._options:
+            value = checks.as_number(type(self).__name__, name, value, finite=False)
+            bounds = {"min_val": -math.inf, "max_val": math.inf, **vars(self), name: value}
+            if not bounds["min_val"] < bounds["max_val"]:
+                raise ValueError(
+                    f"{type(self).__name__} expects min_val below max_val; got "
+                    f"{bounds['min_val']} and {bounds['max_val']}."
+                )
+        super().__setattr__(name, value)
+
+
+class ReLU6(Hardtanh, row="hardtanh", name="relu6"):
+    """x between 0 and 6, and the nearer of them beyond."""
+
+    def __init__(self, inplace=False):
+        super().__init__(0.0, 6.0, inplace)
+
+    def config(self):
+        bounds = super().config()
+        return {} if bounds == {"min_val": 0.0, "max_val": 6.0} else bounds
+
+    @classmethod
+    def restore(cls, config, state):
+        layer = cls()
+        for name in ("max_val", "min_val"):  # in this order neither passes the other
+            setattr(layer, name, config.get(name, getattr(layer, name)))
+        return layer
+
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
+
+
+class Hardsigmoid(InPlaceActivation, row="hardsigmoid", name="hardsigmoid"):
+    """x / 6 + 1/2 between 0 and 1."""
+
+
+class Hardswish(InPlaceActivation, row="hardswish", name="hardswish"):
+    """x hardsigmoid(x)."""
+
+
+class LogSigmoid(InPlaceActivation, row="logsigmoid", name="logsigmoid"):
+    """log(sigmoid(x))."""
+
+
+class Softsign(InPlaceActivation, row="softsign", name="softsign"):
+    """x / (1 + |x|)."""
+
+
+class Tanhshrink(InPlaceActivation, row="tanhshrink", name="tanhshrink"):
+    """x - tanh(x)."""
+
+
+class Threshold(InPlaceActivation, row="threshold"):
+    """x above a threshold, and `value` below."""
+
+    _options = ("threshold", "value")
+    threshold = checks.Checked(checks.as_number)
+    value = checks.Checked(checks.as_number)
+
+    def __init__(self, threshold, value, inplace=False):
+        super().__init__(inplace)
+        self.threshold, self.value = threshold, value

@@ -212,7 +212,7 @@ class Affine(Layer):
         return dx, (dW, db)
 
     def link(self):
-        return prediction.AFFINE, 0.0, self
+        return prediction.AFFINE, 0.0, 0.0, self
 
     def keep_gradients(self, grads):
         own = vars(self)

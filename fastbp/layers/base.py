@@ -259,7 +259,7 @@ class Layer(Module):
         return self.run(x, False)[0]
 
     def link(self):
-        """(kind, number, layer) for `prediction.Layers`; () where evaluation changes nothing.
+        """(kind, a, b, layer) for `prediction.Layers`; () where evaluation changes nothing.
 
         None for a layer that is evaluated by itself.
         """
@@ -293,7 +293,7 @@ class Layer(Module):
 
         Returns
         -------
-        (kind, n_in, n_out, number, momentum, unbiased) or None
+        (kind, n_in, n_out, a, b, unbiased) or None
             As `engine.Plan` takes it; None where the layer passes its input through.  What the
             engine does not hold has a kind that it does not know.
         """

@@ -177,7 +177,7 @@ class BatchNormalization(LayerOfTwoModes):
         return np.sqrt(var + gamma.dtype.type(self.eps))
 
     def link(self):
-        return prediction.NORMALISE, 0.0, self
+        return prediction.NORMALISE, 0.0, 0.0, self
 
     def evaluation_arrays(self):
         """mean, factor and beta of (x - mean) factor + beta, in evaluation mode."""

@@ -1,14 +1,29 @@
 """Layers without parameters, where PyTorch's arguments are not the book's."""
 
-import math
 import sys
 
 import numpy as np
 
 from fastbp import checks, layers
-from fastbp.autograd.inplace import changed
+from fastbp.layers.activations import (
+    CELU,
+    ELU,
+    SELU,
+    ActivationLayer,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LogSigmoid,
+    Mish,
+    ReLU6,
+    SiLU,
+    Softsign,
+    Tanhshrink,
+    Threshold,
+)
 from fastbp.modules import Module
-from fastbp.nn import elements, functional
+from fastbp.nn import functional
+from fastbp.operations.activations import ACTIVATIONS
 
 __all__ = [
     "CELU",
@@ -37,205 +52,12 @@ __all__ = [
 ]
 
 
-def _number(who, name, value, finite=True):
-    """A number, as it came."""
-    checks.number(who, name, value, finite=finite)
-    return value
-
-
-class _ByElement(layers.Layer):
-    """An activation of `elements`: the training engine does not know it."""
-
-    #: Its name in `elements`.
-    element: str
-    _options: tuple[str, ...] = ()
-
-    def __init_subclass__(cls, element=None, **keywords):
-        super().__init_subclass__(**keywords)
-        if element:
-            cls.element = element
-            if not isinstance(vars(cls).get("kind"), property):
-                cls.kind = element
-
-    def __init__(self, inplace=False):
-        super().__init__()
-        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
-
-    def _arguments(self):
-        return tuple(getattr(self, name) for name in self._options)
-
-    def on_tensor(self, x):
-        return changed(x, self._of_tensor) if self.inplace else self._of_tensor(x)
-
-    def _of_tensor(self, x):
-        return functional._by_element(self.element, x, self._arguments())
-
-    def run(self, x, training):
-        x = checks.floats(type(self).__name__, "x", x)
-        return elements.value(self.element, x, self._arguments()), x
-
-    def pullback(self, saved, dout, need_dx=True):
-        dout = checks.gradient_of(type(self).__name__, dout, saved.shape, saved.dtype)
-        return elements.pullback(self.element, saved, dout, self._arguments()), ()
-
-    def config(self):
-        return {name: getattr(self, name) for name in self._options}
-
-    def extra_repr(self):
-        values = [f"{name}={getattr(self, name)}" for name in self._options]
-        return ", ".join(values + ["inplace=True"] * self.inplace)
-
-
-class ELU(_ByElement, element="elu"):
-    """x above 0, alpha (exp(x) - 1) below.
-
-    Parameters
-    ----------
-    alpha : float
-    inplace : bool
-        Here and in the other layers: a Tensor handed in becomes the result; an array is never
-        written to.
-
-    References
-    ----------
-    Clevert et al., Fast and accurate deep network learning by exponential linear units (2016).
-
-    Examples
-    --------
-    >>> ELU()(np.array([-1.0, 2.0])).round(4)
-    array([-0.6321,  2.    ])
-    """
-
-    _options = ("alpha",)
-    alpha = checks.Checked(_number)
-
-    def __init__(self, alpha=1.0, inplace=False):
-        super().__init__(inplace)
-        self.alpha = alpha
-
-
-def _divisor(who, name, value):
-    """A number other than 0, as it came."""
-    if _number(who, name, value) == 0:
-        raise ValueError(f"{who} expects {name} other than 0, which it divides by; got 0.")
-    return value
-
-
-class CELU(ELU, element="celu"):
-    """x above 0, alpha (exp(x / alpha) - 1) below."""
-
-    alpha = checks.Checked(_divisor)
-
-
-class SELU(_ByElement, element="selu"):
-    """The scaled `ELU` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
-
-
-class SiLU(_ByElement, element="silu"):
-    """x sigmoid(x).
-
-    Examples
-    --------
-    >>> SiLU()(np.array([1.0])).round(4)
-    array([0.7311])
-    """
-
-
-class Mish(_ByElement, element="mish"):
-    """x tanh(softplus(x))."""
-
-
-class Hardtanh(_ByElement, element="hardtanh"):
-    """x between min_val and max_val, and the nearer of them beyond.
-
-    Examples
-    --------
-    >>> Hardtanh(-1, 1)(np.array([-3.0, 0.5]))
-    array([-1. ,  0.5])
-    """
-
-    _options = ("min_val", "max_val")
-    min_val = checks.Checked(_number, finite=False)
-    max_val = checks.Checked(_number, finite=False)
-
-    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
-        super().__init__(inplace)
-        self.min_val, self.max_val = min_val, max_val
-
-    def __setattr__(self, name, value):
-        if name in self._options:
-            value = _number(type(self).__name__, name, value, finite=False)
-            bounds = {"min_val": -math.inf, "max_val": math.inf, **vars(self), name: value}
-            if not bounds["min_val"] < bounds["max_val"]:
-                raise ValueError(
-                    f"{type(self).__name__} expects min_val below max_val; got "
-                    f"{bounds['min_val']} and {bounds['max_val']}."
-                )
-        super().__setattr__(name, value)
-
-
-class ReLU6(Hardtanh, element="hardtanh"):
-    """x between 0 and 6, and the nearer of them beyond."""
-
-    def __init__(self, inplace=False):
-        super().__init__(0.0, 6.0, inplace)
-
-    def config(self):
-        bounds = super().config()
-        return {} if bounds == {"min_val": 0.0, "max_val": 6.0} else bounds
-
-    @classmethod
-    def restore(cls, config, state):
-        layer = cls()
-        for name in ("max_val", "min_val"):  # in this order neither passes the other
-            setattr(layer, name, config.get(name, getattr(layer, name)))
-        return layer
-
-    def extra_repr(self):
-        return "inplace=True" if self.inplace else ""
-
-
-class Hardsigmoid(_ByElement, element="hardsigmoid"):
-    """x / 6 + 1/2 between 0 and 1."""
-
-
-class Hardswish(_ByElement, element="hardswish"):
-    """x hardsigmoid(x)."""
-
-
-class LogSigmoid(_ByElement, element="logsigmoid"):
-    """log(sigmoid(x))."""
-
-
-class Softsign(_ByElement, element="softsign"):
-    """x / (1 + |x|)."""
-
-
-class Tanhshrink(_ByElement, element="tanhshrink"):
-    """x - tanh(x)."""
-
-
-class Threshold(_ByElement, element="threshold"):
-    """x above a threshold, and `value` below."""
-
-    _options = ("threshold", "value")
-    threshold = checks.Checked(_number)
-    value = checks.Checked(_number)
-
-    def __init__(self, threshold, value, inplace=False):
-        super().__init__(inplace)
-        self.threshold, self.value = threshold, value
-
-
-class Softplus(_ByElement, element="softplus"):
+class Softplus(ActivationLayer, row="softplus_of"):
     """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold.
 
     Parameters
     ----------
-    beta : float
-        The training engine takes 1 only.
-    threshold : float
-        Beyond 20 the two are the same to float32; the training engine takes no lower one.
+    beta, threshold : float
 
     Examples
     --------
@@ -243,18 +65,19 @@ class Softplus(_ByElement, element="softplus"):
     array([0.6931])
     """
 
-    _options = ("beta", "threshold")
-    beta = checks.Checked(_number)
-    threshold = checks.Checked(_number, finite=False)
+    beta = checks.Checked(checks.as_number)
+    threshold = checks.Checked(checks.as_number, finite=False)
 
     def __init__(self, beta=1.0, threshold=20.0):
         super().__init__()
         self.beta, self.threshold = beta, threshold
 
     @property
-    def kind(self):  # type: ignore[override]
-        same = self.beta == 1 and self.threshold >= 20
-        return "softplus" if same else "softplus of another beta or threshold"
+    def pair(self):  # type: ignore[override]
+        return float(self.beta), float(self.threshold)
+
+    def config(self):
+        return {"beta": self.beta, "threshold": self.threshold}
 
 
 class LeakyReLU(layers.LeakyRelu):
@@ -299,7 +122,6 @@ class GELU(layers.Gelu):
     Parameters
     ----------
     approximate : {"none", "tanh"}
-        The training engine takes "none" only.
 
     Examples
     --------
@@ -314,25 +136,12 @@ class GELU(layers.Gelu):
         self.approximate = approximate
 
     @property
+    def row(self):  # type: ignore[override]
+        return ACTIVATIONS[self.kind]
+
+    @property
     def kind(self):  # type: ignore[override]
-        return "gelu" if self.approximate == "none" else "gelu by tanh"
-
-    def on_tensor(self, x):
-        return functional.gelu(x, self.approximate)
-
-    def run(self, x, training):
-        if self.approximate == "none":
-            return super().run(x, training)
-        x = checks.floats("GELU", "x", x)
-        out = elements.value("gelu_tanh", x)
-        return out, (out, x)
-
-    def pullback(self, saved, dout, need_dx=True):
-        if self.approximate == "none":
-            return super().pullback(saved, dout, need_dx)
-        out, x = saved
-        dout = checks.gradient_of("GELU", dout, out.shape, out.dtype)
-        return elements.pullback("gelu_tanh", x, dout), ()
+        return "gelu" if self.approximate == "none" else "gelu_tanh"
 
     def config(self):
         return {"approximate": self.approximate}

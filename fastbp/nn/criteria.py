@@ -12,8 +12,8 @@ from fastbp.autograd import tensor  # noqa: F401  (in the examples)
 from fastbp.autograd.tensor import quietly
 from fastbp.backend import kernels
 from fastbp.checks import explained
-from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, quick, tensor_of
+from fastbp.operations.activations import sigmoid as numpy_sigmoid
 
 __all__ = [
     "binary_cross_entropy",
@@ -503,8 +503,8 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
 
     def slopes(x, t):
         if more is None:
-            return (1 - t) - elements._sigmoid(-x), -x
-        by_x = (1 - t) - (1 + more * t) * elements._sigmoid(-x)
+            return (1 - t) - numpy_sigmoid(-x), -x
+        by_x = (1 - t) - (1 + more * t) * numpy_sigmoid(-x)
         return by_x + (t - t), -x + more * np.logaddexp(0, -x)  # NaN for an infinite t, as PyTorch
 
     return _pairs(who, label, x, t, reduction, value, slopes, weight)

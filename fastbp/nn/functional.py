@@ -14,15 +14,15 @@ from fastbp.autograd import (
     where,
 )
 from fastbp.autograd import softmax as _softmax
-from fastbp.autograd.elementwise import floats_of
+from fastbp.autograd.elementwise import activation, floats_of
 from fastbp.autograd.elementwise import relu as _relu
 from fastbp.autograd.inplace import changed
 from fastbp.autograd.random import stream
 from fastbp.autograd.reductions import one_axis
+from fastbp.autograd.tensor import as_tensor
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.missing import attribute_error
-from fastbp.nn import elements
 from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
     binary_cross_entropy,
@@ -45,6 +45,7 @@ from fastbp.nn.margins import (
     poisson_nll_loss,
     triplet_margin_loss,
 )
+from fastbp.operations import activations as rows
 
 __all__ = [
     "batch_norm",
@@ -228,57 +229,17 @@ def _in_place(who, input, function, *arguments):
     return changed(tensor_of(who, "input", input), function, *arguments)
 
 
-def _by_element(name, input, arguments=()):
-    if name in elements.KERNELS:
-        kernel, numbers = elements.KERNELS[name]
-        return _by_kernel(kernel, input, *numbers(*arguments))
-    x, array = floats_of(input)
-    if name in ("hardtanh", "threshold") and x.array.dtype.kind in "iu":
-        return core.new(elements.value(name, x.array, arguments))
-    out = elements.value(name, array, arguments)
-    kept = x if array is x.array else array
-    return core.node(_LABELS[name], out, (x,), _pull_back, (kept, name, arguments))
+def _activation(name, input, *numbers):
+    row = rows.ACTIVATIONS[name]
+    return activation(input, row, *map(float, numbers)) if numbers else activation(input, row)
 
 
-def _pull_back(saved, dout, needs):
-    x, name, arguments = saved
-    return (elements.pullback(name, x, dout, arguments),)
-
-
-_LABELS = {name: "".join(map(str.capitalize, name.split("_"))) + "Backward0"
-           for name in (*elements.ELEMENTS, *elements.KERNELS)}  # fmt: skip
-_LABELS.update(celu="CeluBackward0", gelu_tanh="GeluBackward0",
-               logsigmoid="LogSigmoidBackward0", softsign="DivBackward0",
-               tanhshrink="SubBackward0")  # fmt: skip
-
-
-def _by_kernel(name, input, *numbers):
-    """An activation that has a kernel, of any tensor."""
-    kind = getattr(core, name.upper())
-    out = core.activation(kind, input, *numbers) if isinstance(input, core.TensorBase) else None
-    if out is not None:
-        return out
-    x = floats_of(input)[0]
-    x = x if x.is_floating_point() else x.float()
-    out = core.activation(kind, x, *numbers)
-    if out is not None:
-        return out
-    array = checks.floats(name, "input", x.array)
-    out = np.empty(array.shape, array.dtype)
-    getattr(kernels(), name + "_forward")(array.reshape(-1), out.reshape(-1), *numbers)
-    return core.node(_LABELS.get(name) or name.title().replace("_", "") + "Backward0",
-                     out.astype(x.array.dtype, copy=False), (x,), _kernel_pull_back,
-                     (array, name, numbers, x))  # fmt: skip
-
-
-def _kernel_pull_back(saved, dout, needs):
-    x, name, numbers, _ = saved
-    dout = checks.floats(name, "dout", dout, x.dtype)
-    dx = np.empty(x.shape, x.dtype)
-    getattr(kernels(), name + "_backward")(
-        dout.reshape(-1), x.reshape(-1), dx.reshape(-1), *numbers
-    )
-    return (dx,)
+def _of_any_dtype(name, input, *numbers):
+    """One that leaves integers integers."""
+    x = input if isinstance(input, core.TensorBase) else as_tensor(input)
+    if x.array.dtype.kind in "iu":
+        return core.new(rows.value(name, x.array, numbers))
+    return _activation(name, x, *numbers)
 
 
 @explained
@@ -292,7 +253,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     """
     if inplace:
         return _in_place("leaky_relu", input, leaky_relu, negative_slope)
-    return _by_kernel("leaky_relu", input, float(negative_slope))
+    return _activation("leaky_relu", input, negative_slope)
 
 
 @explained
@@ -305,9 +266,7 @@ def gelu(input, approximate="none"):
     tensor([0.8413])
     """
     checks.choice("gelu", "approximate", approximate, ("none", "tanh"))
-    if approximate == "tanh":
-        return _by_element("gelu_tanh", input)
-    return _by_kernel("gelu", input)
+    return _activation("gelu_tanh" if approximate == "tanh" else "gelu", input)
 
 
 @explained
@@ -319,7 +278,7 @@ def softplus(input, beta=1.0, threshold=20.0):
     >>> softplus(tensor([0.0]))
     tensor([0.6931])
     """
-    return _by_element("softplus", input, (float(beta), float(threshold)))
+    return _activation("softplus_of", input, beta, threshold)
 
 
 @explained
@@ -333,7 +292,7 @@ def elu(input, alpha=1.0, inplace=False):
     """
     if inplace:
         return _in_place("elu", input, elu, alpha)
-    return _by_element("elu", input, (float(alpha),))
+    return _activation("elu", input, alpha, 1)
 
 
 @explained
@@ -343,7 +302,7 @@ def celu(input, alpha=1.0, inplace=False):
         raise ValueError("celu expects alpha other than 0, which it divides by; got 0.")
     if inplace:
         return _in_place("celu", input, celu, alpha)
-    return _by_element("celu", input, (float(alpha),))
+    return _activation("celu", input, alpha)
 
 
 @explained
@@ -351,7 +310,7 @@ def selu(input, inplace=False):
     """The scaled `elu` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
     if inplace:
         return _in_place("selu", input, selu)
-    return _by_element("selu", input)
+    return _activation("elu", input, rows.SELU_SCALE * rows.SELU_ALPHA, rows.SELU_SCALE)
 
 
 @explained
@@ -365,7 +324,7 @@ def silu(input, inplace=False):
     """
     if inplace:
         return _in_place("silu", input, silu)
-    return _by_element("silu", input)
+    return _activation("silu", input)
 
 
 @explained
@@ -373,7 +332,7 @@ def mish(input, inplace=False):
     """x tanh(softplus(x))."""
     if inplace:
         return _in_place("mish", input, mish)
-    return _by_element("mish", input)
+    return _activation("mish", input)
 
 
 @explained
@@ -389,7 +348,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
         raise ValueError(f"hardtanh expects min_val below max_val; got {min_val} and {max_val}.")
     if inplace:
         return _in_place("hardtanh", input, hardtanh, min_val, max_val)
-    return _by_element("hardtanh", input, (float(min_val), float(max_val)))
+    return _of_any_dtype("hardtanh", input, min_val, max_val)
 
 
 @explained
@@ -403,7 +362,7 @@ def hardsigmoid(input, inplace=False):
     """x / 6 + 1/2 between 0 and 1."""
     if inplace:
         return _in_place("hardsigmoid", input, hardsigmoid)
-    return _by_element("hardsigmoid", input)
+    return _activation("hardsigmoid", input)
 
 
 @explained
@@ -411,25 +370,25 @@ def hardswish(input, inplace=False):
     """x hardsigmoid(x)."""
     if inplace:
         return _in_place("hardswish", input, hardswish)
-    return _by_element("hardswish", input)
+    return _activation("hardswish", input)
 
 
 @explained
 def logsigmoid(input):
     """log(sigmoid(x))."""
-    return _by_element("logsigmoid", input)
+    return _activation("logsigmoid", input)
 
 
 @explained
 def softsign(input):
     """x / (1 + |x|)."""
-    return _by_element("softsign", input)
+    return _activation("softsign", input)
 
 
 @explained
 def tanhshrink(input):
     """x - tanh(x)."""
-    return _by_element("tanhshrink", input)
+    return _activation("tanhshrink", input)
 
 
 @explained
@@ -441,7 +400,7 @@ def threshold(input, threshold, value, inplace=False):
 
 
 def _threshold(input, at, value):
-    return _by_element("threshold", input, (float(at), float(value)))
+    return _of_any_dtype("threshold", input, at, value)
 
 
 def _dimension(who, input, dim):

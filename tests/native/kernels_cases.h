@@ -47,44 +47,44 @@ static void FN(activations)(idx n)
     const REAL *x = FN(numbers)(n), *dout = FN(numbers)(n), *y = FN(between)(0.01, 0.99, n);
     REAL *out = FN(room)(n);
     const double slope = (double)(REAL)0.1;
-    CALL(relu_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_RELU, 0, 0, n);
     EXPECT(out, n, x[i] > 0 ? x[i] : 0);
-    CALL(relu_backward)(dout, x, out, n);
+    CALL(activation_backward)(dout, x, out, FBP_RELU, 0, 0, n);
     EXPECT(out, n, x[i] > 0 ? dout[i] : 0);
-    CALL(leaky_relu_forward)(x, out, 0.1, n);
+    CALL(activation_forward)(x, out, FBP_LEAKY_RELU, 0.1, 0, n);
     EXPECT(out, n, x[i] > 0 ? x[i] : slope * x[i]);
-    CALL(leaky_relu_backward)(dout, x, out, 0.1, n);
+    CALL(activation_backward)(dout, x, out, FBP_LEAKY_RELU, 0.1, 0, n);
     EXPECT(out, n, x[i] > 0 ? dout[i] : slope * dout[i]);
-    CALL(sigmoid_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_SIGMOID, 0, 0, n);
     EXPECT(out, n, sigmoid(x[i]));
-    CALL(sigmoid_backward)(dout, y, out, n);
+    CALL(activation_backward)(dout, y, out, FBP_SIGMOID, 0, 0, n);
     EXPECT(out, n, dout[i] * (1 - (double)y[i]) * y[i]);
-    CALL(tanh_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_TANH, 0, 0, n);
     EXPECT(out, n, tanh(x[i]));
-    CALL(tanh_backward)(dout, y, out, n);
+    CALL(activation_backward)(dout, y, out, FBP_TANH, 0, 0, n);
     EXPECT_WITHIN(out, n, dout[i] * (1 - (double)y[i] * y[i]), fabs(dout[i]));
-    CALL(softplus_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_SOFTPLUS, 0, 0, n);
     EXPECT(out, n, log1p(exp(x[i])));
-    CALL(softplus_backward)(dout, x, out, n);
+    CALL(activation_backward)(dout, x, out, FBP_SOFTPLUS, 0, 0, n);
     EXPECT(out, n, dout[i] * sigmoid(x[i]));
-    CALL(gelu_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_GELU, 0, 0, n);
     EXPECT(out, n, x[i] * normal_cdf(x[i]));
-    CALL(gelu_backward)(dout, x, out, n);
+    CALL(activation_backward)(dout, x, out, FBP_GELU, 0, 0, n);
     EXPECT_WITHIN(out, n,
                   dout[i] * (normal_cdf(x[i]) +
                              x[i] * exp(-0.5 * x[i] * (double)x[i]) / sqrt(2 * acos(-1))),
                   2 * fabs(dout[i]));
-    CALL(elu_forward)(x, out, 0.5, 2.0, n);
+    CALL(activation_forward)(x, out, FBP_ELU, 1.0, 2.0, n);
     EXPECT(out, n, x[i] > 0 ? 2.0 * x[i] : expm1(x[i]));
-    CALL(elu_backward)(dout, x, out, 0.5, 2.0, n);
+    CALL(activation_backward)(dout, x, out, FBP_ELU, 1.0, 2.0, n);
     EXPECT(out, n, dout[i] * (x[i] > 0 ? 2.0 : exp(x[i])));
-    CALL(silu_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_SILU, 0, 0, n);
     EXPECT(out, n, x[i] * sigmoid(x[i]));
-    CALL(silu_backward)(dout, x, out, n);
+    CALL(activation_backward)(dout, x, out, FBP_SILU, 0, 0, n);
     EXPECT_WITHIN(out, n, dout[i] * sigmoid(x[i]) * (1 + x[i] * sigmoid(-x[i])), 2 * fabs(dout[i]));
-    CALL(mish_forward)(x, out, n);
+    CALL(activation_forward)(x, out, FBP_MISH, 0, 0, n);
     EXPECT(out, n, x[i] * tanh(log1p(exp(x[i]))));
-    CALL(mish_backward)(dout, x, out, n);
+    CALL(activation_backward)(dout, x, out, FBP_MISH, 0, 0, n);
     EXPECT_WITHIN(out, n,
                   dout[i] * (tanh(log1p(exp(x[i]))) +
                              x[i] * sigmoid(x[i]) / pow(cosh(log1p(exp(x[i]))), 2)),
@@ -94,10 +94,10 @@ static void FN(activations)(idx n)
     EXPECT(out, n,
            dropped(key, 0xfffffff0u + (uint32_t)i, 0.3) ? 0 : x[i] * (double)(REAL)(1 / 0.7));
     REAL *same = FN(copy)(x, n); /* an output may be its input */
-    CALL(tanh_forward)(same, same, n);
+    CALL(activation_forward)(same, same, FBP_TANH, 0, 0, n);
     EXPECT(same, n, tanh(x[i]));
     memcpy(same, dout, (size_t)n * sizeof *same);
-    CALL(relu_backward)(same, x, same, n);
+    CALL(activation_backward)(same, x, same, FBP_RELU, 0, 0, n);
     EXPECT(same, n, x[i] > 0 ? dout[i] : 0);
 }
 
@@ -108,15 +108,15 @@ static void FN(special_values)(void)
     const REAL ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     enum { N = COUNT(x) };
     REAL out[N];
-    CALL(relu_forward)(x, out, N);
+    CALL(activation_forward)(x, out, FBP_RELU, 0, 0, n);
     EXPECT(out, N, x[i] <= 0 ? 0 : x[i]);
-    CALL(relu_backward)(ones, x, out, N);
+    CALL(activation_backward)(ones, x, out, FBP_RELU, 0, 0, n);
     EXPECT(out, N, x[i] <= 0 ? 0.0 : 1.0); /* NaN lets the gradient through */
-    CALL(sigmoid_forward)(x, out, N);
+    CALL(activation_forward)(x, out, FBP_SIGMOID, 0, 0, n);
     EXPECT(out, N, sigmoid(x[i]));
-    CALL(tanh_forward)(x, out, N);
+    CALL(activation_forward)(x, out, FBP_TANH, 0, 0, n);
     EXPECT(out, N, tanh(x[i]));
-    CALL(softplus_forward)(x, out, N);
+    CALL(activation_forward)(x, out, FBP_SOFTPLUS, 0, 0, n);
     EXPECT(out, N, x[i] > 30 ? x[i] : log1p(exp(x[i])));
     REAL y[N];
     CALL(poisson_forward)(x, ones, y, N);

@@ -1,0 +1,68 @@
+/* The operations as data: a row each, from which follow the enums, the loops, the kernels'
+ * dispatch, the engine's bounds, and the names that Python knows them by. */
+#ifndef FASTBP_OPERATIONS_H
+#define FASTBP_OPERATIONS_H
+
+/* What the derivative of an activation is computed from.  EITHER: of its input only the sign
+ * counts, and the output has the same, for numbers of at least 0. */
+enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER };
+
+/* The activations: X(kind, name, numbers, reads, value, gradient, offset, gain, slope)
+ *
+ *     numbers    how many there are of a and b
+ *     value      of x, in REAL
+ *     gradient   by x, of d, the gradient by the output, and of v, what is read, in REAL
+ *     offset, gain, slope, in double:
+ *                |value| <= offset + gain |x| and |gradient| <= slope |d| (engine_finite.h)
+ *
+ * NaN stays NaN in a value.  Written for one element, without a branch: the compiler makes vectors
+ * of the loops (activations.h). */
+#define FBP_ACTIVATIONS(X)                                                                       \
+    X(RELU, relu, 0, FBP_OUTPUT, x <= 0 ? 0 : x, FN(keep)(d, !(v <= 0)), 0, 1, 1)                \
+    X(SIGMOID, sigmoid, 0, FBP_OUTPUT, FN(sigmoid_)(x), d * (1 - v) * v, 1, 0, 0.25)             \
+    X(TANH, tanh, 0, FBP_OUTPUT, FN(tanh_)(x), d * (1 - v * v), 1, 0, 1)                         \
+    X(IDENTITY, identity, 0, FBP_OUTPUT, x, d, 0, 1, 1)                                          \
+    X(LEAKY_RELU, leaky_relu, 1, FBP_EITHER, x > 0 ? x : a * x, v > 0 ? d : a * d,               \
+      0, fmax(1, a), fmax(1, a))                                                                 \
+    X(SOFTPLUS, softplus, 0, FBP_INPUT, FN(softplus_)(x), d * FN(sigmoid_)(v), 0.7, 1, 1)        \
+    /* a: PyTorch's beta, b: its threshold */                                                    \
+    X(SOFTPLUS_OF, softplus_of, 2, FBP_INPUT, a * x > b ? x : FN(softplus_)(a * x) / a,          \
+      a * v > b ? d : d * FN(sigmoid_)(a * v), 0.7 / fabs(a), 1, 1)                              \
+    X(GELU, gelu, 0, FBP_INPUT, FN(gelu_)(x), d * FN(gelu_slope)(v), 0, 1, 1.13)                 \
+    X(GELU_TANH, gelu_tanh, 0, FBP_INPUT, FN(gelu_tanh_)(x), d * FN(gelu_tanh_slope)(v),         \
+      0, 1, 1.13)                                                                                \
+    /* a: scale times alpha, b: scale */                                                         \
+    X(ELU, elu, 2, FBP_INPUT, x > 0 ? b * x : a * FN(expm1_down)(x > 0 ? 0 : x),                 \
+      d * (v > 0 ? b : a * FN(exp_down)(v > 0 ? 0 : v)),                                         \
+      0, fmax(fabs(a), fabs(b)), fmax(fabs(a), fabs(b)))                                         \
+    X(CELU, celu, 1, FBP_INPUT, x > 0 ? x : a * FN(expm1_)((x > 0 ? 0 : x) / a),                 \
+      v > 0 ? d : d * FN(exp_)((v > 0 ? 0 : v) / a),                                             \
+      0, a > 0 ? 1 : INFINITY, a > 0 ? 1 : INFINITY)                                             \
+    X(SILU, silu, 0, FBP_INPUT, x * FN(sigmoid_)(x), d * FN(silu_slope)(v), 0, 1, 1.1)           \
+    X(MISH, mish, 0, FBP_INPUT, FN(mish_)(x), d * FN(mish_slope)(v), 0, 1, 1.1)                  \
+    X(HARDTANH, hardtanh, 2, FBP_INPUT, x < a ? a : x > b ? b : x,                               \
+      FN(keep)(d, v > a && v < b), fmax(fabs(a), fabs(b)), 0, 1)                                 \
+    X(HARDSIGMOID, hardsigmoid, 0, FBP_INPUT, FN(between)(x + 3, 0, 6) / 6,                      \
+      FN(keep)(d, v > -3 && v < 3) / 6, 1, 0, 0.17)                                              \
+    X(HARDSWISH, hardswish, 0, FBP_INPUT, x * FN(between)(x + 3, 0, 6) / 6,                      \
+      d * (v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + (REAL)0.5), 0, 1, 1.5)                             \
+    X(LOGSIGMOID, logsigmoid, 0, FBP_INPUT, -FN(softplus_)(-x), d * FN(sigmoid_)(-v), 0.7, 1, 1) \
+    X(SOFTSIGN, softsign, 0, FBP_INPUT, x / (1 + FN(abs_)(x)), FN(softsign_pullback)(d, v),      \
+      1, 0, 1)                                                                                   \
+    X(TANHSHRINK, tanhshrink, 0, FBP_INPUT, x - FN(tanh_)(x), d * FN(tanh_)(v) * FN(tanh_)(v),   \
+      0, 1, 1)                                                                                   \
+    /* a: the threshold, b: the value below */                                                   \
+    X(THRESHOLD, threshold, 2, FBP_INPUT, x <= a ? b : x, FN(keep)(d, !(v <= a)), fabs(b), 1, 1)
+
+#define FBP_ACTIVATION_KIND(KIND, ...) FBP_##KIND,
+typedef enum { FBP_ACTIVATIONS(FBP_ACTIVATION_KIND) FBP_N_ACTIVATIONS } fbp_activation_kind;
+
+/* What Python asks of a row: its name, what its derivative reads, its numbers. */
+typedef struct {
+    const char *name;
+    int reads, numbers;
+} fbp_activation_row;
+#define FBP_ACTIVATION_ROW(KIND, name, numbers, reads, ...) {#name, reads, numbers},
+static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVATION_ROW)};
+
+#endif
