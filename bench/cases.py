@@ -13,10 +13,12 @@ DTYPES = ("float32", "float64")
 BENCHED = (
     "identity", "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "gelu", "elu", "silu", "mish",
 )  # fmt: skip
+BENCHED_LOSSES = ("sigmoid", "squared", "absolute", "huber", "quantile", "poisson")
 #: Every kernel over arrays of numbers.
-FAMILIES = ("activation_forward", "activation_backward")
+FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward")
 KERNELS = (
     *(f"{name}_{way}" for name in BENCHED for way in ("forward", "backward")),
+    *(f"{name}_loss_{way}" for name in BENCHED_LOSSES for way in ("forward", "backward")),
     *(name for name in _kernels.__all__ if name not in ("dropout_key", "epoch_order", *FAMILIES)),
 )
 #: Two-layer net of the book on MNIST.
@@ -281,51 +283,59 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             lambda: (probabilities - soft) * scale,
             (d,),
         ),
-        "sigmoid_cross_entropy_forward": (
-            lambda: k.sigmoid_cross_entropy_forward(z, z_soft, z_y),
+        "sigmoid_loss_forward": (
+            lambda: k.loss_forward("sigmoid", z, z_soft, z_y),
             sigmoid_cross_entropy,
             (z_y,),
         ),
-        "sigmoid_cross_entropy_backward": (
-            lambda: k.sigmoid_cross_entropy_backward(z_p, z_soft, scale, z_d),
+        "sigmoid_loss_backward": (
+            lambda: k.loss_backward("sigmoid", z_p, z_soft, scale, z_d),
             lambda: (z_p - z_soft) * scale,
             (z_d,),
         ),
-        "squared_error_forward": (
-            lambda: k.squared_error_forward(z, z_soft),
+        "squared_loss_forward": (
+            lambda: k.loss_forward("squared", z, z_soft, None),
             lambda: np.sum((z - z_soft) ** 2),
             (),
         ),
-        "squared_error_backward": (
-            lambda: k.squared_error_backward(z, z_soft, scale, z_d),
+        "squared_loss_backward": (
+            lambda: k.loss_backward("squared", z, z_soft, scale, z_d),
             lambda: 2 * scale * (z - z_soft),
             (z_d,),
         ),
-        "absolute_error_forward": (
-            lambda: k.absolute_error_forward(z, z_soft),
+        "absolute_loss_forward": (
+            lambda: k.loss_forward("absolute", z, z_soft, None),
             lambda: np.sum(np.abs(z - z_soft)),
             (),
         ),
-        "absolute_error_backward": (
-            lambda: k.absolute_error_backward(z, z_soft, scale, z_d),
+        "absolute_loss_backward": (
+            lambda: k.loss_backward("absolute", z, z_soft, scale, z_d),
             lambda: scale * np.sign(z - z_soft),
             (z_d,),
         ),
-        "huber_forward": (lambda: k.huber_forward(z, z_soft, 0.5), huber, ()),
-        "huber_backward": (
-            lambda: k.huber_backward(z, z_soft, 0.5, scale, z_d),
+        "huber_loss_forward": (lambda: k.loss_forward("huber", z, z_soft, None, 0.5), huber, ()),
+        "huber_loss_backward": (
+            lambda: k.loss_backward("huber", z, z_soft, scale, z_d, 0.5),
             lambda: scale * np.clip(z - z_soft, -0.5, 0.5),
             (z_d,),
         ),
-        "quantile_forward": (lambda: k.quantile_forward(z, z_soft, 0.8), quantile, ()),
-        "quantile_backward": (
-            lambda: k.quantile_backward(z, z_soft, 0.8, scale, z_d),
+        "quantile_loss_forward": (
+            lambda: k.loss_forward("quantile", z, z_soft, None, 0.8),
+            quantile,
+            (),
+        ),
+        "quantile_loss_backward": (
+            lambda: k.loss_backward("quantile", z, z_soft, scale, z_d, 0.8),
             lambda: scale * np.where(z > z_soft, 0.2, -0.8),
             (z_d,),
         ),
-        "poisson_forward": (lambda: k.poisson_forward(z, z_soft, z_y), poisson, (z_y,)),
-        "poisson_backward": (
-            lambda: k.poisson_backward(z, z_soft, scale, z_d),
+        "poisson_loss_forward": (
+            lambda: k.loss_forward("poisson", z, z_soft, z_y),
+            poisson,
+            (z_y,),
+        ),
+        "poisson_loss_backward": (
+            lambda: k.loss_backward("poisson", z, z_soft, scale, z_d),
             lambda: scale * (z - z_soft),
             (z_d,),
         ),

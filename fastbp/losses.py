@@ -10,11 +10,17 @@ from fastbp._kernels import passes
 from fastbp._kernels.autograd import TensorBase, node, operation
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
+from fastbp.operations.losses import LOSSES
+from fastbp.operations.losses import Loss as Row
 
 __all__ = [
+    "HingeLoss",
     "HuberLoss",
+    "LogCoshLoss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "PoissonLoss",
+    "QuantileLoss",
     "SigmoidWithLoss",
     "SoftmaxWithLoss",
     "cross_entropy_error",
@@ -29,7 +35,7 @@ class Loss:
     kind: str
     #: Whether it classifies, so that there is an accuracy.
     classifies = False
-    #: Its number among those that are compiled as one call; None where it is not among them.
+    #: Its kind among those that are compiled as one call; None where it is not among them.
     _pass: int | None = None
     #: The loss of `fastbp.nn` that it stands for, whose options may change.
     criterion = None
@@ -71,7 +77,7 @@ class Loss:
     def _passed(self, x, t):
         """The mean loss, and what `backward` needs: y, t and x's shape as it came."""
         if self._pass is not None:
-            passed = passes.loss_forward(self._pass, x, t)
+            passed = passes.loss_forward(self._pass, x, t, self.kind_number)
             if passed is not None:
                 return *passed, t, x.shape
         x, t, shape = self._prepare(x, t)
@@ -101,15 +107,13 @@ class Loss:
         if type(dout) is not int or dout != 1:
             dout = checks.number(f"{type(self).__name__}.backward", "dout", dout)
         if self._pass is not None:
-            dx = passes.loss_backward(self._pass, self.y, self.t, dout)
+            dx = passes.loss_backward(self._pass, self.y, self.t, dout, self.kind_number)
             if dx is not None and dx.shape == self._shape:
                 return dx
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
-    @property
-    def kind_number(self):
-        """The number that goes with its kind."""
-        return 1.0
+    #: The number that goes with its kind.
+    kind_number = 1.0
 
     def follow(self):
         """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
@@ -193,7 +197,7 @@ class SoftmaxWithLoss(Loss):
 
     kind = "softmax"
     classifies = True
-    _pass = passes.SOFTMAX_LOSS
+    _pass = passes.SOFTMAX
 
     def _prepare(self, x, t):
         who = type(self).__name__
@@ -236,26 +240,46 @@ class SoftmaxWithLoss(Loss):
 
 
 class _ElementwiseLoss(Loss):
-    """A loss over pairs of elements, averaged over all of them."""
+    """A row of `operations.losses`, averaged over all elements."""
+
+    row: Row
+
+    def __init_subclass__(cls, row=None, **keywords):
+        super().__init_subclass__(**keywords)
+        if row:
+            cls.row, cls.kind = LOSSES[row], row
+            if "_pass" not in vars(cls):
+                cls._pass = cls.row.kind
+
+    def _numbers(self):
+        return (self.kind_number,) if self.row.numbers else ()
 
     def _prepare(self, x, t):
         x = checks.floats(type(self).__name__, "x", x)
-        return x, self._targets(t, x), x.shape
+        return x, self.targets_like(type(self).__name__, t, x), x.shape
 
-    def _targets(self, t, x):
-        return checks.values_like(type(self).__name__, t, x)
+    def targets_like(self, who, t, like):
+        """Targets of an array's shape and dtype, checked."""
+        return checks.values_like(who, t, like)
 
-    def _backward(self):
-        """The kernel of the gradient."""
-        raise NotImplementedError
+    def _value(self, x, t):
+        y = np.empty(x.shape, x.dtype) if self.row.kept else None
+        total = kernels().loss_forward(
+            self.row.name, x.reshape(-1), t.reshape(-1), y if y is None else y.reshape(-1),
+            *self._numbers(),
+        )  # fmt: skip
+        return _mean(total, x.size), x if y is None else y
 
     def _gradient(self, y, t, dout):
         dx = np.empty(y.shape, y.dtype)
-        self._backward()(y.reshape(-1), t.reshape(-1), _mean(dout, y.size), dx.reshape(-1))
+        scale = _mean(dout, y.size)
+        kernels().loss_backward(
+            self.row.name, y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *self._numbers()
+        )
         return dx
 
 
-class SigmoidWithLoss(_ElementwiseLoss):
+class SigmoidWithLoss(_ElementwiseLoss, row="sigmoid"):
     """Sigmoid and binary cross-entropy: ``mean(max(x, 0) - x t + log(1 + exp(-|x|)))``.
 
     The mean is over all elements; targets lie between 0 and 1 and have the logits' shape.
@@ -288,12 +312,10 @@ class SigmoidWithLoss(_ElementwiseLoss):
            [-0.0596]])
     """
 
-    kind = "sigmoid"
     classifies = True
-    _pass = passes.SIGMOID_LOSS
 
-    def _targets(self, t, x):
-        return checks.binary_targets("SigmoidWithLoss", t, x)
+    def targets_like(self, who, t, like):
+        return checks.binary_targets(who, t, like)
 
     def accuracy(self, x, t):
         x, t, _ = self._prepare(x, t)
@@ -304,16 +326,8 @@ class SigmoidWithLoss(_ElementwiseLoss):
         kernels().activation_forward("sigmoid", x.reshape(-1), y.reshape(-1))
         return y
 
-    def _value(self, x, t):
-        y = np.empty(x.shape, x.dtype)
-        total = kernels().sigmoid_cross_entropy_forward(x.reshape(-1), t.reshape(-1), y.reshape(-1))
-        return _mean(total, x.size), y
 
-    def _backward(self):
-        return kernels().sigmoid_cross_entropy_backward
-
-
-class MeanSquaredError(_ElementwiseLoss):
+class MeanSquaredError(_ElementwiseLoss, row="squared"):
     """Squared error: ``mean((x - t)^2)`` over all elements.
 
     Attributes
@@ -345,17 +359,8 @@ class MeanSquaredError(_ElementwiseLoss):
     array([0., 2.])
     """
 
-    kind = "squared"
-    _pass = passes.SQUARED_LOSS
 
-    def _value(self, x, t):
-        return _mean(kernels().squared_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x
-
-    def _backward(self):
-        return kernels().squared_error_backward
-
-
-class MeanAbsoluteError(_ElementwiseLoss):
+class MeanAbsoluteError(_ElementwiseLoss, row="absolute"):
     """Absolute error: ``mean(|x - t|)`` over all elements; its derivative at 0 is taken as 0.
 
     Attributes
@@ -384,16 +389,8 @@ class MeanAbsoluteError(_ElementwiseLoss):
     array([0. , 0.5])
     """
 
-    kind = "absolute"
 
-    def _value(self, x, t):
-        return _mean(kernels().absolute_error_forward(x.reshape(-1), t.reshape(-1)), x.size), x
-
-    def _backward(self):
-        return kernels().absolute_error_backward
-
-
-class HuberLoss(_ElementwiseLoss):
+class HuberLoss(_ElementwiseLoss, row="huber"):
     """Huber's loss: ``mean(d^2 / 2)`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``.
 
     The mean is over all elements, d = x - t.
@@ -430,8 +427,6 @@ class HuberLoss(_ElementwiseLoss):
     array([0. , 0.5])
     """
 
-    kind = "huber"
-
     delta = checks.Checked(checks.positive)
 
     def __init__(self, delta=1.0):
@@ -439,19 +434,180 @@ class HuberLoss(_ElementwiseLoss):
         self.delta = delta
 
     @property
-    def kind_number(self):
+    def kind_number(self):  # type: ignore[override]
         return self.delta
-
-    def _value(self, x, t):
-        total = kernels().huber_forward(x.reshape(-1), t.reshape(-1), self.delta)
-        return _mean(total, x.size), x
-
-    def _backward(self):
-        kernel = kernels().huber_backward
-        return lambda y, t, scale, dx: kernel(y, t, self.delta, scale, dx)
 
     def config(self):
         return {"delta": self.delta}
+
+
+class QuantileLoss(_ElementwiseLoss, row="quantile"):
+    """Quantile, or pinball, loss: ``mean(max(quantile (t - x), (1 - quantile) (x - t)))``.
+
+    The predictions that make it least are that quantile of the targets.  The mean is over all
+    elements; the derivative where x = t is taken as 0.
+
+    Parameters
+    ----------
+    quantile : float
+        Between 0 and 1.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss, in the unit of x.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a quantile out of range; from forward, for targets of another shape.
+        RuntimeError from backward before forward.
+
+    References
+    ----------
+    Koenker & Bassett, Regression quantiles (1978).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = QuantileLoss(0.9)
+    >>> round(loss.forward(np.array([1.0, 3.0]), np.array([2.0, 1.0])), 4)
+    0.55
+    >>> loss.backward()
+    array([-0.45,  0.05])
+    """
+
+    quantile = checks.Checked(checks.number, least=0, most=1)
+
+    def __init__(self, quantile=0.5):
+        super().__init__()
+        self.quantile = quantile
+
+    @property
+    def kind_number(self):  # type: ignore[override]
+        return self.quantile
+
+    def config(self):
+        return {"quantile": self.quantile}
+
+
+class PoissonLoss(_ElementwiseLoss, row="poisson"):
+    """Half the Poisson deviance: ``mean(t log(t / y) - t + y)``, ``y = exp(x)``.
+
+    The predictions x are logarithms of rates y, the targets counts or others of at least 0; 0 log 0
+    is 0.  The mean is over all elements.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss.
+    y, t : numpy.ndarray
+        The last rates and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape or below 0.  RuntimeError from backward before
+        forward.
+
+    References
+    ----------
+    McCullagh & Nelder, Generalized linear models (1989), section 2.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = PoissonLoss()
+    >>> loss.forward(np.array([0.0, 0.0]), np.array([0.0, 1.0]))
+    0.5
+    >>> loss.backward()
+    array([0.5, 0. ])
+    """
+
+    _pass = None  # its targets are looked at
+
+    def targets_like(self, who, t, like):
+        t = super().targets_like(who, t, like)
+        if t.size and t.min() < 0:
+            raise ValueError(f"{who} expects t of at least 0; got {t.min():g}.")
+        return t
+
+
+class LogCoshLoss(_ElementwiseLoss, row="log_cosh"):
+    """The logarithm of the difference's hyperbolic cosine: ``mean(log(cosh(x - t)))``.
+
+    Half the square near 0 and a line far from it, as Huber's, but smooth.  The mean is over all
+    elements.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape.  RuntimeError from backward before forward.
+
+    References
+    ----------
+    Green, Iteratively reweighted least squares for maximum likelihood estimation (1984).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = LogCoshLoss()
+    >>> round(loss.forward(np.array([1.0, 2.0]), np.array([1.0, 0.0])), 4)
+    0.6625
+    >>> loss.backward().round(4)
+    array([0.   , 0.482])
+    """
+
+
+class HingeLoss(_ElementwiseLoss, row="hinge"):
+    """Hinge loss: ``mean(max(1 - t x, 0))``, of targets -1 and 1.
+
+    The mean is over all elements; the derivative where t x = 1 is taken as 0.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss.
+    y, t : numpy.ndarray
+        The last predictions and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From forward, for targets of another shape, or other than -1 and 1.  RuntimeError from
+        backward before forward.
+
+    References
+    ----------
+    Cortes & Vapnik, Support-vector networks (1995).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = HingeLoss()
+    >>> loss.forward(np.array([0.5, 2.0]), np.array([-1.0, 1.0]))
+    0.75
+    >>> loss.backward()
+    array([0.5, 0. ])
+    """
+
+    _pass = None  # its targets are looked at
+
+    def targets_like(self, who, t, like):
+        t = super().targets_like(who, t, like)
+        wrong = t[np.abs(t) != 1]
+        if wrong.size:
+            raise ValueError(f"{who} expects t of -1 and 1; got {wrong.flat[0]:g}.")
+        return t
 
 
 @operation

@@ -25,10 +25,14 @@ from fastbp.layers import (
 )
 from fastbp.layers.base import takes_train_flg
 from fastbp.losses import (
+    HingeLoss,
     HuberLoss,
+    LogCoshLoss,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    PoissonLoss,
+    QuantileLoss,
     SigmoidWithLoss,
     SoftmaxWithLoss,
 )
@@ -46,6 +50,10 @@ LOSSES = {
     "squared_error": MeanSquaredError,
     "absolute_error": MeanAbsoluteError,
     "huber": HuberLoss,
+    "quantile": QuantileLoss,
+    "poisson": PoissonLoss,
+    "log_cosh": LogCoshLoss,
+    "hinge": HingeLoss,
 }
 #: Layers that a file may name.
 _SAVED_LAYERS = {

@@ -244,9 +244,7 @@ def targets_of(who, loss_layer, t, n_rows, n_out, dtype):
     t = checks.numbers(who, "t", t)
     if n_rows == 1 and t.shape == (n_out,):
         t = t.reshape(1, n_out)
-    if loss_layer.kind == "sigmoid":
-        return checks.binary_targets(who, t, y)
-    return checks.values_like(who, t, y)
+    return loss_layer.targets_like(who, t, y)
 
 
 def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from fastbp.operations import activations
+from fastbp.operations import activations, losses
 
 # --- affine ---------------------------------------------------------------------------------
 
@@ -185,72 +185,21 @@ def soft_cross_entropy_backward(y, t, scale, dx):
     np.copyto(dx, y.dtype.type(scale) * (y - t))
 
 
-def sigmoid_cross_entropy_forward(x, t, y):
-    """Sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x)."""
-    losses = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
-    np.copyto(y, activations.sigmoid(x))
-    return float(losses.sum(dtype=np.float64))
+def loss_forward(name, x, t, y, *numbers):
+    """The sum of the loss of that name; the formulas are rows of `operations.losses`."""
+    row = losses.LOSSES[name]
+    with np.errstate(all="ignore"):
+        total = float(row.total(x, t, *numbers))
+        if row.kept:
+            np.copyto(y, row.kept(x))
+    return total
 
 
-def sigmoid_cross_entropy_backward(y, t, scale, dx):
-    """dx = scale (y - t)."""
-    np.copyto(dx, y.dtype.type(scale) * (y - t))
-
-
-def squared_error_forward(y, t):
-    """Sum of (y - t)^2."""
-    return float(np.square(y.astype(np.float64) - t).sum())
-
-
-def squared_error_backward(y, t, scale, dx):
-    """dx = 2 scale (y - t)."""
-    np.copyto(dx, y.dtype.type(2 * scale) * (y - t))
-
-
-def absolute_error_forward(y, t):
-    """Sum of |y - t|."""
-    return float(np.abs(y.astype(np.float64) - t).sum())
-
-
-def absolute_error_backward(y, t, scale, dx):
-    """dx = scale sign(y - t), 0 where y = t."""
-    np.copyto(dx, y.dtype.type(scale) * np.sign(y - t))
-
-
-def huber_forward(y, t, delta):
-    """Sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = y - t."""
-    d = np.abs(y.astype(np.float64) - t)
-    return float(np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)).sum())
-
-
-def huber_backward(y, t, delta, scale, dx):
-    """dx = scale d, d = y - t kept between -delta and delta."""
-    np.copyto(dx, y.dtype.type(scale) * np.clip(y - t, -delta, delta))
-
-
-def quantile_forward(y, t, quantile):
-    """Sum of max(quantile (t - y), (1 - quantile) (y - t))."""
-    d = y.astype(np.float64) - t
-    return float(np.where(d > 0, (1 - quantile) * d, -quantile * d).sum())
-
-
-def quantile_backward(y, t, quantile, scale, dx):
-    """dx = scale (1 - quantile) where y > t, -scale quantile where y < t, 0 where y = t."""
-    slope = np.where(y > t, 1 - quantile, np.where(y < t, -quantile, y - t))
-    np.copyto(dx, scale * slope, casting="same_kind")
-
-
-def poisson_forward(x, t, y):
-    """Sum of t log(t / y) - t + y, and y = exp(x).  0 log 0 is 0."""
-    log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
-    constant = (np.where(t == 0, 0, t * log_ratio) - t).sum()
-    np.exp(x, out=y)
-    return float(constant + y.sum(dtype=np.float64))
-
-
-def poisson_backward(y, t, scale, dx):
-    """dx = scale (y - t)."""
-    np.copyto(dx, y.dtype.type(scale) * (y - t))
+def loss_backward(name, y, t, scale, dx, *numbers):
+    """dx = scale times the derivative; y is what forward kept, or x."""
+    with np.errstate(all="ignore"):
+        slope = losses.LOSSES[name].slope(y, t, *numbers)
+        np.copyto(dx, y.dtype.type(scale) * slope, casting="same_kind")
 
 
 def _require_indices(t, n_classes):

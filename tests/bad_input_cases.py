@@ -150,6 +150,11 @@ THINGS = {
     "squared_error": lambda: _judged(fastbp.MeanSquaredError, X, ONE_HOT),
     "absolute_error": lambda: _judged(fastbp.MeanAbsoluteError, X, ONE_HOT),
     "huber": lambda: _judged(fastbp.HuberLoss, X, ONE_HOT),
+    "quantile": lambda: _judged(fastbp.QuantileLoss, X, ONE_HOT),
+    "poisson": lambda: _judged(fastbp.PoissonLoss, X, ONE_HOT),
+    "log_cosh": lambda: _judged(fastbp.LogCoshLoss, X, ONE_HOT),
+    "hinge": lambda: _judged(fastbp.HingeLoss, X, 2 * ONE_HOT - 1),
+    "SIGNS": lambda: 2 * ONE_HOT - 1,
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
     "params": lambda: {"W1": W.copy(), "b1": B.copy()},
@@ -449,13 +454,23 @@ LOSSES = [
     entry("SigmoidWithLoss.evaluate", "sigmoid_loss.evaluate(X, one_hot)",
           ValueError="sigmoid_loss.evaluate(X, one_hot + 9)"),
     *(e for kind, o in (("MeanSquaredError", "squared_error"), ("HuberLoss", "huber"),
-                        ("MeanAbsoluteError", "absolute_error"))
+                        ("MeanAbsoluteError", "absolute_error"), ("LogCoshLoss", "log_cosh"),
+                        ("QuantileLoss", "quantile"), ("PoissonLoss", "poisson"))
       for e in (*of_targets(f"{kind}.forward", f"{o}.forward(X, one_hot)",
                             f"{o}.forward({{}}, T)", "one_hot"),
                 entry(f"{kind}.evaluate", f"{o}.evaluate(X, one_hot)",
                       TypeError=f"{o}.evaluate(X, None)"),
                 entry(f"{kind}.backward", f"{o}.backward()", RuntimeError=f"{kind}().backward()",
                       TypeError=f"{o}.backward('a')"))),
+    entry("HingeLoss.forward", "hinge.forward(X, SIGNS)",
+          ValueError="hinge.forward(X, one_hot) | hinge.forward(X, SIGNS[:3])",
+          TypeError="hinge.forward({}, SIGNS)"),
+    entry("HingeLoss.evaluate", "hinge.evaluate(X, SIGNS)", ValueError="hinge.evaluate(X, one_hot)"),
+    entry("HingeLoss.backward", "hinge.backward()", RuntimeError="HingeLoss().backward()"),
+    entry("PoissonLoss.forward: t", "poisson.forward(X, one_hot)",
+          ValueError="poisson.forward(X, -one_hot)"),
+    entry("QuantileLoss", "QuantileLoss(0.9)", ValueError="QuantileLoss(-0.1) | QuantileLoss(1.1)",
+          TypeError="QuantileLoss('a')"),
     entry("HuberLoss", "HuberLoss(1.0)", ValueError="HuberLoss(-1) | HuberLoss(np.nan)",
           TypeError="HuberLoss('a')"),
     of_arrays("softmax", "softmax(X)", "softmax({})",
@@ -494,7 +509,7 @@ NETWORKS = [
     entry("Sequential", "Sequential(Affine(W, b), loss='softmax_cross_entropy')",
           TypeError="Sequential(1) | Sequential(Affine(W, b), None) | "
           "Sequential(Affine(W, b), loss=3) | Sequential(Affine(W, b), loss=Relu())",
-          ValueError="Sequential(Affine(W, b), loss='hinge')"),
+          ValueError="Sequential(Affine(W, b), loss='hinges')"),
     entry("Sequential.from_config", "Sequential.from_config([(4, 3, 'relu')], seed=0)",
           TypeError="Sequential.from_config(None) | Sequential.from_config('relu') | "
           "Sequential.from_config([(4.5, 3, 'relu')]) | Sequential.from_config([(4, 3, 'relu')], "
@@ -1406,18 +1421,15 @@ KERNELS = [
         ("softmax", "forward", "kernels.softmax_cross_entropy_forward(A, t + 9, OUT)"),
         ("softmax", "backward", "kernels.softmax_cross_entropy_backward(A, t - 1, 1.0, OUT)"),
         ("soft", "forward", "kernels.soft_cross_entropy_forward(A, dout, OUT)"),
-        ("soft", "backward", "kernels.soft_cross_entropy_backward(A, dout, 1.0, OUT)"),
-        ("sigmoid", "forward", "kernels.sigmoid_cross_entropy_forward(a, a[:3], out)"),
-        ("sigmoid", "backward", "kernels.sigmoid_cross_entropy_backward(a, a[:3], 1.0, out)")]),
-    *(entry(f"kernels.{name}_{way}", f"kernels.{name}_{way}({start}a{mid}{end})",
-            ValueError=f"kernels.{name}_{way}({start}a[:3]{mid}{end})")
-      for name, mid in [("squared_error", ""), ("absolute_error", ""), ("huber", ", 1.0"),
-                        ("quantile", ", 0.5")]
-      for way, start, end in [("forward", "a, ", ""), ("backward", "a, ", ", 1.0, out")]),
-    entry("kernels.poisson_forward", "kernels.poisson_forward(a, a, out)",
-          ValueError="kernels.poisson_forward(a, a[:3], out)"),
-    entry("kernels.poisson_backward", "kernels.poisson_backward(a, a, 1.0, out)",
-          ValueError="kernels.poisson_backward(a, a[:3], 1.0, out)"),
+        ("soft", "backward", "kernels.soft_cross_entropy_backward(A, dout, 1.0, OUT)")]),
+    entry("kernels.loss_forward", "kernels.loss_forward('huber', a, a, None, 1.0)",
+          TypeError="kernels.loss_forward('squared', [1.0], a, None)",
+          ValueError="kernels.loss_forward('squared', a, a[:3], None) | "
+          "kernels.loss_forward('squared', a, a, out) | kernels.loss_forward('poisson', a, a, None) | "
+          "kernels.loss_forward('huber', a, a, None) | kernels.loss_forward('square', a, a, None)"),
+    entry("kernels.loss_backward", "kernels.loss_backward('huber', a, a, 1.0, out, 1.0)",
+          TypeError="kernels.loss_backward('squared', a, None, 1.0, out)",
+          ValueError="kernels.loss_backward('squared', a, a[:3], 1.0, out)"),
     entry("kernels.sgd_update", "kernels.sgd_update(out, a, None, 0.1, 0.0, False, 0.0)",
           ValueError="kernels.sgd_update(out, a[:3], None, 0.1, 0.0, False, 0.0) | "
           "kernels.sgd_update(out, a, None, 0.1, 0.9, False, 0.0) | "
@@ -1538,7 +1550,7 @@ BETWEEN_PARTS = set(
     "as_book count_batches "
     "own_tensors take_data trained_tensors lay_out set_extra_state entry adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
-    "is_better get_lr extra_repr close should_stop is_over start held_by holder".split()
+    "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {

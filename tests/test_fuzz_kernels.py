@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from kernel_names import named
+from kernel_names import FAMILIES, named
 
 from fastbp import _kernels, reference
 from fastbp.operations.activations import ACTIVATIONS
+from fastbp.operations.losses import LOSSES
 
 # The arguments in order: name, role, axes, /inputs that an output may be.
 # Roles: `:` numbers, `#` class indices, `%` between 0 and 1 (rows that sum to 1, where axes are
@@ -37,18 +38,6 @@ softmax_cross_entropy_forward x:ro t#r y>ro/x
 !softmax_cross_entropy_backward y:ro t#r scale dx>ro/y
 soft_cross_entropy_forward x:ro t%ro y>ro/x
 !soft_cross_entropy_backward y:ro t%ro scale dx>ro/y/t
-sigmoid_cross_entropy_forward x:n t%n y>n/x
-!sigmoid_cross_entropy_backward y:n t%n scale dx>n/y/t
-squared_error_forward y:n t:n
-!squared_error_backward y:n t:n scale dx>n/y/t
-absolute_error_forward y:n t:n
-!absolute_error_backward y:n t:n scale dx>n/y/t
-huber_forward y:n t:n delta
-!huber_backward y:n t:n delta scale dx>n/y/t
-quantile_forward y:n t:n quantile
-!quantile_backward y:n t:n quantile scale dx>n/y/t
-poisson_forward x:n t^n y>n/x
-!poisson_backward y:n t^n scale dx>n/y/t
 sgd_update param+n grad:n velocity+n? lr momentum nesterov weight_decay
 adagrad_update param+n grad:n square_sum*n lr eps weight_decay
 rmsprop_update param+n grad:n square_mean*n velocity+n? lr alpha eps momentum weight_decay
@@ -65,7 +54,8 @@ share = st.sampled_from([0.0, 1e-3, 0.5, 0.9, 0.999])
 SCALARS = {
     "slope": reals(0, 2), "beta": reals(0.125, 4), "threshold": reals(-3, 20),
     "below": reals(-2, 2), "low": reals(-3, 0), "high": reals(0, 3), "at": reals(-2, 2),
-    "value": reals(-2, 2), "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
+    "value": reals(-2, 2), "none": st.none(),
+    "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
     "delta": st.sampled_from([0.0, 0.3, 1.0, 1e3, math.inf]), "quantile": reals(0, 1),
     "ratio": reals(0, 0.9990000128746033), "key": st.integers(0, 2**64 - 1),
     "lr": reals(0, 1), "momentum": share | st.just(1.0), "nesterov": st.booleans(),
@@ -109,6 +99,12 @@ for row in ACTIVATIONS.values():
     mark, numbers = "!" * (row.name in CHOOSE), " ".join(row.numbers)
     TABLE += f"{mark}{row.name}_forward x:n out>n/x {numbers}\n"
     TABLE += f"{mark}{row.name}_backward dout:n read:n dx>n/dout/read {numbers}\n"
+for row in LOSSES.values():
+    t, y = "t" + {"sigmoid": "%", "poisson": "^"}.get(row.name, ":") + "n", "y:n"
+    numbers = " ".join(row.numbers)
+    mark = "!" * (row.name != "log_cosh")
+    TABLE += f"{row.name}_loss_forward x:n {t} {'y>n/x' if row.kept else 'none'} {numbers}\n"
+    TABLE += f"{mark}{row.name}_loss_backward {y} {t} scale dx>n/y/t {numbers}\n"
 KERNELS = dict(map(_parsed, TABLE.strip().splitlines()))
 ROUNDS_ONCE = {line[1:].split()[0] for line in TABLE.splitlines() if line.startswith("!")}
 
@@ -371,7 +367,7 @@ def check(kernel, call):
 
 def test_the_table_holds_every_kernel_and_its_arguments():
     own = {name: arguments for name, arguments in KERNELS.items() if hasattr(_kernels, name)}
-    families = {"activation_forward", "activation_backward"}
+    families = {f"{f}_{way}" for f in FAMILIES for way in ("forward", "backward")}
     assert {*own, *families, "dropout_key", "epoch_order"} == set(_kernels.__all__)
     for kernel, arguments in own.items():
         names = list(inspect.signature(getattr(_kernels, kernel)).parameters)

@@ -190,6 +190,22 @@ def huber(delta):
     return formula
 
 
+def quantile(q):
+    return lambda x, t: np.where(x > t, (1 - WIDE(q)) * (x - t), WIDE(q) * (t - x))
+
+
+def poisson(x, t):
+    return np.where(t == 0, 0, t * (np.log(np.where(t == 0, 1, t)) - x)) - t + np.exp(x)
+
+
+def log_cosh(x, t):
+    return np.logaddexp(x - t, t - x) - np.log(WIDE(2))
+
+
+def hinge(x, t):
+    return np.maximum(1 - t * x, 0)
+
+
 def squared(x, t):
     return (x - t) ** 2
 
@@ -207,6 +223,10 @@ LOSSES = {
     "MeanSquaredError": (layers.MeanSquaredError, squared, "numbers", None),
     "MeanAbsoluteError": (layers.MeanAbsoluteError, absolute, "numbers", None),
     "HuberLoss": (lambda: layers.HuberLoss(0.75), huber(0.75), "numbers", None),
+    "QuantileLoss": (lambda: layers.QuantileLoss(0.75), quantile(0.75), "numbers", None),
+    "PoissonLoss": (layers.PoissonLoss, poisson, "shares", None),
+    "LogCoshLoss": (layers.LogCoshLoss, log_cosh, "numbers", None),
+    "HingeLoss": (layers.HingeLoss, hinge, "signs", lambda shares: 3 * shares - 1.53),
     "nn.CrossEntropyLoss": (nn.CrossEntropyLoss, cross_entropy, "classes", None),
     "nn.CrossEntropyLoss of rows": (nn.CrossEntropyLoss, cross_entropy, "rows", None),
     "nn.NLLLoss": (nn.NLLLoss, lambda x, t: -x[np.arange(len(t)), t], "classes", np.log),
@@ -440,6 +460,8 @@ def pairs(draw, name):
         ]))  # fmt: skip
     elif targets == "rows":
         odd_t = t = softmax(rng.standard_normal(shape)).astype(natural(odd_x))
+    elif targets == "signs":
+        odd_t = t = rng.choice([-1.0, 1.0], shape)
     elif targets == "shares":
         odd_t = t = rng.integers(1, 16, shape) / 16
     else:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
+from kernel_names import named
 
 from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer, layers, nn, reference
 from fastbp.layers import Affine, BatchNormalization
@@ -70,19 +71,16 @@ def through(layer, x, own, running, key):
 def loss_of(loss, x, t):
     """Of each row its loss and how much of it is right, and the gradient by x."""
     softmax = loss.kind == "softmax"
-    name = {
-        "softmax": "softmax_cross_entropy" if t.ndim == 1 else "soft_cross_entropy",
-        "sigmoid": "sigmoid_cross_entropy", "huber": "huber",
-        "squared": "squared_error", "absolute": "absolute_error",
-    }[loss.kind]  # fmt: skip
-    forward, backward = (getattr(reference, f"{name}_{way}") for way in ("forward", "backward"))
-    numbers = (loss.delta,) if loss.kind == "huber" else ()
+    name = "softmax_cross_entropy" if t.ndim == 1 else "soft_cross_entropy"
+    name = name if softmax else f"{loss.kind}_loss"
+    forward, backward = (named(reference, f"{name}_{way}") for way in ("forward", "backward"))
+    numbers = () if softmax else loss._numbers()
+    keeps = softmax or loss.row.kept
     y, dx, values, right = x.copy(), np.empty_like(x), [], []
     for r in range(len(x)):
         row = slice(r, r + 1) if softmax else r  # a softmax takes rows, the others elements
-        probabilities = (y[row],) * loss.classifies
-        values.append(forward(x[row], t[row], *probabilities, *numbers))
-        backward(y[row], t[row], *numbers, 1.0, dx[row])
+        values.append(forward(x[row], t[row], y[row] if keeps else None, *numbers))
+        backward(y[row], t[row], 1.0, dx[row], *numbers)
         if softmax:
             right.append(x[r].argmax() == (t[r] if t.ndim == 1 else t[r].argmax()))
         else:
@@ -232,12 +230,16 @@ LOSSES = {
     "squared": layers.MeanSquaredError,
     "absolute": layers.MeanAbsoluteError,
     "huber": lambda: layers.HuberLoss(0.3),
+    "quantile": lambda: layers.QuantileLoss(0.8),
+    "log-cosh": layers.LogCoshLoss,
+    "poisson": layers.PoissonLoss,
+    "hinge": layers.HingeLoss,
 }
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 #: Where a rounding may move a row to the other side.
 KINKED = {
-    "relu", "leaky", "nn's leaky", "absolute", "huber", "nn's softplus", "hardtanh", "relu6",
-    "hardsigmoid", "hardswish", "threshold", "selu",
+    "relu", "leaky", "nn's leaky", "absolute", "huber", "quantile", "hinge", "nn's softplus",
+    "hardtanh", "relu6", "hardsigmoid", "hardswish", "threshold", "selu",
 }  # fmt: skip
 FORMS = ["float32", "float64", "uint8"] + ["CSR"] * (sparse is not None)
 
@@ -346,7 +348,9 @@ def data(case, rng):
     elif case.loss == "soft rows":
         t = rng.random((case.rows, n_out)) + 0.01
         t /= t.sum(axis=1, keepdims=True)
-    elif case.loss == "sigmoid":
+    elif case.loss == "hinge":
+        t = rng.choice([-1.0, 1.0], (case.rows, n_out))
+    elif case.loss in ("sigmoid", "poisson"):
         t = rng.integers(0, 9, (case.rows, n_out)).astype("f4") / 8
     else:
         t = rng.standard_normal((case.rows, n_out)).astype("f4")

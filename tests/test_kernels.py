@@ -15,6 +15,7 @@ from kernel_names import FAMILIES, NUMBERS, named
 from fastbp import _kernels, reference
 from fastbp._kernels.activations import activations
 from fastbp.operations.activations import ACTIVATIONS
+from fastbp.operations.losses import LOSSES
 
 # The arguments of every kernel in order: name, role, axes.
 # Roles: `:` numbers, `%` between 0 and 1, `#` class indices, `>` output, `+` updated in place,
@@ -34,18 +35,6 @@ KERNELS = {
     "softmax_cross_entropy_backward": "y%ro t#r scale dx>ro",
     "soft_cross_entropy_forward": "x:ro t%ro y>ro",
     "soft_cross_entropy_backward": "y%ro t%ro scale dx>ro",
-    "sigmoid_cross_entropy_forward": "x:n t%n y>n",
-    "sigmoid_cross_entropy_backward": "y%n t%n scale dx>n",
-    "squared_error_forward": "y:n t:n",
-    "squared_error_backward": "y:n t:n scale dx>n",
-    "absolute_error_forward": "y:n t:n",
-    "absolute_error_backward": "y:n t:n scale dx>n",
-    "huber_forward": "y:n t:n delta",
-    "huber_backward": "y:n t:n delta scale dx>n",
-    "quantile_forward": "y:n t:n quantile",
-    "quantile_backward": "y:n t:n quantile scale dx>n",
-    "poisson_forward": "x:n t%n y>n",
-    "poisson_backward": "y%n t%n scale dx>n",
     "sgd_update": "param+n grad:n velocity+n lr momentum nesterov weight_decay",
     "adagrad_update": "param+n grad:n square_sum^n lr eps weight_decay",
     "rmsprop_update": "param+n grad:n square_mean^n velocity+n lr alpha eps momentum weight_decay",
@@ -56,12 +45,17 @@ for row in ACTIVATIONS.values():
     read = "read%n" if row.name in ("sigmoid", "tanh") else "read:n"
     KERNELS[f"{row.name}_forward"] = " ".join(("x:n out>n", *row.numbers))
     KERNELS[f"{row.name}_backward"] = " ".join(("dout:n", read, "dx>n", *row.numbers))
+for row in LOSSES.values():
+    t = "t%n" if row.kept else "t:n"
+    y = "y>n" if row.kept else "none"
+    KERNELS[f"{row.name}_loss_forward"] = " ".join(("x:n", t, y, *row.numbers))
+    y = "y%n" if row.kept else "y:n"
+    KERNELS[f"{row.name}_loss_backward"] = " ".join((y, t, "scale dx>n", *row.numbers))
 SCALARS = {
     **NUMBERS,
-    "scale": 0.37, "slope": 0.2, "delta": 0.7, "ratio": 0.3, "key": 0x0123456789ABCDEF,
+    "scale": 0.37, "ratio": 0.3, "key": 0x0123456789ABCDEF,
     "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "alpha": 0.95,
     "beta_1": 0.9, "beta_2": 0.999, "eps": 1e-5, "decoupled": False, "step": 3, "unbiased": True,
-    "quantile": 0.8,
 }  # fmt: skip
 NONE_ALLOWED = {
     ("affine_backward", "dx"),
@@ -179,10 +173,10 @@ def scales(kernel, args, expected):
         return "elementwise", {"dx": 2 * args["dout"]}
     if kernel.startswith("soft") and kernel.endswith("entropy_forward"):
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"]).max(axis=1)).sum()}
-    if kernel == "poisson_forward":
+    if kernel == "poisson_loss_forward":
         sizes = args["t"] * (2 + np.abs(args["x"])) + np.exp(args["x"])
         return "elementwise", {"return": (1 + sizes).sum()}
-    if kernel == "sigmoid_cross_entropy_forward":
+    if kernel == "sigmoid_loss_forward":
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"])).sum()}
     return "elementwise", {}
 
@@ -400,12 +394,12 @@ FLAGS = [
     ("dropout", {"ratio": 0.0}),
     ("dropout", {"ratio": 0.999999, "key": 2**64 - 1}),
     ("dropout", {"key": 0}),
-    ("huber_forward", {"delta": 0.0}),
-    ("huber_forward", {"delta": 1e3}),
-    ("huber_backward", {"delta": 0.0}),
-    ("huber_backward", {"delta": 1e3}),
-    ("quantile_forward", {"quantile": 0.0}),
-    ("quantile_backward", {"quantile": 1.0}),
+    ("huber_loss_forward", {"delta": 0.0}),
+    ("huber_loss_forward", {"delta": 1e3}),
+    ("huber_loss_backward", {"delta": 0.0}),
+    ("huber_loss_backward", {"delta": 1e3}),
+    ("quantile_loss_forward", {"quantile": 0.0}),
+    ("quantile_loss_backward", {"quantile": 1.0}),
     *((kernel, {"scale": 0.0}) for kernel in KERNELS if " scale" in KERNELS[kernel]),
 ]
 
@@ -488,15 +482,12 @@ IN_PLACE = [
     *((f"{a}_forward", "x") for a in (*ACTIVATIONS, "softmax")),
     *((f"{a}_backward", name) for a in ACTIVATIONS for name in ("dout", "read")),
     ("dropout", "x"),
-    ("poisson_forward", "x"),
-    *((f"{a}_cross_entropy_forward", "x") for a in ("softmax", "soft", "sigmoid")),
-    *((f"{a}_cross_entropy_backward", "y") for a in ("softmax", "soft", "sigmoid")),
-    *((f"{a}_cross_entropy_backward", "t") for a in ("soft", "sigmoid")),
-    *(
-        (f"{a}_backward", name)
-        for a in ("squared_error", "absolute_error", "huber", "quantile", "poisson")
-        for name in "yt"
-    ),
+    ("poisson_loss_forward", "x"),
+    ("sigmoid_loss_forward", "x"),
+    *((f"{a}_cross_entropy_forward", "x") for a in ("softmax", "soft")),
+    *((f"{a}_cross_entropy_backward", "y") for a in ("softmax", "soft")),
+    ("soft_cross_entropy_backward", "t"),
+    *((f"{a}_loss_backward", name) for a in LOSSES for name in "yt"),
 ]
 
 
@@ -596,7 +587,7 @@ def test_kernel_refuses_an_output_over_part_of_another_array(kernel, dtype, rng)
         if other == output or a.dtype != dtype:
             continue
         same_is_fine = (kernel, other) in [
-            *IN_PLACE, ("sigmoid_cross_entropy_forward", "t"), ("poisson_forward", "t")
+            *IN_PLACE, ("sigmoid_loss_forward", "t"), ("poisson_loss_forward", "t")
         ]  # fmt: skip
         for shift in [1, a.size - 1] if same_is_fine else [0, 1, a.size - 1]:
             args[other], args[output], memory = overlapping(a.shape, b.shape, dtype, shift)

@@ -604,8 +604,10 @@ def test_use_reaches_every_kernel_of_a_layer_or_loss(monkeypatch):
 
     def counted(name, function):
         def call(*args):
-            row = f"{args[0]}_" if name.startswith("activation") else ""
-            called.add(name.replace("activation_", row))
+            family = name.rpartition("_")[0]
+            rows = {"activation": "{}_", "loss": "{}_loss_"}
+            row = rows[family].format(args[0]) if family in rows else f"{family}_"
+            called.add(name.replace(f"{family}_", row))
             return function(*args)
 
         return call
@@ -631,7 +633,7 @@ def test_use_reaches_every_kernel_of_a_layer_or_loss(monkeypatch):
     with fastbp.use("reference"):
         run_all()
     both = ("affine", "relu", "sigmoid", "tanh", "identity", "softmax_cross_entropy",
-            "soft_cross_entropy", "sigmoid_cross_entropy", "squared_error")  # fmt: skip
+            "soft_cross_entropy", "sigmoid_loss", "squared_loss")  # fmt: skip
     expected = {f"{name}_{way}" for name in both for way in ("forward", "backward")}
     assert called >= expected | {"softmax_forward", "sgd_update"}
 

@@ -7,6 +7,7 @@ import fastbp
 from fastbp import _kernels, layers
 from fastbp._kernels import passes
 from fastbp.operations.activations import ACTIVATIONS
+from fastbp.operations.losses import LOSSES
 
 
 def turned(array):
@@ -93,20 +94,20 @@ def test_element_wise_passes_leave_alone_what_is_not_plain(other, dtype):
     if other(x) is not None and np.size(other(x)):  # an empty activation is one
         assert passes.activation_forward(ACTIVATIONS["tanh"].kind, other(x), 0.0, 0.0) is None
         assert passes.activation_backward(ACTIVATIONS["tanh"].kind, other(x), x, 0.0, 0.0) is None
-    for loss in (passes.SQUARED_LOSS, passes.SIGMOID_LOSS):
-        assert passes.loss_forward(loss, other(x), x) is None
-        assert passes.loss_forward(loss, x, other(x)) is None
-    assert passes.loss_forward(passes.SOFTMAX_LOSS, other(x), t) is None
+    for loss in (LOSSES["squared"].kind, LOSSES["sigmoid"].kind):
+        assert passes.loss_forward(loss, other(x), x, 1.0) is None
+        assert passes.loss_forward(loss, x, other(x), 1.0) is None
+    assert passes.loss_forward(passes.SOFTMAX, other(x), t, 1.0) is None
 
 
 def test_losses_leave_alone_targets_out_of_range(dtype):
     x = np.ones((2, 3), dtype)
     for t in ([0, 3], [-1, 0]):
-        assert passes.loss_forward(passes.SOFTMAX_LOSS, x, np.array(t)) is None
-        assert passes.loss_backward(passes.SOFTMAX_LOSS, x, np.array(t), 1.0) is None
+        assert passes.loss_forward(passes.SOFTMAX, x, np.array(t), 1.0) is None
+        assert passes.loss_backward(passes.SOFTMAX, x, np.array(t), 1.0, 1.0) is None
     for bad in (-0.5, 1.5, np.nan):
         t = np.full((2, 3), bad, dtype)
-        assert passes.loss_forward(passes.SIGMOID_LOSS, x, t) is None
+        assert passes.loss_forward(LOSSES["sigmoid"].kind, x, t, 1.0) is None
 
 
 def test_passes_leave_the_twins_to_run():
@@ -116,8 +117,8 @@ def test_passes_leave_the_twins_to_run():
         assert passes.affine_backward(dout, x, W, True) is None
         assert passes.activation_forward(ACTIVATIONS["relu"].kind, x, 0.0, 0.0) is None
         assert passes.activation_backward(ACTIVATIONS["relu"].kind, x, x, 0.0, 0.0) is None
-        assert passes.loss_forward(passes.SQUARED_LOSS, x, x) is None
-        assert passes.loss_backward(passes.SQUARED_LOSS, x, x, 1.0) is None
+        assert passes.loss_forward(LOSSES["squared"].kind, x, x, 1.0) is None
+        assert passes.loss_backward(LOSSES["squared"].kind, x, x, 1.0, 1.0) is None
 
 
 @pytest.mark.parametrize(

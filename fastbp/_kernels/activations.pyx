@@ -8,7 +8,7 @@ not a shifted part of it.
 cimport numpy as cnp
 
 from fastbp._kernels cimport isa
-from fastbp._kernels.arrays cimport float_vector
+from fastbp._kernels.arrays cimport float_array
 from fastbp._kernels.contract cimport idx, real, refuse, require_same_or_apart
 
 cdef extern from "call.h" nogil:
@@ -92,9 +92,9 @@ def activation_forward(str name not None, x, out, *numbers):
         plain vectors, or a partial overlap.
     """
     cdef double a = 0, b = 0
-    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_vector(x, "x", False)
+    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_array(x, "x", 1, False)
     cdef idx n = cnp.PyArray_SIZE(<cnp.ndarray> x)
-    if (float_vector(out, "out", True) != typenum
+    if (float_array(out, "out", 1, True) != typenum
             or cnp.PyArray_SIZE(<cnp.ndarray> out) != n):
         refuse("An activation expects out of x's length and dtype", "another")
     if typenum == cnp.NPY_FLOAT:
@@ -123,11 +123,11 @@ def activation_backward(str name not None, dout, read, dx, *numbers):
         plain vectors, or a partial overlap.
     """
     cdef double a = 0, b = 0
-    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_vector(read, "read", False)
+    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_array(read, "read", 1, False)
     cdef idx n = cnp.PyArray_SIZE(<cnp.ndarray> read)
-    if (float_vector(dout, "dout", False) != typenum
+    if (float_array(dout, "dout", 1, False) != typenum
             or cnp.PyArray_SIZE(<cnp.ndarray> dout) != n
-            or float_vector(dx, "dx", True) != typenum
+            or float_array(dx, "dx", 1, True) != typenum
             or cnp.PyArray_SIZE(<cnp.ndarray> dx) != n):
         refuse("An activation's gradient expects dout, read and dx of one length and dtype",
                "others")

@@ -44,8 +44,7 @@ from fastbp._kernels.activations cimport (
 from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.losses cimport (
     softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
-    softmax_forward_core, squared_error_backward_core,
-    squared_error_forward_core,
+    loss_backward_core, loss_forward_core, softmax_forward_core,
 )
 
 cdef extern from "Python.h":

@@ -412,14 +412,14 @@ cdef class MseLossBackward0(Binary):
         dx = empty_like(self.x)
         scale = first_number(dout) / n
         if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
-            squared_error_backward_core(
+            loss_backward_core(
                 <const float *> cnp.PyArray_DATA(self.x), <const float *> cnp.PyArray_DATA(self.y),
-                scale, <float *> cnp.PyArray_DATA(dx), n)
+                <float *> cnp.PyArray_DATA(dx), isa.FBP_SQUARED, 0, scale, n)
         else:
-            squared_error_backward_core(
+            loss_backward_core(
                 <const double *> cnp.PyArray_DATA(self.x),
-                <const double *> cnp.PyArray_DATA(self.y),
-                scale, <double *> cnp.PyArray_DATA(dx), n)
+                <const double *> cnp.PyArray_DATA(self.y), <double *> cnp.PyArray_DATA(dx),
+                isa.FBP_SQUARED, 0, scale, n)
         if self.b is not None:
             self.b.receive(sweep, self.b_output, combine_number(MULTIPLY, dx, -1.0, False))
         if self.a is not None:
@@ -439,11 +439,13 @@ def squared_error(TensorBase x not None, TensorBase t not None):
             and has_shape(b, cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a)) and compiled_runs()):
         return None
     if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        loss = squared_error_forward_core(<const float *> cnp.PyArray_DATA(a),
-                                          <const float *> cnp.PyArray_DATA(b), n)
+        loss = loss_forward_core(<const float *> cnp.PyArray_DATA(a),
+                                 <const float *> cnp.PyArray_DATA(b), <float *> NULL,
+                                 isa.FBP_SQUARED, 0, n)
     else:
-        loss = squared_error_forward_core(<const double *> cnp.PyArray_DATA(a),
-                                          <const double *> cnp.PyArray_DATA(b), n)
+        loss = loss_forward_core(<const double *> cnp.PyArray_DATA(a),
+                                 <const double *> cnp.PyArray_DATA(b), <double *> NULL,
+                                 isa.FBP_SQUARED, 0, n)
     out = number_array(loss / n, cnp.PyArray_TYPE(a))
     if fbp_grad_off:
         return wrap(out)

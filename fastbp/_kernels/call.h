@@ -23,11 +23,8 @@ static const fbp_kernels *fbp_active;
     FBP_CALL(softmax_cross_entropy_backward, __VA_ARGS__)
 #define fbp_soft_cross_entropy_forward(...) FBP_CALL(soft_cross_entropy_forward, __VA_ARGS__)
 #define fbp_soft_cross_entropy_backward(...) FBP_CALL(soft_cross_entropy_backward, __VA_ARGS__)
-#define fbp_sigmoid_cross_entropy_forward(...) FBP_CALL(sigmoid_cross_entropy_forward, __VA_ARGS__)
-#define fbp_sigmoid_cross_entropy_backward(...) \
-    FBP_CALL(sigmoid_cross_entropy_backward, __VA_ARGS__)
-#define fbp_squared_error_forward(...) FBP_CALL(squared_error_forward, __VA_ARGS__)
-#define fbp_squared_error_backward(...) FBP_CALL(squared_error_backward, __VA_ARGS__)
+#define fbp_loss_forward(...) FBP_CALL(loss_forward, __VA_ARGS__)
+#define fbp_loss_backward(...) FBP_CALL(loss_backward, __VA_ARGS__)
 #define fbp_sgd_update(...) FBP_CALL(sgd_update, __VA_ARGS__)
 #define fbp_adagrad_update(...) FBP_CALL(adagrad_update, __VA_ARGS__)
 #define fbp_rmsprop_update(...) FBP_CALL(rmsprop_update, __VA_ARGS__)
@@ -35,13 +32,5 @@ static const fbp_kernels *fbp_active;
 #define fbp_dropout(...) FBP_CALL(dropout, __VA_ARGS__)
 #define fbp_batch_norm_forward(...) FBP_CALL(batch_norm_forward, __VA_ARGS__)
 #define fbp_batch_norm_backward(...) FBP_CALL(batch_norm_backward, __VA_ARGS__)
-#define fbp_absolute_error_forward(...) FBP_CALL(absolute_error_forward, __VA_ARGS__)
-#define fbp_absolute_error_backward(...) FBP_CALL(absolute_error_backward, __VA_ARGS__)
-#define fbp_huber_forward(...) FBP_CALL(huber_forward, __VA_ARGS__)
-#define fbp_huber_backward(...) FBP_CALL(huber_backward, __VA_ARGS__)
-#define fbp_quantile_forward(...) FBP_CALL(quantile_forward, __VA_ARGS__)
-#define fbp_quantile_backward(...) FBP_CALL(quantile_backward, __VA_ARGS__)
-#define fbp_poisson_forward(...) FBP_CALL(poisson_forward, __VA_ARGS__)
-#define fbp_poisson_backward(...) FBP_CALL(poisson_backward, __VA_ARGS__)
 
 #endif

@@ -15,6 +15,7 @@ from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 
 from fastbp._kernels.activations import activations
+from fastbp._kernels.losses import losses as loss_rows
 
 cdef extern from "team.h" nogil:
     double fbp_seconds()
@@ -36,9 +37,8 @@ LAYER_KINDS = {
     "affine": isa.FBP_AFFINE, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
 }
 LOSS_KINDS = {
-    None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX, "sigmoid": isa.FBP_SIGMOID_LOSS,
-    "squared": isa.FBP_SQUARED, "absolute": isa.FBP_ABSOLUTE, "huber": isa.FBP_HUBER,
-    "quantile": isa.FBP_QUANTILE, "poisson": isa.FBP_POISSON,
+    None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
+    **{name: kind for name, (kind, _, _) in loss_rows().items()},
 }
 RULE_KINDS = {
     "sgd": isa.FBP_SGD, "adagrad": isa.FBP_ADAGRAD, "rmsprop": isa.FBP_RMSPROP,

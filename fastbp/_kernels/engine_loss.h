@@ -52,31 +52,10 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
         loss = FN(soft_cross_entropy_forward)(x, t, y, rows, plan->n_out);
         FN(soft_cross_entropy_backward)(y, t, scale, x, rows, plan->n_out);
         break;
-    case FBP_SIGMOID_LOSS:
-        loss = FN(sigmoid_cross_entropy_forward)(x, t, y, n);
-        FN(sigmoid_cross_entropy_backward)(y, t, scale, x, n);
-        break;
-    case FBP_SQUARED:
-        loss = FN(squared_error_forward)(x, t, n);
-        FN(squared_error_backward)(x, t, scale, x, n);
-        break;
-    case FBP_ABSOLUTE:
-        loss = FN(absolute_error_forward)(x, t, n);
-        FN(absolute_error_backward)(x, t, scale, x, n);
-        break;
-    case FBP_HUBER:
-        loss = FN(huber_forward)(x, t, plan->delta, n);
-        FN(huber_backward)(x, t, plan->delta, scale, x, n);
-        break;
-    case FBP_QUANTILE:
-        loss = FN(quantile_forward)(x, t, plan->delta, n);
-        FN(quantile_backward)(x, t, plan->delta, scale, x, n);
-        break;
-    case FBP_POISSON:
-        loss = FN(poisson_forward)(x, t, y, n);
-        FN(poisson_backward)(y, t, scale, x, n);
-        break;
     case FBP_NO_LOSS: break;
+    default:
+        loss = FN(loss_forward)(x, t, y, kind, plan->delta, n);
+        FN(loss_backward)(fbp_losses[kind].keeps_y ? y : x, t, x, kind, plan->delta, scale, n);
     }
     return plan->clip_loss ? FN(clipped_loss)(kind, y, t, classes, rows, plan->n_out, loss) : loss;
 }

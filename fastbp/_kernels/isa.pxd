@@ -14,8 +14,12 @@ cdef extern from "kernels.h" nogil:
     const fbp_activation_row *fbp_activations
 
     ctypedef enum fbp_loss_kind:
-        FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_ABSOLUTE, FBP_HUBER
-        FBP_QUANTILE, FBP_POISSON
+        FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_N_LOSSES
+
+    ctypedef struct fbp_loss_row:
+        const char *name
+        int keeps_y, numbers
+    const fbp_loss_row *fbp_losses
 
     ctypedef enum fbp_rule_kind:
         FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW

@@ -35,11 +35,6 @@
       (const T *x, const T *t, T *y, idx rows, idx n_out))                                       \
     X(void, soft_cross_entropy_backward,                                                         \
       (const T *y, const T *t, double scale, T *dx, idx rows, idx n_out))                        \
-    X(double, sigmoid_cross_entropy_forward, (const T *x, const T *t, T *y, idx n))              \
-    X(void, sigmoid_cross_entropy_backward,                                                      \
-      (const T *y, const T *t, double scale, T *dx, idx n))                                      \
-    X(double, squared_error_forward, (const T *y, const T *t, idx n))                            \
-    X(void, squared_error_backward, (const T *y, const T *t, double scale, T *dx, idx n))        \
     X(void, sgd_update,                                                                          \
       (T *param, const T *grad, T *velocity, double lr, double momentum, int nesterov,           \
        double weight_decay, idx n))                                                              \
@@ -61,17 +56,9 @@
     X(void, batch_norm_backward,                                                                 \
       (const T *dout, const T *normal, const T *inverse, const T *gamma, T *dx, T *dgamma,       \
        T *dbeta, idx rows, idx n, idx stride))                                                   \
-    X(double, absolute_error_forward, (const T *y, const T *t, idx n))                           \
-    X(void, absolute_error_backward, (const T *y, const T *t, double scale, T *dx, idx n))       \
-    X(double, huber_forward, (const T *y, const T *t, double delta, idx n))                      \
-    X(void, huber_backward,                                                                      \
-      (const T *y, const T *t, double delta, double scale, T *dx, idx n))                        \
-    X(double, quantile_forward, (const T *y, const T *t, double quantile, idx n))                \
-    X(void, quantile_backward,                                                                   \
-      (const T *y, const T *t, double quantile, double scale, T *dx, idx n))                     \
-    X(double, poisson_forward, (const T *x, const T *t, T *y, idx n))                            \
-    X(void, poisson_backward, (const T *y, const T *t, double scale, T *dx, idx n))
-
+    X(double, loss_forward, (const T *x, const T *t, T *y, int kind, double a, idx n))           \
+    X(void, loss_backward,                                                                       \
+      (const T *y, const T *t, T *dx, int kind, double a, double scale, idx n))
 /* The engine's entrances: a plan is a block of zeroed memory of plan_layout(spec, n_parts,
  * NULL) bytes; W, b, outputs and dout are of the plan's element type. */
 #define FBP_ENGINE(X)                                                                            \

@@ -90,6 +90,13 @@ static inline void FN(exponentiate_columns)(REAL (*columns)[CHAINS], idx n_out, 
 
 #ifndef FBP_LOSSES_ONCE
 #define FBP_LOSSES_ONCE
+/* log(cosh(d)), to all digits near 0 too: cosh(d) = 1 + (1 - e)^2 / (2 e), e = exp(-|d|). */
+static double fbp_log_cosh(double d)
+{
+    const double a = fabs(d), e = expm1(-a);
+    return a < 1 ? log1p(0.5 * e * e * exp(a)) : a + log1p(exp(-2 * a)) - 0.693147180559945309;
+}
+
 /* A class index, read once, or -1 of none: another thread may have written to it since it was
  * checked.  Such a row's loss and gradient are NaN. */
 static inline idx class_of(int64_t t, idx n_out)
@@ -202,7 +209,7 @@ static void FN(soft_cross_entropy_backward)(const REAL *y, const REAL *t, double
 }
 
 /* sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x). */
-static double FN(sigmoid_cross_entropy_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
+static double FN(sigmoid_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 {
     double sum = 0;
     for (idx start = 0; start < n; start += CHAINS) {
@@ -222,99 +229,47 @@ static double FN(sigmoid_cross_entropy_forward)(const REAL *x, const REAL *t, RE
     return sum;
 }
 
-static void FN(sigmoid_cross_entropy_backward)(const REAL *y, const REAL *t, double scale,
-                                               REAL *dx, idx n)
-{
-    FN(scaled_difference)(y, t, (REAL)scale, dx, n);
-}
-
-/* The sum of term, an expression of d = y[i] - t[i], in double and CHAINS chains. */
-#define SUM_OF_DIFFERENCES(term)                                                                 \
-    double sum = 0, chains[CHAINS] = {0};                                                        \
-    idx i = 0;                                                                                   \
-    for (; i + CHAINS <= n; i += CHAINS)                                                         \
-        for (int c = 0; c < CHAINS; c++) {                                                       \
-            const double d = (double)y[i + c] - (double)t[i + c];                                \
-            chains[c] += (term);                                                                 \
-        }                                                                                        \
-    for (; i < n; i++) {                                                                         \
-        const double d = (double)y[i] - (double)t[i];                                            \
-        sum += (term);                                                                           \
+/* The sum of the terms, in double and CHAINS chains. */
+#define DEFINE_LOSS(KIND, name, numbers, p_, q_, term, slope)                                    \
+    static inline double FN(name##_term)(REAL x_, REAL t_, double a)                             \
+    {                                                                                            \
+        const double x = (double)x_, t = (double)t_, d = x - t;                                  \
+        (void)x, (void)t, (void)d, (void)a;                                                      \
+        return term;                                                                             \
     }                                                                                            \
-    for (int c = 0; c < CHAINS; c++)                                                             \
-        sum += chains[c];                                                                        \
-    return sum;
-
-/* sum of (y - t)^2; its derivative is 2 (y - t). */
-static double FN(squared_error_forward)(const REAL *y, const REAL *t, idx n)
-{
-    SUM_OF_DIFFERENCES(d * d)
-}
-
-static void FN(squared_error_backward)(const REAL *y, const REAL *t, double scale, REAL *dx,
-                                       idx n)
-{
-    FN(scaled_difference)(y, t, (REAL)(2 * scale), dx, n);
-}
-
-/* sum of |y - t|; its derivative is the sign of y - t. */
-static double FN(absolute_error_forward)(const REAL *y, const REAL *t, idx n)
-{
-    SUM_OF_DIFFERENCES(fabs(d))
-}
-
-static void FN(absolute_error_backward)(const REAL *y, const REAL *t, double scale_, REAL *dx,
-                                        idx n)
-{
-    const REAL scale = (REAL)scale_;
-    ELEMENTWISE
-    {
-        const REAL d = y[i] - t[i];
-        dx[i] = d > 0 ? scale : d < 0 ? -scale : scale * d; /* 0, and NaN stays NaN */
+    static inline REAL FN(name##_slope)(REAL x, REAL t, REAL p, REAL q)                          \
+    {                                                                                            \
+        const REAL d = x - t;                                                                    \
+        (void)d, (void)q;                                                                        \
+        return slope;                                                                            \
+    }                                                                                            \
+    static APART double FN(name##_loss)(const REAL *x, const REAL *t, double a, idx n)           \
+    {                                                                                            \
+        double sum = 0, chains[CHAINS] = {0};                                                    \
+        idx i = 0;                                                                               \
+        for (; i + CHAINS <= n; i += CHAINS)                                                     \
+            for (int c = 0; c < CHAINS; c++)                                                     \
+                chains[c] += FN(name##_term)(x[i + c], t[i + c], a);                             \
+        for (; i < n; i++)                                                                       \
+            sum += FN(name##_term)(x[i], t[i], a);                                               \
+        for (int c = 0; c < CHAINS; c++)                                                         \
+            sum += chains[c];                                                                    \
+        return sum;                                                                              \
+    }                                                                                            \
+    static APART void FN(name##_loss_gradient)(const REAL *x, const REAL *t, REAL *dx, double a, \
+                                               double scale, idx n)                              \
+    {                                                                                            \
+        const REAL p = (REAL)(p_), q = (REAL)(q_);                                               \
+        (void)a;                                                                                 \
+        ELEMENTWISE dx[i] = FN(name##_slope)(x[i], t[i], p, q);                                  \
     }
-}
-
-/* sum of d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), d = y - t. */
-static double FN(huber_forward)(const REAL *y, const REAL *t, double delta, idx n)
-{
-    SUM_OF_DIFFERENCES(fabs(d) <= delta ? 0.5 * d * d : delta * (fabs(d) - 0.5 * delta))
-}
-
-/* its derivative: d, kept between -delta and delta. */
-static void FN(huber_backward)(const REAL *y, const REAL *t, double delta_, double scale_, REAL *dx,
-                               idx n)
-{
-    const REAL delta = (REAL)delta_, scale = (REAL)scale_;
-    ELEMENTWISE
-    {
-        REAL d = y[i] - t[i];
-        d = d > delta ? delta : d;
-        d = d < -delta ? -delta : d;
-        dx[i] = scale * d;
-    }
-}
-
-/* sum of the pinball loss max(quantile (t - y), (1 - quantile) (y - t)). */
-static double FN(quantile_forward)(const REAL *y, const REAL *t, double quantile, idx n)
-{
-    SUM_OF_DIFFERENCES(d > 0 ? (1 - quantile) * d : -quantile * d)
-}
-
-/* its derivative: 1 - quantile above t, -quantile below. */
-static void FN(quantile_backward)(const REAL *y, const REAL *t, double quantile, double scale_,
-                                  REAL *dx, idx n)
-{
-    const REAL scale = (REAL)scale_;
-    const REAL above = (REAL)(scale_ * (1 - quantile)), below = (REAL)(-scale_ * quantile);
-    ELEMENTWISE
-    {
-        const REAL d = y[i] - t[i];
-        dx[i] = d > 0 ? above : d < 0 ? below : scale * d; /* 0, and NaN stays NaN */
-    }
-}
+#define NO_DEFINITION(KIND, name)
+FBP_LOSSES(DEFINE_LOSS, NO_DEFINITION)
+#undef DEFINE_LOSS
+#undef NO_DEFINITION
 
 /* Half the Poisson deviance, sum of t log(t / y) - t + y with y = exp(x); 0 log 0 is 0. */
-static double FN(poisson_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
+static double FN(poisson_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 {
     double sum = 0;
     for (idx i = 0; i < n; i++) /* before y, which may be x */
@@ -325,11 +280,36 @@ static double FN(poisson_forward)(const REAL *x, const REAL *t, REAL *y, idx n)
     return sum;
 }
 
-static void FN(poisson_backward)(const REAL *y, const REAL *t, double scale, REAL *dx, idx n)
+#define FORWARD_X(KIND, name, ...)                                                               \
+    case FBP_##KIND: return FN(name##_loss)(x, t, a, n);
+#define FORWARD_Y(KIND, name)                                                                    \
+    case FBP_##KIND: return FN(name##_loss)(x, t, y, n);
+/* The sum of a loss of operations.h over n elements; y is written by those that keep it. */
+static double FN(loss_forward)(const REAL *x, const REAL *t, REAL *y, int kind, double a, idx n)
 {
-    FN(scaled_difference)(y, t, (REAL)scale, dx, n);
+    switch (kind) {
+        FBP_LOSSES(FORWARD_X, FORWARD_Y)
+    default: return 0;
+    }
 }
-#undef SUM_OF_DIFFERENCES
+#undef FORWARD_X
+#undef FORWARD_Y
+
+#define BACKWARD_X(KIND, name, ...)                                                              \
+    case FBP_##KIND: FN(name##_loss_gradient)(y, t, dx, a, scale, n); break;
+#define BACKWARD_Y(KIND, name)                                                                   \
+    case FBP_##KIND: FN(scaled_difference)(y, t, (REAL)scale, dx, n); break;
+/* Its gradient by x, times scale; y is what forward kept, or x. */
+static void FN(loss_backward)(const REAL *y, const REAL *t, REAL *dx, int kind, double a,
+                              double scale, idx n)
+{
+    switch (kind) {
+        FBP_LOSSES(BACKWARD_X, BACKWARD_Y)
+    default: break;
+    }
+}
+#undef BACKWARD_X
+#undef BACKWARD_Y
 
 #undef NARROW
 #undef CHAINS

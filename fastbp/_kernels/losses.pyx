@@ -1,14 +1,17 @@
 # cython: boundscheck=False
 """Losses, each with the activation it belongs to, and their gradients.
 
-A forward returns the sum over the samples; averaging is the caller's, and reaches a backward
-as its `scale`.  `*_core` are the pointer functions (cimport them).  Losses are exact: the
-log-sum-exp of each row, not log(y + 1e-7).
+A forward returns the sum over the samples; averaging is the caller's, and reaches a backward as its
+`scale`.  Those over pairs of elements are rows of operations.h: one function each way for all.
+`*_core` are the pointer functions (cimport them).  Losses are exact: the log-sum-exp of each row,
+not log(y + 1e-7).
 """
+cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from fastbp._kernels cimport isa
-from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_same_or_apart
+from fastbp._kernels.arrays cimport class_vector, dim, float_array, memory
+from fastbp._kernels.contract cimport idx, real, refuse, require_same_or_apart
 
 cdef extern from "call.h" nogil:
     const isa.fbp_kernels *fbp_active
@@ -17,20 +20,23 @@ cdef extern from "call.h" nogil:
     void fbp_softmax_cross_entropy_backward(...)
     double fbp_soft_cross_entropy_forward(...)
     void fbp_soft_cross_entropy_backward(...)
-    double fbp_sigmoid_cross_entropy_forward(...)
-    void fbp_sigmoid_cross_entropy_backward(...)
-    double fbp_squared_error_forward(...)
-    void fbp_squared_error_backward(...)
-    double fbp_absolute_error_forward(...)
-    void fbp_absolute_error_backward(...)
-    double fbp_huber_forward(...)
-    void fbp_huber_backward(...)
-    double fbp_quantile_forward(...)
-    void fbp_quantile_backward(...)
-    double fbp_poisson_forward(...)
-    void fbp_poisson_backward(...)
+    double fbp_loss_forward(...)
+    void fbp_loss_backward(...)
 
+cnp.import_array()
 fbp_active = isa.active()
+
+cdef dict _KINDS = {isa.fbp_losses[kind].name.decode(): kind for kind in range(isa.FBP_N_LOSSES)}
+
+
+def losses():
+    """(kind, whether y is kept for the gradient, how many numbers) by name."""
+    return {name: (kind, bool(isa.fbp_losses[kind].keeps_y), isa.fbp_losses[kind].numbers)
+            for name, kind in _KINDS.items()}
+
+
+cdef bint keeps_y(int kind) noexcept nogil:
+    return isa.fbp_losses[kind].keeps_y
 
 
 cdef void softmax_forward_core(const real *x, real *y, idx rows, idx n_out) noexcept nogil:
@@ -57,81 +63,76 @@ cdef void soft_cross_entropy_backward_core(const real *y, const real *t, double 
     fbp_soft_cross_entropy_backward(y, t, scale, dx, rows, n_out)
 
 
-cdef double sigmoid_cross_entropy_forward_core(const real *x, const real *t, real *y,
-                                               idx n) noexcept nogil:
-    return fbp_sigmoid_cross_entropy_forward(x, t, y, n)
+cdef double loss_forward_core(const real *x, const real *t, real *y, int kind, double a,
+                              idx n) noexcept nogil:
+    return fbp_loss_forward(x, t, y, kind, a, n)
 
 
-cdef void sigmoid_cross_entropy_backward_core(const real *y, const real *t, double scale,
-                                              real *dx, idx n) noexcept nogil:
-    fbp_sigmoid_cross_entropy_backward(y, t, scale, dx, n)
+cdef void loss_backward_core(const real *y, const real *t, real *dx, int kind, double a,
+                             double scale, idx n) noexcept nogil:
+    fbp_loss_backward(y, t, dx, kind, a, scale, n)
 
 
-cdef double squared_error_forward_core(const real *y, const real *t, idx n) noexcept nogil:
-    return fbp_squared_error_forward(y, t, n)
+# --- rows of classes -----------------------------------------------------------------------------
 
-
-cdef void squared_error_backward_core(const real *y, const real *t, double scale, real *dx,
-                                      idx n) noexcept nogil:
-    fbp_squared_error_backward(y, t, scale, dx, n)
-
-
-cdef double absolute_error_forward_core(const real *y, const real *t, idx n) noexcept nogil:
-    return fbp_absolute_error_forward(y, t, n)
-
-
-cdef void absolute_error_backward_core(const real *y, const real *t, double scale, real *dx,
-                                       idx n) noexcept nogil:
-    fbp_absolute_error_backward(y, t, scale, dx, n)
-
-
-cdef double huber_forward_core(const real *y, const real *t, double delta,
-                               idx n) noexcept nogil:
-    return fbp_huber_forward(y, t, delta, n)
-
-
-cdef void huber_backward_core(const real *y, const real *t, double delta, double scale,
-                              real *dx, idx n) noexcept nogil:
-    fbp_huber_backward(y, t, delta, scale, dx, n)
-
-
-cdef double quantile_forward_core(const real *y, const real *t, double quantile,
-                                  idx n) noexcept nogil:
-    return fbp_quantile_forward(y, t, quantile, n)
-
-
-cdef void quantile_backward_core(const real *y, const real *t, double quantile, double scale,
-                                 real *dx, idx n) noexcept nogil:
-    fbp_quantile_backward(y, t, quantile, scale, dx, n)
-
-
-cdef double poisson_forward_core(const real *x, const real *t, real *y, idx n) noexcept nogil:
-    return fbp_poisson_forward(x, t, y, n)
-
-
-cdef void poisson_backward_core(const real *y, const real *t, double scale, real *dx,
-                                idx n) noexcept nogil:
-    fbp_poisson_backward(y, t, scale, dx, n)
+cdef inline bint _are_alike(int typenum, object x, object y):
+    """Whether two matrices are of one dtype and shape."""
+    return (cnp.PyArray_TYPE(<cnp.ndarray> y) == typenum and dim(x, 0) == dim(y, 0)
+            and dim(x, 1) == dim(y, 1))
 
 
 cdef int _check_indices(const int64_t *t, idx rows, idx n_out) except -1:
     cdef idx r
-    require(rows == 0 or <size_t> t % sizeof(int64_t) == 0,
-            "A kernel expects t aligned to its element size of 8 bytes", "another address")
     for r in range(rows):
         if not 0 <= t[r] < n_out:
             raise ValueError(f"t expects class indices 0..{n_out - 1}; got {t[r]} at row {r}")
     return 0
 
 
-cdef int _check_pair(const real *a, str a_name, const real *b, str b_name, idx n) except -1:
-    """An input and the output of the same shape, which may be one array."""
-    require_aligned(a, n, a_name)
-    require_aligned(b, n, b_name)
-    return require_same_or_apart(b, a, n, b_name)
+cdef int _softmax(const real *x, real *y, idx rows, idx n_out) except -1:
+    require_same_or_apart(y, x, rows * n_out, "y")
+    with nogil:
+        softmax_forward_core(x, y, rows, n_out)
+    return 0
 
 
-def softmax_forward(const real[:, ::1] x not None, real[:, ::1] y not None):
+cdef double _hard_loss(const real *x, const int64_t *t, real *y, idx rows, idx n_out) except? -1:
+    cdef double loss
+    _check_indices(t, rows, n_out)
+    require_same_or_apart(y, x, rows * n_out, "y")
+    with nogil:
+        loss = softmax_cross_entropy_forward_core(x, t, y, rows, n_out)
+    return loss
+
+
+cdef int _hard_gradient(const real *y, const int64_t *t, double scale, real *dx, idx rows,
+                        idx n_out) except -1:
+    _check_indices(t, rows, n_out)
+    require_same_or_apart(dx, y, rows * n_out, "dx")
+    with nogil:
+        softmax_cross_entropy_backward_core(y, t, scale, dx, rows, n_out)
+    return 0
+
+
+cdef double _soft_loss(const real *x, const real *t, real *y, idx rows, idx n_out) except? -1:
+    cdef double loss
+    require_same_or_apart(y, x, rows * n_out, "y")
+    require_same_or_apart(y, t, rows * n_out, "y")
+    with nogil:
+        loss = soft_cross_entropy_forward_core(x, t, y, rows, n_out)
+    return loss
+
+
+cdef int _soft_gradient(const real *y, const real *t, double scale, real *dx, idx rows,
+                        idx n_out) except -1:
+    require_same_or_apart(dx, y, rows * n_out, "dx")
+    require_same_or_apart(dx, t, rows * n_out, "dx")
+    with nogil:
+        soft_cross_entropy_backward_core(y, t, scale, dx, rows, n_out)
+    return 0
+
+
+def softmax_forward(x, y):
     """y[r, j] = exp(x[r, j]) / sum_k exp(x[r, k]), the greatest x of a row taken off first
 
     Parameters
@@ -148,19 +149,17 @@ def softmax_forward(const real[:, ::1] x not None, real[:, ::1] y not None):
     ----------
     Saito, Deep Learning from Scratch (2016), section 3.5.
     """
-    cdef idx rows = x.shape[0], n_out = x.shape[1]
-    require(n_out > 0 and y.shape[0] == rows and y.shape[1] == n_out,
-            "softmax_forward expects x and y (rows, n_out)")
-    _check_pair(&x[0, 0], "x", &y[0, 0], "y", rows * n_out)
-    with nogil:
-        softmax_forward_core(&x[0, 0], &y[0, 0], rows, n_out)
+    cdef int typenum = float_array(x, "x", 2, False)
+    float_array(y, "y", 2, True)
+    if dim(x, 1) == 0 or not _are_alike(typenum, x, y):
+        refuse("softmax_forward expects x and y (rows, n_out)", "others")
+    if typenum == cnp.NPY_FLOAT:
+        _softmax(<float *> memory(x), <float *> memory(y), dim(x, 0), dim(x, 1))
+    else:
+        _softmax(<double *> memory(x), <double *> memory(y), dim(x, 0), dim(x, 1))
 
 
-def softmax_cross_entropy_forward(
-    const real[:, ::1] x not None,    # IN
-    const int64_t[::1] t not None,    # IN
-    real[:, ::1] y not None,          # OUT
-):
+def softmax_cross_entropy_forward(x, t, y):
     """-sum_r log softmax(x[r])[t[r]], and y = softmax(x)
 
     Parameters
@@ -183,23 +182,19 @@ def softmax_cross_entropy_forward(
     ----------
     Saito, Deep Learning from Scratch (2016), appendix A.
     """
-    cdef idx rows = x.shape[0], n_out = x.shape[1]
-    cdef double loss
-    require(n_out > 0 and t.shape[0] == rows and y.shape[0] == rows and y.shape[1] == n_out,
-            "softmax_cross_entropy_forward expects x and y (rows, n_out), t (rows,)")
-    _check_indices(&t[0], rows, n_out)
-    _check_pair(&x[0, 0], "x", &y[0, 0], "y", rows * n_out)
-    with nogil:
-        loss = softmax_cross_entropy_forward_core(&x[0, 0], &t[0], &y[0, 0], rows, n_out)
-    return loss
+    cdef int typenum = float_array(x, "x", 2, False)
+    float_array(y, "y", 2, True)
+    class_vector(t, "t")
+    if dim(x, 1) == 0 or dim(t, 0) != dim(x, 0) or not _are_alike(typenum, x, y):
+        refuse("softmax_cross_entropy_forward expects x and y (rows, n_out), t (rows,)", "others")
+    if typenum == cnp.NPY_FLOAT:
+        return _hard_loss(<float *> memory(x), <int64_t *> memory(t), <float *> memory(y),
+                          dim(x, 0), dim(x, 1))
+    return _hard_loss(<double *> memory(x), <int64_t *> memory(t), <double *> memory(y),
+                      dim(x, 0), dim(x, 1))
 
 
-def softmax_cross_entropy_backward(
-    const real[:, ::1] y not None,    # IN
-    const int64_t[::1] t not None,    # IN
-    double scale,
-    real[:, ::1] dx not None,         # OUT
-):
+def softmax_cross_entropy_backward(y, t, double scale, dx):
     """dx = scale (y - onehot(t))
 
     Parameters
@@ -214,20 +209,20 @@ def softmax_cross_entropy_backward(
     ValueError
         For shapes that do not fit, indices out of range, unaligned arrays, a partial overlap.
     """
-    cdef idx rows = y.shape[0], n_out = y.shape[1]
-    require(n_out > 0 and t.shape[0] == rows and dx.shape[0] == rows and dx.shape[1] == n_out,
-            "softmax_cross_entropy_backward expects y and dx (rows, n_out), t (rows,)")
-    _check_indices(&t[0], rows, n_out)
-    _check_pair(&y[0, 0], "y", &dx[0, 0], "dx", rows * n_out)
-    with nogil:
-        softmax_cross_entropy_backward_core(&y[0, 0], &t[0], scale, &dx[0, 0], rows, n_out)
+    cdef int typenum = float_array(y, "y", 2, False)
+    float_array(dx, "dx", 2, True)
+    class_vector(t, "t")
+    if dim(y, 1) == 0 or dim(t, 0) != dim(y, 0) or not _are_alike(typenum, y, dx):
+        refuse("softmax_cross_entropy_backward expects y and dx (rows, n_out), t (rows,)", "others")
+    if typenum == cnp.NPY_FLOAT:
+        _hard_gradient(<float *> memory(y), <int64_t *> memory(t), scale, <float *> memory(dx),
+                       dim(y, 0), dim(y, 1))
+    else:
+        _hard_gradient(<double *> memory(y), <int64_t *> memory(t), scale, <double *> memory(dx),
+                       dim(y, 0), dim(y, 1))
 
 
-def soft_cross_entropy_forward(
-    const real[:, ::1] x not None,  # IN
-    const real[:, ::1] t not None,  # IN
-    real[:, ::1] y not None,        # OUT
-):
+def soft_cross_entropy_forward(x, t, y):
     """-sum_r sum_j t[r, j] log softmax(x[r])[j], and y = softmax(x)
 
     Parameters
@@ -246,24 +241,20 @@ def soft_cross_entropy_forward(
     ValueError
         For shapes that differ, unaligned arrays, a partial overlap.
     """
-    cdef idx rows = x.shape[0], n_out = x.shape[1]
-    cdef double loss
-    require(n_out > 0 and t.shape[0] == rows and t.shape[1] == n_out
-            and y.shape[0] == rows and y.shape[1] == n_out and &t[0, 0] != &y[0, 0],
-            "soft_cross_entropy_forward expects x, t and y (rows, n_out), y not t")
-    _check_pair(&x[0, 0], "x", &y[0, 0], "y", rows * n_out)
-    _check_pair(&t[0, 0], "t", &y[0, 0], "y", rows * n_out)
-    with nogil:
-        loss = soft_cross_entropy_forward_core(&x[0, 0], &t[0, 0], &y[0, 0], rows, n_out)
-    return loss
+    cdef int typenum = float_array(x, "x", 2, False)
+    float_array(t, "t", 2, False)
+    float_array(y, "y", 2, True)
+    if (dim(x, 1) == 0 or not _are_alike(typenum, x, t) or not _are_alike(typenum, x, y)
+            or memory(t) == memory(y)):
+        refuse("soft_cross_entropy_forward expects x, t and y (rows, n_out), y not t", "others")
+    if typenum == cnp.NPY_FLOAT:
+        return _soft_loss(<float *> memory(x), <float *> memory(t), <float *> memory(y), dim(x, 0),
+                          dim(x, 1))
+    return _soft_loss(<double *> memory(x), <double *> memory(t), <double *> memory(y), dim(x, 0),
+                      dim(x, 1))
 
 
-def soft_cross_entropy_backward(
-    const real[:, ::1] y not None,  # IN
-    const real[:, ::1] t not None,  # IN
-    double scale,
-    real[:, ::1] dx not None,       # OUT
-):
+def soft_cross_entropy_backward(y, t, double scale, dx):
     """dx = scale (y - t)
 
     Parameters
@@ -278,376 +269,118 @@ def soft_cross_entropy_backward(
     ValueError
         For shapes that differ, unaligned arrays, a partial overlap.
     """
-    cdef idx rows = y.shape[0], n_out = y.shape[1]
-    require(t.shape[0] == rows and t.shape[1] == n_out
-            and dx.shape[0] == rows and dx.shape[1] == n_out,
-            "soft_cross_entropy_backward expects y, t and dx (rows, n_out)")
-    _check_pair(&y[0, 0], "y", &dx[0, 0], "dx", rows * n_out)
-    _check_pair(&t[0, 0], "t", &dx[0, 0], "dx", rows * n_out)
+    cdef int typenum = float_array(y, "y", 2, False)
+    float_array(t, "t", 2, False)
+    float_array(dx, "dx", 2, True)
+    if not (_are_alike(typenum, y, t) and _are_alike(typenum, y, dx)):
+        refuse("soft_cross_entropy_backward expects y, t and dx (rows, n_out)", "others")
+    if typenum == cnp.NPY_FLOAT:
+        _soft_gradient(<float *> memory(y), <float *> memory(t), scale, <float *> memory(dx),
+                       dim(y, 0), dim(y, 1))
+    else:
+        _soft_gradient(<double *> memory(y), <double *> memory(t), scale, <double *> memory(dx),
+                       dim(y, 0), dim(y, 1))
+
+
+# --- pairs of elements ---------------------------------------------------------------------------
+
+cdef int _kind_of(str name, tuple numbers, double *a) except -1:
+    kind = _KINDS.get(name)
+    if kind is None:
+        refuse("A loss is one of " + ", ".join(_KINDS), repr(name))
+    cdef int given = len(numbers), expected = isa.fbp_losses[<int> kind].numbers
+    if given != expected:
+        refuse(f"{name} expects {expected} numbers", f"{given}")
+    if given:
+        a[0] = numbers[0]
+    return kind
+
+
+cdef double _loss(const real *x, const real *t, real *y, idx n, int kind, double a) except? -1:
+    cdef double loss
+    if y != NULL:
+        require_same_or_apart(y, x, n, "y")
+        require_same_or_apart(y, t, n, "y")
     with nogil:
-        soft_cross_entropy_backward_core(&y[0, 0], &t[0, 0], scale, &dx[0, 0], rows, n_out)
+        loss = loss_forward_core(x, t, y, kind, a, n)
+    return loss
 
 
-def sigmoid_cross_entropy_forward(
-    const real[::1] x not None,  # IN
-    const real[::1] t not None,  # IN
-    real[::1] y not None,        # OUT
-):
-    """sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x)
+cdef int _gradient(const real *y, const real *t, real *dx, idx n, int kind, double a,
+                   double scale) except -1:
+    require_same_or_apart(dx, y, n, "dx")
+    require_same_or_apart(dx, t, n, "dx")
+    with nogil:
+        loss_backward_core(y, t, dx, kind, a, scale, n)
+    return 0
+
+
+def loss_forward(str name not None, x, t, y, *numbers):
+    """The sum of a loss over pairs of elements
 
     Parameters
     ----------
-    x : (n,), logits
-    t : (n,), probabilities in [0, 1]
-    y : (n,), overwritten; may be `x` itself.
+    name : str
+        A row of operations.h, as "squared".
+    x : (n,), predictions, or logits
+    t : (n,), targets
+    y : (n,), overwritten, what "sigmoid" and "poisson" keep for their gradients; may be `x` itself.
+        None for the others, whose gradients read x.
+    numbers : float
+        As many as the row has, as the delta of "huber".
 
     Returns
     -------
     float
-        The sum over the elements, in nats.
+        The sum over the elements.
 
     Raises
     ------
     ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
+        For another name or count of numbers, lengths or dtypes that differ, arrays that are not
+        plain vectors, or a partial overlap.
     """
-    cdef idx n = x.shape[0]
-    cdef double loss
-    require(t.shape[0] == n and y.shape[0] == n,
-            "sigmoid_cross_entropy_forward expects x, t and y of one length")
-    _check_pair(&x[0], "x", &y[0], "y", n)
-    _check_pair(&t[0], "t", &y[0], "y", n)
-    with nogil:
-        loss = sigmoid_cross_entropy_forward_core(&x[0], &t[0], &y[0], n)
-    return loss
+    cdef double a = 0
+    cdef int kind = _kind_of(name, numbers, &a), typenum = float_array(x, "x", 1, False)
+    cdef idx n = dim(x, 0)
+    if (float_array(t, "t", 1, False) != typenum or dim(t, 0) != n
+            or (y is not None) != keeps_y(kind)
+            or y is not None and (float_array(y, "y", 1, True) != typenum or dim(y, 0) != n)):
+        refuse("A loss expects x and t, and y where it keeps one, of one length and dtype",
+               "others")
+    if typenum == cnp.NPY_FLOAT:
+        return _loss(<float *> memory(x), <float *> memory(t), <float *> memory(y), n, kind, a)
+    return _loss(<double *> memory(x), <double *> memory(t), <double *> memory(y), n, kind, a)
 
 
-def sigmoid_cross_entropy_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = scale (y - t)
+def loss_backward(str name not None, y, t, double scale, dx, *numbers):
+    """dx = scale times the derivative by the predictions
 
     Parameters
     ----------
-    y : (n,), the forward's sigmoid
-    t : (n,), probabilities in [0, 1]
+    name : str
+        A row of operations.h, as "squared".
+    y : (n,), what forward kept, or x.
+    t : (n,), targets
     scale : float, 1 / n for the mean over the elements
     dx : (n,), overwritten; may be `y` or `t` itself.
+    numbers : float
+        As many as the row has.
 
     Raises
     ------
     ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
+        For another name or count of numbers, lengths or dtypes that differ, arrays that are not
+        plain vectors, or a partial overlap.
     """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "sigmoid_cross_entropy_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        sigmoid_cross_entropy_backward_core(&y[0], &t[0], scale, &dx[0], n)
-
-
-def squared_error_forward(const real[::1] y not None, const real[::1] t not None):
-    """sum of (y - t)^2
-
-    Parameters
-    ----------
-    y, t : (n,)
-
-    Returns
-    -------
-    float
-        The sum over the elements, in the squared unit of `y`.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ or unaligned arrays.
-    """
-    cdef idx n = y.shape[0]
-    cdef double loss
-    require(t.shape[0] == n, "squared_error_forward expects y and t of one length")
-    require_aligned(&y[0], n, "y")
-    require_aligned(&t[0], n, "t")
-    with nogil:
-        loss = squared_error_forward_core(&y[0], &t[0], n)
-    return loss
-
-
-def squared_error_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = 2 scale (y - t)
-
-    Parameters
-    ----------
-    y, t : (n,)
-    scale : float, 1 / n for the mean over the elements
-    dx : (n,), overwritten; may be `y` or `t` itself.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-    """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "squared_error_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        squared_error_backward_core(&y[0], &t[0], scale, &dx[0], n)
-
-
-def absolute_error_forward(const real[::1] y not None, const real[::1] t not None):
-    """sum of |y - t|
-
-    Parameters
-    ----------
-    y, t : (n,)
-
-    Returns
-    -------
-    float
-        The sum over the elements, in the unit of `y`.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ or unaligned arrays.
-    """
-    cdef idx n = y.shape[0]
-    cdef double loss
-    require(t.shape[0] == n, "absolute_error_forward expects y and t of one length")
-    require_aligned(&y[0], n, "y")
-    require_aligned(&t[0], n, "t")
-    with nogil:
-        loss = absolute_error_forward_core(&y[0], &t[0], n)
-    return loss
-
-
-def absolute_error_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = scale sign(y - t), 0 where y = t
-
-    Parameters
-    ----------
-    y, t : (n,)
-    scale : float, 1 / n for the mean over the elements
-    dx : (n,), overwritten; may be `y` or `t` itself.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-    """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "absolute_error_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        absolute_error_backward_core(&y[0], &t[0], scale, &dx[0], n)
-
-
-def huber_forward(const real[::1] y not None, const real[::1] t not None,
-                  double delta):
-    """sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = y - t
-
-    Parameters
-    ----------
-    y, t : (n,)
-    delta : float, where the parabola ends
-
-    Returns
-    -------
-    float
-        The sum over the elements, in the squared unit of `y`.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ or unaligned arrays.
-
-    References
-    ----------
-    Huber, Robust estimation of a location parameter (1964).
-    """
-    cdef idx n = y.shape[0]
-    cdef double loss
-    require(t.shape[0] == n, "huber_forward expects y and t of one length")
-    require_aligned(&y[0], n, "y")
-    require_aligned(&t[0], n, "t")
-    with nogil:
-        loss = huber_forward_core(&y[0], &t[0], delta, n)
-    return loss
-
-
-def huber_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double delta,
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = scale d, d kept between -delta and delta
-
-    Parameters
-    ----------
-    y, t : (n,)
-    delta : float, where the parabola ends
-    scale : float, 1 / n for the mean over the elements
-    dx : (n,), overwritten; may be `y` or `t` itself.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-    """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "huber_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        huber_backward_core(&y[0], &t[0], delta, scale, &dx[0], n)
-
-
-def quantile_forward(const real[::1] y not None, const real[::1] t not None, double quantile):
-    """sum of max(quantile (t - y), (1 - quantile) (y - t))
-
-    Parameters
-    ----------
-    y, t : (n,)
-    quantile : float, between 0 and 1
-
-    Returns
-    -------
-    float
-        The sum over the elements, in the unit of `y`.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ or unaligned arrays.
-
-    References
-    ----------
-    Koenker & Bassett, Regression quantiles (1978).
-    """
-    cdef idx n = y.shape[0]
-    cdef double loss
-    require(t.shape[0] == n, "quantile_forward expects y and t of one length")
-    require_aligned(&y[0], n, "y")
-    require_aligned(&t[0], n, "t")
-    with nogil:
-        loss = quantile_forward_core(&y[0], &t[0], quantile, n)
-    return loss
-
-
-def quantile_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double quantile,
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = scale (1 - quantile) where y > t, -scale quantile where y < t, 0 where y = t
-
-    Parameters
-    ----------
-    y, t : (n,)
-    quantile : float, between 0 and 1
-    scale : float, 1 / n for the mean over the elements
-    dx : (n,), overwritten; may be `y` or `t` itself.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-    """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "quantile_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        quantile_backward_core(&y[0], &t[0], quantile, scale, &dx[0], n)
-
-
-def poisson_forward(
-    const real[::1] x not None,  # IN
-    const real[::1] t not None,  # IN
-    real[::1] y not None,        # OUT
-):
-    """sum of t log(t / y) - t + y, and y = exp(x); 0 log 0 is 0
-
-    Parameters
-    ----------
-    x : (n,), logarithms of the predictions
-    t : (n,), not negative
-    y : (n,), overwritten; may be `x` itself.
-
-    Returns
-    -------
-    float
-        Half the Poisson deviance, summed over the elements.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-
-    References
-    ----------
-    McCullagh & Nelder, Generalized linear models (1989), section 2.3.
-    """
-    cdef idx n = x.shape[0]
-    cdef double loss
-    require(t.shape[0] == n and y.shape[0] == n,
-            "poisson_forward expects x, t and y of one length")
-    _check_pair(&x[0], "x", &y[0], "y", n)
-    _check_pair(&t[0], "t", &y[0], "y", n)
-    with nogil:
-        loss = poisson_forward_core(&x[0], &t[0], &y[0], n)
-    return loss
-
-
-def poisson_backward(
-    const real[::1] y not None,  # IN
-    const real[::1] t not None,  # IN
-    double scale,
-    real[::1] dx not None,       # OUT
-):
-    """dx = scale (y - t)
-
-    Parameters
-    ----------
-    y : (n,), the forward's predictions
-    t : (n,), not negative
-    scale : float, 1 / n for the mean over the elements
-    dx : (n,), overwritten; may be `y` or `t` itself.
-
-    Raises
-    ------
-    ValueError
-        For lengths that differ, unaligned arrays, a partial overlap.
-    """
-    cdef idx n = y.shape[0]
-    require(t.shape[0] == n and dx.shape[0] == n,
-            "poisson_backward expects y, t and dx of one length")
-    _check_pair(&y[0], "y", &dx[0], "dx", n)
-    _check_pair(&t[0], "t", &dx[0], "dx", n)
-    with nogil:
-        poisson_backward_core(&y[0], &t[0], scale, &dx[0], n)
+    cdef double a = 0
+    cdef int kind = _kind_of(name, numbers, &a), typenum = float_array(y, "y", 1, False)
+    cdef idx n = dim(y, 0)
+    if (float_array(t, "t", 1, False) != typenum or dim(t, 0) != n
+            or float_array(dx, "dx", 1, True) != typenum or dim(dx, 0) != n):
+        refuse("A loss's gradient expects y, t and dx of one length and dtype", "others")
+    if typenum == cnp.NPY_FLOAT:
+        _gradient(<float *> memory(y), <float *> memory(t), <float *> memory(dx), n, kind, a, scale)
+    else:
+        _gradient(<double *> memory(y), <double *> memory(t), <double *> memory(dx), n, kind, a,
+                  scale)

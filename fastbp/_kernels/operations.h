@@ -65,4 +65,44 @@ typedef struct {
 #define FBP_ACTIVATION_ROW(KIND, name, numbers, reads, ...) {#name, reads, numbers},
 static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVATION_ROW)};
 
+/* The losses over pairs of elements, x and its target t: X(kind, name, numbers, p, q, term, slope)
+ * and Y(kind, name)
+ *
+ *     numbers    whether there is a, or none
+ *     p, q       of a gradient that is multiplied by `scale`, in double
+ *     term       of x, t and d = x - t, in double
+ *     slope      of the same and p and q, in REAL; NaN stays NaN
+ *
+ * A Y keeps y for its gradient, which is scale (y - t), and has a forward of its own in losses.h. */
+#define FBP_LOSSES(X, Y)                                                                         \
+    X(SQUARED, squared, 0, 2 * scale, 0, d * d, p * d)                                           \
+    X(ABSOLUTE, absolute, 0, scale, 0, fabs(d), d > 0 ? p : d < 0 ? -p : p * d)                  \
+    X(HUBER, huber, 1, scale, a, fabs(d) <= a ? 0.5 * d * d : a * (fabs(d) - 0.5 * a),           \
+      p * FN(between)(d, -q, q))                                                                 \
+    X(QUANTILE, quantile, 1, scale * (1 - a), -scale * a, d > 0 ? (1 - a) * d : -a * d,          \
+      d > 0 ? p : d < 0 ? q : (p - q) * d)                                                       \
+    X(LOG_COSH, log_cosh, 0, scale, 0, fbp_log_cosh(d), p * FN(tanh_)(d))                        \
+    /* of targets -1 and 1 */                                                                    \
+    X(HINGE, hinge, 0, scale, 0, t * x < 1 ? 1 - t * x : t * x >= 1 ? 0 : t * x,                 \
+      t * x < 1 ? -p * t : t * x >= 1 ? 0 : t * x)                                               \
+    Y(SIGMOID_LOSS, sigmoid)                                                                     \
+    Y(POISSON, poisson)
+
+#define FBP_LOSS_KIND(KIND, ...) FBP_##KIND,
+typedef enum {
+    FBP_LOSSES(FBP_LOSS_KIND, FBP_LOSS_KIND)
+    FBP_N_LOSSES,
+    FBP_SOFTMAX = FBP_N_LOSSES, /* of class indices; */
+    FBP_SOFT,                   /* what a batch with rows of probabilities makes of it */
+    FBP_NO_LOSS
+} fbp_loss_kind;
+
+typedef struct {
+    const char *name;
+    int keeps_y, numbers;
+} fbp_loss_row;
+#define FBP_LOSS_ROW_X(KIND, name, numbers, ...) {#name, 0, numbers},
+#define FBP_LOSS_ROW_Y(KIND, name) {#name, 1, 0},
+static const fbp_loss_row fbp_losses[] = {FBP_LOSSES(FBP_LOSS_ROW_X, FBP_LOSS_ROW_Y)};
+
 #endif

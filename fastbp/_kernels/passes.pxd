@@ -1,6 +1,7 @@
 """What looks at the arrays of a pass."""
 cimport numpy as cnp
 
+from fastbp._kernels.arrays cimport dim, memory
 from fastbp._kernels.contract cimport idx, real
 
 cdef enum:
@@ -25,11 +26,3 @@ cdef inline void convert(const float *x, double *out, idx n) noexcept nogil:
     cdef idx i
     for i in range(n):
         out[i] = x[i]
-
-
-cdef inline idx dim(object x, int axis):
-    return cnp.PyArray_DIM(<cnp.ndarray> x, axis)
-
-
-cdef inline void *memory(object x) noexcept:
-    return NULL if x is None else cnp.PyArray_DATA(<cnp.ndarray> x)

@@ -12,10 +12,10 @@ from libc.stdint cimport int64_t
 from fastbp._kernels.activations cimport activation_backward_core, activation_forward_core
 from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
 from fastbp._kernels.contract cimport idx, real
+from fastbp._kernels cimport isa
 from fastbp._kernels.losses cimport (
-    sigmoid_cross_entropy_backward_core, sigmoid_cross_entropy_forward_core,
-    softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
-    squared_error_backward_core, squared_error_forward_core,
+    keeps_y, loss_backward_core, loss_forward_core, softmax_cross_entropy_backward_core,
+    softmax_cross_entropy_forward_core,
 )
 
 cdef extern from "aligned.h" nogil:
@@ -26,8 +26,8 @@ cnp.import_array()
 
 ctypedef cnp.ndarray array
 
-cpdef enum:
-    SOFTMAX_LOSS, SIGMOID_LOSS, SQUARED_LOSS
+#: The kind of the loss over rows of classes; those over pairs of elements are rows of operations.h.
+SOFTMAX = isa.FBP_SOFTMAX
 
 cdef object current_kernels = None
 cdef object compiled_kernels = None
@@ -328,88 +328,84 @@ cdef bint are_shares(const real *kind, object t) noexcept:
     return not outside
 
 
-cdef bint are_targets(int function, object x, object t, int typenum, bint shares):
+cdef bint are_targets(int kind, object x, object t, int typenum, bint shares):
     """Whether x and t are what the loss takes as they lie; `shares`: with a look at each share."""
     if typenum < 0 or not is_plain(x, typenum, -1) or cnp.PyArray_SIZE(<array> x) == 0:
         return False
-    if function == SOFTMAX_LOSS:
+    if kind == isa.FBP_SOFTMAX:
         return (cnp.PyArray_NDIM(<array> x) == 2 and is_plain(t, cnp.NPY_INT64, 1)
                 and dim(t, 0) == dim(x, 0) and dim(x, 1) > 1
                 and are_classes(t, dim(x, 0), dim(x, 1)))
     if not (is_plain(t, typenum, -1) and same_shape(x, t)):
         return False
-    if function == SQUARED_LOSS or not shares:
+    if kind != isa.FBP_SIGMOID_LOSS or not shares:
         return True
     return (are_shares[float](NULL, t) if typenum == cnp.NPY_FLOAT
             else are_shares[double](NULL, t))
 
 
-cdef double total_of(const real *kind, int function, object x, object t, object y) noexcept:
+cdef double total_of(const real *type_, int kind, double a, object x, object t,
+                     object y) noexcept:
     cdef const real *x_ = <real *> memory(x)
     cdef real *y_ = <real *> memory(y)
     cdef void *t_ = memory(t)
-    cdef idx n = cnp.PyArray_SIZE(<array> x)
-    if function == SOFTMAX_LOSS:
+    if kind == isa.FBP_SOFTMAX:
         return softmax_cross_entropy_forward_core(x_, <const int64_t *> t_, y_, dim(x, 0),
                                                   dim(x, 1))
-    if function == SIGMOID_LOSS:
-        return sigmoid_cross_entropy_forward_core(x_, <const real *> t_, y_, n)
-    return squared_error_forward_core(x_, <const real *> t_, n)
+    return loss_forward_core(x_, <const real *> t_, y_, kind, a, cnp.PyArray_SIZE(<array> x))
 
 
-cdef void loss_gradient(const real *kind, int function, object y, object t, double scale,
+cdef void loss_gradient(const real *type_, int kind, double a, object y, object t, double scale,
                         array dx) noexcept:
     cdef const real *y_ = <real *> memory(y)
     cdef real *dx_ = <real *> memory(dx)
     cdef void *t_ = memory(t)
-    cdef idx n = cnp.PyArray_SIZE(dx)
-    if function == SOFTMAX_LOSS:
+    if kind == isa.FBP_SOFTMAX:
         softmax_cross_entropy_backward_core(y_, <const int64_t *> t_, scale, dx_, dim(dx, 0),
                                             dim(dx, 1))
-    elif function == SIGMOID_LOSS:
-        sigmoid_cross_entropy_backward_core(y_, <const real *> t_, scale, dx_, n)
     else:
-        squared_error_backward_core(y_, <const real *> t_, scale, dx_, n)
+        loss_backward_core(y_, <const real *> t_, dx_, kind, a, scale, cnp.PyArray_SIZE(dx))
 
 
-cdef inline idx terms(int function, object x):
+cdef inline idx terms(int kind, object x):
     """What a loss is averaged over: rows, or elements."""
-    return dim(x, 0) if function == SOFTMAX_LOSS else cnp.PyArray_SIZE(<array> x)
+    return dim(x, 0) if kind == isa.FBP_SOFTMAX else cnp.PyArray_SIZE(<array> x)
 
 
-def loss_forward(int function, x, t):
-    """(mean loss, y), such as of SOFTMAX_LOSS: y is what the gradient needs
+def loss_forward(int kind, x, t, double a):
+    """(mean loss, y) of a loss with its number: y is what the gradient needs
 
     Parameters
     ----------
+    kind : SOFTMAX, or the kind of a row
     x : logits (rows, n_classes), or logits or predictions of any shape
     t : classes as int64 (rows,), or targets of x's shape and dtype
     """
     cdef int typenum = float_type(x)
-    cdef object y = x
+    cdef object y = None
     cdef double total
-    if not (are_targets(function, x, t, typenum, True) and compiled_runs()):
+    if not (are_targets(kind, x, t, typenum, True) and compiled_runs()):
         return None
-    if function != SQUARED_LOSS:
+    if kind == isa.FBP_SOFTMAX or keeps_y(kind):
         y = like(x)
     if typenum == cnp.NPY_FLOAT:
-        total = total_of[float](NULL, function, x, t, y)
+        total = total_of[float](NULL, kind, a, x, t, y)
     else:
-        total = total_of[double](NULL, function, x, t, y)
-    return total / terms(function, x), y
+        total = total_of[double](NULL, kind, a, x, t, y)
+    return total / terms(kind, x), x if y is None else y
 
 
-def loss_backward(int function, y, t, double dout):
+def loss_backward(int kind, y, t, double dout, double a):
     """The mean loss's gradient, times `dout`, by what `loss_forward` was given."""
     cdef int typenum = float_type(y)
     cdef array dx
     cdef double scale
-    if not (are_targets(function, y, t, typenum, False) and compiled_runs()):
+    if not (are_targets(kind, y, t, typenum, False) and compiled_runs()):
         return None
     dx = like(y)
-    scale = dout / terms(function, y)
+    scale = dout / terms(kind, y)
     if typenum == cnp.NPY_FLOAT:
-        loss_gradient[float](NULL, function, y, t, scale, dx)
+        loss_gradient[float](NULL, kind, a, y, t, scale, dx)
     else:
-        loss_gradient[double](NULL, function, y, t, scale, dx)
+        loss_gradient[double](NULL, kind, a, y, t, scale, dx)
     return dx

@@ -12,18 +12,6 @@ typedef ptrdiff_t idx;
 enum { FBP_AFFINE = FBP_N_ACTIVATIONS, FBP_DROPOUT, FBP_BATCH_NORM };
 typedef int fbp_layer_kind;
 
-typedef enum {
-    FBP_NO_LOSS,
-    FBP_SOFTMAX, /* of class indices; */
-    FBP_SOFT,    /* what a batch with rows of probabilities makes of it */
-    FBP_SIGMOID_LOSS,
-    FBP_SQUARED,
-    FBP_ABSOLUTE,
-    FBP_HUBER,
-    FBP_QUANTILE,
-    FBP_POISSON
-} fbp_loss_kind;
-
 typedef enum { FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW } fbp_rule_kind;
 
 typedef enum { FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8 } fbp_type;

@@ -489,7 +489,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
             a.shape == b.shape and checks.ready(a, a.dtype) and checks.ready(b, a.dtype)
             and a.dtype in checks.FLOATS):  # fmt: skip
         y = np.empty(a.shape, a.dtype)
-        total = kernels().sigmoid_cross_entropy_forward(a.reshape(-1), b.reshape(-1), y.reshape(-1))
+        total = kernels().loss_forward("sigmoid", a.reshape(-1), b.reshape(-1), y.reshape(-1))
         if math.isfinite(total):  # else it depends on the order of the terms
             return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
                              (y, t, x))  # fmt: skip
@@ -516,9 +516,7 @@ def _logits_gradient(saved, dout, needs):
     dx = None
     if needs[0]:
         dx = np.empty(y.shape, y.dtype)
-        kernels().sigmoid_cross_entropy_backward(
-            y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1)
-        )
+        kernels().loss_backward("sigmoid", y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1))
     return dx, x * x.dtype.type(-scale) if needs[1] else None
 
 

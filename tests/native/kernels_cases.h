@@ -119,7 +119,7 @@ static void FN(special_values)(void)
     CALL(activation_forward)(x, out, FBP_SOFTPLUS, 0, 0, n);
     EXPECT(out, N, x[i] > 30 ? x[i] : log1p(exp(x[i])));
     REAL y[N];
-    CALL(poisson_forward)(x, ones, y, N);
+    CALL(loss_forward)(x, ones, y, FBP_POISSON, 0, N);
     EXPECT(y, N, (double)(REAL)exp(x[i]));
     CALL(softmax_forward)(x + 4, y, 1, 6); /* 1e30 takes it all */
     EXPECT(y, 6, i == 2 ? 1.0 : 0.0);
@@ -146,33 +146,33 @@ static void FN(losses_of_elements)(idx n)
     const REAL *y = FN(numbers)(n), *t = FN(numbers)(n), *p = FN(between)(0, 1, n);
     const double scale = (double)(REAL)0.37;
     REAL *dx = FN(room)(n), *out = FN(room)(n);
-    double got = CALL(squared_error_forward)(y, t, n);
+    double got = CALL(loss_forward)(y, t, NULL, FBP_SQUARED, 0, n);
 #define D ((double)y[i] - (double)t[i])
 #define SIZE (fabs(y[i]) + fabs(t[i]))
     { SUM(D * D); }
-    CALL(squared_error_backward)(y, t, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_SQUARED, 0, 0.37, n);
     EXPECT_WITHIN(dx, n, 2 * scale * D, SIZE);
-    got = CALL(absolute_error_forward)(y, t, n);
+    got = CALL(loss_forward)(y, t, NULL, FBP_ABSOLUTE, 0, n);
     { SUM(fabs(D)); }
-    CALL(absolute_error_backward)(y, t, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_ABSOLUTE, 0, 0.37, n);
     EXPECT(dx, n, scale * sign(D));
-    got = CALL(huber_forward)(y, t, 0.8, n);
+    got = CALL(loss_forward)(y, t, NULL, FBP_HUBER, 0.8, n);
     { SUM(huber(D, 0.8)); }
-    CALL(huber_backward)(y, t, 0.8, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_HUBER, 0.8, 0.37, n);
     EXPECT_WITHIN(dx, n, scale * (fabs(D) <= 0.8 ? D : 0.8 * sign(D)), SIZE);
-    got = CALL(quantile_forward)(y, t, 0.3, n);
+    got = CALL(loss_forward)(y, t, NULL, FBP_QUANTILE, 0.3, n);
     { SUM(D > 0 ? 0.7 * D : -0.3 * D); }
-    CALL(quantile_backward)(y, t, 0.3, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_QUANTILE, 0.3, 0.37, n);
     EXPECT(dx, n, scale * (D > 0 ? 0.7 : -0.3));
-    got = CALL(poisson_forward)(y, p, out, n);
+    got = CALL(loss_forward)(y, p, out, FBP_POISSON, 0, n);
     { SUM(exp(y[i]) - p[i] + (p[i] == 0 ? 0 : p[i] * (log(p[i]) - y[i]))); }
     EXPECT(out, n, exp(y[i]));
-    CALL(poisson_backward)(y, t, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_POISSON, 0, 0.37, n);
     EXPECT_WITHIN(dx, n, scale * D, SIZE);
-    got = CALL(sigmoid_cross_entropy_forward)(y, p, out, n);
+    got = CALL(loss_forward)(y, p, out, FBP_SIGMOID_LOSS, 0, n);
     { SUM(fmax(y[i], 0) - (double)y[i] * p[i] + log1p(exp(-fabs(y[i])))); }
     EXPECT(out, n, sigmoid(y[i]));
-    CALL(sigmoid_cross_entropy_backward)(y, t, 0.37, dx, n);
+    CALL(loss_backward)(y, t, dx, FBP_SIGMOID_LOSS, 0, 0.37, n);
     EXPECT_WITHIN(dx, n, scale * D, SIZE);
 #undef D
 #undef SIZE
