@@ -86,7 +86,8 @@ def _poisson(x, t):
     """Half the deviance, t log(t / y) - t + y with y = exp(x); 0 log 0 is 0."""
     log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
     constant = (np.where(t == 0, 0, t * log_ratio) - t).sum()
-    return constant + np.exp(x).sum(dtype=np.float64)
+    rates = np.exp(x).sum(dtype=np.float64)
+    return rates if np.isinf(rates) and not np.isnan(constant) else constant + rates
 
 
 ROWS = [
