@@ -73,8 +73,8 @@ EXACT_FLAGS += [undo for flag, undo in UNDONE.items() if flag in USERS_FLAGS]
 
 C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 C_FLAGS.append("-Wno-unknown-pragmas")  # Clang does not know all of GCC's
-# Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks): without it
-# batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.
+# Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks): without
+# it batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.
 C_FLAGS.append("-fno-wrapv")
 # Hot loops lie alike whatever changes elsewhere: by their places alone, steps of a microsecond took
 # up to 5 % more or less.
