@@ -208,24 +208,33 @@ static void FN(soft_cross_entropy_backward)(const REAL *y, const REAL *t, double
     FN(scaled_difference)(y, t, (REAL)scale, dx, rows * n_out);
 }
 
-/* sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y = sigmoid(x). */
+/* What `width` <= `most` elements add to a sum of max(x, 0) - x t + log(1 + exp(-|x|)), and y =
+ * sigmoid(x); `most`, a constant, is computed. */
+static inline double FN(add_sigmoid_losses)(double sum, const REAL *x, const REAL *t, REAL *y,
+                                            idx width, const int most)
+{
+    REAL xs[4 * CHAINS] = {0}, ts[4 * CHAINS] = {0}, ys[4 * CHAINS], losses[4 * CHAINS];
+    memcpy(xs, x, (size_t)width * sizeof(REAL));
+    memcpy(ts, t, (size_t)width * sizeof(REAL));
+    for (int c = 0; c < most; c++) {
+        const REAL e = FN(exp_down)(-FN(abs_)(xs[c]));
+        ys[c] = FN(sigmoid_of)(xs[c], e);
+        losses[c] = (xs[c] < 0 ? 0 : xs[c]) - xs[c] * ts[c] + FN(log1p_unit)(e);
+    }
+    memcpy(y, ys, (size_t)width * sizeof(REAL));
+    for (idx c = 0; c < width; c++)
+        sum += (double)losses[c];
+    return sum;
+}
+
 static double FN(sigmoid_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 {
     double sum = 0;
-    for (idx start = 0; start < n; start += CHAINS) {
-        const idx width = n - start < CHAINS ? n - start : CHAINS;
-        REAL xs[CHAINS] = {0}, ts[CHAINS] = {0}, ys[CHAINS], losses[CHAINS] = {0};
-        memcpy(xs, x + start, (size_t)width * sizeof(REAL));
-        memcpy(ts, t + start, (size_t)width * sizeof(REAL));
-        for (int c = 0; c < CHAINS; c++) {
-            const REAL e = FN(exp_down)(-FN(abs_)(xs[c]));
-            ys[c] = FN(sigmoid_of)(xs[c], e);
-            losses[c] = (xs[c] < 0 ? 0 : xs[c]) - xs[c] * ts[c] + FN(log1p_unit)(e);
-        }
-        memcpy(y + start, ys, (size_t)width * sizeof(REAL));
-        for (idx c = 0; c < width; c++)
-            sum += (double)losses[c];
-    }
+    idx i = 0;
+    for (; i + 4 * CHAINS <= n; i += 4 * CHAINS)
+        sum = FN(add_sigmoid_losses)(sum, x + i, t + i, y + i, 4 * CHAINS, 4 * CHAINS);
+    for (; i < n; i += CHAINS)
+        sum = FN(add_sigmoid_losses)(sum, x + i, t + i, y + i, min_idx(CHAINS, n - i), CHAINS);
     return sum;
 }
 
