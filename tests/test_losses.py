@@ -317,3 +317,30 @@ def test_softmax_loss_with_a_logit_of_minus_infinity_is_quiet(dtype):
 def test_a_delta_of_0_would_train_nothing():
     with pytest.raises(ValueError, match="HuberLoss expects delta above 0; got 0"):
         fastbp.HuberLoss(0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "wrong", "says"),
+    [
+        (fastbp.HingeLoss, 0.0, "of -1 and 1; got 0"),
+        (fastbp.PoissonLoss, -1.0, "of at least 0; got -1"),
+        (fastbp.SigmoidWithLoss, 3.0, "between 0 and 1; got 3"),
+    ],
+)
+def test_targets_that_a_loss_does_not_take_are_refused_wherever_they_are_given(loss, wrong, says):
+    x = np.linspace(-1, 1, 12, dtype="f4").reshape(4, 3)
+    t = np.full((4, 2), 1.0, "f4")
+    t[2, 1] = wrong
+    net = fastbp.Sequential(fastbp.Linear(3, 2, seed=0), loss=loss())
+    before = net.params["W1"].copy()
+    trainer = fastbp.Trainer(net, fastbp.SGD(lr=0.1), 4)
+    for use in (
+        lambda: trainer.step(x, t),
+        lambda: net.fit(x, t, epochs=1, optimizer=fastbp.SGD(lr=0.1)),
+        lambda: net.loss(x, t),
+        lambda: net.gradient(x, t),
+        lambda: loss().forward(x[:, :2], t),
+    ):
+        with pytest.raises(ValueError, match=says):
+            use()
+    assert (net.params["W1"] == before).all()

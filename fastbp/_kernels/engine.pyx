@@ -3,7 +3,7 @@ cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport PyThread_get_thread_ident
-from libc.math cimport INFINITY, isfinite, sqrt
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport PTRDIFF_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -940,10 +940,15 @@ cdef class Plan:
 
 
 cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_out) noexcept:
-    """Rows of probabilities for a softmax, numbers between 0 and 1 for a sigmoid."""
+    """Rows of probabilities for a softmax, what the loss takes for others."""
     cdef idx r, j
     cdef double sum
-    if loss != isa.FBP_SOFTMAX and loss != isa.FBP_SIGMOID_LOSS:
+    if loss != isa.FBP_SOFTMAX:
+        if isa.fbp_takes_target(loss, NAN):  # and so any
+            return True
+        for j in range(rows * n_out):
+            if not isa.fbp_takes_target(loss, t[j]):
+                return False
         return True
     for r in range(rows):
         sum = 0
@@ -951,7 +956,7 @@ cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_o
             if not 0 <= t[r * n_out + j] <= 1:
                 return False
             sum += t[r * n_out + j]
-        if loss == isa.FBP_SOFTMAX and not -1e-5 <= sum - 1 <= 1e-5:
+        if not -1e-5 <= sum - 1 <= 1e-5:
             return False
     return True
 

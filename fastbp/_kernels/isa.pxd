@@ -20,6 +20,7 @@ cdef extern from "kernels.h" nogil:
         const char *name
         int keeps_y, numbers
     const fbp_loss_row *fbp_losses
+    bint fbp_takes_target(int kind, double t)
 
     ctypedef enum fbp_rule_kind:
         FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW

@@ -239,7 +239,7 @@ static double FN(sigmoid_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 }
 
 /* The sum of the terms, in double and CHAINS chains. */
-#define DEFINE_LOSS(KIND, name, numbers, p_, q_, term, slope)                                    \
+#define DEFINE_LOSS(KIND, name, target, numbers, p_, q_, term, slope)                            \
     static inline double FN(name##_term)(REAL x_, REAL t_, double a)                             \
     {                                                                                            \
         const double x = (double)x_, t = (double)t_, d = x - t;                                  \
@@ -272,7 +272,7 @@ static double FN(sigmoid_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
         (void)a;                                                                                 \
         ELEMENTWISE dx[i] = FN(name##_slope)(x[i], t[i], p, q);                                  \
     }
-#define NO_DEFINITION(KIND, name)
+#define NO_DEFINITION(KIND, ...)
 FBP_LOSSES(DEFINE_LOSS, NO_DEFINITION)
 #undef DEFINE_LOSS
 #undef NO_DEFINITION
@@ -296,7 +296,7 @@ static double FN(poisson_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 
 #define FORWARD_X(KIND, name, ...)                                                               \
     case FBP_##KIND: return FN(name##_loss)(x, t, a, n);
-#define FORWARD_Y(KIND, name)                                                                    \
+#define FORWARD_Y(KIND, name, ...)                                                               \
     case FBP_##KIND: return FN(name##_loss)(x, t, y, n);
 /* The sum of a loss of operations.h over n elements; y is written by those that keep it. */
 static double FN(loss_forward)(const REAL *x, const REAL *t, REAL *y, int kind, double a, idx n)
@@ -311,7 +311,7 @@ static double FN(loss_forward)(const REAL *x, const REAL *t, REAL *y, int kind, 
 
 #define BACKWARD_X(KIND, name, ...)                                                              \
     case FBP_##KIND: FN(name##_loss_gradient)(y, t, dx, a, scale, n); break;
-#define BACKWARD_Y(KIND, name)                                                                   \
+#define BACKWARD_Y(KIND, name, ...)                                                              \
     case FBP_##KIND: FN(scaled_difference)(y, t, (REAL)scale, dx, n); break;
 /* Its gradient by x, times scale; y is what forward kept, or x. */
 static void FN(loss_backward)(const REAL *y, const REAL *t, REAL *dx, int kind, double a,

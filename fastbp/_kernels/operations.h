@@ -65,9 +65,10 @@ typedef struct {
 #define FBP_ACTIVATION_ROW(KIND, name, numbers, reads, ...) {#name, reads, numbers},
 static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVATION_ROW)};
 
-/* The losses over pairs of elements, x and its target t: X(kind, name, numbers, p, q, term, slope)
- * and Y(kind, name)
+/* The losses over pairs of elements, x and its target t:
+ * X(kind, name, target, numbers, p, q, term, slope) and Y(kind, name, target)
  *
+ *     target     whether t, in double, may be one
  *     numbers    whether there is a, or none
  *     p, q       of a gradient that is multiplied by `scale`, in double
  *     term       of x, t and d = x - t, in double
@@ -75,18 +76,18 @@ static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVAT
  *
  * A Y keeps y for its gradient, which is scale (y - t), and has a forward of its own in losses.h. */
 #define FBP_LOSSES(X, Y)                                                                         \
-    X(SQUARED, squared, 0, 2 * scale, 0, d * d, p * d)                                           \
-    X(ABSOLUTE, absolute, 0, scale, 0, fabs(d), d > 0 ? p : d < 0 ? -p : p * d)                  \
-    X(HUBER, huber, 1, scale, a, fabs(d) <= a ? 0.5 * d * d : a * (fabs(d) - 0.5 * a),           \
+    X(SQUARED, squared, 1, 0, 2 * scale, 0, d * d, p * d)                                        \
+    X(ABSOLUTE, absolute, 1, 0, scale, 0, fabs(d), d > 0 ? p : d < 0 ? -p : p * d)               \
+    X(HUBER, huber, 1, 1, scale, a, fabs(d) <= a ? 0.5 * d * d : a * (fabs(d) - 0.5 * a),        \
       p * FN(between)(d, -q, q))                                                                 \
-    X(QUANTILE, quantile, 1, scale * (1 - a), -scale * a, d > 0 ? (1 - a) * d : -a * d,          \
+    X(QUANTILE, quantile, 1, 1, scale * (1 - a), -scale * a, d > 0 ? (1 - a) * d : -a * d,       \
       d > 0 ? p : d < 0 ? q : (p - q) * d)                                                       \
-    X(LOG_COSH, log_cosh, 0, scale, 0, fbp_log_cosh(d), p * FN(tanh_)(d))                        \
-    /* of targets -1 and 1 */                                                                    \
-    X(HINGE, hinge, 0, scale, 0, t * x < 1 ? 1 - t * x : t * x >= 1 ? 0 : t * x,                 \
+    X(LOG_COSH, log_cosh, 1, 0, scale, 0, fbp_log_cosh(d), p * FN(tanh_)(d))                     \
+    X(HINGE, hinge, t == 1 || t == -1, 0, scale, 0,                                              \
+      t * x < 1 ? 1 - t * x : t * x >= 1 ? 0 : t * x,                                            \
       t * x < 1 ? -p * t : t * x >= 1 ? 0 : t * x)                                               \
-    Y(SIGMOID_LOSS, sigmoid)                                                                     \
-    Y(POISSON, poisson)
+    Y(SIGMOID_LOSS, sigmoid, t >= 0 && t <= 1)                                                   \
+    Y(POISSON, poisson, t >= 0)
 
 #define FBP_LOSS_KIND(KIND, ...) FBP_##KIND,
 typedef enum {
@@ -101,8 +102,21 @@ typedef struct {
     const char *name;
     int keeps_y, numbers;
 } fbp_loss_row;
-#define FBP_LOSS_ROW_X(KIND, name, numbers, ...) {#name, 0, numbers},
-#define FBP_LOSS_ROW_Y(KIND, name) {#name, 1, 0},
+#define FBP_LOSS_ROW_X(KIND, name, target, numbers, ...) {#name, 0, numbers},
+#define FBP_LOSS_ROW_Y(KIND, name, target) {#name, 1, 0},
 static const fbp_loss_row fbp_losses[] = {FBP_LOSSES(FBP_LOSS_ROW_X, FBP_LOSS_ROW_Y)};
+
+/* Whether a loss of that kind takes t for a target. */
+static inline int fbp_takes_target(int kind, double t)
+{
+    (void)t;
+    switch (kind) {
+#define FBP_TAKES(KIND, name, target, ...)                                                       \
+    case FBP_##KIND: return target;
+        FBP_LOSSES(FBP_TAKES, FBP_TAKES)
+#undef FBP_TAKES
+    default: return 1;
+    }
+}
 
 #endif
