@@ -530,8 +530,9 @@ class PoissonLoss(_ElementwiseLoss, row="poisson"):
 
     def targets_like(self, who, t, like):
         t = super().targets_like(who, t, like)
-        if t.size and t.min() < 0:
-            raise ValueError(f"{who} expects t of at least 0; got {t.min():g}.")
+        wrong = t[~(t >= 0)]  # NaN, too
+        if wrong.size:
+            raise ValueError(f"{who} expects t of at least 0; got {wrong.flat[0]:g}.")
         return t
 
 

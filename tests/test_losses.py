@@ -324,6 +324,8 @@ def test_a_delta_of_0_would_train_nothing():
     [
         (fastbp.HingeLoss, 0.0, "of -1 and 1; got 0"),
         (fastbp.PoissonLoss, -1.0, "of at least 0; got -1"),
+        (fastbp.PoissonLoss, np.nan, "of at least 0; got nan"),
+        (fastbp.HingeLoss, np.nan, "of -1 and 1; got nan"),
         (fastbp.SigmoidWithLoss, 3.0, "between 0 and 1; got 3"),
     ],
 )

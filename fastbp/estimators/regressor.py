@@ -8,7 +8,13 @@ from sklearn.utils.metaestimators import available_if
 from fastbp import checks
 from fastbp.estimators import forward
 from fastbp.estimators.base import MLP, can_fit_partially
-from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError
+from fastbp.losses import (
+    HuberLoss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    PoissonLoss,
+    QuantileLoss,
+)
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -169,7 +175,8 @@ class MLPRegressor(RegressorMixin, MLP):
     def _network_loss(self):
         losses = {
             "squared_error": MeanSquaredError, "absolute_error": MeanAbsoluteError,
-            "huber": lambda: HuberLoss(self.huber_delta),
+            "huber": lambda: HuberLoss(self.huber_delta), "poisson": PoissonLoss,
+            "quantile": lambda: QuantileLoss(self.quantile),
         }  # fmt: skip
         return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
 
