@@ -8,7 +8,7 @@ not a shifted part of it.
 cimport numpy as cnp
 
 from fastbp._kernels cimport isa
-from fastbp._kernels.arrays cimport float_array
+from fastbp._kernels.arrays cimport dim, float_array, kind_of, memory
 from fastbp._kernels.contract cimport idx, real, refuse, require_same_or_apart
 
 cdef extern from "call.h" nogil:
@@ -19,14 +19,16 @@ cdef extern from "call.h" nogil:
 cnp.import_array()
 fbp_active = isa.active()
 
-cdef dict _KINDS = {isa.fbp_activations[kind].name.decode(): kind
-                    for kind in range(isa.FBP_N_ACTIVATIONS)}
+cdef dict _ROWS = {
+    isa.fbp_activations[kind].name.decode():
+    (kind, isa.fbp_activations[kind].reads == isa.FBP_OUTPUT, isa.fbp_activations[kind].numbers)
+    for kind in range(isa.FBP_N_ACTIVATIONS)
+}
 
 
 def activations():
     """(kind, whether the gradient is computed from the output, how many numbers) by name."""
-    return {name: (kind, isa.fbp_activations[kind].reads == isa.FBP_OUTPUT,
-                   isa.fbp_activations[kind].numbers) for name, kind in _KINDS.items()}
+    return dict(_ROWS)
 
 
 cdef bint reads_output(int kind) noexcept nogil:
@@ -43,33 +45,19 @@ cdef void activation_backward_core(const real *dout, const real *read, real *dx,
     fbp_activation_backward(dout, read, dx, kind, a, b, n)
 
 
-cdef int _kind_of(str name, tuple numbers, double *a, double *b) except -1:
-    kind = _KINDS.get(name)
-    if kind is None:
-        refuse("An activation is one of " + ", ".join(_KINDS), repr(name))
-    cdef int given = len(numbers), expected = isa.fbp_activations[<int> kind].numbers
-    if given != expected:
-        refuse(f"{name} expects {expected} numbers", f"{given}")
-    if given > 0:
-        a[0] = numbers[0]
-    if given > 1:
-        b[0] = numbers[1]
-    return kind
-
-
-cdef int _forward(const real *x, real *out, idx n, int kind, double a, double b) except -1:
+cdef int _forward(const real *x, real *out, idx n, int kind, const double *pair) except -1:
     require_same_or_apart(out, x, n, "out")
     with nogil:
-        activation_forward_core(x, out, kind, a, b, n)
+        activation_forward_core(x, out, kind, pair[0], pair[1], n)
     return 0
 
 
-cdef int _backward(const real *dout, const real *read, real *dx, idx n, int kind, double a,
-                   double b) except -1:
+cdef int _backward(const real *dout, const real *read, real *dx, idx n, int kind,
+                   const double *pair) except -1:
     require_same_or_apart(dx, dout, n, "dx")
     require_same_or_apart(dx, read, n, "dx")
     with nogil:
-        activation_backward_core(dout, read, dx, kind, a, b, n)
+        activation_backward_core(dout, read, dx, kind, pair[0], pair[1], n)
     return 0
 
 
@@ -91,16 +79,16 @@ def activation_forward(str name not None, x, out, *numbers):
         For another name or count of numbers, lengths or dtypes that differ, arrays that are not
         plain vectors, or a partial overlap.
     """
-    cdef double a = 0, b = 0
-    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_array(x, "x", 1, False)
-    cdef idx n = cnp.PyArray_SIZE(<cnp.ndarray> x)
-    if (float_array(out, "out", 1, True) != typenum
-            or cnp.PyArray_SIZE(<cnp.ndarray> out) != n):
+    cdef double[2] pair = [0, 0]
+    cdef int kind = kind_of(_ROWS, "An activation", name, numbers, pair)
+    cdef int typenum = float_array(x, "x", 1, False)
+    cdef idx n = dim(x, 0)
+    if float_array(out, "out", 1, True) != typenum or dim(out, 0) != n:
         refuse("An activation expects out of x's length and dtype", "another")
     if typenum == cnp.NPY_FLOAT:
-        _forward(<float *> cnp.PyArray_DATA(x), <float *> cnp.PyArray_DATA(out), n, kind, a, b)
+        _forward(<float *> memory(x), <float *> memory(out), n, kind, pair)
     else:
-        _forward(<double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(out), n, kind, a, b)
+        _forward(<double *> memory(x), <double *> memory(out), n, kind, pair)
 
 
 def activation_backward(str name not None, dout, read, dx, *numbers):
@@ -122,18 +110,17 @@ def activation_backward(str name not None, dout, read, dx, *numbers):
         For another name or count of numbers, lengths or dtypes that differ, arrays that are not
         plain vectors, or a partial overlap.
     """
-    cdef double a = 0, b = 0
-    cdef int kind = _kind_of(name, numbers, &a, &b), typenum = float_array(read, "read", 1, False)
-    cdef idx n = cnp.PyArray_SIZE(<cnp.ndarray> read)
-    if (float_array(dout, "dout", 1, False) != typenum
-            or cnp.PyArray_SIZE(<cnp.ndarray> dout) != n
-            or float_array(dx, "dx", 1, True) != typenum
-            or cnp.PyArray_SIZE(<cnp.ndarray> dx) != n):
+    cdef double[2] pair = [0, 0]
+    cdef int kind = kind_of(_ROWS, "An activation", name, numbers, pair)
+    cdef int typenum = float_array(read, "read", 1, False)
+    cdef idx n = dim(read, 0)
+    if (float_array(dout, "dout", 1, False) != typenum or dim(dout, 0) != n
+            or float_array(dx, "dx", 1, True) != typenum or dim(dx, 0) != n):
         refuse("An activation's gradient expects dout, read and dx of one length and dtype",
                "others")
     if typenum == cnp.NPY_FLOAT:
-        _backward(<float *> cnp.PyArray_DATA(dout), <float *> cnp.PyArray_DATA(read),
-                  <float *> cnp.PyArray_DATA(dx), n, kind, a, b)
+        _backward(<float *> memory(dout), <float *> memory(read), <float *> memory(dx), n, kind,
+                  pair)
     else:
-        _backward(<double *> cnp.PyArray_DATA(dout), <double *> cnp.PyArray_DATA(read),
-                  <double *> cnp.PyArray_DATA(dx), n, kind, a, b)
+        _backward(<double *> memory(dout), <double *> memory(read), <double *> memory(dx), n, kind,
+                  pair)

@@ -48,3 +48,16 @@ cdef inline idx dim(object x, int axis) noexcept:
 cdef inline void *memory(object x) noexcept:
     """Where an array's elements lie; NULL of None."""
     return NULL if x is None else cnp.PyArray_DATA(<cnp.ndarray> x)
+
+
+cdef inline int kind_of(dict rows, str family, str name, tuple numbers, double *pair) except -1:
+    """The kind of the row of that name, (kind, ..., how many numbers); its numbers go to `pair`."""
+    cdef int i, given = len(numbers)
+    row = rows.get(name)
+    if row is None:
+        refuse(f"{family} is one of " + ", ".join(rows), repr(name))
+    if given != row[2]:
+        refuse(f"{name} expects {row[2]} numbers", f"{given}")
+    for i in range(given):
+        pair[i] = numbers[i]
+    return row[0]

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from fastbp._kernels cimport isa
-from fastbp._kernels.arrays cimport class_vector, dim, float_array, memory
+from fastbp._kernels.arrays cimport class_vector, dim, float_array, kind_of, memory
 from fastbp._kernels.contract cimport idx, real, refuse, require_same_or_apart
 
 cdef extern from "call.h" nogil:
@@ -26,13 +26,16 @@ cdef extern from "call.h" nogil:
 cnp.import_array()
 fbp_active = isa.active()
 
-cdef dict _KINDS = {isa.fbp_losses[kind].name.decode(): kind for kind in range(isa.FBP_N_LOSSES)}
+cdef dict _ROWS = {
+    isa.fbp_losses[kind].name.decode():
+    (kind, bool(isa.fbp_losses[kind].keeps_y), isa.fbp_losses[kind].numbers)
+    for kind in range(isa.FBP_N_LOSSES)
+}
 
 
 def losses():
     """(kind, whether y is kept for the gradient, how many numbers) by name."""
-    return {name: (kind, bool(isa.fbp_losses[kind].keeps_y), isa.fbp_losses[kind].numbers)
-            for name, kind in _KINDS.items()}
+    return dict(_ROWS)
 
 
 cdef bint keeps_y(int kind) noexcept nogil:
@@ -284,18 +287,6 @@ def soft_cross_entropy_backward(y, t, double scale, dx):
 
 # --- pairs of elements ---------------------------------------------------------------------------
 
-cdef int _kind_of(str name, tuple numbers, double *a) except -1:
-    kind = _KINDS.get(name)
-    if kind is None:
-        refuse("A loss is one of " + ", ".join(_KINDS), repr(name))
-    cdef int given = len(numbers), expected = isa.fbp_losses[<int> kind].numbers
-    if given != expected:
-        refuse(f"{name} expects {expected} numbers", f"{given}")
-    if given:
-        a[0] = numbers[0]
-    return kind
-
-
 cdef double _loss(const real *x, const real *t, real *y, idx n, int kind, double a) except? -1:
     cdef double loss
     if y != NULL:
@@ -340,8 +331,9 @@ def loss_forward(str name not None, x, t, y, *numbers):
         For another name or count of numbers, lengths or dtypes that differ, arrays that are not
         plain vectors, or a partial overlap.
     """
-    cdef double a = 0
-    cdef int kind = _kind_of(name, numbers, &a), typenum = float_array(x, "x", 1, False)
+    cdef double[1] a = [0]
+    cdef int kind = kind_of(_ROWS, "A loss", name, numbers, a)
+    cdef int typenum = float_array(x, "x", 1, False)
     cdef idx n = dim(x, 0)
     if (float_array(t, "t", 1, False) != typenum or dim(t, 0) != n
             or (y is not None) != keeps_y(kind)
@@ -349,8 +341,8 @@ def loss_forward(str name not None, x, t, y, *numbers):
         refuse("A loss expects x and t, and y where it keeps one, of one length and dtype",
                "others")
     if typenum == cnp.NPY_FLOAT:
-        return _loss(<float *> memory(x), <float *> memory(t), <float *> memory(y), n, kind, a)
-    return _loss(<double *> memory(x), <double *> memory(t), <double *> memory(y), n, kind, a)
+        return _loss(<float *> memory(x), <float *> memory(t), <float *> memory(y), n, kind, a[0])
+    return _loss(<double *> memory(x), <double *> memory(t), <double *> memory(y), n, kind, a[0])
 
 
 def loss_backward(str name not None, y, t, double scale, dx, *numbers):
@@ -373,14 +365,16 @@ def loss_backward(str name not None, y, t, double scale, dx, *numbers):
         For another name or count of numbers, lengths or dtypes that differ, arrays that are not
         plain vectors, or a partial overlap.
     """
-    cdef double a = 0
-    cdef int kind = _kind_of(name, numbers, &a), typenum = float_array(y, "y", 1, False)
+    cdef double[1] a = [0]
+    cdef int kind = kind_of(_ROWS, "A loss", name, numbers, a)
+    cdef int typenum = float_array(y, "y", 1, False)
     cdef idx n = dim(y, 0)
     if (float_array(t, "t", 1, False) != typenum or dim(t, 0) != n
             or float_array(dx, "dx", 1, True) != typenum or dim(dx, 0) != n):
         refuse("A loss's gradient expects y, t and dx of one length and dtype", "others")
     if typenum == cnp.NPY_FLOAT:
-        _gradient(<float *> memory(y), <float *> memory(t), <float *> memory(dx), n, kind, a, scale)
+        _gradient(<float *> memory(y), <float *> memory(t), <float *> memory(dx), n, kind, a[0],
+                  scale)
     else:
-        _gradient(<double *> memory(y), <double *> memory(t), <double *> memory(dx), n, kind, a,
+        _gradient(<double *> memory(y), <double *> memory(t), <double *> memory(dx), n, kind, a[0],
                   scale)
