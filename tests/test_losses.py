@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp import _kernels, reference
 from fastbp.losses import (
     MeanSquaredError,
     SigmoidWithLoss,
@@ -255,6 +256,20 @@ def test_losses_are_exact_far_out(dtype):
 def test_squared_error_of_float32_does_not_overflow():
     loss = MeanSquaredError()
     assert loss.forward(np.full(3, 1e30, "f4"), np.zeros(3)) == pytest.approx(1e60, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "x, t, right",
+    [
+        ([1e308, -1e308], [1e308, 1e308], np.inf),  # its terms are inf - inf
+        ([-1e308, 0.0], [1e308, 0.0], np.inf),
+        ([1e308, np.nan], [1e308, 1.0], np.nan),
+    ],
+)
+def test_a_poisson_loss_beyond_all_numbers_is_inf(x, t, right):
+    for library in (_kernels, reference):
+        loss = library.loss_forward("poisson", np.array(x), np.array(t), np.empty(2))
+        np.testing.assert_equal(loss, right)
 
 
 def test_results_of_losses_are_the_callers_own(case, dtype, rng):

@@ -22,7 +22,7 @@
 /* The size of a block of n in blocks of at most `most`, all about alike. */
 static inline idx balanced(idx n, idx most)
 {
-    return ceil_div(n, ceil_div(n, most));
+    return n <= most ? n : ceil_div(n, ceil_div(n, most));
 }
 #endif
 
@@ -78,13 +78,13 @@ static void FN(product_tiles)(int by_columns, idx M, idx n, idx K, const REAL *a
                             const REAL *b, idx b_row, const REAL *start, REAL *c, idx c_row)
 {
     const idx vectors = ceil_div(n, LANES), a_step = by_columns ? 1 : a_row;
-    for (idx tiles = ceil_div(M, tile_rows(vectors)); tiles > 0; tiles--) {
-        const idx m = ceil_div(M, tiles);
+    const fbp_shares tiles = tiles_of(M, vectors);
+    for (idx t = 0; t < tiles.parts; t++) {
+        const idx m = tiles.size + (t < tiles.larger);
         FN(tiles)[by_columns][vectors - 1][m - 1](K, a, a_row, b, b_row, n - LANES, start, c,
                                                   c_row);
         a += m * a_step;
         c += m * c_row;
-        M -= m;
     }
 }
 
@@ -144,9 +144,11 @@ static void FN(wide_block)(const FN(product) *p, idx M, idx k, idx K, const REAL
 {
     static const REAL zeros[TILE_VECTORS * LANES];
     const REAL *start = p->start ? p->start : zeros;
-    idx vectors = ceil_div(p->N, LANES), j = 0;
-    for (idx panels = ceil_div(vectors, TILE_VECTORS); panels > 0; panels--) {
-        const idx wide = ceil_div(vectors, panels), n = min_idx(wide * LANES, p->N - j);
+    const idx vectors = ceil_div(p->N, LANES);
+    const fbp_shares panels = shares_of(vectors, ceil_div(vectors, TILE_VECTORS));
+    idx j = 0;
+    for (idx i = 0; i < panels.parts; i++) {
+        const idx wide = panels.size + (i < panels.larger), n = min_idx(wide * LANES, p->N - j);
         const REAL *b = p->transposed ? p->b + j * p->b_row + k : p->b + k * p->b_row + j;
         if (p->transposed)
             FN(copy_transposed)(b, p->b_row, K, n, p->panel);
@@ -156,7 +158,6 @@ static void FN(wide_block)(const FN(product) *p, idx M, idx k, idx K, const REAL
                         p->copies_b ? n : p->b_row, k == 0 ? start : NULL, c + j, p->c_row);
         start = p->start ? start + n : zeros;
         j += n;
-        vectors -= wide;
     }
 }
 

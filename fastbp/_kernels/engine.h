@@ -15,7 +15,7 @@ typedef struct {
     int n_parts;
     fbp_parts parts; /* of the phase */
     int stop, lost;  /* a part saw a loss that is not finite; rows that are out of range */
-    int late;        /* the squares that bound the gradients are added up when all is done */
+    int bounded;     /* rows add up the squares of what gradients are products of, not only x's */
     idx from, to;    /* the next ops forward; a normalisation: from */
     idx top, low;    /* the next ops backward, top .. low */
 } FN(step);
@@ -33,6 +33,9 @@ static void FN(forward_rows)(void *step_, int first, int end)
         __atomic_store_n(&s->lost, 1, __ATOMIC_RELAXED);
     for (idx l = s->from; l < s->to; l++) {
         const FN(op) *op = &plan->ops[l];
+        if (s->bounded && l > 0 && op->layer.kind == FBP_AFFINE && !op->calm)
+            FN(add_squares_of)(op->in + from * NR, op->layer.n_in, plan->jump, to - from,
+                               &plan->squares[first]);
         if (l == 0 && plan->sparse)
             FN(sparse_forward)(plan, op, from, to);
         else if (op->layer.kind == FBP_AFFINE)
@@ -50,8 +53,13 @@ static void FN(backward_rows)(void *step_, int first, int end)
     REAL *wt = plan->scratch + first * plan->scratch_size;
     idx from, to;
     share_of(batch->rows, first, end, s->n_parts, &from, &to);
-    for (idx l = s->top; l >= s->low && plan->ops[l].din; l--) {
+    for (idx l = s->top; l >= s->low; l--) {
         const FN(op) *op = &plan->ops[l];
+        if (s->bounded && op->layer.kind == FBP_AFFINE)
+            FN(add_squares_of)(op->dout + from * NR, op->layer.n_out, plan->jump, to - from,
+                               &plan->squares[first]);
+        if (!op->din)
+            break;
         if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_backward)(plan, op, wt, from, to);
         else if (!op->done_backward)
@@ -77,14 +85,6 @@ static void FN(loss_of_part)(FN(step) *s, int part)
         __atomic_store_n(&s->stop, 1, __ATOMIC_RELAXED);
 }
 
-static void FN(square_rows)(void *step_, int first, int end)
-{
-    const FN(step) *s = step_;
-    idx from, to;
-    share_of(s->batch->rows, first, end, s->n_parts, &from, &to);
-    FN(add_watched)(s->plan, from, to, &s->plan->squares[first]);
-}
-
 /* The rows up to the outputs, their losses, and down again. */
 static void FN(turn_rows)(void *step_, int first, int end)
 {
@@ -92,8 +92,6 @@ static void FN(turn_rows)(void *step_, int first, int end)
     for (int part = first; part < end; part++)
         FN(loss_of_part)(step_, part);
     FN(backward_rows)(step_, first, end);
-    if (!((const FN(step) *)step_)->late)
-        FN(square_rows)(step_, first, end);
 }
 
 static void FN(forward_norm)(void *step_, int first, int end)
@@ -241,8 +239,6 @@ static void FN(update_all)(FN(step) *s, fbp_result *result)
         FN(run)(s, FN(update_parts));
         return;
     }
-    if (s->late && s->batch->rows <= s->plan->many_rows)
-        FN(run)(s, FN(square_rows));
     if (FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) || FN(is_safe_measured)(s))
         FN(run)(s, FN(update_parts));
     else
@@ -267,7 +263,7 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
     fbp_rule now;
     FN(step) s = {.plan = plan_, .batch = batch, .rule = at_step(rule, &now), .team = team,
                   .n_parts = n_parts};
-    s.late = s.plan->normalises || rule->kind == FBP_STORE || batch->rows > s.plan->many_rows;
+    s.bounded = rule->kind != FBP_STORE && batch->rows <= s.plan->many_rows;
     for (int part = 0; part < n_parts; part++)
         s.plan->squares[part] = (FN(vec)){0};
     if (s.plan->bounds->spoilt)
@@ -299,6 +295,7 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
 static int FN(plan_outputs)(void *plan_, const fbp_batch *batch, void *outputs)
 {
     FN(step) s = {.plan = plan_, .batch = batch, .n_parts = 1};
+    s.bounded = batch->rows <= s.plan->many_rows;
     memset(s.plan->squares, 0, (size_t)s.plan->n_parts * sizeof *s.plan->squares);
     if (s.plan->bounds->spoilt)
         FN(clear)(s.plan);
@@ -321,7 +318,7 @@ static void FN(plan_backward)(void *plan_, const fbp_batch *batch, const void *d
     const REAL scale = (REAL)(is_plain_sgd(rule) ? -rule->lr * batch->scale : batch->scale);
     fbp_rule now;
     FN(step) s = {.plan = plan, .batch = batch, .rule = at_step(rule, &now), .n_parts = 1,
-                  .late = 1};
+                  .bounded = batch->rows <= plan->many_rows};
     for (idx i = 0; i < n; i++)
         plan->logits[i] = scale * ((const REAL *)dout)[i];
     FN(scatter)(plan->logits, batch->rows, plan->n_out, plan->dlogits, plan->jump);
@@ -402,10 +399,12 @@ static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, f
 /* Other numbers of a layer. */
 static void FN(plan_adjust)(void *plan_, idx l, double a, double b)
 {
-    fbp_layer *layer = &((FN(plan) *)plan_)->ops[l].layer;
-    layer->a = a;
-    layer->b = b;
-    ((FN(plan) *)plan_)->bounds->parameters = INFINITY;
+    const FN(plan) *plan = plan_;
+    FN(op) *op = &plan->ops[l];
+    op->layer.a = a;
+    op->layer.b = b;
+    op->growth = growth_of(&op->layer);
+    plan->bounds->parameters = INFINITY;
 }
 
 /* Another delta of the loss. */

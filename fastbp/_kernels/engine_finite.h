@@ -37,27 +37,6 @@ static inline void FN(add_squares_of)(const REAL *panels, idx n, idx jump, idx r
         FN(add_squares)(panels, rows, n - j > LANES ? LANES : NR, squares);
 }
 
-/* ... of rows from .. to of all that gradients are products of, but x. */
-static void FN(add_watched)(const FN(plan) *plan, idx from, idx to, FN(vec) *squares_)
-{
-    FN(vec) squares = *squares_;
-    if (to - from == 1) {
-        for (idx k = 0; k < plan->n_watched; k++) { /* the second vector of a half full one is 0 */
-            const FN(vec) v = FN(load)(plan->watched[k] + from * NR);
-            const FN(vec) w = FN(load)(plan->watched[k] + from * NR + LANES);
-            squares += v * v;
-            squares += w * w;
-        }
-        *squares_ = squares;
-        return;
-    }
-    for (idx k = 0; k < plan->n_full; k++)
-        FN(add_squares)(plan->watched[k] + from * NR, to - from, LANES, &squares);
-    for (idx k = plan->n_full; k < plan->n_watched; k++)
-        FN(add_squares)(plan->watched[k] + from * NR, to - from, NR, &squares);
-    *squares_ = squares;
-}
-
 /* The sum of the squares of n elements, a multiple of NR. */
 static double FN(square_sum)(const REAL *x, idx n)
 {
@@ -106,26 +85,6 @@ static inline double FN(bound_by_all)(const FN(plan) *plan, idx rows)
     return bound + (double)FN(sum_across)(sum);
 }
 
-#ifndef FBP_BOUND_OF
-#define FBP_BOUND_OF
-/* An activation's output is at most offset + gain |x|, its derivative slope, with its numbers. */
-typedef struct {
-    double offset, gain, slope;
-} fbp_bound;
-
-static fbp_bound bound_of(const fbp_layer *layer)
-{
-    const double a = layer->a, b = layer->b;
-    switch (layer->kind) {
-#define BOUND(KIND, name, numbers, reads, value, gradient, offset, gain, slope)                  \
-    case FBP_##KIND: return (fbp_bound){offset, gain, slope};
-        FBP_ACTIVATIONS(BOUND)
-#undef BOUND
-    default: return (fbp_bound){0, 1, 1};
-    }
-}
-#endif
-
 /* What the second bound makes of the squares of x, of the rows and of the gradient by the outputs,
  * as long as the parameters' norms have not grown by more than `room` since they were measured: the
  * norm of a product is at most the product of the norms. */
@@ -136,36 +95,23 @@ static void FN(prepare)(const FN(plan) *plan, double room)
     b->room = room;
     b->by_x = b->by_rows = b->by_dout = 0;
     for (idx l = 0; l < plan->n_ops; l++) {
-        const fbp_layer *layer = &plan->ops[l].layer;
-        const double norm = plan->ops[l].norm + room, n = (double)layer->n_out;
-        double gain = 1, more = 0; /* |out|^2 <= gain |in|^2 + more rows */
-        switch (layer->kind) {
-        case FBP_AFFINE:
+        const FN(op) *op = &plan->ops[l];
+        double gain = op->growth.gain;
+        if (op->layer.kind == FBP_AFFINE) {
             b->by_x += by_x;
             b->by_rows += by_rows;
-            gain = norm * norm;
-            more = 1;
-            break;
-        case FBP_DROPOUT: gain = 1 / ((1 - layer->a) * (1 - layer->a)); break;
-        default: { /* |offset + gain x|^2 <= 2 offset^2 + 2 gain^2 |x|^2 */
-            const fbp_bound bound = bound_of(layer);
-            gain = (bound.offset > 0 ? 2 : 1) * bound.gain * bound.gain;
-            more = 2 * bound.offset * bound.offset * n + (gain < 1);
-        }
+            gain = (op->norm + room) * (op->norm + room);
         }
         by_x *= gain;
-        by_rows = by_rows * gain + more;
+        by_rows = by_rows * gain + op->growth.more;
     }
     for (idx l = plan->n_ops - 1; l >= 0; l--) {
-        const fbp_layer *layer = &plan->ops[l].layer;
-        const double norm = plan->ops[l].norm + room;
-        switch (layer->kind) {
-        case FBP_AFFINE:
+        const FN(op) *op = &plan->ops[l];
+        if (op->layer.kind == FBP_AFFINE) {
             b->by_dout += by_dout;
-            by_dout *= norm * norm;
-            break;
-        case FBP_DROPOUT: by_dout /= (1 - layer->a) * (1 - layer->a); break;
-        default: by_dout *= bound_of(layer).slope * bound_of(layer).slope;
+            by_dout *= (op->norm + room) * (op->norm + room);
+        } else {
+            by_dout *= op->growth.slope;
         }
     }
 }
@@ -178,7 +124,9 @@ static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batc
     const fbp_bounds *b = plan->bounds;
     const double rows = (double)batch->rows;
     double in = 0, dout = 1e-20;
-    if (!(b->grown <= b->room))
+    if (!(b->grown <= b->parameters / 2)) /* next to nothing is known of the norms */
+        return INFINITY;
+    if (b->grown > b->room)
         FN(prepare)(plan, 2 * b->grown);
     for (int part = 0; part < plan->n_parts; part++)
         in += (double)FN(sum_across)(plan->squares[part]);

@@ -13,6 +13,30 @@ typedef struct {
     double room, by_x, by_rows, by_dout; /* see prepare */
     int spoilt; /* whether activations or their gradients may be NaN or inf, in missing columns too */
 } fbp_bounds;
+
+/* Of an op, for all inputs: |out|^2 <= gain |in|^2 + more rows, and |din|^2 <= slope |dout|^2; of an
+ * affine op gain and slope are its W's norm squared instead. */
+typedef struct {
+    double gain, more, slope;
+} fbp_growth;
+
+static fbp_growth growth_of(const fbp_layer *layer)
+{
+    const double a = layer->a, b = layer->b, n = (double)layer->n_out;
+    double most = 0, steepest = 1, slope_ = 1; /* |value| <= most + steepest |x| */
+    switch (layer->kind) {
+    case FBP_AFFINE: return (fbp_growth){.more = 1};
+    case FBP_DROPOUT: steepest = slope_ = 1 / (1 - a); break;
+#define GROWTH(KIND, name, numbers, reads, value, gradient, offset, gain, slope)                 \
+    case FBP_##KIND: most = offset, steepest = gain, slope_ = slope; break;
+        FBP_ACTIVATIONS(GROWTH)
+#undef GROWTH
+    default: break;
+    }
+    /* |most + steepest x|^2 <= 2 most^2 + 2 steepest^2 |x|^2 */
+    const double gain = (most > 0 ? 2 : 1) * steepest * steepest;
+    return (fbp_growth){gain, 2 * most * most * n + (gain < 1), slope_ * slope_};
+}
 #endif
 
 typedef struct {
@@ -31,7 +55,8 @@ typedef struct {
                            /* the relu before it */
     int done, done_backward; /* ... of which this is the relu */
     int calm;                /* the input comes from a sigmoid or a tanh: at most 1 */
-    double norm;             /* of its parameters, when they were measured last */
+    fbp_growth growth;
+    double norm; /* of its parameters, when they were measured last */
 } FN(op);
 
 typedef struct {
@@ -53,9 +78,7 @@ typedef struct {
     REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
     idx scratch_size;
     fbp_result *results;   /* per part */
-    FN(vec) *squares;      /* per part: sums of squares of what gradients are products of, */
-    const REAL **watched;  /* which are in these panels, behind the first few only half full ones */
-    idx n_watched, n_full; /* ... and in x */
+    FN(vec) *squares;      /* per part: sums of squares of what gradients are products of */
     idx many_rows;         /* of so many, the parameters are fewer by far */
     idx calm;              /* inputs of a row that are at most 1 */
     int n_parts, normalises;
@@ -142,25 +165,6 @@ static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
         op->relu_in = before->done_backward = 1;
 }
 
-/* List the panels that gradients are products of, but x: first those with two vectors of columns. */
-static void FN(watch)(FN(plan) *p)
-{
-    for (int full = 1; full >= 0; full--) {
-        for (idx l = 0; l < p->n_ops; l++) {
-            const FN(op) *op = &p->ops[l];
-            const idx n_in = l > 0 && !op->calm ? op->layer.n_in : 0;
-            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < n_in; j += NR)
-                if ((n_in - j > LANES) == full)
-                    p->watched[p->n_watched++] = op->in + j / NR * p->jump;
-            for (idx j = 0; op->layer.kind == FBP_AFFINE && j < op->layer.n_out; j += NR)
-                if ((op->layer.n_out - j > LANES) == full)
-                    p->watched[p->n_watched++] = op->dout + j / NR * p->jump;
-        }
-        if (full)
-            p->n_full = p->n_watched;
-    }
-}
-
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
 static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
 {
@@ -190,6 +194,7 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
             op.out = FN(carve_panels)(base, &used, op.layer.n_out, jump);
             op.dout = FN(carve_panels)(base, &used, op.layer.n_out, jump);
         }
+        op.growth = growth_of(&op.layer);
         const fbp_layer_kind before = l > 0 ? spec->layers[l - 1].kind : kind;
         op.calm = kind == FBP_AFFINE && is_calm(before);
         p.calm += op.calm * op.layer.n_in;
@@ -241,16 +246,13 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.n_parts = n_parts;
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
     p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
-    p.watched = carve(base, &used, (size_t)panels * sizeof *p.watched);
     p.bounds = carve(base, &used, sizeof *p.bounds);
     /* A bound by the parameters grows with each layer, and has them measured every few steps. */
     p.many_rows = p.normalises || p.n_ops > 16
                       ? PTRDIFF_MAX
                       : elements * (1 + spec->n_states) / (2 * NR * (panels + 1));
-    if (base) {
+    if (base)
         p.bounds->parameters = INFINITY;
-        FN(watch)(&p);
-    }
     p.nbytes = used;
     if (base)
         *plan = p;

@@ -96,8 +96,7 @@ static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, cons
                     FN(few_rows_update)(rows, m, x, dout, dw, plain);
                 for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += most)
                     FN(panel_cols_product)(m, n, min_idx(most, rows - k), x + k * NR,
-                                           dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw,
-                                           NR);
+                                           dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw);
                 if (tail)
                     FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
                 if (!into) {

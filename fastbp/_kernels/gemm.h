@@ -49,27 +49,27 @@ static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump,
                                    const REAL *start, REAL *c, idx c_row, const REAL *gate)
 {
     const idx vectors = n > LANES ? 2 : 1;
-    for (idx tiles = ceil_div(M, tile_rows(vectors)); tiles > 0; tiles--) {
-        const idx m = ceil_div(M, tiles);
+    const fbp_shares tiles = tiles_of(M, vectors);
+    for (idx t = 0; t < tiles.parts; t++) {
+        const idx m = tiles.size + (t < tiles.larger);
         FN(panel_tiles)[vectors - 1][m - 1](K, a, jump, b, start, c, c_row, gate);
         a += m * NR;
         c += m * c_row;
         gate = gate ? gate + m * c_row : NULL;
-        M -= m;
     }
 }
 
-/* c[M, n], M and n <= NR: the columns of one panel of A[K, M] times a panel of B[K, NR]. */
+/* c[M, n], M and n <= NR, of a panel: the columns of one of A[K, M] times one of B[K, NR]. */
 static void FN(panel_cols_product)(idx M, idx n, idx K, const REAL *a, const REAL *b,
-                                   const REAL *start, REAL *c, idx c_row)
+                                   const REAL *start, REAL *c)
 {
     const idx vectors = n > LANES ? 2 : 1;
-    for (idx tiles = ceil_div(M, tile_rows(vectors)); tiles > 0; tiles--) {
-        const idx m = ceil_div(M, tiles);
-        FN(tiles)[1][vectors - 1][m - 1](K, a, NR, b, NR, (vectors - 1) * LANES, start, c, c_row);
+    const fbp_shares tiles = tiles_of(M, vectors);
+    for (idx t = 0; t < tiles.parts; t++) {
+        const idx m = tiles.size + (t < tiles.larger);
+        FN(panel_cols_tiles)[vectors - 1][m - 1](K, a, b, start, c);
         a += m;
-        c += m * c_row;
-        M -= m;
+        c += m * NR;
     }
 }
 

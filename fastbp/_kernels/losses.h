@@ -280,18 +280,18 @@ FBP_LOSSES(DEFINE_LOSS, NO_DEFINITION)
 /* Half the Poisson deviance, sum of t log(t / y) - t + y with y = exp(x); 0 log 0 is 0. */
 static double FN(poisson_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
 {
-    double sum = 0, rates = 0;
+    double sum = 0;
     for (idx i = 0; i < n; i++) /* before y, which may be x */
         sum += (t[i] == 0 ? 0 : (double)t[i] * (log((double)t[i]) - (double)x[i])) - (double)t[i];
     ELEMENTWISE y[i] = FN(exp_)(x[i]);
-    const double constant = sum;
     for (idx i = 0; i < n; i++)
         sum += (double)y[i];
-    if (!isnan(sum) || isnan(constant))
+    if (!isnan(sum))
         return sum;
-    for (idx i = 0; i < n; i++) /* -inf + inf is no number, but inf is what it should be */
-        rates += (double)y[i];
-    return rates;
+    for (idx i = 0; i < n; i++)
+        if (isnan(y[i]) || !(t[i] >= 0 && t[i] - t[i] == 0))
+            return sum;
+    return INFINITY; /* not inf - inf: no element's loss is below 0 */
 }
 
 #define FORWARD_X(KIND, name, ...)                                                               \

@@ -49,12 +49,14 @@ static void FN(batch_norm_backward)(const REAL *dout, const REAL *normal, const 
     for (idx j = 0; j < n; j++)
         dgamma[j] = dbeta[j] = 0;
     for (idx r = 0; r < rows; r++)
-        for (idx j = 0; j < n; j++) {
+        _Pragma("GCC ivdep") for (idx j = 0; j < n; j++)
+        {
             dgamma[j] += dout[r * stride + j] * normal[r * stride + j];
             dbeta[j] += dout[r * stride + j];
         }
     for (idx r = 0; r < rows; r++)
-        for (idx j = 0; j < n; j++) {
+        _Pragma("GCC ivdep") for (idx j = 0; j < n; j++)
+        {
             const idx at = r * stride + j;
             dx[at] = gamma[j] * inverse[j] *
                      (dout[at] - share * (dbeta[j] + normal[at] * dgamma[j]));

@@ -98,13 +98,16 @@ static void FN(few_rows_backward)(idx rows, idx n_in, idx n_out, const REAL *dou
 /* dw[m, NR] = (add: dw itself) + x^T dout, from one panel of each. */
 static void FN(few_rows_update)(idx rows, idx m, const REAL *x, const REAL *dout, REAL *dw, int add)
 {
+    const FN(vec) d_0 = FN(load)(dout), d_1 = FN(load)(dout + LANES); /* the first row's */
     for (idx i = 0; i < m; i++, x++, dw += NR) {
         FN(vec) sum_0 = {0}, sum_1 = {0};
         if (add) {
             sum_0 = FN(load)(dw);
             sum_1 = FN(load)(dw + LANES);
         }
-        for (idx r = 0; r < rows; r++) {
+        sum_0 += x[0] * d_0;
+        sum_1 += x[0] * d_1;
+        for (idx r = 1; r < rows; r++) {
             sum_0 += x[r * NR] * FN(load)(dout + r * NR);
             sum_1 += x[r * NR] * FN(load)(dout + r * NR + LANES);
         }
@@ -209,7 +212,7 @@ static void FN(tail_update)(idx m, idx n, idx rows, const REAL *x, const REAL *d
     REAL sums[(MAX_TAIL + 1) * NR]; /* [n][inputs] */
     for (idx k = 0; k < rows; k += BLOCK_K)
         FN(panel_cols_product)(n, m, min_idx(BLOCK_K, rows - k), dout + k * NR, x + k * NR,
-                               k == 0 ? FN(zeros) : NULL, sums, NR);
+                               k == 0 ? FN(zeros) : NULL, sums);
     for (idx i = 0; i < m; i++, dw += NR) {
         if (!add)
             FN(store)(dw, (FN(vec)){0});

@@ -4,15 +4,16 @@
  *
  * A tile is some rows of c times one to three vectors of columns, of which the last begins at
  * `last`: where the columns do not fill it, it begins earlier and computes a few twice, so that no
- * tile needs a mask.  Three kinds, by where A and B lie:
+ * tile needs a mask.  Four kinds, by where A and B lie:
  *
  *     rows         A[m, k] = a[m a_row + k]    B[k] = b[k b_row ..]
  *     cols         A[m, k] = a[k a_row + m]    B[k] = b[k b_row ..]
  *     panel_rows   A[m, k] = a[m NR + k], and `jump` on after every NR steps;  B[k] = b[k NR ..]
+ *     panel_cols   A[m, k] = a[k NR + m]       B[k] = b[k NR ..]     c of a panel, too
  *
- * The last one is for panels (gemm.h), two vectors wide at most, with constants for strides.  It
- * takes a gate, which lies like c: elements become 0 where it is not positive, the derivative of a
- * relu; c as its own gate is a relu. */
+ * The last two are for panels (gemm.h), two vectors wide at most, with constants for strides.
+ * panel_rows takes a gate, which lies like c: elements become 0 where it is not positive, the
+ * derivative of a relu; c as its own gate is a relu. */
 
 #ifndef FBP_TILES_ONCE
 #define FBP_TILES_ONCE
@@ -66,9 +67,12 @@
 #endif
 #define TILE_VECTORS 3
 
-static inline idx tile_rows(idx vectors)
+/* Tiles of balanced height for so many rows of some vectors. */
+static inline fbp_shares tiles_of(idx rows, idx vectors)
 {
-    return vectors == 1 ? TILE_ROWS_1 : vectors == 2 ? TILE_ROWS_2 : TILE_ROWS_3;
+    return shares_of(rows, vectors == 1   ? ceil_div(rows, TILE_ROWS_1)
+                           : vectors == 2 ? ceil_div(rows, TILE_ROWS_2)
+                                          : ceil_div(rows, TILE_ROWS_3));
 }
 
 #define VECTORS_1(v) FN(vec) v##_0;
@@ -135,6 +139,11 @@ static inline idx tile_rows(idx vectors)
 #define LOOP_cols(MR, NV) LOOP_STRIDES(MR, NV, STEP_cols_##NV, a += a_row;)
 #define END_cols(MR, NV)
 
+#define ARGUMENTS_panel_cols (idx K, const REAL *a, const REAL *b, const REAL *start, REAL *c)
+#define BEGIN_panel_cols(NV) enum { last = (NV - 1) * LANES, c_row = NR, a_row = NR, b_row = NR };
+#define LOOP_panel_cols(MR, NV) LOOP_cols(MR, NV)
+#define END_panel_cols(MR, NV)
+
 #define ARGUMENTS_panel_rows                                                                     \
     (idx K, const REAL *a, idx jump, const REAL *b, const REAL *start, REAL *c, idx c_row,       \
      const REAL *gate)
@@ -186,9 +195,11 @@ static inline FN(vec) FN(where_positive)(FN(vec) v, FN(vec) gate)
 FOR_EACH_TILE(DEFINE_TILE, rows)
 FOR_EACH_TILE(DEFINE_TILE, cols)
 FOR_EACH_PANEL_TILE(DEFINE_TILE, panel_rows)
+FOR_EACH_PANEL_TILE(DEFINE_TILE, panel_cols)
 
 typedef void FN(tile) ARGUMENTS_STRIDES;
 typedef void FN(panel_tile) ARGUMENTS_panel_rows;
+typedef void FN(panel_cols_tile) ARGUMENTS_panel_cols;
 /* By vectors and rows, less 1 each; the first by columns of A, too. */
 static FN(tile) *const FN(tiles)[2][TILE_VECTORS][TILE_ROWS_1] = {
     {FOR_EACH_TILE(TILE_ENTRY, rows)},
@@ -196,3 +207,5 @@ static FN(tile) *const FN(tiles)[2][TILE_VECTORS][TILE_ROWS_1] = {
 };
 static FN(panel_tile) *const FN(panel_tiles)[2][TILE_ROWS_1] = {
     FOR_EACH_PANEL_TILE(TILE_ENTRY, panel_rows)};
+static FN(panel_cols_tile) *const FN(panel_cols_tiles)[2][TILE_ROWS_1] = {
+    FOR_EACH_PANEL_TILE(TILE_ENTRY, panel_cols)};

@@ -29,6 +29,17 @@ static inline idx ceil_div(idx a, idx b)
 {
     return (a + b - 1) / b;
 }
+
+/* n in some parts, all about alike: the first `larger` have size + 1, the others size.  One part
+ * needs no division, which small products would feel. */
+typedef struct {
+    idx parts, size, larger;
+} fbp_shares;
+
+static inline fbp_shares shares_of(idx n, idx parts)
+{
+    return parts > 1 ? (fbp_shares){parts, n / parts, n % parts} : (fbp_shares){parts, n, 0};
+}
 #endif
 
 /* EACH_LANE(F): F(0), F(1), ... F(LANES - 1) */

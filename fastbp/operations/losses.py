@@ -85,9 +85,10 @@ def _sigmoid(x, t):
 def _poisson(x, t):
     """Half the deviance, t log(t / y) - t + y with y = exp(x); 0 log 0 is 0."""
     log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
-    constant = (np.where(t == 0, 0, t * log_ratio) - t).sum()
-    rates = np.exp(x).sum(dtype=np.float64)
-    return rates if np.isinf(rates) and not np.isnan(constant) else constant + rates
+    constants = np.where(t == 0, 0, t * log_ratio) - t
+    total = (constants + np.exp(x)).sum(dtype=np.float64)
+    # Of inf - inf it is inf, as no element's loss is below 0.
+    return np.inf if np.isnan(total) and not np.isnan(constants).any() else total
 
 
 ROWS = [
