@@ -7,8 +7,9 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp._kernels import passes
+from fastbp._kernels.autograd import TensorBase
 from fastbp.backend import kernels
-from fastbp.layers.base import Layer
+from fastbp.layers.base import Layer, runs
 from fastbp.modules import Readable
 from fastbp.operations.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE, Activation
 
@@ -44,12 +45,16 @@ class ActivationLayer(Layer):
         """The numbers that the row has."""
         return self.pair[: len(self.row.numbers)]
 
-    def on_tensor(self, x):
-        if not self.inplace:
+    @runs
+    def forward(self, x):
+        if isinstance(x, TensorBase) and not self.inplace:  # before on_tensor: two calls less
             a, b = self.pair
             out = core.activation(self.row.kind, x, a, b)
             if out is not None:
                 return out
+        return Layer.forward(self, x)
+
+    def on_tensor(self, x):
         from fastbp.autograd.elementwise import activation
         from fastbp.autograd.inplace import changed
 
@@ -196,8 +201,9 @@ class Identity(ActivationLayer, row="identity", name="linear"):
     array([ 1., -2.])
     """
 
-    def on_tensor(self, x):
-        return x
+    @runs
+    def forward(self, x):
+        return x if isinstance(x, TensorBase) else Layer.forward(self, x)
 
 
 class LeakyRelu(ActivationLayer, row="leaky_relu", name="leaky_relu"):

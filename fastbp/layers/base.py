@@ -15,6 +15,12 @@ def _is_ours(cls):
     return cls.__module__.partition(".")[0] == "fastbp"
 
 
+def runs(forward):
+    """Mark a `forward` that, of arrays, gives what `run` does, as `evaluate` and `fit` rely on."""
+    forward.runs = True
+    return forward
+
+
 class Layer(Module):
     """What all layers share.
 
@@ -44,7 +50,7 @@ class Layer(Module):
         super().__init_subclass__(**keywords)
         if not _is_ours(cls):
             _require_attributes_alone(cls)
-        if cls.forward.__module__ != __name__ and cls.backward is Layer.backward:
+        if not hasattr(cls.forward, "runs") and cls.backward is Layer.backward:
             cls.backward = _no_backward  # type: ignore[method-assign]
 
     @property
@@ -55,7 +61,7 @@ class Layer(Module):
     @classmethod
     def has_own_passes(cls):
         """Whether a user's subclass has its own forward or backward, so that they have to run."""
-        return cls.forward not in _FORWARDS or cls.backward is not Layer.backward
+        return not hasattr(cls.forward, "runs") or cls.backward is not Layer.backward
 
     def __init__(self):
         super().__init__()
@@ -247,6 +253,7 @@ class Layer(Module):
         """The gradient by x (None without `need_dx`), and a tuple of those by the parameters."""
         raise NotImplementedError
 
+    @runs
     def forward(self, x):
         """The layer's output for x; keeps what `backward` needs."""
         if isinstance(x, TensorBase):
@@ -325,6 +332,7 @@ class Layer(Module):
 class LayerOfTwoModes(Layer):
     """A layer that computes otherwise in training, as the book's forward is told each time."""
 
+    @runs
     def forward(self, x, train_flg=None):
         """The layer's output for x; keeps what `backward` needs.
 
@@ -362,9 +370,6 @@ def _arguments_of(function):
         return frozenset(inspect.signature(function).parameters)
     except (TypeError, ValueError):  # a function without a signature
         return frozenset()
-
-
-_FORWARDS = (Layer.forward, LayerOfTwoModes.forward)
 
 
 def restored(cls, config, state):

@@ -208,7 +208,8 @@ class Optimizer:
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients of all parameters, or fill them with 0."""
-        set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
+        if set_to_none is not True:
+            set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
         for group in self._groups:
             for param in group["params"]:
                 if set_to_none:

@@ -200,13 +200,14 @@ class Rule(Optimizer, counts_steps=True):
                 f"{type(self).__name__}(model.parameters()); got one made without params."
             )
         step_of = self._compiled if kernels() is _kernels else self._step_by_twin
+        state = self.state if self._trainers else self._state  # without a call more
         for group in self._groups:
             try:
-                step_of(group, self.state, self._begin)
+                step_of(group, state, self._begin)
             except (TypeError, ValueError, LookupError):
                 self._checked_options(dict(group))  # may have been written into since
                 raise
-        vars(self)["steps"] += 1
+        self.__dict__["steps"] += 1
         return loss
 
     def _step_by_twin(self, group, state, begin):
