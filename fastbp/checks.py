@@ -739,7 +739,7 @@ def explained(function, who=None, by=None, aliases=None):
     who = who or function.__name__
     flags, by_place = _flags_of(function)
     flags += [alias for alias, name in (aliases or {}).items() if name in flags]
-    first = by_place[0][0] if by_place else sys.maxsize
+    first = by_place[0][0] if by_place else 0
 
     @functools.wraps(function)
     def told(*arguments, **keywords):
@@ -748,7 +748,7 @@ def explained(function, who=None, by=None, aliases=None):
                 for name, value in keywords.items():
                     if value is not True and value is not False and name in flags:
                         flag(who, name, value)
-            if len(arguments) > first:
+            if by_place and len(arguments) > first:
                 for place, name in by_place:
                     if place < len(arguments):
                         flag(who, name, arguments[place])

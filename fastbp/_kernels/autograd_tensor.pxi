@@ -673,6 +673,12 @@ def new(x, requires_grad=False):
     return out
 
 
+def changed(list tensors not None):
+    """Count an in-place change of each tensor that was made from outside."""
+    for each in tensors:
+        (<TensorBase?> each).bump()
+
+
 def adopt(TensorBase self not None, array x not None, requires_grad=False):
     """Give a tensor that was just made by its class its array."""
     self._array = x

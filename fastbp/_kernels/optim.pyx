@@ -9,6 +9,8 @@ from libc.stdint cimport int64_t, uintptr_t
 
 import numpy as np
 
+from fastbp._kernels.autograd import changed
+
 from fastbp._kernels cimport isa
 from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart
 
@@ -439,8 +441,7 @@ cdef class Gathered:
             state[p][name] = new
         for x, y in self.copied:
             cnp.PyArray_CopyInto(x, y)
-        for p in self.params:
-            p._bump()
+        changed(self.params)
         return 0
 
 
