@@ -5,7 +5,7 @@ import time
 import warnings
 
 import numpy as np
-from scipy.linalg.blas import daxpy
+from scipy.linalg import get_blas_funcs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import gen_batches
 
@@ -39,12 +39,16 @@ class Objective:
         self.factor = 1 if as_theirs or callable(model.loss) else n_outputs
         self.shapes = [array.shape for array in (*model.coefs_, *model.intercepts_)]
         self.n_weights = sum(W.size for W in model.coefs_)
+        #: In the data's dtype, in which scipy then asks for losses and gradients.
         self.start = np.concatenate(
-            [array.ravel() for array in (*model.coefs_, *model.intercepts_)]
-        ).astype(np.float64, copy=False)
-        #: One array for every call, as scipy keeps copies of the gradients that it goes back to.
-        self.gradient = np.empty_like(self.start)
-        self.scratch = np.empty_like(self.start) if len(self.parts) > 1 else None
+            [array.ravel() for array in (*model.coefs_, *model.intercepts_)],
+            dtype=dtype_of(data.x),
+        )
+        #: One array for every call, as scipy keeps copies of the gradients that it goes back to;
+        #: a sum over several parts is kept in float64.
+        several = len(self.parts) > 1
+        self.gradient = np.empty(self.start.shape, np.float64 if several else self.start.dtype)
+        self.scratch = np.empty_like(self.start) if several else self.gradient
 
     def views(self, packed):
         """Layer, W and b of each layer, as views."""
@@ -58,7 +62,7 @@ class Objective:
 
     def keep(self, packed):
         """Make copies of these parameters the model's, of its data's dtype."""
-        dtype = dtype_of(self.data.x)
+        dtype = self.start.dtype
         layers = self.views(packed)
         self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
         self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]
@@ -81,7 +85,9 @@ class Objective:
         model, plan, data = self.model, self.plan, self.data
         for layer, W, b in self.views(packed):
             plan.write(layer, engine.PARAMETERS, W, b)
-        loss, gradient, begun = 0.0, self.gradient, False
+        loss, gradient, own = 0.0, self.gradient, self.scratch
+        if own is not gradient:
+            gradient.fill(0)
         for part, x, weight in zip(self.parts, self.rows, self.sums, strict=True):
             if weight == 0:
                 continue
@@ -90,23 +96,22 @@ class Objective:
             else:
                 weights = None if data.weights is None else data.weights[part]
                 loss += weight * plan.gradient(x, data.t[part], weights)
-            own = self.scratch if begun else gradient
             for layer, W, b in self.views(own):
                 plan.read(layer, engine.GRADIENTS, W, b)
             own *= weight / self.total
-            if begun:
+            if own is not gradient:
                 gradient += own
-            begun = True
         if not math.isfinite(loss):
             gradient[:] = np.nan  # the plan made none
-        gradient = daxpy(packed, gradient, self.n_weights, model.alpha / self.total)  # in place
+        axpy = get_blas_funcs("axpy", (packed, gradient))
+        gradient = axpy(packed, gradient, self.n_weights, model.alpha / self.total)  # in place
         loss = self.factor * loss / self.total + self.penalty(packed)
         return loss, gradient
 
     def penalty(self, packed):
         """What `alpha` adds to the loss."""
         W = packed[: self.n_weights]
-        return 0.5 * self.model.alpha * (W @ W) / self.total
+        return 0.5 * self.model.alpha * float(W @ W) / self.total
 
     def reported(self, result):
         """The loss of a result of scipy's as `loss_` has it."""
@@ -117,7 +122,7 @@ class Objective:
 
 
 def fit_lbfgs(model, objective):
-    """scipy's L-BFGS-B, in float64; the best parameters are always those kept."""
+    """scipy's L-BFGS-B, whose own vectors are of float64; the best parameters are those kept."""
     from scipy.optimize import minimize
 
     best = objective.start
