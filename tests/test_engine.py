@@ -388,6 +388,11 @@ def test_more_threads_than_rows_or_panels(n_threads):
     check_steps([6, 50, BatchNorm1d, Relu, 3], "softmax", "Adam", [5, 2], [n_threads])
 
 
+@pytest.mark.parametrize("width", [2052, 2057])  # the last panel half full, and whole
+def test_a_layer_of_many_panels_reads_a_copy_of_its_rows(width):
+    check_steps([70, width, Relu, 67, 5], "softmax", "SGD", [400, 9], [1, 3])
+
+
 def test_a_large_step_takes_several_blocks():
     check_steps([1030, 600, Relu, 530, Tanh, 10], "softmax", "momentum", [600], dtypes=["float32"])
 

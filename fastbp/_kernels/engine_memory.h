@@ -75,8 +75,9 @@ typedef struct {
     REAL *t;          /* row-major targets of the batch, or */
     int64_t *classes; /* their class indices */
     REAL *weights;    /* the batch's weights, where it has some */
-    REAL *scratch;    /* per part: a panel of W^T, and NR x NR gradients */
-    idx scratch_size;
+    REAL *scratch;    /* per part: a panel of W^T, */
+    idx copy_at;      /* ... a block of rows, where some layer has many panels, */
+    idx scratch_size; /* ... and NR x NR gradients */
     fbp_result *results;   /* per part */
     FN(vec) *squares;      /* per part: sums of squares of what gradients are products of */
     idx many_rows;         /* of so many, the parameters are fewer by far */
@@ -239,9 +240,12 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.t = carve(base, &used, outputs);
     p.classes = carve(base, &used, (size_t)rows * sizeof(int64_t));
     p.weights = carve(base, &used, (size_t)rows * sizeof(REAL));
-    p.scratch_size = (min_idx(ceil_div(widest, NR) * NR, BLOCK_K) + NR) * NR;
-    if (p.scratch_size < MAX_TAIL * BLOCK_K + NR * NR)
-        p.scratch_size = MAX_TAIL * BLOCK_K + NR * NR;
+    p.copy_at = min_idx(ceil_div(widest, NR) * NR, BLOCK_K) * NR;
+    if (p.copy_at < MAX_TAIL * BLOCK_K)
+        p.copy_at = MAX_TAIL * BLOCK_K;
+    p.scratch_size = p.copy_at + NR * NR;
+    if (widest >= MANY_PANELS * NR)
+        p.scratch_size += min_idx(rows, MOST_ROWS) * BLOCK_K;
     p.scratch = carve(base, &used, (size_t)(n_parts * p.scratch_size) * sizeof(REAL));
     p.n_parts = n_parts;
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);

@@ -15,24 +15,32 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                              op->out + from * NR, op->relu_out);
         return;
     }
+    const int copies = n_out >= MANY_PANELS * NR;
     const idx most = FN(block_k)(n_in);
+    REAL *copy = wt + plan->copy_at;
     for (idx r = from, m; r < to; r += m) {
         m = block_rows(to - r);
-        for (idx k = 0; k < n_in; k += most)
+        for (idx k = 0; k < n_in; k += most) {
+            const idx K = min_idx(most, n_in - k);
+            const REAL *x = op->in + k / NR * jump + r * NR;
+            if (copies)
+                FN(copy_rows)(m, K, x, jump, copy);
             for (idx j = 0; j < n_out; j += NR) {
-                const idx K = min_idx(most, n_in - k);
                 const idx tail = n_out - j <= NR ? op->tail : 0, n = min_idx(NR, n_out - j) - tail;
-                const REAL *x = op->in + k / NR * jump + r * NR, *W = op->W + j * n_in + k * NR;
+                const REAL *W = op->W + j * n_in + k * NR;
                 const REAL *start = k == 0 ? op->b + j : NULL;
                 REAL *out = op->out + j / NR * jump + r * NR;
                 const int relu = op->relu_out && k + K == n_in;
-                if (n > 0)
+                if (copies && n > LANES)
+                    FN(panel_rows_product)(m, n, K, copy, 0, W, start, out, NR, relu ? out : NULL);
+                else if (n > 0)
                     FN(panel_rows_product)(m, n, K, x, jump, W, start, out, NR, relu ? out : NULL);
                 if (tail == 0)
                     continue;
                 FN(pack_tail)(W + n, NR, K, tail, wt);
                 FN(tail_forward)(m, tail, K, x, jump, wt, start ? start + n : NULL, out + n, relu);
             }
+        }
     }
 }
 
@@ -64,17 +72,22 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
                               op->din + from * NR, op->relu_in ? op->in + from * NR : NULL);
         return;
     }
+    const int copies = n_in >= MANY_PANELS * NR;
     const idx most = FN(block_k)(n_out);
+    REAL *copy = wt + plan->copy_at;
     for (idx r = from, m; r < to; r += m) {
         m = block_rows(to - r);
         for (idx k = 0; k < n_out; k += most) {
             const idx K = min_idx(most, n_out - k);
             const int gated = op->relu_in && k + K == n_out;
+            const REAL *dout = op->dout + k / NR * jump + r * NR;
+            if (copies)
+                FN(copy_rows)(m, K, dout, jump, copy);
             for (idx i = 0; i < n_in; i += NR) {
-                const idx at = i / NR * jump + r * NR;
+                const idx at = i / NR * jump + r * NR, n = min_idx(NR, n_in - i);
+                const int copied = copies && n > LANES;
                 FN(transpose_weights)(op, i, k, K, wt);
-                FN(panel_rows_product)(m, min_idx(NR, n_in - i), K,
-                                       op->dout + k / NR * jump + r * NR, jump, wt,
+                FN(panel_rows_product)(m, n, K, copied ? copy : dout, copied ? 0 : jump, wt,
                                        k == 0 ? FN(zeros) : NULL, op->din + at, NR,
                                        gated ? op->in + at : NULL);
             }

@@ -17,6 +17,11 @@
  * of A in the L2. */
 #define BLOCK_K (1536 / REAL_BYTES)
 #define BLOCK_ROWS 252
+/* The most rows of a block, see block_rows. */
+#define MOST_ROWS (BLOCK_ROWS * 3 / 2)
+/* Panels of B that pay for a copy of a block of A, whose panels are so far apart that the processor
+ * does not read ahead: a step of 2048-2048-2048 in float64 takes 0.82 to 0.89 of the time. */
+#define MANY_PANELS 64
 
 /* Rows of the panels of a batch: for 32 rows and more, the next number that is 16 mod 32, so
  * that panels are never a multiple of 4 KiB apart. */
@@ -43,8 +48,23 @@ static inline idx FN(block_k)(idx n)
     return blocks > 1 ? ceil_div(ceil_div(n, blocks), NR) * NR : n;
 }
 
-/* c[M, n], one panel wide (n <= NR), row stride c_row: start + A B.  a: panels of A[M, K],
- * jump apart; b: panel of B[K, NR]; gate: NULL, c, or like c.  Tiles of balanced height. */
+/* copy: A[M, K], panels jump apart, as the tiles of a whole panel of B read it, each in one stream. */
+static void FN(copy_rows)(idx M, idx K, const REAL *a, idx jump, REAL *copy)
+{
+    const fbp_shares tiles = tiles_of(M, 2);
+    for (idx t = 0; t < tiles.parts; t++) {
+        const idx n = (tiles.size + (t < tiles.larger)) * NR;
+        const REAL *p = a;
+        for (idx k = 0; k < K; k += NR, p += jump)
+            for (idx i = 0; i < n; i += LANES, copy += LANES)
+                FN(store)(copy, FN(load)(p + i));
+        a += n;
+    }
+}
+
+/* c[M, n], one panel wide (n <= NR), row stride c_row: start + A B.  a: panels of A[M, K], jump
+ * apart, or (jump 0, n > LANES) what copy_rows made of them; b: panel of B[K, NR]; gate: NULL, c, or
+ * like c.  Tiles of balanced height. */
 static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump, const REAL *b,
                                    const REAL *start, REAL *c, idx c_row, const REAL *gate)
 {
@@ -52,8 +72,8 @@ static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump,
     const fbp_shares tiles = tiles_of(M, vectors);
     for (idx t = 0; t < tiles.parts; t++) {
         const idx m = tiles.size + (t < tiles.larger);
-        FN(panel_tiles)[vectors - 1][m - 1](K, a, jump, b, start, c, c_row, gate);
-        a += m * NR;
+        FN(panel_tiles)[vectors - 1][m - 1](K, a, jump ? jump : m * NR, b, start, c, c_row, gate);
+        a += jump ? m * NR : m * ceil_div(K, NR) * NR;
         c += m * c_row;
         gate = gate ? gate + m * c_row : NULL;
     }
