@@ -16,6 +16,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,9 @@ class BuildKernels(build_ext):
             for extension in self.extensions:
                 extension.extra_link_args.append("-lm")
         owner = next(e for e in self.extensions if e.name.endswith(".isa"))
-        owner.extra_objects = [self.compile_kernels(isa) for isa in INSTRUCTION_SETS]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            owner.extra_objects = list(pool.map(self.compile_kernels, INSTRUCTION_SETS))
+        self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
     def compile_kernels(self, isa):

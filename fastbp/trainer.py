@@ -29,8 +29,8 @@ _open: weakref.WeakSet = weakref.WeakSet()
 
 def _structure(entry):
     """What of a layer's entry is not a number that may change."""
-    kind, n_in, n_out, _, _, unbiased = entry
-    return kind, n_in, n_out, bool(unbiased)
+    kind, n_in, n_out, _, _, flag = entry
+    return kind, n_in, n_out, bool(flag)
 
 
 def _are_same(objects, others):

@@ -14,11 +14,11 @@ cd "$(dirname "$0")/.."
 SECTIONS=(build lint suite slow oldest isa native tsan aarch64 asan planted sanitized valgrind
     drawn fuzz machines long)
 # What has to hold under each instruction set: the kernels, and one step.
-ISA_TESTS=(tests/test_kernels.py tests/test_new_kernels.py tests/test_vecmath.py
+ISA_TESTS=(tests/test_kernels.py tests/test_kernels_of_training.py tests/test_vecmath.py
     tests/test_engine.py)
 # Valgrind is some forty times slower: every kernel, steps, tensors and optimisers, by their quickest
 # tests, since `make -C tests/native valgrind` has every border.
-VALGRIND_TESTS=(tests/test_kernels.py tests/test_new_kernels.py tests/test_engine.py
+VALGRIND_TESTS=(tests/test_kernels.py tests/test_kernels_of_training.py tests/test_engine.py
     tests/test_autograd.py tests/test_optim_tensors.py)
 FOR_VALGRIND='held or only_touch or may_write_over or with_other_numbers or empty_axis or without_dx
     or no_elements or batch_norm_equals or sgd_update_with or normalisation_anywhere or mixed_in

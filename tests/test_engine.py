@@ -479,7 +479,7 @@ PER_ROW = {
 @pytest.mark.parametrize("loss", PER_ROW)
 def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng):
     delta = {"huber": np.inf, "quantile": 0.75}.get(loss, 1.0)
-    plan, W, b, x = plan_of(loss, rng, dtype, loss_scale=0.5, delta=delta)
+    plan, W, b, x = plan_of(loss, rng, dtype, loss_scale=0.5, loss_number=delta)
     plan.set_rule(lr=0.1, l2=0.3)
     t = (rng.random((6, 3)) < 0.5).astype(dtype) + (dtype.type(0.5) if loss == "poisson" else 0)
     weights = rng.integers(0, 3, 6).astype(dtype) if weighted else None
@@ -533,7 +533,7 @@ def test_a_clipped_loss_takes_probabilities_for_eps(loss, dtype, rng):
 
 
 def test_adams_eps_before_the_correction(dtype, rng):
-    plan, W, b, x = plan_of("huber", rng, dtype, "adam", loss_scale=1.0, delta=np.inf)
+    plan, W, b, x = plan_of("huber", rng, dtype, "adam", loss_scale=1.0, loss_number=np.inf)
     plan.set_rule(lr=0.1, eps=1e-2, early_eps=True)
     t = rng.standard_normal((6, 3)).astype(dtype)
     ones = np.ones((6, 1))  # the bias as a row of W

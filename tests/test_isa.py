@@ -10,7 +10,7 @@ from fastbp._kernels import isa
 HERE = Path(__file__).resolve().parent
 #: What runs under each set: a case per kernel; drawn calls of kernels, and of whole steps.
 FILES = [
-    ("test_kernels.py", "test_new_kernels.py", "test_vecmath.py"),
+    ("test_kernels.py", "test_kernels_of_training.py", "test_vecmath.py"),
     ("test_fuzz_kernels.py", "test_fuzz_networks.py"),
 ]
 OTHERS = [name for name in isa.usable() if name != isa.in_use()]

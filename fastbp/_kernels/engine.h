@@ -407,8 +407,11 @@ static void FN(plan_adjust)(void *plan_, idx l, double a, double b)
     plan->bounds->parameters = INFINITY;
 }
 
-/* Another delta of the loss. */
-static void FN(plan_adjust_loss)(void *plan_, double delta) { ((FN(plan) *)plan_)->delta = delta; }
+/* Another number of the loss. */
+static void FN(plan_adjust_loss)(void *plan_, double number)
+{
+    ((FN(plan) *)plan_)->loss_number = number;
+}
 
 /* The first layer with a non-finite output for the last batch's rows, or -1: 0 is the first. */
 static idx FN(plan_first_non_finite)(const void *plan_, idx rows)

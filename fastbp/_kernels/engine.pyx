@@ -163,9 +163,9 @@ cdef class Plan:
     Parameters
     ----------
     layers : sequence of tuple
-        (kind, n_in, n_out, a, b, unbiased) of each layer; a and b are an activation's numbers, a
-        dropout's ratio, a batch normalisation's eps and momentum.  An affine layer that is unbiased
-        keeps its bias at 0, a batch normalisation takes its running variance by n - 1.
+        (kind, n_in, n_out, a, b, flag) of each layer; a and b are an activation's numbers, a
+        dropout's ratio, a batch normalisation's eps and momentum.  The flag says of an affine layer
+        that it has no bias, of a batch normalisation that its running variance is by n - 1.
     loss : str or None
         A key of `LOSS_KINDS`; None leaves the gradient by the outputs to `backward`.
     batch_size : int
@@ -178,8 +178,8 @@ cdef class Plan:
         Arrays of the parameters' size that the rule keeps.
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
-    delta : float
-        Of a Huber loss; of a quantile loss, the quantile.
+    loss_number : float
+        The loss's own, as a Huber loss's delta or a quantile.
     n_threads : int
     loss_scale : float or None
         None: the loss is the mean over the rows for a softmax, over all elements for others.  A
@@ -248,7 +248,7 @@ cdef class Plan:
     cdef public object made_from
 
     def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
-                  keep_gradients=False, delta=1.0, n_threads=1, loss_scale=None,
+                  keep_gradients=False, loss_number=1.0, n_threads=1, loss_scale=None,
                   clip_loss=False):
         # The layout counts bytes in 64 bits: 2^56 elements of at most 8 bytes, in at most 8 arrays,
         # are far from where that wraps around.
@@ -264,13 +264,13 @@ cdef class Plan:
         if described == NULL:
             raise MemoryError
         try:
-            for i, (kind, n_in, n_out, a, b, unbiased) in enumerate(layers):
+            for i, (kind, n_in, n_out, a, b, flag) in enumerate(layers):
                 described[i].kind = LAYER_KINDS[kind]
                 described[i].n_in = n_in
                 described[i].n_out = n_out
                 described[i].a = a
                 described[i].b = b
-                described[i].unbiased = unbiased
+                described[i].unbiased = described[i].no_bias = flag
                 require(n_in > 0 and n_out > 0 and (i == 0 or n_in == width)
                         and (n_in == n_out or kind == "affine"),
                         "Plan expects layers of widths that follow on each other")
@@ -281,7 +281,7 @@ cdef class Plan:
             spec.n_layers = n
             spec.batch_size = batch_size
             spec.loss = LOSS_KINDS[loss]
-            spec.delta = delta
+            spec.loss_number = loss_number
             spec.clip_loss = clip_loss
             spec.n_states = n_states
             spec.keep_gradients = keep_gradients
@@ -432,10 +432,10 @@ cdef class Plan:
         self.engine.plan_adjust(self.memory, layer, a, b)
 
     @cython.critical_section
-    def adjust_loss(self, double delta):
-        """Another delta of the loss, from the next step on."""
+    def adjust_loss(self, double number):
+        """Another number of the loss, from the next step on."""
         self.require_idle()
-        self.engine.plan_adjust_loss(self.memory, delta)
+        self.engine.plan_adjust_loss(self.memory, number)
 
     cdef bint is_own(self, array) noexcept:
         """Whether C can read the array, and its elements are of the plan's type."""

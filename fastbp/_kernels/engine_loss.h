@@ -54,8 +54,8 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
         break;
     case FBP_NO_LOSS: break;
     default:
-        loss = FN(loss_forward)(x, t, y, kind, plan->delta, n);
-        FN(loss_backward)(fbp_losses[kind].keeps_y ? y : x, t, x, kind, plan->delta, scale, n);
+        loss = FN(loss_forward)(x, t, y, kind, plan->loss_number, n);
+        FN(loss_backward)(fbp_losses[kind].keeps_y ? y : x, t, x, kind, plan->loss_number, scale, n);
     }
     return plan->clip_loss ? FN(clipped_loss)(kind, y, t, classes, rows, plan->n_out, loss) : loss;
 }

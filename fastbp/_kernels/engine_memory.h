@@ -62,7 +62,7 @@ typedef struct {
 typedef struct {
     idx n_ops, n_in, n_out, jump;
     fbp_loss_kind loss;
-    double delta;
+    double loss_number;
     int clip_loss;
     size_t nbytes;
     FN(op) *ops;
@@ -175,7 +175,8 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     const idx n_in = spec->layers[0].n_in, n_out = spec->layers[spec->n_layers - 1].n_out;
     FN(plan) *plan = carve(base, &used, sizeof *plan);
     FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
-                  .loss = spec->loss, .delta = spec->delta, .clip_loss = spec->clip_loss};
+                  .loss = spec->loss, .loss_number = spec->loss_number,
+                  .clip_loss = spec->clip_loss};
     p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
     p.x = FN(carve_panels)(base, &used, n_in, jump);
     p.starts = carve(base, &used, (size_t)(rows + 1) * sizeof *p.starts);

@@ -144,7 +144,7 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
         FN(sparse_update)(plan, op, rule, block, into, rows, from, to);
     else
         FN(dense_update)(plan, op, rule, block, into, rows, from, to);
-    if (op->layer.unbiased)
+    if (op->layer.no_bias)
         return;
     share_of(ceil_div(op->layer.n_out, NR), first, end, n_parts, &from, &to);
     for (idx p = from; p < to; p++) {

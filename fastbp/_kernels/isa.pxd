@@ -33,6 +33,7 @@ cdef extern from "kernels.h" nogil:
         idx n_in, n_out
         double a, b
         int unbiased
+        int no_bias
 
     ctypedef struct fbp_rule:
         fbp_rule_kind kind
@@ -45,7 +46,7 @@ cdef extern from "kernels.h" nogil:
         const fbp_layer *layers
         idx n_layers, batch_size
         fbp_loss_kind loss
-        double delta
+        double loss_number
         int clip_loss
         int n_states, keep_gradients
 
@@ -104,7 +105,7 @@ cdef extern from "kernels.h" nogil:
         void (*plan_apply)(void *plan, const fbp_rule *rule, double gradient,
                            fbp_result *result) noexcept nogil
         void (*plan_adjust)(void *plan, idx layer, double a, double b) noexcept nogil
-        void (*plan_adjust_loss)(void *plan, double delta) noexcept nogil
+        void (*plan_adjust_loss)(void *plan, double number) noexcept nogil
         idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil
 
     ctypedef struct fbp_kernels:

@@ -77,7 +77,7 @@
     X(void, plan_apply,                                                                          \
       (void *plan, const fbp_rule *rule, double gradient, fbp_result *result))                   \
     X(void, plan_adjust, (void *plan, idx layer, double a, double momentum))                     \
-    X(void, plan_adjust_loss, (void *plan, double delta))                                        \
+    X(void, plan_adjust_loss, (void *plan, double number))                                        \
     X(idx, plan_first_non_finite, (const void *plan, idx rows))
 
 #define FBP_FIELD(ret, name, args) ret(*name) args;

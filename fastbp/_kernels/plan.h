@@ -22,8 +22,8 @@ typedef struct {
     /* The numbers of an activation; a: a dropout's ratio; of a batch normalisation eps and its
      * momentum: running = b running + (1 - b) new. */
     double a, b;
-    int unbiased; /* of a batch normalisation: its running variance is by n - 1 in place of n; */
-                  /* of an affine layer: its bias stays 0 */
+    int unbiased; /* of a batch normalisation: its running variance is by n - 1 in place of n */
+    int no_bias;  /* of an affine layer: its bias stays 0 */
 } fbp_layer;
 
 /* An update rule with this step's numbers.  The decay of biases (and of a normalisation's
@@ -43,7 +43,7 @@ typedef struct {
     const fbp_layer *layers;
     idx n_layers, batch_size;
     fbp_loss_kind loss;
-    double delta;  /* of a Huber loss; of a quantile loss, the quantile */
+    double loss_number; /* the loss's own, as a Huber loss's delta */
     int clip_loss; /* a cross-entropy's loss (not its gradient) by probabilities of at least eps */
     int n_states; /* arrays of the size of the parameters that the rule keeps */
     int keep_gradients;

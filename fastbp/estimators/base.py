@@ -81,7 +81,7 @@ class MLP(BaseEstimator):
         """X, y and the targets where both are plainly good, so that small batches stay quick."""
 
     def _plan_loss(self):
-        """`loss`, `delta`, `loss_scale`, `clip_loss` of a plan."""
+        """`loss`, `number`, `loss_scale`, `clip_loss` of a plan."""
         raise NotImplementedError
 
     def _out_activation(self):

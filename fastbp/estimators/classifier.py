@@ -269,7 +269,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         name = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
         return {
             "loss": None if callable(self.loss) else name,
-            "delta": 1.0,
+            "number": 1.0,
             "loss_scale": 1.0,
             "clip_loss": True,
         }

@@ -41,7 +41,7 @@ class Solver:
         Of the hidden layers.
     batch_norm : bool
     loss : dict
-        `loss`, `delta`, `loss_scale` and `clip_loss` of `engine.Plan`.
+        `loss`, `number`, `loss_scale` and `clip_loss` of `engine.Plan`.
     asked : dict
         The estimator's parameters `READ`.
     dtype : numpy.dtype
@@ -184,7 +184,7 @@ class Solver:
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
             plan = engine.Plan(
                 self.entries, self.loss["loss"], rows, self.dtype == np.float64, self.rule,
-                self.n_states, self.keep_gradients, self.loss["delta"],
+                self.n_states, self.keep_gradients, self.loss["number"],
                 threads_for(operations, self.n_threads), self.loss["loss_scale"],
                 self.loss["clip_loss"],
             )  # fmt: skip

@@ -300,7 +300,7 @@ class Layer(Module):
 
         Returns
         -------
-        (kind, n_in, n_out, a, b, unbiased) or None
+        (kind, n_in, n_out, a, b, flag) or None
             As `engine.Plan` takes it; None where the layer passes its input through.  What the
             engine does not hold has a kind that it does not know.
         """

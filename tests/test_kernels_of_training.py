@@ -1,4 +1,4 @@
-"""Twins of the kernels that came with the training engine."""
+"""Twins of the kernels of training: update rules, dropout and batch normalisation."""
 
 import inspect
 import itertools
@@ -96,20 +96,20 @@ def assert_twins(kernel, args, dtype, written=None, close=None):
         assert good.all(), (name, actual[~good][:3], desired[~good][:3])
 
 
-def test_new_kernel_takes_its_twins_arguments(kernel):
+def test_kernel_takes_its_twins_arguments(kernel):
     for module in (_kernels, reference):
         assert list(inspect.signature(getattr(module, kernel)).parameters) == (
             KERNELS[kernel][0].split()
         )
 
 
-def test_new_kernel_equals_its_twin_around_every_border(kernel, dtype, rng):
+def test_kernel_equals_its_twin_around_every_border(kernel, dtype, rng):
     for n in SIZES:
         assert_twins(kernel, arguments(kernel, rng, dtype, n), dtype)
 
 
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 80, -80])
-def test_new_kernel_and_special_numbers(kernel, special, dtype, rng):
+def test_kernel_and_special_numbers(kernel, special, dtype, rng):
     for n in (1, 5, 33):
         args = arguments(kernel, rng, dtype, n)
         for name, value in args.items():
@@ -121,13 +121,13 @@ def test_new_kernel_and_special_numbers(kernel, special, dtype, rng):
                 assert_twins(kernel, {**args, name: spoilt}, dtype)
 
 
-def test_new_kernel_over_no_elements(kernel, dtype, rng):
+def test_kernel_over_no_elements(kernel, dtype, rng):
     args = arguments(kernel, rng, dtype, 0)
     result = getattr(_kernels, kernel)(*args.values())
     assert result in (None, 0.0)
 
 
-def test_new_kernel_over_a_wide_range(kernel, dtype, rng):
+def test_kernel_over_a_wide_range(kernel, dtype, rng):
     for size in (1e-20, 1e-3, 20.0, 1e4):
         args = arguments(kernel, rng, dtype, 300)
         for name in args:
@@ -155,7 +155,7 @@ def test_new_kernel_over_a_wide_range(kernel, dtype, rng):
         ("dropout", {"key": 2**64 - 1}),
     ],
 )
-def test_new_kernel_with_other_numbers(kernel, flags, dtype, rng):
+def test_kernel_with_other_numbers(kernel, flags, dtype, rng):
     for n in (1, 17, 100):
         assert_twins(kernel, arguments(kernel, rng, dtype, n, **flags), dtype)
 
@@ -167,7 +167,7 @@ def test_rmsprop_without_a_velocity_refuses_momentum(dtype, rng):
             module.rmsprop_update(*args.values())
 
 
-def test_new_kernel_refuses_arrays_that_do_not_fit(kernel, dtype, rng):
+def test_kernel_refuses_arrays_that_do_not_fit(kernel, dtype, rng):
     good = arguments(kernel, rng, dtype, 20)
     other = {"float32": "f8", "float64": "f4"}[dtype.name]
     for name, value in good.items():

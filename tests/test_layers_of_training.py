@@ -1,4 +1,4 @@
-"""Dropout, batch normalisation, and the newer activations and losses, as layers."""
+"""Dropout, batch normalisation, and activations and losses by PyTorch's numbers, as layers."""
 
 import copy
 import json
@@ -50,7 +50,7 @@ def assert_near(actual, desired):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_new_activation_gives_pytorchs_numbers(name, dtype):
+def test_activation_gives_pytorchs_numbers(name, dtype):
     case, layer = golden(name, dtype), ACTIVATIONS[name]()
     assert_near(layer.forward(case["x"]), case["out"])
     assert_near(layer.evaluate(case["x"]), case["out"])
@@ -60,7 +60,7 @@ def test_new_activation_gives_pytorchs_numbers(name, dtype):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_new_loss_gives_pytorchs_numbers(name, dtype):
+def test_loss_gives_pytorchs_numbers(name, dtype):
     case, loss = golden(name, dtype), LOSSES[name]()
     value = loss.forward(case["x"], case["t"])
     assert type(value) is float
@@ -279,7 +279,7 @@ def test_losses_refuse_another_shape(dtype):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_new_activations_of_large_numbers_do_not_overflow(name, dtype):
+def test_activations_of_large_numbers_do_not_overflow(name, dtype):
     x = np.array([-1e4, -100, -0.0, 0.0, 100, 1e4], dtype)
     layer = ACTIVATIONS[name]()
     out = layer.forward(x)
