@@ -98,7 +98,8 @@ class Objective:
                 loss += weight * plan.gradient(x, data.t[part], weights)
             for layer, W, b in self.views(own):
                 plan.read(layer, engine.GRADIENTS, W, b)
-            own *= weight / self.total
+            if weight != self.total:
+                own *= weight / self.total
             if own is not gradient:
                 gradient += own
         if not math.isfinite(loss):
