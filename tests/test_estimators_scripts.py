@@ -124,6 +124,17 @@ def test_a_warm_start_of_lbfgs_has_scikit_learns_attributes(kind):
     assert ours - {"norms_"} == theirs
 
 
+@pytest.mark.parametrize("second", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("first", [np.float32, np.float64, np.uint8])
+def test_a_warm_start_of_lbfgs_goes_on_with_rows_of_another_dtype(first, second):
+    """Its arrays are of the rows' dtype, and the weights of before are of the other's."""
+    X, y = iris()
+    rows = np.abs(10 * X)
+    model = estimators.MLPClassifier(**SETTINGS, solver="lbfgs", warm_start=True)
+    model.fit(rows.astype(first), y).fit(rows.astype(second), y)
+    assert model.coefs_[0].dtype == (np.float32 if second == np.float32 else np.float64)
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_going_on_from_lbfgs_has_every_attribute(early_stopping):
     X, y = iris()

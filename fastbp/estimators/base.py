@@ -224,7 +224,7 @@ class MLP(BaseEstimator):
             self._require_same(units)
         solver = getattr(self, "_optimizer", None)
         if solver is None or not incremental:
-            dtype = self.coefs_[0].dtype
+            dtype = batches.dtype_of(X) if with_lbfgs else self.coefs_[0].dtype
             seed = random_state().randint(2**31) if np.any(self.dropout) else 0
             solver = self._solver(units, dtype, seed)
             self._optimizer = None if with_lbfgs else solver

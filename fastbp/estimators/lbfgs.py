@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from fastbp._kernels import engine
 from fastbp.estimators import callables, parameters
-from fastbp.estimators.batches import dtype_of, engine_rows
+from fastbp.estimators.batches import engine_rows
 
 #: Rows of one gradient: dense ones, which lie in panels together, and sparse ones, which do not.
 ROWS, SPARSE_ROWS = 1024, 16384
@@ -42,7 +42,7 @@ class Objective:
         #: In the data's dtype, in which scipy then asks for losses and gradients.
         self.start = np.concatenate(
             [array.ravel() for array in (*model.coefs_, *model.intercepts_)],
-            dtype=dtype_of(data.x),
+            dtype=solver.dtype,
         )
         #: One array for every call, as scipy keeps copies of the gradients that it goes back to;
         #: a sum over several parts is kept in float64.
