@@ -99,6 +99,12 @@ class MLP(BaseEstimator):
         """The score that is watched without `scoring`."""
         raise NotImplementedError
 
+    def _keep(self, given):
+        """Keep the parameters of a class's `__init__`, its locals, as they came."""
+        for name, value in given.items():
+            if name != "self":
+                setattr(self, name, value)
+
     # --- fitting ----------------------------------------------------------------------------
 
     def fit(

@@ -70,43 +70,7 @@ class MLPRegressor(RegressorMixin, MLP):
         restore_best=None, callbacks=None, progress=False, schedule=None, init=None,
         coefs_init=None, n_threads=None, max_seconds=None,
     ):  # fmt: skip
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.huber_delta = huber_delta
-        self.quantile = quantile
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.scoring = scoring
-        self.restore_best = restore_best
-        self.callbacks = callbacks
-        self.progress = progress
-        self.schedule = schedule
-        self.init = init
-        self.coefs_init = coefs_init
-        self.n_threads = n_threads
-        self.max_seconds = max_seconds
+        self._keep(locals())
 
     # --- targets ----------------------------------------------------------------------------
 
