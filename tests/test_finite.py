@@ -9,7 +9,7 @@ import pytest
 
 from fastbp import SGD, AdaGrad, Adam, AdamW, RMSprop, Sequential, Trainer
 from fastbp._kernels import engine
-from fastbp.layers import Affine, BatchNorm1d, Dropout, Linear, Relu
+from fastbp.layers import Affine, BatchNorm1d, Dropout, LeakyRelu, Linear, Relu
 
 RULES = {
     "SGD": SGD, "momentum": lambda lr: SGD(lr=lr, momentum=0.9),
@@ -283,6 +283,25 @@ def test_running_statistics_are_those_before_too():
 def trained(seed=0):
     net = network("float32", (4, 3), loss="softmax_cross_entropy")
     return net, {name: p.copy() for name, p in net.params.items()}
+
+
+def test_a_slope_that_changes_while_training_counts_from_the_next_step_on():
+    """What bounds an update knows the activations' numbers, which may change between two steps."""
+    net = Sequential(
+        Linear(4, 8, dtype="float32", seed=0), LeakyRelu(0.01),
+        Linear(8, 2, dtype="float32", seed=1), loss="squared_error",
+    )  # fmt: skip
+    net.layers[2].W *= np.float32(1e-5)  # so that the loss and its gradient stay finite
+    x = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
+    trainer = Trainer(net, SGD(lr=0.1), 400)
+    for _ in range(3):
+        trainer.step(x, np.zeros((400, 2), np.float32))
+    before = {name: array.copy() for name, array in net.params.items()}
+    net.layers[1].slope = 1e24
+    with pytest.raises(FloatingPointError, match="expects finite weights"):
+        trainer.step(x, np.zeros((400, 2), np.float32))
+    for name, array in net.params.items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**62, -(2**63)])
