@@ -111,6 +111,8 @@ def pin(threads=1):
 
 def require_compiled(package):
     """Refuse kernels that are not extension modules of `package`'s own folder, or are stale."""
+    from fastbp._kernels.sources import newer_sources
+
     kernels = Path(package.__file__).resolve().parent / "_kernels"
     for name in package._kernels.__all__:
         module = __import__(getattr(package._kernels, name).__module__, fromlist=["_"])
@@ -124,23 +126,6 @@ def require_compiled(package):
             f"bench expects kernels built from their sources as they are, as pip install -e . "
             f"does; got {', '.join(newer)} newer than what was built."
         )
-
-
-def newer_sources(folder):
-    """Names of the sources in `folder` that are newer than a module built from them.
-
-    An installed package has headers without their C: there is nothing to compare.
-    """
-    if not (folder / "kernels.c").exists():
-        return []
-    shared = [p for suffix in ("*.c", "*.h", "*.pxd", "*.pxi") for p in folder.glob(suffix)]
-    newer = set()
-    for own in folder.glob("*.pyx"):
-        for built in folder.glob(f"{own.stem}.*"):
-            if built.name.endswith(tuple(EXTENSION_SUFFIXES)):
-                time_built = built.stat().st_mtime
-                newer |= {p.name for p in [own, *shared] if p.stat().st_mtime > time_built}
-    return sorted(newer)
 
 
 # --- where it is timed ----------------------------------------------------------------------

@@ -616,37 +616,6 @@ def test_reference_backend_is_refused():
 
 
 @pytest.fixture
-def built(tmp_path):
-    """A folder with sources of the time 1000 and a module built at 2000."""
-    module = f"affine{measure.EXTENSION_SUFFIXES[0]}"
-    for name in ("kernels.c", "affine.h", "affine.pyx", "optim.pyx", module):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1000, 2000 if name == module else 1000))
-    return tmp_path
-
-
-def test_kernels_newer_than_their_sources_may_be_timed(built):
-    assert measure.newer_sources(built) == []
-
-
-@pytest.mark.parametrize("source", ["kernels.c", "affine.h", "affine.pyx"])
-def test_kernels_older_than_a_source_are_refused(built, source):
-    os.utime(built / source, (3000, 3000))
-    assert measure.newer_sources(built) == [source]
-
-
-def test_source_of_another_module_makes_nothing_stale(built):
-    os.utime(built / "optim.pyx", (3000, 3000))
-    assert measure.newer_sources(built) == []
-
-
-def test_installed_headers_are_not_compared(built):
-    (built / "kernels.c").unlink()
-    os.utime(built / "affine.h", (3000, 3000))
-    assert measure.newer_sources(built) == []
-
-
-@pytest.fixture
 def source_tree(tmp_path):
     """The top folder, compiled for another Python, as the folder that `run_python` starts in."""
     for package in ("fastbp", "fastbp/_kernels", "bench"):

@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
 import fastbp
+from fastbp._kernels import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = Path(fastbp.__file__).resolve().parent / "_kernels"
@@ -182,3 +184,41 @@ def test_functions_with_buffers_of_bytes_are_guarded():
     guarded = {module.name.partition(".")[0] for module, t in names.items() if "__stack_chk" in t}
     assert guarded == {module.name.partition(".")[0] for module in MODULES}
     assert "_chk@" in names[MODULES[0]].replace("__stack_chk", "")  # FORTIFY's
+
+
+# --- whether it is that of its sources -------------------------------------------------------
+
+
+@pytest.fixture
+def built(tmp_path):
+    """A folder with sources of the time 1000 and a module built at 2000."""
+    module = f"affine{EXTENSION_SUFFIXES[0]}"
+    for name in ("kernels.c", "affine.h", "affine.pyx", "optim.pyx", module):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1000, 2000 if name == module else 1000))
+    return tmp_path
+
+
+def test_kernels_newer_than_their_sources_are_good(built):
+    assert sources.newer_sources(built) == []
+    sources.warn_of_newer(built)
+
+
+@pytest.mark.parametrize("source", ["kernels.c", "affine.h", "affine.pyx"])
+def test_kernels_older_than_a_source_are_told(built, source):
+    """An editable install went on with them without a word."""
+    os.utime(built / source, (3000, 3000))
+    assert sources.newer_sources(built) == [source]
+    with pytest.warns(RuntimeWarning, match=f"{source} newer than what was built: build them"):
+        sources.warn_of_newer(built)
+
+
+def test_source_of_another_module_makes_nothing_stale(built):
+    os.utime(built / "optim.pyx", (3000, 3000))
+    assert sources.newer_sources(built) == []
+
+
+def test_installed_headers_are_not_compared(built):
+    (built / "kernels.c").unlink()
+    os.utime(built / "affine.h", (3000, 3000))
+    assert sources.newer_sources(built) == []

@@ -33,6 +33,7 @@ from fastbp._kernels.optim import (
     rmsprop_update,
     sgd_update,
 )
+from fastbp._kernels.sources import warn_of_newer
 
 __all__ = [
     "activation_backward",
@@ -58,3 +59,5 @@ __all__ = [
     "softmax_forward",
     "transpose",
 ]
+
+warn_of_newer()
