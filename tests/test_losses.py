@@ -264,6 +264,7 @@ def test_squared_error_of_float32_does_not_overflow():
         ([1e308, -1e308], [1e308, 1e308], np.inf),  # its terms are inf - inf
         ([-1e308, 0.0], [1e308, 0.0], np.inf),
         ([1e308, np.nan], [1e308, 1.0], np.nan),
+        ([1e308, np.nan], [1e308, 0.0], np.nan),
     ],
 )
 def test_a_poisson_loss_beyond_all_numbers_is_inf(x, t, right):

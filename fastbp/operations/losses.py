@@ -86,9 +86,11 @@ def _poisson(x, t):
     """Half the deviance, t log(t / y) - t + y with y = exp(x); 0 log 0 is 0."""
     log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
     constants = np.where(t == 0, 0, t * log_ratio) - t
-    total = (constants + np.exp(x)).sum(dtype=np.float64)
+    rates = np.exp(x)
+    total = (constants + rates).sum(dtype=np.float64)
     # Of inf - inf it is inf, as no element's loss is below 0.
-    return np.inf if np.isnan(total) and not np.isnan(constants).any() else total
+    numbers = not (np.isnan(constants).any() or np.isnan(rates).any())
+    return np.inf if np.isnan(total) and numbers else total
 
 
 ROWS = [
