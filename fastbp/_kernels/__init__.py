@@ -2,6 +2,7 @@
 
 # First: it refuses a processor that is too old, on which NumPy's import may crash.
 import fastbp._kernels.isa  # noqa: F401
+from fastbp._kernels import sources
 from fastbp._kernels.activations import activation_backward, activation_forward
 from fastbp._kernels.affine import (
     affine_backward,
@@ -33,7 +34,6 @@ from fastbp._kernels.optim import (
     rmsprop_update,
     sgd_update,
 )
-from fastbp._kernels.sources import warn_of_newer
 
 __all__ = [
     "activation_backward",
@@ -60,4 +60,4 @@ __all__ = [
     "transpose",
 ]
 
-warn_of_newer()
+sources.warn_of_newer()
