@@ -129,10 +129,10 @@ class Module:
             )
 
     def __getattr__(self, name):  # only for what is no usual attribute
-        if name not in TABLES:  # else before super().__init__()
-            for table in TABLES:
-                if name in vars(self).get(table, ()):
-                    return getattr(self, table)[name]
+        own = self.__dict__  # without tables before super().__init__()
+        for table in TABLES:
+            if table in own and name in own[table]:
+                return getattr(self, table)[name]
         raise attribute_error("Module", name, type(self).__name__)
 
     def __delattr__(self, name):

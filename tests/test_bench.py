@@ -48,6 +48,7 @@ from bench import (  # noqa: E402
     tables,
     tasks,
     threads,
+    trees,
     unlocked,
 )
 
@@ -472,6 +473,39 @@ def test_mixed_bench_gives_the_numbers_of_float64():
         mixed.require_alike(np.float32(mixed.of_numpy(500)()[::5]), 500)
     sides = {"fastbp": {"seconds": 1.0, "bytes": 2e6}, "NumPy": {"seconds": 2.5, "bytes": 3e6}}
     assert mixed.cells(sides)[-1] == ["ratio", "2.50", ""]
+
+
+LARGE = ("512", "1024", "wide", "long", "deep")
+SMALL = {k: how for k, how in trees.cases().items() if not any(part in k for part in LARGE)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bench_of_trees_has_calls_that_run(name):
+    make, how = SMALL[name]
+    make(*how)()
+
+
+def test_trees_are_timed_in_turn():
+    folder = Path(fastbp.__file__).resolve().parents[1]
+    names = ["kernel sgd 1x10 float32", "step xor float64 Adam"]
+    least = trees.run([folder, folder], names, rounds=1, quick=True)
+    assert [0 < time < 1 for times in least.values() for time in times] == [True] * 4
+
+
+def test_trees_leave_out_what_one_of_them_lacks(monkeypatch, capsys):
+    class Older:
+        def __init__(self, folder):
+            pass
+
+        def begin(self, name):
+            raise tasks.CannotExpress("AttributeError: mish")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(trees, "Tree", Older)
+    assert trees.run(["here", "there"], ["kernel"], 1) == {}
+    assert capsys.readouterr().out == "without kernel: AttributeError: mish\n"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])

@@ -168,7 +168,7 @@ static void FN(forward_phases)(FN(step) *s)
 {
     const FN(plan) *plan = s->plan;
     s->from = 0;
-    for (s->to = 0; s->to < plan->n_ops; s->to++)
+    for (s->to = plan->normalises ? 0 : plan->n_ops; s->to < plan->n_ops; s->to++)
         if (plan->ops[s->to].layer.kind == FBP_BATCH_NORM) {
             FN(run)(s, FN(forward_rows));
             s->from = s->to;

@@ -100,34 +100,27 @@ cdef class SparseRows:
         return len(self.indptr) - 1
 
 
-@cython.no_gc
-@cython.freelist(4)
-cdef class _Rows:
-    """The user's rows and targets, kept alive while a plan reads them."""
+#: A batch without rows; a copy of it is quicker than memset.
+cdef fbp_batch NO_ROWS
+memset(&NO_ROWS, 0, sizeof(NO_ROWS))
 
-    cdef object x, t, weights
-    cdef fbp_batch batch
-    cdef idx n_rows
 
-    def __cinit__(self):
-        memset(&self.batch, 0, sizeof(self.batch))
-
-    cdef idx most_entries(self, const int64_t[::1] order, idx start, idx most) noexcept:
-        """Entries of the batch of order[start:], `most` rows each, that has most of them."""
-        cdef idx i, row, n = 0, largest = 0
-        cdef uint64_t length
-        for i in range(start, order.shape[0]):
-            if (i - start) % most == 0:
-                n = 0
-            row = order[i]
-            if not 0 <= row < self.n_rows:  # written since; its step refuses it
-                continue
-            length = (<uint64_t> self.batch.x.indptr[row + 1]
-                      - <uint64_t> self.batch.x.indptr[row])
-            if length <= <uint64_t> self.batch.x.size:  # its step refuses another one
-                n += <idx> length
-            largest = max(largest, n)
-        return largest
+cdef idx _most_entries(const fbp_source *source, const int64_t[::1] order, idx start,
+                       idx most) noexcept:
+    """Entries of the batch of order[start:], `most` rows each, that has most of them."""
+    cdef idx i, row, n = 0, largest = 0
+    cdef uint64_t length
+    for i in range(start, order.shape[0]):
+        if (i - start) % most == 0:
+            n = 0
+        row = order[i]
+        if not 0 <= row < source.n_rows:  # written since; its step refuses it
+            continue
+        length = <uint64_t> source.indptr[row + 1] - <uint64_t> source.indptr[row]
+        if length <= <uint64_t> source.size:  # its step refuses another one
+            n += <idx> length
+        largest = max(largest, n)
+    return largest
 
 
 cdef bint _is_masked(array) noexcept:
@@ -444,12 +437,10 @@ cdef class Plan:
 
     # --- the user's rows --------------------------------------------------------------------
 
-    cdef bint hold_x(self, _Rows rows, x) noexcept:
+    cdef bint point_to_x(self, fbp_source *source, x) noexcept:
         """Dense rows (an array) or SparseRows; False: not so."""
-        cdef fbp_source *source = &rows.batch.x
         cdef SparseRows sparse
         cdef int kind
-        rows.x = x
         if type(x) is SparseRows:
             sparse = <SparseRows> x
             if sparse.n_columns != self.n_in or not _readable(sparse.data):
@@ -459,7 +450,7 @@ cdef class Plan:
             source.indices = <const int64_t *> cnp.PyArray_DATA(sparse.indices)
             source.indptr = <const int64_t *> cnp.PyArray_DATA(sparse.indptr)
             source.size = min(cnp.PyArray_SIZE(sparse.data), cnp.PyArray_SIZE(sparse.indices))
-            rows.n_rows = cnp.PyArray_DIM(sparse.indptr, 0) - 1
+            source.n_rows = cnp.PyArray_DIM(sparse.indptr, 0) - 1
         else:
             if not (_readable(x) and cnp.PyArray_NDIM(x) == 2
                     and cnp.PyArray_DIM(x, 1) == self.n_in):
@@ -468,52 +459,50 @@ cdef class Plan:
             source.data = cnp.PyArray_DATA(x)
             source.stride = self.n_in
             source.size = cnp.PyArray_SIZE(x)
-            rows.n_rows = cnp.PyArray_DIM(x, 0)
+            source.n_rows = cnp.PyArray_DIM(x, 0)
         if kind < 0:
             return False
         source.type = <isa.fbp_type> kind
-        source.n_rows = rows.n_rows
         return True
 
-    cdef bint hold_t(self, _Rows rows, t) noexcept:
+    cdef bint point_to_t(self, fbp_batch *batch, t) noexcept:
         """Class indices, or rows of the outputs' width; False: not so, or out of range."""
         cdef const int64_t *classes
-        cdef idx r
-        rows.t = t
+        cdef idx r, n_rows = batch.x.n_rows
         if self.loss == isa.FBP_NO_LOSS:
             return t is None
         if not (_readable(t) and cnp.PyArray_NDIM(t) > 0
-                and cnp.PyArray_DIM(t, 0) == rows.n_rows):
+                and cnp.PyArray_DIM(t, 0) == n_rows):
             return False
         if self.loss == isa.FBP_SOFTMAX and cnp.PyArray_NDIM(t) == 1 and _is_int64(t):
             classes = <const int64_t *> cnp.PyArray_DATA(t)
-            for r in range(rows.n_rows):
+            for r in range(n_rows):
                 if not 0 <= classes[r] < self.n_out:
                     return False
-            rows.batch.classes = classes
+            batch.classes = classes
             return True
         if not (self.is_own(t) and cnp.PyArray_NDIM(t) == 2
                 and cnp.PyArray_DIM(t, 1) == self.n_out):
             return False
-        rows.batch.t = cnp.PyArray_DATA(t)
+        batch.t = cnp.PyArray_DATA(t)
         if self.is_double:
-            return _targets_hold(self.loss, <const double *> rows.batch.t, rows.n_rows, self.n_out)
-        return _targets_hold(self.loss, <const float *> rows.batch.t, rows.n_rows, self.n_out)
+            return _targets_hold(self.loss, <const double *> batch.t, n_rows, self.n_out)
+        return _targets_hold(self.loss, <const float *> batch.t, n_rows, self.n_out)
 
-    cdef bint hold_weights(self, _Rows rows, weights) noexcept:
-        rows.weights = weights
+    cdef bint point_to_weights(self, fbp_batch *batch, weights) noexcept:
         if not (self.is_own(weights) and cnp.PyArray_NDIM(weights) == 1
-                and cnp.PyArray_DIM(weights, 0) == rows.n_rows):
+                and cnp.PyArray_DIM(weights, 0) == batch.x.n_rows):
             return False
-        rows.batch.weights = cnp.PyArray_DATA(weights)
+        batch.weights = cnp.PyArray_DATA(weights)
         return True
 
     @cython.final
-    cdef inline int begin_on(self, _Rows rows) except -1:
+    cdef inline int begin_on(self, fbp_batch *batch) except -1:
         """Begin a step on all of the rows."""
-        if rows.batch.x.indptr == NULL:
+        batch.rows = batch.x.n_rows
+        if batch.x.indptr == NULL:
             return self.begin()
-        return self.begin_with(rows.batch.x.size)
+        return self.begin_with(batch.x.size)
 
     cdef int begin_with(self, idx n_entries) except -1:
         """Begin steps on sparse rows that have so many entries together."""
@@ -537,33 +526,32 @@ cdef class Plan:
         self.room, self.capacity = room, n
         return 0
 
-    cdef _Rows hold_rows(self, x, t, weights):
-        """x, t and weights where C can read them, or None where they have to be converted."""
-        cdef _Rows rows = _Rows.__new__(_Rows)
-        if not (self.hold_x(rows, x) and self.hold_t(rows, t)):
-            return None
-        if weights is not None and not self.hold_weights(rows, weights):
-            return None
-        return rows
+    @cython.final
+    cdef inline bint point_to(self, fbp_batch *batch, x, t, weights) noexcept:
+        """Whether C can read x, t and weights, to which the batch points then."""
+        batch[0] = NO_ROWS
+        return (self.point_to_x(&batch.x, x) and self.point_to_t(batch, t)
+                and (weights is None or self.point_to_weights(batch, weights)))
 
-    cdef _Rows rows_of(self, x, t, weights, idx most):
-        cdef _Rows rows = self.hold_rows(x, t, weights)
-        if rows is None:
-            x, t, weights = self.converted(x, t, weights)
-            rows = self.hold_rows(x, t, weights)
-            if rows is None:
+    cdef tuple take(self, fbp_batch *batch, x, t, weights, idx most):
+        """A batch of the user's rows, at most so many; where they had to be converted, the arrays
+        to which it points: whoever takes it holds these, or x, t and weights, while it is used."""
+        cdef tuple kept = None
+        if not self.point_to(batch, x, t, weights):
+            kept = self.converted(x, t, weights)
+            if not self.point_to(batch, kept[0], kept[1], kept[2]):
                 raise TypeError("Plan expects x, t and weights of its own dtype and widths")
-        if rows.n_rows == 0:
+        if batch.x.n_rows == 0:
             raise ValueError("training expects at least one row in x; got none.")
-        if rows.n_rows > most:
+        if batch.x.n_rows > most:
             raise ValueError(
-                f"step expects at most batch_size = {most} rows in x; got {rows.n_rows}."
+                f"step expects at most batch_size = {most} rows in x; got {batch.x.n_rows}."
             )
-        if self.normalises and rows.n_rows == 1:
+        if self.normalises and batch.x.n_rows == 1:
             raise ValueError(
                 "step expects at least 2 rows in x for batch normalisation; got 1."
             )
-        return rows
+        return kept
 
     def converted(self, x, t, weights):
         """x, t and weights as `step` takes them; a subclass converts, and words the errors."""
@@ -746,37 +734,37 @@ cdef class Plan:
         """
         self.require_loss()
         self.look_at_changes()
-        cdef _Rows rows = self.rows_of(x, t, None, self.batch_size)
+        cdef fbp_batch batch
+        cdef tuple _kept = self.take(&batch, x, t, None, self.batch_size)
         cdef double loss
         cdef isa.fbp_outcome outcome
-        self.begin_on(rows)
-        rows.batch.rows = rows.n_rows
+        self.begin_on(&batch)
         if self.brief:
-            outcome = self.step_batch(&rows.batch, True, &loss)
+            outcome = self.step_batch(&batch, True, &loss)
         else:
             with nogil:
-                outcome = self.step_batch(&rows.batch, True, &loss)
+                outcome = self.step_batch(&batch, True, &loss)
         self.end()
         if outcome != isa.FBP_DONE:
-            self.raise_for(outcome, loss, rows.n_rows)
+            self.raise_for(outcome, loss, batch.rows)
         return loss
 
     def gradient(self, x, t, weights=None):
         """The mean loss of the rows; its gradients are left in the block for `read`."""
         self.require_loss()
-        cdef _Rows rows = self.rows_of(x, t, weights, self.batch_size)
+        cdef fbp_batch batch
+        cdef tuple _kept = self.take(&batch, x, t, weights, self.batch_size)
         cdef double loss
         cdef isa.fbp_outcome outcome
         if not self.keep_gradients:
             raise ValueError("gradient expects a plan that keeps gradients, as with "
                              "clip_norm; got one that does not.")
-        self.begin_on(rows)
-        rows.batch.rows = rows.n_rows
+        self.begin_on(&batch)
         with nogil:
-            outcome = self.step_batch(&rows.batch, False, &loss)
+            outcome = self.step_batch(&batch, False, &loss)
         self.end()
         if outcome > isa.FBP_NOT_FINITE:  # a loss that is not finite is its caller's
-            self.raise_for(outcome, loss, rows.n_rows)
+            self.raise_for(outcome, loss, batch.rows)
         return loss
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
@@ -811,8 +799,8 @@ cdef class Plan:
         """
         self.require_loss()
         self.look_at_changes()
-        cdef _Rows rows = self.rows_of(x, t, weights, 1 << 62)
-        cdef fbp_batch *batch = &rows.batch
+        cdef fbp_batch batch
+        cdef tuple _kept = self.take(&batch, x, t, weights, 1 << 62)
         cdef idx n = order.shape[0], position, k, i
         cdef idx most = batch_size if batch_size else self.batch_size
         cdef double loss, last_look, deadline, now, weight
@@ -823,8 +811,9 @@ cdef class Plan:
         require(reached.shape[0] == 4 and 0 <= reached[0] <= n,
                 "reached expects a position in order, and three sums")
         for i in range(n):
-            if not 0 <= order[i] < rows.n_rows:
-                raise ValueError(f"order expects row numbers below {rows.n_rows}; got {order[i]}.")
+            if not 0 <= order[i] < batch.x.n_rows:
+                raise ValueError(
+                    f"order expects row numbers below {batch.x.n_rows}; got {order[i]}.")
         if not 0 < most <= self.batch_size:
             raise ValueError(f"batch_size expects 1..{self.batch_size}; got {most}.")
         if losses.shape[0] * most < n or lrs is not None and lrs.shape[0] * most < n:
@@ -832,7 +821,7 @@ cdef class Plan:
         position = <idx> reached[0]
         k = position // most
         if batch.x.indptr != NULL:
-            self.begin_with(rows.most_entries(order, position, most))
+            self.begin_with(_most_entries(&batch.x, order, position, most))
         else:
             self.begin()
         self.stopped_by_loss = False
@@ -846,12 +835,12 @@ cdef class Plan:
                     batch.x.n_numbers = n - position
                     if lrs is not None:
                         self.rule.lr = lrs[k]
-                    outcome = self.step_batch(batch, True, &loss)
+                    outcome = self.step_batch(&batch, True, &loss)
                     losses[k] = loss
                     if outcome != isa.FBP_DONE:
                         self.stopped_by_loss = True
                         break
-                    weight = self.weigh(batch)
+                    weight = self.weigh(&batch)
                     position += batch.rows
                     k += 1
                     reached[0] = position
@@ -879,20 +868,20 @@ cdef class Plan:
     def outputs(self, x, out):
         """The outputs of the rows x in training mode, into `out`, for a loss of one's own."""
         self.look_at_changes()
-        cdef _Rows rows = self.rows_of(x, None, None, self.batch_size)
+        cdef fbp_batch batch
+        cdef tuple _kept = self.take(&batch, x, None, None, self.batch_size)
         require(self.is_own(out) and cnp.PyArray_ISWRITEABLE(out) and self.are_outputs(out)
-                and cnp.PyArray_DIM(out, 0) == rows.n_rows,
+                and cnp.PyArray_DIM(out, 0) == batch.x.n_rows,
                 "outputs expects out (rows, n_out) of the plan's dtype")
-        self.begin_on(rows)
-        rows.batch.rows = rows.n_rows
-        rows.batch.seed = self.seed
-        rows.batch.step = self.steps
-        rows.batch.x.room, rows.batch.x.capacity = self.room, self.capacity
+        self.begin_on(&batch)
+        batch.seed = self.seed
+        batch.step = self.steps
+        batch.x.room, batch.x.capacity = self.room, self.capacity
         cdef int outcome = self.engine.plan_outputs(
-            self.memory, &rows.batch, cnp.PyArray_DATA(out))
-        self.rows_out = rows.n_rows if outcome == isa.FBP_DONE else 0
+            self.memory, &batch, cnp.PyArray_DATA(out))
+        self.rows_out = batch.x.n_rows if outcome == isa.FBP_DONE else 0
         self.end()
-        self.raise_for(<isa.fbp_outcome> outcome, 0, rows.n_rows)
+        self.raise_for(<isa.fbp_outcome> outcome, 0, batch.x.n_rows)
 
     cdef bint are_outputs(self, array) noexcept:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
@@ -904,7 +893,7 @@ cdef class Plan:
         `update` the gradients are left in the block for `read`.  FloatingPointError where the
         update would not be finite: nothing is updated then.
         """
-        cdef _Rows rows = _Rows.__new__(_Rows)
+        cdef fbp_batch batch = NO_ROWS
         cdef isa.fbp_rule rule = self.rule
         cdef isa.fbp_result result
         require(self.is_own(dout) and self.are_outputs(dout)
@@ -917,11 +906,11 @@ cdef class Plan:
         if not update:
             rule.kind = isa.FBP_STORE
         self.begin()
-        rows.batch.rows = cnp.PyArray_DIM(dout, 0)
-        rows.batch.scale = 1
-        rows.batch.seed = self.seed
-        rows.batch.step = self.steps
-        self.engine.plan_backward(self.memory, &rows.batch, cnp.PyArray_DATA(dout), &rule, &result)
+        batch.rows = cnp.PyArray_DIM(dout, 0)
+        batch.scale = 1
+        batch.seed = self.seed
+        batch.step = self.steps
+        self.engine.plan_backward(self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
         if not update:
             self.engine.plan_apply(self.memory, &rule, 0, &result)
         self.overflowed = result.layer
@@ -930,7 +919,7 @@ cdef class Plan:
             self.changes += 1
         self.end()
         if update:
-            self.raise_for(result.outcome, 0, rows.batch.rows)
+            self.raise_for(result.outcome, 0, batch.rows)
 
     @cython.critical_section
     def weight_square(self):

@@ -32,9 +32,9 @@ static void FN(affine_op_forward)(const FN(plan) *plan, const FN(op) *op, REAL *
                 REAL *out = op->out + j / NR * jump + r * NR;
                 const int relu = op->relu_out && k + K == n_in;
                 if (copies && n > LANES)
-                    FN(panel_rows_product)(m, n, K, copy, 0, W, start, out, NR, relu ? out : NULL);
+                    FN(panel_rows_product)(m, n, K, copy, 0, W, start, out, relu ? out : NULL);
                 else if (n > 0)
-                    FN(panel_rows_product)(m, n, K, x, jump, W, start, out, NR, relu ? out : NULL);
+                    FN(panel_rows_product)(m, n, K, x, jump, W, start, out, relu ? out : NULL);
                 if (tail == 0)
                     continue;
                 FN(pack_tail)(W + n, NR, K, tail, wt);
@@ -88,7 +88,7 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
                 const int copied = copies && n > LANES;
                 FN(transpose_weights)(op, i, k, K, wt);
                 FN(panel_rows_product)(m, n, K, copied ? copy : dout, copied ? 0 : jump, wt,
-                                       k == 0 ? FN(zeros) : NULL, op->din + at, NR,
+                                       k == 0 ? FN(zeros) : NULL, op->din + at,
                                        gated ? op->in + at : NULL);
             }
         }

@@ -62,20 +62,20 @@ static void FN(copy_rows)(idx M, idx K, const REAL *a, idx jump, REAL *copy)
     }
 }
 
-/* c[M, n], one panel wide (n <= NR), row stride c_row: start + A B.  a: panels of A[M, K], jump
+/* c[M, n] of a panel (n <= NR): start + A B.  a: panels of A[M, K], jump
  * apart, or (jump 0, n > LANES) what copy_rows made of them; b: panel of B[K, NR]; gate: NULL, c, or
  * like c.  Tiles of balanced height. */
 static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump, const REAL *b,
-                                   const REAL *start, REAL *c, idx c_row, const REAL *gate)
+                                   const REAL *start, REAL *c, const REAL *gate)
 {
     const idx vectors = n > LANES ? 2 : 1;
     const fbp_shares tiles = tiles_of(M, vectors);
     for (idx t = 0; t < tiles.parts; t++) {
         const idx m = tiles.size + (t < tiles.larger);
-        FN(panel_tiles)[vectors - 1][m - 1](K, a, jump ? jump : m * NR, b, start, c, c_row, gate);
+        FN(panel_tiles)[vectors - 1][m - 1](K, a, jump ? jump : m * NR, b, start, c, gate);
         a += jump ? m * NR : m * ceil_div(K, NR) * NR;
-        c += m * c_row;
-        gate = gate ? gate + m * c_row : NULL;
+        c += m * NR;
+        gate = gate ? gate + m * NR : NULL;
     }
 }
 

@@ -145,9 +145,8 @@ static inline fbp_shares tiles_of(idx rows, idx vectors)
 #define END_panel_cols(MR, NV)
 
 #define ARGUMENTS_panel_rows                                                                     \
-    (idx K, const REAL *a, idx jump, const REAL *b, const REAL *start, REAL *c, idx c_row,       \
-     const REAL *gate)
-#define BEGIN_panel_rows(NV) enum { last = (NV - 1) * LANES };
+    (idx K, const REAL *a, idx jump, const REAL *b, const REAL *start, REAL *c, const REAL *gate)
+#define BEGIN_panel_rows(NV) enum { last = (NV - 1) * LANES, c_row = NR };
 #define A_panel_rows(m) a[m * NR + k]
 #define STEP_panel_rows_1(m) MULTIPLY_1(m, A_panel_rows)
 #define STEP_panel_rows_2(m) MULTIPLY_2(m, A_panel_rows)
