@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,29 @@ for result in results[1:]:
 
 
 # --- one network ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core"
+)
+def test_helpers_are_woken_on_other_cores_than_the_step_s(run_python):
+    code = """
+    import os, time
+    import numpy as np
+    from fastbp import SGD, Linear, Sequential, Trainer
+    before, mine = set(os.listdir("/proc/self/task")), os.sched_getaffinity(0)
+    net = Sequential(Linear(64, 64, seed=0), loss="softmax_cross_entropy")
+    trainer = Trainer(net, SGD(lr=0.1), batch_size=64, n_threads=2)
+    x, t = np.ones((64, 64), "f4"), np.zeros(64, "i8")
+    for _ in range(3):
+        trainer.step(x, t)
+        time.sleep(0.02)  # a helper sleeps by then
+    (helper,) = set(os.listdir("/proc/self/task")) - before
+    barred = mine - os.sched_getaffinity(int(helper))
+    print(len(barred), os.sched_getaffinity(0) == mine)
+    """
+    done = run_python("-c", textwrap.dedent(code), OPENBLAS_NUM_THREADS="1")
+    assert done.stdout.split() == ["1", "True"], done.stderr
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

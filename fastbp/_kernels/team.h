@@ -63,6 +63,7 @@ static void fbp_survive_forks(void)
 #else
 #include <fenv.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -86,6 +87,8 @@ typedef struct fbp_crew {
     struct fbp_crew *next; /* of those that nobody uses */
     int n_threads;         /* that it is for */
     int n_helpers;         /* fewer, where there are fewer cores, or the system gives no more */
+    pthread_t *helpers;
+    int core; /* the stepping thread's, which is not for helpers; -1: not known */
     double rest, resting_until; /* seconds */
     double asked;               /* since when helpers are asked for and do not come; 0: they do */
     /* The phase.  `word` is its number times 2^16, plus its parts that nobody has claimed. */
@@ -160,6 +163,24 @@ static int fbp_spin(fbp_crew *crew, int (*holds)(fbp_crew *))
     return 0;
 }
 
+/* Keep helpers from the stepping thread's core.  Linux wakes them where they slept, on that very
+ * core, to wait there for some milliseconds while another one idles. */
+static void fbp_keep_core(fbp_crew *crew)
+{
+#ifdef CPU_COUNT
+    const int core = sched_getcpu();
+    cpu_set_t others;
+    if (core == crew->core || sched_getaffinity(0, sizeof others, &others) != 0)
+        return;
+    CPU_CLR(core, &others);
+    for (int k = 0; CPU_COUNT(&others) > 0 && k < crew->n_helpers; k++)
+        pthread_setaffinity_np(crew->helpers[k], sizeof others, &others);
+    crew->core = core;
+#else
+    (void)crew;
+#endif
+}
+
 static void *fbp_help(void *crew_)
 {
     fbp_crew *crew = crew_;
@@ -232,6 +253,7 @@ static void fbp_run(fbp_team *team, fbp_parts parts, void *work, int n_parts)
     const uint64_t number = (__atomic_load_n(&crew->word, __ATOMIC_RELAXED) >> 16) + 1;
     __atomic_store_n(&crew->word, (number << 16) + (uint64_t)n_parts, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&crew->sleepers, __ATOMIC_SEQ_CST) > 0) {
+        fbp_keep_core(crew);
         pthread_mutex_lock(&crew->mutex);
         pthread_cond_broadcast(&crew->posted);
         pthread_mutex_unlock(&crew->mutex);
@@ -252,10 +274,9 @@ static void fbp_hire(fbp_crew *crew)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for Python's threads */
     while (crew->n_helpers < crew->n_threads - 1 && crew->n_helpers < cores - 1) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, fbp_help, crew) != 0)
+        if (pthread_create(&crew->helpers[crew->n_helpers], NULL, fbp_help, crew) != 0)
             break;
-        pthread_detach(thread);
+        pthread_detach(crew->helpers[crew->n_helpers]);
         crew->n_helpers++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -279,8 +300,14 @@ static fbp_team *fbp_take_team(int n_threads)
         if (!crew)
             return NULL;
         memset(crew, 0, sizeof *crew);
+        crew->helpers = malloc((size_t)n_threads * sizeof *crew->helpers);
+        if (!crew->helpers) {
+            free(crew);
+            return NULL;
+        }
         crew->team.run = fbp_run;
         crew->n_threads = n_threads;
+        crew->core = -1;
         pthread_mutex_init(&crew->mutex, NULL);
         pthread_cond_init(&crew->posted, NULL);
         pthread_cond_init(&crew->finished, NULL);

@@ -111,13 +111,13 @@ static void FN(draw_layers)(fbp_layer *layers, idx n_layers)
     for (idx k = 0; k < n_layers; k++) {
         fbp_layer *l = &layers[k];
         memset(l, 0, sizeof *l);
-        l->kind = draw() % 2 ? FBP_AFFINE : draw() % 9;
+        l->kind = draw() % 2 ? FBP_AFFINE : draw_from(KINDS, COUNT(KINDS));
         l->n_in = n;
         if (l->kind == FBP_AFFINE)
             n = draw_from(OUTPUTS, COUNT(OUTPUTS));
         l->n_out = n;
-        l->unbiased = draw() % 3 == 0;
-        l->momentum = 0.9;
+        l->unbiased = l->no_bias = draw() % 3 == 0;
+        l->b = 0.9;
         l->a = l->kind == FBP_DROPOUT ? 0.25 : 0.125; /* without rounding in either type */
     }
 }
@@ -165,7 +165,7 @@ static void FN(draw_targets)(network *net, fbp_batch *batch, idx all, idx n_out)
 static void *FN(new_plan)(const network *net, idx batch_size, int n_states, int keep, int n_parts)
 {
     fbp_spec spec = {.layers = net->layers, .n_layers = net->n_layers, .batch_size = batch_size,
-                     .loss = net->loss, .delta = net->delta, .n_states = n_states,
+                     .loss = net->loss, .loss_number = net->delta, .n_states = n_states,
                      .keep_gradients = keep};
     const size_t bytes = RUN(plan_layout)(&spec, n_parts, NULL);
     void *plan = memory(bytes, 64);
@@ -184,7 +184,7 @@ static void FN(draw_weights)(void *plan, network *net)
             continue;
         const double scale = l->kind == FBP_AFFINE ? 1 / sqrt((double)l->n_in) : 1;
         REAL *W = FN(between)(-scale, scale, w), *b = FN(between)(-1, 1, l->n_out);
-        if (l->kind == FBP_AFFINE && l->unbiased)
+        if (l->kind == FBP_AFFINE && l->no_bias)
             memset(b, 0, (size_t)l->n_out * sizeof *b);
         RUN(plan_write)(plan, k, 0, W, b);
         for (idx i = 0; i < w + l->n_out; i++)
@@ -329,9 +329,7 @@ static int FN(random_case)(void)
     network net = {.layers = layers, .n_layers = 1 + (idx)(draw() % 6), .delta = 0.75};
     const idx all = draw_from(ROWS + 2, COUNT(ROWS) - 2); /* at least 4, to normalise over */
     net.rows = all < 64 ? all : all - (idx)(draw() % 9);
-    net.loss = FBP_SOFTMAX + draw() % 8;
-    if (net.loss == FBP_SOFT) /* what a batch makes of it */
-        net.loss = FBP_SOFTMAX;
+    net.loss = draw_from(LOSSES, COUNT(LOSSES));
     FN(draw_layers)(layers, net.n_layers);
     const idx n_in = layers[0].n_in, n_out = layers[net.n_layers - 1].n_out;
     prepare(&net);
@@ -347,7 +345,7 @@ static int FN(random_case)(void)
     void *plan = FN(new_plan)(&net, net.rows, n_states, 0, n_parts);
     FN(draw_weights)(plan, &net);
     for (idx k = 0; k < net.n_layers; k++)
-        RUN(plan_adjust)(plan, k, layers[k].a, layers[k].momentum);
+        RUN(plan_adjust)(plan, k, layers[k].a, layers[k].b);
     RUN(plan_adjust_loss)(plan, net.delta);
 
     int compared = 1;

@@ -108,15 +108,15 @@ static void FN(special_values)(void)
     const REAL ones[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     enum { N = COUNT(x) };
     REAL out[N];
-    CALL(activation_forward)(x, out, FBP_RELU, 0, 0, n);
+    CALL(activation_forward)(x, out, FBP_RELU, 0, 0, N);
     EXPECT(out, N, x[i] <= 0 ? 0 : x[i]);
-    CALL(activation_backward)(ones, x, out, FBP_RELU, 0, 0, n);
+    CALL(activation_backward)(ones, x, out, FBP_RELU, 0, 0, N);
     EXPECT(out, N, x[i] <= 0 ? 0.0 : 1.0); /* NaN lets the gradient through */
-    CALL(activation_forward)(x, out, FBP_SIGMOID, 0, 0, n);
+    CALL(activation_forward)(x, out, FBP_SIGMOID, 0, 0, N);
     EXPECT(out, N, sigmoid(x[i]));
-    CALL(activation_forward)(x, out, FBP_TANH, 0, 0, n);
+    CALL(activation_forward)(x, out, FBP_TANH, 0, 0, N);
     EXPECT(out, N, tanh(x[i]));
-    CALL(activation_forward)(x, out, FBP_SOFTPLUS, 0, 0, n);
+    CALL(activation_forward)(x, out, FBP_SOFTPLUS, 0, 0, N);
     EXPECT(out, N, x[i] > 30 ? x[i] : log1p(exp(x[i])));
     REAL y[N];
     CALL(loss_forward)(x, ones, y, FBP_POISSON, 0, N);

@@ -22,6 +22,11 @@ static const idx LENGTHS[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 6
 static const idx ROWS[] = {1, 2, 4, 5, 6, 7, 13, 15, 29, 33, 64, 261};
 static const idx INPUTS[] = {1, 3, 8, 17, 33, 64, 70, 515};
 static const idx OUTPUTS[] = {1, 2, 3, 5, 9, 10, 16, 17, 32, 33, 50, 66};
+/* What network.h computes. */
+static const idx KINDS[] = {FBP_RELU, FBP_LEAKY_RELU, FBP_SIGMOID, FBP_TANH, FBP_SOFTPLUS, FBP_GELU,
+                            FBP_DROPOUT, FBP_BATCH_NORM};
+static const idx LOSSES[] = {FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_ABSOLUTE, FBP_HUBER,
+                             FBP_QUANTILE, FBP_POISSON};
 
 /* --- what was run, and what failed --------------------------------------------------------- */
 

@@ -108,8 +108,8 @@ static void forward(network *net)
                 inverse = statistics(l, x, rows, j, &mean, &var);
                 const double by = l->unbiased && rows > 1 ? (double)rows / (double)(rows - 1) : 1;
                 double *running = net->running[k];
-                running[j] = l->momentum * running[j] + (1 - l->momentum) * mean;
-                running[n + j] = l->momentum * running[n + j] + (1 - l->momentum) * by * var;
+                running[j] = l->b * running[j] + (1 - l->b) * mean;
+                running[n + j] = l->b * running[n + j] + (1 - l->b) * by * var;
             }
             for (idx r = 0; r < rows; r++) {
                 const idx at = r * n + j;
@@ -173,7 +173,7 @@ static void backward(network *net)
                 dx[at] = W[j] * inverse *
                          (dout[at] - (db[j] + (x[at] - mean) * inverse * dW[j]) / (double)rows);
             }
-            if (l->kind == FBP_AFFINE && l->unbiased)
+            if (l->kind == FBP_AFFINE && l->no_bias)
                 db[j] = 0;
         }
     }
@@ -238,7 +238,7 @@ static void update_all(network *net, const fbp_rule *rule)
         const fbp_layer *l = &net->layers[k];
         const idx size = weights_of(l);
         for (idx i = 0; i < parameters_of(l); i++) {
-            if (l->kind == FBP_AFFINE && l->unbiased && i >= size)
+            if (l->kind == FBP_AFFINE && l->no_bias && i >= size)
                 continue;
             double g = net->g[k][i] * rule->clip_scale;
             if (rule->clip_value > 0)

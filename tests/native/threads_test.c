@@ -2,6 +2,7 @@
  * split over several, many plans at once, forks.  Each result has the bits of the same parts run by
  * one thread. */
 #define _GNU_SOURCE
+#define _GNU_SOURCE /* as Python.h does: team.h keeps helpers from the stepping thread's core */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ enum { ROWS = 70, IN = 83, WIDTH = 67, OUT = 5, STEPS = 20, MOST_PARTS = 4, FEW 
 
 static const fbp_layer LAYERS[] = {
     {.kind = FBP_AFFINE, .n_in = IN, .n_out = WIDTH},
-    {.kind = FBP_BATCH_NORM, .n_in = WIDTH, .n_out = WIDTH, .a = 1e-3, .momentum = 0.9},
+    {.kind = FBP_BATCH_NORM, .n_in = WIDTH, .n_out = WIDTH, .a = 1e-3, .b = 0.9},
     {.kind = FBP_RELU, .n_in = WIDTH, .n_out = WIDTH},
     {.kind = FBP_DROPOUT, .n_in = WIDTH, .n_out = WIDTH, .a = 0.25},
     {.kind = FBP_AFFINE, .n_in = WIDTH, .n_out = WIDTH},
@@ -69,7 +70,7 @@ static const fbp_rule RULES[] = {
 static fbp_batch batch_of(int step)
 {
     const idx rows = step % 4 == 3 ? FEW : ROWS;
-    return (fbp_batch){.x = {x, FBP_FLOAT32, IN, ROWS * IN, ROWS, NULL, NULL, NULL},
+    return (fbp_batch){.x = {.data = x, .type = FBP_FLOAT32, .stride = IN, .size = ROWS * IN, .n_rows = ROWS},
                        .classes = classes, .rows = rows, .scale = 1.0 / (double)rows, .seed = 7,
                        .step = (uint64_t)step};
 }
