@@ -15,6 +15,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from statistics import geometric_mean
 
@@ -211,10 +212,12 @@ def tensors(batch, sizes, dtype):
     return once
 
 
-def serve():
+def serve(folder):
     """Answer with one line of JSON to each: a name, which is built, or how often to call it."""
     from timeit import Timer
 
+    if measure.folder().parent != Path(folder):
+        raise SystemExit(f"bench.trees expects a fastbp in {folder}; got {measure.folder()}.")
     made, timer = cases(), None
     for line in sys.stdin:
         asked = json.loads(line)
@@ -241,17 +244,18 @@ class Tree:
         begin = (
             f"import sys; sys.path.insert(0, {str(folder)!r}); import fastbp; "
             f"sys.path[0] = {str(ROOT)!r}; from bench import measure, trees; measure.pin(); "
-            f"assert measure.folder().parent == measure.Path({str(folder)!r}); trees.serve()"
+            f"trees.serve({str(folder)!r})"
         )
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([sys.executable, "-c", begin], stdin=pipe, stdout=pipe,
                                         text=True)  # fmt: skip
 
     def ask(self, what):
-        self.process.stdin.write(json.dumps(what) + "\n")
-        self.process.stdin.flush()
-        if line := self.process.stdout.readline():
-            return json.loads(line)
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(what) + "\n")
+            self.process.stdin.flush()
+            if line := self.process.stdout.readline():
+                return json.loads(line)
         raise RuntimeError("bench.trees expects every tree to be built; one's process has ended.")
 
     def begin(self, name):
@@ -298,7 +302,11 @@ def main(arguments=None):
     measure.ready()
     folders = [ROOT, *(folder.resolve() for folder in options.folders)]
     names = [name for name in cases() if re.search(options.only, name)]
+    if not names:
+        parser.error(f"--only expects a pattern that a call has; got {options.only!r}.")
     least = run(folders, names, 1 if options.quick else options.rounds, options.quick)
+    if not least:
+        raise SystemExit("bench.trees expects calls that all trees have; got none.")
     ratios = [[times[0] / other for other in times[1:]] for times in least.values()]
     measure.print_table(
         ["", "here", *(f"to {folder}" for folder in folders[1:])],

@@ -132,7 +132,7 @@ class Module:
         own = self.__dict__  # without tables before super().__init__()
         for table in TABLES:
             if table in own and name in own[table]:
-                return getattr(self, table)[name]
+                return getattr(self, table)[name]  # of a layer a property, which makes its tensors
         raise attribute_error("Module", name, type(self).__name__)
 
     def __delattr__(self, name):

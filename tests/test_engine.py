@@ -681,6 +681,20 @@ def test_a_step_takes_from_one_to_batch_size_rows(rows, rng):
     assert trainer.steps == 0
 
 
+class ForgetsWeights(Trainer):
+    """A trainer whose conversion gives fewer arrays than a step takes."""
+
+    def converted(self, x, t, weights):
+        return super().converted(x, t, weights)[:2]
+
+
+def test_a_conversion_of_too_few_arrays_is_refused():
+    net = Sequential(Linear(4, 3, seed=0), loss="softmax_cross_entropy")
+    trainer = ForgetsWeights(net, SGD(lr=0.1))
+    with pytest.raises(ValueError, match=r"not enough values|more than 2 values"):
+        trainer.step([[1.0, 2.0, 3.0, 4.0]], [0])
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_engine_tests_pass_under(name, run_python):
     done = run_python(

@@ -538,8 +538,8 @@ cdef class Plan:
         to which it points: whoever takes it holds these, or x, t and weights, while it is used."""
         cdef tuple kept = None
         if not self.point_to(batch, x, t, weights):
-            kept = self.converted(x, t, weights)
-            if not self.point_to(batch, kept[0], kept[1], kept[2]):
+            x, t, weights = kept = tuple(self.converted(x, t, weights))
+            if not self.point_to(batch, x, t, weights):
                 raise TypeError("Plan expects x, t and weights of its own dtype and widths")
         if batch.x.n_rows == 0:
             raise ValueError("training expects at least one row in x; got none.")

@@ -62,9 +62,9 @@ static void FN(copy_rows)(idx M, idx K, const REAL *a, idx jump, REAL *copy)
     }
 }
 
-/* c[M, n] of a panel (n <= NR): start + A B.  a: panels of A[M, K], jump
- * apart, or (jump 0, n > LANES) what copy_rows made of them; b: panel of B[K, NR]; gate: NULL, c, or
- * like c.  Tiles of balanced height. */
+/* c[M, n] of a panel (n <= NR): start + A B.  a: panels of A[M, K], jump apart, or (jump 0,
+ * n > LANES) what copy_rows made of them; b: panel of B[K, NR]; gate: NULL, c, or like c.  Tiles of
+ * balanced height. */
 static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump, const REAL *b,
                                    const REAL *start, REAL *c, const REAL *gate)
 {

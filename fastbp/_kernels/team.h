@@ -67,6 +67,9 @@ static void fbp_survive_forks(void)
 #include <signal.h>
 #include <unistd.h>
 
+#if defined(__linux__) && defined(CPU_COUNT) && !defined(__ANDROID__)
+#define FBP_CORES
+#endif
 #define SPIN_SECONDS 1e-4 /* longer than it takes to wake a thread */
 #define LONGEST_REST 0.1  /* seconds without helpers, and ten times what a phase takes */
 
@@ -88,7 +91,9 @@ typedef struct fbp_crew {
     int n_threads;         /* that it is for */
     int n_helpers;         /* fewer, where there are fewer cores, or the system gives no more */
     pthread_t *helpers;
-    int core; /* the stepping thread's, which is not for helpers; -1: not known */
+#ifdef FBP_CORES
+    cpu_set_t cores; /* that the helpers were given; none yet: those of their creation */
+#endif
     double rest, resting_until; /* seconds */
     double asked;               /* since when helpers are asked for and do not come; 0: they do */
     /* The phase.  `word` is its number times 2^16, plus its parts that nobody has claimed. */
@@ -163,19 +168,24 @@ static int fbp_spin(fbp_crew *crew, int (*holds)(fbp_crew *))
     return 0;
 }
 
-/* Keep helpers from the stepping thread's core.  Linux wakes them where they slept, on that very
- * core, to wait there for some milliseconds while another one idles. */
-static void fbp_keep_core(fbp_crew *crew)
+/* Keep helpers on the stepping thread's cores but its own.  Linux wakes them where they slept, on
+ * that very core, to wait there for some milliseconds while another one idles. */
+static void fbp_keep_cores(fbp_crew *crew)
 {
-#ifdef CPU_COUNT
+#ifdef FBP_CORES
+    cpu_set_t cores, others;
     const int core = sched_getcpu();
-    cpu_set_t others;
-    if (core == crew->core || sched_getaffinity(0, sizeof others, &others) != 0)
+    if (core < 0 || sched_getaffinity(0, sizeof cores, &cores) != 0)
         return;
+    others = cores;
     CPU_CLR(core, &others);
-    for (int k = 0; CPU_COUNT(&others) > 0 && k < crew->n_helpers; k++)
+    if (CPU_COUNT(&others) == 0)
+        others = cores;
+    if (CPU_EQUAL(&others, &crew->cores))
+        return;
+    for (int k = 0; k < crew->n_helpers; k++)
         pthread_setaffinity_np(crew->helpers[k], sizeof others, &others);
-    crew->core = core;
+    crew->cores = others;
 #else
     (void)crew;
 #endif
@@ -253,7 +263,7 @@ static void fbp_run(fbp_team *team, fbp_parts parts, void *work, int n_parts)
     const uint64_t number = (__atomic_load_n(&crew->word, __ATOMIC_RELAXED) >> 16) + 1;
     __atomic_store_n(&crew->word, (number << 16) + (uint64_t)n_parts, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&crew->sleepers, __ATOMIC_SEQ_CST) > 0) {
-        fbp_keep_core(crew);
+        fbp_keep_cores(crew);
         pthread_mutex_lock(&crew->mutex);
         pthread_cond_broadcast(&crew->posted);
         pthread_mutex_unlock(&crew->mutex);
@@ -307,7 +317,6 @@ static fbp_team *fbp_take_team(int n_threads)
         }
         crew->team.run = fbp_run;
         crew->n_threads = n_threads;
-        crew->core = -1;
         pthread_mutex_init(&crew->mutex, NULL);
         pthread_cond_init(&crew->posted, NULL);
         pthread_cond_init(&crew->finished, NULL);

@@ -1,7 +1,6 @@
 /* The engine's steps by its own team of threads (team.h), with the kernels of TABLE: one plan's step
  * split over several, many plans at once, forks.  Each result has the bits of the same parts run by
  * one thread. */
-#define _GNU_SOURCE
 #define _GNU_SOURCE /* as Python.h does: team.h keeps helpers from the stepping thread's core */
 #include <math.h>
 #include <pthread.h>
