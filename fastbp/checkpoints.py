@@ -80,7 +80,7 @@ class Checkpoint:
     Raises
     ------
     TypeError, ValueError
-        For another kind of path, or an `every` below 1.
+        For another kind of path, a file that is no checkpoint, or an `every` below 1.
     OSError
         For a folder that is not there or cannot be written to.
     """
@@ -90,6 +90,11 @@ class Checkpoint:
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
         files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
+        if _is_another_file(self.path):
+            raise ValueError(
+                "fit expects checkpoint as a new file or an earlier checkpoint; got "
+                f"{self.path!r}, another file, which it would write over."
+            )
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting = setting
         files.remove_leftovers(self.path)
@@ -150,6 +155,15 @@ class Checkpoint:
         text = json.dumps({"version": _VERSION, "setting": self.setting, "state": state})
         metadata = {"fastbp": json.dumps(trainer.net.architecture()), KEY: text}
         files.write_safetensors("fit", self.path, arrays, metadata)
+
+
+def _is_another_file(path):
+    """Whether a file with something in it lies there that is no checkpoint, whole or damaged."""
+    if not os.path.isfile(path) or os.path.getsize(path) == 0:
+        return False
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")  # of safetensors' header
+        return KEY.encode() not in file.read(min(size, 1 << 24))
 
 
 def _batches(position, batch_size):

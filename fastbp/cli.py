@@ -107,7 +107,7 @@ def _run_train(args):
     _keep_apart(args, curves, weights)
     data = _load(args)
     (x, t), (x_test, t_test) = data.train, data.test
-    _make_folder(args.out)
+    _make_folder(args.out, curves, weights)
     net = _network(args, data)
     sizes = "-".join(map(str, [x.shape[1], *args.hidden, _n_outputs(data)]))
     print(
@@ -208,8 +208,8 @@ def _is_same(path, other):
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _make_folder(path):
-    """Make a folder that can be written to: found out before the training, not after."""
+def _make_folder(path, *written):
+    """Make a folder for files that can be written: found out before the training, not after."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
@@ -218,6 +218,12 @@ def _make_folder(path):
         raise ValueError(
             f"--out expects a folder to write to; got {str(path)!r} ({error.strerror})"
         ) from error
+    for file in written:
+        if file.is_dir():
+            raise ValueError(
+                f"--out expects a folder for the file {file.name}; got {str(path)!r}, where that "
+                "is a folder"
+            )
 
 
 def _n_outputs(data):

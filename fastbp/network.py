@@ -558,7 +558,10 @@ class Sequential(Module):
         """The mean loss of predictions for x against targets t, in evaluation mode."""
         loss_layer = self.loss_layer_for("loss")
         evaluate = loss_layer.evaluate if isinstance(loss_layer, Loss) else loss_layer.forward
-        return evaluate(self.predict(x), t)
+        y = self.predict(x)
+        if np.size(y) == 0:
+            raise ValueError("Sequential.loss expects at least one sample; got none.")
+        return evaluate(y, t)
 
     def accuracy(self, x, t):
         """The share of samples that are classified rightly, between 0 and 1.

@@ -97,12 +97,12 @@ class Trainer(engine.Plan):
 
     While a trainer steps, the current parameters are in the trainer.  The network's methods,
     `net.params`, the layers' attributes and `optimizer.state` fetch them first, into the very
-    arrays that the user holds; `fetch` does it by hand.  After writing into those arrays by hand,
-    call `reload`, or for the optimiser's states `reload_states`; an array or a parameter that is
-    put in the place of another is taken by the next step.  One network has one trainer: making
-    another one ends the first, also where two networks share memory, or an optimiser without
-    parameters of its own keeps states by name.  A trainer that goes with its network, without
-    `close`, takes with it what nobody has fetched.
+    arrays that the user holds; `fetch` does it by hand.  What is then written into them, or put in
+    their place, the next step takes.  Into arrays that one kept over a step write after `fetch`;
+    after writing into the optimiser's states, call `reload_states`.  One network has one trainer:
+    making another one ends the first, also where two networks share memory, or an optimiser
+    without parameters of its own keeps states by name.  A trainer that goes with its network,
+    without `close`, takes with it what nobody has fetched.
 
     Examples
     --------
@@ -282,12 +282,17 @@ class Trainer(engine.Plan):
         for layer, _ in self._places:
             layer.take_data()
         self._taken = self._memory()
-        for layer, place in self._places:
-            W, b = self._arrays_of(layer)
-            self.write(place, engine.PARAMETERS, *self._native(W, b))
-            if isinstance(layer, BatchNormalization):
-                self.write(place, engine.RUNNING, *self._native(*layer._running))
+        self._sources = [
+            (place, part, *arrays)
+            for layer, place in self._places
+            for part, arrays in self._parts_of(layer)
+        ]
+        self.take_arrays()
         self.synced = changes
+
+    def take_arrays(self):
+        for place, part, *arrays in self._sources:
+            self.write(place, part, *self._native(*arrays))
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
@@ -319,11 +324,8 @@ class Trainer(engine.Plan):
             changes = self.changes  # another thread may step meanwhile: the next look fetches again
             if changes == self.synced:
                 return
-            parts = []
-            for layer, place in self._places:
-                parts.append((place, engine.PARAMETERS, self._arrays_of(layer)))
-                if isinstance(layer, BatchNormalization):
-                    parts.append((place, engine.RUNNING, layer._running))
+            parts = [(place, *part) for layer, place in self._places
+                     for part in self._parts_of(layer)]  # fmt: skip
             new = [(place, part, *self._like(arrays)) for place, part, arrays in parts]
             self.read_all(new)  # at once, so that all are of one step
             for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
@@ -404,6 +406,12 @@ class Trainer(engine.Plan):
             self.optimizer.set_steps(self._arrays_by_name(), steps)
             self.reload()
             self._reload_states(self._states())
+
+    def _parts_of(self, layer):
+        """What of a layer the plan has a copy of: its name there, and the arrays."""
+        yield engine.PARAMETERS, self._arrays_of(layer)
+        if isinstance(layer, BatchNormalization):
+            yield engine.RUNNING, layer._running
 
     def _arrays_of(self, layer):
         return [getattr(layer, "_" + name) for name in layer.param_names]

@@ -81,6 +81,59 @@ NUMBERS = {
 }
 
 
+def _step_of_tensors(net):
+    optimizer = fastbp.optim.SGD(net.parameters(), lr=0.5)
+    nn.MSELoss()(net(fastbp.tensor(X)), fastbp.tensor(T)).backward()
+    optimizer.step()
+
+
+def network_of_nn(*between):
+    fastbp.manual_seed(0)
+    parts = nn.Linear(5, 4), *between, nn.Linear(4, 3)
+    net = nn.Sequential(*parts).double()
+    net.loss_layer = MeanSquaredError()
+    return net
+
+
+WRITES = {
+    "in place": lambda net: net[0].weight.detach().mul_(2),
+    "a part": lambda net: net[0].weight.data[0].add_(1),
+    "an element": lambda net: net[0].weight.data.__setitem__((0, 0), 5.0),
+    "init": lambda net: nn.init.constant_(net[-1].weight, 0.25),
+    "vector": lambda net: nn.utils.vector_to_parameters(
+        2 * nn.utils.parameters_to_vector(net.parameters()).detach(), net.parameters()
+    ),
+    "params": lambda net: net.params.__setitem__("W1", np.ones((5, 4))),
+    "array": lambda net: net.params["b2"].__iadd__(1.0),
+    "attribute": lambda net: net[0].W.__imul__(3.0),
+    "update": lambda net: SGD(lr=0.5).update(net.params, net.gradient(X, T)),
+    "step": _step_of_tensors,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WRITES)
+def test_a_trainer_takes_what_is_written_between_its_steps(way):
+    trained, plain = network_of_nn(nn.ReLU()), network_of_nn(nn.ReLU())
+    trainer = Trainer(trained, SGD(lr=0.01), batch_size=len(X))
+    for _ in range(2):
+        trainer.step(X, T)
+        by_hand(plain, 0.01)
+        WRITES[way](trained)
+        WRITES[way](plain)
+    trainer.step(X, T)
+    assert differ(state_of(trained), by_hand(plain, 0.01)) < 1e-9
+
+
+def test_a_trainer_takes_running_statistics_that_are_written_between_its_steps():
+    net = network_of_nn(nn.BatchNorm1d(4))
+    trainer = Trainer(net, SGD(lr=0.01), batch_size=len(X))
+    trainer.step(X, T)
+    net[1].running_mean.fill_(7.0)
+    trainer.step(X, T)
+    expected = 0.9 * 7.0 + 0.1 * (X @ net.params["W1"] + net.params["b1"]).mean(0)
+    assert np.abs(net[1].running_mean.numpy() - expected).max() < 0.1
+
+
 @pytest.mark.parametrize("case", NUMBERS)
 def test_a_number_of_a_layer_reaches_everything_that_computes_with_it(case):
     make, name, value = NUMBERS[case]

@@ -171,6 +171,20 @@ def test_training_is_that_of_fit(name, optimizer, lr, run, tmp_path):
     np.testing.assert_allclose(said, list(numbers), atol=6e-5)
 
 
+def test_a_file_that_is_no_checkpoint_is_not_written_over(refused, tmp_path):
+    mine = tmp_path / "notes.txt"
+    mine.write_text("my thesis")
+    words = ("train", "iris", "--out", tmp_path / "out", "--epochs", 1, "--checkpoint", mine)
+    assert "checkpoint as a new file or an earlier checkpoint" in refused(*words)
+    assert mine.read_text() == "my thesis"
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "learning-curves.png"])
+def test_a_folder_in_the_place_of_a_file_is_found_before_the_training(name, refused, tmp_path):
+    (tmp_path / name).mkdir()
+    assert f"the file {name}" in refused("train", "iris", "--out", tmp_path, "--epochs", 1)
+
+
 def test_a_training_goes_on_from_its_checkpoint(run, refused, tmp_path):
     words = ("train", "iris", "--out", tmp_path, "--seed", 3)
     checkpoint = tmp_path / "run"
@@ -416,8 +430,11 @@ def test_file_that_cannot_be_replaced_is_one_line(run, tmp_path):
     assert re.fullmatch(r"fastbp: .*weights\.safetensors.*\n", error)
 
 
-def test_a_picture_that_cannot_be_written_does_not_cost_the_weights(run, tmp_path):
-    (tmp_path / "learning-curves.png").mkdir()
+def test_a_picture_that_cannot_be_written_does_not_cost_the_weights(run, tmp_path, monkeypatch):
+    def full(curves, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(cli.plots, "learning_curves", full)
     status, _, error = run("train", "iris", "--epochs", 1, "--out", tmp_path)
     assert status == 2
     assert re.fullmatch(r"fastbp: .*learning-curves\.png.*\n", error)

@@ -27,7 +27,10 @@ class Data:
 
     def require_weight(self, who, which, drawn):
         """Refuse rows whose weights sum to 0, over which no mean has a value: none would train."""
-        if self.weights is not None and self.weights.sum(dtype=np.float64) == 0:
+        if self.weights is None:
+            return
+        weights = self.weights.astype(np.float64)
+        if abs(weights.sum()) <= np.finfo(np.float64).eps * np.abs(weights).sum():  # but roundings
             cure = ", so draw others by random_state or validation_fraction" if drawn else ""
             raise ValueError(
                 f"{who} expects the weights of the {which} rows to have a sum other than 0; got 0 "
