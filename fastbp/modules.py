@@ -359,11 +359,16 @@ class Module:
 
     def convert(self, dtype):
         """Bring this module's own parameters and float buffers to a dtype."""
-        for tensor in (*self._parameters.values(), *self._buffers.values()):
-            if tensor is not None and tensor.is_floating_point():
-                tensor.data = tensor.data.to(dtype)
-                if tensor.grad is not None:
-                    tensor.grad = tensor.grad.to(dtype)
+        for parameter in self._parameters.values():
+            if parameter is not None and parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad.to(dtype)
+        for name, buffer in [
+            *self._buffers.items()
+        ]:  # another tensor: it may be held elsewhere, too
+            if buffer is not None and buffer.is_floating_point():
+                setattr(self, name, buffer.to(dtype))
 
     # --- files ------------------------------------------------------------------------------
 

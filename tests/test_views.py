@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp import nn
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "golden_views.json").read_text())
 PROGRAMS = GOLDEN["programs"]
@@ -241,3 +242,35 @@ def test_an_error_in_a_hook_leaves_nothing_behind():
     handle.remove()
     loss.backward()
     assert w.grad.tolist() == [6.0]
+
+
+@pytest.mark.parametrize("name", ["flatten", "ravel", "contiguous", "reshape", "view"])
+def test_a_copy_of_a_weight_that_would_be_a_view_is_not_written_to(name):
+    weight = nn.Linear(3, 2).weight.detach()
+    before = weight.numpy().copy()
+    copied = getattr(weight, name)(*([6] if name in ("reshape", "view") else []))
+    with pytest.raises(RuntimeError, match="expects writable memory of its own"):
+        copied.mul_(2)
+    assert np.array_equal(copied.numpy().ravel(), before.ravel())
+
+
+@pytest.mark.parametrize("needs", [False, True])
+def test_a_clone_of_a_weight_has_views(needs):
+    weight = nn.Linear(3, 2).weight
+    clone = (weight if needs else weight.detach()).clone().detach()
+    clone.reshape(-1)[1] = 4.0
+    clone.flatten()[2] = 5.0
+    assert clone[0].tolist()[1:] == [4.0, 5.0] and clone.is_contiguous()
+
+
+def test_a_buffer_of_another_dtype_is_another_tensor():
+    own = fastbp.zeros(2)
+
+    class WithBuffer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("own", own)
+
+    module = WithBuffer()
+    assert module.double().own.dtype is fastbp.float64 and own.dtype is fastbp.float32
+    assert module.float().own.dtype is fastbp.float32 and "own" in module.state_dict()

@@ -507,12 +507,20 @@ cdef object rows_of(TensorBase x, TensorBase index):
     return wrap(out)
 
 
+cdef inline bint is_turned(TensorBase x):
+    """Whether it lies by columns as a layer's weight: see `_is_turned` of shapes.py."""
+    return (x._base is None and cnp.PyArray_IS_F_CONTIGUOUS(x._array)
+            and not cnp.PyArray_IS_C_CONTIGUOUS(x._array)
+            and not cnp.PyArray_CHKFLAGS(x._array, cnp.NPY_ARRAY_OWNDATA))
+
+
 cdef object quick_clone(int kind, tuple given, dict named):
     cdef TensorBase x
     if not fetch(given, named, (), NULL) or not needs_no_gradient(<TensorBase> given[0]):
         return None
     x = <TensorBase> given[0]
-    return wrap(cnp.PyArray_NewCopy(x._array, cnp.NPY_KEEPORDER))
+    return wrap(cnp.PyArray_NewCopy(
+        x._array, cnp.NPY_CORDER if is_turned(x) else cnp.NPY_KEEPORDER))
 
 
 cdef object quick_contiguous(int kind, tuple given, dict named):
@@ -522,7 +530,9 @@ cdef object quick_contiguous(int kind, tuple given, dict named):
     x = <TensorBase> given[0]
     if cnp.PyArray_CHKFLAGS(x._array, cnp.NPY_ARRAY_C_CONTIGUOUS):
         return x
-    return wrap(cnp.PyArray_NewCopy(x._array, cnp.NPY_CORDER)) if needs_no_gradient(x) else None
+    if is_turned(x) or not needs_no_gradient(x):
+        return None
+    return wrap(cnp.PyArray_NewCopy(x._array, cnp.NPY_CORDER))
 
 
 # --- of every element ----------------------------------------------------------------------------

@@ -51,8 +51,20 @@ def reshape(input, *shape):
     if out is x:
         out = x.view()
     if x.size and not np.may_share_memory(x, out):
+        out.flags.writeable = not _is_turned(input)
         return core.node("UnsafeViewBackward0", out, (input,), _reshape_gradient, (x.shape,))
     return core.reshaped("ViewBackward0", input, out)
+
+
+def _is_turned(input):
+    """Whether it lies by columns as a layer's weight.
+
+    Programs expect a view of it where it has to be copied: such a copy can only be read, so that
+    nothing is written in vain.
+    """
+    flags = input.array.flags
+    by_columns = flags.f_contiguous and not flags.c_contiguous
+    return by_columns and not flags.owndata and not input._is_view
 
 
 def _reshape_gradient(saved, dout, needs):
@@ -230,14 +242,17 @@ def broadcast_to(input, shape):
 
 def clone(input):
     """A copy that gradients flow through."""
-    return core.node("CloneBackward0", input.array.copy("K"), (input,), _as_it_is)
+    order = "C" if _is_turned(input) else "K"
+    return core.node("CloneBackward0", input.array.copy(order), (input,), _as_it_is)
 
 
 def contiguous(input):
     """The tensor itself where its elements lie in order in memory, and else such a copy."""
     if input.array.flags.c_contiguous:
         return input
-    return core.node("CloneBackward0", input.array.copy(), (input,), _as_it_is)
+    copy = input.array.copy()
+    copy.flags.writeable = not _is_turned(input)
+    return core.node("CloneBackward0", copy, (input,), _as_it_is)
 
 
 def repeat(input, *repeats):
