@@ -145,6 +145,7 @@ READERS = {
 
 def written(write):
     """The bytes that `write(path)` wrote."""
+    PATH.unlink(missing_ok=True)  # `fit` writes a checkpoint over no other file
     write(PATH)
     return PATH.read_bytes()
 
