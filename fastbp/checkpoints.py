@@ -11,7 +11,7 @@ import numpy as np
 from fastbp import checks, files
 from fastbp._kernels.engine import SparseRows
 
-__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "read"]
+__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "is_another_file", "read"]
 
 #: The key of the metadata, beside the network's own.
 KEY = "fastbp.checkpoint"
@@ -80,7 +80,7 @@ class Checkpoint:
     Raises
     ------
     TypeError, ValueError
-        For another kind of path, a file that is no checkpoint, or an `every` below 1.
+        For another kind of path, or an `every` below 1.
     OSError
         For a folder that is not there or cannot be written to.
     """
@@ -90,11 +90,6 @@ class Checkpoint:
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
         files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
-        if _is_another_file(self.path):
-            raise ValueError(
-                "fit expects checkpoint as a new file or an earlier checkpoint; got "
-                f"{self.path!r}, another file, which it would write over."
-            )
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting = setting
         files.remove_leftovers(self.path)
@@ -157,7 +152,7 @@ class Checkpoint:
         files.write_safetensors("fit", self.path, arrays, metadata)
 
 
-def _is_another_file(path):
+def is_another_file(path):
     """Whether a file with something in it lies there that is no checkpoint, whole or damaged."""
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         return False

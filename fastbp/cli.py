@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import __version__, arguments, checks, datasets, plots, tables
+from fastbp import __version__, arguments, checkpoints, checks, datasets, plots, tables
 from fastbp._kernels import isa
 from fastbp.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
@@ -201,6 +201,11 @@ def _keep_apart(args, *written):
         raise ValueError(
             f"--checkpoint expects another file than {table!r}, which the training reads as its "
             f"data; got {args.checkpoint!r}"
+        )
+    if args.checkpoint and checkpoints.is_another_file(args.checkpoint):
+        raise ValueError(
+            "--checkpoint expects a new file or an earlier checkpoint; got "
+            f"{args.checkpoint!r}, another file, which it would write over"
         )
 
 

@@ -192,19 +192,6 @@ def test_a_training_goes_on_from_every_step_to_the_same_bits(case, tmp_path, wri
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", [b"my thesis", b"x", bytes(100), None])
-def test_another_file_is_not_written_over(content, tmp_path):
-    path, net = tmp_path / "file", plain()
-    if content is None:
-        net.save(path)
-        content = path.read_bytes()
-    path.write_bytes(content)
-    x, t = np.ones((4, 6), "f4"), np.zeros(4, "i8")
-    with pytest.raises(ValueError, match="expects checkpoint as a new file or an earlier"):
-        net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1), checkpoint=path)
-    assert path.read_bytes() == content
-
-
 def test_an_empty_file_and_a_damaged_checkpoint_are_written_over(tmp_path):
     path, x, t = tmp_path / "file", np.ones((4, 6), "f4"), np.zeros(4, "i8")
     path.write_bytes(b"")

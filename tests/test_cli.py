@@ -175,7 +175,7 @@ def test_a_file_that_is_no_checkpoint_is_not_written_over(refused, tmp_path):
     mine = tmp_path / "notes.txt"
     mine.write_text("my thesis")
     words = ("train", "iris", "--out", tmp_path / "out", "--epochs", 1, "--checkpoint", mine)
-    assert "checkpoint as a new file or an earlier checkpoint" in refused(*words)
+    assert "expects a new file or an earlier checkpoint" in refused(*words)
     assert mine.read_text() == "my thesis"
 
 
