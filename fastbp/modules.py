@@ -364,9 +364,8 @@ class Module:
                 parameter.data = parameter.data.to(dtype)
                 if parameter.grad is not None:
                     parameter.grad = parameter.grad.to(dtype)
-        for name, buffer in [
-            *self._buffers.items()
-        ]:  # another tensor: it may be held elsewhere, too
+        # Another tensor in a buffer's place: it may be held elsewhere, too.
+        for name, buffer in list(self._buffers.items()):
             if buffer is not None and buffer.is_floating_point():
                 setattr(self, name, buffer.to(dtype))
 

@@ -253,8 +253,7 @@ def _after_epoch(net, trainer, history, early_stopping, callbacks):
         trainer.fetch()
         stop = checks.flag("fit", "what a callback returns", callback(net, history), or_none=True)
         if trainer.changes == trainer.synced and not trainer.closed:
-            trainer.reload()  # what it wrote into the parameters
-            trainer.reload_states()
+            trainer.reload_states()  # what it wrote; parameters are taken by the next step
         if stop:
             return "callback"
     return None

@@ -718,7 +718,7 @@ def test_predict_evaluates_what_a_user_wrote_and_leaves_nothing_behind():
 
 
 def test_the_books_networks_tell_the_mode_to_layers_of_ones_own():
-    net = fastbp.book.MultiLayerNetExtend(4, [6], 3, use_dropout=True)
+    net = fastbp.book.MultiLayerNetExtend(4, [60], 3, use_dropout=True)
     net.layers["Dropout1"] = ToldDropout()
     x = np.ones((2, 4))
     assert not np.array_equal(net.predict(x), net.predict(x, train_flg=True))

@@ -3,6 +3,7 @@
 golden/make_golden_views.py draws them; a program that failed once is in its list or here.
 """
 
+import copy
 import json
 import threading
 from pathlib import Path
@@ -244,9 +245,28 @@ def test_an_error_in_a_hook_leaves_nothing_behind():
     assert w.grad.tolist() == [6.0]
 
 
+class OwnLinear(nn.Linear):
+    """A subclass keeps its weight as a layer does."""
+
+
+WEIGHTS = {
+    "layer": lambda: nn.Linear(3, 2),
+    "double": lambda: nn.Linear(3, 2).double(),
+    "copy": lambda: copy.deepcopy(nn.Linear(3, 2)),
+    "subclass": lambda: OwnLinear(3, 2),
+}
+
+
+@pytest.mark.parametrize("make", WEIGHTS.values(), ids=WEIGHTS)
 @pytest.mark.parametrize("name", ["flatten", "ravel", "contiguous", "reshape", "view"])
-def test_a_copy_of_a_weight_that_would_be_a_view_is_not_written_to(name):
-    weight = nn.Linear(3, 2).weight.detach()
+def test_a_copy_of_a_weight_that_would_be_a_view_is_not_written_to(name, make):
+    layer = make()
+    layer(fastbp.ones(1, 3, dtype=layer.weight.dtype)).sum().backward()
+    for tensor in (layer.weight.detach(), layer.weight.grad):
+        _copy_is_not_written_to(tensor, name)
+
+
+def _copy_is_not_written_to(weight, name):
     before = weight.numpy().copy()
     copied = getattr(weight, name)(*([6] if name in ("reshape", "view") else []))
     with pytest.raises(RuntimeError, match="expects writable memory of its own"):

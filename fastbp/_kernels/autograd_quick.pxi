@@ -507,11 +507,14 @@ cdef object rows_of(TensorBase x, TensorBase index):
     return wrap(out)
 
 
-cdef inline bint is_turned(TensorBase x):
-    """Whether it lies by columns as a layer's weight: see `_is_turned` of shapes.py."""
+cpdef bint is_turned(TensorBase x):
+    """Whether it lies by columns and is nobody's view, as a layer's weight and what comes of it.
+
+    Programs expect a view of it where it has to be copied: such a copy can only be read, so that
+    nothing is written in vain.
+    """
     return (x._base is None and cnp.PyArray_IS_F_CONTIGUOUS(x._array)
-            and not cnp.PyArray_IS_C_CONTIGUOUS(x._array)
-            and not cnp.PyArray_CHKFLAGS(x._array, cnp.NPY_ARRAY_OWNDATA))
+            and not cnp.PyArray_IS_C_CONTIGUOUS(x._array))
 
 
 cdef object quick_clone(int kind, tuple given, dict named):

@@ -51,20 +51,9 @@ def reshape(input, *shape):
     if out is x:
         out = x.view()
     if x.size and not np.may_share_memory(x, out):
-        out.flags.writeable = not _is_turned(input)
+        out.flags.writeable = not core.is_turned(input)
         return core.node("UnsafeViewBackward0", out, (input,), _reshape_gradient, (x.shape,))
     return core.reshaped("ViewBackward0", input, out)
-
-
-def _is_turned(input):
-    """Whether it lies by columns as a layer's weight.
-
-    Programs expect a view of it where it has to be copied: such a copy can only be read, so that
-    nothing is written in vain.
-    """
-    flags = input.array.flags
-    by_columns = flags.f_contiguous and not flags.c_contiguous
-    return by_columns and not flags.owndata and not input._is_view
 
 
 def _reshape_gradient(saved, dout, needs):
@@ -82,15 +71,14 @@ def view(input, *shape):
     Notes
     -----
     A layer's weight, which is transposed in memory, is copied all the same, as programs flatten
-    their parameters so; the copy can only be read.
+    their parameters so; the copy can only be read, that of `reshape` and the like too.
     """
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
         return core.new(input.array.view(shape[0].dtype))
     shape = sizes(shape)
     out = reshape(input, shape)
     if out.array.size and not np.may_share_memory(input.array, out.array):
-        if input.array.flags.f_contiguous and not input._is_view:
-            out.array.flags.writeable = False
+        if core.is_turned(input):
             return out
         raise RuntimeError("view expects a shape that fits the memory; got a tensor that has to "
                            "be copied: use reshape().")  # fmt: skip
@@ -242,7 +230,7 @@ def broadcast_to(input, shape):
 
 def clone(input):
     """A copy that gradients flow through."""
-    order = "C" if _is_turned(input) else "K"
+    order = "C" if core.is_turned(input) else "K"
     return core.node("CloneBackward0", input.array.copy(order), (input,), _as_it_is)
 
 
@@ -251,7 +239,7 @@ def contiguous(input):
     if input.array.flags.c_contiguous:
         return input
     copy = input.array.copy()
-    copy.flags.writeable = not _is_turned(input)
+    copy.flags.writeable = not core.is_turned(input)
     return core.node("CloneBackward0", copy, (input,), _as_it_is)
 
 
