@@ -38,6 +38,18 @@ static inline REAL FN(keep)(REAL d, int yes)
         const REAL a = (REAL)a_, b = (REAL)b_;                                                   \
         ELEMENTWISE out[i] = FN(name##_value)(x[i], a, b);                                       \
     }                                                                                            \
+    static APART void FN(name##_both)(const REAL *x, REAL *out, REAL *slope, double a_,          \
+                                      double b_, idx n)                                          \
+    {                                                                                            \
+        const REAL a = (REAL)a_, b = (REAL)b_;                                                   \
+        if (reads == FBP_SLOPE)                                                                  \
+            ELEMENTWISE                                                                          \
+            {                                                                                    \
+                const REAL v = x[i];                                                             \
+                out[i] = FN(name##_value)(v, a, b);                                              \
+                slope[i] = FN(name##_gradient)(1, v, a, b);                                      \
+            }                                                                                    \
+    }                                                                                            \
     static APART void FN(name##_backward)(const REAL *dout, const REAL *read, REAL *dx,          \
                                           double a_, double b_, idx n)                           \
     {                                                                                            \
@@ -61,6 +73,19 @@ static void FN(activation_forward)(const REAL *x, REAL *out, int kind, double a,
     }
 }
 #undef FORWARD
+
+/* ... and d out / d x into `slope`, for the rows that are FBP_SLOPE. */
+#define BOTH(KIND, name, ...)                                                                    \
+    case FBP_##KIND: FN(name##_both)(x, out, slope, a, b, n); break;
+static void FN(activation_both)(const REAL *x, REAL *out, REAL *slope, int kind, double a, double b,
+                                idx n)
+{
+    switch (kind) {
+        FBP_ACTIVATIONS(BOTH)
+    default: break;
+    }
+}
+#undef BOTH
 
 #define BACKWARD(KIND, name, ...)                                                                \
     case FBP_##KIND: FN(name##_backward)(dout, read, dx, a, b, n); break;

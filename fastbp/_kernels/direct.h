@@ -16,6 +16,10 @@
 #define BLOCK_K_BY_COLUMNS 128
 /* Where B is larger than the L1 cache, blocks of half as many steps pay for a copy. */
 #define L1_BYTES 32768
+/* Where each row of B is on a page of its own, so many panels are copied at once: each alone would
+ * ask the TLB for every page again. */
+#define PAGE_BYTES 4096
+#define PANELS_AT_ONCE 4
 /* Rows a multiple of so many bytes apart fall on the same few lines of the L1 cache. */
 #define ALIASES (FBP_MAX_ROWS == 14 ? 4096 : 1024)
 
@@ -38,8 +42,9 @@ typedef struct {
     const REAL *start;
     REAL *c;
     idx c_row;
-    int copies_a, copies_b; /* whether blocks of A, panels of B are copied close together */
-    REAL *panel;            /* [K of a block][columns of a panel] */
+    int copies_a, copies_b; /* whether blocks of A, panels of B are copied close together, */
+    idx at_once;            /* ... so many at once */
+    REAL *panel;            /* at_once times [K of a block][columns of a panel] */
     REAL *a_block;          /* [rows of a block][K of a block] */
     REAL *wide;             /* [rows of a block][LANES], for c of less than LANES columns */
 } FN(product);
@@ -51,16 +56,19 @@ static void FN(choose_copies)(FN(product) *p)
     const int many = FBP_MAX_ROWS == 14;
     const int a_aliases = p->a_row * REAL_BYTES % ALIASES == 0;
     const int b_aliases = p->b_row * REAL_BYTES % ALIASES == 0;
+    const int pages = p->b_row * REAL_BYTES >= PAGE_BYTES;
     if (p->by_columns) {
         p->copies_a = a_aliases || (!many && p->N >= 32 * LANES);
         const idx worth = p->K * p->N * REAL_BYTES > L1_BYTES ? BLOCK_K_BY_COLUMNS / 2
                                                               : BLOCK_K_BY_COLUMNS;
         p->copies_b = p->copies_a || (!many && p->K > worth);
     } else {
+        const idx few = (pages ? 4 : 6) * TILE_ROWS_3;
         p->copies_b = p->M >= 16 * TILE_ROWS_3 ? b_aliases || !many
-                                               : b_aliases && !many && p->M >= 6 * TILE_ROWS_3;
+                                               : b_aliases && !many && p->M >= few;
     }
     p->copies_b |= p->transposed || p->N < LANES;
+    p->at_once = pages && !p->transposed ? PANELS_AT_ONCE : 1;
 }
 
 static idx FN(rows_of_block)(const FN(product) *p)
@@ -96,6 +104,20 @@ static void FN(copy_columns)(const REAL *src, idx src_row, idx K, idx n, REAL *c
             FN(store)(copy + j, FN(load)(src + j));
         FN(store)(copy + n - LANES, FN(load)(src + n - LANES));
     }
+}
+
+/* The same for some panels, one behind the other, the last one of `last` columns: few rows are read
+ * for all of them before the next ones. */
+static void FN(copy_panels)(const REAL *src, idx src_row, idx K, idx panels, idx n, idx last,
+                            REAL *copy)
+{
+    const idx few = panels == 1 ? K : 8;
+    for (idx k = 0; k < K; k += few)
+        for (idx i = 0; i < panels; i++) {
+            const idx width = i + 1 < panels ? n : last;
+            FN(copy_columns)(src + k * src_row + i * n, src_row, min_idx(few, K - k), width,
+                             copy + i * K * n + k * width);
+        }
 }
 
 /* copy[K][n] of n >= LANES rows as columns, in square blocks; the last ones begin earlier. */
@@ -146,16 +168,24 @@ static void FN(wide_block)(const FN(product) *p, idx M, idx k, idx K, const REAL
     const REAL *start = p->start ? p->start : zeros;
     const idx vectors = ceil_div(p->N, LANES);
     const fbp_shares panels = shares_of(vectors, ceil_div(vectors, TILE_VECTORS));
-    idx j = 0;
+    idx j = 0, copied = 0; /* panels that are copied ahead */
+    const REAL *panel = p->panel;
     for (idx i = 0; i < panels.parts; i++) {
-        const idx wide = panels.size + (i < panels.larger), n = min_idx(wide * LANES, p->N - j);
+        const int larger = i < panels.larger;
+        const idx wide = (panels.size + larger) * LANES, n = min_idx(wide, p->N - j);
         const REAL *b = p->transposed ? p->b + j * p->b_row + k : p->b + k * p->b_row + j;
-        if (p->transposed)
+        if (p->transposed) {
             FN(copy_transposed)(b, p->b_row, K, n, p->panel);
-        else if (p->copies_b)
-            FN(copy_columns)(b, p->b_row, K, n, p->panel);
-        FN(product_tiles)(by_columns, M, n, K, a, a_row, p->copies_b ? p->panel : b,
+        } else if (p->copies_b && copied == 0) { /* panels of the same width */
+            copied = min_idx(p->at_once, (larger ? panels.larger : panels.parts) - i);
+            const idx last = min_idx(wide, p->N - j - (copied - 1) * wide);
+            FN(copy_panels)(b, p->b_row, K, copied, wide, last, p->panel);
+            panel = p->panel;
+        }
+        FN(product_tiles)(by_columns, M, n, K, a, a_row, p->copies_b ? panel : b,
                         p->copies_b ? n : p->b_row, k == 0 ? start : NULL, c + j, p->c_row);
+        if (copied > 0)
+            panel += K * n, copied--;
         start = p->start ? start + n : zeros;
         j += n;
     }
@@ -177,7 +207,7 @@ static int FN(multiply_blocks)(FN(product) p)
 {
     FN(choose_copies)(&p);
     const idx m = FN(rows_of_block)(&p), n = FN(k_of_block)(&p);
-    const idx panel = p.copies_b ? n * TILE_VECTORS * LANES : 0;
+    const idx panel = p.copies_b ? p.at_once * n * TILE_VECTORS * LANES : 0;
     const idx a_block = p.copies_a ? m * n : 0, wide = p.N < LANES ? m * LANES : 0;
     if (panel + a_block + wide > 0) {
         p.panel = fbp_allocate((size_t)(panel + a_block + wide) * sizeof(REAL));

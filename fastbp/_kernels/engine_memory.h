@@ -44,7 +44,8 @@ typedef struct {
     idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
     const REAL *in;     /* panels of the input */
     REAL *out;          /* panels of the output; relu and its kind write over their input */
-    REAL *din, *dout;   /* their gradients; din NULL where nobody needs it */
+    REAL *din, *dout;   /* their gradients; din NULL where nobody needs it: until then it has */
+                        /* the slopes of a layer that keeps them */
     REAL *W, *b;        /* panels of W, and b padded to NR behind them */
     REAL *grad;         /* gradients of W and b in the same layout, where they are kept */
     REAL *state[2];     /* the rule's state, likewise */
@@ -109,7 +110,14 @@ static int is_activation(fbp_layer_kind kind)
 /* Layers whose derivative does not need the input. */
 static int works_in_place(fbp_layer_kind kind)
 {
-    return is_activation(kind) && fbp_activations[kind].reads != FBP_INPUT;
+    return is_activation(kind) && (fbp_activations[kind].reads == FBP_OUTPUT ||
+                                   fbp_activations[kind].reads == FBP_EITHER);
+}
+
+/* Layers whose derivative is computed with the output. */
+static int keeps_slope(fbp_layer_kind kind)
+{
+    return is_activation(kind) && fbp_activations[kind].reads == FBP_SLOPE;
 }
 
 /* Whether all outputs are at most 1. */

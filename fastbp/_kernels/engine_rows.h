@@ -95,16 +95,25 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
     }
 }
 
-static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, idx n)
+/* slope: where it has to be kept, if it has. */
+static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, REAL *slope,
+                                idx n)
 {
-    FN(activation_forward)(in, out, layer->kind, layer->a, layer->b, n);
+    if (slope)
+        FN(activation_both)(in, out, slope, layer->kind, layer->a, layer->b, n);
+    else
+        FN(activation_forward)(in, out, layer->kind, layer->a, layer->b, n);
 }
 
+/* Of a layer that keeps them it has the slopes. */
 static void FN(element_backward)(const fbp_layer *layer, const REAL *dout, const REAL *in,
                                  const REAL *out, REAL *din, idx n)
 {
-    FN(activation_backward)(dout, works_in_place(layer->kind) ? out : in, din, layer->kind, layer->a,
-                            layer->b, n);
+    if (keeps_slope(layer->kind))
+        ELEMENTWISE din[i] *= dout[i];
+    else
+        FN(activation_backward)(dout, works_in_place(layer->kind) ? out : in, din, layer->kind,
+                                layer->a, layer->b, n);
 }
 
 /* The first vector of each row of a panel, close together, and back. */
@@ -124,23 +133,26 @@ static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx f
                                    uint64_t key)
 {
     const idx n_out = op->layer.n_out;
+    const int keeps = op->din && keeps_slope(op->layer.kind);
     for (idx j = 0; j < n_out; j += NR) {
         const idx at = j / NR * plan->jump + from * NR;
         const REAL *in = op->in + at;
-        REAL *out = op->out + at;
+        REAL *out = op->out + at, *slope = keeps ? op->din + at : NULL;
         if (op->layer.kind == FBP_DROPOUT) {
             for (idx r = from; r < to; r++, in += NR, out += NR)
                 FN(dropout)(in, out, key, (uint32_t)(r * n_out + j), op->layer.a,
                             min_idx(NR, n_out - j));
         } else if (n_out - j > LANES) {
-            FN(element_forward)(&op->layer, in, out, (to - from) * NR);
+            FN(element_forward)(&op->layer, in, out, slope, (to - from) * NR);
         } else {
-            REAL halves[HALVES * LANES];
-            for (idx r = from; r < to; r += HALVES, in += HALVES * NR, out += HALVES * NR) {
-                const idx m = min_idx(HALVES, to - r);
-                FN(pack_halves)(in, m, halves);
-                FN(element_forward)(&op->layer, halves, halves, m * LANES);
-                FN(unpack_halves)(halves, m, out);
+            REAL halves[HALVES * LANES], slopes[HALVES * LANES];
+            for (idx k = 0; k < (to - from) * NR; k += HALVES * NR) {
+                const idx m = min_idx(HALVES, to - from - k / NR);
+                FN(pack_halves)(in + k, m, halves);
+                FN(element_forward)(&op->layer, halves, halves, keeps ? slopes : NULL, m * LANES);
+                FN(unpack_halves)(halves, m, out + k);
+                if (keeps)
+                    FN(unpack_halves)(slopes, m, slope + k);
             }
         }
     }
@@ -161,14 +173,16 @@ static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx 
         } else if (n_out - j > LANES) {
             FN(element_backward)(&op->layer, dout, in, out, din, (to - from) * NR);
         } else {
-            REAL ins[HALVES * LANES], outs[HALVES * LANES], d[HALVES * LANES];
+            REAL ins[HALVES * LANES], outs[HALVES * LANES];
+            REAL douts[HALVES * LANES], dins[HALVES * LANES];
             for (idx k = 0; k < (to - from) * NR; k += HALVES * NR) {
                 const idx m = min_idx(HALVES, to - from - k / NR);
                 FN(pack_halves)(in + k, m, ins);
                 FN(pack_halves)(out + k, m, outs);
-                FN(pack_halves)(dout + k, m, d);
-                FN(element_backward)(&op->layer, d, ins, outs, d, m * LANES);
-                FN(unpack_halves)(d, m, din + k);
+                FN(pack_halves)(dout + k, m, douts);
+                FN(pack_halves)(din + k, m, dins);
+                FN(element_backward)(&op->layer, douts, ins, outs, dins, m * LANES);
+                FN(unpack_halves)(dins, m, din + k);
             }
         }
     }

@@ -4,8 +4,9 @@
 #define FASTBP_OPERATIONS_H
 
 /* What the derivative of an activation is computed from.  EITHER: of its input only the sign
- * counts, and the output has the same, for numbers of at least 0. */
-enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER };
+ * counts, and the output has the same, for numbers of at least 0.  SLOPE: from its input, as d times
+ * a number, which has much in common with the value: a training step computes both together. */
+enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER, FBP_SLOPE };
 
 /* The activations: X(kind, name, numbers, reads, value, gradient, offset, gain, slope)
  *
@@ -24,29 +25,29 @@ enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER };
     X(IDENTITY, identity, 0, FBP_OUTPUT, x, d, 0, 1, 1)                                          \
     X(LEAKY_RELU, leaky_relu, 1, FBP_EITHER, x > 0 ? x : a * x, v > 0 ? d : a * d,               \
       0, fmax(1, a), fmax(1, a))                                                                 \
-    X(SOFTPLUS, softplus, 0, FBP_INPUT, FN(softplus_)(x), d * FN(sigmoid_)(v), 0.7, 1, 1)        \
+    X(SOFTPLUS, softplus, 0, FBP_SLOPE, FN(softplus_)(x), d * FN(sigmoid_)(v), 0.7, 1, 1)        \
     /* a: PyTorch's beta, b: its threshold */                                                    \
     X(SOFTPLUS_OF, softplus_of, 2, FBP_INPUT, a * x > b ? x : FN(softplus_)(a * x) / a,          \
       a * v > b ? d : d * FN(sigmoid_)(a * v), 0.7 / fabs(a), 1, 1)                              \
-    X(GELU, gelu, 0, FBP_INPUT, FN(gelu_)(x), d * FN(gelu_slope)(v), 0, 1, 1.13)                 \
-    X(GELU_TANH, gelu_tanh, 0, FBP_INPUT, FN(gelu_tanh_)(x), d * FN(gelu_tanh_slope)(v),         \
+    X(GELU, gelu, 0, FBP_SLOPE, FN(gelu_)(x), d * FN(gelu_slope)(v), 0, 1, 1.13)                 \
+    X(GELU_TANH, gelu_tanh, 0, FBP_SLOPE, FN(gelu_tanh_)(x), d * FN(gelu_tanh_slope)(v),         \
       0, 1, 1.13)                                                                                \
     /* a: scale times alpha, b: scale */                                                         \
-    X(ELU, elu, 2, FBP_INPUT, x > 0 ? b * x : a * FN(expm1_down)(x > 0 ? 0 : x),                 \
+    X(ELU, elu, 2, FBP_SLOPE, x > 0 ? b * x : a * FN(expm1_down)(x > 0 ? 0 : x),                 \
       d * (v > 0 ? b : a * FN(exp_down)(v > 0 ? 0 : v)),                                         \
       0, fmax(fabs(a), fabs(b)), fmax(fabs(a), fabs(b)))                                         \
     X(CELU, celu, 1, FBP_INPUT, x > 0 ? x : a * FN(expm1_)((x > 0 ? 0 : x) / a),                 \
       v > 0 ? d : d * FN(exp_)((v > 0 ? 0 : v) / a),                                             \
       0, a > 0 ? 1 : INFINITY, a > 0 ? 1 : INFINITY)                                             \
-    X(SILU, silu, 0, FBP_INPUT, x * FN(sigmoid_)(x), d * FN(silu_slope)(v), 0, 1, 1.1)           \
-    X(MISH, mish, 0, FBP_INPUT, FN(mish_)(x), d * FN(mish_slope)(v), 0, 1, 1.1)                  \
+    X(SILU, silu, 0, FBP_SLOPE, x * FN(sigmoid_)(x), d * FN(silu_slope)(v), 0, 1, 1.1)           \
+    X(MISH, mish, 0, FBP_SLOPE, FN(mish_)(x), d * FN(mish_slope)(v), 0, 1, 1.1)                  \
     X(HARDTANH, hardtanh, 2, FBP_INPUT, x < a ? a : x > b ? b : x,                               \
       FN(keep)(d, v > a && v < b), fmax(fabs(a), fabs(b)), 0, 1)                                 \
     X(HARDSIGMOID, hardsigmoid, 0, FBP_INPUT, FN(between)(x + 3, 0, 6) / 6,                      \
       FN(keep)(d, v > -3 && v < 3) / 6, 1, 0, 0.17)                                              \
     X(HARDSWISH, hardswish, 0, FBP_INPUT, x * FN(between)(x + 3, 0, 6) / 6,                      \
       d * (v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + (REAL)0.5), 0, 1, 1.5)                             \
-    X(LOGSIGMOID, logsigmoid, 0, FBP_INPUT, -FN(softplus_)(-x), d * FN(sigmoid_)(-v), 0.7, 1, 1) \
+    X(LOGSIGMOID, logsigmoid, 0, FBP_SLOPE, -FN(softplus_)(-x), d * FN(sigmoid_)(-v), 0.7, 1, 1) \
     X(SOFTSIGN, softsign, 0, FBP_INPUT, x / (1 + FN(abs_)(x)), FN(softsign_pullback)(d, v),      \
       1, 0, 1)                                                                                   \
     X(TANHSHRINK, tanhshrink, 0, FBP_INPUT, x - FN(tanh_)(x), d * FN(tanh_)(v) * FN(tanh_)(v),   \
