@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 LAYER_KINDS: dict[str, int]
 LOSS_KINDS: dict[str | None, int]
-RULE_KINDS: dict[str, int]
+RULE_ROWS: dict[str, tuple[int, int]]
 PARAMETERS: int
 GRADIENTS: int
 FIRST_STATE: int

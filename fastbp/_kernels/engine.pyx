@@ -40,16 +40,14 @@ LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
     **{name: kind for name, (kind, _, _) in loss_rows().items()},
 }
-RULE_KINDS = {
-    "sgd": isa.FBP_SGD, "adagrad": isa.FBP_ADAGRAD, "rmsprop": isa.FBP_RMSPROP,
-    "adam": isa.FBP_ADAM, "adamw": isa.FBP_ADAMW,
+#: Each rule's row of `FBP_RULES`, and the one that it has with momentum.
+RULE_ROWS = {
+    "sgd": (isa.FBP_SGD, isa.FBP_MOMENTUM), "adagrad": (isa.FBP_ADAGRAD, isa.FBP_ADAGRAD),
+    "rmsprop": (isa.FBP_RMSPROP, isa.FBP_RMSPROP_MOMENTUM), "adam": (isa.FBP_ADAM, isa.FBP_ADAM),
+    "adamw": (isa.FBP_ADAM, isa.FBP_ADAM),
 }
 #: What of a layer `write` and `read` copy.
 PARAMETERS, GRADIENTS, FIRST_STATE, SECOND_STATE, RUNNING = range(5)
-
-#: How many arrays of state each rule keeps at least, and with momentum.
-cdef dict STATES = {"sgd": (0, 1), "adagrad": (1, 1), "rmsprop": (1, 2), "adam": (2, 2),
-                    "adamw": (2, 2)}
 
 #: Multiplications by weights, of all rows of a batch, that take a few microseconds: so long `step`
 #: keeps the GIL, as giving it up and taking it again would be 4 % of the smallest step.
@@ -166,7 +164,7 @@ cdef class Plan:
     is_double : bool
         float64 in place of float32.
     rule : str
-        A key of `RULE_KINDS`; its numbers come by `set_rule`.
+        A key of `RULE_ROWS`; its numbers come by `set_rule`.
     n_states : int
         Arrays of the parameters' size that the rule keeps.
     keep_gradients : bool
@@ -252,7 +250,8 @@ cdef class Plan:
         cdef idx n = len(layers), width = -1
         require(n > 0 and batch_size > 0 and n_threads > 0,
                 "Plan expects at least one layer, one row and one thread")
-        require(STATES[rule][0] <= n_states <= 2, "Plan expects the states of its rule")
+        require(isa.fbp_rules[<int> RULE_ROWS[rule][0]].states <= n_states <= 2,
+                "Plan expects the states of its rule")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError
@@ -298,7 +297,8 @@ cdef class Plan:
         self.n_threads = n_threads
         memset(&self.rule, 0, sizeof(self.rule))
         self.rule_name = rule
-        self.rule.kind = RULE_KINDS[rule]
+        self.rule.kind = RULE_ROWS[rule][0]
+        self.rule.decoupled = rule == "adamw"
         self.rule.clip_scale = 1
         self.rule.lenient = loss_scale is not None
         self.overflowed = -1
@@ -325,13 +325,16 @@ cdef class Plan:
         """
         if clip_norm and not self.keep_gradients:
             raise ValueError("clip_norm expects a plan that keeps gradients; got one without.")
-        if momentum and self.n_states < STATES[self.rule_name][1]:
+        cdef int row = RULE_ROWS[self.rule_name][1 if momentum else 0]
+        if row == isa.FBP_MOMENTUM and nesterov:
+            row = isa.FBP_NESTEROV
+        if self.n_states < isa.fbp_rules[row].states:
             raise ValueError(
                 f"momentum expects a plan with room for it; got {momentum:g} for one that was made "
                 "without, so make a new trainer.")
+        self.rule.kind = <isa.fbp_rule_kind> row
         self.rule.lr = lr
         self.rule.momentum = momentum
-        self.rule.nesterov = nesterov
         self.rule.beta_1 = beta_1
         self.rule.beta_2 = beta_2
         self.rule.eps = eps

@@ -200,52 +200,37 @@ static void FN(measure)(const FN(plan) *plan)
     FN(prepare)(plan, parameters / (double)(8 * n_ops));
 }
 
-/* The bounds after an update by gradients of at most `gradient`; see optim.h.  Numbers pass through
- * REAL as there, so that one which overflows in it makes the bound infinite or NaN. */
+/* The bounds after an update by gradients of at most `gradient`.  Numbers pass through REAL as in
+ * the update, so that one which overflows in it makes the bound infinite or NaN. */
 static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradient, fbp_bounds *b)
 {
-    const int decoupled = rule->kind == FBP_ADAMW;
     const double lr = (double)(REAL)rule->lr, momentum = (double)(REAL)rule->momentum;
     const double eps = fmin(1, (double)(REAL)rule->eps); /* above 1: for what it divides */
-    const double decay = (double)(REAL)(rule->weight_decay + rule->bias_decay);
-    double d = gradient, step = 0;
+    const double rate = (double)(REAL)(rule->lr / (1 - rule->beta_1)); /* of any step */
+    const double decay = rule->weight_decay + rule->bias_decay;
+    double d = gradient, most = 0, s0 = b->state[0], s1 = b->state[1];
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++) /* running = a mean of running and fresh */
         if (plan->ops[l].fresh)
             b->parameters += FN(norm_of)(plan->ops[l].fresh, FN(parameters_size)(&plan->ops[l]));
     if (rule->clip_value > 0 && d > rule->clip_value)
         d = (double)(REAL)rule->clip_value;
-    if (!decoupled)
-        d += decay * b->parameters;
+    if (!rule->decoupled)
+        d += (double)(REAL)decay * b->parameters;
     switch (rule->kind) {
-    case FBP_STORE: return;
-    case FBP_SGD:
-        if (is_plain_sgd(rule)) { /* the gradients bear the factor lr */
-            step = d;
-        } else {
-            b->state[0] = momentum * b->state[0] + d;
-            step = lr * (d + (1 + momentum) * b->state[0]);
-        }
-        break;
-    case FBP_ADAGRAD:
-        b->state[0] += d * d;
-        step = lr * d / eps;
-        break;
-    case FBP_RMSPROP:
-        b->state[0] += d * d;
-        b->state[1] = momentum * b->state[1] + d / eps;
-        step = lr * b->state[1];
-        break;
-    case FBP_ADAM:
-    case FBP_ADAMW:
-        b->state[0] += d;
-        b->state[1] += d * d;
-        step = (double)(REAL)(rule->lr / (1 - rule->beta_1)) * b->state[0] / eps;
-        if (decoupled)
-            step += (double)(REAL)(rule->lr * decay) * b->parameters;
-        break;
+#define BOUND(KIND, name, states, update, bound)                                                 \
+    case FBP_##KIND: bound; break;
+        FBP_RULES(BOUND)
+#undef BOUND
+    default: return; /* nothing is updated */
     }
-    b->parameters += step;
-    b->grown += step;
+    if (is_plain_sgd(rule)) /* the gradients bear the factor lr */
+        most = d;
+    if (rule->decoupled)
+        most += (double)(REAL)(rule->lr * decay) * b->parameters;
+    b->state[0] = s0;
+    b->state[1] = s1;
+    b->parameters += most;
+    b->grown += most;
 }
 
 /* Whether an update by gradients of at most `gradient` leaves all finite for sure. */

@@ -129,7 +129,7 @@ static int is_calm(fbp_layer_kind kind)
 /* Plain SGD adds its gradients straight to the weights. */
 static int is_plain_sgd(const fbp_rule *rule)
 {
-    return rule->kind == FBP_SGD && rule->momentum == 0 && rule->weight_decay == 0 &&
+    return rule->kind == FBP_SGD && rule->weight_decay == 0 &&
            rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
 }
 

@@ -4,21 +4,11 @@
 #define FBP_ENGINE_UPDATE_ONCE
 /* Input panels of a block of dW: their part of x stays in the L2 cache over all outputs. */
 #define BLOCK_PANELS 12
-
-/* The rule with what its step makes of it, once for all its blocks; a copy where that is something. */
-static const fbp_rule *at_step(const fbp_rule *rule, fbp_rule *copy)
-{
-    if (rule->kind != FBP_ADAM && rule->kind != FBP_ADAMW)
-        return rule;
-    *copy = *rule;
-    copy->rate = adam_rate(rule->lr, rule->beta_1, rule->step);
-    copy->correction = adam_correction(rule->beta_2, rule->step);
-    return copy;
-}
 #endif
 
-static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1, double decay,
-                       idx n)
+/* An update by gradients g, which are clipped where they lie. */
+static void FN(clipped_update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1,
+                               double decay, idx n)
 {
     if (rule->clip_scale != 1)
         for (idx i = 0; i < n; i++)
@@ -30,22 +20,7 @@ static void FN(update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s
             g[i] = g[i] < -limit ? -limit : g[i];
         }
     }
-    switch (rule->kind) {
-    case FBP_SGD:
-        FN(sgd_update)(p, g, s0, rule->lr, rule->momentum, rule->nesterov, decay, n);
-        break;
-    case FBP_ADAGRAD: FN(adagrad_update)(p, g, s0, rule->lr, rule->eps, decay, n); break;
-    case FBP_RMSPROP:
-        FN(rmsprop_update)(p, g, s0, s1, rule->lr, rule->beta_2, rule->eps, rule->momentum, decay,
-                           n);
-        break;
-    case FBP_ADAM:
-    case FBP_ADAMW:
-        FN(adam_update_at)(p, g, s0, s1, rule->lr, rule->beta_1, rule->beta_2, rule->eps, decay,
-                           rule->kind == FBP_ADAMW, rule->rate, rule->correction, n);
-        break;
-    case FBP_STORE: break;
-    }
+    FN(update_at)(p, g, s0, s1, rule, decay, n);
 }
 
 /* Elements at .. at + n of an op's parameters, by their gradients g. */
@@ -53,8 +28,8 @@ static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *
 {
     const double decay = at < FN(w_size)(op) && op->layer.kind == FBP_AFFINE ? rule->weight_decay
                                                                              : rule->bias_decay;
-    FN(update)(rule, op->W + at, g, op->state[0] ? op->state[0] + at : NULL,
-               op->state[1] ? op->state[1] + at : NULL, decay, n);
+    FN(clipped_update)(rule, op->W + at, g, op->state[0] ? op->state[0] + at : NULL,
+                       op->state[1] ? op->state[1] + at : NULL, decay, n);
 }
 
 /* sums[NR] = (add: sums itself) + the sum of a panel's rows, in four chains. */

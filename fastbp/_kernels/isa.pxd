@@ -23,7 +23,13 @@ cdef extern from "kernels.h" nogil:
     bint fbp_takes_target(int kind, double t)
 
     ctypedef enum fbp_rule_kind:
-        FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW
+        FBP_SGD, FBP_MOMENTUM, FBP_NESTEROV, FBP_ADAGRAD, FBP_RMSPROP, FBP_RMSPROP_MOMENTUM
+        FBP_ADAM, FBP_N_RULES, FBP_STORE
+
+    ctypedef struct fbp_rule_row:
+        const char *name
+        int states
+    const fbp_rule_row *fbp_rules
 
     ctypedef enum fbp_type:
         FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8
@@ -37,7 +43,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct fbp_rule:
         fbp_rule_kind kind
-        int nesterov
+        int decoupled
         double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay, clip_value, clip_scale
         int64_t step
         int lenient

@@ -35,18 +35,9 @@
       (const T *x, const T *t, T *y, idx rows, idx n_out))                                       \
     X(void, soft_cross_entropy_backward,                                                         \
       (const T *y, const T *t, double scale, T *dx, idx rows, idx n_out))                        \
-    X(void, sgd_update,                                                                          \
-      (T *param, const T *grad, T *velocity, double lr, double momentum, int nesterov,           \
-       double weight_decay, idx n))                                                              \
-    X(void, adagrad_update,                                                                      \
-      (T *param, const T *grad, T *square_sum, double lr, double eps, double weight_decay,       \
+    X(void, update,                                                                              \
+      (T *param, const T *grad, T *state_0, T *state_1, const fbp_rule *rule, double decay,      \
        idx n))                                                                                   \
-    X(void, rmsprop_update,                                                                      \
-      (T *param, const T *grad, T *square_mean, T *velocity, double lr, double alpha,            \
-       double eps, double momentum, double weight_decay, idx n))                                 \
-    X(void, adam_update,                                                                         \
-      (T *param, const T *grad, T *mean, T *square_mean, double lr, double beta_1,               \
-       double beta_2, double eps, double weight_decay, int decoupled, int64_t step, idx n))      \
     X(void, dropout,                                                                             \
       (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
     X(void, batch_norm_forward,                                                                  \

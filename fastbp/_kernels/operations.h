@@ -120,4 +120,47 @@ static inline int fbp_takes_target(int kind, double t)
     }
 }
 
+/* The update rules: X(kind, name, states, update, bound)
+ *
+ *     states    how many arrays of the parameters' size a rule keeps
+ *     update    of a parameter p by d, its gradient, and s0 and s1, its states, in REAL
+ *     bound     what p may grow by, `most`, and the states, where these are no bigger than they
+ *               are and d is not, in double (engine_finite.h)
+ *
+ * By the rule's numbers: lr, momentum, b1, b2, c1 = 1 - b1, c2 = 1 - b2, eps; and of its step, as
+ * plan.h has them, keep, rate and correction. */
+#define FBP_RULES(X)                                                                             \
+    X(SGD, sgd, 0, p -= lr * d, most = lr * d)                                                   \
+    X(MOMENTUM, momentum, 1, s0 = momentum * s0 + d; p -= lr * s0,                               \
+      s0 = momentum * s0 + d; most = lr * s0)                                                    \
+    X(NESTEROV, nesterov, 1, s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),              \
+      s0 = momentum * s0 + d; most = lr * (d + momentum * s0))                                   \
+    X(ADAGRAD, adagrad, 1, s0 += d * d; p -= lr * d / (FN(sqrt_)(s0) + eps),                     \
+      s0 += d * d; most = lr * d / eps)                                                          \
+    X(RMSPROP, rmsprop, 1,                                                                       \
+      s0 = FN(mix)(b2, s0, c2 * d, d); p -= lr * d / (FN(sqrt_)(s0) + eps),                      \
+      s0 += d * d; most = lr * d / eps)                                                          \
+    X(RMSPROP_MOMENTUM, rmsprop_momentum, 2,                                                     \
+      s0 = FN(mix)(b2, s0, c2 * d, d); s1 = momentum * s1 + d / (FN(sqrt_)(s0) + eps);           \
+      p -= lr * s1,                                                                              \
+      s0 += d * d; s1 = momentum * s1 + d / eps; most = lr * s1)                                 \
+    X(ADAM, adam, 2,                                                                             \
+      s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d);                              \
+      p = keep * p - rate * s0 / (FN(sqrt_)(s1) * correction + eps),                             \
+      s0 += d; s1 += d * d; most = rate * s0 / eps)
+
+#define FBP_RULE_KIND(KIND, ...) FBP_##KIND,
+typedef enum {
+    FBP_RULES(FBP_RULE_KIND)
+    FBP_N_RULES,
+    FBP_STORE = FBP_N_RULES /* gradients are kept, nothing is updated */
+} fbp_rule_kind;
+
+typedef struct {
+    const char *name;
+    int states;
+} fbp_rule_row;
+#define FBP_RULE_ROW(KIND, name, states, ...) {#name, states},
+static const fbp_rule_row fbp_rules[] = {FBP_RULES(FBP_RULE_ROW)};
+
 #endif

@@ -1,109 +1,67 @@
-/* Update rules, in place over n elements, with PyTorch's formulas. */
+/* The loops of the update rules, in place over n elements: those of operations.h, and functions that
+ * choose among them for a whole array. */
 
-/* d = grad + weight_decay param;  v = momentum v + d;
- * param -= lr (nesterov ? d + momentum v : v).  velocity NULL: no momentum, v = d. */
-static void FN(sgd_update)(REAL *param, const REAL *grad, REAL *velocity, double lr_,
-                           double momentum_, int nesterov, double weight_decay, idx n)
+#ifndef FBP_OPTIM_ONCE
+#define FBP_OPTIM_ONCE
+/* The rule with what its step 1, 2, ... makes of it: rate = lr / (1 - beta_1^step) and
+ * correction = 1 / sqrt(1 - beta_2^step).  In `room`, where that is anything. */
+static const fbp_rule *at_step(const fbp_rule *rule, fbp_rule *room)
 {
-    const REAL lr = (REAL)lr_, momentum = (REAL)momentum_, decay = (REAL)weight_decay;
-    if (!velocity) {
-        ELEMENTWISE param[i] -= lr * (grad[i] + decay * param[i]);
-    } else if (nesterov) {
-        ELEMENTWISE
-        {
-            const REAL d = grad[i] + decay * param[i];
-            velocity[i] = momentum * velocity[i] + d;
-            param[i] -= lr * (d + momentum * velocity[i]);
-        }
-    } else {
-        ELEMENTWISE
-        {
-            velocity[i] = momentum * velocity[i] + (grad[i] + decay * param[i]);
-            param[i] -= lr * velocity[i];
-        }
-    }
-}
-
-/* d = grad + weight_decay param;  s = s + d^2;  param -= lr d / (sqrt(s) + eps) */
-static void FN(adagrad_update)(REAL *param, const REAL *grad, REAL *square_sum, double lr_,
-                               double eps_, double weight_decay, idx n)
-{
-    const REAL lr = (REAL)lr_, eps = (REAL)eps_, decay = (REAL)weight_decay;
-    ELEMENTWISE
-    {
-        const REAL d = grad[i] + decay * param[i];
-        square_sum[i] += d * d;
-        param[i] -= lr * d / (FN(sqrt_)(square_sum[i]) + eps);
-    }
-}
-
-/* d = grad + weight_decay param;  s = alpha s + (1 - alpha) d^2;  u = d / (sqrt(s) + eps);
- * v = momentum v + u;  param -= lr v.  velocity NULL: no momentum, v = u. */
-static void FN(rmsprop_update)(REAL *param, const REAL *grad, REAL *square_mean, REAL *velocity,
-                               double lr_, double alpha_, double eps_, double momentum_,
-                               double weight_decay, idx n)
-{
-    const REAL lr = (REAL)lr_, alpha = (REAL)alpha_, rest = (REAL)(1 - alpha_);
-    const REAL eps = (REAL)eps_, momentum = (REAL)momentum_, decay = (REAL)weight_decay;
-    if (velocity) {
-        ELEMENTWISE
-        {
-            const REAL d = grad[i] + decay * param[i];
-            square_mean[i] = FN(mix)(alpha, square_mean[i], rest * d, d);
-            velocity[i] = momentum * velocity[i] + d / (FN(sqrt_)(square_mean[i]) + eps);
-            param[i] -= lr * velocity[i];
-        }
-    } else {
-        ELEMENTWISE
-        {
-            const REAL d = grad[i] + decay * param[i];
-            square_mean[i] = FN(mix)(alpha, square_mean[i], rest * d, d);
-            param[i] -= lr * d / (FN(sqrt_)(square_mean[i]) + eps);
-        }
-    }
-}
-
-/* Of Adam's step 1, 2, ...: rate = lr / (1 - beta_1^step), correction = 1 / sqrt(1 - beta_2^step) */
-#ifndef FBP_ADAM_ONCE
-#define FBP_ADAM_ONCE
-static double adam_rate(double lr, double beta_1, int64_t step)
-{
-    return lr / (1 - pow(beta_1, (double)step));
-}
-
-static double adam_correction(double beta_2, int64_t step)
-{
-    return 1 / sqrt(1 - pow(beta_2, (double)step));
+    if (rule->kind != FBP_ADAM)
+        return rule;
+    *room = *rule;
+    room->rate = rule->lr / (1 - pow(rule->beta_1, (double)rule->step));
+    room->correction = 1 / sqrt(1 - pow(rule->beta_2, (double)rule->step));
+    return room;
 }
 #endif
 
-/* m = beta_1 m + (1 - beta_1) d;  v = beta_2 v + (1 - beta_2) d^2;
- * param -= rate m / (sqrt(v) correction + eps)
- * with d = grad + weight_decay param, or decoupled: d = grad and first param -= lr decay param. */
-static void FN(adam_update_at)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean,
-                               double lr, double beta_1, double beta_2, double eps_,
-                               double weight_decay, int decoupled, double rate_,
-                               double correction_, idx n)
+/* d = grad + decay param, or decoupled: d = grad and first param -= lr decay param. */
+#define DEFINE_UPDATE(KIND, name, states, update, ...)                                           \
+    static APART void FN(name##_update)(REAL *param, const REAL *grad, REAL *state_0,            \
+                                        REAL *state_1, const fbp_rule *rule, double decay_,      \
+                                        idx n)                                                   \
+    {                                                                                            \
+        const REAL lr = (REAL)rule->lr, momentum = (REAL)rule->momentum, eps = (REAL)rule->eps;  \
+        const REAL b1 = (REAL)rule->beta_1, c1 = (REAL)(1 - rule->beta_1);                       \
+        const REAL b2 = (REAL)rule->beta_2, c2 = (REAL)(1 - rule->beta_2);                       \
+        const REAL decay = (REAL)(rule->decoupled ? 0 : decay_);                                 \
+        const REAL keep = (REAL)(rule->decoupled ? 1 - rule->lr * decay_ : 1);                   \
+        const REAL rate = (REAL)rule->rate, correction = (REAL)rule->correction;                 \
+        (void)lr, (void)momentum, (void)eps, (void)b1, (void)c1, (void)b2, (void)c2;             \
+        (void)keep, (void)rate, (void)correction, (void)state_0, (void)state_1;                  \
+        ELEMENTWISE                                                                              \
+        {                                                                                        \
+            REAL p = param[i];                                                                   \
+            REAL s0 = states > 0 ? state_0[i] : 0, s1 = states > 1 ? state_1[i] : 0;             \
+            const REAL d = grad[i] + decay * p;                                                  \
+            update;                                                                              \
+            param[i] = p;                                                                        \
+            if (states > 0)                                                                      \
+                state_0[i] = s0;                                                                 \
+            if (states > 1)                                                                      \
+                state_1[i] = s1;                                                                 \
+        }                                                                                        \
+    }
+FBP_RULES(DEFINE_UPDATE)
+#undef DEFINE_UPDATE
+
+/* Of a rule as at_step has it. */
+#define UPDATE(KIND, name, ...)                                                                  \
+    case FBP_##KIND: FN(name##_update)(param, grad, state_0, state_1, rule, decay, n); break;
+static void FN(update_at)(REAL *param, const REAL *grad, REAL *state_0, REAL *state_1,
+                          const fbp_rule *rule, double decay, idx n)
 {
-    const REAL b1 = (REAL)beta_1, b2 = (REAL)beta_2;
-    const REAL rest_1 = (REAL)(1 - beta_1), rest_2 = (REAL)(1 - beta_2), eps = (REAL)eps_;
-    const REAL keep = (REAL)(decoupled ? 1 - lr * weight_decay : 1);
-    const REAL decay = (REAL)(decoupled ? 0 : weight_decay);
-    const REAL rate = (REAL)rate_, correction = (REAL)correction_;
-    ELEMENTWISE
-    {
-        const REAL d = grad[i] + decay * param[i];
-        mean[i] = FN(mix)(b1, mean[i], rest_1, d);
-        square_mean[i] = FN(mix)(b2, square_mean[i], rest_2 * d, d);
-        param[i] = keep * param[i] -
-                   rate * mean[i] / (FN(sqrt_)(square_mean[i]) * correction + eps);
+    switch (rule->kind) {
+        FBP_RULES(UPDATE)
+    default: break;
     }
 }
+#undef UPDATE
 
-static void FN(adam_update)(REAL *param, const REAL *grad, REAL *mean, REAL *square_mean, double lr,
-                            double beta_1, double beta_2, double eps, double weight_decay,
-                            int decoupled, int64_t step, idx n)
+static void FN(update)(REAL *param, const REAL *grad, REAL *state_0, REAL *state_1,
+                       const fbp_rule *rule, double decay, idx n)
 {
-    FN(adam_update_at)(param, grad, mean, square_mean, lr, beta_1, beta_2, eps, weight_decay,
-                       decoupled, adam_rate(lr, beta_1, step), adam_correction(beta_2, step), n);
+    fbp_rule now;
+    FN(update_at)(param, grad, state_0, state_1, at_step(rule, &now), decay, n);
 }

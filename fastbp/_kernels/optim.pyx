@@ -6,6 +6,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memset
 
 import numpy as np
 
@@ -16,10 +17,7 @@ from fastbp._kernels.contract cimport idx, real, require, require_aligned, requi
 
 cdef extern from "call.h" nogil:
     const isa.fbp_kernels *fbp_active
-    void fbp_sgd_update(...)
-    void fbp_adagrad_update(...)
-    void fbp_rmsprop_update(...)
-    void fbp_adam_update(...)
+    void fbp_update(...)
 
 fbp_active = isa.active()
 cnp.import_array()
@@ -27,30 +25,13 @@ cnp.import_array()
 ctypedef cnp.ndarray array
 
 
-cdef void sgd_update_core(real *param, const real *grad, real *velocity, double lr,
-                          double momentum, bint nesterov, double weight_decay,
-                          idx n) noexcept nogil:
-    fbp_sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay, n)
-
-
-cdef void adagrad_update_core(real *param, const real *grad, real *square_sum, double lr,
-                              double eps, double weight_decay, idx n) noexcept nogil:
-    fbp_adagrad_update(param, grad, square_sum, lr, eps, weight_decay, n)
-
-
-cdef void rmsprop_update_core(real *param, const real *grad, real *square_mean, real *velocity,
-                              double lr, double alpha, double eps, double momentum,
-                              double weight_decay, idx n) noexcept nogil:
-    fbp_rmsprop_update(param, grad, square_mean, velocity, lr, alpha, eps, momentum, weight_decay,
-                       n)
-
-
-cdef void adam_update_core(real *param, const real *grad, real *mean, real *square_mean,
-                           double lr, double beta_1, double beta_2, double eps,
-                           double weight_decay, bint decoupled, int64_t step,
-                           idx n) noexcept nogil:
-    fbp_adam_update(param, grad, mean, square_mean, lr, beta_1, beta_2, eps, weight_decay,
-                    decoupled, step, n)
+cdef isa.fbp_rule rule_of(int kind, double lr) noexcept nogil:
+    """A rule whose other numbers are 0."""
+    cdef isa.fbp_rule rule
+    memset(&rule, 0, sizeof(rule))
+    rule.kind = <isa.fbp_rule_kind> kind
+    rule.lr = lr
+    return rule
 
 
 cdef int _check_grad(const real *param, idx n, const real *grad, idx n_grad) except -1:
@@ -108,8 +89,12 @@ def sgd_update(
         _check_state(velocity_, velocity.shape[0], &param[0], &grad[0], n, "velocity")
     else:
         require(momentum == 0, "sgd_update expects a velocity where momentum is not 0", "None")
+    cdef isa.fbp_rule rule = rule_of(
+        isa.FBP_SGD if velocity_ == NULL else isa.FBP_NESTEROV if nesterov else isa.FBP_MOMENTUM,
+        lr)
+    rule.momentum = momentum
     with nogil:
-        sgd_update_core(&param[0], &grad[0], velocity_, lr, momentum, nesterov, weight_decay, n)
+        fbp_update(&param[0], &grad[0], velocity_, <real *> NULL, &rule, weight_decay, n)
 
 
 def adagrad_update(
@@ -141,8 +126,10 @@ def adagrad_update(
     cdef idx n = param.shape[0]
     _check_grad(&param[0], n, &grad[0], grad.shape[0])
     _check_state(&square_sum[0], square_sum.shape[0], &param[0], &grad[0], n, "square_sum")
+    cdef isa.fbp_rule rule = rule_of(isa.FBP_ADAGRAD, lr)
+    rule.eps = eps
     with nogil:
-        adagrad_update_core(&param[0], &grad[0], &square_sum[0], lr, eps, weight_decay, n)
+        fbp_update(&param[0], &grad[0], &square_sum[0], <real *> NULL, &rule, weight_decay, n)
 
 
 def rmsprop_update(
@@ -186,9 +173,13 @@ def rmsprop_update(
         require_apart(velocity_, n, &square_mean[0], n, "velocity")
     else:
         require(momentum == 0, "rmsprop_update expects a velocity where momentum is not 0", "None")
+    cdef isa.fbp_rule rule = rule_of(
+        isa.FBP_RMSPROP if velocity_ == NULL else isa.FBP_RMSPROP_MOMENTUM, lr)
+    rule.beta_2 = alpha
+    rule.eps = eps
+    rule.momentum = momentum
     with nogil:
-        rmsprop_update_core(&param[0], &grad[0], &square_mean[0], velocity_, lr, alpha, eps,
-                            momentum, weight_decay, n)
+        fbp_update(&param[0], &grad[0], &square_mean[0], velocity_, &rule, weight_decay, n)
 
 
 def adam_update(
@@ -236,9 +227,14 @@ def adam_update(
     _check_state(&square_mean[0], square_mean.shape[0], &param[0], &grad[0], n, "square_mean")
     require_apart(&mean[0], n, &square_mean[0], n, "mean")
     require(step >= 1, "adam_update expects step of at least 1", "less")
+    cdef isa.fbp_rule rule = rule_of(isa.FBP_ADAM, lr)
+    rule.beta_1 = beta_1
+    rule.beta_2 = beta_2
+    rule.eps = eps
+    rule.decoupled = decoupled
+    rule.step = step
     with nogil:
-        adam_update_core(&param[0], &grad[0], &mean[0], &square_mean[0], lr, beta_1, beta_2, eps,
-                         weight_decay, decoupled, step, n)
+        fbp_update(&param[0], &grad[0], &mean[0], &square_mean[0], &rule, weight_decay, n)
 
 
 # --- steps over tensors --------------------------------------------------------------------------
@@ -246,9 +242,6 @@ def adam_update(
 # fail any more and the kernels run.  The kernels take flat memory: a parameter that is C- or
 # Fortran-contiguous is updated where it lies, and its gradient and states are read in the same
 # order; what lies otherwise is copied, and where it is written, copied back.
-
-cdef enum:
-    SGD, ADAGRAD, RMSPROP, ADAM
 
 cdef enum:
     LARGE = 50_000  # elements from which other Python threads may run meanwhile
@@ -274,10 +267,10 @@ cdef tuple RMSPROP_STATE = ("square_avg",)
 cdef tuple RMSPROP_MOMENTUM_STATE = ("square_avg", "momentum_buffer")
 cdef tuple ADAM_STATE = ("exp_avg", "exp_avg_sq")
 
-cdef struct Rule:
-    int kind
-    double lr, momentum, beta_1, beta_2, eps, weight_decay, lr_decay, dampening
-    bint nesterov, decoupled, maximize
+cdef struct Step:  # of a group
+    isa.fbp_rule rule
+    double lr_decay, dampening
+    bint maximize
 
 cdef struct Item:  # one parameter
     void *param
@@ -289,35 +282,23 @@ cdef struct Item:  # one parameter
     bint is_double
 
 
-cdef void apply(const Rule *rule, const Item *item, real *param) noexcept nogil:
-    cdef const real *grad = <const real *> item.grad
-    cdef real *first = <real *> item.states[0]
-    cdef real *second = <real *> item.states[1]
-    cdef int64_t step = 0
+cdef void apply(const Step *step, const Item *item, real *param) noexcept nogil:
+    cdef isa.fbp_rule rule = step.rule
     if item.step != NULL:
         item.step[0] += 1
-        step = <int64_t> item.step[0]
-    if rule.kind == SGD:
-        sgd_update_core(param, grad, first, rule.lr, rule.momentum, rule.nesterov, item.decay,
-                        item.n)
-    elif rule.kind == ADAGRAD:
-        adagrad_update_core(param, grad, first, rule.lr / (1 + (step - 1) * rule.lr_decay),
-                            rule.eps, item.decay, item.n)
-    elif rule.kind == RMSPROP:
-        rmsprop_update_core(param, grad, first, second, rule.lr, rule.beta_2, rule.eps,
-                            rule.momentum, item.decay, item.n)
-    else:
-        adam_update_core(param, grad, first, second, rule.lr, rule.beta_1, rule.beta_2, rule.eps,
-                         item.decay, rule.decoupled, step, item.n)
+        rule.step = <int64_t> item.step[0]
+        rule.lr /= 1 + (rule.step - 1) * step.lr_decay
+    fbp_update(param, <const real *> item.grad, <real *> item.states[0], <real *> item.states[1],
+               &rule, item.decay, item.n)
 
 
-cdef void apply_all(const Rule *rule, const Item *items, idx n) noexcept nogil:
+cdef void apply_all(const Step *step, const Item *items, idx n) noexcept nogil:
     cdef idx i
     for i in range(n):
         if items[i].is_double:
-            apply(rule, &items[i], <double *> items[i].param)
+            apply(step, &items[i], <double *> items[i].param)
         else:
-            apply(rule, &items[i], <float *> items[i].param)
+            apply(step, &items[i], <float *> items[i].param)
 
 
 cdef inline bint same_kind(array x, array y):
@@ -366,13 +347,13 @@ cdef class Gathered:
         self.held.append(y)
         return y
 
-    cdef int add(self, object p, object grad, object state, const Rule *rule, tuple names,
+    cdef int add(self, object p, object grad, object state, const Step *step, tuple names,
                  bint counts, dict group, object begin) except -1:
         cdef Item *item = &self.items[self.n]
         cdef array x = <array?> p.array, g = <array?> grad.array, s
         cdef cnp.NPY_ORDER order = cnp.NPY_CORDER
         cdef PyObject *entry = NULL
-        cdef double factor = -1 if rule.maximize else 1
+        cdef double factor = -1 if step.maximize else 1
         cdef bint first
         cdef Py_ssize_t k
         if cnp.PyArray_TYPE(x) != cnp.NPY_FLOAT and cnp.PyArray_TYPE(x) != cnp.NPY_DOUBLE:
@@ -388,7 +369,7 @@ cdef class Gathered:
             order = cnp.NPY_FORTRANORDER
         item.is_double = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
         item.n = cnp.PyArray_SIZE(x)
-        item.decay = rule.weight_decay
+        item.decay = step.rule.weight_decay
 
         if names or counts:
             entry = PyDict_GetItemWithError(state, p)
@@ -400,9 +381,9 @@ cdef class Gathered:
                     f"{described(s)}, so make the optimiser after the network has its dtype.")
             s = self.flat(s, order, True)
             item.states[k] = cnp.PyArray_DATA(s)
-            if not first and rule.dampening:
-                factor *= 1 - rule.dampening
-                item.decay *= 1 - rule.dampening
+            if not first and step.dampening:
+                factor *= 1 - step.dampening
+                item.decay *= 1 - step.dampening
         if counts:
             s = self.state(p, entry, "step", x, group, begin, &first)
             if cnp.PyArray_TYPE(s) != cnp.NPY_FLOAT or cnp.PyArray_SIZE(s) != 1:
@@ -449,33 +430,31 @@ cdef str who(object begin):
     return f"{type(begin.__self__).__name__}.step"
 
 
-cdef int step(const Rule *rule, dict group, object state, object begin, tuple names,
-              bint counts) except -1:
+cdef int step_of(const Step *step, dict group, object state, object begin, tuple names,
+                 bint counts) except -1:
     cdef list params = group["params"]
     cdef Gathered gathered = Gathered.__new__(Gathered, len(params))
     for p in params:
         grad = p.grad
         if grad is not None:
-            gathered.add(p, grad, state, rule, names, counts, group, begin)
+            gathered.add(p, grad, state, step, names, counts, group, begin)
     if gathered.elements <= LARGE:
-        apply_all(rule, gathered.items, gathered.n)
+        apply_all(step, gathered.items, gathered.n)
         return gathered.finish(state)
     fbp_add(&large_steps, 1)
     with nogil:
-        apply_all(rule, gathered.items, gathered.n)
+        apply_all(step, gathered.items, gathered.n)
         fbp_add(&large_steps, -1)  # before the wait for the lock, which `running_steps` sees over
     return gathered.finish(state)
 
 
-cdef Rule rule_of(int kind, dict group) except *:
-    cdef Rule rule
-    rule.kind = kind
-    rule.lr = group["lr"]
-    rule.weight_decay = group["weight_decay"]
-    rule.maximize = group["maximize"]
-    rule.momentum = rule.beta_1 = rule.beta_2 = rule.eps = rule.lr_decay = rule.dampening = 0
-    rule.nesterov = rule.decoupled = False
-    return rule
+cdef Step step_by(int kind, dict group) except *:
+    cdef Step step
+    step.rule = rule_of(kind, group["lr"])
+    step.rule.weight_decay = group["weight_decay"]
+    step.maximize = group["maximize"]
+    step.lr_decay = step.dampening = 0
+    return step
 
 
 cdef dict options_of(group):
@@ -504,38 +483,40 @@ def sgd_step(group, state, begin):
         that does not fit it; nothing has changed then.
     """
     cdef dict own = options_of(group)
-    cdef Rule rule = rule_of(SGD, own)
-    rule.momentum = own["momentum"]
-    rule.nesterov = own["nesterov"]
-    rule.dampening = own["dampening"]
-    step(&rule, own, state, begin, SGD_STATE if rule.momentum else NO_STATE, False)
+    cdef double momentum = own["momentum"]
+    cdef Step step = step_by(
+        isa.FBP_SGD if momentum == 0 else isa.FBP_NESTEROV if own["nesterov"]
+        else isa.FBP_MOMENTUM, own)
+    step.rule.momentum = momentum
+    step.dampening = own["dampening"]
+    step_of(&step, own, state, begin, SGD_STATE if momentum else NO_STATE, False)
 
 
 def adagrad_step(group, state, begin):
     """A step of `adagrad_update` over a group; see `sgd_step`."""
     cdef dict own = options_of(group)
-    cdef Rule rule = rule_of(ADAGRAD, own)
-    rule.eps = own["eps"]
-    rule.lr_decay = own["lr_decay"]
-    step(&rule, own, state, begin, ADAGRAD_STATE, True)
+    cdef Step step = step_by(isa.FBP_ADAGRAD, own)
+    step.rule.eps = own["eps"]
+    step.lr_decay = own["lr_decay"]
+    step_of(&step, own, state, begin, ADAGRAD_STATE, True)
 
 
 def rmsprop_step(group, state, begin):
     """A step of `rmsprop_update` over a group; see `sgd_step`."""
     cdef dict own = options_of(group)
-    cdef Rule rule = rule_of(RMSPROP, own)
-    rule.eps = own["eps"]
-    rule.beta_2 = own["alpha"]
-    rule.momentum = own["momentum"]
-    step(&rule, own, state, begin, RMSPROP_MOMENTUM_STATE if rule.momentum else RMSPROP_STATE,
-         True)
+    cdef double momentum = own["momentum"]
+    cdef Step step = step_by(isa.FBP_RMSPROP_MOMENTUM if momentum else isa.FBP_RMSPROP, own)
+    step.rule.eps = own["eps"]
+    step.rule.beta_2 = own["alpha"]
+    step.rule.momentum = momentum
+    step_of(&step, own, state, begin, RMSPROP_MOMENTUM_STATE if momentum else RMSPROP_STATE, True)
 
 
 def adam_step(group, state, begin):
     """A step of `adam_update`, decoupled or not, over a group; see `sgd_step`."""
     cdef dict own = options_of(group)
-    cdef Rule rule = rule_of(ADAM, own)
-    rule.beta_1, rule.beta_2 = own["betas"]
-    rule.eps = own["eps"]
-    rule.decoupled = own["decoupled_weight_decay"]
-    step(&rule, own, state, begin, ADAM_STATE, True)
+    cdef Step step = step_by(isa.FBP_ADAM, own)
+    step.rule.beta_1, step.rule.beta_2 = own["betas"]
+    step.rule.eps = own["eps"]
+    step.rule.decoupled = own["decoupled_weight_decay"]
+    step_of(&step, own, state, begin, ADAM_STATE, True)

@@ -12,8 +12,6 @@ typedef ptrdiff_t idx;
 enum { FBP_AFFINE = FBP_N_ACTIVATIONS, FBP_DROPOUT, FBP_BATCH_NORM };
 typedef int fbp_layer_kind;
 
-typedef enum { FBP_STORE, FBP_SGD, FBP_ADAGRAD, FBP_RMSPROP, FBP_ADAM, FBP_ADAMW } fbp_rule_kind;
-
 typedef enum { FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8 } fbp_type;
 
 typedef struct {
@@ -30,12 +28,12 @@ typedef struct {
  * parameters) is separate, because front ends differ. */
 typedef struct {
     fbp_rule_kind kind;
-    int nesterov;
+    int decoupled; /* the decay is lr decay p, beside the gradient and not in it */
     double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay;
     double clip_value; /* 0: none */
     double clip_scale; /* factor of every gradient, from clipping by norm; 1: none */
     int64_t step;      /* 1, 2, ... */
-    double rate, correction; /* Adam's, of the step: the engine sets them */
+    double rate, correction; /* Adam's, of the step: at_step sets them */
     int lenient;       /* states may overflow, as scikit-learn's */
 } fbp_rule;
 

@@ -124,10 +124,10 @@ static void FN(draw_layers)(fbp_layer *layers, idx n_layers)
 
 static void FN(draw_rule)(fbp_rule *rule, int *n_states)
 {
-    static const int states[] = {0, 1, 1, 2, 2, 2};
     memset(rule, 0, sizeof *rule);
-    rule->kind = 1 + draw() % 5;
-    *n_states = states[rule->kind];
+    rule->kind = draw() % FBP_N_RULES;
+    *n_states = fbp_rules[rule->kind].states;
+    rule->momentum = 0.75;
     rule->lr = 0.0078125;
     rule->beta_1 = 0.875;
     rule->beta_2 = 0.9375;
@@ -138,11 +138,7 @@ static void FN(draw_rule)(fbp_rule *rule, int *n_states)
         rule->weight_decay = 0.03125;
         rule->bias_decay = draw() % 2 ? 0.03125 : 0;
     }
-    if (rule->kind == FBP_SGD && draw() % 2)
-        *n_states = 0;
-    else if (rule->kind == FBP_SGD || rule->kind == FBP_RMSPROP)
-        rule->momentum = 0.75;
-    rule->nesterov = rule->momentum > 0 && draw() % 2;
+    rule->decoupled = rule->kind == FBP_ADAM && draw() % 2;
 }
 
 static void FN(draw_targets)(network *net, fbp_batch *batch, idx all, idx n_out)

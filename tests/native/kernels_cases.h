@@ -325,24 +325,9 @@ static void FN(rule)(fbp_rule rule, int n_states, idx n)
     REAL *s[2] = {FN(between)(0, 1, n), FN(between)(0, 1, n)};
     REAL *before[] = {FN(copy)(p, n), FN(copy)(s[0], n), FN(copy)(s[1], n)};
     const double decay = (double)(REAL)rule.weight_decay;
-    switch (rule.kind) {
-    case FBP_SGD:
-        CALL(sgd_update)(p, g, n_states ? s[0] : NULL, rule.lr, rule.momentum, rule.nesterov,
-                         rule.weight_decay, n);
-        break;
-    case FBP_ADAGRAD: CALL(adagrad_update)(p, g, s[0], rule.lr, rule.eps, decay, n); break;
-    case FBP_RMSPROP:
-        CALL(rmsprop_update)(p, g, s[0], n_states > 1 ? s[1] : NULL, rule.lr, rule.beta_2,
-                             rule.eps, rule.momentum, rule.weight_decay, n);
-        break;
-    default:
-        CALL(adam_update)(p, g, s[0], s[1], rule.lr, rule.beta_1, rule.beta_2, rule.eps,
-                          rule.weight_decay, rule.kind == FBP_ADAMW, rule.step, n);
-    }
+    CALL(update)(p, g, n_states > 0 ? s[0] : NULL, n_states > 1 ? s[1] : NULL, &rule, decay, n);
     for (idx i = 0; i < n; i++) {
         double want = (double)before[0][i], states[2] = {(double)before[1][i], (double)before[2][i]};
-        for (int k = n_states; k < 2 && rule.momentum == 0; k++)
-            states[k] = 0;
         update(&rule, decay, &want, (double)g[i], states);
         near(i, (double)p[i], want, 10 * TOL * (fabs(want) + fabs((double)g[i]) + 1));
         for (int k = 0; k < n_states; k++)
@@ -352,27 +337,15 @@ static void FN(rule)(fbp_rule rule, int n_states, idx n)
 
 static void FN(rules)(idx n)
 {
-    fbp_rule rule = {.kind = FBP_SGD, .lr = 0.1, .clip_scale = 1, .beta_1 = 0.9, .beta_2 = 0.99,
-                     .eps = 1e-3, .step = 3};
-    for (int decayed = 0; decayed < 2; decayed++) {
-        rule.weight_decay = decayed ? 0.05 : 0;
-        rule.kind = FBP_SGD;
-        rule.momentum = 0;
-        FN(rule)(rule, 0, n);
-        rule.momentum = 0.8;
-        FN(rule)(rule, 1, n);
-        rule.nesterov = 1;
-        FN(rule)(rule, 1, n);
-        rule.nesterov = 0;
-        rule.kind = FBP_RMSPROP;
-        FN(rule)(rule, 2, n);
-        rule.momentum = 0;
-        FN(rule)(rule, 1, n);
-        for (rule.kind = FBP_ADAM; rule.kind <= FBP_ADAMW; rule.kind++)
-            FN(rule)(rule, 2, n);
-        rule.kind = FBP_ADAGRAD;
-        FN(rule)(rule, 1, n);
-    }
+    fbp_rule rule = {.lr = 0.1, .momentum = 0.8, .beta_1 = 0.9, .beta_2 = 0.99, .eps = 1e-3,
+                     .step = 3};
+    for (int kind = 0; kind < FBP_N_RULES; kind++)
+        for (int how = 0; how < (kind == FBP_ADAM ? 4 : 2); how++) {
+            rule.kind = (fbp_rule_kind)kind;
+            rule.weight_decay = how % 2 ? 0.05 : 0;
+            rule.decoupled = how > 1;
+            FN(rule)(rule, fbp_rules[kind].states, n);
+        }
 }
 
 static void FN(kernels)(void)

@@ -182,12 +182,19 @@ static int dropped(uint64_t key, uint32_t index, double ratio)
 /* One parameter p with gradient g and states s: the rule's formula. */
 static void update(const fbp_rule *rule, double decay, double *p, double g, double *s)
 {
-    if (rule->kind != FBP_ADAMW)
+    if (rule->decoupled)
+        *p *= 1 - rule->lr * decay;
+    else
         g += decay * *p;
     switch (rule->kind) {
-    case FBP_SGD:
+    case FBP_SGD: *p -= rule->lr * g; break;
+    case FBP_MOMENTUM:
         s[0] = rule->momentum * s[0] + g;
-        *p -= rule->lr * (rule->nesterov ? g + rule->momentum * s[0] : s[0]);
+        *p -= rule->lr * s[0];
+        break;
+    case FBP_NESTEROV:
+        s[0] = rule->momentum * s[0] + g;
+        *p -= rule->lr * (g + rule->momentum * s[0]);
         break;
     case FBP_ADAGRAD:
         s[0] += g * g;
@@ -195,13 +202,14 @@ static void update(const fbp_rule *rule, double decay, double *p, double g, doub
         break;
     case FBP_RMSPROP:
         s[0] = rule->beta_2 * s[0] + (1 - rule->beta_2) * g * g;
+        *p -= rule->lr * g / (sqrt(s[0]) + rule->eps);
+        break;
+    case FBP_RMSPROP_MOMENTUM:
+        s[0] = rule->beta_2 * s[0] + (1 - rule->beta_2) * g * g;
         s[1] = rule->momentum * s[1] + g / (sqrt(s[0]) + rule->eps);
         *p -= rule->lr * s[1];
         break;
     case FBP_ADAM:
-    case FBP_ADAMW:
-        if (rule->kind == FBP_ADAMW)
-            *p *= 1 - rule->lr * decay;
         s[0] = rule->beta_1 * s[0] + (1 - rule->beta_1) * g;
         s[1] = rule->beta_2 * s[1] + (1 - rule->beta_2) * g * g;
         *p -= rule->lr / (1 - pow(rule->beta_1, (double)rule->step)) * s[0] /
