@@ -574,6 +574,8 @@ def test_backward_without_update_leaves_the_gradients(dtype, rng):
     close = 20 * CLOSE[dtype.name]
     np.testing.assert_allclose(dW, x.T @ dout, rtol=close, atol=close)
     np.testing.assert_array_equal(parameters_of(plan, dtype)[0], W.astype(dtype))
+    with pytest.raises(ValueError, match="once for each outputs"):
+        plan.backward(dout)
     plan.outputs(x, np.empty((6, 3), dtype))
     plan.backward(dout, weight=2.0)
     np.testing.assert_allclose(

@@ -486,3 +486,22 @@ def test_a_step_after_one_of_nan_is_as_without_it(dtype, n, act):
         trainer.step(x, t)
         states.append({name: p.tobytes() for name, p in net.params.items()})
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize(
+    "options, factor",
+    [
+        ({"lr": 1e-30, "weight_decay": 1e30}, 1e10),
+        ({"lr": 0.0, "weight_decay": 1e30}, 1e10),
+        ({"lr": 1e-30, "momentum": 1e20, "nesterov": True}, 1e19),
+    ],
+)
+def test_a_number_that_overflows_on_the_way_is_seen_behind_a_tiny_rate(options, factor):
+    net = Sequential(Affine(np.zeros((2, 2), "f4"), np.zeros(2, "f4")), loss="squared_error")
+    net.params["W1"][0, 0] = factor
+    x = np.full((4, 2), 1, "f4")
+    trainer = Trainer(net, SGD(**options), 4)
+    with pytest.raises(FloatingPointError, match="finite"):
+        for _ in range(2):
+            trainer.step(x, np.zeros((4, 2), "f4"))
+    assert np.isfinite(net.params["W1"]).all()

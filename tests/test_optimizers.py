@@ -285,3 +285,18 @@ def test_gradients_whose_squares_overflow_are_clipped_to_the_norm_all_the_same()
     grads, norm = clip_by_norm({"W": np.array([3e200, -4e200]), "b": np.zeros(1)}, 1.0)
     np.testing.assert_allclose(norm, 5e200)
     np.testing.assert_allclose(grads["W"], [0.6, -0.8])
+
+
+def test_a_momentum_that_goes_and_comes_back_is_the_same_by_arrays_and_in_training(rng):
+    x, t = rng.standard_normal((8, 4)), rng.standard_normal((8, 3))
+    nets = [
+        fastbp.Sequential(fastbp.Linear(4, 3, seed=0, dtype="float64"), loss="squared_error")
+        for _ in range(2)
+    ]
+    rules = [SGD(lr=0.05, momentum=0.9, weight_decay=0.1) for _ in range(2)]
+    trainer = fastbp.Trainer(nets[0], rules[0], 8)
+    for momentum in (0.9, 0.9, 0.0, 0.0, 0.9, 0.9):
+        rules[0].momentum = rules[1].momentum = momentum
+        trainer.step(x, t)
+        rules[1].update(nets[1].params, nets[1].gradient(x, t))
+    np.testing.assert_allclose(nets[0].params["W1"], nets[1].params["W1"], rtol=1e-12)

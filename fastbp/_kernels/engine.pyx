@@ -898,7 +898,7 @@ cdef class Plan:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
 
     def backward(self, dout, weight=None, update=True):
-        """The rest of the step after `outputs`, from the loss's gradient by them.
+        """The rest of the step after `outputs`, once, from the loss's gradient by them.
 
         `weight` is what the penalty `l2` is divided by, None for the number of rows.  Without
         `update` the gradients are left in the block for `read`.  FloatingPointError where the
@@ -907,9 +907,10 @@ cdef class Plan:
         cdef fbp_batch batch = NO_ROWS
         cdef isa.fbp_rule rule = self.rule
         cdef isa.fbp_result result
-        require(self.is_own(dout) and self.are_outputs(dout)
+        require(self.rows_out > 0 and self.is_own(dout) and self.are_outputs(dout)
                 and cnp.PyArray_DIM(dout, 0) == self.rows_out,
-                "backward expects dout (rows of the last outputs, n_out) of the plan's dtype")
+                "backward expects dout (rows of the last outputs, n_out) of the plan's dtype, once "
+                "for each outputs")
         if not (update or self.keep_gradients):
             raise ValueError("backward without update expects a plan that keeps gradients; got one "
                              "without.")
@@ -921,6 +922,7 @@ cdef class Plan:
         batch.scale = 1
         batch.seed = self.seed
         batch.step = self.steps
+        self.rows_out = 0  # what the activations kept is used up
         self.engine.plan_backward(self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
         if not update:
             self.engine.plan_apply(self.memory, &rule, 0, &result)

@@ -221,12 +221,13 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     case FBP_##KIND: bound; break;
         FBP_RULES(BOUND)
 #undef BOUND
-    default: return; /* nothing is updated */
+    default: most = d = 0; break; /* nothing is updated */
     }
     if (is_plain_sgd(rule)) /* the gradients bear the factor lr */
         most = d;
-    if (rule->decoupled)
+    if (rule->decoupled && rule->kind != FBP_STORE)
         most += (double)(REAL)(rule->lr * decay) * b->parameters;
+    b->gradient = d;
     b->state[0] = s0;
     b->state[1] = s1;
     b->parameters += most;
@@ -238,7 +239,8 @@ static APART int FN(is_safe_by_rule)(const FN(plan) *plan, const fbp_rule *rule,
 {
     fbp_bounds b = *plan->bounds;
     FN(follow)(plan, rule, gradient, &b);
-    if (!(gradient <= FN(limit) && b.parameters + b.state[0] + b.state[1] <= FN(limit)))
+    if (!(gradient <= FN(limit) &&
+          b.gradient + b.parameters + b.state[0] + b.state[1] <= FN(limit)))
         return 0;
     *plan->bounds = b;
     return 1;

@@ -9,6 +9,7 @@
 /* What no parameter, and no element of a state, is above; infinite: not known. */
 typedef struct {
     double parameters, state[2];
+    double gradient; /* of a step, with the decay, or what a rule makes of it on its way */
     double grown; /* the most that the parameters' norm has grown since they were measured */
     double room, by_x, by_rows, by_dout; /* see prepare */
     int spoilt; /* whether activations or their gradients may be NaN or inf, in missing columns too */

@@ -125,7 +125,8 @@ static inline int fbp_takes_target(int kind, double t)
  *     states    how many arrays of the parameters' size a rule keeps
  *     update    of a parameter p by d, its gradient, and s0 and s1, its states, in REAL
  *     bound     what p may grow by, `most`, and the states, where these are no bigger than they
- *               are and d is not, in double (engine_finite.h)
+ *               are and d is not, and in d what is the biggest on the way, in double
+ *               (engine_finite.h)
  *
  * By the rule's numbers: lr, momentum, b1, b2, c1 = 1 - b1, c2 = 1 - b2, eps; and of its step, as
  * plan.h has them, keep, rate and correction. */
@@ -134,7 +135,7 @@ static inline int fbp_takes_target(int kind, double t)
     X(MOMENTUM, momentum, 1, s0 = momentum * s0 + d; p -= lr * s0,                               \
       s0 = momentum * s0 + d; most = lr * s0)                                                    \
     X(NESTEROV, nesterov, 1, s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),              \
-      s0 = momentum * s0 + d; most = lr * (d + momentum * s0))                                   \
+      s0 = momentum * s0 + d; d += momentum * s0; most = lr * d)                                   \
     X(ADAGRAD, adagrad, 1, s0 += d * d; p -= lr * d / (FN(sqrt_)(s0) + eps),                     \
       s0 += d * d; most = lr * d / eps)                                                          \
     X(RMSPROP, rmsprop, 1,                                                                       \

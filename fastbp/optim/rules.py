@@ -596,8 +596,8 @@ class SGD(Rule):
             rest = 1 - group["dampening"]
             grad, decay = grad * grad.dtype.type(rest), decay * rest
         kernels().sgd_update(
-            param, grad, states[0] if states else None, group["lr"], group["momentum"],
-            group["nesterov"], decay,
+            param, grad, states[0] if group["momentum"] else None, group["lr"],
+            group["momentum"], group["nesterov"], decay,
         )  # fmt: skip
 
 
