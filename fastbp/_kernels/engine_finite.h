@@ -221,11 +221,11 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     case FBP_##KIND: bound; break;
         FBP_RULES(BOUND)
 #undef BOUND
-    default: most = d = 0; break; /* nothing is updated */
+    default: return; /* nothing is updated */
     }
     if (is_plain_sgd(rule)) /* the gradients bear the factor lr */
         most = d;
-    if (rule->decoupled && rule->kind != FBP_STORE)
+    if (rule->decoupled)
         most += (double)(REAL)(rule->lr * decay) * b->parameters;
     b->gradient = d;
     b->state[0] = s0;

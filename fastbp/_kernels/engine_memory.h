@@ -45,8 +45,8 @@ typedef struct {
     idx w_rows;         /* rows of W: n_in, or 1 for a normalisation's gamma */
     const REAL *in;     /* panels of the input */
     REAL *out;          /* panels of the output; relu and its kind write over their input */
-    REAL *din, *dout;   /* their gradients; din NULL where nobody needs it: until then it has */
-                        /* the slopes of a layer that keeps them */
+    REAL *din, *dout;   /* their gradients, din NULL where nobody needs it; of a layer that keeps */
+                        /* its slopes, din has these until backward */
     REAL *W, *b;        /* panels of W, and b padded to NR behind them */
     REAL *grad;         /* gradients of W and b in the same layout, where they are kept */
     REAL *state[2];     /* the rule's state, likewise */

@@ -95,7 +95,7 @@ static void FN(affine_op_backward)(const FN(plan) *plan, const FN(op) *op, REAL 
     }
 }
 
-/* slope: where it has to be kept, if it has. */
+/* slope: where it is kept, or NULL. */
 static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *out, REAL *slope,
                                 idx n)
 {
@@ -105,7 +105,7 @@ static void FN(element_forward)(const fbp_layer *layer, const REAL *in, REAL *ou
         FN(activation_forward)(in, out, layer->kind, layer->a, layer->b, n);
 }
 
-/* Of a layer that keeps them it has the slopes. */
+/* din has the slopes of a layer that keeps them. */
 static void FN(element_backward)(const fbp_layer *layer, const REAL *dout, const REAL *in,
                                  const REAL *out, REAL *din, idx n)
 {

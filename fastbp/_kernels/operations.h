@@ -135,7 +135,7 @@ static inline int fbp_takes_target(int kind, double t)
     X(MOMENTUM, momentum, 1, s0 = momentum * s0 + d; p -= lr * s0,                               \
       s0 = momentum * s0 + d; most = lr * s0)                                                    \
     X(NESTEROV, nesterov, 1, s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),              \
-      s0 = momentum * s0 + d; d += momentum * s0; most = lr * d)                                   \
+      s0 = momentum * s0 + d; d += momentum * s0; most = lr * d)                                 \
     X(ADAGRAD, adagrad, 1, s0 += d * d; p -= lr * d / (FN(sqrt_)(s0) + eps),                     \
       s0 += d * d; most = lr * d / eps)                                                          \
     X(RMSPROP, rmsprop, 1,                                                                       \
