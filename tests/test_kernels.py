@@ -715,3 +715,11 @@ print("in bounds")
 def test_no_kernel_reads_or_writes_beyond_its_arrays(run_python):
     done = run_python("-c", GUARD_PAGE, __file__)
     assert done.stdout == "in bounds\n", f"exit status {done.returncode}: {done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("n_out", [512, 1024, 1030, 2051])
+@pytest.mark.parametrize("rows", [15, 16, 70])
+def test_affine_forward_of_rows_of_W_that_are_pages_apart(rows, n_out, dtype, rng, assert_twins):
+    for n_in in (5, 600):
+        args = arguments("affine_forward", rng, dtype, rows, n_in, n_out)
+        assert_twins("affine_forward", args)
