@@ -26,8 +26,8 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "masks", "norm", "engine",
-           "autograd", "passes", "prediction"]  # fmt: skip
+MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "steps", "masks", "norm",
+           "engine", "autograd", "passes", "prediction"]  # fmt: skip
 DEBUG = os.environ.get("FASTBP_DEBUG", "0") or "0"
 if DEBUG not in ("0", "1"):
     sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")

@@ -15,11 +15,12 @@ BENCHED = (
 )  # fmt: skip
 BENCHED_LOSSES = ("sigmoid", "squared", "absolute", "huber", "quantile", "poisson")
 #: Every kernel over arrays of numbers.
-FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward")
+FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward", "update")
 KERNELS = (
     *(f"{name}_{way}" for name in BENCHED for way in ("forward", "backward")),
     *(f"{name}_loss_{way}" for name in BENCHED_LOSSES for way in ("forward", "backward")),
     *(name for name in _kernels.__all__ if name not in ("dropout_key", "epoch_order", *FAMILIES)),
+    *(f"{name}_update" for name in ("sgd", "adagrad", "rmsprop", "adam")),
 )
 #: Two-layer net of the book on MNIST.
 NET = {"batch": 100, "n_in": 784, "hidden": 50, "n_out": 10}
@@ -352,22 +353,24 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             (d, dgamma, dbeta),
         ),
         "sgd_update": (
-            lambda: k.sgd_update(param, grad, state, lr, momentum, 0, 0.0),
+            lambda: k.update("momentum", param, grad, state, lr=lr, momentum=momentum, dampening=0),
             lambda: updated(book.sgd, [states], lr, momentum),
             (param, state),
         ),
         "adagrad_update": (
-            lambda: k.adagrad_update(param, grad, state, lr, 1e-7, 0.0),
+            lambda: k.update("adagrad", param, grad, state, lr=lr, eps=1e-7, lr_decay=0),
             lambda: updated(book.adagrad, [states], lr, 1e-7),
             (param, state),
         ),
         "rmsprop_update": (
-            lambda: k.rmsprop_update(param, grad, state, None, lr, 0.99, 1e-7, 0.0, 0.0),
+            lambda: k.update("rmsprop", param, grad, state, lr=lr, beta_2=0.99, eps=1e-7),
             lambda: updated(book.rmsprop, [states], lr, 0.99, 1e-7),
             (param, state),
         ),
         "adam_update": (
-            lambda: k.adam_update(param, grad, state, state_2, lr, 0.9, 0.999, 1e-7, 0.0, False, 1),
+            lambda: k.update(
+                "adam", param, grad, state, state_2, lr=lr, beta_1=0.9, beta_2=0.999, eps=1e-7
+            ),
             lambda: updated(book.adam, [states, states_2], lr, 0.9, 0.999, 1e-7, 1),
             (param, state, state_2),
         ),

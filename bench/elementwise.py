@@ -3,7 +3,7 @@
 A backward is counted as two reads and one write, a forward as one of each, the bias sum as one
 read.  Beside them stand the two passes over memory with two reads and one write that need no
 code of the bench's own: ``np.add(b, c, out=a)``, out of place as STREAM's add and triad, and
-``param -= lr * grad``, STREAM's triad in place (the kernel sgd_update), which saves the
+``param -= lr * grad``, STREAM's triad in place (the rule sgd), which saves the
 processor from fetching the array it is going to overwrite.  "triad" is the quicker of the two.
 """
 
@@ -63,7 +63,7 @@ def memory_passes(n, dtype):
     return (
         lambda: np.copyto(a, b),
         lambda: np.add(b, c, out=a),
-        lambda: _kernels.sgd_update(param, c, None, 1e-9, 0.0, 0, 0.0),
+        lambda: _kernels.update("sgd", param, c, lr=1e-9),
     )
 
 

@@ -148,6 +148,29 @@ def layer(name, rows, columns, dtype):
     return both
 
 
+def updates(k, param, grad, state, square):
+    """One step of each rule, of trees in which each had a function too."""
+    if not hasattr(k, "update"):
+        return {
+            "sgd": lambda: k.sgd_update(param, grad, None, 1e-7, 0.0, False, 0.0),
+            "adagrad": lambda: k.adagrad_update(param, grad, square, 1e-7, 1e-8, 0.0),
+            "rmsprop": lambda: k.rmsprop_update(
+                param, grad, square, None, 1e-7, 0.9, 1e-8, 0.0, 0.0),
+            "momentum": lambda: k.sgd_update(param, grad, state, 1e-7, 0.9, False, 0.0),
+            "adam": lambda: k.adam_update(
+                param, grad, state, square, 1e-7, 0.9, 0.999, 1e-8, 0.0, False, 1),
+        }  # fmt: skip
+    betas = {"beta_1": 0.9, "beta_2": 0.999, "eps": 1e-8}
+    return {
+        "sgd": lambda: k.update("sgd", param, grad, lr=1e-7),
+        "adagrad": lambda: k.update("adagrad", param, grad, square, lr=1e-7, eps=1e-8, lr_decay=0),
+        "rmsprop": lambda: k.update("rmsprop", param, grad, square, lr=1e-7, beta_2=0.9, eps=1e-8),
+        "momentum": lambda: k.update(
+            "momentum", param, grad, state, lr=1e-7, momentum=0.9, dampening=0),
+        "adam": lambda: k.update("adam", param, grad, state, square, lr=1e-7, **betas),
+    }  # fmt: skip
+
+
 def kernel(name, rows, columns, dtype):
     """A kernel's call by its name in `KERNELS`."""
     k = fastbp._kernels
@@ -178,12 +201,7 @@ def kernel(name, rows, columns, dtype):
             x, b, b, out, dx, inverse, mean, var, 1e-5, 0.1, True),
         "batch_norm backward": lambda: k.batch_norm_backward(y, x, b, b, dx, db, db_2),
         "dropout": lambda: k.dropout(flat, flat_out, 1, 0.5),
-        "sgd": lambda: k.sgd_update(flat, flat_y, None, 1e-7, 0.0, False, 0.0),
-        "adagrad": lambda: k.adagrad_update(flat, flat_y, square, 1e-7, 1e-8, 0.0),
-        "rmsprop": lambda: k.rmsprop_update(
-            flat, flat_y, square, None, 1e-7, 0.9, 1e-8, 0.0, 0.0),
-        "adam": lambda: k.adam_update(
-            flat, flat_y, state, square, 1e-7, 0.9, 0.999, 1e-8, 0.0, False, 1),
+        **updates(k, flat, flat_y, state, square),
     }  # fmt: skip
     return calls[name]
 

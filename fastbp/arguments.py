@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from fastbp import checks, optim, tables
 from fastbp.network import ACTIVATIONS
+from fastbp.optim.rule import OPTIMIZERS as RULES
+from fastbp.optim.rule import Rule
 
 __all__ = ["CHECKED_ROWS", "DATA_SETS", "DEFAULTS", "OPTIMIZERS", "fill", "parser", "settle"]
 
@@ -34,12 +36,9 @@ DEFAULTS = {
     "classification": _Defaults((50,), 50, 32, 0.01),
     "regression": _Defaults((20,), 50, 32, 0.005),
 }
-OPTIMIZERS: dict[str, Callable[..., optim.rules.Rule]] = {
+OPTIMIZERS: dict[str, Callable[..., Rule]] = {
+    **RULES,
     "sgd": lambda lr: optim.SGD(lr=lr, momentum=_MOMENTUM),
-    "adagrad": optim.AdaGrad,
-    "rmsprop": optim.RMSprop,
-    "adam": optim.Adam,
-    "adamw": optim.AdamW,
 }
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastbp import checks, dtypes
-from fastbp._kernels.optim import running_steps
+from fastbp._kernels.steps import running_steps
 
 __all__ = [
     "CHECKSUM",

@@ -2,9 +2,7 @@
 
 _BEYOND = "networks here are multilayer perceptrons, of Linear layers and what stands between them"
 _ONLY = "float32 and float64 on the CPU are all there is: leave it away"
-_RULES = (
-    "SGD, Adam, AdamW, RMSprop and Adagrad are there, and a subclass of Optimizer may be another"
-)
+_RULES = "Adam, AdamW, NAdam and RAdam are there, and a subclass of Optimizer may be another"
 
 #: Of each module, names and what to do in their place.
 _TABLES = {
@@ -78,7 +76,7 @@ _TABLES = {
     },
     "fastbp.optim": {
         "LBFGS": "estimators.MLPClassifier(solver='lbfgs') has it",
-        "Adadelta Adamax NAdam RAdam Rprop ASGD Adafactor Muon SparseAdam": _RULES,
+        "Rprop ASGD Adafactor Muon SparseAdam": _RULES,
     },
     "fastbp.optim.lr_scheduler": {
         "CyclicLR": "OneCycleLR is there, and LambdaLR takes a function of the step",

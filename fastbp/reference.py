@@ -12,11 +12,9 @@ inputs are left alone.  Losses are sums over the samples; averaging is left to `
 array([[21.5]])
 """
 
-import math
-
 import numpy as np
 
-from fastbp.operations import activations, losses
+from fastbp.operations import activations, losses, rules
 
 # --- affine ---------------------------------------------------------------------------------
 
@@ -212,64 +210,8 @@ def _require_indices(t, n_classes):
 # --- update rules ---------------------------------------------------------------------------
 
 
-def sgd_update(param, grad, velocity, lr, momentum, nesterov, weight_decay):
-    """d = grad + weight_decay param;  v = momentum v + d;  param -= lr v.
-
-    With `nesterov`, param -= lr (d + momentum v).  Without a velocity, v = d.
-    """
-    real = param.dtype.type
-    d = grad + real(weight_decay) * param
-    if velocity is not None:
-        velocity *= real(momentum)
-        velocity += d
-        d = d + real(momentum) * velocity if nesterov else velocity
-    elif momentum:
-        raise ValueError("sgd_update expects a velocity where momentum is not 0")
-    param -= real(lr) * d
-
-
-def adagrad_update(param, grad, square_sum, lr, eps, weight_decay):
-    """d = grad + weight_decay param;  s = s + d^2;  param -= lr d / (sqrt(s) + eps)."""
-    real = param.dtype.type
-    d = grad + real(weight_decay) * param
-    square_sum += d * d
-    param -= real(lr) * d / (np.sqrt(square_sum) + real(eps))
-
-
-def rmsprop_update(param, grad, square_mean, velocity, lr, alpha, eps, momentum, weight_decay):
-    """d = grad + weight_decay param;  s = alpha s + (1 - alpha) d^2;
-    v = momentum v + d / (sqrt(s) + eps);  param -= lr v.
-    """
-    real = param.dtype.type
-    d = grad + real(weight_decay) * param
-    square_mean *= real(alpha)
-    square_mean += real(1 - alpha) * d * d
-    step = d / (np.sqrt(square_mean) + real(eps))
-    if velocity is not None:
-        velocity *= real(momentum)
-        velocity += step
-        step = velocity
-    elif momentum:
-        raise ValueError("rmsprop_update expects a velocity where momentum is not 0")
-    param -= real(lr) * step
-
-
-def adam_update(
-    param, grad, mean, square_mean, lr, beta_1, beta_2, eps, weight_decay, decoupled, step
-):
-    """m = beta_1 m + (1 - beta_1) d;  v = beta_2 v + (1 - beta_2) d^2;
-    param -= lr / (1 - beta_1^step) m / (sqrt(v / (1 - beta_2^step)) + eps),
-    with d = grad + weight_decay param; or, decoupled, d = grad and param first shrunk.
-    """
-    real = param.dtype.type
-    if decoupled:
-        param *= real(1 - lr * weight_decay)
-        d = grad
-    else:
-        d = grad + real(weight_decay) * param
-    mean *= real(beta_1)
-    mean += real(1 - beta_1) * d
-    square_mean *= real(beta_2)
-    square_mean += real(1 - beta_2) * d * d
-    rate, correction = real(lr / (1 - beta_1**step)), real(1 / math.sqrt(1 - beta_2**step))
-    param -= rate * mean / (np.sqrt(square_mean) * correction + real(eps))
+def update(
+    name, param, grad, *states, lr, weight_decay=0.0, decoupled=False, step=1, **numbers
+):  # fmt: skip
+    """param and its states change as the rule of that name, a row of `operations.rules`, has it."""
+    rules.update(name, param, grad, states, lr, weight_decay, decoupled, step, numbers)

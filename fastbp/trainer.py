@@ -150,7 +150,6 @@ class Trainer(engine.Plan):
             loss,
             batch_size,
             dtype == np.float64,
-            optimizer.rule,
             optimizer.n_states,
             clip_norm is not None,
             number,
@@ -240,10 +239,10 @@ class Trainer(engine.Plan):
                 "since, so make a new Trainer."
             )
         if self.optimizer.n_states > self.n_states:
+            chosen = ", ".join(f"{name}={value}" for name, value in self.optimizer.chosen.items())
             raise ValueError(
                 f"Trainer expects {type(self.optimizer).__name__} to keep no more of a parameter "
-                f"than when it was made; got momentum={self.optimizer.momentum:g} since, so make a "
-                "new Trainer."
+                f"than when it was made; got {chosen} since, so make a new Trainer."
             )
         members = self.optimizer.members()
         if replaced or not _are_same(members, self._members):

@@ -23,6 +23,7 @@ from fastbp import _kernels as kernels
 from fastbp import book, datasets, graph, init, nn, optim
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
+from fastbp.optim.rule import OPTIMIZERS
 from fastbp.utils import data
 
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
@@ -1143,7 +1144,7 @@ NN = [
           ValueError="nn.utils.vector_to_parameters(fastbp.ones(9), linear.parameters())"),
 ]  # fmt: skip
 
-RULES = ("SGD", "AdaGrad", "RMSprop", "Adam", "AdamW")
+RULES = [rule.__name__ for rule in OPTIMIZERS.values()]
 OPTIMISERS = [
     *(entry(f"optim.{rule}", f"optim.{rule}(model.parameters(), lr=0.1).step()",
             ValueError=f"optim.{rule}(lr=-1) | optim.{rule}(lr=np.nan) | optim.{rule}(lr=np.inf) | "
@@ -1156,7 +1157,7 @@ OPTIMISERS = [
           ValueError="optim.Adam(betas=(0.9, 1.5)) | optim.Adam(betas=(np.nan, 0.9)) | "
           "optim.Adam(eps=-1) | optim.Adam(betas=(0.9,)) | optim.Adam(betas=3)",
           TypeError="optim.Adam(betas=('a', 0.9))",
-          NotImplementedError="optim.Adam(amsgrad=True)"),
+          NotImplementedError="optim.RMSprop(centered=True)"),
     entry("optim.RMSprop: alpha", "optim.RMSprop(alpha=0.9)",
           ValueError="optim.RMSprop(alpha=-1) | optim.RMSprop(momentum=-1)"),
     entry("optim.Momentum", "optim.Momentum(lr=0.1)",
@@ -1430,17 +1431,14 @@ KERNELS = [
     entry("kernels.loss_backward", "kernels.loss_backward('huber', a, a, 1.0, out, 1.0)",
           TypeError="kernels.loss_backward('squared', a, None, 1.0, out)",
           ValueError="kernels.loss_backward('squared', a, a[:3], 1.0, out)"),
-    entry("kernels.sgd_update", "kernels.sgd_update(out, a, None, 0.1, 0.0, False, 0.0)",
-          ValueError="kernels.sgd_update(out, a[:3], None, 0.1, 0.0, False, 0.0) | "
-          "kernels.sgd_update(out, a, None, 0.1, 0.9, False, 0.0) | "
-          "kernels.sgd_update(frozen.ravel(), W.ravel(), None, 0.1, 0.0, False, 0.0)"),
-    entry("kernels.adam_update", "kernels.bias_sum(dout, b)",
-          ValueError="kernels.adam_update(out, a, a.copy(), a.copy(), 0.1, 0.9, 0.9, 0.1, 0.0, "
-          "False, 0)"),
-    entry("kernels.adagrad_update", "kernels.bias_sum(dout, b)",
-          ValueError="kernels.adagrad_update(out, a[:3], a.copy(), 0.1, 0.1, 0.0)"),
-    entry("kernels.rmsprop_update", "kernels.bias_sum(dout, b)",
-          ValueError="kernels.rmsprop_update(out, a, a.copy(), None, 0.1, 0.9, 0.1, 0.9, 0.0)"),
+    entry("kernels.update", "kernels.update('sgd', out, a, lr=0.1)",
+          ValueError="kernels.update('sgd', out, a[:3], lr=0.1) | "
+          "kernels.update('sgd', out, a, lr=0.1, momentum=0.9) | "
+          "kernels.update('adma', out, a, lr=0.1) | "
+          "kernels.update('sgd', out, a, a.copy(), lr=0.1) | "
+          "kernels.update('sgd', out, a, lr=0.1, decoupled=True) | "
+          "kernels.update('sgd', out, a, lr=0.1, step=0) | "
+          "kernels.update('sgd', frozen.ravel(), W.ravel(), lr=0.1)"),
 ]  # fmt: skip
 
 # What scikit-learn refuses, it says in its own words; here are those of fastbp.

@@ -21,7 +21,7 @@ ISA_TESTS=(tests/test_kernels.py tests/test_kernels_of_training.py tests/test_ve
 VALGRIND_TESTS=(tests/test_kernels.py tests/test_kernels_of_training.py tests/test_engine.py
     tests/test_autograd.py tests/test_optim_tensors.py)
 FOR_VALGRIND='held or only_touch or may_write_over or with_other_numbers or empty_axis or without_dx
-    or no_elements or batch_norm_equals or sgd_update_with or normalisation_anywhere or mixed_in
+    or no_elements or batch_norm_equals or normalisation_anywhere or mixed_in
     or clipped_steps or weighted_losses or smaller_batches or penalty_counts or in_place or views
     or reused or node_of or where_they_lie or share_one_state or loop_learns'
 

@@ -16,6 +16,7 @@ from fastbp import (
     Adam,
     AdamW,
     EarlyStopping,
+    NAdam,
     RMSprop,
     Sequential,
     checkpoints,
@@ -81,6 +82,8 @@ RULES = {
     "rmsprop": lambda net: RMSprop(lr=0.01, momentum=0.5),
     "adam": lambda net: Adam(lr=0.01),
     "adamw": lambda net: AdamW(lr=0.01),
+    "amsgrad": lambda net: Adam(lr=0.01, amsgrad=True),
+    "nadam": lambda net: NAdam(lr=0.01),
     "tensors": Adams,
 }
 

@@ -447,11 +447,11 @@ def test_rows_alike_have_the_same_bits_wherever_they_are_in_a_batch(n_out, dtype
         assert (out == out[0]).all(), (n_in, rows)
 
 
-def plan_of(loss, rng, dtype, rule="sgd", n_out=3, **how):
+def plan_of(loss, rng, dtype, n_out=3, **how):
     """A plan of one affine layer, its W and b, and rows for it."""
     plan = engine.Plan(
-        [("affine", 4, n_out, 0.0, 0.0, False)], loss, 6, dtype == "float64", rule,
-        {"sgd": 0, "adam": 2}[rule], True, **how,
+        [("affine", 4, n_out, 0.0, 0.0, False)], loss, 6, dtype == "float64",
+        2, True, **how,
     )  # fmt: skip
     W, b = (rng.standard_normal(shape).astype(dtype) for shape in ((4, n_out), n_out))
     plan.write(0, engine.PARAMETERS, W, b)
@@ -480,7 +480,7 @@ PER_ROW = {
 def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng):
     delta = {"huber": np.inf, "quantile": 0.75}.get(loss, 1.0)
     plan, W, b, x = plan_of(loss, rng, dtype, loss_scale=0.5, loss_number=delta)
-    plan.set_rule(lr=0.1, l2=0.3)
+    plan.set_rule("sgd", lr=0.1, l2=0.3)
     t = (rng.random((6, 3)) < 0.5).astype(dtype) + (dtype.type(0.5) if loss == "poisson" else 0)
     weights = rng.integers(0, 3, 6).astype(dtype) if weighted else None
     w = np.ones(6) if weights is None else weights.astype(float)
@@ -506,8 +506,8 @@ def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng
 
 @pytest.mark.parametrize("n_out", [1, 3, 17, 35, 70, 100])
 def test_the_penalty_counts_no_missing_columns(n_out, dtype, rng):
-    plan, *_, x = plan_of("huber", rng, dtype, "adam", n_out, loss_scale=1.0)
-    plan.set_rule(lr=0.1, l2=0.1)
+    plan, *_, x = plan_of("huber", rng, dtype, n_out, loss_scale=1.0)
+    plan.set_rule("adam", lr=0.1, l2=0.1, beta_1=0.9, beta_2=0.999, eps=1e-8)
     t = rng.standard_normal((6, n_out)).astype(dtype)
     for _ in range(5):
         plan.step(x, t)
@@ -522,7 +522,7 @@ def test_a_clipped_loss_takes_probabilities_for_eps(loss, dtype, rng):
     for clip in (False, True):
         plan, *_, x = plan_of(loss, rng, dtype, loss_scale=1.0, clip_loss=clip)
         plan.write(0, engine.PARAMETERS, np.zeros((4, 3), dtype), np.array([90, 0, 0], dtype))
-        plan.set_rule(lr=0.0)
+        plan.set_rule("sgd", lr=0.0)
         t = np.zeros((6, 3), dtype) if loss == "sigmoid" else np.array([0, 0, 1, 0, 0, 0])
         value = plan.gradient(x, t)
         if loss == "sigmoid":
@@ -533,8 +533,8 @@ def test_a_clipped_loss_takes_probabilities_for_eps(loss, dtype, rng):
 
 
 def test_adams_eps_before_the_correction(dtype, rng):
-    plan, W, b, x = plan_of("huber", rng, dtype, "adam", loss_scale=1.0, loss_number=np.inf)
-    plan.set_rule(lr=0.1, eps=1e-2, early_eps=True)
+    plan, W, b, x = plan_of("huber", rng, dtype, loss_scale=1.0, loss_number=np.inf)
+    plan.set_rule("adam", lr=0.1, beta_1=0.9, beta_2=0.999, eps=1e-2, early_eps=True)
     t = rng.standard_normal((6, 3)).astype(dtype)
     ones = np.ones((6, 1))  # the bias as a row of W
     p, rows, m, v = np.vstack([W, b]), np.hstack([x, ones]).astype(float), 0, 0
@@ -554,7 +554,7 @@ def test_an_epoch_of_smaller_batches_than_the_plans(dtype, rng):
     twin.write(0, engine.PARAMETERS, W.astype(dtype), b.astype(dtype))
     t, losses = rng.standard_normal((6, 3)).astype(dtype), np.empty(3)
     for one in (plan, twin):
-        one.set_rule(lr=0.1)
+        one.set_rule("sgd", lr=0.1)
     plan.epoch(x, t, None, np.arange(6), losses, batch_size=2)
     for k in range(3):
         assert twin.step(x[2 * k : 2 * k + 2], t[2 * k : 2 * k + 2]) == losses[k]
@@ -565,7 +565,7 @@ def test_an_epoch_of_smaller_batches_than_the_plans(dtype, rng):
 
 def test_backward_without_update_leaves_the_gradients(dtype, rng):
     plan, W, _, x = plan_of(None, rng, dtype)
-    plan.set_rule(lr=0.1, l2=0.5)
+    plan.set_rule("sgd", lr=0.1, l2=0.5)
     plan.outputs(x, np.empty((6, 3), dtype))
     dout = rng.standard_normal((6, 3)).astype(dtype)
     plan.backward(dout, update=False)

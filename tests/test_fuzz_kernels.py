@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from kernel_names import FAMILIES, named
+from kernel_names import FAMILIES, named, update_arguments
 
 from fastbp import _kernels, reference
 from fastbp.operations.activations import ACTIVATIONS
 from fastbp.operations.losses import LOSSES
+from fastbp.operations.rules import RULES
 
 # The arguments in order: name, role, axes, /inputs that an output may be.
 # Roles: `:` numbers, `#` class indices, `%` between 0 and 1 (rows that sum to 1, where axes are
@@ -38,10 +39,6 @@ softmax_cross_entropy_forward x:ro t#r y>ro/x
 !softmax_cross_entropy_backward y:ro t#r scale dx>ro/y
 soft_cross_entropy_forward x:ro t%ro y>ro/x
 !soft_cross_entropy_backward y:ro t%ro scale dx>ro/y/t
-sgd_update param+n grad:n velocity+n? lr momentum nesterov weight_decay
-adagrad_update param+n grad:n square_sum*n lr eps weight_decay
-rmsprop_update param+n grad:n square_mean*n velocity+n? lr alpha eps momentum weight_decay
-adam_update param+n grad:n mean+n square_mean*n lr beta_1 beta_2 eps weight_decay decoupled step
 """
 
 
@@ -58,9 +55,10 @@ SCALARS = {
     "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
     "delta": st.sampled_from([0.0, 0.3, 1.0, 1e3, math.inf]), "quantile": reals(0, 1),
     "ratio": reals(0, 0.9990000128746033), "key": st.integers(0, 2**64 - 1),
-    "lr": reals(0, 1), "momentum": share | st.just(1.0), "nesterov": st.booleans(),
-    "weight_decay": st.sampled_from([0.0, 1e-4, 0.3]), "alpha": share | st.just(1.0),
+    "lr": reals(0, 1), "momentum": share | st.just(1.0), "dampening": share,
+    "weight_decay": st.sampled_from([0.0, 1e-4, 0.3]), "lr_decay": share,
     "beta_1": share, "beta_2": share, "eps": st.sampled_from([1e-8, 1e-5, 0.1]),
+    "alpha": share | st.just(1.0), "momentum_decay": st.sampled_from([0.0, 0.004, 1.0]),
     "decoupled": st.booleans(), "step": st.integers(1, 20) | st.integers(1, 2**40),
     "unbiased": st.booleans(),
 }  # fmt: skip
@@ -105,6 +103,8 @@ for row in LOSSES.values():
     mark = "!" * (row.name != "log_cosh")
     TABLE += f"{row.name}_loss_forward x:n {t} {'y>n/x' if row.kept else 'none'} {numbers}\n"
     TABLE += f"{mark}{row.name}_loss_backward {y} {t} scale dx>n/y/t {numbers}\n"
+for row in RULES.values():
+    TABLE += f"{row.name}_update {update_arguments(row)}\n"
 KERNELS = dict(map(_parsed, TABLE.strip().splitlines()))
 ROUNDS_ONCE = {line[1:].split()[0] for line in TABLE.splitlines() if line.startswith("!")}
 
@@ -368,7 +368,7 @@ def check(kernel, call):
 def test_the_table_holds_every_kernel_and_its_arguments():
     own = {name: arguments for name, arguments in KERNELS.items() if hasattr(_kernels, name)}
     families = {f"{f}_{way}" for f in FAMILIES for way in ("forward", "backward")}
-    assert {*own, *families, "dropout_key", "epoch_order"} == set(_kernels.__all__)
+    assert {*own, *families, "update", "dropout_key", "epoch_order"} == set(_kernels.__all__)
     for kernel, arguments in own.items():
         names = list(inspect.signature(getattr(_kernels, kernel)).parameters)
         assert [a.name for a in arguments] == names
@@ -388,7 +388,7 @@ PAST = [
      {"places": {"x": "off by bytes"}, "offsets": {"x": 3}}),
     ("softmax_cross_entropy_forward", {"r": 0, "o": 3},
      {"places": {"t": "off by bytes"}, "offsets": {"t": 5}}),
-    ("adam_update", {"n": 0}, {"places": {"mean": "off by bytes"}, "offsets": {"mean": 7}}),
+    ("adam_update", {"n": 0}, {"places": {"exp_avg": "off by bytes"}, "offsets": {"exp_avg": 7}}),
     # Without elements there may be no memory.
     ("affine_backward", {"r": 0, "i": 0, "o": 0}, {}),
     ("affine_backward", {"r": 5, "i": 3, "o": 0}, {"none": ["dx"]}),

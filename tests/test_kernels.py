@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_names import FAMILIES, NUMBERS, named
+from kernel_names import FAMILIES, NEVER_NEGATIVE, NUMBERS, named, update_arguments
 
 from fastbp import _kernels, reference
 from fastbp._kernels.activations import activations
+from fastbp._kernels.optim import rules
 from fastbp.operations.activations import ACTIVATIONS
 from fastbp.operations.losses import LOSSES
+from fastbp.operations.rules import RULES
 
 # The arguments of every kernel in order: name, role, axes.
 # Roles: `:` numbers, `%` between 0 and 1, `#` class indices, `>` output, `+` updated in place,
@@ -35,12 +37,9 @@ KERNELS = {
     "softmax_cross_entropy_backward": "y%ro t#r scale dx>ro",
     "soft_cross_entropy_forward": "x:ro t%ro y>ro",
     "soft_cross_entropy_backward": "y%ro t%ro scale dx>ro",
-    "sgd_update": "param+n grad:n velocity+n lr momentum nesterov weight_decay",
-    "adagrad_update": "param+n grad:n square_sum^n lr eps weight_decay",
-    "rmsprop_update": "param+n grad:n square_mean^n velocity+n lr alpha eps momentum weight_decay",
-    "adam_update": "param+n grad:n mean+n square_mean^n lr beta_1 beta_2 eps weight_decay "
-    "decoupled step",
 }
+for row in RULES.values():
+    KERNELS[f"{row.name}_update"] = update_arguments(row).replace("*", "^")
 for row in ACTIVATIONS.values():
     read = "read%n" if row.name in ("sigmoid", "tanh") else "read:n"
     KERNELS[f"{row.name}_forward"] = " ".join(("x:n out>n", *row.numbers))
@@ -54,13 +53,10 @@ for row in LOSSES.values():
 SCALARS = {
     **NUMBERS,
     "scale": 0.37, "ratio": 0.3, "key": 0x0123456789ABCDEF,
-    "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "alpha": 0.95,
-    "beta_1": 0.9, "beta_2": 0.999, "eps": 1e-5, "decoupled": False, "step": 3, "unbiased": True,
+    "lr": 0.1, "weight_decay": 0.01, "decoupled": False, "step": 3, "unbiased": True,
 }  # fmt: skip
 NONE_ALLOWED = {
     ("affine_backward", "dx"),
-    ("sgd_update", "velocity"),
-    ("rmsprop_update", "velocity"),
 }
 
 # Around every border of a tile, a panel, a vector and a block.
@@ -155,10 +151,8 @@ def scales(kernel, args, expected):
     """The sizes of the terms that a result is summed from, where they may cancel."""
     if kernel.startswith(("affine", "bias")):
         return "product", run_twin(kernel, magnitudes(args))
-    if kernel == "sgd_update":
-        return "update", run_twin(kernel, magnitudes(args, lr=-args["lr"]))
-    if kernel.endswith("update"):
-        return "update", adaptive_scales(args, expected)
+    if kernel.endswith("_update"):
+        return "update", update_scales(kernel, args, expected)
     if kernel.startswith("batch_norm"):
         return "product", batch_norm_scales(kernel, args, expected)
     if kernel == "tanh_backward":
@@ -181,23 +175,28 @@ def scales(kernel, args, expected):
     return "elementwise", {}
 
 
-def adaptive_scales(args, expected):
-    """Of the rules that divide by a root of squares."""
-    sizes = magnitudes(args)
+def update_scales(kernel, args, expected):
+    """Of each state the sizes of what comes together in it, and of param how far it moves."""
+    sizes = {n: a.astype(float) if isinstance(a, np.ndarray) else a
+             for n, a in magnitudes(args).items()}  # fmt: skip
     d = sizes["grad"] + args["weight_decay"] * sizes["param"]
-    (square,) = (name for name in args if name.startswith("square"))
-    scale = {square: sizes[square] + 2 * d * d}
-    moved = d
-    if "mean" in args:
-        moved = scale["mean"] = sizes["mean"] + d
-        shrink = np.sqrt(1 - args["beta_2"] ** args["step"])
-        rate = 1 / (1 - args["beta_1"] ** args["step"])
-        moved = rate * moved / (np.sqrt(expected[square]) / shrink + args["eps"])
-    else:
-        moved = d / (np.sqrt(expected[square]) + args["eps"])
-        if args.get("velocity") is not None:
-            moved = scale["velocity"] = 2 * (sizes["velocity"] + moved)
-    return scale | {"param": sizes["param"] + 3 * args["lr"] * moved}
+    row = RULES[kernel.removesuffix("_update")]
+    states = {name: sizes[name] + (1 + 2 * d) * d for name in row.states}
+    moved = d + sum((states[name] for name in row.states if name not in NEVER_NEGATIVE), 0 * d)
+    if "max_exp_avg_sq" in states:
+        states["max_exp_avg_sq"] = states["max_exp_avg_sq"] + states["exp_avg_sq"]
+    for name in [n for n in row.states if n in NEVER_NEGATIVE][:1]:
+        size = expected[name].astype(float)
+        moved = moved / ((size if name == "exp_inf" else np.sqrt(size)) + args["eps"])
+    if "momentum_buffer" in states:
+        states["momentum_buffer"] = 2 * (sizes["momentum_buffer"] + moved)
+        moved = states["momentum_buffer"]
+    if row.name == "adadelta":
+        moved = moved * np.sqrt(sizes["acc_delta"] + args["eps"])
+        states["acc_delta"] = sizes["acc_delta"] + 2 * moved * moved
+    if "beta_1" in args:
+        moved = moved / (1 - args["beta_1"] ** args["step"])
+    return states | {"param": sizes["param"] + 4 * args["lr"] * (1 + moved)}
 
 
 def batch_norm_scales(kernel, args, expected):
@@ -259,6 +258,7 @@ def test_every_kernel_has_its_twin_and_every_twin_its_kernel():
     twins = {n for n, f in vars(reference).items() if inspect.isfunction(f) and n[0] != "_"}
     compiled = {n for n in dir(_kernels) if callable(getattr(_kernels, n)) and n[0] != "_"}
     families = {f"{family}_{way}" for family in FAMILIES for way in ("forward", "backward")}
+    families.add("update")
     others = {"dropout_key", "epoch_order"}
     own = {name for name in KERNELS if hasattr(_kernels, name)}
     assert twins == compiled == set(_kernels.__all__) == own | families | others
@@ -269,6 +269,9 @@ def test_a_row_names_its_numbers():
         row = ACTIVATIONS[name]
         assert len(row.numbers) == n_numbers and row.reads_output == reads_output
     assert list(activations()) == list(ACTIVATIONS)
+    assert list(rules()) == list(RULES)
+    for name, (_, n_states, _, _) in rules().items():
+        assert len(RULES[name].states) == n_states
 
 
 def test_kernel_and_twin_take_the_same_arguments(kernel):
@@ -357,35 +360,29 @@ def test_affine_backward_without_dx(dtype, rng, assert_twins):
         assert got["db"].tobytes() == whole["db"].tobytes()
 
 
-@pytest.mark.parametrize("with_velocity", [True, False])
-@pytest.mark.parametrize("nesterov", [True, False])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.03])
-def test_sgd_update_with_every_flag(
-    with_velocity, nesterov, momentum, weight_decay, dtype, rng, assert_twins
-):
-    flags = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
-    for n in [0, 1, 3, 15, 16, 17, 33, 1000]:
-        args = arguments("sgd_update", rng, dtype, n, n_out=1, **flags)
-        if with_velocity:
-            assert_twins("sgd_update", args)
-            assert_twins("sgd_update", {**args, "velocity": np.zeros(n, dtype)})
-        elif not momentum:
-            assert_twins("sgd_update", {**args, "velocity": None})
-        else:
-            for module in (_kernels, reference):
-                with pytest.raises(ValueError, match="momentum"):
-                    module.sgd_update(*{**args, "velocity": None}.values())
-
-
 FLAGS = [
-    ("rmsprop_update", {"velocity": None, "momentum": 0.0}),
-    ("rmsprop_update", {"momentum": 0.0, "weight_decay": 0.0}),
-    ("adam_update", {"decoupled": True}),
-    ("adam_update", {"decoupled": True, "weight_decay": 0.0, "step": 1}),
-    ("adam_update", {"step": 1}),
-    ("adam_update", {"step": 10**6}),
-    ("adagrad_update", {"weight_decay": 0.0}),
+    *(
+        (f"{row}_update", flags)
+        for row in RULES
+        for flags in (
+            {"step": 1},
+            {"step": 10**6},
+            {"step": 2**40},
+            {"weight_decay": 0.0},
+        )
+    ),
+    *(
+        (f"{row.name}_update", {"decoupled": True, **flags})
+        for row in RULES.values()
+        if row.decouples
+        for flags in ({}, {"weight_decay": 0.0, "step": 1})
+    ),
+    *(
+        (f"{row.name}_update", {number: 0.0})
+        for row in RULES.values()
+        for number in row.numbers
+        if number != "eps"
+    ),
     ("batch_norm_forward", {"unbiased": False}),
     ("batch_norm_forward", {"momentum": 0.0}),
     ("batch_norm_forward", {"momentum": 1.0}),
@@ -631,10 +628,8 @@ BAD_NUMBERS = [
     ("dropout", {"ratio": 1.0}),
     ("dropout", {"ratio": -0.1}),
     ("dropout", {"ratio": float("nan")}),
-    ("adam_update", {"step": 0}),
-    ("adam_update", {"step": -3}),
-    ("sgd_update", {"velocity": None}),
-    ("rmsprop_update", {"velocity": None}),
+    *((f"{row}_update", {"step": step}) for row in RULES for step in (0, -3)),
+    *((f"{row.name}_update", {"decoupled": True}) for row in RULES.values() if not row.decouples),
     ("batch_norm_forward", {"x": np.empty((0, 3), "f4"), "out": np.empty((0, 3), "f4"),
                             "normal": np.empty((0, 3), "f4")}),
 ]  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_softmax():
 
 def test_a_step_of_an_optimiser():
     param, grad = np.ones(N, np.float32), marked(N)
-    _kernels.sgd_update(param, grad, None, 0.5, 0.0, False, 0.0)
+    _kernels.update("sgd", param, grad, lr=0.5)
     assert param[[0, 1, 2**31 - 1, 2**31, -2, -1]].tolist() == [1.5, 1, 0, 2.5, -1, 3.5]
 
 

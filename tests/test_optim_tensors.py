@@ -15,6 +15,7 @@ import pytest
 import fastbp
 from fastbp import Sequential, Trainer, nn, optim
 from fastbp.optim import clipping, lr_scheduler, vectors
+from fastbp.optim.rule import OPTIMIZERS
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = json.loads((FOLDER / "golden_optim.json").read_text())["cases"]
@@ -48,7 +49,9 @@ def assert_agree(ours, theirs, tolerance, where=""):
 
 
 def tolerance_of(name):
-    return 1e-6 if "float32" in name else 1e-12
+    if "float32" in name:
+        return 1e-6
+    return 1e-8 if "NAdam" in name else 1e-12  # PyTorch has a product of its momenta in float32
 
 
 @pytest.mark.parametrize("name", cases.CASES)
@@ -95,7 +98,8 @@ ORDERS = {
 
 @pytest.mark.parametrize("grad_order", ORDERS)
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("kind", ["SGD", "SGD momentum", "Adam", "RMSprop momentum", "Adagrad"])
+@pytest.mark.parametrize("kind", ["SGD", "SGD momentum", "Adam", "RMSprop momentum", "Adagrad",
+                                  "Adam amsgrad", "NAdam", "Adamax", "Adadelta"])  # fmt: skip
 def test_tensors_are_stepped_where_they_lie(kind, order, grad_order, dtype, rng):
     name, options = cases.OPTIMIZERS[kind]
     start, *grads = rng.standard_normal((4, 5, 3)).astype(dtype)
@@ -270,7 +274,8 @@ def test_how_pytorch_computes_makes_no_difference(kind, options):
     assert getattr(optim, kind)(params, **options).param_groups[0]["params"] == params
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta",
+                                  "Adamax", "NAdam", "RAdam"])  # fmt: skip
 def test_arguments_have_pytorchs_order_and_defaults(kind):
     torch = pytest.importorskip("torch")
     import inspect
@@ -347,7 +352,8 @@ def test_state_dicts_are_pytorchs(name):
     for place, kept in theirs["state"].items():
         assert {k for k, v in kept.items() if v is not None} == set(ours["state"][place])
         for key, value in ours["state"][place].items():
-            np.testing.assert_allclose(value.numpy(), kept[key].numpy(), rtol=1e-12)
+            rtol = 1e-6 if key == "mu_product" else tolerance_of(name)
+            np.testing.assert_allclose(value.numpy(), kept[key].numpy(), rtol=rtol)
             assert str(value.dtype)[7:] == str(kept[key].dtype)[6:]
     for own, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
         assert {k: other[k] for k in own} == own
@@ -356,8 +362,11 @@ def test_state_dicts_are_pytorchs(name):
     twin.load_state_dict(theirs)
     assert_agree(
         [{k: v.tolist() for k, v in sorted(kept.items())} for kept in twin.state.values()],
-        [{k: v.tolist() for k, v in sorted(kept.items())} for kept in ours["state"].values()],
-        1e-12,
+        [
+            {k: v.tolist() for k, v in sorted(kept.items()) if k != "mu_product"}
+            for kept in ours["state"].values()
+        ],
+        tolerance_of(name),
     )
 
 
@@ -446,7 +455,9 @@ def weights_of(net):
 
 
 @pytest.mark.parametrize("name", ["SGD", "SGD nesterov", "Adam decay", "AdamW decay",
-                                  "RMSprop momentum", "Adagrad"])  # fmt: skip
+                                  "RMSprop momentum", "Adagrad", "Adagrad decay", "Adam decoupled",
+                                  "AdamW amsgrad", "Adadelta decay", "Adamax decay", "NAdam decay",
+                                  "NAdam decoupled", "RAdam decay", "RAdam decoupled"])  # fmt: skip
 def test_a_loop_by_hand_and_fit_share_one_state(name, dtype, rng):
     x, t = rng.standard_normal((8, 3)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
     kind, options = cases.OPTIMIZERS[name]
@@ -521,7 +532,6 @@ def test_fit_refuses_an_optimizer_that_does_not_fit(rng):
     )
     refused(lambda w: optim.SGD(w, maximize=True), "maximize=False.*maximize=True")
     refused(lambda w: optim.SGD(momentum=0.9, dampening=0.5), "dampening=0.*0.5")
-    refused(lambda w: optim.Adagrad(w, lr_decay=0.5), "lr_decay=0.*0.5")
 
     def uneven(weights):
         optimizer = optim.Adam(weights)
@@ -587,7 +597,6 @@ def test_bad_params_are_refused(case):
 @pytest.mark.parametrize(
     "make, error, message",
     [
-        (lambda: optim.Adam([W], amsgrad=True), NotImplementedError, "amsgrad=False"),
         (lambda: optim.RMSprop([W], centered=True), NotImplementedError, "centered=False"),
         (lambda: optim.SGD([W], differentiable=True), NotImplementedError, "differentiable"),
         (lambda: optim.SGD([W], momentum=0.9, dampening=0.1, nesterov=True), ValueError, "damp"),
@@ -997,7 +1006,7 @@ def test_a_cycle_whose_way_up_has_no_steps(steps, share):
     [
         lambda p: optim.SGD(p, lr=0.1, momentum=0.5, dampening=0.5),
         *(lambda p, kind=kind: kind(p, lr=0.1, maximize=True)
-          for kind in (optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW)),
+          for kind in OPTIMIZERS.values()),
     ],
 )  # fmt: skip
 def test_a_parameter_without_dimensions_is_trained_as_one_with(make):

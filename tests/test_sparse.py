@@ -19,6 +19,7 @@ from fastbp import (
     Trainer,
     plans,
 )
+from fastbp.optim.rule import OPTIMIZERS as RULES
 
 sparse = pytest.importorskip("scipy.sparse")
 
@@ -31,6 +32,8 @@ OPTIMIZERS = {
     "rmsprop": lambda: RMSprop(lr=0.01),
     "adam": lambda: Adam(lr=0.01),
     "adamw": lambda: AdamW(lr=0.01, weight_decay=0.1),
+    "amsgrad": lambda: Adam(lr=0.01, amsgrad=True),
+    **{name: RULES[name] for name in ("adadelta", "adamax", "nadam", "radam", "lion")},
 }
 
 

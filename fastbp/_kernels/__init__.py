@@ -28,18 +28,11 @@ from fastbp._kernels.norm import (
     batch_norm_backward,
     batch_norm_forward,
 )
-from fastbp._kernels.optim import (
-    adagrad_update,
-    adam_update,
-    rmsprop_update,
-    sgd_update,
-)
+from fastbp._kernels.optim import update
 
 __all__ = [
     "activation_backward",
     "activation_forward",
-    "adagrad_update",
-    "adam_update",
     "affine_backward",
     "affine_forward",
     "batch_norm_backward",
@@ -50,14 +43,13 @@ __all__ = [
     "epoch_order",
     "loss_backward",
     "loss_forward",
-    "rmsprop_update",
-    "sgd_update",
     "soft_cross_entropy_backward",
     "soft_cross_entropy_forward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softmax_forward",
     "transpose",
+    "update",
 ]
 
 sources.warn_of_newer()

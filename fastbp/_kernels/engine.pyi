@@ -6,11 +6,9 @@ from numpy.typing import NDArray
 
 LAYER_KINDS: dict[str, int]
 LOSS_KINDS: dict[str | None, int]
-RULE_ROWS: dict[str, tuple[int, int]]
 PARAMETERS: int
 GRADIENTS: int
 FIRST_STATE: int
-SECOND_STATE: int
 RUNNING: int
 
 def max_threads() -> int: ...
@@ -40,6 +38,7 @@ class Plan:
     synced: int
     seed: int
     lr: float
+    l2: float
     @property
     def dirty(self) -> bool: ...
     busy: bool
@@ -54,7 +53,6 @@ class Plan:
         loss: str | None,
         batch_size: int,
         is_double: bool,
-        rule: str,
         n_states: int = 0,
         keep_gradients: bool = False,
         loss_number: float = 1.0,
@@ -64,19 +62,17 @@ class Plan:
     ) -> Plan: ...
     def set_rule(
         self,
+        rule: str,
         *,
         lr: float,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        eps: float = 1e-8,
         weight_decay: float = 0.0,
         bias_decay: float | None = None,
+        decoupled: bool = False,
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
         l2: float = 0.0,
         early_eps: bool = False,
+        **numbers: float,
     ) -> None: ...
     def write(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...
     def read(self, layer: int, part: int, W: NDArray[Any], b: NDArray[Any]) -> None: ...

@@ -13,6 +13,7 @@ import numpy as np
 from fastbp._kernels cimport changes, isa
 from fastbp._kernels.contract cimport real, require
 from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
+from fastbp._kernels.optim cimport describe
 
 from fastbp._kernels.activations import activations
 from fastbp._kernels.losses import losses as loss_rows
@@ -40,14 +41,8 @@ LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
     **{name: kind for name, (kind, _, _) in loss_rows().items()},
 }
-#: Each rule's row of `FBP_RULES`, and the one that it has with momentum.
-RULE_ROWS = {
-    "sgd": (isa.FBP_SGD, isa.FBP_MOMENTUM), "adagrad": (isa.FBP_ADAGRAD, isa.FBP_ADAGRAD),
-    "rmsprop": (isa.FBP_RMSPROP, isa.FBP_RMSPROP_MOMENTUM), "adam": (isa.FBP_ADAM, isa.FBP_ADAM),
-    "adamw": (isa.FBP_ADAM, isa.FBP_ADAM),
-}
 #: What of a layer `write` and `read` copy.
-PARAMETERS, GRADIENTS, FIRST_STATE, SECOND_STATE, RUNNING = range(5)
+PARAMETERS, GRADIENTS, RUNNING, FIRST_STATE = range(4)
 
 #: Multiplications by weights, of all rows of a batch, that take a few microseconds: so long `step`
 #: keeps the GIL, as giving it up and taking it again would be 4 % of the smallest step.
@@ -163,10 +158,8 @@ cdef class Plan:
         The most rows of a step.
     is_double : bool
         float64 in place of float32.
-    rule : str
-        A key of `RULE_ROWS`; its numbers come by `set_rule`.
     n_states : int
-        Arrays of the parameters' size that the rule keeps.
+        Arrays of the parameters' size that the rule keeps, which comes by `set_rule`.
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
     loss_number : float
@@ -201,7 +194,6 @@ cdef class Plan:
     cdef isa.fbp_loss_kind loss
     cdef bint is_double, keep_gradients, normalises
     cdef fbp_layer *layers
-    cdef str rule_name
     #: The count of noted changes at the last look at them.
     cdef uint64_t changes_seen
     #: Rows of the last `outputs`, which `backward` goes on from.
@@ -214,8 +206,10 @@ cdef class Plan:
     cdef unsigned long looking
     cdef int n_threads
     cdef idx n_layers
-    cdef double clip_norm, l2, loss_scale
-    cdef bint per_row, early_eps, brief
+    cdef double clip_norm, loss_scale
+    #: The penalty's factor.
+    cdef readonly double l2
+    cdef bint per_row, early_eps, brief, lenient
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
@@ -238,7 +232,7 @@ cdef class Plan:
     #: written to before __init__, every call of a method takes 30 ns more.
     cdef public object made_from
 
-    def __cinit__(self, layers, loss, batch_size, is_double, rule, n_states=0,
+    def __cinit__(self, layers, loss, batch_size, is_double, n_states=0,
                   keep_gradients=False, loss_number=1.0, n_threads=1, loss_scale=None,
                   clip_loss=False):
         # The layout counts bytes in 64 bits: 2^56 elements of at most 8 bytes, in at most 8 arrays,
@@ -250,8 +244,7 @@ cdef class Plan:
         cdef idx n = len(layers), width = -1
         require(n > 0 and batch_size > 0 and n_threads > 0,
                 "Plan expects at least one layer, one row and one thread")
-        require(isa.fbp_rules[<int> RULE_ROWS[rule][0]].states <= n_states <= 2,
-                "Plan expects the states of its rule")
+        require(0 <= n_states <= isa.FBP_MOST_STATES, "Plan expects the states of a rule")
         cdef fbp_layer *described = <fbp_layer *> malloc(n * sizeof(fbp_layer))
         if described == NULL:
             raise MemoryError
@@ -296,11 +289,8 @@ cdef class Plan:
         self.n_states = n_states
         self.n_threads = n_threads
         memset(&self.rule, 0, sizeof(self.rule))
-        self.rule_name = rule
-        self.rule.kind = RULE_ROWS[rule][0]
-        self.rule.decoupled = rule == "adamw"
         self.rule.clip_scale = 1
-        self.rule.lenient = loss_scale is not None
+        self.lenient = loss_scale is not None
         self.overflowed = -1
         self.changes_seen = changes.count
         self.clip_norm = self.l2 = 0
@@ -314,33 +304,28 @@ cdef class Plan:
         fbp_free(self.room)
         free(self.layers)
 
-    def set_rule(self, *, lr, momentum=0.0, nesterov=False, beta_1=0.9, beta_2=0.999, eps=1e-8,
-                 weight_decay=0.0, bias_decay=None, clip_value=0.0, clip_norm=0.0, l2=0.0,
-                 early_eps=False):
-        """The numbers of the update rule; `beta_2` is RMSprop's alpha too.
+    def set_rule(self, str rule not None, *, lr, weight_decay=0.0, bias_decay=None, decoupled=False,
+                 clip_value=0.0, clip_norm=0.0, l2=0.0, early_eps=False, **numbers):
+        """The update rule, a row of operations.h, and its numbers.
 
         `l2` adds the penalty l2 / 2 sum W^2 / (rows, or the sum of their weights) to a step's
         loss, and its gradient by W, in the place of `weight_decay`.  With `early_eps` Adam adds
         eps to sqrt(v) before v's bias is corrected.
         """
+        cdef isa.fbp_rule new
         if clip_norm and not self.keep_gradients:
             raise ValueError("clip_norm expects a plan that keeps gradients; got one without.")
-        cdef int row = RULE_ROWS[self.rule_name][1 if momentum else 0]
-        if row == isa.FBP_MOMENTUM and nesterov:
-            row = isa.FBP_NESTEROV
-        if self.n_states < isa.fbp_rules[row].states:
+        describe(&new, rule, lr, decoupled, numbers)
+        if self.n_states < isa.fbp_rules[<int> new.kind].states:
             raise ValueError(
-                f"momentum expects a plan with room for it; got {momentum:g} for one that was made "
-                "without, so make a new trainer.")
-        self.rule.kind = <isa.fbp_rule_kind> row
-        self.rule.lr = lr
-        self.rule.momentum = momentum
-        self.rule.beta_1 = beta_1
-        self.rule.beta_2 = beta_2
-        self.rule.eps = eps
-        self.rule.weight_decay = weight_decay
-        self.rule.bias_decay = weight_decay if bias_decay is None else bias_decay
-        self.rule.clip_value = clip_value
+                f"{rule} expects a plan with room for {isa.fbp_rules[<int> new.kind].states} arrays"
+                f" of state; got one with {self.n_states}.")
+        new.weight_decay = weight_decay
+        new.bias_decay = weight_decay if bias_decay is None else bias_decay
+        new.clip_value = clip_value
+        new.clip_scale = 1
+        new.lenient = self.lenient
+        self.rule = new
         self.clip_norm = clip_norm
         self.l2 = l2
         self.early_eps = early_eps

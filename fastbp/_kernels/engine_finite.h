@@ -177,8 +177,9 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
 /* The bounds of the numbers as they are. */
 static void FN(measure)(const FN(plan) *plan)
 {
-    double states[2] = {0}, parameters = 0;
+    double parameters = 0;
     idx n_ops = 0;
+    memset(plan->bounds->state, 0, sizeof(plan->bounds->state));
     for (idx l = 0; l < plan->n_ops; l++) {
         FN(op) *op = &plan->ops[l];
         if (!has_parameters(op->layer.kind))
@@ -189,14 +190,12 @@ static void FN(measure)(const FN(plan) *plan)
         n_ops++;
         if (op->running)
             parameters += FN(norm_of)(op->running, n);
-        for (int s = 0; s < 2; s++)
+        for (int s = 0; s < FBP_MOST_STATES; s++)
             if (op->state[s])
-                states[s] += FN(norm_of)(op->state[s], n);
+                plan->bounds->state[s] += FN(norm_of)(op->state[s], n);
     }
     plan->bounds->parameters = parameters;
     plan->bounds->grown = 0;
-    plan->bounds->state[0] = states[0];
-    plan->bounds->state[1] = states[1];
     FN(prepare)(plan, parameters / (double)(8 * n_ops));
 }
 
@@ -208,7 +207,8 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     const double eps = fmin(1, (double)(REAL)rule->eps); /* above 1: for what it divides */
     const double rate = (double)(REAL)(rule->lr / (1 - rule->beta_1)); /* of any step */
     const double decay = rule->weight_decay + rule->bias_decay;
-    double d = gradient, most = 0, s0 = b->state[0], s1 = b->state[1];
+    const double share = 1;
+    double d = gradient, most = 0, s0 = b->state[0], s1 = b->state[1], s2 = b->state[2];
     for (idx l = 0; plan->normalises && l < plan->n_ops; l++) /* running = a mean of running and fresh */
         if (plan->ops[l].fresh)
             b->parameters += FN(norm_of)(plan->ops[l].fresh, FN(parameters_size)(&plan->ops[l]));
@@ -217,7 +217,7 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     if (!rule->decoupled)
         d += (double)(REAL)decay * b->parameters;
     switch (rule->kind) {
-#define BOUND(KIND, name, states, update, bound)                                                 \
+#define BOUND(KIND, name, states, numbers, at, update, bound)                                    \
     case FBP_##KIND: bound; break;
         FBP_RULES(BOUND)
 #undef BOUND
@@ -230,6 +230,7 @@ static void FN(follow)(const FN(plan) *plan, const fbp_rule *rule, double gradie
     b->gradient = d;
     b->state[0] = s0;
     b->state[1] = s1;
+    b->state[2] = s2;
     b->parameters += most;
     b->grown += most;
 }
@@ -240,7 +241,7 @@ static APART int FN(is_safe_by_rule)(const FN(plan) *plan, const fbp_rule *rule,
     fbp_bounds b = *plan->bounds;
     FN(follow)(plan, rule, gradient, &b);
     if (!(gradient <= FN(limit) &&
-          b.gradient + b.parameters + b.state[0] + b.state[1] <= FN(limit)))
+          b.gradient + b.parameters + b.state[0] + b.state[1] + b.state[2] <= FN(limit)))
         return 0;
     *plan->bounds = b;
     return 1;
@@ -265,9 +266,9 @@ static idx FN(exchange)(const FN(plan) *plan, REAL *copy, int back)
     idx used = 0;
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
-        REAL *const written[] = {op->W, op->state[0], op->state[1], op->running};
+        REAL *const written[] = {op->W, op->running, op->state[0], op->state[1], op->state[2]};
         const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
-        for (int k = 0; k < 4; k++)
+        for (int k = 0; k < 2 + FBP_MOST_STATES; k++)
             if (n && written[k]) {
                 if (copy)
                     memcpy(back ? written[k] : copy + used, back ? copy + used : written[k],
@@ -305,11 +306,10 @@ static idx FN(first_spoilt)(const FN(plan) *plan, int lenient)
 {
     for (idx l = 0; l < plan->n_ops; l++) {
         const FN(op) *op = &plan->ops[l];
-        const REAL *const written[] = {op->W, op->state[0], op->state[1], op->running};
+        const REAL *const written[] = {op->W, op->running, op->state[0], op->state[1], op->state[2]};
         const idx n = has_parameters(op->layer.kind) ? FN(parameters_size)(op) : 0;
-        for (int k = 0; k < 4; k++)
-            if (n && written[k] && !(lenient && (k == 1 || k == 2)) &&
-                !FN(all_finite)(written[k], n))
+        for (int k = 0; k < (lenient ? 2 : 2 + FBP_MOST_STATES); k++)
+            if (n && written[k] && !FN(all_finite)(written[k], n))
                 return l;
     }
     return -1;

@@ -8,7 +8,7 @@
 #define FBP_BOUNDS
 /* What no parameter, and no element of a state, is above; infinite: not known. */
 typedef struct {
-    double parameters, state[2];
+    double parameters, state[FBP_MOST_STATES];
     double gradient; /* of a step, with the decay, or what a rule makes of it on its way */
     double grown; /* the most that the parameters' norm has grown since they were measured */
     double room, by_x, by_rows, by_dout; /* see prepare */
@@ -49,7 +49,7 @@ typedef struct {
                         /* its slopes, din has these until backward */
     REAL *W, *b;        /* panels of W, and b padded to NR behind them */
     REAL *grad;         /* gradients of W and b in the same layout, where they are kept */
-    REAL *state[2];     /* the rule's state, likewise */
+    REAL *state[FBP_MOST_STATES]; /* the rule's, likewise */
     REAL *normal, *inverse;
     REAL *running, *fresh; /* of a normalisation: means, then variances; fresh: the batch's */
     idx tail;              /* of an affine op: the columns that go by thin.h */
@@ -290,17 +290,17 @@ static void FN(scatter)(const REAL *src, idx rows, idx n, REAL *dst, idx jump)
                 dst[r * NR + k] = src[r * n + j + k];
 }
 
-/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 and 3 its states, 4 the
- * running mean and variance of a normalisation. */
+/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 the running mean and variance of a
+ * normalisation, 3 and beyond its states. */
 static REAL *FN(plan_part)(const FN(op) *op, int part)
 {
     return part == 0   ? op->W
            : part == 1 ? op->grad
-           : part == 4 ? op->running
-                       : op->state[part - 2];
+           : part == 2 ? op->running
+                       : op->state[part - 3];
 }
 
-/* Row-major W and b into the plan (the second also: running variances, part 4). */
+/* Row-major W and b into the plan (the second also: running variances, part 2). */
 static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
 {
     const FN(plan) *plan = plan_;

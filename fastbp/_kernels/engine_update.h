@@ -7,7 +7,7 @@
 #endif
 
 /* An update by gradients g, which are clipped where they lie. */
-static void FN(clipped_update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0, REAL *s1,
+static void FN(clipped_update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *const *kept,
                                double decay, idx n)
 {
     if (rule->clip_scale != 1)
@@ -20,7 +20,7 @@ static void FN(clipped_update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *s0,
             g[i] = g[i] < -limit ? -limit : g[i];
         }
     }
-    FN(update_at)(p, g, s0, s1, rule, decay, n);
+    FN(update_at)(p, g, kept, rule, decay, n);
 }
 
 /* Elements at .. at + n of an op's parameters, by their gradients g. */
@@ -28,8 +28,10 @@ static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *
 {
     const double decay = at < FN(w_size)(op) && op->layer.kind == FBP_AFFINE ? rule->weight_decay
                                                                              : rule->bias_decay;
-    FN(clipped_update)(rule, op->W + at, g, op->state[0] ? op->state[0] + at : NULL,
-                       op->state[1] ? op->state[1] + at : NULL, decay, n);
+    REAL *kept[FBP_MOST_STATES];
+    for (int s = 0; s < FBP_MOST_STATES; s++)
+        kept[s] = op->state[s] ? op->state[s] + at : NULL;
+    FN(clipped_update)(rule, op->W + at, g, kept, decay, n);
 }
 
 /* sums[NR] = (add: sums itself) + the sum of a panel's rows, in four chains. */

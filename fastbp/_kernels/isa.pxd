@@ -23,13 +23,20 @@ cdef extern from "kernels.h" nogil:
     bint fbp_takes_target(int kind, double t)
 
     ctypedef enum fbp_rule_kind:
-        FBP_SGD, FBP_MOMENTUM, FBP_NESTEROV, FBP_ADAGRAD, FBP_RMSPROP, FBP_RMSPROP_MOMENTUM
-        FBP_ADAM, FBP_N_RULES, FBP_STORE
+        FBP_SGD, FBP_N_RULES, FBP_STORE
+    enum:
+        FBP_MOST_STATES, FBP_N_NUMBERS
 
     ctypedef struct fbp_rule_row:
         const char *name
         int states
+        const char *numbers
     const fbp_rule_row *fbp_rules
+
+    ctypedef struct fbp_number:
+        const char *name
+        size_t at
+    const fbp_number *fbp_numbers
 
     ctypedef enum fbp_type:
         FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8
@@ -44,7 +51,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct fbp_rule:
         fbp_rule_kind kind
         int decoupled
-        double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay, clip_value, clip_scale
+        double lr, beta_2, eps, weight_decay, bias_decay, clip_value, clip_scale
         int64_t step
         int lenient
 

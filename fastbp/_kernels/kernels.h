@@ -36,8 +36,7 @@
     X(void, soft_cross_entropy_backward,                                                         \
       (const T *y, const T *t, double scale, T *dx, idx rows, idx n_out))                        \
     X(void, update,                                                                              \
-      (T *param, const T *grad, T *state_0, T *state_1, const fbp_rule *rule, double decay,      \
-       idx n))                                                                                   \
+      (T *param, const T *grad, T *const *kept, const fbp_rule *rule, double decay, idx n))      \
     X(void, dropout,                                                                             \
       (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
     X(void, batch_norm_forward,                                                                  \

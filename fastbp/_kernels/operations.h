@@ -120,35 +120,72 @@ static inline int fbp_takes_target(int kind, double t)
     }
 }
 
-/* The update rules: X(kind, name, states, update, bound)
+/* The update rules: X(kind, name, states, numbers, at, update, bound)
  *
  *     states    how many arrays of the parameters' size a rule keeps
- *     update    of a parameter p by d, its gradient, and s0 and s1, its states, in REAL
+ *     numbers   of fbp_rule, that it reads beside lr, as Python calls them; "decoupled" where it
+ *               takes a decay beside the gradient
+ *     at        what step k = 1, 2, ... makes of them, in double: rate, share, correction
+ *     update    of a parameter p by d, its gradient, and s0, s1, s2, its states, in REAL
  *     bound     what p may grow by, `most`, and the states, where these are no bigger than they
  *               are and d is not, and in d what is the biggest on the way, in double
  *               (engine_finite.h)
  *
- * By the rule's numbers: lr, momentum, b1, b2, c1 = 1 - b1, c2 = 1 - b2, eps; and of its step, as
- * plan.h has them, keep, rate and correction. */
+ * By lr, momentum, b1, b2, c1 = 1 - b1, c2 = 1 - b2, eps, and keep, which is 1 but for a decoupled
+ * decay; `rate` in a bound is that of any step of Adam. */
 #define FBP_RULES(X)                                                                             \
-    X(SGD, sgd, 0, p -= lr * d, most = lr * d)                                                   \
-    X(MOMENTUM, momentum, 1, s0 = momentum * s0 + d; p -= lr * s0,                               \
-      s0 = momentum * s0 + d; most = lr * s0)                                                    \
-    X(NESTEROV, nesterov, 1, s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),              \
+    X(SGD, sgd, 0, "", return rule, p -= lr * d, most = lr * d)                                  \
+    /* share: 1 - dampening, after the first step */                                             \
+    X(MOMENTUM, momentum, 1, "momentum dampening", share = k > 1 ? 1 - rule->dampening : 1,      \
+      s0 = FN(mix)(momentum, s0, share, d); p -= lr * s0,                                        \
+      s0 = momentum * s0 + share * d; most = lr * s0)                                            \
+    X(NESTEROV, nesterov, 1, "momentum", return rule,                                            \
+      s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),                                     \
       s0 = momentum * s0 + d; d += momentum * s0; most = lr * d)                                 \
-    X(ADAGRAD, adagrad, 1, s0 += d * d; p -= lr * d / (FN(sqrt_)(s0) + eps),                     \
+    X(ADAGRAD, adagrad, 1, "eps lr_decay", rate = lr / (1 + (k - 1) * rule->lr_decay),           \
+      s0 += d * d; p -= rate * d / (FN(sqrt_)(s0) + eps),                                        \
       s0 += d * d; most = lr * d / eps)                                                          \
-    X(RMSPROP, rmsprop, 1,                                                                       \
+    X(RMSPROP, rmsprop, 1, "beta_2 eps", return rule,                                            \
       s0 = FN(mix)(b2, s0, c2 * d, d); p -= lr * d / (FN(sqrt_)(s0) + eps),                      \
       s0 += d * d; most = lr * d / eps)                                                          \
-    X(RMSPROP_MOMENTUM, rmsprop_momentum, 2,                                                     \
+    X(RMSPROP_MOMENTUM, rmsprop_momentum, 2, "beta_2 eps momentum", return rule,                 \
       s0 = FN(mix)(b2, s0, c2 * d, d); s1 = momentum * s1 + d / (FN(sqrt_)(s0) + eps);           \
       p -= lr * s1,                                                                              \
       s0 += d * d; s1 = momentum * s1 + d / eps; most = lr * s1)                                 \
-    X(ADAM, adam, 2,                                                                             \
+    X(ADADELTA, adadelta, 2, "beta_2 eps", return rule,                                          \
+      s0 = FN(mix)(b2, s0, c2 * d, d);                                                           \
+      const REAL move = FN(sqrt_)(s1 + eps) / FN(sqrt_)(s0 + eps) * d;                           \
+      s1 = FN(mix)(b2, s1, c2 * move, move); p -= lr * move,                                     \
+      s0 += d * d; most = sqrt(s1 + rule->eps) / sqrt(eps) * d; s1 += most * most; most *= lr)   \
+    X(ADAM, adam, 2, "beta_1 beta_2 eps decoupled",                                              \
+      rate = lr / (1 - pow(b1, k)); correction = 1 / sqrt(1 - pow(b2, k)),                       \
       s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d);                              \
       p = keep * p - rate * s0 / (FN(sqrt_)(s1) * correction + eps),                             \
-      s0 += d; s1 += d * d; most = rate * s0 / eps)
+      s0 += d; s1 += d * d; most = rate * s0 / eps)                                              \
+    X(AMSGRAD, amsgrad, 3, "beta_1 beta_2 eps decoupled",                                        \
+      rate = lr / (1 - pow(b1, k)); correction = 1 / sqrt(1 - pow(b2, k)),                       \
+      s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d); s2 = FN(max_)(s1, s2);       \
+      p = keep * p - rate * s0 / (FN(sqrt_)(s2) * correction + eps),                             \
+      s0 += d; s1 += d * d; s2 += s1; most = rate * s0 / eps)                                    \
+    X(ADAMAX, adamax, 2, "beta_1 beta_2 eps", rate = lr / (1 - pow(b1, k)),                      \
+      s0 = FN(mix)(b1, s0, c1, d); s1 = FN(max_)(FN(abs_)(d) + eps, b2 * s1);                    \
+      p -= rate * s0 / s1,                                                                       \
+      s0 += d; s1 += d + rule->eps; most = rate * s0 / eps)                                      \
+    X(NADAM, nadam, 2, "beta_1 beta_2 eps momentum_decay decoupled",                             \
+      rate = nadam_rates(rule, &share); correction = 1 / sqrt(1 - pow(b2, k)),                   \
+      s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d);                              \
+      p = keep * p - FN(mix)(rate, s0, share, d) / (FN(sqrt_)(s1) * correction + eps),           \
+      s0 += d; s1 += d * d; most = (rate * s0 + lr * d) / eps)                                   \
+    /* correction: 0 as long as the second moments say too little */                             \
+    X(RADAM, radam, 2, "beta_1 beta_2 eps decoupled",                                            \
+      correction = radam_rectification(b2, k);                                                   \
+      rate = lr / (1 - pow(b1, k)) * (correction > 0 ? correction : 1),                          \
+      s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d);                              \
+      p = keep * p - rate * s0 / (correction > 0 ? FN(sqrt_)(s1) + eps : 1),                     \
+      s0 += d; s1 += d * d; most = rate * s0 / eps)                                              \
+    X(LION, lion, 1, "beta_1 beta_2 decoupled", return rule,                                     \
+      p = keep * p - lr * FN(sign_)(FN(mix)(b1, s0, c1, d)); s0 = FN(mix)(b2, s0, c2, d),        \
+      s0 += d; most = lr)
 
 #define FBP_RULE_KIND(KIND, ...) FBP_##KIND,
 typedef enum {
@@ -156,12 +193,14 @@ typedef enum {
     FBP_N_RULES,
     FBP_STORE = FBP_N_RULES /* gradients are kept, nothing is updated */
 } fbp_rule_kind;
+enum { FBP_MOST_STATES = 3 };
 
 typedef struct {
     const char *name;
     int states;
+    const char *numbers;
 } fbp_rule_row;
-#define FBP_RULE_ROW(KIND, name, states, ...) {#name, states},
+#define FBP_RULE_ROW(KIND, name, states, numbers, ...) {#name, states, numbers},
 static const fbp_rule_row fbp_rules[] = {FBP_RULES(FBP_RULE_ROW)};
 
 #endif

@@ -29,13 +29,27 @@ typedef struct {
 typedef struct {
     fbp_rule_kind kind;
     int decoupled; /* the decay is lr decay p, beside the gradient and not in it */
-    double lr, momentum, beta_1, beta_2, eps, weight_decay, bias_decay;
+    double lr, momentum, dampening, beta_1, beta_2, eps, lr_decay, momentum_decay;
+    double weight_decay, bias_decay;
     double clip_value; /* 0: none */
     double clip_scale; /* factor of every gradient, from clipping by norm; 1: none */
     int64_t step;      /* 1, 2, ... */
-    double rate, correction; /* Adam's, of the step: at_step sets them */
+    double rate, share, correction; /* of the step, as the rule's row has them */
     int lenient;       /* states may overflow, as scikit-learn's */
 } fbp_rule;
+
+/* The numbers that rows of rules name. */
+typedef struct {
+    const char *name;
+    size_t at;
+} fbp_number;
+static const fbp_number fbp_numbers[] = {
+    {"momentum", offsetof(fbp_rule, momentum)}, {"dampening", offsetof(fbp_rule, dampening)},
+    {"beta_1", offsetof(fbp_rule, beta_1)},     {"beta_2", offsetof(fbp_rule, beta_2)},
+    {"eps", offsetof(fbp_rule, eps)},           {"lr_decay", offsetof(fbp_rule, lr_decay)},
+    {"momentum_decay", offsetof(fbp_rule, momentum_decay)},
+};
+enum { FBP_N_NUMBERS = sizeof(fbp_numbers) / sizeof(fbp_numbers[0]) };
 
 typedef struct {
     const fbp_layer *layers;

@@ -189,6 +189,18 @@ static inline REAL FN(between)(REAL x, REAL low, REAL high)
     return x < low ? low : x > high ? high : x;
 }
 
+/* The greater; NaN where either is. */
+static inline REAL FN(max_)(REAL x, REAL y)
+{
+    return x > y || x != x ? x : y;
+}
+
+/* -1, 0 or 1; NaN stays NaN. */
+static inline REAL FN(sign_)(REAL x)
+{
+    return x > 0 ? 1 : x < 0 ? -1 : x;
+}
+
 /* d / (1 + |x|)^2, and NaN where the value, inf / inf, is. */
 static inline REAL FN(softsign_pullback)(REAL d, REAL x)
 {

@@ -41,8 +41,8 @@ def step(model, plan, data, rows, update):
         return 0.0
     gradient = gradient * (weights / over)[:, np.newaxis]
     penalty = 0.0
-    if update and model.solver != "adamw":
-        penalty = 0.5 * model.alpha * plan.weight_square() / over
+    if update and plan.l2:
+        penalty = 0.5 * plan.l2 * plan.weight_square() / over
     plan.backward(np.ascontiguousarray(gradient, z.dtype), over, update)
     return float(losses @ weights) / over + penalty
 

@@ -32,8 +32,9 @@ class MLPClassifier(ClassifierMixin, MLP):
         "logsigmoid", "softsign", "tanhshrink"; one for
         all hidden layers, or one for each.
     solver : {"adam", "sgd", "lbfgs", "rmsprop", "adagrad", "adamw"}
-        `beta_2` is RMSprop's decay too; for "adamw" `alpha` is the decoupled decay, not divided
-        by the rows and no part of the loss.
+        Also "adadelta", "adamax", "nadam", "radam", "lion".  `beta_2` is RMSprop's decay and
+        Adadelta's rho too; for "adamw" and "lion" `alpha` is the decoupled decay, not divided by
+        the rows and no part of the loss.
     alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle
         As scikit-learn's.
     random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping

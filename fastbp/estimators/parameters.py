@@ -8,13 +8,14 @@ from sklearn.metrics import get_scorer
 
 from fastbp import checks, init
 from fastbp.layers.activations import LAYERS
+from fastbp.optim.rule import OPTIMIZERS
 from fastbp.threads import MOST_THREADS
 
 #: The activations' layers: by scikit-learn's names, then by the library's own.
 ACTIVATIONS = {"identity": LAYERS["linear"], "logistic": LAYERS["sigmoid"],
                **{name: LAYERS[name] for name in ("tanh", "relu")}}  # fmt: skip
 ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
-SOLVERS = ("lbfgs", "sgd", "adam", "rmsprop", "adagrad", "adamw")
+SOLVERS = ("lbfgs", *OPTIMIZERS)
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
 

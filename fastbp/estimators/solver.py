@@ -9,23 +9,16 @@ from fastbp import checks
 from fastbp._kernels import engine
 from fastbp.estimators.forward import NORM_EPS
 from fastbp.estimators.parameters import ACTIVATIONS
+from fastbp.optim.rule import OPTIMIZERS, Rule
 from fastbp.threads import threads_for
 
-#: The engine's rule for each solver, and how many arrays of state it keeps.
-RULES = {
-    "sgd": ("sgd", 1), "adam": ("adam", 2), "rmsprop": ("rmsprop", 1), "adagrad": ("adagrad", 1),
-    "adamw": ("adamw", 2), "lbfgs": ("sgd", 0),
-}  # fmt: skip
 #: The parameters of an estimator that its solver reads.
 READ = (
     "solver", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum",
     "beta_1", "beta_2", "epsilon", "alpha", "n_threads",
 )  # fmt: skip
-#: Those that each solver keeps from one partial_fit to the next, as scikit-learn's optimisers do.
-_KEPT = {
-    "sgd": READ[:6], "adam": (*READ[:2], *READ[6:9]), "adamw": (*READ[:2], *READ[6:9]),
-    "rmsprop": (*READ[:2], *READ[7:9]), "adagrad": (*READ[:2], READ[8]),
-}  # fmt: skip
+#: Of a rule's numbers the parameters that they come from.
+_OF = {"momentum": "momentum", "beta_1": "beta_1", "beta_2": "beta_2", "eps": "epsilon"}
 #: Of a batch normalisation's running statistics, as PyTorch's 0.1 of the new ones.
 NORM_MOMENTUM = 0.9
 
@@ -66,9 +59,7 @@ class Solver:
         self.entries, self.affines, self.norms = _entries(units, activations, dropout, batch_norm)
         self.loss = loss
         solver = asked["solver"]
-        self.rule, self.n_states = RULES[solver]
-        if solver == "sgd" and not asked["momentum"]:
-            self.n_states = 0
+        self.n_states = _optimizer(asked).n_states
         self.first_rate = float(asked["learning_rate_init"])
         self.numbers = {"lr": self.first_rate}
         self._read(asked)
@@ -94,16 +85,13 @@ class Solver:
         solver, alpha = asked["solver"], float(asked["alpha"])
         self.schedule = asked["learning_rate"] if solver == "sgd" else "constant"
         self.power_t, self.n_threads = asked["power_t"], asked["n_threads"]
-        if solver == "sgd":
-            nesterov = bool(asked["nesterovs_momentum"] and asked["momentum"])
-            self.numbers |= {"momentum": float(asked["momentum"]), "nesterov": nesterov}
-        elif solver != "lbfgs":
-            self.numbers |= {name: asked[name] for name in ("beta_1", "beta_2")}
-            self.numbers |= {"eps": asked["epsilon"], "early_eps": solver == "adam"}
-        if solver == "adamw":
-            self.numbers |= {"weight_decay": alpha, "bias_decay": 0.0}
+        numbers = _optimizer(asked).numbers()
+        own = {name: asked[_OF[name]] for name in numbers if name in _OF}
+        if numbers["decoupled"]:
+            own |= {"weight_decay": alpha, "bias_decay": 0.0}
         else:
-            self.numbers["l2"] = alpha
+            own |= {"l2": alpha, "early_eps": solver == "adam"}
+        self.numbers = numbers | own | {"lr": self.numbers["lr"]}
 
     def see(self, asked):
         """Go on as the parameters say now; a learning rate that none of them changed stays."""
@@ -115,7 +103,7 @@ class Solver:
         if needs_state or asked["n_threads"] != before["n_threads"]:
             self._states, self.steps, self._plan = self.states(), self._steps_done(), None
         if needs_state:
-            self.n_states = RULES["sgd"][1]
+            self.n_states = _optimizer(asked).n_states
         if asked["learning_rate_init"] != before["learning_rate_init"]:
             self.learning_rate_init = asked["learning_rate_init"]
 
@@ -127,7 +115,7 @@ class Solver:
         if asked == self.asked:
             return []
         told = self.told
-        kept = {name: self.asked[name] for name in _KEPT[self.asked["solver"]]}
+        kept = {name: self.asked[name] for name in _kept(self.asked)}
         self.see(self.asked | {name: asked[name] for name in ("alpha", "n_threads")})
         self.told = asked
         return [
@@ -156,7 +144,7 @@ class Solver:
         old, self.numbers["lr"] = self.numbers["lr"], float(rate)
         if self._plan is not None:
             self._plan.lr = self.numbers["lr"]
-        if self.rule == "sgd" and self.n_states and old != rate:
+        if self.asked["solver"] == "sgd" and self.n_states and old != rate:
             # The engine's velocity holds gradients, scikit-learn's the steps they led to.
             self._states = [
                 (layer, state, [array * (old / rate) for array in pair])
@@ -183,7 +171,7 @@ class Solver:
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
             plan = engine.Plan(
-                self.entries, self.loss["loss"], rows, self.dtype == np.float64, self.rule,
+                self.entries, self.loss["loss"], rows, self.dtype == np.float64,
                 self.n_states, self.keep_gradients, self.loss["number"],
                 threads_for(operations, self.n_threads), self.loss["loss_scale"],
                 self.loss["clip_loss"],
@@ -270,10 +258,26 @@ class Solver:
 
 
 _ATTRIBUTES = frozenset((
-    "entries", "affines", "norms", "loss", "rule", "n_states", "first_rate", "numbers", "asked",
+    "entries", "affines", "norms", "loss", "n_states", "first_rate", "numbers", "asked",
     "told", "schedule", "power_t", "n_threads", "dtype", "seed", "keep_gradients", "epochs",
     "steps", "drawn", "_states", "_plan",
 ))  # fmt: skip
+
+
+def _optimizer(asked) -> Rule:
+    """What trains as an estimator's solver does; of "lbfgs" one that is not used."""
+    momentum = float(asked["momentum"])
+    if asked["solver"] == "sgd":
+        nesterov = bool(asked["nesterovs_momentum"] and momentum)
+        return OPTIMIZERS["sgd"](momentum=momentum, nesterov=nesterov)
+    return OPTIMIZERS.get(asked["solver"], OPTIMIZERS["sgd"])()
+
+
+def _kept(asked):
+    """The parameters that stay from one partial_fit to the next, as scikit-learn has it."""
+    if asked["solver"] == "sgd":
+        return READ[:6]
+    return (*READ[:2], *(_OF[name] for name in _optimizer(asked).numbers() if name in _OF))
 
 
 def _entries(units, activations, dropout, batch_norm):

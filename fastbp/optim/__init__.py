@@ -10,12 +10,17 @@ from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
 from fastbp.optim.rules import (
     SGD,
+    Adadelta,
     AdaGrad,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
+    Lion,
     Momentum,
+    NAdam,
     Nesterov,
+    RAdam,
     RMSprop,
 )
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
@@ -23,14 +28,19 @@ from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmU
 __all__ = [
     "SGD",
     "AdaGrad",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "CosineDecay",
     "InverseScaling",
+    "Lion",
     "Momentum",
+    "NAdam",
     "Nesterov",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "StepDecay",
     "WarmUp",

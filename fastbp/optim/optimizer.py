@@ -338,11 +338,12 @@ class Optimizer:
                 )
             param = places[place]
             group = next(g for g in new_groups if any(p is param for p in g["params"]))
-            state[param] = {
+            loaded = {
                 name: self._loaded(who, group, name, value, param)
                 for name, value in kept.items()
                 if value is not None
             }
+            state[param] = {name: value for name, value in loaded.items() if value is not None}
         steps = max(
             (int(kept["step"]) for kept in state.values() if "step" in kept),
             default=0 if self._counts else self.steps,

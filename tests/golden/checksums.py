@@ -104,6 +104,9 @@ def of_rules(dtype, sums):
         "rmsprop with momentum": lambda: optim.RMSprop(lr=0.01, momentum=0.9),
         "adam": lambda: optim.Adam(lr=0.01),
         "adamw": lambda: optim.AdamW(lr=0.01, weight_decay=0.1),
+        "adam amsgrad": lambda: optim.Adam(lr=0.01, amsgrad=True),
+        "adadelta": optim.Adadelta, "adamax": optim.Adamax, "nadam": optim.NAdam,
+        "radam": optim.RAdam, "lion": optim.Lion,
     }  # fmt: skip
     rng = np.random.default_rng(2)
     x = rng.standard_normal((37, 13)).astype(dtype)

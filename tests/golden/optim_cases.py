@@ -55,6 +55,18 @@ OPTIMIZERS = {
         "Adagrad",
         {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial_accumulator_value": 0.3},
     ),
+    "Adam amsgrad": ("Adam", {"lr": 0.05, "betas": (0.8, 0.6), "amsgrad": True}),
+    "AdamW amsgrad": ("AdamW", {"lr": 0.05, "weight_decay": 0.5, "amsgrad": True}),
+    "Adadelta": ("Adadelta", {}),
+    "Adadelta decay": ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    "Adamax": ("Adamax", {}),
+    "Adamax decay": ("Adamax", {"lr": 0.05, "betas": (0.8, 0.95), "weight_decay": 0.1}),
+    "NAdam": ("NAdam", {}),
+    "NAdam decay": ("NAdam", {"lr": 0.05, "momentum_decay": 0.1, "weight_decay": 0.1}),
+    "NAdam decoupled": ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    "RAdam": ("RAdam", {}),
+    "RAdam decay": ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    "RAdam decoupled": ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
 }  # fmt: skip
 
 
@@ -70,8 +82,10 @@ def optimized(t, name, dtype):
         if step in (1, STEPS):
             out[f"after {step}"] = [p.detach().tolist() for p in params]
     out["state"] = [
-        {name: value.tolist() for name, value in sorted(optimizer.state[p].items())} for p in params
-    ]
+        {name: value.tolist() for name, value in sorted(optimizer.state[p].items())
+         if name != "mu_product"}  # it follows from the steps
+        for p in params
+    ]  # fmt: skip
     return out
 
 

@@ -26,9 +26,9 @@ static void FN(compare_all)(void *plan, const network *net, int n_states)
             continue;
         FN(compare)(plan, net, k, 0, net->p[k], 1);
         for (int s = 0; s < n_states; s++)
-            FN(compare)(plan, net, k, 2 + s, net->s[k] + s, 2);
+            FN(compare)(plan, net, k, 3 + s, net->s[k] + s, FBP_MOST_STATES);
         if (net->layers[k].kind == FBP_BATCH_NORM)
-            FN(compare)(plan, net, k, 4, net->running[k], 1);
+            FN(compare)(plan, net, k, 2, net->running[k], 1);
     }
 }
 
@@ -125,20 +125,24 @@ static void FN(draw_layers)(fbp_layer *layers, idx n_layers)
 static void FN(draw_rule)(fbp_rule *rule, int *n_states)
 {
     memset(rule, 0, sizeof *rule);
-    rule->kind = draw() % FBP_N_RULES;
+    do
+        rule->kind = draw() % FBP_N_RULES;
+    while (rule->kind == FBP_LION); /* the sign of a sum that is 0 but for roundings */
     *n_states = fbp_rules[rule->kind].states;
     rule->momentum = 0.75;
     rule->lr = 0.0078125;
     rule->beta_1 = 0.875;
     rule->beta_2 = 0.9375;
     rule->eps = 0.0625;
+    rule->lr_decay = 0.25;
+    rule->momentum_decay = 0.0078125;
     rule->clip_scale = draw() % 4 ? 1 : 0.5;
     rule->clip_value = draw() % 4 ? 0 : 0.03125;
     if (draw() % 2) {
         rule->weight_decay = 0.03125;
         rule->bias_decay = draw() % 2 ? 0.03125 : 0;
     }
-    rule->decoupled = rule->kind == FBP_ADAM && draw() % 2;
+    rule->decoupled = decouples(rule->kind) && draw() % 2;
 }
 
 static void FN(draw_targets)(network *net, fbp_batch *batch, idx all, idx n_out)
@@ -243,11 +247,11 @@ static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, 
 /* A plan has the numbers of its twin, to the bit. */
 static void FN(same)(void *plan, void *twin, const network *net, int n_states)
 {
-    const int parts[] = {0, 4, 2, 3};
+    const int parts[] = {0, 2, 3, 4, 5};
     for (idx k = 0; k < net->n_layers; k++)
         for (int p = 0; p < 2 + n_states; p++) {
             const fbp_layer *l = &net->layers[k];
-            if (!has_weights(l) || (parts[p] == 4 && l->kind != FBP_BATCH_NORM))
+            if (!has_weights(l) || (parts[p] == 2 && l->kind != FBP_BATCH_NORM))
                 continue;
             const idx w = weights_of(l), m = l->n_out;
             REAL *W = FN(room)(w), *b = FN(room)(m), *V = FN(room)(w), *c = FN(room)(m);
@@ -378,7 +382,8 @@ static int FN(random_case)(void)
     }
     if (compared) { /* the reference's weights are still the plan's */
         for (idx k = 0; k < net.n_layers; k++) {
-            memset(net.s[k], 0, 2 * (size_t)parameters_of(&layers[k]) * sizeof(double));
+            memset(net.s[k], 0,
+                   FBP_MOST_STATES * (size_t)parameters_of(&layers[k]) * sizeof(double));
             memset(net.running[k], 0, (size_t)parameters_of(&layers[k]) * sizeof(double));
         }
         rule.step = 1;

@@ -322,12 +322,14 @@ static void FN(batch_norm)(idx rows, idx n, idx stride)
 static void FN(rule)(fbp_rule rule, int n_states, idx n)
 {
     REAL *p = FN(numbers)(n), *g = FN(numbers)(n);
-    REAL *s[2] = {FN(between)(0, 1, n), FN(between)(0, 1, n)};
-    REAL *before[] = {FN(copy)(p, n), FN(copy)(s[0], n), FN(copy)(s[1], n)};
+    REAL *s[] = {FN(between)(0, 1, n), FN(between)(0, 1, n), FN(between)(0, 1, n)};
+    REAL *before[] = {FN(copy)(p, n), FN(copy)(s[0], n), FN(copy)(s[1], n), FN(copy)(s[2], n)};
     const double decay = (double)(REAL)rule.weight_decay;
-    CALL(update)(p, g, n_states > 0 ? s[0] : NULL, n_states > 1 ? s[1] : NULL, &rule, decay, n);
+    CALL(update)(p, g, s, &rule, decay, n);
     for (idx i = 0; i < n; i++) {
-        double want = (double)before[0][i], states[2] = {(double)before[1][i], (double)before[2][i]};
+        double want = (double)before[0][i], states[FBP_MOST_STATES];
+        for (int k = 0; k < FBP_MOST_STATES; k++)
+            states[k] = (double)before[1 + k][i];
         update(&rule, decay, &want, (double)g[i], states);
         near(i, (double)p[i], want, 10 * TOL * (fabs(want) + fabs((double)g[i]) + 1));
         for (int k = 0; k < n_states; k++)
@@ -338,9 +340,9 @@ static void FN(rule)(fbp_rule rule, int n_states, idx n)
 static void FN(rules)(idx n)
 {
     fbp_rule rule = {.lr = 0.1, .momentum = 0.8, .beta_1 = 0.9, .beta_2 = 0.99, .eps = 1e-3,
-                     .step = 3};
+                     .dampening = 0.3, .lr_decay = 0.1, .momentum_decay = 0.004, .step = 3};
     for (int kind = 0; kind < FBP_N_RULES; kind++)
-        for (int how = 0; how < (kind == FBP_ADAM ? 4 : 2); how++) {
+        for (int how = 0; how < (decouples(kind) ? 4 : 2); how++) {
             rule.kind = (fbp_rule_kind)kind;
             rule.weight_decay = how % 2 ? 0.05 : 0;
             rule.decoupled = how > 1;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cpu.h"
+#include "rules.h"
 #include "team.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
@@ -179,44 +180,47 @@ static int dropped(uint64_t key, uint32_t index, double ratio)
     return (double)(h ^ h >> 15) < floor(ratio * 0x1p32);
 }
 
-/* One parameter p with gradient g and states s: the rule's formula. */
-static void update(const fbp_rule *rule, double decay, double *p, double g, double *s)
+/* What the rows of rules are written with, in double. */
+#define REAL double
+#define FN(name) name##_in_double
+static double mix_in_double(double a, double x, double b, double y) { return a * x + b * y; }
+static double sqrt__in_double(double x) { return sqrt(x); }
+static double abs__in_double(double x) { return fabs(x); }
+static double max__in_double(double x, double y) { return x > y ? x : y; }
+static double sign__in_double(double x) { return (x > 0) - (x < 0); }
+
+/* One parameter p with gradient g and states s, by the rule's row: what is tested are the loops, as
+ * the formulas are by their twins in NumPy. */
+static void update(const fbp_rule *rule_, double decay, double *p_, double g, double *s)
 {
-    if (rule->decoupled)
-        *p *= 1 - rule->lr * decay;
-    else
-        g += decay * *p;
+    fbp_rule room;
+    const fbp_rule *rule = at_step(rule_, &room);
+    const double lr = rule->lr, momentum = rule->momentum, eps = rule->eps;
+    const double b1 = rule->beta_1, c1 = 1 - b1, b2 = rule->beta_2, c2 = 1 - b2;
+    const double keep = rule->decoupled ? 1 - lr * decay : 1;
+    const double rate = rule->rate, share = rule->share, correction = rule->correction;
+    const double d = rule->decoupled ? g : g + decay * *p_;
+    double p = *p_, s0 = s[0], s1 = s[1], s2 = s[2];
+    (void)c1, (void)c2, (void)keep, (void)correction, (void)share;
     switch (rule->kind) {
-    case FBP_SGD: *p -= rule->lr * g; break;
-    case FBP_MOMENTUM:
-        s[0] = rule->momentum * s[0] + g;
-        *p -= rule->lr * s[0];
-        break;
-    case FBP_NESTEROV:
-        s[0] = rule->momentum * s[0] + g;
-        *p -= rule->lr * (g + rule->momentum * s[0]);
-        break;
-    case FBP_ADAGRAD:
-        s[0] += g * g;
-        *p -= rule->lr * g / (sqrt(s[0]) + rule->eps);
-        break;
-    case FBP_RMSPROP:
-        s[0] = rule->beta_2 * s[0] + (1 - rule->beta_2) * g * g;
-        *p -= rule->lr * g / (sqrt(s[0]) + rule->eps);
-        break;
-    case FBP_RMSPROP_MOMENTUM:
-        s[0] = rule->beta_2 * s[0] + (1 - rule->beta_2) * g * g;
-        s[1] = rule->momentum * s[1] + g / (sqrt(s[0]) + rule->eps);
-        *p -= rule->lr * s[1];
-        break;
-    case FBP_ADAM:
-        s[0] = rule->beta_1 * s[0] + (1 - rule->beta_1) * g;
-        s[1] = rule->beta_2 * s[1] + (1 - rule->beta_2) * g * g;
-        *p -= rule->lr / (1 - pow(rule->beta_1, (double)rule->step)) * s[0] /
-              (sqrt(s[1] / (1 - pow(rule->beta_2, (double)rule->step))) + rule->eps);
-        break;
-    case FBP_STORE: break;
+#define UPDATE(KIND, name, states, numbers, at, update, bound)                                   \
+    case FBP_##KIND: {                                                                           \
+        update;                                                                                  \
+        break;                                                                                   \
     }
+        FBP_RULES(UPDATE)
+    default: return;
+    }
+    *p_ = p, s[0] = s0, s[1] = s1, s[2] = s2;
+}
+#undef UPDATE
+#undef REAL
+#undef FN
+
+/* Whether a rule takes a decay beside the gradient. */
+static int decouples(int kind)
+{
+    return strstr(fbp_rules[kind].numbers, "decoupled") != NULL;
 }
 
 #include "network.h"

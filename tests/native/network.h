@@ -9,7 +9,7 @@ typedef struct {
     double delta;
     uint64_t seed, step;
     /* by layer: inputs (the last: outputs) and their gradients; parameters, W then b, with
-     * gradients and two states each; a normalisation's mean and variance */
+     * gradients and states each; a normalisation's mean and variance */
     double *a[MOST_LAYERS + 1], *d[MOST_LAYERS + 1];
     double *p[MOST_LAYERS], *g[MOST_LAYERS], *s[MOST_LAYERS], *running[MOST_LAYERS];
     int near_kink; /* a rounding could go over the kink of a relu or of an absolute value */
@@ -48,7 +48,7 @@ static void prepare(network *net)
         net->d[l + 1] = doubles(size);
         net->p[l] = doubles(n);
         net->g[l] = doubles(n);
-        net->s[l] = doubles(2 * n);
+        net->s[l] = doubles(FBP_MOST_STATES * n);
         net->running[l] = doubles(n);
     }
 }
@@ -244,7 +244,7 @@ static void update_all(network *net, const fbp_rule *rule)
             if (rule->clip_value > 0)
                 g = fmax(-rule->clip_value, fmin(rule->clip_value, g));
             update(rule, l->kind == FBP_AFFINE && i < size ? rule->weight_decay : rule->bias_decay,
-                   &net->p[k][i], g, &net->s[k][2 * i]);
+                   &net->p[k][i], g, &net->s[k][FBP_MOST_STATES * i]);
         }
     }
 }
