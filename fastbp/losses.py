@@ -10,10 +10,12 @@ from fastbp._kernels import passes
 from fastbp._kernels.autograd import TensorBase, node, operation
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
-from fastbp.operations.losses import LOSSES
+from fastbp.operations.losses import LOSSES as ROWS
+from fastbp.operations.losses import TARGETS
 from fastbp.operations.losses import Loss as Row
 
 __all__ = [
+    "FocalLoss",
     "HingeLoss",
     "HuberLoss",
     "LogCoshLoss",
@@ -113,18 +115,20 @@ class Loss:
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
     #: The number that goes with its kind.
-    kind_number = 1.0
+    kind_number = 0.0
+    #: The arguments that it is made with.
+    options: tuple[str, ...] = ()
 
     def follow(self):
         """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
         if self.criterion is not None:
-            now = self.criterion.as_book()
-            if now.config() != self.config():
-                vars(self).update(now.config())
+            for name, value in self.criterion.as_book().config().items():
+                if getattr(self, name) != value:
+                    setattr(self, name, value)
 
     def config(self):
         """The arguments that make such a loss again."""
-        return {}
+        return {name: getattr(self, name) for name in self.options}
 
     def accuracy(self, x, t):
         """The share of targets that predictions x hit, between 0 and 1."""
@@ -165,6 +169,11 @@ class SoftmaxWithLoss(Loss):
     The mean is over the rows. It is exact (log-sum-exp of each row), where the book takes
     ``log(y + 1e-7)``.
 
+    Parameters
+    ----------
+    label_smoothing : float
+        Between 0 and 1: the share of each target that all classes have alike, as PyTorch has it.
+
     Attributes
     ----------
     loss : float
@@ -182,7 +191,8 @@ class SoftmaxWithLoss(Loss):
 
     References
     ----------
-    Saito, Deep Learning from Scratch (2016), section 5.6.3 and appendix A.
+    Saito, Deep Learning from Scratch (2016), section 5.6.3 and appendix A; Szegedy et al.,
+    Rethinking the inception architecture for computer vision (2016), section 7.
 
     Examples
     --------
@@ -198,6 +208,34 @@ class SoftmaxWithLoss(Loss):
     kind = "softmax"
     classifies = True
     _pass = passes.SOFTMAX
+    options = ("label_smoothing",)
+
+    def __init__(self, label_smoothing=0.0):
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    @property
+    def label_smoothing(self):
+        """The share of each target that all classes have alike."""
+        return self.kind_number
+
+    @label_smoothing.setter
+    def label_smoothing(self, value):
+        self.kind_number = checks.number(type(self).__name__, "label_smoothing", value, 0, 1)
+
+    def __repr__(self):
+        return super().__repr__() if self.label_smoothing else f"{type(self).__name__}()"
+
+    def _shares(self, t, like):
+        """Targets as the kernels take them: classes, or rows of shares, smoothed."""
+        smoothing, n = like.dtype.type(self.label_smoothing), like.shape[1]
+        if not smoothing:
+            return t
+        shares = np.full(like.shape, smoothing / n, like.dtype)
+        if t.ndim == 2:
+            return shares + (1 - smoothing) * t
+        shares[np.arange(len(t)), t] += 1 - smoothing
+        return shares
 
     def _prepare(self, x, t):
         who = type(self).__name__
@@ -211,7 +249,7 @@ class SoftmaxWithLoss(Loss):
         return x, t, shape
 
     def _value(self, x, t):
-        y = np.empty(x.shape, x.dtype)
+        y, t = np.empty(x.shape, x.dtype), self._shares(t, x)
         if t.ndim == 1:
             total = kernels().softmax_cross_entropy_forward(x, t, y)
         else:
@@ -230,7 +268,7 @@ class SoftmaxWithLoss(Loss):
     def _gradient(self, y, t, dout):
         if y.ndim == 1:
             y = y[np.newaxis]
-        dx = np.empty(y.shape, y.dtype)
+        dx, t = np.empty(y.shape, y.dtype), self._shares(t, y)
         scale = _mean(dout, len(y))
         if t.ndim == 1:
             kernels().softmax_cross_entropy_backward(y, t, scale, dx)
@@ -239,17 +277,23 @@ class SoftmaxWithLoss(Loss):
         return dx
 
 
+#: By the names of `from_config` and the command line.
+LOSSES: dict[str, type[Loss]] = {"softmax_cross_entropy": SoftmaxWithLoss}
+
+
 class _ElementwiseLoss(Loss):
     """A row of `operations.losses`, averaged over all elements."""
 
     row: Row
 
-    def __init_subclass__(cls, row=None, **keywords):
+    def __init_subclass__(cls, row=None, name=None, **keywords):
         super().__init_subclass__(**keywords)
         if row:
-            cls.row, cls.kind = LOSSES[row], row
-            if "_pass" not in vars(cls):
-                cls._pass = cls.row.kind
+            cls.row, cls.kind = ROWS[row], row
+            # Targets are looked at in the pass, or as they are numbers.
+            cls._pass = cls.row.kind if cls.row.targets in ("numbers", "shares") else None
+        if name:
+            LOSSES[name] = cls
 
     def _numbers(self):
         return (self.kind_number,) if self.row.numbers else ()
@@ -260,7 +304,13 @@ class _ElementwiseLoss(Loss):
 
     def targets_like(self, who, t, like):
         """Targets of an array's shape and dtype, checked."""
-        return checks.values_like(who, t, like)
+        t = checks.values_like(who, t, like)
+        if self.row.targets != "numbers":
+            holds, said = TARGETS[self.row.targets]
+            wrong = t[~holds(t)]
+            if wrong.size:
+                raise ValueError(f"{who} expects t {said}; got {wrong.flat[0]:g}.")
+        return t
 
     def _value(self, x, t):
         y = np.empty(x.shape, x.dtype) if self.row.kept else None
@@ -279,7 +329,7 @@ class _ElementwiseLoss(Loss):
         return dx
 
 
-class SigmoidWithLoss(_ElementwiseLoss, row="sigmoid"):
+class SigmoidWithLoss(_ElementwiseLoss, row="sigmoid", name="sigmoid_cross_entropy"):
     """Sigmoid and binary cross-entropy: ``mean(max(x, 0) - x t + log(1 + exp(-|x|)))``.
 
     The mean is over all elements; targets lie between 0 and 1 and have the logits' shape.
@@ -327,7 +377,7 @@ class SigmoidWithLoss(_ElementwiseLoss, row="sigmoid"):
         return y
 
 
-class MeanSquaredError(_ElementwiseLoss, row="squared"):
+class MeanSquaredError(_ElementwiseLoss, row="squared", name="squared_error"):
     """Squared error: ``mean((x - t)^2)`` over all elements.
 
     Attributes
@@ -360,7 +410,7 @@ class MeanSquaredError(_ElementwiseLoss, row="squared"):
     """
 
 
-class MeanAbsoluteError(_ElementwiseLoss, row="absolute"):
+class MeanAbsoluteError(_ElementwiseLoss, row="absolute", name="absolute_error"):
     """Absolute error: ``mean(|x - t|)`` over all elements; its derivative at 0 is taken as 0.
 
     Attributes
@@ -390,7 +440,7 @@ class MeanAbsoluteError(_ElementwiseLoss, row="absolute"):
     """
 
 
-class HuberLoss(_ElementwiseLoss, row="huber"):
+class HuberLoss(_ElementwiseLoss, row="huber", name="huber"):
     """Huber's loss: ``mean(d^2 / 2)`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``.
 
     The mean is over all elements, d = x - t.
@@ -427,6 +477,7 @@ class HuberLoss(_ElementwiseLoss, row="huber"):
     array([0. , 0.5])
     """
 
+    options = ("delta",)
     delta = checks.Checked(checks.positive)
 
     def __init__(self, delta=1.0):
@@ -437,11 +488,8 @@ class HuberLoss(_ElementwiseLoss, row="huber"):
     def kind_number(self):  # type: ignore[override]
         return self.delta
 
-    def config(self):
-        return {"delta": self.delta}
 
-
-class QuantileLoss(_ElementwiseLoss, row="quantile"):
+class QuantileLoss(_ElementwiseLoss, row="quantile", name="quantile"):
     """Quantile, or pinball, loss: ``mean(max(quantile (t - x), (1 - quantile) (x - t)))``.
 
     The predictions that make it least are that quantile of the targets.  The mean is over all
@@ -479,6 +527,7 @@ class QuantileLoss(_ElementwiseLoss, row="quantile"):
     array([-0.45,  0.05])
     """
 
+    options = ("quantile",)
     quantile = checks.Checked(checks.number, least=0, most=1)
 
     def __init__(self, quantile=0.5):
@@ -489,11 +538,8 @@ class QuantileLoss(_ElementwiseLoss, row="quantile"):
     def kind_number(self):  # type: ignore[override]
         return self.quantile
 
-    def config(self):
-        return {"quantile": self.quantile}
 
-
-class PoissonLoss(_ElementwiseLoss, row="poisson"):
+class PoissonLoss(_ElementwiseLoss, row="poisson", name="poisson"):
     """Half the Poisson deviance: ``mean(t log(t / y) - t + y)``, ``y = exp(x)``.
 
     The predictions x are logarithms of rates y, the targets counts or others of at least 0; 0 log 0
@@ -526,17 +572,8 @@ class PoissonLoss(_ElementwiseLoss, row="poisson"):
     array([0.5, 0. ])
     """
 
-    _pass = None  # its targets are looked at
 
-    def targets_like(self, who, t, like):
-        t = super().targets_like(who, t, like)
-        wrong = t[~(t >= 0)]  # NaN, too
-        if wrong.size:
-            raise ValueError(f"{who} expects t of at least 0; got {wrong.flat[0]:g}.")
-        return t
-
-
-class LogCoshLoss(_ElementwiseLoss, row="log_cosh"):
+class LogCoshLoss(_ElementwiseLoss, row="log_cosh", name="log_cosh"):
     """The logarithm of the difference's hyperbolic cosine: ``mean(log(cosh(x - t)))``.
 
     Half the square near 0 and a line far from it, as Huber's, but smooth.  The mean is over all
@@ -569,7 +606,7 @@ class LogCoshLoss(_ElementwiseLoss, row="log_cosh"):
     """
 
 
-class HingeLoss(_ElementwiseLoss, row="hinge"):
+class HingeLoss(_ElementwiseLoss, row="hinge", name="hinge"):
     """Hinge loss: ``mean(max(1 - t x, 0))``, of targets -1 and 1.
 
     The mean is over all elements; the derivative where t x = 1 is taken as 0.
@@ -601,14 +638,59 @@ class HingeLoss(_ElementwiseLoss, row="hinge"):
     array([0.5, 0. ])
     """
 
-    _pass = None  # its targets are looked at
 
-    def targets_like(self, who, t, like):
-        t = super().targets_like(who, t, like)
-        wrong = t[np.abs(t) != 1]
-        if wrong.size:
-            raise ValueError(f"{who} expects t of -1 and 1; got {wrong.flat[0]:g}.")
-        return t
+class FocalLoss(_ElementwiseLoss, row="focal", name="focal"):
+    """Focal loss: ``mean(-(1 - y)^gamma log(y))``, y the sigmoid at the target's side.
+
+    Binary cross-entropy in which what is classified well counts less: y = sigmoid(x) where t is 1,
+    and 1 - sigmoid(x) where it is 0; gamma 0 is `SigmoidWithLoss`.  The mean is over all elements.
+
+    Parameters
+    ----------
+    gamma : float
+        Of at least 0.
+
+    Attributes
+    ----------
+    loss : float
+        The last forward's loss.
+    y, t : numpy.ndarray
+        The last logits and targets, of x's shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a gamma below 0; from forward, for targets of another shape, or other than 0 and 1.
+        RuntimeError from backward before forward.
+
+    References
+    ----------
+    Lin et al., Focal loss for dense object detection (2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = FocalLoss(gamma=2.0)
+    >>> round(loss.forward(np.array([0.0, 2.0]), np.array([0.0, 1.0])), 4)
+    0.0875
+    >>> loss.backward().round(4)
+    array([ 0.1491, -0.0024])
+    """
+
+    options = ("gamma",)
+    classifies = True
+    gamma = checks.Checked(checks.number, least=0)
+
+    def __init__(self, gamma=2.0):
+        super().__init__()
+        self.gamma = gamma
+
+    @property
+    def kind_number(self):  # type: ignore[override]
+        return self.gamma
+
+    accuracy = SigmoidWithLoss.accuracy
+    probabilities = SigmoidWithLoss.probabilities
 
 
 @operation

@@ -24,18 +24,7 @@ from fastbp.layers import (
     activations,
 )
 from fastbp.layers.base import takes_train_flg
-from fastbp.losses import (
-    HingeLoss,
-    HuberLoss,
-    LogCoshLoss,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PoissonLoss,
-    QuantileLoss,
-    SigmoidWithLoss,
-    SoftmaxWithLoss,
-)
+from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module
 from fastbp.threads import threads_for
 from fastbp.trainer import hands
@@ -44,17 +33,6 @@ __all__ = ["Parameters", "Sequential"]
 
 #: Names of `Sequential.from_config` and of the command line.
 ACTIVATIONS = activations.LAYERS
-LOSSES = {
-    "softmax_cross_entropy": SoftmaxWithLoss,
-    "sigmoid_cross_entropy": SigmoidWithLoss,
-    "squared_error": MeanSquaredError,
-    "absolute_error": MeanAbsoluteError,
-    "huber": HuberLoss,
-    "quantile": QuantileLoss,
-    "poisson": PoissonLoss,
-    "log_cosh": LogCoshLoss,
-    "hinge": HingeLoss,
-}
 #: Layers that a file may name.
 _SAVED_LAYERS = {
     cls.__name__: cls

@@ -191,10 +191,10 @@ def _require_unhooked(module, where=""):
 
 
 def loss_of(net):
-    """The loss's name in the engine and its number; (None, 1.0) without one."""
+    """The loss's name in the engine and its number; (None, 0.0) without one."""
     loss_layer = net.loss_layer
     if loss_layer is None:
-        return None, 1.0
+        return None, 0.0
     require_own("Trainer", "a loss", loss_layer, LOSSES)
     loss_layer.follow()
     return loss_layer.kind, loss_layer.kind_number

@@ -20,7 +20,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, graph, init, nn, optim
+from fastbp import book, datasets, graph, init, losses, nn, optim
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
 from fastbp.optim.rule import OPTIMIZERS
@@ -122,6 +122,16 @@ def _trained(make, x=X):
     return layer
 
 
+#: The losses over pairs of elements, by name.
+ELEMENTWISE = {name: loss for name, loss in losses.LOSSES.items()
+               if name not in ("softmax_cross_entropy", "sigmoid_cross_entropy")}  # fmt: skip
+#: What they take: an array, and what it is called in calls.
+TARGETS = {
+    "signs": (2 * ONE_HOT - 1, "SIGNS"),
+    **dict.fromkeys(("numbers", "bits", "rates", "shares"), (ONE_HOT, "one_hot")),
+}
+
+
 def _judged(kind, x, t):
     loss = kind()
     loss.forward(x, t)
@@ -148,13 +158,8 @@ THINGS = {
     "dropout": lambda: _trained(lambda: fastbp.Dropout(0.5, seed=0)),
     "softmax_loss": lambda: _judged(fastbp.SoftmaxWithLoss, X, LABELS),
     "sigmoid_loss": lambda: _judged(fastbp.SigmoidWithLoss, X / 2, ONE_HOT),
-    "squared_error": lambda: _judged(fastbp.MeanSquaredError, X, ONE_HOT),
-    "absolute_error": lambda: _judged(fastbp.MeanAbsoluteError, X, ONE_HOT),
-    "huber": lambda: _judged(fastbp.HuberLoss, X, ONE_HOT),
-    "quantile": lambda: _judged(fastbp.QuantileLoss, X, ONE_HOT),
-    "poisson": lambda: _judged(fastbp.PoissonLoss, X, ONE_HOT),
-    "log_cosh": lambda: _judged(fastbp.LogCoshLoss, X, ONE_HOT),
-    "hinge": lambda: _judged(fastbp.HingeLoss, X, 2 * ONE_HOT - 1),
+    **{name: lambda loss=loss: _judged(loss, X, TARGETS[loss.row.targets][0])
+       for name, loss in ELEMENTWISE.items()},
     "SIGNS": lambda: 2 * ONE_HOT - 1,
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
@@ -454,20 +459,23 @@ LOSSES = [
           ValueError="sigmoid_loss.accuracy(X, one_hot[:3])"),
     entry("SigmoidWithLoss.evaluate", "sigmoid_loss.evaluate(X, one_hot)",
           ValueError="sigmoid_loss.evaluate(X, one_hot + 9)"),
-    *(e for kind, o in (("MeanSquaredError", "squared_error"), ("HuberLoss", "huber"),
-                        ("MeanAbsoluteError", "absolute_error"), ("LogCoshLoss", "log_cosh"),
-                        ("QuantileLoss", "quantile"), ("PoissonLoss", "poisson"))
-      for e in (*of_targets(f"{kind}.forward", f"{o}.forward(X, one_hot)",
-                            f"{o}.forward({{}}, T)", "one_hot"),
-                entry(f"{kind}.evaluate", f"{o}.evaluate(X, one_hot)",
+    *(e for o, kind, t in ((o, loss.__name__, TARGETS[loss.row.targets][1])
+                           for o, loss in ELEMENTWISE.items())
+      for e in (*of_targets(f"{kind}.forward", f"{o}.forward(X, {t})",
+                            f"{o}.forward({{}}, T)", t),
+                entry(f"{kind}.evaluate", f"{o}.evaluate(X, {t})",
                       TypeError=f"{o}.evaluate(X, None)"),
                 entry(f"{kind}.backward", f"{o}.backward()", RuntimeError=f"{kind}().backward()",
                       TypeError=f"{o}.backward('a')"))),
-    entry("HingeLoss.forward", "hinge.forward(X, SIGNS)",
-          ValueError="hinge.forward(X, one_hot) | hinge.forward(X, SIGNS[:3])",
-          TypeError="hinge.forward({}, SIGNS)"),
-    entry("HingeLoss.evaluate", "hinge.evaluate(X, SIGNS)", ValueError="hinge.evaluate(X, one_hot)"),
-    entry("HingeLoss.backward", "hinge.backward()", RuntimeError="HingeLoss().backward()"),
+    entry("HingeLoss.forward: t", "hinge.forward(X, SIGNS)", ValueError="hinge.forward(X, one_hot)"),
+    entry("FocalLoss.forward: t", "focal.forward(X, one_hot)",
+          ValueError="focal.forward(X, one_hot / 2)"),
+    entry("FocalLoss", "FocalLoss(2.0)", ValueError="FocalLoss(-1)", TypeError="FocalLoss('a')"),
+    entry("FocalLoss.accuracy", "focal.accuracy(X, one_hot)",
+          ValueError="focal.accuracy(X, one_hot[:3])"),
+    entry("SoftmaxWithLoss", "SoftmaxWithLoss(0.1)",
+          ValueError="SoftmaxWithLoss(-0.1) | SoftmaxWithLoss(label_smoothing=1.1)",
+          TypeError="SoftmaxWithLoss('a')"),
     entry("PoissonLoss.forward: t", "poisson.forward(X, one_hot)",
           ValueError="poisson.forward(X, -one_hot)"),
     entry("QuantileLoss", "QuantileLoss(0.9)", ValueError="QuantileLoss(-0.1) | QuantileLoss(1.1)",

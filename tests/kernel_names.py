@@ -7,7 +7,7 @@ from fastbp.operations.activations import ACTIVATIONS
 from fastbp.operations.losses import LOSSES
 from fastbp.operations.rules import RULES
 
-#: Numbers that a row is tried with, as it calls them.
+#: Numbers that a row is tried with, as it calls them; others with 0.7.
 NUMBERS = {
     "slope": 0.2, "beta": 1.5, "threshold": 2.0, "below": 0.7, "scale": 0.37, "alpha": 0.95,
     "low": -0.8, "high": 0.6, "at": 0.1, "value": -0.5, "delta": 0.7, "quantile": 0.8, "none": None,

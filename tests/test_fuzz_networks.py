@@ -16,8 +16,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from kernel_names import named
 
-from fastbp import Sequential, Trainer, layers, nn, reference
+from fastbp import Sequential, Trainer, layers, losses, nn, reference
 from fastbp.layers import Affine, BatchNormalization
+from fastbp.operations.losses import LOSSES as ROWS
 from fastbp.operations.rules import RULES
 from fastbp.optim.rule import OPTIMIZERS
 
@@ -215,13 +216,13 @@ LOSSES = {
     "softmax": layers.SoftmaxWithLoss,
     "soft rows": layers.SoftmaxWithLoss,
     "sigmoid": layers.SigmoidWithLoss,
-    "squared": layers.MeanSquaredError,
-    "absolute": layers.MeanAbsoluteError,
     "huber": lambda: layers.HuberLoss(0.3),
     "quantile": lambda: layers.QuantileLoss(0.8),
-    "log-cosh": layers.LogCoshLoss,
-    "poisson": layers.PoissonLoss,
-    "hinge": layers.HingeLoss,
+    **{
+        loss.row.name: loss
+        for loss in losses.LOSSES.values()
+        if hasattr(loss, "row") and loss.row.name not in ("sigmoid", "huber", "quantile")
+    },
 }
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 #: Where a rounding may move a row to the other side.
@@ -336,12 +337,13 @@ def data(case, rng):
     elif case.loss == "soft rows":
         t = rng.random((case.rows, n_out)) + 0.01
         t /= t.sum(axis=1, keepdims=True)
-    elif case.loss == "hinge":
-        t = rng.choice([-1.0, 1.0], (case.rows, n_out))
-    elif case.loss in ("sigmoid", "poisson"):
-        t = rng.integers(0, 9, (case.rows, n_out)).astype("f4") / 8
     else:
-        t = rng.standard_normal((case.rows, n_out)).astype("f4")
+        shape, targets = (case.rows, n_out), ROWS[case.loss].targets
+        t = {
+            "signs": lambda: rng.choice([-1.0, 1.0], shape),
+            "bits": lambda: rng.choice([0.0, 1.0], shape),
+            "numbers": lambda: rng.standard_normal(shape),
+        }.get(targets, lambda: rng.integers(0, 9, shape) / 8)().astype("f4")
     weights = rng.integers(0, 4, case.rows) / 2 if case.weighted else np.ones(case.rows)
     weights[0] += not weights.any()
     given_x = {"CSR": lambda: sparse.csr_matrix(x), "uint8": lambda: x}.get(

@@ -102,7 +102,9 @@ def arguments(kernel, rng, dtype, rows=7, n_in=5, n_out=3, **others):
         elif role:
             made[name] = rng.standard_normal(shape).astype(dtype)
         else:
-            made[name] = SCALARS[name]
+            made[name] = SCALARS.get(name, 0.7)
+    if kernel.startswith("focal"):
+        made["t"] = np.round(2 * made["t"])
     return {**made, **others}
 
 
@@ -167,6 +169,8 @@ def scales(kernel, args, expected):
         return "elementwise", {"dx": 2 * args["dout"]}
     if kernel.startswith("soft") and kernel.endswith("entropy_forward"):
         return "elementwise", {"return": (1 + 2 * np.abs(args["x"]).max(axis=1)).sum()}
+    if kernel == "focal_loss_backward":  # an exponential of x
+        return "elementwise", {"dx": expected["dx"] * (2 + 2 * np.abs(args["y"], dtype=np.float64))}
     if kernel == "poisson_loss_forward":
         sizes = args["t"] * (2 + np.abs(args["x"])) + np.exp(args["x"])
         return "elementwise", {"return": (1 + sizes).sum()}

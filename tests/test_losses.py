@@ -362,3 +362,66 @@ def test_targets_that_a_loss_does_not_take_are_refused_wherever_they_are_given(l
         with pytest.raises(ValueError, match=says):
             use()
     assert (net.params["W1"] == before).all()
+
+
+# --- smoothed targets -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("of_rows", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 10, 40])
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+def test_smoothed_targets_train_as_their_own_rows(
+    smoothing, n_classes, of_rows, weighted, dtype, rng
+):
+    x = rng.standard_normal((30, 7)).astype(dtype)
+    t = rng.random((30, n_classes))
+    if not of_rows:
+        t = np.eye(n_classes)[t.argmax(axis=1)]
+    t /= t.sum(axis=1, keepdims=True)
+    own = (1 - smoothing) * t + smoothing / n_classes
+    given = t if of_rows else t.argmax(axis=1)
+    weights = rng.random(30) if weighted else None
+    nets = []
+    for loss, targets in ((SoftmaxWithLoss(smoothing), given), (SoftmaxWithLoss(), own)):
+        net = fastbp.Sequential(fastbp.Linear(7, n_classes, seed=1, dtype=dtype.name), loss=loss)
+        net.fit(x, targets, epochs=3, batch_size=8, optimizer=fastbp.SGD(lr=0.5), seed=0,
+                sample_weight=weights)  # fmt: skip
+        nets.append(net)
+    close = 1e-5 if dtype == "float32" else 1e-13
+    np.testing.assert_allclose(nets[0].params["W1"], nets[1].params["W1"], atol=close)
+    np.testing.assert_allclose(nets[0].loss(x, given), nets[1].loss(x, own), atol=close)
+    for z, dz in zip(
+        nets[0].gradient(x, given).values(), nets[1].gradient(x, own).values(), strict=True
+    ):
+        np.testing.assert_allclose(z, dz, atol=close)
+    if not of_rows:
+        assert nets[0].accuracy(x, given) == nets[1].accuracy(x, given)
+
+
+def test_a_smoothing_may_change_while_a_trainer_steps(rng):
+    x, t = rng.standard_normal((8, 3)), rng.integers(4, size=8)
+    nets = [fastbp.Sequential(fastbp.Linear(3, 4, seed=0, dtype="float64"), loss=SoftmaxWithLoss())
+            for _ in range(2)]  # fmt: skip
+    trainer = fastbp.Trainer(nets[0], fastbp.SGD(lr=0.5), 8)
+    for smoothing in (0.0, 0.3, 0.0):
+        for net in nets:
+            net.loss_layer.label_smoothing = smoothing
+        trainer.step(x, t)
+        fastbp.SGD(lr=0.5).update(nets[1].params, nets[1].gradient(x, t))
+    np.testing.assert_allclose(nets[0].params["W1"], nets[1].params["W1"], rtol=1e-12)
+    assert repr(nets[0].loss_layer) == "SoftmaxWithLoss()"
+    assert repr(SoftmaxWithLoss(0.1)) == "SoftmaxWithLoss(label_smoothing=0.1)"
+
+
+def test_a_focal_loss_of_gamma_0_is_the_cross_entropy(dtype, rng):
+    x = (5 * rng.standard_normal((20, 3))).astype(dtype)
+    t = rng.integers(0, 2, (20, 3)).astype(dtype)
+    focal, plain = fastbp.FocalLoss(0), fastbp.SigmoidWithLoss()
+    close = 1e-6 if dtype == "float32" else 1e-14
+    assert focal.forward(x, t) == pytest.approx(plain.forward(x, t), rel=close)
+    np.testing.assert_allclose(focal.backward(), plain.backward(), atol=close)
+    net = fastbp.Sequential(fastbp.Linear(3, 3, seed=0, dtype=dtype.name), loss="focal")
+    history = net.fit(x, t, epochs=2, seed=0, optimizer=fastbp.SGD(lr=0.1))
+    assert history.train_accuracy[-1] == pytest.approx(net.accuracy(x, t), abs=0.2)
+    assert (net.predict_proba(x) > 0).all() and (net.predict_proba(x) < 1).all()

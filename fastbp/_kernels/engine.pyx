@@ -163,7 +163,7 @@ cdef class Plan:
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
     loss_number : float
-        The loss's own, as a Huber loss's delta or a quantile.
+        The loss's own, as a Huber loss's delta, a quantile or a softmax's smoothing of targets.
     n_threads : int
     loss_scale : float or None
         None: the loss is the mean over the rows for a softmax, over all elements for others.  A
@@ -233,7 +233,7 @@ cdef class Plan:
     cdef public object made_from
 
     def __cinit__(self, layers, loss, batch_size, is_double, n_states=0,
-                  keep_gradients=False, loss_number=1.0, n_threads=1, loss_scale=None,
+                  keep_gradients=False, loss_number=0.0, n_threads=1, loss_scale=None,
                   clip_loss=False):
         # The layout counts bytes in 64 bits: 2^56 elements of at most 8 bytes, in at most 8 arrays,
         # are far from where that wraps around.

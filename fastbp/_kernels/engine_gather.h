@@ -149,6 +149,19 @@ static int FN(check_classes)(const FN(plan) *plan, idx from, idx to)
     return yes;
 }
 
+/* A softmax's targets of rows from .. to, classes or shares, as shares of which a part of
+ * `loss_number` goes to all classes alike. */
+static void FN(smooth)(const FN(plan) *plan, int by_classes, idx from, idx to)
+{
+    const idx n = plan->n_out;
+    const REAL keep = (REAL)(1 - plan->loss_number), all = (REAL)(plan->loss_number / (double)n);
+    for (idx r = from; r < to; r++) {
+        REAL *t = plan->t + r * n;
+        for (idx j = 0; j < n; j++)
+            t[j] = all + keep * (by_classes ? (REAL)(j == (idx)plan->classes[r]) : t[j]);
+    }
+}
+
 static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
                       FN(vec) *squares)
 {
@@ -175,5 +188,8 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
         if (weights)
             memcpy(plan->weights + r, weights + row, (size_t)m * sizeof(REAL));
     }
-    return held & (!classes || FN(check_classes)(plan, from, to));
+    held &= !classes || FN(check_classes)(plan, from, to);
+    if (FN(is_smooth)(plan))
+        FN(smooth)(plan, classes != NULL, from, to);
+    return held;
 }

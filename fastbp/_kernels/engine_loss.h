@@ -78,7 +78,7 @@ static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t
         for (idx r = 0; r < rows; r++)
             correct += FN(is_first_greatest)(
                 x + r * n, kind == FBP_SOFTMAX ? (idx)classes[r] : FN(argmax)(t + r * n, n), n);
-    else if (kind == FBP_SIGMOID_LOSS)
+    else if (kind == FBP_SIGMOID_LOSS || kind == FBP_FOCAL)
         for (idx i = 0; i < rows * n; i++)
             correct += (x[i] > 0) == (t[i] > (REAL)0.5);
     return (double)correct;
@@ -91,24 +91,27 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
     REAL *x = plan->logits + from * n, *y = plan->y + from * n, *t = plan->t + from * n;
     const int64_t *classes = plan->classes + from;
     const FN(op) *last = &plan->ops[plan->n_ops - 1];
-    if (plan->loss == FBP_SOFTMAX && batch->classes && n <= NR) {
+    const int shares = FN(is_smooth)(plan) || !batch->classes;
+    if (plan->loss == FBP_SOFTMAX && !shares && n <= NR) {
         result->loss = FN(softmax_panel)(last->out + from * NR, classes,
                                          batch->weights ? plan->weights + from : NULL, scale,
                                          plan->clip_loss ? -log(FN(eps)) : INFINITY,
                                          plan->dlogits + from * NR, rows, n, &result->correct);
         return;
     }
-    const fbp_loss_kind kind = plan->loss == FBP_SOFTMAX && !batch->classes ? FBP_SOFT : plan->loss;
+    const fbp_loss_kind kind = plan->loss == FBP_SOFTMAX && shares ? FBP_SOFT : plan->loss;
+    /* Smoothed shares of 1 are all alike. */
+    const fbp_loss_kind seen = plan->loss == FBP_SOFTMAX && batch->classes ? FBP_SOFTMAX : kind;
     FN(unpack)(last->out + from * NR, plan->jump, rows, n, x);
     result->loss = result->correct = 0;
     if (!batch->weights) {
-        result->correct = FN(count_correct)(kind, x, t, classes, rows, n);
+        result->correct = FN(count_correct)(seen, x, t, classes, rows, n);
         result->loss = FN(loss_of_rows)(plan, kind, x, y, t, classes, scale, rows);
     } else {
         for (idx r = 0; r < rows; r++) {
             const double weight = (double)plan->weights[from + r];
             result->correct +=
-                weight * FN(count_correct)(kind, x + r * n, t + r * n, classes + r, 1, n);
+                weight * FN(count_correct)(seen, x + r * n, t + r * n, classes + r, 1, n);
             result->loss += weight * FN(loss_of_rows)(plan, kind, x + r * n, y + r * n, t + r * n,
                                                       classes + r, weight * scale, 1);
         }

@@ -290,6 +290,12 @@ static void FN(scatter)(const REAL *src, idx rows, idx n, REAL *dst, idx jump)
                 dst[r * NR + k] = src[r * n + j + k];
 }
 
+/* Whether a softmax's targets are smoothed, by a share of the loss's number. */
+static inline int FN(is_smooth)(const FN(plan) *plan)
+{
+    return plan->loss == FBP_SOFTMAX && plan->loss_number > 0;
+}
+
 /* What of a layer is copied: 0 its parameters, 1 its gradients, 2 the running mean and variance of a
  * normalisation, 3 and beyond its states. */
 static REAL *FN(plan_part)(const FN(op) *op, int part)

@@ -97,6 +97,14 @@ static double fbp_log_cosh(double d)
     return a < 1 ? log1p(0.5 * e * e * exp(a)) : a + log1p(exp(-2 * a)) - 0.693147180559945309;
 }
 
+/* -(1 - y)^gamma log(y), y = sigmoid(z): 1 - y = exp(-softplus(z)) and log(y) = -softplus(-z). */
+static double fbp_focal(double z, double gamma)
+{
+    const double tail = log1p(exp(-fabs(z))), most = fmax(z, 0) + tail, loss = fmax(-z, 0) + tail;
+    const double factor = gamma == 0 ? 1 : exp(-gamma * most);
+    return z != z ? z : factor == 0 ? 0 : factor * loss;
+}
+
 /* A class index, read once, or -1 of none: another thread may have written to it since it was
  * checked.  Such a row's loss and gradient are NaN. */
 static inline idx class_of(int64_t t, idx n_out)
@@ -236,6 +244,14 @@ static double FN(sigmoid_loss)(const REAL *x, const REAL *t, REAL *y, idx n)
     for (; i < n; i += CHAINS)
         sum = FN(add_sigmoid_losses)(sum, x + i, t + i, y + i, min_idx(CHAINS, n - i), CHAINS);
     return sum;
+}
+
+/* The derivative of fbp_focal: -(1 - y)^gamma (1 - y + gamma y softplus(-z)). */
+static inline REAL FN(focal_pull)(REAL z, REAL gamma)
+{
+    const REAL y = FN(sigmoid_)(z), rest = FN(sigmoid_)(-z), loss = FN(softplus_)(-z);
+    const REAL exponent = gamma == 0 ? 0 : -gamma * FN(softplus_)(z);
+    return -FN(exp_)(exponent) * (rest + (y == 0 ? 0 : gamma * y * loss));
 }
 
 /* The sum of the terms, in double and CHAINS chains. */

@@ -87,6 +87,9 @@ static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVAT
     X(HINGE, hinge, t == 1 || t == -1, 0, scale, 0,                                              \
       t * x < 1 ? 1 - t * x : t * x >= 1 ? 0 : t * x,                                            \
       t * x < 1 ? -p * t : t * x >= 1 ? 0 : t * x)                                               \
+    /* by z, the logit of the target's side: a: gamma */                                         \
+    X(FOCAL, focal, t == 0 || t == 1, 1, scale, a, fbp_focal((2 * t - 1) * x, a),                \
+      p * FN(focal_pull)((2 * t - 1) * x, q) * (2 * t - 1))                                     \
     Y(SIGMOID_LOSS, sigmoid, t >= 0 && t <= 1)                                                   \
     Y(POISSON, poisson, t >= 0)
 

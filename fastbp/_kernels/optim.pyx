@@ -35,7 +35,7 @@ cdef dict _PLACES = {
 
 
 def rules():
-    """Of each rule by name its kind, how many states, its numbers' names, and whether it decouples."""
+    """Of each rule: its kind, how many states, the names of its numbers, whether it decouples."""
     return dict(_ROWS)
 
 

@@ -384,6 +384,8 @@ def loss_forward(int kind, x, t, double a):
     cdef int typenum = float_type(x)
     cdef object y = None
     cdef double total
+    if kind == isa.FBP_SOFTMAX and a != 0:  # smoothed targets
+        return None
     if not (are_targets(kind, x, t, typenum, True) and compiled_runs()):
         return None
     if kind == isa.FBP_SOFTMAX or keeps_y(kind):
@@ -400,6 +402,8 @@ def loss_backward(int kind, y, t, double dout, double a):
     cdef int typenum = float_type(y)
     cdef array dx
     cdef double scale
+    if kind == isa.FBP_SOFTMAX and a != 0:
+        return None
     if not (are_targets(kind, y, t, typenum, False) and compiled_runs()):
         return None
     dx = like(y)

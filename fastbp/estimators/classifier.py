@@ -234,7 +234,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         name = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
         return {
             "loss": None if callable(self.loss) else name,
-            "number": 1.0,
+            "number": 0.0,
             "loss_scale": 1.0,
             "clip_loss": True,
         }

@@ -4,6 +4,7 @@
 mode and keeps nothing.  Layers read the current contents of their arrays at every call.
 """
 
+from fastbp import losses
 from fastbp.layers.activations import (
     Gelu,
     Identity,
@@ -20,21 +21,10 @@ from fastbp.layers.base import Layer
 from fastbp.layers.dropout import Dropout
 from fastbp.layers.flatten import Flatten
 from fastbp.layers.normalization import BatchNorm1d, BatchNormalization
-from fastbp.losses import (
-    HingeLoss,
-    HuberLoss,
-    LogCoshLoss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PoissonLoss,
-    QuantileLoss,
-    SigmoidWithLoss,
-    SoftmaxWithLoss,
-    cross_entropy_error,
-    softmax,
-)
+from fastbp.losses import *  # noqa: F403
 
 __all__ = [
+    *losses.__all__,
     "AddLayer",
     "Affine",
     "BatchNorm1d",
@@ -42,25 +32,14 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Gelu",
-    "HingeLoss",
-    "HuberLoss",
     "Identity",
     "Layer",
     "LeakyRelu",
     "Linear",
-    "LogCoshLoss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "MulLayer",
-    "PoissonLoss",
-    "QuantileLoss",
     "ReLU",
     "Relu",
     "Sigmoid",
-    "SigmoidWithLoss",
-    "SoftmaxWithLoss",
     "Softplus",
     "Tanh",
-    "cross_entropy_error",
-    "softmax",
 ]

@@ -110,7 +110,7 @@ class CrossEntropyLoss(_Loss):
     """
 
     _function = staticmethod(criteria.cross_entropy)
-    _defaults = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0}
+    _defaults = {"weight": None, "ignore_index": -100}
 
     def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
                  reduction="mean", label_smoothing=0.0):  # fmt: skip
@@ -130,7 +130,7 @@ class CrossEntropyLoss(_Loss):
                 "Training by fit expects CrossEntropyLoss that counts all classes; got "
                 f"ignore_index={self.ignore_index}: write the loop by hand."
             )
-        return book.SoftmaxWithLoss()
+        return book.SoftmaxWithLoss(self.label_smoothing)
 
 
 class NLLLoss(_Loss):

@@ -15,6 +15,15 @@ from fastbp.operations.activations import sigmoid
 
 _COMPILED = losses()
 
+#: What targets may be: whether each is, and what is said where one is not.
+TARGETS: dict[str, tuple[Callable[..., Any], str]] = {
+    "numbers": (lambda t: t == t, "numbers"),
+    "shares": (lambda t: (t >= 0) & (t <= 1), "between 0 and 1"),
+    "bits": (lambda t: (t == 0) | (t == 1), "of 0 and 1"),
+    "signs": (lambda t: np.abs(t) == 1, "of -1 and 1"),
+    "rates": (lambda t: t >= 0, "of at least 0"),
+}
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -32,6 +41,8 @@ class Loss:
         What its numbers are called.
     kept : callable or None
         ``kept(x)``, what the gradient reads in the place of x.
+    targets : str
+        A key of `TARGETS`.
 
     Attributes
     ----------
@@ -44,6 +55,7 @@ class Loss:
     slope: Callable[..., Any]
     numbers: tuple[str, ...] = ()
     kept: Callable[..., Any] | None = None
+    targets: str = "numbers"
     kind: int = field(init=False)
 
     def __post_init__(self):
@@ -74,6 +86,27 @@ def _log_cosh(x, t):
 
 def _hinge(x, t):
     return np.maximum(1 - t.astype(np.float64) * x, 0).sum()
+
+
+def _focal_parts(x, t, gamma):
+    """z, the logit of the target's side, and (1 - sigmoid(z))^gamma."""
+    z = (2 * t - 1) * x.astype(np.float64)
+    return z, np.exp(-gamma * np.logaddexp(0, z)) if gamma else np.ones_like(z)
+
+
+def _focal(x, t, gamma):
+    z, factor = _focal_parts(x, t, gamma)
+    return np.where(factor == 0, 0, factor * np.logaddexp(0, -z)).sum()
+
+
+def _focal_slope(y, t, gamma):
+    z, factor = _focal_parts(y, t, gamma)
+    right = sigmoid(z)
+    return (
+        (1 - 2 * t)
+        * factor
+        * (sigmoid(-z) + np.where(right == 0, 0, gamma * right * np.logaddexp(0, -z)))
+    )
 
 
 def _sigmoid(x, t):
@@ -108,8 +141,14 @@ ROWS = [
         numbers=("quantile",),
     ),
     Loss("log_cosh", _log_cosh, lambda y, t: np.tanh(y - t)),
-    Loss("hinge", _hinge, lambda y, t: np.where(t * y < 1, -t, np.where(t * y >= 1, 0, t * y))),
-    Loss("sigmoid", _sigmoid, lambda y, t: y - t, kept=sigmoid),
-    Loss("poisson", _poisson, lambda y, t: y - t, kept=np.exp),
+    Loss(
+        "hinge",
+        _hinge,
+        lambda y, t: np.where(t * y < 1, -t, np.where(t * y >= 1, 0, t * y)),
+        targets="signs",
+    ),
+    Loss("focal", _focal, _focal_slope, ("gamma",), targets="bits"),
+    Loss("sigmoid", _sigmoid, lambda y, t: y - t, kept=sigmoid, targets="shares"),
+    Loss("poisson", _poisson, lambda y, t: y - t, kept=np.exp, targets="rates"),
 ]
 LOSSES = {row.name: row for row in sorted(ROWS, key=lambda row: row.kind)}

@@ -330,6 +330,8 @@ static int FN(random_case)(void)
     const idx all = draw_from(ROWS + 2, COUNT(ROWS) - 2); /* at least 4, to normalise over */
     net.rows = all < 64 ? all : all - (idx)(draw() % 9);
     net.loss = draw_from(LOSSES, COUNT(LOSSES));
+    if (net.loss == FBP_SOFTMAX) /* of its targets' smoothing */
+        net.delta = draw() % 2 ? 0 : 0.125;
     FN(draw_layers)(layers, net.n_layers);
     const idx n_in = layers[0].n_in, n_out = layers[net.n_layers - 1].n_out;
     prepare(&net);

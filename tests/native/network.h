@@ -192,7 +192,8 @@ static double loss_of_row(network *net, const double *x, const double *t, int64_
         target = t && t[j] > t[target] ? j : target;
     }
     for (idx j = 0; j < n; j++) {
-        const double t_j = net->loss == FBP_SOFTMAX ? (t ? t[j] : j == class) : t[j];
+        const double t_j = net->loss != FBP_SOFTMAX ? t[j]
+                           : (1 - net->delta) * (t ? t[j] : j == class) + net->delta / (double)n;
         const double d = x[j] - t_j;
         switch (net->loss) {
         case FBP_SOFTMAX:
