@@ -49,16 +49,23 @@ cdef int describe(isa.fbp_rule *rule, str name, double lr, bint decoupled,
     row = _ROWS.get(name)
     if row is None:
         refuse("An update rule is one of " + ", ".join(_ROWS), repr(name))
-    if numbers.keys() != set(row[2]):
-        refuse(f"{name} expects as numbers lr{''.join([', ' + each for each in row[2]])}",
-               ", ".join(["lr", *numbers]))
-    require(not decoupled or row[3], f"{name} expects a decay in the gradient", "decoupled=True")
+    cdef tuple names = <tuple> row[2]
+    cdef str number
     memset(rule, 0, sizeof(rule[0]))
-    rule.decoupled = decoupled
     rule.kind = <isa.fbp_rule_kind> <int> row[0]
     rule.lr = lr
-    for number, value in numbers.items():
-        (<double *> (<char *> rule + place_of(number)))[0] = value
+    rule.decoupled = decoupled
+    cdef int found = 0
+    for number in names:
+        value = numbers.get(number)
+        if value is not None:
+            (<double *> (<char *> rule + place_of(number)))[0] = value
+            found += 1
+    if found != len(names) or found != len(numbers):
+        refuse(f"{name} expects as numbers lr{''.join([', ' + each for each in names])}",
+               ", ".join(["lr", *numbers]))
+    if decoupled and not row[3]:
+        refuse(f"{name} expects a decay in the gradient", "decoupled=True")
     return 0
 
 
@@ -111,12 +118,14 @@ def update(str name not None, param, grad, *states, double lr, double weight_dec
     cdef idx n = dim(param, 0)
     require(float_array(grad, "grad", 1, False) == typenum and dim(grad, 0) == n,
             "An update expects grad of param's length and dtype", "another")
-    require(len(states) == n_states, f"{name} expects {n_states} arrays of state", f"{len(states)}")
+    if len(states) != n_states:
+        refuse(f"{name} expects {n_states} arrays of state", f"{len(states)}")
     for i in range(n_states):
         require(float_array(states[i], "a state", 1, True) == typenum and dim(states[i], 0) == n,
                 "An update expects states of param's length and dtype", "another")
         kept[i] = memory(states[i])
-    require(step >= 1, "An update expects step of at least 1", f"{step}")
+    if step < 1:
+        refuse("An update expects step of at least 1", f"{step}")
     rule.weight_decay, rule.step = weight_decay, step
     if typenum == cnp.NPY_FLOAT:
         _update(<float *> memory(param), <float *> memory(grad), <float **> kept, &rule, n,
