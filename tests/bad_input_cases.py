@@ -21,6 +21,7 @@ import numpy as np
 import fastbp
 from fastbp import _kernels as kernels
 from fastbp import book, datasets, graph, init, losses, nn, optim
+from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
 from fastbp.optim.rule import OPTIMIZERS
@@ -1565,8 +1566,7 @@ WITHOUT = {
         "flags, read by their truth": "nn.Module.buffers nn.Module.named_buffers "
         "nn.Module.named_modules nn.Module.named_parameters nn.Module.parameters "
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
-        "nn.SELU nn.SiLU nn.Mish nn.Hardswish nn.Hardsigmoid nn.LogSigmoid nn.Softsign "
-        "nn.Tanhshrink set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
+        "nn.SELU set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
         "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
@@ -1598,6 +1598,12 @@ WITHOUT = {
         + " MLPClassifier MLPRegressor",
     }.items()
     for name in several.split()
+}
+#: Activations without numbers, which take `inplace` only.
+WITHOUT |= {
+    f"nn.{name}": "a flag, read by its truth"
+    for name in activations.__all__
+    if not getattr(activations, name).row.numbers
 }
 
 

@@ -243,11 +243,12 @@ LOSSES = {
 #: Tested by their own: containers, what a module is made of, nodes of one number, aliases, and what
 #: is made of functions of tensors, which the golden cases hold.
 ELSEWHERE = {
-    # A loss without a formula here is held by the tests of kernels and by the gradient check.
+    # Activations and losses without a formula here are held by the kernels' tests.
     "layers": {"AddLayer", "MulLayer", "Layer", "ReLU", "cross_entropy_error", "softmax",
                *(loss.__name__ for loss in losses.LOSSES.values()
                  if loss.__name__ not in LOSSES)},
     "nn": {
+        *(name for name in layers.activations.__all__ if f"nn.{name}" not in LAYERS),
         "CosineEmbeddingLoss", "CosineSimilarity", "GLU", "GaussianNLLLoss", "HingeEmbeddingLoss",
         "MarginRankingLoss", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "TripletMarginLoss",
         "Embedding", "Identity", "Module", "ModuleDict", "ModuleList", "Parameter",

@@ -253,14 +253,17 @@ def cases(draw):
     decay = one_of(0.0, 0.0, 0.01, 0.3)
     rule = one_of(*(name for name in OPTIMIZERS if name != "lion"))  # it jumps with a sign
     numbers = {"lr": one_of(0.001, 0.01, 0.05), "weight_decay": decay}
-    if rule in ("sgd", "rmsprop"):
+    options = OPTIMIZERS[rule]().defaults
+    if "momentum" in options:
         numbers["momentum"] = one_of(0.0, 0.5, 0.9)
-    if rule == "sgd":
+    if "nesterov" in options:
         numbers["nesterov"] = numbers["momentum"] > 0 and draw(st.booleans())
-    elif rule != "lion":
+    if "eps" in options:
         numbers["eps"] = one_of(1e-3, 0.05)
-    if "beta_1" in RULES.get(rule.removesuffix("w"), RULES["sgd"]).numbers:
+    if "betas" in options:
         numbers["betas"] = one_of((0.9, 0.999), (0.0, 0.5), (0.8, 0.9))
+    if "amsgrad" in options:
+        numbers["amsgrad"] = draw(st.booleans())
     loss = one_of(*LOSSES)
     classes = None
     if loss.startswith("soft") and chance():

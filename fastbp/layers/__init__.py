@@ -24,7 +24,6 @@ from fastbp.layers.normalization import BatchNorm1d, BatchNormalization
 from fastbp.losses import *  # noqa: F403
 
 __all__ = [
-    *losses.__all__,
     "AddLayer",
     "Affine",
     "BatchNorm1d",
@@ -43,3 +42,4 @@ __all__ = [
     "Softplus",
     "Tanh",
 ]
+__all__ += losses.__all__

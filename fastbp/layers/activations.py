@@ -13,6 +13,12 @@ from fastbp.layers.base import Layer, runs
 from fastbp.modules import Readable
 from fastbp.operations.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE, Activation
 
+#: Those that `fastbp.nn` has too, under the same names.
+__all__ = [
+    "CELU", "ELU", "SELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "ReLU6",
+    "SiLU", "Softsign", "Tanhshrink", "Threshold",
+]  # fmt: skip
+
 #: Those that need no arguments, by the names of `from_config`, the estimators and the command line.
 LAYERS: dict[str, type["ActivationLayer"]] = {}
 

@@ -12,114 +12,30 @@ from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
 from fastbp.missing import attribute_error
 from fastbp.modules import Module
 from fastbp.network import Sequential
-from fastbp.nn import functional, init, utils
-from fastbp.nn.activations import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    SELU,
-    Dropout,
-    Flatten,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Mish,
-    ReLU6,
-    SiLU,
-    Softmax,
-    Softmin,
-    Softplus,
-    Softsign,
-    Tanhshrink,
-    Threshold,
-    Unflatten,
-)
-from fastbp.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
-from fastbp.nn.distances import CosineSimilarity, PairwiseDistance
-from fastbp.nn.losses import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CrossEntropyLoss,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MarginRankingLoss,
-    MSELoss,
-    NLLLoss,
-    PoissonNLLLoss,
-    SmoothL1Loss,
-    TripletMarginLoss,
-)
-from fastbp.nn.weighted import BatchNorm1d, Embedding, LayerNorm, Linear, PReLU
+from fastbp.nn import activations, containers, distances, functional, init, losses, utils, weighted
+from fastbp.nn.activations import *  # noqa: F403
+from fastbp.nn.containers import *  # noqa: F403
+from fastbp.nn.distances import *  # noqa: F403
+from fastbp.nn.losses import *  # noqa: F403
+from fastbp.nn.weighted import *  # noqa: F403
 
 __all__ = [
-    "CELU",
-    "ELU",
-    "GELU",
-    "GLU",
-    "SELU",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "CosineEmbeddingLoss",
-    "CosineSimilarity",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GaussianNLLLoss",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "HingeEmbeddingLoss",
-    "HuberLoss",
     "Identity",
-    "KLDivLoss",
-    "L1Loss",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "MSELoss",
-    "MarginRankingLoss",
-    "Mish",
     "Module",
-    "ModuleDict",
-    "ModuleList",
-    "NLLLoss",
-    "PReLU",
-    "PairwiseDistance",
     "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "PoissonNLLLoss",
     "ReLU",
-    "ReLU6",
     "Sequential",
-    "SiLU",
     "Sigmoid",
-    "SmoothL1Loss",
-    "Softmax",
-    "Softmin",
-    "Softplus",
-    "Softsign",
     "Tanh",
-    "Tanhshrink",
-    "Threshold",
-    "TripletMarginLoss",
-    "Unflatten",
     "functional",
     "init",
     "utils",
 ]
+__all__ += activations.__all__
+__all__ += containers.__all__
+__all__ += distances.__all__
+__all__ += losses.__all__
+__all__ += weighted.__all__
 
 
 def __getattr__(name):

@@ -5,51 +5,26 @@ import sys
 import numpy as np
 
 from fastbp import checks, layers
-from fastbp.layers.activations import (
-    CELU,
-    ELU,
-    SELU,
-    ActivationLayer,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LogSigmoid,
-    Mish,
-    ReLU6,
-    SiLU,
-    Softsign,
-    Tanhshrink,
-    Threshold,
-)
+from fastbp.layers import activations
+from fastbp.layers.activations import *  # noqa: F403
+from fastbp.layers.activations import ActivationLayer
 from fastbp.modules import Module
 from fastbp.nn import functional
 from fastbp.operations.activations import ACTIVATIONS
 
 __all__ = [
-    "CELU",
-    "ELU",
     "GELU",
     "GLU",
-    "SELU",
     "Dropout",
     "Flatten",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
     "LeakyReLU",
-    "LogSigmoid",
     "LogSoftmax",
-    "Mish",
-    "ReLU6",
-    "SiLU",
     "Softmax",
     "Softmin",
     "Softplus",
-    "Softsign",
-    "Tanhshrink",
-    "Threshold",
     "Unflatten",
 ]
+__all__ += activations.__all__
 
 
 class Softplus(ActivationLayer, row="softplus_of"):

@@ -50,8 +50,12 @@ class UpdateRule:
         vars(self).update(numbers=numbers, decouples=decouples)
 
 
+def _step(p, change):
+    p -= change
+
+
 def _sgd(p, d, n):
-    p -= n.lr * d
+    _step(p, n.lr * d)
 
 
 def _momentum(p, d, n, v):

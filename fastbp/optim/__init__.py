@@ -6,47 +6,17 @@
 import importlib
 
 from fastbp.missing import attribute_error
+from fastbp.optim import rules
 from fastbp.optim.clipping import clip_by_norm, clip_by_value
 from fastbp.optim.optimizer import Optimizer
-from fastbp.optim.rules import (
-    SGD,
-    Adadelta,
-    AdaGrad,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Lion,
-    Momentum,
-    NAdam,
-    Nesterov,
-    RAdam,
-    RMSprop,
-)
+from fastbp.optim.rules import *  # noqa: F403
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
 
 __all__ = [
-    "SGD",
-    "AdaGrad",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "CosineDecay",
-    "InverseScaling",
-    "Lion",
-    "Momentum",
-    "NAdam",
-    "Nesterov",
-    "Optimizer",
-    "RAdam",
-    "RMSprop",
-    "StepDecay",
-    "WarmUp",
-    "clip_by_norm",
+    "CosineDecay", "InverseScaling", "Optimizer", "StepDecay", "WarmUp", "clip_by_norm",
     "clip_by_value",
-]
+]  # fmt: skip
+__all__ += rules.__all__
 
 
 #: PyTorch's places of schedulers and rules.
