@@ -122,9 +122,10 @@ class Loss:
     def follow(self):
         """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
         if self.criterion is not None:
-            for name, value in self.criterion.as_book().config().items():
-                if getattr(self, name) != value:
-                    setattr(self, name, value)
+            now = self.criterion.as_book()
+            for name in self.options:
+                if getattr(self, name) != getattr(now, name):
+                    setattr(self, name, getattr(now, name))
 
     def config(self):
         """The arguments that make such a loss again."""
@@ -223,8 +224,8 @@ class SoftmaxWithLoss(Loss):
     def label_smoothing(self, value):
         self.kind_number = checks.number(type(self).__name__, "label_smoothing", value, 0, 1)
 
-    def __repr__(self):
-        return super().__repr__() if self.label_smoothing else f"{type(self).__name__}()"
+    def config(self):
+        return super().config() if self.label_smoothing else {}
 
     def _shares(self, t, like):
         """Targets as the kernels take them: classes, or rows of shares, smoothed."""

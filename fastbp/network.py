@@ -1,23 +1,18 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
-import importlib
 import inspect
-import reprlib
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
-from fastbp import checkpoints, checks, files, init, plans, training
+from fastbp import architecture, checks, init, plans, training
 from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
 from fastbp.layers import (
     Affine,
-    BatchNorm1d,
-    BatchNormalization,
-    Dropout,
     Flatten,
     Layer,
     Linear,
@@ -26,122 +21,19 @@ from fastbp.layers import (
 from fastbp.layers.base import takes_train_flg
 from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module
+from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
-from fastbp.trainer import hands
 
 __all__ = ["Parameters", "Sequential"]
 
 #: Names of `Sequential.from_config` and of the command line.
 ACTIVATIONS = activations.LAYERS
-#: Layers that a file may name.
-_SAVED_LAYERS = {
-    cls.__name__: cls
-    for cls in (
-        Linear, Affine, BatchNormalization, BatchNorm1d, Dropout, Flatten,
-        *activations.LAYERS.values(), activations.Threshold,
-    )
-}  # fmt: skip
 #: What is called as a module is, with its hooks.
 _CALLS = (Module.__call__, Layer.__call__)
 #: Held while a module of the user's own is in evaluation mode for `predict`.
 _modes = threading.RLock()
-_SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
 #: Rows that `predict` converts at a time.
 BLOCK = 1024
-_FORMAT = "fastbp-network"
-_FORMAT_VERSION = 1
-
-
-class Parameters(MutableMapping):
-    """The parameters of a network by the book's names: ``W1, b1, W2, b2, ...``.
-
-    Reading gives the very arrays of the layers; assignment copies into them.
-    """
-
-    def __init__(self, layers, before=None):
-        self._places = {}
-        known = {} if before is None else before.names
-        #: The names of each layer's arrays, as it was when first looked at.
-        self.names = {  # one at several places counts once
-            layer: known.get(layer) or _trained_names(layer) for layer in dict.fromkeys(layers)
-        }
-        counts: dict[str, int] = {}
-        for layer, names in self.names.items():
-            for name in names:
-                counts[name] = counts.get(name, 0) + 1
-                self._places[f"{name}{counts[name]}"] = (layer, name)
-
-    def __getitem__(self, key):
-        try:
-            layer, name = self._places[key]
-        except KeyError:
-            raise KeyError(
-                f"params expects one of the names {', '.join(self._places)}; got "
-                f"{checks.shown(key)}."
-            ) from None
-        return getattr(layer, name)
-
-    def __setitem__(self, key, value):
-        array = self[key]
-        if value is array:  # params[key] -= ... has already changed it in place
-            return
-        value = checks.floats("params", key, value, array.dtype.newbyteorder("="))
-        checks.same_shape("params", key, value, array.shape, "the layer's array")
-        checks.writable_parameter("params", key, array)[...] = value
-
-    def places(self):
-        """The (layer, attribute) that each name stands for."""
-        return dict(self._places)
-
-    def __delitem__(self, key):
-        raise TypeError(f"params expects to keep all its parameters; got del params[{key!r}].")
-
-    def __iter__(self):
-        return iter(self._places)
-
-    def __len__(self):
-        return len(self._places)
-
-    def __repr__(self):
-        shapes = ", ".join(f"{key}: {self[key].shape}" for key in self)
-        return f"Parameters({shapes})"
-
-
-def _trained_names(layer):
-    """The names of a layer's trained arrays.
-
-    A layer of the user's own that has no `param_names` is taken to train the arrays beside which it
-    has a place for the gradient, as the book's have `dW` beside `W`; its input and output are none.
-    """
-    if isinstance(layer, Module) or hasattr(layer, "param_names"):
-        return tuple(getattr(layer, "param_names", ()))
-    kept = vars(layer) if hasattr(layer, "__dict__") else {}
-    return tuple(
-        name
-        for name, value in kept.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and f"d{name}" in kept
-        if name not in ("x", "y", "out")
-    )
-
-
-def _is_foreign(layer):
-    """Whether a layer is of a class of the user's own that does not name its parameters."""
-    return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (
-        hasattr(layer, "__dict__"))  # fmt: skip
-
-
-def _require_named(layer, before, names):
-    """Refuse trained arrays that `params` does not know: nobody would train them."""
-    kept = vars(layer)
-    unknown = [n for n in _trained_names(layer) if n not in names and before.get(n) is kept[n]]
-    if kept.get("params") and kept.get("grads"):
-        unknown.append("params")
-    if unknown:
-        raise TypeError(
-            "Sequential.gradient expects layers of one's own to name their arrays, as "
-            "param_names = ('W', 'b') beside the gradients dW and db; got "
-            f"{type(layer).__name__}, which does not, and has {', '.join(unknown)}."
-        )
 
 
 class Parts(dict):
@@ -294,7 +186,7 @@ class Sequential(Module):
         layers = tuple(_leaves_of(self._modules))
         own = vars(self)
         modules = [module for module in self.modules() if isinstance(module, Sequential)]
-        own["_foreign"] = tuple(filter(_is_foreign, layers))
+        own["_foreign"] = tuple(filter(is_foreign, layers))
         own["_flow"] = [(layer, _is_functional(layer)) for layer in layers]
         own["_plain"] = all(
             getattr(each, "_hooks", None) is None and not _own_passes(each)
@@ -698,7 +590,7 @@ class Sequential(Module):
         own = {layer: dict(vars(layer)) for layer in self._foreign}
         grads = self._gradient(x, t)
         for layer, before in own.items():
-            _require_named(layer, before, self.params.names[layer])
+            require_named(layer, before, self.params.names[layer])
         return grads
 
     def _gradient(self, x, t):
@@ -853,17 +745,7 @@ class Sequential(Module):
         -----
         All parameters are of one moment, as `fastbp.save` has it.
         """
-        import json
-
-        who = "Sequential.save"
-        metadata = {"fastbp": json.dumps(self.architecture())}
-        with hands:  # no other thread fetches newer parameters between two of them
-            arrays = plans.arrays_of(self.layers)
-            plans.require_apart(who, arrays.items(), ", which load would part: save state_dict()")
-            arrays = files.snapshot(arrays)
-        for name, array in arrays.items():
-            checks.no_nan(who, name, array)
-        files.write_safetensors(who, path, arrays, metadata)
+        architecture.write(self, path)
 
     def architecture(self):
         """The layers and the loss as JSON has them, without their arrays.
@@ -883,23 +765,7 @@ class Sequential(Module):
         >>> Sequential(Linear(2, 1), loss="squared_error").architecture()["loss"]
         {'type': 'MeanSquaredError'}
         """
-        for path, module in self.named_modules():
-            _require_saved(path, module)
-        loss = None
-        if self.loss_layer is not None:
-            loss = _described(self.loss_layer_for("save"), _SAVED_LOSSES.get)
-        parts = _named_parts(self)
-        named = {} if parts == list(map(str, range(len(self.layers)))) else {"parts": parts}
-        modules = self.named_modules(remove_duplicate=False)
-        evaluating = [path for path, module in modules if not module.training]
-        return {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
-            "layers": [_described(layer, _saved_layer) for layer in self.layers],
-            **named,
-            **({"evaluating": evaluating} if evaluating else {}),
-            "loss": loss,
-        }
+        return architecture.described(self, Sequential)
 
     @classmethod
     def load(cls, path):
@@ -922,60 +788,9 @@ class Sequential(Module):
         ImportError
             Without safetensors.
         """
-        who = "Sequential.load"
-        tensors, metadata = files.read_safetensors(who, path)
-        shown = files.shown(path)
-        try:
-            architecture = files.parsed(metadata["fastbp"])
-            version = architecture["version"]
-            if architecture.get("format", _FORMAT) != _FORMAT:
-                raise ValueError(f"format {reprlib.repr(architecture['format'])}")
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise ValueError(
-                f"{who} expects a network that Sequential.save wrote; "
-                f"got {shown} ({type(error).__name__}: {error!s:.200})."
-            ) from error
-        if version != _FORMAT_VERSION:
-            raise ValueError(
-                f"{who} expects a file of version {_FORMAT_VERSION}; "
-                f"got version {reprlib.repr(version)} in {shown}, written by another fastbp."
-            )
-        if checkpoints.KEY in metadata:  # the optimiser's arrays are not the network's
-            tensors = {name: array for name, array in tensors.items() if name[:1].isdigit()}
-        for name, array in tensors.items():
-            checks.no_nan(who, f"{name} of {shown}", array)
-        described, loss = architecture.get("layers"), architecture.get("loss")
-        if not isinstance(described, list):
-            raise ValueError(
-                f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
-            )
-        states: dict[str, dict] = {}
-        for name, array in tensors.items():
-            number, _, own_name = name.partition(".")
-            states.setdefault(number, {})[own_name] = array
-        layers = [
-            _rebuilt(place, layer, states.get(str(place), {}), shown)
-            for place, layer in enumerate(described)
-        ]
-        if loss is not None:
-            try:
-                loss = _SAVED_LOSSES[loss.pop("type")](**loss)
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise ValueError(
-                    f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
-                ) from error
-        parts = _arranged(architecture.get("parts"), layers, shown)
-        net = _made_of(cls, "load", layers if parts is None else [parts], loss)
-        _set_modes(net, architecture.get("evaluating", []), shown)
-        unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
-        if unknown:
-            raise ValueError(
-                f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
-            )
+        layers, loss, tell = architecture.read(path, Sequential)
+        net = _made_of(cls, "load", layers, loss)
+        tell(net)
         return net
 
 
@@ -1055,17 +870,6 @@ def _require_backward(layer):
         )
 
 
-def _added(module):
-    """The names of what a user has put into a network or into one of its layers."""
-    own = vars(module)
-    buffers = [n for n in own["_buffers"] if n not in own["_non_persistent_buffers_set"]]
-    added = [*own["_parameters"], *buffers]
-    if not isinstance(module, Layer):  # whose parts are the layers
-        return added
-    known = {*module.tensor_names, *module.buffer_names}
-    return [name for name in (*added, *own["_modules"]) if name not in known]
-
-
 def _leaves_of(parts):
     """The layers of parts by name, with those of a network in its place."""
     return [
@@ -1114,53 +918,6 @@ def _loss_layer(loss):
     return loss
 
 
-def _saved_layer(name):
-    """The class of a layer in a file; those of `fastbp.nn` are called nn.Linear and so on."""
-    if not (isinstance(name, str) and name.startswith("nn.")):
-        return _SAVED_LAYERS.get(name)
-    found = getattr(importlib.import_module("fastbp.nn"), name.removeprefix("nn."), None)
-    return found if isinstance(found, type) and issubclass(found, Layer) else None
-
-
-def _require_saved(path, module):
-    """Refuse what a user has put into a network or one of its parts, which a file has not."""
-    where = f"{type(module).__name__}{f' at place {path}' if path else ''}"
-    for name in _added(module):
-        raise TypeError(
-            "Sequential.save expects the library's own parameters, buffers and parts; got "
-            f"{f'{path}.{name}'.lstrip('.')}, which load would not have: save state_dict()."
-        )
-    if module._hooks is not None:
-        raise TypeError(
-            f"Sequential.save expects parts without forward hooks, which load would not have; got "
-            f"one of {where}: remove it, or save state_dict()."
-        )
-    for name, tensor in vars(module)["_parameters"].items():
-        if tensor is not None and tensor.has_hooks:
-            raise TypeError(
-                "Sequential.save expects parameters without gradient hooks, which load would not "
-                f"have; got one on {name} of {where}: remove it, or save state_dict()."
-            )
-    own = [
-        method
-        for method in checks.methods_of_its_own(module, "fastbp")
-        if method in plans.PASSES | {"evaluate", "pullback", "run"}
-    ]
-    if own:
-        raise TypeError(
-            f"Sequential.save expects the library's own methods, as load would have; got {own[0]} "
-            f"of {where} replaced: save state_dict()."
-        )
-
-
-def _named_parts(net):
-    """The names of a network's parts; (name, such a list) of one that is a network."""
-    return [
-        [name, _named_parts(part)] if isinstance(part, Sequential) else name
-        for name, part in net._modules.items()
-    ]
-
-
 def _made_of(cls, method, layers, loss):
     """A network of this class, which may be a user's own."""
     try:
@@ -1172,105 +929,3 @@ def _made_of(cls, method, layers, loss):
             f"Sequential.{method}, or load_state_dict of an object of its own."
         ) from None
     return cls(*layers, loss=loss)
-
-
-def _set_modes(net, evaluating, shown):
-    """Evaluation mode of the parts of a file's network that had it, by their paths."""
-    modules = dict(net.named_modules(remove_duplicate=False))
-    if not isinstance(evaluating, list) or not all(
-        isinstance(path, str) and path in modules for path in evaluating
-    ):
-        raise ValueError(
-            f"Sequential.load expects its parts' names under evaluating in {shown}; got "
-            f"{reprlib.repr(evaluating)}."
-        )
-    for path in evaluating:
-        modules[path].training = False
-
-
-def _arranged(parts, layers, shown):
-    """The layers of a file by the names of its parts, in networks of their own where it has such.
-
-    None of a file without names.
-    """
-    if parts is None:
-        return None
-    left = iter(layers)
-
-    def arrange(parts):
-        if not isinstance(parts, list):
-            raise TypeError("parts that are no list")
-        named = {}
-        for part in parts:
-            name, inner = part if isinstance(part, list) else (part, None)
-            if not isinstance(name, str) or name in named:
-                raise TypeError(f"the name {reprlib.repr(name)}")
-            named[name] = next(left) if inner is None else Sequential(arrange(inner))
-        return named
-
-    try:
-        arranged = arrange(parts)
-    except (RecursionError, StopIteration, TypeError, ValueError) as error:
-        raise ValueError(
-            f"Sequential.load expects names of its layers in {shown}; got {reprlib.repr(parts)} "
-            f"({error!s:.200})."
-        ) from error
-    over = len(list(left))
-    if over:
-        raise ValueError(
-            f"Sequential.load expects a name of each layer in {shown}; got none of the last {over}."
-        )
-    return arranged
-
-
-def _described(layer, known):
-    kind = type(layer)
-    name = f"nn.{kind.__name__}" if kind.__module__.startswith("fastbp.nn.") else kind.__name__
-    if known(name) is not kind:
-        raise TypeError(
-            f"Sequential.save expects the library's own layers and losses; got {layer!r}."
-        )
-    return {"type": name, **layer.config(), **_switches(layer)}
-
-
-def _switches(layer):
-    """What of a layer is not as it is made: it changes Tensors, has tensors not trained, ..."""
-    if not isinstance(layer, Layer):
-        return {}
-    tensors = vars(layer)["_parameters"]  # if nobody has looked at them, all are trained
-    frozen = [n for n, p in tensors.items() if p is not None and not p.requires_grad]
-    inplace = {"inplace": True} if getattr(layer, "inplace", False) else {}
-    kept = {"kept": {n: getattr(layer, n) for n in layer.kept_names}} if layer.kept_names else {}
-    return {**inplace, **({"frozen": frozen} if frozen else {}), **kept}
-
-
-def _rebuilt(place, described, state, shown):
-    """One layer from its description and its arrays."""
-    try:
-        config = dict(described)
-        name = config.pop("type")
-        kind = _saved_layer(name)
-        if kind is None:
-            raise KeyError(name)
-        inplace, frozen = config.pop("inplace", False), config.pop("frozen", ())
-        kept = {
-            name: checks.integer("it", name, value, 0, checks.MOST_SEED)
-            for name, value in config.pop("kept", {}).items()
-        }
-        if not kept.keys() <= set(kind.kept_names):
-            raise KeyError(*kept)
-        layer = kind.restore(config, state)
-        for name, value in kept.items():
-            setattr(layer, name, value)
-        if inplace:
-            layer.inplace = True
-        for name in frozen:
-            layer.get_parameter(name).requires_grad_(False)
-        return layer
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"Sequential.load expects layer {place} of {shown} to be whole; "
-            f"got {type(error).__name__}: {error!s:.200}."
-        ) from error
