@@ -300,3 +300,22 @@ def test_a_momentum_that_goes_and_comes_back_is_the_same_by_arrays_and_in_traini
         trainer.step(x, t)
         rules[1].update(nets[1].params, nets[1].gradient(x, t))
     np.testing.assert_allclose(nets[0].params["W1"], nets[1].params["W1"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "RMSprop", "AdaGrad", "Adamax", "NAdam"])
+def test_an_eps_of_0_trains_as_by_arrays(kind, dtype, rng):
+    """The panels of the engine have columns that are no parameters, and whose gradients are 0."""
+    x, t = rng.standard_normal((8, 3)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
+    nets = [
+        fastbp.Sequential(fastbp.Linear(3, 2, seed=0, dtype=dtype.name), loss="squared_error")
+        for _ in range(2)
+    ]
+    nets[0].fit(x, t, epochs=3, batch_size=8, shuffle=False,
+                optimizer=getattr(fastbp, kind)(lr=0.01, eps=0))  # fmt: skip
+    rule = getattr(fastbp, kind)(lr=0.01, eps=0)
+    for _ in range(3):
+        rule.update(nets[1].params, nets[1].gradient(x, t))
+    for name, array in nets[0].params.items():
+        np.testing.assert_allclose(
+            array, nets[1].params[name], rtol=2e-4 if dtype == "f4" else 1e-10
+        )

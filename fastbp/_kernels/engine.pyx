@@ -325,6 +325,8 @@ cdef class Plan:
         new.clip_value = clip_value
         new.clip_scale = 1
         new.lenient = self.lenient
+        if new.eps == 0:  # missing columns of panels, which are 0, stay 0 and not 0 / 0
+            new.eps = 5e-324 if self.is_double else 1.401298464324817e-45
         self.rule = new
         self.clip_norm = clip_norm
         self.l2 = l2
