@@ -1571,6 +1571,7 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
+        "as its parent's": "optim.AdamW.load_state_dict",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
         "forward, with the words of its function": "nn.BCELoss.forward nn.BCEWithLogitsLoss.forward "

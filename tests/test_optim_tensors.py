@@ -1139,3 +1139,61 @@ def test_parameters_go_into_a_vector_and_back():
     np.testing.assert_array_equal(params[1].array, [12, 13, 14, 15])
     with pytest.raises(ValueError, match=r"\(17,\).*\(3,\)"):
         vectors.vector_to_parameters(fastbp.zeros(3), params)
+
+
+# --- options that change between steps --------------------------------------------------------
+
+
+@pytest.mark.parametrize("betas", [(0.5,), (), [], (0.5, 0.5, 0.5), 0.5, None])
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Lion"])
+def test_betas_that_are_no_pair_are_refused_by_step(kind, betas):
+    w = fastbp.ones(2, requires_grad=True)
+    w.sum().backward()
+    optimizer = getattr(optim, kind)([w], lr=0.1)
+    optimizer.param_groups[0]["betas"] = betas
+    with pytest.raises((TypeError, ValueError), match=f"{kind} expects betas"):
+        optimizer.step()
+    assert w.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_a_dampening_that_comes_under_nesterov_is_pytorchs(backend):
+    w = fastbp.tensor([1.0], dtype=fastbp.float64, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1, momentum=0.9, nesterov=True)
+    with fastbp.use(backend):
+        for k in range(3):
+            if k == 1:
+                optimizer.param_groups[0]["dampening"] = 0.5
+            w.grad = fastbp.ones(1, dtype=fastbp.float64)
+            optimizer.step()
+    assert w.item() == pytest.approx(0.32560, abs=1e-5)
+
+
+def test_a_momentum_that_comes_later_begins_by_arrays_as_by_tensors():
+    params, w = {"a": np.ones(2)}, fastbp.ones(2, dtype=fastbp.float64, requires_grad=True)
+    by_name, bound = optim.SGD(lr=0.1, dampening=0.5), optim.SGD([w], lr=0.1, dampening=0.5)
+    for momentum in (0.0, 0.9, 0.9):
+        by_name.momentum = bound.momentum = momentum
+        by_name.update(params, {"a": np.ones(2)})
+        w.grad = fastbp.ones(2, dtype=fastbp.float64)
+        bound.step()
+        np.testing.assert_allclose(params["a"], w.detach().numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+def test_an_optimiser_without_tensors_shows_its_numbers(kind):
+    shown = repr(kind())
+    for name, value in kind().defaults.items():
+        if not isinstance(value, bool) and name not in (
+            "dampening", "lr_decay", "initial_accumulator_value",
+        ):  # fmt: skip
+            assert f"{name}=" in shown, (shown, name, value)
+
+
+def test_adamw_takes_the_state_of_an_adam_with_its_own_decay():
+    w, v = (fastbp.ones(2, requires_grad=True) for _ in range(2))
+    adam, adamw = optim.Adam([w], lr=0.1), optim.AdamW([v], lr=0.1, weight_decay=0.1)
+    w.grad = v.grad = fastbp.ones(2)
+    adam.step()
+    adamw.load_state_dict(adam.state_dict())
+    assert adamw.param_groups[0]["decoupled_weight_decay"] is True

@@ -177,9 +177,10 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
 /* The bounds of the numbers as they are. */
 static void FN(measure)(const FN(plan) *plan)
 {
-    double parameters = 0;
+    double parameters = 1e-15; /* of squares that underflow */
     idx n_ops = 0;
-    memset(plan->bounds->state, 0, sizeof(plan->bounds->state));
+    for (int s = 0; s < FBP_MOST_STATES; s++)
+        plan->bounds->state[s] = 1e-15;
     for (idx l = 0; l < plan->n_ops; l++) {
         FN(op) *op = &plan->ops[l];
         if (!has_parameters(op->layer.kind))

@@ -142,9 +142,9 @@ static inline int fbp_takes_target(int kind, double t)
     X(MOMENTUM, momentum, 1, "momentum dampening", share = k > 1 ? 1 - rule->dampening : 1,      \
       s0 = FN(mix)(momentum, s0, share, d); p -= lr * s0,                                        \
       s0 = momentum * s0 + share * d; most = lr * s0)                                            \
-    X(NESTEROV, nesterov, 1, "momentum", return rule,                                            \
-      s0 = momentum * s0 + d; p -= lr * (d + momentum * s0),                                     \
-      s0 = momentum * s0 + d; d += momentum * s0; most = lr * d)                                 \
+    X(NESTEROV, nesterov, 1, "momentum dampening", share = k > 1 ? 1 - rule->dampening : 1,      \
+      s0 = FN(mix)(momentum, s0, share, d); p -= lr * (d + momentum * s0),                       \
+      s0 = momentum * s0 + share * d; d += momentum * s0; most = lr * d)                         \
     X(ADAGRAD, adagrad, 1, "eps lr_decay", rate = lr / (1 + (k - 1) * rule->lr_decay),           \
       s0 += d * d; p -= rate * d / (FN(sqrt_)(s0) + eps),                                        \
       s0 += d * d; most = lr * d / eps)                                                          \
@@ -159,7 +159,8 @@ static inline int fbp_takes_target(int kind, double t)
       s0 = FN(mix)(b2, s0, c2 * d, d);                                                           \
       const REAL move = FN(sqrt_)(s1 + eps) / FN(sqrt_)(s0 + eps) * d;                           \
       s1 = FN(mix)(b2, s1, c2 * move, move); p -= lr * move,                                     \
-      s0 += d * d; most = sqrt(s1 + rule->eps) / sqrt(eps) * d; s1 += most * most; most *= lr)   \
+      s0 += d * d; most = sqrt(s1 + rule->eps) / sqrt(eps) * d; s1 += most * most; most *= lr;   \
+      d += (double)(REAL)rule->eps)                                                              \
     X(ADAM, adam, 2, "beta_1 beta_2 eps decoupled",                                              \
       rate = lr / (1 - pow(b1, k)); correction = 1 / sqrt(1 - pow(b2, k)),                       \
       s0 = FN(mix)(b1, s0, c1, d); s1 = FN(mix)(b2, s1, c2 * d, d);                              \

@@ -123,7 +123,8 @@ cdef class Row:
             value = group[self.keys[k]]
             index = self.indices[k]
             if index >= 0:
-                value = value[index]
+                one, other = value  # which refuses more and less
+                value = other if index else one
             (<double *> (<char *> rule + self.places[k]))[0] = value
         rule.kind = <isa.fbp_rule_kind> self.kind
         rule.lr = group["lr"]

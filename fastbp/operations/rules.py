@@ -58,13 +58,17 @@ def _sgd(p, d, n):
     _step(p, n.lr * d)
 
 
-def _momentum(p, d, n, v):
+def _velocity(d, n, v):
     v[...] = n.momentum * v + (1 - n.dampening if n.step > 1 else 1) * d
+
+
+def _momentum(p, d, n, v):
+    _velocity(d, n, v)
     p -= n.lr * v
 
 
 def _nesterov(p, d, n, v):
-    v[...] = n.momentum * v + d
+    _velocity(d, n, v)
     p -= n.lr * (d + n.momentum * v)
 
 
@@ -119,15 +123,22 @@ def _adamax(p, d, n, m, most):
     p -= n.lr / (1 - n.beta_1**n.step) * m / most
 
 
+def _nadams_momentum(beta_1, momentum_decay, i):
+    """beta_1 (1 - 0.96^(i momentum_decay) / 2), of steps i = 1, 2, ..."""
+    return beta_1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
+
+
+def nadams_product(beta_1, momentum_decay, step):
+    """The product of its momenta up to a step."""
+    steps = np.arange(1.0, min(step, 100_000) + 1)  # by then it is next to 0
+    return float(np.prod(_nadams_momentum(beta_1, momentum_decay, steps)))
+
+
 def _nadam(p, d, n, m, v):
-    """With the momenta beta_1 (1 - 0.96^(i momentum_decay) / 2) of steps i = 1, 2, ..."""
     _, sum_2 = _moments(d, n, m, v)
-    steps = np.arange(1.0, min(n.step, 10_000) + 1)  # by then the product is next to 0
-    product = np.prod(n.beta_1 * (1 - 0.5 * 0.96 ** (steps * n.momentum_decay)))
-    now, then = (
-        n.beta_1 * (1 - 0.5 * 0.96 ** (i * n.momentum_decay)) for i in (n.step, n.step + 1)
-    )
-    move = n.lr * then / float(1 - product * then) * m + n.lr * (1 - now) / float(1 - product) * d
+    product = nadams_product(n.beta_1, n.momentum_decay, n.step)
+    now, then = (_nadams_momentum(n.beta_1, n.momentum_decay, n.step + i) for i in (0, 1))
+    move = n.lr * then / (1 - product * then) * m + n.lr * (1 - now) / (1 - product) * d
     p -= move / (np.sqrt(v) * (1 / math.sqrt(sum_2)) + n.eps)
 
 

@@ -100,7 +100,7 @@ class Rule(Optimizer, counts_steps=True):
                 setattr(cls, name, option := Option())
                 option.__set_name__(cls, name)
         if "_options" not in vars(cls):
-            cls._options = tuple(name for name in options if name not in _CHECKS)
+            cls._options = tuple(name for name in options if name not in _FLAGS)
         cls._rows = tuple((option, RULES[row]) for option, row in rows.items())
         betas = {"beta_1": ("betas", 0), "beta_2": ("betas", 1)} if "betas" in options else {}
         own = [("beta_2", (name, -1)) for name in options if name in ("alpha", "rho")]
@@ -426,8 +426,9 @@ class Rule(Optimizer, counts_steps=True):
             return self._update_numbers(params, arrays, numbers, grads)
         vars(self)["steps"] += 1
         for name, param in arrays.items():
-            step = self.steps if self._counts or name in self.states else 1
+            begun = len(self.states.get(name, ())) >= max(1, self.n_states)
             states = self.state_of(name, param)
+            step = self.steps if self._counts or begun else 1
             self._apply(self._groups[0], param, checked[name], states, step)
 
     def _update_numbers(self, params, arrays, numbers, grads):
@@ -530,11 +531,11 @@ def _betas(who, name, value):
     return betas
 
 
+_FLAGS = (
+    "maximize", "nesterov", "amsgrad", "decoupled_weight_decay", "centered", "differentiable",
+)  # fmt: skip
 #: How options are checked that are not numbers of at least 0.
 _CHECKS = {
-    **dict.fromkeys(
-        ("maximize", "nesterov", "amsgrad", "decoupled_weight_decay", "centered", "differentiable"),
-        checks.flag,
-    ),
+    **dict.fromkeys(_FLAGS, checks.flag),
     "dampening": checks.number, "alpha": _share, "rho": _share, "betas": _betas,
 }  # fmt: skip

@@ -9,6 +9,7 @@ import functools
 import numpy as np
 
 from fastbp import checks
+from fastbp.operations.rules import nadams_product
 from fastbp.optim.rule import Rule
 
 __all__ = [
@@ -286,8 +287,6 @@ class RMSprop(Rule, rows={"momentum": "rmsprop_momentum", None: "rmsprop"}):
     array([0.])
     """
 
-    _options = ("lr", "alpha", "eps", "weight_decay", "momentum")
-
     @_with_the_books(_alpha)
     def __init__(
         self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
@@ -339,7 +338,6 @@ class Adam(Rule, rows={"amsgrad": "amsgrad", None: "adam"}):
     array([0.5, 2.5])
     """
 
-    _options = ("lr", "betas", "eps", "weight_decay")
     _decoupled = "decoupled_weight_decay"
 
     @_with_the_books(_betas)
@@ -391,6 +389,12 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
             differentiable=differentiable, decoupled_weight_decay=True, foreach=foreach,
             fused=fused, capturable=capturable,
         )  # fmt: skip
+
+    def load_state_dict(self, state_dict):
+        """As others'; of an Adam's too, whose decay is in the gradient and here is not."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True
 
 
 class Adadelta(Rule, rows={None: "adadelta"}):
@@ -467,7 +471,8 @@ class Adamax(Rule, rows={None: "adamax"}):
 class NAdam(Rule, rows={None: "nadam"}):
     """Adam with Nesterov's momentum, which grows from step to step: PyTorch's.
 
-    With ``mu_k = b1 (1 - 0.96^(k momentum_decay) / 2)`` and M_k, their product up to step k,
+    With ``mu_k = b1 (1 - 0.96^(k momentum_decay) / 2)`` and M_k, their product up to step k by the
+    numbers of now (PyTorch goes on from its product, where `betas` change in the first steps),
     ``p -= lr (mu_k+1 / (1 - M_k+1) m + (1 - mu_k) / (1 - M_k) g) / (sqrt(v / (1 - b2^k)) + eps)``.
 
     Parameters
@@ -506,7 +511,7 @@ class NAdam(Rule, rows={None: "nadam"}):
         super().__init__(locals())
 
     def state_dict(self):
-        """As others', and PyTorch's "mu_product", M_k, which follows from the steps."""
+        """As others', and PyTorch's "mu_product", M_k, of the steps so far."""
         from fastbp.autograd import as_tensor
 
         found = super().state_dict()
@@ -514,14 +519,14 @@ class NAdam(Rule, rows={None: "nadam"}):
             for place in group["params"]:
                 kept = found["state"].get(place, {})
                 if "step" in kept:
-                    steps = np.arange(1.0, int(kept["step"]) + 1)
-                    momenta = 1 - 0.5 * 0.96 ** (steps * group["momentum_decay"])
-                    product = np.prod(group["betas"][0] * momenta)
+                    product = nadams_product(
+                        group["betas"][0], group["momentum_decay"], int(kept["step"])
+                    )
                     kept["mu_product"] = as_tensor(np.array(product, np.float32))
         return found
 
     def _loaded(self, who, group, name, value, param):
-        if name == "mu_product":
+        if name == "mu_product":  # it follows from the steps
             checks.number(who, name, value, least=0, most=1)
             return None
         return super()._loaded(who, group, name, value, param)
