@@ -21,7 +21,7 @@ _HOW = ("foreach", "fused", "capturable")
 #: Options of other rules, and other libraries' names.
 _OTHERS = {
     "alpha", "amsgrad", "betas", "centered", "dampening", "decoupled_weight_decay", "eps",
-    "initial_accumulator_value", "lr_decay", "momentum", "momentum_decay", "nesterov", "rho",
+    "initial_accumulator_value", "lr_decay", "momentum", "nesterov",
     "beta", "decay", "epsilon", "l2", "learning_rate", "learningrate", "rate", "wd",
 }  # fmt: skip
 
