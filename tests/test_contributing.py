@@ -1,5 +1,6 @@
 """CONTRIBUTING's diffs: applied to a copy, which is built and passes the gradient check."""
 
+import os
 import subprocess
 import sys
 
@@ -8,11 +9,14 @@ from test_docs import ROOT, blocks
 
 DIFFS = [text for kind, text in blocks(ROOT / "CONTRIBUTING.md") if kind == "diff"]
 CODE = """
+import os
+
 import numpy as np
 import fastbp
 from fastbp import losses, nn, optim
 from fastbp.estimators import MLPClassifier
 
+assert fastbp.__file__.startswith(os.getcwd()), fastbp.__file__
 rng = np.random.default_rng(0)
 x, t = rng.standard_normal((12, 3)), rng.standard_normal((12, 2))
 for dtype in ("float32", "float64"):
@@ -54,6 +58,10 @@ def test_the_diffs_apply_build_and_pass_the_gradient_check(tmp_path):
         subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=diff, text=True, check=True)
     for command in (["setup.py", "-q", "build_ext", "--inplace"], ["-c", CODE]):
         done = subprocess.run(
-            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
