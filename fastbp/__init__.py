@@ -40,13 +40,13 @@ from fastbp import (
     training,
 )
 from fastbp.backend import use
-from fastbp.history import EarlyStopping, History
 from fastbp.layers import *  # noqa: F403
 from fastbp.missing import attribute_error
 from fastbp.network import Sequential
 from fastbp.optim import *  # noqa: F403
 from fastbp.threads import set_num_threads
-from fastbp.trainer import Trainer
+from fastbp.training.history import EarlyStopping, History
+from fastbp.training.trainer import Trainer
 
 __version__ = "0.1.0"
 

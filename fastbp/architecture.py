@@ -4,7 +4,7 @@ import importlib
 import json
 import reprlib
 
-from fastbp import checkpoints, checks, files, plans
+from fastbp import checks, files
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -16,7 +16,8 @@ from fastbp.layers import (
     activations,
 )
 from fastbp.losses import LOSSES
-from fastbp.trainer import hands
+from fastbp.training import checkpoints, plans
+from fastbp.training.trainer import hands
 
 #: Layers that a file may name.
 _SAVED_LAYERS = {

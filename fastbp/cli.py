@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import __version__, arguments, checkpoints, checks, datasets, plots, tables
+from fastbp import __version__, arguments, checks, datasets, plots, tables
 from fastbp._kernels import isa
 from fastbp.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
 from fastbp.threads import available_threads, is_number_of_threads
+from fastbp.training import checkpoints
 
 _INTERRUPTED = 130  # 128 and the signal's number, as the shell has it
 _BROKEN_PIPE = 141

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fastbp import architecture, checks, init, plans, training
+from fastbp import architecture, checks, init
 from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
@@ -23,6 +23,8 @@ from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module
 from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
+from fastbp.training import plans
+from fastbp.training.fit import FitOptions, fit
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -686,9 +688,8 @@ class Sequential(Module):
         >>> history.train_loss[-1] < 0.01
         True
         """
-        return training.fit(
-            self, x, t, epochs=epochs, optimizer=optimizer, batch_size=batch_size, **options
-        )
+        options |= {"epochs": epochs, "optimizer": optimizer, "batch_size": batch_size}
+        return fit(self, x, t, FitOptions(**options))
 
     def _first_trained(self):
         """The place of the first layer that has parameters (or is the user's own)."""

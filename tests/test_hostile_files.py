@@ -371,7 +371,8 @@ def test_what_could_not_be_read_again_is_not_written(monkeypatch, tmp_path):
 def test_too_little_memory_for_what_a_file_says_is_no_damage(name, where, monkeypatch):
     import safetensors.numpy
 
-    from fastbp import checkpoints, losses
+    from fastbp import losses
+    from fastbp.training import checkpoints
 
     def full(*_, **__):
         raise MemoryError

@@ -25,7 +25,6 @@ LEVELS = {
         "gradcheck",
         "init",
         "datasets",
-        "progress",
         "tables",
         "threads",
         "dtypes",
@@ -36,17 +35,16 @@ LEVELS = {
     2.5: ["autograd"],
     3: ["losses", "modules", "files"],
     3.5: ["optim"],
-    4: ["checkpoints", "graph", "layers", "parameters", "plots"],
-    5: ["plans"],
-    6: ["trainer", "history"],
-    7: ["architecture", "training"],
+    4: ["graph", "layers", "parameters", "plots"],
+    6: ["training"],
+    7: ["architecture"],
     8: ["network"],
     9: ["book", "nn", "summaries", "utils", "estimators", "arguments"],
     10: ["cli", "__main__", "__init__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "tables", "threads"}
+NEIGHBOURS = {"gradcheck", "init", "datasets", "tables", "threads"}
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.

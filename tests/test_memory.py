@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fastbp import SGD, BatchNorm1d, Dropout, Flatten, Linear, Relu, Sequential, Trainer, plans
+from fastbp import SGD, BatchNorm1d, Dropout, Flatten, Linear, Relu, Sequential, Trainer
+from fastbp.training import plans
 
 N, M = 20_000, 60
 RNG = np.random.default_rng(0)

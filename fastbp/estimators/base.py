@@ -189,7 +189,9 @@ class MLP(BaseEstimator):
             if self.solver == "lbfgs":
                 objective = lbfgs.Objective(self, solver, data)
             else:
-                tools = loops.tools(self, solver, data, parts, incremental)
+                training = loops.EstimatorTraining(
+                    self, solver, data, parts, validation, random_state, incremental
+                )
         except BaseException:  # a bad call changes nothing
             self.__dict__ = before
             random_state.restore()
@@ -197,9 +199,7 @@ class MLP(BaseEstimator):
         if self.solver == "lbfgs":
             lbfgs.fit_lbfgs(self, objective)
         else:
-            loops.fit_stochastic(
-                self, solver, data, parts, validation, random_state, incremental, tools
-            )
+            loops.fit_stochastic(training)
         return self
 
     def _prepared(self, X, y, sample_weight, held_out, incremental, classes, random_state):

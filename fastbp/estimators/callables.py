@@ -5,7 +5,6 @@ import inspect
 import numpy as np
 from sklearn.metrics import get_scorer
 
-from fastbp import checks
 from fastbp.estimators.batches import dtype_of, engine_rows
 
 
@@ -45,19 +44,6 @@ def step(model, plan, data, rows, update):
         penalty = 0.5 * plan.l2 * plan.weight_square() / over
     plan.backward(np.ascontiguousarray(gradient, z.dtype), over, update)
     return float(losses @ weights) / over + penalty
-
-
-def factor(model, epochs):
-    """The user's `schedule` at so many epochs."""
-    who = type(model).__name__
-    try:
-        value = model.schedule(epochs)
-    except Exception as error:
-        raise ValueError(
-            f"{who} expects schedule to take the epochs done; at {epochs:g} it raised "
-            f"{_told(error)}."
-        ) from error
-    return checks.number(who, "schedule to return a factor", value, least=0)
 
 
 def require_weighted(model):

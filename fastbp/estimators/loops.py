@@ -1,7 +1,6 @@
 """The training of an estimator by epochs of batches."""
 
 import math
-import time
 import warnings
 from itertools import pairwise
 from numbers import Integral
@@ -11,110 +10,193 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.estimators import callables, parameters
-from fastbp.progress import progress_bar
+from fastbp.training.epochs import Epochs, Training
 
 #: Seconds that a training takes at least: its first step is made whatever `max_seconds` is.
 SHORTEST = 1e-6
 
 
-def tools(model, solver, data, batches, incremental):
-    """The plan, the rows as it takes them, and the bar or None; any of them may fail."""
-    plan, x = solver.plan(batches.most), data.rows()
-    if not model.progress:
-        return plan, x, None
-    return plan, x, progress_bar(type(model).__name__, 1 if incremental else model.max_iter)
+class EstimatorTraining(Training):
+    """An estimator's training by a `Solver`, into scikit-learn's attributes.
 
-
-def fit_stochastic(model, solver, data, batches, validation, random_state, incremental, tools):
-    """Epochs until the loss or the score no longer improves; one, where `incremental`.
-
-    `random_state` gives the RandomState when called.
+    Parameters
+    ----------
+    model : MLP
+    solver : Solver
+    data : batches.Data
+    parts : batches.Batches
+    validation : batches.Data or None
+    random_state : callable
+        Gives the RandomState.
+    incremental : bool
+        One epoch of partial_fit.
     """
-    n = batches.n
-    plan, x, bar = tools
-    solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
-    restores = model.early_stopping if model.restore_best is None else model.restore_best
-    restores = restores and not incremental
-    best: Any = model._copies() if restores else None
-    begun, first = best, model.t_ == 0
-    callbacks = parameters.callbacks(model)
-    given = callbacks and parameters.given(model)
-    shapes = [np.shape(W) for W in model.coefs_]
-    looks = validation is not None or restores or callbacks
-    by_loss, improved = restores and validation is None, False
-    order = np.arange(n, dtype=np.int64)
-    deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
-    finite, stop = True, None
-    model.n_iter_ = 0
+
+    def __init__(self, model, solver, data, parts, validation, random_state, incremental):
+        self.model, self.solver, self.data, self.parts = model, solver, data, parts
+        self.validation, self.random_state = validation, random_state
+        self.incremental = incremental
+        options = parameters.options(model, incremental)
+        self.plan, self.x = solver.plan(parts.most), data.rows()
+        self.epochs = Epochs(options, parts.n)
+        restores = model.early_stopping if model.restore_best is None else model.restore_best
+        self.restores = restores and not incremental
+        self.first = model.t_ == 0
+        self.given = options.callbacks and parameters.given(model)
+        self.shapes = [np.shape(W) for W in model.coefs_]
+        self.looks = validation is not None or self.restores or options.callbacks
+        #: Whether the loss tells the best epoch: an epoch's is that of the weights it began with.
+        self.by_loss = self.restores and validation is None
+        self.begun: Any = None
+        self.best: Any = None
+        self.finite, self.improved, self.loss = True, False, math.nan
+
+    def load(self):
+        """Write the estimator's arrays into the plan."""
+        model = self.model
+        self.solver.load(self.plan, model.coefs_, model.intercepts_, model.norms_)
+
+    def fetch(self):
+        """Read the plan's parameters into the estimator's arrays."""
+        model = self.model
+        self.solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+
+    def begin(self, epochs):
+        self.load()
+        self.best = self.begun = self.model._copies() if self.restores else None
+        self.model.n_iter_ = 0
+
+    def shuffle(self, order, epoch):
+        order[...] = _shuffled(order, self.random_state, self.solver if self.incremental else None)
+
+    def train(self, epochs):
+        """An epoch, whose loss in scikit-learn's scale is noted."""
+        model, solver = self.model, self.solver
+        if self.by_loss:
+            self.begun = model._copies()
+        done = self.parts.n
+        if self.finite:
+            self.loss, done = self._epoch(epochs)
+            self.finite = math.isfinite(self.loss)
+        if not self.finite and model.restore_best:
+            epochs.stopped_by = "diverged"
+            return False
+        if not self.finite:
+            self._spoil()
+        model.n_iter_ += 1
+        solver.epochs += 1
+        model.loss_ = self.loss
+        model.t_ += done
+        model.loss_curve_.append(self.loss)
+        if model.verbose:
+            print(f"Iteration {model.n_iter_}, loss = {self.loss:.8f}")
+        return done == self.parts.n
+
+    def _epoch(self, epochs):
+        """The epoch's loss, and how many rows it saw before the deadline."""
+        model, solver, plan, parts = self.model, self.solver, self.plan, self.parts
+        losses = np.full(len(parts), np.nan)
+        lrs = epochs.rates(model.learning_rate_init, solver.epochs, len(parts))
+        if callable(model.loss):
+            position = self._own_epoch(epochs, losses, lrs)
+        else:
+            position = 0
+            for begin, end, size in parts.stretches:
+                seconds = epochs.seconds_left()
+                if begin and (position < begin or seconds <= 0):
+                    break
+                k = begin // parts.stretches[0][2]
+                position, *_ = plan.epoch(
+                    self.x, self.data.t, self.data.weights, epochs.order[begin:end], losses[k:],
+                    lrs=None if lrs is None else lrs[k:], seconds=max(seconds, SHORTEST),
+                    batch_size=size,
+                )  # fmt: skip
+                position += begin
+                if plan.stopped_by_loss:
+                    return math.nan, parts.n
+        if lrs is not None:
+            solver.numbers["lr"] = plan.lr
+        return parts.mean(losses, position), position
+
+    def _own_epoch(self, epochs, losses, lrs):
+        """An epoch with the user's own loss, a batch at a time; the position it reached."""
+        for k, (begin, end) in enumerate(pairwise(self.parts.edges)):
+            if begin and epochs.seconds_left() <= 0:
+                return begin
+            if lrs is not None:
+                self.plan.lr = lrs[k]
+            rows = epochs.order[begin:end]
+            losses[k] = callables.step(self.model, self.plan, self.data, rows, True)
+        return self.parts.n
+
+    def _spoil(self):
+        """Parameters of NaN: what a step from a loss that is not finite leads to."""
+        model = self.model
+        for arrays in (model.coefs_, model.intercepts_, model.norms_):
+            arrays[:] = [np.full_like(array, np.nan) for array in arrays]
+        self.load()
+
+    def look(self):
+        model, solver = self.model, self.solver
+        if self.looks:
+            self.fetch()
+        self.improved = _improved(model, self.validation)
+        if self.improved and self.restores:
+            self.best = self.begun if self.by_loss else model._copies()
+        if solver.schedule == "invscaling" and model.schedule is None:
+            solver.learning_rate = solver.first_rate / (model.t_ + 1) ** solver.power_t
+
+    def text(self):
+        return f"loss {self.loss:.4f}"
+
+    def verdict(self):
+        model = self.model
+        if model._no_improvement_count <= model.n_iter_no_change:
+            return None
+        if _gives_up(model, self.solver):
+            return "no improvement"
+        model._no_improvement_count = 0
+        return None
+
+    def call(self, callback):
+        """Call it; it may write into `coefs_`, and change parameters."""
+        model = self.model
+        ends = parameters.ends(model, callback)
+        model._as_lists()
+        model._require_shapes(self.shapes)
+        if parameters.changed(model, self.given, parameters.LIVE):
+            parameters.check(model, model._classifies, self.validation and "validation_data")
+            self.solver.see(model._asked())
+            self.given, self.plan = parameters.given(model), self.solver.plan(self.parts.most)
+            self.epochs.options = parameters.options(model, self.incremental)
+        self.load()
+        return ends
+
+    def takes(self, error):
+        return isinstance(error, KeyboardInterrupt)
+
+
+def fit_stochastic(training):
+    """Epochs until the loss or the score no longer improves; one of partial_fit."""
+    model, solver = training.model, training.solver
+    stop = training.epochs.run(training)
     try:
-        while stop is None and model.n_iter_ < model.max_iter:
-            if model.shuffle and n > 1:
-                order = _shuffled(order, random_state, solver if incremental else None)
-            if by_loss:  # an epoch's loss is that of the weights it began with
-                begun = model._copies()
-            if finite:
-                loss, done = _epoch(model, solver, plan, data, x, order, batches, deadline)
-                finite = math.isfinite(loss)
-            if not finite and model.restore_best:
-                stop = "diverged"
-                break
-            if not finite:
-                _spoil(model, solver, plan)
-            model.n_iter_ += 1
-            solver.epochs += 1
-            model.loss_ = loss
-            model.t_ += done
-            model.loss_curve_.append(loss)
-            if model.verbose:
-                print(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
-            if looks:
-                solver.fetch(model.coefs_, model.intercepts_, model.norms_)
-            improved = _improved(model, validation)
-            if improved and restores:
-                best = begun if by_loss else model._copies()
-            if solver.schedule == "invscaling" and model.schedule is None:
-                solver.learning_rate = solver.first_rate / (model.t_ + 1) ** solver.power_t
-            if model._no_improvement_count > model.n_iter_no_change:
-                if _gives_up(model, solver):
-                    stop = "no improvement"
-                model._no_improvement_count = model._no_improvement_count if stop else 0
-            if bar is not None:
-                bar.set_postfix_str(f"loss {loss:.4f}")
-                bar.update()
-            for callback in callbacks:
-                if parameters.ends(model, callback):
-                    stop = "callback"
-            if callbacks:  # which may write into coefs_, and change parameters
-                model._as_lists()
-                model._require_shapes(shapes)
-                if parameters.changed(model, given, parameters.LIVE):
-                    parameters.check(model, model._classifies, validation and "validation_data")
-                    solver.see(model._asked())
-                    given, plan = parameters.given(model), solver.plan(batches.most)
-                solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
-            if done < n or time.monotonic() >= deadline:
-                stop = stop or "max_seconds"
-            if incremental:
-                stop = "incremental"
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
-        stop = "interrupt"
-    finally:
-        if bar is not None:
-            bar.close()
-    try:
-        solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+        training.fetch()
     except KeyboardInterrupt:  # the solver has made its steps: the next one goes on from there
-        solver.fetch(model.coefs_, model.intercepts_, model.norms_)
+        training.fetch()
         raise
-    if by_loss and improved and stop != "diverged":
+    if stop == "interrupt":
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+    restores = training.restores
+    if training.by_loss and training.improved and stop != "diverged":
         restores = False  # the last epoch was the best: its weights are better still
-    if best is begun and not first and model.restore_best is None:
+    if training.best is training.begun and not training.first and model.restore_best is None:
         restores = False  # a warm start would stand still, as scikit-learn's does not
     if restores:
-        model.coefs_, model.intercepts_, model.norms_ = best
-    _warn_of(model, stop)
-    if restores and not finite and stop != "diverged":
+        model.coefs_, model.intercepts_, model.norms_ = training.best
+    if stop == "diverged" or not training.incremental:
+        _warn_of(model, stop)
+    if restores and not training.finite and stop != "diverged":
         _warn_of_divergence(model)
     if restores or not solver.finite(model.intercepts_, model.norms_):
         model._require_finite()
@@ -130,53 +212,6 @@ def _shuffled(order, random_state, solver):
     shuffled = np.arange(len(order), dtype=np.int64)
     random_state().shuffle(shuffled)
     return order[shuffled]
-
-
-def _epoch(model, solver, plan, data, x, order, batches, deadline):
-    """The epoch's loss in scikit-learn's scale, and how many rows it saw before the deadline."""
-    losses = np.full(len(batches), np.nan)
-    lrs = None
-    if model.schedule is not None:
-        epochs = (solver.epochs + k / len(batches) for k in range(len(batches)))
-        lrs = model.learning_rate_init * np.array([callables.factor(model, at) for at in epochs])
-    if callable(model.loss):
-        position = _own_epoch(model, plan, data, order, losses, lrs, batches, deadline)
-    else:
-        position = 0
-        for begin, end, size in batches.stretches:
-            seconds = deadline - time.monotonic() if deadline < math.inf else deadline
-            if begin and (position < begin or seconds <= 0):
-                break
-            k = begin // batches.stretches[0][2]
-            position, *_ = plan.epoch(
-                x, data.t, data.weights, order[begin:end], losses[k:],
-                lrs=None if lrs is None else lrs[k:], seconds=max(seconds, SHORTEST),
-                batch_size=size,
-            )  # fmt: skip
-            position += begin
-            if plan.stopped_by_loss:
-                return math.nan, batches.n
-    if lrs is not None:
-        solver.numbers["lr"] = plan.lr
-    return batches.mean(losses, position), position
-
-
-def _own_epoch(model, plan, data, order, losses, lrs, batches, deadline):
-    """An epoch with the user's own loss, a batch at a time; the position it reached."""
-    for k, (begin, end) in enumerate(pairwise(batches.edges)):
-        if begin and time.monotonic() >= deadline:
-            return begin
-        if lrs is not None:
-            plan.lr = lrs[k]
-        losses[k] = callables.step(model, plan, data, order[begin:end], True)
-    return batches.n
-
-
-def _spoil(model, solver, plan):
-    """Parameters of NaN: what a step from a loss that is not finite leads to."""
-    for arrays in (model.coefs_, model.intercepts_, model.norms_):
-        arrays[:] = [np.full_like(array, np.nan) for array in arrays]
-    solver.load(plan, model.coefs_, model.intercepts_, model.norms_)
 
 
 def _improved(model, validation):
@@ -234,7 +269,7 @@ def _warn_of_divergence(model):
 def _warn_of(model, stop):
     """A ConvergenceWarning for a training that ended before it converged."""
     reached = {
-        None: f"Maximum iterations ({model.max_iter}) reached",
+        "epochs": f"Maximum iterations ({model.max_iter}) reached",
         "max_seconds": f"Maximum time ({model.max_seconds} s) reached",
         "diverged": "A loss that is not finite reached",
     }

@@ -10,6 +10,7 @@ from fastbp import checks, init
 from fastbp.layers.activations import LAYERS
 from fastbp.optim.rule import OPTIMIZERS
 from fastbp.threads import MOST_THREADS
+from fastbp.training.epochs import Options
 
 #: The activations' layers: by scikit-learn's names, then by the library's own.
 ACTIVATIONS = {"identity": LAYERS["linear"], "logistic": LAYERS["sigmoid"],
@@ -320,6 +321,19 @@ def callbacks(model):
             f"list of them; got {model.callbacks!r}."
         )
     return tuple(given)
+
+
+def options(model, incremental):
+    """How its training goes by epochs, of parameters that were checked."""
+    return Options(
+        who=type(model).__name__,
+        epochs=1 if incremental else model.max_iter,
+        shuffle=bool(model.shuffle),
+        schedule=model.schedule,
+        callbacks=callbacks(model),
+        progress=bool(model.progress),
+        max_seconds=model.max_seconds,
+    )
 
 
 def ends(model, callback):

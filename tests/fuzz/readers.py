@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, plans, tables
+from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, tables
 from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, LeakyRelu, Linear, Relu
+from fastbp.training import plans
 
 #: The file that readers are called with.  In memory where the system offers that.
 _SHM = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

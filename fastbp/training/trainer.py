@@ -5,16 +5,18 @@ import operator
 import os
 import threading
 import weakref
+from typing import Any
 
 import numpy as np
 
-from fastbp import checks, init, plans
+from fastbp import checks, init
 from fastbp._kernels import engine
 from fastbp.layers import BatchNormalization
 from fastbp.optim import Optimizer
 from fastbp.threads import threads_for
+from fastbp.training import plans
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "require_steps", "trainer_of"]
 
 #: Held while networks change hands: of two threads that take one, the second finds the first.  And
 #: while parameters are fetched, so that who holds it finds those of one step.
@@ -36,6 +38,16 @@ def _structure(entry):
 def _are_same(objects, others):
     """Whether two sequences are of the very same objects."""
     return len(objects) == len(others) and all(map(operator.is_, objects, others))
+
+
+def require_steps(who, optimizer, batch_size, clip_norm, clip_value):
+    """Refuse an optimiser, a batch size or limits of gradients that no step goes by."""
+    checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
+    plans.require_own(who, "an optimiser", optimizer, plans.OPTIMIZERS)
+    checks.integer(who, "batch_size", batch_size, least=1)
+    for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if limit is not None and checks.number(who, name, limit, least=0) == 0:
+            raise ValueError(f"{who} expects {name} above 0, or None; got {limit}.")
 
 
 class _Fixed:
@@ -126,46 +138,47 @@ class Trainer(engine.Plan):
         cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
         clip_norm=None, clip_value=None,
     ):  # fmt: skip
-        checks.instance(
-            "Trainer", "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)"
-        )
-        plans.require_own("Trainer", "an optimiser", optimizer, plans.OPTIMIZERS)
         if not hasattr(net, "layers"):
             raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
-        batch_size = checks.integer("Trainer", "batch_size", batch_size, least=1)
-        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and checks.number("Trainer", name, limit, least=0) == 0:
-                raise ValueError(f"Trainer expects {name} above 0, or None; got {limit}.")
-        entries, places = plans.entries_of(net)
-        loss, number = plans.loss_of(net)
-        dtype = plans.dtype_of(net)
-        operations = 6 * batch_size * sum(n_in * n_out for _, n_in, n_out, *_ in entries)
-        parameters = list(net.params.items())
-        for name, array in parameters:
-            checks.writable_parameter("Trainer", f"params[{name!r}]", array)
-        plans.require_apart("Trainer", parameters)  # it trains copies: one would be lost
-        trainer = super().__new__(
+        require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
+        return cls._compiled(
+            plans.described(net), optimizer, operator.index(batch_size), n_threads,
+            init.seed_of("Trainer", seed), clip_norm, clip_value,
+        )  # fmt: skip
+
+    def __init__(self, *args, **keywords):
+        """Take what `__new__`, which was given the same, has checked."""
+        self._take(*self.made_from)
+
+    @classmethod
+    def _compiled(
+        cls, description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value
+    ):  # fmt: skip
+        """The plan alone, which has taken nothing yet."""
+        operations = sum(n_in * n_out for _, n_in, n_out, *_ in description.entries)
+        loss, number = description.loss
+        trainer = engine.Plan.__new__(
             cls,
-            entries,
+            description.entries,
             loss,
             batch_size,
-            dtype == np.float64,
+            description.dtype == np.float64,
             optimizer.n_states,
             clip_norm is not None,
             number,
-            threads_for(operations, n_threads),
+            threads_for(6 * batch_size * operations, n_threads),
         )
-        trainer.made_from = entries, places, (loss, number), dtype
+        trainer.made_from = description, optimizer, n_threads, seed, clip_norm, clip_value
         return trainer
 
-    def __init__(
-        self, net, optimizer, batch_size=32, n_threads=None, seed=None,
-        clip_norm=None, clip_value=None,
-    ):  # fmt: skip
-        self._entries, self._places, self._loss, self._dtype = self.made_from
-        self._net, self._optimizer, self._n_threads = net, optimizer, n_threads
+    def _take(self, description, optimizer, n_threads, seed, clip_norm, clip_value):
+        """Take a network from whoever trained it before."""
+        self._entries, self._places = description.entries, description.places
+        self._loss, self._dtype = description.loss, description.dtype
+        self._net = net = description.net
+        self._optimizer, self._n_threads = optimizer, n_threads
         self._clip_norm, self._clip_value = clip_norm, clip_value
-        self.seed = init.seed_of("Trainer", seed)
+        self.seed = seed
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
@@ -502,3 +515,10 @@ class Trainer(engine.Plan):
             f"Training expects a finite loss; got {loss} in {when}, "
             f"where {first}; try a smaller lr or clip_norm=1, and look for NaN and inf in x and t."
         )
+
+
+def trainer_of(description, optimizer, batch_size, *options):
+    """A `Trainer` of what was checked before: a `plans.Description`, and by `require_steps`."""
+    trainer: Any = Trainer._compiled(description, optimizer, batch_size, *options)
+    trainer._take(*trainer.made_from)
+    return trainer

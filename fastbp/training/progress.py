@@ -1,12 +1,13 @@
 """The bar of a training's epochs."""
 
+import functools
 import sys
 
 from fastbp import checks
 
 
-def progress_bar(who, epochs):
-    """tqdm's bar on stderr, where there is one.
+def bar_of(who, epochs):
+    """A function that opens tqdm's bar on stderr, where there is one.
 
     Raises
     ------
@@ -17,4 +18,4 @@ def progress_bar(who, epochs):
         import tqdm
     except ImportError:
         raise checks.missing_extra("tqdm", f"{who}(progress=True)") from None
-    return tqdm.tqdm(total=epochs, unit="epoch", disable=sys.stderr is None)
+    return functools.partial(tqdm.tqdm, total=epochs, unit="epoch", disable=sys.stderr is None)

@@ -3,7 +3,8 @@
 import dataclasses
 import math
 
-from fastbp import checks, plans, plots
+from fastbp import checks, plots
+from fastbp.training import plans
 
 __all__ = ["EarlyStopping", "History"]
 

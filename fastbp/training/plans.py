@@ -1,5 +1,7 @@
 """What a `Plan` takes: a network as the entries of its layers, and data as its arrays."""
 
+import dataclasses
+
 import numpy as np
 
 from fastbp import checks
@@ -99,6 +101,54 @@ def fill(arrays, values):
         array[...] = values[name]
 
 
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What of a network a plan is made of, looked at and found good.
+
+    Attributes
+    ----------
+    net : Sequential
+    entries : list of tuple
+        Of each layer, as `engine.Plan` takes it.
+    places : list of (Layer, int)
+        The layers with parameters, and where they are among the entries.
+    loss : (str or None, float)
+        The loss's name in the engine, and its number.
+    dtype : numpy.dtype
+    """
+
+    net: object
+    entries: list
+    places: list
+    loss: tuple
+    dtype: np.dtype
+
+    @property
+    def n_in(self):
+        return self.entries[0][1]
+
+    @property
+    def n_out(self):
+        return self.entries[-1][2]
+
+
+def described(net, who="Trainer"):
+    """The `Description` of a network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what the network does that the engine would not, and parameters that it cannot train.
+    """
+    entries, places = entries_of(net)
+    found = Description(net, entries, places, loss_of(net, who), dtype_of(net))
+    parameters = list(net.params.items())
+    for name, array in parameters:
+        checks.writable_parameter("Trainer", f"params[{name!r}]", array)
+    require_apart("Trainer", parameters)  # it trains copies: one would be lost
+    return found
+
+
 def entries_of(net):
     """The plan's description of each layer, and (layer, place in the plan) of the trained.
 
@@ -190,12 +240,12 @@ def _require_unhooked(module, where=""):
         )
 
 
-def loss_of(net):
+def loss_of(net, who="Trainer"):
     """The loss's name in the engine and its number; (None, 0.0) without one."""
     loss_layer = net.loss_layer
     if loss_layer is None:
         return None, 0.0
-    require_own("Trainer", "a loss", loss_layer, LOSSES)
+    require_own(who, "a loss", loss_layer, LOSSES)
     loss_layer.follow()
     return loss_layer.kind, loss_layer.kind_number
 

@@ -1,0 +1,1 @@
+"""Training by epochs in compiled steps: from a network to its plan, and from `fit` to its file."""
