@@ -311,6 +311,10 @@ class Sequential(Module):
             width = n_out
         return _made_of(cls, "from_config", layers, loss)
 
+    def held_by(self, trainer):
+        """From here on this trainer, or None, has the newest parameters."""
+        vars(self)["trainer"] = trainer
+
     def __getstate__(self):
         left_out = {
             "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
@@ -803,8 +807,8 @@ def _are_rows_to_convert(x, layers):
     if x.ndim != 2 or len(x) <= BLOCK:
         return False
     kinds = {getattr(dtype, "kind", "O") for dtype in (x.dtypes if frame else (x.dtype,))}
-    widths = (len(layer._W) for layer in layers if isinstance(layer, Affine))
-    return kinds <= set("fiub") and x.shape[1] == next(widths)
+    width = next(layer.plan_entry(None)[1] for layer in layers if isinstance(layer, Affine))
+    return kinds <= set("fiub") and x.shape[1] == width
 
 
 def _is_functional(layer):

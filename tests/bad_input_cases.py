@@ -1551,11 +1551,11 @@ def _add(found, thing, name):
 
 #: Last names of what layers, optimisers, trainers and losses ask each other; users do not call it.
 BETWEEN_PARTS = set(
-    "adjust adjust_loss entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
+    "adjust adjust_loss evaluation_arrays plan_arrays plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book count_batches "
-    "own_tensors take_data trained_tensors lay_out set_extra_state entry adjust adjust_loss "
+    "own_tensors take_data trained_tensors lay_out set_extra_state adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
     "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder".split()
 )

@@ -17,9 +17,9 @@ from fastbp import (
     RMSprop,
     Sequential,
     Trainer,
-    plans,
 )
 from fastbp.optim.rule import OPTIMIZERS as RULES
+from fastbp.training import plans
 
 sparse = pytest.importorskip("scipy.sparse")
 

@@ -288,12 +288,12 @@ def test_a_step_amid_a_look_at_the_states_is_seen_by_the_next_look(monkeypatch):
             trainer.step(x, t)
             continue
 
-        def then_a_step_of_another_thread(plan, *place, trainer=trainer):
+        def then_a_step_of_another_thread(plan, places, trainer=trainer):
             monkeypatch.undo()
-            plan.read(*place)
+            plan.read_all(places)
             trainer.step(x, t)
 
-        monkeypatch.setattr(Trainer, "read", then_a_step_of_another_thread)
+        monkeypatch.setattr(Trainer, "read_all", then_a_step_of_another_thread)
         optimizers[0].state_dict()
     one, other = (optimizer.state_dict()["state"] for optimizer in optimizers)
     for place, kept in one.items():

@@ -36,6 +36,7 @@ class Plan:
     steps: int
     changes: int
     synced: int
+    fetched: int
     seed: int
     lr: float
     l2: float

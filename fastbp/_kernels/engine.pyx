@@ -221,6 +221,8 @@ cdef class Plan:
     #: not `steps`, which may be set to any number.
     cdef readonly uint64_t changes
     cdef public uint64_t synced
+    #: The same of an optimiser's states.
+    cdef public uint64_t fetched
     cdef public uint64_t seed
     #: Rows the last step classified rightly.
     cdef readonly double correct

@@ -137,9 +137,9 @@ cdef void some_rows(void *work_, int first, int end) noexcept nogil:
 
 
 cdef class Layers:
-    """What `predict` goes through: (kind, a, b, layer) of each, from the first on.
+    """What `predict` goes through: (kind, a, b, arrays) of each, from the first on.
 
-    An affine layer has `_W` and `_b`, a normalisation `evaluation_arrays()`: mean, factor, beta.
+    Arrays, or what gives them: W and b of an affine layer; of a normalisation mean, factor, beta.
     `threads_for` says how many threads so many operations take.
     """
 
@@ -150,21 +150,23 @@ cdef class Layers:
         self.entries = list(entries)
         self.threads_for = threads_for
 
-    cdef bint describe(self, network_t *net, list held, int typenum) except -1:
-        """The layers as C has them, or False: one is not as the kernels read it."""
+    cdef int describe(self, network_t *net, list held) except -2:
+        """The layers as C has them; their element type, or -1: one is not as the kernels read it.
+        """
         cdef layer_t *at
+        cdef int typenum = -1
         cdef idx width = -1
-        for kind, a, b, layer in self.entries:
+        for kind, a, b, arrays in self.entries:
             at = &net.layers[net.n_layers]
             at.kind, at.a, at.b = kind, a, b
             if at.kind == isa.FBP_AFFINE:
-                if layer._trainer is not None or layer._views:
-                    layer.sync()
-                W, bias = layer._W, layer._b
+                W, bias = arrays if type(arrays) is tuple else arrays()
+                if typenum < 0 and cnp.PyArray_CheckExact(W):
+                    typenum = cnp.PyArray_TYPE(<cnp.ndarray> W)
                 if not (is_plain(W, typenum, 2) and is_plain(bias, typenum, 1)
                         and dim(bias, 0) == dim(W, 1) and (width < 0 or dim(W, 0) == width)
                         and cnp.PyArray_SIZE(<cnp.ndarray> W)):
-                    return False
+                    return -1
                 at.n_in, width = dim(W, 0), dim(W, 1)
                 held += (W, bias)
                 net.n_affine += 1
@@ -172,11 +174,11 @@ cdef class Layers:
             else:
                 at.n_in = width
             if at.kind == isa.FBP_BATCH_NORM:
-                W, factor, bias = layer.evaluation_arrays()
+                W, factor, bias = arrays()
                 if not (is_plain(W, typenum, 1) and is_plain(factor, typenum, 1)
                         and is_plain(bias, typenum, 1) and dim(W, 0) == width
                         and dim(factor, 0) == width and dim(bias, 0) == width):
-                    return False
+                    return -1
                 held += (W, factor, bias)
                 at.factor = memory(factor)
             if at.kind >= isa.FBP_AFFINE:
@@ -185,7 +187,7 @@ cdef class Layers:
             net.widest = max(net.widest, max(at.n_in, at.n_out))
             net.n_layers += 1
         net.n_in, net.n_out = net.layers[0].n_in, width
-        return True
+        return typenum
 
     def predict(self, x):
         """The outputs for x (rows, n_in) as a new array; None for what has to go layer by layer."""
@@ -199,16 +201,15 @@ cdef class Layers:
                 and self.entries[0][0] == isa.FBP_AFFINE and cnp.PyArray_CheckExact(x)
                 and compiled_runs()):
             return None
-        first = self.entries[0][3]._W
-        typenum = cnp.PyArray_TYPE(<cnp.ndarray> first) if cnp.PyArray_CheckExact(first) else -1
+        memset(&net, 0, sizeof(net))
+        typenum = self.describe(&net, held)
         if typenum != cnp.NPY_FLOAT and typenum != cnp.NPY_DOUBLE:
             return None
-        memset(&net, 0, sizeof(net))
         if not (is_plain(x, typenum, 2) or (typenum == cnp.NPY_DOUBLE
                                             and is_plain(x, cnp.NPY_FLOAT, 2))):
             return None
         net.converts = cnp.PyArray_TYPE(<cnp.ndarray> x) != typenum
-        if not self.describe(&net, held, typenum) or dim(x, 1) != net.n_in or dim(x, 0) == 0:
+        if dim(x, 1) != net.n_in or dim(x, 0) == 0:
             return None
         shape[0], shape[1] = dim(x, 0), net.n_out
         out = cnp.PyArray_SimpleNew(2, shape, typenum)

@@ -22,7 +22,9 @@ def network(model):
         if getattr(model, "norms_", None):
             norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
             for array, values in zip(
-                (norm.gamma, norm.beta, *norm._running), model.norms_[k], strict=True
+                (norm.gamma, norm.beta, norm.running_mean, norm.running_var),
+                model.norms_[k],
+                strict=True,
             ):
                 array[...] = values
             layers.append(norm)

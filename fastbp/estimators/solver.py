@@ -294,7 +294,7 @@ def _entries(units, activations, dropout, batch_norm):
         if batch_norm:
             norms.append(len(entries))
             entries.append(("batch_norm", n_out, n_out, NORM_EPS, NORM_MOMENTUM, True))
-        entry = ACTIVATIONS[activations[k]]().entry(n_out)
+        entry = ACTIVATIONS[activations[k]]().plan_entry(n_out)
         if entry is not None:
             entries.append(entry)
         if dropout[k]:

@@ -69,9 +69,9 @@ class ActivationLayer(Layer):
         return activation(x, self.row, *self.numbers)
 
     def link(self):
-        return self.row.kind, *self.pair, self
+        return self.row.kind, *self.pair, None
 
-    def entry(self, width):
+    def plan_entry(self, width):
         kind = self.kind
         return None if kind is None else (kind, width, width, *self.pair, False)
 

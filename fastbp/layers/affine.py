@@ -4,8 +4,9 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp._kernels import autograd as core
-from fastbp._kernels import passes, prediction
+from fastbp._kernels import engine, passes, prediction
 from fastbp._kernels.autograd import TensorBase, adopt, node
+from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back, runs
 from fastbp.modules import Readable
@@ -85,6 +86,8 @@ class Affine(Layer):
     @W.setter
     def W(self, value):
         self.sync()
+        if value is self._W:  # as W -= lr * dW puts it back
+            return
         value = checks.parameter("Affine", "W", value, ndim=2)
         self._W = checks.same_shape("Affine", "W", value, self._W.shape, "before")
         self._look_at_arrays()
@@ -102,6 +105,8 @@ class Affine(Layer):
         value = checks.parameter("Affine", "b", value, ndim=1)
         if not self.has_bias and value.any():
             raise ValueError(f"{type(self).__name__} expects no b, as it has bias=False; got one.")
+        if value is self._b:
+            return
         self._b = checks.same_shape("Affine", "b", value, self._b.shape, "before")
         self._look_at_arrays()
 
@@ -127,6 +132,7 @@ class Affine(Layer):
     def _look_at_arrays(self):
         """Note whether the kernels can read both arrays where they lie (contents may change)."""
         W, b = self._W, self._b
+        note()  # of a network's compiled evaluation
         self.renew_tensors()
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
@@ -212,7 +218,14 @@ class Affine(Layer):
         return dx, (dW, db)
 
     def link(self):
-        return prediction.AFFINE, 0.0, 0.0, self
+        # Without a trainer and tensors, whose coming is noted, as another W or b is.
+        still = self._trainer is None and not self._views
+        return prediction.AFFINE, 0.0, 0.0, (self._W, self._b) if still else self.evaluation_arrays
+
+    def evaluation_arrays(self):
+        """W and b, as they lie."""
+        self.sync()
+        return self._W, self._b
 
     def keep_gradients(self, grads):
         own = vars(self)
@@ -286,7 +299,10 @@ class Affine(Layer):
         parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
-    def entry(self, width):
+    def plan_arrays(self):
+        return {engine.PARAMETERS: (self._W, self._b)}
+
+    def plan_entry(self, width):
         n_in, n_out = self._W.shape
         return (self.kind, n_in, n_out, 0.0, 0.0, not self.has_bias)
 

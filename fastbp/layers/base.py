@@ -139,6 +139,7 @@ class Layer(Module):
         """The tensors of the layer's own arrays, when somebody first looks at them."""
         own = vars(self)
         views = own["_views"] = self.tensor_views()
+        note()
         if not views:
             return
         from fastbp.autograd import Parameter, from_numpy
@@ -266,7 +267,10 @@ class Layer(Module):
         return self.run(x, False)[0]
 
     def link(self):
-        """(kind, a, b, layer) for `prediction.Layers`; () where evaluation changes nothing.
+        """(kind, a, b, arrays) for `prediction.Layers`, until a change is noted.
+
+        () where evaluation changes nothing; `arrays`, or what they are when called, are two or
+        three.
 
         None for a layer that is evaluated by itself.
         """
@@ -295,7 +299,7 @@ class Layer(Module):
         """The number that goes with its kind: a slope, a ratio, an eps."""
         return 0.0
 
-    def entry(self, width):
+    def plan_entry(self, width):
         """The layer as the training engine takes it, behind `width` outputs (None: not known).
 
         Returns
@@ -306,6 +310,26 @@ class Layer(Module):
         """
         kind = self.kind
         return None if kind is None else (kind, width, width, self.kind_number, 0.0, False)
+
+    def plan_arrays(self):
+        """What a plan has copies of: pairs of arrays by `engine.PARAMETERS` and the like.
+
+        As they lie in the layer, whatever a trainer has, those of `param_names` first.
+        """
+        return {}
+
+    def count_batches(self, n):
+        """`n` more batches were trained, for a layer that counts them."""
+
+    @property
+    def holder(self):
+        """The trainer that has the layer's parameters, or None."""
+        return self._trainer
+
+    def held_by(self, trainer):
+        """From here on this trainer, or None, has the newest parameters."""
+        self.__dict__["_trainer"] = trainer
+        note()
 
     def config(self):
         """The arguments, apart from arrays, that make such a layer again."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from fastbp import checks
-from fastbp._kernels import prediction
+from fastbp._kernels import engine, prediction
 from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes, restored
@@ -115,7 +115,11 @@ class BatchNormalization(LayerOfTwoModes):
     def kind_number(self):
         return self.eps
 
-    def entry(self, width):
+    def plan_arrays(self):
+        pair = self._gamma, self._beta
+        return {engine.PARAMETERS: pair, engine.RUNNING: tuple(self._running)}
+
+    def plan_entry(self, width):
         n = len(self._gamma)
         return (self.kind, n, n, self.eps, self.old_share, self.unbiased)
 
@@ -123,9 +127,6 @@ class BatchNormalization(LayerOfTwoModes):
     def old_share(self):
         """The share of the old running statistics at each forward in training."""
         return self.momentum
-
-    def count_batches(self, n):
-        """Count `n` more batches that were normalised in training, where that is kept."""
 
     def _replacement(self, name, value):
         who = type(self).__name__
@@ -177,7 +178,7 @@ class BatchNormalization(LayerOfTwoModes):
         return np.sqrt(var + gamma.dtype.type(self.eps))
 
     def link(self):
-        return prediction.NORMALISE, 0.0, 0.0, self
+        return prediction.NORMALISE, 0.0, 0.0, self.evaluation_arrays
 
     def evaluation_arrays(self):
         """mean, factor and beta of (x - mean) factor + beta, in evaluation mode."""

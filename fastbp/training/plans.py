@@ -174,7 +174,7 @@ def entries_of(net):
     for number, layer in enumerate(net.layers):
         require_own("Trainer", f"a layer at place {number}", layer, LAYERS)
         _require_trained(layer, number)
-        entry = layer.entry(width) if isinstance(layer, Layer) else ("module", 0, 0, 0.0)
+        entry = layer.plan_entry(width) if isinstance(layer, Layer) else ("module", 0, 0, 0.0)
         if entry is None:
             continue
         kind, n_in, n_out, ratio, *_ = entry

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastbp import checks, init
 from fastbp._kernels import engine
-from fastbp.layers import BatchNormalization
 from fastbp.optim import Optimizer
 from fastbp.threads import threads_for
 from fastbp.training import plans
+from fastbp.training.copies import Copies
 
 __all__ = ["Trainer", "require_steps", "trainer_of"]
 
@@ -185,37 +185,36 @@ class Trainer(engine.Plan):
         # What it was made from: the network may get other layers meanwhile.
         self._layers = net.layers
         self._names = {place: name for name, place in net.params.places().items()}
+        self._parameters = Copies(self, "synced", self._parts)
+        self._states = Copies(self, "fetched", self._parts_of_states)
         with hands:
             optimizer.sync()
-            arrays, states = self._arrays_by_name(), self._states()
+            arrays = self._arrays_by_name()
             optimizer.steps_of(arrays)  # may refuse them
             self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
+            self._states.memory()  # begins them; may refuse them, too
             for layer, _ in self._places:
-                if layer._trainer is not None:  # of this network, or of another with this layer
-                    layer._trainer.close()
+                if layer.holder is not None:  # of this network, or of another with this layer
+                    layer.holder.close()
             self._end_others()
             self.steps = optimizer.steps_of(arrays)
             self.reload()
-            self._reload_states(states)
+            self._states.take()
             self._members = optimizer.members()
             _open.add(self)
             for layer, _ in self._places:
-                vars(layer)["_trainer"] = self  # nothing that a trainer has to look at
-            vars(net)["trainer"] = self
+                layer.held_by(self)
+            net.held_by(self)
             optimizer.held_by(self)
-
-    def _memory(self):
-        """The arrays that it has a copy of."""
-        running = (getattr(layer, "_running", ()) for layer, _ in self._places)
-        held = (self._arrays_of(layer) for layer, _ in self._places)
-        return [array for arrays in (*held, *running) for array in arrays]
 
     def _end_others(self):
         """Close trainers that have copies of the same memory, as each would pass by the other's."""
-        arrays = self._memory()
+        arrays = self._parameters.memory()
         self._homes = homes = frozenset().union(*map(plans.memory_of, arrays))
         for other in [each for each in _open if each is not self and not each.closed]:
-            if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._memory()):
+            if not homes.isdisjoint(other._homes) and plans.share_memory(
+                arrays, other._parameters.memory()
+            ):
                 other.close()
 
     # --- what has changed since -----------------------------------------------------------
@@ -229,7 +228,7 @@ class Trainer(engine.Plan):
             For what only a new trainer can train.
         """
         self._take_data()
-        replaced = not _are_same(self._memory(), self._taken)
+        replaced = not _are_same(self._parameters.memory(), self._parameters.taken)
         entries, _ = plans.entries_of(self.net)
         loss = plans.loss_of(self.net)
         numbers = self.optimizer.numbers()
@@ -290,39 +289,23 @@ class Trainer(engine.Plan):
 
     def reload(self):
         """Take the parameters from the user's arrays, after writing into them by hand."""
-        changes = self.changes  # of another thread, meanwhile: the next look fetches them
         for layer, _ in self._places:
             layer.take_data()
-        self._taken = self._memory()
-        self._sources = [
-            (place, part, *arrays)
-            for layer, place in self._places
-            for part, arrays in self._parts_of(layer)
-        ]
-        self.take_arrays()
-        self.synced = changes
+        self._parameters.take()
 
     def take_arrays(self):
-        for place, part, *arrays in self._sources:
-            self.write(place, part, *self._native(*arrays))
+        self._parameters.write()
 
     def reload_states(self):
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
         with hands:
             self._take_data()
-            arrays, states = self._arrays_by_name(), self._states()
+            arrays = self._arrays_by_name()
             steps = self.optimizer.steps_of(arrays)
             self.sync()  # the parameters, which have the steps before
             self.steps = steps
             self.optimizer.set_steps(arrays, steps)
-            self._reload_states(states)
-
-    def _reload_states(self, states):
-        changes = self.changes
-        for place, pairs in states:
-            for k, pair in enumerate(zip(*pairs, strict=True)):
-                self.write(place, engine.FIRST_STATE + k, *self._native(*pair))
-        self._fetched = changes
+            self._states.take()
 
     def sync(self):
         """Write the parameters back into the user's arrays.
@@ -333,27 +316,14 @@ class Trainer(engine.Plan):
             While another thread is training the network.
         """
         with hands:
-            changes = self.changes  # another thread may step meanwhile: the next look fetches again
-            if changes == self.synced:
-                return
-            parts = [(place, *part) for layer, place in self._places
-                     for part in self._parts_of(layer)]  # fmt: skip
-            new = [(place, part, *self._like(arrays)) for place, part, arrays in parts]
-            self.read_all(new)  # at once, so that all are of one step
-            for (*_, arrays), (_, _, *values) in zip(parts, new, strict=True):
-                for array, value in zip(arrays, values, strict=True):
-                    array[...] = value
-            for layer, _ in self._places:
-                layer.take_data(whole=False)
-            self._count_batches(changes - self.synced)
-            self._set_steps()
-            self.synced = changes
+            self._parameters.give(self._is_given)
 
-    def _count_batches(self, n):
-        """Tell the layers that count batches of `n` more."""
+    def _is_given(self, n):
+        """The layers' arrays have been written to, `n` steps later than before."""
         for layer, _ in self._places:
-            if isinstance(layer, BatchNormalization):
-                layer.count_batches(n)
+            layer.take_data(whole=False)
+            layer.count_batches(n)
+        self._set_steps()
 
     def close(self):
         """Write everything back, and let go of the network; the trainer steps no more."""
@@ -368,8 +338,8 @@ class Trainer(engine.Plan):
                 raise
             _open.discard(self)
             for layer, _ in self._places:
-                vars(layer)["_trainer"] = None
-            vars(self.net)["trainer"] = None
+                layer.held_by(None)
+            self.net.held_by(None)
 
     def fetch(self):
         """Write what is newer in the trainer, parameters and states, into the user's arrays."""
@@ -380,28 +350,24 @@ class Trainer(engine.Plan):
     def fetch_states(self):
         """Write the optimiser's states back, where newer, and how many steps it has done."""
         with hands:
-            changes = self.changes
-            if changes == self._fetched:
-                return
-            self._take_data()
-            if changes != self.synced:  # else sync has set them
-                self._set_steps()
-            for place, pairs in self._states(kept_only=True):
-                for k, pair in enumerate(zip(*pairs, strict=True)):
-                    new = self._like(pair)
-                    self.read(place, engine.FIRST_STATE + k, *new)
-                    for array, values in zip(pair, new, strict=True):
-                        array[...] = values
-            self._fetched = changes
+            if self.changes != self.fetched:
+                self._take_data()
+                self._states.give(self._are_given)
+
+    def _are_given(self, n):
+        """The optimiser's states have been written to."""
+        if self.dirty:  # else sync has set them
+            self._set_steps()
 
     def arrays(self):
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
         arrays = plans.arrays_of(self._layers)
-        for (layer, _), (_, pairs) in zip(self._places, self._states(), strict=True):
-            place = self._layers.index(layer)
-            for name, states in zip(layer.state(), pairs, strict=False):  # a bias may be none
-                for kind, state in zip(self.optimizer.state_names, states, strict=False):
-                    arrays[f"optimizer.{place}.{name}.{kind}"] = state.T
+        kinds = self.optimizer.state_names
+        for place, part, pair in self._parts_of_states():
+            layer = next(layer for layer, where in self._places if where == place)
+            for name, state in zip(layer.state(), pair, strict=False):  # a bias may be none
+                number = self._layers.index(layer)
+                arrays[f"optimizer.{number}.{name}.{kinds[part - engine.FIRST_STATE]}"] = state.T
         return arrays
 
     def restore(self, arrays, steps, lr):
@@ -417,22 +383,13 @@ class Trainer(engine.Plan):
             self.steps, self.lr = steps, lr
             self.optimizer.set_steps(self._arrays_by_name(), steps)
             self.reload()
-            self._reload_states(self._states())
+            self._states.take()
 
-    def _parts_of(self, layer):
-        """What of a layer the plan has a copy of: its name there, and the arrays."""
-        yield engine.PARAMETERS, self._arrays_of(layer)
-        if isinstance(layer, BatchNormalization):
-            yield engine.RUNNING, layer._running
-
-    def _arrays_of(self, layer):
-        return [getattr(layer, "_" + name) for name in layer.param_names]
-
-    def _native(self, *arrays):
-        return [checks.floats("Trainer", "parameter", array, self.dtype) for array in arrays]
-
-    def _like(self, arrays):
-        return [np.empty(array.shape, self.dtype) for array in arrays]
+    def _parts(self):
+        """(place, part, pair of arrays) of all that the plan has a copy of."""
+        for layer, place in self._places:
+            for part, pair in layer.plan_arrays().items():
+                yield place, part, pair
 
     def _arrays_by_name(self):
         return {name: array for _, held in self._held() for name, array in held if name is not None}
@@ -446,24 +403,22 @@ class Trainer(engine.Plan):
         kept = {name: array for name, array in arrays if self._is_kept(name, array)}
         self.optimizer.set_steps(kept, self.steps)
 
-    def _states(self, kept_only=False):
-        """The optimiser's states: each layer's place, and a list of arrays for W and for b.
+    def _parts_of_states(self):
+        """(place, part, pair of arrays) of the optimiser's states.
 
-        No more than the plan has, whatever momentum the optimiser was given since.
+        No more than the plan has, whatever momentum the optimiser was given since; zeros of
+        parameters that it holds no more.
         """
         n = min(self.n_states, self.optimizer.n_states)
-        return [
-            (
-                place,
-                [
-                    self.optimizer.state_of(name, array)[:n]
-                    if name is not None and (not kept_only or self._is_kept(name, array))
-                    else [np.zeros_like(array)] * n
-                    for name, array in held
-                ],
-            )
-            for place, held in self._held()
-        ]
+        for place, held in self._held():
+            states = [
+                self.optimizer.state_of(name, array)[:n]
+                if name is not None and self._is_kept(name, array)
+                else [np.zeros_like(array)] * n
+                for name, array in held
+            ]
+            for k, pair in enumerate(zip(*states, strict=True)):
+                yield place, engine.FIRST_STATE + k, pair
 
     def _held(self):
         """Each layer's place, and the names and arrays of W and b.
@@ -471,14 +426,9 @@ class Trainer(engine.Plan):
         The plan has a bias of zeros where a layer has none: its name is None.
         """
         for layer, place in self._places:
-            trained = ("W",) if not getattr(layer, "has_bias", True) else layer.param_names
-            yield (
-                place,
-                [
-                    (self._names[layer, name] if name in trained else None, array)
-                    for name, array in zip(layer.param_names, self._arrays_of(layer), strict=True)
-                ],
-            )
+            trained, pair = layer.trained_names, layer.plan_arrays()[engine.PARAMETERS]
+            names = [self._names[layer, n] if n in trained else None for n in layer.param_names]
+            yield place, list(zip(names, pair, strict=True))
 
     # --- what the plan asks for -------------------------------------------------------------
 
