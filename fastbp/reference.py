@@ -187,10 +187,13 @@ def loss_forward(name, x, t, y, *numbers):
     """The sum of the loss of that name; the formulas are rows of `operations.losses`."""
     row = losses.LOSSES[name]
     with np.errstate(all="ignore"):
-        total = float(row.total(x, t, *numbers))
+        # What keeps y computes in its dtype, as it reads it.
+        total = row.value(x if row.kept else x.astype(np.float64), t, *numbers).sum(
+            dtype=np.float64
+        )
         if row.kept:
             np.copyto(y, row.kept(x))
-    return total
+    return float(total)
 
 
 def loss_backward(name, y, t, scale, dx, *numbers):

@@ -274,7 +274,8 @@ def _softmax(x, axis):
     return out
 
 
-def _log_softmax(x, axis):
+def log_softmax_of(x, axis):
+    """``x - log(sum(exp(x)))`` of an array."""
     out = x - x.max(axis, keepdims=True, initial=-np.inf)
     out -= np.log(np.exp(out).sum(axis, keepdims=True))
     return out
@@ -315,7 +316,7 @@ def log_softmax(input, dim=None, dtype=None):
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
         core.log_softmax_of(array.reshape(-1, n), out.reshape(-1, n))
     else:
-        out = quiet(_log_softmax, (array, axis))
+        out = quiet(log_softmax_of, (array, axis))
     return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
                      _log_softmax_gradient, (out, axis))  # fmt: skip
 

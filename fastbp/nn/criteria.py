@@ -9,11 +9,13 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
+from fastbp.autograd.elementwise import log_softmax_of
 from fastbp.autograd.tensor import quietly
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.operations.activations import sigmoid as numpy_sigmoid
+from fastbp.operations.losses import LOSSES as ROWS
 
 __all__ = [
     "binary_cross_entropy",
@@ -91,7 +93,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
             )
         return _soft_cross_entropy(x, t, _class_weights(who, weight, x), reduction, smoothing)
     rows, back = _class_last(x.array)
-    logs = core.quiet(_log_probabilities, (rows,))
+    logs = core.quiet(log_softmax_of, (rows, 1))
     return _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothing, True)
 
 
@@ -127,12 +129,6 @@ def _class_last(x):
     moved = np.moveaxis(x, 1, -1)
     return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(
         rows.reshape(moved.shape), -1, 1)  # fmt: skip
-
-
-def _log_probabilities(rows):
-    logs = rows - rows.max(1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
-    return logs
 
 
 def _class_weights(who, weight, x):
@@ -203,7 +199,7 @@ def _class_gradient(saved, dout, needs):
 def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
     rows, back = _class_last(x.array)
     n = rows.shape[1]
-    logs = core.quiet(_log_probabilities, (rows,))
+    logs = core.quiet(log_softmax_of, (rows, 1))
     share = _class_last(t.array)[0].astype(rows.dtype)
     if smoothing:
         share = (1 - smoothing) * share + rows.dtype.type(smoothing / n)
@@ -227,10 +223,11 @@ def _soft_gradient(saved, dout, needs):
 
 
 def _pairs(who, label, input, target, reduction, value, slopes, weight=None, divisor=None,
-           broadcasts=False):  # fmt: skip
-    """A loss over pairs of elements, in NumPy.
+           broadcasts=False, row=None):  # fmt: skip
+    """A loss over pairs of elements.
 
-    ``value(x, t)`` is the loss of each pair, and ``slopes(x, t)`` its derivatives by x and t.
+    ``value(x, t)`` is the loss of each pair, and ``slopes(x, t)`` its derivatives by x and t;
+    `row`, the name and numbers of that loss in `operations.losses`, lets a kernel sum it up.
     """
     x, t = tensor_of(who, "input", input), tensor_of(who, "target", target)
     if not x.is_floating_point() and not t.is_floating_point():
@@ -245,6 +242,10 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
             f"{who} expects target of input's shape {x.array.shape}; got {t.array.shape}, which "
             "broadcasts and will likely lead to incorrect results.", UserWarning, stacklevel=4,
         )  # fmt: skip
+    if row and weight is None and reduction != "none":
+        out = _by_kernel(label, x, t, row, x.array.size if reduction == "mean" else 1)
+        if out is not None:
+            return out
     dtype = np.result_type(x.array, t.array)
     if dtype == np.float64 and x.is_floating_point() and x.array.dtype != np.float64 and (
             not t.is_floating_point()):  # fmt: skip
@@ -263,6 +264,48 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
     out = core.quiet(_reduced, (losses, reduction, divisor))
     kept = (x if a is x.array else a, t if b is t.array else b, w, slopes, divisor)
     return core.node(label, out, (x, t), _pairs_gradient, kept)
+
+
+def _by_kernel(label, x, t, row, divisor):
+    """The sum of a loss over `divisor`; None of what the kernels do not take."""
+    a, b = x.array, t.array
+    if not (a.size and a.shape == b.shape and a.dtype in checks.FLOATS
+            and checks.ready(a, a.dtype) and checks.ready(b, a.dtype)):  # fmt: skip
+        return None
+    name, *numbers = row
+    y = np.empty(a.shape, a.dtype) if ROWS[name].kept else None
+    total = kernels().loss_forward(
+        name, a.reshape(-1), b.reshape(-1), y if y is None else y.reshape(-1), *numbers
+    )
+    if not math.isfinite(total):  # it depends on the order of the terms
+        return None
+    out = np.array(total / divisor, a.dtype)
+    return core.node(label, out, (x, t), _kernel_gradient, (x, t, y, row, divisor))
+
+
+def _kernel_gradient(saved, dout, needs):
+    x, t, y, (name, *numbers), divisor = saved
+    scale = dout.item() / divisor
+    dx = np.empty(x.shape, x.dtype)
+    kernels().loss_backward(
+        name, (x if y is None else y).reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *numbers
+    )
+    # By t: a row that keeps y has the term -x t, the others are of x - t.
+    return dx, -dx if y is None else x * x.dtype.type(-scale)
+
+
+def _of_row(name, *numbers):
+    """The arguments of `_pairs` for a row that is of x - t."""
+    row = ROWS[name]
+
+    def value(x, t):
+        return row.value(x, t, *numbers)
+
+    def slopes(x, t):
+        d = row.slope(x, t, *numbers)
+        return d, -d
+
+    return {"value": value, "slopes": slopes, "row": (name, *numbers)}
 
 
 def _spread(who, name, value, shape):
@@ -317,14 +360,8 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
         raise ValueError(f"mse_loss expects weight of input's shape {tuple(input.shape)}; got "
                          f"{tuple(weight.shape)}.")  # fmt: skip
     divisor = float(weight.array.sum()) if weight is not None and reduction == "mean" else None
-    return _pairs("mse_loss", "MseLossBackward0", input, target, reduction,
-                  lambda x, t: (x - t) ** 2, _mse_slopes, weight, divisor,
-                  broadcasts=True)  # fmt: skip
-
-
-def _mse_slopes(x, t):
-    d = 2 * (x - t)
-    return d, -d
+    return _pairs("mse_loss", "MseLossBackward0", input, target, reduction, weight=weight,
+                  divisor=divisor, broadcasts=True, **_of_row("squared"))  # fmt: skip
 
 
 @explained
@@ -338,8 +375,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     return _pairs("l1_loss", _OF_L1.get(reduction, "AbsBackward0"), input,
-                  target, reduction, lambda x, t: np.abs(x - t), _l1_slopes,
-                  broadcasts=True)  # fmt: skip
+                  target, reduction, broadcasts=True, **_ABSOLUTE)  # fmt: skip
 
 
 _OF_L1 = {"mean": "MeanBackward0", "sum": "SumBackward0"}
@@ -347,8 +383,11 @@ _OF_L1 = {"mean": "MeanBackward0", "sum": "SumBackward0"}
 
 def _l1_slopes(x, t):
     d = x - t
-    sign = np.where(np.isnan(d), 0, np.sign(d))
+    sign = np.where(np.isnan(d), 0, np.sign(d))  # of NaN as PyTorch's
     return sign, -sign
+
+
+_ABSOLUTE = _of_row("absolute") | {"slopes": _l1_slopes}
 
 
 @explained
@@ -364,7 +403,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     beta = checks.number("smooth_l1_loss", "beta", beta, least=0)
     if beta == 0:
         return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction,
-                      lambda x, t: np.abs(x - t), _l1_slopes, broadcasts=True)  # fmt: skip
+                      broadcasts=True, **_ABSOLUTE)  # fmt: skip
 
     def value(x, t):
         d = np.abs(x - t)
@@ -391,17 +430,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     delta = checks.number("huber_loss", "delta", delta, least=0)
     if delta == 0:
         raise ValueError("huber_loss expects delta above 0; got 0.")
-
-    def value(x, t):
-        d = np.abs(x - t)
-        return np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
-
-    def slopes(x, t):
-        d = np.clip(x - t, -delta, delta)
-        return d, -d
-
-    return _pairs("huber_loss", "HuberLossBackward0", input, target, reduction, value, slopes,
-                  broadcasts=True)  # fmt: skip
+    return _pairs("huber_loss", "HuberLossBackward0", input, target, reduction,
+                  broadcasts=True, **_of_row("huber", delta))  # fmt: skip
 
 
 @quick
@@ -483,20 +513,11 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
     who = "binary_cross_entropy_with_logits"
     reduction = reduction_of(who, reduction, size_average, reduce)
     x, t = tensor_of(who, "input", input), tensor_of(who, "target", target)
-    label = "BinaryCrossEntropyWithLogitsBackward0"
-    a, b = x.array, t.array
-    if weight is None and pos_weight is None and reduction == "mean" and a.size and (
-            a.shape == b.shape and checks.ready(a, a.dtype) and checks.ready(b, a.dtype)
-            and a.dtype in checks.FLOATS):  # fmt: skip
-        y = np.empty(a.shape, a.dtype)
-        total = kernels().loss_forward("sigmoid", a.reshape(-1), b.reshape(-1), y.reshape(-1))
-        if math.isfinite(total):  # else it depends on the order of the terms
-            return core.node(label, np.array(total / a.size, a.dtype), (x, t), _logits_gradient,
-                             (y, t, x))  # fmt: skip
     for name, tensor_ in (("input", x), ("target", t)):
         if not tensor_.is_floating_point():
             raise RuntimeError(f"{who} expects {name} of a float dtype; got {tensor_.dtype!r}.")
-    more = None if pos_weight is None else _spread(who, "pos_weight", pos_weight, a.shape) - 1
+    shape = x.array.shape
+    more = None if pos_weight is None else _spread(who, "pos_weight", pos_weight, shape) - 1
 
     def value(x, t):
         return (1 - t) * x + (1 if more is None else 1 + more * t) * np.logaddexp(0, -x)
@@ -507,17 +528,8 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
         by_x = (1 - t) - (1 + more * t) * numpy_sigmoid(-x)
         return by_x + (t - t), -x + more * np.logaddexp(0, -x)  # NaN for an infinite t, as PyTorch
 
-    return _pairs(who, label, x, t, reduction, value, slopes, weight)
-
-
-def _logits_gradient(saved, dout, needs):
-    y, t, x = saved
-    scale = dout.item() / y.size
-    dx = None
-    if needs[0]:
-        dx = np.empty(y.shape, y.dtype)
-        kernels().loss_backward("sigmoid", y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1))
-    return dx, x * x.dtype.type(-scale) if needs[1] else None
+    return _pairs(who, "BinaryCrossEntropyWithLogitsBackward0", x, t, reduction, value, slopes,
+                  weight, row=None if pos_weight is not None else ("sigmoid",))  # fmt: skip
 
 
 @explained

@@ -33,8 +33,8 @@ class Loss:
     ----------
     name : str
         The kernel's and the engine's.
-    total : callable
-        ``total(x, t, *numbers)``, the sum over the elements.
+    value : callable
+        ``value(x, t, *numbers)``, element by element.
     slope : callable
         ``slope(y, t, *numbers)``, the derivative by x of each; y is x, or what is kept of it.
     numbers : tuple of str
@@ -51,7 +51,7 @@ class Loss:
     """
 
     name: str
-    total: Callable[..., Any]
+    value: Callable[..., Any]
     slope: Callable[..., Any]
     numbers: tuple[str, ...] = ()
     kept: Callable[..., Any] | None = None
@@ -62,30 +62,22 @@ class Loss:
         vars(self).update(kind=_COMPILED[self.name][0])
 
 
-def _difference(x, t):
-    return x.astype(np.float64) - t
-
-
 def _huber(x, t, delta):
-    d = np.abs(_difference(x, t))
-    return np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta)).sum()
+    d = np.abs(x - t)
+    return np.where(d <= delta, 0.5 * d * d, delta * (d - 0.5 * delta))
 
 
 def _quantile(x, t, quantile):
-    d = _difference(x, t)
-    return np.where(d > 0, (1 - quantile) * d, -quantile * d).sum()
+    d = x - t
+    return np.where(d > 0, (1 - quantile) * d, -quantile * d)
 
 
 def _log_cosh(x, t):
     """By cosh(d) = 1 + (1 - e)^2 / (2 e), e = exp(-|d|), near 0."""
-    d = np.abs(_difference(x, t))
+    d = np.abs(x - t)
     e = np.expm1(-d)
     near = np.log1p(0.5 * e * e * np.exp(np.minimum(d, 1)))
-    return np.where(d < 1, near, d + np.log1p(np.exp(-2 * d)) - np.log(2)).sum()
-
-
-def _hinge(x, t):
-    return np.maximum(1 - t.astype(np.float64) * x, 0).sum()
+    return np.where(d < 1, near, d + np.log1p(np.exp(-2 * d)) - np.log(2))
 
 
 def _focal_parts(x, t, gamma):
@@ -96,7 +88,7 @@ def _focal_parts(x, t, gamma):
 
 def _focal(x, t, gamma):
     z, factor = _focal_parts(x, t, gamma)
-    return np.where(factor == 0, 0, factor * np.logaddexp(0, -z)).sum()
+    return np.where(factor == 0, 0, factor * np.logaddexp(0, -z))
 
 
 def _focal_slope(y, t, gamma):
@@ -111,8 +103,7 @@ def _focal_slope(y, t, gamma):
 
 def _sigmoid(x, t):
     """max(x, 0) - x t + log(1 + exp(-|x|))"""
-    losses = np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
-    return losses.sum(dtype=np.float64)
+    return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
 
 
 def _poisson(x, t):
@@ -120,17 +111,15 @@ def _poisson(x, t):
     log_ratio = np.log(np.where(t == 0, 1, t), dtype=np.float64) - x
     constants = np.where(t == 0, 0, t * log_ratio) - t
     rates = np.exp(x)
-    total = (constants + rates).sum(dtype=np.float64)
-    # Of inf - inf it is inf, as no element's loss is below 0.
-    numbers = not (np.isnan(constants).any() or np.isnan(rates).any())
-    return np.inf if np.isnan(total) and numbers else total
+    # Of inf - inf it is inf, as it is never below 0.
+    return np.where((constants == -np.inf) & (rates == np.inf), np.inf, constants + rates)
 
 
 ROWS = [
-    Loss("squared", lambda x, t: np.square(_difference(x, t)).sum(), lambda y, t: 2 * (y - t)),
+    Loss("squared", lambda x, t: (x - t) ** 2, lambda y, t: 2 * (y - t)),
     Loss(
         "absolute",
-        lambda x, t: np.abs(_difference(x, t)).sum(),
+        lambda x, t: np.abs(x - t),
         lambda y, t: np.sign(y - t),  # 0 where they are equal
     ),
     Loss("huber", _huber, lambda y, t, delta: np.clip(y - t, -delta, delta), numbers=("delta",)),
@@ -143,7 +132,7 @@ ROWS = [
     Loss("log_cosh", _log_cosh, lambda y, t: np.tanh(y - t)),
     Loss(
         "hinge",
-        _hinge,
+        lambda x, t: np.maximum(1 - t * x, 0),
         lambda y, t: np.where(t * y < 1, -t, np.where(t * y >= 1, 0, t * y)),
         targets="signs",
     ),
