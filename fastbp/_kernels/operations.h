@@ -53,7 +53,10 @@ enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER, FBP_SLOPE };
     X(TANHSHRINK, tanhshrink, 0, FBP_INPUT, x - FN(tanh_)(x), d * FN(tanh_)(v) * FN(tanh_)(v),   \
       0, 1, 1)                                                                                   \
     /* a: the threshold, b: the value below */                                                   \
-    X(THRESHOLD, threshold, 2, FBP_INPUT, x <= a ? b : x, FN(keep)(d, !(v <= a)), fabs(b), 1, 1)
+    X(THRESHOLD, threshold, 2, FBP_INPUT, x <= a ? b : x, FN(keep)(d, !(v <= a)), fabs(b), 1, 1) \
+    /* the C library's, for all its digits */                                                    \
+    X(ERF, erf, 0, FBP_INPUT, (REAL)erf((double)x),                                              \
+      d * ((REAL)1.12837916709551257390 * FN(exp_down)(-v * v)), 1, 0, 1.13)
 
 #define FBP_ACTIVATION_KIND(KIND, ...) FBP_##KIND,
 typedef enum { FBP_ACTIVATIONS(FBP_ACTIVATION_KIND) FBP_N_ACTIVATIONS } fbp_activation_kind;

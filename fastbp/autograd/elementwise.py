@@ -120,6 +120,7 @@ def _by_kernel(name, formula):
 
 tanh = _by_kernel("tanh", "The hyperbolic tangent of x")
 sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
+erf = _by_kernel("erf", "The error function of x")
 
 
 def relu(input):
@@ -196,22 +197,6 @@ def positive(input):
     """x itself."""
     _no_bools("positive", checks.instance("positive", "input", input, core.TensorBase, "a Tensor"))
     return input
-
-
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
-def erf(input):
-    """The error function of x, element by element."""
-    x, array = floats_of(input)
-    out = (_erf(array) if array.size else array).astype(array.dtype)
-    return core.node("ErfBackward0", out, (x,), _erf_gradient, (array,))
-
-
-def _erf_gradient(saved, dout, needs):
-    (x,) = saved
-    scale = dout.dtype.type(2 / math.sqrt(math.pi))
-    return (quiet(lambda: dout * scale * np.exp(-x * x), ()),)
 
 
 # --- questions ------------------------------------------------------------------------------

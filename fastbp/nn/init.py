@@ -12,6 +12,7 @@ from fastbp import checks
 from fastbp._kernels.autograd import TensorBase
 from fastbp.autograd.random import stream
 from fastbp.checks import explained
+from fastbp.operations.activations import erfc
 
 __all__ = [
     "calculate_gain",
@@ -86,8 +87,11 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     low, high = (a - mean) / std, (b - mean) / std
     if not low < high:
         raise ValueError(f"trunc_normal_ expects a below b; got {a} and {b}.")
+
     # By the inverse of the distribution function, found by bisection over all at once.
-    cdf = np.vectorize(lambda z: 0.5 * math.erfc(-z / math.sqrt(2)), otypes=[np.float64])
+    def cdf(z):
+        return 0.5 * erfc(-z / math.sqrt(2))
+
     wanted = rng.uniform(cdf(low), cdf(high), shape)
     left, right = np.full(shape, max(low, -40.0)), np.full(shape, min(high, 40.0))
     for _ in range(60 if wanted.size else 0):

@@ -71,13 +71,16 @@ def _softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+#: The C library's, in float64, element by element.
+erf, erfc = (np.vectorize(f, otypes=[np.float64]) for f in (math.erf, math.erfc))
+
+
 def _normal_distribution(x):
     """Phi(x), by the C library's erfc, and to first order what rounding took from its argument."""
     x = np.clip(x.astype(np.float64), -100, 100)  # beyond, it is 0 or 1 all the same
     z = -x * math.sqrt(0.5)
     lost = (-x * np.sqrt(np.longdouble(0.5)) - z).astype(np.float64)
-    erfc = np.array([math.erfc(v) for v in z.ravel()]).reshape(x.shape)
-    return 0.5 * erfc - lost * np.exp(-z * z) / math.sqrt(math.pi)
+    return 0.5 * erfc(z) - lost * np.exp(-z * z) / math.sqrt(math.pi)
 
 
 def _gelu(x):
@@ -215,6 +218,7 @@ ROWS = [
         lambda d, v, at, below: np.where(v <= at, 0, d),
         ("at", "value"),
     ),
+    Activation("erf", erf, lambda d, v: d * (2 / math.sqrt(math.pi) * np.exp(-v * v))),
 ]
 ACTIVATIONS = {row.name: row for row in sorted(ROWS, key=lambda row: row.kind)}
 
