@@ -113,7 +113,7 @@ def epoch_order(order, seed, epoch):
 
 
 def batch_norm_forward(
-    x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, unbiased
+    x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, sample_variance
 ):
     """normal = (x - mean) / sqrt(var + eps);  out = gamma normal + beta; columns by themselves.
 
@@ -123,7 +123,7 @@ def batch_norm_forward(
     np.copyto(inverse, 1 / np.sqrt(var + x.dtype.type(eps)))
     np.copyto(normal, (x - mean) * inverse)
     np.copyto(out, gamma * normal + beta)
-    if unbiased and len(x) > 1:
+    if sample_variance and len(x) > 1:
         var = var * x.dtype.type(len(x) / (len(x) - 1))
     old, new = x.dtype.type(momentum), x.dtype.type(1 - momentum)
     np.copyto(running_mean, old * running_mean + new * mean)

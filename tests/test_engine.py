@@ -138,7 +138,7 @@ class Exact:
             gamma, beta = self.of(layer)
             mean, var, n = x.mean(axis=0), x.var(axis=0), len(x)
             normal = (x - mean) / np.sqrt(var + layer.kind_number)
-            new = var * (n / (n - 1) if layer.unbiased and n > 1 else 1)
+            new = var * (n / (n - 1) if layer.sample_variance and n > 1 else 1)
             for running, value in zip(self.running[id(layer)], (mean, new), strict=True):
                 running += (1 - layer.momentum) * (value - running)
             return gamma * normal + beta, (normal, var)

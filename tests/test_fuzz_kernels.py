@@ -32,7 +32,7 @@ bias_sum dout:ro db>o
 !transpose x:ri out>ir
 !dropout x:n out>n/x key ratio
 batch_norm_forward x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o running_var*o \
-eps momentum unbiased
+eps momentum sample_variance
 batch_norm_backward dout:ro normal:ro inverse^o gamma:o dx>ro dgamma>o dbeta>o
 softmax_forward x:ro y>ro/x
 softmax_cross_entropy_forward x:ro t#r y>ro/x
@@ -60,7 +60,7 @@ SCALARS = {
     "beta_1": share, "beta_2": share, "eps": st.sampled_from([1e-8, 1e-5, 0.1]),
     "alpha": share | st.just(1.0), "momentum_decay": st.sampled_from([0.0, 0.004, 1.0]),
     "decoupled": st.booleans(), "step": st.integers(1, 20) | st.integers(1, 2**40),
-    "unbiased": st.booleans(),
+    "sample_variance": st.booleans(),
 }  # fmt: skip
 #: Around the widths of vectors, panels and tiles.
 SIZES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65]
@@ -409,7 +409,7 @@ PAST = [
 DEFAULTS = {
     "slope": 0.2, "scale": 0.5, "delta": 1.0, "quantile": 0.8, "ratio": 0.3, "key": 1, "lr": 0.1,
     "momentum": 0.9, "nesterov": True, "weight_decay": 0.3, "alpha": 0.9, "beta_1": 0.9,
-    "beta_2": 0.999, "eps": 1e-5, "decoupled": True, "step": 3, "unbiased": True,
+    "beta_2": 0.999, "eps": 1e-5, "decoupled": True, "step": 3, "sample_variance": True,
 }  # fmt: skip
 
 

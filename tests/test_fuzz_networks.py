@@ -47,7 +47,7 @@ def through(layer, x, own, running, key):
         normal, inverse = np.empty_like(x), np.empty_like(own[0])
         reference.batch_norm_forward(
             x, *own, out, normal, inverse, *running, layer.kind_number, layer.old_share,
-            layer.unbiased,
+            layer.sample_variance,
         )  # fmt: skip
 
         def backward(dout):

@@ -30,7 +30,7 @@ KERNELS = {
     "transpose": "x:ri out>ir",
     "dropout": "x:n out>n key ratio",
     "batch_norm_forward": "x:ro gamma:o beta:o out>ro normal>ro inverse>o running_mean+o "
-    "running_var^o eps momentum unbiased",
+    "running_var^o eps momentum sample_variance",
     "batch_norm_backward": "dout:ro normal:ro inverse%o gamma:o dx>ro dgamma>o dbeta>o",
     "softmax_forward": "x:ro y>ro",
     "softmax_cross_entropy_forward": "x:ro t#r y>ro",
@@ -53,7 +53,7 @@ for row in LOSSES.values():
 SCALARS = {
     **NUMBERS,
     "scale": 0.37, "ratio": 0.3, "key": 0x0123456789ABCDEF,
-    "lr": 0.1, "weight_decay": 0.01, "decoupled": False, "step": 3, "unbiased": True,
+    "lr": 0.1, "weight_decay": 0.01, "decoupled": False, "step": 3, "sample_variance": True,
 }  # fmt: skip
 NONE_ALLOWED = {
     ("affine_backward", "dx"),
@@ -387,7 +387,7 @@ FLAGS = [
         for number in row.numbers
         if number != "eps"
     ),
-    ("batch_norm_forward", {"unbiased": False}),
+    ("batch_norm_forward", {"sample_variance": False}),
     ("batch_norm_forward", {"momentum": 0.0}),
     ("batch_norm_forward", {"momentum": 1.0}),
     ("leaky_relu_forward", {"slope": 0.0}),

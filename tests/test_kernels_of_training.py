@@ -21,7 +21,7 @@ SCALARS = {
 }
 NORM = {
     "batch_norm_forward": (
-        "x gamma beta out normal inverse running_mean running_var eps momentum unbiased",
+        "x gamma beta out normal inverse running_mean running_var eps momentum sample_variance",
         "out normal inverse running_mean running_var",
     ),
     "batch_norm_backward": (
@@ -203,8 +203,8 @@ def test_dropout_refuses_a_ratio_out_of_range(dtype):
 def norm_arguments(kernel, rng, dtype, rows, n, **others):
     made = {}
     for name in NORM[kernel][0].split():
-        if name in ("eps", "momentum", "unbiased"):
-            made[name] = {"eps": 1e-5, "momentum": 0.9, "unbiased": True}[name]
+        if name in ("eps", "momentum", "sample_variance"):
+            made[name] = {"eps": 1e-5, "momentum": 0.9, "sample_variance": True}[name]
         elif name in ("x", "out", "normal", "dout", "dx"):
             made[name] = rng.standard_normal((rows, n)).astype(dtype)
         else:
@@ -219,8 +219,8 @@ def test_batch_norm_equals_its_twin(kernel, dtype, rng):
         for n in (1, 2, 15, 16, 17, 32, 33, 100):
             args = norm_arguments(kernel, rng, dtype, rows, n)
             assert_twins(kernel, args, dtype, NORM[kernel][1], close)
-            if "unbiased" in args:
-                args |= {"unbiased": False, "momentum": 0.0, "eps": 0.1}
+            if "sample_variance" in args:
+                args |= {"sample_variance": False, "momentum": 0.0, "eps": 0.1}
                 assert_twins(kernel, args, dtype, NORM[kernel][1], close)
 
 

@@ -41,8 +41,8 @@
       (const T *x, T *out, uint64_t key, uint32_t first, double ratio, idx n))                   \
     X(void, batch_norm_forward,                                                                  \
       (const T *x, const T *gamma, const T *beta, T *out, T *normal, T *inverse,                 \
-       T *running_mean, T *running_var, double eps, double momentum, int unbiased, idx rows,     \
-       idx n, idx stride))                                                                       \
+       T *running_mean, T *running_var, double eps, double momentum, int sample_variance,        \
+       idx rows, idx n, idx stride))                                                             \
     X(void, batch_norm_backward,                                                                 \
       (const T *dout, const T *normal, const T *inverse, const T *gamma, T *dx, T *dgamma,       \
        T *dbeta, idx rows, idx n, idx stride))                                                   \

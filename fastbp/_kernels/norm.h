@@ -4,11 +4,12 @@
  * out = gamma normal + beta; the running statistics follow. */
 static void FN(batch_norm_forward)(const REAL *x, const REAL *gamma, const REAL *beta, REAL *out,
                                    REAL *normal, REAL *inverse, REAL *running_mean,
-                                   REAL *running_var, double eps, double momentum_, int unbiased,
-                                   idx rows, idx n, idx stride)
+                                   REAL *running_var, double eps, double momentum_,
+                                   int sample_variance, idx rows, idx n, idx stride)
 {
     const REAL share = (REAL)(1.0 / (double)rows), momentum = (REAL)momentum_;
-    const REAL correction = unbiased && rows > 1 ? (REAL)((double)rows / (double)(rows - 1)) : 1;
+    const REAL correction =
+        sample_variance && rows > 1 ? (REAL)((double)rows / (double)(rows - 1)) : 1;
     for (idx j0 = 0; j0 < n; j0 += NR) {
         const idx width = min_idx(NR, n - j0);
         REAL mean[NR] = {0}, var[NR] = {0};

@@ -16,7 +16,7 @@ def batch_norm_forward(
     running_var: NDArray[Real],
     eps: float,
     momentum: float,
-    unbiased: bool,
+    sample_variance: bool,
 ) -> None: ...
 def batch_norm_backward(
     dout: NDArray[Real],

@@ -13,10 +13,10 @@ fbp_active = isa.active()
 
 cdef void batch_norm_forward_core(const real *x, const real *gamma, const real *beta, real *out,
                                   real *normal, real *inverse, real *running_mean,
-                                  real *running_var, double eps, double momentum, bint unbiased,
-                                  idx rows, idx n) noexcept nogil:
+                                  real *running_var, double eps, double momentum,
+                                  bint sample_variance, idx rows, idx n) noexcept nogil:
     fbp_batch_norm_forward(x, gamma, beta, out, normal, inverse, running_mean, running_var, eps,
-                           momentum, unbiased, rows, n, n)
+                           momentum, sample_variance, rows, n, n)
 
 
 cdef void batch_norm_backward_core(const real *dout, const real *normal, const real *inverse,
@@ -47,12 +47,12 @@ def batch_norm_forward(
     real[::1] running_var not None,     # IN, OUT
     double eps,
     double momentum,
-    bint unbiased,
+    bint sample_variance,
 ):
     """normal = (x - mean) inverse, inverse = 1 / sqrt(var + eps);  out = gamma normal + beta
 
     mean and var are those of each column of the batch.  The running statistics become
-    momentum running + (1 - momentum) new; with `unbiased` their variance is that by rows - 1.
+    momentum running + (1 - momentum) new; with `sample_variance` the variance is by rows - 1.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def batch_norm_forward(
     inverse : (n,), overwritten.
     running_mean, running_var : (n,), updated in place.
     eps, momentum : float
-    unbiased : bool
+    sample_variance : bool
 
     Raises
     ------
@@ -89,7 +89,7 @@ def batch_norm_forward(
     with nogil:
         batch_norm_forward_core(&x[0, 0], &gamma[0], &beta[0], &out[0, 0], &normal[0, 0],
                                 &inverse[0], &running_mean[0], &running_var[0], eps, momentum,
-                                unbiased, rows, n)
+                                sample_variance, rows, n)
 
 
 def batch_norm_backward(

@@ -67,7 +67,7 @@ class BatchNormalization(LayerOfTwoModes):
     node_name = "NativeBatchNormBackward0"
     eps = checks.Checked(checks.number, least=0)
     momentum = checks.Checked(checks.number, least=0, most=1)
-    unbiased = False  # the running variance, by n - 1
+    sample_variance = False  # the running variance, by n - 1
     as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 
     def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
@@ -121,7 +121,7 @@ class BatchNormalization(LayerOfTwoModes):
 
     def plan_entry(self, width):
         n = len(self._gamma)
-        return (self.kind, n, n, self.eps, self.old_share, self.unbiased)
+        return (self.kind, n, n, self.eps, self.old_share, self.sample_variance)
 
     @property
     def old_share(self):
@@ -205,7 +205,7 @@ class BatchNormalization(LayerOfTwoModes):
         if len(x):
             kernels().batch_norm_forward(
                 x, gamma, beta, out, normal, inverse, mean, var,
-                self.eps, self.old_share, self.unbiased,
+                self.eps, self.old_share, self.sample_variance,
             )  # fmt: skip
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
@@ -301,7 +301,7 @@ class BatchNorm1d(BatchNormalization):
            [ 1.,  1.,  1.]], dtype=float32)
     """
 
-    unbiased = True
+    sample_variance = True
     as_in_the_book = False
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
