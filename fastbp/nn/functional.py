@@ -229,8 +229,10 @@ def _in_place(who, input, function, *arguments):
     return changed(tensor_of(who, "input", input), function, *arguments)
 
 
-def _activation(name, input, *numbers):
+def _activation(name, input, *numbers, inplace=False):
     row = rows.ACTIVATIONS[name]
+    if inplace:
+        return _in_place(name, input, activation, row, *map(float, numbers))
     return activation(input, row, *map(float, numbers)) if numbers else activation(input, row)
 
 
@@ -251,9 +253,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
     >>> leaky_relu(tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1000,  2.0000])
     """
-    if inplace:
-        return _in_place("leaky_relu", input, leaky_relu, negative_slope)
-    return _activation("leaky_relu", input, negative_slope)
+    return _activation("leaky_relu", input, negative_slope, inplace=inplace)
 
 
 @explained
@@ -290,9 +290,7 @@ def elu(input, alpha=1.0, inplace=False):
     >>> elu(tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.0000])
     """
-    if inplace:
-        return _in_place("elu", input, elu, alpha)
-    return _activation("elu", input, alpha, 1)
+    return _activation("elu", input, alpha, 1, inplace=inplace)
 
 
 @explained
@@ -300,9 +298,7 @@ def celu(input, alpha=1.0, inplace=False):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
     if alpha == 0:
         raise ValueError("celu expects alpha other than 0, which it divides by; got 0.")
-    if inplace:
-        return _in_place("celu", input, celu, alpha)
-    return _activation("celu", input, alpha)
+    return _activation("celu", input, alpha, inplace=inplace)
 
 
 @explained
@@ -322,17 +318,13 @@ def silu(input, inplace=False):
     >>> silu(tensor([1.0]))
     tensor([0.7311])
     """
-    if inplace:
-        return _in_place("silu", input, silu)
-    return _activation("silu", input)
+    return _activation("silu", input, inplace=inplace)
 
 
 @explained
 def mish(input, inplace=False):
     """x tanh(softplus(x))."""
-    if inplace:
-        return _in_place("mish", input, mish)
-    return _activation("mish", input)
+    return _activation("mish", input, inplace=inplace)
 
 
 @explained
@@ -360,17 +352,13 @@ def relu6(input, inplace=False):
 @explained
 def hardsigmoid(input, inplace=False):
     """x / 6 + 1/2 between 0 and 1."""
-    if inplace:
-        return _in_place("hardsigmoid", input, hardsigmoid)
-    return _activation("hardsigmoid", input)
+    return _activation("hardsigmoid", input, inplace=inplace)
 
 
 @explained
 def hardswish(input, inplace=False):
     """x hardsigmoid(x)."""
-    if inplace:
-        return _in_place("hardswish", input, hardswish)
-    return _activation("hardswish", input)
+    return _activation("hardswish", input, inplace=inplace)
 
 
 @explained
