@@ -66,8 +66,8 @@ class Sequential(Module):
         `W`.  A Sequential among them stands for its layers.  Other modules compute on Tensors
         only.  An OrderedDict names the layers, as PyTorch's does.
     loss : Loss, its class, its name, or None
-        "softmax_cross_entropy", "sigmoid_cross_entropy" or "squared_error"; None will do for a
-        network that only predicts.
+        Names are the keys of `fastbp.losses.LOSSES`, as "softmax_cross_entropy"; None will do for
+        a network that only predicts.
 
     Attributes
     ----------
@@ -258,8 +258,9 @@ class Sequential(Module):
         Parameters
         ----------
         config : sequence of (int, int, str)
-            The activation is "relu", "sigmoid", "tanh" or "linear".  Weights start with He's
-            deviation before a relu and with Xavier's before the others, biases at 0.
+            Activations are the keys of `fastbp.layers.activations.LAYERS`, as "relu"; "linear" is
+            none.  Weights start with He's deviation before a relu and with Xavier's before the
+            others, biases at 0.
         loss : Loss, its class, its name, or None
         dtype : {"float32", "float64"}
         seed : int, numpy.random.Generator or None

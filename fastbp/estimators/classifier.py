@@ -27,14 +27,12 @@ class MLPClassifier(ClassifierMixin, MLP):
     ----------
     hidden_layer_sizes : array_like of int
     activation : str or sequence of str
-        "identity", "logistic", "tanh", "relu"; also "leaky_relu", "softplus", "gelu", "elu",
-        "celu", "selu", "silu", "mish", "hardtanh", "relu6", "hardsigmoid", "hardswish",
-        "logsigmoid", "softsign", "tanhshrink"; one for
-        all hidden layers, or one for each.
-    solver : {"adam", "sgd", "lbfgs", "rmsprop", "adagrad", "adamw"}
-        Also "adadelta", "adamax", "nadam", "radam", "lion".  `beta_2` is RMSprop's decay and
-        Adadelta's rho too; for "adamw" and "lion" `alpha` is the decoupled decay, not divided by
-        the rows and no part of the loss.
+        scikit-learn's, and the names that `Sequential.from_config` takes, as "gelu"; one for all
+        hidden layers, or one for each.
+    solver : str
+        scikit-learn's, and the optimisers of `fastbp.optim` in small letters, as "rmsprop".
+        `beta_2` is RMSprop's decay and Adadelta's rho too; for "adamw" and "lion" `alpha` is the
+        decoupled decay, not divided by the rows and no part of the loss.
     alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle
         As scikit-learn's.
     random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping

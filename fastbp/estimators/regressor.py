@@ -113,10 +113,10 @@ class MLPRegressor(RegressorMixin, MLP):
             "absolute_error": ("absolute", 1.0),
             "poisson": ("poisson", 1.0),
         }
-        kind, delta = (None, 1.0) if callable(self.loss) else kinds[self.loss]
+        kind, number = (None, 1.0) if callable(self.loss) else kinds[self.loss]
         # scikit-learn averages the squared error over the outputs, but adds up its gradient.
         scale = 1.0 if self.loss == "poisson" else 1 / self.n_outputs_
-        return {"loss": kind, "number": delta, "loss_scale": scale, "clip_loss": False}
+        return {"loss": kind, "number": number, "loss_scale": scale, "clip_loss": False}
 
     def _engine_targets(self, t, dtype):
         return checks.floats("MLPRegressor", "y", t, dtype)
