@@ -234,9 +234,9 @@ class BuildKernels(build_ext):
             raise SystemExit(MISSING_COMPILER.format(reason=f"{header} is missing"))
 
 
-HEADERS = sorted(str(p) for p in KERNELS.glob("*.h"))
+HEADERS = sorted(str(p) for p in KERNELS.rglob("*.h"))
 # Without `depends`, a rebuilt object would not be linked again.
-DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.glob("*.px[di]"))]
+DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.rglob("*.px[di]"))]
 
 extensions = [
     Extension(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import mpmath as mp
 
-HEADER = Path(__file__).resolve().parents[1] / "fastbp" / "_kernels" / "polynomials.h"
+HEADER = Path(__file__).resolve().parents[1] / "fastbp/_kernels/arithmetic/polynomials.h"
 DIGITS = {"float": 9, "double": 17}
 HALF_LN2 = 0.34675  # a little more, as the reduction rounds
 #: a of `mills`, by type: its variable is (a - SHIFT) / (a + SHIFT), over 0 <= a <= LIMIT.

@@ -193,7 +193,8 @@ def test_functions_with_buffers_of_bytes_are_guarded():
 def built(tmp_path):
     """A folder with sources of the time 1000 and a module built at 2000."""
     module = f"affine{EXTENSION_SUFFIXES[0]}"
-    for name in ("kernels.c", "affine.h", "affine.pyx", "optim.pyx", module):
+    (tmp_path / "arithmetic").mkdir()
+    for name in ("kernels.c", "arithmetic/affine.h", "affine.pyx", "optim.pyx", module):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1000, 2000 if name == module else 1000))
     return tmp_path
@@ -204,7 +205,7 @@ def test_kernels_newer_than_their_sources_are_good(built):
     sources.warn_of_newer(built)
 
 
-@pytest.mark.parametrize("source", ["kernels.c", "affine.h", "affine.pyx"])
+@pytest.mark.parametrize("source", ["kernels.c", "arithmetic/affine.h", "affine.pyx"])
 def test_kernels_older_than_a_source_are_told(built, source):
     """An editable install went on with them without a word."""
     os.utime(built / source, (3000, 3000))
@@ -220,5 +221,5 @@ def test_source_of_another_module_makes_nothing_stale(built):
 
 def test_installed_headers_are_not_compared(built):
     (built / "kernels.c").unlink()
-    os.utime(built / "affine.h", (3000, 3000))
+    os.utime(built / "arithmetic/affine.h", (3000, 3000))
     assert sources.newer_sources(built) == []

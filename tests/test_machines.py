@@ -158,7 +158,7 @@ def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeyp
     if not (compiler and sys.platform == "linux"):
         pytest.skip("needs a C compiler")
     (tmp_path / "most.c").write_text(
-        '#include "team.h"\nint most(void) { return fbp_max_threads(); }\n'
+        '#include "training/team.h"\nint most(void) { return fbp_max_threads(); }\n'
     )
     command = [compiler, "-shared", "-fPIC", "-pthread", f"-I{ROOT / 'fastbp' / '_kernels'}", "-o"]
     subprocess.run([*command, tmp_path / "most.so", tmp_path / "most.c"], check=True)
@@ -171,7 +171,7 @@ def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeyp
 
 def wheel(folder, **extra):
     """A wheel as it should be, but for `extra` files."""
-    names = {f"fastbp/_kernels/m{i}.so": b"\x7fELF" for i in range(11)}
+    names = {f"fastbp/_kernels/m{i}.so": b"\x7fELF" for i in range(14)}
     names |= {"fastbp/__init__.py": b"", "fastbp/_kernels/isa.pxd": b"",
               "fastbp-0.1.0.dist-info/licenses/LICENSE": b""}  # fmt: skip
     names["fastbp/_kernels/"] = b""  # a folder, as auditwheel writes them
@@ -194,7 +194,7 @@ def test_a_good_wheel_is_passed(tmp_path):
         ("fastbp/_kernels/m0.so", b".debug_info", "debugging information"),
         ("fastbp/_kernels/m0.so", b"/home/someone/fastbp", "path of the build"),
         ("fastbp/_kernels/m0.so", b"/the/folder/x.c", "path of the build"),
-        ("fastbp/_kernels/m11.so", b"", "12 compiled modules"),
+        ("fastbp/_kernels/m14.so", b"", "15 compiled modules"),
         ("fastbp/large.py", bytes(2_000_001), "are over 2000000"),
     ],
 )

@@ -68,7 +68,7 @@ def test_neighbours_of_one_order_are_none_of_the_next():
 
 
 SOURCE = """
-#include "order.h"
+#include "arithmetic/order.h"
 uint64_t below(uint64_t n, uint64_t *state) { return draw_below(n, state); }
 """
 

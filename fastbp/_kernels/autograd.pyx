@@ -148,10 +148,10 @@ def register(tensor, size, pairs, dtypes, binary, inplace, matmul, power, item, 
     dtype_of.update(dtypes)
 
 
-include "autograd_arrays.pxi"
-include "autograd_graph.pxi"
-include "autograd_tensor.pxi"
-include "autograd_operations.pxi"
-include "autograd_layers.pxi"
-include "autograd_function.pxi"
-include "autograd_quick.pxi"
+include "tensors/arrays.pxi"
+include "tensors/graph.pxi"
+include "tensors/tensor.pxi"
+include "tensors/operations.pxi"
+include "tensors/layers.pxi"
+include "tensors/function.pxi"
+include "tensors/quick.pxi"

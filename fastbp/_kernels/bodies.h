@@ -4,28 +4,28 @@
 #define LANES (FBP_VECTOR_BYTES / REAL_BYTES)
 #define NR (2 * LANES) /* columns of a panel */
 
-#include "vecmath.h"
-#include "vector.h"
-#include "tiles.h"
-#include "gemm.h"
-#include "thin.h"
-#include "direct.h"
+#include "arithmetic/vecmath.h"
+#include "arithmetic/vector.h"
+#include "arithmetic/tiles.h"
+#include "arithmetic/gemm.h"
+#include "arithmetic/thin.h"
+#include "arithmetic/direct.h"
 
-#include "activations.h"
-#include "affine.h"
-#include "dropout.h"
-#include "losses.h"
-#include "norm.h"
-#include "optim.h"
+#include "arithmetic/activations.h"
+#include "arithmetic/affine.h"
+#include "arithmetic/dropout.h"
+#include "arithmetic/losses.h"
+#include "arithmetic/norm.h"
+#include "arithmetic/optim.h"
 
-#include "engine_memory.h"
-#include "engine_finite.h"
-#include "engine_sparse.h"
-#include "engine_gather.h"
-#include "engine_rows.h"
-#include "engine_loss.h"
-#include "engine_update.h"
-#include "engine.h"
+#include "training/memory.h"
+#include "training/finite.h"
+#include "training/sparse.h"
+#include "training/gather.h"
+#include "training/rows.h"
+#include "training/loss.h"
+#include "training/update.h"
+#include "training/step.h"
 
 #undef IS_FLOAT
 #undef LANES

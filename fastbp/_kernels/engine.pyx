@@ -18,7 +18,7 @@ from fastbp._kernels.optim cimport describe
 from fastbp._kernels.activations import activations
 from fastbp._kernels.losses import losses as loss_rows
 
-cdef extern from "team.h" nogil:
+cdef extern from "training/team.h" nogil:
     double fbp_seconds()
     void fbp_survive_forks()
     int fbp_max_threads()

@@ -9,10 +9,10 @@ cdef extern from "call.h" nogil:
     const isa.fbp_kernels *fbp_active
     void fbp_dropout(...)
 
-cdef extern from "dropout_key.h" nogil:
+cdef extern from "arithmetic/dropout_key.h" nogil:
     uint64_t fbp_dropout_key "dropout_key"(uint64_t seed, uint64_t step, uint64_t layer)
 
-cdef extern from "order.h" nogil:
+cdef extern from "arithmetic/order.h" nogil:
     void fbp_epoch_order "epoch_order"(int64_t *order, idx n, uint64_t key)
 
 #: The key of an epoch's order is that of a layer's mask which no network has.

@@ -14,10 +14,10 @@ enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER, FBP_SLOPE };
  *     value      of x, in REAL
  *     gradient   by x, of d, the gradient by the output, and of v, what is read, in REAL
  *     offset, gain, slope, in double:
- *                |value| <= offset + gain |x| and |gradient| <= slope |d| (engine_finite.h)
+ *                |value| <= offset + gain |x| and |gradient| <= slope |d| (training/finite.h)
  *
  * NaN stays NaN in a value.  Written for one element, without a branch: the compiler makes vectors
- * of the loops (activations.h). */
+ * of the loops (arithmetic/activations.h). */
 #define FBP_ACTIVATIONS(X)                                                                       \
     X(RELU, relu, 0, FBP_OUTPUT, x <= 0 ? 0 : x, FN(keep)(d, !(v <= 0)), 0, 1, 1)                \
     X(SIGMOID, sigmoid, 0, FBP_OUTPUT, FN(sigmoid_)(x), d * (1 - v) * v, 1, 0, 0.25)             \
@@ -78,7 +78,7 @@ static const fbp_activation_row fbp_activations[] = {FBP_ACTIVATIONS(FBP_ACTIVAT
  *     term       of x, t and d = x - t, in double
  *     slope      of the same and p and q, in REAL; NaN stays NaN
  *
- * A Y keeps y for its gradient, which is scale (y - t), and has a forward of its own in losses.h. */
+ * A Y keeps y for its gradient, scale (y - t), and has a forward of its own in arithmetic/losses.h. */
 #define FBP_LOSSES(X, Y)                                                                         \
     X(SQUARED, squared, 1, 0, 2 * scale, 0, d * d, p * d)                                        \
     X(ABSOLUTE, absolute, 1, 0, scale, 0, fabs(d), d > 0 ? p : d < 0 ? -p : p * d)               \
@@ -135,7 +135,7 @@ static inline int fbp_takes_target(int kind, double t)
  *     update    of a parameter p by d, its gradient, and s0, s1, s2, its states, in REAL
  *     bound     what p may grow by, `most`, and the states, where these are no bigger than they
  *               are and d is not, and in d what is the biggest on the way, in double
- *               (engine_finite.h)
+ *               (training/finite.h)
  *
  * By lr, momentum, b1, b2, c1 = 1 - b1, c2 = 1 - b2, eps, and keep, which is 1 but for a decoupled
  * decay; `rate` in a bound is that of any step of Adam. */

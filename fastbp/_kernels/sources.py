@@ -14,14 +14,14 @@ def newer_sources(folder=FOLDER):
     """
     if not (folder / "kernels.c").exists():
         return []
-    shared = [p for suffix in ("*.c", "*.h", "*.pxd", "*.pxi") for p in folder.glob(suffix)]
+    shared = [p for kind in ("*.[ch]", "*.px[di]") for p in folder.rglob(kind)]
     newer = set()
     for own in folder.glob("*.pyx"):
         for built in folder.glob(f"{own.stem}.*"):
             if built.name.endswith(tuple(EXTENSION_SUFFIXES)):
                 time_built = built.stat().st_mtime
-                newer |= {p.name for p in [own, *shared] if p.stat().st_mtime > time_built}
-    return sorted(newer)
+                newer |= {p for p in [own, *shared] if p.stat().st_mtime > time_built}
+    return sorted(p.relative_to(folder).as_posix() for p in newer)
 
 
 def warn_of_newer(folder=FOLDER):

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "cpu.h"
-#include "rules.h"
-#include "team.h"
+#include "arithmetic/rules.h"
+#include "training/team.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 static const idx LENGTHS[] = {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 257};

@@ -5,14 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cp ../../fastbp/_kernels/*.[ch] "$folder"
+kernels=$(realpath ../../fastbp/_kernels)
 
 # plant NAME FILE SED-EXPRESSION: the next build has this fault
 plant() {
     mkdir "$folder/$1"
-    cp "$folder"/*.[ch] "$folder/$1"
+    (cd "$kernels" && cp --parents ./*.[ch] ./*/*.h "$folder/$1")
     sed -i "$3" "$folder/$1/$2"
-    if cmp -s "$folder/$2" "$folder/$1/$2"; then
+    if cmp -s "$kernels/$2" "$folder/$1/$2"; then
         echo "planted: $2 no longer has the line that \"$3\" changes" >&2
         exit 1
     fi
@@ -35,12 +35,12 @@ caught() {
     grep -m 1 "#0 0x.* in [a-z_]*_[fd]\b" "$folder/$1/log" || true
 }
 
-plant read activations.h '/(relu_forward)/,/^}/s/ELEMENTWISE out\[i\] = x\[i\]/for (idx i = 0; i < n; i++) out[i] = x[i + 1]/'
+plant read arithmetic/activations.h 's/ELEMENTWISE out\[i\] = FN(name##_value)(x\[i\]/ELEMENTWISE out[i] = FN(name##_value)(x[i + 1]/'
 caught read asan "heap-buffer-overflow"
 
-plant overflow dropout.h 's/h = (h ^ (h >> 16)) \* 0x7feb352du;/h = (uint32_t)((int32_t)(h ^ (h >> 16)) * 0x7feb352d);/'
+plant overflow arithmetic/dropout.h 's/h = (h ^ (h >> 16)) \* 0x7feb352du;/h = (uint32_t)((int32_t)(h ^ (h >> 16)) * 0x7feb352d);/'
 caught overflow asan "signed integer overflow"
 
-plant race team.h '/^static int fbp_is_done/,/^}/s/SEQ_CST/RELAXED/'
+plant race training/team.h '/^static int fbp_is_done/,/^}/s/SEQ_CST/RELAXED/'
 caught race tsan "data race"
 echo "planted: a read out of bounds, a signed overflow and a race are caught"

@@ -1,6 +1,6 @@
-/* The engine's steps by its own team of threads (team.h), with the kernels of TABLE: one plan's step
- * split over several, many plans at once, forks.  Each result has the bits of the same parts run by
- * one thread. */
+/* The engine's steps by its own team of threads (training/team.h), with the kernels of TABLE: one
+ * plan's step split over several, many plans at once, forks.  Each result has the bits of the same
+ * parts run by one thread. */
 #define _GNU_SOURCE /* as Python.h does: team.h keeps helpers from the stepping thread's core */
 #include <math.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include "kernels.h"
 
 #define sysconf(name) 8L /* helpers for all parts on fewer cores, too */
-#include "team.h"
+#include "training/team.h"
 #undef sysconf
 
 extern const fbp_kernels TABLE;

@@ -69,7 +69,7 @@ typedef struct {
     size_t nbytes;
     FN(op) *ops;
     REAL *x;          /* panels of [rows, n_in]; not touched where an affine op takes CSR rows */
-    int sparse;       /* whether it does so in this step; see engine_sparse.h */
+    int sparse;       /* whether it does so in this step; see sparse.h */
     fbp_entry *entries, *sorted; /* the batch's; the same by input panels */
     idx *starts, *firsts; /* where each row's entries begin, and each panel's, and where they end */
     REAL *dlogits;    /* panels of the gradient by the outputs */

@@ -1,5 +1,5 @@
 /* Rows of the data, in any order, into the panels of a batch: dense ones, of bytes too (CSR:
- * engine_sparse.h).  Row numbers and classes are checked here, where they are read: whoever owns the
+ * sparse.h).  Row numbers and classes are checked here, where they are read: whoever owns the
  * arrays may write to them meanwhile. */
 
 #ifndef FBP_ENGINE_GATHER_ONCE

@@ -3,7 +3,7 @@
 #define FASTBP_RULES_H
 #include <math.h>
 
-#include "plan.h"
+#include "../plan.h"
 
 /* NAdam's rates at step k: of the mean, and in *share of the gradient.  The momenta are
  * mu_i = beta_1 (1 - 0.96^(i momentum_decay) / 2), of which it takes the product of the first k. */

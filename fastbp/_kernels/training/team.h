@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "plan.h"
+#include "../plan.h"
 
 #ifdef _OPENMP
 #include <omp.h>
