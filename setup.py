@@ -24,11 +24,12 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
+from setuptools.modified import newer_group
 
 KERNELS = Path("fastbp/_kernels")
 MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "steps", "masks", "norm",
            "engine", "autograd", "passes", "prediction"]  # fmt: skip
-DEBUG = os.environ.get("FASTBP_DEBUG", "0") or "0"
+DEBUG = os.environ.get("FASTBP_DEBUG") or "0"
 if DEBUG not in ("0", "1"):
     sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")
 DEBUG = DEBUG == "1"
@@ -72,31 +73,34 @@ FLAG_VARIABLES = ("CC", "CFLAGS", "CPPFLAGS", "LDSHARED", "LDFLAGS")
 USERS_FLAGS = [flag for name in FLAG_VARIABLES for flag in os.environ.get(name, "").split()]
 EXACT_FLAGS += [undo for flag, undo in UNDONE.items() if flag in USERS_FLAGS]
 
-C_FLAGS = ["-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
-C_FLAGS.append("-Wno-unknown-pragmas")  # Clang does not know all of GCC's
-# Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks): without
-# it batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.
-C_FLAGS.append("-fno-wrapv")
-# Hot loops lie alike whatever changes elsewhere: by their places alone, steps of a microsecond took
-# up to 5 % more or less.
-C_FLAGS += ["-falign-functions=64", "-falign-loops=32"]
-COMMON_FLAGS = [*EXACT_FLAGS, "-g0", "-Wall"]
+C_FLAGS = [
+    "-std=c11",
+    # Accesses by masked vectors, which -O3 makes, are not checked by the sanitizers.
+    "-O1" if SANITIZE else "-O3",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-unknown-pragmas",  # Clang does not know all of GCC's
+    # Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks):
+    # without it batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.
+    "-fno-wrapv",
+    # Hot loops lie alike whatever changes elsewhere: by their places alone, steps of a microsecond
+    # took up to 5 % more or less.
+    "-falign-functions=64",
+    "-falign-loops=32",
+]
+COMMON_FLAGS = [*EXACT_FLAGS, *(["-g", "-O1"] if DEBUG else ["-g0"]), "-Wall"]
 LINK_FLAGS = list(EXACT_FLAGS)
-if DEBUG:
-    COMMON_FLAGS = [*EXACT_FLAGS, "-g", "-O1", "-Wall"]
 if SANITIZE:
-    # Python's own -fwrapv would hide signed overflow, and accesses by masked vectors, which -O3
-    # makes, are not checked.
-    C_FLAGS[C_FLAGS.index("-O3")] = "-O1"
+    LINK_FLAGS.append(f"-fsanitize={SANITIZE}")
     COMMON_FLAGS += [
         "-O1",
         f"-fsanitize={SANITIZE}",
         "-fno-sanitize-recover=undefined",
-        "-fno-wrapv",
+        "-fno-wrapv",  # it would hide signed overflow
         "-fno-omit-frame-pointer",
         "-g1",  # lines; to follow the unrolled loops' variables too would take GCC minutes
     ]
-    LINK_FLAGS += [f"-fsanitize={SANITIZE}"]
 # Of the wrappers, and of the kernels beside their own.
 WRAPPER_FLAGS, HARDENING = ["-Wno-unused-function"], []
 if sys.platform == "linux":
@@ -147,37 +151,36 @@ int main(void) { return omp_get_max_threads() < 1; }
 
 
 class BuildKernels(build_ext):
-    """build_ext that first compiles kernels.c once per instruction set, for `isa` to link."""
+    """build_ext that compiles kernels.c once per instruction set, for `isa` to link."""
 
     def build_extensions(self):
         self.require_compiler()
         if not self.on_windows():  # it has no threads yet, and OpenMP's would be one more DLL
+            self.forget_pythons_rpath()
             threads = "-fopenmp" if self.has_openmp() else "-pthread"
             COMMON_FLAGS.append(threads)
             for extension in self.extensions:
                 extension.extra_compile_args.append(threads)
-                extension.extra_link_args.append(threads)
-        for extension in self.extensions:
-            extension.extra_compile_args = self.spelled(extension.extra_compile_args)
-        if not self.on_windows():
-            self.forget_pythons_rpath()
-            for extension in self.extensions:
-                extension.extra_link_args.append("-lm")
-        owner = next(e for e in self.extensions if e.name.endswith(".isa"))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            owner.extra_objects = list(pool.map(self.compile_kernels, INSTRUCTION_SETS))
+                extension.extra_link_args += [threads, "-lm"]
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
+    def build_extension(self, extension):
+        if extension.name.endswith(".isa"):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                extension.extra_objects = list(pool.map(self.compile_kernels, INSTRUCTION_SETS))
+        extension.extra_compile_args = self.spelled(extension.extra_compile_args)
+        super().build_extension(extension)
+
     def compile_kernels(self, isa):
+        """Compile kernels.c, unless this was done: the compiler's own `depends` does nothing."""
         macros, flags = kernel_flags(*isa)
-        (object_file,) = self.compiler.compile(
-            [str(KERNELS / "kernels.c")],
-            output_dir=str(Path(self.build_temp) / isa[0]),  # they are all called kernels.o
-            macros=macros,
-            extra_postargs=self.spelled([*flags, *HARDENING]),
-            depends=HEADERS,
-        )
+        folder = str(Path(self.build_temp) / isa[0])  # they are all called kernels.o
+        source = str(KERNELS / "kernels.c")
+        (object_file,) = self.compiler.object_filenames([source], output_dir=folder)
+        if self.force or newer_group([source, "setup.py", *HEADERS], object_file):
+            postargs = self.spelled([*flags, *HARDENING])
+            self.compiler.compile([source], folder, macros, extra_postargs=postargs)
         return object_file
 
     def forget_pythons_rpath(self):
@@ -200,73 +203,57 @@ class BuildKernels(build_ext):
     def has_openmp(self):
         """Whether a program with OpenMP compiles and links; it is only asked how many threads."""
         with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "probe.c"
+            source, options = Path(folder) / "probe.c", {"extra_postargs": ["-fopenmp"]}
             source.write_text(OPENMP_PROBE)
             try:
-                objects = self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
-                )
-                self.compiler.link_executable(
-                    objects, str(Path(folder) / "probe"), extra_postargs=["-fopenmp"]
-                )
+                objects = self.compiler.compile([str(source)], folder, **options)
+                self.compiler.link_executable(objects, str(Path(folder) / "probe"), **options)
             except (CompileError, LinkError):
                 return False
         return True
 
     def require_compiler(self):
         if self.on_windows():
-            clang = shutil.which("clang-cl")
-            if clang is None:
-                raise SystemExit(
-                    MISSING_COMPILER.format(
-                        reason="clang-cl is not on the PATH, and Microsoft's C lacks the vector "
-                        "extensions of GCC and Clang"
-                    )
-                )
-            self.compiler.initialize()
-            self.compiler.cc = clang
-            return
-        command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-        if shutil.which(command) is None:
-            raise SystemExit(MISSING_COMPILER.format(reason=f"{command!r} is not on the PATH"))
-        header = Path(sysconfig.get_path("include")) / "Python.h"
-        if not header.exists():
-            raise SystemExit(MISSING_COMPILER.format(reason=f"{header} is missing"))
+            if clang := shutil.which("clang-cl"):
+                self.compiler.initialize()
+                self.compiler.cc = clang
+                return
+            reason = ("clang-cl is not on the PATH, and Microsoft's C lacks the vector extensions "
+                      "of GCC and Clang")  # fmt: skip
+        else:
+            command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+            found, header = shutil.which(command), Path(sysconfig.get_path("include")) / "Python.h"
+            if found and header.exists():
+                return
+            reason = f"{header} is missing" if found else f"{command!r} is not on the PATH"
+        raise SystemExit(MISSING_COMPILER.format(reason=reason))
 
 
 HEADERS = sorted(str(p) for p in KERNELS.rglob("*.h"))
-# Without `depends`, a rebuilt object would not be linked again.
+# Without `depends`, a rebuilt object would not be linked again; setup.py has the flags.
 DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.rglob("*.px[di]"))]
+# The memoryview code that every module needs, compiled once.
+UTILITY = "fastbp._kernels._cyutility"
+SOURCES = {f"fastbp._kernels.{name}": [str(KERNELS / f"{name}.pyx")] for name in MODULES}
 
 extensions = [
     Extension(
-        f"fastbp._kernels.{name}",
-        [str(KERNELS / f"{name}.pyx")],
-        depends=DEPENDS,
+        name,
+        sources,
+        depends=["setup.py", *(DEPENDS if sources else [])],
         include_dirs=[str(KERNELS), np.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*COMMON_FLAGS, *WRAPPER_FLAGS, *HARDENING],
         extra_link_args=list(LINK_FLAGS),
     )
-    for name in MODULES
+    for name, sources in {**SOURCES, UTILITY: []}.items()
 ]
-# The memoryview code that every module needs, compiled once.
-UTILITY = "fastbp._kernels._cyutility"
-extensions.append(
-    Extension(
-        UTILITY,
-        [],
-        depends=["setup.py"],  # it has no file of its own that a change of the flags would show in
-        extra_compile_args=[*COMMON_FLAGS, *WRAPPER_FLAGS, *HARDENING],
-        extra_link_args=list(LINK_FLAGS),
-    )
-)
 
 setup(
     ext_modules=cythonize(
         extensions,
         # Not what was written with another NumPy's declarations, whose files may be older.
-        build_dir=f"build/cython/numpy-{np.__version__}",
+        build_dir=f"build/cython/numpy-{np.__version__}{'-debug' if DEBUG else ''}",
         shared_utility_qualified_name=UTILITY,
         compiler_directives={
             "language_level": 3,
