@@ -36,8 +36,9 @@ done
 folder=${FASTBP_SANITIZED:-$(mktemp -d)}
 [[ -n ${FASTBP_SANITIZED:-} ]] || trap 'rm -rf "$folder"' EXIT
 mkdir -p "$folder/main"
-tar -c --exclude=./.git --exclude=./build --exclude='*.so' --exclude=./.venv . |
-    tar -x -C "$folder/main" # the files keep their times, so that only what changed is built again
+# The files keep their times, so that only what changed is built again; Cython's C comes along.
+tar -c --exclude=./.git --exclude='./build/[!c]*' --exclude='*.so' --exclude=./.venv . |
+    tar -x -C "$folder/main"
 if [[ -d ../shared ]]; then # the tests' data, where a checkout has them beside it
     ln -sfn "$(realpath ../shared)" "$folder/shared"
 fi
