@@ -41,8 +41,8 @@ LEVELS = {
     6: ["trainer", "history"],
     7: ["architecture", "training"],
     8: ["network"],
-    9: ["book", "nn", "summaries", "utils", "estimators", "arguments"],
-    10: ["cli", "__main__", "__init__"],
+    9: ["book", "nn", "summaries", "utils", "estimators"],
+    10: ["command", "__main__", "__init__"],
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
