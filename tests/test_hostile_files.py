@@ -29,7 +29,8 @@ import readers  # noqa: E402
 sys.path.remove(str(FUZZ))
 
 import fastbp  # noqa: E402
-from fastbp import Sequential, datasets, files, tables  # noqa: E402
+from fastbp import Sequential, datasets, files  # noqa: E402
+from fastbp.datasets import tables  # noqa: E402
 from fastbp.layers import Affine, Linear  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS
@@ -563,7 +564,7 @@ def test_metadata_that_is_null_is_none():
 
 def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
     """A file that keeps its promise, of 64 MiB; the limit is lowered for the test's sake."""
-    monkeypatch.setattr(datasets, "_MOST_UNPACKED", 1 << 22)
+    monkeypatch.setattr(datasets.mnist, "_MOST_UNPACKED", 1 << 22)
     path = tmp_path / "bomb"
     with gzip.open(path, "wb") as file:
         file.write(bytes([0, 0, 8, 1]) + (1 << 26).to_bytes(4, "big"))

@@ -26,13 +26,12 @@ LEVELS = {
         "init",
         "datasets",
         "progress",
-        "tables",
         "threads",
         "dtypes",
         "missing",
         "printing",
     ],
-    2: ["backend"],
+    2: ["backend", "tables"],
     2.5: ["autograd"],
     3: ["losses", "modules", "files"],
     3.5: ["optim"],
@@ -46,7 +45,7 @@ LEVELS = {
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "tables", "threads"}
+NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "threads"}
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, plans, tables
+from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, plans
+from fastbp.datasets import tables
 from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, LeakyRelu, Linear, Relu
 
 #: The file that readers are called with.  In memory where the system offers that.
