@@ -143,7 +143,7 @@ MODULES = [m.name.removeprefix("fastbp.") for m in pkgutil.walk_packages([str(FO
 def module(request):
     if request.param.startswith("estimators"):
         pytest.importorskip("sklearn")
-    if request.param == "files":
+    if request.param.startswith("files"):
         pytest.importorskip("safetensors")
     return importlib.import_module(f"fastbp.{request.param}")
 
