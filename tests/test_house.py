@@ -29,7 +29,6 @@ LEVELS = {
         "threads",
         "dtypes",
         "missing",
-        "printing",
     ],
     2: ["backend", "tables"],
     2.5: ["autograd"],
