@@ -42,6 +42,7 @@ LEVELS = {
     9: ["book", "nn", "summaries", "utils", "estimators"],
     10: ["command", "__main__", "__init__"],
 }
+ANY = "any of them"
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 # `checks` words the errors of its neighbours.
 NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "threads"}
@@ -51,6 +52,19 @@ FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 ESTIMATORS = [p for p in FILES if p.parent.name == "estimators"]
 
 
+def asked_for(call):
+    """The module that a call of `import_module` or `__import__` names, an f-string by its start."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if function not in ("import_module", "__import__"):
+        return None
+    name = call.args[0]
+    if isinstance(name, ast.JoinedStr):
+        name = name.values[0]
+    if not isinstance(name, ast.Constant):  # by a table, which only the package's top has
+        return f"fastbp.{ANY}"
+    return name.value.removesuffix(".")
+
+
 def imports(tree):
     """(module, at the top level) of every import; `from fastbp import x` gives fastbp.x."""
     inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -58,6 +72,8 @@ def imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and asked_for(node):
+            names = [asked_for(node)]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute"
             names = [node.module]
@@ -67,6 +83,17 @@ def imports(tree):
             continue
         for name in names:
             yield name, id(node) not in inside
+
+
+@pytest.mark.parametrize(
+    "line, name",
+    [("importlib.import_module('fastbp.nn')", "fastbp.nn"),
+     ("__import__('fastbp.nn.init')", "fastbp.nn.init"),
+     ("import_module(f'fastbp.optim.{name}')", "fastbp.optim"),
+     ("import_module(name)", f"fastbp.{ANY}"), ("from fastbp.nn import init", "fastbp.nn")],
+)  # fmt: skip
+def test_imports_of_all_kinds_are_seen(line, name):
+    assert list(imports(ast.parse(f"def late(name):\n    {line}"))) == [(name, False)]
 
 
 def own_module(name):

@@ -1,4 +1,3 @@
-import importlib
 import re
 
 import numpy as np
@@ -273,8 +272,3 @@ def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
 def test_a_table_that_cannot_be_prepared_is_refused_in_one_sentence(arguments, error, match):
     with pytest.raises(error, match=match):
         tables.prepare(*arguments)
-
-
-def test_the_place_of_tables_before_has_the_very_names():
-    before = importlib.import_module("fastbp.tables")
-    assert all(getattr(before, name) is getattr(tables, name) for name in tables.__all__)

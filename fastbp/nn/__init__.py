@@ -8,7 +8,8 @@ fastbp.Relu``.  PyTorch's places of them, as `fastbp.nn.modules.linear`, are loa
 import importlib
 
 from fastbp.autograd import Parameter
-from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
+from fastbp.layers import pytorch
+from fastbp.layers.pytorch import *  # noqa: F403
 from fastbp.missing import attribute_error
 from fastbp.modules import Module
 from fastbp.network import Sequential
@@ -20,17 +21,14 @@ from fastbp.nn.losses import *  # noqa: F403
 from fastbp.nn.weighted import *  # noqa: F403
 
 __all__ = [
-    "Identity",
     "Module",
     "Parameter",
-    "ReLU",
     "Sequential",
-    "Sigmoid",
-    "Tanh",
     "functional",
     "init",
     "utils",
 ]
+__all__ += pytorch.__all__
 __all__ += activations.__all__
 __all__ += containers.__all__
 __all__ += distances.__all__
