@@ -304,7 +304,7 @@ def assert_same_parameters(net, exact, close):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch", BATCHES)
-def test_a_step_for_odd_shapes(batch, depth):
+def test_a_step_for_widths_around_those_of_vectors(batch, depth):
     rules, losses = list(RULES), list(LOSSES)
     for first in range(len(WIDTHS)):
         widths = [WIDTHS[(first + 5 * k) % len(WIDTHS)] for k in range(depth + 1)]
