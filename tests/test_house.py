@@ -5,6 +5,7 @@ import doctest
 import importlib
 import json
 import pkgutil
+import re
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
@@ -15,37 +16,15 @@ import pytest
 import fastbp
 
 FOLDER = Path(fastbp.__file__).resolve().parent
-# A file imports only from lower levels.
-LEVELS = {
-    0: ["_kernels"],
-    0.5: ["operations"],
-    1: [
-        "reference",
-        "checks",
-        "gradcheck",
-        "init",
-        "datasets",
-        "progress",
-        "threads",
-        "dtypes",
-        "missing",
-    ],
-    2: ["backend", "tables"],
-    2.5: ["autograd"],
-    3: ["losses", "modules", "files"],
-    3.5: ["optim"],
-    4: ["checkpoints", "graph", "layers", "parameters", "plots"],
-    5: ["plans"],
-    6: ["trainer", "history"],
-    7: ["architecture", "training"],
-    8: ["network"],
-    9: ["book", "nn", "summaries", "utils", "estimators"],
-    10: ["command", "__main__", "__init__"],
-}
+ROOT = Path(__file__).parents[1]
+#: The rows of the table in design.md, each with the rooms of one job.
+ROWS = [
+    re.findall(r"`([\w.]+?)(?:\.py|/)`", line.split("|")[1])
+    for line in (ROOT / "docs" / "design.md").read_text().splitlines()
+    if re.match(r"\| `\w+(\.py|/)`", line)
+]
+LEVEL = {name: number for number, row in enumerate(ROWS) for name in row}
 ANY = "any of them"
-LEVEL = {name: level for level, names in LEVELS.items() for name in names}
-# `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "progress", "threads"}
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.
@@ -102,20 +81,23 @@ def own_module(name):
     return parts[1] if parts[0] == "fastbp" and len(parts) > 1 and parts[1] in LEVEL else None
 
 
+def test_the_table_of_rooms_is_the_listing_of_the_folder():
+    listed = [p for p in FOLDER.iterdir() if p.suffix == ".py" or [*p.glob("*.py")]]
+    assert sorted(p.stem for p in listed) == sorted(LEVEL)
+    assert len(ROWS) <= 30
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
-def test_a_file_imports_only_from_lower_levels(path):
+def test_a_room_imports_only_from_rooms_above_it(path):
     own = path.relative_to(FOLDER).parts[0].removesuffix(".py")
-    assert own in LEVEL, f"{own} has no level"
     for name, _ in imports(ast.parse(path.read_text())):
-        top = name.split(".")[0]
-        if top != "fastbp":
+        if name.split(".")[0] != "fastbp":
             continue
         other = own_module(name)
         if other is None:  # the package itself, or a public name of it
-            assert LEVEL[own] == 10, f"{path.name} imports {name} from the package's top"
-        elif other != own:
-            lower = LEVEL[other] < LEVEL[own] or (other == "checks" and own in NEIGHBOURS)
-            assert lower or own == "__main__", f"{path.name} imports {name}"
+            assert own in ROWS[-1], f"{path.name} imports {name} from the package's top"
+        else:
+            assert LEVEL[other] <= LEVEL[own], f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
@@ -127,8 +109,9 @@ def test_optional_packages_are_imported_where_they_are_used(path):
 
 
 def test_every_folder_of_modules_is_installed():
-    project = Path(__file__).parents[1] / "pyproject.toml"
-    packages = tomllib.loads(project.read_text())["tool"]["setuptools"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
     folders = {p.parent.relative_to(FOLDER.parent) for p in FILES}
     assert {".".join(folder.parts) for folder in folders} == set(packages) - {"fastbp._kernels"}
 

@@ -2,7 +2,10 @@
 
 A layer called on an array is the book's `forward`; called on a Tensor it makes a node of the
 graph.  Where a layer of the book means the same, it has PyTorch's name here: ``nn.ReLU is
-fastbp.Relu``.  PyTorch's places of them, as `fastbp.nn.modules.linear`, are loaded when touched.
+fastbp.Relu``.  `weighted`, `activations`, `containers`, `distances` and `losses` have what else
+is a module; `functional`, with `criteria` and `margins`, the functions.  PyTorch's places of them,
+as `fastbp.nn.modules.linear`, are files of one import, as type checkers and pickles look there,
+and loaded when touched.
 """
 
 import importlib
