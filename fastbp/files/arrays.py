@@ -15,17 +15,6 @@ from fastbp import checks
 from fastbp._kernels.steps import running_steps
 from fastbp.files.whole import write_whole
 
-__all__ = [
-    "CHECKSUM",
-    "crc32",
-    "parsed",
-    "read_safetensors",
-    "require_writable",
-    "shown",
-    "snapshot",
-    "write_safetensors",
-]
-
 #: The key of the metadata for the checksum of everything else in the file.
 CHECKSUM = "fastbp.crc32"
 #: The most bytes of a header that safetensors reads.
