@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from bench import ROOT
-from fastbp import cli
+from fastbp.command import cli
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console\n\$ fastbp([^\n]*)\n(.*?)^```$", re.M | re.S)

@@ -1,6 +1,5 @@
 """A network as a file has it: its architecture as JSON beside its arrays, written and read."""
 
-import importlib
 import json
 import reprlib
 
@@ -81,11 +80,13 @@ def _added(module):
 
 
 def _saved_layer(name):
-    """The class of a layer in a file; those of `fastbp.nn` are called nn.Linear and so on."""
+    """The class of a layer in a file; those with PyTorch's arguments are called nn.Linear, ..."""
     if not (isinstance(name, str) and name.startswith("nn.")):
         return _SAVED_LAYERS.get(name)
-    found = getattr(importlib.import_module("fastbp.nn"), name.removeprefix("nn."), None)
-    return found if isinstance(found, type) and issubclass(found, Layer) else None
+    from fastbp.layers import pytorch  # which loads the tensors
+
+    name = name.removeprefix("nn.")
+    return getattr(pytorch, name) if name in pytorch.__all__ else None
 
 
 def _require_saved(path, module):
@@ -129,7 +130,7 @@ def _named_parts(net, network):
 
 def _described(layer, known):
     kind = type(layer)
-    name = f"nn.{kind.__name__}" if kind.__module__.startswith("fastbp.nn.") else kind.__name__
+    name = f"nn.{kind.__name__}" if kind.__module__ == "fastbp.layers.pytorch" else kind.__name__
     if known(name) is not kind:
         raise TypeError(
             f"Sequential.save expects the library's own layers and losses; got {layer!r}."

@@ -168,13 +168,13 @@ def assert_same(one, other):
 def written(monkeypatch):
     """The contents of all files that are written."""
     contents = []
-    whole = files.write_whole
+    whole = files.arrays.write_whole
 
     def write(path, data):
         contents.append(data)
         whole(path, data)
 
-    monkeypatch.setattr(files, "write_whole", write)
+    monkeypatch.setattr(files.arrays, "write_whole", write)
     return contents
 
 
@@ -682,8 +682,8 @@ def test_a_training_elsewhere_whose_file_has_a_like_name_removes_nothing(tmp_pat
 
     def meanwhile(partial, target):
         with monkeypatch.context() as elsewhere:  # another machine does not know our processes
-            elsewhere.setattr(files, "_is_another", lambda _: False)
-            elsewhere.setattr(files, "_partials", set())
+            elsewhere.setattr(files.whole, "_is_another", lambda _: False)
+            elsewhere.setattr(files.whole, "_partials", set())
             files.remove_leftovers(other)
         replace(partial, target)
 

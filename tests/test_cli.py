@@ -14,7 +14,9 @@ import sklearn.metrics
 from matplotlib import image
 
 import fastbp
-from fastbp import arguments, cli, datasets, tables
+from fastbp import datasets
+from fastbp.command import arguments, cli
+from fastbp.datasets import tables
 from fastbp.network import ACTIVATIONS
 from fastbp.threads import available_threads
 
@@ -615,7 +617,7 @@ def test_bad_argument_in_a_process_is_status_2_and_one_line(run_python):
 def test_reader_that_leaves_is_no_traceback(run_python):
     code = """
 import os, sys
-from fastbp import cli
+from fastbp.command import cli
 read, write = os.pipe()
 os.dup2(write, 1)
 os.close(read)
@@ -633,7 +635,7 @@ def test_terminal_shows_a_bar_and_an_interrupt_stops_it(tmp_path):
     # A shell without job control lets its background jobs ignore interrupts.
     code = """
 import signal, sys
-from fastbp import cli
+from fastbp.command import cli
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.main(sys.argv[1:]))
 """

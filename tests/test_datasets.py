@@ -164,7 +164,7 @@ def test_sklearn_missing_says_what_to_install(monkeypatch, name):
 def test_import_leaves_sklearn_alone():
     code = "import sys; from fastbp import datasets; sys.exit('sklearn' in sys.modules)"
     # -P: not the source tree that pytest may have been started in
-    folder = os.path.dirname(os.path.dirname(datasets.__file__))
+    folder = str(Path(datasets.__file__).parents[2])
     env = {**os.environ, "PYTHONPATH": folder}
     subprocess.run([sys.executable, "-P", "-c", code], env=env, check=True)
 
@@ -293,7 +293,7 @@ def test_idx_round_trip(tmp_path, shape, compress):
 
 
 def test_idx_longer_than_one_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "_CHUNK", 16)
+    monkeypatch.setattr(datasets.mnist, "_CHUNK", 16)
     array = np.arange(100) % 251
     (tmp_path / "f").write_bytes(idx_bytes(array))
     np.testing.assert_array_equal(datasets.read_idx(tmp_path / "f"), array)
@@ -400,7 +400,7 @@ def test_idx_allocates_no_more_than_the_data(tmp_path, compress, shape, tail):
     finally:
         tracemalloc.stop()
     assert_one_sentence(error, file, f"which says shape {shape}")
-    assert peak < 3 * datasets._CHUNK
+    assert peak < 3 * datasets.mnist._CHUNK
 
 
 @pytest.mark.parametrize("name", ["absent", "."])

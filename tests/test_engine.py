@@ -304,7 +304,7 @@ def assert_same_parameters(net, exact, close):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("batch", BATCHES)
-def test_a_step_for_odd_shapes(batch, depth):
+def test_a_step_for_widths_around_those_of_vectors(batch, depth):
     rules, losses = list(RULES), list(LOSSES)
     for first in range(len(WIDTHS)):
         widths = [WIDTHS[(first + 5 * k) % len(WIDTHS)] for k in range(depth + 1)]
@@ -701,7 +701,7 @@ def test_a_conversion_of_too_few_arrays_is_refused():
 def test_engine_tests_pass_under(name, run_python):
     done = run_python(
         "-P", "-m", "pytest", HERE / "test_engine.py",
-        "-k", "not (pass_under or odd_shapes or every_pair)",
+        "-k", "not (pass_under or around_those or every_pair)",
         f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
         "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
     )  # fmt: skip

@@ -523,7 +523,7 @@ def test_from_sklearn_of_subclasses_on_both_sides():
     ({"scoring": "beauty"}, "scoring"), ({"loss": "hinge"}, "'loss' parameter"),
 ], ids=lambda v: v if isinstance(v, str) else next(iter(v)))  # fmt: skip
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_bad_new_parameters_are_named(kind, bad, words):
+def test_bad_values_of_parameters_that_scikit_learn_lacks_are_named(kind, bad, words):
     X, y = digits(50)
     model = kind(hidden_layer_sizes=(5,), max_iter=2, early_stopping="scoring" in bad)
     with pytest.raises((ValueError, TypeError), match=words) as caught:

@@ -154,7 +154,7 @@ def test_an_integer_beyond_all_floats_is_refused_before_anything(kind, name):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rows", ODD_ROWS)
-def test_odd_rows(kind, rows):
+def test_rows_of_every_kind(kind, rows):
     y = CLASSES if kind == "MLPClassifier" else NUMBERS
     rows = ODD_ROWS[rows]
     assert_same(kind, training(rows, y))
@@ -163,7 +163,7 @@ def test_odd_rows(kind, rows):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_odd_frames(kind):
+def test_pandas_frames(kind):
     pandas = pytest.importorskip("pandas")
     y = CLASSES if kind == "MLPClassifier" else NUMBERS
     frame = pandas.DataFrame(X, columns=list("abcde"))
@@ -221,14 +221,14 @@ ODD_CLASSES |= {
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("y", ODD_TARGETS | ODD_CLASSES)
-def test_odd_classes(y, early_stopping):
+def test_classes_of_every_kind(y, early_stopping):
     y = (ODD_TARGETS | ODD_CLASSES)[y]
     assert_same("MLPClassifier", training(X, y), early_stopping=early_stopping)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("y", ODD_TARGETS)
-def test_odd_numbers(y, early_stopping):
+def test_numbers_of_every_kind(y, early_stopping):
     assert_same("MLPRegressor", training(X, ODD_TARGETS[y]), early_stopping=early_stopping)
 
 
@@ -243,7 +243,7 @@ ODD_WEIGHTS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 @pytest.mark.parametrize("weights", ODD_WEIGHTS)
-def test_odd_weights(kind, weights, settings):
+def test_weights_of_every_kind(kind, weights, settings):
     y = CLASSES if kind == "MLPClassifier" else NUMBERS
     assert_same(kind, training(X, y, ODD_WEIGHTS[weights]), **settings)
 
@@ -285,7 +285,7 @@ PARTIAL = {
 
 
 @pytest.mark.parametrize("use", PARTIAL)
-def test_odd_ways_on(use):
+def test_fits_after_fits_of_other_data(use):
     assert_same("MLPClassifier", PARTIAL[use])
     if "labels" not in use and "classes" not in use:
         assert_same("MLPRegressor", PARTIAL[use])

@@ -164,7 +164,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 def test_networks_are_written_by_the_same_function(tmp_path, monkeypatch):
     net = fastbp.Sequential(fastbp.Linear(2, 3, seed=0))
     seen = []
-    monkeypatch.setattr(files, "write_whole", lambda path, data: seen.append(path))
+    monkeypatch.setattr(files.arrays, "write_whole", lambda path, data: seen.append(path))
     net.save(tmp_path / "net")
     fastbp.save({}, tmp_path / "dict")
     assert [path.name for path in seen] == ["net", "dict"]
@@ -264,7 +264,7 @@ def test_a_checksum_is_the_same_under_every_python():
     """Newer ones know more of Unicode, and print as it is what older ones escape."""
     array, described = np.ones(1, np.float32), r"([], [('\xe9', 'float32', (1,))])"
     expected = zlib.crc32(array.tobytes(), zlib.crc32(described.encode()))
-    assert files._checksum({"\u00e9": array}, {}) == str(expected)
+    assert files.arrays._checksum({"\u00e9": array}, {}) == str(expected)
 
 
 # --- while others write ---------------------------------------------------------------------

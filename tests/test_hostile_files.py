@@ -29,7 +29,8 @@ import readers  # noqa: E402
 sys.path.remove(str(FUZZ))
 
 import fastbp  # noqa: E402
-from fastbp import Sequential, datasets, files, tables  # noqa: E402
+from fastbp import Sequential, datasets, files  # noqa: E402
+from fastbp.datasets import tables  # noqa: E402
 from fastbp.layers import Affine, Linear  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS
@@ -338,7 +339,7 @@ def test_what_is_too_deep_or_too_long_is_said_in_own_words(name, monkeypatch):
     said = refused(name, (10**6).to_bytes(8, "little") + b"{}")
     assert "its header would have 1000000 bytes, of 2 behind its length" in said
     assert "its 3 bytes are fewer than the 8" in refused(name, b"abc")
-    monkeypatch.setattr(files, "_LONGEST_HEADER", 100)
+    monkeypatch.setattr(files.arrays, "_LONGEST_HEADER", 100)
     assert "at most 100" in refused(name, SEEDS[name][0])
 
 
@@ -356,7 +357,7 @@ def test_what_could_not_be_read_again_is_not_written(monkeypatch, tmp_path):
     for kind in ([deep], {"a": deep}, (deep,)):
         with pytest.raises(ValueError, match=r"save expects containers .* over 200 deep"):
             fastbp.save(kind, path)
-    monkeypatch.setattr(files, "_LONGEST_HEADER", 300)
+    monkeypatch.setattr(files.arrays, "_LONGEST_HEADER", 300)
     long = [0.5] * 1000
     for write in (lambda: fastbp.save(long, path), lambda: write_network(path),
                   lambda: fastbp.save({str(k): np.ones(1) for k in range(20)}, path)):  # fmt: skip
@@ -383,7 +384,7 @@ def test_too_little_memory_for_what_a_file_says_is_no_damage(name, where, monkey
     elif where == "safetensors":
         monkeypatch.setattr(safetensors.numpy, "load", full)
     elif where == "layer":
-        target = {"network": (Affine, "restore"), "state": (files, "_rebuilt"),
+        target = {"network": (Affine, "restore"), "state": (files.objects, "_rebuilt"),
                   "checkpoint": (checkpoints, "Saved")}[name]  # fmt: skip
         monkeypatch.setattr(*target, full)
     elif name == "network":
@@ -564,7 +565,7 @@ def test_metadata_that_is_null_is_none():
 
 def test_a_gzip_bomb_is_not_unpacked_beyond_a_limit(tmp_path, monkeypatch):
     """A file that keeps its promise, of 64 MiB; the limit is lowered for the test's sake."""
-    monkeypatch.setattr(datasets, "_MOST_UNPACKED", 1 << 22)
+    monkeypatch.setattr(datasets.mnist, "_MOST_UNPACKED", 1 << 22)
     path = tmp_path / "bomb"
     with gzip.open(path, "wb") as file:
         file.write(bytes([0, 0, 8, 1]) + (1 << 26).to_bytes(4, "big"))
@@ -644,7 +645,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(write, call, tmp_path, mon
         raise OSError(28, "No space left on device")
 
     if call == "open":
-        monkeypatch.setattr(files, "open", full, raising=False)
+        monkeypatch.setattr(files.whole, "open", full, raising=False)
     else:
         monkeypatch.setattr(os, call, full)
     with pytest.raises(OSError, match="No space left"):

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import json
 import pkgutil
+import re
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
@@ -15,40 +16,32 @@ import pytest
 import fastbp
 
 FOLDER = Path(fastbp.__file__).resolve().parent
-# A file imports only from lower levels.
-LEVELS = {
-    0: ["_kernels"],
-    0.5: ["operations"],
-    1: [
-        "reference",
-        "checks",
-        "gradcheck",
-        "init",
-        "datasets",
-        "tables",
-        "threads",
-        "dtypes",
-        "missing",
-        "printing",
-    ],
-    2: ["backend"],
-    2.5: ["autograd"],
-    3: ["losses", "modules", "files"],
-    3.5: ["optim"],
-    4: ["graph", "layers", "parameters", "plots"],
-    6: ["training"],
-    7: ["architecture"],
-    8: ["network"],
-    9: ["book", "nn", "summaries", "utils", "estimators", "arguments"],
-    10: ["cli", "__main__", "__init__"],
-}
-LEVEL = {name: level for level, names in LEVELS.items() for name in names}
-# `checks` words the errors of its neighbours.
-NEIGHBOURS = {"gradcheck", "init", "datasets", "tables", "threads"}
+ROOT = Path(__file__).parents[1]
+#: The rows of the table in design.md, each with the rooms of one job.
+ROWS = [
+    re.findall(r"`([\w.]+?)(?:\.py|/)`", line.split("|")[1])
+    for line in (ROOT / "docs" / "design.md").read_text().splitlines()
+    if re.match(r"\| `\w+(\.py|/)`", line)
+]
+LEVEL = {name: number for number, row in enumerate(ROWS) for name in row}
+ANY = "any of them"
 OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.
 ESTIMATORS = [p for p in FILES if p.parent.name == "estimators"]
+
+
+def asked_for(call):
+    """The module that a call of `import_module` or `__import__` names, an f-string by its start."""
+    function = getattr(call.func, "attr", getattr(call.func, "id", None))
+    if function not in ("import_module", "__import__"):
+        return None
+    name = call.args[0]
+    if isinstance(name, ast.JoinedStr):
+        name = name.values[0]
+    if not isinstance(name, ast.Constant):  # by a table, which only the package's top has
+        return f"fastbp.{ANY}"
+    return name.value.removesuffix(".")
 
 
 def imports(tree):
@@ -58,6 +51,8 @@ def imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and asked_for(node):
+            names = [asked_for(node)]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute"
             names = [node.module]
@@ -69,26 +64,40 @@ def imports(tree):
             yield name, id(node) not in inside
 
 
+@pytest.mark.parametrize(
+    "line, name",
+    [("importlib.import_module('fastbp.nn')", "fastbp.nn"),
+     ("__import__('fastbp.nn.init')", "fastbp.nn.init"),
+     ("import_module(f'fastbp.optim.{name}')", "fastbp.optim"),
+     ("import_module(name)", f"fastbp.{ANY}"), ("from fastbp.nn import init", "fastbp.nn")],
+)  # fmt: skip
+def test_imports_of_all_kinds_are_seen(line, name):
+    assert list(imports(ast.parse(f"def late(name):\n    {line}"))) == [(name, False)]
+
+
 def own_module(name):
     """The module of fastbp that a dotted name leads into, or None."""
     parts = name.split(".")
     return parts[1] if parts[0] == "fastbp" and len(parts) > 1 and parts[1] in LEVEL else None
 
 
+def test_the_table_of_rooms_is_the_listing_of_the_folder():
+    listed = [p for p in FOLDER.iterdir() if p.suffix == ".py" or [*p.glob("*.py")]]
+    assert sorted(p.stem for p in listed) == sorted(LEVEL)
+    assert len(ROWS) <= 30
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
-def test_a_file_imports_only_from_lower_levels(path):
+def test_a_room_imports_only_from_rooms_above_it(path):
     own = path.relative_to(FOLDER).parts[0].removesuffix(".py")
-    assert own in LEVEL, f"{own} has no level"
     for name, _ in imports(ast.parse(path.read_text())):
-        top = name.split(".")[0]
-        if top != "fastbp":
+        if name.split(".")[0] != "fastbp":
             continue
         other = own_module(name)
         if other is None:  # the package itself, or a public name of it
-            assert LEVEL[own] == 10, f"{path.name} imports {name} from the package's top"
-        elif other != own:
-            lower = LEVEL[other] < LEVEL[own] or (other == "checks" and own in NEIGHBOURS)
-            assert lower or own == "__main__", f"{path.name} imports {name}"
+            assert own in ROWS[-1], f"{path.name} imports {name} from the package's top"
+        else:
+            assert LEVEL[other] <= LEVEL[own], f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(FOLDER)))
@@ -100,8 +109,9 @@ def test_optional_packages_are_imported_where_they_are_used(path):
 
 
 def test_every_folder_of_modules_is_installed():
-    project = Path(__file__).parents[1] / "pyproject.toml"
-    packages = tomllib.loads(project.read_text())["tool"]["setuptools"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
     folders = {p.parent.relative_to(FOLDER.parent) for p in FILES}
     assert {".".join(folder.parts) for folder in folders} == set(packages) - {"fastbp._kernels"}
 
@@ -142,7 +152,7 @@ MODULES = [m.name.removeprefix("fastbp.") for m in pkgutil.walk_packages([str(FO
 def module(request):
     if request.param.startswith("estimators"):
         pytest.importorskip("sklearn")
-    if request.param == "files":
+    if request.param.startswith("files"):
         pytest.importorskip("safetensors")
     return importlib.import_module(f"fastbp.{request.param}")
 

@@ -62,6 +62,8 @@ def test_the_command_refuses_an_unknown_set_in_one_line(words, name, run_python,
     done = run_python("-m", "fastbp", *words, FASTBP_ISA=name)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{line}got {name!r}.\n"
-    (tmp_path / "fastbp").write_text("from fastbp.cli import main\nmain()")  # as pip makes it
+    (tmp_path / "fastbp").write_text(
+        "from fastbp.command.cli import main\nmain()"
+    )  # as pip makes it
     done = run_python("-P", tmp_path / "fastbp", *words, FASTBP_ISA=name)
     assert (done.returncode, done.stderr) == (2, f"{line}got {name!r}.\n")

@@ -300,7 +300,7 @@ def test_activations_of_large_numbers_do_not_overflow(name, dtype):
         lambda: LeakyRelu(0.1), Gelu, Softplus, lambda: Dropout(0.0, seed=0),
     ],
 )  # fmt: skip
-def test_gradients_of_new_layers_are_their_differences(make):
+def test_gradients_of_layers_are_their_differences(make):
     layer = make()
     x = np.random.default_rng(0).standard_normal((6, 4))
     before = {name: array.copy() for name, array in layer.state().items()}
@@ -310,13 +310,13 @@ def test_gradients_of_new_layers_are_their_differences(make):
 
 
 @pytest.mark.parametrize("make", [MeanAbsoluteError, lambda: HuberLoss(0.5)])
-def test_gradients_of_new_losses_are_their_differences(make):
+def test_gradients_of_losses_are_their_differences(make):
     x, t = np.random.default_rng(0).standard_normal((2, 6, 4))
     assert fastbp.gradient_check(make(), x, t, full=True)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_gradients_of_a_network_of_new_layers_are_their_differences(dtype):
+def test_gradients_of_a_network_are_their_differences(dtype):
     net = Sequential(
         Linear(3, 6, dtype=dtype, seed=0), BatchNorm1d(6, dtype=dtype), LeakyRelu(0.1),
         Linear(6, 5, dtype=dtype, seed=1), Gelu(), BatchNorm1d(5, dtype=dtype), Softplus(),

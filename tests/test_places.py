@@ -56,9 +56,21 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+#: Where things were, as programs and pickles have it.
+BEFORE = {
+    "autograd.shapes": ("autograd", "gather index_add index_select masked_select scatter take"),
+    "nn.activations": (
+        "nn",
+        "CELU Dropout Flatten GELU LeakyReLU LogSoftmax Softmax Softmin Softplus Threshold",
+    ),
+    "nn.weighted": ("nn", "BatchNorm1d Linear"),
+    "tables": ("datasets.tables", "Prepared Table prepare read_csv"),
+}
+
+
+@pytest.mark.parametrize("place", [*PLACES, *BEFORE])
 def test_a_place_has_the_very_objects(place):
-    of, names = PLACES[place]
+    of, names = (PLACES | BEFORE)[place]
     module = importlib.import_module(f"fastbp.{place}")
     short = importlib.import_module(f"fastbp.{of}")
     for name in names.split():

@@ -215,7 +215,7 @@ def test_comparisons_of_tensors(name):
     assert len({x, x, fastbp.zeros(2)}) == 2
 
 
-def test_tensors_together():
+def test_cat_and_stack():
     a, b = tensor(numbers((2, 3), "f4")), tensor(numbers((4, 3), "f4", 1))
     i = tensor(np.arange(6).reshape(2, 3))
     for call, expected in (

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from fastbp import tables
+from fastbp.datasets import tables
 
 
 @pytest.fixture

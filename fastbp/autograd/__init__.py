@@ -29,12 +29,14 @@ from fastbp.autograd import arithmetic as _arithmetic
 from fastbp.autograd import combined as _combined
 from fastbp.autograd import elementwise as _elementwise
 from fastbp.autograd import factories as _factories
+from fastbp.autograd import indexing as _indexing
 from fastbp.autograd import inplace as _inplace
 from fastbp.autograd import keywords as _keywords
 from fastbp.autograd import random as _random
 from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
 from fastbp.autograd.function import Function
+from fastbp.autograd.printing import set_printoptions
 from fastbp.autograd.tensor import (
     Parameter,
     Size,
@@ -48,7 +50,6 @@ from fastbp.autograd.tensor import (
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.missing import attribute_error
 from fastbp.operations.activations import ACTIVATIONS as _ACTIVATIONS
-from fastbp.printing import set_printoptions
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
 _METHODS = {
@@ -62,9 +63,10 @@ _METHODS = {
     "isnan isinf isfinite nan_to_num softmax log_softmax",
     _reductions: "sum mean prod cumsum cumprod var std norm logsumexp max min amax amin argmax "
     "argmin any all median sort argsort topk unique bincount nonzero count_nonzero",
+    _indexing: "index_select gather masked_select take scatter scatter_add index_add",
     _shapes: "reshape flatten ravel unflatten squeeze unsqueeze permute transpose t movedim "
-    "broadcast_to clone repeat_interleave index_select gather masked_select take scatter "
-    "scatter_add index_add split chunk unbind narrow select flip roll diag tril triu numel",
+    "broadcast_to clone repeat_interleave split chunk unbind narrow select flip roll diag tril "
+    "triu numel",
 }
 _FUNCTIONS = {
     _arithmetic: "where rsub",
@@ -158,7 +160,7 @@ _core.register(
     inplace=_inplace.change,
     matmul=_arithmetic.matrix_product,
     power=_arithmetic.power,
-    item=checks.explained(_shapes._getitem, "Indexing"),
+    item=checks.explained(_indexing._getitem, "Indexing"),
     compare=[_arithmetic.operator_of(PUBLIC[name]) for name in _core.COMPARISONS],
     view_changed=_inplace.view_changed,
     view_renewed=_inplace.view_renewed,
@@ -196,7 +198,7 @@ def _attach():
         "__invert__": _arithmetic.bitwise_not,
         "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,
-        "__setitem__": checks.explained(_shapes._setitem, "Item assignment"),
+        "__setitem__": checks.explained(_indexing._setitem, "Item assignment"),
     }  # fmt: skip
     properties = {"mT": property(_shapes._mT)}
     for name, function in {**methods, **operators, **properties}.items():

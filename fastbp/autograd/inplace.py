@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import arithmetic, combined, elementwise, random, shapes
+from fastbp.autograd import arithmetic, combined, elementwise, indexing, random
 from fastbp.autograd.tensor import held
 
 OPERATIONS = ("add", "sub", "mul", "div")
@@ -140,7 +140,7 @@ _BY_FUNCTION = {
         "round", "neg", "nan_to_num")},
     **{name: public(combined, name) for name in (
         "addcmul", "addcdiv", "lerp", "addmm", "clamp_min", "clamp_max")},
-    **{name: public(shapes, name) for name in ("scatter", "scatter_add", "index_add")},
+    **{name: public(indexing, name) for name in ("scatter", "scatter_add", "index_add")},
 }  # fmt: skip
 METHODS = {
     name + "_": _method(name + "_", function, f"`{name}` in place.")

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Set
 
 import numpy as np
 
-from fastbp import checks, dtypes, printing
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp._kernels.changes import note
+from fastbp.autograd import printing
 
 __all__ = [
     "Parameter",

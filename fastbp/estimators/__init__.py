@@ -4,6 +4,9 @@
 ``sklearn.neural_network``: the same parameters, attributes, errors and, for a given
 `random_state`, the same curve within rounding; and the parameters that `MLPClassifier` lists
 behind `max_fun`.
+
+`base`, `classifier` and `regressor` are the contract, `parameters` what they take, `solver` the
+plan and its state, `loops` and `lbfgs` the trainings, `forward` the predictions.
 """
 
 from fastbp import checks

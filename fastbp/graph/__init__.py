@@ -1,4 +1,7 @@
-"""The picture of a computational graph: values above the arrows, derivatives below them."""
+"""The picture of a computational graph: values above the arrows, derivatives below them.
+
+It is read (`reading`), laid out (`layout`), drawn (`drawing`, `text`) and shown (`picture`).
+"""
 
 import re
 from collections.abc import Mapping

@@ -2,6 +2,9 @@
 
 `forward(x)` keeps what `backward(dout)` needs; `evaluate(x)` computes the same in evaluation
 mode and keeps nothing.  Layers read the current contents of their arrays at every call.
+
+`base` has what they share, and each kind a file; `pytorch` has those with PyTorch's arguments,
+loaded when they are asked for, and `functions` what these share with `nn.functional`.
 """
 
 from fastbp import losses

@@ -2,13 +2,17 @@
 
 A layer called on an array is the book's `forward`; called on a Tensor it makes a node of the
 graph.  Where a layer of the book means the same, it has PyTorch's name here: ``nn.ReLU is
-fastbp.Relu``.  PyTorch's places of them, as `fastbp.nn.modules.linear`, are loaded when touched.
+fastbp.Relu``.  `weighted`, `activations`, `containers`, `distances` and `losses` have what else
+is a module; `functional`, with `criteria` and `margins`, the functions.  PyTorch's places of them,
+as `fastbp.nn.modules.linear`, are files of one import, as type checkers and pickles look there,
+and loaded when touched.
 """
 
 import importlib
 
 from fastbp.autograd import Parameter
-from fastbp.layers import Identity, ReLU, Sigmoid, Tanh
+from fastbp.layers import pytorch
+from fastbp.layers.pytorch import *  # noqa: F403
 from fastbp.missing import attribute_error
 from fastbp.modules import Module
 from fastbp.network import Sequential
@@ -20,17 +24,14 @@ from fastbp.nn.losses import *  # noqa: F403
 from fastbp.nn.weighted import *  # noqa: F403
 
 __all__ = [
-    "Identity",
     "Module",
     "Parameter",
-    "ReLU",
     "Sequential",
-    "Sigmoid",
-    "Tanh",
     "functional",
     "init",
     "utils",
 ]
+__all__ += pytorch.__all__
 __all__ += activations.__all__
 __all__ += containers.__all__
 __all__ += distances.__all__

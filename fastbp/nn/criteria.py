@@ -9,11 +9,11 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
+from fastbp.autograd.arguments import in_range, quick, tensor_of
 from fastbp.autograd.elementwise import log_softmax_of
 from fastbp.autograd.tensor import quietly
 from fastbp.backend import kernels
 from fastbp.checks import explained
-from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.operations.activations import sigmoid as numpy_sigmoid
 from fastbp.operations.losses import LOSSES as ROWS
 

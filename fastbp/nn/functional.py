@@ -1,29 +1,24 @@
 """The functional forms of layers and losses, on Tensors, with PyTorch's names and numbers."""
 
-import warnings
-
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import log_softmax as _log_softmax
 from fastbp.autograd import (
     sigmoid,
     tanh,
     tensor,  # noqa: F401  (in the examples)
     where,
 )
-from fastbp.autograd import softmax as _softmax
-from fastbp.autograd.elementwise import activation, floats_of
+from fastbp.autograd.arguments import in_range, tensor_of
+from fastbp.autograd.elementwise import activation
 from fastbp.autograd.elementwise import relu as _relu
 from fastbp.autograd.inplace import changed
-from fastbp.autograd.random import stream
 from fastbp.autograd.reductions import one_axis
 from fastbp.autograd.tensor import as_tensor
-from fastbp.backend import kernels
 from fastbp.checks import explained
+from fastbp.layers.functions import dropout, log_softmax, softmax, softmin
 from fastbp.missing import attribute_error
-from fastbp.nn.arguments import in_range, quick, tensor_of
 from fastbp.nn.criteria import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -391,81 +386,7 @@ def _threshold(input, at, value):
     return _of_any_dtype("threshold", input, at, value)
 
 
-def _dimension(who, input, dim):
-    if dim is not None:
-        return dim
-    warnings.warn(f"{who} expects dim, the dimension that sums to 1; got None, which is taken as "
-                  "PyTorch takes it.", UserWarning, stacklevel=4)  # fmt: skip
-    return 0 if input.ndim in (0, 1, 3) else 1
-
-
-@quick
-def softmax(input, dim=None, dtype=None):
-    """exp(x) / sum(exp(x)) over a dimension.
-
-    Examples
-    --------
-    >>> softmax(tensor([[0.0, 0.0]]), dim=1)
-    tensor([[0.5000, 0.5000]])
-    """
-    return _softmax(input, _dimension("softmax", input, dim), dtype)
-
-
-@explained
-def softmin(input, dim=None, dtype=None):
-    """softmax of -x."""
-    return _softmax(-input, _dimension("softmin", input, dim), dtype)
-
-
-@quick
-def log_softmax(input, dim=None, dtype=None):
-    """x - log(sum(exp(x))) over a dimension."""
-    return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)
-
-
 # --- regularisation and normalisation -------------------------------------------------------
-
-
-@explained
-def dropout(input, p=0.5, training=True, inplace=False):
-    """x / (1 - p), or 0 with probability p, drawn from the stream of `fastbp.manual_seed`.
-
-    Examples
-    --------
-    >>> dropout(tensor([1.0, 2.0]), 0.5, training=False)
-    tensor([1., 2.])
-    """
-    p = _probability("dropout", p)
-    if not training or p == 0:
-        return input
-    if inplace:
-        return _in_place("dropout", input, dropout, p)
-    x, array = floats_of(input)
-    if p == 1:
-        return x * 0.0
-    array = checks.floats("dropout", "input", array)
-    key = drawn_key()
-    out = _dropped(array, key, p)
-    return core.node("NativeDropoutBackward0", out, (x,), _dropout_gradient, (key, p))
-
-
-def _probability(who, p):
-    return checks.number(who, "p", p, least=0, most=1)
-
-
-def drawn_key():
-    """A mask's key, from the stream of `fastbp.manual_seed`."""
-    return int(stream(None).integers(2**64, dtype=np.uint64))
-
-
-def _dropped(array, key, p):
-    out = np.empty(array.shape, array.dtype)
-    kernels().dropout(array.reshape(-1), out.reshape(-1), key, p)
-    return out
-
-
-def _dropout_gradient(saved, dout, needs):
-    return (_dropped(np.require(dout, None, ("C", "A")), *saved),)
 
 
 @explained

@@ -13,8 +13,8 @@ from fastbp.autograd import (
     tensor,  # noqa: F401  (in the examples)
     where,
 )
+from fastbp.autograd.arguments import tensor_of
 from fastbp.checks import explained
-from fastbp.nn.arguments import tensor_of
 from fastbp.nn.criteria import reduction_of
 
 __all__ = [

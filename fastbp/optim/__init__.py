@@ -1,5 +1,6 @@
 """Optimisers, schedules of the learning rate and gradient clipping.
 
+`rule` is an optimiser over rows of update rules, `rules` are their options.
 `fastbp.optim.lr_scheduler` has PyTorch's schedulers, and is loaded when it is touched.
 """
 

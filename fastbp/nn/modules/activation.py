@@ -1,11 +1,9 @@
 """PyTorch's place of the activations."""
 
-from fastbp.layers import ReLU, Sigmoid, Tanh
-from fastbp.nn.activations import (
+from fastbp.layers.pytorch import (
     CELU,
     ELU,
     GELU,
-    GLU,
     SELU,
     Hardsigmoid,
     Hardswish,
@@ -14,15 +12,19 @@ from fastbp.nn.activations import (
     LogSigmoid,
     LogSoftmax,
     Mish,
+    ReLU,
     ReLU6,
+    Sigmoid,
     SiLU,
     Softmax,
     Softmin,
     Softplus,
     Softsign,
+    Tanh,
     Tanhshrink,
     Threshold,
 )
+from fastbp.nn.activations import GLU
 from fastbp.nn.weighted import PReLU
 
 __all__ = [

@@ -1,5 +1,5 @@
 """PyTorch's place of the batch normalisation."""
 
-from fastbp.nn.weighted import BatchNorm1d
+from fastbp.layers.pytorch import BatchNorm1d
 
 __all__ = ["BatchNorm1d"]

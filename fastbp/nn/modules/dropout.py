@@ -1,5 +1,5 @@
 """PyTorch's place of the dropout."""
 
-from fastbp.nn.activations import Dropout
+from fastbp.layers.pytorch import Dropout
 
 __all__ = ["Dropout"]

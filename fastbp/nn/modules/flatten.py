@@ -1,5 +1,6 @@
 """PyTorch's place of the reshaping layers."""
 
-from fastbp.nn.activations import Flatten, Unflatten
+from fastbp.layers.pytorch import Flatten
+from fastbp.nn.activations import Unflatten
 
 __all__ = ["Flatten", "Unflatten"]

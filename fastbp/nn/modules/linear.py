@@ -1,6 +1,5 @@
 """PyTorch's place of the linear layers."""
 
-from fastbp.layers import Identity
-from fastbp.nn.weighted import Linear
+from fastbp.layers.pytorch import Identity, Linear
 
 __all__ = ["Identity", "Linear"]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastbp import checks, optim, tables
+from fastbp import checks, optim
+from fastbp.datasets import tables
 from fastbp.network import ACTIVATIONS
 from fastbp.optim.rule import OPTIMIZERS as RULES
 from fastbp.optim.rule import Rule

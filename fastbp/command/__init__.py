@@ -1,0 +1,1 @@
+"""The command `fastbp`: `arguments` has its words and their defaults, `cli` does what they say."""
