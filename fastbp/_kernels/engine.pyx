@@ -257,7 +257,7 @@ cdef class Plan:
                 described[i].n_out = n_out
                 described[i].a = a
                 described[i].b = b
-                described[i].unbiased = described[i].no_bias = flag
+                described[i].sample_variance = described[i].no_bias = flag
                 require(n_in > 0 and n_out > 0 and (i == 0 or n_in == width)
                         and (n_in == n_out or kind == "affine"),
                         "Plan expects layers of widths that follow on each other")

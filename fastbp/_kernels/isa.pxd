@@ -45,7 +45,7 @@ cdef extern from "kernels.h" nogil:
         fbp_layer_kind kind
         idx n_in, n_out
         double a, b
-        int unbiased
+        int sample_variance
         int no_bias
 
     ctypedef struct fbp_rule:

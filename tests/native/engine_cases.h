@@ -116,7 +116,7 @@ static void FN(draw_layers)(fbp_layer *layers, idx n_layers)
         if (l->kind == FBP_AFFINE)
             n = draw_from(OUTPUTS, COUNT(OUTPUTS));
         l->n_out = n;
-        l->unbiased = l->no_bias = draw() % 3 == 0;
+        l->sample_variance = l->no_bias = draw() % 3 == 0;
         l->b = 0.9;
         l->a = l->kind == FBP_DROPOUT ? 0.25 : 0.125; /* without rounding in either type */
     }

@@ -202,7 +202,7 @@ static void FN(norm_op_forward)(const FN(plan) *plan, const FN(op) *op, idx rows
         memset(op->fresh + padded + j, 0, NR * sizeof(REAL));
         FN(batch_norm_forward)(op->in + at, op->W + j, op->b + j, op->out + at, op->normal + at,
                                op->inverse + j, op->fresh + j, op->fresh + padded + j, l->a, 0,
-                               l->unbiased, rows, min_idx(NR, l->n_out - j), NR);
+                               l->sample_variance, rows, min_idx(NR, l->n_out - j), NR);
     }
 }
 
