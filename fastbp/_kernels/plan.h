@@ -20,7 +20,7 @@ typedef struct {
     /* The numbers of an activation; a: a dropout's ratio; of a batch normalisation eps and its
      * momentum: running = b running + (1 - b) new. */
     double a, b;
-    int sample_variance; /* of a batch normalisation: its running variance is by n - 1 in place of n */
+    int sample_variance; /* of a batch normalisation: its running variance is by n - 1, not n */
     int no_bias;  /* of an affine layer: its bias stays 0 */
 } fbp_layer;
 

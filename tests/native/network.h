@@ -106,7 +106,8 @@ static void forward(network *net)
             double mean = 0, var = 0, inverse = 0;
             if (l->kind == FBP_BATCH_NORM) {
                 inverse = statistics(l, x, rows, j, &mean, &var);
-                const double by = l->sample_variance && rows > 1 ? (double)rows / (double)(rows - 1) : 1;
+                const double by =
+                    l->sample_variance && rows > 1 ? (double)rows / (double)(rows - 1) : 1;
                 double *running = net->running[k];
                 running[j] = l->b * running[j] + (1 - l->b) * mean;
                 running[n + j] = l->b * running[n + j] + (1 - l->b) * by * var;
