@@ -19,70 +19,36 @@ from fastbp.autograd.tensor import as_tensor
 from fastbp.checks import explained
 from fastbp.layers.functions import dropout, log_softmax, softmax, softmin
 from fastbp.missing import attribute_error
-from fastbp.nn.criteria import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    smooth_l1_loss,
-)
-from fastbp.nn.margins import (
-    cosine_embedding_loss,
-    cosine_similarity,
-    gaussian_nll_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    pairwise_distance,
-    poisson_nll_loss,
-    triplet_margin_loss,
-)
+from fastbp.nn import criteria, margins
+from fastbp.nn.criteria import *  # noqa: F403
+from fastbp.nn.margins import *  # noqa: F403
 from fastbp.operations import activations as rows
 
 __all__ = [
     "batch_norm",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
     "celu",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "cross_entropy",
     "dropout",
     "elu",
     "embedding",
-    "gaussian_nll_loss",
     "gelu",
     "glu",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
-    "margin_ranking_loss",
     "mish",
-    "mse_loss",
-    "nll_loss",
     "normalize",
     "one_hot",
-    "pairwise_distance",
-    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
     "selu",
     "sigmoid",
     "silu",
-    "smooth_l1_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -90,8 +56,9 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
-    "triplet_margin_loss",
 ]
+__all__ += criteria.__all__
+__all__ += margins.__all__
 
 
 # --- linear maps ----------------------------------------------------------------------------

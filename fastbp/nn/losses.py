@@ -33,6 +33,9 @@ class _Criterion(Module):
     #: Options that the library's own loss does not have, and what they have to be.
     _defaults: dict = {}
     _reductions: tuple[str, ...] = ()
+    #: The library's own loss, or what `fit` expects in place of this one.
+    _own: type[book.Loss]
+    _refused = ""
 
     def _take(self, size_average, reduce, reduction, **options):
         super().__init__()
@@ -55,6 +58,8 @@ class _Criterion(Module):
             Where there is none with these options.
         """
         who = type(self).__name__
+        if self._refused:
+            raise TypeError(f"Training by fit expects {self._refused.format(who)}")
         own = checks.methods_of_its_own(self, "fastbp.nn")
         if own:
             raise TypeError(
@@ -78,7 +83,7 @@ class _Criterion(Module):
         return loss
 
     def _book(self):
-        raise NotImplementedError
+        return self._own()
 
 
 class _Loss(_Criterion):
@@ -149,16 +154,11 @@ class NLLLoss(_Loss):
     """
 
     _function = staticmethod(criteria.nll_loss)
+    _refused = "CrossEntropyLoss on logits, in place of NLLLoss on a LogSoftmax; got {}."
 
     def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
                  reduction="mean"):  # fmt: skip
         self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index)
-
-    def as_book(self):
-        raise TypeError(
-            "Training by fit expects CrossEntropyLoss on logits, in place of NLLLoss on a "
-            "LogSoftmax; got NLLLoss."
-        )
 
 
 class BCELoss(_Loss):
@@ -178,15 +178,10 @@ class BCELoss(_Loss):
     """
 
     _function = staticmethod(criteria.binary_cross_entropy)
+    _refused = "BCEWithLogitsLoss on logits, in place of BCELoss on a Sigmoid; got {}."
 
     def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean"):
         self._take(size_average, reduce, reduction, weight=weight)
-
-    def as_book(self):
-        raise TypeError(
-            "Training by fit expects BCEWithLogitsLoss on logits, in place of BCELoss on a "
-            "Sigmoid; got BCELoss."
-        )
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -207,13 +202,11 @@ class BCEWithLogitsLoss(_Loss):
 
     _function = staticmethod(criteria.binary_cross_entropy_with_logits)
     _defaults = {"weight": None, "pos_weight": None}
+    _own = book.SigmoidWithLoss
 
     def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean",
                  pos_weight=None):  # fmt: skip
         self._take(size_average, reduce, reduction, weight=weight, pos_weight=pos_weight)
-
-    def _book(self):
-        return book.SigmoidWithLoss()
 
 
 class _Difference(_Loss):
@@ -238,9 +231,7 @@ class MSELoss(_Difference):
     """
 
     _function = staticmethod(criteria.mse_loss)
-
-    def _book(self):
-        return book.MeanSquaredError()
+    _own = book.MeanSquaredError
 
 
 class L1Loss(_Difference):
@@ -258,9 +249,7 @@ class L1Loss(_Difference):
     """
 
     _function = staticmethod(criteria.l1_loss)
-
-    def _book(self):
-        return book.MeanAbsoluteError()
+    _own = book.MeanAbsoluteError
 
 
 class SmoothL1Loss(_Loss):
@@ -280,13 +269,11 @@ class SmoothL1Loss(_Loss):
 
     _function = staticmethod(criteria.smooth_l1_loss)
     _defaults = {"beta": 1.0}
+    _own = book.HuberLoss
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
         beta = checks.number("SmoothL1Loss", "beta", beta, least=0)
         self._take(size_average, reduce, reduction, beta=beta)
-
-    def _book(self):
-        return book.HuberLoss(1.0)
 
 
 class HuberLoss(_Loss):
@@ -332,26 +319,21 @@ class KLDivLoss(_Loss):
 
     _function = staticmethod(criteria.kl_div)
     _reductions = ("batchmean",)
+    _refused = (
+        "one of the library's losses, such as CrossEntropyLoss with rows of probabilities; got {}."
+    )
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
         self._take(size_average, reduce, reduction,
                    log_target=checks.flag("KLDivLoss", "log_target", log_target))  # fmt: skip
 
-    def as_book(self):
-        raise TypeError(
-            "Training by fit expects one of the library's losses, such as CrossEntropyLoss with "
-            "rows of probabilities; got KLDivLoss."
-        )
-
 
 class _Margin(_Criterion):
     """A loss that only a loop trains with."""
 
-    def as_book(self):
-        raise TypeError(
-            "Training by fit expects one of the library's losses that it has, such as MSELoss; got "
-            f"{type(self).__name__}: write the loop by hand."
-        )
+    _refused = (
+        "one of the library's losses that it has, such as MSELoss; got {}: write the loop by hand."
+    )
 
 
 class TripletMarginLoss(_Margin):

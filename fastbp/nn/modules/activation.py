@@ -1,55 +1,32 @@
 """PyTorch's place of the activations."""
 
+from fastbp.layers import activations
+from fastbp.layers.activations import *  # noqa: F403
 from fastbp.layers.pytorch import (
-    CELU,
-    ELU,
     GELU,
-    SELU,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
     LeakyReLU,
-    LogSigmoid,
     LogSoftmax,
-    Mish,
     ReLU,
-    ReLU6,
     Sigmoid,
-    SiLU,
     Softmax,
     Softmin,
     Softplus,
-    Softsign,
     Tanh,
-    Tanhshrink,
-    Threshold,
 )
 from fastbp.nn.activations import GLU
 from fastbp.nn.weighted import PReLU
 
 __all__ = [
-    "CELU",
-    "ELU",
     "GELU",
     "GLU",
-    "SELU",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
     "LeakyReLU",
-    "LogSigmoid",
     "LogSoftmax",
-    "Mish",
     "PReLU",
     "ReLU",
-    "ReLU6",
-    "SiLU",
     "Sigmoid",
     "Softmax",
     "Softmin",
     "Softplus",
-    "Softsign",
     "Tanh",
-    "Tanhshrink",
-    "Threshold",
 ]
+__all__ += activations.__all__
