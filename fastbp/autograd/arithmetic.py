@@ -4,7 +4,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, held, native, refuse_gradient
+from fastbp.autograd.tensor import as_tensor, held, named, native, refuse_gradient
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
@@ -293,9 +293,8 @@ def _extreme(name, ufunc, loses):
         x, y, a, b = _chosen(name, input, other)
         return core.node(label, computed(ufunc, a, b), _tensors(x, y), gradient, (a, b))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The {name} of two tensors, element by element; a tie's gradient is halved."
-    return function
+    doc = f"The {name} of two tensors, element by element; a tie's gradient is halved."
+    return named(function, name, doc)
 
 
 maximum = _extreme("maximum", np.maximum, np.less)
@@ -310,9 +309,7 @@ def _comparison(name, ufunc, sign):
         _, _, a, b = _by_dtype(name, input, other)
         return core.new(computed(ufunc, a, b))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Where input {sign} other, as a bool tensor."
-    return function
+    return named(function, name, f"Where input {sign} other, as a bool tensor.")
 
 
 eq = _comparison("eq", np.equal, "==")
@@ -338,9 +335,7 @@ def _logical(name, ufunc, sign):
         a, b = (in_dtype(v, dtypes.bool_) for v in (x, y))
         return core.new(computed(ufunc, a, b))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"Where input {sign} other hold, as a bool tensor."
-    return function
+    return named(function, name, f"Where input {sign} other hold, as a bool tensor.")
 
 
 logical_and = _logical("logical_and", np.logical_and, "and")
@@ -360,9 +355,7 @@ def _bitwise(name, ufunc, sign):
             raise RuntimeError(f"{name} expects bools or integers; got {a.dtype}.")
         return core.new(computed(ufunc, a, b))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"input {sign} other, of bools or integers."
-    return function
+    return named(function, name, f"input {sign} other, of bools or integers.")
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "&")
@@ -421,9 +414,7 @@ def _product(name, dims, form):
                                f"{y.array.shape}.")  # fmt: skip
         return x @ y
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The product of {form}."
-    return function
+    return named(function, name, f"The product of {form}.")
 
 
 mm = _product("mm", (2, 2), "two matrices")

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import as_tensor, dimension, quietly
+from fastbp.autograd.tensor import as_tensor, dimension, named, quietly
 from fastbp.backend import kernels
 from fastbp.operations.activations import ACTIVATIONS
 
@@ -41,9 +41,7 @@ def _function(name, formula, compute, gradient, of="x"):
         saved = out if of == "out" else x if array is x.array else array
         return core.node(label, out, (x,), backward, (saved,))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{formula}, element by element."
-    return function
+    return named(function, name, f"{formula}, element by element.")
 
 
 def _half_log(dout, x, base):
@@ -113,9 +111,7 @@ def _by_kernel(name, formula):
     def function(input):
         return activation(input, row)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{formula}, element by element."
-    return function
+    return named(function, name, f"{formula}, element by element.")
 
 
 tanh = _by_kernel("tanh", "The hyperbolic tangent of x")
@@ -159,9 +155,7 @@ def _of_any(name, formula, compute, gradient, kinds="uif"):
         saved = (x,) if gradient else ()
         return core.node(label, np.asarray(quiet(compute, (x.array,))), (x,), backward, saved)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{formula}, element by element."
-    return function
+    return named(function, name, f"{formula}, element by element.")
 
 
 abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * _sign(x))
@@ -202,19 +196,16 @@ def positive(input):
 # --- questions ------------------------------------------------------------------------------
 
 
-def isnan(input):
-    """Where x is not a number, as a bool tensor."""
-    return core.new(np.asarray(np.isnan(input.array)))
+def _question(ufunc, formula):
+    def function(input):
+        return core.new(np.asarray(ufunc(input.array)))
+
+    return named(function, ufunc.__name__, f"Where x is {formula}, as a bool tensor.")
 
 
-def isinf(input):
-    """Where x is infinite, as a bool tensor."""
-    return core.new(np.asarray(np.isinf(input.array)))
-
-
-def isfinite(input):
-    """Where x is finite, as a bool tensor."""
-    return core.new(np.asarray(np.isfinite(input.array)))
+isnan = _question(np.isnan, "not a number")
+isinf = _question(np.isinf, "infinite")
+isfinite = _question(np.isfinite, "finite")
 
 
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
@@ -224,13 +215,8 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
         checks.unmasked("nan_to_num", name, value)
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
-    return core.node(
-        "NanToNumBackward0",
-        out,
-        (input,),
-        lambda s, dout, n: (quiet(np.multiply, (dout, *s)),),
-        (finite,),
-    )
+    return core.node("NanToNumBackward0", out, (input,),
+                     lambda s, dout, n: (quiet(np.multiply, (dout, *s)),), (finite,))  # fmt: skip
 
 
 # --- over a dimension -----------------------------------------------------------------------

@@ -5,7 +5,7 @@ import numpy as np
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes, sizes_given
-from fastbp.autograd.tensor import held, lengths, on_cpu, to_array
+from fastbp.autograd.tensor import held, lengths, named, on_cpu, to_array
 
 
 def _kind(who, dtype, default=None):
@@ -23,9 +23,7 @@ def _filled(name, number, doc):
         checks.fits_memory(name, "lengths", shape)
         return core.new(np.full(shape, number, _kind(name, dtype).dtype), requires_grad)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
+    return named(function, name, doc)
 
 
 zeros = _filled("zeros", 0, "A tensor of zeros of a shape.")
@@ -45,22 +43,18 @@ def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     return core.new(np.full(sizes((size,)), number, kind.dtype), requires_grad)
 
 
-def zeros_like(input, *, dtype=None, requires_grad=False, device=None):
-    """Zeros of another tensor's shape and dtype."""
-    return zeros(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 device=device)  # fmt: skip
+def like(make):
+    """`make` of another tensor's shape and dtype."""
+
+    def function(input, *, dtype=None, requires_grad=False, device=None):
+        return make(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                    device=device)  # fmt: skip
+
+    name = make.__name__
+    return named(function, f"{name}_like", f"`{name}` of another tensor's shape and dtype.")
 
 
-def ones_like(input, *, dtype=None, requires_grad=False, device=None):
-    """Ones of another tensor's shape and dtype."""
-    return ones(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                device=device)  # fmt: skip
-
-
-def empty_like(input, *, dtype=None, requires_grad=False, device=None):
-    """`empty` of another tensor's shape and dtype."""
-    return empty(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 device=device)  # fmt: skip
+zeros_like, ones_like, empty_like = map(like, (zeros, ones, empty))
 
 
 def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None):
@@ -69,28 +63,22 @@ def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None
                 requires_grad=requires_grad, device=device)  # fmt: skip
 
 
-def new_zeros(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
-    """Zeros of this tensor's dtype."""
-    return zeros(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 device=device)  # fmt: skip
+def _new(name):
+    def function(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
+        make = globals()[name]  # the public one, which words the errors of shapes
+        return make(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
+                    device=device)  # fmt: skip
+
+    return named(function, f"new_{name}", f"`{name}` of this tensor's dtype.")
 
 
-def new_ones(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
-    """Ones of this tensor's dtype."""
-    return ones(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                device=device)  # fmt: skip
+new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
 
 
 def new_full(input, size, fill_value, *, dtype=None, requires_grad=False, device=None):
     """One number in this tensor's dtype."""
     return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad,
                 device=device)  # fmt: skip
-
-
-def new_empty(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
-    """`empty` of this tensor's dtype."""
-    return empty(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 device=device)  # fmt: skip
 
 
 def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
@@ -167,9 +155,7 @@ def _of_kind(name, kind):
             return core.new(to_array(data[0], dtypes.BY_NAME[kind], name))
         return core.new(np.zeros(lengths(name, data or (0,)), dtypes.BY_NAME[kind].dtype))
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"A {kind} tensor of numbers, or of a shape."
-    return function
+    return named(function, name, f"A {kind} tensor of numbers, or of a shape.")
 
 
 FloatTensor = _of_kind("FloatTensor", "float32")

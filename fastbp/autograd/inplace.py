@@ -11,7 +11,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd import arithmetic, combined, elementwise, indexing, random
-from fastbp.autograd.tensor import held
+from fastbp.autograd.tensor import held, named
 
 OPERATIONS = ("add", "sub", "mul", "div")
 
@@ -119,9 +119,7 @@ def _method(name, function, doc):
     def method(self, *arguments, **keywords):
         return changed(self, function, *arguments, **keywords)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = doc
-    return method
+    return named(method, name, doc)
 
 
 def public(module, name):
@@ -199,9 +197,7 @@ def _drawn(name, draw, doc):
         numbers = draw(random.stream(generator), self.array.shape, *arguments, **keywords)
         return _drawn_into(self, numbers)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = doc
-    return method
+    return named(method, name, doc)
 
 
 def _drawn_into(self, numbers):

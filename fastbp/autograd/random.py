@@ -4,8 +4,9 @@ import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
+from fastbp.autograd.factories import like
 from fastbp.autograd.shapes import sizes, sizes_given
-from fastbp.autograd.tensor import on_cpu, to_array
+from fastbp.autograd.tensor import named, on_cpu, to_array
 
 
 class Generator:
@@ -111,9 +112,7 @@ def _drawn(name, draw, doc):
         numbers = draw(stream(generator), sizes_given(name, shape, size), kind.dtype)
         return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
+    return named(function, name, doc)
 
 
 def _in(dtype):
@@ -231,16 +230,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     return core.new(np.array(drawn, np.int64).reshape(*input.array.shape[:-1], num_samples))
 
 
-def rand_like(input, *, dtype=None, requires_grad=False, device=None):
-    """`rand` of another tensor's shape and dtype."""
-    return rand(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                device=device)  # fmt: skip
-
-
-def randn_like(input, *, dtype=None, requires_grad=False, device=None):
-    """`randn` of another tensor's shape and dtype."""
-    return randn(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                 device=device)  # fmt: skip
+rand_like, randn_like = map(like, (rand, randn))
 
 
 def randint_like(input, low=0, high=None, *, dtype=None, requires_grad=False, device=None):

@@ -10,7 +10,7 @@ from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import maximum, minimum
 from fastbp.autograd.elementwise import _sign, floats_of
-from fastbp.autograd.tensor import as_tensor, dimension, refuse_gradient
+from fastbp.autograd.tensor import as_tensor, dimension, named, refuse_gradient
 
 quiet = core.quiet
 
@@ -367,12 +367,11 @@ def _extreme(who, ufunc, arg, of_two):
                      np.asarray(places, np.int64).reshape(() if not x.ndim else places.shape),
                      along, bool(keepdim))  # fmt: skip
 
-    function.__name__ = function.__qualname__ = who
-    function.__doc__ = f"""The {who}imum of all elements, over a dimension, or of two tensors.
+    doc = f"""The {who}imum of all elements, over a dimension, or of two tensors.
 
     Over a dimension it is a pair (values, indices).
     """
-    return function
+    return named(function, who, doc)
 
 
 max_ = _extreme("max", np.maximum, np.argmax, maximum)
@@ -388,9 +387,8 @@ def _alone(who, ufunc):
         return core.node(who.capitalize() + "Backward0", value, (input,), _alone_gradient,
                          (input, value, axes))  # fmt: skip
 
-    function.__name__ = function.__qualname__ = who
-    function.__doc__ = f"The {who[1:]}imum over dimensions; equal ones share the gradient."
-    return function
+    doc = f"The {who[1:]}imum over dimensions; equal ones share the gradient."
+    return named(function, who, doc)
 
 
 amax = _alone("amax", np.maximum)
@@ -408,9 +406,8 @@ def _place(who, ufunc):
         places = ufunc(x, along, keepdims=bool(keepdim))
         return core.new(np.asarray(places, np.int64))
 
-    function.__name__ = function.__qualname__ = who
-    function.__doc__ = f"Where the {who[3:]}imum is: its first index, in the flat tensor or a dim."
-    return function
+    doc = f"Where the {who[3:]}imum is: its first index, in the flat tensor or a dim."
+    return named(function, who, doc)
 
 
 argmax = _place("argmax", np.argmax)
@@ -425,9 +422,7 @@ def _truth(name, ufunc, doc):
         found = np.asarray(ufunc(x, axes, keepdims=bool(keepdim)))
         return core.new(found.astype(x.dtype) if x.dtype == np.uint8 else found)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc}, at all or over dimensions: a bool, of uint8 a uint8."
-    return function
+    return named(function, name, f"{doc}, at all or over dimensions: a bool, of uint8 a uint8.")
 
 
 any_ = _truth("any", np.any, "Whether an element is not 0")

@@ -15,6 +15,7 @@ from fastbp.autograd.tensor import (
     Tensor,
     as_tensor,  # noqa: F401  (in the examples)
     dimension,
+    named,
     on_cpu,
     refuse_gradient,
 )
@@ -316,9 +317,7 @@ def _conversion(name, kind):
     def function(input):
         return to(input, kind)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The tensor as {kind.name}."
-    return function
+    return named(function, name, f"The tensor as {kind.name}.")
 
 
 CONVERSIONS = {
@@ -527,11 +526,8 @@ def _triangle(name, ufunc):
         return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),
                          lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = (
-        f"The {'lower' if name == 'tril' else 'upper'} triangle of a matrix; 0 elsewhere."
-    )
-    return function
+    side = "lower" if name == "tril" else "upper"
+    return named(function, name, f"The {side} triangle of a matrix; 0 elsewhere.")
 
 
 tril = _triangle("tril", np.tril)

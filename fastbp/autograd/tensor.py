@@ -627,6 +627,13 @@ def quietly(gradient):
     return told
 
 
+def named(function, name, doc):
+    """A function that was made by a rule, with its public name and its text."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
 def is_tensor(value):
     """Whether `value` is a Tensor.
 

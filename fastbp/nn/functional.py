@@ -15,7 +15,7 @@ from fastbp.autograd.elementwise import activation
 from fastbp.autograd.elementwise import relu as _relu
 from fastbp.autograd.inplace import changed
 from fastbp.autograd.reductions import one_axis
-from fastbp.autograd.tensor import as_tensor
+from fastbp.autograd.tensor import as_tensor, named
 from fastbp.checks import explained
 from fastbp.layers.functions import dropout, log_softmax, softmax, softmin
 from fastbp.missing import attribute_error
@@ -198,6 +198,31 @@ def _activation(name, input, *numbers, inplace=False):
     return activation(input, row, *map(float, numbers)) if numbers else activation(input, row)
 
 
+def _plain(name, formula):
+    """An activation without numbers, which takes no `inplace`."""
+
+    def function(input):
+        return _activation(name, input)
+
+    return explained(named(function, name, formula))
+
+
+def _in_place_too(name, formula):
+    def function(input, inplace=False):
+        return _activation(name, input, inplace=inplace)
+
+    return explained(named(function, name, formula))
+
+
+silu = _in_place_too("silu", "x sigmoid(x).")
+mish = _in_place_too("mish", "x tanh(softplus(x)).")
+hardsigmoid = _in_place_too("hardsigmoid", "x / 6 + 1/2 between 0 and 1.")
+hardswish = _in_place_too("hardswish", "x hardsigmoid(x).")
+logsigmoid = _plain("logsigmoid", "log(sigmoid(x)).")
+softsign = _plain("softsign", "x / (1 + |x|).")
+tanhshrink = _plain("tanhshrink", "x - tanh(x).")
+
+
 def _of_any_dtype(name, input, *numbers):
     """One that leaves integers integers."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
@@ -272,24 +297,6 @@ def selu(input, inplace=False):
 
 
 @explained
-def silu(input, inplace=False):
-    """x sigmoid(x).
-
-    Examples
-    --------
-    >>> silu(tensor([1.0]))
-    tensor([0.7311])
-    """
-    return _activation("silu", input, inplace=inplace)
-
-
-@explained
-def mish(input, inplace=False):
-    """x tanh(softplus(x))."""
-    return _activation("mish", input, inplace=inplace)
-
-
-@explained
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """x between min_val and max_val, and the nearer of them beyond.
 
@@ -309,36 +316,6 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
 def relu6(input, inplace=False):
     """x between 0 and 6, and the nearer of them beyond."""
     return hardtanh(input, 0.0, 6.0, inplace)
-
-
-@explained
-def hardsigmoid(input, inplace=False):
-    """x / 6 + 1/2 between 0 and 1."""
-    return _activation("hardsigmoid", input, inplace=inplace)
-
-
-@explained
-def hardswish(input, inplace=False):
-    """x hardsigmoid(x)."""
-    return _activation("hardswish", input, inplace=inplace)
-
-
-@explained
-def logsigmoid(input):
-    """log(sigmoid(x))."""
-    return _activation("logsigmoid", input)
-
-
-@explained
-def softsign(input):
-    """x / (1 + |x|)."""
-    return _activation("softsign", input)
-
-
-@explained
-def tanhshrink(input):
-    """x - tanh(x)."""
-    return _activation("tanhshrink", input)
 
 
 @explained
