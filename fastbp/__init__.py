@@ -29,16 +29,7 @@ except ImportError as error:
         raise SystemExit(2) from None
     raise error from None
 
-from fastbp import (
-    backend,
-    init,
-    layers,
-    losses,
-    network,
-    optim,
-    reference,
-    training,
-)
+from fastbp import backend, init, layers, losses, network, optim, reference, training
 from fastbp.backend import use
 from fastbp.layers import *  # noqa: F403
 from fastbp.missing import attribute_error
@@ -56,26 +47,16 @@ __all__ = [
     "Sequential",
     "Trainer",
     "__version__",
-    "autograd",  # noqa: F405
     "backend",
-    "datasets",  # noqa: F405
-    "gradient_check",  # noqa: F405
-    "graph",  # noqa: F405
     "init",
     "layers",
-    "load",  # noqa: F405
     "losses",
     "network",
-    "nn",  # noqa: F405
-    "numerical_gradient",  # noqa: F405
     "optim",
     "reference",
-    "save",  # noqa: F405
     "set_num_threads",
-    "summary",  # noqa: F405
     "training",
     "use",
-    "utils",  # noqa: F405
     *layers.__all__,
     *optim.__all__,
 ]
@@ -96,6 +77,8 @@ _ON_DEMAND = {
     "save": ("fastbp.files", "save"),
     "utils": ("fastbp.utils", None),
 }
+# The book has other classes under the same names, and the estimators need scikit-learn.
+__all__ += [name for name in _ON_DEMAND if name not in ("book", "estimators")]
 
 
 def __getattr__(name):

@@ -11,13 +11,7 @@ from fastbp import architecture, checks, init
 from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
-from fastbp.layers import (
-    Affine,
-    Flatten,
-    Layer,
-    Linear,
-    activations,
-)
+from fastbp.layers import Affine, Flatten, Layer, Linear, activations
 from fastbp.layers.base import takes_train_flg
 from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module

@@ -308,18 +308,10 @@ backends = SimpleNamespace(
 )  # fmt: skip
 
 __all__ = [
-    "EXPORTED",
-    "PUBLIC",
-    "AccumulateGrad",
-    "Function",
-    "Node",
-    "Parameter",
     "Size",
     "Tensor",
-    "Variable",
     "as_tensor",
     "backends",
-    "backward",
     "cuda",
     "device",
     "dtype",
@@ -327,41 +319,25 @@ __all__ = [
     "enable_grad",
     "from_numpy",
     "get_default_dtype",
-    "grad",
     "inf",
     "inference_mode",
     "is_grad_enabled",
     "is_tensor",
     "nan",
     "no_grad",
-    "node",
     "pi",
     "promote_types",
     "set_default_dtype",
     "set_grad_enabled",
     "set_printoptions",
-    "sweep",
     "tensor",
-    "view_node",
 ]
 #: What `fastbp` has under the same names.
-EXPORTED = sorted(
-    {*PUBLIC, *__all__}
-    - {
-        "AccumulateGrad",
-        "EXPORTED",
-        "Function",
-        "Node",
-        "PUBLIC",
-        "Parameter",
-        "Variable",
-        "backward",
-        "grad",
-        "node",
-        "sweep",
-        "view_node",
-    }
-)
+EXPORTED = sorted({*PUBLIC, *__all__})
+__all__ += [
+    "EXPORTED", "PUBLIC", "AccumulateGrad", "Function", "Node", "Parameter", "Variable", "backward",
+    "grad", "node", "sweep", "view_node",
+]  # fmt: skip
 __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 

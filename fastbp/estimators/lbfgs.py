@@ -41,8 +41,7 @@ class Objective:
         self.n_weights = sum(W.size for W in model.coefs_)
         #: In the data's dtype, in which scipy then asks for losses and gradients.
         self.start = np.concatenate(
-            [array.ravel() for array in (*model.coefs_, *model.intercepts_)],
-            dtype=solver.dtype,
+            [array.ravel() for array in (*model.coefs_, *model.intercepts_)], dtype=solver.dtype
         )
         #: One array for every call, as scipy keeps copies of the gradients that it goes back to;
         #: a sum over several parts is kept in float64.

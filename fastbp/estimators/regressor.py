@@ -8,13 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from fastbp import checks
 from fastbp.estimators import forward
 from fastbp.estimators.base import MLP, can_fit_partially
-from fastbp.losses import (
-    HuberLoss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PoissonLoss,
-    QuantileLoss,
-)
+from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
 
 
 class MLPRegressor(RegressorMixin, MLP):

@@ -10,15 +10,7 @@ from fastbp.gradcheck.words import WHO, name_of
 
 
 def gradient_check(
-    net_or_layer,
-    x,
-    t=None,
-    *,
-    full=False,
-    n_samples=40,
-    tolerance=1e-5,
-    h=1e-6,
-    seed=0,
+    net_or_layer, x, t=None, *, full=False, n_samples=40, tolerance=1e-5, h=1e-6, seed=0
 ):
     """Compare the gradients of backpropagation with numerical ones, in float64.
 

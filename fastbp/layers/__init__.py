@@ -8,16 +8,7 @@ loaded when they are asked for, and `functions` what these share with `nn.functi
 """
 
 from fastbp import losses
-from fastbp.layers.activations import (
-    Gelu,
-    Identity,
-    LeakyRelu,
-    ReLU,
-    Relu,
-    Sigmoid,
-    Softplus,
-    Tanh,
-)
+from fastbp.layers.activations import Gelu, Identity, LeakyRelu, ReLU, Relu, Sigmoid, Softplus, Tanh
 from fastbp.layers.affine import Affine, Linear
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.base import Layer

@@ -23,14 +23,7 @@ from fastbp.nn.distances import *  # noqa: F403
 from fastbp.nn.losses import *  # noqa: F403
 from fastbp.nn.weighted import *  # noqa: F403
 
-__all__ = [
-    "Module",
-    "Parameter",
-    "Sequential",
-    "functional",
-    "init",
-    "utils",
-]
+__all__ = ["Module", "Parameter", "Sequential", "functional", "init", "utils"]
 __all__ += pytorch.__all__
 __all__ += activations.__all__
 __all__ += containers.__all__

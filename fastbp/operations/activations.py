@@ -200,12 +200,7 @@ ROWS = [
         lambda d, v: d * sigmoid(-v),
         node="LogSigmoidBackward0",
     ),
-    Activation(
-        "softsign",
-        lambda x: x / (1 + np.abs(x)),
-        _softsign_gradient,
-        node="DivBackward0",
-    ),
+    Activation("softsign", lambda x: x / (1 + np.abs(x)), _softsign_gradient, node="DivBackward0"),
     Activation(
         "tanhshrink",
         lambda x: x - np.tanh(x),
