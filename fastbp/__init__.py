@@ -36,10 +36,13 @@ from fastbp.missing import attribute_error
 from fastbp.network import Sequential
 from fastbp.optim import *  # noqa: F403
 from fastbp.threads import set_num_threads
+from fastbp.training import history, trainer
 from fastbp.training.history import EarlyStopping, History
 from fastbp.training.trainer import Trainer
 
 __version__ = "0.1.0"
+# The places of `History`, `EarlyStopping` and `Trainer` in programs and pickles made before.
+sys.modules |= {"fastbp.history": history, "fastbp.trainer": trainer}
 
 __all__ = [
     "EarlyStopping",

@@ -124,7 +124,7 @@ class Sequential(Module):
             _seen=None,  # the count of changes when the parts were last looked at
             _foreign=(),  # the layers of one's own that do not name their arrays
             _flow=(),  # the layers, and whether each is run by its run and pullback
-            _compiled=None,  # what predicts in one call, where all layers are of that kind
+            _compiled=None,  # what predicts in one call; nothing where a layer is of another kind
             _plain=True,  # whether nothing else is called: no hook, no forward of a part's own
             _replaced=None,  # whose hook gave another output in the last forward
             _modules=Parts(),
@@ -189,13 +189,13 @@ class Sequential(Module):
             for each in (*modules, *layers)
         )
         links = [_link_of(layer) if functional else None for layer, functional in own["_flow"]]
-        own["_compiled"] = (
-            None if None in links else prediction.Layers(filter(None, links), threads_for)
-        )
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
             self._require_layers(self._modules)
             own.update(_layers=layers, _params=Parameters(layers, self._params), _saved=None)
-        own["_seen"] = count
+        found = () if None in links else filter(None, links)
+        compiled = prediction.Layers(found, threads_for, count)
+        own["_seen"], own["_compiled"] = count, compiled
+        return compiled  # another thread may put one in its place, with arrays of before
 
     def __setattr__(self, name, value):
         """A module set by a name is the part of that name; the loss is no part."""
@@ -377,14 +377,15 @@ class Sequential(Module):
             (n_samples, n_outputs), or (n_outputs,).  With a softmax or sigmoid loss these are
             the logits.
         """
-        if self._seen != noted():
-            self._look_at_parts()
+        compiled = self._compiled
+        if compiled is None or compiled.count != noted():
+            compiled = self._look_at_parts()
         if not self._plain:
             return self._walk("predict", self, x, _evaluated)
-        out = self._compiled and self._compiled.predict(x)
+        out = compiled.predict(x)
         if out is not None:
             return out
-        if self._compiled and _are_rows_to_convert(x, self._layers):
+        if compiled and _are_rows_to_convert(x, self._layers):
             return self._predict_by_blocks(x)
         for layer, functional in self._flow:
             x = layer.evaluate(x) if functional else _evaluated(layer, x)

@@ -1551,7 +1551,7 @@ def _add(found, thing, name):
 
 #: Last names of what layers, optimisers, trainers and losses ask each other; users do not call it.
 BETWEEN_PARTS = set(
-    "adjust adjust_loss evaluation_arrays plan_arrays plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
+    "adjust adjust_loss evaluation_arrays plan_arrays plan_holder plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book count_batches "

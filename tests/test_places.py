@@ -64,6 +64,7 @@ BEFORE = {
         "CELU Dropout Flatten GELU LeakyReLU LogSoftmax Softmax Softmin Softplus Threshold",
     ),
     "nn.weighted": ("nn", "BatchNorm1d Linear"),
+    "history": ("training.history", "EarlyStopping History"),
     "tables": ("datasets.tables", "Prepared Table prepare read_csv"),
 }
 

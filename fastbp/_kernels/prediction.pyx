@@ -6,6 +6,7 @@ beside them is its own, so that threads may call at once. Rows of float32 under 
 are converted a block at a time.
 """
 cimport numpy as cnp
+from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from fastbp._kernels cimport isa
@@ -140,15 +141,21 @@ cdef class Layers:
     """What `predict` goes through: (kind, a, b, arrays) of each, from the first on.
 
     Arrays, or what gives them: W and b of an affine layer; of a normalisation mean, factor, beta.
-    `threads_for` says how many threads so many operations take.
+    `threads_for` says how many threads so many operations take; `count` is that of the changes noted
+    when the layers were looked at.
     """
 
     cdef list entries
     cdef object threads_for
+    cdef readonly uint64_t count
 
-    def __init__(self, entries, threads_for):
+    def __init__(self, entries, threads_for, count):
         self.entries = list(entries)
         self.threads_for = threads_for
+        self.count = count
+
+    def __bool__(self):
+        return bool(self.entries)
 
     cdef int describe(self, network_t *net, list held) except -2:
         """The layers as C has them; their element type, or -1: one is not as the kernels read it.

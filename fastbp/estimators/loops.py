@@ -1,5 +1,6 @@
 """The training of an estimator by epochs of batches."""
 
+import dataclasses
 import math
 import warnings
 from itertools import pairwise
@@ -159,18 +160,25 @@ class EstimatorTraining(Training):
         return None
 
     def call(self, callback):
-        """Call it; it may write into `coefs_`, and change parameters."""
+        return parameters.ends(self.model, callback)
+
+    def called(self):
+        """Take what callbacks wrote into `coefs_`, and the parameters that they changed."""
         model = self.model
-        ends = parameters.ends(model, callback)
         model._as_lists()
         model._require_shapes(self.shapes)
         if parameters.changed(model, self.given, parameters.LIVE):
             parameters.check(model, model._classifies, self.validation and "validation_data")
             self.solver.see(model._asked())
             self.given, self.plan = parameters.given(model), self.solver.plan(self.parts.most)
-            self.epochs.options = parameters.options(model, self.incremental)
         self.load()
-        return ends
+
+    def end_epoch(self, whole, last):
+        model, options = self.model, self.epochs.options
+        n = options.epochs if self.incremental else model.max_iter
+        self.epochs.options = dataclasses.replace(
+            options, epochs=n, shuffle=bool(model.shuffle), schedule=model.schedule
+        )
 
     def takes(self, error):
         return isinstance(error, KeyboardInterrupt)

@@ -321,8 +321,7 @@ class Layer(Module):
     def count_batches(self, n):
         """`n` more batches were trained, for a layer that counts them."""
 
-    @property
-    def holder(self):
+    def plan_holder(self):
         """The trainer that has the layer's parameters, or None."""
         return self._trainer
 

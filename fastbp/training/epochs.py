@@ -74,6 +74,9 @@ class Training:
         """Call a user's function; whether it ends the training."""
         raise NotImplementedError
 
+    def called(self):
+        """All callbacks of an epoch were called."""
+
     def end_epoch(self, whole, last):
         """An epoch is over, the last one too."""
 
@@ -122,16 +125,18 @@ class Epochs:
         """Train; returns why it ended."""
         if self.options.max_seconds is not None:
             self._deadline = time.monotonic() + self.options.max_seconds
+        begun = False
         try:
             training.begin(self)
             if self._open_bar is not None:
                 self._bar = self._open_bar(initial=self.done)
+            begun = True
             while self.stopped_by is None and self.done < self.options.epochs:
                 self._run_one(training)
             self.stopped_by = self.stopped_by or "epochs"
         except BaseException as error:
             self.stopped_by = "interrupt" if isinstance(error, KeyboardInterrupt) else "error"
-            if not training.takes(error):
+            if not (begun and training.takes(error)):
                 raise
         finally:
             training.close(self.stopped_by)
@@ -153,6 +158,8 @@ class Epochs:
         for callback in self.options.callbacks:
             if training.call(callback):
                 stop = stop or "callback"
+        if self.options.callbacks:
+            training.called()
         if not whole or self.seconds_left() <= 0:
             stop = stop or "max_seconds"
         self.done += 1

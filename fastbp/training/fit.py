@@ -24,7 +24,7 @@ EVALUATION_ROWS = 256
 class FitOptions(Options):
     """What `Sequential.fit` takes beside the data, checked; see there."""
 
-    who: str = "fit"
+    who: str = dataclasses.field(default="fit", init=False)
     optimizer: Any
     batch_size: int = 32
     validation_data: Any = None

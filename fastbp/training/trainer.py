@@ -142,18 +142,17 @@ class Trainer(engine.Plan):
             raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
         require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
         return cls._compiled(
-            plans.described(net), optimizer, operator.index(batch_size), n_threads,
-            init.seed_of("Trainer", seed), clip_norm, clip_value,
-        )  # fmt: skip
+            plans.described(net), optimizer, operator.index(batch_size), n_threads, clip_norm
+        )
 
-    def __init__(self, *args, **keywords):
-        """Take what `__new__`, which was given the same, has checked."""
-        self._take(*self.made_from)
+    def __init__(
+        self, net, optimizer, batch_size=32, n_threads=None, seed=None,
+        clip_norm=None, clip_value=None,
+    ):  # fmt: skip
+        self._take(optimizer, n_threads, init.seed_of("Trainer", seed), clip_norm, clip_value)
 
     @classmethod
-    def _compiled(
-        cls, description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value
-    ):  # fmt: skip
+    def _compiled(cls, description, optimizer, batch_size, n_threads, clip_norm):
         """The plan alone, which has taken nothing yet."""
         operations = sum(n_in * n_out for _, n_in, n_out, *_ in description.entries)
         loss, number = description.loss
@@ -168,11 +167,12 @@ class Trainer(engine.Plan):
             number,
             threads_for(6 * batch_size * operations, n_threads),
         )
-        trainer.made_from = description, optimizer, n_threads, seed, clip_norm, clip_value
+        trainer.made_from = description
         return trainer
 
-    def _take(self, description, optimizer, n_threads, seed, clip_norm, clip_value):
-        """Take a network from whoever trained it before."""
+    def _take(self, optimizer, n_threads, seed, clip_norm, clip_value):
+        """Take the network from whoever trained it before."""
+        description = self.made_from
         self._entries, self._places = description.entries, description.places
         self._loss, self._dtype = description.loss, description.dtype
         self._net = net = description.net
@@ -194,8 +194,10 @@ class Trainer(engine.Plan):
             self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
             self._states.memory()  # begins them; may refuse them, too
             for layer, _ in self._places:
-                if layer.holder is not None:  # of this network, or of another with this layer
-                    layer.holder.close()
+                if (
+                    layer.plan_holder() is not None
+                ):  # of this network, or of another with this layer
+                    layer.plan_holder().close()
             self._end_others()
             self.steps = optimizer.steps_of(arrays)
             self.reload()
@@ -467,8 +469,8 @@ class Trainer(engine.Plan):
         )
 
 
-def trainer_of(description, optimizer, batch_size, *options):
+def trainer_of(description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value):
     """A `Trainer` of what was checked before: a `plans.Description`, and by `require_steps`."""
-    trainer: Any = Trainer._compiled(description, optimizer, batch_size, *options)
-    trainer._take(*trainer.made_from)
+    trainer: Any = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm)
+    trainer._take(optimizer, n_threads, seed, clip_norm, clip_value)
     return trainer
