@@ -4,6 +4,7 @@
 #ifndef FBP_AUTOGRAD_H
 #define FBP_AUTOGRAD_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,9 +14,16 @@ static __declspec(thread) int fbp_grad_off = 0;
 static _Thread_local int fbp_grad_off = 0; /* whether this thread records no operations */
 #endif
 
-#define FBP_LOOPS(NAME, T, RESULT)                                                               \
-    static void fbp_##NAME##_##T(const T *x, int sx, const T *y, int sy, T *out, ptrdiff_t n)    \
+/* Of pointers of no type; the tables' rows are float, double and, for comparisons, int64_t. */
+typedef void (*fbp_loop)(const void *, int, const void *, int, void *, ptrdiff_t);
+typedef void (*fbp_comparison)(const void *, const void *, int, char *, ptrdiff_t);
+
+#define FBP_LOOP(NAME, T, RESULT)                                                                \
+    static void fbp_##NAME##_##T(                                                                \
+        const void *x_, int sx, const void *y_, int sy, void *out_, ptrdiff_t n)                 \
     {                                                                                            \
+        const T *x = x_, *y = y_;                                                                \
+        T *out = out_;                                                                           \
         if (sx && sy)                                                                            \
             for (ptrdiff_t i = 0; i < n; i++) { const T a = x[i], b = y[i]; out[i] = RESULT; }   \
         else if (sx) {                                                                           \
@@ -27,25 +35,21 @@ static _Thread_local int fbp_grad_off = 0; /* whether this thread records no ope
             for (ptrdiff_t i = 0; i < n; i++) { const T b = y[i]; out[i] = RESULT; }             \
         }                                                                                        \
     }
-
-#define FBP_OPERATION(NAME, RESULT) FBP_LOOPS(NAME, float, RESULT) FBP_LOOPS(NAME, double, RESULT)
-FBP_OPERATION(add, a + b)
-FBP_OPERATION(subtract, a - b)
-FBP_OPERATION(multiply, a * b)
-FBP_OPERATION(divide, a / b)
-
-typedef void (*fbp_loop_float)(const float *, int, const float *, int, float *, ptrdiff_t);
-typedef void (*fbp_loop_double)(const double *, int, const double *, int, double *, ptrdiff_t);
-static const fbp_loop_float fbp_float[] = {
-    fbp_add_float, fbp_subtract_float, fbp_multiply_float, fbp_divide_float};
-static const fbp_loop_double fbp_double[] = {
-    fbp_add_double, fbp_subtract_double, fbp_multiply_double, fbp_divide_double};
+#define FBP_LOOPS(T)                                                                             \
+    FBP_LOOP(add, T, a + b) FBP_LOOP(subtract, T, a - b)                                         \
+    FBP_LOOP(multiply, T, a * b) FBP_LOOP(divide, T, a / b)
+FBP_LOOPS(float)
+FBP_LOOPS(double)
+#define FBP_LOOPS_OF(T) {fbp_add_##T, fbp_subtract_##T, fbp_multiply_##T, fbp_divide_##T}
+static const fbp_loop fbp_loops[][4] = {FBP_LOOPS_OF(float), FBP_LOOPS_OF(double)};
 
 /* x < y and so on as bytes of 0 and 1; y advances by `step`, which is 1 or 0.  The order is that of
  * Python's Py_LT, ... */
 #define FBP_COMPARISON(NAME, T, SIGN)                                                              \
-    static void fbp_##NAME##_##T(const T *x, const T *y, int step, char *out, ptrdiff_t n)         \
+    static void fbp_##NAME##_##T(                                                                  \
+        const void *x_, const void *y_, int step, char *out, ptrdiff_t n)                          \
     {                                                                                              \
+        const T *x = x_, *y = y_;                                                                  \
         if (step)                                                                                  \
             for (ptrdiff_t i = 0; i < n; i++) out[i] = x[i] SIGN y[i];                             \
         else {                                                                                     \
@@ -55,12 +59,33 @@ static const fbp_loop_double fbp_double[] = {
     }
 #define FBP_COMPARISONS(T)                                                                         \
     FBP_COMPARISON(lt, T, <) FBP_COMPARISON(le, T, <=) FBP_COMPARISON(eq, T, ==)                   \
-    FBP_COMPARISON(ne, T, !=) FBP_COMPARISON(gt, T, >) FBP_COMPARISON(ge, T, >=)                   \
-    typedef void (*fbp_compare_of_##T)(const T *, const T *, int, char *, ptrdiff_t);              \
-    static const fbp_compare_of_##T fbp_compare_##T[] = {fbp_lt_##T, fbp_le_##T, fbp_eq_##T,       \
-                                                         fbp_ne_##T, fbp_gt_##T, fbp_ge_##T};
+    FBP_COMPARISON(ne, T, !=) FBP_COMPARISON(gt, T, >) FBP_COMPARISON(ge, T, >=)
 FBP_COMPARISONS(float)
 FBP_COMPARISONS(double)
 FBP_COMPARISONS(int64_t)
+#define FBP_COMPARISONS_OF(T)                                                                      \
+    {fbp_lt_##T, fbp_le_##T, fbp_eq_##T, fbp_ne_##T, fbp_gt_##T, fbp_ge_##T}
+static const fbp_comparison fbp_comparisons[][6] = {
+    FBP_COMPARISONS_OF(float), FBP_COMPARISONS_OF(double), FBP_COMPARISONS_OF(int64_t)};
+
+/* What the quick forms compute, for float and double. */
+#define REAL float
+#define FN(name) name##_float
+#include "tensors/loops.h"
+#undef REAL
+#undef FN
+#define REAL double
+#define FN(name) name##_double
+#include "tensors/loops.h"
+#undef REAL
+#undef FN
+#define FBP_OF(name, typenum, ...) \
+    ((typenum) == NPY_FLOAT ? name##_float(__VA_ARGS__) : name##_double(__VA_ARGS__))
+#define fbp_clamp(...) FBP_OF(fbp_clamp, __VA_ARGS__)
+#define fbp_sum(...) FBP_OF(fbp_sum, __VA_ARGS__)
+#define fbp_extreme(...) FBP_OF(fbp_extreme, __VA_ARGS__)
+#define fbp_logs(...) FBP_OF(fbp_logs, __VA_ARGS__)
+#define fbp_bce(...) FBP_OF(fbp_bce, __VA_ARGS__)
+#define fbp_bce_slopes(...) FBP_OF(fbp_bce_slopes, __VA_ARGS__)
 
 #endif

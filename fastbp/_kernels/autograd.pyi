@@ -23,8 +23,6 @@ def register(
     compare: list[Callable[..., Any]],
     view_changed: Callable[..., Any],
     view_renewed: Callable[..., Any],
-    kernels: Callable[[], Any],
-    compiled: Any,
     flag: Callable[..., Any],
 ) -> None: ...
 def summed(x: Any, axes: tuple[int, ...] | None, keepdims: bool) -> Array: ...

@@ -32,19 +32,16 @@ from cpython.long cimport PyLong_AsDouble, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.math cimport INFINITY, NAN, log, log1p, sqrt, pow as c_pow
+from libc.math cimport INFINITY, sqrt, pow as c_pow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
 from fastbp._kernels cimport changes, isa
-from fastbp._kernels.activations cimport (
-    activation_backward_core, activation_forward_core, reads_output,
-)
-from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
-from fastbp._kernels.losses cimport (
-    softmax_cross_entropy_backward_core, softmax_cross_entropy_forward_core,
-    loss_backward_core, loss_forward_core, softmax_forward_core,
+from fastbp._kernels.activations cimport reads_output
+from fastbp._kernels.arrays cimport memory
+from fastbp._kernels.passes cimport (
+    affine_gradients, affine_product, are_classes, compiled_runs, LARGE,
 )
 
 cdef extern from "Python.h":
@@ -57,30 +54,39 @@ cdef extern from "numpy/arrayobject.h":
     PyObject *PyArray_BASE(cnp.ndarray)
     cnp.npy_intp PyArray_OverflowMultiplyList(cnp.npy_intp *, int)
 
-ctypedef void (*loop_float)(const float *, int, const float *, int, float *, Py_ssize_t) noexcept
-ctypedef void (*loop_double)(const double *, int, const double *, int, double *,
-                             Py_ssize_t) noexcept
-ctypedef void (*compare_float)(const float *, const float *, int, char *, Py_ssize_t) noexcept
-ctypedef void (*compare_double)(const double *, const double *, int, char *, Py_ssize_t) noexcept
-ctypedef void (*compare_int64)(const int64_t *, const int64_t *, int, char *,
-                               Py_ssize_t) noexcept
-
 cdef extern from "autograd.h":
     int fbp_grad_off
-    const loop_float *fbp_float
-    const loop_double *fbp_double
-    const compare_float *fbp_compare_float
-    const compare_double *fbp_compare_double
-    const compare_int64 *fbp_compare_int64_t
+    ctypedef void (*fbp_loop)(const void *, int, const void *, int, void *, Py_ssize_t) noexcept
+    ctypedef void (*fbp_comparison)(const void *, const void *, int, void *, Py_ssize_t) noexcept
+    const fbp_loop[2][4] fbp_loops
+    const fbp_comparison[3][6] fbp_comparisons
+    void fbp_clamp(int typenum, void *x, double low, double high, void *out, Py_ssize_t n)
+    void fbp_sum(int typenum, void *x, void *out, Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner)
+    void fbp_extreme(int typenum, void *x, bint smallest, void *places, void *found,
+                     Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner)
+    void fbp_logs(int typenum, void *x, void *y, Py_ssize_t rows, Py_ssize_t n)
+    double fbp_bce(int typenum, void *x, void *t, Py_ssize_t n)
+    void fbp_bce_slopes(int typenum, void *x, void *t, double scale, void *dx, void *dt,
+                        Py_ssize_t n)
 
-ctypedef fused real:
-    float
-    double
+cdef extern from "call.h":
+    const isa.fbp_kernels *fbp_active
+    int fbp_affine_forward_of(...)
+    int fbp_affine_backward_of(...)
+    void fbp_transpose_of(...)
+    void fbp_activation_forward_of(...)
+    void fbp_activation_backward_of(...)
+    void fbp_softmax_forward_of(...)
+    double fbp_softmax_cross_entropy_forward_of(...)
+    void fbp_softmax_cross_entropy_backward_of(...)
+    double fbp_loss_forward_of(...)
+    void fbp_loss_backward_of(...)
 
 ctypedef cnp.ndarray array
 ctypedef object (*creator)(PyTypeObject *, object, PyObject *)
 
 cnp.import_array()
+fbp_active = isa.active()
 
 cdef enum:
     ADD, SUBTRACT, MULTIPLY, DIVIDE
@@ -129,22 +135,19 @@ cdef object slow_compare = None
 cdef dict pair_types = None
 cdef object rebase_view = None
 cdef object renew_view = None
-cdef object current_kernels = None
-cdef object compiled_kernels = None
 cdef dict dtype_of = {}
 
 
 def register(tensor, size, pairs, dtypes, binary, inplace, matmul, power, item, compare,
-             view_changed, view_renewed, kernels, compiled, flag):
+             view_changed, view_renewed, flag):
     """Name the class of results, of shapes, of pairs, the dtypes, and what serves the uncommon."""
     global tensor_type, size_type, slow_binary, slow_inplace, slow_matmul, slow_power
     global slow_item, slow_compare, pair_types
-    global rebase_view, renew_view, current_kernels, compiled_kernels, checked_flag
+    global rebase_view, renew_view, checked_flag
     tensor_type, size_type, slow_binary, slow_inplace = tensor, size, binary, inplace
     slow_matmul, slow_power, slow_item, slow_compare = matmul, power, item, compare
-    pair_types = pairs
+    pair_types, checked_flag = pairs, flag
     rebase_view, renew_view = view_changed, view_renewed
-    current_kernels, compiled_kernels, checked_flag = kernels, compiled, flag
     dtype_of.update(dtypes)
 
 

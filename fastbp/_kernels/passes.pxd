@@ -8,6 +8,10 @@ cdef enum:
     LARGE = 65536  # multiplications from which on other threads may run meanwhile
 
 cdef bint compiled_runs()
+cdef bint are_classes(object t, idx rows, idx n) noexcept
+cdef int affine_product(int typenum, object x, object W, object b, object out) except -1
+cdef int affine_gradients(int typenum, object dout, object x, object W, object dx, object dW,
+                          object db) except -1
 
 
 cdef inline bint is_plain(object x, int typenum, int ndim):

@@ -9,20 +9,29 @@ returns None, and the caller serves it by the kernels of `fastbp.backend`, with 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from fastbp._kernels.activations cimport activation_backward_core, activation_forward_core
-from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core, transpose_core
+from fastbp._kernels.affine cimport affine_backward_core, affine_forward_core
 from fastbp._kernels.contract cimport idx, real
 from fastbp._kernels cimport isa
-from fastbp._kernels.losses cimport (
-    keeps_y, loss_backward_core, loss_forward_core, softmax_cross_entropy_backward_core,
-    softmax_cross_entropy_forward_core,
-)
+from fastbp._kernels.losses cimport keeps_y
+
+cdef extern from "call.h" nogil:
+    const isa.fbp_kernels *fbp_active
+    int fbp_affine_forward_of(...)
+    int fbp_affine_backward_of(...)
+    void fbp_transpose_of(...)
+    void fbp_activation_forward_of(...)
+    void fbp_activation_backward_of(...)
+    double fbp_softmax_cross_entropy_forward_of(...)
+    void fbp_softmax_cross_entropy_backward_of(...)
+    double fbp_loss_forward_of(...)
+    void fbp_loss_backward_of(...)
 
 cdef extern from "aligned.h" nogil:
     void *fbp_allocate(size_t size)
     void fbp_free(void *memory)
 
 cnp.import_array()
+fbp_active = isa.active()
 
 ctypedef cnp.ndarray array
 
@@ -82,43 +91,50 @@ cdef inline bint is_affine(object x, object W, int typenum, bint floats):
 cdef array by_rows(array W):
     """A copy by rows of a matrix that lies by columns, as the transpose of another one does."""
     cdef array copy = like(W)
-    cdef idx n_in = dim(W, 0), n_out = dim(W, 1)
-    if cnp.PyArray_TYPE(W) == cnp.NPY_FLOAT:
-        transpose_core(<float *> memory(W), <float *> memory(copy), n_out, n_in)
-    else:
-        transpose_core(<double *> memory(W), <double *> memory(copy), n_out, n_in)
+    fbp_transpose_of(cnp.PyArray_TYPE(W), memory(W), memory(copy), dim(W, 1), dim(W, 0))
     return copy
 
 
-cdef int product(const real *kind, object x, object W, object b, object out) noexcept:
-    cdef const real *x_ = <real *> memory(x)
-    cdef const real *W_ = <real *> memory(W)
-    cdef const real *b_ = <real *> memory(b)
-    cdef real *out_ = <real *> memory(out)
-    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
+cdef int affine_product(int typenum, object x, object W, object b, object out) except -1:
+    """out = x W + b; W's memory is (n_in, n_out), whichever way its array is turned."""
+    cdef void *x_ = memory(x)
+    cdef void *W_ = memory(W)
+    cdef void *b_ = memory(b)
+    cdef void *out_ = memory(out)
+    cdef idx rows = dim(x, 0), n_in = dim(x, 1), n_out = dim(out, 1)
     cdef int status
     if rows * n_in * n_out < LARGE:
-        return affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
-    with nogil:
-        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
-    return status
+        status = fbp_affine_forward_of(typenum, x_, W_, b_, out_, rows, n_in, n_out)
+    else:
+        with nogil:
+            status = fbp_affine_forward_of(typenum, x_, W_, b_, out_, rows, n_in, n_out)
+    return enough(status, "affine_forward")
 
 
-cdef int gradients(const real *kind, object dout, object x, object W, object dx, object dW,
-                   object db) noexcept:
-    cdef const real *dout_ = <real *> memory(dout)
-    cdef const real *x_ = <real *> memory(x)
-    cdef const real *W_ = <real *> memory(W)
-    cdef real *dx_ = <real *> memory(dx)
-    cdef real *dW_ = <real *> memory(dW)
-    cdef real *db_ = <real *> memory(db)
-    cdef idx rows = dim(x, 0), n_in = dim(W, 0), n_out = dim(W, 1)
+cdef int affine_gradients(int typenum, object dout, object x, object W, object dx, object dW,
+                          object db) except -1:
+    """dx, dW and db, of which each may be None; W and dW as above."""
+    cdef void *dout_ = memory(dout)
+    cdef void *x_ = memory(x)
+    cdef void *W_ = memory(W)
+    cdef void *dx_ = memory(dx)
+    cdef void *dW_ = memory(dW)
+    cdef void *db_ = memory(db)
+    cdef idx rows = dim(x, 0), n_in = dim(x, 1), n_out = dim(dout, 1)
     cdef int status
     if rows * n_in * n_out < LARGE:
-        return affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
-    with nogil:
-        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
-    return status
+        status = fbp_affine_backward_of(typenum, dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    else:
+        with nogil:
+            status = fbp_affine_backward_of(
+                typenum, dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
+    return enough(status, "affine_backward")
+
+
+cdef inline int enough(int status, str kernel) except -1:
+    if status:
+        raise MemoryError(f"{kernel} could not allocate its scratch memory")
+    return 0
 
 
 cdef inline idx rows_at_once(idx n_in, idx bytes) noexcept:
@@ -126,7 +142,7 @@ cdef inline idx rows_at_once(idx n_in, idx bytes) noexcept:
     return max(16, bytes // (8 * n_in))
 
 
-cdef int product_of_floats(object x, object W, object b, object out) noexcept:
+cdef int product_of_floats(object x, object W, object b, object out) except -1:
     """x in float32, the others in float64: x is converted a block at a time."""
     cdef const float *x_ = <float *> memory(x)
     cdef const double *W_ = <double *> memory(W)
@@ -146,11 +162,11 @@ cdef int product_of_floats(object x, object W, object b, object out) noexcept:
             status = affine_forward_core(buffer, W_, b_, out_ + r * n_out, m, n_in, n_out)
             r += m
         fbp_free(buffer)
-    return status
+    return enough(status, "affine_forward")
 
 
 cdef int gradients_of_floats(object dout, object x, object W, object dx, object dW,
-                             object db) noexcept:
+                             object db) except -1:
     """x in float32, the others in float64: dW is the sum of those of x's blocks."""
     cdef const double *dout_ = <double *> memory(dout)
     cdef const float *x_ = <float *> memory(x)
@@ -178,7 +194,7 @@ cdef int gradients_of_floats(object dout, object x, object W, object dx, object 
                     dW_[i] += sum_[i]
             r += m
         fbp_free(buffer)
-    return status
+    return enough(status, "affine_backward")
 
 
 def affine_forward(x, W, b):
@@ -191,7 +207,7 @@ def affine_forward(x, W, b):
     W : (n_in, n_out)
     b : (n_out,)
     """
-    cdef int typenum = float_type(W), status
+    cdef int typenum = float_type(W)
     cdef cnp.npy_intp shape[2]
     cdef array out
     cdef bint floats = typenum == cnp.NPY_DOUBLE and float_type(x) == cnp.NPY_FLOAT
@@ -203,13 +219,9 @@ def affine_forward(x, W, b):
     shape[0], shape[1] = dim(x, 0), dim(W, 1)
     out = cnp.PyArray_SimpleNew(2, shape, typenum)
     if floats:
-        status = product_of_floats(x, W, b, out)
-    elif typenum == cnp.NPY_FLOAT:
-        status = product[float](NULL, x, W, b, out)
+        product_of_floats(x, W, b, out)
     else:
-        status = product[double](NULL, x, W, b, out)
-    if status:
-        raise MemoryError("affine_forward could not allocate its scratch memory")
+        affine_product(typenum, x, W, b, out)
     return out
 
 
@@ -223,7 +235,7 @@ def affine_backward(dout, x, W, bint need_dx):
         Rows of float32 under float64 too.
     W : (n_in, n_out)
     """
-    cdef int typenum = float_type(W), status
+    cdef int typenum = float_type(W)
     cdef bint floats = typenum == cnp.NPY_DOUBLE and float_type(x) == cnp.NPY_FLOAT
     cdef cnp.npy_intp n_out
     cdef cnp.npy_intp shape[2]
@@ -241,54 +253,30 @@ def affine_backward(dout, x, W, bint need_dx):
         dx = cnp.PyArray_SimpleNew(2, shape, typenum)
     dW, db = like(W), cnp.PyArray_SimpleNew(1, &n_out, typenum)
     if floats:
-        status = gradients_of_floats(dout, x, W, dx, dW, db)
-    elif typenum == cnp.NPY_FLOAT:
-        status = gradients[float](NULL, dout, x, W, dx, dW, db)
+        gradients_of_floats(dout, x, W, dx, dW, db)
     else:
-        status = gradients[double](NULL, dout, x, W, dx, dW, db)
-    if status:
-        raise MemoryError("affine_backward could not allocate its scratch memory")
+        affine_gradients(typenum, dout, x, W, dx, dW, db)
     return dx, dW, db
 
 
 # --- activations ---------------------------------------------------------------------------------
 
-cdef void activate_array(const real *type_, object x, array out, int kind, double a,
-                         double b) noexcept:
-    cdef const real *x_ = <real *> memory(x)
-    cdef real *out_ = <real *> memory(out)
-    cdef idx n = cnp.PyArray_SIZE(out)
-    if n < LARGE // 16:
-        activation_forward_core(x_, out_, kind, a, b, n)
-    else:
-        with nogil:
-            activation_forward_core(x_, out_, kind, a, b, n)
-
-
-cdef void pull_back_array(const real *type_, object dout, object read, array dx, int kind, double a,
-                          double b) noexcept:
-    cdef const real *dout_ = <real *> memory(dout)
-    cdef const real *read_ = <real *> memory(read)
-    cdef real *dx_ = <real *> memory(dx)
-    cdef idx n = cnp.PyArray_SIZE(dx)
-    if n < LARGE // 16:
-        activation_backward_core(dout_, read_, dx_, kind, a, b, n)
-    else:
-        with nogil:
-            activation_backward_core(dout_, read_, dx_, kind, a, b, n)
-
-
 def activation_forward(int kind, x, double a, double b):
     """The activation of that kind of x, with its numbers, as a new array."""
     cdef int typenum = float_type(x)
     cdef array out
+    cdef void *x_
+    cdef void *out_
+    cdef idx n
     if not (typenum >= 0 and is_plain(x, typenum, -1) and compiled_runs()):
         return None
     out = like(x)
-    if typenum == cnp.NPY_FLOAT:
-        activate_array[float](NULL, x, out, kind, a, b)
+    x_, out_, n = memory(x), memory(out), cnp.PyArray_SIZE(out)
+    if n < LARGE // 16:
+        fbp_activation_forward_of(typenum, x_, out_, kind, a, b, n)
     else:
-        activate_array[double](NULL, x, out, kind, a, b)
+        with nogil:
+            fbp_activation_forward_of(typenum, x_, out_, kind, a, b, n)
     return out
 
 
@@ -296,20 +284,26 @@ def activation_backward(int kind, dout, read, double a, double b):
     """The gradient by an activation's input, from `dout` and what the gradient reads."""
     cdef int typenum = float_type(read)
     cdef array dx
+    cdef void *dout_
+    cdef void *read_
+    cdef void *dx_
+    cdef idx n
     if not (typenum >= 0 and is_plain(read, typenum, -1) and is_plain(dout, typenum, -1)
             and same_shape(dout, read) and compiled_runs()):
         return None
     dx = like(read)
-    if typenum == cnp.NPY_FLOAT:
-        pull_back_array[float](NULL, dout, read, dx, kind, a, b)
+    dout_, read_, dx_, n = memory(dout), memory(read), memory(dx), cnp.PyArray_SIZE(dx)
+    if n < LARGE // 16:
+        fbp_activation_backward_of(typenum, dout_, read_, dx_, kind, a, b, n)
     else:
-        pull_back_array[double](NULL, dout, read, dx, kind, a, b)
+        with nogil:
+            fbp_activation_backward_of(typenum, dout_, read_, dx_, kind, a, b, n)
     return dx
 
 
 # --- losses --------------------------------------------------------------------------------------
 
-cdef inline bint are_classes(object t, idx rows, idx n) noexcept:
+cdef bint are_classes(object t, idx rows, idx n) noexcept:
     cdef const int64_t *t_ = <int64_t *> memory(t)
     cdef idx r
     for r in range(rows):
@@ -344,29 +338,6 @@ cdef bint are_targets(int kind, object x, object t, int typenum, bint shares):
             else are_shares[double](NULL, t))
 
 
-cdef double total_of(const real *type_, int kind, double a, object x, object t,
-                     object y) noexcept:
-    cdef const real *x_ = <real *> memory(x)
-    cdef real *y_ = <real *> memory(y)
-    cdef void *t_ = memory(t)
-    if kind == isa.FBP_SOFTMAX:
-        return softmax_cross_entropy_forward_core(x_, <const int64_t *> t_, y_, dim(x, 0),
-                                                  dim(x, 1))
-    return loss_forward_core(x_, <const real *> t_, y_, kind, a, cnp.PyArray_SIZE(<array> x))
-
-
-cdef void loss_gradient(const real *type_, int kind, double a, object y, object t, double scale,
-                        array dx) noexcept:
-    cdef const real *y_ = <real *> memory(y)
-    cdef real *dx_ = <real *> memory(dx)
-    cdef void *t_ = memory(t)
-    if kind == isa.FBP_SOFTMAX:
-        softmax_cross_entropy_backward_core(y_, <const int64_t *> t_, scale, dx_, dim(dx, 0),
-                                            dim(dx, 1))
-    else:
-        loss_backward_core(y_, <const real *> t_, dx_, kind, a, scale, cnp.PyArray_SIZE(dx))
-
-
 cdef inline idx terms(int kind, object x):
     """What a loss is averaged over: rows, or elements."""
     return dim(x, 0) if kind == isa.FBP_SOFTMAX else cnp.PyArray_SIZE(<array> x)
@@ -390,10 +361,12 @@ def loss_forward(int kind, x, t, double a):
         return None
     if kind == isa.FBP_SOFTMAX or keeps_y(kind):
         y = like(x)
-    if typenum == cnp.NPY_FLOAT:
-        total = total_of[float](NULL, kind, a, x, t, y)
+    if kind == isa.FBP_SOFTMAX:
+        total = fbp_softmax_cross_entropy_forward_of(typenum, memory(x), memory(t), memory(y),
+                                                     dim(x, 0), dim(x, 1))
     else:
-        total = total_of[double](NULL, kind, a, x, t, y)
+        total = fbp_loss_forward_of(typenum, memory(x), memory(t), memory(y), kind, a,
+                                    cnp.PyArray_SIZE(<array> x))
     return total / terms(kind, x), x if y is None else y
 
 
@@ -408,8 +381,10 @@ def loss_backward(int kind, y, t, double dout, double a):
         return None
     dx = like(y)
     scale = dout / terms(kind, y)
-    if typenum == cnp.NPY_FLOAT:
-        loss_gradient[float](NULL, kind, a, y, t, scale, dx)
+    if kind == isa.FBP_SOFTMAX:
+        fbp_softmax_cross_entropy_backward_of(typenum, memory(y), memory(t), scale, memory(dx),
+                                              dim(dx, 0), dim(dx, 1))
     else:
-        loss_gradient[double](NULL, kind, a, y, t, scale, dx)
+        fbp_loss_backward_of(typenum, memory(y), memory(t), memory(dx), kind, a, scale,
+                             cnp.PyArray_SIZE(dx))
     return dx

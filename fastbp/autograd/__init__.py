@@ -9,7 +9,7 @@ import importlib
 from math import e, inf, nan, pi
 from types import FunctionType, SimpleNamespace
 
-from fastbp import _kernels, backend, checks, dtypes
+from fastbp import checks, dtypes
 from fastbp._kernels import autograd as _core
 from fastbp._kernels.autograd import (
     AccumulateGrad,
@@ -164,8 +164,6 @@ _core.register(
     compare=[_arithmetic.operator_of(PUBLIC[name]) for name in _core.COMPARISONS],
     view_changed=_inplace.view_changed,
     view_renewed=_inplace.view_renewed,
-    kernels=backend.kernels,
-    compiled=_kernels,
     flag=checks.flag,
 )
 

@@ -162,31 +162,19 @@ cdef inline bint is_ours(array x, Py_ssize_t references):
 
 cdef inline void loop(int operation, array x, int sx, array y, int sy, array out,
                       Py_ssize_t n) noexcept:
-    if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
-        fbp_float[operation](<float *> cnp.PyArray_DATA(x), sx, <float *> cnp.PyArray_DATA(y), sy,
-                             <float *> cnp.PyArray_DATA(out), n)
-    else:
-        fbp_double[operation](<double *> cnp.PyArray_DATA(x), sx, <double *> cnp.PyArray_DATA(y),
-                              sy, <double *> cnp.PyArray_DATA(out), n)
+    fbp_loops[cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE][operation](
+        cnp.PyArray_DATA(x), sx, cnp.PyArray_DATA(y), sy, cnp.PyArray_DATA(out), n)
 
 
 cdef inline void loop_number(int operation, array x, double number, bint reflected, array out,
                              Py_ssize_t n) noexcept:
     cdef float single = <float> number
-    cdef const float *f
-    cdef const double *d
-    if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
-        f = <const float *> cnp.PyArray_DATA(x)
-        if reflected:
-            fbp_float[operation](&single, 0, f, 1, <float *> cnp.PyArray_DATA(out), n)
-        else:
-            fbp_float[operation](f, 1, &single, 0, <float *> cnp.PyArray_DATA(out), n)
+    cdef bint is_double = cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE
+    cdef void *y = &number if is_double else <void *> &single
+    if reflected:
+        fbp_loops[is_double][operation](y, 0, cnp.PyArray_DATA(x), 1, cnp.PyArray_DATA(out), n)
     else:
-        d = <const double *> cnp.PyArray_DATA(x)
-        if reflected:
-            fbp_double[operation](&number, 0, d, 1, <double *> cnp.PyArray_DATA(out), n)
-        else:
-            fbp_double[operation](d, 1, &number, 0, <double *> cnp.PyArray_DATA(out), n)
+        fbp_loops[is_double][operation](cnp.PyArray_DATA(x), 1, y, 0, cnp.PyArray_DATA(out), n)
 
 
 cdef enum:
@@ -213,26 +201,20 @@ cdef int spread_of(array x, array y):
 cdef array combine_spread(int operation, array x, array y, int how, bint reflected):
     """As `combine`, of x and what broadcasts to it; `reflected`, y and x."""
     cdef Py_ssize_t n = cnp.PyArray_DIM(x, cnp.PyArray_NDIM(x) - 1)
-    cdef Py_ssize_t r, at, rows = cnp.PyArray_SIZE(x) // n
+    cdef Py_ssize_t r, rows = cnp.PyArray_SIZE(x) // n, size = cnp.PyArray_ITEMSIZE(x)
     cdef int step = how == ROW
     cdef array out = empty_like(x)
-    cdef float *fx = <float *> cnp.PyArray_DATA(x)
-    cdef float *fy = <float *> cnp.PyArray_DATA(y)
-    cdef float *to_f = <float *> cnp.PyArray_DATA(out)
-    cdef double *dx = <double *> cnp.PyArray_DATA(x)
-    cdef double *dy = <double *> cnp.PyArray_DATA(y)
-    cdef double *to_d = <double *> cnp.PyArray_DATA(out)
-    cdef bint single = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT
+    cdef char *x_ = <char *> cnp.PyArray_DATA(x)
+    cdef char *y_ = <char *> cnp.PyArray_DATA(y)
+    cdef char *to = <char *> cnp.PyArray_DATA(out)
+    cdef fbp_loop one_row = fbp_loops[cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE][operation]
     for r in range(rows):
-        at = 0 if step else r
-        if single and reflected:
-            fbp_float[operation](fy + at, step, fx + r * n, 1, to_f + r * n, n)
-        elif single:
-            fbp_float[operation](fx + r * n, 1, fy + at, step, to_f + r * n, n)
-        elif reflected:
-            fbp_double[operation](dy + at, step, dx + r * n, 1, to_d + r * n, n)
+        if reflected:
+            one_row(y_, step, x_, 1, to, n)
         else:
-            fbp_double[operation](dx + r * n, 1, dy + at, step, to_d + r * n, n)
+            one_row(x_, 1, y_, step, to, n)
+        x_, to = x_ + n * size, to + n * size
+        y_ += 0 if step else size
     return out
 
 

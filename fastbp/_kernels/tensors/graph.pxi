@@ -180,6 +180,15 @@ cdef class Node(Target):
         return tuple([self.dims[i] for i in range(self.nd)])
 
 
+cdef class OfOne(Node):
+    """Of one input, of which nothing is saved."""
+    cdef tuple edges(self):
+        return ((self.a, self.a_output),)
+
+    cdef int release(self) except -1:
+        return 0
+
+
 cdef object _node_of(Target target):
     if target is None or isinstance(target, Node):
         return target

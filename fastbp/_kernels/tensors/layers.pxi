@@ -3,18 +3,9 @@
 # These take what the kernels take as it lies: contiguous floats of one dtype.  For anything else
 # they return None, and the caller serves it in Python.
 
-cdef enum:
-    LARGE = 65536  # multiplications from which on other threads may run meanwhile
-
-
 cdef inline bint is_ready(array x, int typenum):
     """Whether a kernel reads x: contiguous, aligned, of a dtype."""
     return cnp.PyArray_TYPE(x) == typenum and is_plain(x)
-
-
-cdef inline bint compiled_runs():
-    """Whether the kernels that run are the compiled ones, and not their NumPy twins."""
-    return current_kernels() is compiled_kernels
 
 
 cdef int was_reshaped(str name) except -1:
@@ -45,7 +36,6 @@ cdef class AddmmBackward0(Binary):
         cdef array dx = None
         cdef array dW = None
         cdef array db = None
-        cdef int status
         self.unchanged()
         if not (is_ready(x, self.typenum) and is_transposed(W) and cnp.PyArray_NDIM(x) == 2
                 and cnp.PyArray_TYPE(W) == self.typenum and cnp.PyArray_NDIM(W) == 2
@@ -60,12 +50,7 @@ cdef class AddmmBackward0(Binary):
             dW = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(W), cnp.PyArray_TYPE(x), 1)
         if self.c is not None:
             db = cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(W), cnp.PyArray_TYPE(x))
-        if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-            status = affine_gradient[float](NULL, dout, x, W, dx, dW, db)
-        else:
-            status = affine_gradient[double](NULL, dout, x, W, dx, dW, db)
-        if status:
-            raise MemoryError("affine_backward could not allocate its scratch memory")
+        affine_gradients(self.typenum, dout, x, W, dx, dW, db)
         if dx is not None:
             self.a.receive(sweep, self.a_output, dx)
             dx = None
@@ -93,43 +78,6 @@ cdef class AddmmBackward0(Binary):
         return (self.a_constant, self.b_constant, None)[:2 + self.biased]
 
 
-cdef inline void *memory_of(array x) noexcept:
-    return NULL if x is None else cnp.PyArray_DATA(x)
-
-
-cdef int affine_gradient(const real *kind, array dout, array x, array W, array dx, array dW,
-                         array db) noexcept:
-    cdef const real *dout_ = <real *> memory_of(dout)
-    cdef const real *x_ = <real *> memory_of(x)
-    cdef const real *W_ = <real *> memory_of(W)
-    cdef real *dx_ = <real *> memory_of(dx)
-    cdef real *dW_ = <real *> memory_of(dW)
-    cdef real *db_ = <real *> memory_of(db)
-    cdef Py_ssize_t rows = cnp.PyArray_DIM(x, 0)
-    cdef Py_ssize_t n_in = cnp.PyArray_DIM(x, 1), n_out = cnp.PyArray_DIM(W, 0)
-    cdef int status
-    if rows * n_in * n_out < LARGE:
-        return affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
-    with nogil:
-        status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
-    return status
-
-
-cdef int affine_product(const real *kind, array x, array W, array b, array out) noexcept:
-    cdef const real *x_ = <real *> memory_of(x)
-    cdef const real *W_ = <real *> memory_of(W)
-    cdef const real *b_ = <real *> memory_of(b)
-    cdef real *out_ = <real *> memory_of(out)
-    cdef Py_ssize_t rows = cnp.PyArray_DIM(x, 0)
-    cdef Py_ssize_t n_in = cnp.PyArray_DIM(x, 1), n_out = cnp.PyArray_DIM(W, 0)
-    cdef int status
-    if rows * n_in * n_out < LARGE:
-        return affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
-    with nogil:
-        status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
-    return status
-
-
 def affine(TensorBase x not None, TensorBase weight not None, bias):
     """x weight^T + bias, of a matrix x; None where the compiled kernels do not take these.
 
@@ -146,7 +94,6 @@ def affine(TensorBase x not None, TensorBase weight not None, bias):
     cdef array beta
     cdef TensorBase b = None
     cdef int typenum = cnp.PyArray_TYPE(a)
-    cdef int status
     cdef cnp.npy_intp dims[2]
     if (not is_float(a) or cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(w) != 2
             or cnp.PyArray_TYPE(w) != typenum or cnp.PyArray_DIM(a, 1) != cnp.PyArray_DIM(w, 1)
@@ -164,12 +111,7 @@ def affine(TensorBase x not None, TensorBase weight not None, bias):
     if not is_transposed(w):
         w = by_columns(w)
     out = cnp.PyArray_SimpleNew(2, dims, typenum)
-    if typenum == cnp.NPY_FLOAT:
-        status = affine_product[float](NULL, a, w, beta, out)
-    else:
-        status = affine_product[double](NULL, a, w, beta, out)
-    if status:
-        raise MemoryError("affine_forward could not allocate its scratch memory")
+    affine_product(typenum, a, w, beta, out)
     return of_three(x, weight, b, a, w, out)
 
 
@@ -180,11 +122,7 @@ cdef array by_columns(array w):
     if not cnp.PyArray_ISCARRAY_RO(w):
         return cnp.PyArray_NewCopy(w, cnp.NPY_FORTRANORDER)
     copy = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), cnp.PyArray_TYPE(w), 1)
-    if cnp.PyArray_TYPE(w) == cnp.NPY_FLOAT:
-        transpose_core(<float *> cnp.PyArray_DATA(w), <float *> cnp.PyArray_DATA(copy), n_out, n_in)
-    else:
-        transpose_core(<double *> cnp.PyArray_DATA(w), <double *> cnp.PyArray_DATA(copy), n_out,
-                       n_in)
+    fbp_transpose_of(cnp.PyArray_TYPE(w), cnp.PyArray_DATA(w), cnp.PyArray_DATA(copy), n_out, n_in)
     return copy
 
 
@@ -237,13 +175,10 @@ def name_activations(labels):
     activation_labels = tuple(labels)
 
 
-cdef class Activation(Binary):
+cdef class Activation(Unary):
     """Of every element; y is what the gradient reads: the result, or x."""
     cdef int kind
     cdef double second
-
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
 
     def name(self):
         """The activation, as PyTorch names it: ReluBackward0."""
@@ -256,16 +191,9 @@ cdef class Activation(Binary):
             was_reshaped(self.name())
         dx = empty_like(self.y)
         dout = contiguous(dout)
-        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
-            activation_backward_core(
-                <float *> cnp.PyArray_DATA(dout), <float *> cnp.PyArray_DATA(self.y),
-                <float *> cnp.PyArray_DATA(dx), self.kind, self.number, self.second,
-                cnp.PyArray_SIZE(dx))
-        else:
-            activation_backward_core(
-                <double *> cnp.PyArray_DATA(dout), <double *> cnp.PyArray_DATA(self.y),
-                <double *> cnp.PyArray_DATA(dx), self.kind, self.number, self.second,
-                cnp.PyArray_SIZE(dx))
+        fbp_activation_backward_of(
+            self.typenum, cnp.PyArray_DATA(dout), cnp.PyArray_DATA(self.y), cnp.PyArray_DATA(dx),
+            self.kind, self.number, self.second, cnp.PyArray_SIZE(dx))
         self.a.receive(sweep, self.a_output, dx)
         return 0
 
@@ -280,12 +208,8 @@ def activation(int kind, TensorBase x not None, double a=0.0, double b=0.0):
     if not (is_float(of) and is_plain(of) and compiled_runs()):
         return None
     out = empty_like(of)
-    if cnp.PyArray_TYPE(of) == cnp.NPY_FLOAT:
-        activation_forward_core(<float *> cnp.PyArray_DATA(of), <float *> cnp.PyArray_DATA(out),
-                                kind, a, b, cnp.PyArray_SIZE(of))
-    else:
-        activation_forward_core(<double *> cnp.PyArray_DATA(of), <double *> cnp.PyArray_DATA(out),
-                                kind, a, b, cnp.PyArray_SIZE(of))
+    fbp_activation_forward_of(cnp.PyArray_TYPE(of), cnp.PyArray_DATA(of), cnp.PyArray_DATA(out),
+                              kind, a, b, cnp.PyArray_SIZE(of))
     if fbp_grad_off or (target := x.target()) is None:
         return wrap(out)
     node = Activation.__new__(Activation)
@@ -298,42 +222,24 @@ def activation(int kind, TensorBase x not None, double a=0.0, double b=0.0):
 
 # --- losses --------------------------------------------------------------------------------------
 
-cdef inline bint are_classes(const int64_t *t, Py_ssize_t rows, Py_ssize_t n) noexcept:
-    cdef Py_ssize_t r
-    for r in range(rows):
-        if not 0 <= t[r] < n:
-            return False
-    return True
-
-
 cdef int other_classes(Node node, Py_ssize_t n) except -1:
     raise IndexError(f"backward expects classes 0..{n - 1}, as {node.name()} was given; got "
                      "others, which were written since.")
 
 
-cdef class NllLossBackward0(Binary):
+cdef class NllLossBackward0(Unary):
     """The mean cross-entropy of softmax: x is the softmax, y the classes."""
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
-
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef array dx = empty_like(self.x)
         cdef Py_ssize_t rows = cnp.PyArray_DIM(dx, 0), n = cnp.PyArray_DIM(dx, 1)
-        cdef const int64_t *t = <int64_t *> cnp.PyArray_DATA(self.y)
-        cdef double scale = first_number(dout) / rows
         self.unchanged()
         if not (is_ready(self.y, cnp.NPY_INT64) and has_shape(self.y, 1, cnp.PyArray_DIMS(dx))):
             was_reshaped(self.name())
-        if not are_classes(t, rows, n):
+        if not are_classes(self.y, rows, n):
             other_classes(self, n)
-        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
-            softmax_cross_entropy_backward_core(
-                <const float *> cnp.PyArray_DATA(self.x), t, scale,
-                <float *> cnp.PyArray_DATA(dx), rows, n)
-        else:
-            softmax_cross_entropy_backward_core(
-                <const double *> cnp.PyArray_DATA(self.x), t, scale,
-                <double *> cnp.PyArray_DATA(dx), rows, n)
+        fbp_softmax_cross_entropy_backward_of(
+            self.typenum, cnp.PyArray_DATA(self.x), cnp.PyArray_DATA(self.y),
+            first_number(dout) / rows, cnp.PyArray_DATA(dx), rows, n)
         self.a.receive(sweep, self.a_output, dx)
         return 0
 
@@ -349,13 +255,17 @@ cdef inline double first_number(array x):
     return number
 
 
-cdef inline array number_array(double value, int typenum):
-    cdef array out = cnp.PyArray_SimpleNew(0, NULL, typenum)
-    if typenum == cnp.NPY_FLOAT:
+cdef inline array set_number(array out, double value):
+    """Write the only element of floats."""
+    if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
         (<float *> cnp.PyArray_DATA(out))[0] = <float> value
     else:
         (<double *> cnp.PyArray_DATA(out))[0] = value
     return out
+
+
+cdef inline array number_array(double value, int typenum):
+    return set_number(cnp.PyArray_SimpleNew(0, NULL, typenum), value)
 
 
 def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
@@ -373,23 +283,18 @@ def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
     cdef NllLossBackward0 node
     cdef Target target
     cdef Py_ssize_t rows, n
-    cdef const int64_t *t_
     cdef double loss
     if not (is_float(a) and is_plain(a) and cnp.PyArray_NDIM(a) == 2 and cnp.PyArray_SIZE(a)
             and is_ready(labels, cnp.NPY_INT64) and cnp.PyArray_NDIM(labels) == 1
             and cnp.PyArray_DIM(labels, 0) == cnp.PyArray_DIM(a, 0) and compiled_runs()):
         return None
     rows, n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1)
-    t_ = <int64_t *> cnp.PyArray_DATA(labels)
-    if not are_classes(t_, rows, n):
+    if not are_classes(labels, rows, n):
         return None
     y = empty_like(a)
-    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        loss = softmax_cross_entropy_forward_core(
-            <const float *> cnp.PyArray_DATA(a), t_, <float *> cnp.PyArray_DATA(y), rows, n)
-    else:
-        loss = softmax_cross_entropy_forward_core(
-            <const double *> cnp.PyArray_DATA(a), t_, <double *> cnp.PyArray_DATA(y), rows, n)
+    loss = fbp_softmax_cross_entropy_forward_of(
+        cnp.PyArray_TYPE(a), cnp.PyArray_DATA(a), cnp.PyArray_DATA(labels), cnp.PyArray_DATA(y),
+        rows, n)
     out = number_array(loss / rows, cnp.PyArray_TYPE(a))
     if fbp_grad_off or (target := x.target()) is None:
         return wrap(out)
@@ -399,27 +304,48 @@ def softmax_cross_entropy(TensorBase x not None, TensorBase t not None):
     return attach(node, out)
 
 
-cdef class MseLossBackward0(Binary):
+cdef class LossOfPair(Binary):
+    """The mean of a loss over the elements of x and y, of one shape."""
+    cdef int still_alike(self) except -1:
+        self.unchanged()
+        if not (cnp.PyArray_SIZE(self.x) and is_ready(self.x, self.typenum)
+                and is_ready(self.y, self.typenum)
+                and has_shape(self.y, cnp.PyArray_NDIM(self.x), cnp.PyArray_DIMS(self.x))):
+            was_reshaped(self.name())
+        return 0
+
+
+cdef TensorBase of_pair(type kind, TensorBase x, TensorBase t, array out):
+    """A loss of (input, target) with a node of that kind, where one of them needs a gradient."""
+    cdef Target into_x, into_t
+    cdef Binary node
+    if fbp_grad_off:
+        return wrap(out)
+    into_x, into_t = x.target(), t.target()
+    if into_x is None and into_t is None:
+        return wrap(out)
+    node = <Binary> (<creator> (<PyTypeObject *> kind).tp_new)(<PyTypeObject *> kind, EMPTY, NULL)
+    node.a, node.b, node.a_output, node.b_output = into_x, into_t, x._output, t._output
+    node.save_x(x)
+    node.save_y(t)
+    if cnp.PyArray_SIZE(x._array) <= SHOWN:
+        if into_x is None:
+            node.a_constant = x._array
+        if into_t is None:
+            node.b_constant = t._array
+    return attach(node, out)
+
+
+cdef class MseLossBackward0(LossOfPair):
     """The mean squared difference of two tensors of one shape."""
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef array dx
         cdef Py_ssize_t n = cnp.PyArray_SIZE(self.x)
-        cdef double scale
-        self.unchanged()
-        if not (n and is_ready(self.x, self.typenum) and is_ready(self.y, self.typenum)
-                and has_shape(self.y, cnp.PyArray_NDIM(self.x), cnp.PyArray_DIMS(self.x))):
-            was_reshaped(self.name())
+        self.still_alike()
         dx = empty_like(self.x)
-        scale = first_number(dout) / n
-        if cnp.PyArray_TYPE(dx) == cnp.NPY_FLOAT:
-            loss_backward_core(
-                <const float *> cnp.PyArray_DATA(self.x), <const float *> cnp.PyArray_DATA(self.y),
-                <float *> cnp.PyArray_DATA(dx), isa.FBP_SQUARED, 0, scale, n)
-        else:
-            loss_backward_core(
-                <const double *> cnp.PyArray_DATA(self.x),
-                <const double *> cnp.PyArray_DATA(self.y), <double *> cnp.PyArray_DATA(dx),
-                isa.FBP_SQUARED, 0, scale, n)
+        fbp_loss_backward_of(
+            self.typenum, cnp.PyArray_DATA(self.x), cnp.PyArray_DATA(self.y),
+            cnp.PyArray_DATA(dx), isa.FBP_SQUARED, 0, first_number(dout) / n, n)
         if self.b is not None:
             self.b.receive(sweep, self.b_output, combine_number(MULTIPLY, dx, -1.0, False))
         if self.a is not None:
@@ -431,34 +357,11 @@ def squared_error(TensorBase x not None, TensorBase t not None):
     """The mean squared difference; None where the compiled kernels do not take these."""
     cdef array a = x._array
     cdef array b = t._array
-    cdef MseLossBackward0 node
-    cdef Target into_x, into_t
     cdef Py_ssize_t n = cnp.PyArray_SIZE(a)
     cdef double loss
     if not (is_float(a) and is_plain(a) and n and is_ready(b, cnp.PyArray_TYPE(a))
             and has_shape(b, cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a)) and compiled_runs()):
         return None
-    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        loss = loss_forward_core(<const float *> cnp.PyArray_DATA(a),
-                                 <const float *> cnp.PyArray_DATA(b), <float *> NULL,
-                                 isa.FBP_SQUARED, 0, n)
-    else:
-        loss = loss_forward_core(<const double *> cnp.PyArray_DATA(a),
-                                 <const double *> cnp.PyArray_DATA(b), <double *> NULL,
-                                 isa.FBP_SQUARED, 0, n)
-    out = number_array(loss / n, cnp.PyArray_TYPE(a))
-    if fbp_grad_off:
-        return wrap(out)
-    into_x, into_t = x.target(), t.target()
-    if into_x is None and into_t is None:
-        return wrap(out)
-    node = MseLossBackward0.__new__(MseLossBackward0)
-    node.a, node.b, node.a_output, node.b_output = into_x, into_t, x._output, t._output
-    node.save_x(x)
-    node.save_y(t)
-    if n <= SHOWN:
-        if into_x is None:
-            node.a_constant = a
-        if into_t is None:
-            node.b_constant = b
-    return attach(node, out)
+    loss = fbp_loss_forward_of(cnp.PyArray_TYPE(a), cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), NULL,
+                               isa.FBP_SQUARED, 0, n)
+    return of_pair(MseLossBackward0, x, t, number_array(loss / n, cnp.PyArray_TYPE(a)))

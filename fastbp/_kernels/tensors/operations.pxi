@@ -38,6 +38,12 @@ cdef class Binary(Node):
         return Node.release(self)
 
 
+cdef class Unary(Binary):
+    """Of one input; the other one is a number, or nothing that has a gradient."""
+    cdef tuple edges(self):
+        return ((self.a, self.a_output),)
+
+
 cdef int was_changed(str name) except -1:
     raise RuntimeError(
         f"backward expects the values that {name} saved as they were; one of the variables "
@@ -97,16 +103,13 @@ cdef class DivBackward0(Binary):
         return 0
 
 
-cdef class NegBackward0(Binary):
+cdef class NegBackward0(Unary):
     cdef int apply(self, Sweep sweep, array dout) except -1:
         self.a.receive(sweep, self.a_output, scaled(dout, -1.0))
         return 0
 
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
 
-
-cdef class PowBackward0(Binary):
+cdef class PowBackward0(Unary):
     """By a number."""
     cdef int apply(self, Sweep sweep, array dout) except -1:
         self.unchanged()
@@ -119,9 +122,6 @@ cdef class PowBackward0(Binary):
             slope = scaled(raised(self.x, self.number - 1), self.number)
         self.a.receive(sweep, self.a_output, product(dout, slope))
         return 0
-
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
 
 
 cdef inline array scaled(array dout, double number):
@@ -303,29 +303,18 @@ cdef inline double number_raised(double x, double exponent) noexcept:
 cdef array raised(array x, double exponent):
     """x ** exponent of a float array."""
     cdef array out
-    cdef Py_ssize_t n
-    cdef float *f
-    cdef double *d
     if exponent == 2:
         return combine(MULTIPLY, x, x)
-    n = cnp.PyArray_SIZE(x)
     if exponent == 1:
         return cnp.PyArray_NewCopy(x, cnp.NPY_KEEPORDER)
     if exponent == 3:
         return combine(MULTIPLY, combine(MULTIPLY, x, x), x)
-    if n != 1 or not is_plain(x):
+    if cnp.PyArray_SIZE(x) != 1 or not is_plain(x):
         if exponent != 0.5 and exponent != -0.5:
             return as_array(quiet(power_ufunc, (x, exponent)))
         out = as_array(quiet(sqrt_ufunc, (x,)))
         return out if exponent > 0 else combine_number(DIVIDE, out, 1.0, True, out)
-    out = empty_like(x)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        f = <float *> cnp.PyArray_DATA(x)
-        (<float *> cnp.PyArray_DATA(out))[0] = <float> number_raised(f[0], exponent)
-    else:
-        d = <double *> cnp.PyArray_DATA(x)
-        (<double *> cnp.PyArray_DATA(out))[0] = number_raised(d[0], exponent)
-    return out
+    return set_number(empty_like(x), number_raised(first_number(x), exponent))
 
 
 cdef object power(object x, object y):
@@ -350,14 +339,11 @@ cdef object power(object x, object y):
 
 # --- sums and products of matrices ---------------------------------------------------------------
 
-cdef class Reduction(Node):
+cdef class Reduction(OfOne):
     """A sum over some dimensions, times `scale`."""
     cdef tuple full  # the input's shape
     cdef tuple kept  # the result's, with dimensions of length 1 for those summed over
     cdef double scale
-
-    cdef int release(self) except -1:
-        return 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         if self.scale != 1:
@@ -366,9 +352,6 @@ cdef class Reduction(Node):
         cnp.PyArray_CopyInto(out, (<object> dout).reshape(self.kept))
         self.a.receive(sweep, self.a_output, out)
         return 0
-
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
 
 
 cdef class SumBackward0(Reduction):
@@ -389,20 +372,12 @@ cdef class MeanBackward1(Reduction):
 
 cdef array total_of(array x):
     """The sum of all elements, of float arrays; of small ones in double precision."""
-    cdef Py_ssize_t i, n = cnp.PyArray_SIZE(x)
-    cdef double sum_ = 0
+    cdef Py_ssize_t n = cnp.PyArray_SIZE(x)
     cdef array out
     if not (is_float(x) and is_plain(x)) or n > SMALL:
         return as_array(quiet(sum_ufunc, (x, None)))
     out = cnp.PyArray_SimpleNew(0, NULL, cnp.PyArray_TYPE(x))
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        for i in range(n):
-            sum_ += (<float *> cnp.PyArray_DATA(x))[i]
-        (<float *> cnp.PyArray_DATA(out))[0] = <float> sum_
-    else:
-        for i in range(n):
-            sum_ += (<double *> cnp.PyArray_DATA(x))[i]
-        (<double *> cnp.PyArray_DATA(out))[0] = sum_
+    fbp_sum(cnp.PyArray_TYPE(x), cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), 1, n, 1)
     return out
 
 
@@ -502,6 +477,8 @@ cdef array kernel_product(array x, array y):
     cdef cnp.npy_intp dims[2]
     cdef Py_ssize_t rows, k, n
     cdef int typenum = cnp.PyArray_TYPE(x), status
+    cdef void *a = cnp.PyArray_DATA(x)
+    cdef void *b = cnp.PyArray_DATA(y)
     cdef array out
     if not (is_float(x) and cnp.PyArray_TYPE(y) == typenum and cnp.PyArray_NDIM(x) == 2
             and cnp.PyArray_NDIM(y) == 2 and cnp.PyArray_DIM(x, 1) == cnp.PyArray_DIM(y, 0)
@@ -513,25 +490,16 @@ cdef array kernel_product(array x, array y):
         return None
     dims[0], dims[1] = rows, n
     out = cnp.PyArray_SimpleNew(2, dims, typenum)
-    if typenum == cnp.NPY_FLOAT:
-        status = kernel_multiply[float](NULL, x, y, out, rows, k, n)
-    else:
-        status = kernel_multiply[double](NULL, x, y, out, rows, k, n)
-    return None if status else out
-
-
-cdef int kernel_multiply(const real *kind, array x, array y, array out, Py_ssize_t rows,
-                         Py_ssize_t k, Py_ssize_t n) noexcept:
-    cdef const real *a = <real *> cnp.PyArray_DATA(x)
-    cdef const real *b = <real *> cnp.PyArray_DATA(y)
-    cdef real *c = <real *> cnp.PyArray_DATA(out)
     if not is_plain(x):
-        return affine_backward_core(b, a, <const real *> NULL, <real *> NULL, c, <real *> NULL,
-                                    k, rows, n)
-    if not is_plain(y):
-        return affine_backward_core(a, <const real *> NULL, b, c, <real *> NULL, <real *> NULL,
-                                    rows, n, k)
-    return affine_forward_core(a, b, <const real *> zeros, c, rows, k, n)
+        status = fbp_affine_backward_of(
+            typenum, b, a, NULL, NULL, cnp.PyArray_DATA(out), NULL, k, rows, n)
+    elif not is_plain(y):
+        status = fbp_affine_backward_of(
+            typenum, a, NULL, b, cnp.PyArray_DATA(out), NULL, NULL, rows, n, k)
+    else:
+        status = fbp_affine_forward_of(
+            typenum, a, b, <void *> zeros, cnp.PyArray_DATA(out), rows, k, n)
+    return None if status else out
 
 
 cdef object matrix_product(object left, object right):
@@ -563,8 +531,6 @@ cdef object matrix_product(object left, object right):
         return wrap(out)
     if nx == 1 and ny == 1:
         node = DotBackward0.__new__(DotBackward0)
-    elif nx == 2 and ny == 2:
-        node = MmBackward0.__new__(MmBackward0)
     elif nx == 2 and ny == 1:
         node = MvBackward0.__new__(MvBackward0)
     elif nx <= 2 and ny <= 2:

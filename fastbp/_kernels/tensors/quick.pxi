@@ -25,6 +25,12 @@ cdef class Operation:
     def __cinit__(self):
         self.quick = quick_none
 
+    cdef int serve(self, str name, quick_form form, tuple names) except -1:
+        """Take a form whose functions are called so; `kind` is which of these it is."""
+        if name in names:
+            self.quick, self.kind = form, <int> names.index(name)
+        return 0
+
     def __call__(self, *arguments, **keywords):
         out = self.quick(self.kind, arguments, keywords)
         return self.function(*arguments, **keywords) if out is None else out
@@ -46,56 +52,31 @@ cdef object quick_none(int kind, tuple given, dict named):
 def operation(function, str name=None):
     """`function`, by its quick form where there is one of this name, or else of its own."""
     cdef Operation self = Operation.__new__(Operation)
-    name_quick_form(function.__name__ if name is None else name, self)
+    name = function.__name__ if name is None else name
+    self.serve(name, quick_unary, UNARY)
+    self.serve(name, quick_comparison, COMPARISONS)
+    self.serve(name, quick_extreme, EXTREMES)
+    self.serve(name, quick_activation, ACTIVATIONS)
+    self.serve(name, quick_sum, ("sum", "mean"))
+    self.serve(name, quick_reshape, ("reshape", "view"))
+    self.serve(name, quick_unsqueeze, ("unsqueeze", "squeeze"))
+    self.serve(name, quick_cat, ("cat", "stack"))
+    self.serve(name, quick_softmax, ("softmax", "log_softmax"))
+    self.serve(name, quick_change, IN_PLACE)
+    self.serve(name, quick_flatten, ("flatten",))
+    self.serve(name, quick_t, ("t",))
+    self.serve(name, quick_transpose, ("transpose",))
+    self.serve(name, quick_permute, ("permute",))
+    self.serve(name, quick_matmul, ("matmul",))
+    self.serve(name, quick_clamp, ("clamp",))
+    self.serve(name, quick_clone, ("clone",))
+    self.serve(name, quick_contiguous, ("contiguous",))
+    self.serve(name, quick_binary_cross_entropy, ("binary_cross_entropy",))
+    self.serve(name, quick_nll_loss, ("nll_loss",))
     if self.quick == quick_none:
         return function
     self.function = function
     return functools.update_wrapper(self, function)
-
-
-cdef int name_quick_form(str name, Operation self) except -1:
-    """The table of the quick forms."""
-    if name in UNARY:
-        self.quick, self.kind = quick_unary, UNARY.index(name)
-    elif name in COMPARISONS:
-        self.quick, self.kind = quick_comparison, COMPARISONS.index(name)
-    elif name in EXTREMES:
-        self.quick, self.kind = quick_extreme, EXTREMES.index(name)
-    elif name in ACTIVATIONS:
-        self.quick, self.kind = quick_activation, ACTIVATIONS[name]
-    elif name in ("sum", "mean"):
-        self.quick, self.kind = quick_sum, name == "mean"
-    elif name in ("reshape", "view"):
-        self.quick = quick_reshape
-    elif name in ("squeeze", "unsqueeze"):
-        self.quick, self.kind = quick_unsqueeze, name == "squeeze"
-    elif name in ("cat", "stack"):
-        self.quick, self.kind = quick_cat, name == "stack"
-    elif name in ("softmax", "log_softmax"):
-        self.quick, self.kind = quick_softmax, name == "log_softmax"
-    elif name in IN_PLACE:
-        self.quick, self.kind = quick_change, IN_PLACE.index(name)
-    elif name == "flatten":
-        self.quick = quick_flatten
-    elif name == "t":
-        self.quick = quick_t
-    elif name == "transpose":
-        self.quick = quick_transpose
-    elif name == "permute":
-        self.quick = quick_permute
-    elif name == "matmul":
-        self.quick = quick_matmul
-    elif name == "clamp":
-        self.quick = quick_clamp
-    elif name == "clone":
-        self.quick = quick_clone
-    elif name == "contiguous":
-        self.quick = quick_contiguous
-    elif name == "binary_cross_entropy":
-        self.quick = quick_binary_cross_entropy
-    elif name == "nll_loss":
-        self.quick = quick_nll_loss
-    return 0
 
 
 # --- the arguments -------------------------------------------------------------------------------
@@ -120,6 +101,13 @@ cdef bint fetch(tuple given, dict named, tuple names, PyObject **values) except 
 
 cdef inline bint is_none(PyObject *value) noexcept:
     return value == NULL or value == <PyObject *> None
+
+
+cdef inline bint is_flag(PyObject *value, bint *flag) noexcept:
+    """Whether a value is a bool, or was not given."""
+    if value != NULL:
+        flag[0] = value == <PyObject *> True
+    return value == NULL or value == <PyObject *> True or value == <PyObject *> False
 
 
 cdef bint is_integer(object value, long *number) except -1:
@@ -191,17 +179,11 @@ cdef array without_axis(array x, int axis, bint keepdim, int typenum):
 
 # --- views ---------------------------------------------------------------------------------------
 
-cdef class ViewBackward(Node):
+cdef class ViewBackward(OfOne):
     """Of a view of all elements: `way` is the input's shape, or the order of dimensions back."""
     cdef str label
     cdef tuple way
     cdef bint permuted
-
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
-
-    cdef int release(self) except -1:
-        return 0
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef object g = dout
@@ -541,7 +523,8 @@ cdef object quick_contiguous(int kind, tuple given, dict named):
 # --- of every element ----------------------------------------------------------------------------
 
 #: The activations that tensors have as methods.
-cdef dict ACTIVATIONS = {"relu": isa.FBP_RELU, "sigmoid": isa.FBP_SIGMOID, "tanh": isa.FBP_TANH}
+cdef tuple ACTIVATIONS = ("relu", "sigmoid", "tanh")
+cdef int[3] ACTIVATION_KINDS = [isa.FBP_RELU, isa.FBP_SIGMOID, isa.FBP_TANH]
 
 UNARY = ("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "abs", "sin", "cos", "floor",
          "ceil", "square")
@@ -561,7 +544,7 @@ cdef object quick_unary(int kind, tuple given, dict named):
 cdef object quick_activation(int kind, tuple given, dict named):
     if not fetch(given, named, (), NULL):
         return None
-    return activation(kind, <TensorBase> given[0])
+    return activation(ACTIVATION_KINDS[kind], <TensorBase> given[0])
 
 
 cdef object quick_clamp(int kind, tuple given, dict named):
@@ -580,22 +563,9 @@ cdef object quick_clamp(int kind, tuple given, dict named):
             or not needs_no_gradient(x)):
         return None
     out = empty_like(x._array)
-    if single:
-        clamp_loop[float](<float *> cnp.PyArray_DATA(x._array), <float> low, <float> high,
-                          <float *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out))
-    else:
-        clamp_loop[double](<double *> cnp.PyArray_DATA(x._array), low, high,
-                           <double *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out))
+    fbp_clamp(cnp.PyArray_TYPE(out), cnp.PyArray_DATA(x._array), low, high, cnp.PyArray_DATA(out),
+              cnp.PyArray_SIZE(out))
     return wrap(out)
-
-
-cdef void clamp_loop(const real *x, real low, real high, real *out, Py_ssize_t n) noexcept:
-    """A NaN goes through."""
-    cdef Py_ssize_t i
-    cdef real v
-    for i in range(n):
-        v = low if x[i] < low else x[i]
-        out[i] = high if v > high else v
 
 
 cdef tuple IN_PLACE = ("add_", "sub_", "mul_", "div_")
@@ -662,15 +632,8 @@ cdef object compared(int kind, TensorBase x, object y):
     else:
         return None
     out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.NPY_BOOL)
-    if typenum == cnp.NPY_FLOAT:
-        fbp_compare_float[kind](<float *> cnp.PyArray_DATA(a), <float *> other, step,
-                                <char *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(a))
-    elif typenum == cnp.NPY_DOUBLE:
-        fbp_compare_double[kind](<double *> cnp.PyArray_DATA(a), <double *> other, step,
-                                 <char *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(a))
-    else:
-        fbp_compare_int64_t[kind](<int64_t *> cnp.PyArray_DATA(a), <int64_t *> other, step,
-                                  <char *> cnp.PyArray_DATA(out), cnp.PyArray_SIZE(a))
+    fbp_comparisons[0 if typenum == cnp.NPY_FLOAT else 1 if typenum == cnp.NPY_DOUBLE else 2][kind](
+        cnp.PyArray_DATA(a), other, step, cnp.PyArray_DATA(out), cnp.PyArray_SIZE(a))
     return wrap(out)
 
 
@@ -685,10 +648,8 @@ cdef object quick_sum(int mean, tuple given, dict named):
     if not fetch(given, named, ("dim", "keepdim"), values):
         return None
     x = <TensorBase> given[0]
-    if values[1] != NULL:
-        if type(<object> values[1]) is not bool:
-            return None
-        keepdim = <object> values[1] is True
+    if not is_flag(values[1], &keepdim):
+        return None
     if is_none(values[0]):
         if is_float(x._array):
             return reduce_sum(x, None, keepdim, mean)
@@ -724,34 +685,8 @@ cdef array sum_over(array x, int axis, bint keepdim):
     cdef Py_ssize_t outer, n, inner
     cdef array out = without_axis(x, axis, keepdim, cnp.PyArray_TYPE(x))
     parts_of(x, axis, &outer, &n, &inner)
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        sum_loop[float](<float *> cnp.PyArray_DATA(x), <float *> cnp.PyArray_DATA(out),
-                        outer, n, inner)
-    else:
-        sum_loop[double](<double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(out),
-                         outer, n, inner)
+    fbp_sum(cnp.PyArray_TYPE(x), cnp.PyArray_DATA(x), cnp.PyArray_DATA(out), outer, n, inner)
     return out
-
-
-cdef void sum_loop(const real *x, real *out, Py_ssize_t outer, Py_ssize_t n,
-                   Py_ssize_t inner) noexcept:
-    """Sums of rows in double precision; of columns row after row."""
-    cdef Py_ssize_t o, k, i
-    cdef double total
-    for o in range(outer):
-        if inner == 1:
-            total = 0
-            for k in range(n):
-                total += x[k]
-            out[0] = <real> total
-        else:
-            for i in range(inner):
-                out[i] = x[i]
-            for k in range(1, n):
-                for i in range(inner):
-                    out[i] += x[k * inner + i]
-        x += n * inner
-        out += inner
 
 
 cdef tuple EXTREMES = ("argmax", "argmin", "max", "min")
@@ -769,12 +704,8 @@ cdef object quick_extreme(int kind, tuple given, dict named):
     if not fetch(given, named, ("dim", "keepdim"), values):
         return None
     x = <TensorBase> given[0]
-    if not is_small(x._array) or not needs_no_gradient(x):
+    if not is_small(x._array) or not needs_no_gradient(x) or not is_flag(values[1], &keepdim):
         return None
-    if values[1] != NULL:
-        if type(<object> values[1]) is not bool:
-            return None
-        keepdim = <object> values[1] is True
     if is_none(values[0]):
         if keepdim:
             return None
@@ -790,38 +721,13 @@ cdef object quick_extreme(int kind, tuple given, dict named):
         places = without_axis(x._array, axis, keepdim, cnp.NPY_INT64)
         if pairs:
             found = without_axis(x._array, axis, keepdim, cnp.PyArray_TYPE(x._array))
-    if cnp.PyArray_TYPE(x._array) == cnp.NPY_FLOAT:
-        extreme_loop[float](<float *> cnp.PyArray_DATA(x._array), smallest,
-                            <int64_t *> cnp.PyArray_DATA(places), <float *> memory_of(found),
-                            outer, n, inner)
-    else:
-        extreme_loop[double](<double *> cnp.PyArray_DATA(x._array), smallest,
-                             <int64_t *> cnp.PyArray_DATA(places), <double *> memory_of(found),
-                             outer, n, inner)
+    fbp_extreme(cnp.PyArray_TYPE(x._array), cnp.PyArray_DATA(x._array), smallest,
+                cnp.PyArray_DATA(places), memory(found), outer, n, inner)
     if not pairs:
         return wrap(places)
     if axis < 0:
         return wrap(found)
     return pair_types["min" if smallest else "max"](wrap(found), wrap(places))
-
-
-cdef void extreme_loop(const real *x, bint smallest, int64_t *places, real *found,
-                       Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner) noexcept:
-    cdef Py_ssize_t o, k, i, best
-    cdef real value, top
-    for o in range(outer):
-        for i in range(inner):
-            best, top = 0, x[i]
-            for k in range(1, n):
-                if top != top:
-                    break
-                value = x[k * inner + i]
-                if not (value >= top if smallest else value <= top):  # true of a NaN
-                    best, top = k, value
-            places[o * inner + i] = best
-            if found != NULL:
-                found[o * inner + i] = top
-        x += n * inner
 
 
 cdef object quick_softmax(int logs, tuple given, dict named):
@@ -843,20 +749,11 @@ cdef object quick_softmax(int logs, tuple given, dict named):
     n = cnp.PyArray_DIM(a, nd - 1)
     rows = cnp.PyArray_SIZE(a) // n
     out = empty_like(a)
-    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT:
-        softmax_rows[float](logs, <float *> cnp.PyArray_DATA(a), <float *> cnp.PyArray_DATA(out),
-                            rows, n)
-    else:
-        softmax_rows[double](logs, <double *> cnp.PyArray_DATA(a),
-                             <double *> cnp.PyArray_DATA(out), rows, n)
-    return wrap(out)
-
-
-cdef void softmax_rows(bint logs, const real *x, real *out, Py_ssize_t rows,
-                       Py_ssize_t n) noexcept:
-    softmax_forward_core(x, out, rows, n)
+    fbp_softmax_forward_of(
+        cnp.PyArray_TYPE(a), cnp.PyArray_DATA(a), cnp.PyArray_DATA(out), rows, n)
     if logs:
-        softmax_logs(x, out, rows, n)
+        fbp_logs(cnp.PyArray_TYPE(a), cnp.PyArray_DATA(a), cnp.PyArray_DATA(out), rows, n)
+    return wrap(out)
 
 
 def log_softmax_of(array x not None, array y not None):
@@ -865,27 +762,8 @@ def log_softmax_of(array x not None, array y not None):
             and cnp.PyArray_NDIM(x) == 2 and has_shape(y, 2, cnp.PyArray_DIMS(x))
             and cnp.PyArray_ISWRITEABLE(y)):
         raise ValueError("log_softmax_of expects two contiguous matrices of one float dtype")
-    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        softmax_logs[float](<float *> cnp.PyArray_DATA(x), <float *> cnp.PyArray_DATA(y),
-                            cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1))
-    else:
-        softmax_logs[double](<double *> cnp.PyArray_DATA(x), <double *> cnp.PyArray_DATA(y),
-                             cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1))
-
-
-cdef void softmax_logs(const real *x, real *out, Py_ssize_t rows, Py_ssize_t n) noexcept:
-    """At a row's maximum softmax is 1 / sum(exp(x - maximum))."""
-    cdef Py_ssize_t r, i
-    cdef int64_t best
-    cdef real top
-    cdef double rest
-    for r in range(rows):
-        extreme_loop(x, False, &best, &top, 1, n, 1)
-        rest = log(out[best])
-        for i in range(n):
-            out[i] = <real> ((x[i] - top) + rest)
-        x += n
-        out += n
+    fbp_logs(cnp.PyArray_TYPE(x), cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), cnp.PyArray_DIM(x, 0),
+             cnp.PyArray_DIM(x, 1))
 
 
 # --- together ------------------------------------------------------------------------------------
@@ -958,67 +836,19 @@ cdef object quick_cat(int stack, tuple given, dict named):
 
 # --- losses --------------------------------------------------------------------------------------
 
-cdef inline double limited_log(double x) noexcept:
-    """PyTorch lets no logarithm go below -100."""
-    return max(log(x), -100.0)
-
-
-cdef inline double limited_log1p(double x) noexcept:
-    return max(log1p(x), -100.0)
-
-
-cdef double bce_loop(const real *x, const real *t, Py_ssize_t n) noexcept:
-    """The sum of -t log x - (1 - t) log(1 - x); NaN where one is not within [0, 1]."""
-    cdef Py_ssize_t i
-    cdef double total = 0
-    for i in range(n):
-        if not (0 <= x[i] <= 1 and 0 <= t[i] <= 1):
-            return NAN
-        if t[i] == 0:
-            total -= limited_log1p(-x[i])
-        elif t[i] == 1:
-            total -= limited_log(x[i])
-        else:
-            total -= t[i] * limited_log(x[i]) + (1 - t[i]) * limited_log1p(-x[i])
-    return total
-
-
-cdef void bce_slopes(const real *x, const real *t, double scale, real *dx, real *dt,
-                     Py_ssize_t n) noexcept:
-    cdef Py_ssize_t i
-    cdef double v
-    for i in range(n):
-        v = x[i]
-        if dx != NULL:
-            dx[i] = <real> (scale * ((v - t[i]) / max(v * (1 - v), 1e-12)))
-        if dt != NULL:
-            dt[i] = <real> (scale * (limited_log1p(-v) - limited_log(v)))
-
-
-cdef class BinaryCrossEntropyBackward0(Binary):
+cdef class BinaryCrossEntropyBackward0(LossOfPair):
     """The mean binary cross-entropy of probabilities x and targets y of one shape."""
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef Py_ssize_t n = cnp.PyArray_SIZE(self.x)
         cdef array dx = None
         cdef array dt = None
-        cdef double scale
-        self.unchanged()
-        if not (n and is_ready(self.x, self.typenum) and is_ready(self.y, self.typenum)
-                and has_shape(self.y, cnp.PyArray_NDIM(self.x), cnp.PyArray_DIMS(self.x))):
-            was_reshaped(self.name())
-        scale = first_number(dout) / n
+        self.still_alike()
         if self.a is not None:
             dx = empty_like(self.x)
         if self.b is not None:
             dt = empty_like(self.x)
-        if self.typenum == cnp.NPY_FLOAT:
-            bce_slopes[float](<float *> cnp.PyArray_DATA(self.x),
-                              <float *> cnp.PyArray_DATA(self.y), scale,
-                              <float *> memory_of(dx), <float *> memory_of(dt), n)
-        else:
-            bce_slopes[double](<double *> cnp.PyArray_DATA(self.x),
-                               <double *> cnp.PyArray_DATA(self.y), scale,
-                               <double *> memory_of(dx), <double *> memory_of(dt), n)
+        fbp_bce_slopes(self.typenum, cnp.PyArray_DATA(self.x), cnp.PyArray_DATA(self.y),
+                       first_number(dout) / n, memory(dx), memory(dt), n)
         if dx is not None:
             self.a.receive(sweep, self.a_output, dx)
         if dt is not None:
@@ -1041,15 +871,11 @@ cdef object quick_binary_cross_entropy(int kind, tuple given, dict named):
     if not (is_small(x._array) and is_ready(t._array, cnp.PyArray_TYPE(x._array)) and has_shape(
             t._array, cnp.PyArray_NDIM(x._array), cnp.PyArray_DIMS(x._array))):
         return None
-    if cnp.PyArray_TYPE(x._array) == cnp.NPY_FLOAT:
-        loss = bce_loop[float](<float *> cnp.PyArray_DATA(x._array),
-                               <float *> cnp.PyArray_DATA(t._array), n)
-    else:
-        loss = bce_loop[double](<double *> cnp.PyArray_DATA(x._array),
-                                <double *> cnp.PyArray_DATA(t._array), n)
+    loss = fbp_bce(cnp.PyArray_TYPE(x._array), cnp.PyArray_DATA(x._array),
+                   cnp.PyArray_DATA(t._array), n)
     if loss != loss:
         return None
-    return of_pair(BinaryCrossEntropyBackward0.__new__(BinaryCrossEntropyBackward0), x, t,
+    return of_pair(BinaryCrossEntropyBackward0, x, t,
                    number_array(loss / n, cnp.PyArray_TYPE(x._array)))
 
 
@@ -1063,25 +889,6 @@ cdef object plain_reduction(tuple given, dict named, quick_form form):
                 name == "ignore_index" and type(value) is int and value == -100):
             return None
     return form(0, given, {})
-
-
-cdef TensorBase of_pair(Binary node, TensorBase x, TensorBase t, array out):
-    """A loss of (input, target) with its node, where one of them needs a gradient."""
-    cdef Target into_x, into_t
-    if fbp_grad_off:
-        return wrap(out)
-    into_x, into_t = x.target(), t.target()
-    if into_x is None and into_t is None:
-        return wrap(out)
-    node.a, node.b, node.a_output, node.b_output = into_x, into_t, x._output, t._output
-    node.save_x(x)
-    node.save_y(t)
-    if cnp.PyArray_SIZE(x._array) <= SHOWN:
-        if into_x is None:
-            node.a_constant = x._array
-        if into_t is None:
-            node.b_constant = t._array
-    return attach(node, out)
 
 
 cdef object quick_nll_loss(int kind, tuple given, dict named):
@@ -1112,18 +919,15 @@ cdef object quick_nll_loss(int kind, tuple given, dict named):
             total -= (<float *> cnp.PyArray_DATA(a))[r * n + at]
         else:
             total -= (<double *> cnp.PyArray_DATA(a))[r * n + at]
-    return of_pair(NllLossOfLogs.__new__(NllLossOfLogs), x, <TensorBase> target,
+    return of_pair(NllLossOfLogs, x, <TensorBase> target,
                    number_array(total / rows, cnp.PyArray_TYPE(a)))
 
 
-cdef class NllLossOfLogs(Binary):
+cdef class NllLossOfLogs(Unary):
     """The mean of -x at the classes y."""
     def name(self):
         """NllLossBackward0."""
         return "NllLossBackward0"
-
-    cdef tuple edges(self):
-        return ((self.a, self.a_output),)
 
     cdef int apply(self, Sweep sweep, array dout) except -1:
         cdef array dx

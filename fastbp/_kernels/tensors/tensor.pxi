@@ -528,12 +528,9 @@ cdef array first_gradient(str who, TensorBase out, object gradient):
                 f"{who} expects a gradient unless the tensor is a single number (grad can be "
                 f"implicitly created only for scalar outputs); got shape {shape_of(x)}.")
         g = empty_like(x)
-        if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT:
-            (<float *> cnp.PyArray_DATA(g))[0] = 1
-        elif cnp.PyArray_TYPE(g) == cnp.NPY_DOUBLE:
-            (<double *> cnp.PyArray_DATA(g))[0] = 1
-        else:
-            (<object> g).fill(1)
+        if is_float(g):
+            return set_number(g, 1)
+        (<object> g).fill(1)
         return g
     if not isinstance(gradient, TensorBase):
         raise TypeError(f"{who} expects gradient as a Tensor; got {type(gradient).__name__}.")
