@@ -5,7 +5,7 @@
 take arrays: C-contiguous, aligned, all float32 or all float64.  Inputs are never written to.
 """
 from fastbp._kernels cimport isa
-from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart
+from fastbp._kernels.contract cimport idx, real, require, require_arrays
 
 cdef extern from "call.h" nogil:
     const isa.fbp_kernels *fbp_active
@@ -70,13 +70,9 @@ def affine_forward(
     require(x.shape[1] == n_in and b.shape[0] == n_out
             and out.shape[0] == rows and out.shape[1] == n_out,
             "affine_forward expects x (rows, n_in), W (n_in, n_out), b (n_out,), out (rows, n_out)")
-    require_aligned(x_, rows * n_in, "x")
-    require_aligned(W_, n_in * n_out, "W")
-    require_aligned(b_, n_out, "b")
-    require_aligned(out_, rows * n_out, "out")
-    require_apart(out_, rows * n_out, x_, rows * n_in, "out")
-    require_apart(out_, rows * n_out, W_, n_in * n_out, "out")
-    require_apart(out_, rows * n_out, b_, n_out, "out")
+    cdef const real **arrays = [x_, W_, b_, out_]
+    cdef idx *sizes = [rows * n_in, n_in * n_out, n_out, rows * n_out]
+    require_arrays(arrays, sizes, 3, ("x", "W", "b", "out"))
     with nogil:
         status = affine_forward_core(x_, W_, b_, out_, rows, n_in, n_out)
     if status:
@@ -125,35 +121,18 @@ def affine_backward(
             and dW.shape[0] == n_in and dW.shape[1] == n_out and db.shape[0] == n_out,
             "affine_backward expects dout (rows, n_out), x (rows, n_in), W and dW (n_in, n_out), "
             "db (n_out,)")
-    require_aligned(dout_, rows * n_out, "dout")
-    require_aligned(x_, rows * n_in, "x")
-    require_aligned(W_, n_in * n_out, "W")
-    require_aligned(dW_, n_in * n_out, "dW")
-    require_aligned(db_, n_out, "db")
     if dx is not None:
         dx_ = &dx[0, 0]
         require(dx.shape[0] == rows and dx.shape[1] == n_in,
                 "affine_backward expects dx (rows, n_in)")
-        require_aligned(dx_, rows * n_in, "dx")
-        require_outputs_apart(dx_, rows * n_in, dout_, x_, W_, rows, n_in, n_out, "dx")
-        require_apart(dx_, rows * n_in, dW_, n_in * n_out, "dx")
-        require_apart(dx_, rows * n_in, db_, n_out, "dx")
-    require_outputs_apart(dW_, n_in * n_out, dout_, x_, W_, rows, n_in, n_out, "dW")
-    require_outputs_apart(db_, n_out, dout_, x_, W_, rows, n_in, n_out, "db")
-    require_apart(dW_, n_in * n_out, db_, n_out, "dW")
+    cdef const real **arrays = [dout_, x_, W_, db_, dW_, dx_]
+    cdef idx *sizes = [rows * n_out, rows * n_in, n_in * n_out, n_out, n_in * n_out,
+                       rows * n_in if dx_ != NULL else 0]
+    require_arrays(arrays, sizes, 3, ("dout", "x", "W", "db", "dW", "dx"))
     with nogil:
         status = affine_backward_core(dout_, x_, W_, dx_, dW_, db_, rows, n_in, n_out)
     if status:
         raise MemoryError("affine_backward could not allocate its scratch memory")
-
-
-cdef inline int require_outputs_apart(const real *out, idx n, const real *dout, const real *x,
-                                      const real *W, idx rows, idx n_in, idx n_out,
-                                      str name) except -1:
-    require_apart(out, n, dout, rows * n_out, name)
-    require_apart(out, n, x, rows * n_in, name)
-    require_apart(out, n, W, n_in * n_out, name)
-    return 0
 
 
 def bias_sum(
@@ -176,9 +155,9 @@ def bias_sum(
     cdef const real *dout_ = &dout[0, 0]
     cdef real *db_ = &db[0]
     require(db.shape[0] == n_out, "bias_sum expects dout (rows, n_out), db (n_out,)")
-    require_aligned(dout_, rows * n_out, "dout")
-    require_aligned(db_, n_out, "db")
-    require_apart(db_, n_out, dout_, rows * n_out, "db")
+    cdef const real **arrays = [dout_, db_]
+    cdef idx *sizes = [rows * n_out, n_out]
+    require_arrays(arrays, sizes, 1, ("dout", "db"))
     with nogil:
         bias_sum_core(dout_, db_, rows, n_out)
 
@@ -204,8 +183,8 @@ def transpose(
     cdef real *out_ = &out[0, 0]
     require(out.shape[0] == n and out.shape[1] == rows,
             "transpose expects x (rows, n), out (n, rows)")
-    require_aligned(x_, rows * n, "x")
-    require_aligned(out_, rows * n, "out")
-    require_apart(out_, rows * n, x_, rows * n, "out")
+    cdef const real **arrays = [x_, out_]
+    cdef idx *sizes = [rows * n, rows * n]
+    require_arrays(arrays, sizes, 1, ("x", "out"))
     with nogil:
         transpose_core(x_, out_, rows, n)

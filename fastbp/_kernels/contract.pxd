@@ -47,3 +47,14 @@ cdef inline int require_same_or_apart(const real *out, const real *data, idx n,
     if out != data:
         require_apart(out, n, data, n, name)
     return 0
+
+
+cdef inline int require_arrays(const real **arrays, const idx *sizes, int n_inputs,
+                               tuple names) except -1:
+    """All aligned; the outputs, behind the inputs, apart from every array before them."""
+    cdef int i, j
+    for i in range(len(names)):
+        require_aligned(arrays[i], sizes[i], names[i])
+        for j in range(i if i >= n_inputs else 0):
+            require_apart(arrays[i], sizes[i], arrays[j], sizes[j], names[i])
+    return 0

@@ -702,11 +702,14 @@ cdef class Plan:
                 self.engine.plan_apply(self.memory, &rule, norm * rule.clip_scale, &result)
             else:
                 result.outcome = isa.FBP_NOT_FINITE
+        self.note(&result, update)
+        return result.outcome
+
+    cdef void note(self, const isa.fbp_result *result, bint update) noexcept nogil:
         self.overflowed = result.layer
         if update and result.outcome == isa.FBP_DONE:
             self.steps += 1
             self.changes += 1
-        return result.outcome
 
     def step(self, x, t):
         """One training step on the rows x with targets t; returns their mean loss.
@@ -915,10 +918,7 @@ cdef class Plan:
         self.engine.plan_backward(self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
         if not update:
             self.engine.plan_apply(self.memory, &rule, 0, &result)
-        self.overflowed = result.layer
-        if update and result.outcome == isa.FBP_DONE:
-            self.steps += 1
-            self.changes += 1
+        self.note(&result, update)
         self.end()
         if update:
             self.raise_for(result.outcome, 0, batch.rows)

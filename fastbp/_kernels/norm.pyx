@@ -1,7 +1,7 @@
 # cython: boundscheck=False
 """Batch normalisation over the columns of a batch."""
 from fastbp._kernels cimport isa
-from fastbp._kernels.contract cimport idx, real, require, require_aligned, require_apart
+from fastbp._kernels.contract cimport idx, real, require, require_arrays
 
 cdef extern from "call.h" nogil:
     const isa.fbp_kernels *fbp_active
@@ -23,17 +23,6 @@ cdef void batch_norm_backward_core(const real *dout, const real *normal, const r
                                    const real *gamma, real *dx, real *dgamma, real *dbeta,
                                    idx rows, idx n) noexcept nogil:
     fbp_batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta, rows, n, n)
-
-
-cdef int _check_arrays(const real **arrays, const idx *sizes, int n, int n_inputs,
-                       tuple names) except -1:
-    """All aligned; the outputs, behind the inputs, apart from every other array."""
-    for i in range(n):
-        require_aligned(arrays[i], sizes[i], names[i])
-        if i >= n_inputs:
-            for j in range(i):
-                require_apart(arrays[i], sizes[i], arrays[j], sizes[j], names[i])
-    return 0
 
 
 def batch_norm_forward(
@@ -84,7 +73,7 @@ def batch_norm_forward(
         &out[0, 0], &normal[0, 0], &inverse[0], &running_mean[0], &running_var[0],
     ]
     cdef idx *sizes = [rows * n, n, n, rows * n, rows * n, n, n, n]
-    _check_arrays(arrays, sizes, 8, 3, (
+    require_arrays(arrays, sizes, 3, (
         "x", "gamma", "beta", "out", "normal", "inverse", "running_mean", "running_var"))
     with nogil:
         batch_norm_forward_core(&x[0, 0], &gamma[0], &beta[0], &out[0, 0], &normal[0, 0],
@@ -129,7 +118,7 @@ def batch_norm_backward(
         &dout[0, 0], &normal[0, 0], &inverse[0], &gamma[0], &dx[0, 0], &dgamma[0], &dbeta[0],
     ]
     cdef idx *sizes = [rows * n, rows * n, n, n, rows * n, n, n]
-    _check_arrays(arrays, sizes, 7, 4, (
+    require_arrays(arrays, sizes, 4, (
         "dout", "normal", "inverse", "gamma", "dx", "dgamma", "dbeta"))
     with nogil:
         batch_norm_backward_core(&dout[0, 0], &normal[0, 0], &inverse[0], &gamma[0], &dx[0, 0],

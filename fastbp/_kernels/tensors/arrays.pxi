@@ -231,15 +231,10 @@ cdef array combine(int operation, array x, array y, array out=None):
     elif is_plain(x) and is_plain(y) and (out is None or is_plain(out)):
         nx, ny = cnp.PyArray_SIZE(x), cnp.PyArray_SIZE(y)
         same = has_shape(x, cnp.PyArray_NDIM(y), cnp.PyArray_DIMS(y))
-        if same and nx <= SMALL:
+        if nx <= SMALL and (same or ny == 1 and cnp.PyArray_NDIM(x) >= cnp.PyArray_NDIM(y)):
             if out is None:
                 out = empty_like(x)
-            loop(operation, x, 1, y, 1, out, nx)
-            return out
-        if ny == 1 and nx <= SMALL and cnp.PyArray_NDIM(x) >= cnp.PyArray_NDIM(y):
-            if out is None:
-                out = empty_like(x)
-            loop(operation, x, 1, y, 0, out, nx)
+            loop(operation, x, 1, y, same, out, nx)
             return out
         if out is None and ny < nx and (how := spread_of(x, y)):
             return combine_spread(operation, x, y, how, False)

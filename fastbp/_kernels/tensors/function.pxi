@@ -150,22 +150,13 @@ def node(str name, out, tuple inputs, backward, tuple saved=EMPTY):
     if not fbp_grad_off:
         targets, outputs, needs, constants = [], [], [], []
         for t in inputs:
-            if t is None:
-                targets.append(None)
-                outputs.append(0)
-                needs.append(False)
-                constants.append(None)
-                continue
-            tensor = <TensorBase?> t
-            target = tensor.target()
+            tensor = None if t is None else <TensorBase?> t
+            target = None if tensor is None else tensor.target()
             targets.append(target)
-            outputs.append(tensor._output)
+            outputs.append(0 if tensor is None else tensor._output)
             needs.append(target is not None)
-            if target is not None:
-                needed = True
-                constants.append(None)
-            else:
-                constants.append(tensor._array)
+            needed |= target is not None
+            constants.append(None if tensor is None or target is not None else tensor._array)
     if not needed or not several and as_array(out).dtype.kind != "f":  # integers have none
         return tuple([wrap(o) for o in out]) if several else wrap(as_array(out))
     self = Function.__new__(Function)

@@ -200,6 +200,10 @@ cdef class Activation(Unary):
 
 def activation(int kind, TensorBase x not None, double a=0.0, double b=0.0):
     """The activation of that kind of x, with its numbers; None where the kernels do not take x."""
+    return activated(kind, x, a, b)
+
+
+cdef object activated(int kind, TensorBase x, double a, double b):
     cdef array of = x._array
     cdef array out
     cdef Activation node

@@ -5,7 +5,7 @@
 # gives None, and the function of Python does it or words the error.  Except for views, sums and
 # the losses it leaves what needs a gradient to Python, too, whose nodes cost less than PyTorch's.
 
-ctypedef object (*quick_form)(int kind, tuple given, dict named)
+ctypedef object (*quick_form)(int kind, TensorBase x, tuple given, dict named)
 
 cdef extern from "Python.h":
     object PyMethod_New(object, object)
@@ -32,7 +32,10 @@ cdef class Operation:
         return 0
 
     def __call__(self, *arguments, **keywords):
-        out = self.quick(self.kind, arguments, keywords)
+        cdef TensorBase x = None
+        if arguments and isinstance(arguments[0], TensorBase):
+            x = <TensorBase> arguments[0]
+        out = self.quick(self.kind, x, arguments, keywords)
         return self.function(*arguments, **keywords) if out is None else out
 
     def __get__(self, owner, kind):
@@ -45,7 +48,7 @@ cdef class Operation:
         return repr(self.function)
 
 
-cdef object quick_none(int kind, tuple given, dict named):
+cdef object quick_none(int kind, TensorBase x, tuple given, dict named):
     return None
 
 
@@ -81,13 +84,13 @@ def operation(function, str name=None):
 
 # --- the arguments -------------------------------------------------------------------------------
 
-cdef bint fetch(tuple given, dict named, tuple names, PyObject **values) except -1:
-    """The arguments behind the first, a tensor, by their names: NULL of those that were not given.
+cdef bint fetch(TensorBase x, tuple given, dict named, tuple names, PyObject **values) except -1:
+    """The arguments behind the tensor x by their names: NULL of those that were not given.
 
-    False where there are others.
+    False where there are others, or the first is no tensor.
     """
     cdef Py_ssize_t i, n = len(given) - 1, found = 0
-    if n < 0 or n > len(names) or not isinstance(given[0], TensorBase):
+    if x is None or n > len(names):
         return False
     for i in range(len(names)):
         values[i] = NULL
@@ -267,22 +270,18 @@ cdef TensorBase reversed_dims(str name, TensorBase base):
     return reordered(name, base, axes)
 
 
-cdef object quick_t(int kind, tuple given, dict named):
-    cdef TensorBase x
-    if not fetch(given, named, (), NULL):
+cdef object quick_t(int kind, TensorBase x, tuple given, dict named):
+    if not fetch(x, given, named, (), NULL):
         return None
-    x = <TensorBase> given[0]
     return reversed_dims("TBackward0", x) if cnp.PyArray_NDIM(x._array) <= 2 else None
 
 
-cdef object quick_transpose(int kind, tuple given, dict named):
+cdef object quick_transpose(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *dims[2]
     cdef int axes[64]
-    cdef TensorBase x
     cdef int i, a, b, nd
-    if not fetch(given, named, ("dim0", "dim1"), dims):
+    if not fetch(x, given, named, ("dim0", "dim1"), dims):
         return None
-    x = <TensorBase> given[0]
     nd = cnp.PyArray_NDIM(x._array)
     a, b = axis_of(dims[0], nd), axis_of(dims[1], nd)
     if a < 0 or b < 0 or nd == 0:
@@ -292,13 +291,11 @@ cdef object quick_transpose(int kind, tuple given, dict named):
     return reordered("TransposeBackward0", x, axes)
 
 
-cdef object quick_permute(int kind, tuple given, dict named):
+cdef object quick_permute(int kind, TensorBase x, tuple given, dict named):
     cdef int axes[64]
     cdef int i, k, nd = <int> len(given) - 1
-    cdef TensorBase x
-    if named or nd < 1 or not isinstance(given[0], TensorBase):
+    if named or nd < 1 or x is None:
         return None
-    x = <TensorBase> given[0]
     if cnp.PyArray_NDIM(x._array) != nd:
         return None
     for i in range(nd):
@@ -326,14 +323,14 @@ cdef object in_shape(TensorBase base, int nd, cnp.npy_intp *dims):
     return reshaped("ViewBackward0", base, restrided(x, nd, dims, steps, 0))
 
 
-cdef object quick_reshape(int kind, tuple given, dict named):
+cdef object quick_reshape(int kind, TensorBase x, tuple given, dict named):
     """Lengths as arguments or as one tuple; one of them may be -1."""
     cdef cnp.npy_intp dims[64]
     cdef Py_ssize_t size, known = 1
     cdef int i, nd, open_ = -1
     cdef long n
     cdef tuple lengths
-    if named or len(given) < 2 or not isinstance(given[0], TensorBase):
+    if named or len(given) < 2 or x is None:
         return None
     lengths = given[1:]
     if len(lengths) == 1 and isinstance(lengths[0], tuple):
@@ -349,22 +346,20 @@ cdef object quick_reshape(int kind, tuple given, dict named):
             open_ = i
         else:
             known *= n
-    size = cnp.PyArray_SIZE((<TensorBase> given[0])._array)
+    size = cnp.PyArray_SIZE(x._array)
     if open_ >= 0:
         if known <= 0 or size % known:
             return None
         dims[open_] = size // known
-    return in_shape(<TensorBase> given[0], nd, dims)
+    return in_shape(x, nd, dims)
 
 
-cdef object quick_flatten(int kind, tuple given, dict named):
+cdef object quick_flatten(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *ends[2]
     cdef cnp.npy_intp dims[64]
-    cdef TensorBase x
     cdef int i, nd, start = 0, end
-    if not fetch(given, named, ("start_dim", "end_dim"), ends):
+    if not fetch(x, given, named, ("start_dim", "end_dim"), ends):
         return None
-    x = <TensorBase> given[0]
     nd = cnp.PyArray_NDIM(x._array)
     end = nd - 1
     if ends[0] != NULL:
@@ -384,17 +379,15 @@ cdef object quick_flatten(int kind, tuple given, dict named):
     return in_shape(x, nd - (end - start), dims)
 
 
-cdef object quick_unsqueeze(int squeeze, tuple given, dict named):
+cdef object quick_unsqueeze(int squeeze, TensorBase x, tuple given, dict named):
     """A dimension of length 1 more; `squeeze`: those of length 1, or one of them, left out."""
     cdef PyObject *dim
     cdef cnp.npy_intp dims[64]
     cdef cnp.npy_intp steps[64]
-    cdef TensorBase x
     cdef array a
     cdef int i, nd, to = 0, axis = -1
-    if not fetch(given, named, ("dim",), &dim):
+    if not fetch(x, given, named, ("dim",), &dim):
         return None
-    x = <TensorBase> given[0]
     a = x._array
     nd = cnp.PyArray_NDIM(a)
     if nd == 64 and not squeeze:  # the most that an array has
@@ -499,20 +492,16 @@ cpdef bint is_turned(TensorBase x):
             and not cnp.PyArray_IS_C_CONTIGUOUS(x._array))
 
 
-cdef object quick_clone(int kind, tuple given, dict named):
-    cdef TensorBase x
-    if not fetch(given, named, (), NULL) or not needs_no_gradient(<TensorBase> given[0]):
+cdef object quick_clone(int kind, TensorBase x, tuple given, dict named):
+    if not fetch(x, given, named, (), NULL) or not needs_no_gradient(x):
         return None
-    x = <TensorBase> given[0]
     return wrap(cnp.PyArray_NewCopy(
         x._array, cnp.NPY_CORDER if is_turned(x) else cnp.NPY_KEEPORDER))
 
 
-cdef object quick_contiguous(int kind, tuple given, dict named):
-    cdef TensorBase x
-    if not fetch(given, named, (), NULL):
+cdef object quick_contiguous(int kind, TensorBase x, tuple given, dict named):
+    if not fetch(x, given, named, (), NULL):
         return None
-    x = <TensorBase> given[0]
     if cnp.PyArray_CHKFLAGS(x._array, cnp.NPY_ARRAY_C_CONTIGUOUS):
         return x
     if is_turned(x) or not needs_no_gradient(x):
@@ -531,31 +520,27 @@ UNARY = ("exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "abs", "sin", 
 cdef list UNARY_UFUNCS = [getattr(np, name) for name in UNARY]
 
 
-cdef object quick_unary(int kind, tuple given, dict named):
-    cdef TensorBase x
-    if not fetch(given, named, (), NULL):
+cdef object quick_unary(int kind, TensorBase x, tuple given, dict named):
+    if not fetch(x, given, named, (), NULL):
         return None
-    x = <TensorBase> given[0]
     if not is_float(x._array) or not needs_no_gradient(x):
         return None
     return wrap(as_array(quiet(UNARY_UFUNCS[kind], (x._array,))))
 
 
-cdef object quick_activation(int kind, tuple given, dict named):
-    if not fetch(given, named, (), NULL):
+cdef object quick_activation(int kind, TensorBase x, tuple given, dict named):
+    if not fetch(x, given, named, (), NULL):
         return None
-    return activation(ACTIVATION_KINDS[kind], <TensorBase> given[0])
+    return activated(ACTIVATION_KINDS[kind], x, 0, 0)
 
 
-cdef object quick_clamp(int kind, tuple given, dict named):
+cdef object quick_clamp(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *bounds[2]
     cdef double low = -INFINITY, high = INFINITY
-    cdef TensorBase x
     cdef array out
     cdef bint single
-    if not fetch(given, named, ("min", "max"), bounds):
+    if not fetch(x, given, named, ("min", "max"), bounds):
         return None
-    x = <TensorBase> given[0]
     single = cnp.PyArray_TYPE(x._array) == cnp.NPY_FLOAT
     if (is_none(bounds[0]) and is_none(bounds[1]) or not is_small(x._array)
             or not is_none(bounds[0]) and not is_finite_number(<object> bounds[0], single, &low)
@@ -571,12 +556,10 @@ cdef object quick_clamp(int kind, tuple given, dict named):
 cdef tuple IN_PLACE = ("add_", "sub_", "mul_", "div_")
 
 
-cdef object quick_change(int kind, tuple given, dict named):
+cdef object quick_change(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *other
-    cdef TensorBase x
-    if not fetch(given, named, ("other",), &other) or other == NULL:
+    if not fetch(x, given, named, ("other",), &other) or other == NULL:
         return None
-    x = <TensorBase> given[0]
     if not is_float(x._array):
         return None
     if isinstance(<object> other, TensorBase):
@@ -591,11 +574,11 @@ cdef object quick_change(int kind, tuple given, dict named):
 COMPARISONS = ("lt", "le", "eq", "ne", "gt", "ge")
 
 
-cdef object quick_comparison(int kind, tuple given, dict named):
+cdef object quick_comparison(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *other
-    if not fetch(given, named, ("other",), &other) or other == NULL:
+    if not fetch(x, given, named, ("other",), &other) or other == NULL:
         return None
-    return compared(kind, <TensorBase> given[0], <object> other)
+    return compared(kind, x, <object> other)
 
 
 cdef object compared(int kind, TensorBase x, object y):
@@ -639,15 +622,13 @@ cdef object compared(int kind, TensorBase x, object y):
 
 # --- over dimensions -----------------------------------------------------------------------------
 
-cdef object quick_sum(int mean, tuple given, dict named):
+cdef object quick_sum(int mean, TensorBase x, tuple given, dict named):
     """Of floats over all elements or one dimension; of integers and bools over all."""
     cdef PyObject *values[2]
-    cdef TensorBase x
     cdef bint keepdim = False
     cdef int axis
-    if not fetch(given, named, ("dim", "keepdim"), values):
+    if not fetch(x, given, named, ("dim", "keepdim"), values):
         return None
-    x = <TensorBase> given[0]
     if not is_flag(values[1], &keepdim):
         return None
     if is_none(values[0]):
@@ -692,18 +673,16 @@ cdef array sum_over(array x, int axis, bint keepdim):
 cdef tuple EXTREMES = ("argmax", "argmin", "max", "min")
 
 
-cdef object quick_extreme(int kind, tuple given, dict named):
+cdef object quick_extreme(int kind, TensorBase x, tuple given, dict named):
     """The first largest or smallest, of all elements or over a dimension; NaN before all."""
     cdef PyObject *values[2]
-    cdef TensorBase x
     cdef array places
     cdef array found = None
     cdef bint keepdim = False, smallest = kind & 1, pairs = kind >= 2
     cdef Py_ssize_t outer, n, inner
     cdef int axis = -1
-    if not fetch(given, named, ("dim", "keepdim"), values):
+    if not fetch(x, given, named, ("dim", "keepdim"), values):
         return None
-    x = <TensorBase> given[0]
     if not is_small(x._array) or not needs_no_gradient(x) or not is_flag(values[1], &keepdim):
         return None
     if is_none(values[0]):
@@ -730,17 +709,15 @@ cdef object quick_extreme(int kind, tuple given, dict named):
     return pair_types["min" if smallest else "max"](wrap(found), wrap(places))
 
 
-cdef object quick_softmax(int logs, tuple given, dict named):
+cdef object quick_softmax(int logs, TensorBase x, tuple given, dict named):
     """Over the last dimension of at least one."""
     cdef PyObject *values[2]
-    cdef TensorBase x
     cdef array a
     cdef array out
     cdef Py_ssize_t rows, n
     cdef int nd
-    if not fetch(given, named, ("dim", "dtype"), values) or not is_none(values[1]):
+    if not fetch(x, given, named, ("dim", "dtype"), values) or not is_none(values[1]):
         return None
-    x = <TensorBase> given[0]
     a = x._array
     nd = cnp.PyArray_NDIM(a)
     if (not nd or axis_of(values[0], nd) != nd - 1 or not is_small(a) or not compiled_runs()
@@ -768,21 +745,20 @@ def log_softmax_of(array x not None, array y not None):
 
 # --- together ------------------------------------------------------------------------------------
 
-cdef object quick_matmul(int kind, tuple given, dict named):
+cdef object quick_matmul(int kind, TensorBase x, tuple given, dict named):
     cdef PyObject *other
-    if not fetch(given, named, ("other",), &other) or other == NULL:
+    if not fetch(x, given, named, ("other",), &other) or other == NULL:
         return None
     if not isinstance(<object> other, TensorBase):
         return None
-    return matrix_product(given[0], <object> other)
+    return matrix_product(x, <object> other)
 
 
-cdef object quick_cat(int stack, tuple given, dict named):
+cdef object quick_cat(int stack, TensorBase x, tuple given, dict named):
     """Of tensors of one dtype and number of dimensions, and but for `dim` of one shape."""
     cdef cnp.npy_intp dims[64]
     cdef PyObject *dim = NULL
     cdef Py_ssize_t outer, n, inner, size, length = 0, o
-    cdef TensorBase x
     cdef array first
     cdef array out
     cdef char *to
@@ -856,17 +832,16 @@ cdef class BinaryCrossEntropyBackward0(LossOfPair):
         return 0
 
 
-cdef object quick_binary_cross_entropy(int kind, tuple given, dict named):
+cdef object quick_binary_cross_entropy(int kind, TensorBase x, tuple given, dict named):
     """The mean, without weights."""
     cdef PyObject *target
-    cdef TensorBase x
     cdef TensorBase t
     cdef Py_ssize_t n
     cdef double loss
-    if not fetch(given, named, ("target",), &target) or target == NULL or not isinstance(
+    if not fetch(x, given, named, ("target",), &target) or target == NULL or not isinstance(
             <object> target, TensorBase):
-        return plain_reduction(given, named, quick_binary_cross_entropy)
-    x, t = <TensorBase> given[0], <TensorBase> target
+        return plain_reduction(x, given, named, quick_binary_cross_entropy)
+    t = <TensorBase> target
     n = cnp.PyArray_SIZE(x._array)
     if not (is_small(x._array) and is_ready(t._array, cnp.PyArray_TYPE(x._array)) and has_shape(
             t._array, cnp.PyArray_NDIM(x._array), cnp.PyArray_DIMS(x._array))):
@@ -879,7 +854,7 @@ cdef object quick_binary_cross_entropy(int kind, tuple given, dict named):
                    number_array(loss / n, cnp.PyArray_TYPE(x._array)))
 
 
-cdef object plain_reduction(tuple given, dict named, quick_form form):
+cdef object plain_reduction(TensorBase x, tuple given, dict named, quick_form form):
     """As modules call their functions: with every option, each as it is by default."""
     if len(named) == 0 or len(given) != 2:
         return None
@@ -888,23 +863,21 @@ cdef object plain_reduction(tuple given, dict named, quick_form form):
                 name == "reduction" and type(value) is str and value == "mean" or
                 name == "ignore_index" and type(value) is int and value == -100):
             return None
-    return form(0, given, {})
+    return form(0, x, given, {})
 
 
-cdef object quick_nll_loss(int kind, tuple given, dict named):
+cdef object quick_nll_loss(int kind, TensorBase x, tuple given, dict named):
     """The mean of -input at the class; with a gradient, Python's."""
     cdef PyObject *target
-    cdef TensorBase x
     cdef array a
     cdef array t
     cdef const int64_t *classes
     cdef int64_t at
     cdef Py_ssize_t r, rows, n
     cdef double total = 0
-    if not fetch(given, named, ("target",), &target) or target == NULL or not isinstance(
+    if not fetch(x, given, named, ("target",), &target) or target == NULL or not isinstance(
             <object> target, TensorBase):
-        return plain_reduction(given, named, quick_nll_loss)
-    x = <TensorBase> given[0]
+        return plain_reduction(x, given, named, quick_nll_loss)
     a, t = x._array, (<TensorBase> target)._array
     if not (is_small(a) and cnp.PyArray_NDIM(a) == 2 and is_ready(t, cnp.NPY_INT64)
             and has_shape(t, 1, cnp.PyArray_DIMS(a))):

@@ -61,9 +61,7 @@ cdef class TensorBase(Target):
 
     cdef int accept(self) except -1:
         """Move the sweep's sum into `grad`."""
-        cdef array g = self.total
-        self.total = None
-        self.owner = 0
+        cdef array g = self.taken()
         if self._hooks is not None:
             g = self.hooked(g)
         return self.keep_gradient(g)
