@@ -4,12 +4,7 @@
 import fastbp._kernels.isa  # noqa: F401
 from fastbp._kernels import sources
 from fastbp._kernels.activations import activation_backward, activation_forward
-from fastbp._kernels.affine import (
-    affine_backward,
-    affine_forward,
-    bias_sum,
-    transpose,
-)
+from fastbp._kernels.affine import affine_backward, affine_forward, bias_sum, transpose
 from fastbp._kernels.losses import (
     loss_backward,
     loss_forward,
@@ -19,15 +14,8 @@ from fastbp._kernels.losses import (
     softmax_cross_entropy_forward,
     softmax_forward,
 )
-from fastbp._kernels.masks import (
-    dropout,
-    dropout_key,
-    epoch_order,
-)
-from fastbp._kernels.norm import (
-    batch_norm_backward,
-    batch_norm_forward,
-)
+from fastbp._kernels.masks import dropout, dropout_key, epoch_order
+from fastbp._kernels.norm import batch_norm_backward, batch_norm_forward
 from fastbp._kernels.optim import update
 
 __all__ = [

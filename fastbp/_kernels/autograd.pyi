@@ -106,12 +106,7 @@ def sweep(
     out: TensorBase, gradient: TensorBase | None = None, arrows: list[Any] | None = None
 ) -> dict[Any, Any]: ...
 def gradients(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any,
-    keep: bool,
-    allow_unused: bool,
-    materialize: bool,
+    outputs: Any, inputs: Any, grad_outputs: Any, keep: bool, allow_unused: bool, materialize: bool
 ) -> tuple[Any, ...]: ...
 def backward(
     tensors: Any,
@@ -131,11 +126,7 @@ def activation(kind: int, x: TensorBase, a: float = ..., b: float = ...) -> Any:
 def softmax_cross_entropy(x: TensorBase, t: TensorBase) -> Any: ...
 def squared_error(x: TensorBase, t: TensorBase) -> Any: ...
 def node(
-    name: str,
-    out: Any,
-    inputs: tuple[Any, ...],
-    backward: Backward,
-    saved: tuple[Any, ...] = (),
+    name: str, out: Any, inputs: tuple[Any, ...], backward: Backward, saved: tuple[Any, ...] = ()
 ) -> Any: ...
 def view(
     name: str, base: TensorBase, x: Array, backward: Backward, saved: tuple[Any, ...] = ()

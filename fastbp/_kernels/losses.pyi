@@ -18,17 +18,8 @@ def soft_cross_entropy_backward(
     y: NDArray[Real], t: NDArray[Real], scale: float, dx: NDArray[Real]
 ) -> None: ...
 def loss_forward(
-    name: str,
-    x: NDArray[Real],
-    t: NDArray[Real],
-    y: NDArray[Real] | None,
-    *numbers: float,
+    name: str, x: NDArray[Real], t: NDArray[Real], y: NDArray[Real] | None, *numbers: float
 ) -> float: ...
 def loss_backward(
-    name: str,
-    y: NDArray[Real],
-    t: NDArray[Real],
-    scale: float,
-    dx: NDArray[Real],
-    *numbers: float,
+    name: str, y: NDArray[Real], t: NDArray[Real], scale: float, dx: NDArray[Real], *numbers: float
 ) -> None: ...
