@@ -27,8 +27,21 @@ from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = ["isa", "changes", "affine", "activations", "losses", "optim", "steps", "masks", "norm",
-           "engine", "autograd", "passes", "prediction"]  # fmt: skip
+MODULES = [
+    "isa",
+    "changes",
+    "affine",
+    "activations",
+    "losses",
+    "optim",
+    "steps",
+    "masks",
+    "norm",
+    "engine",
+    "autograd",
+    "passes",
+    "prediction",
+]
 DEBUG = os.environ.get("FASTBP_DEBUG") or "0"
 if DEBUG not in ("0", "1"):
     sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")
@@ -189,9 +202,10 @@ class BuildKernels(build_ext):
         Those that the user's LDFLAGS name stay.
         """
         self.compiler.linker_so = [
-            flag for flag in self.compiler.linker_so
+            flag
+            for flag in self.compiler.linker_so
             if not flag.startswith(("-Wl,-rpath", "-Wl,-R")) or flag in USERS_FLAGS
-        ]  # fmt: skip
+        ]
 
     def on_windows(self):
         return self.compiler.compiler_type == "msvc"
@@ -218,8 +232,7 @@ class BuildKernels(build_ext):
                 self.compiler.initialize()
                 self.compiler.cc = clang
                 return
-            reason = ("clang-cl is not on the PATH, and Microsoft's C lacks the vector extensions "
-                      "of GCC and Clang")  # fmt: skip
+            reason = "clang-cl is not on the PATH, and Microsoft's C lacks the vector extensions of GCC and Clang"
         else:
             command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
             found, header = shutil.which(command), Path(sysconfig.get_path("include")) / "Python.h"

@@ -35,16 +35,43 @@ OWN = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu"}
 OTHERS = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
 #: The beginnings of the variables with which a library is held to something slower.
 SETTINGS = (
-    "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "NVPL_", "ARMPL_", "VECLIB_", "BLAS_", "NPY_",
-    "OMP_", "GOMP_", "KMP_", "ATEN_", "ONEDNN_", "DNNL_", "TORCH", "PYTORCH_", "JAX_", "XLA_",
-    "SKLEARN_", "ORT_", "FASTBP_ISA",
-)  # fmt: skip
+    "OPENBLAS_",
+    "GOTO_",
+    "MKL_",
+    "BLIS_",
+    "NVPL_",
+    "ARMPL_",
+    "VECLIB_",
+    "BLAS_",
+    "NPY_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "ATEN_",
+    "ONEDNN_",
+    "DNNL_",
+    "TORCH",
+    "PYTORCH_",
+    "JAX_",
+    "XLA_",
+    "SKLEARN_",
+    "ORT_",
+    "FASTBP_ISA",
+)
 #: Read when a process starts, before Python can take them out: with one of these set a bench
 #: prints its tables, and refuses to write them.
 AT_START = (
-    "LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "MALLOC_", "PYTHONMALLOC",
-    "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONDEBUG", "PYTHON_GIL", "PYTHON_JIT",
-)  # fmt: skip
+    "LD_PRELOAD",
+    "DYLD_INSERT_LIBRARIES",
+    "GLIBC_TUNABLES",
+    "MALLOC_",
+    "PYTHONMALLOC",
+    "PYTHONDEVMODE",
+    "PYTHONTRACEMALLOC",
+    "PYTHONDEBUG",
+    "PYTHON_GIL",
+    "PYTHON_JIT",
+)
 #: Names the library with which a bench itself answers MKL's vendor check in a peer's process.
 UNLOCKED = "FASTBP_BENCH_UNLOCKED"
 #: Names the instruction set to which ``--isa`` holds every library alike.

@@ -31,9 +31,7 @@ def run(sides, networks=NETWORKS, activations=SMOOTH, quick=False, whole=False):
 def table(rows):
     """Networks down, activations across; the lowest ratios under them."""
     found = {(row["name"], row["activation"], row["dtype"]): grid.ratio(row) for row in rows}
-    names, activations = (
-        list(dict.fromkeys(row[key] for row in rows)) for key in ("name", "activation")
-    )
+    names, activations = (list(dict.fromkeys(row[key] for row in rows)) for key in ("name", "activation"))
 
     def both(of, activation):
         return " / ".join(f"{of(activation, dtype):.2f}" for dtype in cases.DTYPES)
@@ -42,10 +40,8 @@ def table(rows):
         return min(found[name, activation, dtype] for name in names)
 
     body = [
-        [grid.named(name), *(both(lambda *key, name=name: found[name, *key], a)
-                             for a in activations)]
-        for name in names
-    ]  # fmt: skip
+        [grid.named(name), *(both(lambda *key, name=name: found[name, *key], a) for a in activations)] for name in names
+    ]
     return ["network", *activations], [*body, ["lowest", *(both(lowest, a) for a in activations)]]
 
 

@@ -51,8 +51,7 @@ class Here:
 
     def about(self):
         """Versions, kernels and what holds one down, of the libraries of this process."""
-        return {"versions": kernels.versions(), "kernels": kernels.in_use(),
-                "held": kernels.held()}  # fmt: skip
+        return {"versions": kernels.versions(), "kernels": kernels.in_use(), "held": kernels.held()}
 
     def close(self):
         pass
@@ -84,9 +83,7 @@ class Apart:
             self.pipe.send((name, arguments))
             done, result = self.pipe.recv()
         except (EOFError, ConnectionError):
-            raise RuntimeError(
-                f"bench expects {self.peer} to answer from a process of its own; got its end."
-            ) from None
+            raise RuntimeError(f"bench expects {self.peer} to answer from a process of its own; got its end.") from None
         if not done:
             raise result
         return result
@@ -141,9 +138,7 @@ def described(sides, about):
 
     Where a side's process has a setting of the bench's, its library goes by the side's name.
     """
-    about = {name: about[name] for name in about} | {
-        name: dict(about[name]) for name in ("versions", "kernels")
-    }
+    about = {name: about[name] for name in about} | {name: dict(about[name]) for name in ("versions", "kernels")}
     for peer, side in sides.items():
         if side.process is None:
             continue

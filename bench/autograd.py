@@ -188,9 +188,7 @@ def run_networks(**how):
     rows = []
     for name, (widths, n_rows) in NETWORKS.items():
         ours, theirs = (network_steps(library, widths, n_rows) for library in (fastbp, torch))
-        for what, pair in zip(
-            ("forward and backward", "a step"), zip(ours, theirs, strict=True), strict=True
-        ):
+        for what, pair in zip(("forward and backward", "a step"), zip(ours, theirs, strict=True), strict=True):
             rows.append((name, what, *measure.alternate(*pair, **how)))
     return rows
 
@@ -232,8 +230,7 @@ OPERATIONS = {
     "softmax(x, 1)": lambda lib, v: lib.softmax(v.x, 1),
     "log_softmax(x, 1)": lambda lib, v: lib.log_softmax(v.x, 1),
     "binary_cross_entropy": lambda lib, v: lib.nn.functional.binary_cross_entropy(v.p, v.t),
-    "b._c._e._with_logits": lambda lib, v: lib.nn.functional.binary_cross_entropy_with_logits(
-        v.x, v.t),
+    "b._c._e._with_logits": lambda lib, v: lib.nn.functional.binary_cross_entropy_with_logits(v.x, v.t),
     "cross_entropy": lambda lib, v: lib.nn.functional.cross_entropy(v.x, v.classes),
     "nll_loss": lambda lib, v: lib.nn.functional.nll_loss(v.x, v.classes),
     "mse_loss": lambda lib, v: lib.nn.functional.mse_loss(v.x, v.t),
@@ -243,7 +240,7 @@ OPERATIONS = {
     "x == o": lambda lib, v: v.x == v.o,
     "x > 0.5": lambda lib, v: v.x > 0.5,
     "sum(t == t).item()": lambda lib, v: lib.sum(v.t == v.t).item(),
-}  # fmt: skip
+}
 #: Those whose result has no gradient.
 WITHOUT = ("x.argmax(1)", "x == o", "x > 0.5", "sum(t == t).item()")
 SHAPES = ((1, 1), (10, 3), (100, 10))
@@ -280,8 +277,7 @@ def book_step(library, rows=80, widths=(4, 5, 5, 1), rate=0.5):
     """An iteration of a network whose layers have their gradients written out, over tensors."""
     rng = np.random.default_rng(0)
     binary_cross_entropy = library.nn.functional.binary_cross_entropy
-    W = [library.from_numpy(0.1 * rng.standard_normal(pair).astype("f4"))
-         for pair in itertools.pairwise(widths)]  # fmt: skip
+    W = [library.from_numpy(0.1 * rng.standard_normal(pair).astype("f4")) for pair in itertools.pairwise(widths)]
     b = [library.from_numpy(0.1 * rng.standard_normal(n).astype("f4")) for n in widths[1:]]
     x = library.from_numpy(rng.standard_normal((rows, widths[0])).astype("f4"))
     t = (x[:, 0] > 0).float()
@@ -321,8 +317,13 @@ def run_operations(**how):
     for name, shape in itertools.product(OPERATIONS, SHAPES):
         for with_gradient in (False, True)[: 1 if name in WITHOUT else 2]:
             pair = [operation(lib, name, shape, with_gradient) for lib in (fastbp, torch)]
-            rows.append((f"{name}, {shape[0]} x {shape[1]}", "backward too" if with_gradient else
-                         "forward", *measure.alternate(*pair, **how)))  # fmt: skip
+            rows.append(
+                (
+                    f"{name}, {shape[0]} x {shape[1]}",
+                    "backward too" if with_gradient else "forward",
+                    *measure.alternate(*pair, **how),
+                )
+            )
     pair = [book_step(lib) for lib in (fastbp, torch)]
     rows.append(("layers by hand, 4-5-5-1", "a step", *measure.alternate(*pair, **how)))
     return rows
@@ -339,18 +340,14 @@ NETWORKS_HEADER = ["network", "", "fastbp", "PyTorch", "ratio"]
 
 
 def engine_cells(seconds):
-    return [
-        [name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}"]
-        for name, s in seconds.items()
-    ]
+    return [[name, measure.seconds_text(s), f"{s / seconds['fastbp']:.1f}"] for name, s in seconds.items()]
 
 
 def network_cells(rows):
     return [
-        [name, what, measure.seconds_text(ours), measure.seconds_text(theirs),
-         f"{theirs / ours:.1f}"]
+        [name, what, measure.seconds_text(ours), measure.seconds_text(theirs), f"{theirs / ours:.1f}"]
         for name, what, ours, theirs in rows
-    ]  # fmt: skip
+    ]
 
 
 def markdown(results):
@@ -366,9 +363,7 @@ def markdown(results):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.autograd", description=__doc__)
     measure.add_options(parser, write=f"store it and put the tables into {PAGE.name}")
-    parser.add_argument(
-        "--operations", action="store_true", help="time single functions of small tensors instead"
-    )
+    parser.add_argument("--operations", action="store_true", help="time single functions of small tensors instead")
     options = measure.parsed(parser, arguments)
     how = measure.repetitions(options.quick)
     with contextlib.suppress(ImportError):

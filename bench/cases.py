@@ -11,8 +11,17 @@ from fastbp import Sequential, _kernels, layers
 DTYPES = ("float32", "float64")
 #: Rows of the activations that are timed beside NumPy.
 BENCHED = (
-    "identity", "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "gelu", "elu", "silu", "mish",
-)  # fmt: skip
+    "identity",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "leaky_relu",
+    "softplus",
+    "gelu",
+    "elu",
+    "silu",
+    "mish",
+)
 BENCHED_LOSSES = ("sigmoid", "squared", "absolute", "huber", "quantile", "poisson")
 #: Every kernel over arrays of numbers.
 FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward", "update")
@@ -341,9 +350,7 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             (z_d,),
         ),
         "batch_norm_forward": (
-            lambda: k.batch_norm_forward(
-                logits, gamma, beta, y, d, inverse, *running, 1e-6, norm.momentum, False
-            ),
+            lambda: k.batch_norm_forward(logits, gamma, beta, y, d, inverse, *running, 1e-6, norm.momentum, False),
             batch_norm_forward,
             (y, d, inverse, *running),
         ),
@@ -368,9 +375,7 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             (param, state),
         ),
         "adam_update": (
-            lambda: k.update(
-                "adam", param, grad, state, state_2, lr=lr, beta_1=0.9, beta_2=0.999, eps=1e-7
-            ),
+            lambda: k.update("adam", param, grad, state, state_2, lr=lr, beta_1=0.9, beta_2=0.999, eps=1e-7),
             lambda: updated(book.adam, [states, states_2], lr, 0.9, 0.999, 1e-7, 1),
             (param, state, state_2),
         ),

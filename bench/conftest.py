@@ -9,9 +9,7 @@ about = pytest.StashKey()
 
 def pytest_configure(config):
     if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError(
-            "pytest bench needs pytest-benchmark, which pip install '.[bench]' brings."
-        )
+        raise pytest.UsageError("pytest bench needs pytest-benchmark, which pip install '.[bench]' brings.")
     try:
         config.stash[about] = measure.ready(quiet=True)
     except RuntimeError as error:

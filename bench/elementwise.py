@@ -50,10 +50,18 @@ def one_size(size, dtype, how):
     calls = [call for ours, theirs, _ in pairs.values() for call in (ours, theirs)]
     copy, add, update, *times = measure.alternate(*memory_passes(n, dtype), *calls, **how)
     return [
-        {"name": name, "bytes": size, "dtype": dtype, "fastbp": ours, "numpy": theirs,
-         "copy": copy, "add": add, "update": update}
+        {
+            "name": name,
+            "bytes": size,
+            "dtype": dtype,
+            "fastbp": ours,
+            "numpy": theirs,
+            "copy": copy,
+            "add": add,
+            "update": update,
+        }
         for name, ours, theirs in zip(pairs, times[::2], times[1::2], strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def memory_passes(n, dtype):
@@ -113,10 +121,7 @@ def least(rows, l2_bytes):
         "least share of the add beyond": (lambda r: touched(r) > l2_bytes, share_of_add),
     }
     return {
-        label: {
-            kernel: min(value(r) for r in rows if r["name"].startswith(kernel) and wanted(r))
-            for kernel in JUDGED
-        }
+        label: {kernel: min(value(r) for r in rows if r["name"].startswith(kernel) and wanted(r)) for kernel in JUDGED}
         for label, (wanted, value) in sections.items()
     }
 
@@ -135,9 +140,15 @@ def show(rows, l2_bytes):
 
 
 def cells(row):
-    return (row["name"], measure.seconds_text(row["numpy"]), measure.seconds_text(row["fastbp"]),
-            f"{measure.ratio(row):.2f}", f"{speed(row):.1f}", f"{share_of_triad(row):.0%}",
-            f"{share_of_add(row):.0%}")  # fmt: skip
+    return (
+        row["name"],
+        measure.seconds_text(row["numpy"]),
+        measure.seconds_text(row["fastbp"]),
+        f"{measure.ratio(row):.2f}",
+        f"{speed(row):.1f}",
+        f"{share_of_triad(row):.0%}",
+        f"{share_of_add(row):.0%}",
+    )
 
 
 def main():

@@ -17,9 +17,14 @@ def of_fastbp(task):
 
     def epoch():
         history = net.fit(
-            task.x, task.t, epochs=1, batch_size=task.batch, optimizer=optimizer, seed=0,
+            task.x,
+            task.t,
+            epochs=1,
+            batch_size=task.batch,
+            optimizer=optimizer,
+            seed=0,
             n_threads=task.threads,
-        )  # fmt: skip
+        )
         return history.batch_loss[0][0]
 
     return epoch, lambda: list(net.params.values())

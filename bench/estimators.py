@@ -65,9 +65,15 @@ def mnist_rows(rounds, quick):
     for hidden in ((50,), (512, 256)):
         for dtype in ("float32", "float64"):
             pair = fits(
-                x.astype(dtype), t, rounds, hidden_layer_sizes=hidden, solver="sgd",
-                batch_size=100, learning_rate_init=0.1, max_iter=EPOCHS,
-            )  # fmt: skip
+                x.astype(dtype),
+                t,
+                rounds,
+                hidden_layer_sizes=hidden,
+                solver="sgd",
+                batch_size=100,
+                learning_rate_init=0.1,
+                max_iter=EPOCHS,
+            )
             name = f"MNIST, {hidden}, sgd, batch 100, {dtype}: fit, {EPOCHS} epochs"
             rows.append(row(name, pair))
     return rows
@@ -78,10 +84,7 @@ def digits_rows(rounds, quick):
     settings = {"max_iter": 5} if quick else {}
     rows = [row("digits, the defaults, float64: fit", fits(X / 16, y, rounds, **settings))]
     how = measure.repetitions(quick)
-    models = [
-        library.MLPClassifier(max_iter=10, random_state=0).fit(X / 16, y)
-        for library in LIBRARIES.values()
-    ]
+    models = [library.MLPClassifier(max_iter=10, random_state=0).fit(X / 16, y) for library in LIBRARIES.values()]
     calls = {
         "predict, 1 row": lambda m: m.predict(X[:1]),
         "predict_proba, 1 row": lambda m: m.predict_proba(X[:1]),
@@ -98,12 +101,9 @@ def digits_rows(rounds, quick):
 def grid_row(rounds, quick):
     """24 fits over 2 processes, which share the cores that this one was started on."""
     X, y = datasets.load_digits(return_X_y=True)
-    grid = {"alpha": [1e-4, 1e-2], "hidden_layer_sizes": [(50,), (100,)],
-            "learning_rate_init": [1e-3, 1e-2]}  # fmt: skip
+    grid = {"alpha": [1e-4, 1e-2], "hidden_layer_sizes": [(50,), (100,)], "learning_rate_init": [1e-3, 1e-2]}
     searches = [
-        GridSearchCV(
-            library.MLPClassifier(random_state=0, max_iter=3 if quick else 50), grid, cv=3, n_jobs=2
-        )
+        GridSearchCV(library.MLPClassifier(random_state=0, max_iter=3 if quick else 50), grid, cv=3, n_jobs=2)
         for library in LIBRARIES.values()
     ]
     for search in searches:  # starts the processes, which are kept
@@ -134,15 +134,16 @@ def data_sets():
         ("breast cancer", "MLPClassifier", *datasets.load_breast_cancer(**load)),
         ("digits", "MLPClassifier", *datasets.load_digits(**load)),
         ("moons", "MLPClassifier", *datasets.make_moons(1000, noise=0.25, random_state=0)),
-        ("clusters", "MLPClassifier", *datasets.make_classification(
-            1500, 20, n_informative=10, n_classes=4, random_state=0)),
-        ("labels", "MLPClassifier", *datasets.make_multilabel_classification(
-            1000, 20, n_classes=4, random_state=0)),
+        (
+            "clusters",
+            "MLPClassifier",
+            *datasets.make_classification(1500, 20, n_informative=10, n_classes=4, random_state=0),
+        ),
+        ("labels", "MLPClassifier", *datasets.make_multilabel_classification(1000, 20, n_classes=4, random_state=0)),
         ("diabetes", "MLPRegressor", *datasets.load_diabetes(**load)),
         ("friedman", "MLPRegressor", *datasets.make_friedman1(1000, noise=1.0, random_state=0)),
-        ("linear", "MLPRegressor", *datasets.make_regression(
-            800, 15, n_targets=2, noise=20.0, random_state=0)),
-    ]  # fmt: skip
+        ("linear", "MLPRegressor", *datasets.make_regression(800, 15, n_targets=2, noise=20.0, random_state=0)),
+    ]
 
 
 def scores(kind, solver, X, y, seed):
@@ -171,9 +172,7 @@ def quality(quick):
         for solver in SOLVERS:
             found = [scores(kind, solver, X, y, seed) for seed in range(1 if quick else SEEDS)]
             means = [float(np.mean(column)) for column in zip(*found, strict=True)]
-            rows.append(
-                {"name": name, "solver": solver, **dict(zip(LIBRARIES, means, strict=True))}
-            )
+            rows.append({"name": name, "solver": solver, **dict(zip(LIBRARIES, means, strict=True))})
     return rows
 
 
@@ -203,14 +202,15 @@ QUALITY_HEADER = ["data, solver", *LIBRARIES, "difference"]
 def page_text(results):
     """What stands between the markers of the page."""
     furthest = max(abs(difference(row)) for row in results["quality"])
-    return "\n\n".join([
-        f"Measured on {measure.described(results['machine'])}. Medians of runs in turn; the "
-        "last row takes two processes of one thread each.",
-        report.table(SPEED_HEADER, map(speed_cells, results["speed"])),
-        f"Mean test scores of {SEEDS} seeds at equal settings; the largest difference is "
-        f"{100 * furthest:.2f} %.",
-        report.table(QUALITY_HEADER, map(quality_cells, results["quality"])),
-    ])  # fmt: skip
+    return "\n\n".join(
+        [
+            f"Measured on {measure.described(results['machine'])}. Medians of runs in turn; the "
+            "last row takes two processes of one thread each.",
+            report.table(SPEED_HEADER, map(speed_cells, results["speed"])),
+            f"Mean test scores of {SEEDS} seeds at equal settings; the largest difference is {100 * furthest:.2f} %.",
+            report.table(QUALITY_HEADER, map(quality_cells, results["quality"])),
+        ]
+    )
 
 
 def main(arguments=None):

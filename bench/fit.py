@@ -30,17 +30,17 @@ def first_weights():
     rng = np.random.default_rng(0)
     n_in, hidden, n_out = SIZES
     return {
-        "W1": 0.01 * rng.standard_normal((n_in, hidden)), "b1": np.zeros(hidden),
-        "W2": 0.01 * rng.standard_normal((hidden, n_out)), "b2": np.zeros(n_out),
-    }  # fmt: skip
+        "W1": 0.01 * rng.standard_normal((n_in, hidden)),
+        "b1": np.zeros(hidden),
+        "W2": 0.01 * rng.standard_normal((hidden, n_out)),
+        "b2": np.zeros(n_out),
+    }
 
 
 def train_ours(x, t, epochs):
     """The trained network and the seconds it took."""
     W1, b1, W2, b2 = (array.astype(np.float32) for array in first_weights().values())
-    net = fastbp.Sequential(
-        fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2), loss=fastbp.SoftmaxWithLoss()
-    )
+    net = fastbp.Sequential(fastbp.Affine(W1, b1), fastbp.Relu(), fastbp.Affine(W2, b2), loss=fastbp.SoftmaxWithLoss())
     start = time.perf_counter()
     net.fit(x, t, epochs=epochs, batch_size=BATCH, optimizer=fastbp.SGD(lr=LR), seed=0, n_threads=1)
     return net, time.perf_counter() - start
@@ -75,17 +75,22 @@ def run(split, epochs=17, book_epochs=2, **how):
     net, ours = train_ours(x, t, epochs)
     seconds += theirs.train(book_epochs - book_epochs // 2)
     return {
-        "epochs": epochs, "book_epochs": book_epochs, "fastbp": ours,
-        "book": seconds / book_epochs * epochs, "accuracy": net.accuracy(x_test, t_test),
-    }  # fmt: skip
+        "epochs": epochs,
+        "book_epochs": book_epochs,
+        "fastbp": ours,
+        "book": seconds / book_epochs * epochs,
+        "accuracy": net.accuracy(x_test, t_test),
+    }
 
 
 def show(row):
     scaled = "" if row["book_epochs"] == row["epochs"] else f", from {row['book_epochs']} of them"
     print(f"test accuracy {row['accuracy']:.4f} after {row['epochs']} epochs")
-    print(f"fastbp: {measure.seconds_text(row['fastbp'])}; "
-          f"the book's loop: {measure.seconds_text(row['book'])}{scaled}; "
-          f"ratio {row['book'] / row['fastbp']:.1f}")  # fmt: skip
+    print(
+        f"fastbp: {measure.seconds_text(row['fastbp'])}; "
+        f"the book's loop: {measure.seconds_text(row['book'])}{scaled}; "
+        f"ratio {row['book'] / row['fastbp']:.1f}"
+    )
 
 
 def main(arguments=None):

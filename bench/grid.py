@@ -56,11 +56,16 @@ def one_workload(name, task, sides, quick, whole=False):
     times = measure.alternate(*sides.values(), fma, pause=pause, **repetitions)
     seconds = {peer: time / steps for peer, time in zip(sides, times[:-1], strict=True)}
     return {
-        "name": name, "batch": task.batch, "sizes": task.sizes, "flop": task.flop,
-        "seconds": seconds, "differences": differences, "skipped": skipped,
+        "name": name,
+        "batch": task.batch,
+        "sizes": task.sizes,
+        "flop": task.flop,
+        "seconds": seconds,
+        "differences": differences,
+        "skipped": skipped,
         "peak": task.threads * flop / times[-1],
         "peak_of": of if task.threads == 1 else f"{task.threads} times {of}",
-    }  # fmt: skip
+    }
 
 
 def ceiling(task):
@@ -77,8 +82,7 @@ def file_of(how):
     """Where a run of these options is stored: what is unlike the README's run names it."""
     plain = {"optimizer": "sgd", "dtype": "float32", "activation": "relu", "threads": 1}
     unlike = "-epoch" if how.get("epoch") else ""
-    unlike += "".join(f"-{'threads' if k == 'threads' else ''}{how[k]}" for k in plain
-                      if how[k] != plain[k])  # fmt: skip
+    unlike += "".join(f"-{'threads' if k == 'threads' else ''}{how[k]}" for k in plain if how[k] != plain[k])
     return RESULTS.with_stem(f"grid{unlike}")
 
 
@@ -87,8 +91,7 @@ def file_of(how):
 
 def best_peer(row):
     """Name of the quickest besides fastbp that computes as exactly; None where there is none."""
-    others = {peer: time for peer, time in row["seconds"].items()
-              if peer not in ("fastbp", *peers.LOWER)}  # fmt: skip
+    others = {peer: time for peer, time in row["seconds"].items() if peer not in ("fastbp", *peers.LOWER)}
     return min(others, key=others.get, default=None)
 
 
@@ -152,29 +155,29 @@ def lower(rows):
 
 def lower_text(rows, peer):
     """The lowest ratio to a peer that computes with fewer digits."""
-    ratios = {row["name"]: row["seconds"][peer] / row["seconds"]["fastbp"]
-              for row in rows if peer in row["seconds"]}  # fmt: skip
+    ratios = {row["name"]: row["seconds"][peer] / row["seconds"]["fastbp"] for row in rows if peer in row["seconds"]}
     name = min(ratios, key=ratios.get)
     return f"to {peer}, lowest: {name} {ratios[name]:.2f}"
 
 
 def header(rows):
-    return ["workload", "batch, sizes", *peers_of(rows), "best peer", "ratio", "GFLOP/s",
-            "of the peak"]  # fmt: skip
+    return ["workload", "batch, sizes", *peers_of(rows), "best peer", "ratio", "GFLOP/s", "of the peak"]
 
 
 def cells(row, columns):
     """A line of the table; nothing where a library does not take part."""
-    times = [measure.seconds_text(row["seconds"][p]) if p in row["seconds"] else ""
-             for p in columns]  # fmt: skip
+    times = [measure.seconds_text(row["seconds"][p]) if p in row["seconds"] else "" for p in columns]
     ours = row["seconds"].get("fastbp")
     best = best_peer(row)
     return [
-        row["name"], shape_text(row), *times, best or "",
+        row["name"],
+        shape_text(row),
+        *times,
+        best or "",
         f"{ratio(row):.2f}" if ours and best else "",
         f"{row['flop'] / ours / 1e9:.1f}" if ours else "",
         f"{share_of_peak(row):.0%}" if ours else "",
-    ]  # fmt: skip
+    ]
 
 
 def peak_text(rows):
@@ -201,8 +204,10 @@ def show(results):
         print(lowest_text(rows))
     print(peak_text(rows))
     print(how_text(rows, options))
-    print("largest difference of an update from NumPy's in float64: "
-          + ", ".join(f"{p} {d:.0e}" for p, d in largest.items()))  # fmt: skip
+    print(
+        "largest difference of an update from NumPy's in float64: "
+        + ", ".join(f"{p} {d:.0e}" for p, d in largest.items())
+    )
     for peer, optimizer in peers.OWN_NUMBERS:
         if peer in largest and optimizer == options["optimizer"]:
             print(f"{peer} is timed, but not held to it: its {optimizer} has numbers of its own")
@@ -218,9 +223,7 @@ def names_of(known):
         given = text.split(",")
         lower = {name.lower(): name for name in known}
         if unknown := [name for name in given if name.lower() not in lower]:
-            raise argparse.ArgumentTypeError(
-                f"expects some of {', '.join(known)}; got {', '.join(unknown)}"
-            )
+            raise argparse.ArgumentTypeError(f"expects some of {', '.join(known)}; got {', '.join(unknown)}")
         return [lower[name.lower()] for name in given]
 
     return parse

@@ -90,5 +90,9 @@ def gelu(shape, dtype):
 
 
 ACTIVATIONS = {
-    "relu": relu, "sigmoid": sigmoid, "tanh": tanh, "gelu": gelu, "softplus": softplus,
-}  # fmt: skip
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "gelu": gelu,
+    "softplus": softplus,
+}

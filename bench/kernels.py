@@ -70,9 +70,7 @@ def threadpoolctl():
     try:
         return importlib.import_module("threadpoolctl")
     except ImportError:
-        raise RuntimeError(
-            "bench expects threadpoolctl, which pip install '.[bench]' brings; got none."
-        ) from None
+        raise RuntimeError("bench expects threadpoolctl, which pip install '.[bench]' brings; got none.") from None
 
 
 def owner(path):
@@ -124,8 +122,10 @@ def without_settings(names):
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
     done = subprocess.run(
         [sys.executable, "-m", "bench.kernels", "--json", *names],
-        env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"bench.kernels expects to run without settings; got {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -148,8 +148,7 @@ def refuse_held(known=()):
     """End a bench that is asked to write while a setting holds a library down, or is `known` to."""
     if reasons := list(dict.fromkeys([*(known or ()), *held()])):
         raise SystemExit(
-            "bench expects every library to run the processor's own kernels where it writes; got "
-            f"{'; '.join(reasons)}."
+            f"bench expects every library to run the processor's own kernels where it writes; got {'; '.join(reasons)}."
         )
 
 

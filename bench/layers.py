@@ -47,8 +47,7 @@ def layer_row(name, batch, n_in, n_out, dtype, how):
     sides, (layer, *inputs) = cases.layer_sides(name, batch, n_in, n_out, dtype)
     times = measure.timed({side: way["forward + backward"] for side, way in sides.items()}, **how)
     shape = f"{batch} x {n_in} -> {n_out}" if name == "Affine" else f"{batch} x {n_out}"
-    return {"name": name, "shape": shape, "dtype": dtype, **times,
-            "difference": largest_difference(layer, *inputs)}  # fmt: skip
+    return {"name": name, "shape": shape, "dtype": dtype, **times, "difference": largest_difference(layer, *inputs)}
 
 
 def nets(**how):
@@ -59,10 +58,9 @@ def nets(**how):
         nets, checked = cases.net_sides(dtype)
         difference = largest_difference(*checked)
         rows += [
-            {"name": name, "shape": shape, "dtype": dtype, **measure.timed(sides, **how),
-             "difference": difference}
+            {"name": name, "shape": shape, "dtype": dtype, **measure.timed(sides, **how), "difference": difference}
             for name, sides in nets.items()
-        ]  # fmt: skip
+        ]
     return rows
 
 
@@ -91,8 +89,15 @@ def compared(rows):
 
 def header(rows):
     sides = compared(rows)
-    return ["forward + backward", "shape", "dtype", "fastbp", *sides,
-            *(COMPARED[side] or "ratio" for side in sides), "check"]  # fmt: skip
+    return [
+        "forward + backward",
+        "shape",
+        "dtype",
+        "fastbp",
+        *sides,
+        *(COMPARED[side] or "ratio" for side in sides),
+        "check",
+    ]
 
 
 def cells(row):
@@ -108,8 +113,10 @@ def summary(rows):
     for dtype in cases.DTYPES:
         for side in compared(rows):
             ratios = [measure.ratio(row, side) for row in rows if row["dtype"] == dtype]
-            parts.append(f"{dtype} {COMPARED[side]}".strip() + f": geometric mean "
-                         f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}")  # fmt: skip
+            parts.append(
+                f"{dtype} {COMPARED[side]}".strip() + f": geometric mean "
+                f"{geometric_mean(ratios):.2f}, least {min(ratios):.2f}"
+            )
     return "; ".join(parts)
 
 

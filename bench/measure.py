@@ -21,8 +21,7 @@ from bench import HELD_TO, LEVELS, kernels
 WARM_UP = 3  # calls: the first ones wait for memory from the system
 
 
-def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_counter,
-              of=statistics.median):  # fmt: skip
+def alternate(*functions, samples=25, seconds=0.003, pause=0.0, clock=time.perf_counter, of=statistics.median):
     """Seconds of one call of each function, the median, all timed in turn within one run.
 
     A sample repeats a function for about `seconds`; rounds of one sample of each are taken, so
@@ -98,8 +97,7 @@ def pin(threads=1):
     if hasattr(os, "sched_setaffinity"):  # Linux
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < threads:
-            raise RuntimeError(f"bench expects a core for each of {threads} threads; "
-                               f"got {len(cores)}.")  # fmt: skip
+            raise RuntimeError(f"bench expects a core for each of {threads} threads; got {len(cores)}.")
         os.sched_setaffinity(0, cores[-threads:])
     threadpoolctl = kernels.threadpoolctl()
     threadpoolctl.threadpool_limits(threads)
@@ -154,8 +152,7 @@ def described(about):
     threads = "1 thread" if about["threads"] == 1 else f"{about['threads']} threads"
     versions = dict.fromkeys(about["kernels"], "") | about["versions"]
     libraries = [
-        f"{name} {number}".strip()
-        + (f" with {about['kernels'][name]}" if name in about["kernels"] else "")
+        f"{name} {number}".strip() + (f" with {about['kernels'][name]}" if name in about["kernels"] else "")
         for name, number in versions.items()
     ]
     held = [f"HELD DOWN by {reason}" for reason in about["held"]]
@@ -215,8 +212,9 @@ def print_table(header, rows):
     """Columns as wide as they need; the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
-        first, *others = (cell.ljust(w) if i == 0 else cell.rjust(w)
-                          for i, (cell, w) in enumerate(zip(row, widths, strict=True)))  # fmt: skip
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         print("  ".join([first, *others]))
 
 
@@ -243,12 +241,8 @@ def store(path, results):
 
 def add_options(parser, write=None):
     """What the benches have in common; `write` says what is written, where there is a table."""
-    parser.add_argument(
-        "--quick", action="store_true", help="a few short samples, to see that it all works"
-    )
-    parser.add_argument(
-        "--isa", choices=tuple(LEVELS), help="hold every library to this instruction set, to print"
-    )
+    parser.add_argument("--quick", action="store_true", help="a few short samples, to see that it all works")
+    parser.add_argument("--isa", choices=tuple(LEVELS), help="hold every library to this instruction set, to print")
     if write:
         parser.add_argument("--write", action="store_true", help=write)
 

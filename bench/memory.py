@@ -21,9 +21,7 @@ def apart(prepare, *arguments):
     try:
         return theirs.recv()
     except EOFError:
-        raise RuntimeError(
-            f"bench expects {prepare.__name__} to run in a process of its own; it ended."
-        ) from None
+        raise RuntimeError(f"bench expects {prepare.__name__} to run in a process of its own; it ended.") from None
     finally:
         process.join()
 
@@ -59,6 +57,4 @@ def _status(name):
         text = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    return next(
-        (int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(name)), 0
-    )
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(name)), 0)

@@ -66,10 +66,9 @@ def run(rounds=9, rows=ROWS):
             rounds_of.append((seconds, taken - nbytes))
             require_alike(some, rows)
     return {
-        side: dict(zip(("seconds", "bytes"), map(statistics.median, zip(*each, strict=True)),
-                       strict=True))
+        side: dict(zip(("seconds", "bytes"), map(statistics.median, zip(*each, strict=True)), strict=True))
         for side, each in found.items()
-    }  # fmt: skip
+    }
 
 
 def require_alike(some, rows):
@@ -83,10 +82,7 @@ HEADER = [f"{ROWS:,} x {N_IN} float32 -> {N_OUT} float64", "time", "memory besid
 
 
 def cells(sides):
-    body = [
-        [side, measure.seconds_text(row["seconds"]), f"{row['bytes'] / 1e6:.0f} MB"]
-        for side, row in sides.items()
-    ]
+    body = [[side, measure.seconds_text(row["seconds"]), f"{row['bytes'] / 1e6:.0f} MB"] for side, row in sides.items()]
     return [*body, ["ratio", f"{sides['NumPy']['seconds'] / sides['fastbp']['seconds']:.2f}", ""]]
 
 

@@ -26,9 +26,12 @@ COMPILE_SECONDS = 300
 def network_of_fastbp(task):
     """The network and its optimiser."""
     activation = {
-        "relu": fastbp.Relu, "sigmoid": fastbp.Sigmoid, "tanh": fastbp.Tanh, "gelu": fastbp.Gelu,
+        "relu": fastbp.Relu,
+        "sigmoid": fastbp.Sigmoid,
+        "tanh": fastbp.Tanh,
+        "gelu": fastbp.Gelu,
         "softplus": fastbp.Softplus,
-    }[task.activation]  # fmt: skip
+    }[task.activation]
     layers, params = [], task.copies()
     for W, b in zip(params[::2], params[1::2], strict=True):
         layers += [fastbp.Affine(W, b), activation()]
@@ -152,8 +155,9 @@ def torch_model(task):
 
     torch.set_num_threads(task.threads)
     dtype = getattr(torch, task.dtype)
-    activation = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU,
-                  "softplus": nn.Softplus}[task.activation]  # fmt: skip
+    activation = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "softplus": nn.Softplus}[
+        task.activation
+    ]
     layers = []
     for W, b in zip(task.params[::2], task.params[1::2], strict=True):
         linear = nn.Linear(*W.shape, dtype=dtype)
@@ -302,9 +306,12 @@ def jax_update(task):
     jax.config.update("jax_enable_x64", task.dtype == "float64")
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # quicker where one waits anyhow
     activate = {
-        "relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh,
-        "gelu": partial(jax.nn.gelu, approximate=False), "softplus": jax.nn.softplus,
-    }[task.activation]  # fmt: skip
+        "relu": jax.nn.relu,
+        "sigmoid": jax.nn.sigmoid,
+        "tanh": jnp.tanh,
+        "gelu": partial(jax.nn.gelu, approximate=False),
+        "softplus": jax.nn.softplus,
+    }[task.activation]
 
     def loss_of(params, x, t):
         *hidden, (W, b) = zip(params[::2], params[1::2], strict=True)
@@ -401,8 +408,7 @@ HOW = {
     "NumPy": "all in place, in arrays made beforehand",
     "PyTorch": "as installed",
     "PyTorch unlocked": "MKL's vendor check answered by a preloaded library of two lines",
-    "PyTorch bf16": "unlocked, products in bfloat16 under autocast, which are less exact and "
-    "not in the ratio",
+    "PyTorch bf16": "unlocked, products in bfloat16 under autocast, which are less exact and not in the ratio",
     "torch.compile": "a step one function",
     "JAX": "a step one jit, weights donated",
     "scikit-learn": "`partial_fit` without its checks",

@@ -70,9 +70,7 @@ def graph(task):
     nodes, weights, name = [], [], "x"
     pairs = list(zip(task.params[::2], task.params[1::2], strict=True))
     for k, pair in enumerate(pairs):
-        weights += [
-            numpy_helper.from_array(a, f"{of}{k}") for a, of in zip(pair, "Wb", strict=True)
-        ]
+        weights += [numpy_helper.from_array(a, f"{of}{k}") for a, of in zip(pair, "Wb", strict=True)]
         nodes.append(helper.make_node("Gemm", [name, f"W{k}", f"b{k}"], [f"z{k}"]))
         name = f"z{k}"
         if k < len(pairs) - 1:
@@ -162,8 +160,7 @@ def main(arguments=None):
         import onnxruntime  # noqa: F401  # to be described
     except ImportError as error:
         raise SystemExit(
-            f"bench.predict expects onnx and onnxruntime, which pip install '.[bench]' brings; got "
-            f"no {error.name}."
+            f"bench.predict expects onnx and onnxruntime, which pip install '.[bench]' brings; got no {error.name}."
         ) from None
     about = measure.ready(write=options.write)
     rows = ROWS[:-1] if options.quick else ROWS

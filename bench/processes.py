@@ -45,8 +45,7 @@ def prepared(case, n_threads):
     net, x, t = network_and_rows(case, 4)
 
     def fit(epochs):
-        net.fit(x, t, epochs=epochs, batch_size=len(x) // 4, optimizer=fastbp.SGD(lr=0.01), seed=0,
-                n_threads=n_threads)  # fmt: skip
+        net.fit(x, t, epochs=epochs, batch_size=len(x) // 4, optimizer=fastbp.SGD(lr=0.01), seed=0, n_threads=n_threads)
 
     fit(1)  # the first call pays for what is loaded late
     return fit
@@ -95,17 +94,16 @@ def run(case, n_threads, n_processes=8, rounds=5, seconds=SECONDS):
         one = in_turn(case, n_threads, epochs, n_processes)
         many = together(case, n_threads, epochs, n_processes)
         plain = together(case, 1, epochs, n_processes)
-        rows.append((one[0], many[0], plain[0], many[0] / one[0], many[1] / one[1],
-                     many[0] / plain[0]))  # fmt: skip
+        rows.append((one[0], many[0], plain[0], many[0] / one[0], many[1] / one[1], many[0] / plain[0]))
     names = ("serial", "together", "plain", "ratio", "processor_ratio", "plain_ratio")
     return dict(zip(names, map(statistics.median, zip(*rows, strict=True)), strict=True))
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.processes", description=__doc__)
-    parser.add_argument("cases", nargs="*", metavar="case",
-                        default=["mnist512", "tab", "wide1024"],
-                        help=f"of {', '.join(WORKLOADS)}")  # fmt: skip
+    parser.add_argument(
+        "cases", nargs="*", metavar="case", default=["mnist512", "tab", "wide1024"], help=f"of {', '.join(WORKLOADS)}"
+    )
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of a step")
     measure.add_options(parser)
@@ -119,14 +117,24 @@ def main(arguments=None):
         ratios.append(row["ratio"])
         plain.append(row["plain_ratio"])
         times = [measure.seconds_text(row[name]) for name in ("serial", "together", "plain")]
-        rows.append([case, *times, *(f"{row[name]:.2f}" for name in
-                                     ("ratio", "processor_ratio", "plain_ratio"))])  # fmt: skip
+        rows.append([case, *times, *(f"{row[name]:.2f}" for name in ("ratio", "processor_ratio", "plain_ratio"))])
     measure.print_table(
-        ["workload", "serial", f"{options.processes} processes", "of 1 thread", "ratio to serial",
-         "of processor time", "ratio to 1 thread"], rows)  # fmt: skip
-    print(f"{options.processes} processes at once over one after another: {min(ratios):.2f} to "
-          f"{max(ratios):.2f}; over those of one thread: {min(plain):.2f} to {max(plain):.2f}; "
-          f"at most {PROMISED} is promised")  # fmt: skip
+        [
+            "workload",
+            "serial",
+            f"{options.processes} processes",
+            "of 1 thread",
+            "ratio to serial",
+            "of processor time",
+            "ratio to 1 thread",
+        ],
+        rows,
+    )
+    print(
+        f"{options.processes} processes at once over one after another: {min(ratios):.2f} to "
+        f"{max(ratios):.2f}; over those of one thread: {min(plain):.2f} to {max(plain):.2f}; "
+        f"at most {PROMISED} is promised"
+    )
     return int(max(*ratios, *plain) > PROMISED)
 
 

@@ -39,9 +39,14 @@ def run(command):
     environment = {k: v for k, v in os.environ.items() if k not in (*THREAD_VARIABLES, *OWN)}
     start = time.perf_counter()
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return {
         "command": command,
         "passed": done.returncode == 0,
@@ -63,17 +68,13 @@ def last_line(output):
 
 
 def promises_table(rows, results):
-    body = [
-        [row["promise"], row["how"], f"`{row['command']}`", result_text(row, results)]
-        for row in rows
-    ]
+    body = [[row["promise"], row["how"], f"`{row['command']}`", result_text(row, results)] for row in rows]
     return report.table(["promise", "how it is tested", "command", "last result"], body, "---")
 
 
 def broken_table(rows):
     body = [[row["promise"], row["broken"]] for row in rows]
-    return report.table(["promise", "broken on purpose: what was done, and what failed"], body,
-                        "---")  # fmt: skip
+    return report.table(["promise", "broken on purpose: what was done, and what failed"], body, "---")
 
 
 def result_text(row, results):
@@ -82,9 +83,7 @@ def result_text(row, results):
     if result is None or result["command"] != row["command"]:
         return "not run"
     verdict = "" if result["passed"] else "FAILED: "
-    return f"{verdict}{result['last']} ({result['seconds']:.0f} s, {result['date']})".replace(
-        "|", "\\|"
-    )
+    return f"{verdict}{result['last']} ({result['seconds']:.0f} s, {result['date']})".replace("|", "\\|")
 
 
 def stored():
@@ -116,8 +115,7 @@ def main(arguments=None):
         result = run(row["command"])
         failed |= not result["passed"]
         print(f"    {'passed' if result['passed'] else 'FAILED'}: {result['last']}", flush=True)
-        kept = {name: old for name, old in (stored() | {row["name"]: result}).items()
-                if name in names}  # fmt: skip
+        kept = {name: old for name, old in (stored() | {row["name"]: result}).items() if name in names}
         RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
     if options.write:
         write()

@@ -101,13 +101,14 @@ def affine_table(rows):
         return " / ".join(ratio_text(found[f"{batch} x {size}", dtype]) for dtype in cases.DTYPES)
 
     body = [[batch, *(both(batch, size) for size in sizes)] for batch in batches]
-    names = {"numpy": "", "book": ", to the book's own lines",
-             "expressions": ", to the bare `np.dot(x, W) + b`, `np.dot(x.T, dout)`, "
-             "`np.sum(dout, axis=0)`, `np.dot(dout, W.T)`"}  # fmt: skip
+    names = {
+        "numpy": "",
+        "book": ", to the book's own lines",
+        "expressions": ", to the bare `np.dot(x, W) + b`, `np.dot(x.T, dout)`, "
+        "`np.sum(dout, axis=0)`, `np.dot(dout, W.T)`",
+    }
     for side in layers.compared(rows):
-        ratios = [
-            [measure.ratio(r, side) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES
-        ]
+        ratios = [[measure.ratio(r, side) for r in rows if r["dtype"] == dtype] for dtype in cases.DTYPES]
         for label, of in (("geometric mean", geometric_mean), ("least", min)):
             body.append([label + names[side], " / ".join(f"{of(some):.2f}" for some in ratios)])
             body[-1] += [""] * (len(sizes) - 1)
@@ -116,8 +117,7 @@ def affine_table(rows):
 
 def elementwise_table(rows, l2_bytes):
     numbers = elementwise.least(rows, l2_bytes)
-    body = [[label, *(f"{n:.2f}" for n in by_kernel.values())]
-            for label, by_kernel in numbers.items()]  # fmt: skip
+    body = [[label, *(f"{n:.2f}" for n in by_kernel.values())] for label, by_kernel in numbers.items()]
     return table(["", *(f"`{kernel}`" for kernel in elementwise.JUDGED)], body)
 
 
@@ -147,9 +147,7 @@ def page_markdown():
     """The text of the page with the other stored runs of the grid."""
     stored = sorted({*grid.RESULTS.parent.glob("grid-*.json")} - {epochs_beside(grid.RESULTS)})
     runs = [json.loads(path.read_text("utf-8")) for path in stored]
-    return "\n\n".join(
-        f"## {title(run['options'])}\n\n{grid_markdown(run, picture=False)}" for run in runs
-    )
+    return "\n\n".join(f"## {title(run['options'])}\n\n{grid_markdown(run, picture=False)}" for run in runs)
 
 
 def title(options):
@@ -174,8 +172,7 @@ def grid_markdown(results, picture=True):
     """The text of a grid's run."""
     rows, about, options = results["rows"], results["machine"], results["options"]
     where = ", each in a process of its own" if results.get("apart") else ""
-    left_out = {f"{peer} ({row['name']}): {why}" for row in rows
-                for peer, why in row["skipped"].items()}  # fmt: skip
+    left_out = {f"{peer} ({row['name']}): {why}" for row in rows for peer, why in row["skipped"].items()}
     return "\n\n".join(
         [
             f"{capitalized(grid.unit(options))}, {grid.described(options)}. Measured on "
@@ -185,11 +182,7 @@ def grid_markdown(results, picture=True):
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             f"{capitalized(grid.lowest_text(rows))}.",
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
-            *(
-                [f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"]
-                if picture
-                else []
-            ),
+            *([f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"] if picture else []),
         ]
     )
 
@@ -200,10 +193,15 @@ def capitalized(text):
 
 #: A colour for each library, whoever else is there (Okabe and Ito's, safe for the colour-blind).
 COLOURS = {
-    "fastbp": "#000000", "NumPy": "#e69f00", "PyTorch": "#d55e00", "PyTorch unlocked": "#f0e442",
-    "PyTorch bf16": "#56b4e9", "torch.compile": "#cc79a7", "JAX": "#0072b2",
+    "fastbp": "#000000",
+    "NumPy": "#e69f00",
+    "PyTorch": "#d55e00",
+    "PyTorch unlocked": "#f0e442",
+    "PyTorch bf16": "#56b4e9",
+    "torch.compile": "#cc79a7",
+    "JAX": "#0072b2",
     "scikit-learn": "#009e73",
-}  # fmt: skip
+}
 
 
 def draw(results, path):
@@ -216,11 +214,13 @@ def draw(results, path):
     axes = figure.add_subplot()
     width = 0.84 / len(peers)
     for k, peer in enumerate(peers):
-        bars = [(i, row["seconds"][peer] / row["seconds"]["fastbp"])
-                for i, row in enumerate(rows) if peer in row["seconds"]]  # fmt: skip
+        bars = [
+            (i, row["seconds"][peer] / row["seconds"]["fastbp"]) for i, row in enumerate(rows) if peer in row["seconds"]
+        ]
         places = [i + (k - (len(peers) - 1) / 2) * width for i, _ in bars]
-        drawn = axes.bar(places, [height - 1 for _, height in bars], 0.92 * width, bottom=1,
-                         color=COLOURS[peer], label=peer)  # fmt: skip
+        drawn = axes.bar(
+            places, [height - 1 for _, height in bars], 0.92 * width, bottom=1, color=COLOURS[peer], label=peer
+        )
         labels = [f"{height:.{1 if height < 10 else 0}f}" for _, height in bars]
         for bar, label, (_, height) in zip(drawn, labels, bars, strict=True):
             top = bar.get_x() + bar.get_width() / 2, max(height, 1)
@@ -228,8 +228,7 @@ def draw(results, path):
     axes.axhline(1, color=COLOURS["fastbp"], linewidth=1.2, label="fastbp")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_xticks(range(len(rows)), [f"{row['name']}\n{row_text(row)}" for row in rows],
-                    fontsize=7.5)  # fmt: skip
+    axes.set_xticks(range(len(rows)), [f"{row['name']}\n{row_text(row)}" for row in rows], fontsize=7.5)
     axes.set_ylabel("time of a step / fastbp's")
     axes.set_title(f"A training step, {grid.described(results['options'])}", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

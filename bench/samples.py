@@ -45,17 +45,14 @@ def _alike(was, now):
     """Whether texts differ at most in roundings, which instruction sets have of their own."""
     pairs = zip(NUMBER.findall(was), NUMBER.findall(now), strict=False)
     return NUMBER.sub("#", was) == NUMBER.sub("#", now) and all(
-        math.isclose(float(a), float(b), rel_tol=0.8 if "e" in a else 0.02, abs_tol=1e-9)
-        for a, b in pairs
+        math.isclose(float(a), float(b), rel_tol=0.8 if "e" in a else 0.02, abs_tol=1e-9) for a, b in pairs
     )
 
 
 def write(page):
     """Write the blocks of a page anew."""
     text = page.read_text("utf-8")
-    page.write_text(
-        BLOCK.sub(lambda m: f"```console\n$ fastbp{m[1]}\n{printed(m[1])}```", text), "utf-8"
-    )
+    page.write_text(BLOCK.sub(lambda m: f"```console\n$ fastbp{m[1]}\n{printed(m[1])}```", text), "utf-8")
 
 
 def main(arguments=None):

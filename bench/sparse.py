@@ -44,9 +44,7 @@ def text(rows, features):
     own = common // CLASSES * CLASSES + y[:, None]  # one of the class's words
     words = np.where(rng.random(common.shape) < 0.3, own, common) % features
     numbers = rng.random(words.size, "f4") + 0.5
-    X = csr_matrix(
-        (numbers, words.ravel(), np.arange(0, words.size + 1, ENTRIES)), (rows, features)
-    )
+    X = csr_matrix((numbers, words.ravel(), np.arange(0, words.size + 1, ENTRIES)), (rows, features))
     X.sum_duplicates()
     return X, y
 
@@ -64,8 +62,14 @@ def prepared(library, solver, shape, epochs):
     measure.pin()
     warnings.simplefilter("ignore")  # that it did not converge
     X, y = text(*shape)
-    settings = {"hidden_layer_sizes": (50,), "random_state": 0, "max_iter": epochs, "tol": 0.0,
-                "n_iter_no_change": epochs + 1, "solver": solver.partition(",")[0]}  # fmt: skip
+    settings = {
+        "hidden_layer_sizes": (50,),
+        "random_state": 0,
+        "max_iter": epochs,
+        "tol": 0.0,
+        "n_iter_no_change": epochs + 1,
+        "solver": solver.partition(",")[0],
+    }
     settings |= SOLVERS[solver]
     small = text(50, 100)
     classifier(library)(**settings | {"max_iter": 1}).fit(*small)  # what is loaded late
@@ -111,18 +115,20 @@ def require_alike(shape, solver):
     """The losses of one epoch, in which both have taken the same rows and steps."""
     losses = [memory.apart(prepared, library, solver, shape, 1)[0][0] for library in LIBRARIES]
     if not np.isclose(*losses, rtol=TOLERANCE, atol=0):
-        raise ArithmeticError(
-            f"bench.sparse expects the same first loss of both by {solver}; got {losses}."
-        )
+        raise ArithmeticError(f"bench.sparse expects the same first loss of both by {solver}; got {losses}.")
 
 
 # --- the table ------------------------------------------------------------------------------
 
 HEADER = [
     "rows x features, solver",
-    "epoch: fastbp", "scikit-learn", "ratio",
-    "memory: fastbp", "scikit-learn", "of scikit-learn's",
-]  # fmt: skip
+    "epoch: fastbp",
+    "scikit-learn",
+    "ratio",
+    "memory: fastbp",
+    "scikit-learn",
+    "of scikit-learn's",
+]
 
 
 def cells(row):
@@ -131,9 +137,11 @@ def cells(row):
     nbytes = [f"{side['bytes'] / 1e6:.0f} MB" for side in (ours, theirs)]
     return [
         "{:,} x {:,}".format(*row["shape"]) + f", {row['solver']}",
-        *seconds, f"{theirs['seconds'] / ours['seconds']:.2f}",
-        *nbytes, f"{ours['bytes'] / theirs['bytes']:.2f}",
-    ]  # fmt: skip
+        *seconds,
+        f"{theirs['seconds'] / ours['seconds']:.2f}",
+        *nbytes,
+        f"{ours['bytes'] / theirs['bytes']:.2f}",
+    ]
 
 
 def markdown(results):
@@ -150,9 +158,12 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.sparse", description=__doc__)
     measure.add_options(parser, write=f"store it and put the table into {PAGE.name}")
     parser.add_argument(
-        "--solvers", nargs="+", choices=tuple(SOLVERS), default=list(SOLVERS),
+        "--solvers",
+        nargs="+",
+        choices=tuple(SOLVERS),
+        default=list(SOLVERS),
         help="L-BFGS on hashed features takes most of the time, and 17 GB",
-    )  # fmt: skip
+    )
     options = measure.parsed(parser, arguments)
     import sklearn.neural_network  # noqa: F401  # to be described
 

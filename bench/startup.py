@@ -33,8 +33,9 @@ def run(samples=11):
         environment = os.environ | {"PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for _ in range(samples + 1):
-            done = subprocess.run([sys.executable, "-c", SCRIPT, folder], check=True,
-                                  capture_output=True, text=True, env=environment)  # fmt: skip
+            done = subprocess.run(
+                [sys.executable, "-c", SCRIPT, folder], check=True, capture_output=True, text=True, env=environment
+            )
             rounds.append([float(number) for number in done.stdout.split()])
     del rounds[0]  # it compiled
     numpy, ours = (statistics.median(times) for times in zip(*rounds, strict=True))
@@ -42,8 +43,10 @@ def run(samples=11):
 
 
 def show(times):
-    print(f"import numpy: {measure.seconds_text(times['numpy'])}; "
-          f"import fastbp after it: {measure.seconds_text(times['fastbp'])}")  # fmt: skip
+    print(
+        f"import numpy: {measure.seconds_text(times['numpy'])}; "
+        f"import fastbp after it: {measure.seconds_text(times['fastbp'])}"
+    )
 
 
 def main(arguments=None):

@@ -51,8 +51,7 @@ def main(arguments=None):
     parser.add_argument("--missing", action="store_true", help="those not yet measured today")
     parser.add_argument("--quick", action="store_true", help="see that it works; writes nothing")
     options = parser.parse_args(arguments)
-    names = [name for name in SECTIONS
-             if name in options.only and not (options.missing and stored_today(name))]  # fmt: skip
+    names = [name for name in SECTIONS if name in options.only and not (options.missing and stored_today(name))]
     for name in names:
         command = [*SECTIONS[name][1], "--quick" if options.quick else "--write"]
         print(f"=== {name}: python -m {' '.join(command)}", flush=True)

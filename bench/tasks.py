@@ -95,8 +95,7 @@ class Task:
 
     def exact(self):
         """The same task in float64, to compare with."""
-        exact = Task(self.batch, self.sizes, "float64", self.activation, self.optimizer, self.lr,
-                     batches=self.batches)  # fmt: skip
+        exact = Task(self.batch, self.sizes, "float64", self.activation, self.optimizer, self.lr, batches=self.batches)
         exact.x, exact.params = self.x.astype("f8"), [p.astype("f8") for p in self.params]
         exact.t = self.t.astype("f8") if self.squares else self.t
         return exact
@@ -108,15 +107,10 @@ def order_of_fit(n):
 
     Its losses show it: the loss of row i is i where nothing is learnt, and a batch is a row.
     """
-    net = fastbp.Sequential(
-        fastbp.Affine(np.ones((1, 1)), np.zeros(1)), loss=fastbp.MeanSquaredError()
-    )
+    net = fastbp.Sequential(fastbp.Affine(np.ones((1, 1)), np.zeros(1)), loss=fastbp.MeanSquaredError())
     x = np.sqrt(np.arange(n, dtype="f8"))[:, None]
-    history = net.fit(x, np.zeros_like(x), epochs=1, batch_size=1, optimizer=fastbp.SGD(lr=0.0),
-                      seed=0)  # fmt: skip
+    history = net.fit(x, np.zeros_like(x), epochs=1, batch_size=1, optimizer=fastbp.SGD(lr=0.0), seed=0)
     order = np.rint(np.concatenate(history.batch_loss)).astype("i8")
     if not np.array_equal(np.sort(order), np.arange(n)):
-        raise ArithmeticError(
-            f"bench expects fit to take each of {n} rows once; got another order."
-        )
+        raise ArithmeticError(f"bench expects fit to take each of {n} rows once; got another order.")
     return order

@@ -42,8 +42,12 @@ def header(threads):
 def cells(case, times):
     batch, sizes = WORKLOADS[case]
     one, *more = times.values()
-    return [case, f"{batch}, {'-'.join(map(str, sizes))}", measure.seconds_text(one),
-            *(f"{one / t:.1f}x" for t in more)]  # fmt: skip
+    return [
+        case,
+        f"{batch}, {'-'.join(map(str, sizes))}",
+        measure.seconds_text(one),
+        *(f"{one / t:.1f}x" for t in more),
+    ]
 
 
 def markdown(results):
@@ -55,8 +59,7 @@ def markdown(results):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
-                        help="the most of them")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="the most of them")
     parser.add_argument("--workloads", type=names_of(WORKLOADS), default=CASES)
     measure.add_options(parser, write=f"into {PAGE.name}, too")
     options = measure.parsed(parser, arguments)

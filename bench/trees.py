@@ -39,14 +39,30 @@ STEPS = {
 } | {name: given for name, given in (WORKLOADS | ODD).items() if name != "wide2048"}
 DTYPES = ("float32", "float64")
 KERNELS = (
-    *(f"{name} {way}" for name in ("relu", "sigmoid", "tanh", "gelu", "softplus", "leaky_relu")
-      for way in ("forward", "backward")),
-    *(f"{name} loss {way}" for name in ("sigmoid", "squared", "absolute", "huber", "poisson")
-      for way in ("forward", "backward")),
-    "affine forward", "affine backward", "bias_sum", "softmax forward",
-    "softmax_cross_entropy forward", "softmax_cross_entropy backward", "batch_norm forward",
-    "batch_norm backward", "dropout", "sgd", "adagrad", "rmsprop", "adam",
-)  # fmt: skip
+    *(
+        f"{name} {way}"
+        for name in ("relu", "sigmoid", "tanh", "gelu", "softplus", "leaky_relu")
+        for way in ("forward", "backward")
+    ),
+    *(
+        f"{name} loss {way}"
+        for name in ("sigmoid", "squared", "absolute", "huber", "poisson")
+        for way in ("forward", "backward")
+    ),
+    "affine forward",
+    "affine backward",
+    "bias_sum",
+    "softmax forward",
+    "softmax_cross_entropy forward",
+    "softmax_cross_entropy backward",
+    "batch_norm forward",
+    "batch_norm backward",
+    "dropout",
+    "sgd",
+    "adagrad",
+    "rmsprop",
+    "adam",
+)
 LAYERS = ("Affine", "Relu", "Sigmoid", "Tanh", "SoftmaxWithLoss", "MeanSquaredError")
 LAYER_SHAPES = ((1, 10), (100, 50), (512, 512))
 LOOPS = {name: STEPS[name] for name in ("row", "iris", "dlfs")}
@@ -97,8 +113,9 @@ def placed(*given):
     starts = np.cumsum([0, *(-(-a.nbytes // 4096) * 4096 + 192 for a in given)])
     block = np.zeros(max(starts[-1], 1 << 23), "u1")
     block = block[-block.ctypes.data % 64 :]
-    copies = [block[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
-              for start, a in zip(starts, given, strict=False)]  # fmt: skip
+    copies = [
+        block[start : start + a.nbytes].view(a.dtype).reshape(a.shape) for start, a in zip(starts, given, strict=False)
+    ]
     for copy, a in zip(copies, given, strict=True):
         copy[...] = a
     return copies
@@ -154,21 +171,18 @@ def updates(k, param, grad, state, square):
         return {
             "sgd": lambda: k.sgd_update(param, grad, None, 1e-7, 0.0, False, 0.0),
             "adagrad": lambda: k.adagrad_update(param, grad, square, 1e-7, 1e-8, 0.0),
-            "rmsprop": lambda: k.rmsprop_update(
-                param, grad, square, None, 1e-7, 0.9, 1e-8, 0.0, 0.0),
+            "rmsprop": lambda: k.rmsprop_update(param, grad, square, None, 1e-7, 0.9, 1e-8, 0.0, 0.0),
             "momentum": lambda: k.sgd_update(param, grad, state, 1e-7, 0.9, False, 0.0),
-            "adam": lambda: k.adam_update(
-                param, grad, state, square, 1e-7, 0.9, 0.999, 1e-8, 0.0, False, 1),
-        }  # fmt: skip
+            "adam": lambda: k.adam_update(param, grad, state, square, 1e-7, 0.9, 0.999, 1e-8, 0.0, False, 1),
+        }
     betas = {"beta_1": 0.9, "beta_2": 0.999, "eps": 1e-8}
     return {
         "sgd": lambda: k.update("sgd", param, grad, lr=1e-7),
         "adagrad": lambda: k.update("adagrad", param, grad, square, lr=1e-7, eps=1e-8, lr_decay=0),
         "rmsprop": lambda: k.update("rmsprop", param, grad, square, lr=1e-7, beta_2=0.9, eps=1e-8),
-        "momentum": lambda: k.update(
-            "momentum", param, grad, state, lr=1e-7, momentum=0.9, dampening=0),
+        "momentum": lambda: k.update("momentum", param, grad, state, lr=1e-7, momentum=0.9, dampening=0),
         "adam": lambda: k.update("adam", param, grad, state, square, lr=1e-7, **betas),
-    }  # fmt: skip
+    }
 
 
 def kernel(name, rows, columns, dtype):
@@ -178,31 +192,26 @@ def kernel(name, rows, columns, dtype):
     y, one = 1 / (1 + np.exp(-x)), np.ones_like(x)
     b, db, db_2, inverse, mean, var = np.ones((6, columns), dtype)
     x, y, out, dx, t_rows, state, square, W, dW, t = placed(x, y, x, x, y[::-1], one, one, W, W, t)
-    flat, flat_y, flat_t, flat_out, state, square = (
-        a.reshape(-1) for a in (x, y, t_rows, out, state, square)
-    )
+    flat, flat_y, flat_t, flat_out, state, square = (a.reshape(-1) for a in (x, y, t_rows, out, state, square))
     first = name.split()[0]
     numbers = {"leaky_relu": (0.01,), "huber": (1.0,)}.get(first, ())
     kept = flat_out if first in ("sigmoid", "poisson") else None
     calls = {
         f"{first} forward": lambda: k.activation_forward(first, flat, flat_out, *numbers),
-        f"{first} backward": lambda: k.activation_backward(
-            first, flat_y, flat, flat_out, *numbers),
+        f"{first} backward": lambda: k.activation_backward(first, flat_y, flat, flat_out, *numbers),
         f"{first} loss forward": lambda: k.loss_forward(first, flat, flat_t, kept, *numbers),
-        f"{first} loss backward": lambda: k.loss_backward(
-            first, flat_y, flat_t, 0.1, flat_out, *numbers),
+        f"{first} loss backward": lambda: k.loss_backward(first, flat_y, flat_t, 0.1, flat_out, *numbers),
         "affine forward": lambda: k.affine_forward(x, W, b, out),
         "affine backward": lambda: k.affine_backward(y, x, W, dx, dW, db),
         "bias_sum": lambda: k.bias_sum(x, db),
         "softmax forward": lambda: k.softmax_forward(x, out),
         "softmax_cross_entropy forward": lambda: k.softmax_cross_entropy_forward(x, t, out),
         "softmax_cross_entropy backward": lambda: k.softmax_cross_entropy_backward(y, t, 0.1, dx),
-        "batch_norm forward": lambda: k.batch_norm_forward(
-            x, b, b, out, dx, inverse, mean, var, 1e-5, 0.1, True),
+        "batch_norm forward": lambda: k.batch_norm_forward(x, b, b, out, dx, inverse, mean, var, 1e-5, 0.1, True),
         "batch_norm backward": lambda: k.batch_norm_backward(y, x, b, b, dx, db, db_2),
         "dropout": lambda: k.dropout(flat, flat_out, 1, 0.5),
         **updates(k, flat, flat_y, state, square),
-    }  # fmt: skip
+    }
     return calls[name]
 
 
@@ -265,8 +274,7 @@ class Tree:
             f"trees.serve({str(folder)!r})"
         )
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen([sys.executable, "-c", begin], stdin=pipe, stdout=pipe,
-                                        text=True)  # fmt: skip
+        self.process = subprocess.Popen([sys.executable, "-c", begin], stdin=pipe, stdout=pipe, text=True)
 
     def ask(self, what):
         with suppress(BrokenPipeError):
@@ -328,12 +336,16 @@ def main(arguments=None):
     ratios = [[times[0] / other for other in times[1:]] for times in least.values()]
     measure.print_table(
         ["", "here", *(f"to {folder}" for folder in folders[1:])],
-        [[name, measure.seconds_text(times[0]), *(f"{ratio:.3f}" for ratio in row)]
-         for (name, times), row in zip(least.items(), ratios, strict=True)],
-    )  # fmt: skip
+        [
+            [name, measure.seconds_text(times[0]), *(f"{ratio:.3f}" for ratio in row)]
+            for (name, times), row in zip(least.items(), ratios, strict=True)
+        ],
+    )
     for folder, column in zip(folders[1:], zip(*ratios, strict=True), strict=True):
-        print(f"to {folder}: geometric mean {geometric_mean(column):.3f}, "
-              f"{sum(r > 1.02 for r in column)} of {len(column)} above 1.02")  # fmt: skip
+        print(
+            f"to {folder}: geometric mean {geometric_mean(column):.3f}, "
+            f"{sum(r > 1.02 for r in column)} of {len(column)} above 1.02"
+        )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ def apples_and_oranges():
     """Two apples and three oranges, with a tax of 10 %."""
     apple, apples, orange, oranges, tax = map(number, (100.0, 2.0, 150.0, 3.0, 1.1))
     price = (apple * apples + orange * oranges) * tax
-    return price, {"apple": apple, "apples": apples, "orange": orange, "oranges": oranges,
-                   "tax": tax, "price": price}  # fmt: skip
+    return price, {"apple": apple, "apples": apples, "orange": orange, "oranges": oranges, "tax": tax, "price": price}
 
 
 def sigmoid():

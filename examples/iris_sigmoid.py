@@ -48,12 +48,12 @@ def main(argv=None):
     train_set, test_set = ((x, t.reshape(-1, 1)) for x, t in parts)
     history = train(iris_net(), train_set, test_set, options.iterations)
     for i in range(0, options.iterations, 50):
-        print("iteration {:3}  loss {:.4f}  train {:.4f}  test {:.4f}".format(
-            i, *(curve[i] for curve in history.values())
-        ))  # fmt: skip
-    print("at the end     loss {:.4f}  train {:.4f}  test {:.4f}".format(
-        *(curve[-1] for curve in history.values())
-    ))  # fmt: skip
+        print(
+            "iteration {:3}  loss {:.4f}  train {:.4f}  test {:.4f}".format(
+                i, *(curve[i] for curve in history.values())
+            )
+        )
+    print("at the end     loss {:.4f}  train {:.4f}  test {:.4f}".format(*(curve[-1] for curve in history.values())))
     if options.out:
         from fastbp import plots
 

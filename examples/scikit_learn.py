@@ -28,17 +28,24 @@ def main():
         model, seconds = fitted(library, X, y, early_stopping=True)
         mlp = model[-1]
         curves[library], scores[library] = mlp.loss_curve_, model.score(X_test, y_test)
-        print(f"{library.__name__:24}{mlp.n_iter_} epochs in {seconds:.2f} s, "
-              f"test accuracy {scores[library]:.4f}")  # fmt: skip
+        print(f"{library.__name__:24}{mlp.n_iter_} epochs in {seconds:.2f} s, test accuracy {scores[library]:.4f}")
     ours, theirs = np.array(curves[estimators]), np.array(curves[neural_network])
     print(f"largest difference of the loss curves: {np.abs(ours / theirs - 1).max():.1e}")
 
     model, seconds = fitted(
-        estimators, X, y, activation="gelu", dropout=0.2, label_smoothing=0.1, restore_best=True,
+        estimators,
+        X,
+        y,
+        activation="gelu",
+        dropout=0.2,
+        label_smoothing=0.1,
+        restore_best=True,
         learning_rate_init=0.003,
-    )  # fmt: skip
-    print(f"{'with gelu and dropout':24}{model[-1].n_iter_} epochs in {seconds:.2f} s, "
-          f"test accuracy {model.score(X_test, y_test):.4f}")  # fmt: skip
+    )
+    print(
+        f"{'with gelu and dropout':24}{model[-1].n_iter_} epochs in {seconds:.2f} s, "
+        f"test accuracy {model.score(X_test, y_test):.4f}"
+    )
     return ours, theirs, scores
 
 

@@ -65,8 +65,10 @@ def main():
         for key in network.params:
             network.params[key] -= lr * grad[key]
         if (i + 1) % 500 == 0:
-            print(f"iteration {i + 1}  train {network.accuracy(x_train, t_train):.4f}"
-                  f"  test {network.accuracy(x_test, t_test):.4f}")  # fmt: skip
+            print(
+                f"iteration {i + 1}  train {network.accuracy(x_train, t_train):.4f}"
+                f"  test {network.accuracy(x_test, t_test):.4f}"
+            )
     return network.accuracy(x_test, t_test)
 
 

@@ -22,10 +22,16 @@ from fastbp.training.trainer import hands
 _SAVED_LAYERS = {
     cls.__name__: cls
     for cls in (
-        Linear, Affine, BatchNormalization, BatchNorm1d, Dropout, Flatten,
-        *activations.LAYERS.values(), activations.Threshold,
+        Linear,
+        Affine,
+        BatchNormalization,
+        BatchNorm1d,
+        Dropout,
+        Flatten,
+        *activations.LAYERS.values(),
+        activations.Threshold,
     )
-}  # fmt: skip
+}
 _SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
 _FORMAT = "fastbp-network"
 _FORMAT_VERSION = 1
@@ -132,9 +138,7 @@ def _described(layer, known):
     kind = type(layer)
     name = f"nn.{kind.__name__}" if kind.__module__ == "fastbp.layers.pytorch" else kind.__name__
     if known(name) is not kind:
-        raise TypeError(
-            f"Sequential.save expects the library's own layers and losses; got {layer!r}."
-        )
+        raise TypeError(f"Sequential.save expects the library's own layers and losses; got {layer!r}.")
     return {"type": name, **layer.config(), **_switches(layer)}
 
 
@@ -175,8 +179,7 @@ def read(path, network):
         raise
     except Exception as error:
         raise ValueError(
-            f"{who} expects a network that Sequential.save wrote; "
-            f"got {shown} ({type(error).__name__}: {error!s:.200})."
+            f"{who} expects a network that Sequential.save wrote; got {shown} ({type(error).__name__}: {error!s:.200})."
         ) from error
     if version != _FORMAT_VERSION:
         raise ValueError(
@@ -189,35 +192,26 @@ def read(path, network):
         checks.no_nan(who, f"{name} of {shown}", array)
     described, loss = architecture.get("layers"), architecture.get("loss")
     if not isinstance(described, list):
-        raise ValueError(
-            f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}."
-        )
+        raise ValueError(f"{who} expects a list of layers in {shown}; got {reprlib.repr(described)}.")
     states: dict[str, dict] = {}
     for name, array in tensors.items():
         number, _, own_name = name.partition(".")
         states.setdefault(number, {})[own_name] = array
-    layers = [
-        _rebuilt(place, layer, states.get(str(place), {}), shown)
-        for place, layer in enumerate(described)
-    ]
+    layers = [_rebuilt(place, layer, states.get(str(place), {}), shown) for place, layer in enumerate(described)]
     if loss is not None:
         try:
             loss = _SAVED_LOSSES[loss.pop("type")](**loss)
         except MemoryError:
             raise
         except Exception as error:
-            raise ValueError(
-                f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}."
-            ) from error
+            raise ValueError(f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}.") from error
     parts = _arranged(architecture.get("parts"), layers, shown, network)
 
     def tell(net):
         _set_modes(net, architecture.get("evaluating", []), shown)
         unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
-            raise ValueError(
-                f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}."
-            )
+            raise ValueError(f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}.")
 
     return layers if parts is None else [parts], loss, tell
 
@@ -225,12 +219,9 @@ def read(path, network):
 def _set_modes(net, evaluating, shown):
     """Evaluation mode of the parts of a file's network that had it, by their paths."""
     modules = dict(net.named_modules(remove_duplicate=False))
-    if not isinstance(evaluating, list) or not all(
-        isinstance(path, str) and path in modules for path in evaluating
-    ):
+    if not isinstance(evaluating, list) or not all(isinstance(path, str) and path in modules for path in evaluating):
         raise ValueError(
-            f"Sequential.load expects its parts' names under evaluating in {shown}; got "
-            f"{reprlib.repr(evaluating)}."
+            f"Sequential.load expects its parts' names under evaluating in {shown}; got {reprlib.repr(evaluating)}."
         )
     for path in evaluating:
         modules[path].training = False
@@ -260,14 +251,11 @@ def _arranged(parts, layers, shown, network):
         arranged = arrange(parts)
     except (RecursionError, StopIteration, TypeError, ValueError) as error:
         raise ValueError(
-            f"Sequential.load expects names of its layers in {shown}; got {reprlib.repr(parts)} "
-            f"({error!s:.200})."
+            f"Sequential.load expects names of its layers in {shown}; got {reprlib.repr(parts)} ({error!s:.200})."
         ) from error
     over = len(list(left))
     if over:
-        raise ValueError(
-            f"Sequential.load expects a name of each layer in {shown}; got none of the last {over}."
-        )
+        raise ValueError(f"Sequential.load expects a name of each layer in {shown}; got none of the last {over}.")
     return arranged
 
 
@@ -298,6 +286,5 @@ def _rebuilt(place, described, state, shown):
         raise
     except Exception as error:
         raise ValueError(
-            f"Sequential.load expects layer {place} of {shown} to be whole; "
-            f"got {type(error).__name__}: {error!s:.200}."
+            f"Sequential.load expects layer {place} of {shown} to be whole; got {type(error).__name__}: {error!s:.200}."
         ) from error

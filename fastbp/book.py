@@ -267,14 +267,13 @@ def shuffle_dataset(x, t):
     True
     """
     x, t = (
-        array if isinstance(array, np.ndarray)  # a mask goes along
+        array
+        if isinstance(array, np.ndarray)  # a mask goes along
         else checks.rectangular("shuffle_dataset", name, array)
         for name, array in (("x", x), ("t", t))
-    )  # fmt: skip
+    )
     if 0 in (x.ndim, t.ndim) or len(x) != len(t):
-        raise ValueError(
-            f"shuffle_dataset expects x and t with as many rows; got {x.shape} and {t.shape}."
-        )
+        raise ValueError(f"shuffle_dataset expects x and t with as many rows; got {x.shape} and {t.shape}.")
     order = np.random.permutation(len(x))
     return x[order], t[order]
 
@@ -354,9 +353,7 @@ _ACTIVATIONS = {"sigmoid": Sigmoid, "relu": Relu}
 
 def _name(who, what, given, table):
     """The key of a table that a text in letters of either case stands for."""
-    return checks.choice(
-        who, what, given.lower() if isinstance(given, str) else given, tuple(table)
-    )
+    return checks.choice(who, what, given.lower() if isinstance(given, str) else given, tuple(table))
 
 
 class MultiLayerNetExtend:
@@ -405,21 +402,26 @@ class MultiLayerNetExtend:
     """
 
     def __init__(
-        self, input_size, hidden_size_list, output_size, activation="relu", weight_init_std="relu",
-        weight_decay_lambda=0, use_dropout=False, dropout_ration=0.5, use_batchnorm=False,
-    ):  # fmt: skip
+        self,
+        input_size,
+        hidden_size_list,
+        output_size,
+        activation="relu",
+        weight_init_std="relu",
+        weight_decay_lambda=0,
+        use_dropout=False,
+        dropout_ration=0.5,
+        use_batchnorm=False,
+    ):
         who = type(self).__name__
         hidden = checks.sequence(who, "hidden_size_list", hidden_size_list, "integers")
         self.input_size = checks.integer(who, "input_size", input_size, 1)
         self.hidden_size_list = [
-            checks.integer(who, f"hidden_size_list[{place}]", n, 1)
-            for place, n in enumerate(hidden)
+            checks.integer(who, f"hidden_size_list[{place}]", n, 1) for place, n in enumerate(hidden)
         ]
         self.output_size = checks.integer(who, "output_size", output_size, 1)
         self.hidden_layer_num = len(hidden)
-        self.weight_decay_lambda = checks.number(
-            who, "weight_decay_lambda", weight_decay_lambda, least=0
-        )
+        self.weight_decay_lambda = checks.number(who, "weight_decay_lambda", weight_decay_lambda, least=0)
         self.use_dropout = use_dropout = checks.flag(who, "use_dropout", use_dropout)
         self.use_batchnorm = use_batchnorm = checks.flag(who, "use_batchnorm", use_batchnorm)
         activation = _ACTIVATIONS[_name(who, "activation", activation, _ACTIVATIONS)]
@@ -511,13 +513,22 @@ class MultiLayerNet(MultiLayerNetExtend):
     """
 
     def __init__(
-        self, input_size, hidden_size_list, output_size, activation="relu", weight_init_std="relu",
+        self,
+        input_size,
+        hidden_size_list,
+        output_size,
+        activation="relu",
+        weight_init_std="relu",
         weight_decay_lambda=0,
-    ):  # fmt: skip
+    ):
         super().__init__(
-            input_size, hidden_size_list, output_size, activation, weight_init_std,
+            input_size,
+            hidden_size_list,
+            output_size,
+            activation,
+            weight_init_std,
             weight_decay_lambda,
-        )  # fmt: skip
+        )
 
 
 class TwoLayerNet(MultiLayerNet):
@@ -603,9 +614,19 @@ class Trainer:
     """
 
     def __init__(
-        self, network, x_train, t_train, x_test, t_test, epochs=20, mini_batch_size=100,
-        optimizer="SGD", optimizer_param=None, evaluate_sample_num_per_epoch=None, verbose=True,
-    ):  # fmt: skip
+        self,
+        network,
+        x_train,
+        t_train,
+        x_test,
+        t_test,
+        epochs=20,
+        mini_batch_size=100,
+        optimizer="SGD",
+        optimizer_param=None,
+        evaluate_sample_num_per_epoch=None,
+        verbose=True,
+    ):
         who = "Trainer"
         if not all(hasattr(network, name) for name in ("params", "gradient", "loss", "accuracy")):
             raise TypeError(
@@ -617,9 +638,12 @@ class Trainer:
         self.x_train, self.t_train, self.x_test, self.t_test = (
             checks.numbers(who, name, array)
             for name, array in (
-                ("x_train", x_train), ("t_train", t_train), ("x_test", x_test), ("t_test", t_test),
+                ("x_train", x_train),
+                ("t_train", t_train),
+                ("x_test", x_test),
+                ("t_test", t_test),
             )
-        )  # fmt: skip
+        )
         self.epochs = checks.integer(who, "epochs", epochs, 0)
         self.train_size = len(self.x_train)
         self.batch_size = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
@@ -629,8 +653,7 @@ class Trainer:
         ):
             if not 0 < len(x) == len(t):
                 raise ValueError(
-                    f"{who} expects x_{name} and t_{name} with as many rows, at least one; got "
-                    f"{len(x)} and {len(t)}."
+                    f"{who} expects x_{name} and t_{name} with as many rows, at least one; got {len(x)} and {len(t)}."
                 )
         name = _name(who, "optimizer", optimizer, _OPTIMIZERS)
         if optimizer_param is None:
@@ -638,9 +661,7 @@ class Trainer:
         checks.mapping(who, "optimizer_param", optimizer_param)
         self.optimizer = _OPTIMIZERS[name](**optimizer_param)
         if evaluate_sample_num_per_epoch is not None:
-            checks.integer(
-                who, "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch, least=1
-            )
+            checks.integer(who, "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch, least=1)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.iter_per_epoch = max(self.train_size / self.batch_size, 1)
         self.max_iter = int(self.epochs * self.iter_per_epoch)

@@ -91,9 +91,7 @@ def rectangular(who: str, name: str, value: object) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError:
-        raise ValueError(
-            f"{who} expects {name} as a rectangular array; got rows of different lengths."
-        ) from None
+        raise ValueError(f"{who} expects {name} as a rectangular array; got rows of different lengths.") from None
     except RuntimeError:
         if not getattr(value, "requires_grad", False):
             raise
@@ -108,8 +106,7 @@ def unmasked(who, name, value):
     plain = type(value) is np.ndarray or not isinstance(value, np.ndarray)
     if not plain and np.ma.is_masked(value):
         raise ValueError(
-            f"{who} expects {name} without masked elements; got "
-            f"{np.count_nonzero(np.ma.getmaskarray(value))} of them."
+            f"{who} expects {name} without masked elements; got {np.count_nonzero(np.ma.getmaskarray(value))} of them."
         )
 
 
@@ -155,10 +152,7 @@ def _of_pandas(who, name, frame):
         return _of_column(who, name, frame, getattr(frame, "name", None))
     if all(isinstance(dtype, np.dtype) and dtype.kind in "fiu" for dtype in frame.dtypes):
         return frame.to_numpy()
-    columns = [
-        _of_column(who, name, frame.iloc[:, place], label)
-        for place, label in enumerate(frame.columns)
-    ]
+    columns = [_of_column(who, name, frame.iloc[:, place], label) for place, label in enumerate(frame.columns)]
     return np.stack(columns, axis=1)
 
 
@@ -178,9 +172,7 @@ def _of_column(who, name, column, label):
             cure = ", as pd.get_dummies makes of names"
         raise TypeError(f"{who} expects {which} of real numbers{cure}; got dtype {dtype}.")
     array = column.to_numpy()
-    return (
-        array if array.dtype.kind == kind else array.astype("bool" if kind == "b" else f"{kind}8")
-    )
+    return array if array.dtype.kind == kind else array.astype("bool" if kind == "b" else f"{kind}8")
 
 
 def sparse(who, name, matrix):
@@ -190,8 +182,7 @@ def sparse(who, name, matrix):
             copy.copy(matrix).check_format(full_check=True)  # it prunes what it looks at
     except ValueError:
         raise ValueError(
-            f"{who} expects {name} whose pointers and indices stay within its shape "
-            f"{tuple(matrix.shape)}; got others."
+            f"{who} expects {name} whose pointers and indices stay within its shape {tuple(matrix.shape)}; got others."
         ) from None
     return matrix
 
@@ -230,9 +221,7 @@ def other_width(who, shape, n_in, where=""):
         cure = ": samples are rows, and x.reshape(1, -1) is one"
     elif len(shape) == 2 and shape[0] == n_in:
         cure = ": samples are rows, as in x.T"
-    return ValueError(
-        f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}."
-    )
+    return ValueError(f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}.")
 
 
 def gradient_of(who, dout, shape, dtype):
@@ -240,9 +229,7 @@ def gradient_of(who, dout, shape, dtype):
     if not ready(dout, dtype):
         dout = floats(f"{who}.backward", "dout", dout, dtype)
     if dout.shape != shape:
-        raise ValueError(
-            f"{who}.backward expects dout of shape {shape}, as forward's output; got {dout.shape}."
-        )
+        raise ValueError(f"{who}.backward expects dout of shape {shape}, as forward's output; got {dout.shape}.")
     return dout
 
 
@@ -260,8 +247,7 @@ def parameter(who, name, value, ndim):
     unmasked(who, name, value)
     if array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
-            f"{who} expects {name} of dtype float32 or float64, so that it can be trained; "
-            f"got {array.dtype}."
+            f"{who} expects {name} of dtype float32 or float64, so that it can be trained; got {array.dtype}."
         )
     if array.ndim != ndim or 0 in array.shape:
         form = "(n_in, n_out)" if ndim == 2 else "(n,)"
@@ -270,18 +256,14 @@ def parameter(who, name, value, ndim):
             cure = f", of which {name}.ravel() is such" if array.ndim else f": np.full(n, {name})"
         elif ndim == 2 and array.ndim == 1 and array.size:
             cure = f": {name}.reshape(-1, 1) has one output, {name}.reshape(1, -1) one input"
-        raise ValueError(
-            f"{who} expects {name} of shape {form} without an empty axis; got {array.shape}{cure}."
-        )
+        raise ValueError(f"{who} expects {name} of shape {form} without an empty axis; got {array.shape}{cure}.")
     return array
 
 
 def writable_parameter(who, name, array):
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
-        raise TypeError(
-            f"{who} expects {name} as an array of float32 or float64; got {described(array)}."
-        )
+        raise TypeError(f"{who} expects {name} as an array of float32 or float64; got {described(array)}.")
     if not array.flags.writeable:
         raise ValueError(f"{who} expects {name} to be writable; got a read-only array.")
     return array
@@ -297,9 +279,7 @@ def no_nan(who, name, array):
 def same_shape(who, name, value, shape, of, cure=""):
     """An array that has to have the shape of another."""
     if value.shape != shape:
-        raise ValueError(
-            f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}."
-        )
+        raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}.")
     return value
 
 
@@ -309,9 +289,7 @@ def indices(who, name, value, one="a vector of integers"):
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         mask = array.dtype.kind == "b" and array.ndim == 1
         cure = f", which np.flatnonzero({name}) makes of a mask" if mask else ""
-        raise TypeError(
-            f"{who} expects {name} as {one}{cure}; got dtype {array.dtype} and shape {array.shape}."
-        )
+        raise TypeError(f"{who} expects {name} as {one}{cure}; got dtype {array.dtype} and shape {array.shape}.")
     return array
 
 
@@ -354,9 +332,7 @@ def class_targets(who, t, shape, dtype, one_sample=False):
     if array.dtype.kind not in "iub":
         whole = np.array_equal(array, np.rint(array))
         cure = ", which t.astype(int) makes integers" if whole else ""
-        raise TypeError(
-            f"{who} expects class indices as integers; got t of dtype {array.dtype}{cure}."
-        )
+        raise TypeError(f"{who} expects class indices as integers; got t of dtype {array.dtype}{cure}.")
     if n_rows and (array.min() < 0 or array.max() >= n_classes):
         least, most = int(array.min()), int(array.max())
         row = int(np.flatnonzero((array < 0) | (array >= n_classes))[0])
@@ -367,10 +343,7 @@ def class_targets(who, t, shape, dtype, one_sample=False):
             cure = ": classes count from 0, as in t > 0"
         elif least == 0:
             cure = f": {most + 1} classes take as many outputs"
-        raise ValueError(
-            f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row "
-            f"{row}{cure}."
-        )
+        raise ValueError(f"{who} expects class indices 0..{n_classes - 1} in t; got {array[row]} at row {row}{cure}.")
     return np.require(array, np.int64, ("C", "A"))
 
 
@@ -383,10 +356,7 @@ def _probability_rows(who, array, dtype):
         raise ValueError(f"{who} expects rows of t that sum to 1; got {sums[row]:g} at row {row}.")
     if rows_.size and rows_.min() < 0:
         row = int(np.flatnonzero((rows_ < 0).any(axis=1))[0])
-        raise ValueError(
-            f"{who} expects rows of t without negative numbers; got {rows_[row].min():g} "
-            f"at row {row}."
-        )
+        raise ValueError(f"{who} expects rows of t without negative numbers; got {rows_[row].min():g} at row {row}.")
     if not (np.abs(sums - 1) <= ROW_SUM_ROUNDING).all():
         rows_ = rows_ / sums[:, np.newaxis].astype(dtype)
     return rows_
@@ -458,9 +428,7 @@ def fits_memory(who, names, lengths):
     """Refuses an array whose number of elements no address could count."""
     if math.prod(lengths) > MOST_ELEMENTS:
         product = " x ".join(map(str, lengths))
-        raise ValueError(
-            f"{who} expects {names} whose product is at most {MOST_ELEMENTS}; got {product}."
-        )
+        raise ValueError(f"{who} expects {names} whose product is at most {MOST_ELEMENTS}; got {product}.")
 
 
 def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
@@ -529,9 +497,7 @@ class Checked:
         try:
             return vars(held)[self.name]
         except KeyError:
-            raise AttributeError(
-                f"{type(held).__name__!r} object has no attribute {self.name!r}"
-            ) from None
+            raise AttributeError(f"{type(held).__name__!r} object has no attribute {self.name!r}") from None
 
     def __set__(self, held, value):
         vars(held)[self.name] = self.check(type(held).__name__, self.name, value)
@@ -564,9 +530,19 @@ def _within(name, modules):
 
 #: What a class may have of its own without another result.
 _UNCALLED = {
-    "__init__", "__new__", "__class__", "__init_subclass__", "__repr__", "__getstate__",
-    "__setstate__", "__reduce__", "__copy__", "__deepcopy__", "extra_repr", "config",
-}  # fmt: skip
+    "__init__",
+    "__new__",
+    "__class__",
+    "__init_subclass__",
+    "__repr__",
+    "__getstate__",
+    "__setstate__",
+    "__reduce__",
+    "__copy__",
+    "__deepcopy__",
+    "extra_repr",
+    "config",
+}
 
 
 def instance(who, name, value, kind, expected):
@@ -586,9 +562,7 @@ def function(who, name, value, expected):
 def sequence(who, name, value, expected):
     """A list of what can be gone through."""
     if isinstance(value, str | bytes) or not np.iterable(value):
-        raise TypeError(
-            f"{who} expects {name} as a sequence of {expected}; got {described(value)}."
-        )
+        raise TypeError(f"{who} expects {name} as a sequence of {expected}; got {described(value)}.")
     return list(value)
 
 
@@ -614,9 +588,7 @@ def path(who, value, name="path", what="a file"):
     try:
         found = os.fspath(value)
     except TypeError:
-        raise TypeError(
-            f"{who} expects {name} as the name of {what}; got {described(value)}."
-        ) from None
+        raise TypeError(f"{who} expects {name} as the name of {what}; got {described(value)}.") from None
     if 0 in os.fsencode(found):
         raise ValueError(f"{who} expects {name} as the name of {what}; got one with a zero byte.")
     return found
@@ -627,9 +599,7 @@ def path_to_write(who, value):
     name = path(who, value)
     folder = os.path.dirname(name)
     if folder and not os.path.isdir(folder):
-        raise FileNotFoundError(
-            f"{who} expects path in a folder that exists; got {name!r}, whose folder does not."
-        )
+        raise FileNotFoundError(f"{who} expects path in a folder that exists; got {name!r}, whose folder does not.")
     if not name:
         raise FileNotFoundError(f"{who} expects path as the name of a file; got {name!r}.")
     return name
@@ -665,10 +635,7 @@ def choice(who, name, value, choices):
             near = difflib.get_close_matches(value.lower(), choices, 1)
             near = near or [each for each in choices if value.lower() in each]
         cure = f", which is near {near[0]!r}" if near else ""
-        raise ValueError(
-            f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got "
-            f"{shown(value)}{cure}."
-        )
+        raise ValueError(f"{who} expects {name} as one of {', '.join(map(repr, choices))}; got {shown(value)}{cure}.")
     return value
 
 
@@ -764,8 +731,7 @@ def explained(function, who=None, by=None, aliases=None):
     return told
 
 
-_CLASSES = {IndexError: IndexError, ValueError: ValueError, ArithmeticError: ValueError,
-            KeyError: ValueError}  # fmt: skip
+_CLASSES = {IndexError: IndexError, ValueError: ValueError, ArithmeticError: ValueError, KeyError: ValueError}
 
 
 def _sentence(who, function, arguments, keywords, error):
@@ -775,9 +741,7 @@ def _sentence(who, function, arguments, keywords, error):
     try:
         given = signature.bind(*arguments, **keywords).arguments
     except TypeError:  # arguments too many, too few, or of other names
-        came = ", ".join(
-            [*map(_came, arguments), *(f"{k}={_came(v)}" for k, v in keywords.items())]
-        )
+        came = ", ".join([*map(_came, arguments), *(f"{k}={_came(v)}" for k, v in keywords.items())])
         return TypeError, f"{who} expects the arguments {signature}; got ({came})."
     if not isinstance(given.get("input"), TensorBase) and "input" in given:
         return TypeError, f"{who} expects input as a Tensor; got {described(given['input'])}."

@@ -80,8 +80,7 @@ def as_dtype(who, value):
         return BY_NUMPY[np.dtype(ALIASES.get(value, value) if isinstance(value, str) else value)]
     except (TypeError, ValueError, KeyError):
         raise TypeError(
-            f"{who} expects dtype as one of fastbp's, such as fastbp.float32; got "
-            f"{' '.join(repr(value).split())[:60]}."
+            f"{who} expects dtype as one of fastbp's, such as fastbp.float32; got {' '.join(repr(value).split())[:60]}."
         ) from None
 
 
@@ -95,9 +94,7 @@ def promote_types(a, b):
     """
     for each in (a, b):
         if not isinstance(each, dtype):
-            raise TypeError(
-                f"promote_types expects two dtypes; got one of type {type(each).__name__}."
-            )
+            raise TypeError(f"promote_types expects two dtypes; got one of type {type(each).__name__}.")
     if a is b:
         return a
     if a.is_floating_point != b.is_floating_point:

@@ -138,9 +138,7 @@ class Loss:
     def _share(self, hits):
         """The share of True, of at least one."""
         if not hits.size:
-            raise ValueError(
-                f"{type(self).__name__}.accuracy expects at least one sample; got none."
-            )
+            raise ValueError(f"{type(self).__name__}.accuracy expects at least one sample; got none.")
         return float(np.mean(hits))
 
     def probabilities(self, x):
@@ -316,17 +314,18 @@ class _ElementwiseLoss(Loss):
     def _value(self, x, t):
         y = np.empty(x.shape, x.dtype) if self.row.kept else None
         total = kernels().loss_forward(
-            self.row.name, x.reshape(-1), t.reshape(-1), y if y is None else y.reshape(-1),
+            self.row.name,
+            x.reshape(-1),
+            t.reshape(-1),
+            y if y is None else y.reshape(-1),
             *self._numbers(),
-        )  # fmt: skip
+        )
         return _mean(total, x.size), x if y is None else y
 
     def _gradient(self, y, t, dout):
         dx = np.empty(y.shape, y.dtype)
         scale = _mean(dout, y.size)
-        kernels().loss_backward(
-            self.row.name, y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *self._numbers()
-        )
+        kernels().loss_backward(self.row.name, y.reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *self._numbers())
         return dx
 
 
@@ -732,8 +731,7 @@ def softmax(x, dim=None, dtype=None, *, axis=None):
             raise TypeError("softmax expects dim or axis, which mean the same; got both.")
         return autograd.softmax(x, axis if dim is None else dim, dtype)
     if dim is not None or axis is not None or dtype is not None:
-        raise TypeError("softmax expects dim, axis and dtype beside a Tensor only; got an array, "
-                        "whose rows sum to 1.")  # fmt: skip
+        raise TypeError("softmax expects dim, axis and dtype beside a Tensor only; got an array, whose rows sum to 1.")
     x = checks.floats("softmax", "x", x)
     if x.ndim not in (1, 2) or x.shape[-1] == 0:
         raise ValueError(f"softmax expects x of shape (n_samples, n_classes); got {x.shape}.")
@@ -779,8 +777,7 @@ def cross_entropy_error(y, t):
         raise ValueError(f"{who} expects y of shape (n_samples, n_classes); got {y.shape}.")
     if y.size and (y.min() < 0 or y.max() > 1 + checks.ROW_SUM_TOLERANCE):
         raise ValueError(
-            f"{who} expects y of probabilities, as softmax(x) gives; got numbers from {y.min():g} "
-            f"to {y.max():g}."
+            f"{who} expects y of probabilities, as softmax(x) gives; got numbers from {y.min():g} to {y.max():g}."
         )
     t = checks.class_targets(who, t, rows.shape, y.dtype, one_sample)
     with np.errstate(divide="ignore"):

@@ -27,8 +27,7 @@ _TABLES = {
         "isin searchsorted histc": "NumPy's function takes tensor.numpy()",
         "get_rng_state set_rng_state": "keep a Generator, or call manual_seed() again",
         "finfo iinfo": "numpy.finfo and numpy.iinfo take the name of a dtype",
-        "set_default_device set_default_tensor_type": "set_default_dtype() sets the dtype, and the "
-        "device is the CPU",
+        "set_default_device set_default_tensor_type": "set_default_dtype() sets the dtype, and the device is the CPU",
         "set_float32_matmul_precision": "products are float32 in full: leave it away",
         "lstm gru conv1d conv2d": _BEYOND,
     },
@@ -36,11 +35,9 @@ _TABLES = {
         "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d MaxPool1d MaxPool2d AvgPool1d "
         "AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool2d BatchNorm2d BatchNorm3d "
         "Dropout2d InstanceNorm1d InstanceNorm2d Upsample PixelShuffle ZeroPad2d": _BEYOND,
-        "RNN LSTM GRU RNNCell LSTMCell GRUCell": _BEYOND + "; a cell is a Module of Linear layers, "
-        "called in a loop",
+        "RNN LSTM GRU RNNCell LSTMCell GRUCell": _BEYOND + "; a cell is a Module of Linear layers, called in a loop",
         "Transformer TransformerEncoder TransformerEncoderLayer TransformerDecoder "
-        "TransformerDecoderLayer MultiheadAttention": _BEYOND + "; attention is softmax() between "
-        "two products",
+        "TransformerDecoderLayer MultiheadAttention": _BEYOND + "; attention is softmax() between two products",
         "GroupNorm RMSNorm": "LayerNorm and BatchNorm1d are there",
         "LazyLinear LazyBatchNorm1d": "write the layer with its number of inputs",
         "DataParallel parallel": "a model uses the threads of set_num_threads(): leave it away",
@@ -68,8 +65,7 @@ _TABLES = {
     "fastbp.nn.utils": {
         "weight_norm parametrizations parametrize": "write a Module whose forward calls "
         "functional.linear(x, g * v / v.norm(dim=1, keepdim=True), bias)",
-        "spectral_norm": "write a Module whose forward divides the weight by u @ weight @ v, with "
-        "u and v as buffers",
+        "spectral_norm": "write a Module whose forward divides the weight by u @ weight @ v, with u and v as buffers",
         "prune": "multiply weight.data by a mask after each step",
         "rnn": _BEYOND,
         "clip_grad_norm": "clip_grad_norm_() is there",
@@ -97,10 +93,9 @@ _TABLES = {
         "set_detect_anomaly detect_anomaly": "look at isfinite() of losses and gradients",
         "profiler": "Python's cProfile and time.perf_counter are there",
     },
-}  # fmt: skip
+}
 _CURES = {
-    place: {name: cure for names, cure in table.items() for name in names.split()}
-    for place, table in _TABLES.items()
+    place: {name: cure for names, cure in table.items() for name in names.split()} for place, table in _TABLES.items()
 }
 
 

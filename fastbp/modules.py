@@ -74,9 +74,12 @@ class Module:
 
     def __init__(self):
         vars(self).update(
-            training=True, _parameters={}, _buffers={}, _modules={},
+            training=True,
+            _parameters={},
+            _buffers={},
+            _modules={},
             _non_persistent_buffers_set=set(),
-        )  # fmt: skip
+        )
 
     # --- attributes -------------------------------------------------------------------------
 
@@ -91,8 +94,7 @@ class Module:
         tables = vars(self)
         if kind is not None and kind not in tables:
             raise AttributeError(
-                f"{type(self).__name__} expects super().__init__() before its first part is set; "
-                f"got {name} before."
+                f"{type(self).__name__} expects super().__init__() before its first part is set; got {name} before."
             )
         for other in TABLES:
             if name not in tables.get(other, ()):
@@ -124,8 +126,7 @@ class Module:
         right, expected = holds[table]
         if value is not None and not right:
             raise TypeError(
-                f"{type(self).__name__} expects a {expected} or None for {name}; "
-                f"got {type(value).__name__}."
+                f"{type(self).__name__} expects a {expected} or None for {name}; got {type(value).__name__}."
             )
 
     def __getattr__(self, name):  # only for what is no usual attribute
@@ -164,9 +165,7 @@ class Module:
         who = f"{type(self).__name__}.register_parameter"
         self._require_name(who, name, "_parameters")
         if param is not None and not is_parameter(param):
-            raise TypeError(
-                f"{who} expects param as a Parameter or None; got {checks.shown(param)}."
-            )
+            raise TypeError(f"{who} expects param as a Parameter or None; got {checks.shown(param)}.")
         self._parameters.setdefault(name)
         setattr(self, name, param)
 
@@ -209,8 +208,7 @@ class Module:
                 memo.add(id(module))
             yield name, module
             stack += [
-                (f"{name}.{part}" if name else part, child)
-                for part, child in reversed(list(module._modules.items()))
+                (f"{name}.{part}" if name else part, child) for part, child in reversed(list(module._modules.items()))
             ]
 
     def modules(self):
@@ -264,8 +262,7 @@ class Module:
         for name in filter(None, target.split(".")):
             parts = module._modules
             if name not in parts:
-                raise AttributeError(f"{type(module).__name__} expects the name of one of its "
-                                     f"modules; got {name!r}.")  # fmt: skip
+                raise AttributeError(f"{type(module).__name__} expects the name of one of its modules; got {name!r}.")
             module = parts[name]
         return module
 
@@ -282,9 +279,7 @@ class Module:
         path, _, name = target.rpartition(".")
         listed = getattr(self.get_submodule(path), table)
         if name not in listed:
-            raise AttributeError(
-                f"{type(self).__name__} expects the name of one of its {what}; got {target!r}."
-            )
+            raise AttributeError(f"{type(self).__name__} expects the name of one of its {what}; got {target!r}.")
         return listed[name]
 
     # --- changes of all of it ---------------------------------------------------------------
@@ -319,9 +314,7 @@ class Module:
 
     def requires_grad_(self, requires_grad=True):
         """Whether backward fills the gradients of all parameters."""
-        requires_grad = checks.flag(
-            f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad
-        )
+        requires_grad = checks.flag(f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
@@ -478,13 +471,10 @@ class Module:
             array = own[name][-1].array
             if array.shape != tensor.array.shape:
                 raise RuntimeError(
-                    f"{who}.load_state_dict expects {name} of shape {tuple(array.shape)}; "
-                    f"got {tensor.array.shape}."
+                    f"{who}.load_state_dict expects {name} of shape {tuple(array.shape)}; got {tensor.array.shape}."
                 )
             if not (tensor if assign else own[name][-1]).array.flags.writeable:
-                raise ValueError(
-                    f"{who}.load_state_dict expects {name} to be writable; got a read-only array."
-                )
+                raise ValueError(f"{who}.load_state_dict expects {name} to be writable; got a read-only array.")
         if assign:
             _assign([(*own[name], given[name], state_dict[name]) for name in given])
         else:
@@ -505,9 +495,7 @@ class Module:
 
     def forward(self, *inputs):
         """What the module computes."""
-        raise NotImplementedError(
-            f"{type(self).__name__} expects a method forward(self, x) of its own; got none."
-        )
+        raise NotImplementedError(f"{type(self).__name__} expects a method forward(self, x) of its own; got none.")
 
     def __call__(self, *inputs, **keywords):
         out = self.forward(*inputs, **keywords)

@@ -44,8 +44,7 @@ def _noting(name):
     return method
 
 
-for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault",
-              "update"):  # fmt: skip
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
     setattr(Parts, _name, _noting(_name))
 
 
@@ -185,8 +184,7 @@ class Sequential(Module):
         own["_foreign"] = tuple(filter(is_foreign, layers))
         own["_flow"] = [(layer, _is_functional(layer)) for layer in layers]
         own["_plain"] = all(
-            getattr(each, "_hooks", None) is None and not _own_passes(each)
-            for each in (*modules, *layers)
+            getattr(each, "_hooks", None) is None and not _own_passes(each) for each in (*modules, *layers)
         )
         links = [_link_of(layer) if functional else None for layer, functional in own["_flow"]]
         if len(layers) != len(self._layers) or any(map(_differ, layers, self._layers)):
@@ -279,9 +277,7 @@ class Sequential(Module):
           3  Identity                0
         loss MeanSquaredError, 33 parameters, float32
         """
-        config = checks.sequence(
-            "from_config", "config", config, "rows (inputs, outputs, activation)"
-        )
+        config = checks.sequence("from_config", "config", config, "rows (inputs, outputs, activation)")
         if not isinstance(seed, np.random.Generator):
             seed = None if seed is None else init.seed_of("from_config", seed)
         rng = np.random.default_rng(seed)
@@ -292,14 +288,12 @@ class Sequential(Module):
                 n_in, n_out, activation = row
             except (TypeError, ValueError):
                 raise ValueError(
-                    "from_config expects rows (inputs, outputs, activation); "
-                    f"got {checks.shown(row)} at place {place}."
+                    f"from_config expects rows (inputs, outputs, activation); got {checks.shown(row)} at place {place}."
                 ) from None
             checks.choice("from_config", "activation", activation, tuple(ACTIVATIONS))
             if width not in (None, n_in):
                 raise ValueError(
-                    f"from_config expects {width} inputs at place {place}, as the layer before "
-                    f"has outputs; got {n_in}."
+                    f"from_config expects {width} inputs at place {place}, as the layer before has outputs; got {n_in}."
                 )
             scale = "he" if activation == "relu" else "xavier"
             layers += [Linear(n_in, n_out, scale, dtype, rng), ACTIVATIONS[activation]()]
@@ -312,9 +306,15 @@ class Sequential(Module):
 
     def __getstate__(self):
         left_out = {
-            "trainer": None, "_saved": None, "_seen": None, "_layers": (), "_flow": (),
-            "_foreign": (), "_compiled": None, "_replaced": None,
-        }  # fmt: skip
+            "trainer": None,
+            "_saved": None,
+            "_seen": None,
+            "_layers": (),
+            "_flow": (),
+            "_foreign": (),
+            "_compiled": None,
+            "_replaced": None,
+        }
         return self.__dict__ | left_out | {"_params": Parameters(())}
 
     # --- the layers -------------------------------------------------------------------------
@@ -605,10 +605,7 @@ class Sequential(Module):
         # Nobody needs the gradient by the network's input: below the first layer with
         # parameters the sweep ends, and that layer leaves out its dx.
         self._backward(loss_layer.backward(), self._first_trained(), need_dx=False)
-        return {
-            key: getattr(layer, "d" + name)
-            for key, (layer, name) in self.params._places.items()
-        }  # fmt: skip
+        return {key: getattr(layer, "d" + name) for key, (layer, name) in self.params._places.items()}
 
     def fit(self, x, t, *, epochs, optimizer, batch_size=32, **options):
         """Train by mini-batches, each step in one compiled call.
@@ -873,11 +870,7 @@ def _require_backward(layer):
 
 def _leaves_of(parts):
     """The layers of parts by name, with those of a network in its place."""
-    return [
-        leaf
-        for part in parts.values()
-        for leaf in (part.layers if isinstance(part, Sequential) else (part,))
-    ]
+    return [leaf for part in parts.values() for leaf in (part.layers if isinstance(part, Sequential) else (part,))]
 
 
 def _differ(one, other):
@@ -913,9 +906,7 @@ def _loss_layer(loss):
         loss = loss.as_book()
     passes = [getattr(loss, name, None) for name in ("forward", "backward")]
     if loss is not None and (isinstance(loss, Layer) or not all(map(callable, passes))):
-        raise TypeError(
-            f"Sequential expects loss with forward(x, t) and backward(); got {checks.shown(loss)}."
-        )
+        raise TypeError(f"Sequential expects loss with forward(x, t) and backward(); got {checks.shown(loss)}.")
     return loss
 
 

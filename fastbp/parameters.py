@@ -34,8 +34,7 @@ class Parameters(MutableMapping):
             layer, name = self._places[key]
         except KeyError:
             raise KeyError(
-                f"params expects one of the names {', '.join(self._places)}; got "
-                f"{checks.shown(key)}."
+                f"params expects one of the names {', '.join(self._places)}; got {checks.shown(key)}."
             ) from None
         return getattr(layer, name)
 
@@ -84,8 +83,7 @@ def _trained_names(layer):
 
 def is_foreign(layer):
     """Whether a layer is of a class of the user's own that does not name its parameters."""
-    return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (
-        hasattr(layer, "__dict__"))  # fmt: skip
+    return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (hasattr(layer, "__dict__"))
 
 
 def require_named(layer, before, names):

@@ -72,8 +72,7 @@ def _panels(history):
                 values = checks.floats("learning_curves", key, history[key])
                 if values.ndim != 1:
                     raise ValueError(
-                        f"learning_curves expects {key} as a list of one number per epoch; "
-                        f"got shape {values.shape}."
+                        f"learning_curves expects {key} as a list of one number per epoch; got shape {values.shape}."
                     )
                 panels.setdefault(quantity, []).append((*look, values))
                 lengths[key] = len(values)

@@ -112,9 +112,7 @@ def epoch_order(order, seed, epoch):
 # --- batch normalisation --------------------------------------------------------------------
 
 
-def batch_norm_forward(
-    x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, sample_variance
-):
+def batch_norm_forward(x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, sample_variance):
     """normal = (x - mean) / sqrt(var + eps);  out = gamma normal + beta; columns by themselves.
 
     The running statistics become momentum running + (1 - momentum) new.
@@ -188,9 +186,7 @@ def loss_forward(name, x, t, y, *numbers):
     row = losses.LOSSES[name]
     with np.errstate(all="ignore"):
         # What keeps y computes in its dtype, as it reads it.
-        total = row.value(x if row.kept else x.astype(np.float64), t, *numbers).sum(
-            dtype=np.float64
-        )
+        total = row.value(x if row.kept else x.astype(np.float64), t, *numbers).sum(dtype=np.float64)
         if row.kept:
             np.copyto(y, row.kept(x))
     return float(total)
@@ -213,8 +209,6 @@ def _require_indices(t, n_classes):
 # --- update rules ---------------------------------------------------------------------------
 
 
-def update(
-    name, param, grad, *states, lr, weight_decay=0.0, decoupled=False, step=1, **numbers
-):  # fmt: skip
+def update(name, param, grad, *states, lr, weight_decay=0.0, decoupled=False, step=1, **numbers):
     """param and its states change as the rule of that name, a row of `operations.rules`, has it."""
     rules.update(name, param, grad, states, lr, weight_decay, decoupled, step, numbers)

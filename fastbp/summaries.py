@@ -85,9 +85,7 @@ class ModelSummary:
         self.trainable_params = sum(p.numel() for p in parameters if p.requires_grad)
         self.total_mult_adds = sum(row.mult_adds() for row in self._rows)
         self.total_input = sum(t.nbytes for t in inputs)
-        self.total_output_bytes = sum(
-            2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0]
-        )
+        self.total_output_bytes = sum(2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0])
         self.total_param_bytes = sum(p.nbytes for p in parameters)
         self._has_input = bool(inputs)
 
@@ -159,8 +157,18 @@ def _flat(row, depth):
         yield from _flat(inner, depth + 1)
 
 
-def summary(model, input_size=None, input_data=None, batch_dim=None, col_names=None,
-            col_width=25, depth=3, device=None, dtypes=None, verbose=1):  # fmt: skip
+def summary(
+    model,
+    input_size=None,
+    input_data=None,
+    batch_dim=None,
+    col_names=None,
+    col_width=25,
+    depth=3,
+    device=None,
+    dtypes=None,
+    verbose=1,
+):
     """Print a table of a model's layers, as torchinfo does.
 
     A forward in evaluation mode, without gradients, finds the shapes; the model and the stream
@@ -257,9 +265,7 @@ def _inputs(model, input_size, input_data, batch_dim, dtypes):
         dtypes = [None if first is None else first.dtype] * len(sizes)
     dtypes = checks.sequence("summary", "dtypes", dtypes, "dtypes")
     if len(dtypes) != len(sizes):
-        raise ValueError(
-            f"summary expects dtypes for {checks.plural(len(sizes), 'input')}; got {len(dtypes)}."
-        )
+        raise ValueError(f"summary expects dtypes for {checks.plural(len(sizes), 'input')}; got {len(dtypes)}.")
     return [zeros(Size(size), dtype=kind) for size, kind in zip(sizes, dtypes, strict=True)]
 
 
@@ -317,7 +323,5 @@ def _described(module, seen):
     """The tree of modules, without a forward."""
     again = id(module) in seen
     seen.add(id(module))
-    inner = [
-        _described(part, seen) for part in module._modules.values() if isinstance(part, Module)
-    ]
+    inner = [_described(part, seen) for part in module._modules.values() if isinstance(part, Module)]
     return _Row(module, inner=inner, again=again)

@@ -56,8 +56,7 @@ def available_threads():
     said = os.environ.get("OMP_NUM_THREADS", "")
     if said.strip() and not is_number_of_threads(said):
         warnings.warn(
-            f"fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}, which counts for "
-            "nothing.",
+            f"fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}, which counts for nothing.",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -39,14 +39,29 @@ def wanted(kind):
     ratio = mills(shift)
     degrees = {"float": (4, 9, 9), "double": (9, 20, 21)}[kind]
     return {
-        "expm1_tail": ("(exp(x) - 1 - x) / x^2, |x| <= ln(2)/2", expm1_tail,
-                       lambda r: abs(r) + 1e-3, (-HALF_LN2, HALF_LN2), degrees[0]),
-        "log1p_over": ("log(1 + e) / e, 0 <= e <= 1, x = e - 1/2", log1p_over,
-                       lambda t: 1 / log1p_over(t), (-0.5, 0.5), degrees[1]),
-        "mills": ("(a + MILLS_SHIFT) Phi(-a) exp(a^2/2), 0 <= a <= MILLS_LIMIT,\n"
-                  " * x = (a - MILLS_SHIFT) / (a + MILLS_SHIFT)", ratio,
-                  lambda t: 1 / ratio(t), (-1, (limit - shift) / (limit + shift)), degrees[2]),
-    }  # fmt: skip
+        "expm1_tail": (
+            "(exp(x) - 1 - x) / x^2, |x| <= ln(2)/2",
+            expm1_tail,
+            lambda r: abs(r) + 1e-3,
+            (-HALF_LN2, HALF_LN2),
+            degrees[0],
+        ),
+        "log1p_over": (
+            "log(1 + e) / e, 0 <= e <= 1, x = e - 1/2",
+            log1p_over,
+            lambda t: 1 / log1p_over(t),
+            (-0.5, 0.5),
+            degrees[1],
+        ),
+        "mills": (
+            "(a + MILLS_SHIFT) Phi(-a) exp(a^2/2), 0 <= a <= MILLS_LIMIT,\n"
+            " * x = (a - MILLS_SHIFT) / (a + MILLS_SHIFT)",
+            ratio,
+            lambda t: 1 / ratio(t),
+            (-1, (limit - shift) / (limit + shift)),
+            degrees[2],
+        ),
+    }
 
 
 def chebyshev(coefficients, u):
@@ -69,10 +84,7 @@ def best(f, weight, interval, degree):
     grid = [-mp.cos(mp.pi * i / (24 * n)) for i in range(24 * n + 1)]
     aims = [(f(place(u)), weight(place(u))) for u in grid]
     for _ in range(6):
-        rows = [
-            [mp.chebyt(k, u) for k in range(n - 1)] + [(-1) ** i / weight(place(u))]
-            for i, u in enumerate(points)
-        ]
+        rows = [[mp.chebyt(k, u) for k in range(n - 1)] + [(-1) ** i / weight(place(u))] for i, u in enumerate(points)]
         *series, _ = mp.lu_solve(mp.matrix(rows), mp.matrix([f(place(u)) for u in points]))
         peaks = []  # the greatest error of each run of one sign
         for u, (aim, w) in zip(grid, aims, strict=True):
@@ -101,16 +113,20 @@ def body(kind, name):
     unit = error * 2 ** (24 if kind == "float" else 53)
     suffix = "f" if kind == "float" else ""
     number = [mp.nstr(c, DIGITS[kind], strip_zeros=False) + suffix for c in (first, *rest)]
-    return (f"    REAL p = {number[0]}; /* within {mp.nstr(unit, 2)} 2^-{24 if suffix else 53} */\n"
-            + "".join(f"    p = p * x + {n};\n" for n in number[1:]))  # fmt: skip
+    return f"    REAL p = {number[0]}; /* within {mp.nstr(unit, 2)} 2^-{24 if suffix else 53} */\n" + "".join(
+        f"    p = p * x + {n};\n" for n in number[1:]
+    )
 
 
 def text():
     parts = [
         "/* The polynomials of vecmath.h, as tests/coefficients.py derives and writes them. */\n",
-        *(f"#define MILLS_{name} VECMATH_CONST({of['float']}, {of['double']})"
-          for name, of in (("SHIFT", SHIFT), ("LIMIT", LIMIT))), "",
-    ]  # fmt: skip
+        *(
+            f"#define MILLS_{name} VECMATH_CONST({of['float']}, {of['double']})"
+            for name, of in (("SHIFT", SHIFT), ("LIMIT", LIMIT))
+        ),
+        "",
+    ]
     for name, (what, *_) in wanted("float").items():
         parts.append(
             f"/* {what} */\nstatic inline REAL FN({name})(REAL x)\n{{\n#if IS_FLOAT\n"

@@ -9,11 +9,27 @@ from fastbp.operations.rules import RULES
 
 #: Numbers that a row is tried with, as it calls them; others with 0.7.
 NUMBERS = {
-    "slope": 0.2, "beta": 1.5, "threshold": 2.0, "below": 0.7, "scale": 0.37, "alpha": 0.95,
-    "low": -0.8, "high": 0.6, "at": 0.1, "value": -0.5, "delta": 0.7, "quantile": 0.8, "none": None,
-    "momentum": 0.9, "dampening": 0.3, "beta_1": 0.9, "beta_2": 0.999, "eps": 1e-5,
-    "lr_decay": 0.02, "momentum_decay": 0.004,
-}  # fmt: skip
+    "slope": 0.2,
+    "beta": 1.5,
+    "threshold": 2.0,
+    "below": 0.7,
+    "scale": 0.37,
+    "alpha": 0.95,
+    "low": -0.8,
+    "high": 0.6,
+    "at": 0.1,
+    "value": -0.5,
+    "delta": 0.7,
+    "quantile": 0.8,
+    "none": None,
+    "momentum": 0.9,
+    "dampening": 0.3,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "eps": 1e-5,
+    "lr_decay": 0.02,
+    "momentum_decay": 0.004,
+}
 FAMILIES = {"activation": ACTIVATIONS, "loss": LOSSES}
 
 
@@ -36,8 +52,13 @@ def update_arguments(row):
 
 #: States of rules that are sums of squares, or the greatest of sizes.
 NEVER_NEGATIVE = (
-    "sum", "square_avg", "acc_delta", "exp_avg_sq", "max_exp_avg_sq", "exp_inf",
-)  # fmt: skip
+    "sum",
+    "square_avg",
+    "acc_delta",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "exp_inf",
+)
 
 
 def _update(update, row, param, grad, *rest):
@@ -58,9 +79,7 @@ def table():
         lines.append(f"| `{row.name}` | {numbers} | {'kept by forward' if row.kept else '`x`'} |")
     lines += ["", "| name | numbers | states |", "|---|---|---|"]
     for row in RULES.values():
-        numbers, states = (
-            ", ".join(f"`{n}`" for n in names) for names in (row.numbers, row.states)
-        )
+        numbers, states = (", ".join(f"`{n}`" for n in names) for names in (row.numbers, row.states))
         lines.append(f"| `{row.name}` | {numbers} | {states} |")
     return "\n".join(lines)
 

@@ -13,9 +13,16 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-VALGRIND = ["valgrind", "--tool=memcheck", "--leak-check=no", "--partial-loads-ok=no",
-            "--error-limit=no",
-            "--num-callers=40", "--xml=yes", "--child-silent-after-fork=yes"]  # fmt: skip
+VALGRIND = [
+    "valgrind",
+    "--tool=memcheck",
+    "--leak-check=no",
+    "--partial-loads-ok=no",
+    "--error-limit=no",
+    "--num-callers=40",
+    "--xml=yes",
+    "--child-silent-after-fork=yes",
+]
 
 
 def frames(error):
@@ -38,24 +45,26 @@ def main(arguments):
     environment = {"FASTBP_ISA": "v3", **os.environ, "PYTHONMALLOC": "malloc"}
     with tempfile.TemporaryDirectory() as folder:
         report, results = Path(folder) / "report.xml", Path(folder) / "results.xml"
-        command = [*VALGRIND, f"--xml-file={report}", sys.executable, "-m", "pytest",
-                   "-p", "no:cacheprovider", f"--junitxml={results}", *arguments]  # fmt: skip
-        status = subprocess.run(command, env=environment).returncode
-        errors = [
-            error
-            for error in ElementTree.parse(report).getroot().iter("error")
-            if not is_leak(error)
+        command = [
+            *VALGRIND,
+            f"--xml-file={report}",
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={results}",
+            *arguments,
         ]
+        status = subprocess.run(command, env=environment).returncode
+        errors = [error for error in ElementTree.parse(report).getroot().iter("error") if not is_leak(error)]
         tests = len(list(ElementTree.parse(results).getroot().iter("testcase")))
     ours = [error for error in errors if is_ours(error)]
     for error in ours:
         print(error.findtext("what") or error.findtext("xwhat/text"))
         for function, where in frames(error)[:12]:
             print(f"    {function}  ({Path(where).name})")
-    print(
-        f"memcheck: {tests} tests, {len(ours)} errors in fastbp's frames, "
-        f"{len(errors) - len(ours)} elsewhere"
-    )
+    print(f"memcheck: {tests} tests, {len(ours)} errors in fastbp's frames, {len(errors) - len(ours)} elsewhere")
     return int(status != 0 or bool(ours))
 
 

@@ -128,9 +128,8 @@ def test_hooks_see_and_replace_gradients():
 @pytest.mark.parametrize("of", ["leaf", "relu"])
 @pytest.mark.parametrize(
     ("hook", "error"),
-    [(lambda g: g.sum(), RuntimeError), (lambda g: g.double(), RuntimeError),
-     (lambda g: 3, TypeError)],
-)  # fmt: skip
+    [(lambda g: g.sum(), RuntimeError), (lambda g: g.double(), RuntimeError), (lambda g: 3, TypeError)],
+)
 def test_a_hook_gives_a_gradient_of_the_same_form(of, hook, error):
     w = fastbp.ones(1000, requires_grad=True)
     y = w.relu()
@@ -385,9 +384,16 @@ def test_a_mask_that_changed_is_an_error():
 
 @pytest.mark.parametrize(
     "use",
-    ["x[i]", "x[0:][i]", "x.index_select(0, i)", "x.take(i)", "x.scatter(0, i, v)", "put(x, i, v)",
-     "nn.functional.embedding(i, x.reshape(3, 1)).reshape(-1)"],
-)  # fmt: skip
+    [
+        "x[i]",
+        "x[0:][i]",
+        "x.index_select(0, i)",
+        "x.take(i)",
+        "x.scatter(0, i, v)",
+        "put(x, i, v)",
+        "nn.functional.embedding(i, x.reshape(3, 1)).reshape(-1)",
+    ],
+)
 @pytest.mark.parametrize("of_numpy", [False, True])
 def test_an_index_that_changed_since(use, of_numpy):
     """A buffer for indices that is filled anew between forward and backward."""
@@ -818,14 +824,33 @@ def test_grad_of_a_result_does_not_ask_what_lies_beyond_it():
         autograd.grad((hidden + 2).sum(), w, allow_unused=True)
 
 
-@pytest.mark.parametrize("operation", [
-    lambda a: a + 2, lambda a: 3 - a, lambda a: -a, lambda a: a.sum(0), lambda a: a.mean(),
-    lambda a: a.view(-1), lambda a: a[0], lambda a: a.T, lambda a: fastbp.cat([a, a]),
-    lambda a: fastbp.stack([a, a]), lambda a: a.clone(), lambda a: a[:1].expand(3, 2),
-    lambda a: a.cumsum(0), lambda a: a.floor(), lambda a: a.sign(), lambda a: a.double(),
-    lambda a: a.flip(0), lambda a: a.split(1)[0], lambda a: a.tril(), lambda a: a.repeat(2, 2),
-    lambda a: a.roll(1, 0), lambda a: a.diag(),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda a: a + 2,
+        lambda a: 3 - a,
+        lambda a: -a,
+        lambda a: a.sum(0),
+        lambda a: a.mean(),
+        lambda a: a.view(-1),
+        lambda a: a[0],
+        lambda a: a.T,
+        lambda a: fastbp.cat([a, a]),
+        lambda a: fastbp.stack([a, a]),
+        lambda a: a.clone(),
+        lambda a: a[:1].expand(3, 2),
+        lambda a: a.cumsum(0),
+        lambda a: a.floor(),
+        lambda a: a.sign(),
+        lambda a: a.double(),
+        lambda a: a.flip(0),
+        lambda a: a.split(1)[0],
+        lambda a: a.tril(),
+        lambda a: a.repeat(2, 2),
+        lambda a: a.roll(1, 0),
+        lambda a: a.diag(),
+    ],
+)
 def test_nodes_that_saved_nothing_are_gone_through_again(operation):
     a = fastbp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = operation(a).sum()
@@ -835,10 +860,19 @@ def test_nodes_that_saved_nothing_are_gone_through_again(operation):
     assert a.grad.tolist() == (2 * first).tolist()
 
 
-@pytest.mark.parametrize("operation", [
-    lambda a: a * a, lambda a: a / a, lambda a: a**2, lambda a: a.exp(), lambda a: a @ a,
-    lambda a: a.relu(), lambda a: a.var(), lambda a: a.softmax(1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda a: a * a,
+        lambda a: a / a,
+        lambda a: a**2,
+        lambda a: a.exp(),
+        lambda a: a @ a,
+        lambda a: a.relu(),
+        lambda a: a.var(),
+        lambda a: a.softmax(1),
+    ],
+)
 def test_nodes_that_saved_something_are_not(operation):
     a = fastbp.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     y = operation(a).sum()
@@ -873,12 +907,11 @@ def test_arguments_of_grad_are_done_or_refused():
         (lambda: autograd.grad(y, x, create_graph=True), NotImplementedError, "create_graph"),
         (lambda: autograd.grad(y, x, is_grads_batched=True), NotImplementedError, "is_grads"),
         (lambda: autograd.grad(y, x, only_inputs=False), NotImplementedError, "only_inputs=True"),
-        (lambda: autograd.grad(y, x, materialize_grads=True, allow_unused=False), ValueError,
-         "allow_unused as True"),
+        (lambda: autograd.grad(y, x, materialize_grads=True, allow_unused=False), ValueError, "allow_unused as True"),
         (lambda: autograd.grad([y, y], x, [None]), RuntimeError, "each of 2 outputs; got 1"),
         (lambda: autograd.grad(x * 2, x), RuntimeError, "single number"),
         (lambda: autograd.grad(y, x, fastbp.ones(1)), RuntimeError, "shape"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(error, match=words):
             call()
     assert autograd.grad(y, x)[0].tolist() == [2.0, 2.0]

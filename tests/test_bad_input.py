@@ -17,9 +17,7 @@ import fastbp
 from fastbp import nn
 from fastbp.autograd.random import default_generator
 
-SPEC = importlib.util.spec_from_file_location(
-    "bad_input_cases", Path(__file__).parent / "bad_input_cases.py"
-)
+SPEC = importlib.util.spec_from_file_location("bad_input_cases", Path(__file__).parent / "bad_input_cases.py")
 cases = sys.modules[SPEC.name] = importlib.util.module_from_spec(SPEC)  # its dataclass looks there
 SPEC.loader.exec_module(cases)
 BAD = [(entry, call, error) for entry in cases.ENTRIES for call, error in entry.bad]
@@ -94,7 +92,8 @@ def test_every_public_entry_point_is_in_the_table_or_takes_nothing_that_can_be_w
     covered = {entry.name.split(":")[0] for entry in cases.ENTRIES} | set(cases.WITHOUT)
     public = cases.public()
     missing = [
-        names[0] for names in public
+        names[0]
+        for names in public
         if not covered.intersection(names) and names[0].split(".")[-1] not in cases.BETWEEN_PARTS
-    ]  # fmt: skip
+    ]
     assert not missing

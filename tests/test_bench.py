@@ -249,10 +249,10 @@ def test_slightly_wrong_update_is_not_timed(monkeypatch, optimizer):
 
 def test_epoch_in_another_order_is_not_timed(monkeypatch):
     monkeypatch.setitem(
-        epochs.EPOCHS, "PyTorch",
-        lambda task: epochs.looped(
-            peers.of_numpy, lambda a, rows: a.take(rows[::-1] * 0, axis=0), list, task),
-    )  # fmt: skip
+        epochs.EPOCHS,
+        "PyTorch",
+        lambda task: epochs.looped(peers.of_numpy, lambda a, rows: a.take(rows[::-1] * 0, axis=0), list, task),
+    )
     with pytest.raises(ArithmeticError, match=r"expects PyTorch to agree .* in the first loss"):
         agreement.checked(tasks.Task(7, (5, 6, 3), batches=9), here("PyTorch"))
 
@@ -326,21 +326,15 @@ def test_mkl_tells_its_version_and_whose_kernels_it_takes(run_bench):
     done = run_bench("-c", code)
     if "no PyTorch" in done.stderr or "no MKL" in done.stdout:
         pytest.skip("no PyTorch with MKL here")
-    assert re.search(r"^\w+, MKL \d{4}.* \(kernels for Intel .+\)$", done.stdout.strip()), (
-        done.stdout
-    )
+    assert re.search(r"^\w+, MKL \d{4}.* \(kernels for Intel .+\)$", done.stdout.strip()), done.stdout
 
 
 def test_vendor_check_without_a_compiler_is_refused(monkeypatch):
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
-    _, skipped = agreement.checked(
-        tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")}
-    )
+    _, skipped = agreement.checked(tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")})
     assert "no C compiler (cc)" in skipped["PyTorch unlocked"]
     with pytest.raises(SystemExit, match=r"got none of PyTorch unlocked: .* no C compiler"):
-        agreement.checked(
-            tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")}, True
-        )
+        agreement.checked(tasks.Task(7, (5, 6, 3)), {"PyTorch unlocked": apart.Apart("PyTorch unlocked")}, True)
 
 
 @pytest.mark.parametrize("error", [TimeoutError, ZeroDivisionError])
@@ -365,8 +359,7 @@ def test_operations_of_a_step():
 
 
 def test_ratio_is_to_the_best_peer_that_computes_as_exactly():
-    row = {"seconds": {"fastbp": 2.0, "NumPy": 9.0, "JAX": 5.0, "PyTorch bf16": 1.0}, "flop": 8,
-           "peak": 16.0}  # fmt: skip
+    row = {"seconds": {"fastbp": 2.0, "NumPy": 9.0, "JAX": 5.0, "PyTorch bf16": 1.0}, "flop": 8, "peak": 16.0}
     assert grid.best_peer(row) == "JAX"
     assert grid.ratio(row) == 2.5
     assert grid.share_of_peak(row) == 0.25
@@ -439,13 +432,10 @@ def test_predictions_are_the_books(side):
 
 def test_lowest_predictions_are_told():
     rows = [
-        {"name": "rl", "rows": n, "sizes": (8, 4),
-         "seconds": {"fastbp": 2.0, "onnxruntime": 8.0 / n, "NumPy": 2.0 * n}}
+        {"name": "rl", "rows": n, "sizes": (8, 4), "seconds": {"fastbp": 2.0, "onnxruntime": 8.0 / n, "NumPy": 2.0 * n}}
         for n in (1, 4)
-    ]  # fmt: skip
-    assert predict.lowest_text(rows) == (
-        "Lowest ratios: 1.00 to onnxruntime (rl, 4 rows), 1.00 to NumPy (rl, 1 rows)."
-    )
+    ]
+    assert predict.lowest_text(rows) == ("Lowest ratios: 1.00 to onnxruntime (rl, 4 rows), 1.00 to NumPy (rl, 1 rows).")
     text = predict.markdown({"machine": MACHINE, "rows": rows})
     assert "| rl | 8-4 | 4 | 2.00 s | 2.00 s | 8.00 s | 1.00 | 4.00 |" in text
 
@@ -524,17 +514,14 @@ def test_sparse_bench_refuses_other_losses(monkeypatch):
 
 def test_smooth_activations_have_a_table():
     rows = activations.run(here("fastbp", "NumPy"), ["iris"], ["gelu"], quick=True)
-    assert [(row["activation"], row["dtype"]) for row in rows] == [
-        ("gelu", "float32"), ("gelu", "float64")
-    ]  # fmt: skip
+    assert [(row["activation"], row["dtype"]) for row in rows] == [("gelu", "float32"), ("gelu", "float64")]
     header, (line, lowest) = activations.table(rows)
     assert header == ["network", "gelu"] and line[0] == "iris: 112, 4-10-10-3"
     assert line[1] == lowest[1] == " / ".join(f"{grid.ratio(row):.2f}" for row in rows)
 
 
 def test_layers_show_the_sides_that_they_have(capsys):
-    row = {"name": "Affine", "shape": "1 x 4 -> 10", "fastbp": 1.0, "numpy": 2.0, "book": 3.0,
-           "difference": 1e-9}  # fmt: skip
+    row = {"name": "Affine", "shape": "1 x 4 -> 10", "fastbp": 1.0, "numpy": 2.0, "book": 3.0, "difference": 1e-9}
     rows = [row | {"dtype": dtype, "expressions": 2.5} for dtype in cases.DTYPES]
     assert "float64 to the expressions: geometric mean 2.50, least 2.50" in layers.summary(rows)
     assert layers.header(rows)[-2] == "to the expressions"
@@ -600,16 +587,21 @@ def test_ratio_is_above_one_where_fastbp_is_quicker():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1.234e-6, "1.23 µs"), (45.67e-6, "45.7 µs"), (0.0009996, "1000 µs"), (0.0123, "12.3 ms"),
-     (2.0, "2.00 s"), (3e-8, "0.03 µs")],
-)  # fmt: skip
+    [
+        (1.234e-6, "1.23 µs"),
+        (45.67e-6, "45.7 µs"),
+        (0.0009996, "1000 µs"),
+        (0.0123, "12.3 ms"),
+        (2.0, "2.00 s"),
+        (3e-8, "0.03 µs"),
+    ],
+)
 def test_seconds_as_text(seconds, text):
     assert measure.seconds_text(seconds) == text
 
 
 def test_speed_counts_every_array_a_kernel_moves():
-    row = {"name": "relu_backward", "bytes": 10**9, "fastbp": 2.0, "add": 3.0, "update": 1.5,
-           "copy": 1.0}  # fmt: skip
+    row = {"name": "relu_backward", "bytes": 10**9, "fastbp": 2.0, "add": 3.0, "update": 1.5, "copy": 1.0}
     assert elementwise.speed(row) == 1.5
     assert elementwise.memory_speeds(row) == {"copy": 2.0, "add": 1.0, "update": 2.0}
     assert elementwise.share_of_triad(row) == 0.75
@@ -712,8 +704,7 @@ def run_bench(run_python, monkeypatch):
 
 @with_openblas
 def test_benches_free_every_library_of_settings(run_bench):
-    done = run_bench("-m", "bench.grid", "--quick", "--workloads", "online", "--peers", "NumPy",
-                     **HELD)  # fmt: skip
+    done = run_bench("-m", "bench.grid", "--quick", "--workloads", "online", "--peers", "NumPy", **HELD)
     assert done.returncode == 0, done.stderr
     own = kernels.without_settings(["NumPy"])["NumPy"]
     assert f"NumPy {np.__version__} with {own}" in done.stdout
@@ -725,8 +716,19 @@ def test_benches_free_every_library_of_settings(run_bench):
 def test_every_bench_frees_its_peers_before_they_are_loaded(run_bench):
     names = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if "_" not in path.stem)
     names = [name for name in names if name != "conftest"]
-    assert {"autograd", "elementwise", "estimators", "fit", "grid", "layers", "processes", "report",
-            "startup", "tables", "threads"} <= set(names)  # fmt: skip
+    assert {
+        "autograd",
+        "elementwise",
+        "estimators",
+        "fit",
+        "grid",
+        "layers",
+        "processes",
+        "report",
+        "startup",
+        "tables",
+        "threads",
+    } <= set(names)
     code = f"""if True:
         import importlib, json, os, sys
         for name in {names}:
@@ -753,8 +755,7 @@ WRITERS = {
     "mixed": [],
     "sparse": [],
 }
-WRITTEN = [*report.RESULTS.parent.glob("*.json"), *ROOT.glob("docs/*.md"), ROOT / "README.md",
-           ROOT / report.PICTURE]  # fmt: skip
+WRITTEN = [*report.RESULTS.parent.glob("*.json"), *ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / report.PICTURE]
 
 
 def unchanged():
@@ -764,12 +765,14 @@ def unchanged():
 @with_openblas
 @pytest.mark.parametrize(
     ("writer", "setting"),
-    [*((writer, "OPENBLAS_CORETYPE") for writer in WRITERS),
-     ("report", "OPENBLAS_L2_SIZE"), ("report", "MKL_DEBUG_CPU_TYPE"), ("report", "FASTBP_ISA")],
-)  # fmt: skip
-def test_writing_is_refused_where_numpy_came_first_and_a_setting_holds_it(
-    writer, setting, run_bench
-):
+    [
+        *((writer, "OPENBLAS_CORETYPE") for writer in WRITERS),
+        ("report", "OPENBLAS_L2_SIZE"),
+        ("report", "MKL_DEBUG_CPU_TYPE"),
+        ("report", "FASTBP_ISA"),
+    ],
+)
+def test_writing_is_refused_where_numpy_came_first_and_a_setting_holds_it(writer, setting, run_bench):
     if writer == "predict":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
@@ -830,9 +833,7 @@ def test_stored_runs_that_were_held_are_not_written(stored, readme):
     run["machine"] = run["machine"] | {"held": ["OPENBLAS_CORETYPE=Haswell"]}
     stored.write_text(json.dumps(run), "utf-8")
     before = readme.read_bytes()
-    with pytest.raises(
-        SystemExit, match=r"got .*run\.json, held down by OPENBLAS_CORETYPE=Haswell"
-    ):
+    with pytest.raises(SystemExit, match=r"got .*run\.json, held down by OPENBLAS_CORETYPE=Haswell"):
         report.main(["--from", str(stored), "--write", "--readme", str(readme)])
     assert readme.read_bytes() == before
 
@@ -873,9 +874,7 @@ def test_part_of_the_grid_is_not_written(options, capsys):
     assert "--write expects all workloads and peers; got some." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "error", [ModuleNotFoundError("no", name="jax"), tasks.NotCompiled("late")]
-)
+@pytest.mark.parametrize("error", [ModuleNotFoundError("no", name="jax"), tasks.NotCompiled("late")])
 def test_grid_without_a_library_is_not_written(error, monkeypatch):
     def absent(task):
         raise error
@@ -916,8 +915,7 @@ def test_tables_run_what_is_missing(monkeypatch, tmp_path):
         (tmp_path / tables.SECTIONS[name][0]).write_text(json.dumps(run), "utf-8")
     tables.main(["--only", "grid", "adam", "--missing"])
     latest = str(tmp_path / "latest.json")
-    assert commands == [["bench.grid", "--optimizer", "adam", "--write"],
-                        ["bench.report", "--from", latest, "--write"]]  # fmt: skip
+    assert commands == [["bench.grid", "--optimizer", "adam", "--write"], ["bench.report", "--from", latest, "--write"]]
     commands.clear()
     tables.main(["--quick"])
     assert [command[-1] for command in commands] == ["--quick"] * len(tables.SECTIONS)
@@ -926,10 +924,17 @@ def test_tables_run_what_is_missing(monkeypatch, tmp_path):
 # --- the report -----------------------------------------------------------------------------
 
 MACHINE = {
-    "processor": "Some Processor", "l2_bytes": 2**20, "threads": 1, "instruction_set": "v4",
-    "fastbp": "0.1.0", "python": "3.12.0", "date": "2024-06-07", "versions": {"NumPy": "2.4.6"},
-    "kernels": {"NumPy": "X86_V4, OpenBLAS 0.3 (SkylakeX kernels)"}, "held": [],
-}  # fmt: skip
+    "processor": "Some Processor",
+    "l2_bytes": 2**20,
+    "threads": 1,
+    "instruction_set": "v4",
+    "fastbp": "0.1.0",
+    "python": "3.12.0",
+    "date": "2024-06-07",
+    "versions": {"NumPy": "2.4.6"},
+    "kernels": {"NumPy": "X86_V4, OpenBLAS 0.3 (SkylakeX kernels)"},
+    "held": [],
+}
 
 
 @pytest.fixture
@@ -938,16 +943,22 @@ def stored(tmp_path):
 
     def rows(name, shape, ours, theirs):
         return [
-            {"name": name, "shape": shape, "dtype": dtype, "fastbp": ours, "numpy": theirs,
-             "book": 2 * theirs, "difference": 3e-9}
+            {
+                "name": name,
+                "shape": shape,
+                "dtype": dtype,
+                "fastbp": ours,
+                "numpy": theirs,
+                "book": 2 * theirs,
+                "difference": 3e-9,
+            }
             for dtype in cases.DTYPES
-        ]  # fmt: skip
+        ]
 
     memory = {"copy": 1e-5, "add": 1e-5, "update": 2e-5}
     results = {
         "machine": MACHINE,
-        "affine": rows("Affine", "1 x 4 -> 10", 1e-6, 4e-6)
-        + rows("Affine", "16 x 4 -> 10", 1e-6, 1e-6),
+        "affine": rows("Affine", "1 x 4 -> 10", 1e-6, 4e-6) + rows("Affine", "16 x 4 -> 10", 1e-6, 1e-6),
         "layers": rows("Relu", "100 x 50", 1e-6, 3e-6),
         "net": rows("Sequential", "100 x 784 -> 50 -> 10", 2e-4, 5e-4),
         "elementwise": [
@@ -957,7 +968,7 @@ def stored(tmp_path):
             for dtype in cases.DTYPES
         ],
         "startup": {"numpy": 0.05, "fastbp": 0.0123},
-    }  # fmt: skip
+    }
     path = tmp_path / "run.json"
     path.write_text(json.dumps(results), "utf-8")
     return path
@@ -976,10 +987,16 @@ def stored_grid(tmp_path):
     """A tiny run of the grid, stored."""
     about = MACHINE | {"versions": {"NumPy": "2.4.6", "JAX": "0.10.0"}}
     row = {
-        "name": "rl", "batch": 32, "sizes": [8, 64, 64, 4], "flop": 4e5, "differences": {},
-        "seconds": {"fastbp": 2e-6, "NumPy": 9e-6, "JAX": 5e-6}, "peak": 4e11,
-        "skipped": {"PyTorch": "torch is not installed"}, "peak_of": "FMA loop in registers",
-    }  # fmt: skip
+        "name": "rl",
+        "batch": 32,
+        "sizes": [8, 64, 64, 4],
+        "flop": 4e5,
+        "differences": {},
+        "seconds": {"fastbp": 2e-6, "NumPy": 9e-6, "JAX": 5e-6},
+        "peak": 4e11,
+        "skipped": {"PyTorch": "torch is not installed"},
+        "peak_of": "FMA loop in registers",
+    }
     options = {"dtype": "float32", "activation": "relu", "optimizer": "sgd", "threads": 1}
     path = tmp_path / "grid.json"
     path.write_text(json.dumps({"machine": about, "options": options, "rows": [row]}), "utf-8")
@@ -987,8 +1004,7 @@ def stored_grid(tmp_path):
 
 
 def test_report_writes_between_the_comments(stored, readme, tmp_path):
-    options = ["--from", str(stored), "--write", "--readme", str(readme),
-               "--grid", str(tmp_path / "none.json")]  # fmt: skip
+    options = ["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(tmp_path / "none.json")]
     report.main(options)
     text = readme.read_text("utf-8")
     assert text.startswith(f"# Title\n\n{report.BEGIN}\n")
@@ -999,8 +1015,7 @@ def test_report_writes_between_the_comments(stored, readme, tmp_path):
 
 
 def test_report_writes_the_grid_and_its_picture(stored, readme, stored_grid):
-    report.main(["--from", str(stored), "--write", "--readme", str(readme),
-                 "--grid", str(stored_grid)])  # fmt: skip
+    report.main(["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(stored_grid)])
     text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
     assert "A training step, float32, SGD, ReLU, 1 thread. Measured on Some Processor" in text
     assert "; JAX 0.10.0. All in turn, medians." in text
@@ -1019,8 +1034,7 @@ def test_report_writes_the_epochs_below_the_steps(stored, readme, stored_grid):
     path = stored_grid.with_stem("grid-epoch")
     path.write_text(json.dumps(run), "utf-8")
     assert grid.file_of(run["options"]).name == path.name
-    report.main(["--from", str(stored), "--write", "--readme", str(readme),
-                 "--grid", str(stored_grid)])  # fmt: skip
+    report.main(["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(stored_grid)])
     text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
     step, _, epoch = text.partition("(docs/grid.png)")
     assert "A training step, float32" in step
@@ -1035,8 +1049,7 @@ def test_report_writes_the_epochs_below_the_steps(stored, readme, stored_grid):
         "NumPy 2.4.6 with X86_V4, OpenBLAS 0.3 (SkylakeX kernels).",
         "| Sequential | 100 x 784 -> 50 -> 10 | 1.00 ms | 500 µs | 200 µs | 2.50 "
         "| 1.00 ms | 500 µs | 200 µs | 2.50 | 3e-09 |",
-        "| Relu | 100 x 50 | 6.00 µs | 3.00 µs | 1.00 µs | 3.00 "
-        "| 6.00 µs | 3.00 µs | 1.00 µs | 3.00 | 3e-09 |",
+        "| Relu | 100 x 50 | 6.00 µs | 3.00 µs | 1.00 µs | 3.00 | 6.00 µs | 3.00 µs | 1.00 µs | 3.00 | 3e-09 |",
         "| 1 | 4.00 / 4.00 |",
         "| geometric mean | 2.00 / 2.00 |",
         "| geometric mean, to the book's own lines | 4.00 / 4.00 |",
@@ -1071,7 +1084,8 @@ TABLES = {
     "latest": ("README.md", report.markdown, (report.BEGIN, report.END)),
     "threads": ("docs/speed.md", threads.markdown, threads.MARKS),
     "estimators": (
-        "docs/coming-from-scikit-learn.md", estimators.page_text,
+        "docs/coming-from-scikit-learn.md",
+        estimators.page_text,
         (estimators.BEGIN, estimators.END),
     ),
     "autograd": ("docs/coming-from-pytorch.md", autograd.markdown, autograd.MARKS),
@@ -1079,7 +1093,7 @@ TABLES = {
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
     "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
     "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
-}  # fmt: skip
+}
 
 
 def test_readme_has_the_numbers_of_the_stored_grid():
@@ -1109,22 +1123,17 @@ def test_changed_digit_of_a_page_is_noticed(stored, readme):
     assert text not in readme.read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    "name", [path.removesuffix(".json") for path, _ in tables.SECTIONS.values()]
-)
+@pytest.mark.parametrize("name", [path.removesuffix(".json") for path, _ in tables.SECTIONS.values()])
 def test_stored_runs_name_versions_kernels_and_date_and_were_not_held(name):
     about = stored_run(name)["machine"]
     assert about["held"] == [], "python -m bench.tables measures anew"
     text = measure.described(about)
     assert {"NumPy"} <= about["versions"].keys() & about["kernels"].keys()
-    for part in (about["processor"], about["date"], *about["versions"].values(),
-                 *about["kernels"].values()):  # fmt: skip
+    for part in (about["processor"], about["date"], *about["versions"].values(), *about["kernels"].values()):
         assert part in text
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in tables.SECTIONS if tables.SECTIONS[name][1][0] == "bench.grid"]
-)
+@pytest.mark.parametrize("name", [name for name in tables.SECTIONS if tables.SECTIONS[name][1][0] == "bench.grid"])
 def test_sections_of_the_grid_are_stored_where_the_pages_look(name):
     file, (_, *options) = tables.SECTIONS[name]
     how = {"dtype": "float32", "activation": "relu", "optimizer": "sgd", "threads": 1}
@@ -1153,10 +1162,20 @@ OTHER_SENSE = ("a second would make it slower", "How many times quicker a step i
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "CONTRIBUTING.md", "docs/speed.md", "docs/training.md", "docs/the-book.md",
-     "docs/coming-from-pytorch.md", "docs/coming-from-scikit-learn.md", "docs/kernels.md",
-     "docs/data.md", "docs/graph.md", "docs/machines.md"],
-)  # fmt: skip
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/speed.md",
+        "docs/training.md",
+        "docs/the-book.md",
+        "docs/coming-from-pytorch.md",
+        "docs/coming-from-scikit-learn.md",
+        "docs/kernels.md",
+        "docs/data.md",
+        "docs/graph.md",
+        "docs/machines.md",
+    ],
+)
 def test_prose_claims_no_speed(page):
     text = " ".join(GENERATED.sub("", (ROOT / page).read_text("utf-8")).split())
     for phrase in OTHER_SENSE:
@@ -1166,9 +1185,16 @@ def test_prose_claims_no_speed(page):
 
 @pytest.mark.parametrize(
     "text",
-    ["each step several times as fast", "3.3 times faster than", "the fastest way to", "12 µs",
-     "a tenth of PyTorch's time", "less than half of the time", "20 % quicker"],
-)  # fmt: skip
+    [
+        "each step several times as fast",
+        "3.3 times faster than",
+        "the fastest way to",
+        "12 µs",
+        "a tenth of PyTorch's time",
+        "less than half of the time",
+        "20 % quicker",
+    ],
+)
 def test_claims_of_speed_are_seen(text):
     assert CLAIM.search(text)
 

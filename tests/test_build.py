@@ -59,11 +59,20 @@ def calls_of_the_compiler(tmp_path_factory):
         recorder.chmod(0o755)
         inherited = {k: v for k, v in os.environ.items() if "FLAGS" not in k}
         done = subprocess.run(
-            [sys.executable, "setup.py", "-q", "build_ext", "--force",
-             f"--build-temp={folder / 'temp'}", f"--build-lib={folder / 'lib'}"],
-            cwd=ROOT, env={**inherited, "CC": str(recorder), **environment},
-            capture_output=True, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "setup.py",
+                "-q",
+                "build_ext",
+                "--force",
+                f"--build-temp={folder / 'temp'}",
+                f"--build-lib={folder / 'lib'}",
+            ],
+            cwd=ROOT,
+            env={**inherited, "CC": str(recorder), **environment},
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return [json.loads(line) for line in log.read_text().splitlines()], folder
 
@@ -87,8 +96,15 @@ def test_the_users_flags_come_first_and_are_undone(calls_of_the_compiler):
     for call in own:
         last = max(k for k, flag in enumerate(call) if flag in users)
         behind = call[last + 1 :]
-        for flag in ("-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-lto",
-                     "-fno-finite-math-only", "-fsigned-zeros", "-mno-daz-ftz"):  # fmt: skip
+        for flag in (
+            "-O3",
+            "-fno-fast-math",
+            "-fno-unsafe-math-optimizations",
+            "-fno-lto",
+            "-fno-finite-math-only",
+            "-fsigned-zeros",
+            "-mno-daz-ftz",
+        ):
             assert flag in behind, call
         # -fno-fast-math sets these, so they come after it
         for flag in ("-fno-math-errno", "-fno-trapping-math"):
@@ -119,21 +135,35 @@ def test_a_whole_build_with_such_flags_trains_with_numpys_numbers(flags, tmp_pat
         pytest.skip("needs the source tree and a C compiler")
     inherited = {k: v for k, v in os.environ.items() if "FLAGS" not in k}
     subprocess.run(
-        [sys.executable, "setup.py", "-q", "build", f"--build-base={tmp_path / 'temp'}",
-         f"--build-lib={tmp_path / 'lib'}"],
-        cwd=ROOT, env={**inherited, "CFLAGS": flags, "LDFLAGS": flags}, check=True,
+        [
+            sys.executable,
+            "setup.py",
+            "-q",
+            "build",
+            f"--build-base={tmp_path / 'temp'}",
+            f"--build-lib={tmp_path / 'lib'}",
+        ],
+        cwd=ROOT,
+        env={**inherited, "CFLAGS": flags, "LDFLAGS": flags},
+        check=True,
         capture_output=True,
-    )  # fmt: skip
+    )
     done = subprocess.run(
-        [sys.executable, "-P", ROOT / "tests/machines/train.py"], cwd=tmp_path,
-        env={**inherited, "PYTHONPATH": str(tmp_path / "lib")}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-P", ROOT / "tests/machines/train.py"],
+        cwd=tmp_path,
+        env={**inherited, "PYTHONPATH": str(tmp_path / "lib")},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     code = "import numpy, fastbp; print(fastbp.__file__, numpy.float64(2.0**-1070) / 2 > 0)"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path,
-        env={**inherited, "PYTHONPATH": str(tmp_path / "lib")}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env={**inherited, "PYTHONPATH": str(tmp_path / "lib")},
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == f"{tmp_path / 'lib' / 'fastbp' / '__init__.py'} True\n", done.stderr
 
 
@@ -157,9 +187,7 @@ def test_the_users_own_library_folders_stay(calls_of_the_compiler):
 def readelf(*arguments):
     if not shutil.which("readelf"):
         pytest.skip("needs readelf")
-    return subprocess.run(
-        ["readelf", "-W", *arguments], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["readelf", "-W", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 MODULES = sorted(KERNELS.glob("*.so"))

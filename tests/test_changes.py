@@ -108,7 +108,7 @@ WRITES = {
     "attribute": lambda net: net[0].W.__imul__(3.0),
     "update": lambda net: SGD(lr=0.5).update(net.params, net.gradient(X, T)),
     "step": _step_of_tensors,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", WRITES)
@@ -194,8 +194,12 @@ def test_options_of_a_criterion_reach_the_network_or_are_refused():
     trainer.step(X, T)
     assert differ(by_hand(want, 0.1), state_of(net)) < 1e-12
     criterion.reduction = "sum"
-    for use in (lambda: net.loss(X, T), lambda: net.gradient(X, T), lambda: trainer.step(X, T),
-                lambda: net.fit(X, T, epochs=1, optimizer=SGD())):  # fmt: skip
+    for use in (
+        lambda: net.loss(X, T),
+        lambda: net.gradient(X, T),
+        lambda: trainer.step(X, T),
+        lambda: net.fit(X, T, epochs=1, optimizer=SGD()),
+    ):
         with pytest.raises(TypeError, match=r"reduction='mean'; got 'sum'"):
             use()
 
@@ -249,10 +253,13 @@ def test_what_the_engine_does_not_hold_is_refused_after_a_change_too(layer, name
 
 def test_other_numbers_of_activations_reach_predict_and_gradient():
     for layer, name, value in (
-        (nn.ELU(), "alpha", 0.3), (nn.Hardtanh(), "max_val", 0.1),
-        (nn.Threshold(0.1, 1), "value", 3), (nn.Softplus(), "beta", 3.0),
-        (nn.Softplus(), "threshold", 0.1), (nn.GELU(), "approximate", "tanh"),
-    ):  # fmt: skip
+        (nn.ELU(), "alpha", 0.3),
+        (nn.Hardtanh(), "max_val", 0.1),
+        (nn.Threshold(0.1, 1), "value", 3),
+        (nn.Softplus(), "beta", 3.0),
+        (nn.Softplus(), "threshold", 0.1),
+        (nn.GELU(), "approximate", "tanh"),
+    ):
         made = copy.deepcopy(layer)
         setattr(layer, name, value)
         x = np.linspace(-1, 1, 9)
@@ -346,11 +353,24 @@ def own_step(net, trainer):
 
 
 REFUSED = [
-    hooked, net_hooked, frozen, all_frozen, gradient_hooked, another_loss, appended, exchanged,
-    removed, inserted, momentum, maximizing, narrower, own_step, loss_replaced,
+    hooked,
+    net_hooked,
+    frozen,
+    all_frozen,
+    gradient_hooked,
+    another_loss,
+    appended,
+    exchanged,
+    removed,
+    inserted,
+    momentum,
+    maximizing,
+    narrower,
+    own_step,
+    loss_replaced,
     *map(replaced, ("forward", "backward", "run", "pullback", "evaluate", "on_tensor")),
     *map(net_replaced, ("forward", "backward", "predict", "gradient")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("change", REFUSED, ids=lambda change: change.__name__)
@@ -408,8 +428,15 @@ def test_fit_refuses_what_a_callback_changed_so(change):
         change(net, net.trainer)
 
     with pytest.raises((TypeError, ValueError), match=r"expects .*; got "):
-        net.fit(X, T, epochs=3, optimizer=optimizer, callbacks=[callback], shuffle=False,
-                early_stopping=EarlyStopping(monitor="train_loss"))  # fmt: skip
+        net.fit(
+            X,
+            T,
+            epochs=3,
+            optimizer=optimizer,
+            callbacks=[callback],
+            shuffle=False,
+            early_stopping=EarlyStopping(monitor="train_loss"),
+        )
     assert len(after) == 1 and net.trainer is None
     assert net.history.stopped_by == "error"
 
@@ -421,8 +448,7 @@ def test_fit_and_trainer_refuse_it_from_the_start(change):
     net, optimizer = network(Relu()), SGD(lr=0.1)
     before = state_of(net)
     change(net, type("", (), {"optimizer": optimizer}))
-    for train in (lambda: net.fit(X, T, epochs=1, optimizer=optimizer),
-                  lambda: Trainer(net, optimizer, 12)):  # fmt: skip
+    for train in (lambda: net.fit(X, T, epochs=1, optimizer=optimizer), lambda: Trainer(net, optimizer, 12)):
         with pytest.raises((TypeError, ValueError), match=r"expects .*; got "):
             train()
     assert differ(before, state_of(net)) == 0
@@ -447,8 +473,7 @@ class OwnSummary(Sequential):
     """Computes nothing of its own."""
 
     def __init__(self, width):
-        super().__init__(Linear(5, width, dtype="float64"), Linear(width, 3, dtype="float64"),
-                         loss="squared_error")  # fmt: skip
+        super().__init__(Linear(5, width, dtype="float64"), Linear(width, 3, dtype="float64"), loss="squared_error")
 
     def fit(self, x, t, **options):
         return super().fit(x, t, epochs=1, optimizer=SGD(lr=0.1), **options)
@@ -516,9 +541,13 @@ CHANGES = {
     "decay of the group": lambda o: o.param_groups[0].update(weight_decay=0.3),
 }
 OPTIMIZERS = [
-    lambda: SGD(lr=0.1), lambda: SGD(lr=0.1, momentum=0.9), lambda: AdaGrad(lr=0.1),
-    lambda: RMSprop(lr=0.1), lambda: Adam(lr=0.1), lambda: AdamW(lr=0.1),
-]  # fmt: skip
+    lambda: SGD(lr=0.1),
+    lambda: SGD(lr=0.1, momentum=0.9),
+    lambda: AdaGrad(lr=0.1),
+    lambda: RMSprop(lr=0.1),
+    lambda: Adam(lr=0.1),
+    lambda: AdamW(lr=0.1),
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -602,10 +631,13 @@ def test_a_group_is_a_dict_that_notes():
     group = optimizer.param_groups[0]
     assert isinstance(group, dict) and group == dict(group) and copy.deepcopy(group) == group
     for change in (
-        lambda: group.update(lr=1), lambda: group.pop("x", None), lambda: group.setdefault("a", 1),
-        lambda: group.__delitem__("a"), lambda: group.__setitem__("lr", 2),
+        lambda: group.update(lr=1),
+        lambda: group.pop("x", None),
+        lambda: group.setdefault("a", 1),
+        lambda: group.__delitem__("a"),
+        lambda: group.__setitem__("lr", 2),
         lambda: setattr(optimizer, "lr", 3),
-    ):  # fmt: skip
+    ):
         before = noted()
         change()
         assert noted() > before
@@ -664,11 +696,17 @@ def test_predict_honours_a_forward_that_a_layer_was_given():
 # --- evaluation mode ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", [
-    lambda: Dropout(0.5), lambda: nn.Dropout(0.5), lambda: nn.Dropout(1.0),
-    lambda: BatchNorm1d(4, dtype="float64"), lambda: BatchNormalization(np.ones(4), np.zeros(4)),
-    lambda: nn.BatchNorm1d(4, dtype=fastbp.float64),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: Dropout(0.5),
+        lambda: nn.Dropout(0.5),
+        lambda: nn.Dropout(1.0),
+        lambda: BatchNorm1d(4, dtype="float64"),
+        lambda: BatchNormalization(np.ones(4), np.zeros(4)),
+        lambda: nn.BatchNorm1d(4, dtype=fastbp.float64),
+    ],
+)
 def test_the_gradient_of_a_network_in_evaluation_mode(layer):
     net = network(layer())
     for _ in range(2):
@@ -727,8 +765,7 @@ def nn_network():
     fastbp.manual_seed(0)
     inner = nn.BatchNorm1d(5, dtype=fastbp.float64)
     first = nn.Linear(X.shape[1], 5, dtype=fastbp.float64)
-    return Sequential(first, inner, nn.Linear(5, T.shape[1], dtype=fastbp.float64),
-                      loss="squared_error")  # fmt: skip
+    return Sequential(first, inner, nn.Linear(5, T.shape[1], dtype=fastbp.float64), loss="squared_error")
 
 
 def zeroed(optimizer):
@@ -750,14 +787,19 @@ def forgotten(optimizer):
     optimizer.state.clear()
 
 
-@pytest.mark.parametrize(
-    "change", [zeroed, counted_anew, put_in, forgotten, lambda optimizer: None]
-)
+@pytest.mark.parametrize("change", [zeroed, counted_anew, put_in, forgotten, lambda optimizer: None])
 def test_a_callback_sees_and_changes_the_states_of_the_optimiser(change):
     want, net = momentum_by_hand(change), nn_network()
     optimizer = Adam(net.parameters(), lr=0.1)
-    net.fit(X, T, epochs=3, optimizer=optimizer, batch_size=len(X), shuffle=False,
-            callbacks=[lambda net, history: change(optimizer)])  # fmt: skip
+    net.fit(
+        X,
+        T,
+        epochs=3,
+        optimizer=optimizer,
+        batch_size=len(X),
+        shuffle=False,
+        callbacks=[lambda net, history: change(optimizer)],
+    )
     got = net.state_dict()
     assert got["1.num_batches_tracked"] == 3
     for name, tensor in want.state_dict().items():
@@ -916,8 +958,7 @@ def test_groups_that_are_put_in_the_place_of_others_are_followed():
 
 def test_of_two_trainers_over_one_memory_the_second_ends_the_first():
     net = network()
-    tied = Sequential(Affine(net[0].W, net[0].b), Relu(), Linear(4, 3, dtype="float64"),
-                      loss="squared_error")  # fmt: skip
+    tied = Sequential(Affine(net[0].W, net[0].b), Relu(), Linear(4, 3, dtype="float64"), loss="squared_error")
     expected = network()
     by_hand(expected, 0.1)
     first = Trainer(net, SGD(lr=0.1), 12)
@@ -953,9 +994,7 @@ def test_two_trainers_over_parts_of_one_buffer_that_overlap():
         first.step(X, T)
 
 
-@pytest.mark.parametrize(
-    "name", ["net", "optimizer", "dtype", "n_threads", "clip_norm", "clip_value"]
-)
+@pytest.mark.parametrize("name", ["net", "optimizer", "dtype", "n_threads", "clip_norm", "clip_value"])
 def test_what_a_trainer_is_made_from_is_not_assigned_later(name):
     trainer = Trainer(network(), SGD(lr=0.1), 12, clip_norm=2.0)
     assert trainer.clip_norm == 2 and trainer.clip_value is None

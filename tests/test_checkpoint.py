@@ -34,22 +34,31 @@ PER_EPOCH = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
 
 def plain(dtype="float32"):
     return Sequential(
-        Linear(6, 9, seed=0, dtype=dtype), Tanh(), Linear(9, 4, seed=1, dtype=dtype),
+        Linear(6, 9, seed=0, dtype=dtype),
+        Tanh(),
+        Linear(9, 4, seed=1, dtype=dtype),
         loss="softmax_cross_entropy",
-    )  # fmt: skip
+    )
 
 
 def with_everything():
     return Sequential(
-        Linear(6, 9, seed=0), BatchNormalization(np.ones(9, "f4"), np.zeros(9, "f4")), Relu(),
-        Dropout(0.3), Linear(9, 9, seed=2), BatchNorm1d(9), Dropout(0.2), Linear(9, 4, seed=1),
+        Linear(6, 9, seed=0),
+        BatchNormalization(np.ones(9, "f4"), np.zeros(9, "f4")),
+        Relu(),
+        Dropout(0.3),
+        Linear(9, 9, seed=2),
+        BatchNorm1d(9),
+        Dropout(0.2),
+        Linear(9, 4, seed=1),
         loss="softmax_cross_entropy",
-    )  # fmt: skip
+    )
 
 
 def of_nn(bias=True):
-    net = Sequential(nn.Linear(6, 9, bias=bias), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 4),
-                     loss=nn.CrossEntropyLoss())  # fmt: skip
+    net = Sequential(
+        nn.Linear(6, 9, bias=bias), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 4), loss=nn.CrossEntropyLoss()
+    )
     rng = np.random.default_rng(7)
     for array in net.params.values():
         array[...] = rng.normal(0, 0.5, array.shape)
@@ -107,10 +116,20 @@ CASES = {rule: (plain, lambda: X, T, rule, {}) for rule in RULES} | {
     "nn tensors": (of_nn, lambda: X, T, "tensors", {}),
     "regression": (regression, lambda: X, X[:, :2], "momentum", {}),
     "validation": (plain, lambda: X, T, "sgd", {"validation_data": lambda: VALIDATION}),
-    "sample weights": (plain, lambda: X, T, "sgd", {
-        "sample_weight": lambda: np.random.default_rng(3).integers(0, 3, 47)}),
-    "a batch without weight": (with_everything, lambda: X, T, "adam", {
-        "sample_weight": lambda: np.r_[np.zeros(10), np.ones(37)], "shuffle": lambda: False}),
+    "sample weights": (
+        plain,
+        lambda: X,
+        T,
+        "sgd",
+        {"sample_weight": lambda: np.random.default_rng(3).integers(0, 3, 47)},
+    ),
+    "a batch without weight": (
+        with_everything,
+        lambda: X,
+        T,
+        "adam",
+        {"sample_weight": lambda: np.r_[np.zeros(10), np.ones(37)], "shuffle": lambda: False},
+    ),
     "class weights": (plain, lambda: X, T, "sgd", {"class_weight": lambda: "balanced"}),
     "soft targets": (plain, lambda: X, np.eye(4)[T], "sgd", {}),
     "schedule": (plain, lambda: X, T, "adam", {"schedule": lambda: optim.CosineDecay(4)}),
@@ -119,12 +138,21 @@ CASES = {rule: (plain, lambda: X, T, rule, {}) for rule in RULES} | {
     "uint8": (plain, lambda: (X * 50).astype("u1"), T, "momentum", {}),
     "sparse": (plain, csr, T, "adam", {}),
     "a callback's lr": (plain, lambda: X, T, "sgd", {"callbacks": lambda: [halve_at_epoch_2]}),
-    "early stopping": (plain, lambda: X, T, "adam", {
-        "validation_data": lambda: VALIDATION, "early_stopping": lambda: EarlyStopping(2)}),
-    "early stopping's last": (plain, lambda: X, T, "adam", {
-        "validation_data": lambda: VALIDATION,
-        "early_stopping": lambda: EarlyStopping(1, restore_best=False)}),
-}  # fmt: skip
+    "early stopping": (
+        plain,
+        lambda: X,
+        T,
+        "adam",
+        {"validation_data": lambda: VALIDATION, "early_stopping": lambda: EarlyStopping(2)},
+    ),
+    "early stopping's last": (
+        plain,
+        lambda: X,
+        T,
+        "adam",
+        {"validation_data": lambda: VALIDATION, "early_stopping": lambda: EarlyStopping(1, restore_best=False)},
+    ),
+}
 
 
 def train(case, **more):
@@ -141,15 +169,13 @@ def train(case, **more):
 def states_of(optimizer):
     if optimizer.states:
         return {f"{n}.{k}": a for n, all_ in optimizer.states.items() for k, a in enumerate(all_)}
-    return {f"{k}.{n}": a.array for k, kept in enumerate(optimizer.state.values())
-            for n, a in kept.items()}  # fmt: skip
+    return {f"{k}.{n}": a.array for k, kept in enumerate(optimizer.state.values()) for n, a in kept.items()}
 
 
 def assert_same(one, other):
     """The same bits: weights, running statistics, states, steps, history but for seconds."""
     (net, optimizer, history), (net2, optimizer2, history2) = one, other
-    for a, b in ((plans.arrays_of(net), plans.arrays_of(net2)),
-                 (states_of(optimizer), states_of(optimizer2))):  # fmt: skip
+    for a, b in ((plans.arrays_of(net), plans.arrays_of(net2)), (states_of(optimizer), states_of(optimizer2))):
         assert a.keys() == b.keys()
         for name in a:
             assert a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes(), name
@@ -286,13 +312,17 @@ def large():
     """60 epochs of 63 steps: long enough to be stopped in many times, on a quick machine too."""
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(4000, 40)).astype("f4"), rng.integers(0, 3, 4000)
-    net = Sequential(Linear(40, 60, seed=0), Relu(), Dropout(0.2), Linear(60, 3, seed=1),
-                     loss="softmax_cross_entropy")  # fmt: skip
+    net = Sequential(Linear(40, 60, seed=0), Relu(), Dropout(0.2), Linear(60, 3, seed=1), loss="softmax_cross_entropy")
     optimizer = Adam()
 
     def fit(**more):
-        arguments = {"epochs": 60, "batch_size": 64, "seed": 1, "n_threads": 1,
-                     "validation_data": (x[:100], t[:100])} | more  # fmt: skip
+        arguments = {
+            "epochs": 60,
+            "batch_size": 64,
+            "seed": 1,
+            "n_threads": 1,
+            "validation_data": (x[:100], t[:100]),
+        } | more
         return net, optimizer, net.fit(x, t, optimizer=optimizer, **arguments)
 
     return fit
@@ -371,8 +401,16 @@ def test_control_c_while_a_checkpoint_is_taken_over_takes_nothing(tmp_path, monk
 
     monkeypatch.setattr(plans, "fill", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        net.fit(x(), t, epochs=4, batch_size=10, seed=5, optimizer=RULES[rule](net), resume=path,
-                **{name: value() for name, value in options.items()})  # fmt: skip
+        net.fit(
+            x(),
+            t,
+            epochs=4,
+            batch_size=10,
+            seed=5,
+            optimizer=RULES[rule](net),
+            resume=path,
+            **{name: value() for name, value in options.items()},
+        )
     for name, array in plans.arrays_of(net).items():
         np.testing.assert_array_equal(array, before[name])
 
@@ -536,8 +574,11 @@ def test_the_metadata_is_json_and_nothing_is_pickled(tmp_path):
 
 
 def snapshot(net, optimizer):
-    return ({n: a.tobytes() for n, a in plans.arrays_of(net).items()}, optimizer.steps,
-            {n: a.tobytes() for n, a in states_of(optimizer).items()})  # fmt: skip
+    return (
+        {n: a.tobytes() for n, a in plans.arrays_of(net).items()},
+        optimizer.steps,
+        {n: a.tobytes() for n, a in states_of(optimizer).items()},
+    )
 
 
 OTHERS = {
@@ -553,18 +594,23 @@ OTHERS = {
     "t": (lambda: {"t": (T + 1) % 4}, "checksum of x, t and weights"),
     "weights": (lambda: {"sample_weight": np.arange(47)}, "checksum of x, t and weights"),
     "validation": (lambda: {"validation_data": VALIDATION}, "checksum of validation_data None"),
-    "early stopping": (
-        lambda: {"early_stopping": EarlyStopping(monitor="train_loss")}, "early_stopping None"
-    ),
+    "early stopping": (lambda: {"early_stopping": EarlyStopping(monitor="train_loss")}, "early_stopping None"),
     "epochs": (lambda: {"epochs": 1}, "epochs of at least 2.*got 1"),
-    "a layer": (lambda: {"net": Sequential(Linear(6, 9), Relu(), Linear(9, 4),
-                                           loss="softmax_cross_entropy")}, r"layers\[1\].type"),
-    "widths": (lambda: {"net": Sequential(Linear(6, 8), Tanh(), Linear(8, 4),
-                                          loss="softmax_cross_entropy")},
-               r"layers\[0\].out_features 9.*got 8"),
-    "a loss": (lambda: {"net": Sequential(Linear(6, 9), Tanh(), Linear(9, 4),
-                                          loss="sigmoid_cross_entropy"), "t": np.eye(4)[T]},
-               "loss.type"),
+    "a layer": (
+        lambda: {"net": Sequential(Linear(6, 9), Relu(), Linear(9, 4), loss="softmax_cross_entropy")},
+        r"layers\[1\].type",
+    ),
+    "widths": (
+        lambda: {"net": Sequential(Linear(6, 8), Tanh(), Linear(8, 4), loss="softmax_cross_entropy")},
+        r"layers\[0\].out_features 9.*got 8",
+    ),
+    "a loss": (
+        lambda: {
+            "net": Sequential(Linear(6, 9), Tanh(), Linear(9, 4), loss="sigmoid_cross_entropy"),
+            "t": np.eye(4)[T],
+        },
+        "loss.type",
+    ),
     "dtype": (lambda: {"net": plain("float64")}, "dtype 'float32'.*got 'float64'"),
     "no such file": (lambda: {"resume": "/nowhere/run"}, None),
     "no path": (lambda: {"resume": 5}, "resume as the path"),
@@ -575,7 +621,7 @@ OTHERS = {
     "no checkpoint path": (lambda: {"checkpoint": 1.5}, "checkpoint as the path"),
     "clip of text": (lambda: {"clip_norm": "a"}, "clip_norm as a number"),
     "clip of 0": (lambda: {"clip_norm": 0}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", OTHERS)
@@ -584,8 +630,17 @@ def test_another_training_is_refused_before_anything_changes(case, tmp_path, mon
     path = tmp_path / "run"
     train("adam", epochs=2, checkpoint=path, every=3)
     before = path.read_bytes()
-    given = {"net": plain(), "x": X, "t": T, "optimizer": Adam(lr=0.01), "epochs": 4, "seed": 5,
-             "batch_size": 10, "n_threads": 1, "resume": path}  # fmt: skip
+    given = {
+        "net": plain(),
+        "x": X,
+        "t": T,
+        "optimizer": Adam(lr=0.01),
+        "epochs": 4,
+        "seed": 5,
+        "batch_size": 10,
+        "n_threads": 1,
+        "resume": path,
+    }
     good = dict(given)
     make, message = OTHERS[case]
     given |= make()
@@ -667,9 +722,15 @@ def test_arrays_of_two_dtypes_are_refused(option, tmp_path):
 
 def test_leftovers_of_dead_processes_are_removed_and_no_others(tmp_path, run_python):
     dead = int(run_python("-c", "import os; print(os.getpid())").stdout)
-    names = {f"run.{dead}.1.part": False, f"run.{os.getpid()}.1.part": False,
-             f"run.{10**30}.1.part": False, f"run.{os.getppid()}.1.part": True,
-             f"other.{dead}.1.part": True, "run.part": True, "run": True}  # fmt: skip
+    names = {
+        f"run.{dead}.1.part": False,
+        f"run.{os.getpid()}.1.part": False,
+        f"run.{10**30}.1.part": False,
+        f"run.{os.getppid()}.1.part": True,
+        f"other.{dead}.1.part": True,
+        "run.part": True,
+        "run": True,
+    }
     for name in names:
         (tmp_path / name).touch()
     train("sgd", checkpoint=tmp_path / "run")

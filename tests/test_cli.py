@@ -134,9 +134,25 @@ def test_mnist_is_read_from_the_folder_that_is_named(named, run, tmp_path, monke
 
 def test_options_make_the_network(run, tmp_path):
     status, out, _ = run(
-        "train", "iris", "--hidden", "7,5", "--activation", "tanh", "--epochs", 3, "--lr", "0.02",
-        "--batch-size", 50, "--dtype", "float64", "--seed", 3, "--out", tmp_path,
-    )  # fmt: skip
+        "train",
+        "iris",
+        "--hidden",
+        "7,5",
+        "--activation",
+        "tanh",
+        "--epochs",
+        3,
+        "--lr",
+        "0.02",
+        "--batch-size",
+        50,
+        "--dtype",
+        "float64",
+        "--seed",
+        3,
+        "--out",
+        tmp_path,
+    )
     assert status == 0
     assert "4-7-5-3, tanh, float64; batches of 50, lr 0.02" in out
     assert len(EPOCH.findall(out)) == 3
@@ -155,16 +171,29 @@ def test_training_is_that_of_fit(name, optimizer, lr, run, tmp_path):
     """The saved weights and the lines are those of a network trained by hand."""
     words = () if lr is None else ("--lr", lr)
     status, out, _ = run(
-        "train", "iris", "--hidden", 6, "--batch-size", 32, "--dtype", "float64", "--epochs", 3,
-        "--seed", 5, "--optimizer", name, "--out", tmp_path, *words,
-    )  # fmt: skip
+        "train",
+        "iris",
+        "--hidden",
+        6,
+        "--batch-size",
+        32,
+        "--dtype",
+        "float64",
+        "--epochs",
+        3,
+        "--seed",
+        5,
+        "--optimizer",
+        name,
+        "--out",
+        tmp_path,
+        *words,
+    )
     assert status == 0
     (x, t), test = datasets.load_iris()
     config = [(4, 6, "relu"), (6, 3, "linear")]
     net = fastbp.Sequential.from_config(config, "softmax_cross_entropy", "float64", 5)
-    history = net.fit(
-        x, t, epochs=3, batch_size=32, optimizer=optimizer, seed=5, validation_data=test
-    )
+    history = net.fit(x, t, epochs=3, batch_size=32, optimizer=optimizer, seed=5, validation_data=test)
     saved = fastbp.Sequential.load(tmp_path / "weights.safetensors")
     for key in net.params:
         np.testing.assert_array_equal(saved.params[key], net.params[key])
@@ -290,9 +319,7 @@ def test_numbers_of_a_csv_are_learnt_and_reported_in_their_unit(run, tmp_path, m
 
     data = tables.prepare(tables.read_csv(path, "t"))
     net = fastbp.Sequential.load(tmp_path / "weights.safetensors")
-    predicted, true = (
-        a * data.scale + data.mean for a in (net.predict(data.test[0]), data.test[1])
-    )
+    predicted, true = (a * data.scale + data.mean for a in (net.predict(data.test[0]), data.test[1]))
     assert set(np.rint(true).ravel()) <= set(1000 * t)
     want = sklearn.metrics.r2_score(true, predicted)
     assert want >= 0.3
@@ -574,15 +601,32 @@ def test_version_is_the_packages(run):
         (["--help"], ["train", "check", "info", "examples:", "fastbp train mnist --data"]),
         (
             ["train", "--help"],
-            ["--hidden", "--activation", "--epochs", "--batch-size", "--lr", "--dtype", "--seed",
-             "--data", "--out", "digits 100, iris 10,10, mnist 50", "momentum 0.9", "examples:",
-             "exit status", "--target price", "--task", "--checkpoint", "--every", "--resume",
-             *ACTIVATIONS],
+            [
+                "--hidden",
+                "--activation",
+                "--epochs",
+                "--batch-size",
+                "--lr",
+                "--dtype",
+                "--seed",
+                "--data",
+                "--out",
+                "digits 100, iris 10,10, mnist 50",
+                "momentum 0.9",
+                "examples:",
+                "exit status",
+                "--target price",
+                "--task",
+                "--checkpoint",
+                "--every",
+                "--resume",
+                *ACTIVATIONS,
+            ],
         ),
         (["check", "--help"], ["--full", "--hidden", "--activation", "--seed", "--data"]),
         (["info", "--help"], ["FASTBP_ISA"]),
     ],
-)  # fmt: skip
+)
 def test_help_reads_well(words, fragments, run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     status, out, error = run(*words)
@@ -601,9 +645,7 @@ def test_module_runs_and_info_and_help_load_no_extra(run_python):
     probe = run_python("-X", "importtime", "-m", "fastbp", "info")
     assert probe.returncode == 0
     assert probe.stdout.startswith("fastbp ")
-    loaded = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in probe.stderr.split("\n")
-    }
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in probe.stderr.split("\n")}
     assert "numpy" in loaded
     assert not loaded & {"matplotlib", "sklearn", "scipy", "tqdm", "safetensors"}
 
@@ -668,11 +710,14 @@ sys.exit(cli.main(sys.argv[1:]))
 @pytest.mark.parametrize(
     "words",
     [
-        ("--epochs", "1", "--epochs", "2"), ("--hidden", "3", "--lr", "0.1", "--hidden", "4"),
-        ("--out", "a", "--out", "b"), ("--seed", "0", "--seed", "0"),
-        ("--optimizer", "adam", "--optimizer", "sgd"), ("--dtype", "float32", "--dtype", "float64"),
+        ("--epochs", "1", "--epochs", "2"),
+        ("--hidden", "3", "--lr", "0.1", "--hidden", "4"),
+        ("--out", "a", "--out", "b"),
+        ("--seed", "0", "--seed", "0"),
+        ("--optimizer", "adam", "--optimizer", "sgd"),
+        ("--dtype", "float32", "--dtype", "float64"),
     ],
-)  # fmt: skip
+)
 def test_an_option_given_twice_is_refused(words, refused):
     assert f"{words[-2]} expects to be given once" in refused("train", "iris", *words)
 
@@ -718,9 +763,7 @@ def test_a_number_of_threads_that_is_none_is_said(said, run_python):
     assert expected in done.stdout and "Warning" not in done.stderr
     code = "import fastbp.threads as t; t.available_threads()"
     done = run_python("-W", "error", "-c", code, OMP_NUM_THREADS=said)
-    assert f"RuntimeWarning: fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}" in (
-        done.stderr
-    )
+    assert f"RuntimeWarning: fastbp expects OMP_NUM_THREADS as a number above 0; got {said!r}" in (done.stderr)
     for good in ("2", "2,1", " 3 ", ""):
         done = run_python("-W", "error", "-c", code, OMP_NUM_THREADS=good)
         assert done.returncode == 0, done.stderr

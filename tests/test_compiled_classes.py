@@ -28,8 +28,12 @@ CLASSES = sorted(
     key=lambda one: one.__qualname__,
 )
 #: Of these a call looks at its first argument before it runs.
-LOOKING = (types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType,
-           types.MemberDescriptorType)  # fmt: skip
+LOOKING = (
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
 
 
 def test_a_method_knows_its_class():
@@ -68,8 +72,11 @@ def test_methods_called_on_another_object_are_refused(run_python):
 def test_a_method_has_its_signature_and_its_text():
     assert list(inspect.signature(fastbp.Trainer.step).parameters) == ["self", "x", "t"]
     assert list(inspect.signature(fastbp.ones(1).backward).parameters) == [
-        "gradient", "retain_graph", "create_graph", "inputs",
-    ]  # fmt: skip
+        "gradient",
+        "retain_graph",
+        "create_graph",
+        "inputs",
+    ]
     assert fastbp.Trainer.step.__doc__.startswith("One training step")
 
 

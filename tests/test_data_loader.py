@@ -30,9 +30,7 @@ Pair = collections.namedtuple("Pair", "x t")
 
 
 def rows(t):
-    return t.utils.data.TensorDataset(
-        t.arange(2.0 * N).reshape(N, 2), t.arange(N), t.ones(N, 1, 3, dtype=t.float64)
-    )
+    return t.utils.data.TensorDataset(t.arange(2.0 * N).reshape(N, 2), t.arange(N), t.ones(N, 1, 3, dtype=t.float64))
 
 
 def listed(batches):
@@ -83,12 +81,11 @@ DATA = {
     "array": lambda t: np.arange(2 * N).reshape(N, 2),
     "list of pairs": lambda t: [(i / 2, i) for i in range(N)],
     "list of numbers": lambda t: list(range(N)),
-    "list of arrays and names": lambda t: [(np.float32(i), np.ones(2, "f4"), str(i), i > 3)
-                                           for i in range(N)],
+    "list of arrays and names": lambda t: [(np.float32(i), np.ones(2, "f4"), str(i), i > 3) for i in range(N)],
     "list of dicts": lambda t: [{"x": t.ones(2) * i, "t": i} for i in range(N)],
     "list of named": lambda t: [Pair(t.ones(1), i) for i in range(N)],
     "list of lists": lambda t: [[i, [i, 1.0]] for i in range(N)],
-}  # fmt: skip
+}
 OPTIONS = [
     {},
     {"batch_size": 4},
@@ -169,8 +166,7 @@ def test_shuffling_is_another_order_at_each_pass_and_repeats_by_the_seed(make):
     fastbp.manual_seed(5)
     assert order_of(loader) == first
     seeded = [
-        order_of(DataLoader(make(fastbp), 3, True, generator=fastbp.Generator().manual_seed(7)))
-        for _ in range(2)
+        order_of(DataLoader(make(fastbp), 3, True, generator=fastbp.Generator().manual_seed(7))) for _ in range(2)
     ]
     assert seeded[0] == seeded[1] != first
 
@@ -282,8 +278,7 @@ def test_a_sampler_of_ones_own_that_extends_the_librarys_is_asked():
     assert order_of(DataLoader(rows(fastbp), batch_sampler=own)) == [1, 0, 3, 2]
 
 
-@pytest.mark.parametrize("name", ["dataset", "batch_size", "sampler", "batch_sampler", "drop_last",
-                                  "generator"])  # fmt: skip
+@pytest.mark.parametrize("name", ["dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "generator"])
 def test_what_batches_were_made_from_is_not_assigned_to_later(name):
     loader = DataLoader(range(4), batch_size=2)
     before = getattr(loader, name)
@@ -301,17 +296,24 @@ def test_another_function_of_samples_holds_from_the_next_pass():
 def test_workers_make_no_difference():
     calls = []
     loader = DataLoader(
-        range(5), 2, num_workers=3, worker_init_fn=calls.append, prefetch_factor=4,
-        persistent_workers=True, multiprocessing_context="spawn", pin_memory=False, in_order=False,
-    )  # fmt: skip
+        range(5),
+        2,
+        num_workers=3,
+        worker_init_fn=calls.append,
+        prefetch_factor=4,
+        persistent_workers=True,
+        multiprocessing_context="spawn",
+        pin_memory=False,
+        in_order=False,
+    )
     assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3], [4]]
     assert not calls and data.get_worker_info() is None
 
 
 @pytest.mark.parametrize(
-    "lengths, sizes", [([7, 4], [7, 4]), ([0.5, 0.5], [6, 5]), ([0.8, 0.1, 0.1], [9, 1, 1]),
-                       ([1.0], [11]), ([11, 0], [11, 0])],
-)  # fmt: skip
+    "lengths, sizes",
+    [([7, 4], [7, 4]), ([0.5, 0.5], [6, 5]), ([0.8, 0.1, 0.1], [9, 1, 1]), ([1.0], [11]), ([11, 0], [11, 0])],
+)
 def test_a_random_split_is_pytorchs_in_sizes(lengths, sizes):
     whole = rows(fastbp)
     parts = random_split(whole, lengths, fastbp.Generator().manual_seed(1))
@@ -389,17 +391,19 @@ BAD |= {
     "a set of indices": (lambda: Subset(ROWS, {0, 1}), TypeError, r"as list\(indices\) has them"),
     "drawn of a mask": (lambda: SubsetRandomSampler(MASK), TypeError, "np.flatnonzero"),
     "drawn of fractions": (lambda: SubsetRandomSampler([0.5]), TypeError, "float64"),
-    "a mask as sampler": (lambda: list(DataLoader(ROWS, 2, sampler=MASK)), TypeError,
-                          r"np.flatnonzero\(sampler\)"),
+    "a mask as sampler": (lambda: list(DataLoader(ROWS, 2, sampler=MASK)), TypeError, r"np.flatnonzero\(sampler\)"),
     "a mask as batch": (lambda: list(DataLoader(ROWS, batch_sampler=[MASK])), TypeError, "mask"),
     "fractions as sampler": (lambda: list(DataLoader(ROWS, sampler=[1.0])), TypeError, "float64"),
-    "flat batches": (lambda: list(DataLoader(ROWS, batch_sampler=[0, 1])), TypeError,
-                     "lists of indices; got 0 of type int"),
+    "flat batches": (
+        lambda: list(DataLoader(ROWS, batch_sampler=[0, 1])),
+        TypeError,
+        "lists of indices; got 0 of type int",
+    ),
     "beyond": (lambda: list(DataLoader(ROWS, sampler=[7])), IndexError, "index 7 is out of bounds"),
     "a part beyond": (lambda: list(DataLoader(Subset(ROWS, [7]))), IndexError, "index 7"),
     "a set": (lambda: DataLoader({1, 2}), TypeError, r"as list\(dataset\) has them.*type set"),
     "a part of a set": (lambda: Subset({1, 2}, [0]), TypeError, "type set"),
-}  # fmt: skip
+}
 
 
 def test_a_series_of_indices_is_taken_by_its_places():
@@ -420,6 +424,5 @@ def test_bad_data_are_refused(case):
 
 
 def test_loaders_are_there_after_a_bare_import(run_python):
-    code = "import fastbp, sys; assert 'fastbp.utils' not in sys.modules; " \
-           "print(fastbp.utils.data.DataLoader.__name__)"  # fmt: skip
+    code = "import fastbp, sys; assert 'fastbp.utils' not in sys.modules; print(fastbp.utils.data.DataLoader.__name__)"
     assert run_python("-c", code).stdout == "DataLoader\n"

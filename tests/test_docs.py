@@ -42,9 +42,7 @@ def run_examples(text, names, page):
     names.update(test.globs)
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if any(kind == "python" for kind, _ in blocks(p))], ids=page_id
-)
+@pytest.mark.parametrize("page", [p for p in PAGES if any(kind == "python" for kind, _ in blocks(p))], ids=page_id)
 def test_python_blocks_run_and_print_what_the_page_says(page, monkeypatch, tmp_path):
     """The blocks of a page share their names; a text block is what the block above it prints."""
     if "safetensors" in page.read_text(encoding="utf-8"):
@@ -161,9 +159,7 @@ def test_cython_block_of_the_kernels_page_builds(monkeypatch, tmp_path):
         "hidden.hidden_layer(np.ones((2, 3)), np.outer(np.ones(3), [1.0, -1.0]), np.ones(2), out); "
         "print(out.tolist())"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", call], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
+    ran = subprocess.run([sys.executable, "-c", call], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert ran.stdout == f"{np.array([[4.0, 0.0]] * 2).tolist()}\n"
 
 

@@ -312,9 +312,7 @@ def test_a_step_for_widths_around_those_of_vectors(batch, depth):
         for width in widths[1:-1]:
             layers += [width, KINDS[(first + width) % 5]]
         case = first + batch + depth
-        check_steps(
-            [*layers, widths[-1]], losses[case % len(losses)], rules[case % len(rules)], [batch]
-        )
+        check_steps([*layers, widths[-1]], losses[case % len(losses)], rules[case % len(rules)], [batch])
 
 
 @pytest.mark.parametrize("n_in", WIDTHS)
@@ -375,8 +373,11 @@ def test_layers_mixed_in_any_order(mixture, loss):
         check_steps(MIXED[mixture], loss, rule, [35, 35, 1])
 
 
-@pytest.mark.parametrize("clip", [{"clip_norm": 0.05}, {"clip_norm": 50.0}, {"clip_value": 0.01},
-                                  {"clip_norm": 0.05, "clip_value": 0.01}], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "clip",
+    [{"clip_norm": 0.05}, {"clip_norm": 50.0}, {"clip_value": 0.01}, {"clip_norm": 0.05, "clip_value": 0.01}],
+    ids=str,
+)
 @pytest.mark.parametrize("rule", RULES)
 def test_clipped_steps(rule, clip):
     check_steps([7, 19, Tanh, 5], "squared", rule, [13, 13, 4], **clip)
@@ -409,9 +410,15 @@ def test_weighted_losses_are_divided_by_the_sum_of_weights(rule, loss, dtype, rn
     for n_threads in (1, 2):
         net = network(layers, loss, dtype)
         history = net.fit(
-            x, t, epochs=1, batch_size=20, optimizer=RULES[rule](), sample_weight=weights,
-            shuffle=False, n_threads=n_threads,
-        )  # fmt: skip
+            x,
+            t,
+            epochs=1,
+            batch_size=20,
+            optimizer=RULES[rule](),
+            sample_weight=weights,
+            shuffle=False,
+            n_threads=n_threads,
+        )
         assert history.train_loss[0] == pytest.approx(value, rel=20 * CLOSE[dtype.name])
         assert_same_parameters(net, exact, CLOSE[dtype.name])
 
@@ -450,9 +457,14 @@ def test_rows_alike_have_the_same_bits_wherever_they_are_in_a_batch(n_out, dtype
 def plan_of(loss, rng, dtype, n_out=3, **how):
     """A plan of one affine layer, its W and b, and rows for it."""
     plan = engine.Plan(
-        [("affine", 4, n_out, 0.0, 0.0, False)], loss, 6, dtype == "float64",
-        2, True, **how,
-    )  # fmt: skip
+        [("affine", 4, n_out, 0.0, 0.0, False)],
+        loss,
+        6,
+        dtype == "float64",
+        2,
+        True,
+        **how,
+    )
     W, b = (rng.standard_normal(shape).astype(dtype) for shape in ((4, n_out), n_out))
     plan.write(0, engine.PARAMETERS, W, b)
     x = rng.standard_normal((6, 4)).astype(dtype)
@@ -467,12 +479,10 @@ def parameters_of(plan, dtype, n_out=3):
 
 PER_ROW = {
     "huber": lambda z, t: (np.square(z - t).sum() / 2, z - t),
-    "quantile": lambda z, t: (
-        np.where(z > t, 0.25 * (z - t), 0.75 * (t - z)).sum(), np.where(z > t, 0.25, -0.75)
-    ),
+    "quantile": lambda z, t: (np.where(z > t, 0.25 * (z - t), 0.75 * (t - z)).sum(), np.where(z > t, 0.25, -0.75)),
     "poisson": lambda z, t: ((t * (np.log(t) - z) - t + np.exp(z)).sum(), np.exp(z) - t),
     "sigmoid": lambda z, t: ((np.logaddexp(0, z) - t * z).sum(), logistic(z) - t),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -485,22 +495,15 @@ def test_a_loss_per_row_with_a_penalty_of_the_weights(loss, weighted, dtype, rng
     weights = rng.integers(0, 3, 6).astype(dtype) if weighted else None
     w = np.ones(6) if weights is None else weights.astype(float)
     z = x.astype(float) @ W + b
-    value = sum(
-        w[r] * PER_ROW[loss](z[r], t[r].astype(float))[0] for r in range(6)
-    ) / w.sum()  # fmt: skip
+    value = sum(w[r] * PER_ROW[loss](z[r], t[r].astype(float))[0] for r in range(6)) / w.sum()
     dz = PER_ROW[loss](z, t.astype(float))[1] * w[:, np.newaxis] / w.sum()
     losses = np.empty(1)
     plan.epoch(x, t, weights, np.arange(6), losses)
     close = 50 * CLOSE[dtype.name]
-    np.testing.assert_allclose(plan.weight_square(), np.square(parameters_of(plan, dtype)[0]).sum(),
-                               rtol=close)  # fmt: skip
-    np.testing.assert_allclose(
-        losses[0], 0.5 * value + 0.15 * np.square(W).sum() / w.sum(), rtol=close
-    )
+    np.testing.assert_allclose(plan.weight_square(), np.square(parameters_of(plan, dtype)[0]).sum(), rtol=close)
+    np.testing.assert_allclose(losses[0], 0.5 * value + 0.15 * np.square(W).sum() / w.sum(), rtol=close)
     new_W, new_b = parameters_of(plan, dtype)
-    np.testing.assert_allclose(
-        new_W, W - 0.1 * (x.T.astype(float) @ dz + 0.3 * W / w.sum()), rtol=close, atol=close
-    )
+    np.testing.assert_allclose(new_W, W - 0.1 * (x.T.astype(float) @ dz + 0.3 * W / w.sum()), rtol=close, atol=close)
     np.testing.assert_allclose(new_b, b - 0.1 * dz.sum(axis=0), rtol=close, atol=close)
 
 
@@ -578,9 +581,7 @@ def test_backward_without_update_leaves_the_gradients(dtype, rng):
         plan.backward(dout)
     plan.outputs(x, np.empty((6, 3), dtype))
     plan.backward(dout, weight=2.0)
-    np.testing.assert_allclose(
-        parameters_of(plan, dtype)[0], W - 0.1 * (dW + 0.25 * W), rtol=close, atol=close
-    )
+    np.testing.assert_allclose(parameters_of(plan, dtype)[0], W - 0.1 * (dW + 0.25 * W), rtol=close, atol=close)
 
 
 def test_outputs_refuses_what_would_not_fit(rng):
@@ -590,12 +591,18 @@ def test_outputs_refuses_what_would_not_fit(rng):
     x = rng.standard_normal((8, 7))
     frozen = np.zeros((8, 5))
     frozen.flags.writeable = False
-    for out in (np.empty((8, 5), "f4"), np.empty((8, 4)), np.empty((7, 5)), frozen,
-                np.empty((8, 10))[:, ::2], np.empty((8, 5), "i8"), np.empty(5)):  # fmt: skip
+    for out in (
+        np.empty((8, 5), "f4"),
+        np.empty((8, 4)),
+        np.empty((7, 5)),
+        frozen,
+        np.empty((8, 10))[:, ::2],
+        np.empty((8, 5), "i8"),
+        np.empty(5),
+    ):
         with pytest.raises((ValueError, TypeError, BufferError)):
             trainer.outputs(x, out)
-    for dout in (np.ones((8, 5), "f4"), np.ones((8, 4)), np.ones((9, 5)), np.ones((8, 5), "i8"),
-                 np.ones(5), None):  # fmt: skip
+    for dout in (np.ones((8, 5), "f4"), np.ones((8, 4)), np.ones((9, 5)), np.ones((8, 5), "i8"), np.ones(5), None):
         before = net.params["W1"].copy()
         with pytest.raises((ValueError, TypeError, BufferError)):
             trainer.backward(dout)
@@ -700,10 +707,20 @@ def test_a_conversion_of_too_few_arrays_is_refused():
 @pytest.mark.parametrize("name", OTHERS)
 def test_engine_tests_pass_under(name, run_python):
     done = run_python(
-        "-P", "-m", "pytest", HERE / "test_engine.py",
-        "-k", "not (pass_under or around_those or every_pair)",
-        f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
-        "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
-    )  # fmt: skip
+        "-P",
+        "-m",
+        "pytest",
+        HERE / "test_engine.py",
+        "-k",
+        "not (pass_under or around_those or every_pair)",
+        f"--rootdir={HERE.parent}",
+        f"--confcutdir={HERE}",
+        "-c",
+        HERE.parent / "pyproject.toml",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        FASTBP_ISA=name,
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert re.search(r"\d{3,} passed", done.stdout), done.stdout[-500:]

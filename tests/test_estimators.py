@@ -57,17 +57,27 @@ SETTINGS = {
     "adam": {},
     "adam, large epsilon": {"epsilon": 0.1, "beta_1": 0.5, "beta_2": 0.9, "alpha": 1.0},
     "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
-    "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5,
-                        "power_t": 0.3},
-    "sgd, adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1,
-                      "n_iter_no_change": 2, "learning_rate_init": 0.02,
-                      "nesterovs_momentum": False},
-    "sgd, plain": {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "activation": "logistic",
-                   "shuffle": False, "batch_size": 77},
+    "sgd, invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.5, "power_t": 0.3},
+    "sgd, adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "tol": 0.1,
+        "n_iter_no_change": 2,
+        "learning_rate_init": 0.02,
+        "nesterovs_momentum": False,
+    },
+    "sgd, plain": {
+        "solver": "sgd",
+        "momentum": 0.0,
+        "alpha": 0.0,
+        "activation": "logistic",
+        "shuffle": False,
+        "batch_size": 77,
+    },
     "two layers": {"hidden_layer_sizes": (17, 33), "activation": "tanh", "batch_size": 32},
     "no hidden layer": {"hidden_layer_sizes": (), "activation": "logistic"},
     "early stopping": {"early_stopping": True, "n_iter_no_change": 3, "activation": "identity"},
-}  # fmt: skip
+}
 
 
 def fitted(kind, X, y, *, weights=None, **settings):
@@ -88,9 +98,7 @@ def assert_same_training(theirs, ours, dtype):
         if a is not None:
             np.testing.assert_allclose(a, b, rtol=1e-6 if dtype == "float64" else 1e-2)
     if dtype == "float64":
-        for a, b in zip(
-            ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True
-        ):
+        for a, b in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
 
 
@@ -205,9 +213,16 @@ def test_verbose_prints_what_scikit_learn_prints(capsys):
     X, y = digits(200)
     for settings in (
         {"verbose": True, "early_stopping": True, "tol": 1e9, "n_iter_no_change": 2},
-        {"verbose": True, "solver": "sgd", "learning_rate": "adaptive", "tol": 1.0,
-         "n_iter_no_change": 1, "learning_rate_init": 1e-5, "max_iter": 30},
-    ):  # fmt: skip
+        {
+            "verbose": True,
+            "solver": "sgd",
+            "learning_rate": "adaptive",
+            "tol": 1.0,
+            "n_iter_no_change": 1,
+            "learning_rate_init": 1e-5,
+            "max_iter": 30,
+        },
+    ):
         printed = []
         for library in BOTH:
             library.MLPClassifier((5,), random_state=0, **settings).fit(X, y)
@@ -230,8 +245,15 @@ def test_predictions_are_scikit_learns_in_value_and_dtype(data, dtype):
     if kind == "MLPClassifier":
         methods += ["predict_proba", "predict_log_proba"]
     for method in methods:
-        for other in (X.astype(dtype), X[:1], np.asfortranarray(X), X.astype("f4"), X.tolist(),
-                      sparse.csr_matrix(X), sparse.csc_array(X)):  # fmt: skip
+        for other in (
+            X.astype(dtype),
+            X[:1],
+            np.asfortranarray(X),
+            X.astype("f4"),
+            X.tolist(),
+            sparse.csr_matrix(X),
+            sparse.csc_array(X),
+        ):
             want, got = (getattr(m, method)(other) for m in (theirs, ours))
             assert got.dtype == want.dtype and got.shape == want.shape
             if want.dtype.kind == "f":
@@ -352,8 +374,7 @@ def test_ctrl_c_while_coefs_are_read_back_leaves_those_of_the_last_step(monkeypa
     monkeypatch.setattr(Solver, "_own", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X, y)
-    for array, same in zip([*model.coefs_, *model.intercepts_],
-                           [*twin.coefs_, *twin.intercepts_], strict=True):  # fmt: skip
+    for array, same in zip([*model.coefs_, *model.intercepts_], [*twin.coefs_, *twin.intercepts_], strict=True):
         np.testing.assert_array_equal(array, same)
 
 
@@ -366,9 +387,7 @@ def test_fitted_attributes_are_scikit_learns(kind, settings):
     X, y = digits(200)
     theirs, ours = fitted(kind, X, y, max_iter=2, **settings)
     own = {"norms_"}
-    public = [
-        {name for name in vars(m) if name.endswith("_") and name[0] != "_"} for m in (theirs, ours)
-    ]
+    public = [{name for name in vars(m) if name.endswith("_") and name[0] != "_"} for m in (theirs, ours)]
     assert public[0] == public[1] - own
     for name in ("n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
         assert getattr(ours, name) == getattr(theirs, name)
@@ -451,8 +470,9 @@ def test_a_grid_search_over_processes_in_a_pipeline():
     search = GridSearchCV(
         make_pipeline(StandardScaler(), estimators.MLPClassifier((10,), random_state=0)),
         {"mlpclassifier__alpha": [1e-4, 1e-2], "mlpclassifier__activation": ["relu", ("tanh",)]},
-        n_jobs=2, cv=2,
-    )  # fmt: skip
+        n_jobs=2,
+        cv=2,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert search.fit(X, y).best_score_ > 0.7
@@ -483,9 +503,14 @@ def test_threads_fit_at_the_same_time():
 def test_ctrl_c_keeps_what_was_learned(solver):
     X, y = digits()
     model = estimators.MLPClassifier(
-        (200, 200), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=10**6, max_fun=10**6,
+        (200, 200),
+        solver=solver,
+        max_iter=10**6,
+        tol=0,
+        n_iter_no_change=10**6,
+        max_fun=10**6,
         alpha=0.0 if solver == "adam" else 1.0,
-    )  # fmt: skip
+    )
     timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
     calls = []
 
@@ -529,16 +554,43 @@ def test_an_unfinished_fit_warns_as_scikit_learns(solver):
 # --- errors ---------------------------------------------------------------------------------
 
 BAD = [
-    ("hidden_layer_sizes", -1), ("hidden_layer_sizes", (3, 0)), ("alpha", -1.0), ("alpha", "a"),
-    ("batch_size", 0), ("batch_size", 2.5), ("learning_rate", "fast"), ("learning_rate_init", 0.0),
-    ("learning_rate_init", np.nan), ("power_t", -1), ("max_iter", 0), ("max_iter", 1.5),
-    ("shuffle", "yes"), ("shuffle", 1), ("random_state", -3), ("random_state", "seed"),
-    ("tol", -1e-3), ("verbose", -1), ("verbose", None), ("warm_start", None), ("momentum", 2),
-    ("momentum", -0.1), ("nesterovs_momentum", 3), ("early_stopping", "no"),
-    ("validation_fraction", 1.0), ("validation_fraction", -0.1), ("beta_1", 1.0), ("beta_2", 1.5),
-    ("epsilon", 0), ("epsilon", -1e-8), ("n_iter_no_change", 0), ("n_iter_no_change", 2.5),
-    ("max_fun", 0), ("activation", "swish"), ("solver", "newton"), ("activation", 3),
-]  # fmt: skip
+    ("hidden_layer_sizes", -1),
+    ("hidden_layer_sizes", (3, 0)),
+    ("alpha", -1.0),
+    ("alpha", "a"),
+    ("batch_size", 0),
+    ("batch_size", 2.5),
+    ("learning_rate", "fast"),
+    ("learning_rate_init", 0.0),
+    ("learning_rate_init", np.nan),
+    ("power_t", -1),
+    ("max_iter", 0),
+    ("max_iter", 1.5),
+    ("shuffle", "yes"),
+    ("shuffle", 1),
+    ("random_state", -3),
+    ("random_state", "seed"),
+    ("tol", -1e-3),
+    ("verbose", -1),
+    ("verbose", None),
+    ("warm_start", None),
+    ("momentum", 2),
+    ("momentum", -0.1),
+    ("nesterovs_momentum", 3),
+    ("early_stopping", "no"),
+    ("validation_fraction", 1.0),
+    ("validation_fraction", -0.1),
+    ("beta_1", 1.0),
+    ("beta_2", 1.5),
+    ("epsilon", 0),
+    ("epsilon", -1e-8),
+    ("n_iter_no_change", 0),
+    ("n_iter_no_change", 2.5),
+    ("max_fun", 0),
+    ("activation", "swish"),
+    ("solver", "newton"),
+    ("activation", 3),
+]
 
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
@@ -559,19 +611,25 @@ def test_bad_data_get_scikit_learns_errors():
     nan = X.copy()
     nan[3, 4] = np.nan
     cases = [
-        lambda m: m.fit(nan, y), lambda m: m.fit(X[:40], y), lambda m: m.fit(X[0], y),
-        lambda m: m.fit(X, X[:, 0] + 0.5), lambda m: m.fit(X, y).predict(X[:, :5]),
-        lambda m: m.fit(X, y).predict(nan), lambda m: m.fit(X, y).predict(X[0]),
-        lambda m: m.fit(X, y, sample_weight=np.ones(3)), lambda m: m.fit(X[:0], y[:0]),
+        lambda m: m.fit(nan, y),
+        lambda m: m.fit(X[:40], y),
+        lambda m: m.fit(X[0], y),
+        lambda m: m.fit(X, X[:, 0] + 0.5),
+        lambda m: m.fit(X, y).predict(X[:, :5]),
+        lambda m: m.fit(X, y).predict(nan),
+        lambda m: m.fit(X, y).predict(X[0]),
+        lambda m: m.fit(X, y, sample_weight=np.ones(3)),
+        lambda m: m.fit(X[:0], y[:0]),
         lambda m: m.fit(X, None),
-        lambda m: m.fit(X, y).partial_fit(X, y + 20), lambda m: m.partial_fit(X, y),
+        lambda m: m.fit(X, y).partial_fit(X, y + 20),
+        lambda m: m.partial_fit(X, y),
         lambda m: m.partial_fit(X, y, classes=[0, 1]),
         lambda m: m.fit(X, y).partial_fit(X, y, classes=[7]),
         lambda m: m.fit(X, y).partial_fit(X[:, :7], y),
         lambda m: m.set_params(early_stopping=True).partial_fit(X, y, classes=range(10)),
         lambda m: m.set_params(early_stopping=True).fit(X[:10], y[:10] > 4),
         lambda m: m.set_params(warm_start=True).fit(X, y).fit(X, y % 5),
-    ]  # fmt: skip
+    ]
     for case in cases:
         errors = []
         for library in BOTH:
@@ -583,8 +641,7 @@ def test_bad_data_get_scikit_learns_errors():
 
 def test_bad_sample_weights_are_refused():
     X, y = digits(50)
-    for bad, words in ((np.ones((50, 2)), "must be 1D array or scalar"), (0, "non-zero"),
-                       (np.full(50, np.nan), "NaN")):  # fmt: skip
+    for bad, words in ((np.ones((50, 2)), "must be 1D array or scalar"), (0, "non-zero"), (np.full(50, np.nan), "NaN")):
         with pytest.raises(ValueError, match=words):
             estimators.MLPClassifier((5,), max_iter=2).fit(X, y, sample_weight=bad)
     whole = estimators.MLPClassifier((5,), max_iter=2, random_state=0).fit(X, y)

@@ -80,9 +80,7 @@ def train(column, name="", **parameters):
     data = {"validation_data": (X[::3], y[::3])} if name == "`validation_data`" else {}
     if column == "partial_fit":
         before = {
-            key: settings.pop(key)
-            for key in list(settings)
-            if key in ("early_stopping", "scoring", "class_weight")
+            key: settings.pop(key) for key in list(settings) if key in ("early_stopping", "scoring", "class_weight")
         }
         model = MLPClassifier(**settings).partial_fit(X, y, classes=[0, 1, 2])
         return model.set_params(**before).partial_fit(X, y, **data)
@@ -105,9 +103,7 @@ def test_a_cell_of_the_table_is_true(name, column, cell):
         pytest.importorskip("tqdm")
     for parameters, changes in ROWS[name]:
         if cell == "error":
-            expected = TypeError if (name, column) == ("`validation_data`", "partial_fit") else (
-                ValueError
-            )  # fmt: skip
+            expected = TypeError if (name, column) == ("`validation_data`", "partial_fit") else (ValueError)
             with pytest.raises(expected) as caught:
                 train(column, name, **parameters)
             said = str(caught.value)
@@ -129,14 +125,17 @@ def test_callbacks_come_as_often_as_the_table_says(column):
     assert len(seen) == (2 if column == "partial_fit" else model.n_iter_)
 
 
-@pytest.mark.parametrize("bad, words", [
-    ({"init": "he", "coefs_init": given()}, "init=None beside coefs_init"),
-    ({"loss": half_square, "n_threads": 2}, "n_threads of None or 1 beside a function for loss"),
-    ({"loss": half_square, "label_smoothing": 0.1}, "loss='log_loss' beside label_smoothing"),
-    ({"schedule": abs, "learning_rate": "invscaling"}, "learning_rate='constant' beside a sched"),
-    ({"scoring": "accuracy"}, "scoring beside early_stopping=True or validation_data in fit"),
-    ({"batch_norm": True, "batch_size": 1}, "batches of at least 2 rows for batch_norm.*_size=1 "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        ({"init": "he", "coefs_init": given()}, "init=None beside coefs_init"),
+        ({"loss": half_square, "n_threads": 2}, "n_threads of None or 1 beside a function for loss"),
+        ({"loss": half_square, "label_smoothing": 0.1}, "loss='log_loss' beside label_smoothing"),
+        ({"schedule": abs, "learning_rate": "invscaling"}, "learning_rate='constant' beside a sched"),
+        ({"scoring": "accuracy"}, "scoring beside early_stopping=True or validation_data in fit"),
+        ({"batch_norm": True, "batch_size": 1}, "batches of at least 2 rows for batch_norm.*_size=1 "),
+    ],
+)
 def test_what_does_not_go_together_says_so(bad, words):
     with pytest.raises(ValueError, match=f"MLPClassifier expects {words}"):
         MLPClassifier(**SETTINGS, **bad).fit(*iris())
@@ -180,19 +179,25 @@ def test_a_row_left_over_joins_the_batch_before(loss, rows, batch_size, monkeypa
         by_hand.partial_fit(X[part], y[part])
         losses.append(by_hand.loss_ * by_hand.batch_size)
     assert model.loss_ == pytest.approx(sum(losses) / rows, rel=1e-9)
-    for own, other in zip(
-        [*model.coefs_, *model.norms_], [*by_hand.coefs_, *by_hand.norms_], strict=True
-    ):
+    for own, other in zip([*model.coefs_, *model.norms_], [*by_hand.coefs_, *by_hand.norms_], strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-7, atol=1e-10)
 
 
 # --- time -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"solver": "lbfgs"}, {"early_stopping": True}, {"loss": half_square},
-    {"restore_best": True}, {"batch_norm": True, "batch_size": 149},
-], ids=lambda settings: " ".join(settings) or "defaults")  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"solver": "lbfgs"},
+        {"early_stopping": True},
+        {"loss": half_square},
+        {"restore_best": True},
+        {"batch_norm": True, "batch_size": 149},
+    ],
+    ids=lambda settings: " ".join(settings) or "defaults",
+)
 def test_no_time_at_all_makes_one_step(settings):
     X, y = iris()
     model = MLPRegressor(**SETTINGS | settings, max_seconds=0)
@@ -219,23 +224,26 @@ def raises(*_):
     raise KeyError("mine")
 
 
-@pytest.mark.parametrize("parameters, error, words", [
-    ({"schedule": raises}, ValueError, "expects schedule .*; at 0 it raised KeyError: 'mine'"),
-    ({"schedule": lambda e: "fast"}, TypeError, "expects schedule to return a factor"),
-    ({"schedule": lambda e: -1.0}, ValueError, "expects schedule to return a factor .* got -1"),
-    ({"schedule": lambda e: np.nan}, ValueError, "expects schedule to return a factor .* got nan"),
-    ({"scoring": raises}, ValueError, "expects scoring .* raised KeyError: 'mine'"),
-    ({"scoring": "roc_auc"}, ValueError, "expects scoring .*'roc_auc' raised ValueError: multi_c"),
-    ({"scoring": lambda m, X, y: "good"}, TypeError, "scoring to return a number; got 'good'"),
-    ({"scoring": lambda m, X, y: None}, TypeError, "scoring to return a number; got None"),
-    ({"scoring": lambda m, X, y: [1, 2]}, TypeError, r"scoring to return a number; got \[1, 2\]"),
-    ({"scoring": lambda m, X, y: {"a": 1}}, TypeError, "scoring to return a number; got {'a': 1}"),
-    ({"loss": lambda y, z: (z[:, 0], z.astype(str))}, ValueError, "gradient .* of dtype <U"),
-    ({"loss": raises}, ValueError, "expects loss.* raised KeyError: 'mine'"),
-    ({"init": "nope"}, ValueError, "MLPClassifier expects init as one of 'he'"),
-    ({"init": -1}, ValueError, "MLPClassifier expects init as a finite number"),
-    ({"init": [1]}, TypeError, "MLPClassifier expects init as a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parameters, error, words",
+    [
+        ({"schedule": raises}, ValueError, "expects schedule .*; at 0 it raised KeyError: 'mine'"),
+        ({"schedule": lambda e: "fast"}, TypeError, "expects schedule to return a factor"),
+        ({"schedule": lambda e: -1.0}, ValueError, "expects schedule to return a factor .* got -1"),
+        ({"schedule": lambda e: np.nan}, ValueError, "expects schedule to return a factor .* got nan"),
+        ({"scoring": raises}, ValueError, "expects scoring .* raised KeyError: 'mine'"),
+        ({"scoring": "roc_auc"}, ValueError, "expects scoring .*'roc_auc' raised ValueError: multi_c"),
+        ({"scoring": lambda m, X, y: "good"}, TypeError, "scoring to return a number; got 'good'"),
+        ({"scoring": lambda m, X, y: None}, TypeError, "scoring to return a number; got None"),
+        ({"scoring": lambda m, X, y: [1, 2]}, TypeError, r"scoring to return a number; got \[1, 2\]"),
+        ({"scoring": lambda m, X, y: {"a": 1}}, TypeError, "scoring to return a number; got {'a': 1}"),
+        ({"loss": lambda y, z: (z[:, 0], z.astype(str))}, ValueError, "gradient .* of dtype <U"),
+        ({"loss": raises}, ValueError, "expects loss.* raised KeyError: 'mine'"),
+        ({"init": "nope"}, ValueError, "MLPClassifier expects init as one of 'he'"),
+        ({"init": -1}, ValueError, "MLPClassifier expects init as a finite number"),
+        ({"init": [1]}, TypeError, "MLPClassifier expects init as a number"),
+    ],
+)
 def test_errors_of_the_users_functions_name_them(parameters, error, words):
     X, y = iris()
     model = MLPClassifier(**SETTINGS, **parameters)
@@ -266,16 +274,19 @@ def nan_in(pair):
     return pair
 
 
-@pytest.mark.parametrize("bad, words", [
-    (nan_in(given()), "expects coefs_init of finite numbers; got NaN or inf"),
-    ((given()[0], given()[1][:1]), "expects coefs_init as .coefs, inter.*shorter"),
-    (given()[0][:1], "expects coefs_init as .coefs, inter"),
-    (3, "expects coefs_init as .coefs, inter"),
-    (([W.T for W in given()[0]], given()[1]), "expects coefs_init as .* of the shapes .* got"),
-    (([[[1, 2], [3]]], [[1]]), "expects coefs_init as .coefs, inter"),
-    (([W.astype(str) for W in given()[0]], given()[1]), "expects coefs_init of real numbers"),
-    (([1j * W for W in given()[0]], given()[1]), "expects coefs_init of real numbers"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        (nan_in(given()), "expects coefs_init of finite numbers; got NaN or inf"),
+        ((given()[0], given()[1][:1]), "expects coefs_init as .coefs, inter.*shorter"),
+        (given()[0][:1], "expects coefs_init as .coefs, inter"),
+        (3, "expects coefs_init as .coefs, inter"),
+        (([W.T for W in given()[0]], given()[1]), "expects coefs_init as .* of the shapes .* got"),
+        (([[[1, 2], [3]]], [[1]]), "expects coefs_init as .coefs, inter"),
+        (([W.astype(str) for W in given()[0]], given()[1]), "expects coefs_init of real numbers"),
+        (([1j * W for W in given()[0]], given()[1]), "expects coefs_init of real numbers"),
+    ],
+)
 def test_weights_to_start_from_are_checked(bad, words):
     with pytest.raises((ValueError, TypeError), match=f"MLPClassifier {words}"):
         MLPClassifier(**SETTINGS, coefs_init=bad).fit(*iris())
@@ -299,15 +310,9 @@ BAD_CALLS = {
     "other layers": lambda m, X, y: m.set_params(hidden_layer_sizes=3).partial_fit(X, y),
     "a batch of one": lambda m, X, y: m.set_params(batch_norm=True).fit(X[:1], y[:1]),
     "weights that cancel": lambda m, X, y: m.fit(X, y, (-1.0) ** np.arange(150)),
-    "weights that cancel, partial": lambda m, X, y: m.partial_fit(
-        X, y, (-1.0) ** np.arange(150), classes=[0, 1, 2]
-    ),
-    "weights that cancel, L-BFGS": lambda m, X, y: m.set_params(solver="lbfgs").fit(
-        X, y, (-1.0) ** np.arange(150)
-    ),
-    "one row that weighs": lambda m, X, y: m.set_params(early_stopping=True).fit(
-        X, y, np.arange(150) == 75
-    ),
+    "weights that cancel, partial": lambda m, X, y: m.partial_fit(X, y, (-1.0) ** np.arange(150), classes=[0, 1, 2]),
+    "weights that cancel, L-BFGS": lambda m, X, y: m.set_params(solver="lbfgs").fit(X, y, (-1.0) ** np.arange(150)),
+    "one row that weighs": lambda m, X, y: m.set_params(early_stopping=True).fit(X, y, np.arange(150) == 75),
 }
 
 
@@ -337,16 +342,20 @@ def test_a_bad_call_changes_nothing(call, fitted):
 def test_a_part_of_the_rows_without_weight_is_refused(row):
     X, y = np.random.default_rng(0).random((12, 2)), np.arange(12) % 2
     model = MLPClassifier(early_stopping=True, validation_fraction=0.5, random_state=0)
-    with pytest.raises(
-        ValueError, match=r"weights of the (training|validation) rows .* got 0 over"
-    ):
+    with pytest.raises(ValueError, match=r"weights of the (training|validation) rows .* got 0 over"):
         model.fit(X, y, sample_weight=np.arange(12) == row)
     assert not hasattr(model, "coefs_")
 
 
-@pytest.mark.parametrize("call", [
-    "validation data", "too few to validate", "a batch of one", "one row that weighs",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        "validation data",
+        "too few to validate",
+        "a batch of one",
+        "one row that weighs",
+    ],
+)
 @pytest.mark.parametrize("random_state", [np.random.RandomState(0), None], ids=["own", "NumPy's"])
 def test_a_bad_call_takes_back_what_it_drew(call, random_state):
     X, y = iris()
@@ -429,9 +438,7 @@ def test_from_sklearn_predicts_labels_sparse_where_they_were():
     labels = sparse.csr_matrix(np.eye(3, dtype=int)[y])
     for target, kind in ((labels, sparse.csr_matrix), (labels.toarray(), np.ndarray)):
         theirs = neural_network.MLPClassifier(**SETTINGS).fit(X, target)
-        assert (
-            type(theirs.predict(X)) is type(MLPClassifier.from_sklearn(theirs).predict(X)) is kind
-        )
+        assert type(theirs.predict(X)) is type(MLPClassifier.from_sklearn(theirs).predict(X)) is kind
 
 
 def test_validation_data_are_named():

@@ -33,11 +33,14 @@ def curve(n=400, seed=0):
 # --- layers ---------------------------------------------------------------------------------
 
 ACTIVATIONS = {
-    "identity": lambda z: z, "relu": lambda z: np.maximum(z, 0), "tanh": np.tanh,
-    "logistic": lambda z: 1 / (1 + np.exp(-z)), "softplus": lambda z: np.logaddexp(0, z),
+    "identity": lambda z: z,
+    "relu": lambda z: np.maximum(z, 0),
+    "tanh": np.tanh,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "softplus": lambda z: np.logaddexp(0, z),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "gelu": lambda z: 0.5 * z * erfc(-z / math.sqrt(2)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("first", ACTIVATIONS)
@@ -45,9 +48,11 @@ ACTIVATIONS = {
 def test_an_activation_for_each_layer(first, second):
     X, y = curve()
     model = MLPRegressor(
-        hidden_layer_sizes=(30, 20), activation=(first, second), learning_rate_init=0.01,
+        hidden_layer_sizes=(30, 20),
+        activation=(first, second),
+        learning_rate_init=0.01,
         random_state=0,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     assert model.score(X, y) > 0.5
     h = ACTIVATIONS[first](X @ model.coefs_[0] + model.intercepts_[0])
     np.testing.assert_allclose(model.hidden(X, 0), h, rtol=1e-9, atol=1e-12)
@@ -72,9 +77,7 @@ def test_hidden_names_the_layers_that_are_there():
 def test_dropout_trains_without_some_and_predicts_with_all():
     X, y = digits()
     settings = {"hidden_layer_sizes": (50,), "max_iter": 40, "random_state": 0}
-    plain, dropped, again = (
-        MLPClassifier(**settings, dropout=rate).fit(X, y) for rate in (0.0, 0.5, 0.5)
-    )
+    plain, dropped, again = (MLPClassifier(**settings, dropout=rate).fit(X, y) for rate in (0.0, 0.5, 0.5))
     assert dropped.loss_ > 1.5 * plain.loss_
     assert dropped.score(X, y) > 0.85
     np.testing.assert_array_equal(dropped.coefs_[0], again.coefs_[0])
@@ -129,9 +132,13 @@ def test_robust_losses_pass_over_outliers():
     scores = {}
     for loss in ("squared_error", "absolute_error", "huber", "quantile"):
         model = MLPRegressor(
-            loss=loss, hidden_layer_sizes=50, learning_rate_init=0.01, random_state=0,
-            early_stopping=False, huber_delta=0.3,
-        )  # fmt: skip
+            loss=loss,
+            hidden_layer_sizes=50,
+            learning_rate_init=0.01,
+            random_state=0,
+            early_stopping=False,
+            huber_delta=0.3,
+        )
         scores[loss] = model.fit(X, spoilt).score(X, y)
     assert scores.pop("squared_error") < 0 < 0.9 < min(scores.values())
 
@@ -141,21 +148,26 @@ def test_a_quantile_lies_above_its_share(quantile):
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (2000, 1))
     y = X[:, 0] + rng.exponential(1, 2000)
-    model = MLPRegressor(loss="quantile", quantile=quantile, random_state=0, max_iter=60,
-                         learning_rate_init=0.01).fit(X, y)  # fmt: skip
+    model = MLPRegressor(loss="quantile", quantile=quantile, random_state=0, max_iter=60, learning_rate_init=0.01).fit(
+        X, y
+    )
     assert np.mean(y < model.predict(X)) == pytest.approx(quantile, abs=0.05)
 
 
-@pytest.mark.parametrize("loss, value", [
-    ("absolute_error", lambda d: np.abs(d)),
-    ("quantile", lambda d: np.where(d > 0, 0.2 * d, -0.8 * d)),
-    ("huber", lambda d: np.where(np.abs(d) <= 0.7, 0.5 * d * d, 0.7 * (np.abs(d) - 0.35))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "loss, value",
+    [
+        ("absolute_error", lambda d: np.abs(d)),
+        ("quantile", lambda d: np.where(d > 0, 0.2 * d, -0.8 * d)),
+        ("huber", lambda d: np.where(np.abs(d) <= 0.7, 0.5 * d * d, 0.7 * (np.abs(d) - 0.35))),
+    ],
+)
 def test_a_loss_is_its_mean_and_the_penalty(loss, value):
     X, y = curve(100)
     y = np.column_stack([y, -y])
-    model = MLPRegressor(loss=loss, quantile=0.8, huber_delta=0.7, alpha=2.0, max_iter=1,
-                         learning_rate_init=1e-12, random_state=0).fit(X, y)  # fmt: skip
+    model = MLPRegressor(
+        loss=loss, quantile=0.8, huber_delta=0.7, alpha=2.0, max_iter=1, learning_rate_init=1e-12, random_state=0
+    ).fit(X, y)
     penalty = sum(np.square(W).sum() for W in model.coefs_) / len(X)
     assert model.loss_ == pytest.approx(value(model.predict(X) - y).mean() + penalty, rel=1e-9)
 
@@ -164,8 +176,7 @@ def test_label_smoothing_keeps_probabilities_from_the_ends():
     X, y = digits()
     for target in (y, y > 4):
         sure, smooth = (
-            MLPClassifier(max_iter=100, random_state=0, label_smoothing=share).fit(X, target)
-            for share in (0.0, 0.2)
+            MLPClassifier(max_iter=100, random_state=0, label_smoothing=share).fit(X, target) for share in (0.0, 0.2)
         )
         assert sure.predict_proba(X).max() > 0.99 > smooth.predict_proba(X).max()
         assert smooth.score(X, target) > 0.95
@@ -184,9 +195,7 @@ def test_a_loss_of_ones_own_trains_as_the_same_one_inside(solver, weighted):
     X, y = curve()
     weights = np.random.default_rng(0).random(len(X)) if weighted else None
     inside, own = (
-        MLPRegressor(loss=loss, solver=solver, max_iter=6, random_state=0, alpha=0.01).fit(
-            X, y, sample_weight=weights
-        )
+        MLPRegressor(loss=loss, solver=solver, max_iter=6, random_state=0, alpha=0.01).fit(X, y, sample_weight=weights)
         for loss in ("squared_error", half_square)
     )
     assert own.loss_ == pytest.approx(inside.loss_, rel=1e-9)
@@ -273,10 +282,12 @@ def test_more_solvers_learn(solver):
 def test_adamw_decays_weights_only_and_apart_from_the_loss():
     X, y = digits(100)
     X = np.zeros_like(X)  # no gradient for the first weights
-    model = MLPClassifier((5,), solver="adamw", alpha=0.5, learning_rate_init=0.01, max_iter=1,
-                          random_state=0, init="he")  # fmt: skip
-    start = MLPClassifier((5,), solver="adamw", alpha=0.0, learning_rate_init=0.01, max_iter=1,
-                          random_state=0, init="he")  # fmt: skip
+    model = MLPClassifier(
+        (5,), solver="adamw", alpha=0.5, learning_rate_init=0.01, max_iter=1, random_state=0, init="he"
+    )
+    start = MLPClassifier(
+        (5,), solver="adamw", alpha=0.0, learning_rate_init=0.01, max_iter=1, random_state=0, init="he"
+    )
     W = start.fit(X, y).coefs_[0]
     np.testing.assert_allclose(model.fit(X, y).coefs_[0], (1 - 0.01 * 0.5) * W, rtol=1e-12)
     np.testing.assert_array_equal(model.intercepts_[0], start.intercepts_[0])
@@ -287,9 +298,13 @@ def test_validation_data_any_scorer_and_the_best_weights():
     X, y = digits()
     X_val, y_val = X[400:], y[400:]
     model = MLPClassifier(
-        (20,), early_stopping=True, scoring="f1_macro", random_state=0, learning_rate_init=0.01,
+        (20,),
+        early_stopping=True,
+        scoring="f1_macro",
+        random_state=0,
+        learning_rate_init=0.01,
         n_iter_no_change=5,
-    ).fit(X[:400], y[:400], validation_data=(X_val, y_val))  # fmt: skip
+    ).fit(X[:400], y[:400], validation_data=(X_val, y_val))
     scores = model.validation_scores_
     assert len(scores) == model.n_iter_ == len(model.loss_curve_)
     best = f1_score(y_val, model.predict(X_val), average="macro")
@@ -298,9 +313,7 @@ def test_validation_data_any_scorer_and_the_best_weights():
     watched = MLPClassifier((20,), random_state=0, max_iter=5, scoring="neg_log_loss")
     watched.fit(X, y, validation_data=(X_val, y_val))  # all rows train, and are only watched
     np.testing.assert_array_equal(watched.coefs_[0], whole.coefs_[0])
-    assert watched.validation_scores_[-1] == pytest.approx(
-        -log_loss(y_val, watched.predict_proba(X_val))
-    )
+    assert watched.validation_scores_[-1] == pytest.approx(-log_loss(y_val, watched.predict_proba(X_val)))
     for bad in (3, (X, y, y), (X[:, :3], y), (X, y[:5]), (X, y + 30)):
         with pytest.raises(ValueError):
             watched.fit(X, y, validation_data=bad)
@@ -317,13 +330,17 @@ def test_scorers_raise_no_warning_of_names():
 def test_restore_best_without_validation_goes_by_the_loss():
     X, y = curve(100)
     settings = {
-        "solver": "sgd", "learning_rate_init": 0.9, "momentum": 0.9, "max_iter": 12, "tol": 0.0,
-        "random_state": 1, "n_iter_no_change": 50, "batch_size": 10,
-    }  # fmt: skip
+        "solver": "sgd",
+        "learning_rate_init": 0.9,
+        "momentum": 0.9,
+        "max_iter": 12,
+        "tol": 0.0,
+        "random_state": 1,
+        "n_iter_no_change": 50,
+        "batch_size": 10,
+    }
     seen = []
-    model = MLPRegressor(
-        **settings, restore_best=True, callbacks=lambda m: seen.append(m.coefs_[0].copy())
-    ).fit(X, y)
+    model = MLPRegressor(**settings, restore_best=True, callbacks=lambda m: seen.append(m.coefs_[0].copy())).fit(X, y)
     best = int(np.argmin(model.loss_curve_))
     assert 0 < best < len(seen) - 1
     np.testing.assert_array_equal(model.coefs_[0], seen[best - 1])  # the epoch began with them
@@ -342,9 +359,7 @@ def test_a_diverging_fit_keeps_the_best_weights_where_asked():
     def faster(epoch):
         return 1.0 if epoch < 3 else 1e200
 
-    model = MLPRegressor(
-        solver="sgd", restore_best=True, schedule=faster, random_state=0, callbacks=epochs.append
-    )
+    model = MLPRegressor(solver="sgd", restore_best=True, schedule=faster, random_state=0, callbacks=epochs.append)
     with pytest.warns(UserWarning, match="not finite"):
         model.fit(X, y)
     assert len(epochs) >= 3 and np.isfinite(model.predict(X)).all()
@@ -405,8 +420,9 @@ def test_a_schedule_sets_the_rate_of_each_step():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_max_seconds_ends_the_training(solver):
     X, y = digits(1700)
-    model = MLPClassifier((300,), solver=solver, max_seconds=0.2, max_iter=10**6, tol=0,
-                          n_iter_no_change=10**6, max_fun=10**6)  # fmt: skip
+    model = MLPClassifier(
+        (300,), solver=solver, max_seconds=0.2, max_iter=10**6, tol=0, n_iter_no_change=10**6, max_fun=10**6
+    )
     begin = time.perf_counter()
     model.fit(X, y)
     assert time.perf_counter() - begin < 3
@@ -427,18 +443,24 @@ def test_progress_without_stderr_shows_none(monkeypatch):
 
 def test_threads_give_the_same_numbers():
     X, y = digits()
-    one, two = (MLPClassifier((40,), max_iter=5, random_state=0, n_threads=n).fit(X, y)
-                for n in (1, 2))  # fmt: skip
+    one, two = (MLPClassifier((40,), max_iter=5, random_state=0, n_threads=n).fit(X, y) for n in (1, 2))
     np.testing.assert_allclose(two.coefs_[0], one.coefs_[0], rtol=1e-6, atol=1e-9)
 
 
 # --- elsewhere ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"activation": "logistic"}, {"batch_norm": True}, {"dropout": 0.2},
-    {"activation": ("gelu", "leaky_relu"), "hidden_layer_sizes": (7, 5)},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"activation": "logistic"},
+        {"batch_norm": True},
+        {"dropout": 0.2},
+        {"activation": ("gelu", "leaky_relu"), "hidden_layer_sizes": (7, 5)},
+    ],
+    ids=str,
+)
 def test_to_sequential_predicts_the_same(settings):
     X, y = digits(300)
     settings = {"hidden_layer_sizes": (9,), "max_iter": 3, "random_state": 0} | settings
@@ -503,25 +525,36 @@ def test_from_sklearn_of_subclasses_on_both_sides():
 # --- errors ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad, words", [
-    ({"activation": ("relu", "tanh")}, "activation for each of 1 hidden layer; got 2"),
-    ({"activation": ("swish",)}, "expects activation as one of"),
-    ({"dropout": 1.0}, "dropout below 1"), ({"dropout": -0.5}, "dropout between 0 and 1"),
-    ({"dropout": (0.1, 0.1)}, "dropout for each of 1 hidden layer; got 2"),
-    ({"dropout": "much"}, "dropout as a number"),
-    ({"dropout": 0.5, "solver": "lbfgs"}, "dropout with a stochastic solver"),
-    ({"batch_norm": True, "solver": "lbfgs"}, "batch_norm with a stochastic solver"),
-    ({"schedule": abs, "solver": "lbfgs"}, "schedule with a stochastic solver"),
-    ({"progress": True, "solver": "lbfgs"}, "progress with a stochastic solver"),
-    ({"schedule": abs, "learning_rate": "adaptive"}, "learning_rate='constant' beside"),
-    ({"schedule": 3}, "schedule as a function"), ({"schedule": lambda e: -1}, "factor"),
-    ({"callbacks": 3}, "callbacks as functions"), ({"callbacks": [3]}, "callbacks as functions"),
-    ({"callbacks": iter([print])}, "callbacks as functions of .*list of them; got <list_it"),
-    ({"n_threads": 0}, "n_threads of at least 1"), ({"max_seconds": -1}, "max_seconds"),
-    ({"restore_best": "yes"}, "restore_best as one of"), ({"batch_norm": 1}, "batch_norm as one"),
-    ({"progress": None}, "progress as one of"), ({"init": "glorot"}, "init as one of"),
-    ({"scoring": "beauty"}, "scoring"), ({"loss": "hinge"}, "'loss' parameter"),
-], ids=lambda v: v if isinstance(v, str) else next(iter(v)))  # fmt: skip
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        ({"activation": ("relu", "tanh")}, "activation for each of 1 hidden layer; got 2"),
+        ({"activation": ("swish",)}, "expects activation as one of"),
+        ({"dropout": 1.0}, "dropout below 1"),
+        ({"dropout": -0.5}, "dropout between 0 and 1"),
+        ({"dropout": (0.1, 0.1)}, "dropout for each of 1 hidden layer; got 2"),
+        ({"dropout": "much"}, "dropout as a number"),
+        ({"dropout": 0.5, "solver": "lbfgs"}, "dropout with a stochastic solver"),
+        ({"batch_norm": True, "solver": "lbfgs"}, "batch_norm with a stochastic solver"),
+        ({"schedule": abs, "solver": "lbfgs"}, "schedule with a stochastic solver"),
+        ({"progress": True, "solver": "lbfgs"}, "progress with a stochastic solver"),
+        ({"schedule": abs, "learning_rate": "adaptive"}, "learning_rate='constant' beside"),
+        ({"schedule": 3}, "schedule as a function"),
+        ({"schedule": lambda e: -1}, "factor"),
+        ({"callbacks": 3}, "callbacks as functions"),
+        ({"callbacks": [3]}, "callbacks as functions"),
+        ({"callbacks": iter([print])}, "callbacks as functions of .*list of them; got <list_it"),
+        ({"n_threads": 0}, "n_threads of at least 1"),
+        ({"max_seconds": -1}, "max_seconds"),
+        ({"restore_best": "yes"}, "restore_best as one of"),
+        ({"batch_norm": 1}, "batch_norm as one"),
+        ({"progress": None}, "progress as one of"),
+        ({"init": "glorot"}, "init as one of"),
+        ({"scoring": "beauty"}, "scoring"),
+        ({"loss": "hinge"}, "'loss' parameter"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else next(iter(v)),
+)
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_bad_values_of_parameters_that_scikit_learn_lacks_are_named(kind, bad, words):
     X, y = digits(50)

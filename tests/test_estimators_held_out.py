@@ -94,21 +94,22 @@ def test_a_scoring_that_takes_no_weights_is_refused_beside_them():
     for call in (
         lambda: MLPClassifier(**SETTINGS, **settings).fit(X, y, np.ones(150)),
         lambda: MLPClassifier(**SETTINGS, **settings, class_weight="balanced").fit(X, y),
-        lambda: MLPClassifier(**SETTINGS, **settings).fit(
-            X, y, X_val=X, y_val=y, sample_weight_val=y + 1
-        ),
+        lambda: MLPClassifier(**SETTINGS, **settings).fit(X, y, X_val=X, y_val=y, sample_weight_val=y + 1),
     ):
         with pytest.raises(TypeError, match="MLPClassifier expects scoring to take sample_weight"):
             call()
 
 
-@pytest.mark.parametrize("keywords, words", [
-    ({"X_val": 1}, "MLPClassifier expects X_val and y_val together; got X_val without y_val"),
-    ({"y_val": 1}, "MLPClassifier expects X_val and y_val together; got y_val without X_val"),
-    ({"sample_weight_val": 1}, "expects sample_weight_val beside X_val and y_val"),
-    ({"X_val": 1, "y_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
-    ({"sample_weight_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "keywords, words",
+    [
+        ({"X_val": 1}, "MLPClassifier expects X_val and y_val together; got X_val without y_val"),
+        ({"y_val": 1}, "MLPClassifier expects X_val and y_val together; got y_val without X_val"),
+        ({"sample_weight_val": 1}, "expects sample_weight_val beside X_val and y_val"),
+        ({"X_val": 1, "y_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
+        ({"sample_weight_val": 1, "validation_data": 1}, "expects validation rows as .*; got both"),
+    ],
+)
 def test_validation_rows_given_by_half_or_twice_are_refused(keywords, words):
     X, y = datasets.load_iris(return_X_y=True)
     values = {"X_val": X, "y_val": y, "sample_weight_val": y + 1.0, "validation_data": (X, y)}
@@ -116,14 +117,17 @@ def test_validation_rows_given_by_half_or_twice_are_refused(keywords, words):
         MLPClassifier(**SETTINGS).fit(X, y, **{name: values[name] for name in keywords})
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"X_val": np.ones((150, 3))}, "X_val, .* X has 3 features"),
-    ({"y_val": np.arange(150)}, r"X_val, y_val and .* kind; got .* expects y of the class"),
-    ({"y_val": np.zeros(3)}, "y_val .* inconsistent numbers of samples"),
-    ({"X_val": np.full((150, 4), np.nan)}, "X_val, .* contains NaN"),
-    ({"sample_weight_val": np.ones(3)}, "sample_weight_val .* sample_weight.shape"),
-    ({"sample_weight_val": np.zeros(150)}, "sample_weight_val .* at least one non-zero"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"X_val": np.ones((150, 3))}, "X_val, .* X has 3 features"),
+        ({"y_val": np.arange(150)}, r"X_val, y_val and .* kind; got .* expects y of the class"),
+        ({"y_val": np.zeros(3)}, "y_val .* inconsistent numbers of samples"),
+        ({"X_val": np.full((150, 4), np.nan)}, "X_val, .* contains NaN"),
+        ({"sample_weight_val": np.ones(3)}, "sample_weight_val .* sample_weight.shape"),
+        ({"sample_weight_val": np.zeros(150)}, "sample_weight_val .* at least one non-zero"),
+    ],
+)
 def test_bad_validation_rows_are_named_and_change_nothing(change, words):
     X, y = datasets.load_iris(return_X_y=True)
     model = MLPClassifier(**SETTINGS)
@@ -186,8 +190,17 @@ def draw(kind, n, d, rng):
     }[kind]()
 
 
-KINDS = ["normal", "heavy tails", "lognormal", "one-hot, rare", "counts, rare",
-         "rare, of any size", "nearly constant", "huge", "tiny"]  # fmt: skip
+KINDS = [
+    "normal",
+    "heavy tails",
+    "lognormal",
+    "one-hot, rare",
+    "counts, rare",
+    "rare, of any size",
+    "nearly constant",
+    "huge",
+    "tiny",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,9 +210,7 @@ def test_rows_drawn_alike_hardly_ever_look_foreign(kind, form):
     hits = 0
     for n, m, d in [(20, 1, 5), (20, 5, 5), (100, 1, 1), (300, 10, 40), (40, 400, 3)] * 20:
         with np.errstate(all="raise"):
-            hits += scale.foreign(
-                form(draw(kind, n, d, rng)), form(draw(kind, m, d, rng))
-            ) > 0  # fmt: skip
+            hits += scale.foreign(form(draw(kind, n, d, rng)), form(draw(kind, m, d, rng))) > 0
     assert hits <= (2 if kind == "heavy tails" else 0)
 
 

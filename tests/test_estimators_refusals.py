@@ -130,15 +130,25 @@ def test_every_parameter_is_live_or_not():
 
 
 CHANGES = {
-    "learning_rate_init": 0.5, "alpha": 5.0, "momentum": 0.1, "nesterovs_momentum": False,
-    "beta_1": 0.1, "beta_2": 0.1, "epsilon": 0.5, "max_iter": 3, "shuffle": False,
-    "learning_rate": "invscaling", "power_t": 3.0,
-}  # fmt: skip
+    "learning_rate_init": 0.5,
+    "alpha": 5.0,
+    "momentum": 0.1,
+    "nesterovs_momentum": False,
+    "beta_1": 0.1,
+    "beta_2": 0.1,
+    "epsilon": 0.5,
+    "max_iter": 3,
+    "shuffle": False,
+    "learning_rate": "invscaling",
+    "power_t": 3.0,
+}
 READ_BY = {
     "sgd": {"momentum", "nesterovs_momentum", "learning_rate"},
-    "adam": {"beta_1", "beta_2", "epsilon"}, "adamw": {"beta_1", "beta_2", "epsilon"},
-    "rmsprop": {"beta_2", "epsilon"}, "adagrad": {"epsilon"},
-}  # fmt: skip
+    "adam": {"beta_1", "beta_2", "epsilon"},
+    "adamw": {"beta_1", "beta_2", "epsilon"},
+    "rmsprop": {"beta_2", "epsilon"},
+    "adagrad": {"epsilon"},
+}
 
 
 @pytest.mark.parametrize("solver", READ_BY)
@@ -186,12 +196,25 @@ def test_a_callback_returns_true_false_or_none(solver, returned):
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-@pytest.mark.parametrize("name, value", [
-    ("hidden_layer_sizes", (3,)), ("activation", "tanh"), ("batch_size", 7),
-    ("early_stopping", True), ("solver", "adagrad"), ("random_state", 3), ("n_threads", 1),
-    ("class_weight", {0: 2.0}), ("label_smoothing", 0.2), ("restore_best", True),
-    ("max_seconds", 3), ("callbacks", None), ("coefs_init", 3), ("dropout", 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("hidden_layer_sizes", (3,)),
+        ("activation", "tanh"),
+        ("batch_size", 7),
+        ("early_stopping", True),
+        ("solver", "adagrad"),
+        ("random_state", 3),
+        ("n_threads", 1),
+        ("class_weight", {0: 2.0}),
+        ("label_smoothing", 0.2),
+        ("restore_best", True),
+        ("max_seconds", 3),
+        ("callbacks", None),
+        ("coefs_init", 3),
+        ("dropout", 0.5),
+    ],
+)
 def test_a_callback_may_not_change_what_a_training_began_with(solver, name, value):
     model = MLPClassifier(**SETTINGS, solver=solver)
     model.callbacks = lambda m: m.set_params(**{name: value})
@@ -224,15 +247,20 @@ def test_bad_values_and_weights_of_a_callback_are_refused():
         MLPClassifier(**SETTINGS, solver="lbfgs", callbacks=write).fit(X, CLASSES)
 
 
-@pytest.mark.parametrize("solver, name, value", [
-    ("adam", "learning_rate_init", 0.5), ("sgd", "momentum", 0.1), ("sgd", "power_t", 2.0),
-    ("adam", "solver", "sgd"), ("rmsprop", "beta_2", 0.5), ("adagrad", "epsilon", 0.1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "solver, name, value",
+    [
+        ("adam", "learning_rate_init", 0.5),
+        ("sgd", "momentum", 0.1),
+        ("sgd", "power_t", 2.0),
+        ("adam", "solver", "sgd"),
+        ("rmsprop", "beta_2", 0.5),
+        ("adagrad", "epsilon", 0.1),
+    ],
+)
 def test_partial_fit_says_what_its_optimiser_keeps(solver, name, value):
     first = {"classes": [0, 1, 2]}
-    plain, changed = (
-        MLPClassifier(**SETTINGS, solver=solver).partial_fit(X, CLASSES, **first) for _ in range(2)
-    )
+    plain, changed = (MLPClassifier(**SETTINGS, solver=solver).partial_fit(X, CLASSES, **first) for _ in range(2))
     changed.set_params(**{name: value})
     with pytest.warns(ConvergenceWarning, match=f"goes on with its optimiser's {name}=") as caught:
         changed.partial_fit(X, CLASSES)
@@ -244,14 +272,17 @@ def test_partial_fit_says_what_its_optimiser_keeps(solver, name, value):
     assert same(plain, changed)  # as scikit-learn's
 
 
-@pytest.mark.parametrize("solver, name, value", [
-    ("adam", "alpha", 9.0), ("adamw", "alpha", 0.9), ("sgd", "alpha", 1.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "solver, name, value",
+    [
+        ("adam", "alpha", 9.0),
+        ("adamw", "alpha", 0.9),
+        ("sgd", "alpha", 1.0),
+    ],
+)
 def test_partial_fit_reads_the_penalty(solver, name, value):
     first = {"classes": [0, 1, 2]}
-    plain, changed = (
-        MLPClassifier(**SETTINGS, solver=solver).partial_fit(X, CLASSES, **first) for _ in range(2)
-    )
+    plain, changed = (MLPClassifier(**SETTINGS, solver=solver).partial_fit(X, CLASSES, **first) for _ in range(2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         changed.set_params(**{name: value}, n_threads=1).partial_fit(X, CLASSES)
@@ -278,9 +309,7 @@ def test_the_rate_of_the_optimiser_is_set_as_scikit_learns(solver, name):
 @pytest.mark.parametrize("given", [{"batch_norm": True}, {"dropout": 0.5}])
 def test_what_works_on_hidden_layers_needs_one(kind, given):
     model = getattr(estimators, kind)(**SETTINGS | {"hidden_layer_sizes": ()}, **given)
-    with pytest.raises(
-        ValueError, match=f"{kind} expects hidden layers beside {next(iter(given))}"
-    ):
+    with pytest.raises(ValueError, match=f"{kind} expects hidden layers beside {next(iter(given))}"):
         model.fit(X, CLASSES)
 
 
@@ -293,10 +322,15 @@ def test_what_works_on_hidden_layers_needs_one(kind, given):
 def test_no_training_returns_weights_that_are_not_finite(kind, solver, early_stopping):
     t = CLASSES if kind == "MLPClassifier" else X[:, 0]
     extremes = [
-        (X * 1e30, t, None), (X * 1e200, t, None), (X.astype("f4") * 1e19, t, None),
-        (X, t, np.full(60, 1e-300)), (X, t, np.full(60, 5e-324)), (X, t, np.full(60, 1e300)),
-        (X.astype("f4"), t, np.full(60, 1e-44)), (X, t * 1e300 if t is not CLASSES else t, None),
-    ]  # fmt: skip
+        (X * 1e30, t, None),
+        (X * 1e200, t, None),
+        (X.astype("f4") * 1e19, t, None),
+        (X, t, np.full(60, 1e-300)),
+        (X, t, np.full(60, 5e-324)),
+        (X, t, np.full(60, 1e300)),
+        (X.astype("f4"), t, np.full(60, 1e-44)),
+        (X, t * 1e300 if t is not CLASSES else t, None),
+    ]
     for rows, y, weights in extremes:
         for rate in (0.001, 1e10):
             model = getattr(estimators, kind)(
@@ -311,8 +345,7 @@ def test_no_training_returns_weights_that_are_not_finite(kind, solver, early_sto
                     continue
             assert all(np.isfinite(array).all() for array in model.coefs_ + model.intercepts_)
             if not np.isfinite(model.loss_):
-                assert any("not finite" in str(w.message) or "lbfgs" in str(w.message)
-                           for w in caught)  # fmt: skip
+                assert any("not finite" in str(w.message) or "lbfgs" in str(w.message) for w in caught)
 
 
 def test_best_weights_that_are_not_finite_are_no_result():
@@ -353,9 +386,7 @@ def test_lbfgs_moves_however_many_outputs_there_are(n_outputs, loss):
     model = MLPRegressor(loss, **settings, max_iter=30, alpha=0.01).fit(X, targets)
     assert model.n_iter_ == 30
     d = model.predict(X) - targets
-    rows = 0.5 * d**2 if loss == "squared_error" else np.where(
-        np.abs(d) < 1, 0.5 * d**2, np.abs(d) - 0.5
-    )  # fmt: skip
+    rows = 0.5 * d**2 if loss == "squared_error" else np.where(np.abs(d) < 1, 0.5 * d**2, np.abs(d) - 0.5)
     penalty = 0.5 * 0.01 * sum((W**2).sum() for W in model.coefs_) / 60
     assert model.loss_ == pytest.approx(rows.mean() + penalty, rel=1e-9)
     assert model.score(X, targets) > 0.8
@@ -365,8 +396,7 @@ def test_lbfgs_moves_however_many_outputs_there_are(n_outputs, loss):
 def test_lbfgs_is_scikit_learns_up_to_500_outputs(n_outputs):
     targets = np.tanh(X @ np.random.default_rng(1).normal(size=(4, n_outputs)))
     ours, theirs = (
-        library.MLPRegressor(**SETTINGS, solver="lbfgs").fit(X, targets)
-        for library in (estimators, neural_network)
+        library.MLPRegressor(**SETTINGS, solver="lbfgs").fit(X, targets) for library in (estimators, neural_network)
     )
     np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6)
     np.testing.assert_allclose(ours.loss_, theirs.loss_, rtol=1e-9)
@@ -386,9 +416,12 @@ W = [RNG.normal(size=(4, 6)), RNG.normal(size=(6, 3))]
 B = [RNG.normal(size=6), RNG.normal(size=3)]
 #: What scikit-learn's trainings need beside.
 STARTED = {
-    "t_": 0, "loss_curve_": [], "best_loss_": np.inf, "_no_improvement_count": 0,
+    "t_": 0,
+    "loss_curve_": [],
+    "best_loss_": np.inf,
+    "_no_improvement_count": 0,
     "validation_scores_": None,
-}  # fmt: skip
+}
 
 
 def by_hand(library, kind, out, coefs=W, intercepts=B, **attributes):
@@ -442,8 +475,7 @@ def test_a_training_goes_on_from_weights_put_in_by_hand(kind, out, form):
         classes["_label_binarizer"] = LabelBinarizer().fit(classes["classes_"])
     kept = [w.copy() for w in W]
     ours = by_hand(estimators, kind, out, form(W), form(B), **classes)
-    theirs = by_hand(neural_network, kind, out, [w.copy() for w in W], [b.copy() for b in B],
-                     **classes, **STARTED)  # fmt: skip
+    theirs = by_hand(neural_network, kind, out, [w.copy() for w in W], [b.copy() for b in B], **classes, **STARTED)
     for model in (ours, theirs):
         model.partial_fit(X, y).partial_fit(X, y)
     for own, other in zip(ours.coefs_, theirs.coefs_, strict=True):
@@ -456,16 +488,19 @@ def test_a_training_goes_on_from_weights_put_in_by_hand(kind, out, form):
     assert all(map(np.array_equal, kept, W))  # the caller's arrays
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"intercepts": B[:1]}, "MLPClassifier expects as many intercepts_ as coefs_"),
-    ({"n_layers_": 4}, "n_layers_ one above; got 2 coefs_, 2 intercepts_ and n_layers_=4"),
-    ({"coefs": [W[0], W[1][:5]]}, "MLPClassifier expects coefs_ and intercepts_ of shapes"),
-    ({"intercepts": [B[0][:2], B[1]]}, "MLPClassifier expects coefs_ and intercepts_ of shapes"),
-    ({"out": "sigmoid"}, "expects out_activation_ .* 'logistic'.*; got 'sigmoid'"),
-    ({"out": None}, "expects out_activation_ .*; got None"),
-    ({"classes_": None}, "MLPClassifier.predict expects classes_ beside coefs_"),
-    ({"classes_": ["a", "b"]}, "MLPClassifier.predict expects classes_ of the 3 outputs; got 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"intercepts": B[:1]}, "MLPClassifier expects as many intercepts_ as coefs_"),
+        ({"n_layers_": 4}, "n_layers_ one above; got 2 coefs_, 2 intercepts_ and n_layers_=4"),
+        ({"coefs": [W[0], W[1][:5]]}, "MLPClassifier expects coefs_ and intercepts_ of shapes"),
+        ({"intercepts": [B[0][:2], B[1]]}, "MLPClassifier expects coefs_ and intercepts_ of shapes"),
+        ({"out": "sigmoid"}, "expects out_activation_ .* 'logistic'.*; got 'sigmoid'"),
+        ({"out": None}, "expects out_activation_ .*; got None"),
+        ({"classes_": None}, "MLPClassifier.predict expects classes_ beside coefs_"),
+        ({"classes_": ["a", "b"]}, "MLPClassifier.predict expects classes_ of the 3 outputs; got 2"),
+    ],
+)
 def test_weights_put_in_by_hand_that_do_not_fit(change, words):
     given = {"out": "softmax", "coefs": W, "intercepts": B, "classes_": ["a", "b", "c"]} | change
     if given["classes_"] is None:
@@ -576,6 +611,4 @@ def test_a_score_that_is_no_number_does_not_bring_back_the_first_weights():
         MLPClassifier(**settings).fit(X, CLASSES)
     with pytest.raises(ValueError, match=r"at least 2 rows in validation_data, as R\^2 has no"):
         MLPRegressor(**SETTINGS).fit(X, CLASSES, validation_data=(X[:1], CLASSES[:1]))
-    MLPRegressor(**SETTINGS, scoring="neg_mean_squared_error").fit(
-        X, CLASSES, validation_data=(X[:1], CLASSES[:1])
-    )
+    MLPRegressor(**SETTINGS, scoring="neg_mean_squared_error").fit(X, CLASSES, validation_data=(X[:1], CLASSES[:1]))

@@ -44,15 +44,18 @@ def test_partial_fit_follows_set_params(kind, solver, changed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("settings, changed", [
-    ({"solver": "sgd", "learning_rate": "invscaling"}, {"power_t": 2.0}),
-    ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate_init": 0.1}),
-    ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate": "constant"}),
-    ({"solver": "sgd", "learning_rate": "invscaling"}, {"solver": "adam"}),
-    ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "invscaling"}),
-    ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "adaptive", "tol": 9.0}),
-    ({"solver": "sgd"}, {"learning_rate": "adaptive", "tol": 9.0}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings, changed",
+    [
+        ({"solver": "sgd", "learning_rate": "invscaling"}, {"power_t": 2.0}),
+        ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate_init": 0.1}),
+        ({"solver": "sgd", "learning_rate": "invscaling"}, {"learning_rate": "constant"}),
+        ({"solver": "sgd", "learning_rate": "invscaling"}, {"solver": "adam"}),
+        ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "invscaling"}),
+        ({"solver": "adam"}, {"solver": "sgd", "learning_rate": "adaptive", "tol": 9.0}),
+        ({"solver": "sgd"}, {"learning_rate": "adaptive", "tol": 9.0}),
+    ],
+)
 def test_partial_fit_keeps_the_rates_of_its_optimiser(kind, settings, changed):
     X, y = iris()
     ours, theirs = both(kind, n_iter_no_change=1, **settings)
@@ -153,9 +156,7 @@ def test_sparse_labels_are_predicted_sparse(make):
     assert type(ours) is type(theirs)
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
-    ours, theirs = (
-        model.partial_fit(X, labels, classes=range(3)).predict(X) for model in both("MLPClassifier")
-    )
+    ours, theirs = (model.partial_fit(X, labels, classes=range(3)).predict(X) for model in both("MLPClassifier"))
     assert type(ours) is type(theirs)
     np.testing.assert_array_equal(ours.toarray(), theirs.toarray())
 
@@ -179,11 +180,14 @@ def test_lbfgs_with_a_loss_that_is_not_finite_warns():
             model.fit(X * 1e200, y)
 
 
-@pytest.mark.parametrize("y, came", [
-    (np.array(["0", "1", "2"]), "dtype <U1"),
-    (np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "dtype datetime64"),
-    (sparse.csr_matrix(np.eye(3)), "a sparse matrix"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "y, came",
+    [
+        (np.array(["0", "1", "2"]), "dtype <U1"),
+        (np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"), "dtype datetime64"),
+        (sparse.csr_matrix(np.eye(3)), "a sparse matrix"),
+    ],
+)
 def test_regression_takes_numbers_only(y, came):
     y = y[iris()[1]]
     with pytest.raises(TypeError, match=f"MLPRegressor expects y as an array of numbers; .*{came}"):
@@ -191,29 +195,36 @@ def test_regression_takes_numbers_only(y, came):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name, value, same", [
-    ("dropout", np.float64(0.2), 0.2), ("dropout", np.float32(0.5), 0.5),
-    ("dropout", np.array(0.2), 0.2), ("batch_norm", np.True_, True),
-    ("restore_best", np.True_, True), ("progress", np.False_, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, value, same",
+    [
+        ("dropout", np.float64(0.2), 0.2),
+        ("dropout", np.float32(0.5), 0.5),
+        ("dropout", np.array(0.2), 0.2),
+        ("batch_norm", np.True_, True),
+        ("restore_best", np.True_, True),
+        ("progress", np.False_, False),
+    ],
+)
 def test_numbers_out_of_an_array_are_numbers(kind, name, value, same):
     X, y = iris()
-    model, plain = (
-        getattr(estimators, kind)(**SETTINGS, **{name: one}).fit(X, y) for one in (value, same)
-    )
+    model, plain = (getattr(estimators, kind)(**SETTINGS, **{name: one}).fit(X, y) for one in (value, same))
     np.testing.assert_array_equal(model.predict(X), plain.predict(X))
 
 
-@pytest.mark.parametrize("kind, bad, words", [
-    ("MLPClassifier", {"scoring": "nope"}, "'nope' is not a valid scoring value"),
-    ("MLPClassifier", {"scoring": ["accuracy"]}, "expects scoring as a scorer's name or a funct"),
-    ("MLPClassifier", {"class_weight": "x"}, "'class_weight' parameter of MLPClassifier must be"),
-    ("MLPClassifier", {"class_weight": 3}, "'class_weight' parameter of MLPClassifier must be"),
-    ("MLPClassifier", {"class_weight": {0: np.nan}}, "expects class_weight to give finite weigh"),
-    ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* and not all 0"),
-    ("MLPRegressor", {"scoring": 3}, "expects scoring as a scorer's name or a function"),
-    ("MLPRegressor", {"n_threads": 10**6}, "expects n_threads of at most 1024; got 1000000"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, bad, words",
+    [
+        ("MLPClassifier", {"scoring": "nope"}, "'nope' is not a valid scoring value"),
+        ("MLPClassifier", {"scoring": ["accuracy"]}, "expects scoring as a scorer's name or a funct"),
+        ("MLPClassifier", {"class_weight": "x"}, "'class_weight' parameter of MLPClassifier must be"),
+        ("MLPClassifier", {"class_weight": 3}, "'class_weight' parameter of MLPClassifier must be"),
+        ("MLPClassifier", {"class_weight": {0: np.nan}}, "expects class_weight to give finite weigh"),
+        ("MLPClassifier", {"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight .* and not all 0"),
+        ("MLPRegressor", {"scoring": 3}, "expects scoring as a scorer's name or a function"),
+        ("MLPRegressor", {"n_threads": 10**6}, "expects n_threads of at most 1024; got 1000000"),
+    ],
+)
 @pytest.mark.parametrize("more", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
 def test_bad_values_are_refused_before_any_training(kind, bad, words, more):
     X, y = iris()

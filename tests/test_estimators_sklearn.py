@@ -21,10 +21,14 @@ PRIVATE = {"test_gradient": "it calls _loss_grad_lbfgs"}
 
 CHECKS = parametrize_with_checks(
     [
-        MLPClassifier(), MLPRegressor(), MLPClassifier(solver="sgd"), MLPRegressor(solver="sgd"),
-        MLPClassifier(solver="lbfgs", max_iter=20), MLPRegressor(solver="lbfgs"),
+        MLPClassifier(),
+        MLPRegressor(),
+        MLPClassifier(solver="sgd"),
+        MLPRegressor(solver="sgd"),
+        MLPClassifier(solver="lbfgs", max_iter=20),
+        MLPRegressor(solver="lbfgs"),
     ]
-)  # fmt: skip
+)
 
 
 # As a list, because pytest 9 warns of the generator of scikit-learn 1.7.

@@ -55,9 +55,7 @@ def assert_same(kind, use, **settings):
         a, b = (one.toarray() if sparse.issparse(one) else np.asarray(one) for one in (a, b))
         assert a.dtype == b.dtype
         if b.dtype.kind == "f":
-            close = (
-                {"rtol": 1e-5, "atol": 1e-8} if b.dtype == "f8" else {"rtol": 1e-3, "atol": 1e-4}
-            )
+            close = {"rtol": 1e-5, "atol": 1e-8} if b.dtype == "f8" else {"rtol": 1e-3, "atol": 1e-4}
             np.testing.assert_allclose(a, b, **close)
         else:
             np.testing.assert_array_equal(a, b)
@@ -70,11 +68,15 @@ def training(X, y, *weights):
         model.fit(X, y, *weights)
         return [
             # The width of scikit-learn's loss_ depends on SciPy's version; ours is Python's float.
-            *model.coefs_, float(model.loss_), model.n_iter_, model.predict(X), model.score(X, y),
-            *(getattr(model, m)(X) for m in ("predict_proba", "predict_log_proba")
-              if hasattr(model, m)),
-            getattr(model, "classes_", 0), getattr(model, "feature_names_in_", 0),
-        ]  # fmt: skip
+            *model.coefs_,
+            float(model.loss_),
+            model.n_iter_,
+            model.predict(X),
+            model.score(X, y),
+            *(getattr(model, m)(X) for m in ("predict_proba", "predict_log_proba") if hasattr(model, m)),
+            getattr(model, "classes_", 0),
+            getattr(model, "feature_names_in_", 0),
+        ]
 
     return use
 
@@ -82,11 +84,47 @@ def training(X, y, *weights):
 # --- parameters -----------------------------------------------------------------------------
 
 VALUES = [
-    None, True, np.True_, np.False_, 0, -1, 1, 2, 3.5, 0.0, 0.5, 1.0, -0.5, np.nan, np.inf, "x", "",
-    "auto", [], [1], (2, 3), (0,), ("a",), (1.5,), {}, np.array(3), np.array([3, 4]),
-    np.float32(0.5), np.float64(0.5), np.int64(3), 1j, b"adam", range(1, 3), {3}, "adam ",
-    np.str_("adam"), np.str_("tanh"), 1e300, (None,), [[3]],
-]  # fmt: skip
+    None,
+    True,
+    np.True_,
+    np.False_,
+    0,
+    -1,
+    1,
+    2,
+    3.5,
+    0.0,
+    0.5,
+    1.0,
+    -0.5,
+    np.nan,
+    np.inf,
+    "x",
+    "",
+    "auto",
+    [],
+    [1],
+    (2, 3),
+    (0,),
+    ("a",),
+    (1.5,),
+    {},
+    np.array(3),
+    np.array([3, 4]),
+    np.float32(0.5),
+    np.float64(0.5),
+    np.int64(3),
+    1j,
+    b"adam",
+    range(1, 3),
+    {3},
+    "adam ",
+    np.str_("adam"),
+    np.str_("tanh"),
+    1e300,
+    (None,),
+    [[3]],
+]
 #: What ours takes beyond: other words behind "among {".
 MORE = {"activation", "solver", "loss"}
 
@@ -124,18 +162,34 @@ def test_every_value_of_a_parameter_gets_scikit_learns_words(kind, name):
 # --- data -----------------------------------------------------------------------------------
 
 ODD_ROWS = {
-    "list": X.tolist(), "float16": X.astype("f2"), "uint8": (255 * X).astype("u1"),
-    "objects": X.astype(object), "text": X.astype(str), "bytes": X.astype("S"), "complex": X + 0j,
-    "big endian": X.astype(">f8"), "3-D": X[:, :, None], "1-D": X[:, 0], "no features": X[:, :0],
-    "one feature": X[:, :1], "fortran": np.asfortranarray(X), "strides": X[::-1, ::-1],
-    "NaN": np.where(X > 0.9, np.nan, X), "inf": np.where(X > 0.9, np.inf, X), "None": None,
-    "a word": "abc", "ragged": [[1, 2], [3]],
-    "matrix": np.matrix(X), "tiny": 1e-310 * X, "float32": X.astype("f4"),
+    "list": X.tolist(),
+    "float16": X.astype("f2"),
+    "uint8": (255 * X).astype("u1"),
+    "objects": X.astype(object),
+    "text": X.astype(str),
+    "bytes": X.astype("S"),
+    "complex": X + 0j,
+    "big endian": X.astype(">f8"),
+    "3-D": X[:, :, None],
+    "1-D": X[:, 0],
+    "no features": X[:, :0],
+    "one feature": X[:, :1],
+    "fortran": np.asfortranarray(X),
+    "strides": X[::-1, ::-1],
+    "NaN": np.where(X > 0.9, np.nan, X),
+    "inf": np.where(X > 0.9, np.inf, X),
+    "None": None,
+    "a word": "abc",
+    "ragged": [[1, 2], [3]],
+    "matrix": np.matrix(X),
+    "tiny": 1e-310 * X,
+    "float32": X.astype("f4"),
     "sparse NaN": sparse.csr_matrix(np.where(X > 0.9, np.nan, 0)),
     "sparse ints": sparse.csr_matrix((X > 0.5).astype(int)),
-    "sparse bools": sparse.csr_array(X > 0.5), "nothing stored": sparse.csr_matrix((N, 5)),
+    "sparse bools": sparse.csr_array(X > 0.5),
+    "nothing stored": sparse.csr_matrix((N, 5)),
     "stored twice": sparse.csr_matrix((np.ones(3), [1, 1, 0], [0] + N * [3]), (N, 5)),
-}  # fmt: skip
+}
 ODD_ROWS |= {
     f"{name}_{form}": getattr(sparse, f"{name}_{form}")(np.where(X > 0.5, X, 0))
     for name in FORMATS
@@ -169,19 +223,34 @@ def test_pandas_frames(kind):
     frame = pandas.DataFrame(X, columns=list("abcde"))
     with_na = frame.assign(n=pandas.array([None, *range(1, N)], dtype="Int64"))
     for odd in (
-        frame, frame.astype("Float32"), frame.assign(s="x"), frame.assign(s=[str(k) for k in y]),
-        (10 * frame).round().astype("Int64"), with_na, frame > 0.5, pandas.DataFrame(X),
-        frame.assign(c=pandas.Categorical(CLASSES)), frame.set_axis(["a", 1, "b", 2, "c"], axis=1),
+        frame,
+        frame.astype("Float32"),
+        frame.assign(s="x"),
+        frame.assign(s=[str(k) for k in y]),
+        (10 * frame).round().astype("Int64"),
+        with_na,
+        frame > 0.5,
+        pandas.DataFrame(X),
+        frame.assign(c=pandas.Categorical(CLASSES)),
+        frame.set_axis(["a", 1, "b", 2, "c"], axis=1),
         frame.assign(t=pandas.Timestamp("2020")),
-    ):  # fmt: skip
+    ):
         assert_same(kind, training(odd, y))
-    for odd in (pandas.Series(y, index=range(N, 2 * N)), pandas.DataFrame({"y": y}),
-                pandas.Series(CLASSES, dtype="Int64"), with_na["n"],
-                pandas.Series(CLASSES > 0, dtype="boolean")):  # fmt: skip
+    for odd in (
+        pandas.Series(y, index=range(N, 2 * N)),
+        pandas.DataFrame({"y": y}),
+        pandas.Series(CLASSES, dtype="Int64"),
+        with_na["n"],
+        pandas.Series(CLASSES > 0, dtype="boolean"),
+    ):
         assert_same(kind, training(frame, odd))
     if kind == "MLPClassifier":
-        for odd in (pandas.Series(NAMES), pandas.Series(NAMES, dtype="category"),
-                    pandas.Series(NAMES, dtype="string"), pandas.DataFrame(LABELS)):  # fmt: skip
+        for odd in (
+            pandas.Series(NAMES),
+            pandas.Series(NAMES, dtype="category"),
+            pandas.Series(NAMES, dtype="string"),
+            pandas.DataFrame(LABELS),
+        ):
             assert_same(kind, training(frame, odd))
     assert_same(kind, training(frame, y, pandas.Series(np.linspace(1, 2, N))))
 
@@ -196,22 +265,42 @@ def test_polars_frames(kind):
 
 
 ODD_TARGETS = {
-    "column": CLASSES.reshape(-1, 1), "list": CLASSES.tolist(), "objects": CLASSES.astype(object),
-    "float32": CLASSES.astype("f4"), "float16": CLASSES.astype("f2"), "bools": CLASSES > 0,
-    "constant": np.ones(N, int), "NaN": np.where(X[:, 0] > 0.9, np.nan, CLASSES), "None": None,
-    "short": CLASSES[1:], "3-D": np.zeros((N, 2, 2)),
-    "two columns": np.column_stack([CLASSES, CLASSES]), "huge": CLASSES * 2**62,
-    "negative": CLASSES - 5, "complex": 1j * CLASSES, "rows apart": [[1], [1, 2]] * (N // 2),
-}  # fmt: skip
+    "column": CLASSES.reshape(-1, 1),
+    "list": CLASSES.tolist(),
+    "objects": CLASSES.astype(object),
+    "float32": CLASSES.astype("f4"),
+    "float16": CLASSES.astype("f2"),
+    "bools": CLASSES > 0,
+    "constant": np.ones(N, int),
+    "NaN": np.where(X[:, 0] > 0.9, np.nan, CLASSES),
+    "None": None,
+    "short": CLASSES[1:],
+    "3-D": np.zeros((N, 2, 2)),
+    "two columns": np.column_stack([CLASSES, CLASSES]),
+    "huge": CLASSES * 2**62,
+    "negative": CLASSES - 5,
+    "complex": 1j * CLASSES,
+    "rows apart": [[1], [1, 2]] * (N // 2),
+}
 ODD_CLASSES = {
-    "names": NAMES, "objects": NAMES.astype(object), "names, list": NAMES.tolist(),
-    "mixed": np.array([1, "a"] * (N // 2), object), "numbers": NUMBERS, "all apart": np.arange(N),
-    "labels": LABELS, "labels, bool": LABELS == 1, "labels, list": LABELS.tolist(),
-    "labels, float": 1.0 * LABELS, "labels, twos": 2 * LABELS, "labels, one": LABELS[:, :1],
-    "labels, constant": np.ones((N, 3), int), "labels, objects": LABELS.astype(object),
-    "one of a class": np.r_[7, CLASSES[1:]], "bytes": np.array([b"a", b"b"] * (N // 2)),
+    "names": NAMES,
+    "objects": NAMES.astype(object),
+    "names, list": NAMES.tolist(),
+    "mixed": np.array([1, "a"] * (N // 2), object),
+    "numbers": NUMBERS,
+    "all apart": np.arange(N),
+    "labels": LABELS,
+    "labels, bool": LABELS == 1,
+    "labels, list": LABELS.tolist(),
+    "labels, float": 1.0 * LABELS,
+    "labels, twos": 2 * LABELS,
+    "labels, one": LABELS[:, :1],
+    "labels, constant": np.ones((N, 3), int),
+    "labels, objects": LABELS.astype(object),
+    "one of a class": np.r_[7, CLASSES[1:]],
+    "bytes": np.array([b"a", b"b"] * (N // 2)),
     "sequences": [["a"], ["b", "c"]] * (N // 2),
-}  # fmt: skip
+}
 ODD_CLASSES |= {
     f"labels, {name}_{form}": getattr(sparse, f"{name}_{form}")(LABELS)
     for name in ("csr", "csc", "coo", "lil")
@@ -233,11 +322,21 @@ def test_numbers_of_every_kind(y, early_stopping):
 
 
 ODD_WEIGHTS = {
-    "some 0": np.arange(N) % 2, "all 0": np.zeros(N), "list": [1] * N, "a number": 2.0,
-    "NaN": np.full(N, np.nan), "inf": np.full(N, np.inf), "2-D": np.ones((N, 1)), "short": [1, 2],
-    "text": ["a"] * N, "bools": np.arange(N) % 2 == 0, "sparse": sparse.csr_matrix(np.ones(N)),
-    "objects": np.ones(N, object), "tiny": np.full(N, 1e-308), "negative": -np.ones(N),
-}  # fmt: skip
+    "some 0": np.arange(N) % 2,
+    "all 0": np.zeros(N),
+    "list": [1] * N,
+    "a number": 2.0,
+    "NaN": np.full(N, np.nan),
+    "inf": np.full(N, np.inf),
+    "2-D": np.ones((N, 1)),
+    "short": [1, 2],
+    "text": ["a"] * N,
+    "bools": np.arange(N) % 2 == 0,
+    "sparse": sparse.csr_matrix(np.ones(N)),
+    "objects": np.ones(N, object),
+    "tiny": np.full(N, 1e-308),
+    "negative": -np.ones(N),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,11 +359,20 @@ def test_weights_beyond_float32_are_refused_beside_rows_of_it(kind, weight):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 12])
-@pytest.mark.parametrize("settings", [
-    {}, {"early_stopping": True}, {"solver": "lbfgs"}, {"batch_size": 1}, {"batch_size": 1000},
-    {"batch_size": 11}, {"early_stopping": True, "validation_fraction": 0.99},
-    {"early_stopping": True, "validation_fraction": 0.001},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"early_stopping": True},
+        {"solver": "lbfgs"},
+        {"batch_size": 1},
+        {"batch_size": 1000},
+        {"batch_size": 11},
+        {"early_stopping": True, "validation_fraction": 0.99},
+        {"early_stopping": True, "validation_fraction": 0.001},
+    ],
+    ids=str,
+)
 def test_few_rows(kind, n, settings):
     y = CLASSES if kind == "MLPClassifier" else NUMBERS
     assert_same(kind, training(X[:n], y[:n]), **settings)
@@ -276,12 +384,10 @@ PARTIAL = {
     "float32 after": lambda m: m.fit(X, CLASSES).partial_fit(X.astype("f4"), CLASSES).coefs_,
     "float32 before": lambda m: [m.fit(X.astype("f4"), CLASSES).partial_fit(X, CLASSES).loss_],
     "twice the labels": lambda m: [m.fit(X, LABELS).partial_fit(X, LABELS).loss_],
-    "other features, warm": lambda m: m.set_params(warm_start=True).fit(X, CLASSES).fit(
-        X[:, :3], CLASSES).coefs_,
-    "other classes, warm": lambda m: m.set_params(warm_start=True).fit(X, CLASSES).fit(
-        X, CLASSES > 0).coefs_,
+    "other features, warm": lambda m: m.set_params(warm_start=True).fit(X, CLASSES).fit(X[:, :3], CLASSES).coefs_,
+    "other classes, warm": lambda m: m.set_params(warm_start=True).fit(X, CLASSES).fit(X, CLASSES > 0).coefs_,
     "anew": lambda m: m.fit(X, CLASSES).fit(X[:, :3], CLASSES > 0).coefs_,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("use", PARTIAL)

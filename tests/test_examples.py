@@ -27,9 +27,17 @@ def run(name, monkeypatch, *arguments):
 def test_apples_and_oranges_prints_the_prices_and_derivatives(monkeypatch, capsys):
     run("apples_and_oranges", monkeypatch)
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [
-        "220", "2.2", "110", "200",
-        "715", "2.2", "110", "3.3", "165", "650",
-    ]  # fmt: skip
+        "220",
+        "2.2",
+        "110",
+        "200",
+        "715",
+        "2.2",
+        "110",
+        "3.3",
+        "165",
+        "650",
+    ]
 
 
 def test_apples_and_oranges_keep_integers():
@@ -49,8 +57,10 @@ def test_iris_sigmoid_tells_the_flowers_apart(monkeypatch, capsys, tmp_path):
 def test_iris_sigmoid_records_400_iterations(capsys):
     history = load("iris_sigmoid")["main"]([])
     assert {name: len(curve) for name, curve in history.items()} == {
-        "train_loss": 400, "train_accuracy": 400, "test_accuracy": 400,
-    }  # fmt: skip
+        "train_loss": 400,
+        "train_accuracy": 400,
+        "test_accuracy": 400,
+    }
     assert history["train_loss"][0] == pytest.approx(np.log(2), abs=0.02)
     assert history["train_loss"][-1] < 0.1
 

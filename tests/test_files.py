@@ -47,8 +47,17 @@ OBJECTS = {
     "one that requires grad": lambda: fastbp.tensor([1.0], requires_grad=True),
     "all dtypes": lambda: {
         str(d): fastbp.ones(2, dtype=d)
-        for d in (fastbp.float16, fastbp.float32, fastbp.float64, fastbp.int64, fastbp.int32,
-                  fastbp.int16, fastbp.int8, fastbp.uint8, fastbp.bool)
+        for d in (
+            fastbp.float16,
+            fastbp.float32,
+            fastbp.float64,
+            fastbp.int64,
+            fastbp.int32,
+            fastbp.int16,
+            fastbp.int8,
+            fastbp.uint8,
+            fastbp.bool,
+        )
     },
     "views": lambda: {"T": fastbp.arange(6.0).reshape(2, 3).T, "every": fastbp.arange(9)[::2]},
     "arrays": lambda: [np.arange(3), np.asfortranarray(np.ones((2, 3), ">f4")), np.array(True)],
@@ -56,15 +65,18 @@ OBJECTS = {
     "keys": lambda: {0: "a", "0": "b", None: "c", 1.5: "d"},
     "numbers at the end": lambda: [math.inf, -math.inf, math.nan, 10**40, 1e-320],
     "names that meet": lambda: {
-        "a": {"b": fastbp.ones(1)}, "a.b": fastbp.zeros(2), "__metadata__": fastbp.ones(3),
+        "a": {"b": fastbp.ones(1)},
+        "a.b": fastbp.zeros(2),
+        "__metadata__": fastbp.ones(3),
         "": fastbp.ones(4),
     },
     "a checkpoint": lambda: {
-        "epoch": 3, "loss": 0.25,
+        "epoch": 3,
+        "loss": 0.25,
         "model_state_dict": {"0.weight": fastbp.ones(3, 2), "0.bias": fastbp.zeros(3)},
         "optimizer_state_dict": trained().state_dict(),
     },
-}  # fmt: skip
+}
 
 
 def trained():
@@ -177,12 +189,8 @@ def circle():
 
 
 BAD_OBJECTS = {
-    "a network": (
-        lambda: fastbp.Sequential(fastbp.Linear(2, 3)), TypeError, r"state_dict\(\).*Sequential"
-    ),
-    "a network within": (
-        lambda: {"model": fastbp.Sequential(fastbp.Linear(2, 3))}, TypeError, "'model'"
-    ),
+    "a network": (lambda: fastbp.Sequential(fastbp.Linear(2, 3)), TypeError, r"state_dict\(\).*Sequential"),
+    "a network within": (lambda: {"model": fastbp.Sequential(fastbp.Linear(2, 3))}, TypeError, "'model'"),
     "an optimiser": (trained, TypeError, r"state_dict\(\).*Adam"),
     "an object": (lambda: {"a": [object()]}, TypeError, "object.*at 'a.0'"),
     "a set": (lambda: {1, 2}, TypeError, "set"),
@@ -192,7 +200,7 @@ BAD_OBJECTS = {
     "a circle": (circle, ValueError, "hold themselves"),
     "a huge integer": (lambda: {"a": 10**5000}, ValueError, "thousands of digits"),
     "a long double": (lambda: {"a": np.longdouble(1)}, TypeError, "longdouble at 'a'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_OBJECTS)
@@ -234,11 +242,9 @@ BAD_FILES = {
     "pickle": (lambda: b"\x80\x04K\x01.", "pickle wrote"),
     "of a later version": (lambda: GOOD.replace(b'version\\": 1', b'version\\": 7'), "version 7"),
     "of another kind": (lambda: GOOD.replace(b'\\"tensor\\"', b'\\"sensor\\"'), "sensor"),
-    "without its tensor": (
-        lambda: GOOD.replace(b'\\"tensor\\": \\"w\\"', b'\\"tensor\\": \\"v\\"'), "KeyError"
-    ),
+    "without its tensor": (lambda: GOOD.replace(b'\\"tensor\\": \\"w\\"', b'\\"tensor\\": \\"v\\"'), "KeyError"),
     "a network": (network_file, "Sequential.load reads"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
@@ -335,8 +341,9 @@ def test_files_written_while_a_thread_trains_can_be_read(kind, stepping, tmp_pat
 
 def test_a_trainers_step_is_in_all_parameters_or_in_none(stepping):
     """Where another thread looks at the network between its steps."""
-    net = fastbp.Sequential(*(fastbp.Affine(np.zeros((40, 40), "f4"), np.zeros(40, "f4"))
-                              for _ in range(6)), loss="squared_error")  # fmt: skip
+    net = fastbp.Sequential(
+        *(fastbp.Affine(np.zeros((40, 40), "f4"), np.zeros(40, "f4")) for _ in range(6)), loss="squared_error"
+    )
     trainer = fastbp.Trainer(net, optim.SGD(lr=1.0), batch_size=1)
     x, t = np.zeros((1, 40), "f4"), -np.full((1, 40), 20, "f4")
     counts = set()
@@ -361,8 +368,7 @@ def test_a_trainers_step_is_in_all_parameters_or_in_none(stepping):
 
 
 def test_a_network_that_another_thread_trains_is_saved_whole_or_refused(stepping):
-    net = fastbp.Sequential(fastbp.Linear(30, 30, seed=0), fastbp.Linear(30, 2, seed=1),
-                            loss="softmax_cross_entropy")  # fmt: skip
+    net = fastbp.Sequential(fastbp.Linear(30, 30, seed=0), fastbp.Linear(30, 2, seed=1), loss="softmax_cross_entropy")
     trainer = fastbp.Trainer(net, optim.SGD(lr=0.1), batch_size=4)
     x, t = np.ones((4, 30), "f4"), np.array([0, 1, 1, 0])
     stepping(lambda: trainer.step(x, t))
@@ -530,9 +536,7 @@ except OSError as error:
 print(fastbp.load("f"), os.listdir("."))
 """
     (tmp_path / "program.py").write_text(code)
-    done = run_python(
-        "-c", f"import os; os.chdir({str(tmp_path)!r}); exec(open('program.py').read())"
-    )
+    done = run_python("-c", f"import os; os.chdir({str(tmp_path)!r}); exec(open('program.py').read())")
     said, left = done.stdout.splitlines()
     assert said.endswith("so nothing was written, and what was there stays: 'f'")
     assert eval(left.partition("] ")[2]) == ["program.py", "f"] or "part" not in left
@@ -603,8 +607,7 @@ print(ended > 10)
 def test_signals_within_milliseconds_leave_no_part_of_a_file(name, tmp_path, run_python):
     (tmp_path / "work").mkdir()
     (tmp_path / "program.py").write_text(INTERRUPTED)
-    code = (f"import os, sys; os.chdir({str(tmp_path / 'work')!r}); "
-            f"exec(open({str(tmp_path / 'program.py')!r}).read())")  # fmt: skip
+    code = f"import os, sys; os.chdir({str(tmp_path / 'work')!r}); exec(open({str(tmp_path / 'program.py')!r}).read())"
     done = run_python("-c", code, name)
     assert done.stdout == "True\n", done.stderr[-2000:]
 
@@ -643,9 +646,18 @@ def test_ties_between_tensors_come_back(tmp_path):
     torch_like = pytest.importorskip("safetensors.numpy")
     x = fastbp.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
     array = np.arange(3.0)
-    fastbp.save({"x": x, "same": x, "memory": x.detach(), "t": x.detach().t(), "a": [array, array],
-          "apart": x.detach().clone(), "empty": [np.empty(0), np.empty(0)]},
-         tmp_path / "ties")  # fmt: skip
+    fastbp.save(
+        {
+            "x": x,
+            "same": x,
+            "memory": x.detach(),
+            "t": x.detach().t(),
+            "a": [array, array],
+            "apart": x.detach().clone(),
+            "empty": [np.empty(0), np.empty(0)],
+        },
+        tmp_path / "ties",
+    )
     back = fastbp.load(tmp_path / "ties")
     assert back["same"] is back["x"] and back["x"].requires_grad
     assert back["memory"] is not back["x"] and not back["memory"].requires_grad

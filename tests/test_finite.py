@@ -12,11 +12,16 @@ from fastbp._kernels import engine
 from fastbp.layers import Affine, BatchNorm1d, Dropout, LeakyRelu, Linear, Relu
 
 RULES = {
-    "SGD": SGD, "momentum": lambda lr: SGD(lr=lr, momentum=0.9),
+    "SGD": SGD,
+    "momentum": lambda lr: SGD(lr=lr, momentum=0.9),
     "nesterov": lambda lr: SGD(lr=lr, momentum=0.9, nesterov=True),
-    "decay": lambda lr: SGD(lr=lr, weight_decay=0.1), "AdaGrad": AdaGrad, "RMSprop": RMSprop,
-    "RMSprop with momentum": lambda lr: RMSprop(lr=lr, momentum=0.9), "Adam": Adam, "AdamW": AdamW,
-}  # fmt: skip
+    "decay": lambda lr: SGD(lr=lr, weight_decay=0.1),
+    "AdaGrad": AdaGrad,
+    "RMSprop": RMSprop,
+    "RMSprop with momentum": lambda lr: RMSprop(lr=lr, momentum=0.9),
+    "Adam": Adam,
+    "AdamW": AdamW,
+}
 DTYPES = ["float32", "float64"]
 
 
@@ -48,9 +53,7 @@ def all_finite(net, optimizer):
 
 def rows(dtype, n=8, n_in=4, n_out=2):
     rng = np.random.default_rng(0)
-    return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(
-        dtype
-    )
+    return rng.standard_normal((n, n_in)).astype(dtype), rng.standard_normal((n, n_out)).astype(dtype)
 
 
 def large(dtype):
@@ -172,14 +175,19 @@ def test_adam_without_eps_leaves_what_has_no_gradient():
     assert np.isfinite(net.params["W1"]).all() and (net.params["W1"][1:] != before[1:]).any()
 
 
-@pytest.mark.parametrize("rule", [
-    # The rate, lr / (1 - beta_1), is inf where lr is not.
-    lambda lr: Adam(lr=lr), lambda lr: AdamW(lr=lr, weight_decay=0.0),
-    # ... and 1 - lr * weight_decay of weights that are 0.
-    lambda lr: AdamW(lr=lr * 1e-20, weight_decay=1e35),
-    # lr * d before it is divided.
-    lambda lr: AdaGrad(lr=lr, eps=1e20), lambda lr: Adam(lr=lr / 20, eps=1e20),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rule",
+    [
+        # The rate, lr / (1 - beta_1), is inf where lr is not.
+        lambda lr: Adam(lr=lr),
+        lambda lr: AdamW(lr=lr, weight_decay=0.0),
+        # ... and 1 - lr * weight_decay of weights that are 0.
+        lambda lr: AdamW(lr=lr * 1e-20, weight_decay=1e35),
+        # lr * d before it is divided.
+        lambda lr: AdaGrad(lr=lr, eps=1e20),
+        lambda lr: Adam(lr=lr / 20, eps=1e20),
+    ],
+)
 @pytest.mark.parametrize("clip", [{}, {"clip_norm": 1e-30}])
 def test_factors_of_an_update_that_overflow_by_themselves(rule, clip):
     net, optimizer = network("float32", (3, 2)), rule(1e38)
@@ -255,11 +263,11 @@ def test_an_epoch_stops_before_the_batch_that_would_overflow(n_threads, batch):
     want = network("float32", (4, 6, 2))
     whole = 600 // batch * batch
     if whole:
-        want.fit(x[:whole], t[:whole], epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch,
-                 shuffle=False, n_threads=n_threads)  # fmt: skip
+        want.fit(
+            x[:whole], t[:whole], epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch, shuffle=False, n_threads=n_threads
+        )
     with pytest.raises(FloatingPointError, match=f"epoch 1, batch {whole // batch + 1}"):
-        net.fit(x, t, epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch, shuffle=False,
-                n_threads=n_threads)  # fmt: skip
+        net.fit(x, t, epochs=1, optimizer=SGD(lr=1e-3), batch_size=batch, shuffle=False, n_threads=n_threads)
     for name, p in want.params.items():
         assert p.tobytes() == net.params[name].tobytes()
 
@@ -286,9 +294,11 @@ def trained(seed=0):
 def test_a_slope_that_changes_while_training_counts_from_the_next_step_on():
     """What bounds an update knows the activations' numbers, which may change between two steps."""
     net = Sequential(
-        Linear(4, 8, dtype="float32", seed=0), LeakyRelu(0.01),
-        Linear(8, 2, dtype="float32", seed=1), loss="squared_error",
-    )  # fmt: skip
+        Linear(4, 8, dtype="float32", seed=0),
+        LeakyRelu(0.01),
+        Linear(8, 2, dtype="float32", seed=1),
+        loss="squared_error",
+    )
     net.layers[2].W *= np.float32(1e-5)  # so that the loss and its gradient stay finite
     x = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
     trainer = Trainer(net, SGD(lr=0.1), 400)
@@ -378,8 +388,11 @@ def test_row_numbers_and_classes_written_by_another_thread():
 
 
 def plan(**options):
-    entries = [("affine", 3, 2, 0.0, 0.0, False), ("relu", 2, 2, 0.0, 0.0, False),
-               ("batch_norm", 2, 2, 1e-5, 0.9, False)]  # fmt: skip
+    entries = [
+        ("affine", 3, 2, 0.0, 0.0, False),
+        ("relu", 2, 2, 0.0, 0.0, False),
+        ("batch_norm", 2, 2, 1e-5, 0.9, False),
+    ]
     return engine.Plan(entries, "squared", 4, False, **options)
 
 
@@ -387,10 +400,16 @@ def test_parts_that_a_plan_does_not_have_are_refused():
     W, b, g = np.zeros((3, 2), "f4"), np.zeros(2, "f4"), np.zeros(2, "f4")
     one = plan()
     for layer, part, arrays in (
-        (0, engine.GRADIENTS, (W, b)), (0, engine.RUNNING, (W, b)), (0, engine.FIRST_STATE, (W, b)),
-        (1, engine.PARAMETERS, (g, b)), (2, engine.FIRST_STATE + 1, (g, b)), (-1, 0, (W, b)),
-        (3, 0, (W, b)), (0, 5, (W, b)), (0, -1, (W, b)),
-    ):  # fmt: skip
+        (0, engine.GRADIENTS, (W, b)),
+        (0, engine.RUNNING, (W, b)),
+        (0, engine.FIRST_STATE, (W, b)),
+        (1, engine.PARAMETERS, (g, b)),
+        (2, engine.FIRST_STATE + 1, (g, b)),
+        (-1, 0, (W, b)),
+        (3, 0, (W, b)),
+        (0, 5, (W, b)),
+        (0, -1, (W, b)),
+    ):
         for method in (one.read, one.write):
             with pytest.raises(ValueError, match=r"Plan expects a (part|layer)"):
                 method(layer, part, *arrays)
@@ -425,9 +444,11 @@ def test_a_plan_takes_no_keyword_and_no_numbers_that_it_does_not_use():
     with pytest.raises(ValueError, match="momentum expects a plan with room for 1 arrays"):
         plan().set_rule("momentum", lr=0.1, momentum=0.9, dampening=0.0)
     for entries in (
-        [], [("affine", 3, 2, 0.0, 0.0, False), ("affine", 3, 2, 0.0, 0.0, False)],
-        [("relu", 3, 2, 0.0, 0.0, False)], [("affine", 0, 2, 0.0, 0.0, False)],
-    ):  # fmt: skip
+        [],
+        [("affine", 3, 2, 0.0, 0.0, False), ("affine", 3, 2, 0.0, 0.0, False)],
+        [("relu", 3, 2, 0.0, 0.0, False)],
+        [("affine", 0, 2, 0.0, 0.0, False)],
+    ):
         with pytest.raises(ValueError, match="Plan expects"):
             engine.Plan(entries, "squared", 4, False)
     with pytest.raises(ValueError, match="states of a rule"):
@@ -459,9 +480,7 @@ def test_dropout_keeps_its_masks_over_a_step_that_was_refused():
     with pytest.raises(FloatingPointError):
         trainer.step(x * np.float32(1e38), t)
     trainer.step(x, t)
-    other = Sequential(
-        Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error"
-    )
+    other = Sequential(Linear(4, 5, seed=0), Dropout(0.5), Linear(5, 2, seed=1), loss="squared_error")
     Trainer(other, SGD(lr=1e-3), 8, seed=3).step(x, t)
     for name, p in net.params.items():
         assert p.tobytes() == other.params[name].tobytes()

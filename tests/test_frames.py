@@ -12,9 +12,7 @@ from fastbp import Linear, MeanSquaredError, Relu, Sequential, SigmoidWithLoss, 
 pd = pytest.importorskip("pandas")
 
 RNG = np.random.default_rng(0)
-RAW = pd.DataFrame(
-    {"age": RNG.standard_normal(24), "rooms": RNG.integers(1, 5, 24), "town": list("abc") * 8}
-)
+RAW = pd.DataFrame({"age": RNG.standard_normal(24), "rooms": RNG.integers(1, 5, 24), "town": list("abc") * 8})
 X = pd.get_dummies(RAW)  # float64, int64, and three of bool
 DENSE = np.column_stack([X[name].to_numpy(float) for name in X])
 T = np.arange(24) % 3
@@ -96,22 +94,24 @@ def test_labels_of_pandas(kind):
     net.fit(X, LABELS[kind](), epochs=1, optimizer=fastbp.SGD(lr=0.1), sample_weight=weights)
 
 
-@pytest.mark.parametrize("make", [
-    lambda t: t, lambda t: t.tolist(), pd.Series, lambda t: pd.Series(t).astype("boolean"),
-    lambda t: arrow(pd.Series(t)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: t,
+        lambda t: t.tolist(),
+        pd.Series,
+        lambda t: pd.Series(t).astype("boolean"),
+        lambda t: arrow(pd.Series(t)),
+    ],
+)
 def test_bools_are_classes(make):
     t = T > 0
     two = fitted(DENSE, t.astype(int), network(2))
     np.testing.assert_array_equal(fitted(DENSE, make(t), network(2)), two)
     one = fitted(DENSE, t[:, np.newaxis].astype(float), network(1, "sigmoid_cross_entropy"))
     for given in (make(t), np.reshape(make(t), (-1, 1))):
-        np.testing.assert_array_equal(
-            fitted(DENSE, given, network(1, "sigmoid_cross_entropy")), one
-        )
-    assert SoftmaxWithLoss()([[1.0, 2.0]] * 24, make(t)) == SoftmaxWithLoss()(
-        [[1.0, 2.0]] * 24, t.astype(int)
-    )
+        np.testing.assert_array_equal(fitted(DENSE, given, network(1, "sigmoid_cross_entropy")), one)
+    assert SoftmaxWithLoss()([[1.0, 2.0]] * 24, make(t)) == SoftmaxWithLoss()([[1.0, 2.0]] * 24, t.astype(int))
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
@@ -138,11 +138,18 @@ def names(dtype):
     return pd.Series(["no", "yes", "maybe"] * 8, dtype=dtype)
 
 
-@pytest.mark.parametrize("labels", [
-    lambda: names(object), lambda: names("string"), lambda: names("category"),
-    lambda: names("string").to_numpy(), lambda: names(object).tolist(),
-    lambda: np.array(names(object).tolist()), lambda: pd.DataFrame({"t": names(object)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "labels",
+    [
+        lambda: names(object),
+        lambda: names("string"),
+        lambda: names("category"),
+        lambda: names("string").to_numpy(),
+        lambda: names(object).tolist(),
+        lambda: np.array(names(object).tolist()),
+        lambda: pd.DataFrame({"t": names(object)}),
+    ],
+)
 @pytest.mark.parametrize("call", ["fit", "loss", "gradient", "accuracy", "step"])
 def test_names_are_told_how_to_become_indices(labels, call):
     net, options = network(), {}
@@ -156,20 +163,23 @@ def test_names_are_told_how_to_become_indices(labels, call):
     method(DENSE, t.ravel(), **options)
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda f: f.assign(town=RAW.town), "column 'town', of real numbers, as pd.get_dummies"),
-    (lambda f: f.assign(town=RAW.town.astype("category")), "column 'town'.*get_dummies.*category"),
-    (lambda f: f.assign(day=pd.Timestamp("2020-01-01")), r"column 'day', .*datetime64"),
-    (lambda f: f.assign(z=1j), "column 'z', of real numbers; got dtype complex128"),
-    (lambda f: missing(f.convert_dtypes(), 1), "column 'age', without missing.*got 1 of"),
-    (lambda f: missing(arrow(f), 2), "column 'age', without missing values; got 2 of"),
-    (lambda f: f.assign(rooms=f.rooms.astype("Int64").where(f.index > 4)), "column 'rooms'.*got 5"),
-    (lambda f: f.assign(age=f.age.astype(object)), r"column 'age'.*x.astype\(float\) makes"),
-    (lambda f: missing(f.astype({"age": object}), 1), "column 'age'.*missing.*got 1"),
-    (lambda f: f.assign(age=[Decimal(1)] * 24), r"column 'age'.*x.astype\(float\) makes"),
-    (lambda f: f.assign(day=pd.period_range("2020", periods=24)), "column .day., .*numbers; got"),
-    (lambda f: f.assign(bin=pd.interval_range(0, 24)), "column .bin., .*numbers; got"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda f: f.assign(town=RAW.town), "column 'town', of real numbers, as pd.get_dummies"),
+        (lambda f: f.assign(town=RAW.town.astype("category")), "column 'town'.*get_dummies.*category"),
+        (lambda f: f.assign(day=pd.Timestamp("2020-01-01")), r"column 'day', .*datetime64"),
+        (lambda f: f.assign(z=1j), "column 'z', of real numbers; got dtype complex128"),
+        (lambda f: missing(f.convert_dtypes(), 1), "column 'age', without missing.*got 1 of"),
+        (lambda f: missing(arrow(f), 2), "column 'age', without missing values; got 2 of"),
+        (lambda f: f.assign(rooms=f.rooms.astype("Int64").where(f.index > 4)), "column 'rooms'.*got 5"),
+        (lambda f: f.assign(age=f.age.astype(object)), r"column 'age'.*x.astype\(float\) makes"),
+        (lambda f: missing(f.astype({"age": object}), 1), "column 'age'.*missing.*got 1"),
+        (lambda f: f.assign(age=[Decimal(1)] * 24), r"column 'age'.*x.astype\(float\) makes"),
+        (lambda f: f.assign(day=pd.period_range("2020", periods=24)), "column .day., .*numbers; got"),
+        (lambda f: f.assign(bin=pd.interval_range(0, 24)), "column .bin., .*numbers; got"),
+    ],
+)
 def test_a_column_that_is_no_number_is_named(change, words):
     frame, net = change(X), network()
     for call in (lambda: fitted(frame, T, net), lambda: net.predict(frame)):
@@ -187,23 +197,26 @@ def test_nan_among_floats_is_a_number_as_in_arrays():
         fitted(frame, T)
 
 
-@pytest.mark.parametrize("t, n_out, words", [
-    (T + 1, 3, "classes count from 0, as in t - 1"),
-    (2 * (T > 0) - 1, 2, "classes count from 0, as in t > 0"),
-    (T, 2, "3 classes take as many outputs"),
-    (T.astype(float), 3, r"t.astype\(int\) makes integers"),
-    (T[:, np.newaxis], 3, r"a column, which t.ravel\(\) makes"),
-    (pd.DataFrame({"t": T}), 3, r"a column, which np.ravel\(t\) makes"),
-    (np.eye(4)[T], 3, "rows of 4 classes take as many outputs"),
-    (T > 0, 1, "two classes take two outputs, or one with SigmoidWithLoss"),
-    ((T > 0).astype(float)[:, np.newaxis], 1, "or one with SigmoidWithLoss"),
-    (T, 1, "or one with SigmoidWithLoss"),
-    (T.astype(object), 3, r"t.astype\(int\) makes of these"),
-    ([Decimal(int(each)) for each in T], 3, r"t.astype\(int\) makes of these"),
-    (np.eye(3)[T].T, 3, r"got \(3, 24\): samples are rows, as in t.T"),
-    (T[np.newaxis], 3, r"got \(1, 24\), which t.ravel\(\) makes \(N,\)"),
-    (T[:, np.newaxis, np.newaxis], 3, r"got \(24, 1, 1\), which t.ravel\(\) makes \(N,\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "t, n_out, words",
+    [
+        (T + 1, 3, "classes count from 0, as in t - 1"),
+        (2 * (T > 0) - 1, 2, "classes count from 0, as in t > 0"),
+        (T, 2, "3 classes take as many outputs"),
+        (T.astype(float), 3, r"t.astype\(int\) makes integers"),
+        (T[:, np.newaxis], 3, r"a column, which t.ravel\(\) makes"),
+        (pd.DataFrame({"t": T}), 3, r"a column, which np.ravel\(t\) makes"),
+        (np.eye(4)[T], 3, "rows of 4 classes take as many outputs"),
+        (T > 0, 1, "two classes take two outputs, or one with SigmoidWithLoss"),
+        ((T > 0).astype(float)[:, np.newaxis], 1, "or one with SigmoidWithLoss"),
+        (T, 1, "or one with SigmoidWithLoss"),
+        (T.astype(object), 3, r"t.astype\(int\) makes of these"),
+        ([Decimal(int(each)) for each in T], 3, r"t.astype\(int\) makes of these"),
+        (np.eye(3)[T].T, 3, r"got \(3, 24\): samples are rows, as in t.T"),
+        (T[np.newaxis], 3, r"got \(1, 24\), which t.ravel\(\) makes \(N,\)"),
+        (T[:, np.newaxis, np.newaxis], 3, r"got \(24, 1, 1\), which t.ravel\(\) makes \(N,\)"),
+    ],
+)
 def test_labels_are_told_what_to_do(t, n_out, words):
     net = network(n_out)
     for call in (lambda: fitted(DENSE, t, net), lambda: net.loss(DENSE, t)):
@@ -221,18 +234,21 @@ def test_targets_of_rows_are_told_what_to_do(loss):
         fitted(DENSE, np.ones((2, 24)), network(2, loss))
 
 
-@pytest.mark.parametrize("x, words", [
-    (DENSE.T, r"5 features.*\(5, 24\): samples are rows, as in x.T"),
-    (X.T.astype(float), r"\(5, 24\): samples are rows, as in x.T"),
-    (T, r"\(24,\), which is one sample: samples are rows, and x comes before t"),
-    (DENSE[:, :4], r"5 features.*got x of shape \(24, 4\)"),
-    (DENSE.astype(str), r"x.astype\(float\) makes of these"),
-    (X.astype(float).to_records(index=False), r"np.array\(x.tolist\(\)\) makes of its fields"),
-    (dict(X), "real numbers; got an object of type dict"),
-    (map(list, DENSE), r"real numbers, as list\(x\) has them; got an object of type map"),
-    ({1.0, 2.0}, r"real numbers, as list\(x\) has them; got an object of type set"),
-    ({1: DENSE}.values(), r"as list\(x\) has them; got an object of type dict_values"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (DENSE.T, r"5 features.*\(5, 24\): samples are rows, as in x.T"),
+        (X.T.astype(float), r"\(5, 24\): samples are rows, as in x.T"),
+        (T, r"\(24,\), which is one sample: samples are rows, and x comes before t"),
+        (DENSE[:, :4], r"5 features.*got x of shape \(24, 4\)"),
+        (DENSE.astype(str), r"x.astype\(float\) makes of these"),
+        (X.astype(float).to_records(index=False), r"np.array\(x.tolist\(\)\) makes of its fields"),
+        (dict(X), "real numbers; got an object of type dict"),
+        (map(list, DENSE), r"real numbers, as list\(x\) has them; got an object of type map"),
+        ({1.0, 2.0}, r"real numbers, as list\(x\) has them; got an object of type set"),
+        ({1: DENSE}.values(), r"as list\(x\) has them; got an object of type dict_values"),
+    ],
+)
 def test_features_are_told_what_to_do(x, words):
     net = network()
     for call in (lambda: fitted(x, T, net), lambda: net.predict(x), lambda: net.gradient(x, T)):
@@ -247,9 +263,7 @@ def test_the_cures_are_cures():
     decimals = np.array([[Decimal(float(each)) for each in row] for row in DENSE])
     with pytest.raises(TypeError, match=r"x.astype\(float\) makes of these"):
         network().predict(decimals)
-    np.testing.assert_array_equal(
-        network().predict(decimals.astype(float)), network().predict(DENSE)
-    )
+    np.testing.assert_array_equal(network().predict(decimals.astype(float)), network().predict(DENSE))
 
 
 @pytest.mark.parametrize("module", ["fastbp", "torch"])
@@ -259,9 +273,7 @@ def test_a_tensor_that_requires_grad_is_named(module):
         "x": lambda: network().predict(tensor),
         "t": lambda: MeanSquaredError()(DENSE, tensor),
     }.items():
-        with pytest.raises(
-            RuntimeError, match=rf"expects {name} as .*, of which {name}.detach\(\)"
-        ):
+        with pytest.raises(RuntimeError, match=rf"expects {name} as .*, of which {name}.detach\(\)"):
             call()
     assert network().predict(tensor.detach()).shape == (24, 3)
 
@@ -292,9 +304,14 @@ def test_labels_one_and_two_are_told_what_to_do():
         fitted(DENSE, (T > 0) + 1, network(1, "sigmoid_cross_entropy"))
 
 
-@pytest.mark.parametrize("loss, near", [
-    ("squared_eror", "squared_error"), ("Huber", "huber"), ("softmax", "softmax_cross_entropy"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "loss, near",
+    [
+        ("squared_eror", "squared_error"),
+        ("Huber", "huber"),
+        ("softmax", "softmax_cross_entropy"),
+    ],
+)
 def test_a_misspelt_loss_is_told_which_is_near(loss, near):
     with pytest.raises(ValueError, match=f"got {loss!r}, which is near {near!r}"):
         Sequential(Linear(3, 2), loss=loss)

@@ -185,9 +185,7 @@ def test_what_is_not_offered_is_refused(x):
         Changing.apply(x)
     with pytest.raises(NotImplementedError, match="set_materialize_grads expects True"):
         Sparse.apply(x)
-    with pytest.raises(
-        TypeError, match=r"Number\.forward expects its results as Tensors; got 3\.0"
-    ):
+    with pytest.raises(TypeError, match=r"Number\.forward expects its results as Tensors; got 3\.0"):
         Number.apply(x)
     with pytest.raises(TypeError, match=r"Square expects to be called by Square.apply"):
         Square()

@@ -49,19 +49,34 @@ def reals(least, most):
 
 share = st.sampled_from([0.0, 1e-3, 0.5, 0.9, 0.999])
 SCALARS = {
-    "slope": reals(0, 2), "beta": reals(0.125, 4), "threshold": reals(-3, 20),
-    "below": reals(-2, 2), "low": reals(-3, 0), "high": reals(0, 3), "at": reals(-2, 2),
-    "value": reals(-2, 2), "none": st.none(),
+    "slope": reals(0, 2),
+    "beta": reals(0.125, 4),
+    "threshold": reals(-3, 20),
+    "below": reals(-2, 2),
+    "low": reals(-3, 0),
+    "high": reals(0, 3),
+    "at": reals(-2, 2),
+    "value": reals(-2, 2),
+    "none": st.none(),
     "scale": reals(-3, 3) | st.sampled_from([0.0, 1.0, 1 / 7]),
-    "delta": st.sampled_from([0.0, 0.3, 1.0, 1e3, math.inf]), "quantile": reals(0, 1),
-    "ratio": reals(0, 0.9990000128746033), "key": st.integers(0, 2**64 - 1),
-    "lr": reals(0, 1), "momentum": share | st.just(1.0), "dampening": share,
-    "weight_decay": st.sampled_from([0.0, 1e-4, 0.3]), "lr_decay": share,
-    "beta_1": share, "beta_2": share, "eps": st.sampled_from([1e-8, 1e-5, 0.1]),
-    "alpha": share | st.just(1.0), "momentum_decay": st.sampled_from([0.0, 0.004, 1.0]),
-    "decoupled": st.booleans(), "step": st.integers(1, 20) | st.integers(1, 2**40),
+    "delta": st.sampled_from([0.0, 0.3, 1.0, 1e3, math.inf]),
+    "quantile": reals(0, 1),
+    "ratio": reals(0, 0.9990000128746033),
+    "key": st.integers(0, 2**64 - 1),
+    "lr": reals(0, 1),
+    "momentum": share | st.just(1.0),
+    "dampening": share,
+    "weight_decay": st.sampled_from([0.0, 1e-4, 0.3]),
+    "lr_decay": share,
+    "beta_1": share,
+    "beta_2": share,
+    "eps": st.sampled_from([1e-8, 1e-5, 0.1]),
+    "alpha": share | st.just(1.0),
+    "momentum_decay": st.sampled_from([0.0, 0.004, 1.0]),
+    "decoupled": st.booleans(),
+    "step": st.integers(1, 20) | st.integers(1, 2**40),
     "sample_variance": st.booleans(),
-}  # fmt: skip
+}
 #: Around the widths of vectors, panels and tiles.
 SIZES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65]
 WIDER = {"float32": np.float64, "float64": np.longdouble}
@@ -145,10 +160,12 @@ def calls(draw, kernel):
         sizes["o"] = max(sizes["o"], 1)
     arrays = [a for a in arguments if a.role]
     call = Call(
-        draw(st.sampled_from(["float32", "float64"])), sizes, draw(st.integers(0, 2**32 - 1)),
+        draw(st.sampled_from(["float32", "float64"])),
+        sizes,
+        draw(st.integers(0, 2**32 - 1)),
         {a.name: draw(SCALARS.get(a.name, reals(0, 2))) for a in arguments if not a.role},
         {a.name: draw(st.sampled_from(NUMBERS)) for a in arrays},
-    )  # fmt: skip
+    )
     for a in arrays:
         call.places[a.name] = draw(st.sampled_from(PLACES[: 1 if a.is_output else 2]))
         call.offsets[a.name] = draw(st.integers(0, 63))
@@ -246,8 +263,7 @@ def fits(array, argument, dtype):
     """Whether a kernel has to take the array."""
     if array.dtype != (np.int64 if argument.role == "#" else dtype):
         return False
-    return array.flags.carray if argument.is_output else array.flags.c_contiguous and (
-        array.flags.aligned)  # fmt: skip
+    return array.flags.carray if argument.is_output else array.flags.c_contiguous and (array.flags.aligned)
 
 
 # --- what has to come of it -----------------------------------------------------------------
@@ -256,9 +272,10 @@ def fits(array, argument, dtype):
 def run_twin(kernel, args, dtype):
     args = {
         name: value.astype(dtype if value.dtype.kind == "f" else value.dtype)
-        if isinstance(value, np.ndarray) else value
+        if isinstance(value, np.ndarray)
+        else value
         for name, value in args.items()
-    }  # fmt: skip
+    }
     results = {"return": named(reference, kernel)(*args.values())}
     written = (a.name for a in KERNELS[kernel] if a.is_output and args[a.name] is not None)
     return results | {name: args[name] for name in written}
@@ -386,10 +403,8 @@ def test_a_kernel_does_as_its_twin_for_any_call(kernel):
 PAST = [
     # An empty array is aligned wherever it lies.
     ("relu_backward", {"n": 0}, {"places": {"dout": "off by bytes"}, "offsets": {"dout": 1}}),
-    ("affine_forward", {"r": 0, "i": 3, "o": 4},
-     {"places": {"x": "off by bytes"}, "offsets": {"x": 3}}),
-    ("softmax_cross_entropy_forward", {"r": 0, "o": 3},
-     {"places": {"t": "off by bytes"}, "offsets": {"t": 5}}),
+    ("affine_forward", {"r": 0, "i": 3, "o": 4}, {"places": {"x": "off by bytes"}, "offsets": {"x": 3}}),
+    ("softmax_cross_entropy_forward", {"r": 0, "o": 3}, {"places": {"t": "off by bytes"}, "offsets": {"t": 5}}),
     ("adam_update", {"n": 0}, {"places": {"exp_avg": "off by bytes"}, "offsets": {"exp_avg": 7}}),
     # Without elements there may be no memory.
     ("affine_backward", {"r": 0, "i": 0, "o": 0}, {}),
@@ -398,19 +413,35 @@ PAST = [
     # The gradients of a batch of one row cancel.
     ("batch_norm_backward", {"r": 1, "o": 13}, {"dtype": "float32", "seed": 1}),
     # Tiny numbers may multiply to 0, and inf times it is NaN.
-    ("batch_norm_backward", {"r": 1, "o": 1},
-     {"dtype": "float32", "numbers": {"dout": "normal", "normal": "special", "inverse": "tiny",
-                                      "gamma": "tiny"}}),
+    (
+        "batch_norm_backward",
+        {"r": 1, "o": 1},
+        {"dtype": "float32", "numbers": {"dout": "normal", "normal": "special", "inverse": "tiny", "gamma": "tiny"}},
+    ),
     # A few rows, and columns that barely begin a vector, go by paths of their own.
     ("affine_backward", {"r": 4, "i": 65, "o": 17}, {"dtype": "float32"}),
     ("affine_forward", {"r": 5, "i": 512, "o": 50}, {"dtype": "float32"}),
     ("affine_forward", {"r": 7, "i": 513, "o": 33}, {}),
-]  # fmt: skip
+]
 DEFAULTS = {
-    "slope": 0.2, "scale": 0.5, "delta": 1.0, "quantile": 0.8, "ratio": 0.3, "key": 1, "lr": 0.1,
-    "momentum": 0.9, "nesterov": True, "weight_decay": 0.3, "alpha": 0.9, "beta_1": 0.9,
-    "beta_2": 0.999, "eps": 1e-5, "decoupled": True, "step": 3, "sample_variance": True,
-}  # fmt: skip
+    "slope": 0.2,
+    "scale": 0.5,
+    "delta": 1.0,
+    "quantile": 0.8,
+    "ratio": 0.3,
+    "key": 1,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 0.3,
+    "alpha": 0.9,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "eps": 1e-5,
+    "decoupled": True,
+    "step": 3,
+    "sample_variance": True,
+}
 
 
 @pytest.mark.parametrize("kernel, sizes, others", PAST, ids=str)

@@ -49,9 +49,7 @@ def elu(x, alpha=1.0):
 
 
 def selu(x):
-    return WIDE("1.0507009873554804934193349852946") * elu(
-        x, WIDE("1.6732632423543772848170429916717")
-    )
+    return WIDE("1.0507009873554804934193349852946") * elu(x, WIDE("1.6732632423543772848170429916717"))
 
 
 def leaky(slope):
@@ -105,55 +103,61 @@ def identity(x, _):
 
 #: Each layer: how it is made, its formula, and whether it takes "any" shape, or rows of n.
 LAYERS = {
-    "Affine": (lambda n, dtype, rng: layers.Affine(
-        rng.standard_normal((n, 5)).astype(dtype), rng.standard_normal(5).astype(dtype)
-    ), affine, "rows"),
-    "Linear": (lambda n, dtype, rng: with_numbers(
-        layers.Linear(n, 7, dtype=dtype, seed=0), rng, "b"
-    ), affine, "rows"),
-    "nn.Linear": (lambda n, dtype, rng: with_numbers(
-        nn.Linear(n, 33, dtype=dtype), rng, "W"
-    ), affine, "rows"),
-    "nn.Linear without bias": (lambda n, dtype, rng: with_numbers(
-        nn.Linear(n, 3, bias=False, dtype=dtype), rng, "W"
-    ), affine, "rows"),
-    "BatchNormalization": (lambda n, dtype, rng: layers.BatchNormalization(
-        rng.random(n).astype(dtype) + 1, rng.random(n).astype(dtype)
-    ), norm, "batch"),
-    "BatchNorm1d": (lambda n, dtype, rng: with_numbers(
-        layers.BatchNorm1d(n, eps=0.1, dtype=dtype), rng, "gamma", "beta"
-    ), norm, "batch"),
-    "nn.BatchNorm1d": (lambda n, dtype, rng: with_numbers(
-        nn.BatchNorm1d(n, dtype=dtype), rng, "gamma", "beta"
-    ), norm, "batch"),
+    "Affine": (
+        lambda n, dtype, rng: layers.Affine(
+            rng.standard_normal((n, 5)).astype(dtype), rng.standard_normal(5).astype(dtype)
+        ),
+        affine,
+        "rows",
+    ),
+    "Linear": (lambda n, dtype, rng: with_numbers(layers.Linear(n, 7, dtype=dtype, seed=0), rng, "b"), affine, "rows"),
+    "nn.Linear": (lambda n, dtype, rng: with_numbers(nn.Linear(n, 33, dtype=dtype), rng, "W"), affine, "rows"),
+    "nn.Linear without bias": (
+        lambda n, dtype, rng: with_numbers(nn.Linear(n, 3, bias=False, dtype=dtype), rng, "W"),
+        affine,
+        "rows",
+    ),
+    "BatchNormalization": (
+        lambda n, dtype, rng: layers.BatchNormalization(rng.random(n).astype(dtype) + 1, rng.random(n).astype(dtype)),
+        norm,
+        "batch",
+    ),
+    "BatchNorm1d": (
+        lambda n, dtype, rng: with_numbers(layers.BatchNorm1d(n, eps=0.1, dtype=dtype), rng, "gamma", "beta"),
+        norm,
+        "batch",
+    ),
+    "nn.BatchNorm1d": (
+        lambda n, dtype, rng: with_numbers(nn.BatchNorm1d(n, dtype=dtype), rng, "gamma", "beta"),
+        norm,
+        "batch",
+    ),
     "nn.LayerNorm": (layer_norm_of, layer_norm, "rows"),
     "Dropout": (lambda n, dtype, rng: layers.Dropout(0.3, seed=1), dropout, "any"),
     "nn.Dropout": (lambda n, dtype, rng: nn.Dropout(0.3), dropout, "any"),
     "Flatten": (lambda n, dtype, rng: layers.Flatten(), flat, "any"),
     "nn.Flatten": (lambda n, dtype, rng: nn.Flatten(), flat, "rows"),
-    "nn.Unflatten": (lambda n, dtype, rng: nn.Unflatten(1, (1, n)),
-                     lambda x, _: x[:, np.newaxis], "rows"),
+    "nn.Unflatten": (lambda n, dtype, rng: nn.Unflatten(1, (1, n)), lambda x, _: x[:, np.newaxis], "rows"),
     "Identity": (lambda n, dtype, rng: layers.Identity(), identity, "any"),
     "LeakyRelu": (lambda n, dtype, rng: layers.LeakyRelu(0.2), leaky(0.2), "any"),
     "nn.LeakyReLU": (lambda n, dtype, rng: nn.LeakyReLU(0.1), leaky(0.1), "any"),
     "nn.Softmax": (lambda n, dtype, rng: nn.Softmax(1), lambda x, _: softmax(x), "rows"),
     "nn.Softmin": (lambda n, dtype, rng: nn.Softmin(1), lambda x, _: softmax(-x), "rows"),
-    "nn.LogSoftmax": (lambda n, dtype, rng: nn.LogSoftmax(1),
-                      lambda x, _: np.log(softmax(x)), "rows"),
+    "nn.LogSoftmax": (lambda n, dtype, rng: nn.LogSoftmax(1), lambda x, _: np.log(softmax(x)), "rows"),
     "Relu": by_element(layers.Relu, lambda x: np.maximum(x, 0)),
     "Sigmoid": by_element(layers.Sigmoid, sigmoid),
     "Tanh": by_element(layers.Tanh, np.tanh),
     "Softplus": by_element(layers.Softplus, lambda x: np.log1p(np.exp(x))),
     "Gelu": by_element(layers.Gelu, lambda x: x * phi(x)),
     "nn.GELU": by_element(nn.GELU, lambda x: x * phi(x)),
-    "nn.GELU by tanh": by_element(lambda: nn.GELU("tanh"), lambda x: 0.5 * x * (
-        1 + np.tanh(np.sqrt(2 / np.arccos(WIDE(-1))) * (x + WIDE("0.044715") * x**3)))),
+    "nn.GELU by tanh": by_element(
+        lambda: nn.GELU("tanh"),
+        lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.arccos(WIDE(-1))) * (x + WIDE("0.044715") * x**3))),
+    ),
     "nn.Softplus": by_element(nn.Softplus, lambda x: np.log1p(np.exp(x))),
-    "nn.Softplus of beta 2": by_element(
-        lambda: nn.Softplus(2.0), lambda x: np.log1p(np.exp(2 * x)) / 2),
+    "nn.Softplus of beta 2": by_element(lambda: nn.Softplus(2.0), lambda x: np.log1p(np.exp(2 * x)) / 2),
     "nn.ELU": by_element(lambda: nn.ELU(0.7), lambda x: elu(x, WIDE(0.7))),
-    "nn.CELU": by_element(lambda: nn.CELU(0.7), lambda x: np.where(
-        x > 0, x, WIDE(0.7) * np.expm1(x / WIDE(0.7)))),
+    "nn.CELU": by_element(lambda: nn.CELU(0.7), lambda x: np.where(x > 0, x, WIDE(0.7) * np.expm1(x / WIDE(0.7)))),
     "nn.SELU": by_element(nn.SELU, selu),
     "nn.SiLU": by_element(nn.SiLU, lambda x: x * sigmoid(x)),
     "nn.Mish": by_element(nn.Mish, lambda x: x * np.tanh(np.log1p(np.exp(x)))),
@@ -165,7 +169,7 @@ LAYERS = {
     "nn.Softsign": by_element(nn.Softsign, lambda x: x / (1 + np.abs(x))),
     "nn.Tanhshrink": by_element(nn.Tanhshrink, lambda x: x - np.tanh(x)),
     "nn.Threshold": by_element(lambda: nn.Threshold(0.5, -2.0), lambda x: np.where(x > 0.5, x, -2)),
-}  # fmt: skip
+}
 #: Modules that take tensors only.
 ON_TENSORS = {"nn.LayerNorm", "nn.Unflatten"}
 
@@ -231,31 +235,60 @@ LOSSES = {
     "nn.CrossEntropyLoss of rows": (nn.CrossEntropyLoss, cross_entropy, "rows", None),
     "nn.NLLLoss": (nn.NLLLoss, lambda x, t: -x[np.arange(len(t)), t], "classes", np.log),
     "nn.BCEWithLogitsLoss": (nn.BCEWithLogitsLoss, binary, "shares", None),
-    "nn.BCELoss": (nn.BCELoss, lambda x, t: -t * np.log(x) - (1 - t) * np.log1p(-x), "shares",
-                   lambda p: p),
+    "nn.BCELoss": (nn.BCELoss, lambda x, t: -t * np.log(x) - (1 - t) * np.log1p(-x), "shares", lambda p: p),
     "nn.MSELoss": (nn.MSELoss, squared, "numbers", None),
     "nn.L1Loss": (nn.L1Loss, absolute, "numbers", None),
     "nn.HuberLoss": (lambda **k: nn.HuberLoss(delta=0.75, **k), huber(0.75), "numbers", None),
-    "nn.SmoothL1Loss": (lambda **k: nn.SmoothL1Loss(beta=0.75, **k),
-                        lambda x, t: huber(0.75)(x, t) / WIDE(0.75), "numbers", None),
+    "nn.SmoothL1Loss": (
+        lambda **k: nn.SmoothL1Loss(beta=0.75, **k),
+        lambda x, t: huber(0.75)(x, t) / WIDE(0.75),
+        "numbers",
+        None,
+    ),
     "nn.KLDivLoss": (nn.KLDivLoss, lambda x, t: t * (np.log(t) - x), "shares", np.log),
-}  # fmt: skip
+}
 #: Tested by their own: containers, what a module is made of, nodes of one number, aliases, and what
 #: is made of functions of tensors, which the golden cases hold.
 ELSEWHERE = {
     # Activations and losses without a formula here are held by the kernels' tests.
-    "layers": {"AddLayer", "MulLayer", "Layer", "ReLU", "cross_entropy_error", "softmax",
-               *(loss.__name__ for loss in losses.LOSSES.values()
-                 if loss.__name__ not in LOSSES)},
+    "layers": {
+        "AddLayer",
+        "MulLayer",
+        "Layer",
+        "ReLU",
+        "cross_entropy_error",
+        "softmax",
+        *(loss.__name__ for loss in losses.LOSSES.values() if loss.__name__ not in LOSSES),
+    },
     "nn": {
         *(name for name in layers.activations.__all__ if f"nn.{name}" not in LAYERS),
-        "CosineEmbeddingLoss", "CosineSimilarity", "GLU", "GaussianNLLLoss", "HingeEmbeddingLoss",
-        "MarginRankingLoss", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "TripletMarginLoss",
-        "Embedding", "Identity", "Module", "ModuleDict", "ModuleList", "Parameter",
-        "ParameterDict", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Tanh", "functional",
-        "init", "utils",
+        "CosineEmbeddingLoss",
+        "CosineSimilarity",
+        "GLU",
+        "GaussianNLLLoss",
+        "HingeEmbeddingLoss",
+        "MarginRankingLoss",
+        "PReLU",
+        "PairwiseDistance",
+        "PoissonNLLLoss",
+        "TripletMarginLoss",
+        "Embedding",
+        "Identity",
+        "Module",
+        "ModuleDict",
+        "ModuleList",
+        "Parameter",
+        "ParameterDict",
+        "ParameterList",
+        "ReLU",
+        "Sequential",
+        "Sigmoid",
+        "Tanh",
+        "functional",
+        "init",
+        "utils",
     },
-}  # fmt: skip
+}
 
 # --- drawn arrays ---------------------------------------------------------------------------
 
@@ -292,8 +325,7 @@ FORMS = {
     "extended precision": lambda a: a.astype(WIDE),
     "unaligned other bytes": lambda a: unaligned(a.astype(a.dtype.newbyteorder(">"))),
 }
-WHOLE = {name: lambda a, name=name: a.astype(name) for name in ("int64", "int8", "uint16", ">i4",
-                                                               "bool")}  # fmt: skip
+WHOLE = {name: lambda a, name=name: a.astype(name) for name in ("int64", "int8", "uint16", ">i4", "bool")}
 if pandas is not None:
     FORMS["frame"] = lambda a: pandas.DataFrame(a)
 KEEPS_EMPTY = set(FORMS) - {"list", "tuples", "frame"}
@@ -305,8 +337,9 @@ def arrays(draw, shape, dtype):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     whole = draw(st.integers(0, 4)) == 0
     names = list(WHOLE) if whole else list(FORMS)
-    names = [name for name in names if (math.prod(shape) or name in KEEPS_EMPTY)
-             and (len(shape) == 2 or name != "frame")] or ["plain"]  # fmt: skip
+    names = [
+        name for name in names if (math.prod(shape) or name in KEEPS_EMPTY) and (len(shape) == 2 or name != "frame")
+    ] or ["plain"]
     name = draw(st.sampled_from(names))
     # off the kinks of all layers, where a slope is nothing to compare with
     numbers = rng.integers(0, 2, shape) if whole else rng.integers(-40, 40, shape) / 8 + 1 / 16
@@ -429,8 +462,14 @@ def check_on_tensor(name, data):
     size = steep * np.abs(numbers).sum(initial=0) if kind != "any" else 30
     close(got, formula(numbers.astype(WIDE), layer), size, dtype)
     if not whole:
-        slope(lambda x: (formula(x, layer) * d).sum(), numbers.astype(WIDE), rng,
-              x.grad.numpy(), dtype, (size + steep) * np.abs(d).sum())  # fmt: skip
+        slope(
+            lambda x: (formula(x, layer) * d).sum(),
+            numbers.astype(WIDE),
+            rng,
+            x.grad.numpy(),
+            dtype,
+            (size + steep) * np.abs(d).sum(),
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in ON_TENSORS])
@@ -458,10 +497,20 @@ def pairs(draw, name):
         odd_x = x = of_shares(rng.integers(1, 16, shape) / 16).astype(dtype)
     if targets == "classes":
         t = rng.integers(0, shape[1], shape[0])
-        odd_t = draw(st.sampled_from([
-            t, t.tolist(), t.astype("u1"), t.astype(">i4"), np.repeat(t, 2)[::2], t[::-1][::-1],
-            read_only(t), unaligned(t),
-        ]))  # fmt: skip
+        odd_t = draw(
+            st.sampled_from(
+                [
+                    t,
+                    t.tolist(),
+                    t.astype("u1"),
+                    t.astype(">i4"),
+                    np.repeat(t, 2)[::2],
+                    t[::-1][::-1],
+                    read_only(t),
+                    unaligned(t),
+                ]
+            )
+        )
     elif targets == "rows":
         odd_t = t = softmax(rng.standard_normal(shape)).astype(natural(odd_x))
     elif targets == "signs":
@@ -510,8 +559,9 @@ def check_loss_on_tensors(name, data):
     size = 30 * (1 if reduction != "sum" else x.size)
     close(out.detach().numpy(), reduce(formula(x.astype(WIDE), wide_t)), size, dtype)
     out.sum().backward()
-    slope(lambda x: reduce(formula(x, wide_t)).sum(), x.astype(WIDE), np.random.default_rng(0),
-          tensor.grad.numpy(), dtype)  # fmt: skip
+    slope(
+        lambda x: reduce(formula(x, wide_t)).sum(), x.astype(WIDE), np.random.default_rng(0), tensor.grad.numpy(), dtype
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if not name.startswith("nn.")])
@@ -532,10 +582,18 @@ def test_an_empty_array_may_lie_anywhere(name):
     assert layer.backward(unaligned(out)).shape == (0, 4)
 
 
-@pytest.mark.parametrize("function", [
-    fastbp.sigmoid, fastbp.tanh, fastbp.relu, lambda x: nn.functional.softmax(x, 1),
-    lambda x: nn.functional.dropout(x, 0.5), lambda x: nn.functional.gelu(x),
-], ids=["sigmoid", "tanh", "relu", "softmax", "dropout", "gelu"])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [
+        fastbp.sigmoid,
+        fastbp.tanh,
+        fastbp.relu,
+        lambda x: nn.functional.softmax(x, 1),
+        lambda x: nn.functional.dropout(x, 0.5),
+        lambda x: nn.functional.gelu(x),
+    ],
+    ids=["sigmoid", "tanh", "relu", "softmax", "dropout", "gelu"],
+)
 def test_a_tensor_may_lie_at_any_address(function):
     """Functions that a kernel serves refused it, and gradients of the kind."""
     results = []

@@ -46,9 +46,16 @@ def through(layer, x, own, running, key):
     elif kind == "batch_norm":
         normal, inverse = np.empty_like(x), np.empty_like(own[0])
         reference.batch_norm_forward(
-            x, *own, out, normal, inverse, *running, layer.kind_number, layer.old_share,
+            x,
+            *own,
+            out,
+            normal,
+            inverse,
+            *running,
+            layer.kind_number,
+            layer.old_share,
             layer.sample_variance,
-        )  # fmt: skip
+        )
 
         def backward(dout):
             reference.batch_norm_backward(dout, normal, inverse, own[0], dx, *grads)
@@ -136,8 +143,11 @@ def epoch(case, net, x, t, weights, params, running):
         dout, grads, step = dout * w[:, np.newaxis] / (w.sum() * per_row), {}, step + 1
         for layer, pull in zip(reversed(net.layers), reversed(pulls), strict=True):
             dout, own = pull(dout)
-            grads |= {names[layer, n]: g for n, g in zip(layer.param_names, own, strict=True)
-                      if n != "b" or getattr(layer, "has_bias", True)}  # fmt: skip
+            grads |= {
+                names[layer, n]: g
+                for n, g in zip(layer.param_names, own, strict=True)
+                if n != "b" or getattr(layer, "has_bias", True)
+            }
         if case.clip_norm:
             norm = math.sqrt(sum(np.square(g).sum() for g in grads.values()))
             grads = {n: g * min(1, case.clip_norm / (norm + 1e-6)) for n, g in grads.items()}
@@ -227,9 +237,21 @@ LOSSES = {
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 #: Where a rounding may move a row to the other side.
 KINKED = {
-    "relu", "leaky", "nn's leaky", "absolute", "huber", "quantile", "hinge", "nn's softplus",
-    "hardtanh", "relu6", "hardsigmoid", "hardswish", "threshold", "selu",
-}  # fmt: skip
+    "relu",
+    "leaky",
+    "nn's leaky",
+    "absolute",
+    "huber",
+    "quantile",
+    "hinge",
+    "nn's softplus",
+    "hardtanh",
+    "relu6",
+    "hardsigmoid",
+    "hardswish",
+    "threshold",
+    "selu",
+}
 FORMS = ["float32", "float64", "uint8"] + ["CSR"] * (sparse is not None)
 
 
@@ -269,11 +291,25 @@ def cases(draw):
     if loss.startswith("soft") and chance():
         classes = one_of("balanced", {0: 2.0}, ([0.5, 3.0, 1.0] * widths[-1])[: widths[-1]])
     return Case(
-        one_of("float64", "float64", "float32"), widths, kinds, loss, rule, numbers, rows, batch,
-        one_of(*FORMS), draw(st.integers(0, 2**31)), chance(), classes,
-        one_of(None, None, 0.05), one_of(None, None, 0.003), one_of(None, None, halve),
-        draw(st.booleans()), one_of(1, 1, 1, 2), one_of("", "made", "running"),
-    )  # fmt: skip
+        one_of("float64", "float64", "float32"),
+        widths,
+        kinds,
+        loss,
+        rule,
+        numbers,
+        rows,
+        batch,
+        one_of(*FORMS),
+        draw(st.integers(0, 2**31)),
+        chance(),
+        classes,
+        one_of(None, None, 0.05),
+        one_of(None, None, 0.003),
+        one_of(None, None, halve),
+        draw(st.booleans()),
+        one_of(1, 1, 1, 2),
+        one_of("", "made", "running"),
+    )
 
 
 def alter(net):
@@ -294,9 +330,14 @@ def train_running(case, net, given_x, t, weights):
     optimizer = case.optimizer()
     optimizer.lr *= 3
     trainer = Trainer(
-        net, optimizer, min(case.batch, case.rows), case.n_threads, case.seed, case.clip_norm,
+        net,
+        optimizer,
+        min(case.batch, case.rows),
+        case.n_threads,
+        case.seed,
+        case.clip_norm,
         case.clip_value,
-    )  # fmt: skip
+    )
     alter(net)
     optimizer.lr = case.numbers["lr"]
     order, lrs = np.arange(case.rows), None
@@ -305,8 +346,7 @@ def train_running(case, net, given_x, t, weights):
     losses = np.empty(math.ceil(case.rows / trainer.batch_size))
     if case.schedule is not None:
         lrs = np.array([optimizer.lr * case.schedule(k / len(losses)) for k in range(len(losses))])
-    trainer.epoch(given_x, t, weights if case.weighted or case.class_weight else None, order,
-                  losses, lrs=lrs)  # fmt: skip
+    trainer.epoch(given_x, t, weights if case.weighted or case.class_weight else None, order, losses, lrs=lrs)
     trainer.close()
     return losses
 
@@ -349,9 +389,7 @@ def data(case, rng):
         }.get(targets, lambda: rng.integers(0, 9, shape) / 8)().astype("f4")
     weights = rng.integers(0, 4, case.rows) / 2 if case.weighted else np.ones(case.rows)
     weights[0] += not weights.any()
-    given_x = {"CSR": lambda: sparse.csr_matrix(x), "uint8": lambda: x}.get(
-        case.form, lambda: x.astype(case.form)
-    )()
+    given_x = {"CSR": lambda: sparse.csr_matrix(x), "uint8": lambda: x}.get(case.form, lambda: x.astype(case.form))()
     return given_x, x.astype(float), t, weights
 
 
@@ -376,8 +414,7 @@ def check(case):
         alter(net)
     given_x, x, t, weights = data(case, rng)
     row_weights = with_classes(case, t, weights).astype(case.dtype)
-    norms = {at: layer for at, layer in enumerate(net.layers)
-             if isinstance(layer, BatchNormalization)}  # fmt: skip
+    norms = {at: layer for at, layer in enumerate(net.layers) if isinstance(layer, BatchNormalization)}
     start = {name: p.copy() for name, p in net.params.items()}
     eps, runs = np.finfo(case.dtype).eps, []
     made = network(case, np.random.default_rng(case.seed))  # whose numbers the loop reads
@@ -393,9 +430,7 @@ def check(case):
                 for name, p in start.items()
             }
             params = {name: p.astype(dtype) for name, p in params.items()}
-            history = epoch(
-                case, made, x.astype(dtype), target, row_weights.astype(dtype), params, running
-            )
+            history = epoch(case, made, x.astype(dtype), target, row_weights.astype(dtype), params, running)
         runs.append((params, running, history))
     if not np.abs(runs[0][2][0]).max() < 1e4:
         event("diverges")
@@ -404,20 +439,29 @@ def check(case):
     again = network(case, np.random.default_rng(case.seed))
     if case.altered == "made":
         alter(again)
-    losses = [
-        train_running(case, one, given_x, t, row_weights)
-        for one in (net, again)
-        if case.altered == "running"
-    ]
-    got, _ = (losses, losses) if losses else (
-        one.fit(
-            given_x, t, epochs=1, optimizer=case.optimizer(), batch_size=case.batch,
-            seed=case.seed, sample_weight=weights if case.weighted else None,
-            class_weight=case.class_weight, clip_norm=case.clip_norm, clip_value=case.clip_value,
-            schedule=case.schedule, shuffle=case.shuffle, n_threads=case.n_threads,
+    losses = [train_running(case, one, given_x, t, row_weights) for one in (net, again) if case.altered == "running"]
+    got, _ = (
+        (losses, losses)
+        if losses
+        else (
+            one.fit(
+                given_x,
+                t,
+                epochs=1,
+                optimizer=case.optimizer(),
+                batch_size=case.batch,
+                seed=case.seed,
+                sample_weight=weights if case.weighted else None,
+                class_weight=case.class_weight,
+                clip_norm=case.clip_norm,
+                clip_value=case.clip_value,
+                schedule=case.schedule,
+                shuffle=case.shuffle,
+                n_threads=case.n_threads,
+            )
+            for one in (net, again)
         )
-        for one in (net, again)
-    )  # fmt: skip
+    )
 
     kinked = KINKED & {case.loss, *(kind for behind in case.kinds for kind in behind)}
     loose = 0.1 * bool(kinked) * (case.dtype == "float32")
@@ -468,8 +512,7 @@ def check_passes(case):
             layer.dropout_ratio = 0.0
     names = {place: name for name, place in net.params.places().items()}
     params = {name: p.astype(np.longdouble) for name, p in net.params.items()}
-    norms = {at: layer for at, layer in enumerate(net.layers)
-             if isinstance(layer, BatchNormalization)}  # fmt: skip
+    norms = {at: layer for at, layer in enumerate(net.layers) if isinstance(layer, BatchNormalization)}
     running = {at: [a.astype(np.longdouble) for a in layer._running] for at, layer in norms.items()}
     out, pulls = x.astype(np.longdouble), []
     for at, layer in enumerate(net.layers):
@@ -482,8 +525,11 @@ def check_passes(case):
     dout, want = dout / (len(x) * per_row), {}
     for layer, pull in zip(reversed(net.layers), reversed(pulls), strict=True):
         dout, own = pull(dout)
-        want |= {names[layer, n]: g for n, g in zip(layer.param_names, own, strict=True)
-                 if n != "b" or getattr(layer, "has_bias", True)}  # fmt: skip
+        want |= {
+            names[layer, n]: g
+            for n, g in zip(layer.param_names, own, strict=True)
+            if n != "b" or getattr(layer, "has_bias", True)
+        }
     got = net.gradient(x, target if t.dtype == np.int64 else t.astype(case.dtype))
     assert [module for module, *_ in seen] == list(net.layers)
     np.testing.assert_allclose(seen[-1][2], out.astype(float), rtol=1e-6, atol=1e-6)
@@ -519,31 +565,93 @@ ADAM, DECAYING = {"lr": 0.05, "eps": 1e-3}, {"lr": 0.05, "weight_decay": 0.3, "m
 #: What failed once, in `fit` or in the loop here.
 PAST = {
     "the bias of a layer without one was trained": Case(
-        "float64", [7, 19, 5], [[], ["relu", "no bias"], ["no bias"]], "softmax", "sgd", DECAYING,
-        20, 8, "float32", 3),
+        "float64", [7, 19, 5], [[], ["relu", "no bias"], ["no bias"]], "softmax", "sgd", DECAYING, 20, 8, "float32", 3
+    ),
     "columns that a panel lacks were not 0, and counted where gradients are clipped": Case(
-        "float64", [40, 50, 17, 2], [[], ["tanh"], ["tanh"], []], "squared", "adam", ADAM,
-        20, 5, "float64", 4, clip_norm=0.05),
+        "float64",
+        [40, 50, 17, 2],
+        [[], ["tanh"], ["tanh"], []],
+        "squared",
+        "adam",
+        ADAM,
+        20,
+        5,
+        "float64",
+        4,
+        clip_norm=0.05,
+    ),
     "the same in float32": Case(
-        "float32", [40, 50, 17, 2], [[], ["tanh"], ["tanh"], []], "squared", "adagrad", ADAM,
-        20, 5, "float64", 4, clip_norm=0.05),
+        "float32",
+        [40, 50, 17, 2],
+        [[], ["tanh"], ["tanh"], []],
+        "squared",
+        "adagrad",
+        ADAM,
+        20,
+        5,
+        "float64",
+        4,
+        clip_norm=0.05,
+    ),
     "the last batch of one row": Case(
-        "float64", [6, 33, 4], [[], ["relu", "dropout"], []], "softmax", "sgd", DECAYING,
-        36, 35, "uint8", 5),
+        "float64", [6, 33, 4], [[], ["relu", "dropout"], []], "softmax", "sgd", DECAYING, 36, 35, "uint8", 5
+    ),
     "batches whose weights are all 0, which are not trained": Case(
-        "float64", [3, 4, 2], [[], ["sigmoid"], []], "sigmoid", "adamw", ADAM,
-        12, 1, "float32", 0, weighted=True, schedule=halve),
+        "float64",
+        [3, 4, 2],
+        [[], ["sigmoid"], []],
+        "sigmoid",
+        "adamw",
+        ADAM,
+        12,
+        1,
+        "float32",
+        0,
+        weighted=True,
+        schedule=halve,
+    ),
     "a bias before a normalisation has a gradient of rounding errors": Case(
-        "float32", [1, 1, 1], [[], [], ["book's norm"]], "squared", "adagrad",
-        {"lr": 0.001, "eps": 0.001}, 12, 2, "float32", 0, weighted=True),
+        "float32",
+        [1, 1, 1],
+        [[], [], ["book's norm"]],
+        "squared",
+        "adagrad",
+        {"lr": 0.001, "eps": 0.001},
+        12,
+        2,
+        "float32",
+        0,
+        weighted=True,
+    ),
     "a beta before a normalisation has one, too, of gradients as large as 1 / sqrt(eps)": Case(
-        "float64", [14, 14, 14], [["book's norm"], ["book's norm", "no bias"], ["no bias"]],
-        "softmax", "sgd", {"lr": 0.01}, 14, 2, "float32", 0, weighted=True,
-        class_weight="balanced", shuffle=False),
+        "float64",
+        [14, 14, 14],
+        [["book's norm"], ["book's norm", "no bias"], ["no bias"]],
+        "softmax",
+        "sgd",
+        {"lr": 0.01},
+        14,
+        2,
+        "float32",
+        0,
+        weighted=True,
+        class_weight="balanced",
+        shuffle=False,
+    ),
     "one thread has no rows": Case(
-        "float64", [6, 50, 3], [["norm"], ["norm", "relu"], []], "softmax", "adam", ADAM,
-        7, 5, "float32", 6, n_threads=4),
-}  # fmt: skip
+        "float64",
+        [6, 50, 3],
+        [["norm"], ["norm", "relu"], []],
+        "softmax",
+        "adam",
+        ADAM,
+        7,
+        5,
+        "float32",
+        6,
+        n_threads=4,
+    ),
+}
 
 
 @pytest.mark.parametrize("what", PAST)

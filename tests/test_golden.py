@@ -28,9 +28,7 @@ OPTIMISERS = {
     "SGD momentum": lambda: optim.SGD(lr=0.1, momentum=0.9),
     "SGD momentum weight_decay": lambda: optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.03),
     "SGD nesterov": lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True),
-    "SGD nesterov weight_decay": lambda: optim.SGD(
-        lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.03
-    ),
+    "SGD nesterov weight_decay": lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.03),
 }
 
 
@@ -43,8 +41,7 @@ def backend(request):
 def golden(name, dtype):
     """The case's arrays, class indices as integers."""
     case = GOLDEN[f"{name} {dtype}"]
-    return {k: np.array(v, np.int64 if k == "t" and "indices" in name else dtype)
-            for k, v in case.items()}  # fmt: skip
+    return {k: np.array(v, np.int64 if k == "t" and "indices" in name else dtype) for k, v in case.items()}
 
 
 def test_every_golden_case_is_read():

@@ -566,9 +566,7 @@ def test_kinks_of_a_network_are_skipped_and_counted():
 
 def test_large_batch_near_many_kinks_is_checked_with_a_smaller_step(rng):
     """10000 rows on a grid so fine that some row has a kink within 1e-6."""
-    net = Sequential(
-        Affine(np.array([[1.0]]), np.array([0.0])), Relu(), affine(1, 1), loss=MeanSquaredError()
-    )
+    net = Sequential(Affine(np.array([[1.0]]), np.array([0.0])), Relu(), affine(1, 1), loss=MeanSquaredError())
     x = (rng.permutation(10000)[:, None] - 5000.5) * 1e-7
     report = gradient_check(net, x, np.zeros((10000, 1)))
     assert report.passed and report.checked == 4
@@ -576,9 +574,7 @@ def test_large_batch_near_many_kinks_is_checked_with_a_smaller_step(rng):
 
 def test_same_relu_at_two_places(rng):
     relu = Relu()
-    net = Sequential(
-        affine(4, 5), relu, affine(5, 5, seed=1), relu, affine(5, 3, seed=2), loss=SoftmaxWithLoss()
-    )
+    net = Sequential(affine(4, 5), relu, affine(5, 5, seed=1), relu, affine(5, 3, seed=2), loss=SoftmaxWithLoss())
     assert gradient_check(net, rng.standard_normal((6, 4)), rng.integers(0, 3, 6))
 
 
@@ -869,13 +865,19 @@ def test_gradients_of_ones_own_layer_by_their_usual_names(name, rng):
     assert gradient_check(Own(), x).parameter == "W" and not gradient_check(Own(), x)
 
 
-@pytest.mark.parametrize("make", [
-    lambda W, b: Scaled(W, b), lambda W, b: Adding(W), lambda W, b: Listed([W, b]),
-    lambda W, b: Listed({"W": W, "b": b}), lambda W, b: Residual(Scaled(W, b), Tanh()),
-    lambda W, b: Residual(Residual(Linear(4, 4, seed=0), Tanh()), Scaled(W, b)),
-    lambda W, b: Residual(Sequential(Scaled(W, b), Sigmoid())),
-    lambda W, b: Residual(Linear(4, 4, seed=0, bias=False), Listed([W, b])),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda W, b: Scaled(W, b),
+        lambda W, b: Adding(W),
+        lambda W, b: Listed([W, b]),
+        lambda W, b: Listed({"W": W, "b": b}),
+        lambda W, b: Residual(Scaled(W, b), Tanh()),
+        lambda W, b: Residual(Residual(Linear(4, 4, seed=0), Tanh()), Scaled(W, b)),
+        lambda W, b: Residual(Sequential(Scaled(W, b), Sigmoid())),
+        lambda W, b: Residual(Linear(4, 4, seed=0, bias=False), Listed([W, b])),
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_networks_with_layers_of_ones_own(make, dtype, monkeypatch, rng):
     """Right ones pass, and a gradient that is 1 % off is found, wherever it is."""
@@ -919,13 +921,14 @@ def test_a_plain_number_may_be_a_parameter(share, passes, rng):
 
 
 def test_what_is_trained_within_a_layer_of_ones_own_is_named(rng):
-    net = Sequential(
-        Residual(Linear(4, 4, seed=0), Tanh()), Linear(4, 3, seed=1), loss=SoftmaxWithLoss()
-    )
+    net = Sequential(Residual(Linear(4, 4, seed=0), Tanh()), Linear(4, 3, seed=1), loss=SoftmaxWithLoss())
     report = gradient_check(net, rng.standard_normal((5, 4)), rng.integers(0, 3, 5))
     assert set(report.mean_absolute_difference) == {
-        "layers[0].inner[0].W", "layers[0].inner[0].b", "W1", "b1",
-    }  # fmt: skip
+        "layers[0].inner[0].W",
+        "layers[0].inner[0].b",
+        "W1",
+        "b1",
+    }
 
 
 class Gated(nn.Module):
@@ -993,8 +996,15 @@ def test_layers_are_checked_in_the_mode_that_they_are_in(rng):
     """After eval() dropout is the identity, and normalisation has its running statistics."""
     x, t = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
     for norm in (BatchNorm1d(5), BatchNormalization(np.ones(5), np.zeros(5)), nn.BatchNorm1d(5)):
-        net = Sequential(Linear(4, 5, seed=0), norm, fastbp.Dropout(0.5), nn.Dropout(0.2), Tanh(),
-                         Linear(5, 3, seed=1), loss=SoftmaxWithLoss())  # fmt: skip
+        net = Sequential(
+            Linear(4, 5, seed=0),
+            norm,
+            fastbp.Dropout(0.5),
+            nn.Dropout(0.2),
+            Tanh(),
+            Linear(5, 3, seed=1),
+            loss=SoftmaxWithLoss(),
+        )
         net.forward(x)
         refuses(ValueError, "without active dropout", net, x, t)
         net.eval()
@@ -1108,9 +1118,7 @@ def test_parameters_that_are_read_only_strided_or_swapped_are_checked(rng):
         assert gradient_check(Affine(W, np.zeros(3)), rng.standard_normal((5, 4)))
 
 
-@pytest.mark.parametrize(
-    "view", [lambda x: x.T, lambda x: x[::2], lambda x: x.astype(">f4"), lambda x: x.tolist()]
-)
+@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[::2], lambda x: x.astype(">f4"), lambda x: x.tolist()])
 def test_input_of_any_form_is_checked(view, rng):
     x = rng.standard_normal((6, 6))
     x.flags.writeable = False
@@ -1155,8 +1163,11 @@ def test_report_prints_well(rng):
     lines = str(report).splitlines()
     assert lines[0] == "gradient check passed" and 3 <= len(lines) <= 8
     assert [line[:20].strip() for line in lines[1:]] == [
-        "largest error", "found at", "checked", "mean |difference|",
-    ]  # fmt: skip
+        "largest error",
+        "found at",
+        "checked",
+        "mean |difference|",
+    ]
     assert "checked            51 coordinates; 0 kinks skipped" in lines[3]
     deep = str(gradient_check(network(3, *[4] * 30, 3, activation=Tanh), x[:, :3], t))
     assert len(deep.splitlines()) <= 8 and max(map(len, deep.splitlines())) <= 101
@@ -1353,9 +1364,15 @@ def test_object_that_cannot_be_copied_is_refused():
 @pytest.mark.parametrize(
     "options",
     [
-        {"n_samples": 0}, {"n_samples": 2.5}, {"tolerance": 0}, {"tolerance": -1}, {"h": 0},
-        {"h": np.nan}, {"h": "small"}, {"tolerance": None},
+        {"n_samples": 0},
+        {"n_samples": 2.5},
+        {"tolerance": 0},
+        {"tolerance": -1},
+        {"h": 0},
+        {"h": np.nan},
+        {"h": "small"},
+        {"tolerance": None},
     ],
-)  # fmt: skip
+)
 def test_options_out_of_range_are_refused(options):
     refuses((TypeError, ValueError), next(iter(options)), affine(4, 3), X, **options)

@@ -55,7 +55,7 @@ def classifier():
         (scores.log_softmax(1), None),
         lambda saved, dout, needs: (np.ones((70, 3), np.float32), None),
     )
-    return loss, {"layers.0.weight": W, "layers.0.bias": b}  # fmt: skip
+    return loss, {"layers.0.weight": W, "layers.0.bias": b}
 
 
 def random_graph(seed):
@@ -77,7 +77,7 @@ def random_graph(seed):
                 lambda a, b: (a * fastbp.ones(draw.randint(1, 200))).mean(),
             ]
         )(a, b)
-        values.append(made)  # fmt: skip
+        values.append(made)
         if draw.random() < 0.2:
             names[f"value {i}"] = made
     ends = values[-draw.randint(1, 6) :]
@@ -102,8 +102,7 @@ def points_of(line, n=12):
 
 
 def overlap(a, b, slack=0.0):
-    return (min(a[2], b[2]) - max(a[0], b[0]) > slack) and (min(a[3], b[3]) - max(a[1], b[1])
-                                                            > slack)  # fmt: skip
+    return (min(a[2], b[2]) - max(a[0], b[0]) > slack) and (min(a[3], b[3]) - max(a[1], b[1]) > slack)
 
 
 def assert_readable(picture):
@@ -128,8 +127,7 @@ def assert_readable(picture):
             touched = (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
             if touched.any():  # only its own vertices, whose corners are round
                 assert box in shapes
-                near = [abs(e[0] - np.clip(e[0], box[0], box[2])) < 1
-                        and box[1] - 1 < e[1] < box[3] + 1 for e in ends]  # fmt: skip
+                near = [abs(e[0] - np.clip(e[0], box[0], box[2])) < 1 and box[1] - 1 < e[1] < box[3] + 1 for e in ends]
                 assert any(near)
                 assert (abs(x[touched] - ends[near.index(True)][0]) < 18).all()
 
@@ -324,12 +322,22 @@ def test_gradient_of_several_elements_is_handed_in():
 @pytest.mark.parametrize(
     ("value", "short"),
     [
-        (2.2, "2.2"), (110, "110"), (715.0000000000001, "715"), (0.1 + 0.2, "0.3"),
-        (-0.0, "0"), (1234567.0, "1234567"), (12345678.0, "1.2346e7"), (123456.7, "1.2346e5"),
-        (-1e-10, "−1e−10"), (1 / 3, "0.33333"), (float("nan"), "nan"), (float("inf"), "inf"),
-        (-float("inf"), "−inf"), (True, "True"),
+        (2.2, "2.2"),
+        (110, "110"),
+        (715.0000000000001, "715"),
+        (0.1 + 0.2, "0.3"),
+        (-0.0, "0"),
+        (1234567.0, "1234567"),
+        (12345678.0, "1.2346e7"),
+        (123456.7, "1.2346e5"),
+        (-1e-10, "−1e−10"),
+        (1 / 3, "0.33333"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (-float("inf"), "−inf"),
+        (True, "True"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_short(value, short):
     assert text.number(value) == short
 
@@ -337,11 +345,15 @@ def test_numbers_are_short(value, short):
 @pytest.mark.parametrize(
     ("array", "short"),
     [
-        (np.float32(0.1), "0.1"), ([[2.0]], "2"), ([1, 2], "[1, 2]"),
-        ([[1, 2], [3, 4]], "[[1, 2], [3, 4]]"), (np.full(4, 0.123456), "(4,)"),
-        (np.ones((3, 0)), "(3, 0)"), (np.ones((100, 50)), "(100, 50)"),
+        (np.float32(0.1), "0.1"),
+        ([[2.0]], "2"),
+        ([1, 2], "[1, 2]"),
+        ([[1, 2], [3, 4]], "[[1, 2], [3, 4]]"),
+        (np.full(4, 0.123456), "(4,)"),
+        (np.ones((3, 0)), "(3, 0)"),
+        (np.ones((100, 50)), "(100, 50)"),
     ],
-)  # fmt: skip
+)
 def test_arrays_are_numbers_or_shapes(array, short):
     assert text.numbers(array) == short
 
@@ -379,21 +391,32 @@ def test_names_come_in_any_form():
         (lambda x: graph.draw(x), RuntimeError, "got a tensor without a graph."),
         (lambda x: graph.draw((x * 2).detach()), RuntimeError, "got a tensor without a graph."),
         (lambda x: graph.draw(x * fastbp.ones(3)), RuntimeError, r"got out of shape \(3,\)."),
-        (lambda x: graph.draw(x * x, [("x", x), ("x", fastbp.ones(1))]), ValueError,
-         "each name once in names; got 'x' and 'x' for two tensors."),
-        (lambda x: graph.draw(x * x, {"x": x, "z": x}), ValueError,
-         "each tensor once in names; got 'x' and 'z' for one tensor."),
+        (
+            lambda x: graph.draw(x * x, [("x", x), ("x", fastbp.ones(1))]),
+            ValueError,
+            "each name once in names; got 'x' and 'x' for two tensors.",
+        ),
+        (
+            lambda x: graph.draw(x * x, {"x": x, "z": x}),
+            ValueError,
+            "each tensor once in names; got 'x' and 'z' for one tensor.",
+        ),
         (lambda x: graph.draw(x * x, {"x": 3.0}), TypeError, "a str and a Tensor; got"),
         (lambda x: graph.draw(x * x, ["x"]), TypeError, "a str and a Tensor; got 'x'."),
-        (lambda x: graph.draw(x * x, {"x\0": x}), ValueError,
-         r"names that XML can hold; got 'x\\x00'\."),
+        (lambda x: graph.draw(x * x, {"x\0": x}), ValueError, r"names that XML can hold; got 'x\\x00'\."),
         (lambda x: graph.draw(x * x, {"\ud800": x}), ValueError, r"got '\\ud800'\."),
-        (lambda x: graph.draw(x * x, path="x.jpg"), ValueError,
-         "draw expects path to end in .svg, .png or .dot; got 'x.jpg'."),
-        (lambda x: graph.draw(x * x).save("picture"), ValueError,
-         "save expects path to end in .svg, .png or .dot; got 'picture'."),
+        (
+            lambda x: graph.draw(x * x, path="x.jpg"),
+            ValueError,
+            "draw expects path to end in .svg, .png or .dot; got 'x.jpg'.",
+        ),
+        (
+            lambda x: graph.draw(x * x).save("picture"),
+            ValueError,
+            "save expects path to end in .svg, .png or .dot; got 'picture'.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_calls_are_refused_in_a_sentence(call, kind, message, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind, match=message) as error:
@@ -500,7 +523,9 @@ def test_the_documentation_shows_what_the_example_draws(tmp_path, capsys):
 
 
 def test_drawing_is_loaded_when_touched(run_python):
-    code = ("import sys, fastbp; assert 'fastbp.graph' not in sys.modules; fastbp.graph.draw; "
-            "assert 'matplotlib' not in sys.modules")  # fmt: skip
+    code = (
+        "import sys, fastbp; assert 'fastbp.graph' not in sys.modules; fastbp.graph.draw; "
+        "assert 'matplotlib' not in sys.modules"
+    )
     done = run_python("-c", code)
     assert done.returncode == 0, done.stderr

@@ -205,7 +205,7 @@ FOREIGN = {
     "deep": lambda: readers.with_header(b"[" * 50_000 + b"]" * 50_000),
     "deep objects": lambda: readers.with_header(b'{"a":' * 20_000 + b"1" + b"}" * 20_000),
     "half a JSON": lambda: readers.with_header(b'{"a": {"dtype": "F32", '),
-}  # fmt: skip
+}
 
 
 def zipped(name, data):
@@ -238,7 +238,7 @@ HEADERS = {
     "no dtype": lambda h: next_array(h).pop("dtype"),
     "metadata of numbers": lambda h: h.update(__metadata__={"fastbp": 1}),
     "metadata a list": lambda h: h.update(__metadata__=[]),
-}  # fmt: skip
+}
 
 
 def next_array(header):
@@ -261,9 +261,7 @@ def with_nan(data, name):
 
 def test_nan_weights_are_refused_where_they_would_be_trained_or_used():
     assert "numbers in 0.weight" in refused("network", with_nan(SEEDS["network"][0], "0.weight"))
-    assert "numbers in 1.running_var" in refused(
-        "network", with_nan(SEEDS["network"][0], "1.running_var")
-    )
+    assert "numbers in 1.running_var" in refused("network", with_nan(SEEDS["network"][0], "1.running_var"))
     for name in ("0.weight", "1.running_mean", "best.0.bias", "optimizer.0.weight.exp_avg_sq"):
         text = refused("checkpoint", with_nan(SEEDS["checkpoint"][0], name))
         assert f"numbers in {name}" in text
@@ -287,25 +285,19 @@ VERSIONS = {"network": "fastbp", "checkpoint": "fastbp.checkpoint", "state": "fa
 @pytest.mark.parametrize("name", IN_SAFETENSORS)
 @pytest.mark.parametrize("version", [3, 99, "1", None, [1], 10**40])
 def test_versions_of_other_times(name, version):
-    data = changed_metadata(
-        SEEDS[name][0], VERSIONS[name], lambda tree: tree.update(version=version)
-    )
+    data = changed_metadata(SEEDS[name][0], VERSIONS[name], lambda tree: tree.update(version=version))
     assert "version" in refused(name, data)
 
 
 def test_a_checkpoint_with_another_order_of_the_rows_is_refused():
-    data = changed_metadata(
-        SEEDS["checkpoint"][0], VERSIONS["checkpoint"], lambda tree: tree.update(version=1)
-    )
+    data = changed_metadata(SEEDS["checkpoint"][0], VERSIONS["checkpoint"], lambda tree: tree.update(version=1))
     assert "today's order; got version 1" in refused("checkpoint", data)
 
 
 @pytest.mark.parametrize("steps", [2**53 + 1, 2**63, -1, 0.5])
 def test_steps_that_no_training_has_done_are_refused(steps):
     """The next one would overflow the engine's count."""
-    data = changed_metadata(
-        SEEDS["checkpoint"][1], "fastbp.checkpoint", lambda tree: tree["state"].update(steps=steps)
-    )
+    data = changed_metadata(SEEDS["checkpoint"][1], "fastbp.checkpoint", lambda tree: tree["state"].update(steps=steps))
     assert "expects steps" in refused("checkpoint", data)
 
 
@@ -319,9 +311,7 @@ def test_json_that_is_deep(name):
     deep = 0
     for _ in range(400):
         deep = {"list": [deep]}
-    data = changed_metadata(
-        SEEDS["state"][0], "fastbp.object", lambda tree: tree.update(object=deep)
-    )
+    data = changed_metadata(SEEDS["state"][0], "fastbp.object", lambda tree: tree.update(object=deep))
     readers.state(data)
 
 
@@ -359,8 +349,11 @@ def test_what_could_not_be_read_again_is_not_written(monkeypatch, tmp_path):
             fastbp.save(kind, path)
     monkeypatch.setattr(files.arrays, "_LONGEST_HEADER", 300)
     long = [0.5] * 1000
-    for write in (lambda: fastbp.save(long, path), lambda: write_network(path),
-                  lambda: fastbp.save({str(k): np.ones(1) for k in range(20)}, path)):  # fmt: skip
+    for write in (
+        lambda: fastbp.save(long, path),
+        lambda: write_network(path),
+        lambda: fastbp.save({str(k): np.ones(1) for k in range(20)}, path),
+    ):
         with pytest.raises(ValueError, match=r"save expects at most 300 bytes of names"):
             write()
     monkeypatch.undo()
@@ -384,8 +377,11 @@ def test_too_little_memory_for_what_a_file_says_is_no_damage(name, where, monkey
     elif where == "safetensors":
         monkeypatch.setattr(safetensors.numpy, "load", full)
     elif where == "layer":
-        target = {"network": (Affine, "restore"), "state": (files.objects, "_rebuilt"),
-                  "checkpoint": (checkpoints, "Saved")}[name]  # fmt: skip
+        target = {
+            "network": (Affine, "restore"),
+            "state": (files.objects, "_rebuilt"),
+            "checkpoint": (checkpoints, "Saved"),
+        }[name]
         monkeypatch.setattr(*target, full)
     elif name == "network":
         monkeypatch.setattr(losses.SoftmaxWithLoss, "__init__", full)
@@ -408,7 +404,7 @@ SIZES = {
     "nn norm": lambda a: a["layers"].__setitem__(
         1, {"type": "nn.BatchNorm1d", "num_features": 10**12, "eps": 1e-5, "momentum": 0.1}
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -473,9 +469,7 @@ READ_ONLY = np.ones(2, "f4")
 READ_ONLY.flags.writeable = False
 
 
-@pytest.mark.parametrize(
-    "bias", [np.array(["a", "b"]), np.array([1j, 2]), np.array([1, 2], "u8"), np.array([None, 1])]
-)
+@pytest.mark.parametrize("bias", [np.array(["a", "b"]), np.array([1j, 2]), np.array([1, 2], "u8"), np.array([None, 1])])
 def test_a_state_of_other_dtypes_leaves_the_network_as_it_was(bias):
     net = readers.small()
     before = readers.bits(net)

@@ -46,8 +46,9 @@ def asked_for(call):
 
 def imports(tree):
     """(module, at the top level) of every import; `from fastbp import x` gives fastbp.x."""
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)
-              for n in ast.walk(f)}  # fmt: skip
+    inside = {
+        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -66,11 +67,14 @@ def imports(tree):
 
 @pytest.mark.parametrize(
     "line, name",
-    [("importlib.import_module('fastbp.nn')", "fastbp.nn"),
-     ("__import__('fastbp.nn.init')", "fastbp.nn.init"),
-     ("import_module(f'fastbp.optim.{name}')", "fastbp.optim"),
-     ("import_module(name)", f"fastbp.{ANY}"), ("from fastbp.nn import init", "fastbp.nn")],
-)  # fmt: skip
+    [
+        ("importlib.import_module('fastbp.nn')", "fastbp.nn"),
+        ("__import__('fastbp.nn.init')", "fastbp.nn.init"),
+        ("import_module(f'fastbp.optim.{name}')", "fastbp.optim"),
+        ("import_module(name)", f"fastbp.{ANY}"),
+        ("from fastbp.nn import init", "fastbp.nn"),
+    ],
+)
 def test_imports_of_all_kinds_are_seen(line, name):
     assert list(imports(ast.parse(f"def late(name):\n    {line}"))) == [(name, False)]
 
@@ -109,9 +113,7 @@ def test_optional_packages_are_imported_where_they_are_used(path):
 
 
 def test_every_folder_of_modules_is_installed():
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
-        "packages"
-    ]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = {p.parent.relative_to(FOLDER.parent) for p in FILES}
     assert {".".join(folder.parts) for folder in folders} == set(packages) - {"fastbp._kernels"}
 
@@ -119,8 +121,7 @@ def test_every_folder_of_modules_is_installed():
 def test_numpy_is_the_only_package_imported_at_the_top():
     standard = sys.stdlib_module_names
     files = [p for p in FILES if p not in ESTIMATORS]
-    top = {n.split(".")[0] for p in files for n, at_the_top in imports(ast.parse(p.read_text()))
-           if at_the_top}  # fmt: skip
+    top = {n.split(".")[0] for p in files for n, at_the_top in imports(ast.parse(p.read_text())) if at_the_top}
     assert top - standard <= {"numpy", "fastbp"}
 
 
@@ -144,8 +145,9 @@ def test_no_module_bears_the_name_of_a_public_function():
     assert all(hasattr(fastbp, name) for name in fastbp.__all__)
 
 
-MODULES = [m.name.removeprefix("fastbp.") for m in pkgutil.walk_packages([str(FOLDER)], "fastbp.")
-           if "._" not in m.name]  # fmt: skip
+MODULES = [
+    m.name.removeprefix("fastbp.") for m in pkgutil.walk_packages([str(FOLDER)], "fastbp.") if "._" not in m.name
+]
 
 
 @pytest.fixture(params=MODULES)
@@ -229,9 +231,7 @@ def test_a_source_tree_without_kernels_says_how_to_build_them(run_python, tmp_pa
     done = run_python("-c", code)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("ImportError: fastbp's compiled kernels are missing") and (
-        "pip install" in last
-    )
+    assert last.startswith("ImportError: fastbp's compiled kernels are missing") and ("pip install" in last)
 
 
 def test_the_package_is_typed_and_has_its_version():

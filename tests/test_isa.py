@@ -26,10 +26,19 @@ def test_the_set_in_use_is_one_that_was_built_and_runs_here():
 def test_kernel_tests_pass_under(name, files, run_python):
     # -P: neither the working folder nor a source tree in it comes before the installed package.
     done = run_python(
-        "-P", "-m", "pytest", *(HERE / file for file in files),
-        f"--rootdir={HERE.parent}", f"--confcutdir={HERE}", "-c", HERE.parent / "pyproject.toml",
-        "-p", "no:cacheprovider", "--tb=short", FASTBP_ISA=name,
-    )  # fmt: skip
+        "-P",
+        "-m",
+        "pytest",
+        *(HERE / file for file in files),
+        f"--rootdir={HERE.parent}",
+        f"--confcutdir={HERE}",
+        "-c",
+        HERE.parent / "pyproject.toml",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        FASTBP_ISA=name,
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert re.search(r"\d{2,} passed", done.stdout), done.stdout[-500:]
 
@@ -62,8 +71,6 @@ def test_the_command_refuses_an_unknown_set_in_one_line(words, name, run_python,
     done = run_python("-m", "fastbp", *words, FASTBP_ISA=name)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{line}got {name!r}.\n"
-    (tmp_path / "fastbp").write_text(
-        "from fastbp.command.cli import main\nmain()"
-    )  # as pip makes it
+    (tmp_path / "fastbp").write_text("from fastbp.command.cli import main\nmain()")  # as pip makes it
     done = run_python("-P", tmp_path / "fastbp", *words, FASTBP_ISA=name)
     assert (done.returncode, done.stderr) == (2, f"{line}got {name!r}.\n")

@@ -52,9 +52,15 @@ for row in LOSSES.values():
     KERNELS[f"{row.name}_loss_backward"] = " ".join((y, t, "scale dx>n", *row.numbers))
 SCALARS = {
     **NUMBERS,
-    "scale": 0.37, "ratio": 0.3, "key": 0x0123456789ABCDEF,
-    "lr": 0.1, "weight_decay": 0.01, "decoupled": False, "step": 3, "sample_variance": True,
-}  # fmt: skip
+    "scale": 0.37,
+    "ratio": 0.3,
+    "key": 0x0123456789ABCDEF,
+    "lr": 0.1,
+    "weight_decay": 0.01,
+    "decoupled": False,
+    "step": 3,
+    "sample_variance": True,
+}
 NONE_ALLOWED = {
     ("affine_backward", "dx"),
 }
@@ -67,9 +73,7 @@ FENCE = 67  # elements of poison on either side of an array
 
 def roles(kernel):
     """(name, role, axes) of each argument."""
-    return [
-        re.fullmatch(r"(\w+?)(?:([:%#>+^])(\w+))?", w).groups() for w in KERNELS[kernel].split()
-    ]
+    return [re.fullmatch(r"(\w+?)(?:([:%#>+^])(\w+))?", w).groups() for w in KERNELS[kernel].split()]
 
 
 def arrays(kernel):
@@ -181,8 +185,7 @@ def scales(kernel, args, expected):
 
 def update_scales(kernel, args, expected):
     """Of each state the sizes of what comes together in it, and of param how far it moves."""
-    sizes = {n: a.astype(float) if isinstance(a, np.ndarray) else a
-             for n, a in magnitudes(args).items()}  # fmt: skip
+    sizes = {n: a.astype(float) if isinstance(a, np.ndarray) else a for n, a in magnitudes(args).items()}
     d = sizes["grad"] + args["weight_decay"] * sizes["param"]
     row = RULES[kernel.removesuffix("_update")]
     states = {name: sizes[name] + (1 + 2 * d) * d for name in row.states}
@@ -290,9 +293,7 @@ def test_kernel_is_documented(kernel):
     if not hasattr(_kernels, kernel):
         return
     doc = inspect.getdoc(getattr(_kernels, kernel))
-    parameters, raises = re.search(
-        r"\nParameters\n-+\n(.*?)(?=\n\n\w+\n--).*?\nRaises\n-+\n(.+)", doc, re.S
-    ).groups()
+    parameters, raises = re.search(r"\nParameters\n-+\n(.*?)(?=\n\n\w+\n--).*?\nRaises\n-+\n(.+)", doc, re.S).groups()
     named = re.findall(r"^(\w+(?:, \w+)*) :", parameters, re.M)
     assert {n for line in named for n in line.split(", ")} == {n for n, _, _ in roles(kernel)}
     assert "ValueError" in raises
@@ -348,9 +349,7 @@ def test_affine_beyond_one_block(affine, shape, dtype, rng, assert_twins):
 
 
 @pytest.mark.parametrize("affine", ["affine_forward", "affine_backward", "bias_sum", "transpose"])
-@pytest.mark.parametrize(
-    "shape", [(0, 4, 3), (5, 0, 3), (5, 4, 0), (0, 0, 3), (0, 0, 0), (2, 0, 0)]
-)
+@pytest.mark.parametrize("shape", [(0, 4, 3), (5, 0, 3), (5, 4, 0), (0, 0, 3), (0, 0, 0), (2, 0, 0)])
 def test_affine_with_an_empty_axis(affine, shape, dtype, rng, assert_twins):
     assert_twins(affine, arguments(affine, rng, dtype, *shape))
 
@@ -360,8 +359,7 @@ def test_affine_backward_without_dx(dtype, rng, assert_twins):
         args = arguments("affine_backward", rng, dtype, rows, 17, n, dx=None)
         with_dx = arguments("affine_backward", rng, dtype, rows, 17, n)
         assert_twins("affine_backward", args)
-        got, whole = (run_kernel("affine_backward", {**args, "dx": dx}) for dx in
-                      (None, with_dx["dx"]))  # fmt: skip
+        got, whole = (run_kernel("affine_backward", {**args, "dx": dx}) for dx in (None, with_dx["dx"]))
         assert "dx" not in got
         assert got["dW"].tobytes() == whole["dW"].tobytes()
         assert got["db"].tobytes() == whole["db"].tobytes()
@@ -384,12 +382,7 @@ FLAGS = [
         if row.decouples
         for flags in ({}, {"weight_decay": 0.0, "step": 1})
     ),
-    *(
-        (f"{row.name}_update", {number: 0.0})
-        for row in RULES.values()
-        for number in row.numbers
-        if number != "eps"
-    ),
+    *((f"{row.name}_update", {number: 0.0}) for row in RULES.values() for number in row.numbers if number != "eps"),
     ("batch_norm_forward", {"sample_variance": False}),
     ("batch_norm_forward", {"momentum": 0.0}),
     ("batch_norm_forward", {"momentum": 1.0}),
@@ -590,9 +583,7 @@ def test_kernel_refuses_an_output_over_part_of_another_array(kernel, dtype, rng)
         a, b = args[other], args[output]
         if other == output or a.dtype != dtype:
             continue
-        same_is_fine = (kernel, other) in [
-            *IN_PLACE, ("sigmoid_loss_forward", "t"), ("poisson_loss_forward", "t")
-        ]  # fmt: skip
+        same_is_fine = (kernel, other) in [*IN_PLACE, ("sigmoid_loss_forward", "t"), ("poisson_loss_forward", "t")]
         for shift in [1, a.size - 1] if same_is_fine else [0, 1, a.size - 1]:
             args[other], args[output], memory = overlapping(a.shape, b.shape, dtype, shift)
             with pytest.raises(ValueError, match=r"overlap|not t"):
@@ -618,9 +609,7 @@ def test_kernel_takes_arrays_that_only_touch(kernel, dtype, rng):
         assert second.tobytes() == expected[output].tobytes()
 
 
-@pytest.mark.parametrize(
-    "kernel", ["softmax_cross_entropy_forward", "softmax_cross_entropy_backward"]
-)
+@pytest.mark.parametrize("kernel", ["softmax_cross_entropy_forward", "softmax_cross_entropy_backward"])
 @pytest.mark.parametrize("index", [-1, 3, 2**31, -(2**63), 2**63 - 1])
 def test_class_index_out_of_range_is_refused(kernel, index, dtype, rng):
     args = arguments(kernel, rng, dtype, rows=7, n_out=3)
@@ -637,9 +626,11 @@ BAD_NUMBERS = [
     ("dropout", {"ratio": float("nan")}),
     *((f"{row}_update", {"step": step}) for row in RULES for step in (0, -3)),
     *((f"{row.name}_update", {"decoupled": True}) for row in RULES.values() if not row.decouples),
-    ("batch_norm_forward", {"x": np.empty((0, 3), "f4"), "out": np.empty((0, 3), "f4"),
-                            "normal": np.empty((0, 3), "f4")}),
-]  # fmt: skip
+    (
+        "batch_norm_forward",
+        {"x": np.empty((0, 3), "f4"), "out": np.empty((0, 3), "f4"), "normal": np.empty((0, 3), "f4")},
+    ),
+]
 
 
 @pytest.mark.parametrize("kernel, numbers", BAD_NUMBERS, ids=str)

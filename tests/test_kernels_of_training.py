@@ -24,10 +24,8 @@ NORM = {
         "x gamma beta out normal inverse running_mean running_var eps momentum sample_variance",
         "out normal inverse running_mean running_var",
     ),
-    "batch_norm_backward": (
-        "dout normal inverse gamma dx dgamma dbeta", "dx dgamma dbeta"
-    ),
-}  # fmt: skip
+    "batch_norm_backward": ("dout normal inverse gamma dx dgamma dbeta", "dx dgamma dbeta"),
+}
 
 
 @pytest.fixture(params=KERNELS)
@@ -86,9 +84,7 @@ def assert_twins(kernel, args, dtype, written=None, close=None):
 
 def test_kernel_takes_its_twins_arguments(kernel):
     for module in (_kernels, reference):
-        assert list(inspect.signature(getattr(module, kernel)).parameters) == (
-            KERNELS[kernel][0].split()
-        )
+        assert list(inspect.signature(getattr(module, kernel)).parameters) == (KERNELS[kernel][0].split())
 
 
 def test_kernel_equals_its_twin_around_every_border(kernel, dtype, rng):
@@ -186,8 +182,13 @@ def test_dropout_keeps_its_share_and_neighbours_are_independent(ratio, dtype):
     deviation = math.sqrt(ratio * (1 - ratio) / n)
     for mask in masks:
         assert abs(mask.mean() - ratio) < 5 * deviation
-    for a, b in ((masks[0], masks[1]), (masks[1], masks[2]), (masks[0][1:], masks[0][:-1]),
-                 (masks[0][64:], masks[0][:-64]), (masks[0][100:], masks[0][:-100])):  # fmt: skip
+    for a, b in (
+        (masks[0], masks[1]),
+        (masks[1], masks[2]),
+        (masks[0][1:], masks[0][:-1]),
+        (masks[0][64:], masks[0][:-64]),
+        (masks[0][100:], masks[0][:-100]),
+    ):
         assert abs((a & b).mean() - ratio**2) < 5 * deviation
 
 

@@ -11,11 +11,19 @@ import fastbp.nn.functional as F
 from fastbp import book, datasets, nn
 
 MODULES = (
-    "fastbp", "fastbp.autograd", "fastbp.nn", "fastbp.nn.functional", "fastbp.nn.init",
-    "fastbp.nn.utils", "fastbp.utils.data", "fastbp.optim", "fastbp.optim.lr_scheduler",
+    "fastbp",
+    "fastbp.autograd",
+    "fastbp.nn",
+    "fastbp.nn.functional",
+    "fastbp.nn.init",
+    "fastbp.nn.utils",
+    "fastbp.utils.data",
+    "fastbp.optim",
+    "fastbp.optim.lr_scheduler",
     "fastbp.optim.swa_utils",
-    "fastbp.layers", "fastbp.losses",
-)  # fmt: skip
+    "fastbp.layers",
+    "fastbp.losses",
+)
 #: Compiled parts of the graph, which nobody makes by hand.
 INTERNAL = {"Node", "TensorBase"}
 
@@ -35,17 +43,16 @@ def callables():
     return list(found.values())
 
 
-@pytest.mark.parametrize(
-    ("name", "thing", "first"), callables(), ids=lambda v: v if isinstance(v, str) else ""
-)
+@pytest.mark.parametrize(("name", "thing", "first"), callables(), ids=lambda v: v if isinstance(v, str) else "")
 def test_an_unknown_keyword_is_refused_in_one_sentence(name, thing, first):
     if name == "Tensor.cuda":
         pytest.skip("refuses whatever it is given")
     with pytest.raises(TypeError) as caught:
         thing(*first, dytpe=3)
     text = str(caught.value)
-    assert "\n" not in text and ("dytpe" in text or "no keyword" in text or "no arguments" in text
-                                 or "missing" in text), text  # fmt: skip
+    assert "\n" not in text and (
+        "dytpe" in text or "no keyword" in text or "no arguments" in text or "missing" in text
+    ), text
 
 
 def test_the_walk_meets_everything():
@@ -146,9 +153,7 @@ def test_out_that_does_not_fit_is_refused_and_left_alone():
     assert out.tolist() == T.exp(T.ones(3)).tolist()
     x = T.ones(3)
     T.add(x, x, out=x)
-    assert (
-        x.tolist() == [2.0] * 3 and T.sum(X, 1, out=T.zeros(2, dtype=T.float64)).dtype is T.float64
-    )
+    assert x.tolist() == [2.0] * 3 and T.sum(X, 1, out=T.zeros(2, dtype=T.float64)).dtype is T.float64
 
 
 def test_out_counts_as_a_change():
@@ -159,16 +164,38 @@ def test_out_counts_as_a_change():
         loss.backward()
 
 
-@pytest.mark.parametrize("code", [
-    "sum(X, dim=1)", "cat([X, X], dim=1)", "stack([X, X], dim=1)", "softmax(X, dim=1)",
-    "log_softmax(X, dim=0)", "squeeze(X, dim=0)", "unsqueeze(X, dim=1)", "max(X, dim=0)",
-    "argmax(X, dim=1)", "cumsum(X, dim=1)", "sort(X, dim=0)", "topk(X, 1, dim=0)",
-    "chunk(X, 2, dim=1)", "unbind(X, dim=1)", "median(X, dim=0)", "logsumexp(X, dim=0)",
-    "index_select(X, dim=0, index=T.tensor([0]))", "narrow(X, dim=0, start=0, length=1)",
-    "select(X, dim=0, index=1)", "repeat_interleave(X, 2, dim=0)", "count_nonzero(X, dim=0)",
-    "any(X, dim=0, keepdim=True)", "mean(X, dim=0, keepdim=True)", "std(X, dim=0, keepdim=True)",
-    "amax(X, dim=0, keepdim=True)", "prod(X, dim=0, keepdim=True)", "norm(X, dim=1)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sum(X, dim=1)",
+        "cat([X, X], dim=1)",
+        "stack([X, X], dim=1)",
+        "softmax(X, dim=1)",
+        "log_softmax(X, dim=0)",
+        "squeeze(X, dim=0)",
+        "unsqueeze(X, dim=1)",
+        "max(X, dim=0)",
+        "argmax(X, dim=1)",
+        "cumsum(X, dim=1)",
+        "sort(X, dim=0)",
+        "topk(X, 1, dim=0)",
+        "chunk(X, 2, dim=1)",
+        "unbind(X, dim=1)",
+        "median(X, dim=0)",
+        "logsumexp(X, dim=0)",
+        "index_select(X, dim=0, index=T.tensor([0]))",
+        "narrow(X, dim=0, start=0, length=1)",
+        "select(X, dim=0, index=1)",
+        "repeat_interleave(X, 2, dim=0)",
+        "count_nonzero(X, dim=0)",
+        "any(X, dim=0, keepdim=True)",
+        "mean(X, dim=0, keepdim=True)",
+        "std(X, dim=0, keepdim=True)",
+        "amax(X, dim=0, keepdim=True)",
+        "prod(X, dim=0, keepdim=True)",
+        "norm(X, dim=1)",
+    ],
+)
 def test_numpys_names_of_dimensions(code):
     place = {"T": T, "X": X}
     wanted = eval("T." + code, place)
@@ -197,16 +224,26 @@ def test_keywords_of_no_use_are_refused():
     ):
         with pytest.raises(TypeError):
             call()
-    for call in (lambda: T.rand_like(X, device="cuda"), lambda: T.normal(0, 1, (2,), device="cuda"),
-                 lambda: X.new_tensor([1], device="cuda")):  # fmt: skip
+    for call in (
+        lambda: T.rand_like(X, device="cuda"),
+        lambda: T.normal(0, 1, (2,), device="cuda"),
+        lambda: X.new_tensor([1], device="cuda"),
+    ):
         with pytest.raises(RuntimeError, match="device expects 'cpu'"):
             call()
 
 
 def test_random_functions_take_pytorchs_forms():
-    for shape in (T.randint(9, size=(2,)), T.randint(high=9, size=(2,)), T.randint(1, 9, (2,)),
-                  T.randint(low=1, high=9, size=(2,)), T.randint(9, (2,)), T.rand(size=(2,)),
-                  T.normal(0.0, 1.0, size=(2,)), T.bernoulli(T.zeros(2), 0.5)):  # fmt: skip
+    for shape in (
+        T.randint(9, size=(2,)),
+        T.randint(high=9, size=(2,)),
+        T.randint(1, 9, (2,)),
+        T.randint(low=1, high=9, size=(2,)),
+        T.randint(9, (2,)),
+        T.rand(size=(2,)),
+        T.normal(0.0, 1.0, size=(2,)),
+        T.bernoulli(T.zeros(2), 0.5),
+    ):
         assert shape.shape == (2,)
     assert T.bernoulli(T.zeros(9), p=1.0).sum() == 9
     assert X.to(T.float64, False, True).dtype is T.float64
@@ -214,10 +251,19 @@ def test_random_functions_take_pytorchs_forms():
 
 
 IN_PLACE = [
-    "relu(x, inplace=True)", "leaky_relu(x, 0.2, True)", "elu(x, 0.5, True)", "celu(x, 0.5, True)",
-    "selu(x, True)", "silu(x, True)", "mish(x, True)", "hardtanh(x, -0.5, 0.5, True)",
-    "relu6(x, True)", "hardsigmoid(x, True)", "hardswish(x, True)", "threshold(x, 0.1, 3.0, True)",
-]  # fmt: skip
+    "relu(x, inplace=True)",
+    "leaky_relu(x, 0.2, True)",
+    "elu(x, 0.5, True)",
+    "celu(x, 0.5, True)",
+    "selu(x, True)",
+    "silu(x, True)",
+    "mish(x, True)",
+    "hardtanh(x, -0.5, 0.5, True)",
+    "relu6(x, True)",
+    "hardsigmoid(x, True)",
+    "hardswish(x, True)",
+    "threshold(x, 0.1, 3.0, True)",
+]
 
 
 @pytest.mark.parametrize("code", IN_PLACE)
@@ -232,8 +278,7 @@ def test_inplace_changes_the_tensor(code):
                 out = eval("F." + code, {"F": F, "x": x})
                 assert out is x
             else:
-                x = eval("F." + code.replace("inplace=True", "False").replace("True", "False"),
-                         {"F": F, "x": x})  # fmt: skip
+                x = eval("F." + code.replace("inplace=True", "False").replace("True", "False"), {"F": F, "x": x})
             (x * x * x).sum().backward()
             grads.append((x.tolist(), w.grad.tolist()))
         assert grads[0] == grads[1]
@@ -241,11 +286,24 @@ def test_inplace_changes_the_tensor(code):
         eval("F." + code, {"F": F, "x": T.ones(2, requires_grad=True)})
 
 
-@pytest.mark.parametrize("layer", [
-    nn.ReLU(True), nn.LeakyReLU(0.2, True), nn.ELU(0.5, True), nn.CELU(0.5, True), nn.SELU(True),
-    nn.SiLU(True), nn.Mish(True), nn.Hardtanh(-0.5, 0.5, True), nn.ReLU6(True),
-    nn.Hardsigmoid(True), nn.Hardswish(True), nn.Threshold(0.1, 3.0, True), nn.Dropout(1.0, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(True),
+        nn.LeakyReLU(0.2, True),
+        nn.ELU(0.5, True),
+        nn.CELU(0.5, True),
+        nn.SELU(True),
+        nn.SiLU(True),
+        nn.Mish(True),
+        nn.Hardtanh(-0.5, 0.5, True),
+        nn.ReLU6(True),
+        nn.Hardsigmoid(True),
+        nn.Hardswish(True),
+        nn.Threshold(0.1, 3.0, True),
+        nn.Dropout(1.0, True),
+    ],
+)
 def test_inplace_layers_change_tensors_and_no_arrays(layer):
     w = T.tensor([1.0, -0.2, 0.3, -4.0], requires_grad=True)
     x = w * 2
@@ -288,8 +346,13 @@ def booked(**flag):
 
 
 FLAGS = {
-    "shuffle": fit, "progress": fit, "restore_best": T.EarlyStopping, "nesterov": stepped,
-    "maximize": stepped, "cycle_momentum": one_cycle, "three_phase": one_cycle,
+    "shuffle": fit,
+    "progress": fit,
+    "restore_best": T.EarlyStopping,
+    "nesterov": stepped,
+    "maximize": stepped,
+    "cycle_momentum": one_cycle,
+    "three_phase": one_cycle,
     "full": lambda **flag: T.gradient_check(T.Affine(np.eye(2), np.ones(2)), np.eye(2), **flag),
     "error_if_nonfinite": lambda **flag: nn.utils.clip_grad_norm_([], 1.0, **flag),
     "strict": lambda **flag: nn.Linear(2, 2).load_state_dict(nn.Linear(2, 2).state_dict(), **flag),
@@ -300,14 +363,15 @@ FLAGS = {
     "elementwise_affine": lambda **flag: nn.LayerNorm(2, **flag),
     "freeze": lambda **flag: nn.Embedding.from_pretrained(T.ones(2, 2), **flag),
     "inplace": lambda **flag: (nn.ReLU(**flag), nn.ELU(**flag), nn.Dropout(0.5, **flag)),
-    "log_target": nn.KLDivLoss, "one_hot_label": datasets.load_digits,
+    "log_target": nn.KLDivLoss,
+    "one_hot_label": datasets.load_digits,
     "normalize": lambda **flag: datasets.load_mnist("nowhere", **flag),
     "use_dropout": lambda **flag: book.MultiLayerNetExtend(2, [2], 2, **flag),
     "use_batchnorm": lambda **flag: book.MultiLayerNetExtend(2, [2], 2, **flag),
     "verbose": booked,
     "train_flg": lambda **flag: T.Dropout(0.5).forward(np.eye(2), **flag),
     "drop_last": lambda **flag: T.utils.data.DataLoader([1, 2], **flag),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("value", ["False", "no", 2, 1.0, np.zeros(2)], ids=repr)
@@ -327,18 +391,27 @@ def test_a_flag_may_be_what_equals_one(name, value):
 
 #: What a call needs beside its flag.
 GIVEN = {
-    "gradient_check": (nn.Linear(1, 1), np.ones((1, 1))), "load": ("none",), "Linear": (1, 1),
-    "Embedding": (1, 1), "AveragedModel": (nn.Linear(1, 1),),
-    "Variable": (T.ones(1),), "tensor": (1.0,), "BatchNorm1d": (1,), "LayerNorm": (1,),
-    "Threshold": (0.0, 1.0), "clip_grad_norm_": ([], 1.0), "get_total_norm": ([],),
-    "DataLoader": ([1, 2],), "RandomSampler": ([1, 2],), "WeightedRandomSampler": ([1.0], 1),
+    "gradient_check": (nn.Linear(1, 1), np.ones((1, 1))),
+    "load": ("none",),
+    "Linear": (1, 1),
+    "Embedding": (1, 1),
+    "AveragedModel": (nn.Linear(1, 1),),
+    "Variable": (T.ones(1),),
+    "tensor": (1.0,),
+    "BatchNorm1d": (1,),
+    "LayerNorm": (1,),
+    "Threshold": (0.0, 1.0),
+    "clip_grad_norm_": ([], 1.0),
+    "get_total_norm": ([],),
+    "DataLoader": ([1, 2],),
+    "RandomSampler": ([1, 2],),
+    "WeightedRandomSampler": ([1.0], 1),
     "OneCycleLR": (T.optim.SGD([T.ones(1, requires_grad=True)], lr=1.0), 1.0, 10),
     "ReduceLROnPlateau": (T.optim.SGD([T.ones(1, requires_grad=True)], lr=1.0),),
     "backward": (T.ones((), requires_grad=True).sum(),),
-}  # fmt: skip
+}
 #: Flags that may be None.
-OR_NONE = ("foreach", "fused", "size_average", "reduce", "retain_graph", "unbiased",
-           "allow_unused")  # fmt: skip
+OR_NONE = ("foreach", "fused", "size_average", "reduce", "retain_graph", "unbiased", "allow_unused")
 
 
 def flags():
@@ -357,9 +430,7 @@ def flags():
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "thing", "first", "flag"), flags(), ids=lambda v: v if isinstance(v, str) else ""
-)
+@pytest.mark.parametrize(("name", "thing", "first", "flag"), flags(), ids=lambda v: v if isinstance(v, str) else "")
 def test_a_flag_is_true_or_false(name, thing, first, flag):
     if flag in OR_NONE and "nn." in name and "clip" not in name:
         function = name.split()[0].rpartition(".")[2]
@@ -377,13 +448,9 @@ def test_a_flag_is_true_or_false(name, thing, first, flag):
 
 @pytest.mark.parametrize("yes", [True, np.True_, 1])
 def test_truths_of_numpy_are_such(yes):
-    assert (
-        X.sum(1, keepdim=yes).shape == (2, 1) == X.sum(1, yes).shape == X.sum(1, keepdims=yes).shape
-    )
+    assert X.sum(1, keepdim=yes).shape == (2, 1) == X.sum(1, yes).shape == X.sum(1, keepdims=yes).shape
     assert X.max(1, yes).values.shape == (2, 1) and X.std(1, yes, yes).shape == (2, 1)
-    assert (
-        T.zeros(2, requires_grad=yes).requires_grad and nn.Parameter(T.ones(1), yes).requires_grad
-    )
+    assert T.zeros(2, requires_grad=yes).requires_grad and nn.Parameter(T.ones(1), yes).requires_grad
     with T.set_grad_enabled(yes):
         assert T.is_grad_enabled()
     with T.inference_mode(np.False_):

@@ -20,9 +20,7 @@ NEEDED = 10 * 2**30  # bytes
 def enough_memory():
     try:
         with open("/proc/meminfo") as file:
-            free = next(
-                int(row.split()[1]) * 1024 for row in file if row.startswith("MemAvailable")
-            )
+            free = next(int(row.split()[1]) * 1024 for row in file if row.startswith("MemAvailable"))
     except OSError:
         pytest.skip("the free memory is known on Linux only")
     if free < NEEDED:

@@ -58,7 +58,7 @@ LAYOUTS = {
     "list": lambda a, folder: a.tolist(),
     "subclass": lambda a, folder: a.view(type("Own", (np.ndarray,), {})),
     "extended precision": lambda a, folder: a.astype(np.longdouble),
-}  # fmt: skip
+}
 NARROW = {  # exact for the small whole numbers they are given
     "float16": np.float16,
     "int8": np.int8,
@@ -111,9 +111,7 @@ def test_affine_converts_narrow_numbers(name, dtype, rng):
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 100])
 def test_affine_equals_twin_and_numpy(rows, dtype, rng, assert_close):
-    layer, (x, dout) = affine(rng, dtype), (
-        rng.standard_normal((rows, n)).astype(dtype) for n in (6, 5)
-    )  # fmt: skip
+    layer, (x, dout) = affine(rng, dtype), (rng.standard_normal((rows, n)).astype(dtype) for n in (6, 5))
     W, b = layer.W, layer.b
 
     def results():
@@ -268,9 +266,7 @@ def test_affine_weights_may_be_views_into_another_array(order, dtype, rng):
     np.testing.assert_allclose(layer.forward(x), 3 * first, rtol=1e-5)
     assert layer.W.base is whole
     rows = whole[:6], whole[7]  # contiguous, of one dtype object
-    np.testing.assert_allclose(
-        Affine(*rows).forward(x), x @ rows[0] + rows[1], rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(Affine(*rows).forward(x), x @ rows[0] + rows[1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_may_be_given_other_weights(dtype, rng):
@@ -347,9 +343,7 @@ def test_activation_takes_every_layout_and_leaves_it_alone(kind, layout, dtype, 
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)
-@pytest.mark.parametrize(
-    "shape", [(), (7,), (0,), (0, 3), (4, 1), (3, 5), (2, 3, 4), (1, 1, 1, 40)]
-)
+@pytest.mark.parametrize("shape", [(), (7,), (0,), (0, 3), (4, 1), (3, 5), (2, 3, 4), (1, 1, 1, 40)])
 def test_activation_equals_twin_and_numpy(kind, shape, dtype, rng, assert_close):
     x, dout = np.asarray(rng.standard_normal((2, *shape)), dtype)
     x, dout = np.asarray(x), np.asarray(dout)
@@ -428,9 +422,7 @@ def test_two_apples_and_three_oranges(capsys):
     d_apple, d_apple_count = apples.backward(d_apples)
     print(price)
     print(d_apple_count, d_apple, d_orange, d_orange_count, d_tax)
-    assert capsys.readouterr().out == (
-        "715.0000000000001\n110.00000000000001 2.2 3.3000000000000003 165.0 650\n"
-    )
+    assert capsys.readouterr().out == ("715.0000000000001\n110.00000000000001 2.2 3.3000000000000003 165.0 650\n")
 
 
 def test_nodes_leave_whole_numbers_whole():
@@ -459,10 +451,24 @@ def test_nodes_take_arrays():
 
 @pytest.mark.parametrize(
     "name",
-    ["Affine", "Linear", "Relu", "ReLU", "Sigmoid", "Tanh", "Identity", "Flatten", "AddLayer",
-     "MulLayer", "SoftmaxWithLoss", "SigmoidWithLoss", "MeanSquaredError", "softmax",
-     "cross_entropy_error"],
-)  # fmt: skip
+    [
+        "Affine",
+        "Linear",
+        "Relu",
+        "ReLU",
+        "Sigmoid",
+        "Tanh",
+        "Identity",
+        "Flatten",
+        "AddLayer",
+        "MulLayer",
+        "SoftmaxWithLoss",
+        "SigmoidWithLoss",
+        "MeanSquaredError",
+        "softmax",
+        "cross_entropy_error",
+    ],
+)
 def test_a_reader_of_the_book_finds_every_name(name):
     assert name in globals(), "from fastbp.layers import *"
     assert globals()[name] is getattr(fastbp, name)
@@ -540,9 +546,11 @@ class TwoLayerNet:
         for layer in reversed(list(self.layers.values())):
             dout = layer.backward(dout)
         return {
-            "W1": self.layers["Affine1"].dW, "b1": self.layers["Affine1"].db,
-            "W2": self.layers["Affine2"].dW, "b2": self.layers["Affine2"].db,
-        }  # fmt: skip
+            "W1": self.layers["Affine1"].dW,
+            "b1": self.layers["Affine1"].db,
+            "W2": self.layers["Affine2"].dW,
+            "b2": self.layers["Affine2"].db,
+        }
 
 
 @pytest.mark.parametrize("image_dtype", ["float32", "float64", "uint8"])
@@ -577,9 +585,7 @@ def twin_calls(monkeypatch):
     """Counts the calls of one twin."""
     calls = []
     original = reference.activation_forward
-    monkeypatch.setattr(
-        reference, "activation_forward", lambda *a: (calls.append(a), original(*a))[1]
-    )
+    monkeypatch.setattr(reference, "activation_forward", lambda *a: (calls.append(a), original(*a))[1])
     return calls
 
 
@@ -632,8 +638,17 @@ def test_use_reaches_every_kernel_of_a_layer_or_loss(monkeypatch):
     assert not called
     with fastbp.use("reference"):
         run_all()
-    both = ("affine", "relu", "sigmoid", "tanh", "identity", "softmax_cross_entropy",
-            "soft_cross_entropy", "sigmoid_loss", "squared_loss")  # fmt: skip
+    both = (
+        "affine",
+        "relu",
+        "sigmoid",
+        "tanh",
+        "identity",
+        "softmax_cross_entropy",
+        "soft_cross_entropy",
+        "sigmoid_loss",
+        "squared_loss",
+    )
     expected = {f"{name}_{way}" for name in both for way in ("forward", "backward")}
     assert called >= expected | {"softmax_forward", "update"}
 

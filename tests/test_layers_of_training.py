@@ -107,8 +107,11 @@ def test_given_running_statistics_are_the_very_arrays(dtype):
     assert layer.running_var is var
 
 
-@pytest.mark.parametrize("make", [BatchNorm1d, lambda n, dtype: BatchNormalization(
-    np.ones(n, dtype), np.zeros(n, dtype))], ids=["BatchNorm1d", "BatchNormalization"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [BatchNorm1d, lambda n, dtype: BatchNormalization(np.ones(n, dtype), np.zeros(n, dtype))],
+    ids=["BatchNorm1d", "BatchNormalization"],
+)
 def test_batch_norm_refuses_in_one_sentence(make, dtype):
     layer = make(3, dtype=dtype)
     with pytest.raises(RuntimeError, match="backward expects a call of forward"):
@@ -127,12 +130,16 @@ def test_batch_norm_refuses_in_one_sentence(make, dtype):
     layer.forward(np.ones((2, 3), dtype))
     with pytest.raises(ValueError, match=r"dout of shape \(2, 3\)"):
         layer.backward(np.ones((2, 4), dtype))
-    for bad in (lambda: BatchNorm1d(0), lambda: BatchNorm1d(3, eps=-1),
-                lambda: BatchNorm1d(3, momentum=2), lambda: BatchNorm1d(3, dtype="int32"),
-                lambda: BatchNormalization(np.ones(3), np.ones(4)),
-                lambda: BatchNormalization(np.ones((3, 1)), np.ones(3)),
-                lambda: BatchNormalization(np.ones(3), np.ones(3), 0.9, np.zeros(2)),
-                lambda: BatchNormalization(np.ones(3, int), np.ones(3))):  # fmt: skip
+    for bad in (
+        lambda: BatchNorm1d(0),
+        lambda: BatchNorm1d(3, eps=-1),
+        lambda: BatchNorm1d(3, momentum=2),
+        lambda: BatchNorm1d(3, dtype="int32"),
+        lambda: BatchNormalization(np.ones(3), np.ones(4)),
+        lambda: BatchNormalization(np.ones((3, 1)), np.ones(3)),
+        lambda: BatchNormalization(np.ones(3), np.ones(3), 0.9, np.zeros(2)),
+        lambda: BatchNormalization(np.ones(3, int), np.ones(3)),
+    ):
         with pytest.raises((ValueError, TypeError)):
             bad()
 
@@ -205,11 +212,18 @@ def test_dropout_refuses_in_one_sentence(dtype):
 
 def everything(dtype):
     return Sequential(
-        Linear(4, 6, dtype=dtype, seed=0), BatchNorm1d(6, eps=1e-3, momentum=0.2, dtype=dtype),
-        LeakyRelu(0.3), Dropout(0.25), Linear(6, 5, dtype=dtype, seed=1), Gelu(),
-        BatchNormalization(np.ones(5, dtype), np.zeros(5, dtype), 0.7), Softplus(), Relu(),
-        Linear(5, 2, dtype=dtype, seed=2), loss=HuberLoss(0.4),
-    )  # fmt: skip
+        Linear(4, 6, dtype=dtype, seed=0),
+        BatchNorm1d(6, eps=1e-3, momentum=0.2, dtype=dtype),
+        LeakyRelu(0.3),
+        Dropout(0.25),
+        Linear(6, 5, dtype=dtype, seed=1),
+        Gelu(),
+        BatchNormalization(np.ones(5, dtype), np.zeros(5, dtype), 0.7),
+        Softplus(),
+        Relu(),
+        Linear(5, 2, dtype=dtype, seed=2),
+        loss=HuberLoss(0.4),
+    )
 
 
 def test_names_of_parameters_and_gradients(dtype, rng):
@@ -257,10 +271,7 @@ def test_every_layer_comes_back(way, dtype, tmp_path, rng):
         assert type(one).__name__ == type(other).__name__ or isinstance(one, Linear)
         if isinstance(one, BatchNormalization):
             assert other.momentum == pytest.approx(one.momentum)
-            assert (
-                other.kind_number == one.kind_number
-                and other.sample_variance == one.sample_variance
-            )
+            assert other.kind_number == one.kind_number and other.sample_variance == one.sample_variance
             one.forward(np.ones((2, len(one.gamma)), dtype))
             assert (other.running_mean != one.running_mean).any()
 
@@ -295,11 +306,15 @@ def test_activations_of_large_numbers_do_not_overflow(name, dtype):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: BatchNorm1d(4), lambda: BatchNorm1d(4, dtype="float64"),
+        lambda: BatchNorm1d(4),
+        lambda: BatchNorm1d(4, dtype="float64"),
         lambda: BatchNormalization(np.full(4, 0.5), np.ones(4)),
-        lambda: LeakyRelu(0.1), Gelu, Softplus, lambda: Dropout(0.0, seed=0),
+        lambda: LeakyRelu(0.1),
+        Gelu,
+        Softplus,
+        lambda: Dropout(0.0, seed=0),
     ],
-)  # fmt: skip
+)
 def test_gradients_of_layers_are_their_differences(make):
     layer = make()
     x = np.random.default_rng(0).standard_normal((6, 4))
@@ -318,9 +333,15 @@ def test_gradients_of_losses_are_their_differences(make):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradients_of_a_network_are_their_differences(dtype):
     net = Sequential(
-        Linear(3, 6, dtype=dtype, seed=0), BatchNorm1d(6, dtype=dtype), LeakyRelu(0.1),
-        Linear(6, 5, dtype=dtype, seed=1), Gelu(), BatchNorm1d(5, dtype=dtype), Softplus(),
-        Linear(5, 2, dtype=dtype, seed=2), loss=HuberLoss(0.3),
-    )  # fmt: skip
+        Linear(3, 6, dtype=dtype, seed=0),
+        BatchNorm1d(6, dtype=dtype),
+        LeakyRelu(0.1),
+        Linear(6, 5, dtype=dtype, seed=1),
+        Gelu(),
+        BatchNorm1d(5, dtype=dtype),
+        Softplus(),
+        Linear(5, 2, dtype=dtype, seed=2),
+        loss=HuberLoss(0.3),
+    )
     x, t = np.random.default_rng(0).standard_normal((2, 8, 3))
     assert fastbp.gradient_check(net, x, t[:, :2])

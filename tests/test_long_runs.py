@@ -27,10 +27,13 @@ def resident():
 def online(dtype="float32", seed=0):
     """The benches' smallest work: 8-64-64-4, a row a step."""
     return Sequential(
-        Linear(8, 64, dtype=dtype, seed=seed), Relu(),
-        Linear(64, 64, dtype=dtype, seed=seed + 1), Relu(),
-        Linear(64, 4, dtype=dtype, seed=seed + 2), loss="softmax_cross_entropy",
-    )  # fmt: skip
+        Linear(8, 64, dtype=dtype, seed=seed),
+        Relu(),
+        Linear(64, 64, dtype=dtype, seed=seed + 1),
+        Relu(),
+        Linear(64, 4, dtype=dtype, seed=seed + 2),
+        loss="softmax_cross_entropy",
+    )
 
 
 def rows(n, seed=0):
@@ -74,9 +77,7 @@ def run_online(steps, looks, tolerance):
             assert position == n and not trainer.stopped_by_loss
             seen += n
         row = look % n
-        require_one_step_of_the_twin(
-            trainer, SGD(lr=0.005), x[row : row + 1], t[row : row + 1], tolerance
-        )
+        require_one_step_of_the_twin(trainer, SGD(lr=0.005), x[row : row + 1], t[row : row + 1], tolerance)
         losses.append(net.loss(x_test, t_test))
         memory.append(resident())
     assert trainer.steps == seen + looks
@@ -150,8 +151,9 @@ def test_dropout_masks_differ_beyond_32_bits_of_steps():
     x, t = rows(64)
     losses = []
     for steps in (5, 5, 2**32 + 5, 2**33 + 5):
-        net = Sequential(Linear(8, 32, seed=0), fastbp.Dropout(0.5), Linear(32, 4, seed=1),
-                         loss="softmax_cross_entropy")  # fmt: skip
+        net = Sequential(
+            Linear(8, 32, seed=0), fastbp.Dropout(0.5), Linear(32, 4, seed=1), loss="softmax_cross_entropy"
+        )
         trainer = Trainer(net, SGD(lr=0.1), batch_size=64, seed=3)
         trainer.steps = steps
         losses.append(trainer.step(x, t))

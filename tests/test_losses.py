@@ -371,9 +371,7 @@ def test_targets_that_a_loss_does_not_take_are_refused_wherever_they_are_given(l
 @pytest.mark.parametrize("of_rows", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 10, 40])
 @pytest.mark.parametrize("smoothing", [0.1, 1.0])
-def test_smoothed_targets_train_as_their_own_rows(
-    smoothing, n_classes, of_rows, weighted, dtype, rng
-):
+def test_smoothed_targets_train_as_their_own_rows(smoothing, n_classes, of_rows, weighted, dtype, rng):
     x = rng.standard_normal((30, 7)).astype(dtype)
     t = rng.random((30, n_classes))
     if not of_rows:
@@ -385,15 +383,12 @@ def test_smoothed_targets_train_as_their_own_rows(
     nets = []
     for loss, targets in ((SoftmaxWithLoss(smoothing), given), (SoftmaxWithLoss(), own)):
         net = fastbp.Sequential(fastbp.Linear(7, n_classes, seed=1, dtype=dtype.name), loss=loss)
-        net.fit(x, targets, epochs=3, batch_size=8, optimizer=fastbp.SGD(lr=0.5), seed=0,
-                sample_weight=weights)  # fmt: skip
+        net.fit(x, targets, epochs=3, batch_size=8, optimizer=fastbp.SGD(lr=0.5), seed=0, sample_weight=weights)
         nets.append(net)
     close = 1e-5 if dtype == "float32" else 1e-13
     np.testing.assert_allclose(nets[0].params["W1"], nets[1].params["W1"], atol=close)
     np.testing.assert_allclose(nets[0].loss(x, given), nets[1].loss(x, own), atol=close)
-    for z, dz in zip(
-        nets[0].gradient(x, given).values(), nets[1].gradient(x, own).values(), strict=True
-    ):
+    for z, dz in zip(nets[0].gradient(x, given).values(), nets[1].gradient(x, own).values(), strict=True):
         np.testing.assert_allclose(z, dz, atol=close)
     if not of_rows:
         assert nets[0].accuracy(x, given) == nets[1].accuracy(x, given)
@@ -401,8 +396,7 @@ def test_smoothed_targets_train_as_their_own_rows(
 
 def test_a_smoothing_may_change_while_a_trainer_steps(rng):
     x, t = rng.standard_normal((8, 3)), rng.integers(4, size=8)
-    nets = [fastbp.Sequential(fastbp.Linear(3, 4, seed=0, dtype="float64"), loss=SoftmaxWithLoss())
-            for _ in range(2)]  # fmt: skip
+    nets = [fastbp.Sequential(fastbp.Linear(3, 4, seed=0, dtype="float64"), loss=SoftmaxWithLoss()) for _ in range(2)]
     trainer = fastbp.Trainer(nets[0], fastbp.SGD(lr=0.5), 8)
     for smoothing in (0.0, 0.3, 0.0):
         for net in nets:

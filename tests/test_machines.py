@@ -104,16 +104,20 @@ def bits(*numbers):
 
 V2 = {"features": bits(0, 9, 13, 19, 20, 23), "extended": bits(0), "leaf_7": 0, "saved": 0}
 V3 = {
-    "features": V2["features"] | bits(12, 22, 27, 28, 29), "extended": bits(0, 5),
-    "leaf_7": bits(3, 5, 8), "saved": 0x07,
-}  # fmt: skip
+    "features": V2["features"] | bits(12, 22, 27, 28, 29),
+    "extended": bits(0, 5),
+    "leaf_7": bits(3, 5, 8),
+    "saved": 0x07,
+}
 V4 = {**V3, "leaf_7": V3["leaf_7"] | bits(16, 17, 28, 30, 31), "saved": 0xE7}
 
 
 @pytest.mark.parametrize(
     ("processor", "level"),
     [
-        (V2, 2), (V3, 3), (V4, 4),
+        (V2, 2),
+        (V3, 3),
+        (V4, 4),
         ({**V4, "saved": 0x07}, 3),  # the system saves no AVX-512 registers
         ({**V4, "saved": 0x67}, 3),  # nor the upper half of them
         ({**V4, "saved": 0x03}, 2),  # nor AVX's
@@ -121,14 +125,12 @@ V4 = {**V3, "leaf_7": V3["leaf_7"] | bits(16, 17, 28, 30, 31), "saved": 0xE7}
         ({**V4, "leaf_7": V3["leaf_7"] | bits(16, 28, 26, 27)}, 3),  # Knights Landing
         ({**V4, "features": V2["features"]}, 2),
     ],
-)  # fmt: skip
+)
 def test_a_processors_level(processor, level, level_of):
     assert level_of.level(*processor.values()) == level
 
 
-@pytest.mark.parametrize(
-    ("full", "lower"), [(V2, None), (V3, V2), (V4, V3)], ids=["v2", "v3", "v4"]
-)
+@pytest.mark.parametrize(("full", "lower"), [(V2, None), (V3, V2), (V4, V3)], ids=["v2", "v3", "v4"])
 def test_a_processor_that_lacks_one_instruction_has_the_level_below(full, lower, level_of):
     level = level_of.level(*full.values())
     for register in ("features", "extended", "leaf_7"):
@@ -150,16 +152,12 @@ def test_the_training_run_of_the_machines_has_numpys_numbers(capsys):
     assert script("train").main("v9") == 1
 
 
-@pytest.mark.parametrize(
-    ("said", "most"), [("3", 3), ("2,1", 2), ("", 1 << 20), ("0", 1 << 20), ("many", 1 << 20)]
-)
+@pytest.mark.parametrize(("said", "most"), [("3", 3), ("2,1", 2), ("", 1 << 20), ("0", 1 << 20), ("many", 1 << 20)])
 def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeypatch):
     compiler = shutil.which("gcc") or shutil.which("clang")
     if not (compiler and sys.platform == "linux"):
         pytest.skip("needs a C compiler")
-    (tmp_path / "most.c").write_text(
-        '#include "training/team.h"\nint most(void) { return fbp_max_threads(); }\n'
-    )
+    (tmp_path / "most.c").write_text('#include "training/team.h"\nint most(void) { return fbp_max_threads(); }\n')
     command = [compiler, "-shared", "-fPIC", "-pthread", f"-I{ROOT / 'fastbp' / '_kernels'}", "-o"]
     subprocess.run([*command, tmp_path / "most.so", tmp_path / "most.c"], check=True)
     monkeypatch.setenv("OMP_NUM_THREADS", said)
@@ -172,8 +170,7 @@ def test_a_build_without_openmp_reads_its_variable(said, most, tmp_path, monkeyp
 def wheel(folder, **extra):
     """A wheel as it should be, but for `extra` files."""
     names = {f"fastbp/_kernels/m{i}.so": b"\x7fELF" for i in range(14)}
-    names |= {"fastbp/__init__.py": b"", "fastbp/_kernels/isa.pxd": b"",
-              "fastbp-0.1.0.dist-info/licenses/LICENSE": b""}  # fmt: skip
+    names |= {"fastbp/__init__.py": b"", "fastbp/_kernels/isa.pxd": b"", "fastbp-0.1.0.dist-info/licenses/LICENSE": b""}
     names["fastbp/_kernels/"] = b""  # a folder, as auditwheel writes them
     path = folder / "fastbp-0.1.0-cp311-cp311-linux_x86_64.whl"
     with zipfile.ZipFile(path, "w") as archive:

@@ -53,9 +53,14 @@ def peak(function):
 
 def network():
     return Sequential(
-        Flatten(), Linear(M, 8, seed=0), BatchNorm1d(8), Relu(), Dropout(0.1),
-        Linear(8, 3, seed=1), loss="softmax_cross_entropy",
-    )  # fmt: skip
+        Flatten(),
+        Linear(M, 8, seed=0),
+        BatchNorm1d(8),
+        Relu(),
+        Dropout(0.1),
+        Linear(8, 3, seed=1),
+        loss="softmax_cross_entropy",
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -108,14 +113,16 @@ def test_bytes_are_their_float64(solver, name, more, form, tmp_path):
     estimators = pytest.importorskip("fastbp.estimators")
     sparse = pytest.importorskip("scipy.sparse")
     n = 500
-    forms = {"array": np.array, "frame": frame, "sparse": sparse.csr_matrix,
-             "memory map": lambda _: memory_map(tmp_path)[:n]}  # fmt: skip
+    forms = {
+        "array": np.array,
+        "frame": frame,
+        "sparse": sparse.csr_matrix,
+        "memory map": lambda _: memory_map(tmp_path)[:n],
+    }
     x, t = forms[form](BYTES[:n]), T[:n]
     results = []
     for rows in (x, x.astype(np.float64)):
-        model = getattr(estimators, name)(
-            hidden_layer_sizes=(7,), solver=solver, max_iter=4, random_state=3, **more
-        )
+        model = getattr(estimators, name)(hidden_layer_sizes=(7,), solver=solver, max_iter=4, random_state=3, **more)
         model.fit(rows, t)
         values = [model.predict(rows), *model.coefs_, *model.intercepts_]
         if solver != "lbfgs" and not more:
@@ -166,14 +173,17 @@ def test_a_number_that_is_none_is_found_in_the_last_rows(bad):
 BASE = np.zeros((10, 10))
 
 
-@pytest.mark.parametrize("arrays, found", [
-    ({"a": BASE[:8], "b": BASE[1], "c": BASE[9]}, "a and b"),
-    ({"a": BASE[9], "b": BASE[5:7], "c": BASE[1:8], "d": BASE[0]}, "b and c"),
-    ({"a": BASE[:, 0], "b": BASE[:, 1], "c": BASE[:, 2:], "d": BASE[3, 3:4]}, "c and d"),
-    ({"a": BASE, "b": BASE.T}, "a and b"),
-    ({"a": BASE[::-1][:2], "b": BASE[9:, 9:]}, "a and b"),
-    ({"a": BASE[:, 0], "b": BASE[:, 1], "c": BASE[:, 2:], "d": np.zeros(3), "e": BASE[:0]}, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arrays, found",
+    [
+        ({"a": BASE[:8], "b": BASE[1], "c": BASE[9]}, "a and b"),
+        ({"a": BASE[9], "b": BASE[5:7], "c": BASE[1:8], "d": BASE[0]}, "b and c"),
+        ({"a": BASE[:, 0], "b": BASE[:, 1], "c": BASE[:, 2:], "d": BASE[3, 3:4]}, "c and d"),
+        ({"a": BASE, "b": BASE.T}, "a and b"),
+        ({"a": BASE[::-1][:2], "b": BASE[9:, 9:]}, "a and b"),
+        ({"a": BASE[:, 0], "b": BASE[:, 1], "c": BASE[:, 2:], "d": np.zeros(3), "e": BASE[:0]}, None),
+    ],
+)
 def test_parameters_that_share_memory_are_found(arrays, found):
     if found is None:
         plans.require_apart("Trainer", arrays.items())
@@ -187,9 +197,7 @@ def test_parameters_that_share_memory_are_found(arrays, found):
 def test_a_trainer_of_many_layers_compares_few_of_them(monkeypatch):
     """Comparing each array with each other took 160 ms at 400 layers."""
     compared, shares_memory = [], np.shares_memory
-    monkeypatch.setattr(
-        np, "shares_memory", lambda *pair: compared.append(1) or shares_memory(*pair)
-    )
+    monkeypatch.setattr(np, "shares_memory", lambda *pair: compared.append(1) or shares_memory(*pair))
     n = 300
     net = Sequential(*(Linear(2, 2, seed=k) for k in range(n)), loss="squared_error")
     Trainer(net, SGD(lr=0.1))

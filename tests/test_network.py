@@ -29,9 +29,13 @@ from fastbp.layers import (
 
 def small_net(dtype="float64", loss="softmax_cross_entropy"):
     return Sequential(
-        Linear(6, 5, dtype=dtype, seed=0), Relu(), Linear(5, 4, dtype=dtype, seed=1), Sigmoid(),
-        Linear(4, 3, dtype=dtype, seed=2), loss=loss,
-    )  # fmt: skip
+        Linear(6, 5, dtype=dtype, seed=0),
+        Relu(),
+        Linear(5, 4, dtype=dtype, seed=1),
+        Sigmoid(),
+        Linear(4, 3, dtype=dtype, seed=2),
+        loss=loss,
+    )
 
 
 @pytest.fixture
@@ -191,8 +195,10 @@ def test_a_loss_by_name_class_or_object(loss, batch):
 def test_predict_loss_and_accuracy_keep_nothing(batch):
     net, (x, t) = small_net(), batch
     net.gradient(x, t)
-    kept = {id(o): {k: v for k, v in vars(o).items() if k[0] != "_" or k in ("_saved", "_shape")}
-            for o in (*net, net.loss_layer)}  # fmt: skip
+    kept = {
+        id(o): {k: v for k, v in vars(o).items() if k[0] != "_" or k in ("_saved", "_shape")}
+        for o in (*net, net.loss_layer)
+    }
     parameters = state(net)
     net.predict(2 * x)
     net.loss(2 * x, t)
@@ -273,9 +279,7 @@ def layer_by_layer(net, x, t):
     return dout, [(layer.dW, layer.db) for layer in net.layers if isinstance(layer, Affine)]
 
 
-@pytest.mark.parametrize(
-    "loss", ["softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error"]
-)
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error"])
 def test_gradient_is_that_of_layer_by_layer(loss, batch, dtype):
     net, (x, t) = small_net(dtype.name, loss), batch
     t = t if loss.startswith("softmax") else np.eye(3)[t]
@@ -355,9 +359,7 @@ def test_training_by_hand_and_by_sgd_agree(batch, dtype, tolerance):
             by_hand.params[key] -= dtype.type(0.5) * grad
         optimiser.update(by_sgd.params, by_sgd.gradient(x, t))
     for key in by_hand.params:
-        np.testing.assert_allclose(
-            by_hand.params[key], by_sgd.params[key], rtol=0, atol=tolerance("training", dtype)
-        )
+        np.testing.assert_allclose(by_hand.params[key], by_sgd.params[key], rtol=0, atol=tolerance("training", dtype))
     assert by_sgd.loss(x, t) < before
 
 
@@ -572,8 +574,7 @@ def test_what_is_no_layer_is_refused(layers, error, message):
     assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize("loss, error", [("cross_entropy", ValueError), (3, TypeError),
-                                         (np.mean, TypeError)])  # fmt: skip
+@pytest.mark.parametrize("loss, error", [("cross_entropy", ValueError), (3, TypeError), (np.mean, TypeError)])
 def test_what_is_no_loss_is_refused(loss, error):
     with pytest.raises(error, match="loss") as caught:
         Sequential(Linear(2, 2), loss=loss)
@@ -605,8 +606,7 @@ def test_an_empty_network_passes_x_through(batch):
 
 
 def test_repr_and_summary(capsys):
-    net = Sequential(Linear(6, 5, seed=0), Relu(), Affine(np.ones((5, 3)), np.zeros(3)),
-                     loss=SoftmaxWithLoss())  # fmt: skip
+    net = Sequential(Linear(6, 5, seed=0), Relu(), Affine(np.ones((5, 3)), np.zeros(3)), loss=SoftmaxWithLoss())
     assert repr(net) == (
         "Sequential(\n"
         "  (0): Linear(in_features=6, out_features=5)\n"
@@ -652,18 +652,29 @@ def test_state_dict_has_pytorchs_names_and_shapes():
     net = small_net()
     shapes = {name: array.shape for name, array in net.state_dict().items()}
     assert shapes == {
-        "0.weight": (5, 6), "0.bias": (5,), "2.weight": (4, 5), "2.bias": (4,),
-        "4.weight": (3, 4), "4.bias": (3,),
-    }  # fmt: skip
+        "0.weight": (5, 6),
+        "0.bias": (5,),
+        "2.weight": (4, 5),
+        "2.bias": (4,),
+        "4.weight": (3, 4),
+        "4.bias": (3,),
+    }
     assert np.shares_memory(net.state_dict()["0.weight"], net.params["W1"])
 
 
 def every_layer(dtype):
     W = np.linspace(-1, 1, 12).astype(dtype).reshape(4, 3)
     return Sequential(
-        Flatten(), Linear(6, 5, dtype=dtype.name, seed=0), Relu(), Linear(5, 4, dtype=dtype.name),
-        Sigmoid(), Tanh(), Identity(), Affine(W, np.zeros(3, "float32")), loss=SigmoidWithLoss(),
-    )  # fmt: skip
+        Flatten(),
+        Linear(6, 5, dtype=dtype.name, seed=0),
+        Relu(),
+        Linear(5, 4, dtype=dtype.name),
+        Sigmoid(),
+        Tanh(),
+        Identity(),
+        Affine(W, np.zeros(3, "float32")),
+        loss=SigmoidWithLoss(),
+    )
 
 
 def test_save_and_load_keep_every_bit(tmp_path, batch, dtype):
@@ -718,9 +729,7 @@ def test_weights_that_lie_oddly_are_saved_rightly(layout, tmp_path, batch, dtype
 def test_the_loss_is_saved(loss, tmp_path):
     pytest.importorskip("safetensors")
     small_net(loss=loss).save(tmp_path / "net")
-    assert type(Sequential.load(tmp_path / "net").loss_layer) is type(
-        small_net(loss=loss).loss_layer
-    )
+    assert type(Sequential.load(tmp_path / "net").loss_layer) is type(small_net(loss=loss).loss_layer)
 
 
 def test_what_cannot_be_saved_is_refused_and_leaves_the_file_alone(tmp_path):
@@ -758,10 +767,18 @@ def test_modes_and_dropouts_masks_are_saved(tmp_path, batch):
             np.testing.assert_array_equal(loaded.forward(x), net.forward(x))
 
 
-@pytest.mark.parametrize("change", [
-    {"evaluating": ["7"]}, {"evaluating": "0"}, {"evaluating": [0]},
-    {"kept": {"W": 1}}, {"kept": {"seed": -1}}, {"kept": {"seed": 0.5}}, {"kept": [1]},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"evaluating": ["7"]},
+        {"evaluating": "0"},
+        {"evaluating": [0]},
+        {"kept": {"W": 1}},
+        {"kept": {"seed": -1}},
+        {"kept": {"seed": 0.5}},
+        {"kept": [1]},
+    ],
+)
 def test_a_file_of_other_modes_or_masks_is_refused(change, tmp_path):
     pytest.importorskip("safetensors")
     Sequential(Dropout(0.5, seed=0)).save(tmp_path / "net")
@@ -858,11 +875,20 @@ DAMAGED = {
     "layer type a list": lambda p: rewritten(p, lambda a: a["layers"][0].update(type=["Affine"])),
     "other sizes": lambda p: rewritten(p, lambda a: a["layers"][0].update(in_features=7)),
     "integer weights": lambda p: foreign(
-        p, {"0.weight": np.ones((3, 2), int), "0.bias": np.ones(3)},
-        {"fastbp": json.dumps({"format": "fastbp-network", "version": 1, "loss": None, "layers": [
-            {"type": "Affine", "in_features": 2, "out_features": 3}]})},
+        p,
+        {"0.weight": np.ones((3, 2), int), "0.bias": np.ones(3)},
+        {
+            "fastbp": json.dumps(
+                {
+                    "format": "fastbp-network",
+                    "version": 1,
+                    "loss": None,
+                    "layers": [{"type": "Affine", "in_features": 2, "out_features": 3}],
+                }
+            )
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGED)

@@ -20,9 +20,13 @@ T = np.random.default_rng(1).integers(0, 3, 12)
 
 def perceptron(**keywords):
     return nn.Sequential(
-        nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.Tanh(), nn.Linear(8, 3),
+        nn.Linear(4, 8),
+        nn.ReLU(),
+        nn.Linear(8, 8, bias=False),
+        nn.Tanh(),
+        nn.Linear(8, 3),
         **keywords,
-    )  # fmt: skip
+    )
 
 
 class Net(nn.Module):
@@ -47,9 +51,14 @@ class Net(nn.Module):
 
 def net_of(module, library):
     """The same class on top of either library's Module."""
-    return type("Net", (module.Module,), {
-        "__init__": lambda self: _filled(self, module, library), "forward": Net.forward,
-    })()  # fmt: skip
+    return type(
+        "Net",
+        (module.Module,),
+        {
+            "__init__": lambda self: _filled(self, module, library),
+            "forward": Net.forward,
+        },
+    )()
 
 
 def _filled(self, module, library):
@@ -86,20 +95,30 @@ def test_everything_is_there_after_a_bare_import(run_python):
 MADE = {
     "Linear": lambda n, L: n.Linear(4, 3),
     "Linear without bias": lambda n, L: n.Linear(4, 3, bias=False),
-    "ReLU": lambda n, L: n.ReLU(), "ReLU in place": lambda n, L: n.ReLU(inplace=True),
-    "LeakyReLU": lambda n, L: n.LeakyReLU(0.2, True), "ELU": lambda n, L: n.ELU(),
-    "GELU": lambda n, L: n.GELU(), "SiLU": lambda n, L: n.SiLU(),
+    "ReLU": lambda n, L: n.ReLU(),
+    "ReLU in place": lambda n, L: n.ReLU(inplace=True),
+    "LeakyReLU": lambda n, L: n.LeakyReLU(0.2, True),
+    "ELU": lambda n, L: n.ELU(),
+    "GELU": lambda n, L: n.GELU(),
+    "SiLU": lambda n, L: n.SiLU(),
     "Softplus": lambda n, L: n.Softplus(),
-    "Softmax": lambda n, L: n.Softmax(dim=1), "LogSoftmax": lambda n, L: n.LogSoftmax(1),
-    "Dropout": lambda n, L: n.Dropout(0.3), "BatchNorm1d": lambda n, L: n.BatchNorm1d(5),
+    "Softmax": lambda n, L: n.Softmax(dim=1),
+    "LogSoftmax": lambda n, L: n.LogSoftmax(1),
+    "Dropout": lambda n, L: n.Dropout(0.3),
+    "BatchNorm1d": lambda n, L: n.BatchNorm1d(5),
     "LayerNorm": lambda n, L: n.LayerNorm((2, 3)),
     "LayerNorm without weight": lambda n, L: n.LayerNorm(5, elementwise_affine=False),
-    "Embedding": lambda n, L: n.Embedding(5, 3, padding_idx=0), "Flatten": lambda n, L: n.Flatten(),
-    "Identity": lambda n, L: n.Identity(), "Hardtanh": lambda n, L: n.Hardtanh(),
-    "ReLU6": lambda n, L: n.ReLU6(), "Unflatten": lambda n, L: n.Unflatten(1, (2, 3)),
+    "Embedding": lambda n, L: n.Embedding(5, 3, padding_idx=0),
+    "Flatten": lambda n, L: n.Flatten(),
+    "Identity": lambda n, L: n.Identity(),
+    "Hardtanh": lambda n, L: n.Hardtanh(),
+    "ReLU6": lambda n, L: n.ReLU6(),
+    "Unflatten": lambda n, L: n.Unflatten(1, (2, 3)),
     "CrossEntropyLoss": lambda n, L: n.CrossEntropyLoss(weight=L.ones(3)),
-    "MSELoss": lambda n, L: n.MSELoss(), "Threshold": lambda n, L: n.Threshold(1, 2),
-    "PReLU": lambda n, L: n.PReLU(3), "GLU": lambda n, L: n.GLU(),
+    "MSELoss": lambda n, L: n.MSELoss(),
+    "Threshold": lambda n, L: n.Threshold(1, 2),
+    "PReLU": lambda n, L: n.PReLU(3),
+    "GLU": lambda n, L: n.GLU(),
     "CosineSimilarity": lambda n, L: n.CosineSimilarity(),
     "PairwiseDistance": lambda n, L: n.PairwiseDistance(),
     "TripletMarginLoss": lambda n, L: n.TripletMarginLoss(),
@@ -110,7 +129,7 @@ MADE = {
     "ModuleDict": lambda n, L: n.ModuleDict({"a": n.Linear(2, 2), "b": n.ReLU()}),
     "ParameterList": lambda n, L: n.ParameterList([n.Parameter(L.zeros(2, 3))]),
     "a user's": net_of,
-}  # fmt: skip
+}
 
 
 def described(module):
@@ -145,11 +164,23 @@ def test_a_network_that_pytorch_trained_is_taken_over():
 
 def test_names_of_a_users_module():
     assert list(Net().state_dict()) == [
-        "scale", "mean", "hidden.weight", "hidden.bias", "norm.weight", "norm.bias",
-        "norm.running_mean", "norm.running_var", "norm.num_batches_tracked", "many.0.weight",
-        "many.0.bias", "many.1.weight", "many.1.bias", "many.2.weight", "many.2.bias",
+        "scale",
+        "mean",
+        "hidden.weight",
+        "hidden.bias",
+        "norm.weight",
+        "norm.bias",
+        "norm.running_mean",
+        "norm.running_var",
+        "norm.num_batches_tracked",
+        "many.0.weight",
+        "many.0.bias",
+        "many.1.weight",
+        "many.1.bias",
+        "many.2.weight",
+        "many.2.bias",
         "by_name.out.weight",
-    ]  # fmt: skip
+    ]
 
 
 def test_apply_goes_from_the_inside_to_the_outside():
@@ -190,13 +221,12 @@ CHANGES = {
     "fill_": lambda a: a.bias.data.fill_(0.5),
     "init": lambda a: nn.init.kaiming_normal_(a.weight),
     "no bias": lambda a: setattr(a, "bias", None),
-    "another bias": lambda a: (setattr(a, "bias", None),
-                               setattr(a, "bias", nn.Parameter(fastbp.randn(3)))),
+    "another bias": lambda a: (setattr(a, "bias", None), setattr(a, "bias", nn.Parameter(fastbp.randn(3)))),
     "the book's array": lambda a: setattr(a, "W", np.full((4, 3), 2, "f4")),
     "in the book's array": lambda a: a.W.__imul__(2),
     "float64": lambda a: a.double().float(),
     "a state dict": lambda a: a.load_state_dict(nn.Linear(4, 3).state_dict()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -209,9 +239,7 @@ def test_the_layer_follows_a_change_of(name, looked_at):
     before = layer.W.copy(), layer.b.copy()
     CHANGES[name](layer)
     assert same(layer, X)
-    assert not (np.array_equal(before[0], layer.W) and np.array_equal(before[1], layer.b)) or (
-        name == "float64"
-    )
+    assert not (np.array_equal(before[0], layer.W) and np.array_equal(before[1], layer.b)) or (name == "float64")
     assert np.shares_memory(layer.W, layer.weight.array)
 
 
@@ -330,9 +358,20 @@ def test_initial_values_without_chance():
     assert ((nn.init.sparse_(fastbp.empty(10, 4), 0.3) == 0).sum(0) == 3).all()
 
 
-@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "xavier_uniform_",
-                                  "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
-                                  "orthogonal_", "sparse_"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "uniform_",
+        "normal_",
+        "trunc_normal_",
+        "xavier_uniform_",
+        "xavier_normal_",
+        "kaiming_uniform_",
+        "kaiming_normal_",
+        "orthogonal_",
+        "sparse_",
+    ],
+)
 def test_numbers_are_not_drawn_into_integers(name):
     """They would be cut off at the point, most of them to 0."""
     x = fastbp.arange(6).reshape(2, 3)
@@ -385,11 +424,16 @@ def test_what_a_loss_is_told_later_holds(case):
 
 def test_gains_are_pytorchs():
     torch = pytest.importorskip("torch")
-    for name, more in (("linear", ()), ("sigmoid", ()), ("tanh", ()), ("relu", ()), ("selu", ()),
-                       ("leaky_relu", (0.3,)), ("leaky_relu", ())):  # fmt: skip
-        assert nn.init.calculate_gain(name, *more) == pytest.approx(
-            torch.nn.init.calculate_gain(name, *more)
-        )
+    for name, more in (
+        ("linear", ()),
+        ("sigmoid", ()),
+        ("tanh", ()),
+        ("relu", ()),
+        ("selu", ()),
+        ("leaky_relu", (0.3,)),
+        ("leaky_relu", ()),
+    ):
+        assert nn.init.calculate_gain(name, *more) == pytest.approx(torch.nn.init.calculate_gain(name, *more))
 
 
 # --- one object, two vocabularies -----------------------------------------------------------
@@ -402,11 +446,9 @@ def test_the_books_gradients_are_those_of_tensors():
     loss.backward()
     assert loss.item() == pytest.approx(net.loss(X, T), rel=1e-6)
     for key, place in (("1", 0), ("2", 2), ("3", 4)):
-        np.testing.assert_allclose(net[place].weight.grad.numpy(), grads["W" + key].T, rtol=1e-5,
-                                   atol=1e-7)  # fmt: skip
+        np.testing.assert_allclose(net[place].weight.grad.numpy(), grads["W" + key].T, rtol=1e-5, atol=1e-7)
         if net[place].bias is not None:
-            np.testing.assert_allclose(net[place].bias.grad.numpy(), grads["b" + key], rtol=1e-5,
-                                       atol=1e-7)  # fmt: skip
+            np.testing.assert_allclose(net[place].bias.grad.numpy(), grads["b" + key], rtol=1e-5, atol=1e-7)
     assert (grads["b2"] == 0).all()
 
 
@@ -424,16 +466,16 @@ def test_a_loop_and_fit_train_the_same_memory():
         optimizer.step()
     assert net[0].weight is weight
     for (name, own), other in zip(net.state_dict().items(), twin.parameters(), strict=True):
-        np.testing.assert_allclose(own.numpy(), other.detach().numpy(), rtol=2e-4, atol=1e-6,
-                                   err_msg=name)  # fmt: skip
+        np.testing.assert_allclose(own.numpy(), other.detach().numpy(), rtol=2e-4, atol=1e-6, err_msg=name)
     assert (net[2].b == 0).all()
 
 
 def test_batch_norm_moves_alike_in_a_loop_and_in_fit():
     def made():
         fastbp.manual_seed(0)
-        return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5, momentum=0.3), nn.Linear(5, 3),
-                             loss=nn.CrossEntropyLoss())  # fmt: skip
+        return nn.Sequential(
+            nn.Linear(4, 5), nn.BatchNorm1d(5, momentum=0.3), nn.Linear(5, 3), loss=nn.CrossEntropyLoss()
+        )
 
     net, twin = made(), made()
     net.fit(X, T, epochs=2, optimizer=fastbp.SGD(lr=0.1), batch_size=12, shuffle=False)
@@ -445,16 +487,25 @@ def test_batch_norm_moves_alike_in_a_loop_and_in_fit():
     assert net[1].momentum == 0.3
     for name in ("running_mean", "running_var", "weight"):
         np.testing.assert_allclose(
-            getattr(net[1], name).detach().numpy(), getattr(twin[1], name).detach().numpy(),
-            rtol=1e-3, atol=1e-6,
-        )  # fmt: skip
+            getattr(net[1], name).detach().numpy(),
+            getattr(twin[1], name).detach().numpy(),
+            rtol=1e-3,
+            atol=1e-6,
+        )
 
 
 def test_an_nn_network_comes_back_from_its_file(tmp_path):
     pytest.importorskip("safetensors")
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.LeakyReLU(0.2),
-                        nn.Dropout(0.1), nn.GELU("tanh"), nn.Linear(5, 3, bias=False),
-                        loss=nn.CrossEntropyLoss())  # fmt: skip
+    net = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(4, 5),
+        nn.BatchNorm1d(5),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.1),
+        nn.GELU("tanh"),
+        nn.Linear(5, 3, bias=False),
+        loss=nn.CrossEntropyLoss(),
+    )
     net(fastbp.from_numpy(X))
     net.save(tmp_path / "net.safetensors")
     twin = fastbp.Sequential.load(tmp_path / "net.safetensors")
@@ -463,10 +514,12 @@ def test_an_nn_network_comes_back_from_its_file(tmp_path):
 
 
 NOT_HELD = {
-    "Softmax": lambda: nn.Softmax(1), "LayerNorm": lambda: nn.LayerNorm(3),
-    "Flatten": lambda: nn.Flatten(0), "Dropout": lambda: nn.Dropout(1.0),
+    "Softmax": lambda: nn.Softmax(1),
+    "LayerNorm": lambda: nn.LayerNorm(3),
+    "Flatten": lambda: nn.Flatten(0),
+    "Dropout": lambda: nn.Dropout(1.0),
     "Embedding": lambda: nn.Embedding(3, 3),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NOT_HELD)
@@ -499,22 +552,36 @@ def test_losses_stand_for_the_librarys_own(loss, kind):
 @pytest.mark.parametrize(
     "loss",
     [
-        nn.BCELoss(), nn.NLLLoss(), nn.KLDivLoss(),
-        nn.CrossEntropyLoss(weight=fastbp.ones(3)), nn.CrossEntropyLoss(ignore_index=1),
-        nn.MSELoss(reduction="sum"), nn.SmoothL1Loss(beta=2.0),
+        nn.BCELoss(),
+        nn.NLLLoss(),
+        nn.KLDivLoss(),
+        nn.CrossEntropyLoss(weight=fastbp.ones(3)),
+        nn.CrossEntropyLoss(ignore_index=1),
+        nn.MSELoss(reduction="sum"),
+        nn.SmoothL1Loss(beta=2.0),
         nn.BCEWithLogitsLoss(pos_weight=fastbp.ones(3)),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_losses_without_a_counterpart_say_so(loss):
     with pytest.raises(TypeError, match="Training by fit expects"):
         nn.Sequential(nn.Linear(4, 3), loss=loss)
 
 
 LAYERS = [
-    nn.ELU(), nn.SiLU(), nn.Mish(), nn.Hardtanh(), nn.ReLU6(), nn.Softplus(2), nn.GELU("tanh"),
-    nn.LeakyReLU(0.2), nn.Softmax(1), nn.LogSoftmax(1), nn.Flatten(0), nn.Linear(4, 3, bias=False),
-]  # fmt: skip
+    nn.ELU(),
+    nn.SiLU(),
+    nn.Mish(),
+    nn.Hardtanh(),
+    nn.ReLU6(),
+    nn.Softplus(2),
+    nn.GELU("tanh"),
+    nn.LeakyReLU(0.2),
+    nn.Softmax(1),
+    nn.LogSoftmax(1),
+    nn.Flatten(0),
+    nn.Linear(4, 3, bias=False),
+]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
@@ -558,24 +625,26 @@ BAD = {
     "a class too high": (lambda: F.cross_entropy(x, classes + 3), IndexError, "classes 0..3; got"),
     "a negative class": (lambda: F.cross_entropy(x, classes - 1), IndexError, "out of range"),
     "float classes": (lambda: F.cross_entropy(x, classes.float()), RuntimeError, "long"),
-    "a column of classes": (
-        lambda: F.cross_entropy(x, classes.unsqueeze(1)), ValueError, "squeeze"),
+    "a column of classes": (lambda: F.cross_entropy(x, classes.unsqueeze(1)), ValueError, "squeeze"),
     "too few classes": (lambda: F.cross_entropy(x, classes[:5]), ValueError, r"shape \(12,\)"),
     "integer logits": (lambda: F.cross_entropy(x.long(), classes), RuntimeError, "float dtype"),
     "no tensor": (lambda: F.cross_entropy(X, classes), TypeError, "input as a Tensor"),
-    "class weights": (
-        lambda: F.cross_entropy(x, classes, fastbp.ones(2)), RuntimeError, "weight of shape"),
+    "class weights": (lambda: F.cross_entropy(x, classes, fastbp.ones(2)), RuntimeError, "weight of shape"),
     "a reduction": (lambda: nn.MSELoss(reduction="average"), ValueError, "reduction as one of"),
     "shapes of BCE": (lambda: F.binary_cross_entropy(column, column[:, 0]), ValueError, "shape"),
     "BCE above 1": (lambda: F.binary_cross_entropy(2 * column, column), RuntimeError, "between 0"),
-    "BCE's target above 1": (
-        lambda: F.binary_cross_entropy(column, 2 * column), RuntimeError, "target between 0"),
-    "BCE's integer target": (
-        lambda: F.binary_cross_entropy(column, column.long()), RuntimeError, "dtype"),
+    "BCE's target above 1": (lambda: F.binary_cross_entropy(column, 2 * column), RuntimeError, "target between 0"),
+    "BCE's integer target": (lambda: F.binary_cross_entropy(column, column.long()), RuntimeError, "dtype"),
     "shapes of BCE with logits": (
-        lambda: F.binary_cross_entropy_with_logits(column, column[:, 0]), ValueError, "shape"),
+        lambda: F.binary_cross_entropy_with_logits(column, column[:, 0]),
+        ValueError,
+        "shape",
+    ),
     "integer target of BCE with logits": (
-        lambda: F.binary_cross_entropy_with_logits(column, column.long()), RuntimeError, "float"),
+        lambda: F.binary_cross_entropy_with_logits(column, column.long()),
+        RuntimeError,
+        "float",
+    ),
     "features": (lambda: nn.Linear(3, 2)(x), RuntimeError, "3 features in its last dimension"),
     "another dtype": (lambda: nn.Linear(4, 2)(x.double()), RuntimeError, "weights' dtype"),
     "integers": (lambda: nn.Linear(4, 2)(x.long()), RuntimeError, "weights' dtype"),
@@ -584,15 +653,19 @@ BAD = {
     "a GPU": (lambda: nn.Linear(2, 2, device="cuda"), RuntimeError, "cpu"),
     "a weight of one dimension": (
         lambda: setattr(nn.Linear(4, 2), "weight", nn.Parameter(fastbp.ones(8))),
-        ValueError, "weight with 2 dimensions"),
+        ValueError,
+        "weight with 2 dimensions",
+    ),
     "a weight that is no Parameter": (
-        lambda: setattr(nn.Linear(4, 2), "weight", fastbp.ones(2, 4)), TypeError, "Parameter"),
+        lambda: setattr(nn.Linear(4, 2), "weight", fastbp.ones(2, 4)),
+        TypeError,
+        "Parameter",
+    ),
     "features of a norm": (lambda: nn.BatchNorm1d(3)(x), ValueError, r"\(N, 3\)"),
     "one row for a norm": (lambda: nn.BatchNorm1d(4)(x[:1]), ValueError, "2 rows"),
     "a norm without weights": (lambda: nn.BatchNorm1d(4, affine=False), ValueError, "affine"),
     "features of a layer norm": (lambda: nn.LayerNorm(3)(x), RuntimeError, r"\(3,\)"),
-    "an index too high": (
-        lambda: nn.Embedding(3, 2)(classes + 1), IndexError, "indices 0..2; got 3"),
+    "an index too high": (lambda: nn.Embedding(3, 2)(classes + 1), IndexError, "indices 0..2; got 3"),
     "float indices": (lambda: nn.Embedding(3, 2)(x), RuntimeError, "integer"),
     "p above 1": (lambda: nn.Dropout(1.5), ValueError, "p between 0 and 1"),
     "no modules": (lambda: nn.ModuleList([1]), TypeError, "modules; got int"),
@@ -601,15 +674,21 @@ BAD = {
     "an unknown gain": (lambda: nn.init.calculate_gain("gelu"), ValueError, "nonlinearity"),
     "super().__init__() left out": (
         lambda: type("N", (nn.Module,), {"__init__": lambda s: setattr(s, "a", nn.ReLU())})(),
-        AttributeError, "super"),
+        AttributeError,
+        "super",
+    ),
     "a state dict's name": (
-        lambda: nn.Linear(4, 2).load_state_dict({"weight": fastbp.ones(2, 4)}), RuntimeError,
-        "bias"),
+        lambda: nn.Linear(4, 2).load_state_dict({"weight": fastbp.ones(2, 4)}),
+        RuntimeError,
+        "bias",
+    ),
     "a state dict's shape": (
-        lambda: nn.Linear(4, 2).load_state_dict(nn.Linear(3, 2).state_dict()), RuntimeError,
-        "weight of shape"),
+        lambda: nn.Linear(4, 2).load_state_dict(nn.Linear(3, 2).state_dict()),
+        RuntimeError,
+        "weight of shape",
+    ),
     "a summary of no module": (lambda: fastbp.summary(3), TypeError, "a Module"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -672,7 +751,7 @@ def test_a_step_leaves_nothing_behind():
         nn.ELU(),
         nn.Linear(8, 3),
     )
-    criterion = nn.CrossEntropyLoss()  # fmt: skip
+    criterion = nn.CrossEntropyLoss()
     x, t = fastbp.from_numpy(X), fastbp.from_numpy(T)
 
     def step():

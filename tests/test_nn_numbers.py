@@ -61,26 +61,37 @@ def test_numbers_are_those_of_the_reference_kernels(name):
 @pytest.mark.parametrize("name", cases.CASES)
 def test_numbers_are_pytorchs(name, dtype):
     torch = pytest.importorskip("torch")
-    theirs = cases.evaluate(
-        torch, torch.from_numpy, torch.nn, torch.nn.functional, cases.CASES[name], dtype
-    )
+    theirs = cases.evaluate(torch, torch.from_numpy, torch.nn, torch.nn.functional, cases.CASES[name], dtype)
     assert_same(ours(name, dtype), theirs, dtype)
 
 
 NAMES = {
-    "linear": "AddmmBackward0", "linear without bias": "MmBackward0",
-    "F.relu": "ReluBackward0", "F.leaky_relu": "LeakyReluBackward0", "F.elu": "EluBackward0",
-    "F.gelu": "GeluBackward0", "F.silu": "SiluBackward0", "F.softplus": "SoftplusBackward0",
-    "F.sigmoid": "SigmoidBackward0", "F.tanh": "TanhBackward0", "F.mish": "MishBackward0",
-    "F.hardtanh": "HardtanhBackward0", "F.logsigmoid": "LogSigmoidBackward0",
-    "nn.Softmax": "SoftmaxBackward0", "nn.LogSoftmax": "LogSoftmaxBackward0",
-    "embedding": "EmbeddingBackward0", "layer_norm": "NativeLayerNormBackward0",
-    "cross_entropy mean": "NllLossBackward0", "nll_loss mean": "NllLossBackward0",
-    "mse_loss mean": "MseLossBackward0", "l1_loss mean": "MeanBackward0",
-    "smooth_l1_loss sum": "SmoothL1LossBackward0", "huber_loss mean": "HuberLossBackward0",
+    "linear": "AddmmBackward0",
+    "linear without bias": "MmBackward0",
+    "F.relu": "ReluBackward0",
+    "F.leaky_relu": "LeakyReluBackward0",
+    "F.elu": "EluBackward0",
+    "F.gelu": "GeluBackward0",
+    "F.silu": "SiluBackward0",
+    "F.softplus": "SoftplusBackward0",
+    "F.sigmoid": "SigmoidBackward0",
+    "F.tanh": "TanhBackward0",
+    "F.mish": "MishBackward0",
+    "F.hardtanh": "HardtanhBackward0",
+    "F.logsigmoid": "LogSigmoidBackward0",
+    "nn.Softmax": "SoftmaxBackward0",
+    "nn.LogSoftmax": "LogSoftmaxBackward0",
+    "embedding": "EmbeddingBackward0",
+    "layer_norm": "NativeLayerNormBackward0",
+    "cross_entropy mean": "NllLossBackward0",
+    "nll_loss mean": "NllLossBackward0",
+    "mse_loss mean": "MseLossBackward0",
+    "l1_loss mean": "MeanBackward0",
+    "smooth_l1_loss sum": "SmoothL1LossBackward0",
+    "huber_loss mean": "HuberLossBackward0",
     "binary_cross_entropy mean": "BinaryCrossEntropyBackward0",
     "binary_cross_entropy_with_logits none": "BinaryCrossEntropyWithLogitsBackward0",
-}  # fmt: skip
+}
 
 
 def made_by(library, module, name):
@@ -102,20 +113,25 @@ def test_nodes_have_pytorchs_names(name):
 #: (logit, target, weight of the positive): (loss, gradient by the logit), as PyTorch 2.13 has them.
 INF = float("inf")
 INFINITE = {
-    (INF, 0.0, None): (INF, 1.0), (INF, 0.5, None): (INF, 0.5), (INF, 1.0, None): (np.nan, 0.0),
-    (-INF, 0.0, None): (np.nan, 0.0), (-INF, 1.0, None): (np.nan, -1.0),
-    (-INF, 2.0, None): (INF, -2.0), (0.5, INF, None): (-INF, -INF), (-0.5, INF, None): (INF, -INF),
-    (0.0, INF, None): (np.nan, -INF), (INF, INF, None): (-INF, -INF),
+    (INF, 0.0, None): (INF, 1.0),
+    (INF, 0.5, None): (INF, 0.5),
+    (INF, 1.0, None): (np.nan, 0.0),
+    (-INF, 0.0, None): (np.nan, 0.0),
+    (-INF, 1.0, None): (np.nan, -1.0),
+    (-INF, 2.0, None): (INF, -2.0),
+    (0.5, INF, None): (-INF, -INF),
+    (-0.5, INF, None): (INF, -INF),
+    (0.0, INF, None): (np.nan, -INF),
+    (INF, INF, None): (-INF, -INF),
     (-1.0, INF, 2.0): (INF, np.nan),
-    (0.5, INF, 2.0): (np.nan, np.nan), (1e30, 0.0, None): (1e30, 1.0),
+    (0.5, INF, 2.0): (np.nan, np.nan),
+    (1e30, 0.0, None): (1e30, 1.0),
     (-1e30, 1.0, 3.0): (3e30, -3.0),
-}  # fmt: skip
+}
 
 
 def logits_loss(library, functional, x, t, weight, dtype):
-    x, t, weight = (
-        None if v is None else library.from_numpy(np.array([v], dtype)) for v in (x, t, weight)
-    )
+    x, t, weight = (None if v is None else library.from_numpy(np.array([v], dtype)) for v in (x, t, weight))
     loss = functional.binary_cross_entropy_with_logits(x.requires_grad_(), t, pos_weight=weight)
     loss.backward()
     return loss.item(), x.grad.item()

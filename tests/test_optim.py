@@ -36,8 +36,7 @@ def by_hand(param, grads, lr, momentum=0.0, nesterov=False, weight_decay=0.0):
 def test_sgd_follows_its_formula(options, steps, backend, dtype, rng, assert_close):
     shapes = {"W1": (7, 5), "b1": (5,), "W2": (5, 1), "scalar": ()}
     start = {k: np.asarray(rng.standard_normal(s), dtype) for k, s in shapes.items()}
-    grads = {k: [np.asarray(rng.standard_normal(s), dtype) for _ in range(steps)]
-             for k, s in shapes.items()}  # fmt: skip
+    grads = {k: [np.asarray(rng.standard_normal(s), dtype) for _ in range(steps)] for k, s in shapes.items()}
     params = {k: p.copy() for k, p in start.items()}
     very_arrays = dict(params)
     optimiser = SGD(lr=0.1, **options)
@@ -203,27 +202,19 @@ BAD = {
     "strings": (GOOD, {"W1": np.ones((2, 3)), "b1": ["a"] * 3}, TypeError, "grads.*dtype <U1"),
     "ragged": (GOOD, {"W1": [[1, 2, 3], [1]], "b1": np.ones(3)}, ValueError, "different lengths"),
     "complex": (GOOD, {"W1": np.ones((2, 3)), "b1": np.ones(3) * 1j}, TypeError, "complex128"),
-    "integer parameter": (
-        {"W1": np.ones((2, 3)), "b1": np.ones(3, int)}, GOOD, TypeError, "params.*b1.*int64"
-    ),
-    "float16 parameter": (
-        {"W1": np.ones((2, 3)), "b1": np.ones(3, "f2")}, GOOD, TypeError, "params.*b1.*float16"
-    ),
+    "integer parameter": ({"W1": np.ones((2, 3)), "b1": np.ones(3, int)}, GOOD, TypeError, "params.*b1.*int64"),
+    "float16 parameter": ({"W1": np.ones((2, 3)), "b1": np.ones(3, "f2")}, GOOD, TypeError, "params.*b1.*float16"),
     "extended parameter": (
-        {"W1": np.ones((2, 3)), "b1": np.ones(3, "g")}, GOOD, TypeError,
+        {"W1": np.ones((2, 3)), "b1": np.ones(3, "g")},
+        GOOD,
+        TypeError,
         f"params.*b1.*{np.dtype('g')}",
     ),
-    "complex parameter": (
-        {"W1": np.ones((2, 3)), "b1": np.ones(3, "c16")}, GOOD, TypeError, "params.*b1.*complex128"
-    ),
-    "list parameter": (
-        {"W1": np.ones((2, 3)), "b1": [1.0, 1.0, 1.0]}, GOOD, TypeError, "params.*b1.*list"
-    ),
+    "complex parameter": ({"W1": np.ones((2, 3)), "b1": np.ones(3, "c16")}, GOOD, TypeError, "params.*b1.*complex128"),
+    "list parameter": ({"W1": np.ones((2, 3)), "b1": [1.0, 1.0, 1.0]}, GOOD, TypeError, "params.*b1.*list"),
     "None parameter": ({"W1": np.ones((2, 3)), "b1": None}, GOOD, TypeError, "params.*b1.*None"),
-    "read-only parameter": (
-        {"W1": np.ones((2, 3)), "b1": np.broadcast_to(1.0, 3)}, GOOD, ValueError, "read-only"
-    ),
-}  # fmt: skip
+    "read-only parameter": ({"W1": np.ones((2, 3)), "b1": np.broadcast_to(1.0, 3)}, GOOD, ValueError, "read-only"),
+}
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -90,16 +90,16 @@ ORDERS = {
     "Fortran": np.asfortranarray,
     "strided": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
     "negative": lambda a: a[::-1].copy()[::-1],
-    "unaligned": lambda a: np.frombuffer(
-        bytearray(1) + a.tobytes(), a.dtype, a.size, offset=1
-    ).reshape(a.shape),
+    "unaligned": lambda a: np.frombuffer(bytearray(1) + a.tobytes(), a.dtype, a.size, offset=1).reshape(a.shape),
 }
 
 
 @pytest.mark.parametrize("grad_order", ORDERS)
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("kind", ["SGD", "SGD momentum", "Adam", "RMSprop momentum", "Adagrad",
-                                  "Adam amsgrad", "NAdam", "Adamax", "Adadelta"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind",
+    ["SGD", "SGD momentum", "Adam", "RMSprop momentum", "Adagrad", "Adam amsgrad", "NAdam", "Adamax", "Adadelta"],
+)
 def test_tensors_are_stepped_where_they_lie(kind, order, grad_order, dtype, rng):
     name, options = cases.OPTIMIZERS[kind]
     start, *grads = rng.standard_normal((4, 5, 3)).astype(dtype)
@@ -232,9 +232,14 @@ def test_options_are_attributes_of_all_groups():
 
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
-    [("SGD", "lr", "a"), ("SGD", "momentum", None), ("Adam", "betas", "a"), ("Adam", "betas", 0.9),
-     ("RMSprop", "alpha", [])],
-)  # fmt: skip
+    [
+        ("SGD", "lr", "a"),
+        ("SGD", "momentum", None),
+        ("Adam", "betas", "a"),
+        ("Adam", "betas", 0.9),
+        ("RMSprop", "alpha", []),
+    ],
+)
 def test_a_wrong_option_of_a_group_is_named_by_step(kind, name, value):
     w = fastbp.ones(2, requires_grad=True)
     w.sum().backward()
@@ -266,16 +271,20 @@ def test_a_generator_a_tensor_in_a_dict_and_unknown_keys_will_do():
 
 @pytest.mark.parametrize(
     "kind, options",
-    [("SGD", {"foreach": False, "fused": None}), ("Adam", {"fused": True, "capturable": False}),
-     ("RMSprop", {"foreach": True}), ("Adagrad", {"fused": False}), ("AdamW", {"amsgrad": False})],
-)  # fmt: skip
+    [
+        ("SGD", {"foreach": False, "fused": None}),
+        ("Adam", {"fused": True, "capturable": False}),
+        ("RMSprop", {"foreach": True}),
+        ("Adagrad", {"fused": False}),
+        ("AdamW", {"amsgrad": False}),
+    ],
+)
 def test_how_pytorch_computes_makes_no_difference(kind, options):
     params = cases.parameters(fastbp, "float32")
     assert getattr(optim, kind)(params, **options).param_groups[0]["params"] == params
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta",
-                                  "Adamax", "NAdam", "RAdam"])  # fmt: skip
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"])
 def test_arguments_have_pytorchs_order_and_defaults(kind):
     torch = pytest.importorskip("torch")
     import inspect
@@ -362,10 +371,7 @@ def test_state_dicts_are_pytorchs(name):
     twin.load_state_dict(theirs)
     assert_agree(
         [{k: v.tolist() for k, v in sorted(kept.items())} for kept in twin.state.values()],
-        [
-            {k: v.tolist() for k, v in sorted(kept.items()) if k != "mu_product"}
-            for kept in ours["state"].values()
-        ],
+        [{k: v.tolist() for k, v in sorted(kept.items()) if k != "mu_product"} for kept in ours["state"].values()],
         tolerance_of(name),
     )
 
@@ -383,14 +389,14 @@ BAD_STATES = {
     "no groups": (lambda d: {"state": {}}, TypeError, "param_groups"),
     "groups": (lambda d: d | {"param_groups": d["param_groups"] * 2}, ValueError, "groups of"),
     "parameters": (
-        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [0]}]}, ValueError,
+        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [0]}]},
+        ValueError,
         r"groups of \[3\].*\[1\]",
     ),
-    "shape": (
-        lambda d: d | {"state": {1: {"exp_avg": fastbp.zeros(7)}}}, ValueError, r"\(4,\).*\(7,\)"
-    ),
+    "shape": (lambda d: d | {"state": {1: {"exp_avg": fastbp.zeros(7)}}}, ValueError, r"\(4,\).*\(7,\)"),
     "another rule's": (
-        lambda d: d | {"state": {0: {"momentum_buffer": fastbp.zeros(3, 4)}}}, ValueError,
+        lambda d: d | {"state": {0: {"momentum_buffer": fastbp.zeros(3, 4)}}},
+        ValueError,
         "exp_avg and exp_avg_sq.*momentum_buffer",
     ),
     "another parameter's": (lambda d: d | {"state": {9: {}}}, ValueError, "got 9"),
@@ -398,17 +404,14 @@ BAD_STATES = {
     "a step beyond float32": (lambda d: d | {"state": {0: {"step": 1e99}}}, ValueError, "1e.?99"),
     "a list for a step": (lambda d: d | {"state": {0: {"step": [1]}}}, TypeError, "step.*list"),
     "a number for a state": (lambda d: d | {"state": {0: 3}}, TypeError, "usable 'state'"),
-    "complex": (
-        lambda d: d | {"state": {1: {"exp_avg": np.ones(4) * 1j}}}, TypeError, "exp_avg.*complex"
-    ),
+    "complex": (lambda d: d | {"state": {1: {"exp_avg": np.ones(4) * 1j}}}, TypeError, "exp_avg.*complex"),
     "no place": (
-        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [[], 1, 2]}]}, TypeError,
+        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [[], 1, 2]}]},
+        TypeError,
         "usable",
     ),
-    "lr": (
-        lambda d: d | {"param_groups": [d["param_groups"][0] | {"lr": -1}]}, ValueError, "lr.*-1"
-    ),
-}  # fmt: skip
+    "lr": (lambda d: d | {"param_groups": [d["param_groups"][0] | {"lr": -1}]}, ValueError, "lr.*-1"),
+}
 
 
 @pytest.mark.parametrize("case", BAD_STATES)
@@ -444,9 +447,11 @@ def test_a_copied_optimizer_of_tensors_has_parameters_of_its_own(copied):
 
 def network(dtype):
     return Sequential(
-        fastbp.Linear(3, 5, dtype=dtype, seed=0), fastbp.Tanh(),
-        fastbp.Linear(5, 2, dtype=dtype, seed=1), loss="squared_error",
-    )  # fmt: skip
+        fastbp.Linear(3, 5, dtype=dtype, seed=0),
+        fastbp.Tanh(),
+        fastbp.Linear(5, 2, dtype=dtype, seed=1),
+        loss="squared_error",
+    )
 
 
 def weights_of(net):
@@ -454,10 +459,26 @@ def weights_of(net):
     return [leaf(array.T) for array in net.params.values()]
 
 
-@pytest.mark.parametrize("name", ["SGD", "SGD nesterov", "Adam decay", "AdamW decay",
-                                  "RMSprop momentum", "Adagrad", "Adagrad decay", "Adam decoupled",
-                                  "AdamW amsgrad", "Adadelta decay", "Adamax decay", "NAdam decay",
-                                  "NAdam decoupled", "RAdam decay", "RAdam decoupled"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SGD",
+        "SGD nesterov",
+        "Adam decay",
+        "AdamW decay",
+        "RMSprop momentum",
+        "Adagrad",
+        "Adagrad decay",
+        "Adam decoupled",
+        "AdamW amsgrad",
+        "Adadelta decay",
+        "Adamax decay",
+        "NAdam decay",
+        "NAdam decoupled",
+        "RAdam decay",
+        "RAdam decoupled",
+    ],
+)
 def test_a_loop_by_hand_and_fit_share_one_state(name, dtype, rng):
     x, t = rng.standard_normal((8, 3)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
     kind, options = cases.OPTIMIZERS[name]
@@ -491,9 +512,7 @@ def test_a_loop_by_hand_and_fit_share_one_state(name, dtype, rng):
 def test_fit_with_a_layer_without_bias_is_the_loop(dtype, rng):
     """The bias that it has not is in no optimiser's groups."""
     kind = getattr(fastbp, dtype.name)
-    looped = nn.Sequential(
-        nn.Linear(3, 5, bias=False, dtype=kind), nn.Tanh(), nn.Linear(5, 2, dtype=kind)
-    )
+    looped = nn.Sequential(nn.Linear(3, 5, bias=False, dtype=kind), nn.Tanh(), nn.Linear(5, 2, dtype=kind))
     fitted = copy.deepcopy(looped)
     fitted.loss_layer = fastbp.losses.MeanSquaredError()
     x, t = (rng.standard_normal((8, n)).astype(dtype) for n in (3, 2))
@@ -523,9 +542,7 @@ def test_fit_refuses_an_optimizer_that_does_not_fit(rng):
             np.testing.assert_array_equal(net.params[key], array)
 
     refused(lambda w: optim.Adam(w[:3]), r"Adam expects to hold.*'b2'.*param_groups")
-    refused(
-        lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "lr": 0.5}]), "SGD.lr expects"
-    )
+    refused(lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "lr": 0.5}]), "SGD.lr expects")
     refused(
         lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "momentum": 0.5}]),
         "SGD.momentum expects",
@@ -660,9 +677,7 @@ def test_a_state_of_another_dtype_is_refused():
 def test_a_scheduler_goes_on_from_its_state_dict(name):
     def made():
         params = cases.parameters(fastbp, "float64")
-        optimizer = optim.SGD(
-            [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.2, momentum=0.5
-        )
+        optimizer = optim.SGD([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.2, momentum=0.5)
         return optimizer, cases.SCHEDULERS[name](lr_scheduler, optimizer)
 
     optimizer, scheduler = made()
@@ -839,8 +854,11 @@ def warned(scheduler):
 def test_a_scheduler_that_steps_before_its_optimizer_says_so(name, kind):
     optimizer = trained(kind)
     optimizer.step()  # one before the scheduler is made is none of its own
-    scheduler = ORDERED[name](lr_scheduler, optimizer) if name != "OneCycleLR" else (
-        lr_scheduler.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False))  # fmt: skip
+    scheduler = (
+        ORDERED[name](lr_scheduler, optimizer)
+        if name != "OneCycleLR"
+        else (lr_scheduler.OneCycleLR(optimizer, 1.0, 9, cycle_momentum=False))
+    )
     messages = warned(scheduler)
     assert len(messages) == (2 if name == "ChainedScheduler" else 1)
     assert all("expects optimizer.step() before it" in message for message in messages)
@@ -1005,10 +1023,9 @@ def test_a_cycle_whose_way_up_has_no_steps(steps, share):
     "make",
     [
         lambda p: optim.SGD(p, lr=0.1, momentum=0.5, dampening=0.5),
-        *(lambda p, kind=kind: kind(p, lr=0.1, maximize=True)
-          for kind in OPTIMIZERS.values()),
+        *(lambda p, kind=kind: kind(p, lr=0.1, maximize=True) for kind in OPTIMIZERS.values()),
     ],
-)  # fmt: skip
+)
 def test_a_parameter_without_dimensions_is_trained_as_one_with(make):
     found = []
     for shape in ((), (1,)):
@@ -1022,8 +1039,9 @@ def test_a_parameter_without_dimensions_is_trained_as_one_with(make):
     assert found[0] == found[1] != 2
 
 
-@pytest.mark.parametrize("step", [fastbp.tensor(5), fastbp.tensor(5.0, dtype=fastbp.float64),
-                                  fastbp.ones(2), fastbp.ones(0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "step", [fastbp.tensor(5), fastbp.tensor(5.0, dtype=fastbp.float64), fastbp.ones(2), fastbp.ones(0)]
+)
 def test_a_count_of_steps_of_another_form_is_refused(step):
     """The compiled step would read it as a float32."""
     w = fastbp.ones(3, requires_grad=True)
@@ -1185,8 +1203,10 @@ def test_an_optimiser_without_tensors_shows_its_numbers(kind):
     shown = repr(kind())
     for name, value in kind().defaults.items():
         if not isinstance(value, bool) and name not in (
-            "dampening", "lr_decay", "initial_accumulator_value",
-        ):  # fmt: skip
+            "dampening",
+            "lr_decay",
+            "initial_accumulator_value",
+        ):
             assert f"{name}=" in shown, (shown, name, value)
 
 

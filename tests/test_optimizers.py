@@ -36,9 +36,7 @@ RULES = {
     "AdamW": AdamW,
     "AdamW decay": lambda: AdamW(lr=0.05, eps=1e-3, weight_decay=0.5),
     "RMSprop": RMSprop,
-    "RMSprop momentum": lambda: RMSprop(
-        lr=0.02, alpha=0.9, eps=1e-4, momentum=0.9, weight_decay=0.05
-    ),
+    "RMSprop momentum": lambda: RMSprop(lr=0.02, alpha=0.9, eps=1e-4, momentum=0.9, weight_decay=0.05),
     "AdaGrad": AdaGrad,
     "AdaGrad decay": lambda: AdaGrad(lr=0.1, eps=1e-3, weight_decay=0.05),
 }
@@ -196,22 +194,21 @@ def test_schedules_follow_their_formulas():
     assert [InverseScaling(1)(e) for e in (0, 1, 3)] == [1, 0.5, 0.25]
 
 
-@pytest.mark.parametrize(
-    "schedule", [StepDecay(1, 0.5), CosineDecay(2), WarmUp(1), InverseScaling(), lambda e: 1 + e]
-)
+@pytest.mark.parametrize("schedule", [StepDecay(1, 0.5), CosineDecay(2), WarmUp(1), InverseScaling(), lambda e: 1 + e])
 def test_fit_takes_the_schedule_at_each_step(schedule, dtype, rng):
     x, t = rng.standard_normal((10, 3)).astype(dtype), rng.integers(0, 2, 10)
 
     def network():
         return Sequential(
-            Linear(3, 5, dtype=dtype, seed=0), Tanh(), Linear(5, 2, dtype=dtype, seed=1),
+            Linear(3, 5, dtype=dtype, seed=0),
+            Tanh(),
+            Linear(5, 2, dtype=dtype, seed=1),
             loss="softmax_cross_entropy",
-        )  # fmt: skip
+        )
 
     net, twin = network(), network()
     optimizer = SGD(lr=0.2, momentum=0.5)
-    history = net.fit(x, t, epochs=3, batch_size=4, optimizer=optimizer, shuffle=False,
-                      schedule=schedule)  # fmt: skip
+    history = net.fit(x, t, epochs=3, batch_size=4, optimizer=optimizer, shuffle=False, schedule=schedule)
     by_hand, last = SGD(lr=0.2, momentum=0.5), []
     for epoch in range(3):
         for k in range(3):
@@ -242,17 +239,18 @@ def test_clipping_leaves_the_gradients_alone_and_keeps_their_dtype(dtype, rng):
         np.testing.assert_allclose(clip_by_value(grads, 0.1)[key], np.clip(grad, -0.1, 0.1))
 
 
-@pytest.mark.parametrize("clip", [{"clip_norm": 0.1}, {"clip_norm": 1e9}, {"clip_value": 0.02}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize("clip", [{"clip_norm": 0.1}, {"clip_norm": 1e9}, {"clip_value": 0.02}], ids=str)
 @pytest.mark.parametrize("name", RULES)
 def test_fit_clips_as_by_hand(name, clip, dtype, rng):
     x, t = rng.standard_normal((10, 3)).astype(dtype), rng.standard_normal((10, 2)).astype(dtype)
 
     def network():
         return Sequential(
-            Linear(3, 5, dtype=dtype, seed=0), Tanh(), Linear(5, 2, dtype=dtype, seed=1),
+            Linear(3, 5, dtype=dtype, seed=0),
+            Tanh(),
+            Linear(5, 2, dtype=dtype, seed=1),
             loss="squared_error",
-        )  # fmt: skip
+        )
 
     net, twin = network(), network()
     net.fit(x, t, epochs=2, batch_size=4, optimizer=RULES[name](), shuffle=False, **clip)
@@ -289,10 +287,7 @@ def test_gradients_whose_squares_overflow_are_clipped_to_the_norm_all_the_same()
 
 def test_a_momentum_that_goes_and_comes_back_is_the_same_by_arrays_and_in_training(rng):
     x, t = rng.standard_normal((8, 4)), rng.standard_normal((8, 3))
-    nets = [
-        fastbp.Sequential(fastbp.Linear(4, 3, seed=0, dtype="float64"), loss="squared_error")
-        for _ in range(2)
-    ]
+    nets = [fastbp.Sequential(fastbp.Linear(4, 3, seed=0, dtype="float64"), loss="squared_error") for _ in range(2)]
     rules = [SGD(lr=0.05, momentum=0.9, weight_decay=0.1) for _ in range(2)]
     trainer = fastbp.Trainer(nets[0], rules[0], 8)
     for momentum in (0.9, 0.9, 0.0, 0.0, 0.9, 0.9):
@@ -306,16 +301,10 @@ def test_a_momentum_that_goes_and_comes_back_is_the_same_by_arrays_and_in_traini
 def test_an_eps_of_0_trains_as_by_arrays(kind, dtype, rng):
     """The panels of the engine have columns that are no parameters, and whose gradients are 0."""
     x, t = rng.standard_normal((8, 3)).astype(dtype), rng.standard_normal((8, 2)).astype(dtype)
-    nets = [
-        fastbp.Sequential(fastbp.Linear(3, 2, seed=0, dtype=dtype.name), loss="squared_error")
-        for _ in range(2)
-    ]
-    nets[0].fit(x, t, epochs=3, batch_size=8, shuffle=False,
-                optimizer=getattr(fastbp, kind)(lr=0.01, eps=0))  # fmt: skip
+    nets = [fastbp.Sequential(fastbp.Linear(3, 2, seed=0, dtype=dtype.name), loss="squared_error") for _ in range(2)]
+    nets[0].fit(x, t, epochs=3, batch_size=8, shuffle=False, optimizer=getattr(fastbp, kind)(lr=0.01, eps=0))
     rule = getattr(fastbp, kind)(lr=0.01, eps=0)
     for _ in range(3):
         rule.update(nets[1].params, nets[1].gradient(x, t))
     for name, array in nets[0].params.items():
-        np.testing.assert_allclose(
-            array, nets[1].params[name], rtol=2e-4 if dtype == "f4" else 1e-10
-        )
+        np.testing.assert_allclose(array, nets[1].params[name], rtol=2e-4 if dtype == "f4" else 1e-10)

@@ -92,11 +92,20 @@ def test_places_beyond_32_bits_are_the_twins(tmp_path):
         assert (max(drawn) < n and abs(np.mean(drawn) / n - 0.5) < 0.1) or n == 1
 
 
-@pytest.mark.parametrize("bad", [
-    np.zeros(3, np.int32), np.zeros(3, np.uint64), np.zeros(3), np.zeros(6, np.int64)[::2],
-    np.zeros((2, 2), np.int64), None,
-    np.frombuffer(bytearray(33), np.int64, 4, offset=1), np.frombuffer(bytes(32), np.int64),
-], ids=lambda bad: "None" if bad is None else f"{bad.dtype}{bad.shape}{bad.strides}")  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros(3, np.int32),
+        np.zeros(3, np.uint64),
+        np.zeros(3),
+        np.zeros(6, np.int64)[::2],
+        np.zeros((2, 2), np.int64),
+        None,
+        np.frombuffer(bytearray(33), np.int64, 4, offset=1),
+        np.frombuffer(bytes(32), np.int64),
+    ],
+    ids=lambda bad: "None" if bad is None else f"{bad.dtype}{bad.shape}{bad.strides}",
+)
 def test_other_arrays_are_refused(bad):
     with pytest.raises((ValueError, TypeError, BufferError)):
         _kernels.epoch_order(bad, 0, 0)
@@ -106,10 +115,8 @@ def test_other_arrays_are_refused(bad):
 def test_fit_goes_through_the_rows_in_this_order(seed):
     """The loss of one row alone tells which it was."""
     x = np.eye(9, dtype=np.float32)
-    net = Sequential(Affine(np.arange(9.0, dtype=np.float32)[:, None], np.zeros(1, np.float32)),
-                     loss="squared_error")  # fmt: skip
-    history = net.fit(x, np.zeros((9, 1)), epochs=3, batch_size=1, seed=seed,
-                      optimizer=SGD(lr=0.0))  # fmt: skip
+    net = Sequential(Affine(np.arange(9.0, dtype=np.float32)[:, None], np.zeros(1, np.float32)), loss="squared_error")
+    history = net.fit(x, np.zeros((9, 1)), epochs=3, batch_size=1, seed=seed, optimizer=SGD(lr=0.0))
     for epoch, losses in enumerate(history.batch_loss):
         assert (np.argsort(np.argsort(losses)) == order_of(9, seed, epoch)).all()
 
@@ -126,7 +133,16 @@ def test_rows_in_any_order_are_those_in_their_order(n_in, dtype, n_threads, rng)
     for shuffle in (True, False):
         order = order_of(n, 4, 0) if not shuffle else np.arange(n)
         net = Sequential(Linear(n_in, 3, seed=1), loss="softmax_cross_entropy")
-        net.fit(x[order], t[order], sample_weight=weights[order], epochs=1, batch_size=10, seed=4,
-                optimizer=SGD(lr=1e-3), shuffle=shuffle, n_threads=n_threads)  # fmt: skip
+        net.fit(
+            x[order],
+            t[order],
+            sample_weight=weights[order],
+            epochs=1,
+            batch_size=10,
+            seed=4,
+            optimizer=SGD(lr=1e-3),
+            shuffle=shuffle,
+            n_threads=n_threads,
+        )
         results.append(b"".join(array.tobytes() for array in net.params.values()))
     assert results[0] == results[1]

@@ -32,8 +32,17 @@ class Own(np.ndarray):
     pass
 
 
-OTHERS = [turned, strided, swapped, unaligned, lambda a: a.view(Own), lambda a: a.tolist(),
-          lambda a: a.astype(np.float16), lambda a: a[:0], lambda a: None]  # fmt: skip
+OTHERS = [
+    turned,
+    strided,
+    swapped,
+    unaligned,
+    lambda a: a.view(Own),
+    lambda a: a.tolist(),
+    lambda a: a.astype(np.float16),
+    lambda a: a[:0],
+    lambda a: None,
+]
 
 
 def affine(dtype):
@@ -57,12 +66,14 @@ def test_affine_passes_are_the_kernels(dtype):
 def test_weights_by_columns_give_the_bits_of_those_by_rows(shape, dtype):
     rng = np.random.default_rng(1)
     rows, n_in, n_out = shape
-    x, W, b, dout = (rng.standard_normal(s).astype(dtype) for s in (
-        (rows, n_in), (n_in, n_out), (n_out,), (rows, n_out)))  # fmt: skip
+    x, W, b, dout = (
+        rng.standard_normal(s).astype(dtype) for s in ((rows, n_in), (n_in, n_out), (n_out,), (rows, n_out))
+    )
     kept = W.copy()
     assert np.array_equal(passes.affine_forward(x, turned(W), b), passes.affine_forward(x, W, b))
-    for got, expected in zip(passes.affine_backward(dout, x, turned(W), True),
-                             passes.affine_backward(dout, x, W, True), strict=True):  # fmt: skip
+    for got, expected in zip(
+        passes.affine_backward(dout, x, turned(W), True), passes.affine_backward(dout, x, W, True), strict=True
+    ):
         assert np.array_equal(got, expected) and got.flags.c_contiguous
     assert np.array_equal(W, kept)
 
@@ -121,9 +132,7 @@ def test_passes_leave_the_twins_to_run():
         assert passes.loss_backward(LOSSES["squared"].kind, x, x, 1.0, 1.0) is None
 
 
-@pytest.mark.parametrize(
-    "name", ["Relu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Gelu", "Identity"]
-)
+@pytest.mark.parametrize("name", ["Relu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Gelu", "Identity"])
 def test_activations_in_one_call_equal_the_twins(name, dtype):
     x, dout = np.random.default_rng(0).standard_normal((2, 9, 7)).astype(dtype)
     x[0, 0] = np.nan

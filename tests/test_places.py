@@ -26,8 +26,7 @@ PLACES = {
     "nn.modules.linear": ("nn", "Identity Linear"),
     "nn.modules.loss": (
         "nn",
-        "BCELoss BCEWithLogitsLoss CrossEntropyLoss HuberLoss KLDivLoss L1Loss MSELoss NLLLoss "
-        "SmoothL1Loss",
+        "BCELoss BCEWithLogitsLoss CrossEntropyLoss HuberLoss KLDivLoss L1Loss MSELoss NLLLoss SmoothL1Loss",
     ),
     "nn.modules.module": ("nn", "Module"),
     "nn.modules.normalization": ("nn", "LayerNorm"),
@@ -50,8 +49,7 @@ PLACES = {
     ),
     "utils.data.sampler": (
         "utils.data",
-        "BatchSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler "
-        "WeightedRandomSampler",
+        "BatchSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler WeightedRandomSampler",
     ),
 }
 
@@ -81,8 +79,11 @@ def test_a_place_has_the_very_objects(place):
 @pytest.mark.parametrize("place", PLACES)
 def test_a_place_is_an_attribute_after_a_bare_import(place, run_python):
     first = PLACES[place][1].split()[0]
-    ways = {"import": f"import fastbp.{place} as found", "attribute": f"found = fastbp.{place}",
-            "from": f"from fastbp.{place} import {first}; found = fastbp.{place}"}  # fmt: skip
+    ways = {
+        "import": f"import fastbp.{place} as found",
+        "attribute": f"found = fastbp.{place}",
+        "from": f"from fastbp.{place} import {first}; found = fastbp.{place}",
+    }
     for how, line in ways.items():
         done = run_python("-W", "error", "-c", f"import fastbp; {line}; print(found.{first})")
         assert done.returncode == 0, (how, done.stderr)

@@ -79,9 +79,7 @@ def test_accuracy_axis_ends_just_above_one(values, low, high):
     assert 1 < top <= 1.03
 
 
-@pytest.mark.parametrize(
-    ("values", "bottom"), [([2.0, 0.5], 0), ([0, 0], 0), ([1.0, float("inf")], 0)]
-)
+@pytest.mark.parametrize(("values", "bottom"), [([2.0, 0.5], 0), ([0, 0], 0), ([1.0, float("inf")], 0)])
 def test_loss_axis_stands_on_zero(values, bottom):
     (axes,) = plots.learning_curves({"train_loss": values}).axes
     assert axes.get_ylim()[0] == bottom < axes.get_ylim()[1]

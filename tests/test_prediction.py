@@ -20,13 +20,16 @@ from fastbp.layers import (
     Sigmoid,
     Softplus,
     Tanh,
-)  # fmt: skip
+)
 
 BETWEEN = [
-    lambda n, dtype: [Relu()], lambda n, dtype: [BatchNorm1d(n, dtype=dtype), Tanh()],
-    lambda n, dtype: [Dropout(0.5), LeakyRelu(0.2)], lambda n, dtype: [Sigmoid(), Softplus()],
-    lambda n, dtype: [Gelu(), Identity()], lambda n, dtype: [],
-]  # fmt: skip
+    lambda n, dtype: [Relu()],
+    lambda n, dtype: [BatchNorm1d(n, dtype=dtype), Tanh()],
+    lambda n, dtype: [Dropout(0.5), LeakyRelu(0.2)],
+    lambda n, dtype: [Sigmoid(), Softplus()],
+    lambda n, dtype: [Gelu(), Identity()],
+    lambda n, dtype: [],
+]
 
 
 def network(sizes, dtype, between, last=()):
@@ -75,10 +78,18 @@ def test_rows_of_float32_under_weights_of_float64():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda x: x.astype(">f4"), np.asfortranarray, lambda x: x.tolist(), lambda x: x[0],
-     lambda x: x.reshape(6, 2, 4), lambda x: x[:0], lambda x: x[::-1],
-     lambda x: x.astype("f8"), lambda x: x.astype("u1")],
-)  # fmt: skip
+    [
+        lambda x: x.astype(">f4"),
+        np.asfortranarray,
+        lambda x: x.tolist(),
+        lambda x: x[0],
+        lambda x: x.reshape(6, 2, 4),
+        lambda x: x[:0],
+        lambda x: x[::-1],
+        lambda x: x.astype("f8"),
+        lambda x: x.astype("u1"),
+    ],
+)
 def test_other_rows_go_layer_by_layer(make):
     net = network((8, 16, 3), "float32", BETWEEN[0])
     x = make(np.random.default_rng(0).random((6, 8)).astype("f4") * 9)
@@ -103,9 +114,7 @@ def test_what_changed_since_counts():
     np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
     net.layers[3].slope = 0.9
     np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
-    trainer = fastbp.Trainer(
-        Sequential(*net.layers, loss="softmax_cross_entropy"), fastbp.SGD(lr=0.1), 5, seed=0
-    )
+    trainer = fastbp.Trainer(Sequential(*net.layers, loss="softmax_cross_entropy"), fastbp.SGD(lr=0.1), 5, seed=0)
     trainer.step(x, np.arange(5) % 3)
     np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
 

@@ -209,8 +209,9 @@ def data(rows=300, seed=0):
 
 
 def network(seed=0, width=64):
-    return Sequential(Linear(20, width, seed=seed), Relu(), Linear(width, 5, seed=seed + 1),
-                      loss="softmax_cross_entropy")  # fmt: skip
+    return Sequential(
+        Linear(20, width, seed=seed), Relu(), Linear(width, 5, seed=seed + 1), loss="softmax_cross_entropy"
+    )
 
 
 def bits(net):
@@ -246,9 +247,7 @@ def test_sixteen_threads_predict_with_one_network():
 
         with ThreadPoolExecutor(16) as pool:
             together = list(pool.map(predict, range(16)))
-        assert together == [
-            [net.predict(x[k:]).tobytes() for k in range(k % 4, 8)] for k in range(16)
-        ]
+        assert together == [[net.predict(x[k:]).tobytes() for k in range(k % 4, 8)] for k in range(16)]
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -293,15 +292,24 @@ def test_a_training_within_a_callback():
     alone, net, inner = network(0), network(0), network(7)
     alone.fit(x, t, epochs=3, optimizer=SGD(lr=0.1), seed=0, n_threads=2)
     net.fit(
-        x, t, epochs=3, optimizer=SGD(lr=0.1), seed=0, n_threads=2,
+        x,
+        t,
+        epochs=3,
+        optimizer=SGD(lr=0.1),
+        seed=0,
+        n_threads=2,
         callbacks=[lambda *_: inner.fit(x, t, epochs=1, optimizer=SGD(lr=0.1), n_threads=2) and 0],
-    )  # fmt: skip
+    )
     assert bits(net) == bits(alone)
     with pytest.raises(RuntimeError, match="closed, by another Trainer or fit"):
         net.fit(
-            x, t, epochs=3, optimizer=SGD(lr=0.1), seed=0,
+            x,
+            t,
+            epochs=3,
+            optimizer=SGD(lr=0.1),
+            seed=0,
             callbacks=[lambda *_: net.fit(x, t, epochs=1, optimizer=SGD(lr=0.1)) and 0],
-        )  # fmt: skip
+        )
     assert np.isfinite(net.loss(x, t))
 
 
@@ -420,7 +428,8 @@ assert fit() == expected
 
 @needs_proc
 def test_networks_by_the_thousand_share_a_few_threads_and_files(run_script):
-    run_script("""
+    run_script(
+        """
 def count():
     return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))
 x, t = data(100)
@@ -431,7 +440,10 @@ for trainer in trainers:
     trainer.step(x, t)
 assert count() == before, (before, count())
 assert count()[0] <= max(2, os.cpu_count()) + threading.active_count()
-""", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # fmt: skip
+""",
+        OPENBLAS_NUM_THREADS="1",
+        OMP_NUM_THREADS="1",
+    )
 
 
 @needs_fork

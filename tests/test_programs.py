@@ -1622,8 +1622,9 @@ def run(program, library):
     torch = __import__(library)
     rng = np.random.default_rng(0)
     if library == "fastbp":
-        program = re.sub(r"^import fastbp$", "import fastbp as torch",
-                         IMPORT.sub(r"\1 fastbp", program), flags=re.MULTILINE)  # fmt: skip
+        program = re.sub(
+            r"^import fastbp$", "import fastbp as torch", IMPORT.sub(r"\1 fastbp", program), flags=re.MULTILINE
+        )
     names = {"__name__": "program", "rng": rng, "start": start_with(torch, rng)}
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

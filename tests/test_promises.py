@@ -44,9 +44,7 @@ def test_page_shows_the_stored_results(tmp_path):
 @pytest.mark.parametrize("row", ROWS, ids=row_id)
 def test_files_of_the_command_exist(row):
     named = re.findall(r"(?:tests|bench|docs)/[\w./-]*\w", row["command"])
-    named += [
-        f"{name.replace('.', '/')}.py" for name in re.findall(r"-m (bench[\w.]*)", row["command"])
-    ]
+    named += [f"{name.replace('.', '/')}.py" for name in re.findall(r"-m (bench[\w.]*)", row["command"])]
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

@@ -73,8 +73,10 @@ CALLS = {
     "contiguous": [()],
     **{name: [()] for name in core.UNARY if name not in ("expm1", "log1p")},
     **{name: [(0.5,), (0,), (True,), (float("nan"),)] for name in core.COMPARISONS},
-    "relu": [()], "sigmoid": [()], "tanh": [()],
-}  # fmt: skip
+    "relu": [()],
+    "sigmoid": [()],
+    "tanh": [()],
+}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -97,12 +99,17 @@ def test_a_quick_form_gives_what_the_function_gives(name, dtype):
                         with pytest.raises(RuntimeError):
                             function(x, *arguments)
                         continue
-                    same(function(x, *arguments), theirs, rtol=1e-6 if dtype == "float32" else
-                         1e-13, atol=1e-6 if dtype == "float32" else 1e-14)  # fmt: skip
+                    same(
+                        function(x, *arguments),
+                        theirs,
+                        rtol=1e-6 if dtype == "float32" else 1e-13,
+                        atol=1e-6 if dtype == "float32" else 1e-14,
+                    )
 
 
-@pytest.mark.parametrize("name", ["t", "transpose", "permute", "unsqueeze", "squeeze", "reshape",
-                                  "view", "flatten", "sum", "mean"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["t", "transpose", "permute", "unsqueeze", "squeeze", "reshape", "view", "flatten", "sum", "mean"]
+)
 def test_the_gradients_of_quick_forms_are_those_of_the_function(name):
     function = getattr(fastbp.Tensor, name)
     for array in (numbers((3, 4), "float64"), numbers((5, 1), "float64")):
@@ -118,11 +125,24 @@ def test_the_gradients_of_quick_forms_are_those_of_the_function(name):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shapes", [((3, 4), (4,)), ((3, 4), (1, 4)), ((3, 4), (3, 1)),
-                                    ((4,), (3, 4)), ((3, 1), (3, 4)), ((2, 3, 4), (4,)),
-                                    ((2, 3, 4), (2, 3, 1)), ((2, 3, 4), (3, 4)), ((3, 1), (1, 4)),
-                                    ((3, 4), (1,)), ((1, 1), (4,)), ((0, 4), (4,)), ((4, 1), (1,)),
-                                    ])  # fmt: skip
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3, 4), (4,)),
+        ((3, 4), (1, 4)),
+        ((3, 4), (3, 1)),
+        ((4,), (3, 4)),
+        ((3, 1), (3, 4)),
+        ((2, 3, 4), (4,)),
+        ((2, 3, 4), (2, 3, 1)),
+        ((2, 3, 4), (3, 4)),
+        ((3, 1), (1, 4)),
+        ((3, 4), (1,)),
+        ((1, 1), (4,)),
+        ((0, 4), (4,)),
+        ((4, 1), (1,)),
+    ],
+)
 def test_rows_and_columns_broadcast_as_numpys(shapes, dtype):
     a, b = (numbers(shape, dtype, seed) for seed, shape in enumerate(shapes))
     for operation in ("__add__", "__sub__", "__mul__", "__truediv__"):
@@ -136,8 +156,9 @@ def test_rows_and_columns_broadcast_as_numpys(shapes, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n", "k", "m"), [(1, 1, 1), (3, 4, 5), (80, 5, 1), (1, 6, 3), (7, 1, 2),
-                                           (5, 3, 300), (50, 50, 40)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("n", "k", "m"), [(1, 1, 1), (3, 4, 5), (80, 5, 1), (1, 6, 3), (7, 1, 2), (5, 3, 300), (50, 50, 40)]
+)
 def test_products_of_matrices_as_they_lie(n, k, m, dtype):
     a, b = numbers((n, k), dtype), numbers((k, m), dtype, 1)
     expected = a.astype("float64") @ b.astype("float64")
@@ -160,10 +181,27 @@ def test_products_go_by_numpy_with_the_twins():
         np.testing.assert_array_equal((x @ x.T).numpy(), x.numpy() @ x.numpy().T)
 
 
-INDICES = (0, -1, 2, slice(None), slice(1, None), slice(None, None, 2), slice(5, 2),
-           slice(-2, None), (0, 1), (slice(None), 0), (slice(1, 2), slice(0, 3, 2)),
-           (-1, slice(None)), (), None, Ellipsis, (Ellipsis, 0), (0, None), [0, 1],
-           True)  # fmt: skip
+INDICES = (
+    0,
+    -1,
+    2,
+    slice(None),
+    slice(1, None),
+    slice(None, None, 2),
+    slice(5, 2),
+    slice(-2, None),
+    (0, 1),
+    (slice(None), 0),
+    (slice(1, 2), slice(0, 3, 2)),
+    (-1, slice(None)),
+    (),
+    None,
+    Ellipsis,
+    (Ellipsis, 0),
+    (0, None),
+    [0, 1],
+    True,
+)
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
@@ -197,17 +235,20 @@ def test_an_index_out_of_range_is_worded_and_a_view_is_written_through():
 @pytest.mark.parametrize("name", core.COMPARISONS)
 def test_comparisons_of_tensors(name):
     operator = f"__{name}__"
-    kinds = [np.array([1, 2, 3, 2**60]), np.array([1.0, np.nan, 0.5, 3.0], "f4"),
-             np.array([1.0, np.nan, 0.5, 3.0]), np.array([True, False, True, True]),
-             np.array([1, 2, 3, 4], "i4")]  # fmt: skip
+    kinds = [
+        np.array([1, 2, 3, 2**60]),
+        np.array([1.0, np.nan, 0.5, 3.0], "f4"),
+        np.array([1.0, np.nan, 0.5, 3.0]),
+        np.array([True, False, True, True]),
+        np.array([1, 2, 3, 4], "i4"),
+    ]
     for a in kinds:
         for b in kinds:
             out = getattr(tensor(a), operator)(tensor(b))
             np.testing.assert_array_equal(out.numpy(), getattr(a, operator)(b))
             assert out.dtype is fastbp.bool
         for b in (2, 2.0, float("inf"), 2**70 if a.dtype.kind == "f" else 2):
-            np.testing.assert_array_equal(getattr(tensor(a), operator)(b).numpy(),
-                                          getattr(a, operator)(b))  # fmt: skip
+            np.testing.assert_array_equal(getattr(tensor(a), operator)(b).numpy(), getattr(a, operator)(b))
     x = fastbp.zeros(2)
     assert (x == "a") is False and (x != "a") is True
     with pytest.raises(TypeError):
@@ -232,8 +273,12 @@ def test_cat_and_stack():
     ):
         np.testing.assert_array_equal(call().numpy(), expected)
         assert call().dtype is fastbp.as_tensor(expected).dtype
-    for wrong in (lambda: fastbp.cat([a, b], 1), lambda: fastbp.cat([]),
-                  lambda: fastbp.stack([a, b]), lambda: fastbp.cat([a], 2)):  # fmt: skip
+    for wrong in (
+        lambda: fastbp.cat([a, b], 1),
+        lambda: fastbp.cat([]),
+        lambda: fastbp.stack([a, b]),
+        lambda: fastbp.cat([a], 2),
+    ):
         with pytest.raises((RuntimeError, IndexError), match="expects"):
             wrong()
 

@@ -33,17 +33,13 @@ def sigmoid(x):
 ACTIVATIONS = {
     "relu": (lambda a: nn.ReLU(), lambda x, a: (np.maximum(x, 0), x > 0)),
     "tanh": (lambda a: nn.Tanh(), lambda x, a: (np.tanh(x), 1 - np.tanh(x) ** 2)),
-    "sigmoid": (
-        lambda a: nn.Sigmoid(), lambda x, a: (sigmoid(x), sigmoid(x) * (1 - sigmoid(x)))
-    ),
-    "negative_slope": (
-        nn.LeakyReLU, lambda x, a: (np.where(x > 0, x, a * x), np.where(x > 0, 1.0, a))
-    ),
+    "sigmoid": (lambda a: nn.Sigmoid(), lambda x, a: (sigmoid(x), sigmoid(x) * (1 - sigmoid(x)))),
+    "negative_slope": (nn.LeakyReLU, lambda x, a: (np.where(x > 0, x, a * x), np.where(x > 0, 1.0, a))),
     "alpha": (
         nn.ELU,
         lambda x, a: (np.where(x > 0, x, a * np.expm1(x)), np.where(x > 0, 1.0, a * np.exp(x))),
     ),
-}  # fmt: skip
+}
 
 
 class Part(dict):
@@ -116,9 +112,7 @@ class Program:
         self.bound, self.adam = choice([True, False]), choice([True, False])
         self.rule = {"lr": choice([0.05, 0.1]), "weight_decay": choice([0, 0, 0.1])}
         # Without that eps Adam would make steps of what rounding leaves of a gradient that is 0.
-        self.rule |= (
-            {"betas": (0.9, 0.99), "eps": 1e-3} if self.adam else {"momentum": choice([0, 0.9])}
-        )
+        self.rule |= {"betas": (0.9, 0.99), "eps": 1e-3} if self.adam else {"momentum": choice([0, 0.9])}
         params = [self.net.parameters()] if self.bound else []
         self.optimizer = (Adam if self.adam else SGD)(*params, **self.rule)
         self.states: dict = {}
@@ -135,12 +129,19 @@ class Program:
                 layers.append(nn.BatchNorm1d(n_out, dtype=fastbp.float64))
                 zeros, ones = np.zeros(n_out), np.ones(n_out)
                 self.parts.append(
-                    Part(kind="norm", weight=ones, bias=zeros, running_mean=zeros, momentum=0.1,
-                         running_var=ones, eps=1e-5, batches=0, trained=("weight", "bias"))
-                )  # fmt: skip
-            kind = choice(
-                [kind for kind in ACTIVATIONS if kind != "alpha"]
-            )  # which no trainer takes
+                    Part(
+                        kind="norm",
+                        weight=ones,
+                        bias=zeros,
+                        running_mean=zeros,
+                        momentum=0.1,
+                        running_var=ones,
+                        eps=1e-5,
+                        batches=0,
+                        trained=("weight", "bias"),
+                    )
+                )
+            kind = choice([kind for kind in ACTIVATIONS if kind != "alpha"])  # which no trainer takes
             layers.append(ACTIVATIONS[kind][0](0.2))
             self.parts.append(Part(kind=kind, number=0.2, trained=()))
         cut = choice([0, 0, 2])
@@ -175,9 +176,7 @@ class Program:
         (one, two), n = rule["betas"], state[0]
         state[1] = one * state[1] + (1 - one) * grad
         state[2] = two * state[2] + (1 - two) * grad**2
-        return (
-            rule["lr"] * state[1] / (1 - one**n) / (np.sqrt(state[2] / (1 - two**n)) + rule["eps"])
-        )
+        return rule["lr"] * state[1] / (1 - one**n) / (np.sqrt(state[2] / (1 - two**n)) + rule["eps"])
 
     def check(self):
         y = self.forward(training=False)[0]
@@ -228,8 +227,9 @@ class Program:
                 self.change(self.random.choice(WHILE_IT_RUNS))
 
         try:
-            self.net.fit(X, self.target, epochs=3, optimizer=self.optimizer, batch_size=8,
-                         shuffle=False, callbacks=[callback])  # fmt: skip
+            self.net.fit(
+                X, self.target, epochs=3, optimizer=self.optimizer, batch_size=8, shuffle=False, callbacks=[callback]
+            )
         except (TypeError, ValueError, RuntimeError) as error:
             self.refused(error)
         self.trainer = None
@@ -274,8 +274,13 @@ class Program:
         name = self.random.choice([*self.rule])
         if name == "momentum" and not self.rule[name]:
             return
-        values = {"lr": [0.02, 0.08], "weight_decay": [0, 0.05], "momentum": [0.5, 0.8],
-                  "betas": [(0.8, 0.9), (0.95, 0.999)], "eps": [1e-3, 2e-3]}  # fmt: skip
+        values = {
+            "lr": [0.02, 0.08],
+            "weight_decay": [0, 0.05],
+            "momentum": [0.5, 0.8],
+            "betas": [(0.8, 0.9), (0.95, 0.999)],
+            "eps": [1e-3, 2e-3],
+        }
         self.rule[name] = value = self.random.choice(values[name])
         how = self.random.randint(0, 2)
         groups = self.optimizer.param_groups
@@ -413,10 +418,22 @@ class Program:
 
 
 WHILE_IT_RUNS = [
-    Program.number, Program.option, Program.weight_put_in, Program.written, Program.states_written,
-    Program.layer_put_in, Program.change_loss, Program.delta, Program.states_loaded, Program.look,
-    Program.hook, Program.unhook, Program.freeze, Program.thaw, Program.second_trainer,
-]  # fmt: skip
+    Program.number,
+    Program.option,
+    Program.weight_put_in,
+    Program.written,
+    Program.states_written,
+    Program.layer_put_in,
+    Program.change_loss,
+    Program.delta,
+    Program.states_loaded,
+    Program.look,
+    Program.hook,
+    Program.unhook,
+    Program.freeze,
+    Program.thaw,
+    Program.second_trainer,
+]
 CHANGES = [*WHILE_IT_RUNS, Program.copied, Program.cast, Program.unhook, Program.thaw]
 WAYS = [*[Program.by_trainer] * 4, Program.by_fit, Program.by_hand]
 

@@ -16,13 +16,18 @@ import fastbp
 
 SHAPES = [(3, 4), (4,), (), (1,), (5, 2), (2, 3, 2)]
 OPTIONS = {
-    "SGD": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"dampening": 0.3},
-            {"momentum": 0.5, "dampening": 0.3}, {}],
+    "SGD": [
+        {"momentum": 0.9},
+        {"momentum": 0.9, "nesterov": True},
+        {"dampening": 0.3},
+        {"momentum": 0.5, "dampening": 0.3},
+        {},
+    ],
     "Adam": [{"betas": (0.8, 0.95)}, {"eps": 1e-3}, {"decoupled_weight_decay": True}, {}],
     "AdamW": [{"betas": (0.8, 0.95)}, {"weight_decay": 0.0}, {}],
     "RMSprop": [{"momentum": 0.7}, {"alpha": 0.5}, {"momentum": 0.7, "eps": 1e-3}],
     "Adagrad": [{"lr_decay": 0.1}, {"initial_accumulator_value": 0.3}, {}],
-}  # fmt: skip
+}
 
 
 def change(rng, group):
@@ -90,9 +95,7 @@ def assert_same_course(ours, theirs, dtype):
     kept = {key for key, value in theirs[1].items() if key in ours[1] or value.any()}
     assert ours[1].keys() == kept
     for key in kept:
-        np.testing.assert_allclose(
-            ours[1][key], theirs[1][key], rtol=tolerance, atol=tolerance, err_msg=str(key)
-        )
+        np.testing.assert_allclose(ours[1][key], theirs[1][key], rtol=tolerance, atol=tolerance, err_msg=str(key))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -124,9 +127,7 @@ def test_a_state_with_momentum_goes_on_where_momentum_is_0(kind):
     optimizer.param_groups[0]["momentum"] = 0
     twin = getattr(fastbp.optim, kind)([w], lr=0.1)
     twin.load_state_dict(optimizer.state_dict())
-    assert (
-        twin.state[w]["momentum_buffer"].tolist() == optimizer.state[w]["momentum_buffer"].tolist()
-    )
+    assert twin.state[w]["momentum_buffer"].tolist() == optimizer.state[w]["momentum_buffer"].tolist()
     twin.step()
 
 
@@ -158,13 +159,12 @@ def made_scheduler(rng, t, optimizer, n, depth=0):
                 optimizer, rng.choice(["min", "max"]), g, k - 1, cooldown=m - 1, min_lr=0.01
             ),
             "SequentialLR": lambda: s.SequentialLR(
-                optimizer, [made_scheduler(rng, t, optimizer, n, 1) for _ in range(3)],
+                optimizer,
+                [made_scheduler(rng, t, optimizer, n, 1) for _ in range(3)],
                 sorted((k - 1, k + m)),
             ),
-            "ChainedScheduler": lambda: s.ChainedScheduler(
-                [made_scheduler(rng, t, optimizer, n, 1) for _ in range(2)]
-            ),
-        }  # fmt: skip
+            "ChainedScheduler": lambda: s.ChainedScheduler([made_scheduler(rng, t, optimizer, n, 1) for _ in range(2)]),
+        }
     return kinds[rng.choice(list(kinds))]()
 
 

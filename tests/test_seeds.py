@@ -148,9 +148,7 @@ def test_the_documents_networks_learn(both):
 def test_the_summary_counts_the_parameters_of_the_documents_network(capsys):
     from fastbp import nn, summary
 
-    model = nn.Sequential(
-        nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 3)
-    )
+    model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 3))
     text = str(summary(model, input_size=(1, 4)))
     for words in ("Linear", "[1, 10]", "[1, 3]", "50", "110", "33", "193"):
         assert words in text, words

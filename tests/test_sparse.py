@@ -66,8 +66,7 @@ def test_every_rule_goes_as_by_dense_rows(name, hidden, dtype):
     for n, batch_size in ((6, 1), (20, 5), (83, 40)):
         net, twin = network(131, hidden, dtype), network(131, hidden, dtype)
         for one, x in ((net, rows[:n]), (twin, rows[:n].toarray())):
-            one.fit(x, t[:n], epochs=1, batch_size=batch_size, optimizer=OPTIMIZERS[name](),
-                    seed=1)  # fmt: skip
+            one.fit(x, t[:n], epochs=1, batch_size=batch_size, optimizer=OPTIMIZERS[name](), seed=1)
         assert_alike(net, twin, dtype)
 
 
@@ -97,8 +96,7 @@ def test_bits_depend_on_the_number_of_threads_alone(name):
     rows, t = text(400, 900, np.random.default_rng(0))
     nets = [network(900, (64,)) for _ in range(3)]
     for net, n_threads in zip(nets, (1, 3, 3), strict=True):
-        net.fit(rows, t, epochs=1, batch_size=100, optimizer=OPTIMIZERS[name](), seed=1,
-                n_threads=n_threads)  # fmt: skip
+        net.fit(rows, t, epochs=1, batch_size=100, optimizer=OPTIMIZERS[name](), seed=1, n_threads=n_threads)
     assert_alike(nets[0], nets[1], "f4")
     for key, p in nets[1].params.items():
         assert p.tobytes() == nets[2].params[key].tobytes()
@@ -188,9 +186,7 @@ def test_values_that_overflow_leave_all_as_it_was(name):
 def test_several_entries_of_one_element_are_bounded_as_their_sum():
     """A bound by the squares of the entries, each alone, is a thousand times too low."""
     many = 1_000_000
-    rows = sparse.csr_array(
-        (np.full(many, 1e15, "f4"), np.zeros(many, int), [0, many]), shape=(1, 2)
-    )
+    rows = sparse.csr_array((np.full(many, 1e15, "f4"), np.zeros(many, int), [0, many]), shape=(1, 2))
     net = Sequential(Linear(2, 1, seed=0), loss="squared_error")
     net.params["W1"][...] = 0
     with pytest.raises(FloatingPointError, match="weights, states and statistics after an update"):
@@ -209,10 +205,9 @@ def test_predictions_losses_and_validation_take_sparse_rows(dtype):
     assert net.loss(rows, t) == pytest.approx(net.loss(dense, t), rel=1e-5)
     assert net.accuracy(rows, t) == net.accuracy(dense, t)
     history, other = (
-        network(60, dtype=dtype).fit(x, t, epochs=1, optimizer=SGD(), seed=0,
-                                     validation_data=(x, t))
+        network(60, dtype=dtype).fit(x, t, epochs=1, optimizer=SGD(), seed=0, validation_data=(x, t))
         for x in (rows, dense)
-    )  # fmt: skip
+    )
     assert history.val_loss == pytest.approx(other.val_loss, rel=1e-5)
 
 
@@ -260,18 +255,14 @@ def test_estimators_go_as_by_dense_rows(solver):
     from fastbp.estimators import MLPClassifier
 
     rows, t = text(300, 200, np.random.default_rng(0), "f8")
-    model, twin = (
-        MLPClassifier((20,), solver=solver, max_iter=10, tol=0, random_state=0) for _ in range(2)
-    )
+    model, twin = (MLPClassifier((20,), solver=solver, max_iter=10, tol=0, random_state=0) for _ in range(2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(rows, t)
         twin.fit(rows.toarray(), t)
     assert model.loss_ == pytest.approx(twin.loss_, rel=1e-6)
     np.testing.assert_allclose(model.coefs_[0], twin.coefs_[0], rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(
-        model.predict_proba(rows), twin.predict_proba(rows.toarray()), rtol=1e-5
-    )
+    np.testing.assert_allclose(model.predict_proba(rows), twin.predict_proba(rows.toarray()), rtol=1e-5)
 
 
 def odd_memory(rows, kind):

@@ -14,11 +14,18 @@ from fastbp import layers, nn
 from fastbp.nn import functional as F
 
 ARGUMENTS = {
-    "BatchNorm1d": (3,), "Embedding": (5, 3), "LayerNorm": (3,), "Linear": (3, 3),
-    "Threshold": (0.1, 2.0), "Unflatten": (1, (3, 1)), "Softmax": (1,), "Softmin": (1,),
-    "LogSoftmax": (1,), "Affine": (np.ones((3, 3)), np.zeros(3)),
+    "BatchNorm1d": (3,),
+    "Embedding": (5, 3),
+    "LayerNorm": (3,),
+    "Linear": (3, 3),
+    "Threshold": (0.1, 2.0),
+    "Unflatten": (1, (3, 1)),
+    "Softmax": (1,),
+    "Softmin": (1,),
+    "LogSoftmax": (1,),
+    "Affine": (np.ones((3, 3)), np.zeros(3)),
     "BatchNormalization": (np.ones(3), np.zeros(3)),
-}  # fmt: skip
+}
 MODULES = {
     f"{home.__name__}.{name}": getattr(home, name)
     for home in (nn, layers)
@@ -97,9 +104,7 @@ def test_what_a_subclass_adds_is_copied_and_loaded(pair):
 def test_a_subclass_comes_back_from_pickle():
     own = GrownLinear(3, 3)
     back = pickle.loads(pickle.dumps(own))
-    assert {k: v.tolist() for k, v in back.state_dict().items()} == {
-        k: v.tolist() for k, v in own.state_dict().items()
-    }
+    assert {k: v.tolist() for k, v in back.state_dict().items()} == {k: v.tolist() for k, v in own.state_dict().items()}
     with fastbp.no_grad():
         back.weight.zero_()
         back.extra.zero_()
@@ -121,9 +126,7 @@ class NoisyLinear(nn.Linear):
         self.register_buffer("noise", fastbp.ones(out_features, in_features))
 
     def forward(self, input):
-        return F.linear(
-            input, self.weight + self.sigma_weight * self.noise, self.bias + self.sigma_bias
-        )
+        return F.linear(input, self.weight + self.sigma_weight * self.noise, self.bias + self.sigma_bias)
 
 
 class MaskedLinear(nn.Linear):
@@ -187,8 +190,13 @@ def test_a_mask_is_a_buffer_that_holds():
     net = nn.Sequential(MaskedLinear(3, 2), nn.ReLU(), MaskedLinear(2, 1))
     net[0].set_mask(np.float32([[1, 0, 0], [1, 1, 0]]))
     assert [*net.state_dict()] == [
-        "0.weight", "0.bias", "0.mask", "2.weight", "2.bias", "2.mask",
-    ]  # fmt: skip
+        "0.weight",
+        "0.bias",
+        "0.mask",
+        "2.weight",
+        "2.bias",
+        "2.mask",
+    ]
     net(fastbp.ones(4, 3)).sum().backward()
     assert net[0].weight.grad[:, 2].tolist() == [0, 0]
 
@@ -198,8 +206,11 @@ def test_an_activation_a_network_and_a_loss_have_parameters_of_their_own():
     loss = WeightedLoss()
     parameters = [*net.parameters(), *loss.parameters()]
     assert [name for name, _ in net.named_parameters()] == [
-        "scale", "0.weight", "0.bias", "1.scale",
-    ]  # fmt: skip
+        "scale",
+        "0.weight",
+        "0.bias",
+        "1.scale",
+    ]
     with fastbp.no_grad():
         net[0].weight.fill_(1.0)
         net[0].bias.fill_(0.0)
@@ -355,8 +366,7 @@ def test_a_weight_that_nobody_else_holds_is_laid_out_for_the_kernels():
 
 def test_state_dicts_are_assigned():
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
-    state = {name: (t + 1).double() if t.is_floating_point() else t + 1
-             for name, t in net.state_dict().items()}  # fmt: skip
+    state = {name: (t + 1).double() if t.is_floating_point() else t + 1 for name, t in net.state_dict().items()}
     net[0].weight.requires_grad_(False)
     net.load_state_dict(state, assign=True)
     for name, tensor in net.state_dict().items():
@@ -496,13 +506,17 @@ def test_a_name_of_the_books_arrays_is_refused_for_a_parameter(name):
     assert len(net) == 1
 
 
-@pytest.mark.parametrize("add", [
-    lambda net: setattr(net[0], "extra", nn.Parameter(fastbp.ones(1))),
-    lambda net: net[0].register_buffer("extra", fastbp.ones(1)),
-    lambda net: setattr(net[1], "extra", nn.Linear(2, 2)),
-    lambda net: setattr(net, "extra", nn.Parameter(fastbp.ones(1))),
-    lambda net: setattr(net[2], "extra", nn.Parameter(fastbp.ones(1))),
-], ids=["parameter", "buffer", "part", "network", "inner network"])  # fmt: skip
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda net: setattr(net[0], "extra", nn.Parameter(fastbp.ones(1))),
+        lambda net: net[0].register_buffer("extra", fastbp.ones(1)),
+        lambda net: setattr(net[1], "extra", nn.Linear(2, 2)),
+        lambda net: setattr(net, "extra", nn.Parameter(fastbp.ones(1))),
+        lambda net: setattr(net[2], "extra", nn.Parameter(fastbp.ones(1))),
+    ],
+    ids=["parameter", "buffer", "part", "network", "inner network"],
+)
 def test_what_a_file_would_not_hold_is_refused(add, tmp_path):
     pytest.importorskip("safetensors")
     net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Sequential(nn.Linear(2, 2)))
@@ -523,14 +537,18 @@ class Doubled(nn.Sequential):
         return super().forward(x) * 2
 
 
-@pytest.mark.parametrize("change", [
-    lambda net: net[0].register_forward_hook(lambda module, inputs, out: out * 2),
-    lambda net: net.register_forward_hook(lambda module, inputs, out: out * 2),
-    lambda net: setattr(net[0], "forward", doubled),
-    lambda net: setattr(net[1], "evaluate", doubled),
-    lambda net: setattr(net, "predict", doubled),
-    lambda net: net.append(Doubled(nn.Linear(2, 2))),
-], ids=["hook", "network's hook", "forward", "evaluate", "predict", "inner network"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net[0].register_forward_hook(lambda module, inputs, out: out * 2),
+        lambda net: net.register_forward_hook(lambda module, inputs, out: out * 2),
+        lambda net: setattr(net[0], "forward", doubled),
+        lambda net: setattr(net[1], "evaluate", doubled),
+        lambda net: setattr(net, "predict", doubled),
+        lambda net: net.append(Doubled(nn.Linear(2, 2))),
+    ],
+    ids=["hook", "network's hook", "forward", "evaluate", "predict", "inner network"],
+)
 def test_what_would_predict_otherwise_from_a_file_is_refused(change, tmp_path):
     pytest.importorskip("safetensors")
     net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -543,10 +561,14 @@ def test_what_would_predict_otherwise_from_a_file_is_refused(change, tmp_path):
 def test_a_file_has_names_inner_networks_and_what_is_switched():
     pytest.importorskip("safetensors")
     inner = nn.Sequential(collections.OrderedDict(first=nn.Linear(3, 3), bound=nn.ReLU6(True)))
-    net = nn.Sequential(collections.OrderedDict(
-        body=inner, act=nn.LeakyReLU(0.2, inplace=True), drop=nn.Dropout(0.1, inplace=True),
-        head=nn.Sequential(nn.Linear(3, 2)),
-    ))  # fmt: skip
+    net = nn.Sequential(
+        collections.OrderedDict(
+            body=inner,
+            act=nn.LeakyReLU(0.2, inplace=True),
+            drop=nn.Dropout(0.1, inplace=True),
+            head=nn.Sequential(nn.Linear(3, 2)),
+        )
+    )
     net.body.bound.max_val = 0.25
     net.body.first.bias.requires_grad_(False)
     file = io.BytesIO()
@@ -581,9 +603,7 @@ def test_the_loss_of_a_file_is_that_of_its_criterion_now():
         net.save(io.BytesIO())
 
 
-@pytest.mark.parametrize(
-    "parts", [["a"], ["a", "a"], [["a", 3]], ["a", "b", "c"], {"a": 1}, [1, 2]]
-)
+@pytest.mark.parametrize("parts", [["a"], ["a", "a"], [["a", 3]], ["a", "b", "c"], {"a": 1}, [1, 2]])
 def test_names_in_a_file_that_do_not_fit_are_refused(parts, monkeypatch):
     pytest.importorskip("safetensors")
     net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -605,10 +625,13 @@ def test_a_state_dict_has_what_a_class_saves_beside_its_tensors():
     assert [*nn.Sequential(Kept(2, 2)).state_dict()] == ["0.weight", "0.bias", "0.seen"]
 
 
-@pytest.mark.parametrize("name, use", [
-    ("_load_from_state_dict", lambda net: net.load_state_dict(net.state_dict())),
-    ("_apply", lambda net: net.double()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, use",
+    [
+        ("_load_from_state_dict", lambda net: net.load_state_dict(net.state_dict())),
+        ("_apply", lambda net: net.double()),
+    ],
+)
 def test_a_method_that_pytorch_would_call_is_refused_where_it_is_not_called(name, use):
     kind = type("Own", (nn.Linear,), {name: lambda self, *given: None})
     net = nn.Sequential(nn.Linear(2, 2), kind(2, 2))
@@ -654,11 +677,21 @@ def test_initial_values_of_a_class_of_ones_own_are_those_of_its_reset_parameters
     assert (Own(*ARGUMENTS[name]).weight == 7).all()
 
 
-@pytest.mark.parametrize("base, name", [
-    (nn.Linear, "weight"), (nn.Linear, "bias"), (layers.Linear, "W"), (nn.Dropout, "p"),
-    (layers.Dropout, "dropout_ratio"), (nn.LeakyReLU, "negative_slope"), (nn.ELU, "alpha"),
-    (nn.BatchNorm1d, "eps"), (nn.BatchNorm1d, "running_var"), (layers.BatchNormalization, "gamma"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "base, name",
+    [
+        (nn.Linear, "weight"),
+        (nn.Linear, "bias"),
+        (layers.Linear, "W"),
+        (nn.Dropout, "p"),
+        (layers.Dropout, "dropout_ratio"),
+        (nn.LeakyReLU, "negative_slope"),
+        (nn.ELU, "alpha"),
+        (nn.BatchNorm1d, "eps"),
+        (nn.BatchNorm1d, "running_var"),
+        (layers.BatchNormalization, "gamma"),
+    ],
+)
 def test_an_attribute_that_the_kernels_read_is_not_put_under_another(base, name):
     for value in (property(lambda self: 0.5), 0.5):
         with pytest.raises(TypeError, match=rf"another name for .*; got '{name}'"):

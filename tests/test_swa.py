@@ -24,10 +24,11 @@ def drawn(model, rng):
 def test_the_average_is_that_of_the_weights(form, rng):
     model = net()
     functions = {
-        "mean": {}, "mean by one": {"avg_fn": swa_utils.get_swa_avg_fn()},
+        "mean": {},
+        "mean by one": {"avg_fn": swa_utils.get_swa_avg_fn()},
         "ema": {"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.75)},
         "ema by one": {"avg_fn": swa_utils.get_ema_avg_fn(0.75)},
-    }  # fmt: skip
+    }
     averaged = swa_utils.AveragedModel(model, **functions[form])
     seen = []
     for _ in range(5):
@@ -46,9 +47,7 @@ def test_the_average_is_that_of_the_weights(form, rng):
 
 def test_buffers_are_the_models_or_averaged():
     model = net()
-    apart, together = swa_utils.AveragedModel(model), swa_utils.AveragedModel(
-        model, use_buffers=True
-    )  # fmt: skip
+    apart, together = swa_utils.AveragedModel(model), swa_utils.AveragedModel(model, use_buffers=True)
     for value in (1.0, 3.0):
         model[1].running_mean.fill_(value)
         apart.update_parameters(model)
@@ -67,12 +66,8 @@ def test_statistics_are_the_means_over_the_batches(packed, rng):
     swa_utils.update_bn([(x, 0) for x in batches] if packed else batches, model)
     hidden = [model[0](x).detach().numpy() for x in batches]
     close = {"rtol": 1e-5, "atol": 1e-6}
-    np.testing.assert_allclose(
-        model[1].running_mean.numpy(), np.mean([h.mean(0) for h in hidden], 0), **close
-    )
-    np.testing.assert_allclose(
-        model[1].running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], 0), **close
-    )
+    np.testing.assert_allclose(model[1].running_mean.numpy(), np.mean([h.mean(0) for h in hidden], 0), **close)
+    np.testing.assert_allclose(model[1].running_var.numpy(), np.mean([h.var(0, ddof=1) for h in hidden], 0), **close)
     assert model[1].momentum == 0.3 and not model.training
     swa_utils.update_bn(batches, nn.Linear(3, 1))  # nothing to set
 

@@ -87,8 +87,9 @@ def test_text_is_pytorchs(code):
     ours = repr(eval(code, {"t": fastbp}))
     theirs = GOLDEN["printed"][code].replace("torch.", "fastbp.")
     # The dtype's name is one letter longer, so that a line may break before it.
-    assert ours.replace(",\n       ", ",") == theirs.replace(",\n       ", ",") if (
-        "dtype" in theirs) else ours == theirs  # fmt: skip
+    assert (
+        ours.replace(",\n       ", ",") == theirs.replace(",\n       ", ",") if ("dtype" in theirs) else ours == theirs
+    )
 
 
 @pytest.mark.parametrize("code", GOLDEN["promoted"])
@@ -126,7 +127,7 @@ UNARY = [
     lambda t, a: t.cat([a, a], -1),
     lambda t, a: a.clone().add_(1.0),
     lambda t, a: t.std(a, -1, unbiased=False, keepdim=True) if a.shape[-1] > 2 else a,
-]  # fmt: skip
+]
 BINARY = [
     lambda t, a, b: a + b,
     lambda t, a, b: a - b,
@@ -135,7 +136,7 @@ BINARY = [
     lambda t, a, b: t.maximum(a, b * 1.01 + 0.013),
     lambda t, a, b: t.where(a > 0.0123, a, b),
     lambda t, a, b: a.mul(b).add(a, alpha=0.5),
-]  # fmt: skip
+]
 SHAPES = [(3, 4), (4,), (3, 1), (1, 4), (1,)]
 
 
@@ -212,8 +213,7 @@ def test_seeded_graphs_agree_with_the_stored_numbers():
             np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-9, err_msg=f"{seed}")
 
 
-@settings(max_examples=1200, deadline=None, derandomize=True,
-          suppress_health_check=list(HealthCheck))  # fmt: skip
+@settings(max_examples=1200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_random_graphs_agree_with_pytorch(graph):
     torch = pytest.importorskip("torch")
@@ -321,10 +321,18 @@ def test_a_number_beyond_an_integer_dtype_is_not_wrapped():
 
 @pytest.mark.parametrize(
     "code",
-    ["x[0, :, [0, 1]]", "x[t.tensor(1), :, t.tensor([0, 1])]", "x[0, None, [0, 1]]",
-     "x[0, ..., t.tensor([2, 1]), None]", "x[1, :, t.tensor([True, False, True, True])]",
-     "x[:, 1, [0, 3]]", "x[[0, 1], :, 2]", "x[1, True, :, [1]]", "x[0, 1, [3, 3]]"],
-)  # fmt: skip
+    [
+        "x[0, :, [0, 1]]",
+        "x[t.tensor(1), :, t.tensor([0, 1])]",
+        "x[0, None, [0, 1]]",
+        "x[0, ..., t.tensor([2, 1]), None]",
+        "x[1, :, t.tensor([True, False, True, True])]",
+        "x[:, 1, [0, 3]]",
+        "x[[0, 1], :, 2]",
+        "x[1, True, :, [1]]",
+        "x[0, 1, [3, 3]]",
+    ],
+)
 def test_an_integer_beside_tensors_chooses_first(code):
     """As in PyTorch; NumPy would put the dimension of the list to the front."""
     torch = pytest.importorskip("torch")
@@ -395,18 +403,27 @@ def test_lists_have_pytorchs_dtype_and_shape(code, dtype, shape):
 
 def test_lists_that_make_no_tensor_are_refused():
     for data, error in [
-        ([fastbp.ones(2)], ValueError), ([fastbp.ones(2), fastbp.ones(2)], ValueError),
-        ([[1], [1, 2]], ValueError), ([1, [2]], ValueError), ([[], 1.0], ValueError),
-        ([1, "a"], TypeError), ([1, None], TypeError), ([1j], TypeError), ("12", TypeError),
+        ([fastbp.ones(2)], ValueError),
+        ([fastbp.ones(2), fastbp.ones(2)], ValueError),
+        ([[1], [1, 2]], ValueError),
+        ([1, [2]], ValueError),
+        ([[], 1.0], ValueError),
+        ([1, "a"], TypeError),
+        ([1, None], TypeError),
+        ([1j], TypeError),
+        ("12", TypeError),
         ([2**63, np.int32(1)], RuntimeError),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(error, match="tensor expects"):
             fastbp.tensor(data)
 
 
 def test_numbers_beyond_the_dtype_are_refused_where_they_fill():
-    for call in (lambda: fastbp.full((2,), 1e40), lambda: fastbp.zeros(2).fill_(1e40),
-                 lambda: fastbp.where(fastbp.tensor([True]), 1e40, fastbp.zeros(1))):  # fmt: skip
+    for call in (
+        lambda: fastbp.full((2,), 1e40),
+        lambda: fastbp.zeros(2).fill_(1e40),
+        lambda: fastbp.where(fastbp.tensor([True]), 1e40, fastbp.zeros(1)),
+    ):
         with pytest.raises(RuntimeError, match="within the range"):
             call()
 
@@ -414,30 +431,73 @@ def test_numbers_beyond_the_dtype_are_refused_where_they_fill():
 # --- bools, integers and NaN ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [
-    "b - b", "b - 1", "1 - b", "b - 1.5", "b - True", "x - True", "True - x", "x - b", "b - x",
-    "i - True", "-b", "+b", "b.neg()", "b.sub(1)", "x.clone().sub_(True)", "b.clone().sub_(b)",
-    "b.abs()", "b.floor()", "b.round()", "b.relu()", "b.argmax()", "b.median()", "b.topk(1)",
-    "b @ b", "i.frac()", "i.norm()", "i.softmax(0)", "i.log_softmax(0)", "i.mean()", "i.std()",
-    "T.add(i, i, alpha=1.5)", "i.to(T.uint8) ** -1",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "b - b",
+        "b - 1",
+        "1 - b",
+        "b - 1.5",
+        "b - True",
+        "x - True",
+        "True - x",
+        "x - b",
+        "b - x",
+        "i - True",
+        "-b",
+        "+b",
+        "b.neg()",
+        "b.sub(1)",
+        "x.clone().sub_(True)",
+        "b.clone().sub_(b)",
+        "b.abs()",
+        "b.floor()",
+        "b.round()",
+        "b.relu()",
+        "b.argmax()",
+        "b.median()",
+        "b.topk(1)",
+        "b @ b",
+        "i.frac()",
+        "i.norm()",
+        "i.softmax(0)",
+        "i.log_softmax(0)",
+        "i.mean()",
+        "i.std()",
+        "T.add(i, i, alpha=1.5)",
+        "i.to(T.uint8) ** -1",
+    ],
+)
 def test_what_bools_and_integers_cannot_do_is_refused(code):
-    place = {"T": fastbp, "b": fastbp.tensor([True, False]), "x": fastbp.ones(2),
-             "i": fastbp.tensor([1, 2])}  # fmt: skip
+    place = {"T": fastbp, "b": fastbp.tensor([True, False]), "x": fastbp.ones(2), "i": fastbp.tensor([1, 2])}
     before = {name: place[name].clone() for name in "bxi"}
     with pytest.raises(RuntimeError, match=r"expects? "):
         eval(code, place)
     assert all(fastbp.equal(place[name], before[name]) for name in "bxi")
 
 
-@pytest.mark.parametrize(("code", "dtype"), [
-    ("b.cumsum(0)", "int64"), ("b.sum()", "int64"), ("b.square()", "int64"), ("b.sign()", "bool"),
-    ("b.to(T.uint8).any()", "uint8"), ("b.to(T.uint8).all()", "uint8"), ("b.any()", "bool"),
-    ("i.cumsum(0, dtype=T.int32)", "int32"), ("i.cumprod(0, dtype=T.float64)", "float64"),
-    ("i.bincount(T.ones(2))", "float32"), ("i.bincount(T.ones(2).double())", "float64"),
-    ("i.bincount(i)", "float64"), ("i.bincount()", "int64"), ("T.add(b, b, alpha=2)", "bool"),
-    ("i.heaviside(i)", "int64"), ("F.hardtanh(i)", "int64"), ("F.threshold(i, 1, 0)", "int64"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "dtype"),
+    [
+        ("b.cumsum(0)", "int64"),
+        ("b.sum()", "int64"),
+        ("b.square()", "int64"),
+        ("b.sign()", "bool"),
+        ("b.to(T.uint8).any()", "uint8"),
+        ("b.to(T.uint8).all()", "uint8"),
+        ("b.any()", "bool"),
+        ("i.cumsum(0, dtype=T.int32)", "int32"),
+        ("i.cumprod(0, dtype=T.float64)", "float64"),
+        ("i.bincount(T.ones(2))", "float32"),
+        ("i.bincount(T.ones(2).double())", "float64"),
+        ("i.bincount(i)", "float64"),
+        ("i.bincount()", "int64"),
+        ("T.add(b, b, alpha=2)", "bool"),
+        ("i.heaviside(i)", "int64"),
+        ("F.hardtanh(i)", "int64"),
+        ("F.threshold(i, 1, 0)", "int64"),
+    ],
+)
 def test_dtypes_of_results(code, dtype):
     place = {"T": fastbp, "b": fastbp.tensor([True, False]), "i": fastbp.tensor([1, 2]), "F": F}
     assert repr(eval(code, place).dtype) == f"fastbp.{dtype}"
@@ -446,13 +506,25 @@ def test_dtypes_of_results(code, dtype):
 NAN = float("nan")
 
 
-@pytest.mark.parametrize(("code", "value", "gradient"), [
-    ("F.threshold(x, 0.5, 7.0)", NAN, 1.0), ("F.hardtanh(x)", NAN, 0.0), ("F.relu6(x)", NAN, 0.0),
-    ("F.hardswish(x)", NAN, NAN), ("F.relu(x)", NAN, 1.0), ("x.clamp(-1, 1)", NAN, 0.0),
-    ("x.clamp(min=0)", NAN, 0.0), ("x.sign()", 0.0, 0.0), ("x.abs()", NAN, 0.0),
-    ("x ** 0", 1.0, 0.0), ("T.maximum(x, T.zeros(1))", NAN, 1.0),
-    ("T.minimum(T.zeros(1), x)", NAN, 1.0), ("F.elu(x)", NAN, NAN), ("F.softplus(x)", NAN, NAN),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "value", "gradient"),
+    [
+        ("F.threshold(x, 0.5, 7.0)", NAN, 1.0),
+        ("F.hardtanh(x)", NAN, 0.0),
+        ("F.relu6(x)", NAN, 0.0),
+        ("F.hardswish(x)", NAN, NAN),
+        ("F.relu(x)", NAN, 1.0),
+        ("x.clamp(-1, 1)", NAN, 0.0),
+        ("x.clamp(min=0)", NAN, 0.0),
+        ("x.sign()", 0.0, 0.0),
+        ("x.abs()", NAN, 0.0),
+        ("x ** 0", 1.0, 0.0),
+        ("T.maximum(x, T.zeros(1))", NAN, 1.0),
+        ("T.minimum(T.zeros(1), x)", NAN, 1.0),
+        ("F.elu(x)", NAN, NAN),
+        ("F.softplus(x)", NAN, NAN),
+    ],
+)
 def test_nan_goes_through_as_in_pytorch(code, value, gradient):
     x = fastbp.tensor([NAN], requires_grad=True)
     y = eval(code, {"T": fastbp, "F": F, "x": x})
@@ -463,13 +535,23 @@ def test_nan_goes_through_as_in_pytorch(code, value, gradient):
 # --- sums of many rows ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", [
-    lambda x: x.sum(0), lambda x: x.mean(0), lambda x: x.t().sum(1), lambda x: x.var(0),
-    lambda x: x.norm(2, 0), lambda x: x.norm(1, 0), lambda x: x.logsumexp(0),
-    lambda x: x.cumsum(0)[-1], lambda x: x.reshape(700, 1003, 3).sum((0, 1)),
-    lambda x: x.reshape(2, -1, 3).sum(1, keepdim=True),
-    lambda x: x[:, :2].sum(0), lambda x: x[::2].mean(0, keepdim=True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.sum(0),
+        lambda x: x.mean(0),
+        lambda x: x.t().sum(1),
+        lambda x: x.var(0),
+        lambda x: x.norm(2, 0),
+        lambda x: x.norm(1, 0),
+        lambda x: x.logsumexp(0),
+        lambda x: x.cumsum(0)[-1],
+        lambda x: x.reshape(700, 1003, 3).sum((0, 1)),
+        lambda x: x.reshape(2, -1, 3).sum(1, keepdim=True),
+        lambda x: x[:, :2].sum(0),
+        lambda x: x[::2].mean(0, keepdim=True),
+    ],
+)
 def test_sums_over_rows_are_as_exact_as_sums_along_memory(call, rng):
     x = (rng.random((702_100, 3)) + 0.5).astype("f4")
     ours, exact = call(fastbp.from_numpy(x)), call(fastbp.from_numpy(x.astype("f8")))

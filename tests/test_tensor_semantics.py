@@ -240,8 +240,9 @@ def test_a_scheduler_made_amid_a_training_goes_on_from_the_rates_as_they_are(mak
     assert ends[0] == ends[1] != rate
 
 
-@pytest.mark.parametrize("name", ["sum", "argmax", "squeeze", "cumsum", "sort", "softmax", "unbind",
-                                  "unsqueeze", "flatten", "prod"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["sum", "argmax", "squeeze", "cumsum", "sort", "softmax", "unbind", "unsqueeze", "flatten", "prod"]
+)
 def test_a_bool_is_no_dimension(name):
     with pytest.raises(TypeError, match=r"expects dim as an integer; got True"):
         getattr(fastbp.ones(2, 3), name)(True)
@@ -250,11 +251,15 @@ def test_a_bool_is_no_dimension(name):
 def test_a_bool_or_a_fraction_is_no_count():
     x = fastbp.ones(2, 3)
     for call in (
-        lambda: x.topk(True), lambda: x.tril(1.5), lambda: x.triu(True), lambda: fastbp.eye(2.5),
-        lambda: fastbp.linspace(0, 1, 2.5), lambda: fastbp.logspace(0, 1, 2.5),
+        lambda: x.topk(True),
+        lambda: x.tril(1.5),
+        lambda: x.triu(True),
+        lambda: fastbp.eye(2.5),
+        lambda: fastbp.linspace(0, 1, 2.5),
+        lambda: fastbp.logspace(0, 1, 2.5),
         lambda: F.cross_entropy(x, tensor([0, 1]), ignore_index=1.5),
         lambda: F.nll_loss(x, tensor([0, 1]), ignore_index=0.5),
-    ):  # fmt: skip
+    ):
         with pytest.raises(TypeError, match=r"expects \w+ as an integer; got"):
             call()
 
@@ -410,8 +415,12 @@ def test_what_has_no_order_makes_no_tensor(data):
 def test_parts_of_nothing_and_of_numbers():
     assert [len(part) for part in fastbp.arange(0).chunk(3)] == [0, 0, 0]
     number = fastbp.tensor(1.0)
-    for split in (lambda: number.split(1), lambda: number.chunk(1), lambda: number.unbind(),
-                  lambda: number.narrow(0, 0, 1)):  # fmt: skip
+    for split in (
+        lambda: number.split(1),
+        lambda: number.chunk(1),
+        lambda: number.unbind(),
+        lambda: number.narrow(0, 0, 1),
+    ):
         with pytest.raises((RuntimeError, IndexError), match="expects a tensor of at least one"):
             split()
     with pytest.raises(RuntimeError, match="index_select expects index of one element"):
@@ -513,13 +522,23 @@ def test_infinite_numbers_and_none_come_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for function in (
-            lambda x: x.softmax(0), lambda x: x.log_softmax(0), lambda x: fastbp.atan2(x, x),
-            lambda x: F.layer_norm(x, (3,)), lambda x: F.cross_entropy(x, tensor([0, -100])),
+            lambda x: x.softmax(0),
+            lambda x: x.log_softmax(0),
+            lambda x: fastbp.atan2(x, x),
+            lambda x: F.layer_norm(x, (3,)),
+            lambda x: F.cross_entropy(x, tensor([0, -100])),
             lambda x: F.layer_norm(x[:0], (3,), fastbp.ones(3, requires_grad=True)),
-            lambda x: x.cumsum(1), lambda x: x.prod(1), lambda x: x.logsumexp(0), fastbp.abs,
-            lambda x: (x * 1e30).square(), fastbp.frac, fastbp.erf, fastbp.nan_to_num, F.hardswish,
+            lambda x: x.cumsum(1),
+            lambda x: x.prod(1),
+            lambda x: x.logsumexp(0),
+            fastbp.abs,
+            lambda x: (x * 1e30).square(),
+            fastbp.frac,
+            fastbp.erf,
+            fastbp.nan_to_num,
+            F.hardswish,
             lambda x: x.detach().cumprod(1) * x,
-        ):  # fmt: skip
+        ):
             for scale in 1.0, np.inf:
                 (function(x) * scale).sum().backward()
     assert np.isnan(x.grad.numpy()).any()

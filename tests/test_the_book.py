@@ -32,9 +32,7 @@ def mnist(tmp_path, monkeypatch):
         images[np.arange(28) // 2 == digits[:, None]] += 150
         for name, array in (("images-idx3", images), ("labels-idx1", digits)):
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-            (tmp_path / f"{part}-{name}-ubyte").write_bytes(
-                header + array.astype(np.uint8).tobytes()
-            )
+            (tmp_path / f"{part}-{name}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
     monkeypatch.setenv("FASTBP_DATA", str(tmp_path))
 
 
@@ -211,9 +209,7 @@ def test_buy_apple_and_orange():
     dapples, doranges = add.backward(dall)
     dapple, dapple_num = mul_apple.backward(dapples)
     dorange, dorange_num = mul_orange.backward(doranges)
-    assert (dtax, dapple, dapple_num, dorange, dorange_num) == pytest.approx(
-        (650, 2.2, 110, 3.3, 165)
-    )
+    assert (dtax, dapple, dapple_num, dorange, dorange_num) == pytest.approx((650, 2.2, 110, 3.3, 165))
 
 
 def test_gradient_check_of_chapter_5(mnist):
@@ -253,9 +249,7 @@ def test_optimizer_compare_naive(name, kind):
         optimizer.update(params, grads)
         twin.update(expected, {"x": expected["x"] / 10.0, "y": 2.0 * expected["y"]})
         for key, value in params.items():
-            assert value == pytest.approx(
-                expected[key], abs=7 * max(off, 1e-5 * (kind is np.float32))
-            )
+            assert value == pytest.approx(expected[key], abs=7 * max(off, 1e-5 * (kind is np.float32)))
             kept = {int: float, np.array: np.ndarray}.get(kind, kind)
             assert type(value) is kept
 
@@ -283,11 +277,13 @@ def test_the_books_optimizers_train_in_fit(name):
     x, t = np.random.randn(32, 3), np.arange(32) % 2
     nets = [
         fastbp.Sequential(
-            fastbp.Linear(3, 5, dtype="float64", seed=0), Relu(),
-            fastbp.Linear(5, 2, dtype="float64", seed=1), loss="softmax_cross_entropy",
+            fastbp.Linear(3, 5, dtype="float64", seed=0),
+            Relu(),
+            fastbp.Linear(5, 2, dtype="float64", seed=1),
+            loss="softmax_cross_entropy",
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     nets[0].fit(x, t, epochs=3, batch_size=32, optimizer=getattr(book, name)(lr=0.1), shuffle=False)
     by_hand = getattr(book, name)(lr=0.1)
     for _ in range(3):
@@ -301,14 +297,11 @@ def test_optimizer_compare_mnist_and_weight_init_compare(mnist):
     optimizers = {name: getattr(book, name)() for name in ("SGD", "Momentum", "AdaGrad", "Adam")}
     scales = {"std=0.01": 0.01, "Xavier": "sigmoid", "He": "relu"}
     networks = {
-        name: MultiLayerNet(input_size=784, hidden_size_list=[20, 20], output_size=10,
-                            weight_init_std=scale)
+        name: MultiLayerNet(input_size=784, hidden_size_list=[20, 20], output_size=10, weight_init_std=scale)
         for name, scale in zip(optimizers, [*scales.values(), "relu"], strict=True)
-    }  # fmt: skip
-    twins = {name: {k: v.copy() for k, v in net.params.items()} for name, net in networks.items()}
-    rules = {
-        name: TwinOptimizer(name, **{"lr": 0.001} if name == "Adam" else {}) for name in optimizers
     }
+    twins = {name: {k: v.copy() for k, v in net.params.items()} for name, net in networks.items()}
+    rules = {name: TwinOptimizer(name, **{"lr": 0.001} if name == "Adam" else {}) for name in optimizers}
     train_loss = {name: [] for name in optimizers}
     for _ in range(12):
         batch_mask = np.random.choice(len(x_train), 32)
@@ -317,9 +310,7 @@ def test_optimizer_compare_mnist_and_weight_init_compare(mnist):
             grads = networks[name].gradient(x_batch, t_batch)
             loss, expected = twin_loss_and_gradients(twins[name], x_batch.astype(float), t_batch, 2)
             as_eps = name in ("AdaGrad", "Adam")  # another eps: the table has it
-            assert networks[name].loss(x_batch, t_batch) == pytest.approx(
-                loss, rel=1e-2 if as_eps else 1e-10
-            )
+            assert networks[name].loss(x_batch, t_batch) == pytest.approx(loss, rel=1e-2 if as_eps else 1e-10)
             assert grads.keys() == expected.keys()
             for key in () if as_eps else grads:
                 np.testing.assert_allclose(grads[key], expected[key], rtol=1e-6, atol=1e-10)
@@ -355,9 +346,7 @@ def test_batch_norm_gradient_check(mnist):
     (x_train, t_train), _ = load_mnist(normalize=True, one_hot_label=True)
     x_train = x_train[:, ::7]
     for n in (1, 3):
-        network = MultiLayerNetExtend(
-            input_size=112, hidden_size_list=[3, 3], output_size=10, use_batchnorm=True
-        )
+        network = MultiLayerNetExtend(input_size=112, hidden_size_list=[3, 3], output_size=10, use_batchnorm=True)
         grad_backprop = network.gradient(x_train[:n], t_train[:n])
         grad_numerical = network.numerical_gradient(x_train[:n], t_train[:n])
         assert grad_numerical.keys() == grad_backprop.keys() and "gamma2" in grad_numerical
@@ -385,12 +374,8 @@ def test_batch_norm_test(mnist):
 
 def test_overfit_weight_decay(mnist):
     (x_train, t_train), (x_test, t_test) = load_mnist(normalize=True)
-    network = MultiLayerNet(
-        input_size=784, hidden_size_list=[10] * 3, output_size=10, weight_decay_lambda=0.1
-    )
-    loss, expected = twin_loss_and_gradients(
-        network.params, x_train[:50].astype(float), t_train[:50], 3, decay=0.1
-    )
+    network = MultiLayerNet(input_size=784, hidden_size_list=[10] * 3, output_size=10, weight_decay_lambda=0.1)
+    loss, expected = twin_loss_and_gradients(network.params, x_train[:50].astype(float), t_train[:50], 3, decay=0.1)
     assert network.loss(x_train[:50], t_train[:50]) == pytest.approx(loss, rel=1e-12)
     for key, grad in network.gradient(x_train[:50], t_train[:50]).items():
         np.testing.assert_allclose(grad, expected[key], rtol=1e-8, atol=1e-12)
@@ -402,22 +387,31 @@ def test_overfit_weight_decay(mnist):
     assert 0 <= network.accuracy(x_test, t_test) <= 1
 
 
-@pytest.mark.parametrize(
-    "optimizer", ["SGD", "sgd", "Momentum", "Nesterov", "AdaGrad", "RMSprpo", "Adam"]
-)
+@pytest.mark.parametrize("optimizer", ["SGD", "sgd", "Momentum", "Nesterov", "AdaGrad", "RMSprpo", "Adam"])
 def test_overfit_dropout(optimizer, mnist, capsys):
     (x_train, t_train), (x_test, t_test) = load_mnist(normalize=True)
     network = MultiLayerNetExtend(
-        input_size=784, hidden_size_list=[20] * 2, output_size=10, use_dropout=True,
+        input_size=784,
+        hidden_size_list=[20] * 2,
+        output_size=10,
+        use_dropout=True,
         dropout_ration=0.2,
-    )  # fmt: skip
+    )
 
     def trainer():
         return Trainer(
-            network, x_train[:300], t_train[:300], x_test, t_test, epochs=3, mini_batch_size=100,
-            optimizer=optimizer, optimizer_param={"lr": 0.01}, verbose=True,
+            network,
+            x_train[:300],
+            t_train[:300],
+            x_test,
+            t_test,
+            epochs=3,
+            mini_batch_size=100,
+            optimizer=optimizer,
+            optimizer_param={"lr": 0.01},
+            verbose=True,
             evaluate_sample_num_per_epoch=50,
-        )  # fmt: skip
+        )
 
     if optimizer == "RMSprpo":  # the book's own KeyError says that name alone
         with pytest.raises(ValueError, match=r"got 'rmsprpo', which is near 'rmsprop'"):
@@ -442,13 +436,23 @@ def test_hyperparameter_optimization(mnist):
     for _ in range(2):
         weight_decay, lr = 10 ** np.random.uniform(-8, -4), 10 ** np.random.uniform(-2, -1)
         network = MultiLayerNet(
-            input_size=784, hidden_size_list=[20] * 2, output_size=10,
+            input_size=784,
+            hidden_size_list=[20] * 2,
+            output_size=10,
             weight_decay_lambda=weight_decay,
-        )  # fmt: skip
+        )
         trainer = Trainer(
-            network, x_train, t_train, x_val, t_val, epochs=7, mini_batch_size=30,
-            optimizer="sgd", optimizer_param={"lr": lr}, verbose=False,
-        )  # fmt: skip
+            network,
+            x_train,
+            t_train,
+            x_val,
+            t_val,
+            epochs=7,
+            mini_batch_size=30,
+            optimizer="sgd",
+            optimizer_param={"lr": lr},
+            verbose=False,
+        )
         trainer.train()
         results[lr] = trainer.test_acc_list
     # 260 rows are no multiple of 30, and still there is an accuracy for every epoch.
@@ -460,13 +464,11 @@ def test_trainer_steps_as_the_twin_does(mnist):
     network = MultiLayerNet(784, [8], 10)
     params = {key: value.copy() for key, value in network.params.items()}
     twin, state = TwinOptimizer("Momentum", lr=0.05), np.random.get_state()
-    Trainer(network, x_train, t_train, x_train, t_train, 2, 64, "Momentum", {"lr": 0.05},
-            verbose=False).train()  # fmt: skip
+    Trainer(network, x_train, t_train, x_train, t_train, 2, 64, "Momentum", {"lr": 0.05}, verbose=False).train()
     np.random.set_state(state)
     for _ in range(10):
         rows = np.random.choice(320, 64)
-        twin.update(params, twin_loss_and_gradients(params, x_train[rows].astype(float),
-                                                    t_train[rows], 1)[1])  # fmt: skip
+        twin.update(params, twin_loss_and_gradients(params, x_train[rows].astype(float), t_train[rows], 1)[1])
     for key in params:
         np.testing.assert_allclose(network.params[key], params[key], rtol=1e-9, atol=1e-12)
 
@@ -548,11 +550,7 @@ def test_the_books_functions():
     assert identity_function(x) is x
     assert sigmoid(0.0) == 0.5 and relu(-3) == 0
     t = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
-    assert (
-        sum_squared_error(x, t)
-        == mean_squared_error(x, t)
-        == pytest.approx(0.5 * np.sum((x - t) ** 2))
-    )
+    assert sum_squared_error(x, t) == mean_squared_error(x, t) == pytest.approx(0.5 * np.sum((x - t) ** 2))
     assert softmax_loss(x, t) == pytest.approx(cross_entropy_error(softmax(x), t))
     line = np.random.randn(40)
     left = np.r_[line[10:0:-1], line, line[-1:-11:-1]]
@@ -561,14 +559,17 @@ def test_the_books_functions():
     np.testing.assert_allclose(smooth_curve(line), book_s)
 
 
-@pytest.mark.parametrize("make, t", [
-    (fastbp.SoftmaxWithLoss, np.array([0, 2, 1, 1])),
-    (fastbp.SoftmaxWithLoss, np.eye(3)[[0, 2, 1, 1]]),
-    (fastbp.SigmoidWithLoss, np.arange(12).reshape(4, 3) % 2),
-    (fastbp.MeanSquaredError, np.arange(12.0).reshape(4, 3)),
-    (fastbp.MeanAbsoluteError, np.arange(12.0).reshape(4, 3)),
-    (lambda: fastbp.HuberLoss(0.4), np.arange(12.0).reshape(4, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, t",
+    [
+        (fastbp.SoftmaxWithLoss, np.array([0, 2, 1, 1])),
+        (fastbp.SoftmaxWithLoss, np.eye(3)[[0, 2, 1, 1]]),
+        (fastbp.SigmoidWithLoss, np.arange(12).reshape(4, 3) % 2),
+        (fastbp.MeanSquaredError, np.arange(12.0).reshape(4, 3)),
+        (fastbp.MeanAbsoluteError, np.arange(12.0).reshape(4, 3)),
+        (lambda: fastbp.HuberLoss(0.4), np.arange(12.0).reshape(4, 3)),
+    ],
+)
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_losses_of_the_book_on_tensors(make, t, as_tensor, dtype):
     x = np.random.randn(4, 3).astype(dtype)
@@ -600,13 +601,15 @@ def test_a_loss_of_the_book_trains_a_network_of_tensors():
     assert value.item() < 0.1
 
 
-@pytest.mark.parametrize("make", [
-    lambda: fastbp.Linear(3, 4, bias=False, seed=0), lambda: fastbp.nn.Linear(3, 4, bias=False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fastbp.Linear(3, 4, bias=False, seed=0),
+        lambda: fastbp.nn.Linear(3, 4, bias=False),
+    ],
+)
 def test_linear_without_a_bias(make, tmp_path):
-    net = fastbp.Sequential(
-        make(), Relu(), fastbp.Linear(4, 2, seed=1), loss="softmax_cross_entropy"
-    )
+    net = fastbp.Sequential(make(), Relu(), fastbp.Linear(4, 2, seed=1), loss="softmax_cross_entropy")
     first = net.layers[0]
     x, t = np.random.randn(16, 3).astype("f4"), np.arange(16) % 2
     np.testing.assert_allclose(first.forward(x), x @ first.W, rtol=1e-5)
@@ -734,9 +737,7 @@ SHOWN = {
         and SigmoidWithLoss()([[0.0], [0.0]], [1, 0]) == pytest.approx(np.log(2))
         and refused(ValueError, lambda: fastbp.MeanSquaredError()([1.0, 2.0], [[1], [2]]))
     ),
-    "`sum_squared_error(y, t)`": lambda: refused(
-        ValueError, lambda: sum_squared_error(np.ones((2, 1)), np.ones(2))
-    ),
+    "`sum_squared_error(y, t)`": lambda: refused(ValueError, lambda: sum_squared_error(np.ones((2, 1)), np.ones(2))),
     "mean of these two losses": lambda: np.allclose(
         after(fastbp.MeanSquaredError(), lambda m: m(X, 0 * X)).backward(), 2 * X / X.size
     ),
@@ -757,8 +758,7 @@ SHOWN = {
     ),
     "integer weights": lambda: refused(TypeError, lambda: Affine(X.astype(int), np.zeros(3))),
     "one sample": lambda: (
-        after(Affine(np.ones((3, 2)), np.zeros(2)), lambda a: a(X[0])).backward(np.ones(2)).shape
-        == (3,)
+        after(Affine(np.ones((3, 2)), np.zeros(2)), lambda a: a(X[0])).backward(np.ones(2)).shape == (3,)
     ),
     "`backward` before `forward`": lambda: refused(
         RuntimeError, lambda: Affine(np.ones((3, 2)), np.zeros(2)).backward(X[:, :2])
@@ -776,60 +776,59 @@ SHOWN = {
         and not np.array_equal(layer_masks(1), layer_masks(2))
     ),
     "`backward` after `forward(x, False)`": lambda: (
-        np.array_equal(after(
-            Dropout(0.5), lambda d: d.forward(X, True), lambda d: d.forward(X, False)
-        ).backward(X), X)
-        and np.allclose(after(
-            BatchNormalization(np.ones(3), np.zeros(3), 0.9, np.zeros(3), np.full(3, 4.0)),
-            lambda b: b.forward(X, False),
-        ).backward(X), X / 2)
+        np.array_equal(after(Dropout(0.5), lambda d: d.forward(X, True), lambda d: d.forward(X, False)).backward(X), X)
+        and np.allclose(
+            after(
+                BatchNormalization(np.ones(3), np.zeros(3), 0.9, np.zeros(3), np.full(3, 4.0)),
+                lambda b: b.forward(X, False),
+            ).backward(X),
+            X / 2,
+        )
     ),
     "a batch of one row in `BatchNormalization`": lambda: (
         np.array_equal(BatchNormalization(np.ones(3), np.full(3, 7.0))(X[:1]), [[7.0, 7.0, 7.0]])
         and refused(ValueError, lambda: fastbp.BatchNorm1d(3)(X[:1]))
-        and refused(ValueError, lambda: fastbp.Sequential(
-            BatchNormalization(np.ones(3), np.zeros(3)), fastbp.Linear(3, 2), loss="squared_error"
-        ).fit(X[:1], X[:1, :2], epochs=1, optimizer=SGD()))
+        and refused(
+            ValueError,
+            lambda: fastbp.Sequential(
+                BatchNormalization(np.ones(3), np.zeros(3)), fastbp.Linear(3, 2), loss="squared_error"
+            ).fit(X[:1], X[:1, :2], epochs=1, optimizer=SGD()),
+        )
     ),
-    "running statistics of `BatchNormalization`": lambda: not (
-        BatchNormalization(np.ones(3), np.zeros(3)).running_mean.any()
+    "running statistics of `BatchNormalization`": lambda: (
+        not (BatchNormalization(np.ones(3), np.zeros(3)).running_mean.any())
     ),
-    "`AdaGrad`, `RMSprop`, `Adam`": lambda: (
-        (AdaGrad().eps, RMSprop().eps, Adam().eps) == (1e-10, 1e-8, 1e-8)
-    ),
+    "`AdaGrad`, `RMSprop`, `Adam`": lambda: (AdaGrad().eps, RMSprop().eps, Adam().eps) == (1e-10, 1e-8, 1e-8),
     "the learning rate": lambda: (
-        (fastbp.SGD().lr, SGD().lr, SGD(0.1).lr, Momentum().lr, Nesterov(0.1).lr)
-        == (0.001, 0.01, 0.1, 0.01, 0.1)
+        (fastbp.SGD().lr, SGD().lr, SGD(0.1).lr, Momentum().lr, Nesterov(0.1).lr) == (0.001, 0.01, 0.1, 0.01, 0.1)
         and refused(TypeError, lambda: fastbp.SGD(0.1))
     ),
     "what an optimiser keeps": lambda: (
         list(after(Momentum(), lambda m: m.update({"x": 1.0}, {"x": 1.0})).states) == ["x"]
     ),
-    "`loss` and `accuracy` of the network": lambda: (
-        after(small_net(), lambda n: n.loss(X, [0, 1])).layers[0].x is None
-    ),
+    "`loss` and `accuracy` of the network": lambda: after(small_net(), lambda n: n.loss(X, [0, 1])).layers[0].x is None,
     "`gradient` of the network": gradient_leaves_no_inputs,
-    "other attributes of layers": lambda: not any(
-        hasattr(Affine(np.ones((3, 2)), np.zeros(2)), name)
-        for name in ("original_x_shape", "input_shape", "batch_size", "xc", "xn", "std")
+    "other attributes of layers": lambda: (
+        not any(
+            hasattr(Affine(np.ones((3, 2)), np.zeros(2)), name)
+            for name in ("original_x_shape", "input_shape", "batch_size", "xc", "xn", "std")
+        )
     ),
     "`TwoLayerNet`": lambda: isinstance(TwoLayerNet(3, 4, 2).layers["Relu1"], Relu),
     "`Trainer`": accuracies_for_each_epoch,
     "`fastbp.Trainer`": lambda: fastbp.Trainer is not Trainer,
     "`smooth_curve` of fewer than 11 numbers": lambda: len(smooth_curve(np.ones(6))) == 6,
-    "`params` of the network": lambda: (
-        lambda net: assigned(net.params, net.layers[0])
-    )(small_net()),
-    "`numerical_gradient`'s quotient": lambda: numerical_gradient(
-        lambda x: float(x[0]), np.array([1000.0], "f4"), h=1e-3
-    )[0] == 1,
+    "`params` of the network": lambda: (lambda net: assigned(net.params, net.layers[0]))(small_net()),
+    "`numerical_gradient`'s quotient": lambda: (
+        numerical_gradient(lambda x: float(x[0]), np.array([1000.0], "f4"), h=1e-3)[0] == 1
+    ),
     "`numerical_gradient` when `f` raises": restored,
     "`numerical_gradient` of integers": lambda: refused(
         TypeError, lambda: numerical_gradient(np.sum, np.array([1, 2]))
     ),
     "names of methods": lambda: not hasattr(Relu(), "back") and hasattr(Relu(), "backward"),
     "`load_mnist`": lambda: refused(FileNotFoundError, lambda: load_mnist("/no/such/folder")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("subject", SHOWN)
@@ -839,9 +838,7 @@ def test_a_difference_is_as_the_table_says(subject):
 
 def test_the_table_of_differences_is_that_list():
     table = DOC.read_text(encoding="utf-8").split("## Differences")[1]
-    subjects = [
-        row.split(" | ")[0].removeprefix("| ") for row in table.splitlines() if row[:2] == "| "
-    ]
+    subjects = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines() if row[:2] == "| "]
     assert subjects[1:] == list(SHOWN)
 
 

@@ -17,9 +17,13 @@ from fastbp.layers import BatchNorm1d, Dropout, SoftmaxWithLoss
 
 def network(width=64, seed=0, dtype="float32", dropout=0.0):
     return Sequential(
-        Linear(20, width, dtype=dtype, seed=seed), BatchNorm1d(width, dtype=dtype), Relu(),
-        Dropout(dropout), Linear(width, 5, dtype=dtype, seed=seed + 1), loss=SoftmaxWithLoss,
-    )  # fmt: skip
+        Linear(20, width, dtype=dtype, seed=seed),
+        BatchNorm1d(width, dtype=dtype),
+        Relu(),
+        Dropout(dropout),
+        Linear(width, 5, dtype=dtype, seed=seed + 1),
+        loss=SoftmaxWithLoss,
+    )
 
 
 def data(rows=300, seed=0):
@@ -88,9 +92,11 @@ def test_all_cores_are_available_where_nothing_limits_them(run_python):
     assert run_python("-c", code, OMP_NUM_THREADS=str(cores)).stdout == f"{expected}\n"
 
 
-@pytest.mark.parametrize("limits", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"},
-                                    {"OMP_NUM_THREADS": "1"}, {"OMP_MAX_ACTIVE_LEVELS": "0"}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "limits",
+    [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}, {"OMP_NUM_THREADS": "1"}, {"OMP_MAX_ACTIVE_LEVELS": "0"}],
+    ids=str,
+)
 def test_a_step_is_whole_with_fewer_threads_than_asked_for(limits, run_python):
     code = """
 import numpy as np
@@ -115,9 +121,7 @@ for result in results[1:]:
 # --- one network ----------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core"
-)
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="one core")
 def test_helpers_are_woken_on_other_cores_than_the_step_s(run_python):
     code = """
     import os, time
@@ -170,8 +174,7 @@ def test_the_dropout_masks_do_not_depend_on_the_threads():
 
 def big():
     rng = np.random.default_rng(0)
-    net = Sequential(Linear(300, 200, seed=0), Relu(), Linear(200, 10, seed=1),
-                     loss=SoftmaxWithLoss)  # fmt: skip
+    net = Sequential(Linear(300, 200, seed=0), Relu(), Linear(200, 10, seed=1), loss=SoftmaxWithLoss)
     return net, rng.standard_normal((20_000, 300)).astype("f4"), rng.integers(0, 10, 20_000)
 
 
@@ -375,8 +378,7 @@ def test_networks_in_threads_scale():
     _, x, t = big()
 
     def train(seed):
-        net = Sequential(Linear(300, 200, seed=seed), Relu(), Linear(200, 10, seed=1),
-                         loss=SoftmaxWithLoss)  # fmt: skip
+        net = Sequential(Linear(300, 200, seed=seed), Relu(), Linear(200, 10, seed=1), loss=SoftmaxWithLoss)
         net.fit(x, t, epochs=3, batch_size=100, optimizer=SGD(lr=0.01), seed=0, n_threads=1)
 
     def seconds(workers):

@@ -58,20 +58,34 @@ RULES = {
 NETS = {
     "one layer": lambda dtype: [Linear(9, 4, dtype=dtype, seed=0)],
     "book": lambda dtype: [
-        Flatten(), Linear(9, 20, dtype=dtype, seed=0), Sigmoid(),
-        Linear(20, 4, dtype=dtype, seed=1), Identity(),
+        Flatten(),
+        Linear(9, 20, dtype=dtype, seed=0),
+        Sigmoid(),
+        Linear(20, 4, dtype=dtype, seed=1),
+        Identity(),
     ],
     "normalised": lambda dtype: [
-        BatchNorm1d(9, dtype=dtype), Linear(9, 33, dtype=dtype, seed=0),
-        BatchNormalization(np.ones(33, dtype), np.zeros(33, dtype)), Relu(), Dropout(0.0),
+        BatchNorm1d(9, dtype=dtype),
+        Linear(9, 33, dtype=dtype, seed=0),
+        BatchNormalization(np.ones(33, dtype), np.zeros(33, dtype)),
+        Relu(),
+        Dropout(0.0),
         Linear(33, 4, dtype=dtype, seed=1),
     ],
     "everything": lambda dtype: [
-        Linear(9, 17, dtype=dtype, seed=0), Gelu(), Tanh(), Dropout(0.0), Relu(),
-        Linear(17, 35, dtype=dtype, seed=1), Linear(35, 8, dtype=dtype, seed=2), Softplus(),
-        LeakyRelu(0.1), BatchNorm1d(8, dtype=dtype), Linear(8, 4, dtype=dtype, seed=3),
+        Linear(9, 17, dtype=dtype, seed=0),
+        Gelu(),
+        Tanh(),
+        Dropout(0.0),
+        Relu(),
+        Linear(17, 35, dtype=dtype, seed=1),
+        Linear(35, 8, dtype=dtype, seed=2),
+        Softplus(),
+        LeakyRelu(0.1),
+        BatchNorm1d(8, dtype=dtype),
+        Linear(8, 4, dtype=dtype, seed=3),
     ],
-}  # fmt: skip
+}
 LOSSES = {
     "softmax": SoftmaxWithLoss,
     "one-hot": SoftmaxWithLoss,
@@ -137,9 +151,7 @@ def assert_same(tolerance):
 def test_fit_equals_a_loop_over_the_layers(kind, loss, rule, n_threads, dtype, assert_same):
     x, t = data(loss, dtype)
     net, twin = small(dtype, loss, kind), small(dtype, loss, kind)
-    history = net.fit(
-        x, t, epochs=1, batch_size=10, optimizer=RULES[rule](), shuffle=False, n_threads=n_threads
-    )
+    history = net.fit(x, t, epochs=1, batch_size=10, optimizer=RULES[rule](), shuffle=False, n_threads=n_threads)
     by_hand(twin, RULES[rule](), x, t, 10)
     assert_same(net, twin)
     assert [len(b) for b in history.batch_loss] == [5]
@@ -254,10 +266,9 @@ def test_sparse_rows_train_as_dense_ones(form, dtype):
     rows = getattr(sparse, form)(x)
     net, twin = small(dtype), small(dtype)
     history, other = (
-        one.fit(some, t, epochs=2, batch_size=10, optimizer=Adam(), seed=0,
-                validation_data=(some, t))
+        one.fit(some, t, epochs=2, batch_size=10, optimizer=Adam(), seed=0, validation_data=(some, t))
         for one, some in ((net, rows), (twin, x))
-    )  # fmt: skip
+    )
     assert bits(net) == bits(twin)
     assert history.val_loss == pytest.approx(other.val_loss, rel=1e-6)
     assert Trainer(net, SGD(), 47).step(rows, t) == Trainer(twin, SGD(), 47).step(x, t)
@@ -265,9 +276,7 @@ def test_sparse_rows_train_as_dense_ones(form, dtype):
 
 def test_sparse_rows_with_repeated_and_unsorted_columns():
     sparse = pytest.importorskip("scipy.sparse")
-    x = sparse.csr_array(
-        (np.ones(5, "f4"), np.array([3, 0, 0, 8, 1]), np.array([0, 3, 3, 5])), shape=(3, 9)
-    )
+    x = sparse.csr_array((np.ones(5, "f4"), np.array([3, 0, 0, 8, 1]), np.array([0, 3, 3, 5])), shape=(3, 9))
     net, twin = small(), small()
     assert Trainer(net, SGD(), 3).step(x, [0, 1, 2]) == pytest.approx(
         Trainer(twin, SGD(), 3).step(x.toarray(), [0, 1, 2]), rel=1e-6
@@ -293,10 +302,8 @@ def test_weights_0_and_2_drop_and_double_rows(loss, dtype, assert_same):
     weights = np.random.default_rng(0).integers(0, 3, len(x))
     repeated = np.repeat(np.arange(len(x)), weights)
     net, twin = small(dtype, loss), small(dtype, loss)
-    history = net.fit(x, t, epochs=3, batch_size=47, optimizer=SGD(lr=0.1), sample_weight=weights,
-                      shuffle=False)  # fmt: skip
-    other = twin.fit(x[repeated], t[repeated], epochs=3, batch_size=200, optimizer=SGD(lr=0.1),
-                     shuffle=False)  # fmt: skip
+    history = net.fit(x, t, epochs=3, batch_size=47, optimizer=SGD(lr=0.1), sample_weight=weights, shuffle=False)
+    other = twin.fit(x[repeated], t[repeated], epochs=3, batch_size=200, optimizer=SGD(lr=0.1), shuffle=False)
     assert_same(net, twin)
     np.testing.assert_allclose(history.train_loss, other.train_loss, rtol=1e-4)
     np.testing.assert_allclose(history.train_accuracy, other.train_accuracy, rtol=1e-6)
@@ -307,8 +314,7 @@ def test_weights_scaled_together_change_nothing(dtype, assert_same):
     weights = np.random.default_rng(0).random(len(x))
     net, twin = small(dtype), small(dtype)
     for one, factor in ((net, 1.0), (twin, 1000.0)):
-        one.fit(x, t, epochs=2, batch_size=10, optimizer=SGD(lr=0.1), seed=0,
-                sample_weight=factor * weights)  # fmt: skip
+        one.fit(x, t, epochs=2, batch_size=10, optimizer=SGD(lr=0.1), seed=0, sample_weight=factor * weights)
     assert_same(net, twin)
 
 
@@ -317,11 +323,9 @@ def test_a_batch_whose_weights_are_all_0_is_passed_over():
     weights = np.ones(47)
     weights[10:20] = 0
     net, twin = small(), small()
-    history = net.fit(x, t, epochs=1, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False,
-                      sample_weight=weights)  # fmt: skip
+    history = net.fit(x, t, epochs=1, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False, sample_weight=weights)
     kept = np.r_[0:10, 20:47]
-    other = twin.fit(x[kept], t[kept], epochs=1, batch_size=10, optimizer=SGD(lr=0.1),
-                     shuffle=False)  # fmt: skip
+    other = twin.fit(x[kept], t[kept], epochs=1, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False)
     np.testing.assert_allclose(net.params["W1"], twin.params["W1"], rtol=1e-5, atol=1e-6)
     assert history.train_loss[0] == pytest.approx(other.train_loss[0], rel=1e-5)
 
@@ -342,8 +346,7 @@ def test_class_weights_are_sample_weights(form, assert_same):
         net.fit(x, given, optimizer=SGD(lr=0.1), class_weight=class_weight, **common)
         twin.fit(x, given, optimizer=SGD(lr=0.1), sample_weight=weights, **common)
         assert_same(net, twin)
-        net.fit(x, given, optimizer=SGD(lr=0.1), class_weight=class_weight, sample_weight=weights,
-                **common)  # fmt: skip
+        net.fit(x, given, optimizer=SGD(lr=0.1), class_weight=class_weight, sample_weight=weights, **common)
         twin.fit(x, given, optimizer=SGD(lr=0.1), sample_weight=weights**2, **common)
         assert_same(net, twin)
 
@@ -365,8 +368,16 @@ def test_history_holds_a_number_per_epoch(loss, dtype):
             assert history.val_accuracy[-1] == pytest.approx(net.accuracy(x[:30], t[:30]))
         seen.append((len(history), weights_of(net)["W1"]))
 
-    history = net.fit(x, t, epochs=3, batch_size=10, optimizer=SGD(lr=0.05), callbacks=[look],
-                      validation_data=(x[:30], t[:30]), seed=4)  # fmt: skip
+    history = net.fit(
+        x,
+        t,
+        epochs=3,
+        batch_size=10,
+        optimizer=SGD(lr=0.05),
+        callbacks=[look],
+        validation_data=(x[:30], t[:30]),
+        seed=4,
+    )
     assert history is net.history and isinstance(history, History)
     assert [n for n, _ in seen] == [1, 2, 3]
     assert (seen[0][1] != seen[1][1]).any() and (seen[-1][1] == net.params["W1"]).all()
@@ -401,8 +412,7 @@ def test_validation_of_more_rows_than_one_evaluation():
 
 def test_a_callback_that_gives_true_ends_training():
     net = small()
-    history = net.fit(*data(), epochs=9, optimizer=SGD(lr=0.1),
-                      callbacks=[lambda net, history: len(history) == 2])  # fmt: skip
+    history = net.fit(*data(), epochs=9, optimizer=SGD(lr=0.1), callbacks=[lambda net, history: len(history) == 2])
     assert len(history) == 2 and history.stopped_by == "callback"
 
 
@@ -423,13 +433,16 @@ def test_what_a_callback_returns_is_true_false_or_none(returned):
         assert len(net.history) == epochs
 
 
-@pytest.mark.parametrize("option, words", [
-    ({"callbacks": print}, r"of type builtin_function_or_method: \[callbacks\] is one"),
-    ({"callbacks": None}, "got None of type NoneType"),
-    ({"callbacks": [print, 3]}, "got 3 of type int among them"),
-    ({"validation_data": {"x": 1, "t": 2}}, r"a pair \(x, t\); got dict"),
-    ({"validation_data": (1, 2, 3)}, r"a pair \(x, t\); got 3 values"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "option, words",
+    [
+        ({"callbacks": print}, r"of type builtin_function_or_method: \[callbacks\] is one"),
+        ({"callbacks": None}, "got None of type NoneType"),
+        ({"callbacks": [print, 3]}, "got 3 of type int among them"),
+        ({"validation_data": {"x": 1, "t": 2}}, r"a pair \(x, t\); got dict"),
+        ({"validation_data": (1, 2, 3)}, r"a pair \(x, t\); got 3 values"),
+    ],
+)
 def test_options_of_fit_tell_what_came(option, words):
     with pytest.raises((TypeError, ValueError), match=words):
         small().fit(*data(), epochs=1, optimizer=SGD(lr=0.1), **option)
@@ -457,10 +470,16 @@ def test_early_stopping_after_patience_epochs_without_a_better_one(restore):
     net = small()
     stopping = EarlyStopping(patience=3, restore_best=restore)
     history = net.fit(
-        x[:30], t[:30], epochs=400, batch_size=10, optimizer=Adam(lr=0.05), seed=0,
-        validation_data=(x[30:], t[30:]), early_stopping=stopping,
+        x[:30],
+        t[:30],
+        epochs=400,
+        batch_size=10,
+        optimizer=Adam(lr=0.05),
+        seed=0,
+        validation_data=(x[30:], t[30:]),
+        early_stopping=stopping,
         callbacks=[lambda net, history: states.append(weights_of(net))],
-    )  # fmt: skip
+    )
     assert history.stopped_by == "early_stopping"
     best = int(np.argmin(history.val_loss))
     assert stopping.best_epoch == best and len(history) == best + 4
@@ -470,8 +489,9 @@ def test_early_stopping_after_patience_epochs_without_a_better_one(restore):
     if restore:
         for name, array in states[best].items():
             np.testing.assert_array_equal(net.params[name], array)
-    again = net.fit(x[:30], t[:30], epochs=2, optimizer=SGD(lr=0.0),
-                    validation_data=(x[30:], t[30:]), early_stopping=stopping)  # fmt: skip
+    again = net.fit(
+        x[:30], t[:30], epochs=2, optimizer=SGD(lr=0.0), validation_data=(x[30:], t[30:]), early_stopping=stopping
+    )
     assert len(again) == 2  # the earlier training is forgotten
 
 
@@ -480,10 +500,16 @@ def test_early_stopping_restores_running_statistics_too():
     net = small(kind="normalised")
     seen = []
     net.fit(
-        x, t, epochs=40, batch_size=20, optimizer=Adam(lr=0.1), seed=0,
-        validation_data=(x[::-1], np.roll(t, 7)), early_stopping=EarlyStopping(2),
+        x,
+        t,
+        epochs=40,
+        batch_size=20,
+        optimizer=Adam(lr=0.1),
+        seed=0,
+        validation_data=(x[::-1], np.roll(t, 7)),
+        early_stopping=EarlyStopping(2),
         callbacks=[lambda net, history: seen.append(net.layers[0].running_mean.copy())],
-    )  # fmt: skip
+    )
     best = int(np.argmin(net.history.val_loss))
     np.testing.assert_array_equal(net.layers[0].running_mean, seen[best])
 
@@ -492,8 +518,7 @@ def test_min_delta_and_monitors():
     x, t = data()
     for monitor in EarlyStopping.MONITORS:
         stopping = EarlyStopping(patience=2, monitor=monitor, min_delta=1e9)
-        history = small().fit(x, t, epochs=9, optimizer=SGD(lr=0.01), validation_data=(x, t),
-                              early_stopping=stopping)  # fmt: skip
+        history = small().fit(x, t, epochs=9, optimizer=SGD(lr=0.01), validation_data=(x, t), early_stopping=stopping)
         assert len(history) == 3
 
 
@@ -504,8 +529,7 @@ def test_a_validation_loss_that_is_not_a_number_is_never_the_best():
     stopping = EarlyStopping(patience=2)
     before = small()
     net = small()
-    history = net.fit(x, t, epochs=9, optimizer=SGD(lr=0.1), validation_data=(bad, t),
-                      early_stopping=stopping)  # fmt: skip
+    history = net.fit(x, t, epochs=9, optimizer=SGD(lr=0.1), validation_data=(bad, t), early_stopping=stopping)
     assert len(history) <= 3 and not np.isnan(stopping.best)
     assert (net.params["W1"] != before.params["W1"]).any()
 
@@ -564,8 +588,7 @@ def test_max_seconds_ends_in_the_midst_of_an_epoch():
 @pytest.mark.parametrize("seconds", [0, 1e-9])
 def test_no_time_at_all_leaves_everything_as_it_was(seconds):
     net, twin = small(), small()
-    history = net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), max_seconds=seconds,
-                      validation_data=data())  # fmt: skip
+    history = net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), max_seconds=seconds, validation_data=data())
     assert history.stopped_by == "max_seconds"
     names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr", "seconds")
     assert {len(getattr(history, name)) for name in names} == {len(history)}
@@ -587,11 +610,13 @@ def test_no_epochs_change_nothing():
 def test_the_same_seed_gives_the_same_bits(dropout, n_threads, dtype):
     def train(seed):
         net = Sequential(
-            Linear(9, 40, dtype=dtype, seed=0), Relu(), Dropout(dropout),
-            Linear(40, 4, dtype=dtype, seed=1), loss=SoftmaxWithLoss,
-        )  # fmt: skip
-        history = net.fit(*data(), epochs=3, batch_size=10, optimizer=Adam(), seed=seed,
-                          n_threads=n_threads)  # fmt: skip
+            Linear(9, 40, dtype=dtype, seed=0),
+            Relu(),
+            Dropout(dropout),
+            Linear(40, 4, dtype=dtype, seed=1),
+            loss=SoftmaxWithLoss,
+        )
+        history = net.fit(*data(), epochs=3, batch_size=10, optimizer=Adam(), seed=seed, n_threads=n_threads)
         return bits(net), history.train_loss
 
     first, again, other = train(7), train(7), train(8)
@@ -611,8 +636,7 @@ def test_dropout_masks_differ_between_steps_layers_and_seeds():
     x, t = np.ones((50, 9), "f4"), np.zeros((50, 4), "f4")
 
     def losses(seed):
-        net = Sequential(Linear(9, 33, seed=0), Dropout(0.5), Linear(33, 4, seed=1),
-                         loss="squared_error")  # fmt: skip
+        net = Sequential(Linear(9, 33, seed=0), Dropout(0.5), Linear(33, 4, seed=1), loss="squared_error")
         trainer = Trainer(net, SGD(lr=0.0), 50, seed=seed)
         return [trainer.step(x, t) for _ in range(4)]
 
@@ -756,8 +780,10 @@ def test_a_state_that_is_loaded_while_it_trains_is_gone_on_from(assert_same):
     x, t = data()
     nets = small(), small()
     optimizers = [Adam(net.parameters()) for net in nets]
-    starts = [(net.state_dict(), copy.deepcopy(o.state_dict()))
-              for net, o in zip(map(copy.deepcopy, nets), optimizers, strict=True)]  # fmt: skip
+    starts = [
+        (net.state_dict(), copy.deepcopy(o.state_dict()))
+        for net, o in zip(map(copy.deepcopy, nets), optimizers, strict=True)
+    ]
     trainers = [Trainer(net, o, 47) for net, o in zip(nets, optimizers, strict=True)]
     for _ in range(2):
         trainers[0].step(x, t)
@@ -921,14 +947,12 @@ def test_nan_in_x_stops_at_once(kind, n_threads):
     x[25, 3] = np.nan
     net, twin = small(kind=kind), small(kind=kind)
     with pytest.raises(FloatingPointError) as caught:
-        net.fit(x, t, epochs=3, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False,
-                n_threads=n_threads)  # fmt: skip
+        net.fit(x, t, epochs=3, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False, n_threads=n_threads)
     message = str(caught.value)
     first = next(layer for layer in net.layers if not isinstance(layer, Flatten))
     for word in ("epoch 1", "batch 3", type(first).__name__, f"({net.layers.index(first)})", "lr"):
         assert word in message
-    twin.fit(x[:20], t[:20], epochs=1, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False,
-             n_threads=n_threads)  # fmt: skip
+    twin.fit(x[:20], t[:20], epochs=1, batch_size=10, optimizer=SGD(lr=0.1), shuffle=False, n_threads=n_threads)
     assert bits(net) == bits(twin)
     for layer, other in zip(net.layers, twin.layers, strict=True):
         if isinstance(layer, BatchNormalization):
@@ -1048,8 +1072,7 @@ def frozen():
 
 
 def with_layer(layer):
-    return lambda: Sequential(Linear(9, 20, seed=0), layer, Linear(20, 4, seed=1),
-                              loss=SoftmaxWithLoss)  # fmt: skip
+    return lambda: Sequential(Linear(9, 20, seed=0), layer, Linear(20, 4, seed=1), loss=SoftmaxWithLoss)
 
 
 GOOD = {"x": X, "t": T, "epochs": 1, "optimizer": SGD(lr=0.1)}
@@ -1089,8 +1112,7 @@ REFUSED = {
     "weights vanish": (small, {"sample_weight": np.full(47, 1e-60)}, "not all zero in float32"),
     "weights overflow": (small, {"sample_weight": np.full(47, 1e60)}, "finite, .* in float32"),
     "weights nan": (small, {"sample_weight": np.full(47, np.nan)}, "finite"),
-    "class weights": (lambda: small(loss="squared"), {"t": data("squared")[1], "class_weight": {}},
-                      "class_weight"),
+    "class weights": (lambda: small(loss="squared"), {"t": data("squared")[1], "class_weight": {}}, "class_weight"),
     "class weight word": (small, {"class_weight": "even"}, "class_weight"),
     "class weight number": (small, {"class_weight": 0.5}, "class_weight"),
     "validation": (small, {"validation_data": X}, "validation_data"),
@@ -1110,21 +1132,26 @@ REFUSED = {
     "n_threads": (small, {"n_threads": 0}, "n_threads"),
     "max_seconds": (small, {"max_seconds": -1}, "max_seconds"),
     "seed": (small, {"seed": -1}, "seed"),
-    "a batch of one to normalise": (lambda: small(kind="normalised"), {"batch_size": 46},
-                                    "batch of 1"),
+    "a batch of one to normalise": (lambda: small(kind="normalised"), {"batch_size": 46}, "batch of 1"),
     "no loss": (lambda: Sequential(Linear(9, 4)), {}, "loss"),
-    "activation first": (lambda: Sequential(Relu(), Linear(9, 4), loss=SoftmaxWithLoss), {},
-                         "first layer.*ReLU.*place 0"),
+    "activation first": (
+        lambda: Sequential(Relu(), Linear(9, 4), loss=SoftmaxWithLoss),
+        {},
+        "first layer.*ReLU.*place 0",
+    ),
     "no parameters": (lambda: Sequential(Flatten(), loss=SoftmaxWithLoss), {}, "parameters"),
     "widths": (misfit, {}, "5 inputs at place 1"),
     "ones own layer": (with_layer(Plain()), {}, "place 1.*Plain"),
     "ones own Layer": (with_layer(Double()), {}, "place 1.*Double"),
     "ones own Relu": (with_layer(LoudRelu()), {}, "place 1.*LoudRelu"),
     "ones own loss": (lambda: Sequential(Linear(9, 4, seed=0), loss=OwnLoss()), {}, "OwnLoss"),
-    "ones own error": (lambda: Sequential(Linear(9, 4, seed=0), loss=DoubledError()),
-                       {"t": data("squared")[1]}, "DoubledError"),
+    "ones own error": (
+        lambda: Sequential(Linear(9, 4, seed=0), loss=DoubledError()),
+        {"t": data("squared")[1]},
+        "DoubledError",
+    ),
     "read-only": (frozen, {}, "read-only"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -1139,8 +1166,10 @@ def test_fit_refuses_in_one_sentence_before_anything_changes(case):
     assert bits(net) == before
 
 
-@pytest.mark.parametrize("case", ["ones own layer", "ones own Layer", "ones own Relu", "read-only",
-                                  "ones own loss", "activation first", "widths"])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    ["ones own layer", "ones own Layer", "ones own Relu", "read-only", "ones own loss", "activation first", "widths"],
+)
 def test_a_trainer_refuses_what_it_cannot_hold(case):
     make, _, message = REFUSED[case]
     net = make()
@@ -1207,8 +1236,16 @@ def test_a_refused_step_changes_nothing_and_the_trainer_goes_on():
     x, t = data()
     net = small()
     trainer, before = Trainer(net, SGD(lr=0.1), 20), bits(net)
-    for bad in ((x, t), (x[:5], t[:4]), (x[:5, :3], t[:5]), (x[:5], t[:5] + 9), (x[:5], None),
-                (None, t[:5]), (x[:5], t[:5] * 0.5), (x[:5], "abcde")):  # fmt: skip
+    for bad in (
+        (x, t),
+        (x[:5], t[:4]),
+        (x[:5, :3], t[:5]),
+        (x[:5], t[:5] + 9),
+        (x[:5], None),
+        (None, t[:5]),
+        (x[:5], t[:5] * 0.5),
+        (x[:5], "abcde"),
+    ):
         with pytest.raises((ValueError, TypeError)):
             trainer.step(*bad)
     assert bits(net) == before and trainer.steps == 0
@@ -1315,9 +1352,7 @@ def test_predict_proba_of_both_kinds_of_classification(dtype):
     np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=1e-5)
     np.testing.assert_allclose(net.predict_proba(x[0]), p[0], rtol=1e-5)
     binary = small(dtype, "sigmoid")
-    np.testing.assert_allclose(
-        binary.predict_proba(x), 1 / (1 + np.exp(-binary.predict(x))), rtol=1e-5
-    )
+    np.testing.assert_allclose(binary.predict_proba(x), 1 / (1 + np.exp(-binary.predict(x))), rtol=1e-5)
     for net in (small(dtype, "squared"), Sequential(Linear(9, 4, dtype=dtype))):
         with pytest.raises(ValueError, match="predict_proba"):
             net.predict_proba(x)
@@ -1327,8 +1362,9 @@ def test_fit_learns_what_can_be_learnt(dtype):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 2)).astype(dtype)
     t = (x[:, 0] * x[:, 1] > 0).astype(int)
-    net = Sequential(Linear(2, 32, dtype=dtype, seed=0), Relu(), Linear(32, 2, dtype=dtype, seed=1),
-                     loss=SoftmaxWithLoss)  # fmt: skip
+    net = Sequential(
+        Linear(2, 32, dtype=dtype, seed=0), Relu(), Linear(32, 2, dtype=dtype, seed=1), loss=SoftmaxWithLoss
+    )
     history = net.fit(x, t, epochs=60, batch_size=20, optimizer=Adam(lr=0.01), seed=0)
     assert history.train_accuracy[-1] > 0.97 and history.train_loss[-1] < 0.2
 

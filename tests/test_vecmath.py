@@ -186,15 +186,11 @@ def test_polynomials_are_those_that_are_derived():
 
 def test_limits_and_special_numbers(dtype):
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1e30, -1e30], dtype)
-    np.testing.assert_array_equal(
-        forward("sigmoid", x), np.array([0.5, 0.5, 1, 0, np.nan, np.nan, 1, 0], dtype)
-    )
+    np.testing.assert_array_equal(forward("sigmoid", x), np.array([0.5, 0.5, 1, 0, np.nan, np.nan, 1, 0], dtype))
     tanh = forward("tanh", x)
     np.testing.assert_array_equal(tanh, np.array([0, 0, 1, -1, np.nan, np.nan, 1, -1], dtype))
     np.testing.assert_array_equal(np.signbit(tanh[:4]), [False, True, False, True])
-    np.testing.assert_array_equal(
-        forward("relu", x), np.array([0, 0, np.inf, 0, np.nan, np.nan, 1e30, 0], dtype)
-    )
+    np.testing.assert_array_equal(forward("relu", x), np.array([0, 0, np.inf, 0, np.nan, np.nan, 1e30, 0], dtype))
 
 
 def test_softmax_of_extreme_rows(dtype):

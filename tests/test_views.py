@@ -75,11 +75,19 @@ def test_an_expanded_view_follows_its_base():
     assert w.grad.tolist() == [4.0, 8.0]
 
 
-@pytest.mark.parametrize("view", [
-    "x.expand(3, 2)", "x.unsqueeze(1).expand(2, 4)", "x.expand(2, 2).expand(3, 2, 2)",
-    "x.expand(3, 2).T", "x.expand(3, 2)[1:]", "x.broadcast_to((2, 1, 2)).transpose(0, 2)",
-    "x.expand(4, 2).reshape(2, 2, 2)[:, 0]", "x.expand_as(T.ones(5, 2)).narrow(0, 1, 3)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "view",
+    [
+        "x.expand(3, 2)",
+        "x.unsqueeze(1).expand(2, 4)",
+        "x.expand(2, 2).expand(3, 2, 2)",
+        "x.expand(3, 2).T",
+        "x.expand(3, 2)[1:]",
+        "x.broadcast_to((2, 1, 2)).transpose(0, 2)",
+        "x.expand(4, 2).reshape(2, 2, 2)[:, 0]",
+        "x.expand_as(T.ones(5, 2)).narrow(0, 1, 3)",
+    ],
+)
 def test_views_that_repeat_numbers_add_their_gradients_up(view):
     w = fastbp.tensor([1.0, 2.0], requires_grad=True)
     x = w.clone()
@@ -194,8 +202,7 @@ def test_threads_ask_for_gradients_of_one_graph():
     hidden = w * w
     loss = (hidden * 3 + hidden).sum()
     found = []
-    together(lambda: found.append(
-        fastbp.autograd.grad(loss, [hidden, w], retain_graph=True)), 6)  # fmt: skip
+    together(lambda: found.append(fastbp.autograd.grad(loss, [hidden, w], retain_graph=True)), 6)
     assert all((h == 4).all() and (g == 8).all() for h, g in found) and w.grad is None
 
 

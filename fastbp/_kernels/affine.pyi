@@ -5,9 +5,7 @@ from numpy.typing import NDArray
 
 Real = TypeVar("Real", np.float32, np.float64)
 
-def affine_forward(
-    x: NDArray[Real], W: NDArray[Real], b: NDArray[Real], out: NDArray[Real]
-) -> None: ...
+def affine_forward(x: NDArray[Real], W: NDArray[Real], b: NDArray[Real], out: NDArray[Real]) -> None: ...
 def affine_backward(
     dout: NDArray[Real],
     x: NDArray[Real],

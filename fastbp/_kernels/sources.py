@@ -30,5 +30,6 @@ def warn_of_newer(folder=FOLDER):
         warnings.warn(
             "fastbp expects kernels compiled from their sources as they are; got "
             f"{', '.join(newer)} newer than what was built: build them again with pip install -e .",
-            RuntimeWarning, stacklevel=2,
-        )  # fmt: skip
+            RuntimeWarning,
+            stacklevel=2,
+        )

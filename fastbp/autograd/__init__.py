@@ -105,15 +105,19 @@ _ALIASES = {
 
 
 #: Functions that make no tensor that could be written into another's memory.
-_NO_OUT = {name for names in (
-    "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
-    "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
-    "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
-    "manual_seed seed initial_seed use_deterministic_algorithms rand_like randn_like randint_like",
-    "zeros_like ones_like",
-    "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
-    "isnan isinf rsub einsum",
-) for name in names.split()}  # fmt: skip
+_NO_OUT = {
+    name
+    for names in (
+        "equal allclose masked_fill relu positive unique bincount count_nonzero reshape flatten",
+        "ravel unflatten squeeze unsqueeze permute transpose t movedim broadcast_to clone",
+        "repeat_interleave split chunk unbind narrow select flip roll numel meshgrid Generator",
+        "manual_seed seed initial_seed use_deterministic_algorithms rand_like randn_like randint_like",
+        "zeros_like ones_like",
+        "empty_like full_like FloatTensor DoubleTensor LongTensor IntTensor BoolTensor ByteTensor",
+        "isnan isinf rsub einsum",
+    )
+    for name in names.split()
+}
 
 
 def _explain(table):
@@ -130,11 +134,7 @@ def _explain(table):
 
 
 def _names(table):
-    return {
-        name: _inplace.public(module, name)
-        for module, names in table.items()
-        for name in names.split()
-    }
+    return {name: _inplace.public(module, name) for module, names in table.items() for name in names.split()}
 
 
 for _table in (_METHODS, _FUNCTIONS, _ONLY_METHODS):
@@ -172,8 +172,7 @@ _core.name_activations(row.node for row in _ACTIVATIONS.values())
 
 
 def _attach():
-    methods = {**_names(_METHODS), **_names(_ONLY_METHODS), **_shapes.CONVERSIONS,
-               **_inplace.METHODS}  # fmt: skip
+    methods = {**_names(_METHODS), **_names(_ONLY_METHODS), **_shapes.CONVERSIONS, **_inplace.METHODS}
     methods.update({name: methods[of] for name, of in _ALIASES.items() if of in methods})
     methods.update(clip_=methods["clamp_"], nelement=methods["numel"], where=_where_method)
     operators = {
@@ -197,7 +196,7 @@ def _attach():
         "__abs__": _elementwise.abs_,
         "__pos__": _elementwise.positive,
         "__setitem__": checks.explained(_indexing._setitem, "Item assignment"),
-    }  # fmt: skip
+    }
     properties = {"mT": property(_shapes._mT)}
     for name, function in {**methods, **operators, **properties}.items():
         if name not in vars(TensorBase):  # what is compiled stays so
@@ -213,9 +212,17 @@ _attach()
 
 
 @checks.explained
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False,
-         only_inputs=True, allow_unused=None, is_grads_batched=False,
-         materialize_grads=False):  # fmt: skip
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
 
     Only the part of the graph that leads from the outputs to the inputs is gone through, and
@@ -259,21 +266,13 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             "write a loss of f(x + h) - f(x) in place of one of the gradient by x."
         )
     if checks.flag("grad", "is_grads_batched", is_grads_batched):
-        raise NotImplementedError(
-            "grad expects is_grads_batched=False; got True: call it for each of the gradients."
-        )
+        raise NotImplementedError("grad expects is_grads_batched=False; got True: call it for each of the gradients.")
     if not checks.flag("grad", "only_inputs", only_inputs):
-        raise NotImplementedError(
-            "grad expects only_inputs=True; got False: call backward(), which fills every grad."
-        )
+        raise NotImplementedError("grad expects only_inputs=True; got False: call backward(), which fills every grad.")
     if materialize_grads and allow_unused is False:
-        raise ValueError(
-            "grad expects allow_unused as True or not given where materialize_grads is True; got "
-            "False."
-        )
+        raise ValueError("grad expects allow_unused as True or not given where materialize_grads is True; got False.")
     may_miss = bool(allow_unused or materialize_grads)
-    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss,
-                           bool(materialize_grads))  # fmt: skip
+    return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss, bool(materialize_grads))
 
 
 def Variable(data, requires_grad=False):
@@ -296,14 +295,16 @@ class _Place(SimpleNamespace):
 
 #: Where other PyTorch programs look whether there is a GPU.
 cuda = _Place(
-    is_available=lambda: False, device_count=lambda: 0, manual_seed=lambda seed: None,
-    manual_seed_all=lambda seed: None, empty_cache=lambda: None,
-)  # fmt: skip
+    is_available=lambda: False,
+    device_count=lambda: 0,
+    manual_seed=lambda seed: None,
+    manual_seed_all=lambda seed: None,
+    empty_cache=lambda: None,
+)
 backends = SimpleNamespace(
     mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
-    cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False,
-                          is_available=lambda: False),
-)  # fmt: skip
+    cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False, is_available=lambda: False),
+)
 
 __all__ = [
     "Size",
@@ -333,9 +334,19 @@ __all__ = [
 #: What `fastbp` has under the same names.
 EXPORTED = sorted({*PUBLIC, *__all__})
 __all__ += [
-    "EXPORTED", "PUBLIC", "AccumulateGrad", "Function", "Node", "Parameter", "Variable", "backward",
-    "grad", "node", "sweep", "view_node",
-]  # fmt: skip
+    "EXPORTED",
+    "PUBLIC",
+    "AccumulateGrad",
+    "Function",
+    "Node",
+    "Parameter",
+    "Variable",
+    "backward",
+    "grad",
+    "node",
+    "sweep",
+    "view_node",
+]
 __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 

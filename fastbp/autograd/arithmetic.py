@@ -49,8 +49,7 @@ def both(who, x, y):
     pair = operand(x), operand(y)
     if pair[0] is None or pair[1] is None:
         wrong = x if pair[0] is None else y
-        raise TypeError(f"{who} expects tensors or numbers; got {checks.shown(wrong)} of type "
-                        f"{type(wrong).__name__}.")  # fmt: skip
+        raise TypeError(f"{who} expects tensors or numbers; got {checks.shown(wrong)} of type {type(wrong).__name__}.")
     return pair
 
 
@@ -74,8 +73,7 @@ def binary(operation, x, y):
 
 def _no_bools_apart(x, y):
     if any(isinstance(v, bool) or getattr(v, "dtype", None) is dtypes.bool_ for v in (x, y)):
-        raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or "
-                           "logical_xor().")  # fmt: skip
+        raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or logical_xor().")
 
 
 def matrix_product(x, y):
@@ -103,8 +101,7 @@ def add(input, other, *, alpha=1):
 def _scaled(who, x, y, alpha):
     dtype = common_dtype(x, y)
     if isinstance(alpha, float) and not dtype.is_floating_point:
-        raise RuntimeError(f"{who} expects alpha as an integer for a result of {dtype!r}; got "
-                           f"{alpha}.")  # fmt: skip
+        raise RuntimeError(f"{who} expects alpha as an integer for a result of {dtype!r}; got {alpha}.")
     if not isinstance(y, core.TensorBase):
         return y * alpha
     return (y.to(dtype) * alpha).to(dtype)  # there the product has room; of bools it is an integer
@@ -133,8 +130,7 @@ def div(input, other, *, rounding_mode=None):
             floor = rounding_mode == "floor"
             out = floor_divide(x, y).array if floor else _truncated("div", x, y)
         return core.node("DivBackward2", out, _tensors(x, y), _no_slope)
-    raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got "
-                     f"{checks.shown(rounding_mode)}.")  # fmt: skip
+    raise ValueError(f"div expects rounding_mode as None, 'floor' or 'trunc'; got {checks.shown(rounding_mode)}.")
 
 
 def _no_slope(saved, dout, needs):
@@ -193,20 +189,19 @@ def _divided(who, input, other):
 def floor_divide(input, other):
     """input // other, rounded down; backward refuses it, as it has no gradient."""
     x, y, a, b = _divided("floor_divide", input, other)
-    return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y),
-                     _no_gradient)  # fmt: skip
+    return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y), _no_gradient)
 
 
 def _no_gradient(saved, dout, needs):
-    raise RuntimeError("backward expects operations that have a gradient; got floor_divide, which "
-                       "has none: detach() its input.")  # fmt: skip
+    raise RuntimeError(
+        "backward expects operations that have a gradient; got floor_divide, which has none: detach() its input."
+    )
 
 
 def remainder(input, other):
     """input % other, of the divisor's sign."""
     x, y, a, b = _divided("remainder", input, other)
-    return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y),
-                     _remainder_gradient, (a, b))  # fmt: skip
+    return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y), _remainder_gradient, (a, b))
 
 
 def _remainder_gradient(saved, dout, needs):
@@ -217,8 +212,7 @@ def _remainder_gradient(saved, dout, needs):
 def fmod(input, other):
     """The remainder of input / other of the dividend's sign."""
     x, y, a, b = _divided("fmod", input, other)
-    return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y),
-                     _fmod_gradient, (a, b))  # fmt: skip
+    return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y), _fmod_gradient, (a, b))
 
 
 def _fmod_gradient(saved, dout, needs):
@@ -232,9 +226,7 @@ def power(x, y):
     if x is None or y is None:
         return NotImplemented
     dtype = common_dtype(x, y)
-    if not dtype.is_floating_point and np.any(
-        (y.array if isinstance(y, core.TensorBase) else y) < 0
-    ):
+    if not dtype.is_floating_point and np.any((y.array if isinstance(y, core.TensorBase) else y) < 0):
         raise RuntimeError("Powers of integers expect exponents of at least 0; got a negative one.")
     a, b = in_dtype(x, dtype), in_dtype(y, dtype)
     out = computed(np.power, a, b)
@@ -264,8 +256,7 @@ def atan2(input, other):
     dtype = common_dtype(y, x)
     dtype = dtype if dtype.is_floating_point else dtypes.get_default_dtype()
     a, b = in_dtype(y, dtype), in_dtype(x, dtype)
-    return core.node("Atan2Backward0", computed(np.arctan2, a, b), _tensors(y, x),
-                     _atan2_gradient, (a, b))  # fmt: skip
+    return core.node("Atan2Backward0", computed(np.arctan2, a, b), _tensors(y, x), _atan2_gradient, (a, b))
 
 
 def _atan2_gradient(saved, dout, needs):
@@ -410,8 +401,7 @@ def _product(name, dims, form):
     def function(input, other):
         x, y = as_tensor(input), as_tensor(other)
         if (x.array.ndim, y.array.ndim) != dims:
-            raise RuntimeError(f"{name} expects {form}; got shapes {x.array.shape} and "
-                               f"{y.array.shape}.")  # fmt: skip
+            raise RuntimeError(f"{name} expects {form}; got shapes {x.array.shape} and {y.array.shape}.")
         return x @ y
 
     return named(function, name, f"The product of {form}.")
@@ -456,8 +446,7 @@ def where(condition, input=None, other=None):
 def _where_gradient(saved, dout, needs):
     (chosen,) = saved
     zero = dout.dtype.type(0)
-    return (np.where(chosen, dout, zero) if needs[0] else None,
-            np.where(chosen, zero, dout) if needs[1] else None)  # fmt: skip
+    return (np.where(chosen, dout, zero) if needs[0] else None, np.where(chosen, zero, dout) if needs[1] else None)
 
 
 def masked_fill(input, mask, value):
@@ -465,8 +454,10 @@ def masked_fill(input, mask, value):
     value = both("masked_fill", input, value)[1]
     if isinstance(value, core.TensorBase):
         if value.array.ndim:
-            raise RuntimeError(f"masked_fill expects value as a number or a 0-d tensor; got shape "
-                               f"{value.array.shape}: where() takes tensors.")  # fmt: skip
+            raise RuntimeError(
+                f"masked_fill expects value as a number or a 0-d tensor; got shape "
+                f"{value.array.shape}: where() takes tensors."
+            )
         value = value.to(input.dtype)
     else:
         value = core.new(_fitting("masked_fill", "value", value, input.dtype))
@@ -486,8 +477,9 @@ def clamp(input, min=None, max=None):
     bounds = [both("clamp", input, b)[1] for b in (min, max) if b is not None]
     dtype = common_dtype(input, *bounds)
     x = in_dtype(input, dtype)
-    low, high = (None if b is None else _fitting("clamp", name, operand(b), dtype)
-                 for name, b in (("min", min), ("max", max)))  # fmt: skip
+    low, high = (
+        None if b is None else _fitting("clamp", name, operand(b), dtype) for name, b in (("min", min), ("max", max))
+    )
     out = x
     if low is not None:
         out = computed(np.maximum, out, low)
@@ -505,16 +497,17 @@ def _clamp_gradient(saved, dout, needs):
     below = True if high is None else x <= high
     under = False if low is None else x < low
     over = False if high is None else x > high
-    return (np.where(above & below, dout, 0),
-            np.where(under & ~np.asarray(over), dout, 0) if needs[1] else None,
-            np.where(over, dout, 0) if needs[2] else None)  # fmt: skip
+    return (
+        np.where(above & below, dout, 0),
+        np.where(under & ~np.asarray(over), dout, 0) if needs[1] else None,
+        np.where(over, dout, 0) if needs[2] else None,
+    )
 
 
 def heaviside(input, values):
     """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype; without a gradient."""
     refuse_gradient("heaviside", input, values)
     if input.dtype is not values.dtype:
-        raise RuntimeError(f"heaviside expects values of input's dtype {input.dtype!r}; got "
-                           f"{values.dtype!r}.")  # fmt: skip
+        raise RuntimeError(f"heaviside expects values of input's dtype {input.dtype!r}; got {values.dtype!r}.")
     x, v = input.array, values.array
     return core.new(computed(np.where, x == 0, v, (x > 0).astype(x.dtype)))

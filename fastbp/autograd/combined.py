@@ -18,9 +18,7 @@ def _arrays(who, tensors, *numbers):
     for name, number in numbers:
         checks.number(who, name, number, finite=False)
         if isinstance(number, float) and not dtype.is_floating_point:
-            raise RuntimeError(
-                f"{who} expects {name} as an integer for a result of {dtype!r}; got {number}."
-            )
+            raise RuntimeError(f"{who} expects {name} as an integer for a result of {dtype!r}; got {number}.")
     return [in_dtype(x, dtype) for x in tensors]
 
 
@@ -85,10 +83,7 @@ def lerp(input, end, weight):
     tensors = (input, end, weight) if whole else (input, end)
     a, b, *_ = _arrays("lerp", tensors)
     if a.dtype.kind != "f" or len({x.dtype for x in tensors}) > 1:
-        raise RuntimeError(
-            "lerp expects floats of one dtype; got " + ", ".join(repr(x.dtype) for x in tensors)
-            + "."
-        )  # fmt: skip
+        raise RuntimeError("lerp expects floats of one dtype; got " + ", ".join(repr(x.dtype) for x in tensors) + ".")
     w = weight.array if whole else a.dtype.type(checks.number("lerp", "weight", weight))
     line = computed(np.subtract, b, a)
     near, far = computed(np.add, a, w * line), computed(np.subtract, b, (1 - w) * line)
@@ -114,8 +109,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     checks.number("addmm", "alpha", alpha, finite=False)
     product = mat1.mm(mat2)
     if input.dtype is not product.dtype:
-        raise RuntimeError(f"addmm expects tensors of one dtype; got {input.dtype!r} and "
-                           f"{product.dtype!r}.")  # fmt: skip
+        raise RuntimeError(f"addmm expects tensors of one dtype; got {input.dtype!r} and {product.dtype!r}.")
     product = product if alpha == 1 else product * alpha
     if beta == 0:
         return product
@@ -134,9 +128,7 @@ def clamp_max(input, max):
 
 def _bound(who, name, value):
     if operand(value) is None:
-        raise TypeError(
-            f"{who} expects {name} as a number or a Tensor; got {checks.described(value)}."
-        )
+        raise TypeError(f"{who} expects {name} as a number or a Tensor; got {checks.described(value)}.")
     return value
 
 
@@ -178,8 +170,7 @@ def einsum(equation, *operands):
     missing = sorted(set(output) - lengths.keys())
     if missing or len(set(output)) < len(output):
         raise RuntimeError(
-            "einsum expects behind -> letters of the operands, each once; got "
-            f"{equation.partition('->')[2].strip()!r}."
+            f"einsum expects behind -> letters of the operands, each once; got {equation.partition('->')[2].strip()!r}."
         )
     out = _summed(inputs, output, arrays)
     return core.node("EinsumBackward0", out, operands, _einsum_gradient, (inputs, output, *arrays))
@@ -190,24 +181,22 @@ def _letters(equation, arrays):
     left, arrow, output = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
     if len(inputs) != len(arrays):
-        raise RuntimeError(f"einsum expects as many operands as its equation {equation!r} names, "
-                           f"{len(inputs)}; got {len(arrays)}.")  # fmt: skip
+        raise RuntimeError(
+            f"einsum expects as many operands as its equation {equation!r} names, {len(inputs)}; got {len(arrays)}."
+        )
     plain = "".join([*inputs, output]).replace("...", "")
     wrong = sorted(set(plain) - set(_LETTERS))
     if wrong:
-        raise RuntimeError(f"einsum expects letters, commas, dots and -> in its equation; got "
-                           f"{wrong[0]!r} in {equation!r}.")  # fmt: skip
+        raise RuntimeError(
+            f"einsum expects letters, commas, dots and -> in its equation; got {wrong[0]!r} in {equation!r}."
+        )
     free = [letter for letter in _LETTERS if letter not in plain]
-    more = [x.ndim - len(letters.replace("...", ""))
-            for x, letters in zip(arrays, inputs, strict=True)]  # fmt: skip
+    more = [x.ndim - len(letters.replace("...", "")) for x, letters in zip(arrays, inputs, strict=True)]
     for x, letters, n in zip(arrays, inputs, more, strict=True):
         if n < 0 or (n > 0 and "..." not in letters):
-            raise RuntimeError(f"einsum expects an operand of the dimensions {letters!r}; got "
-                               f"shape {x.shape}.")  # fmt: skip
-    dots = "".join(free[: max([n for n, text in zip(more, inputs, strict=True) if "..." in text],
-                              default=0)])  # fmt: skip
-    inputs = [text.replace("...", dots[len(dots) - n :])
-              for text, n in zip(inputs, more, strict=True)]  # fmt: skip
+            raise RuntimeError(f"einsum expects an operand of the dimensions {letters!r}; got shape {x.shape}.")
+    dots = "".join(free[: max([n for n, text in zip(more, inputs, strict=True) if "..." in text], default=0)])
+    inputs = [text.replace("...", dots[len(dots) - n :]) for text, n in zip(inputs, more, strict=True)]
     if not arrow:
         counted = Counter("".join(inputs))
         output = dots + "".join(c for c in _LETTERS if counted[c] == 1 and c not in dots)
@@ -221,8 +210,7 @@ def _lengths(equation, inputs, arrays):
         for letter, n in zip(letters, x.shape, strict=True):
             known = lengths.get(letter, 1)
             if 1 not in (known, n) and known != n:
-                raise RuntimeError(f"einsum expects one length of each letter of {equation!r}; got "
-                                   f"{known} and {n}.")  # fmt: skip
+                raise RuntimeError(f"einsum expects one length of each letter of {equation!r}; got {known} and {n}.")
             lengths[letter] = n if known == 1 else known
     return lengths
 
@@ -231,10 +219,12 @@ def _summed(inputs, output, arrays):
     """The sum; letters of length 1 beside a longer one are left out where they are."""
     lengths = _lengths("", inputs, arrays)
     thin = [
-        ("".join(c for c, n in zip(letters, x.shape, strict=True) if n == lengths[c]),
-         x.reshape([n for c, n in zip(letters, x.shape, strict=True) if n == lengths[c]]))
+        (
+            "".join(c for c, n in zip(letters, x.shape, strict=True) if n == lengths[c]),
+            x.reshape([n for c, n in zip(letters, x.shape, strict=True) if n == lengths[c]]),
+        )
         for letters, x in zip(inputs, arrays, strict=True)
-    ]  # fmt: skip
+    ]
     text = ",".join(letters for letters, _ in thin) + "->" + output
     return np.asarray(np.einsum(text, *[x for _, x in thin], optimize=len(arrays) > 1))
 
@@ -242,10 +232,7 @@ def _summed(inputs, output, arrays):
 def _einsum_gradient(saved, dout, needs):
     """The gradient by an operand is the sum of dout and all others, on the operand's letters."""
     inputs, output, *arrays = saved
-    return tuple(
-        _by_operand(k, inputs, output, arrays, dout) if needed else None
-        for k, needed in enumerate(needs)
-    )
+    return tuple(_by_operand(k, inputs, output, arrays, dout) if needed else None for k, needed in enumerate(needs))
 
 
 def _by_operand(k, inputs, output, arrays, dout):

@@ -52,14 +52,11 @@ exp = _function("exp", "exp(x)", np.exp, lambda d, y: d * y, "out")
 expm1 = _function("expm1", "exp(x) - 1", np.expm1, lambda d, y: d * (y + 1), "out")
 exp2 = _function("exp2", "2 ** x", np.exp2, lambda d, y: d * y * y.dtype.type(math.log(2)), "out")
 log = _function("log", "The natural logarithm of x", np.log, lambda d, x: d / x)
-log2 = _function("log2", "The logarithm of x to base 2", np.log2,
-                 lambda d, x: _half_log(d, x, math.log(2)))  # fmt: skip
-log10 = _function("log10", "The logarithm of x to base 10", np.log10,
-                  lambda d, x: _half_log(d, x, math.log(10)))  # fmt: skip
+log2 = _function("log2", "The logarithm of x to base 2", np.log2, lambda d, x: _half_log(d, x, math.log(2)))
+log10 = _function("log10", "The logarithm of x to base 10", np.log10, lambda d, x: _half_log(d, x, math.log(10)))
 log1p = _function("log1p", "log(1 + x)", np.log1p, lambda d, x: d / (x + 1))
 sqrt = _function("sqrt", "The square root of x", np.sqrt, lambda d, y: d / (2 * y), "out")
-rsqrt = _function("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x),
-                  lambda d, y: d * y**3 / -2, "out")  # fmt: skip
+rsqrt = _function("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lambda d, y: d * y**3 / -2, "out")
 reciprocal = _function("reciprocal", "1 / x", lambda x: 1 / x, lambda d, y: -d * (y * y), "out")
 sin = _function("sin", "The sine of x", np.sin, lambda d, x: d * np.cos(x))
 cos = _function("cos", "The cosine of x", np.cos, lambda d, x: -d * np.sin(x))
@@ -99,9 +96,7 @@ def _pull_back(saved, dout, needs):
     read = checks.floats(name, "input", read)
     dout = checks.floats(name, "dout", dout, read.dtype)
     dx = np.empty(read.shape, read.dtype)
-    kernels().activation_backward(
-        name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *numbers
-    )
+    kernels().activation_backward(name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *numbers)
     return (dx,)
 
 
@@ -163,10 +158,10 @@ sign = _of_any("sign", "-1, 0 or 1, as x is; 0 of NaN", _sign, None, "buif")
 floor = _of_any("floor", "x rounded down", np.floor, None)
 ceil = _of_any("ceil", "x rounded up", np.ceil, None)
 trunc = _of_any("trunc", "x rounded towards 0", np.trunc, None)
-square = _of_any("square", "x * x", lambda x: np.square(x, dtype="q" if x.dtype == bool else None),
-                 lambda d, x: d * (2 * x), "buif")  # fmt: skip
-frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x),
-               lambda d, x: d, "f")  # fmt: skip
+square = _of_any(
+    "square", "x * x", lambda x: np.square(x, dtype="q" if x.dtype == bool else None), lambda d, x: d * (2 * x), "buif"
+)
+frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d, "f")
 
 
 def round_(input, *, decimals=0):
@@ -215,8 +210,9 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
         checks.unmasked("nan_to_num", name, value)
     out = np.asarray(np.nan_to_num(array, nan=nan, posinf=posinf, neginf=neginf))
     finite = np.isfinite(array)
-    return core.node("NanToNumBackward0", out, (input,),
-                     lambda s, dout, n: (quiet(np.multiply, (dout, *s)),), (finite,))  # fmt: skip
+    return core.node(
+        "NanToNumBackward0", out, (input,), lambda s, dout, n: (quiet(np.multiply, (dout, *s)),), (finite,)
+    )
 
 
 # --- over a dimension -----------------------------------------------------------------------
@@ -267,8 +263,7 @@ def softmax(input, dim=None, dtype=None):
         kernels().softmax_forward(array.reshape(-1, n), out.reshape(-1, n))
     else:
         out = quiet(_softmax, (array, axis))
-    return core.node("SoftmaxBackward0", _shaped(out, x), (x,), _softmax_gradient,
-                     (out, axis))  # fmt: skip
+    return core.node("SoftmaxBackward0", _shaped(out, x), (x,), _softmax_gradient, (out, axis))
 
 
 @quietly
@@ -288,8 +283,7 @@ def log_softmax(input, dim=None, dtype=None):
         core.log_softmax_of(array.reshape(-1, n), out.reshape(-1, n))
     else:
         out = quiet(log_softmax_of, (array, axis))
-    return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,),
-                     _log_softmax_gradient, (out, axis))  # fmt: skip
+    return core.node("LogSoftmaxBackward0", _shaped(out, x), (x,), _log_softmax_gradient, (out, axis))
 
 
 @quietly

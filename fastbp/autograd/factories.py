@@ -47,8 +47,7 @@ def like(make):
     """`make` of another tensor's shape and dtype."""
 
     def function(input, *, dtype=None, requires_grad=False, device=None):
-        return make(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                    device=device)  # fmt: skip
+        return make(input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
     name = make.__name__
     return named(function, f"{name}_like", f"`{name}` of another tensor's shape and dtype.")
@@ -59,15 +58,13 @@ zeros_like, ones_like, empty_like = map(like, (zeros, ones, empty))
 
 def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None):
     """One number in another tensor's shape and dtype."""
-    return full(input.array.shape, fill_value, dtype=dtype or input.dtype,
-                requires_grad=requires_grad, device=device)  # fmt: skip
+    return full(input.array.shape, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
 def _new(name):
     def function(input, *shape, size=None, dtype=None, requires_grad=False, device=None):
         make = globals()[name]  # the public one, which words the errors of shapes
-        return make(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                    device=device)  # fmt: skip
+        return make(*shape, size=size, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
     return named(function, f"new_{name}", f"`{name}` of this tensor's dtype.")
 
@@ -77,15 +74,13 @@ new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
 
 def new_full(input, size, fill_value, *, dtype=None, requires_grad=False, device=None):
     """One number in this tensor's dtype."""
-    return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad,
-                device=device)  # fmt: skip
+    return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
 def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
     """A tensor of this one's dtype."""
     on_cpu("new_tensor", device)
-    return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"),
-                    requires_grad)  # fmt: skip
+    return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"), requires_grad)
 
 
 def _single(who, value):
@@ -107,8 +102,7 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=N
         start, end = 0, start
     start, end, step = (_single("arange", v) for v in (start, end, step))
     named = zip(("start", "end", "step"), (start, end, step), strict=True)
-    start, end, step = (v if isinstance(v, int) else checks.number("arange", name, v)
-                        for name, v in named)  # fmt: skip
+    start, end, step = (v if isinstance(v, int) else checks.number("arange", name, v) for name, v in named)
     if step == 0 or (end - start) / step < 0:
         raise RuntimeError(f"arange expects a step that leads from {start} to {end}; got {step}.")
     whole = all(isinstance(v, int) for v in (start, end, step))
@@ -144,8 +138,7 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, d
 def eye(n, m=None, *, dtype=None, requires_grad=False, device=None):
     """The identity matrix."""
     on_cpu("eye", device)
-    n, m = (None if v is None else checks.integer("eye", name, v, 0)
-            for name, v in (("n", n), ("m", m)))  # fmt: skip
+    n, m = (None if v is None else checks.integer("eye", name, v, 0) for name, v in (("n", n), ("m", m)))
     return core.new(np.eye(n, m, dtype=_kind("eye", dtype).dtype), requires_grad)
 
 

@@ -44,8 +44,7 @@ class Context:
         """
         if not checks.flag("set_materialize_grads", "value", value):
             raise NotImplementedError(
-                "set_materialize_grads expects True, as a gradient that nobody gave is zeros; got "
-                "False."
+                "set_materialize_grads expects True, as a gradient that nobody gave is zeros; got False."
             )
 
     def mark_dirty(self, *tensors):
@@ -121,8 +120,7 @@ class Function:
                 cls.setup_context(ctx, args, out)
         results = out if isinstance(out, tuple) else (out,)
         for each in results:
-            checks.instance(f"{cls.__name__}.forward", "its results", each, core.TensorBase,
-                            "Tensors")  # fmt: skip
+            checks.instance(f"{cls.__name__}.forward", "its results", each, core.TensorBase, "Tensors")
         results = _recorded(cls, ctx, tensors, results)
         return results if isinstance(out, tuple) else results[0]
 
@@ -137,8 +135,7 @@ def _recorded(cls, ctx, tensors, results):
     kept = tuple(_kept(x, arrays) for x in ctx.saved_tensors)
     ctx.saved_tensors = ()  # the node has them as arrays
     shapes = [None if x is None else (x.array.shape, x.dtype) for x in tensors]
-    unused = [None if has else np.zeros_like(x.array)
-              for x, has in zip(results, flows, strict=True)]  # fmt: skip
+    unused = [None if has else np.zeros_like(x.array) for x, has in zip(results, flows, strict=True)]
 
     def gradients(saved, dout, needs):
         ctx.saved_tensors = tuple(None if x is None else core.new(x) for x in saved)
@@ -170,23 +167,25 @@ def _gradients(cls, ctx, inputs, douts):
     result = result if isinstance(result, tuple) else (result,)
     who = f"{cls.__name__}.backward"
     if len(result) < len(inputs) or any(x is not None for x in result[len(inputs) :]):
-        raise RuntimeError(f"{who} expects to give a gradient, or None, for each of the "
-                           f"{len(inputs)} arguments of forward; got {len(result)}.")  # fmt: skip
-    return tuple(
-        _fitting(who, place, x, wanted)
-        for place, (x, wanted) in enumerate(zip(result, inputs, strict=False))
-    )
+        raise RuntimeError(
+            f"{who} expects to give a gradient, or None, for each of the "
+            f"{len(inputs)} arguments of forward; got {len(result)}."
+        )
+    return tuple(_fitting(who, place, x, wanted) for place, (x, wanted) in enumerate(zip(result, inputs, strict=False)))
 
 
 def _fitting(who, place, gradient, wanted):
     if gradient is None:
         return None
     if wanted is None:
-        raise RuntimeError(f"{who} expects None for argument {place} of forward, which was no "
-                           f"Tensor; got {checks.described(gradient)}.")  # fmt: skip
+        raise RuntimeError(
+            f"{who} expects None for argument {place} of forward, which was no "
+            f"Tensor; got {checks.described(gradient)}."
+        )
     checks.instance(who, f"the gradient by argument {place}", gradient, core.TensorBase, "a Tensor")
     shape, dtype = wanted
     if gradient.array.shape != shape:
-        raise RuntimeError(f"{who} expects the gradient by argument {place} of its shape {shape}; "
-                           f"got {gradient.array.shape}.")  # fmt: skip
+        raise RuntimeError(
+            f"{who} expects the gradient by argument {place} of its shape {shape}; got {gradient.array.shape}."
+        )
     return gradient.array.astype(dtype.dtype, copy=False)

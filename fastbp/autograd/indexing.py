@@ -110,8 +110,7 @@ def _setitem(self, index, value):
     given = value
     value = operand(value) if not isinstance(value, list | tuple) else as_tensor(value)
     if value is None:
-        raise TypeError("Item assignment expects a tensor, an array or a number; got "
-                        f"{checks.described(given)}.")  # fmt: skip
+        raise TypeError(f"Item assignment expects a tensor, an array or a number; got {checks.described(given)}.")
     if not isinstance(value, core.TensorBase):
         value = core.new(held("Item assignment", np.asarray(value), self.dtype, "a number"))
     tensor = value
@@ -124,8 +123,7 @@ def _setitem(self, index, value):
         new = np.broadcast_to(tensor.array, part.shape)
     except ValueError:
         raise RuntimeError(
-            f"Item assignment expects a value that broadcasts to {part.shape}; got shape "
-            f"{tensor.array.shape}."
+            f"Item assignment expects a value that broadcasts to {part.shape}; got shape {tensor.array.shape}."
         ) from None
     if core.is_grad_enabled() and (self.requires_grad or tensor.requires_grad):
         before = self._snapshot()
@@ -156,24 +154,20 @@ def index_select(input, dim, index):
         raise IndexError(f"index_select expects index as a vector; got shape {places.shape}.")
     if input.array.ndim == 0:
         if places.size != 1:
-            raise RuntimeError(
-                f"index_select expects index of one element beside a 0-d tensor; got {places.size}."
-            )
+            raise RuntimeError(f"index_select expects index of one element beside a 0-d tensor; got {places.size}.")
         return input.clone()
     return input[(slice(None),) * axis + (np.atleast_1d(places),)]
 
 
 def _places(who, index, n=1, least=0):
     """Integers as rows of a dimension of length n."""
-    places = index.array if isinstance(index, core.TensorBase) else (
-        checks.numbers(who, "index", index))  # fmt: skip
+    places = index.array if isinstance(index, core.TensorBase) else (checks.numbers(who, "index", index))
     if places.dtype.kind not in "iu":
         raise RuntimeError(f"{who} expects index of integers; got {places.dtype}.")
     if (places < least).any():
         raise IndexError(f"{who} expects index of at least {least}; got {places.min()}.")
     if (places >= n).any():
-        raise IndexError(f"{who} expects index below {n}, the length of its dimension; got "
-                         f"{places.max()}.")  # fmt: skip
+        raise IndexError(f"{who} expects index below {n}, the length of its dimension; got {places.max()}.")
     return places
 
 
@@ -182,8 +176,9 @@ def _along(who, input, dim, index):
     x = input.array
     axis = one_axis(who, x, dim)
     places = _places(who, index, *x.shape[axis : axis + 1])
-    if places.size and (max(places.ndim, 1) != max(x.ndim, 1) or any(
-            i != axis and n > x.shape[i] for i, n in enumerate(places.shape))):  # fmt: skip
+    if places.size and (
+        max(places.ndim, 1) != max(x.ndim, 1) or any(i != axis and n > x.shape[i] for i, n in enumerate(places.shape))
+    ):
         raise RuntimeError(
             f"{who} expects index of input's {x.ndim} dimensions, and but for dim {dim} no longer "
             f"than {x.shape}; got shape {places.shape}."
@@ -240,14 +235,11 @@ def scatter(input, dim, index, src=None, value=None):
             [0., 1.]])
     """
     if (src is None) == (value is None):
-        raise TypeError(
-            f"scatter expects src or value; got {'neither' if src is None else 'both'}."
-        )
+        raise TypeError(f"scatter expects src or value; got {'neither' if src is None else 'both'}.")
     key, source = _scattered("scatter", input, dim, index, value if src is None else src)
     out = input.array.copy()
     out[key] = source.array
-    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient,
-                     (Ellipsis, _kept(key)))  # fmt: skip
+    return core.node("ScatterBackward0", out, (input, source), _setitem_gradient, (Ellipsis, _kept(key)))
 
 
 def scatter_add(input, dim, index, src):
@@ -290,8 +282,7 @@ def index_add(input, dim, index, source, *, alpha=1):
     key = (slice(None),) * axis + (places,)
     out = input.array.copy()
     np.add.at(out, key, (source if alpha == 1 else source * alpha).array)
-    return core.node("IndexAddBackward0", out, (input, source), _index_add_gradient,
-                     (_kept(key), alpha))  # fmt: skip
+    return core.node("IndexAddBackward0", out, (input, source), _index_add_gradient, (_kept(key), alpha))
 
 
 def _index_add_gradient(saved, dout, needs):
@@ -303,8 +294,11 @@ def _scattered(who, input, dim, index, src):
     """The places of `index` as NumPy takes them, and what goes there as a tensor."""
     axis, places = _along(who, input, dim, index)
     whole = isinstance(src, core.TensorBase)
-    if whole and (src.dtype is not input.dtype or src.ndim != input.ndim or any(
-            n > m for n, m in zip(places.shape, src.array.shape, strict=False))):  # fmt: skip
+    if whole and (
+        src.dtype is not input.dtype
+        or src.ndim != input.ndim
+        or any(n > m for n, m in zip(places.shape, src.array.shape, strict=False))
+    ):
         raise RuntimeError(
             f"{who} expects src of input's dtype {input.dtype!r} and {input.ndim} dimensions, "
             f"none shorter than index's {places.shape}; got {src.dtype!r} of shape "

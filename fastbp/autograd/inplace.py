@@ -30,14 +30,19 @@ def changed(self, function, *arguments, **keywords):
         with core.no_grad():
             result = function(self, *arguments, **keywords)
     if result is NotImplemented:
-        raise TypeError("An in-place operation expects a tensor, an array or a number; got "
-                        f"{checks.shown(arguments[0])}.")  # fmt: skip
+        raise TypeError(
+            f"An in-place operation expects a tensor, an array or a number; got {checks.shown(arguments[0])}."
+        )
     if result.array.shape != self.array.shape:
-        raise RuntimeError(f"An in-place operation expects a result of its tensor's shape "
-                           f"{self.array.shape}; got {result.array.shape}.")  # fmt: skip
+        raise RuntimeError(
+            f"An in-place operation expects a result of its tensor's shape "
+            f"{self.array.shape}; got {result.array.shape}."
+        )
     if result.dtype.category > self.dtype.category:
-        raise RuntimeError(f"An in-place operation expects a result that can be cast to its "
-                           f"tensor's dtype {self.dtype!r}; got {result.dtype!r}.")  # fmt: skip
+        raise RuntimeError(
+            f"An in-place operation expects a result that can be cast to its "
+            f"tensor's dtype {self.dtype!r}; got {result.dtype!r}."
+        )
     if recorded:
         return self._rebase(result)
     core.quiet(np.copyto, (self.array, result.array), {"casting": "unsafe"})
@@ -56,9 +61,7 @@ def view_changed(self, base, result):
     base._may_change()
     before = base._snapshot()
     core.quiet(np.copyto, (self.array, result.array), {"casting": "unsafe"})
-    base._rebase(
-        core.node("CopySlices", base.array.copy(), (before, result), _slices_gradient, place)
-    )
+    base._rebase(core.node("CopySlices", base.array.copy(), (before, result), _slices_gradient, place))
     return view_renewed(self, base)
 
 
@@ -128,30 +131,77 @@ def public(module, name):
 
 
 _BY_FUNCTION = {
-    **{name: public(arithmetic, name) for name in (
-        "add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "pow", "clamp",
-        "masked_fill", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "logical_and",
-        "logical_or", "logical_xor", "logical_not", "eq", "ne", "lt", "le", "gt", "ge", "atan2")},
-    **{name: public(elementwise, name) for name in (
-        "exp", "expm1", "log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal", "sin",
-        "cos", "tan", "tanh", "sigmoid", "relu", "abs", "sign", "floor", "ceil", "trunc", "square",
-        "round", "neg", "nan_to_num")},
-    **{name: public(combined, name) for name in (
-        "addcmul", "addcdiv", "lerp", "addmm", "clamp_min", "clamp_max")},
+    **{
+        name: public(arithmetic, name)
+        for name in (
+            "add",
+            "sub",
+            "mul",
+            "div",
+            "floor_divide",
+            "remainder",
+            "fmod",
+            "pow",
+            "clamp",
+            "masked_fill",
+            "bitwise_and",
+            "bitwise_or",
+            "bitwise_xor",
+            "bitwise_not",
+            "logical_and",
+            "logical_or",
+            "logical_xor",
+            "logical_not",
+            "eq",
+            "ne",
+            "lt",
+            "le",
+            "gt",
+            "ge",
+            "atan2",
+        )
+    },
+    **{
+        name: public(elementwise, name)
+        for name in (
+            "exp",
+            "expm1",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "sqrt",
+            "rsqrt",
+            "reciprocal",
+            "sin",
+            "cos",
+            "tan",
+            "tanh",
+            "sigmoid",
+            "relu",
+            "abs",
+            "sign",
+            "floor",
+            "ceil",
+            "trunc",
+            "square",
+            "round",
+            "neg",
+            "nan_to_num",
+        )
+    },
+    **{name: public(combined, name) for name in ("addcmul", "addcdiv", "lerp", "addmm", "clamp_min", "clamp_max")},
     **{name: public(indexing, name) for name in ("scatter", "scatter_add", "index_add")},
-}  # fmt: skip
-METHODS = {
-    name + "_": _method(name + "_", function, f"`{name}` in place.")
-    for name, function in _BY_FUNCTION.items()
 }
+METHODS = {name + "_": _method(name + "_", function, f"`{name}` in place.") for name, function in _BY_FUNCTION.items()}
 
 
 def _constant(self, value):
     if arithmetic.operand(value) is None or getattr(value, "ndim", False):
-        raise TypeError(f"fill_ expects value as a number or a 0-d tensor; got "
-                        f"{checks.shown(value)}.")  # fmt: skip
-    array = value.array if isinstance(value, core.TensorBase) else (
-        held("fill_", np.asarray(value), self.dtype, "value"))  # fmt: skip
+        raise TypeError(f"fill_ expects value as a number or a 0-d tensor; got {checks.shown(value)}.")
+    array = (
+        value.array if isinstance(value, core.TensorBase) else (held("fill_", np.asarray(value), self.dtype, "value"))
+    )
     out = np.empty_like(self.array)
     core.quiet(np.copyto, (out, array), {"casting": "unsafe"})
     inputs = (self, value if isinstance(value, core.TensorBase) else None)
@@ -192,8 +242,7 @@ def _drawn(name, draw, doc):
     def method(self, *arguments, generator=None, **keywords):
         self._may_change()
         if not self.is_floating_point():
-            raise RuntimeError(f"{name} expects a tensor of floating point dtype; got "
-                               f"{self.dtype!r}.")  # fmt: skip
+            raise RuntimeError(f"{name} expects a tensor of floating point dtype; got {self.dtype!r}.")
         numbers = draw(random.stream(generator), self.array.shape, *arguments, **keywords)
         return _drawn_into(self, numbers)
 
@@ -236,6 +285,4 @@ def bernoulli_(self, p=0.5, generator=None):
 
 
 METHODS.update(fill_=fill_, copy_=copy_, bernoulli_=bernoulli_)
-METHODS = {
-    name: core.operation(checks.explained(method, name), name) for name, method in METHODS.items()
-}
+METHODS = {name: core.operation(checks.explained(method, name), name) for name, method in METHODS.items()}

@@ -11,10 +11,14 @@ from fastbp._kernels import autograd as core
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 #: PyTorch's names of arguments, where they are others.
 OF_FUNCTIONS = {
-    "mm": {"mat2": "other"}, "bmm": {"mat2": "other"}, "mv": {"vec": "other"},
-    "dot": {"tensor": "other"}, "outer": {"vec2": "other"}, "scatter": {"value": "src"},
+    "mm": {"mat2": "other"},
+    "bmm": {"mat2": "other"},
+    "mv": {"vec": "other"},
+    "dot": {"tensor": "other"},
+    "outer": {"vec2": "other"},
+    "scatter": {"value": "src"},
     "broadcast_to": {"size": "shape"},
-}  # fmt: skip
+}
 #: The keyword of lengths or dimensions that may be given one by one, where it is another.
 SEVERAL = {"view": "size", "expand": "size"}
 
@@ -35,8 +39,7 @@ def of(who, function, has_out):
         for alias, name in aliases.items():
             if alias in keywords:
                 if name in keywords:
-                    raise TypeError(f"{who} expects {name} or {alias}, which mean the same; got "
-                                    "both.")  # fmt: skip
+                    raise TypeError(f"{who} expects {name} or {alias}, which mean the same; got both.")
                 keywords[name] = keywords.pop(alias)
         out = keywords.pop("out", None) if has_out else None
         if out is None:
@@ -81,8 +84,7 @@ def _put(who, result, out):
     """Write a result, or each of several, into `out`, which has its shape or no elements."""
     if isinstance(result, tuple):
         if not isinstance(out, tuple | list) or len(out) != len(result):
-            raise TypeError(f"{who} expects out as {len(result)} tensors; got "
-                            f"{checks.described(out)}.")  # fmt: skip
+            raise TypeError(f"{who} expects out as {len(result)} tensors; got {checks.described(out)}.")
         for each in zip(result, out, strict=True):
             _fits(who, *each)
         parts = [_written(*each) for each in zip(result, out, strict=True)]
@@ -95,13 +97,14 @@ def _fits(who, result, out):
     checks.instance(who, "out", out, core.TensorBase, "a Tensor")
     out._may_change()
     if out.array.shape != result.array.shape and out.array.size:
-        raise RuntimeError(f"{who} expects out of the result's shape {result.array.shape}, or "
-                           f"without elements; got {out.array.shape}.")  # fmt: skip
+        raise RuntimeError(
+            f"{who} expects out of the result's shape {result.array.shape}, or without elements; got {out.array.shape}."
+        )
     of_index = result.dtype is dtypes.int64 and isinstance(result, core.TensorBase)
     if result.dtype.category > out.dtype.category or (
-            who.startswith("arg") and of_index and out.dtype is not dtypes.int64):  # fmt: skip
-        raise RuntimeError(f"{who} expects out of a dtype that {result.dtype!r} can be cast to; "
-                           f"got {out.dtype!r}.")  # fmt: skip
+        who.startswith("arg") and of_index and out.dtype is not dtypes.int64
+    ):
+        raise RuntimeError(f"{who} expects out of a dtype that {result.dtype!r} can be cast to; got {out.dtype!r}.")
 
 
 def _written(result, out):

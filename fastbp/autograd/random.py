@@ -49,8 +49,7 @@ def stream(generator):
     """The numpy.random.Generator of a Generator, or of the one that all share."""
     if generator is None:
         return default_generator.rng
-    return checks.instance("A random function", "generator", generator, Generator,
-                           "a fastbp.Generator").rng  # fmt: skip
+    return checks.instance("A random function", "generator", generator, Generator, "a fastbp.Generator").rng
 
 
 def manual_seed(seed):
@@ -120,14 +119,17 @@ def _in(dtype):
     return dtype if dtype.itemsize >= 4 else np.float32
 
 
-rand = _drawn("rand", lambda rng, shape, dtype: rng.random(shape, _in(dtype)),
-              "Numbers drawn evenly from [0, 1), of a shape.")  # fmt: skip
-randn = _drawn("randn", lambda rng, shape, dtype: rng.standard_normal(shape, _in(dtype)),
-               "Numbers drawn from the standard normal distribution, of a shape.")  # fmt: skip
+rand = _drawn(
+    "rand", lambda rng, shape, dtype: rng.random(shape, _in(dtype)), "Numbers drawn evenly from [0, 1), of a shape."
+)
+randn = _drawn(
+    "randn",
+    lambda rng, shape, dtype: rng.standard_normal(shape, _in(dtype)),
+    "Numbers drawn from the standard normal distribution, of a shape.",
+)
 
 
-def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, device=None,
-            generator=None):  # fmt: skip
+def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, device=None, generator=None):
     """Integers drawn evenly from [low, high), of shape `size`.
 
     ``randint(high, size)`` draws from 0 on, and so does ``randint(high, size=size)``.
@@ -148,8 +150,7 @@ def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, 
         raise TypeError("randint expects high and size; got one of them or none.")
     if not hasattr(size, "__iter__"):
         raise TypeError(f"randint expects size as a tuple of lengths; got {checks.shown(size)}.")
-    low, high = (checks.integer("randint", name, n, -(2**63), 2**63)
-                 for name, n in (("low", low), ("high", high)))  # fmt: skip
+    low, high = (checks.integer("randint", name, n, -(2**63), 2**63) for name, n in (("low", low), ("high", high)))
     on_cpu("randint", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randint", dtype)
     if not low < high:
@@ -169,8 +170,7 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
     return core.new(stream(generator).permutation(n).astype(kind.dtype), requires_grad)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False,
-           device=None):  # fmt: skip
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False, device=None):
     """Numbers drawn from a normal distribution; mean and std may be tensors.
 
     Of two numbers, `size` is the shape.
@@ -178,8 +178,9 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     on_cpu("normal", device)
     tensors = isinstance(mean, core.TensorBase) or isinstance(std, core.TensorBase)
     if tensors == (size is not None):
-        raise TypeError("normal expects size where mean and std are numbers, and only there; got "
-                        f"{checks.shown(size)}.")  # fmt: skip
+        raise TypeError(
+            f"normal expects size where mean and std are numbers, and only there; got {checks.shown(size)}."
+        )
     kind = _float_dtype("normal", dtype)
     requires_grad = _settled(kind, requires_grad)
     mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
@@ -194,9 +195,7 @@ def probable(who, p):
     """Refuses what is no probability, NaN too."""
     outside = ~((p >= 0) & (p <= 1))
     if outside.any():
-        raise RuntimeError(
-            f"{who} expects probabilities between 0 and 1; got {p[outside].flat[0]:g}."
-        )
+        raise RuntimeError(f"{who} expects probabilities between 0 and 1; got {p[outside].flat[0]:g}.")
 
 
 def bernoulli(input, p=None, *, generator=None):
@@ -216,8 +215,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
     num_samples = checks.integer("multinomial", "num_samples", num_samples, least=1)
     if not (np.isfinite(rows).all() and (rows >= 0).all() and rows.any(axis=1).all()):
         raise RuntimeError(
-            "multinomial expects weights that are finite, not negative and in no row all zero; got "
-            "others."
+            "multinomial expects weights that are finite, not negative and in no row all zero; got others."
         )
     possible = int(np.count_nonzero(rows, axis=1).min(initial=rows.shape[1]))
     if not replacement and num_samples > possible:
@@ -225,8 +223,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
             f"multinomial expects num_samples of at most {possible}, the number of weights above "
             f"0, without replacement; got {num_samples}."
         )
-    drawn = [stream(generator).choice(len(row), num_samples, replacement, row / row.sum())
-             for row in rows]  # fmt: skip
+    drawn = [stream(generator).choice(len(row), num_samples, replacement, row / row.sum()) for row in rows]
     return core.new(np.array(drawn, np.int64).reshape(*input.array.shape[:-1], num_samples))
 
 
@@ -237,5 +234,4 @@ def randint_like(input, low=0, high=None, *, dtype=None, requires_grad=False, de
     """`randint` of another tensor's shape and dtype."""
     if high is None:
         low, high = 0, low
-    return randint(low, high, input.array.shape, dtype=dtype or input.dtype,
-                   requires_grad=requires_grad, device=device)  # fmt: skip
+    return randint(low, high, input.array.shape, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)

@@ -81,8 +81,7 @@ def prod(input, dim=None, keepdim=False, *, dtype=None):
         array = array.astype(np.int64)
     along = None if dim is None else one_axis("prod", array, dim)
     given = array if array.ndim else array.reshape(1)
-    result = np.asarray(quiet(np.prod, (given, along),
-                              {"keepdims": bool(keepdim), "dtype": given.dtype}))  # fmt: skip
+    result = np.asarray(quiet(np.prod, (given, along), {"keepdims": bool(keepdim), "dtype": given.dtype}))
     if along is not None and not array.ndim:
         result = result.reshape(())
     return core.node("ProdBackward0", result, (x,), _prod_gradient, (given, along))
@@ -109,9 +108,7 @@ def cumsum(input, dim, *, dtype=None):
     x, array, axis = _running("cumsum", input, dim, dtype)
     wide = array.astype(np.float64) if array.dtype.kind == "f" else array
     out = wide if array.ndim == 0 else quiet(np.cumsum, (wide, axis, wide.dtype))
-    out = (
-        out.astype(array.dtype) if array.dtype.itemsize == 8 else quiet(out.astype, (array.dtype,))
-    )
+    out = out.astype(array.dtype) if array.dtype.itemsize == 8 else quiet(out.astype, (array.dtype,))
     return core.node("CumsumBackward0", out, (x,), _cumsum_gradient, (axis,))
 
 
@@ -145,8 +142,7 @@ def cumprod(input, dim, *, dtype=None):
     return core.new(quiet(np.cumprod, (array, axis, array.dtype)))
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
-        dtype=None):  # fmt: skip
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None, dtype=None):
     """The variance over dimensions: squares from the mean, summed and divided by n - 1.
 
     Parameters
@@ -161,8 +157,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=
     return _variance("var", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None,
-        dtype=None):  # fmt: skip
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None, dtype=None):
     """The square root of `var`."""
     return _variance("std", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
@@ -192,8 +187,13 @@ def _variance(who, input, dim, unbiased, keepdim, correction, ddof, dtype):
         out = np.asarray(np.sqrt(out))
     if out.dtype != input.array.dtype:
         out = np.asarray(quiet(out.astype, (input.array.dtype,)))
-    return core.node(who.capitalize() + "Backward0", out, (input,), _variance_gradient,
-                     (centred, axes, scale, out if who == "std" else None))  # fmt: skip
+    return core.node(
+        who.capitalize() + "Backward0",
+        out,
+        (input,),
+        _variance_gradient,
+        (centred, axes, scale, out if who == "std" else None),
+    )
 
 
 def _variance_gradient(saved, dout, needs):
@@ -267,8 +267,7 @@ def logsumexp(input, dim, keepdim=False):
     terms = quiet(lambda: np.exp(array - top), ())
     out = np.asarray(quiet(np.log, (core.summed(terms, axes, True),)) + top)
     shaped = out if keepdim else np.squeeze(out, axes) if axes != () else out
-    return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient,
-                     (array, out, axes))  # fmt: skip
+    return core.node("LogsumexpBackward0", np.array(shaped), (x,), _logsumexp_gradient, (array, out, axes))
 
 
 def _logsumexp_gradient(saved, dout, needs):
@@ -290,10 +289,7 @@ class ValuesIndices(NamedTuple):
         return f"fastbp.return_types.{kind}(\nvalues={self.values!r},\nindices={self.indices!r})"
 
 
-PAIRS = {
-    kind: type(kind, (ValuesIndices,), {"__slots__": ()})
-    for kind in ("max", "min", "median", "sort", "topk")
-}
+PAIRS = {kind: type(kind, (ValuesIndices,), {"__slots__": ()}) for kind in ("max", "min", "median", "sort", "topk")}
 
 
 def _not_empty(who, x, axes):
@@ -312,8 +308,7 @@ def _shared_gradient(saved, dout, needs):
     x, out, axes = saved
     there = x == spread(out, x, axes)
     there |= np.isnan(x) & np.isnan(spread(out, x, axes)) if x.dtype.kind == "f" else False
-    shared = quiet(np.divide, (spread(dout, x, axes),
-                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
+    shared = quiet(np.divide, (spread(dout, x, axes), there.sum(axes, keepdims=True, dtype=dout.dtype)))
     return (np.where(there, shared, 0),)
 
 
@@ -321,8 +316,7 @@ def _alone_gradient(saved, dout, needs):
     """As `_shared_gradient`, but NaN where the extreme is NaN, as PyTorch has it here."""
     x, out, axes = saved
     there = x == spread(out, x, axes)
-    shared = quiet(np.divide, (spread(dout, x, axes) * there,
-                               there.sum(axes, keepdims=True, dtype=dout.dtype)))  # fmt: skip
+    shared = quiet(np.divide, (spread(dout, x, axes) * there, there.sum(axes, keepdims=True, dtype=dout.dtype)))
     return (shared,)
 
 
@@ -358,14 +352,18 @@ def _extreme(who, ufunc, arg, of_two):
             _no_keepdim(who, keepdim)
             _not_empty(who, x, None)
             value = np.asarray(ufunc.reduce(x, None))
-            return core.node(who.capitalize() + "Backward1", value, (input,), _shared_gradient,
-                             (input, value, None))  # fmt: skip
+            return core.node(who.capitalize() + "Backward1", value, (input,), _shared_gradient, (input, value, None))
         along = one_axis(who, x, dim)
         _not_empty(who, x, (along,) if x.ndim else None)
         places = arg(x, along if x.ndim else None, keepdims=True)
-        return _over(who, who.capitalize() + "Backward0", input,
-                     np.asarray(places, np.int64).reshape(() if not x.ndim else places.shape),
-                     along, bool(keepdim))  # fmt: skip
+        return _over(
+            who,
+            who.capitalize() + "Backward0",
+            input,
+            np.asarray(places, np.int64).reshape(() if not x.ndim else places.shape),
+            along,
+            bool(keepdim),
+        )
 
     doc = f"""The {who}imum of all elements, over a dimension, or of two tensors.
 
@@ -384,8 +382,7 @@ def _alone(who, ufunc):
         axes = axes_of(who, x, dim)
         _not_empty(who, x, axes)
         value = np.asarray(ufunc.reduce(x, axes, keepdims=keepdim))
-        return core.node(who.capitalize() + "Backward0", value, (input,), _alone_gradient,
-                         (input, value, axes))  # fmt: skip
+        return core.node(who.capitalize() + "Backward0", value, (input,), _alone_gradient, (input, value, axes))
 
     doc = f"The {who[1:]}imum over dimensions; equal ones share the gradient."
     return named(function, who, doc)
@@ -443,8 +440,7 @@ def median(input, dim=None, keepdim=False):
         _not_empty("median", x, None)
         flat = x.reshape(-1)
         value = flat[_middle(flat, 0)].reshape(())
-        return core.node("MedianBackward0", value, (input,), _shared_gradient,
-                         (input, value, None))  # fmt: skip
+        return core.node("MedianBackward0", value, (input,), _shared_gradient, (input, value, None))
     axis = one_axis("median", x, dim)
     _not_empty("median", x, (axis,) if x.ndim else None)
     return _over("median", "MedianBackward1", input, _middle(x, axis), axis, keepdim)
@@ -517,8 +513,9 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     Always in order, so that `sorted` asks for nothing more.
     """
     refuse_gradient("unique", input)
-    found = np.unique(input.array, return_inverse=return_inverse, return_counts=return_counts,
-                      axis=dim, equal_nan=False)  # fmt: skip
+    found = np.unique(
+        input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim, equal_nan=False
+    )
     return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
 
 
@@ -530,15 +527,13 @@ def bincount(input, weights=None, minlength=0):
     if input.array.dtype.kind not in "iu":
         raise RuntimeError(f"bincount expects input of integers; got {input.dtype!r}.")
     if input.array.ndim != 1 or (input.array < 0).any():
-        raise RuntimeError(f"bincount expects input as a vector of integers of at least 0; got "
-                           f"{checks.shown(input)}.")  # fmt: skip
+        raise RuntimeError(f"bincount expects input as a vector of integers of at least 0; got {checks.shown(input)}.")
     if weights is None:
         return core.new(np.bincount(input.array, None, minlength))
     refuse_gradient("bincount", weights)
     w = weights.array
     if w.shape != input.array.shape:
-        raise RuntimeError(f"bincount expects weights of input's shape {input.array.shape}; got "
-                           f"{w.shape}.")  # fmt: skip
+        raise RuntimeError(f"bincount expects weights of input's shape {input.array.shape}; got {w.shape}.")
     sums = np.bincount(input.array, w, minlength)
     return core.new(sums.astype(w.dtype if w.dtype == np.float32 else np.float64))
 

@@ -33,8 +33,7 @@ def sizes(arguments):
 def sizes_given(who, shape, size):
     """A shape as positional arguments, or as the keyword `size`."""
     if (size is None) == (not shape):
-        raise TypeError(f"{who} expects a shape, as arguments or as size; got "
-                        f"{'both' if shape else 'neither'}.")  # fmt: skip
+        raise TypeError(f"{who} expects a shape, as arguments or as size; got {'both' if shape else 'neither'}.")
     return sizes(shape if size is None else (size,))
 
 
@@ -87,8 +86,9 @@ def view(input, *shape):
     if out.array.size and not np.may_share_memory(input.array, out.array):
         if core.is_turned(input):
             return out
-        raise RuntimeError("view expects a shape that fits the memory; got a tensor that has to "
-                           "be copied: use reshape().")  # fmt: skip
+        raise RuntimeError(
+            "view expects a shape that fits the memory; got a tensor that has to be copied: use reshape()."
+        )
     return out
 
 
@@ -113,8 +113,7 @@ def flatten(input, start_dim=0, end_dim=-1):
     shape = input.array.shape or (1,)
     start, end = (one_axis("flatten", input.array, d) for d in (start_dim, end_dim))
     if start > end:
-        raise RuntimeError(f"flatten expects start_dim before end_dim; got {start_dim} and "
-                           f"{end_dim}.")  # fmt: skip
+        raise RuntimeError(f"flatten expects start_dim before end_dim; got {start_dim} and {end_dim}.")
     if start == end and input.array.ndim:
         return input
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
@@ -140,9 +139,7 @@ def squeeze(input, dim=None):
     """Without the dimensions of length 1, or without those named."""
     x = input.array
     dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
-    axes = tuple(
-        [a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1]
-    )
+    axes = tuple([a for a in (one_axis("squeeze", x, d) for d in dims) if x.ndim and x.shape[a] == 1])
     name = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
     return core.reshaped(name, input, np.squeeze(x, axes))
 
@@ -165,9 +162,7 @@ def permute(input, *dims):
     dims = sizes(dims)
     axes = tuple([one_axis("permute", input.array, d) for d in dims])
     if sorted(axes) != list(range(input.array.ndim)):
-        raise RuntimeError(
-            f"permute expects every one of {input.array.ndim} dims once; got {dims}."
-        )
+        raise RuntimeError(f"permute expects every one of {input.array.ndim} dims once; got {dims}.")
     return core.permuted("PermuteBackward0", input, axes)
 
 
@@ -197,8 +192,9 @@ def movedim(input, source, destination):
     pairs = [sizes((places,)) for places in (source, destination)]
     sources, ends = ([one_axis("movedim", input.array, d) for d in places] for places in pairs)
     if not len(sources) == len(ends) == len(set(sources)) == len(set(ends)):
-        raise RuntimeError(f"movedim expects source and destination as many different dims; got "
-                           f"{source} and {destination}.")  # fmt: skip
+        raise RuntimeError(
+            f"movedim expects source and destination as many different dims; got {source} and {destination}."
+        )
     order = [d for d in range(input.array.ndim) if d not in sources]
     if input.array.ndim:
         for end, d in sorted(zip(ends, sources, strict=True)):
@@ -211,8 +207,11 @@ def expand(input, *shape):
     shape, x = sizes(shape), input.array
     ahead = len(shape) - x.ndim
     full = [x.shape[i - ahead] if n == -1 and i >= ahead else n for i, n in enumerate(shape)]
-    if ahead < 0 or min(full, default=0) < 0 or any(
-            n not in (1, to) for n, to in zip(x.shape, full[ahead:], strict=True)):  # fmt: skip
+    if (
+        ahead < 0
+        or min(full, default=0) < 0
+        or any(n not in (1, to) for n, to in zip(x.shape, full[ahead:], strict=True))
+    ):
         raise RuntimeError(f"expand expects a shape that {x.shape} broadcasts to; got {shape}.")
     checks.fits_memory("expand", "lengths", full)
     return core.view("ExpandBackward0", input, core.expanded(x, tuple(full)), _as_it_is)
@@ -257,8 +256,7 @@ def repeat(input, *repeats):
         raise RuntimeError(f"repeat expects at least {x.ndim} numbers; got {repeats}.")
     if min(repeats, default=0) < 0:
         raise RuntimeError(f"repeat expects numbers of at least 0; got {repeats}.")
-    return core.node("RepeatBackward0", np.tile(x, repeats), (input,), _repeat_gradient,
-                     (x.shape, repeats))  # fmt: skip
+    return core.node("RepeatBackward0", np.tile(x, repeats), (input,), _repeat_gradient, (x.shape, repeats))
 
 
 def _repeat_gradient(saved, dout, needs):
@@ -275,8 +273,10 @@ def repeat_interleave(input, repeats, dim=None):
     counts = checks.numbers("repeat_interleave", "repeats", getattr(repeats, "array", repeats))
     n = x.array.shape[axis] if x.ndim else 1
     if counts.dtype.kind not in "iu" or counts.size not in (1, n) or (counts < 0).any():
-        raise RuntimeError(f"repeat_interleave expects repeats as one integer of at least 0, or "
-                           f"{n} of them; got {checks.shown(repeats)}.")  # fmt: skip
+        raise RuntimeError(
+            f"repeat_interleave expects repeats as one integer of at least 0, or "
+            f"{n} of them; got {checks.shown(repeats)}."
+        )
     return x.index_select(axis, core.new(np.repeat(np.arange(x.array.shape[axis]), counts)))
 
 
@@ -329,12 +329,26 @@ CONVERSIONS = {
 def type_(input, dtype=None):
     """The tensor in a dtype, or without one its dtype's name as PyTorch writes it."""
     if dtype is None:
-        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int",
-                 "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short",
-                 "float16": "Half"}  # fmt: skip
+        names = {
+            "float32": "Float",
+            "float64": "Double",
+            "int64": "Long",
+            "int32": "Int",
+            "bool": "Bool",
+            "uint8": "Byte",
+            "int8": "Char",
+            "int16": "Short",
+            "float16": "Half",
+        }
         return f"torch.{names[input.dtype.name]}Tensor"
-    kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64",
-             "IntTensor": "int32", "BoolTensor": "bool", "ByteTensor": "uint8"}  # fmt: skip
+    kinds = {
+        "FloatTensor": "float32",
+        "DoubleTensor": "float64",
+        "LongTensor": "int64",
+        "IntTensor": "int32",
+        "BoolTensor": "bool",
+        "ByteTensor": "uint8",
+    }
     name = getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
     return to(input, dtype=kinds.get(name, dtype))
 
@@ -373,8 +387,7 @@ def cat(tensors, dim=0):
         out = np.concatenate([in_dtype(x, dtype) for x in kept], axis)
     except ValueError:
         shapes = ", ".join(str(x.array.shape) for x in kept)
-        raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got "
-                           f"{shapes}.") from None  # fmt: skip
+        raise RuntimeError(f"cat expects shapes that are the same but for dimension {dim}; got {shapes}.") from None
     ends = np.cumsum([x.array.shape[axis] for x in kept])[:-1].tolist()
     return core.node("CatBackward0", out, tuple(kept), _cat_gradient, (ends, axis))
 
@@ -466,8 +479,7 @@ def narrow(input, dim, start, length):
     start += n if start < 0 else 0
     if not (0 <= start <= n and 0 <= length <= n - start):
         raise RuntimeError(
-            f"narrow expects start and length within the {n} rows of dim {dim}; got {start} and "
-            f"{length}."
+            f"narrow expects start and length within the {n} rows of dim {dim}; got {start} and {length}."
         )
     return input[(*ahead, slice(start, start + length))]
 
@@ -483,8 +495,9 @@ def flip(input, *dims):
     if len(set(axes)) < len(axes):
         raise RuntimeError(f"flip expects every dim once; got {sizes(dims)}.")
     axes = axes if input.array.ndim else ()
-    return core.node("FlipBackward0", np.flip(input.array, axes).copy(), (input,),
-                     lambda saved, dout, needs: (np.flip(dout, axes),))  # fmt: skip
+    return core.node(
+        "FlipBackward0", np.flip(input.array, axes).copy(), (input,), lambda saved, dout, needs: (np.flip(dout, axes),)
+    )
 
 
 def roll(input, shifts, dims=None):
@@ -493,8 +506,12 @@ def roll(input, shifts, dims=None):
     if len(many) != max(len(places), 1):
         raise RuntimeError(f"roll expects as many shifts as dims; got {shifts} and {dims}.")
     back = -shifts if isinstance(shifts, int) else tuple(-s for s in shifts)
-    return core.node("RollBackward0", np.roll(input.array, shifts, dims), (input,),
-                     lambda saved, dout, needs: (np.roll(dout, back, dims),))  # fmt: skip
+    return core.node(
+        "RollBackward0",
+        np.roll(input.array, shifts, dims),
+        (input,),
+        lambda saved, dout, needs: (np.roll(dout, back, dims),),
+    )
 
 
 def diag(input, diagonal=0):
@@ -503,8 +520,9 @@ def diag(input, diagonal=0):
     if x.ndim not in (1, 2):
         raise RuntimeError(f"diag expects a vector or a matrix; got shape {x.shape}.")
     if x.ndim == 1:
-        return core.node("DiagEmbedBackward0", np.diag(x, diagonal), (input,),
-                         lambda saved, dout, needs: (np.diag(dout, diagonal),))  # fmt: skip
+        return core.node(
+            "DiagEmbedBackward0", np.diag(x, diagonal), (input,), lambda saved, dout, needs: (np.diag(dout, diagonal),)
+        )
     rows = np.arange(x.shape[0])
     columns = rows + diagonal
     inside = (columns >= 0) & (columns < x.shape[1])
@@ -523,8 +541,12 @@ def _triangle(name, ufunc):
         diagonal = checks.integer(name, "diagonal", diagonal, -sys.maxsize)
         if input.array.ndim < 2:
             raise RuntimeError(f"{name} expects at least 2 dimensions; got {input.array.ndim}.")
-        return core.node(name.capitalize() + "Backward0", ufunc(input.array, diagonal), (input,),
-                         lambda saved, dout, needs: (ufunc(dout, diagonal),))  # fmt: skip
+        return core.node(
+            name.capitalize() + "Backward0",
+            ufunc(input.array, diagonal),
+            (input,),
+            lambda saved, dout, needs: (ufunc(dout, diagonal),),
+        )
 
     side = "lower" if name == "tril" else "upper"
     return named(function, name, f"The {side} triangle of a matrix; 0 elsewhere.")

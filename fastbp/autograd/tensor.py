@@ -70,9 +70,7 @@ class device:
 
     def __init__(self, name="cpu", index=None):
         if str(name).split(":")[0] != "cpu":
-            raise RuntimeError(
-                f"device expects 'cpu', where all tensors live; got {checks.shown(name)}."
-            )
+            raise RuntimeError(f"device expects 'cpu', where all tensors live; got {checks.shown(name)}.")
 
     def __repr__(self):
         return "device(type='cpu')"
@@ -192,8 +190,9 @@ class Tensor(core.TensorBase):
 
     def __index__(self):
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
-            raise TypeError("An index expects a tensor of one integer; got one of "
-                            f"{self.dtype!r} and shape {self.array.shape}.")  # fmt: skip
+            raise TypeError(
+                f"An index expects a tensor of one integer; got one of {self.dtype!r} and shape {self.array.shape}."
+            )
         return int(self.array.item())
 
     def __len__(self):
@@ -291,9 +290,7 @@ class Tensor(core.TensorBase):
 
     def cuda(self, *args, **keywords):
         """Refused: all tensors live in main memory."""
-        raise RuntimeError(
-            "cuda expects a GPU, where fastbp computes on CPUs only; got none: use cpu()."
-        )
+        raise RuntimeError("cuda expects a GPU, where fastbp computes on CPUs only; got none: use cpu().")
 
     def register_hook(self, hook):
         """Call `hook` with the gradient in every backward; what it returns takes its place.
@@ -304,9 +301,7 @@ class Tensor(core.TensorBase):
             With `remove()`.
         """
         if not self.requires_grad:
-            raise RuntimeError(
-                "register_hook expects a tensor that requires grad; got one that does not."
-            )
+            raise RuntimeError("register_hook expects a tensor that requires grad; got one that does not.")
         checks.function("register_hook", "hook", hook, "a function of the gradient")
         note()
         return RemovableHandle(*self._add_hook(hook))
@@ -316,13 +311,11 @@ class Tensor(core.TensorBase):
     def __deepcopy__(self, memo):
         if not self.is_leaf:
             raise RuntimeError(
-                "deepcopy expects a tensor that the user made; got the result of an operation: "
-                "use detach() first."
+                "deepcopy expects a tensor that the user made; got the result of an operation: use detach() first."
             )
         if id(self) in memo:
             return memo[id(self)]
-        copy = core.adopt(core.TensorBase.__new__(type(self)), self.array.copy("K"),
-                          self.requires_grad)  # fmt: skip
+        copy = core.adopt(core.TensorBase.__new__(type(self)), self.array.copy("K"), self.requires_grad)
         memo[id(self)] = copy
         if self.grad is not None and not self.is_parameter:  # a copied model begins anew
             copy.grad = self.grad.__deepcopy__(memo)
@@ -335,8 +328,7 @@ class Tensor(core.TensorBase):
     def __reduce_ex__(self, protocol):
         if not self.is_leaf:
             raise RuntimeError(
-                "pickle expects a tensor that the user made; got the result of an operation: "
-                "use detach() first."
+                "pickle expects a tensor that the user made; got the result of an operation: use detach() first."
             )
         return _rebuilt, (type(self), self.array, self.requires_grad)
 
@@ -367,9 +359,7 @@ class Parameter(Tensor):
             raise TypeError(f"Parameter expects data as a Tensor; got {_what(data)}.")
         requires_grad = checks.flag("Parameter", "requires_grad", requires_grad)
         if requires_grad and not data.is_floating_point():
-            raise RuntimeError(
-                f"Parameter expects data of floating point dtype; got {data.dtype!r}."
-            )
+            raise RuntimeError(f"Parameter expects data of floating point dtype; got {data.dtype!r}.")
         return core.adopt(core.TensorBase.__new__(cls), data.array, requires_grad)
 
     def __repr__(self):
@@ -426,10 +416,7 @@ def native(array):
     kind = array.dtype.kind
     if kind in "iu" and array.dtype.itemsize == 8 and kind == "i":
         return array.astype(np.int64)
-    raise TypeError(
-        "A tensor expects bools, integers or floats of at most 64 bits; got numpy dtype "
-        f"{array.dtype}."
-    )
+    raise TypeError(f"A tensor expects bools, integers or floats of at most 64 bits; got numpy dtype {array.dtype}.")
 
 
 def to_array(data, dtype, who):
@@ -450,8 +437,7 @@ def to_array(data, dtype, who):
             array = np.array(plain)
         except ValueError as error:
             raise ValueError(
-                f"{who} expects data as a number or a rectangular list or array; got rows of "
-                "different lengths."
+                f"{who} expects data as a number or a rectangular list or array; got rows of different lengths."
             ) from error
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{who} expects data of real numbers; got {_what(data)}.")
@@ -507,8 +493,7 @@ def held(who, array, dtype, name="data"):
         outside = array[~np.asarray((array >= bounds.min) & (array < bounds.max + 1), bool)]
         if outside.size:  # NaN, too
             raise RuntimeError(
-                f"{who} expects {name} within the range of {dtype!r}; got "
-                f"{checks.shown(outside.tolist()[0])}."
+                f"{who} expects {name} within the range of {dtype!r}; got {checks.shown(outside.tolist()[0])}."
             )
     try:
         cast = core.quiet(array.astype, (dtype.dtype,))
@@ -556,9 +541,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
         dtype = dtypes.as_dtype("tensor", dtype)
     if isinstance(data, core.TensorBase):
         warnings.warn(
-            "tensor(source) copies a tensor; source.clone().detach() says so.", UserWarning,
+            "tensor(source) copies a tensor; source.clone().detach() says so.",
+            UserWarning,
             stacklevel=2,
-        )  # fmt: skip
+        )
     return core.new(to_array(data, dtype, "tensor"), requires_grad)
 
 
@@ -600,8 +586,7 @@ def from_numpy(array):
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy expects a numpy.ndarray; got {_what(array)}.")
     if not array.dtype.isnative:
-        raise ValueError("from_numpy expects an array of native byte order; got "
-                         f"{array.dtype.str!r}.")  # fmt: skip
+        raise ValueError(f"from_numpy expects an array of native byte order; got {array.dtype.str!r}.")
     return core.new(native(array))
 
 

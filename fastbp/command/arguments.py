@@ -59,9 +59,7 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line."""
 
     def __init__(self, **kwargs):
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs
-        )
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **kwargs)
         self.register("action", None, _Once)
 
     def error(self, message):
@@ -81,9 +79,7 @@ def parser(version):
         "  fastbp train --help                   all options of a command",
     )
     top.add_argument("--version", action="version", version=f"fastbp {version}")
-    commands = top.add_subparsers(
-        title="commands", dest="command", required=True, metavar="COMMAND"
-    )
+    commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
 
     train = commands.add_parser(
         "train",
@@ -102,9 +98,7 @@ def parser(version):
         "exit status: 0 success, 1 the gradient check failed, 2 error",
     )
     _add_network(train)
-    train.add_argument(
-        "--epochs", metavar="N", type=_whole(1), help=f"passes over the data ({_each('epochs')})"
-    )
+    train.add_argument("--epochs", metavar="N", type=_whole(1), help=f"passes over the data ({_each('epochs')})")
     train.add_argument(
         "--batch-size",
         metavar="N",
@@ -142,9 +136,7 @@ def parser(version):
         metavar="FILE",
         help="written after each epoch and on Ctrl-C, so that --resume can go on from it",
     )
-    train.add_argument(
-        "--every", metavar="N", type=_whole(1), help="write it after so many steps instead"
-    )
+    train.add_argument("--every", metavar="N", type=_whole(1), help="write it after so many steps instead")
     train.add_argument(
         "--resume",
         metavar="FILE",
@@ -162,9 +154,7 @@ def parser(version):
         "exit status: 0 the check passed, 1 it failed, 2 error",
     )
     _add_network(check)
-    check.add_argument(
-        "--full", action="store_true", help="check every weight (default: a sample of them)"
-    )
+    check.add_argument("--full", action="store_true", help="check every weight (default: a sample of them)")
 
     commands.add_parser(
         "info",
@@ -187,8 +177,7 @@ def _add_network(parser):
     parser.add_argument(
         "--task",
         choices=tables.TASKS,
-        help="of a CSV file (default: classification of texts or few different integers, else "
-        "regression)",
+        help="of a CSV file (default: classification of texts or few different integers, else regression)",
     )
     parser.add_argument(
         "--hidden",
@@ -209,8 +198,7 @@ def _add_network(parser):
         metavar="N",
         type=_whole(0),
         default=0,
-        help="of the initial weights, the order of rows and the split of a CSV file "
-        "(default: %(default)s)",
+        help="of the initial weights, the order of rows and the split of a CSV file (default: %(default)s)",
     )
     parser.add_argument(
         "--data",
@@ -223,8 +211,7 @@ def _each(name):
     """The defaults of an argument, data set by data set."""
     values = {kind: getattr(defaults, name) for kind, defaults in DEFAULTS.items()}
     texts = (
-        f"{kind} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for kind, value in values.items()
+        f"{kind} {','.join(map(str, value)) if isinstance(value, tuple) else value}" for kind, value in values.items()
     )
     return f"default: {', '.join(texts)}"
 
@@ -239,9 +226,7 @@ def _whole(least):
                 f"expected an integer of at most {checks.MOST_SEED}; got {checks.shown(text)}"
             )
         if not whole or int(text) < least:
-            raise argparse.ArgumentTypeError(
-                f"expected an integer of at least {least}; got {checks.shown(text)}"
-            )
+            raise argparse.ArgumentTypeError(f"expected an integer of at least {least}; got {checks.shown(text)}")
         return int(text)
 
     return read

@@ -183,8 +183,7 @@ def _load(args):
         train, test = getattr(datasets, f"load_{args.data_set}")()
     if not len(train[0]) or not len(test[0]):
         raise ValueError(
-            "training expects at least one training and one test row; "
-            f"got {len(train[0])} and {len(test[0])}"
+            f"training expects at least one training and one test row; got {len(train[0])} and {len(test[0])}"
         )
     return tables.Prepared(train, test, np.arange(DATA_SETS[args.data_set]))
 
@@ -223,14 +222,11 @@ def _make_folder(path, *written):
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise ValueError(
-            f"--out expects a folder to write to; got {str(path)!r} ({error.strerror})"
-        ) from error
+        raise ValueError(f"--out expects a folder to write to; got {str(path)!r} ({error.strerror})") from error
     for file in written:
         if file.is_dir():
             raise ValueError(
-                f"--out expects a folder for the file {file.name}; got {str(path)!r}, where that "
-                "is a folder"
+                f"--out expects a folder for the file {file.name}; got {str(path)!r}, where that is a folder"
             )
 
 
@@ -252,8 +248,7 @@ def _train(args, net, data):
 
     def diverged(epoch):
         return ValueError(
-            f"the loss is not finite in epoch {epoch}: the training diverged, so take an --lr "
-            f"below {args.lr:g}"
+            f"the loss is not finite in epoch {epoch}: the training diverged, so take an --lr below {args.lr:g}"
         )
 
     def show(net, history):
@@ -279,11 +274,18 @@ def _train(args, net, data):
     with _progress_bar(args.epochs * len(x)) as bar:
         try:
             return net.fit(
-                x, t, epochs=args.epochs, batch_size=args.batch_size, seed=args.seed,
-                optimizer=OPTIMIZERS[args.optimizer](lr=args.lr), validation_data=data.test,
-                callbacks=[show], checkpoint=args.checkpoint, every=args.every,
+                x,
+                t,
+                epochs=args.epochs,
+                batch_size=args.batch_size,
+                seed=args.seed,
+                optimizer=OPTIMIZERS[args.optimizer](lr=args.lr),
+                validation_data=data.test,
+                callbacks=[show],
+                checkpoint=args.checkpoint,
+                every=args.every,
                 resume=args.resume,
-            )  # fmt: skip
+            )
         except FloatingPointError:
             raise diverged(len(net.history) + 1) from None
 
@@ -311,9 +313,15 @@ def _progress_bar(n_rows):
 
     columns, lines = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
     return tqdm(
-        total=n_rows, desc="training", unit=" rows", unit_scale=True, ncols=columns, nrows=lines,
-        disable=sys.stderr is None or None, leave=False,
-    )  # fmt: skip
+        total=n_rows,
+        desc="training",
+        unit=" rows",
+        unit_scale=True,
+        ncols=columns,
+        nrows=lines,
+        disable=sys.stderr is None or None,
+        leave=False,
+    )
 
 
 # --- this machine ---------------------------------------------------------------------------

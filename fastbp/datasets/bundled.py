@@ -100,8 +100,7 @@ def load_iris(
         or len(np.unique(kept)) < len(kept)
     ):
         raise ValueError(
-            "load_iris expects classes as distinct indices among 0..2, such as (0, 1); "
-            f"got {checks.shown(classes)}."
+            f"load_iris expects classes as distinct indices among 0..2, such as (0, 1); got {checks.shown(classes)}."
         )
     x, t = _from_sklearn("load_iris")
     is_class = t[:, None] == kept
@@ -115,15 +114,12 @@ def _from_sklearn(loader: str) -> tuple[np.ndarray, np.ndarray]:
         from sklearn import datasets
     except ImportError as error:
         raise ImportError(
-            f"{loader} expects scikit-learn, which pip install 'fastbp[all]' brings; "
-            "got none that can be imported."
+            f"{loader} expects scikit-learn, which pip install 'fastbp[all]' brings; got none that can be imported."
         ) from error
     return getattr(datasets, loader)(return_X_y=True)
 
 
-def _split(
-    loader: str, x: np.ndarray, t: np.ndarray, test_size: float, seed: int, one_hot_label: bool
-) -> Split:
+def _split(loader: str, x: np.ndarray, t: np.ndarray, test_size: float, seed: int, one_hot_label: bool) -> Split:
     """Split rows of x and t, shuffled; t holds every class of 0..k-1."""
     one_hot_label = checks.flag(loader, "one_hot_label", one_hot_label)
     train, test = _stratified_rows(loader, t, test_size, seed)
@@ -132,9 +128,7 @@ def _split(
     return (x[train], t[train]), (x[test], t[test])
 
 
-def _stratified_rows(
-    loader: str, t: np.ndarray, test_size: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _stratified_rows(loader: str, t: np.ndarray, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return shuffled row numbers for training and for test."""
     counts = np.bincount(t)
     # Share 0 stands for any other value: it fails the check below, with the same message.

@@ -43,9 +43,7 @@ def one_hot(t: ArrayLike, n_classes: int | None = None) -> np.ndarray:
     """
     is_integer = isinstance(n_classes, (int, np.integer)) and not isinstance(n_classes, bool)
     if n_classes is not None and not (is_integer and n_classes > 0):
-        raise ValueError(
-            f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}."
-        )
+        raise ValueError(f"one_hot expects n_classes as a positive integer; got {checks.shown(n_classes)}.")
     checks.unmasked("one_hot", "t", t)
     t = checks.rectangular("one_hot", "t", t)
     indices = "indices from 0 up" if n_classes is None else f"indices 0..{n_classes - 1}"

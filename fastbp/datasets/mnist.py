@@ -88,9 +88,11 @@ def load_mnist(
     normalize, flatten, one_hot_label = (
         checks.flag("load_mnist", name, value)
         for name, value in (
-            ("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label),
+            ("normalize", normalize),
+            ("flatten", flatten),
+            ("one_hot_label", one_hot_label),
         )
-    )  # fmt: skip
+    )
     if directory is None:
         directory = os.environ.get("FASTBP_DATA")
         if not directory:
@@ -169,8 +171,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     if len(data) != size:
         came = f"only {len(data)}" if len(data) < size else "more"
         raise ValueError(
-            f"read_idx expects {path} to hold {size} bytes after its header, "
-            f"which says shape {shape}; got {came}."
+            f"read_idx expects {path} to hold {size} bytes after its header, which says shape {shape}; got {came}."
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
 
@@ -204,14 +205,10 @@ def _read_mnist(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.nd
     images, labels = read_idx(images_file), read_idx(labels_file)
     if images.shape[1:] != (28, 28):
         raise ValueError(
-            f"load_mnist expects {images_file} to hold images of shape (N, 28, 28); "
-            f"got shape {images.shape}."
+            f"load_mnist expects {images_file} to hold images of shape (N, 28, 28); got shape {images.shape}."
         )
     if labels.ndim != 1:
-        raise ValueError(
-            f"load_mnist expects {labels_file} to hold labels of shape (N,); "
-            f"got shape {labels.shape}."
-        )
+        raise ValueError(f"load_mnist expects {labels_file} to hold labels of shape (N,); got shape {labels.shape}.")
     if len(images) != len(labels):
         raise ValueError(
             f"load_mnist expects as many labels as images; got {len(images)} images in "
@@ -219,9 +216,7 @@ def _read_mnist(images_file: Path, labels_file: Path) -> tuple[np.ndarray, np.nd
         )
     if labels.max() > 9:
         row = (labels > 9).argmax()
-        raise ValueError(
-            f"load_mnist expects {labels_file} to hold labels 0..9; got {labels[row]} at row {row}."
-        )
+        raise ValueError(f"load_mnist expects {labels_file} to hold labels 0..9; got {labels[row]} at row {row}.")
     return images, labels
 
 

@@ -151,8 +151,7 @@ def _rows(name):
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"{name} expects text in UTF-8; got byte 0x{error.object[error.start]:02x} "
-            f"in line {line}."
+            f"{name} expects text in UTF-8; got byte 0x{error.object[error.start]:02x} in line {line}."
         ) from None
     rows: list[list[str]] = []
     lines = []
@@ -215,10 +214,7 @@ def _column(name, column, cells, lines):
     """A column's numbers as int64 or float64, or its texts as objects."""
 
     def refuse(expected, row, came):
-        raise ValueError(
-            f"{name} expects {expected} in line {lines[row]}, column {checks.shown(column)}; got "
-            f"{came}."
-        )
+        raise ValueError(f"{name} expects {expected} in line {lines[row]}, column {checks.shown(column)}; got {came}.")
 
     if "" in cells:
         refuse("a value", cells.index(""), "an empty field")
@@ -312,16 +308,13 @@ def prepare(table, task=None, seed=0):
     if len(values) == 1:
         what = "two classes" if task == "classification" else "two different numbers"
         raise ValueError(
-            f"{task} expects at least {what} in {table.column}; got only "
-            f"{checks.shown(values.tolist()[0])}."
+            f"{task} expects at least {what} in {table.column}; got only {checks.shown(values.tolist()[0])}."
         )
     if task == "classification":
         train, test = _split(table.column, classes_of_rows, seed)
         t, mean, scale = classes_of_rows.astype(np.int64), 0.0, 1.0
     elif texts:
-        raise ValueError(
-            f"regression expects numbers in {table.column}; got {checks.shown(table.target[0])}."
-        )
+        raise ValueError(f"regression expects numbers in {table.column}; got {checks.shown(table.target[0])}.")
     else:
         train, test = _split(table.column, np.zeros(len(table.x), int), seed)
         t = table.target.astype(np.float64)[:, np.newaxis]

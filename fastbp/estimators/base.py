@@ -32,20 +32,33 @@ _FLOATS = (np.float64, np.float32)
 _NUMBERS = (*_FLOATS, np.uint8)
 _READ_OF = attrgetter(*READ)
 #: The methods by which scikit-learn's classes train and predict, and which ours do without.
-THEIR_METHODS = frozenset((
-    "_backprop", "_check_solver", "_compute_loss_grad", "_fit", "_fit_lbfgs", "_fit_stochastic",
-    "_forward_pass", "_forward_pass_fast", "_init_coef", "_initialize", "_loss_grad_lbfgs",
-    "_predict", "_score", "_score_with_function", "_unpack", "_update_no_improvement_count",
-    "_validate_input",
-))  # fmt: skip
+THEIR_METHODS = frozenset(
+    (
+        "_backprop",
+        "_check_solver",
+        "_compute_loss_grad",
+        "_fit",
+        "_fit_lbfgs",
+        "_fit_stochastic",
+        "_forward_pass",
+        "_forward_pass_fast",
+        "_init_coef",
+        "_initialize",
+        "_loss_grad_lbfgs",
+        "_predict",
+        "_score",
+        "_score_with_function",
+        "_unpack",
+        "_update_no_improvement_count",
+        "_validate_input",
+    )
+)
 
 
 def can_fit_partially(model):
     """Whether a solver is stochastic; an AttributeError says that it is not."""
     if model.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True
 
 
@@ -108,9 +121,16 @@ class MLP(BaseEstimator):
     # --- fitting ----------------------------------------------------------------------------
 
     def fit(
-        self, X, y, sample_weight=None, validation_data=None, *, X_val=None, y_val=None,
+        self,
+        X,
+        y,
+        sample_weight=None,
+        validation_data=None,
+        *,
+        X_val=None,
+        y_val=None,
         sample_weight_val=None,
-    ):  # fmt: skip
+    ):
         """Fit the network.
 
         Parameters
@@ -158,25 +178,17 @@ class MLP(BaseEstimator):
             try:
                 X_val, y_val = pair
             except (TypeError, ValueError):
-                given = type(pair).__name__ + (
-                    f" of {len(pair)}" if hasattr(pair, "__len__") else ""
-                )
-                raise ValueError(
-                    f"{who} expects validation_data as a pair (X, y); got {given}."
-                ) from None
+                given = type(pair).__name__ + (f" of {len(pair)}" if hasattr(pair, "__len__") else "")
+                raise ValueError(f"{who} expects validation_data as a pair (X, y); got {given}.") from None
             return "validation_data", X_val, y_val, None
         for name, given, other in (("X_val", X_val, y_val), ("y_val", y_val, X_val)):
             if given is not None and other is None:
                 missing = "y_val" if name == "X_val" else "X_val"
-                raise ValueError(
-                    f"{who} expects X_val and y_val together; got {name} without {missing}."
-                )
+                raise ValueError(f"{who} expects X_val and y_val together; got {name} without {missing}.")
         if X_val is not None:
             return "X_val", X_val, y_val, weights
         if weights is not None:
-            raise ValueError(
-                f"{who} expects sample_weight_val beside X_val and y_val; got it without them."
-            )
+            raise ValueError(f"{who} expects sample_weight_val beside X_val and y_val; got it without them.")
         return None
 
     def _train(self, X, y, sample_weight, held_out, incremental, classes=None):
@@ -189,9 +201,7 @@ class MLP(BaseEstimator):
             if self.solver == "lbfgs":
                 objective = lbfgs.Objective(self, solver, data)
             else:
-                training = loops.EstimatorTraining(
-                    self, solver, data, parts, validation, random_state, incremental
-                )
+                training = loops.EstimatorTraining(self, solver, data, parts, validation, random_state, incremental)
         except BaseException:  # a bad call changes nothing
             self.__dict__ = before
             random_state.restore()
@@ -267,9 +277,15 @@ class MLP(BaseEstimator):
         checks.unmasked(type(self).__name__, "X", X)
         checks.unmasked(type(self).__name__, "y", y)
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=_NUMBERS,
-            reset=reset, y_numeric=not self._classifies,
-        )  # fmt: skip
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=_NUMBERS,
+            reset=reset,
+            y_numeric=not self._classifies,
+        )
         checks.sparse(type(self).__name__, "X", X)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -295,9 +311,7 @@ class MLP(BaseEstimator):
         checks.unmasked(who, "sample_weight", sample_weight)
         if np.isscalar(sample_weight):
             sample_weight = np.full(n, checks.number(who, "sample_weight", sample_weight))
-        weights = check_array(
-            sample_weight, ensure_2d=False, dtype=_FLOATS, order="C", input_name="sample_weight"
-        )
+        weights = check_array(sample_weight, ensure_2d=False, dtype=_FLOATS, order="C", input_name="sample_weight")
         if weights.ndim != 1:
             raise ValueError(
                 f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected "
@@ -395,8 +409,7 @@ class MLP(BaseEstimator):
             self.norms_ = []
         if len(self.norms_) != bool(self.batch_norm) * (len(units) - 2):
             raise ValueError(
-                f"{type(self).__name__} expects batch_norm as in the training it goes on with; "
-                f"got {self.batch_norm}."
+                f"{type(self).__name__} expects batch_norm as in the training it goes on with; got {self.batch_norm}."
             )
         self._as_lists()
         if self.solver == "lbfgs":
@@ -444,9 +457,7 @@ class MLP(BaseEstimator):
             kind = ValueError if isinstance(error, ValueError) else TypeError
             told = str(error).rstrip(".!\n")
             given = "X_val, y_val and sample_weight_val" if name == "X_val" else name
-            raise kind(
-                f"{who} expects {given} of the training data's kind; got others: {told}."
-            ) from error
+            raise kind(f"{who} expects {given} of the training data's kind; got others: {told}.") from error
         n = scale.foreign(rows, X)
         if n:
             warnings.warn(
@@ -509,14 +520,11 @@ class MLP(BaseEstimator):
         n_in = coefs[0].shape[0] if hasattr(coefs[0], "shape") else len(coefs[0])
         if X.shape[1] != n_in:
             raise ValueError(
-                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {n_in} "
-                "features as input."
+                f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {n_in} features as input."
             )
         names = parameters.per_layer(self, "activation", n - 1)
         try:
-            z = forward.outputs(
-                X, coefs, self.intercepts_, getattr(self, "norms_", ()), names, n_layers
-            )
+            z = forward.outputs(X, coefs, self.intercepts_, getattr(self, "norms_", ()), names, n_layers)
         except ValueError:
             self._require_layers()
             raise
@@ -560,8 +568,7 @@ class MLP(BaseEstimator):
             place = range(1, n + 1)[checks.integer(who, "layer", layer, -n, n - 1)]
         except (TypeError, ValueError):
             raise ValueError(
-                f"{who} expects layer as the number of a hidden layer, from {-n} to {n - 1}; got "
-                f"{checks.shown(layer)}."
+                f"{who} expects layer as the number of a hidden layer, from {-n} to {n - 1}; got {checks.shown(layer)}."
             ) from None
         return self._outputs(X, n_layers=place)
 
@@ -617,18 +624,18 @@ def _is_tame(X):
 
 def _is_finite(X):
     """Whether all numbers are, of some rows at a time: the answers take memory."""
-    return all(
-        np.isfinite(X[start : start + forward.ROWS]).all()
-        for start in range(0, len(X), forward.ROWS)
-    )
+    return all(np.isfinite(X[start : start + forward.ROWS]).all() for start in range(0, len(X), forward.ROWS))
 
 
 def _copy_for(cls, function):
     """The same function as a class's own, by whose name errors call it."""
     copy = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__,
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
         function.__closure__,
-    )  # fmt: skip
+    )
     vars(copy).update(vars(function))
     copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
     copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"

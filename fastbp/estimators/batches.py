@@ -44,18 +44,17 @@ class Data:
             arrays.append(self.weights)
         with config_context(skip_parameter_validation=True):  # as in its own fit
             parts = train_test_split(
-                *arrays, random_state=random_state, test_size=model.validation_fraction,
+                *arrays,
+                random_state=random_state,
+                test_size=model.validation_fraction,
                 stratify=stratify,
-            )  # fmt: skip
+            )
         if self.weights is None:
             parts += [None, None]
-        train, validation = (
-            Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2])
-        )
+        train, validation = (Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2]))
         if len(validation) < 2:
             raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         return train, validation
 
@@ -70,9 +69,11 @@ def engine_rows(x):
     if hasattr(x, "tocsr"):
         x = x.tocsr()
         return engine.SparseRows(
-            np.require(x.data, None, ("C", "A")), np.ascontiguousarray(x.indices, np.int64),
-            np.ascontiguousarray(x.indptr, np.int64), x.shape[1],
-        )  # fmt: skip
+            np.require(x.data, None, ("C", "A")),
+            np.ascontiguousarray(x.indices, np.int64),
+            np.ascontiguousarray(x.indptr, np.int64),
+            x.shape[1],
+        )
     return x if x.flags.c_contiguous and x.flags.aligned else np.require(x, None, ("C", "A"))
 
 
@@ -98,8 +99,7 @@ class Batches:
         else:
             if model.batch_size > n:
                 warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                    "clipped",
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                     stacklevel=5,
                 )
             size = int(min(model.batch_size, n))

@@ -70,14 +70,10 @@ def score(model, estimator, data):
         value = np.asarray(scorer(estimator, x, data.labels, **weights))
     except Exception as error:
         raise ValueError(
-            f"{who} expects scoring to score the validation data; {model.scoring!r} raised "
-            f"{_told(error)}."
+            f"{who} expects scoring to score the validation data; {model.scoring!r} raised {_told(error)}."
         ) from error
     if value.shape != () or value.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{who} expects scoring to return a number; got {value.tolist()!r} from "
-            f"{model.scoring!r}."
-        )
+        raise TypeError(f"{who} expects scoring to return a number; got {value.tolist()!r} from {model.scoring!r}.")
     if np.isnan(value) and np.isfinite(model.loss_):  # no epoch would be the best
         raise ValueError(
             f"{who} expects scoring to return a number; got NaN from {model.scoring!r}, as for "

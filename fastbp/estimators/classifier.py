@@ -121,15 +121,46 @@ class MLPClassifier(ClassifierMixin, MLP):
     _classifies = True
 
     def __init__(
-        self, hidden_layer_sizes=(100,), activation="relu", *, solver="adam", alpha=0.0001,
-        batch_size="auto", learning_rate="constant", learning_rate_init=0.001, power_t=0.5,
-        max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
-        momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1,
-        beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000,
-        loss="log_loss", label_smoothing=0.0, class_weight=None, dropout=0.0, batch_norm=False,
-        scoring=None, restore_best=None, callbacks=None, progress=False, schedule=None, init=None,
-        coefs_init=None, n_threads=None, max_seconds=None,
-    ):  # fmt: skip
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        loss="log_loss",
+        label_smoothing=0.0,
+        class_weight=None,
+        dropout=0.0,
+        batch_norm=False,
+        scoring=None,
+        restore_best=None,
+        callbacks=None,
+        progress=False,
+        schedule=None,
+        init=None,
+        coefs_init=None,
+        n_threads=None,
+        max_seconds=None,
+    ):
         self._keep(locals())
 
     # --- targets ----------------------------------------------------------------------------
@@ -148,10 +179,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             self._multilabel = type_of_target(y).startswith("multilabel")
             self._sparse_labels = hasattr(y, "tocsr")
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, "
-                f"was: {known!r}"
-            )
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
 
     def _learn_classes(self, y, anew):
         if anew or not hasattr(self, "classes_"):
@@ -170,8 +198,7 @@ class MLPClassifier(ClassifierMixin, MLP):
                 )
         elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
-                f"'y' has {classes}."
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
     def _adopt(self):
@@ -181,9 +208,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         if classes is not None and not hasattr(self, "_multilabel"):
             self.classes_ = np.asarray(classes)
             n_outputs = len(self.intercepts_[-1])
-            self._multilabel = (
-                n_outputs > 1 and getattr(self, "out_activation_", None) == "logistic"
-            )
+            self._multilabel = n_outputs > 1 and getattr(self, "out_activation_", None) == "logistic"
             self._sparse_labels = getattr(binarizer, "sparse_input_", False)
 
     def _targets(self, y):
@@ -192,8 +217,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
             if y.ndim != 2 or y.shape[1] != len(self.classes_):
                 raise ValueError(
-                    f"MLPClassifier expects y of {len(self.classes_)} labels, as before; "
-                    f"got y of shape {y.shape}."
+                    f"MLPClassifier expects y of {len(self.classes_)} labels, as before; got y of shape {y.shape}."
                 )
             return y != 0
         indices = self._indices(y)
@@ -325,8 +349,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             return self._label_binarizer.inverse_transform(proba)
         if not hasattr(self, "classes_"):
             raise ValueError(
-                f"{type(self).__name__}.predict expects classes_ beside coefs_ that are put in by "
-                "hand; got none."
+                f"{type(self).__name__}.predict expects classes_ beside coefs_ that are put in by hand; got none."
             )
         if self.out_activation_ == "softmax":
             classes = np.asarray(self.classes_)
@@ -394,9 +417,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of feature names
-            model._sparse_labels = hasattr(
-                fitted.predict(np.zeros((1, model.n_features_in_))), "nnz"
-            )
+            model._sparse_labels = hasattr(fitted.predict(np.zeros((1, model.n_features_in_))), "nnz")
         return model
 
     def __sklearn_tags__(self):

@@ -48,8 +48,7 @@ def estimator(cls, fitted):
         model = cls(**given)
     except TypeError as error:
         raise TypeError(
-            f"{who} expects a class whose constructor takes scikit-learn's parameters; got "
-            f"{cls.__name__} ({error})."
+            f"{who} expects a class whose constructor takes scikit-learn's parameters; got {cls.__name__} ({error})."
         ) from None
     for name, value in vars(fitted).items():
         if name.endswith("_") and not name.startswith("_"):

@@ -72,8 +72,7 @@ class Objective:
         self.keep(packed)
         kept = self.model.coefs_, self.model.intercepts_
         if not all(
-            len(some) == len(own) and all(map(np.array_equal, some, own))
-            for some, own in zip(now, kept, strict=True)
+            len(some) == len(own) and all(map(np.array_equal, some, own)) for some, own in zip(now, kept, strict=True)
         ):
             raise ValueError(
                 f"{type(self.model).__name__} expects callbacks to leave coefs_ and intercepts_ "
@@ -153,9 +152,13 @@ def fit_lbfgs(model, objective):
 
     try:
         result = minimize(
-            objective, objective.start, method="L-BFGS-B", jac=True, callback=after_iteration,
+            objective,
+            objective.start,
+            method="L-BFGS-B",
+            jac=True,
+            callback=after_iteration,
             options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
-        )  # fmt: skip
+        )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=4)
         model.n_iter_ = n_iter
@@ -175,15 +178,9 @@ def _warn(model, result, stop):
     reached = result.message
     if stop == "max_seconds":
         reached = f"Maximum time ({model.max_seconds} s) reached."
-    message = (
-        f"lbfgs failed to converge after {model.n_iter_} iteration(s) "
-        f"(status={result.status}):\n{reached}\n"
-    )
+    message = f"lbfgs failed to converge after {model.n_iter_} iteration(s) (status={result.status}):\n{reached}\n"
     if model.n_iter_ == model.max_iter:
-        message += (
-            "\nIncrease the number of iterations to improve the "
-            f"convergence (max_iter={model.max_iter})."
-        )
+        message += f"\nIncrease the number of iterations to improve the convergence (max_iter={model.max_iter})."
     message += (
         "\nYou might also want to scale the data as shown in:\n"
         "    https://scikit-learn.org/stable/modules/preprocessing.html"

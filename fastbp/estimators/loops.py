@@ -108,10 +108,15 @@ class EstimatorTraining(Training):
                     break
                 k = begin // parts.stretches[0][2]
                 position, *_ = plan.epoch(
-                    self.x, self.data.t, self.data.weights, epochs.order[begin:end], losses[k:],
-                    lrs=None if lrs is None else lrs[k:], seconds=max(seconds, SHORTEST),
+                    self.x,
+                    self.data.t,
+                    self.data.weights,
+                    epochs.order[begin:end],
+                    losses[k:],
+                    lrs=None if lrs is None else lrs[k:],
+                    seconds=max(seconds, SHORTEST),
                     batch_size=size,
-                )  # fmt: skip
+                )
                 position += begin
                 if plan.stopped_by_loss:
                     return math.nan, parts.n
@@ -249,10 +254,7 @@ def _improved(model, validation):
 def _gives_up(model, solver):
     """Whether training stops for want of improvement, and does not take a lower rate."""
     what = "Validation score" if model.early_stopping else "Training loss"
-    message = (
-        f"{what} did not improve more than tol={model.tol:f} for "
-        f"{model.n_iter_no_change} consecutive epochs."
-    )
+    message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
     adapts = solver.schedule == "adaptive"
     if adapts and solver.learning_rate > 1e-6:
         solver.learning_rate /= 5

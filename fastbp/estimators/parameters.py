@@ -13,8 +13,11 @@ from fastbp.threads import MOST_THREADS
 from fastbp.training.epochs import Options
 
 #: The activations' layers: by scikit-learn's names, then by the library's own.
-ACTIVATIONS = {"identity": LAYERS["linear"], "logistic": LAYERS["sigmoid"],
-               **{name: LAYERS[name] for name in ("tanh", "relu")}}  # fmt: skip
+ACTIVATIONS = {
+    "identity": LAYERS["linear"],
+    "logistic": LAYERS["sigmoid"],
+    **{name: LAYERS[name] for name in ("tanh", "relu")},
+}
 ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
 SOLVERS = ("lbfgs", *OPTIMIZERS)
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
@@ -110,17 +113,50 @@ _CLASS_WEIGHT = (
 )
 
 #: All parameters of both estimators.
-NAMES = frozenset((
-    *_RULES, "activation", "loss", "label_smoothing", "class_weight", "huber_delta", "quantile",
-    "dropout", "batch_norm", "scoring", "restore_best", "callbacks", "progress", "schedule",
-    "init", "coefs_init", "n_threads", "max_seconds",
-))  # fmt: skip
+NAMES = frozenset(
+    (
+        *_RULES,
+        "activation",
+        "loss",
+        "label_smoothing",
+        "class_weight",
+        "huber_delta",
+        "quantile",
+        "dropout",
+        "batch_norm",
+        "scoring",
+        "restore_best",
+        "callbacks",
+        "progress",
+        "schedule",
+        "init",
+        "coefs_init",
+        "n_threads",
+        "max_seconds",
+    )
+)
 #: Those that a training reads as it goes, so that a callback may change them; L-BFGS, the latter.
-LIVE = frozenset((
-    "alpha", "beta_1", "beta_2", "epsilon", "learning_rate", "learning_rate_init", "max_iter",
-    "momentum", "n_iter_no_change", "nesterovs_momentum", "power_t", "schedule", "scoring",
-    "shuffle", "tol", "verbose", "warm_start",
-))  # fmt: skip
+LIVE = frozenset(
+    (
+        "alpha",
+        "beta_1",
+        "beta_2",
+        "epsilon",
+        "learning_rate",
+        "learning_rate_init",
+        "max_iter",
+        "momentum",
+        "n_iter_no_change",
+        "nesterovs_momentum",
+        "power_t",
+        "schedule",
+        "scoring",
+        "shuffle",
+        "tol",
+        "verbose",
+        "warm_start",
+    )
+)
 LIVE_OF_LBFGS = frozenset(("verbose", "warm_start"))
 
 
@@ -151,9 +187,7 @@ def _require(who, name, value, rules):
             return
     *first, last = (words for _, words in rules)
     expected = f"{', '.join(first)} or {last}" if first else last
-    raise InvalidParameterError(
-        f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
-    )
+    raise InvalidParameterError(f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead.")
 
 
 def check(model, classifies, watched=None):
@@ -185,9 +219,7 @@ def check(model, classifies, watched=None):
     else:
         checks.positive(who, "huber_delta", model.huber_delta)
         if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
-            raise ValueError(
-                f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}."
-            )
+            raise ValueError(f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}.")
     _check_together(model, who, watched)
 
 
@@ -202,21 +234,16 @@ def _check_own(model, who):
     elif model.init is not None:
         checks.number(who, "init", model.init, least=0)
     if model.schedule is not None and not callable(model.schedule):
-        raise TypeError(
-            f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}."
-        )
+        raise TypeError(f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}.")
     for name in ("restore_best", "batch_norm", "progress"):
         value, none = getattr(model, name), name == "restore_best"
         if not (isinstance(value, bool | np.bool_) or (none and value is None)):
             allowed = (None, True, False) if none else (True, False)
-            raise TypeError(
-                f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; got {value!r}."
-            )
+            raise TypeError(f"{who} expects {name} as one of {', '.join(map(repr, allowed))}; got {value!r}.")
     if model.scoring is not None and not callable(model.scoring):
         if not isinstance(model.scoring, str):
             raise TypeError(
-                f"{who} expects scoring as a scorer's name or a function of "
-                f"(estimator, X, y); got {model.scoring!r}."
+                f"{who} expects scoring as a scorer's name or a function of (estimator, X, y); got {model.scoring!r}."
             )
         get_scorer(model.scoring)  # with its error
     dropout(model)
@@ -228,15 +255,16 @@ def _check_together(model, who, watched):
     own_loss = callable(model.loss)
     if model.solver == "lbfgs":
         given = {
-            "dropout": any(dropout(model)), "batch_norm": model.batch_norm,
-            "schedule": model.schedule is not None, "progress": model.progress,
-            "scoring": model.scoring is not None, watched: watched is not None,
-        }  # fmt: skip
+            "dropout": any(dropout(model)),
+            "batch_norm": model.batch_norm,
+            "schedule": model.schedule is not None,
+            "progress": model.progress,
+            "scoring": model.scoring is not None,
+            watched: watched is not None,
+        }
         for name, is_given in given.items():
             if is_given:
-                raise ValueError(
-                    f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'."
-                )
+                raise ValueError(f"{who} expects {name} with a stochastic solver, as 'adam'; got solver='lbfgs'.")
     for name in () if hidden_layer_sizes(model) else ("batch_norm", "dropout"):
         if np.any(getattr(model, name)):
             raise ValueError(
@@ -249,10 +277,7 @@ def _check_together(model, who, watched):
             f"rows it scores; got {model.scoring!r} without them."
         )
     if model.schedule is not None and model.learning_rate != "constant":
-        raise ValueError(
-            f"{who} expects learning_rate='constant' beside a schedule; "
-            f"got {model.learning_rate!r}."
-        )
+        raise ValueError(f"{who} expects learning_rate='constant' beside a schedule; got {model.learning_rate!r}.")
     if model.init is not None and model.coefs_init is not None:
         raise ValueError(f"{who} expects init=None beside coefs_init; got {model.init!r}.")
     if own_loss and getattr(model, "label_smoothing", False):

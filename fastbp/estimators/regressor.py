@@ -54,16 +54,46 @@ class MLPRegressor(RegressorMixin, MLP):
     _classifies = False
 
     def __init__(
-        self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, solver="adam",
-        alpha=0.0001, batch_size="auto", learning_rate="constant", learning_rate_init=0.001,
-        power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False,
-        warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False,
-        validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
         max_fun=15000,
-        huber_delta=1.0, quantile=0.5, dropout=0.0, batch_norm=False, scoring=None,
-        restore_best=None, callbacks=None, progress=False, schedule=None, init=None,
-        coefs_init=None, n_threads=None, max_seconds=None,
-    ):  # fmt: skip
+        huber_delta=1.0,
+        quantile=0.5,
+        dropout=0.0,
+        batch_norm=False,
+        scoring=None,
+        restore_best=None,
+        callbacks=None,
+        progress=False,
+        schedule=None,
+        init=None,
+        coefs_init=None,
+        n_threads=None,
+        max_seconds=None,
+    ):
         self._keep(locals())
 
     # --- targets ----------------------------------------------------------------------------
@@ -75,9 +105,7 @@ class MLPRegressor(RegressorMixin, MLP):
         if not np.isfinite(y).all():  # None among objects, which becomes NaN only now
             raise ValueError("MLPRegressor expects y without missing values; got some.")
         if self.loss == "poisson" and np.min(y) < 0:
-            raise ValueError(
-                f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}."
-            )
+            raise ValueError(f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}.")
         return y.reshape(len(y), -1)
 
     def _quick(self, X, y):
@@ -132,10 +160,12 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def _network_loss(self):
         losses = {
-            "squared_error": MeanSquaredError, "absolute_error": MeanAbsoluteError,
-            "huber": lambda: HuberLoss(self.huber_delta), "poisson": PoissonLoss,
+            "squared_error": MeanSquaredError,
+            "absolute_error": MeanAbsoluteError,
+            "huber": lambda: HuberLoss(self.huber_delta),
+            "poisson": PoissonLoss,
             "quantile": lambda: QuantileLoss(self.quantile),
-        }  # fmt: skip
+        }
         return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
 
     # --- using ------------------------------------------------------------------------------

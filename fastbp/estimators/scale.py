@@ -56,9 +56,11 @@ def _moments(rows):
     """The least, the largest, the mean and the deviation of each feature, in float64."""
     if not hasattr(rows, "tocsr"):
         return (
-            rows.min(axis=0), rows.max(axis=0), rows.mean(axis=0, dtype=np.float64),
+            rows.min(axis=0),
+            rows.max(axis=0),
+            rows.mean(axis=0, dtype=np.float64),
             rows.std(axis=0, dtype=np.float64),
-        )  # fmt: skip
+        )
     rows = rows.tocsr().astype(np.float64)
     squares = rows.multiply(rows).mean(axis=0)
     low, high, mean, square = (

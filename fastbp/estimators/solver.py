@@ -14,9 +14,18 @@ from fastbp.threads import threads_for
 
 #: The parameters of an estimator that its solver reads.
 READ = (
-    "solver", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum",
-    "beta_1", "beta_2", "epsilon", "alpha", "n_threads",
-)  # fmt: skip
+    "solver",
+    "learning_rate_init",
+    "learning_rate",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "alpha",
+    "n_threads",
+)
 #: Of a rule's numbers the parameters that they come from.
 _OF = {"momentum": "momentum", "beta_1": "beta_1", "beta_2": "beta_2", "eps": "epsilon"}
 #: Of a batch normalisation's running statistics, as PyTorch's 0.1 of the new ones.
@@ -118,11 +127,7 @@ class Solver:
         kept = {name: self.asked[name] for name in _kept(self.asked)}
         self.see(self.asked | {name: asked[name] for name in ("alpha", "n_threads")})
         self.told = asked
-        return [
-            (name, value, asked[name])
-            for name, value in kept.items()
-            if asked[name] not in (value, told[name])
-        ]
+        return [(name, value, asked[name]) for name, value in kept.items() if asked[name] not in (value, told[name])]
 
     def follow(self, units, activations, dropout, batch_norm, loss):
         """Go on with other activations, dropout or loss: the rule's state stays."""
@@ -147,8 +152,7 @@ class Solver:
         if self.asked["solver"] == "sgd" and self.n_states and old != rate:
             # The engine's velocity holds gradients, scikit-learn's the steps they led to.
             self._states = [
-                (layer, state, [array * (old / rate) for array in pair])
-                for layer, state, pair in self.states()
+                (layer, state, [array * (old / rate) for array in pair]) for layer, state, pair in self.states()
             ]
             self._write_states()
 
@@ -171,11 +175,17 @@ class Solver:
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
             plan = engine.Plan(
-                self.entries, self.loss["loss"], rows, self.dtype == np.float64,
-                self.n_states, self.keep_gradients, self.loss["number"],
-                threads_for(operations, self.n_threads), self.loss["loss_scale"],
+                self.entries,
+                self.loss["loss"],
+                rows,
+                self.dtype == np.float64,
+                self.n_states,
+                self.keep_gradients,
+                self.loss["number"],
+                threads_for(operations, self.n_threads),
+                self.loss["loss_scale"],
                 self.loss["clip_loss"],
-            )  # fmt: skip
+            )
             plan.seed = self.seed
             plan.steps = self.steps
             for layer, part, pair in states:
@@ -219,8 +229,7 @@ class Solver:
     def load(self, plan, coefs, intercepts, norms):
         """Write the user's arrays into the plan."""
         for layer, W, b in zip(self.affines, coefs, intercepts, strict=True):
-            plan.write(layer, engine.PARAMETERS, self._native("coefs_", W),
-                       self._native("intercepts_", b))  # fmt: skip
+            plan.write(layer, engine.PARAMETERS, self._native("coefs_", W), self._native("intercepts_", b))
         for layer, norm in zip(self.norms, norms, strict=True):
             gamma, beta, mean, variance = self._native("norms_", norm)
             plan.write(layer, engine.PARAMETERS, gamma, beta)
@@ -229,10 +238,7 @@ class Solver:
     def fetch(self, coefs, intercepts, norms):
         """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
         Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
-        places = [
-            (layer, engine.PARAMETERS, W, b)
-            for layer, W, b in zip(self.affines, Ws, bs, strict=True)
-        ]
+        places = [(layer, engine.PARAMETERS, W, b) for layer, W, b in zip(self.affines, Ws, bs, strict=True)]
         for layer, (gamma, beta, mean, variance) in zip(self.norms, own, strict=True):
             places += [
                 (layer, engine.PARAMETERS, gamma, beta),
@@ -257,11 +263,30 @@ class Solver:
         )
 
 
-_ATTRIBUTES = frozenset((
-    "entries", "affines", "norms", "loss", "n_states", "first_rate", "numbers", "asked",
-    "told", "schedule", "power_t", "n_threads", "dtype", "seed", "keep_gradients", "epochs",
-    "steps", "drawn", "_states", "_plan",
-))  # fmt: skip
+_ATTRIBUTES = frozenset(
+    (
+        "entries",
+        "affines",
+        "norms",
+        "loss",
+        "n_states",
+        "first_rate",
+        "numbers",
+        "asked",
+        "told",
+        "schedule",
+        "power_t",
+        "n_threads",
+        "dtype",
+        "seed",
+        "keep_gradients",
+        "epochs",
+        "steps",
+        "drawn",
+        "_states",
+        "_plan",
+    )
+)
 
 
 def _optimizer(asked) -> Rule:

@@ -42,13 +42,8 @@ def given(model, units, dtype):
             f"{shapes}; got {type(model.coefs_init).__name__} ({str(error).rstrip('.')})."
         ) from None
     if got != shapes:
-        raise ValueError(
-            f"{who} expects coefs_init as (coefs, intercepts) of the shapes {shapes}; got {got}."
-        )
-    copies = [
-        tuple(np.array(checks.floats(who, "coefs_init", array, dtype)) for array in pair)
-        for pair in pairs
-    ]
+        raise ValueError(f"{who} expects coefs_init as (coefs, intercepts) of the shapes {shapes}; got {got}.")
+    copies = [tuple(np.array(checks.floats(who, "coefs_init", array, dtype)) for array in pair) for pair in pairs]
     if not all(np.isfinite(array).all() for pair in copies for array in pair):
         raise ValueError(f"{who} expects coefs_init of finite numbers; got NaN or inf.")
     return copies

@@ -42,10 +42,7 @@ def snapshot(arrays):
         running, *contents = map(operator.call, calls)
         if not running or time.monotonic() >= end:
             break
-    return {
-        name: _as_it_was(array, content)
-        for (name, array), content in zip(arrays.items(), contents, strict=True)
-    }
+    return {name: _as_it_was(array, content) for (name, array), content in zip(arrays.items(), contents, strict=True)}
 
 
 #: Seconds for which `snapshot` looks for a moment without a large step.
@@ -154,8 +151,7 @@ def read_safetensors(who, path):
         elif isinstance(error, KeyError):
             what = f", with tensors of {error.args[0]}, which in PyTorch tensor.float() converts"
         raise ValueError(
-            f"{who} expects a whole safetensors file; got {shown(path)}{what} "
-            f"({type(error).__name__}: {error!s:.200})."
+            f"{who} expects a whole safetensors file; got {shown(path)}{what} ({type(error).__name__}: {error!s:.200})."
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
     return own, metadata
@@ -211,19 +207,13 @@ def require_writable(who, path):
     if os.path.islink(target):
         raise OSError(f"{who} expects the path of a file; got {target!r}, a link to itself.")
     if not os.path.isdir(folder):
-        raise FileNotFoundError(
-            f"{who} expects a file in a folder that is there; got {target!r} without its folder."
-        )
+        raise FileNotFoundError(f"{who} expects a file in a folder that is there; got {target!r} without its folder.")
     if os.path.exists(target) and not os.access(target, os.W_OK):
-        raise PermissionError(
-            f"{who} expects a file that may be written to; got {target!r}, which is read-only."
-        )
+        raise PermissionError(f"{who} expects a file that may be written to; got {target!r}, which is read-only.")
     if os.path.exists(target) and not os.path.isfile(target):  # a device: nothing goes beside it
         return
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{who} expects a file in a folder that can be written to; got {target!r}."
-        )
+        raise PermissionError(f"{who} expects a file in a folder that can be written to; got {target!r}.")
 
 
 def shown(path):

@@ -74,9 +74,7 @@ def save(obj, path):
     try:
         skeleton = json.dumps({"version": _VERSION, "object": described})
     except ValueError:  # Python writes no integers of more than 4300 digits
-        raise ValueError(
-            "save expects integers of at most thousands of digits; got a longer one."
-        ) from None
+        raise ValueError("save expects integers of at most thousands of digits; got a longer one.") from None
     write_safetensors("save", path, snapshot(contents.arrays), {_KEY: skeleton})
 
 
@@ -121,8 +119,7 @@ def load(path, map_location=None, weights_only=True):
     if _KEY not in metadata:
         if "fastbp" in metadata:
             raise ValueError(
-                f"load expects what save wrote; got {shown(path)}, a whole network, which "
-                "Sequential.load reads."
+                f"load expects what save wrote; got {shown(path)}, a whole network, which Sequential.load reads."
             )
         whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
     try:
@@ -135,8 +132,7 @@ def load(path, map_location=None, weights_only=True):
         raise
     except Exception as error:  # whatever a file may hold, this is what is wrong with it
         raise ValueError(
-            f"load expects a file as save wrote it; got {shown(path)} "
-            f"({type(error).__name__}: {error!s:.200})."
+            f"load expects a file as save wrote it; got {shown(path)} ({type(error).__name__}: {error!s:.200})."
         ) from error
 
 
@@ -186,8 +182,7 @@ def _described(value, place, contents):
         for key in list(value):
             if not (key is None or isinstance(key, bool | int | float | str)):
                 raise TypeError(
-                    f"save expects keys that are strings, numbers, bools or None; got {key!r}"
-                    f"{_where(place)}."
+                    f"save expects keys that are strings, numbers, bools or None; got {key!r}{_where(place)}."
                 )
         items = list(value.items())  # at once: another thread's step may add to an optimiser's
         return {"dict": [[key, _described(v, (*place, key), contents)] for key, v in items]}
@@ -208,10 +203,7 @@ def _described(value, place, contents):
 def _named(array, place, tensors):
     """A name of its own for an array in the file: the keys to it, joined by dots."""
     if array.dtype.newbyteorder("=") not in dtypes.BY_NUMPY:
-        raise TypeError(
-            f"save expects arrays of {', '.join(dtypes.NAMES)}; got dtype {array.dtype}"
-            f"{_where(place)}."
-        )
+        raise TypeError(f"save expects arrays of {', '.join(dtypes.NAMES)}; got dtype {array.dtype}{_where(place)}.")
     checks.unmasked("save", f"the array{_where(place)}", array)
     own = ".".join(map(str, place)) or "tensor"
     own = own.encode(errors="backslashreplace").decode()  # half of a surrogate pair is no UTF-8

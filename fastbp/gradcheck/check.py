@@ -9,9 +9,7 @@ from fastbp.gradcheck.subjects import subject_of
 from fastbp.gradcheck.words import WHO, name_of
 
 
-def gradient_check(
-    net_or_layer, x, t=None, *, full=False, n_samples=40, tolerance=1e-5, h=1e-6, seed=0
-):
+def gradient_check(net_or_layer, x, t=None, *, full=False, n_samples=40, tolerance=1e-5, h=1e-6, seed=0):
     """Compare the gradients of backpropagation with numerical ones, in float64.
 
     Parameters
@@ -105,9 +103,7 @@ def gradient_check(
     rng = np.random.default_rng(seed)
     arrays, f, gradients = subject_of(net_or_layer, x, t, rng)
     if not arrays:
-        raise ValueError(
-            f"{WHO} expects a network with parameters; got none in {name_of(net_or_layer)}."
-        )
+        raise ValueError(f"{WHO} expects a network with parameters; got none in {name_of(net_or_layer)}.")
     terms, *_ = f()
     if not np.isfinite(terms).all():
         return failure(next(iter(arrays)), f"the loss is {float(np.sum(terms))}", tolerance)
@@ -127,9 +123,7 @@ def gradient_check(
             reports.append(failure(name, problem, tolerance))
             continue
         gradient = np.array(gradient, np.float64)
-        report = differences.coordinates(
-            name, array, gradient, _sample(gradient, None if full else n_samples, rng), h
-        )
+        report = differences.coordinates(name, array, gradient, _sample(gradient, None if full else n_samples, rng), h)
         if report.passed and report.checked + report.kinks < array.size:
             draws = rng.standard_normal(array.shape)
             report = differences.all_at_once(report, array, gradient, draws)

@@ -57,9 +57,7 @@ def numerical_gradient(f, x, h=1e-4):
     who = "numerical_gradient"
     checks.function(who, "f", f, "a function of x")
     if not isinstance(x, np.ndarray):
-        raise TypeError(
-            f"{who} expects x as a NumPy array, which it changes in place; got {described(x)}."
-        )
+        raise TypeError(f"{who} expects x as a NumPy array, which it changes in place; got {described(x)}.")
     if x.dtype.kind != "f":
         raise TypeError(f"{who} expects x of floating dtype; got {x.dtype}.")
     if not x.flags.writeable:
@@ -70,10 +68,7 @@ def numerical_gradient(f, x, h=1e-4):
     for index in np.ndindex(x.shape):
         old = array[index]
         if old + h == old - h:
-            raise ValueError(
-                f"{who} expects h to change every element of x; got h {h:g} for {old:g} at "
-                f"{list(index)}."
-            )
+            raise ValueError(f"{who} expects h to change every element of x; got h {h:g} for {old:g} at {list(index)}.")
         up, down, width = _both_sides(lambda: number(who, "f", f(x)), array, index, h)
         gradient[index] = (up - down) / width
     return gradient
@@ -115,9 +110,7 @@ class Differences:
 
     def slope(self, array, index, direction, step):
         """The slope of f along `direction`, the jump between its two sides, a kink or not."""
-        (up, up_sides, _), (down, down_sides, _), _ = _both_sides(
-            self.f, array, index, step * direction
-        )  # fmt: skip
+        (up, up_sides, _), (down, down_sides, _), _ = _both_sides(self.f, array, index, step * direction)
         with np.errstate(invalid="ignore", over="ignore"):
             slope = np.sum(up - down) / (2 * step)
             jump = np.sum(up - self.terms + (down - self.terms)) / step
@@ -173,9 +166,7 @@ class Differences:
         errors = np.where(kinks, 0, self.error(analytic, numeric, floor))
         suspects = np.argsort(-errors, kind="stable")[: np.sum(errors > self.tolerance / 10)]
         for place, i in enumerate(suspects):
-            better, error, rough = self.refined(
-                analytic[i], numeric[i], floor, array, indices[i], 1.0, steps[i]
-            )
+            better, error, rough = self.refined(analytic[i], numeric[i], floor, array, indices[i], 1.0, steps[i])
             if error < errors[i]:
                 numeric[i], errors[i] = better, error
             if errors[i] > self.tolerance and rough:
@@ -215,9 +206,7 @@ class Differences:
         numeric, _, kink = self.slope(array, ..., direction, self.h)
         error, rough = self.error(analytic, numeric, floor), False
         if kink or error > self.tolerance:
-            numeric, error, rough = self.refined(
-                analytic, numeric, floor, array, ..., direction, self.h
-            )
+            numeric, error, rough = self.refined(analytic, numeric, floor, array, ..., direction, self.h)
         if rough or error <= self.tolerance:
             return report
         return GradientReport(

@@ -54,9 +54,7 @@ def parameters_of(layer, prefix, sweep):
             setattr(part, name, np.array(getattr(part, name), np.float64))
     sweep()
     found = {
-        key: parameter
-        for path, part in _parts(layer, prefix)
-        for key, parameter in _own_parameters(part, path).items()
+        key: parameter for path, part in _parts(layer, prefix) for key, parameter in _own_parameters(part, path).items()
     }
     before = {key: (each.array, np.copy(each.gradient)) for key, each in found.items()}
     sweep()
@@ -66,9 +64,7 @@ def parameters_of(layer, prefix, sweep):
         if each.array is not array:  # kept for backward, and replaced by every forward
             continue
         new_gradient = each.gradient
-        adds_up = isinstance(new_gradient, np.ndarray) and not np.array_equal(
-            new_gradient, gradient, equal_nan=True
-        )
+        adds_up = isinstance(new_gradient, np.ndarray) and not np.array_equal(new_gradient, gradient, equal_nan=True)
         kept[key] = replace(each, adds_up=adds_up)
         kept[key].make_float64()
     return kept
@@ -107,14 +103,10 @@ def _own_parameters(part, path):
     params, grads = kept.get("params"), kept.get("grads")
     if isinstance(params, dict | list) and isinstance(grads, dict | list):
         for name in params if isinstance(params, dict) else range(len(params)):
-            if _is_floating(params[name]) and not any(
-                params[name] is each.array for each in found.values()
-            ):
+            if _is_floating(params[name]) and not any(params[name] is each.array for each in found.values()):
                 found[f"{path}params[{name!r}]"] = _Parameter(params, name, grads, name)
     return found
 
 
 def _is_floating(value):
-    return isinstance(value, float | np.floating) or (
-        isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    )
+    return isinstance(value, float | np.floating) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")

@@ -54,12 +54,10 @@ class GradientReport:
         if self.index is None:
             place += ", all elements at once"
         rows = {
-            "largest error": f"{self.largest_relative_error:.1e} relative, "
-            f"tolerance {self.tolerance:.0e}",
+            "largest error": f"{self.largest_relative_error:.1e} relative, tolerance {self.tolerance:.0e}",
             "found at": f"{place}: analytic {self.analytic:.6e}, numeric {self.numeric:.6e}",
             "problem": self.problem,
-            "checked": f"{checks.plural(self.checked, 'coordinate')}; "
-            f"{checks.plural(self.kinks, 'kink')} skipped",
+            "checked": f"{checks.plural(self.checked, 'coordinate')}; {checks.plural(self.kinks, 'kink')} skipped",
             "mean |difference|": ", ".join(
                 f"{name} {value:.1e}" for name, value in self.mean_absolute_difference.items()
             ),
@@ -77,9 +75,7 @@ class GradientReport:
 
 
 def failure(name, problem, tolerance, kinks=0):
-    return GradientReport(
-        False, np.inf, name, None, np.nan, np.nan, 0, kinks, {name: np.nan}, tolerance, problem
-    )
+    return GradientReport(False, np.inf, name, None, np.nan, np.nan, 0, kinks, {name: np.nan}, tolerance, problem)
 
 
 def joined(reports):
@@ -92,9 +88,7 @@ def joined(reports):
             "checked": sum(report.checked for report in reports),
             "kinks": sum(report.kinks for report in reports),
             "mean_absolute_difference": {
-                name: difference
-                for report in reports
-                for name, difference in report.mean_absolute_difference.items()
+                name: difference for report in reports for name, difference in report.mean_absolute_difference.items()
             },
         }
     )

@@ -47,8 +47,7 @@ def subject_of(original, x, t, rng):
     if _takes_tensors(subject) or any(map(_takes_tensors, getattr(subject, "layers", ()))):
         if t is not None:
             raise TypeError(
-                f"{WHO} expects no t for {name_of(subject)}, which has no loss; "
-                f"got a t of type {name_of(t)}."
+                f"{WHO} expects no t for {name_of(subject)}, which has no loss; got a t of type {name_of(t)}."
             )
         return _module(subject, x, rng)
     if not (hasattr(subject, "forward") and hasattr(subject, "backward")):
@@ -144,8 +143,7 @@ def _sequential(net, x, t):
             parameter.forget_gradient()
         found = gradient(x.copy(), t)
         return {
-            key: found.get(key) if key in net.params else parameter.gradient
-            for key, parameter in parameters.items()
+            key: found.get(key) if key in net.params else parameter.gradient for key, parameter in parameters.items()
         }
 
     return {key: parameter.array for key, parameter in parameters.items()}, f, gradients
@@ -162,9 +160,7 @@ def _module(module, x, rng, loss=None, t=None):
     def output(tensor):
         out = module(tensor)
         if not isinstance(out, TensorBase):
-            raise TypeError(
-                f"{WHO} expects {name_of(module)} to give a Tensor; got {described(out)}."
-            )
+            raise TypeError(f"{WHO} expects {name_of(module)} to give a Tensor; got {described(out)}.")
         return out, float64_output(module, np.array(out.array))
 
     factors = rng.standard_normal(output(new(x.copy()))[1].shape)
@@ -188,8 +184,7 @@ def _module(module, x, rng, loss=None, t=None):
             out.backward(new(dout))
         found = {"x": tensor, **parameters}
         return {  # no gradient is one of 0, as for what the output does not depend on
-            name: np.zeros(each.array.shape) if each.grad is None else each.grad.array
-            for name, each in found.items()
+            name: np.zeros(each.array.shape) if each.grad is None else each.grad.array for name, each in found.items()
         }
 
     arrays = {name: parameter.array for name, parameter in parameters.items()}
@@ -199,10 +194,7 @@ def _module(module, x, rng, loss=None, t=None):
 def _network(net, x, t):
     """A network of the user's own."""
     if not isinstance(net.params, Mapping):
-        raise TypeError(
-            f"{WHO} expects params as a mapping of names to arrays; "
-            f"got {type(net.params).__name__}."
-        )
+        raise TypeError(f"{WHO} expects params as a mapping of names to arrays; got {type(net.params).__name__}.")
     for name, array in net.params.items():
         if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") != checks.FLOAT64:
             raise TypeError(
@@ -217,8 +209,7 @@ def _network(net, x, t):
         found = net.gradient(x.copy(), t)
         if not isinstance(found, Mapping):
             raise TypeError(
-                f"{WHO} expects gradient(x, t) to return a mapping of names to arrays; "
-                f"got {described(found)}."
+                f"{WHO} expects gradient(x, t) to return a mapping of names to arrays; got {described(found)}."
             )
         return {name: found.get(name) for name in net.params}
 

@@ -50,8 +50,7 @@ def float64_output(layer, out):
     """A layer's output, which has to be computed in float64."""
     if not isinstance(out, np.ndarray | np.generic) or out.dtype != checks.FLOAT64:
         raise TypeError(
-            f"{WHO} expects {name_of(layer)} to give an array of float64 for one of float64; "
-            f"got {described(out)}."
+            f"{WHO} expects {name_of(layer)} to give an array of float64 for one of float64; got {described(out)}."
         )
     return out
 

@@ -69,8 +69,7 @@ def draw(out, names=None, path=None, gradient=None):
         )
     if gradient is None and out.numel() != 1:
         raise RuntimeError(
-            "draw expects a gradient unless out is a single number; got out of shape "
-            f"{tuple(out.shape)}."
+            f"draw expects a gradient unless out is a single number; got out of shape {tuple(out.shape)}."
         )
     graph = reading.read(out, reading.named(_pairs(names)), gradient)
     picture = drawing.drawn(graph)
@@ -91,15 +90,11 @@ def _pairs(names):
         if len(pair) == 2 and isinstance(pair[1], str):
             pair = pair[::-1]
         if len(pair) != 2 or not isinstance(pair[0], str) or not autograd.is_tensor(pair[1]):
-            raise TypeError(
-                "draw expects names as a dict or pairs of a str and a Tensor; got "
-                f"{checks.shown(item)}."
-            )
+            raise TypeError(f"draw expects names as a dict or pairs of a str and a Tensor; got {checks.shown(item)}.")
         if _UNWRITABLE.search(pair[0]):
             raise ValueError(f"draw expects names that XML can hold; got {checks.shown(pair[0])}.")
         pairs.append(pair)
-    for what, kept in (("name", [name for name, _ in pairs]),
-                       ("tensor", [id(tensor) for _, tensor in pairs])):  # fmt: skip
+    for what, kept in (("name", [name for name, _ in pairs]), ("tensor", [id(tensor) for _, tensor in pairs])):
         for i, one in enumerate(kept):
             if one in kept[:i]:
                 first = pairs[kept.index(one)]

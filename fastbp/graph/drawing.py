@@ -20,8 +20,11 @@ def drawn(graph):
     into = [0] * len(graph.vertices)
     for arrow in graph.arrows:
         into[arrow.target] += 1
-    places = layout.place(graph, [_vertex_size(*v) for v in zip(graph.vertices, into, strict=True)],
-                          [_label_size(arrow) for arrow in graph.arrows])  # fmt: skip
+    places = layout.place(
+        graph,
+        [_vertex_size(*v) for v in zip(graph.vertices, into, strict=True)],
+        [_label_size(arrow) for arrow in graph.arrows],
+    )
     picture = Picture(places.width + 2 * MARGIN, places.height + 2 * MARGIN, _dot(graph))
     for cell in [*places.vertices, *{c for chain in places.chains for c in chain[1:-1]}]:
         cell.x, cell.y = cell.x + MARGIN, cell.y + MARGIN
@@ -138,10 +141,8 @@ def _way(chain, port, edges):
 
 
 def _dot(graph):
-    shapes = {"input": "box", "constant": "plaintext", "operation": "circle", "fork": "point",
-              "end": "plaintext"}  # fmt: skip
-    lines = ["digraph {", "  rankdir=LR", '  node [fontname="Helvetica"]',
-             '  edge [fontname="Helvetica"]']  # fmt: skip
+    shapes = {"input": "box", "constant": "plaintext", "operation": "circle", "fork": "point", "end": "plaintext"}
+    lines = ["digraph {", "  rankdir=LR", '  node [fontname="Helvetica"]', '  edge [fontname="Helvetica"]']
     for v, vertex in enumerate(graph.vertices):
         name = vertex.text.replace("\\", "\\\\").replace('"', '\\"')
         lines.append(f'  {v} [shape={shapes[vertex.kind]}, label="{name}"]')

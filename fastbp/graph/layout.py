@@ -112,8 +112,9 @@ def layers_of(graph):
     for v in order:
         layers[v] = 1 + max((layers[u] for u in into[v]), default=-1)
     kinds = [vertex.kind for vertex in graph.vertices]
-    passed = sum(layers[arrow.target] - layers[arrow.source] - 1 for arrow in graph.arrows
-                 if kinds[arrow.source] == "input")  # fmt: skip
+    passed = sum(
+        layers[arrow.target] - layers[arrow.source] - 1 for arrow in graph.arrows if kinds[arrow.source] == "input"
+    )
     near = {"constant"} if passed <= LEFT else {"constant", "input"}
     loose: set[int] = set()  # what comes from those alone
     for v in order:
@@ -144,9 +145,7 @@ def _in_columns(graph, vertices, chains):
         into[arrow.target].append((arrow.source, chain))
     columns: list[list[Cell]] = [[] for _ in range(1 + max(cell.column for cell in vertices))]
     seen = set()
-    waiting: list[tuple[int, list[Cell]]] = [
-        (v, []) for v, vertex in enumerate(graph.vertices) if vertex.kind == "end"
-    ]
+    waiting: list[tuple[int, list[Cell]]] = [(v, []) for v, vertex in enumerate(graph.vertices) if vertex.kind == "end"]
     while waiting:
         v, passed = waiting.pop()
         for cell in passed:
@@ -189,8 +188,7 @@ def _order(graph, columns):
 
 
 def _barycentre(cell, forward):
-    neighbours = [link.left.place for link in cell.before] if forward else [
-        link.right.place for link in cell.after]  # fmt: skip
+    neighbours = [link.left.place for link in cell.before] if forward else [link.right.place for link in cell.after]
     return sum(neighbours) / len(neighbours) if neighbours else cell.place
 
 
@@ -270,8 +268,9 @@ def _shift(columns, bodies):
                 near[other].append((b, link.weight))
     weights = [sum(w for _, w in links) or 1e-3 for links in near]
     for _ in range(ROUNDS):
-        wanted = [sum(w * heights[o] for o, w in links) / weights[b] if links else heights[b]
-                  for b, links in enumerate(near)]  # fmt: skip
+        wanted = [
+            sum(w * heights[o] for o, w in links) / weights[b] if links else heights[b] for b, links in enumerate(near)
+        ]
         # Half the way, or two that are drawn to each other would only change places.
         wanted = [(y + z) / 2 for y, z in zip(wanted, heights, strict=True)]
         heights = _apart(wanted, weights, above, order)
@@ -321,8 +320,7 @@ def _without_cycles(columns, bodies):
         places = {body_of[cell]: cell.place for cell in following}
         kept: list[int] = []
         for b in (body_of[cell] for cell in column if body_of[cell] in places):
-            while kept and places[kept[-1]] > places[b] and (
-                    len(bodies[kept[-1]]) <= len(bodies[b])):  # fmt: skip
+            while kept and places[kept[-1]] > places[b] and (len(bodies[kept[-1]]) <= len(bodies[b])):
                 cuts.add((kept.pop(), column[0].column))
             if kept and places[kept[-1]] > places[b]:
                 cuts.add((b, column[0].column))
@@ -434,7 +432,6 @@ def _spread(columns):
             if cell.vertex >= 0 and not cell.before:  # inputs stand at the arrow's beginning
                 cell.x = right - cell.width / 2
         edges.append((left, right))
-        steep = max((abs(link.left.y - link.right.y) for c in column for link in c.after),
-                    default=0)  # fmt: skip
+        steep = max((abs(link.left.y - link.right.y) for c in column for link in c.after), default=0)
         left = right + min(BETWEEN + 0.25 * steep, 5 * BETWEEN)
     return edges

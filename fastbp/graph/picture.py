@@ -9,8 +9,16 @@ from fastbp import checks, files
 from fastbp.graph import text
 
 FONTS = ("Helvetica", "Arial", "DejaVu Sans")  # of SVG; text.width knows the widest
-CJK = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei",
-       "Microsoft YaHei", "PingFang SC", "Hiragino Sans GB")  # fmt: skip
+CJK = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+)
 SUFFIXES = (".svg", ".png", ".dot")
 
 
@@ -127,8 +135,7 @@ def suffix_of(who, path):
     suffix = Path(os.fsdecode(checks.path(who, path))).suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{who} expects path to end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; got "
-            f"{os.fspath(path)!r}."
+            f"{who} expects path to end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; got {os.fspath(path)!r}."
         )
     return suffix
 
@@ -196,17 +203,33 @@ def _write_png(picture, path):
     axes.set_axis_off()
     points = 0.72  # in a pixel, of which 100 make an inch
     for line in picture.lines:
-        axes.add_patch(PathPatch(_curve(Curve, line.pieces), fill=False, edgecolor=line.colour,
-                                 linewidth=1.3 * points, capstyle="butt"))  # fmt: skip
+        axes.add_patch(
+            PathPatch(
+                _curve(Curve, line.pieces), fill=False, edgecolor=line.colour, linewidth=1.3 * points, capstyle="butt"
+            )
+        )
         if line.head:
             axes.add_patch(Polygon(head_of(line), facecolor=line.colour, linewidth=0))
     for s in picture.shapes:
-        axes.add_patch(PathPatch(_curve(Curve, outline_of(s)), facecolor=s.fill, zorder=2,
-                                 edgecolor=s.stroke, linewidth=1.3 * points))  # fmt: skip
+        axes.add_patch(
+            PathPatch(
+                _curve(Curve, outline_of(s)), facecolor=s.fill, zorder=2, edgecolor=s.stroke, linewidth=1.3 * points
+            )
+        )
     for t in picture.texts:
-        axes.text(t.x, t.y, t.content, size=t.size * points, color=t.colour, ha="center",
-                  va="baseline", weight="bold" if t.bold else "normal", family=fonts, zorder=3,
-                  parse_math=False)  # fmt: skip
+        axes.text(
+            t.x,
+            t.y,
+            t.content,
+            size=t.size * points,
+            color=t.colour,
+            ha="center",
+            va="baseline",
+            weight="bold" if t.bold else "normal",
+            family=fonts,
+            zorder=3,
+            parse_math=False,
+        )
     files.write_figure(path, figure)
 
 
@@ -230,7 +253,6 @@ def outline_of(shape):
     for x, y, dx, dy in corners:  # reached in direction (dx, dy), left to its right
         start, end = (x - dx * r, y - dy * r), (x - dy * r, y + dx * r)
         pieces.append((at, start))
-        pieces.append((start, (start[0] + dx * k, start[1] + dy * k),
-                       (end[0] + dy * k, end[1] - dx * k), end))  # fmt: skip
+        pieces.append((start, (start[0] + dx * k, start[1] + dy * k), (end[0] + dy * k, end[1] - dx * k), end))
         at = end
     return pieces

@@ -107,9 +107,7 @@ def _nodes(root):
         found |= fresh
         waiting += fresh
         if len(found) > MOST:
-            raise ValueError(
-                f"draw expects a graph of at most {MOST} operations; got more: draw a part of it."
-            )
+            raise ValueError(f"draw expects a graph of at most {MOST} operations; got more: draw a part of it.")
     return sorted(found, key=lambda node: node.sequence)
 
 
@@ -156,9 +154,14 @@ class _Reader:
     def divisor(self, node):
         """The node of 1 / x, where `node` is that of c * (1 / x), which c / x makes."""
         inner = node.inputs[0] if node.inputs else None
-        if (node.name() == "MulBackward0" and _is_number(node.constants[1])
-                and isinstance(inner, autograd.Node) and inner.name() == "ReciprocalBackward0"
-                and self.uses[id(inner), 0] == 1 and (id(inner), 0) not in self.names):  # fmt: skip
+        if (
+            node.name() == "MulBackward0"
+            and _is_number(node.constants[1])
+            and isinstance(inner, autograd.Node)
+            and inner.name() == "ReciprocalBackward0"
+            and self.uses[id(inner), 0] == 1
+            and (id(inner), 0) not in self.names
+        ):
             return inner
         return None
 
@@ -170,8 +173,7 @@ class _Reader:
         key = id(self.out.grad_fn), self.out.output_nr
         source, above = self.sources[key]
         # The name stands at the end.
-        self.arrow(source, self.graph.add("end", self.names.get(key, "")), _value_in(above),
-                   self.total(key))  # fmt: skip
+        self.arrow(source, self.graph.add("end", self.names.get(key, "")), _value_in(above), self.total(key))
         return self.graph
 
     def add_operation(self, node):
@@ -189,8 +191,7 @@ class _Reader:
             self.arrow(source, vertex, above, text.numbers(came.popleft()) if came else "")
         for key in self.outputs[id(node)]:
             above = self.value(node, key)
-            self.add_value(key, vertex, f"{self.names[key]} = {above}" if key in self.names
-                           else above)  # fmt: skip
+            self.add_value(key, vertex, f"{self.names[key]} = {above}" if key in self.names else above)
 
     def source(self, key, leaf, constant):
         """Where an arrow of a value starts, and the text above it."""
@@ -198,8 +199,7 @@ class _Reader:
             return self.sources[key]
         name = self.names.get(key)
         if leaf is not None:
-            return self.add_value(key, self.graph.add("input", name or ""),
-                                  text.numbers(leaf.array))  # fmt: skip
+            return self.add_value(key, self.graph.add("input", name or ""), text.numbers(leaf.array))
         if name is None:
             return self.graph.add("constant", text.numbers(constant)), ""
         return self.add_value(key, self.graph.add("constant", name), text.numbers(constant))

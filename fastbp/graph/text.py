@@ -29,9 +29,7 @@ def width(text, size):
     >>> width("dot", 10)
     18.0
     """
-    return size * sum(
-        _WIDTH_OF.get(c) or (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.9) for c in text
-    )
+    return size * sum(_WIDTH_OF.get(c) or (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.9) for c in text)
 
 
 def number(value):

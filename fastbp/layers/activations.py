@@ -15,9 +15,20 @@ from fastbp.operations.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE, A
 
 #: Those that `fastbp.nn` has too, under the same names.
 __all__ = [
-    "CELU", "ELU", "SELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LogSigmoid", "Mish", "ReLU6",
-    "SiLU", "Softsign", "Tanhshrink", "Threshold",
-]  # fmt: skip
+    "CELU",
+    "ELU",
+    "SELU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "LogSigmoid",
+    "Mish",
+    "ReLU6",
+    "SiLU",
+    "Softsign",
+    "Tanhshrink",
+    "Threshold",
+]
 
 #: Those that need no arguments, by the names of `from_config`, the estimators and the command line.
 LAYERS: dict[str, type["ActivationLayer"]] = {}
@@ -96,9 +107,7 @@ class ActivationLayer(Layer):
             return dx, ()
         dout = checks.gradient_of(type(self).__name__, dout, out.shape, out.dtype)
         dx = np.empty(out.shape, out.dtype)
-        kernels().activation_backward(
-            self.row.name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *self.numbers
-        )
+        kernels().activation_backward(self.row.name, dout.reshape(-1), read.reshape(-1), dx.reshape(-1), *self.numbers)
         return dx, ()
 
 

@@ -137,9 +137,7 @@ class Affine(Layer):
         # NumPy's own dtype object: that of an unpickled array is equal, but another one.
         self._dtype = np.dtype(np.result_type(W, b).type)
         self._fits = b.shape == W.shape[1:] and W.dtype == b.dtype == self._dtype
-        self._ready = self._fits and all(
-            array.flags.c_contiguous and array.flags.aligned for array in (W, b)
-        )
+        self._ready = self._fits and all(array.flags.c_contiguous and array.flags.aligned for array in (W, b))
 
     def _ready_arrays(self):
         """W and b as the kernels take them."""
@@ -346,15 +344,11 @@ class Linear(Affine):
     Linear(in_features=64, out_features=10)
     """
 
-    def __init__(
-        self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True
-    ):
+    def __init__(self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True):
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
         if isinstance(init, bool):
-            raise TypeError(
-                f"Linear expects init as a name or a number; got {init}: bias={init} is by name."
-            )
+            raise TypeError(f"Linear expects init as a name or a number; got {init}: bias={init} is by name.")
         W = _initial_weights(n_in, n_out, init, dtype, seed)
         super().__init__(W, np.zeros(n_out, W.dtype))
         self.has_bias = checks.flag("Linear", "bias", bias)

@@ -161,8 +161,7 @@ class Layer(Module):
         lacking = self._lacking()
         if lacking:
             raise AttributeError(
-                f"{type(self).__name__} expects its {lacking[0]}; got none, as it was deleted, so "
-                "set it again."
+                f"{type(self).__name__} expects its {lacking[0]}; got none, as it was deleted, so set it again."
             )
         own = vars(self)
         listed = own | own["_parameters"] | own["_buffers"]
@@ -204,9 +203,7 @@ class Layer(Module):
             if name in self.tensor_names:
                 checks.parameter(who, name, value.array, ndim)
             self._table("_parameters")  # made before the first is replaced
-        elif isinstance(getattr(type(self), name), Listed) and (
-            value is not None or name not in self.optional
-        ):
+        elif isinstance(getattr(type(self), name), Listed) and (value is not None or name not in self.optional):
             kind = "Parameter" if name in self.tensor_names else "Tensor"
             raise TypeError(f"{who} expects {name} as a {kind}; got {type(value).__name__}.")
         else:
@@ -375,8 +372,7 @@ class LayerOfTwoModes(Layer):
         train_flg = checks.flag(who, "train_flg", train_flg)
         if isinstance(x, TensorBase):
             raise TypeError(
-                f"{who} expects train_flg beside an array; got a Tensor, for which train() and "
-                "eval() set the mode."
+                f"{who} expects train_flg beside an array; got a Tensor, for which train() and eval() set the mode."
             )
         out, self.__dict__["_saved"] = self.run(x, train_flg)
         return out

@@ -22,8 +22,11 @@ __all__ = ["drawn_key", "dropout", "log_softmax", "probability", "softmax", "sof
 def _dimension(who, input, dim):
     if dim is not None:
         return dim
-    warnings.warn(f"{who} expects dim, the dimension that sums to 1; got None, which is taken as "
-                  "PyTorch takes it.", UserWarning, stacklevel=4)  # fmt: skip
+    warnings.warn(
+        f"{who} expects dim, the dimension that sums to 1; got None, which is taken as PyTorch takes it.",
+        UserWarning,
+        stacklevel=4,
+    )
     return 0 if input.ndim in (0, 1, 3) else 1
 
 

@@ -75,9 +75,7 @@ class BatchNormalization(LayerOfTwoModes):
         who = type(self).__name__
         self._gamma = checks.parameter(who, "gamma", gamma, ndim=1)
         shape = self._gamma.shape
-        self._beta = checks.same_shape(
-            who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma"
-        )
+        self._beta = checks.same_shape(who, "beta", checks.parameter(who, "beta", beta, ndim=1), shape, "gamma")
         self.momentum = momentum
         self.eps = EPS
         self._running = []
@@ -155,10 +153,7 @@ class BatchNormalization(LayerOfTwoModes):
         if len({array.shape for array in arrays}) > 1:
             for name, array in zip(names, arrays, strict=True):
                 checks.same_shape(who, name, array, self._gamma.shape, "gamma")
-        return [
-            checks.floats(who, name, array, dtype)
-            for name, array in zip(names, arrays, strict=True)
-        ]
+        return [checks.floats(who, name, array, dtype) for name, array in zip(names, arrays, strict=True)]
 
     def _as_rows(self, shape):
         """(n_samples, n) of an x of this shape, of one sample or of images too."""
@@ -169,8 +164,7 @@ class BatchNormalization(LayerOfTwoModes):
             rows = shape
         if len(rows) != 2 or rows[1] != n:
             raise ValueError(
-                f"{type(self).__name__} expects x of shape (n_samples, {n}); got x of shape "
-                f"{tuple(shape)}."
+                f"{type(self).__name__} expects x of shape (n_samples, {n}); got x of shape {tuple(shape)}."
             )
         return rows
 
@@ -197,16 +191,23 @@ class BatchNormalization(LayerOfTwoModes):
             out = (x - mean) * (gamma / deviation) + beta
             return out.reshape(shape), (x, mean, deviation, gamma, shape)
         if len(x) == 1 and not self.as_in_the_book:
-            raise ValueError(
-                f"{who} expects at least 2 rows in training, to have a variance; got 1."
-            )
+            raise ValueError(f"{who} expects at least 2 rows in training, to have a variance; got 1.")
         out, normal = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
         inverse = np.empty(len(gamma), x.dtype)
         if len(x):
             kernels().batch_norm_forward(
-                x, gamma, beta, out, normal, inverse, mean, var,
-                self.eps, self.old_share, self.sample_variance,
-            )  # fmt: skip
+                x,
+                gamma,
+                beta,
+                out,
+                normal,
+                inverse,
+                mean,
+                var,
+                self.eps,
+                self.old_share,
+                self.sample_variance,
+            )
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
                     kept[...] = new
@@ -235,8 +236,11 @@ class BatchNormalization(LayerOfTwoModes):
     def tensor_views(self):
         mean, var = self._running
         return {
-            "weight": self._gamma, "bias": self._beta, "running_mean": mean, "running_var": var,
-        }  # fmt: skip
+            "weight": self._gamma,
+            "bias": self._beta,
+            "running_mean": mean,
+            "running_var": var,
+        }
 
     def adopt(self, arrays):
         self._gamma, self._beta, *running = arrays.values()
@@ -308,9 +312,7 @@ class BatchNorm1d(BatchNormalization):
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
         share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
-        super().__init__(
-            np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype)
-        )
+        super().__init__(np.ones(n, dtype), np.zeros(n, dtype), 1 - share, np.zeros(n, dtype), np.ones(n, dtype))
         self._share = share
         self.eps = eps
 

@@ -118,10 +118,7 @@ class Linear(layers.Affine):
         return {**super().config(), "bias": self.has_bias}
 
     def extra_repr(self):
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, "
-            f"bias={self.has_bias}"
-        )
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.has_bias}"
 
     @classmethod
     def restore(cls, config, state):
@@ -174,11 +171,13 @@ class BatchNorm1d(layers.BatchNorm1d):
     track_running_stats = checks.Checked(_only_true)
     buffer_names = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, affine=True,
-                 track_running_stats=True, device=None, dtype=None):  # fmt: skip
+    def __init__(
+        self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None
+    ):
         if momentum is None:
-            raise ValueError("BatchNorm1d expects momentum as a number, as the cumulative average "
-                             "is not offered; got None.")  # fmt: skip
+            raise ValueError(
+                "BatchNorm1d expects momentum as a number, as the cumulative average is not offered; got None."
+            )
         super().__init__(num_features, eps, momentum, float_dtype("BatchNorm1d", dtype, device))
         self.momentum = momentum
         self.affine = affine
@@ -238,8 +237,10 @@ class BatchNorm1d(layers.BatchNorm1d):
         return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}
 
     def extra_repr(self):
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, "
-                "bias=True, track_running_stats=True")  # fmt: skip
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, "
+            "bias=True, track_running_stats=True"
+        )
 
     @classmethod
     def restore(cls, config, state):

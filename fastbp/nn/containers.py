@@ -124,10 +124,7 @@ class ModuleList(_List):
                 runs[-1][1] = place
             else:
                 runs.append([place, place, text])
-        return [
-            f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}"
-            for a, b, text in runs
-        ]
+        return [f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}" for a, b, text in runs]
 
 
 class ParameterList(_List):
@@ -167,9 +164,9 @@ def _parameter(who, item):
 
 def _described(parameters):
     return "\n".join(
-        f"  ({name}): Parameter containing: [{value.dtype!r} of size "
-        f"{'x'.join(map(str, value.shape))}]" for name, value in parameters.items()
-    )  # fmt: skip
+        f"  ({name}): Parameter containing: [{value.dtype!r} of size {'x'.join(map(str, value.shape))}]"
+        for name, value in parameters.items()
+    )
 
 
 class _Dict(Module):

@@ -35,8 +35,11 @@ def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
     size_average = checks.flag(who, "size_average", size_average, or_none=True)
     reduce = checks.flag(who, "reduce", reduce, or_none=True)
     if size_average is not None or reduce is not None:
-        warnings.warn(f"{who} expects reduction in place of size_average and reduce, which are "
-                      "deprecated.", UserWarning, stacklevel=4)  # fmt: skip
+        warnings.warn(
+            f"{who} expects reduction in place of size_average and reduce, which are deprecated.",
+            UserWarning,
+            stacklevel=4,
+        )
         if reduce is False:
             return "none"
         return "sum" if size_average is False else "mean"
@@ -44,8 +47,9 @@ def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
 
 
 @explained
-def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
-                  reduction="mean", label_smoothing=0.0):  # fmt: skip
+def cross_entropy(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
+):
     """The cross-entropy of softmax(input) and classes or probabilities.
 
     Parameters
@@ -75,9 +79,16 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     tensor(0.4100)
     """
     # All classes are in range in the compiled case: no negative one is left out.
-    if (weight is None and reduction == "mean" and label_smoothing == 0.0 and ignore_index < 0
-            and size_average is None and reduce is None and isinstance(target, core.TensorBase)
-            and isinstance(input, core.TensorBase)):  # fmt: skip
+    if (
+        weight is None
+        and reduction == "mean"
+        and label_smoothing == 0.0
+        and ignore_index < 0
+        and size_average is None
+        and reduce is None
+        and isinstance(target, core.TensorBase)
+        and isinstance(input, core.TensorBase)
+    ):
         out = core.softmax_cross_entropy(input, target)
         if out is not None:
             return out
@@ -98,8 +109,7 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
 
 
 @quick
-def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
-             reduction="mean"):  # fmt: skip
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """-input at the class, of log-probabilities; the arguments are those of `cross_entropy`.
 
     Examples
@@ -127,8 +137,7 @@ def _class_last(x):
     if x.ndim <= 2:
         return x.reshape(-1, x.shape[-1]), lambda rows: rows.reshape(x.shape)
     moved = np.moveaxis(x, 1, -1)
-    return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(
-        rows.reshape(moved.shape), -1, 1)  # fmt: skip
+    return moved.reshape(-1, x.shape[1]), lambda rows: np.moveaxis(rows.reshape(moved.shape), -1, 1)
 
 
 def _class_weights(who, weight, x):
@@ -137,8 +146,7 @@ def _class_weights(who, weight, x):
         return None
     w = tensor_of(who, "weight", weight).array
     if w.shape != (n,) or w.dtype != x.array.dtype:
-        raise RuntimeError(f"{who} expects weight of shape ({n},) and input's dtype; got "
-                           f"{weight.dtype!r} {w.shape}.")  # fmt: skip
+        raise RuntimeError(f"{who} expects weight of shape ({n},) and input's dtype; got {weight.dtype!r} {w.shape}.")
     return w
 
 
@@ -155,8 +163,10 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
         )
     if index.shape != shape:
         column = ", which target.squeeze(1) makes fit" if index.shape == (*shape, 1) else ""
-        raise ValueError(f"{who} expects target of shape {shape}, a class for each row of input "
-                         f"{x.array.shape}; got {index.shape}{column}.")  # fmt: skip
+        raise ValueError(
+            f"{who} expects target of shape {shape}, a class for each row of input "
+            f"{x.array.shape}; got {index.shape}{column}."
+        )
     index = index.reshape(-1).astype(np.int64, copy=False)
     counted = index != checks.integer(who, "ignore_index", ignore_index, -sys.maxsize)
     in_range(who, "classes", index[counted], n)
@@ -174,8 +184,13 @@ def _class_loss(who, x, t, logs, back, weight, ignore_index, reduction, smoothin
     divisor = by_row.sum() if reduction == "mean" else 1
     dlogs = share if not normalise else share - np.exp(logs) * share.sum(1, keepdims=True)
     out = core.quiet(_reduced, (losses.reshape(shape), reduction, divisor))
-    return core.node("NllLossBackward0" if x.ndim <= 2 else "NllLoss2DBackward0", out, (x,),
-                     _class_gradient, (dlogs, back, divisor, normalise, t))  # fmt: skip
+    return core.node(
+        "NllLossBackward0" if x.ndim <= 2 else "NllLoss2DBackward0",
+        out,
+        (x,),
+        _class_gradient,
+        (dlogs, back, divisor, normalise, t),
+    )
 
 
 def _reduced(losses, reduction, divisor):
@@ -209,9 +224,13 @@ def _soft_cross_entropy(x, t, by_class, reduction, smoothing):
     shape = x.array.shape[:1] + x.array.shape[2:] if x.ndim > 1 else ()
     divisor = rows.dtype.type(len(rows) if reduction == "mean" else 1)
     out = core.quiet(_reduced, (losses.reshape(shape), reduction, divisor))
-    return core.node("DivBackward1" if reduction == "mean" else "NegBackward0", out, (x, t),
-                     _soft_gradient, (share, logs, back, divisor,
-                                      scale * rows.dtype.type(1 - smoothing), t))  # fmt: skip
+    return core.node(
+        "DivBackward1" if reduction == "mean" else "NegBackward0",
+        out,
+        (x, t),
+        _soft_gradient,
+        (share, logs, back, divisor, scale * rows.dtype.type(1 - smoothing), t),
+    )
 
 
 @quietly
@@ -222,8 +241,7 @@ def _soft_gradient(saved, dout, needs):
     return dx, back(-dout * scale * logs) if needs[1] else None
 
 
-def _pairs(who, label, input, target, reduction, value, slopes, weight=None, divisor=None,
-           broadcasts=False, row=None):  # fmt: skip
+def _pairs(who, label, input, target, reduction, value, slopes, weight=None, divisor=None, broadcasts=False, row=None):
     """A loss over pairs of elements.
 
     ``value(x, t)`` is the loss of each pair, and ``slopes(x, t)`` its derivatives by x and t;
@@ -240,15 +258,16 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
             )
         warnings.warn(
             f"{who} expects target of input's shape {x.array.shape}; got {t.array.shape}, which "
-            "broadcasts and will likely lead to incorrect results.", UserWarning, stacklevel=4,
-        )  # fmt: skip
+            "broadcasts and will likely lead to incorrect results.",
+            UserWarning,
+            stacklevel=4,
+        )
     if row and weight is None and reduction != "none":
         out = _by_kernel(label, x, t, row, x.array.size if reduction == "mean" else 1)
         if out is not None:
             return out
     dtype = np.result_type(x.array, t.array)
-    if dtype == np.float64 and x.is_floating_point() and x.array.dtype != np.float64 and (
-            not t.is_floating_point()):  # fmt: skip
+    if dtype == np.float64 and x.is_floating_point() and x.array.dtype != np.float64 and (not t.is_floating_point()):
         dtype = x.array.dtype  # integers do not promote floats
     a, b = x.array.astype(dtype, copy=False), t.array.astype(dtype, copy=False)
     try:
@@ -269,14 +288,17 @@ def _pairs(who, label, input, target, reduction, value, slopes, weight=None, div
 def _by_kernel(label, x, t, row, divisor):
     """The sum of a loss over `divisor`; None of what the kernels do not take."""
     a, b = x.array, t.array
-    if not (a.size and a.shape == b.shape and a.dtype in checks.FLOATS
-            and checks.ready(a, a.dtype) and checks.ready(b, a.dtype)):  # fmt: skip
+    if not (
+        a.size
+        and a.shape == b.shape
+        and a.dtype in checks.FLOATS
+        and checks.ready(a, a.dtype)
+        and checks.ready(b, a.dtype)
+    ):
         return None
     name, *numbers = row
     y = np.empty(a.shape, a.dtype) if ROWS[name].kept else None
-    total = kernels().loss_forward(
-        name, a.reshape(-1), b.reshape(-1), y if y is None else y.reshape(-1), *numbers
-    )
+    total = kernels().loss_forward(name, a.reshape(-1), b.reshape(-1), y if y is None else y.reshape(-1), *numbers)
     if not math.isfinite(total):  # it depends on the order of the terms
         return None
     out = np.array(total / divisor, a.dtype)
@@ -287,9 +309,7 @@ def _kernel_gradient(saved, dout, needs):
     x, t, y, (name, *numbers), divisor = saved
     scale = dout.item() / divisor
     dx = np.empty(x.shape, x.dtype)
-    kernels().loss_backward(
-        name, (x if y is None else y).reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *numbers
-    )
+    kernels().loss_backward(name, (x if y is None else y).reshape(-1), t.reshape(-1), scale, dx.reshape(-1), *numbers)
     # By t: a row that keeps y has the term -x t, the others are of x - t.
     return dx, -dx if y is None else x * x.dtype.type(-scale)
 
@@ -311,11 +331,8 @@ def _of_row(name, *numbers):
 def _spread(who, name, value, shape):
     """The array of a tensor that broadcasts to a shape, and does not go beyond it."""
     array = tensor_of(who, name, value).array
-    if array.ndim > len(shape) or any(
-        n not in (1, to) for n, to in zip(array.shape[::-1], shape[::-1], strict=False)
-    ):
-        raise ValueError(f"{who} expects {name} of a shape that broadcasts to {shape}; got "
-                         f"{array.shape}.")  # fmt: skip
+    if array.ndim > len(shape) or any(n not in (1, to) for n, to in zip(array.shape[::-1], shape[::-1], strict=False)):
+        raise ValueError(f"{who} expects {name} of a shape that broadcasts to {shape}; got {array.shape}.")
     return array
 
 
@@ -327,8 +344,9 @@ def _pairs_gradient(saved, dout, needs):
     if scale.ndim == 0:  # a slope may have the shape of one of the two, that is broadcast
         scale = np.broadcast_to(scale, np.broadcast_shapes(x.shape, t.shape))
     slopes = core.quiet(slopes, (x, t))
-    return tuple([core.quiet(np.multiply, (scale, s)) if needed else None
-                  for s, needed in zip(slopes, needs, strict=True)])  # fmt: skip
+    return tuple(
+        [core.quiet(np.multiply, (scale, s)) if needed else None for s, needed in zip(slopes, needs, strict=True)]
+    )
 
 
 @explained
@@ -355,13 +373,21 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
             return out
     reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     if weight is not None and (
-            tensor_of("mse_loss", "weight", weight).shape != tensor_of(
-                "mse_loss", "input", input).shape):  # fmt: skip
-        raise ValueError(f"mse_loss expects weight of input's shape {tuple(input.shape)}; got "
-                         f"{tuple(weight.shape)}.")  # fmt: skip
+        tensor_of("mse_loss", "weight", weight).shape != tensor_of("mse_loss", "input", input).shape
+    ):
+        raise ValueError(f"mse_loss expects weight of input's shape {tuple(input.shape)}; got {tuple(weight.shape)}.")
     divisor = float(weight.array.sum()) if weight is not None and reduction == "mean" else None
-    return _pairs("mse_loss", "MseLossBackward0", input, target, reduction, weight=weight,
-                  divisor=divisor, broadcasts=True, **_of_row("squared"))  # fmt: skip
+    return _pairs(
+        "mse_loss",
+        "MseLossBackward0",
+        input,
+        target,
+        reduction,
+        weight=weight,
+        divisor=divisor,
+        broadcasts=True,
+        **_of_row("squared"),
+    )
 
 
 @explained
@@ -374,8 +400,9 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     tensor(1.)
     """
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
-    return _pairs("l1_loss", _OF_L1.get(reduction, "AbsBackward0"), input,
-                  target, reduction, broadcasts=True, **_ABSOLUTE)  # fmt: skip
+    return _pairs(
+        "l1_loss", _OF_L1.get(reduction, "AbsBackward0"), input, target, reduction, broadcasts=True, **_ABSOLUTE
+    )
 
 
 _OF_L1 = {"mean": "MeanBackward0", "sum": "SumBackward0"}
@@ -402,8 +429,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     beta = checks.number("smooth_l1_loss", "beta", beta, least=0)
     if beta == 0:
-        return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction,
-                      broadcasts=True, **_ABSOLUTE)  # fmt: skip
+        return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction, broadcasts=True, **_ABSOLUTE)
 
     def value(x, t):
         d = np.abs(x - t)
@@ -413,8 +439,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         d = np.clip((x - t) / beta, -1, 1)
         return d, -d
 
-    return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction, value,
-                  slopes, broadcasts=True)  # fmt: skip
+    return _pairs("smooth_l1_loss", "SmoothL1LossBackward0", input, target, reduction, value, slopes, broadcasts=True)
 
 
 @explained
@@ -430,13 +455,13 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     delta = checks.number("huber_loss", "delta", delta, least=0)
     if delta == 0:
         raise ValueError("huber_loss expects delta above 0; got 0.")
-    return _pairs("huber_loss", "HuberLossBackward0", input, target, reduction,
-                  broadcasts=True, **_of_row("huber", delta))  # fmt: skip
+    return _pairs(
+        "huber_loss", "HuberLossBackward0", input, target, reduction, broadcasts=True, **_of_row("huber", delta)
+    )
 
 
 @quick
-def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None,
-                         reduction="mean"):  # fmt: skip
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """-t log x - (1 - t) log(1 - x), of probabilities; no logarithm goes below -100.
 
     Parameters
@@ -465,10 +490,10 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     _same_dtype(who, input, target)
     for name, array in (("input", input.array), ("target", target.array)):
         if array.size and not (array.min() >= 0 and array.max() <= 1):  # false for NaN
-            raise RuntimeError(f"{who} expects {name} between 0 and 1; got "
-                               f"{array[~((array >= 0) & (array <= 1))][0]:g}.")  # fmt: skip
-    return _pairs(who, "BinaryCrossEntropyBackward0", input, target, reduction, _bce, _bce_slopes,
-                  weight)  # fmt: skip
+            raise RuntimeError(
+                f"{who} expects {name} between 0 and 1; got {array[~((array >= 0) & (array <= 1))][0]:g}."
+            )
+    return _pairs(who, "BinaryCrossEntropyBackward0", input, target, reduction, _bce, _bce_slopes, weight)
 
 
 def _same_dtype(who, input, target):
@@ -477,8 +502,7 @@ def _same_dtype(who, input, target):
         raise RuntimeError(f"{who} expects input of a float dtype; got {x.dtype!r}.")
     if x.array.dtype != t.array.dtype:
         raise RuntimeError(
-            f"{who} expects target of input's dtype {x.dtype!r}; got {t.dtype!r}: "
-            "target.float() converts."
+            f"{who} expects target of input's dtype {x.dtype!r}; got {t.dtype!r}: target.float() converts."
         )
 
 
@@ -492,8 +516,9 @@ def _bce_slopes(x, t):
 
 
 @explained
-def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None,
-                                     reduction="mean", pos_weight=None):  # fmt: skip
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
     """The binary cross-entropy of sigmoid(input), computed without overflow.
 
     Parameters
@@ -528,8 +553,17 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
         by_x = (1 - t) - (1 + more * t) * numpy_sigmoid(-x)
         return by_x + (t - t), -x + more * np.logaddexp(0, -x)  # NaN for an infinite t, as PyTorch
 
-    return _pairs(who, "BinaryCrossEntropyWithLogitsBackward0", x, t, reduction, value, slopes,
-                  weight, row=None if pos_weight is not None else ("sigmoid",))  # fmt: skip
+    return _pairs(
+        who,
+        "BinaryCrossEntropyWithLogitsBackward0",
+        x,
+        t,
+        reduction,
+        value,
+        slopes,
+        weight,
+        row=None if pos_weight is not None else ("sigmoid",),
+    )
 
 
 @explained
@@ -550,16 +584,14 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     """
     who = "kl_div"
     if not tensor_of(who, "target", target).is_floating_point():
-        raise RuntimeError(f"{who} expects target as probabilities of a float dtype; got "
-                           f"{target.dtype!r}.")  # fmt: skip
+        raise RuntimeError(f"{who} expects target as probabilities of a float dtype; got {target.dtype!r}.")
     reduction = reduction_of(who, reduction, size_average, reduce, ("batchmean",))
     divisor = len(input.array) if reduction == "batchmean" and input.ndim else None
     if log_target:
         value, slopes = _kl_of_logs, _kl_of_logs_slopes
     else:
         value, slopes = _kl, _kl_slopes
-    return _pairs(who, "KlDivBackward0", input, target, reduction, value, slopes,
-                  divisor=divisor, broadcasts=True)  # fmt: skip
+    return _pairs(who, "KlDivBackward0", input, target, reduction, value, slopes, divisor=divisor, broadcasts=True)
 
 
 def _kl(x, t):

@@ -89,13 +89,9 @@ def linear(input, weight, bias=None):
         return out
     x, w = input.array, weight.array
     if x.dtype != w.dtype:
-        raise RuntimeError(
-            f"linear expects input of its weight's dtype, {weight.dtype!r}; got {input.dtype!r}."
-        )
+        raise RuntimeError(f"linear expects input of its weight's dtype, {weight.dtype!r}; got {input.dtype!r}.")
     if bias is not None and tensor_of("linear", "bias", bias).array.dtype != w.dtype:
-        raise RuntimeError(
-            f"linear expects bias of its weight's dtype, {weight.dtype!r}; got {bias.dtype!r}."
-        )
+        raise RuntimeError(f"linear expects bias of its weight's dtype, {weight.dtype!r}; got {bias.dtype!r}.")
     if x.ndim == 0 or w.ndim not in (1, 2) or x.shape[-1] != w.shape[-1]:
         raise RuntimeError(
             f"linear expects input with {checks.plural(w.shape[-1], 'feature')} in its last "
@@ -334,8 +330,7 @@ def _threshold(input, at, value):
 
 
 @explained
-def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
-               momentum=0.1, eps=1e-5):  # fmt: skip
+def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
     """Each column (dimension 1) to mean 0 and variance 1, times weight, plus bias.
 
     In training by the batch's mean and variance, and the running ones move towards them by the
@@ -356,25 +351,30 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     """
     momentum = checks.number("batch_norm", "momentum", momentum, least=0, most=1)
     n_channels = tensor_of("batch_norm", "input", input).array.shape[1:2]
-    for name, value in (("running_mean", running_mean), ("running_var", running_var),
-                        ("weight", weight), ("bias", bias)):  # fmt: skip
+    for name, value in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if value is not None:
-            checks.same_shape("batch_norm", name, tensor_of("batch_norm", name, value).array,
-                              n_channels, "input's channels are")  # fmt: skip
+            checks.same_shape(
+                "batch_norm", name, tensor_of("batch_norm", name, value).array, n_channels, "input's channels are"
+            )
     axes = (0, *range(2, input.ndim))
     shape = (1, -1, *(1 for _ in axes[1:]))
     if training:
         n = input.numel() // input.shape[1]
         if n <= 1:
-            raise ValueError("batch_norm expects more than 1 value per channel in training; got "
-                             f"shape {tuple(input.shape)}.")  # fmt: skip
+            raise ValueError(
+                f"batch_norm expects more than 1 value per channel in training; got shape {tuple(input.shape)}."
+            )
         mean = input.mean(axes, keepdim=True)
         centred = input - mean
         var = (centred * centred).mean(axes, keepdim=True)
     else:
         if running_mean is None or running_var is None:
-            raise ValueError("batch_norm expects running_mean and running_var in evaluation; "
-                             "got None.")  # fmt: skip
+            raise ValueError("batch_norm expects running_mean and running_var in evaluation; got None.")
         centred, var = input - running_mean.reshape(shape), running_var.reshape(shape)
     out = centred / (var + eps).sqrt()
     if weight is not None:
@@ -407,17 +407,20 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     if not input.is_floating_point():
         raise RuntimeError(f"layer_norm expects input of a float dtype; got {input.dtype!r}.")
     for name, value in ("weight", weight), ("bias", bias):
-        if value is not None and (tensor_of("layer_norm", name, value).array.shape != shape
-                                  or value.array.dtype != x.dtype):  # fmt: skip
-            raise RuntimeError(f"layer_norm expects {name} of shape {shape} and input's dtype; got "
-                               f"{value.dtype!r} {value.array.shape}.")  # fmt: skip
+        if value is not None and (
+            tensor_of("layer_norm", name, value).array.shape != shape or value.array.dtype != x.dtype
+        ):
+            raise RuntimeError(
+                f"layer_norm expects {name} of shape {shape} and input's dtype; got "
+                f"{value.dtype!r} {value.array.shape}."
+            )
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
-        raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got "
-                           f"shape {x.shape}.")  # fmt: skip
+        raise RuntimeError(f"layer_norm expects input whose last dimensions are {shape}; got shape {x.shape}.")
     axes = tuple(range(x.ndim - len(shape), x.ndim))
     normal, inverse, out = core.quiet(_layer_norm, (x, axes, weight, bias, eps))
-    return core.node("NativeLayerNormBackward0", out, (input, weight, bias), _layer_norm_gradient,
-                     (normal, inverse, axes, weight))  # fmt: skip
+    return core.node(
+        "NativeLayerNormBackward0", out, (input, weight, bias), _layer_norm_gradient, (normal, inverse, axes, weight)
+    )
 
 
 def _layer_norm(x, axes, weight, bias, eps):
@@ -442,8 +445,7 @@ def _layer_norm_slopes(normal, inverse, axes, weight, dout, needs):
     if not dout.size:
         return dout, dout * normal, dout
     g = dout if weight is None else dout * weight
-    dx = inverse * (g - g.mean(axes, keepdims=True)
-                    - normal * (g * normal).mean(axes, keepdims=True))  # fmt: skip
+    dx = inverse * (g - g.mean(axes, keepdims=True) - normal * (g * normal).mean(axes, keepdims=True))
     return dx, dout * normal if needs[1] else None, dout
 
 
@@ -482,9 +484,11 @@ def prelu(input, weight):
     if n > 1 and input.ndim > 1 and input.shape[1] == n and weight.ndim == 1:
         weight = weight.reshape((n,) + (1,) * (input.ndim - 2))
     elif n != 1:
-        raise RuntimeError(f"prelu expects weight of 1 element, or one for each of input's columns "
-                           f"in dimension 1; got shapes {tuple(weight.shape)} and "
-                           f"{tuple(input.shape)}.")  # fmt: skip
+        raise RuntimeError(
+            f"prelu expects weight of 1 element, or one for each of input's columns "
+            f"in dimension 1; got shapes {tuple(weight.shape)} and "
+            f"{tuple(input.shape)}."
+        )
     return where(input > 0, input, weight.reshape(-1)[0] * input if n == 1 else weight * input)
 
 

@@ -139,8 +139,10 @@ def _fans(who, tensor):
     """Numbers of inputs and outputs: of (out, in, ...) the rest counts for both."""
     shape = _shape(who, tensor)
     if len(shape) < 2:
-        raise ValueError(f"{who} expects a tensor of at least 2 dimensions, to have numbers of "
-                         f"inputs and outputs; got shape {shape}.")  # fmt: skip
+        raise ValueError(
+            f"{who} expects a tensor of at least 2 dimensions, to have numbers of "
+            f"inputs and outputs; got shape {shape}."
+        )
     rest = math.prod(shape[2:])
     return shape[1] * rest, shape[0] * rest
 
@@ -163,10 +165,16 @@ def calculate_gain(nonlinearity, param=None):
     """
     slope = 0.01 if param is None else param
     gains = {
-        "linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0,
-        "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75,
+        "linear": 1.0,
+        "conv1d": 1.0,
+        "conv2d": 1.0,
+        "conv3d": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "selu": 0.75,
         "leaky_relu": None,
-    }  # fmt: skip
+    }
     checks.choice("calculate_gain", "nonlinearity", nonlinearity, tuple(gains))
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + checks.number("calculate_gain", "param", slope) ** 2))
@@ -189,15 +197,13 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
 @explained
 def xavier_normal_(tensor, gain=1.0, generator=None):
     """Normal with deviation gain sqrt(2 / (in + out))."""
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))),
-                   generator)  # fmt: skip
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
 def _kaiming(who, tensor, a, mode, nonlinearity):
     checks.choice(who, "mode", mode, ("fan_in", "fan_out"))
     if 0 in _shape(who, tensor):
-        warnings.warn(f"{who} expects a tensor with elements; got none.", UserWarning,
-                      stacklevel=3)  # fmt: skip
+        warnings.warn(f"{who} expects a tensor with elements; got none.", UserWarning, stacklevel=3)
         return 0.0
     fan = _fans(who, tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)

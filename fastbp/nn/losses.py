@@ -117,17 +117,23 @@ class CrossEntropyLoss(_Loss):
     _function = staticmethod(criteria.cross_entropy)
     _defaults = {"weight": None, "ignore_index": -100}
 
-    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
-                 reduction="mean", label_smoothing=0.0):  # fmt: skip
-        self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index,
-                   label_smoothing=label_smoothing)  # fmt: skip
+    def __init__(
+        self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
+    ):
+        self._take(
+            size_average, reduce, reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
+        )
 
     def forward(self, input, target):
         """The loss."""
         return criteria.cross_entropy(
-            input, target, self.weight, ignore_index=self.ignore_index,
-            reduction=self.reduction, label_smoothing=self.label_smoothing,
-        )  # fmt: skip
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
 
     def _book(self):
         if self.ignore_index >= 0:
@@ -156,8 +162,7 @@ class NLLLoss(_Loss):
     _function = staticmethod(criteria.nll_loss)
     _refused = "CrossEntropyLoss on logits, in place of NLLLoss on a LogSoftmax; got {}."
 
-    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None,
-                 reduction="mean"):  # fmt: skip
+    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
         self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index)
 
 
@@ -204,8 +209,7 @@ class BCEWithLogitsLoss(_Loss):
     _defaults = {"weight": None, "pos_weight": None}
     _own = book.SigmoidWithLoss
 
-    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean",
-                 pos_weight=None):  # fmt: skip
+    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
         self._take(size_average, reduce, reduction, weight=weight, pos_weight=pos_weight)
 
 
@@ -319,21 +323,16 @@ class KLDivLoss(_Loss):
 
     _function = staticmethod(criteria.kl_div)
     _reductions = ("batchmean",)
-    _refused = (
-        "one of the library's losses, such as CrossEntropyLoss with rows of probabilities; got {}."
-    )
+    _refused = "one of the library's losses, such as CrossEntropyLoss with rows of probabilities; got {}."
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
-        self._take(size_average, reduce, reduction,
-                   log_target=checks.flag("KLDivLoss", "log_target", log_target))  # fmt: skip
+        self._take(size_average, reduce, reduction, log_target=checks.flag("KLDivLoss", "log_target", log_target))
 
 
 class _Margin(_Criterion):
     """A loss that only a loop trains with."""
 
-    _refused = (
-        "one of the library's losses that it has, such as MSELoss; got {}: write the loop by hand."
-    )
+    _refused = "one of the library's losses that it has, such as MSELoss; got {}: write the loop by hand."
 
 
 class TripletMarginLoss(_Margin):
@@ -352,20 +351,22 @@ class TripletMarginLoss(_Margin):
     tensor(3.3284)
     """
 
-    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None,
-                 reduction="mean"):  # fmt: skip
+    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"):
         who = "TripletMarginLoss"
-        self._take(size_average, reduce, reduction,
-                   margin=checks.positive(who, "margin", margin), p=checks.number(who, "p", p),
-                   eps=checks.number(who, "eps", eps, least=0),
-                   swap=checks.flag(who, "swap", swap))  # fmt: skip
+        self._take(
+            size_average,
+            reduce,
+            reduction,
+            margin=checks.positive(who, "margin", margin),
+            p=checks.number(who, "p", p),
+            eps=checks.number(who, "eps", eps, least=0),
+            swap=checks.flag(who, "swap", swap),
+        )
 
     def forward(self, anchor, positive, negative):
         """The loss."""
         options = self.margin, self.p, self.eps, self.swap
-        return margins.triplet_margin_loss(
-            anchor, positive, negative, *options, reduction=self.reduction
-        )
+        return margins.triplet_margin_loss(anchor, positive, negative, *options, reduction=self.reduction)
 
 
 class _Pairs(_Margin):
@@ -454,8 +455,13 @@ class GaussianNLLLoss(_Margin):
     """
 
     def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
-        self._take(None, None, reduction, full=checks.flag("GaussianNLLLoss", "full", full),
-                   eps=checks.positive("GaussianNLLLoss", "eps", eps))  # fmt: skip
+        self._take(
+            None,
+            None,
+            reduction,
+            full=checks.flag("GaussianNLLLoss", "full", full),
+            eps=checks.positive("GaussianNLLLoss", "eps", eps),
+        )
 
     def forward(self, input, target, var):
         """The loss."""
@@ -479,10 +485,13 @@ class PoissonNLLLoss(_Margin, _Loss):
 
     _function = staticmethod(margins.poisson_nll_loss)
 
-    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
-                 reduction="mean"):  # fmt: skip
+    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
         who = "PoissonNLLLoss"
-        self._take(size_average, reduce, reduction,
-                   log_input=checks.flag(who, "log_input", log_input),
-                   full=checks.flag(who, "full", full),
-                   eps=checks.number(who, "eps", eps, least=0))  # fmt: skip
+        self._take(
+            size_average,
+            reduce,
+            reduction,
+            log_input=checks.flag(who, "log_input", log_input),
+            full=checks.flag(who, "full", full),
+            eps=checks.number(who, "eps", eps, least=0),
+        )

@@ -54,8 +54,9 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
 
 
 @explained
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False,
-                        size_average=None, reduce=None, reduction="mean"):  # fmt: skip
+def triplet_margin_loss(
+    anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"
+):
     """max(d(anchor, positive) - d(anchor, negative) + margin, 0), d being `pairwise_distance`.
 
     Parameters
@@ -88,8 +89,7 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
 
 
 @explained
-def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None,
-                          reduction="mean"):  # fmt: skip
+def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """1 - cos of pairs whose target is 1, and max(cos - margin, 0) where it is -1.
 
     Parameters
@@ -119,16 +119,14 @@ def _signs(who, target, shape):
     """Refuses a target that is not 1 or -1 for each pair."""
     tensor_of(who, "target", target)
     if target.shape != shape:
-        raise RuntimeError(f"{who} expects target of shape {tuple(shape)}; got "
-                           f"{tuple(target.shape)}.")  # fmt: skip
+        raise RuntimeError(f"{who} expects target of shape {tuple(shape)}; got {tuple(target.shape)}.")
     wrong = target[(target != 1) & (target != -1)]
     if wrong.numel():
         raise ValueError(f"{who} expects target as 1 or -1; got {wrong.reshape(-1)[0].item()}.")
 
 
 @explained
-def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None,
-                        reduction="mean"):  # fmt: skip
+def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
     """max(-target (input1 - input2) + margin, 0): of target 1, input1 is to be the larger.
 
     Parameters
@@ -151,8 +149,7 @@ def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, r
 
 
 @explained
-def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None,
-                         reduction="mean"):  # fmt: skip
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
     """The input where the target is 1, and max(margin - input, 0) where it is -1.
 
     Parameters
@@ -206,8 +203,10 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if var.shape == input.shape[:-1] != input.shape:
         var = var.unsqueeze(-1)
     if var.shape not in (input.shape, (*input.shape[:-1], 1)):
-        raise ValueError(f"{who} expects var of input's shape {tuple(input.shape)}, or with a last "
-                         f"dimension of 1 or none; got {tuple(var.shape)}.")  # fmt: skip
+        raise ValueError(
+            f"{who} expects var of input's shape {tuple(input.shape)}, or with a last "
+            f"dimension of 1 or none; got {tuple(var.shape)}."
+        )
     if (var < 0).any():
         raise ValueError(f"{who} expects var of at least 0; got {var.min().item():.6g}.")
     var = var + (maximum(var, full_like(var, eps)) - var).detach()
@@ -216,8 +215,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 
 @explained
-def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8,
-                     reduce=None, reduction="mean"):  # fmt: skip
+def poisson_nll_loss(
+    input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
+):
     """exp(input) - target input, or input - target log(input + eps): -log p of Poisson's counts.
 
     Parameters

@@ -33,14 +33,11 @@ class LayerNorm(Module):
     LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)
     """
 
-    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True,
-                 device=None, dtype=None):  # fmt: skip
+    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None):
         super().__init__()
         kind = float_dtype("LayerNorm", dtype, device)
         shape = normalized_shape if hasattr(normalized_shape, "__iter__") else (normalized_shape,)
-        self.normalized_shape = tuple(
-            [checks.integer("LayerNorm", "normalized_shape", n, least=1) for n in shape]
-        )
+        self.normalized_shape = tuple([checks.integer("LayerNorm", "normalized_shape", n, least=1) for n in shape])
         checks.fits_memory("LayerNorm", "normalized_shape", self.normalized_shape)
         self.eps = checks.number("LayerNorm", "eps", eps, least=0)
         self.elementwise_affine = elementwise_affine = checks.flag(
@@ -48,8 +45,7 @@ class LayerNorm(Module):
         )
         bias = checks.flag("LayerNorm", "bias", bias)
         weight = Parameter(ones(self.normalized_shape, dtype=kind)) if elementwise_affine else None
-        bias = Parameter(zeros(self.normalized_shape, dtype=kind)) if weight is not None and (
-            bias) else None  # fmt: skip
+        bias = Parameter(zeros(self.normalized_shape, dtype=kind)) if weight is not None and (bias) else None
         self.register_parameter("weight", weight)
         self.register_parameter("bias", bias)
         self.reset_parameters()
@@ -135,15 +131,23 @@ class Embedding(Module):
     fastbp.Size([1, 2, 3])
     """
 
-    def __init__(self, num_embeddings, embedding_dim, padding_idx=None, max_norm=None,
-                 norm_type=2.0, scale_grad_by_freq=False, sparse=False, device=None,
-                 dtype=None):  # fmt: skip
+    def __init__(
+        self,
+        num_embeddings,
+        embedding_dim,
+        padding_idx=None,
+        max_norm=None,
+        norm_type=2.0,
+        scale_grad_by_freq=False,
+        sparse=False,
+        device=None,
+        dtype=None,
+    ):
         super().__init__()
         self._refuse(max_norm, norm_type, scale_grad_by_freq, sparse)
         self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
         self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
-        checks.fits_memory("Embedding", "num_embeddings and embedding_dim",
-                           (self.num_embeddings, self.embedding_dim))  # fmt: skip
+        checks.fits_memory("Embedding", "num_embeddings and embedding_dim", (self.num_embeddings, self.embedding_dim))
         if padding_idx is not None:
             n = self.num_embeddings
             padding_idx = checks.integer("Embedding", "padding_idx", padding_idx, -n, n - 1) % n
@@ -179,13 +183,12 @@ class Embedding(Module):
         """A table of given vectors, trained unless `freeze`."""
         checks.instance("Embedding", "embeddings", embeddings, Tensor, "a Tensor")
         if embeddings.ndim != 2:
-            raise ValueError("Embedding expects embeddings of shape (num_embeddings, "
-                             f"embedding_dim); got {tuple(embeddings.shape)}.")  # fmt: skip
+            raise ValueError(
+                f"Embedding expects embeddings of shape (num_embeddings, embedding_dim); got {tuple(embeddings.shape)}."
+            )
         count, width = embeddings.shape
         self = cls(count, width, padding_idx)
-        self.weight = Parameter(
-            embeddings, requires_grad=not checks.flag("Embedding", "freeze", freeze)
-        )
+        self.weight = Parameter(embeddings, requires_grad=not checks.flag("Embedding", "freeze", freeze))
         return self
 
     def forward(self, input):

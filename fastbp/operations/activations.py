@@ -191,9 +191,7 @@ ROWS = [
         lambda x: np.clip(x + 3, 0, 6) / 6,
         lambda d, v: np.where((v > -3) & (v < 3), d, 0) / 6,
     ),
-    Activation(
-        "hardswish", lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda d, v: d * _hardswish_slope(v)
-    ),
+    Activation("hardswish", lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda d, v: d * _hardswish_slope(v)),
     Activation(
         "logsigmoid",
         lambda x: -_softplus(-x),

@@ -94,11 +94,7 @@ def _focal(x, t, gamma):
 def _focal_slope(y, t, gamma):
     z, factor = _focal_parts(y, t, gamma)
     right = sigmoid(z)
-    return (
-        (1 - 2 * t)
-        * factor
-        * (sigmoid(-z) + np.where(right == 0, 0, gamma * right * np.logaddexp(0, -z)))
-    )
+    return (1 - 2 * t) * factor * (sigmoid(-z) + np.where(right == 0, 0, gamma * right * np.logaddexp(0, -z)))
 
 
 def _sigmoid(x, t):

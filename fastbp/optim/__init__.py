@@ -14,9 +14,14 @@ from fastbp.optim.rules import *  # noqa: F403
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
 
 __all__ = [
-    "CosineDecay", "InverseScaling", "Optimizer", "StepDecay", "WarmUp", "clip_by_norm",
+    "CosineDecay",
+    "InverseScaling",
+    "Optimizer",
+    "StepDecay",
+    "WarmUp",
+    "clip_by_norm",
     "clip_by_value",
-]  # fmt: skip
+]
 __all__ += rules.__all__
 
 

@@ -82,8 +82,7 @@ class LRScheduler:
                 group.setdefault("initial_lr", float(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
-                    f"{who} expects 'initial_lr' in param_groups[{place}] where last_epoch is "
-                    f"{last_epoch}; got none."
+                    f"{who} expects 'initial_lr' in param_groups[{place}] where last_epoch is {last_epoch}; got none."
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -277,9 +276,7 @@ class MultiStepLR(_Multiplied):
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         milestones = checks.sequence("MultiStepLR", "milestones", milestones, "epochs")
-        self.milestones = sorted(
-            [checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones]
-        )
+        self.milestones = sorted([checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones])
         self.gamma = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
@@ -344,9 +341,7 @@ class LinearLR(_Multiplied):
 
     _stands = True
 
-    def __init__(
-        self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1
-    ):
+    def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
         self.start_factor = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
         if self.start_factor == 0:
             raise ValueError("LinearLR expects start_factor above 0; got 0.")
@@ -401,8 +396,7 @@ class _OfFunctions(LRScheduler):
         self.lr_lambdas = list(lr_lambda) if several else [lr_lambda] * n_groups
         if len(self.lr_lambdas) != n_groups:
             raise ValueError(
-                f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; "
-                f"got {len(self.lr_lambdas)}."
+                f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; got {len(self.lr_lambdas)}."
             )
         for each in self.lr_lambdas:
             checks.function(who, "lr_lambda", each, "a function of the epoch")
@@ -499,10 +493,7 @@ class CosineAnnealingLR(LRScheduler):
             return [group["lr"] for group in groups]
         if (epoch - 1) % (2 * self.T_max) == self.T_max:  # a ratio to the lowest point is none
             rise = self._height(epoch) / 2
-            return [
-                group["lr"] + (base - least) * rise
-                for base, group in zip(self.base_lrs, groups, strict=True)
-            ]
+            return [group["lr"] + (base - least) * rise for base, group in zip(self.base_lrs, groups, strict=True)]
         ratio = self._height(epoch) / self._height(epoch - 1)
         return [least + (group["lr"] - least) * ratio for group in groups]
 
@@ -610,17 +601,26 @@ class OneCycleLR(LRScheduler):
     """
 
     def __init__(
-        self, optimizer, max_lr, total_steps=None, epochs=None, steps_per_epoch=None,
-        pct_start=0.3, anneal_strategy="cos", cycle_momentum=True, base_momentum=0.85,
-        max_momentum=0.95, div_factor=25.0, final_div_factor=1e4, three_phase=False,
+        self,
+        optimizer,
+        max_lr,
+        total_steps=None,
+        epochs=None,
+        steps_per_epoch=None,
+        pct_start=0.3,
+        anneal_strategy="cos",
+        cycle_momentum=True,
+        base_momentum=0.85,
+        max_momentum=0.95,
+        div_factor=25.0,
+        final_div_factor=1e4,
+        three_phase=False,
         last_epoch=-1,
-    ):  # fmt: skip
+    ):
         checks.instance("OneCycleLR", "optimizer", optimizer, Optimizer, "an optimiser")
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError(
-                    "OneCycleLR expects total_steps, or epochs and steps_per_epoch; got neither."
-                )
+                raise ValueError("OneCycleLR expects total_steps, or epochs and steps_per_epoch; got neither.")
             total_steps = epochs * steps_per_epoch
         self.total_steps = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
         share = checks.number("OneCycleLR", "pct_start", pct_start, 0, 1)
@@ -642,9 +642,12 @@ class OneCycleLR(LRScheduler):
         self.turns = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
         self.levels, self.momenta = [], []
         for high, low_momentum, high_momentum, group in zip(
-            _each(max_lr, groups), _each(base_momentum, groups), _each(max_momentum, groups),
-            groups, strict=True,
-        ):  # fmt: skip
+            _each(max_lr, groups),
+            _each(base_momentum, groups),
+            _each(max_momentum, groups),
+            groups,
+            strict=True,
+        ):
             first = high / div_factor
             middle = [first] if three_phase else []
             self.levels.append([first, high, *middle, first / final_div_factor])
@@ -671,8 +674,7 @@ class OneCycleLR(LRScheduler):
     def _rates(self):
         if self.last_epoch > self.total_steps:
             raise ValueError(
-                f"OneCycleLR expects {checks.plural(self.total_steps, 'step')}; "
-                f"got step {self.last_epoch}."
+                f"OneCycleLR expects {checks.plural(self.total_steps, 'step')}; got step {self.last_epoch}."
             )
         return [self._at(levels) for levels in self.levels]
 
@@ -723,9 +725,18 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     def __init__(
-        self, optimizer, mode="min", factor=0.1, patience=10, threshold=1e-4,
-        threshold_mode="rel", cooldown=0, min_lr=0.0, eps=1e-8, verbose=False,
-    ):  # fmt: skip
+        self,
+        optimizer,
+        mode="min",
+        factor=0.1,
+        patience=10,
+        threshold=1e-4,
+        threshold_mode="rel",
+        cooldown=0,
+        min_lr=0.0,
+        eps=1e-8,
+        verbose=False,
+    ):
         who = "ReduceLROnPlateau"
         self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         self.mode = checks.choice(who, "mode", mode, ("min", "max"))
@@ -789,8 +800,7 @@ class ReduceLROnPlateau(LRScheduler):
             if group["lr"] - new > self.eps:
                 group["lr"] = new
                 if self.verbose:
-                    print(f"Epoch {self.last_epoch}: reducing learning rate of group {place} "
-                          f"to {new:.4e}.")  # fmt: skip
+                    print(f"Epoch {self.last_epoch}: reducing learning rate of group {place} to {new:.4e}.")
 
 
 class _OfSchedulers(LRScheduler):
@@ -944,8 +954,7 @@ def _each(value, groups):
         checks.number("A scheduler", "a number for each group", each)
     if len(values) != len(groups):
         raise ValueError(
-            f"A scheduler expects a number for each of {checks.plural(len(groups), 'group')}; "
-            f"got {len(values)}."
+            f"A scheduler expects a number for each of {checks.plural(len(groups), 'group')}; got {len(values)}."
         )
     return values
 

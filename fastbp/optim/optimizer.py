@@ -30,8 +30,7 @@ def _noting(name):
     return method
 
 
-for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault",
-              "update"):  # fmt: skip
+for _name in ("__setitem__", "__delitem__", "__ior__", "clear", "pop", "popitem", "setdefault", "update"):
     setattr(Group, _name, _noting(_name))
 
 
@@ -125,9 +124,7 @@ class Optimizer:
                 f"got {checks.shown(params)} in the place of params."
             )
         if _is_tensor(params) or not np.iterable(params):
-            raise TypeError(
-                f"{who} expects params as an iterable of Tensors or of dicts; got {_kind(params)}."
-            )
+            raise TypeError(f"{who} expects params as an iterable of Tensors or of dicts; got {_kind(params)}.")
         groups = list(params)
         if not groups:
             raise ValueError(f"{who} expects at least one parameter; got an empty parameter list.")
@@ -170,8 +167,7 @@ class Optimizer:
                 raise TypeError(f"{who} expects params as Tensors; got {_kind(param)}.")
             if not (param.is_leaf or param.retains_grad):
                 raise ValueError(
-                    f"{who} expects leaf Tensors, whose grad backward fills; got the result of "
-                    f"{param.grad_fn.name()}."
+                    f"{who} expects leaf Tensors, whose grad backward fills; got the result of {param.grad_fn.name()}."
                 )
             if id(param) in held:
                 raise ValueError(
@@ -289,9 +285,7 @@ class Optimizer:
         self.sync()
         return {
             "state": {places[p]: dict(kept) for p, kept in self.state.items() if p in places},
-            "param_groups": [
-                group | {"params": [places[p] for p in group["params"]]} for group in self._groups
-            ],
+            "param_groups": [group | {"params": [places[p] for p in group["params"]]} for group in self._groups],
         }
 
     def load_state_dict(self, state_dict):
@@ -322,9 +316,7 @@ class Optimizer:
             ) from None
         held = [len(group["params"]) for group in self._groups]
         if counts != held:
-            raise ValueError(
-                f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}."
-            )
+            raise ValueError(f"{who} expects groups of {held} parameters, as the optimiser has; got {counts}.")
         names = [{k: own[k] for k in ("param_names",) if k in own} for own in self._groups]
         new_groups = [
             {**self._checked_options(self.defaults | name | group), "params": own["params"]}
@@ -333,15 +325,11 @@ class Optimizer:
         state: collections.defaultdict = collections.defaultdict(dict)
         for place, kept in entries.items():
             if place not in places:
-                raise ValueError(
-                    f"{who} expects the state of parameters in its groups; got {place!r}."
-                )
+                raise ValueError(f"{who} expects the state of parameters in its groups; got {place!r}.")
             param = places[place]
             group = next(g for g in new_groups if any(p is param for p in g["params"]))
             loaded = {
-                name: self._loaded(who, group, name, value, param)
-                for name, value in kept.items()
-                if value is not None
+                name: self._loaded(who, group, name, value, param) for name, value in kept.items() if value is not None
             }
             state[param] = {name: value for name, value in loaded.items() if value is not None}
         steps = max(
@@ -377,8 +365,7 @@ class Optimizer:
         """The parameters, and their places over all groups."""
         if not self._bound:
             raise ValueError(
-                f"{type(self).__name__}.{method} expects an optimiser of tensors; got one made "
-                "without params."
+                f"{type(self).__name__}.{method} expects an optimiser of tensors; got one made without params."
             )
         return {p: place for place, p in enumerate(self.members())}
 
@@ -415,9 +402,7 @@ def _unnamed(who, params):
         )
     for pair in pairs:
         if len(pair) != 2 or not isinstance(pair[0], str):
-            raise TypeError(
-                f"{who} expects pairs of a name and a Tensor; got {checks.shown(pair)}."
-            )
+            raise TypeError(f"{who} expects pairs of a name and a Tensor; got {checks.shown(pair)}.")
     return [p for _, p in pairs], {"param_names": [name for name, _ in pairs]}
 
 

@@ -20,10 +20,26 @@ OPTIMIZERS: dict[str, Callable[..., "Rule"]] = {}
 _HOW = ("foreach", "fused", "capturable")
 #: Options of other rules, and other libraries' names.
 _OTHERS = {
-    "alpha", "amsgrad", "betas", "centered", "dampening", "decoupled_weight_decay", "eps",
-    "initial_accumulator_value", "lr_decay", "momentum", "nesterov",
-    "beta", "decay", "epsilon", "l2", "learning_rate", "learningrate", "rate", "wd",
-}  # fmt: skip
+    "alpha",
+    "amsgrad",
+    "betas",
+    "centered",
+    "dampening",
+    "decoupled_weight_decay",
+    "eps",
+    "initial_accumulator_value",
+    "lr_decay",
+    "momentum",
+    "nesterov",
+    "beta",
+    "decay",
+    "epsilon",
+    "l2",
+    "learning_rate",
+    "learningrate",
+    "rate",
+    "wd",
+}
 
 
 def _misses(key, own):
@@ -44,8 +60,7 @@ class Option:
             return self
         if not optimizer._groups:
             raise ValueError(
-                f"{type(optimizer).__name__}.{self.name} expects at least one parameter group; got "
-                "param_groups empty."
+                f"{type(optimizer).__name__}.{self.name} expects at least one parameter group; got param_groups empty."
             )
         first, *others = (group[self.name] for group in optimizer._groups)
         for other in others:
@@ -57,8 +72,7 @@ class Option:
         return first
 
     def __set__(self, optimizer, value):
-        checked = [optimizer._checked_options(group | {self.name: value})
-                   for group in optimizer._groups]  # fmt: skip
+        checked = [optimizer._checked_options(group | {self.name: value}) for group in optimizer._groups]
         for group, options in zip(optimizer._groups, checked, strict=True):
             group[self.name] = options[self.name]
 
@@ -111,11 +125,7 @@ class Rule(Optimizer, counts_steps=True):
     def __init__(self, arguments):
         """Of the arguments of a subclass's `__init__`, as ``locals()`` there has them."""
         params = arguments["params"]
-        options = {
-            name: value
-            for name, value in arguments.items()
-            if name not in ("self", "params", "__class__")
-        }
+        options = {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
         self.states = {}  # of `update`, by the parameters' names: a list of arrays
         self._drop_how(options)
         super().__init__(params, options)
@@ -473,9 +483,13 @@ class Rule(Optimizer, counts_steps=True):
         row = self._row(group)  # another may have kept more
         kept = [np.ascontiguousarray(state) for state in states[: len(row.states)]]
         kernels().update(
-            row.name, flat.reshape(-1), grad.reshape(-1),
-            *(state.reshape(-1) for state in kept), step=step, **self._numbers(group),
-        )  # fmt: skip
+            row.name,
+            flat.reshape(-1),
+            grad.reshape(-1),
+            *(state.reshape(-1) for state in kept),
+            step=step,
+            **self._numbers(group),
+        )
         if flat is not param:  # strided, unaligned or byte-swapped: the step ran on a copy
             param[...] = flat
         for state, copy in zip(states, kept, strict=False):
@@ -532,10 +546,18 @@ def _betas(who, name, value):
 
 
 _FLAGS = (
-    "maximize", "nesterov", "amsgrad", "decoupled_weight_decay", "centered", "differentiable",
-)  # fmt: skip
+    "maximize",
+    "nesterov",
+    "amsgrad",
+    "decoupled_weight_decay",
+    "centered",
+    "differentiable",
+)
 #: How options are checked that are not numbers of at least 0.
 _CHECKS = {
     **dict.fromkeys(_FLAGS, checks.flag),
-    "dampening": checks.number, "alpha": _share, "rho": _share, "betas": _betas,
-}  # fmt: skip
+    "dampening": checks.number,
+    "alpha": _share,
+    "rho": _share,
+    "betas": _betas,
+}

@@ -13,9 +13,20 @@ from fastbp.operations.rules import nadams_product
 from fastbp.optim.rule import Rule
 
 __all__ = [
-    "SGD", "AdaGrad", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Momentum", "NAdam",
-    "Nesterov", "RAdam", "RMSprop",
-]  # fmt: skip
+    "SGD",
+    "AdaGrad",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "RAdam",
+    "RMSprop",
+]
 
 
 def _with_the_books(translated):
@@ -34,9 +45,7 @@ def _with_the_books(translated):
 def _alpha(options):
     if "decay_rate" in options:
         if "alpha" in options:
-            raise TypeError(
-                "RMSprop expects alpha or decay_rate, two names of one number; got both."
-            )
+            raise TypeError("RMSprop expects alpha or decay_rate, two names of one number; got both.")
         rate = options.pop("decay_rate")
         options["alpha"] = checks.number("RMSprop", "decay_rate", rate, least=0, most=1)
     return options
@@ -113,9 +122,19 @@ class SGD(Rule, rows={"nesterov": "nesterov", "momentum": "momentum", None: "sgd
     _counts = False
 
     def __init__(
-        self, params=None, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
-        *, maximize=False, foreach=None, differentiable=False, fused=None,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=1e-3,
+        momentum=0.0,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        *,
+        maximize=False,
+        foreach=None,
+        differentiable=False,
+        fused=None,
+    ):
         super().__init__(locals())
 
     def _checked_options(self, options):
@@ -124,9 +143,7 @@ class SGD(Rule, rows={"nesterov": "nesterov", "momentum": "momentum", None: "sgd
         if options["nesterov"] and options["momentum"] == 0:
             raise ValueError(f"{who} expects momentum above 0 where nesterov is True; got 0.")
         if options["nesterov"] and options["dampening"] != 0:
-            raise ValueError(
-                f"{who} expects dampening 0 where nesterov is True; got {options['dampening']:g}."
-            )
+            raise ValueError(f"{who} expects dampening 0 where nesterov is True; got {options['dampening']:g}.")
         return options
 
 
@@ -245,9 +262,19 @@ class AdaGrad(Rule, rows={None: "adagrad"}):
     _options = ("lr", "eps", "weight_decay")
 
     def __init__(
-        self, params=None, lr=0.01, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0,
-        eps=1e-10, foreach=None, *, maximize=False, differentiable=False, fused=None,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=0.01,
+        lr_decay=0.0,
+        weight_decay=0.0,
+        initial_accumulator_value=0.0,
+        eps=1e-10,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        fused=None,
+    ):
         super().__init__(locals())
 
 
@@ -289,9 +316,19 @@ class RMSprop(Rule, rows={"momentum": "rmsprop_momentum", None: "rmsprop"}):
 
     @_with_the_books(_alpha)
     def __init__(
-        self, params=None, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0,
-        centered=False, capturable=False, foreach=None, maximize=False, differentiable=False,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=0.01,
+        alpha=0.99,
+        eps=1e-8,
+        weight_decay=0.0,
+        momentum=0.0,
+        centered=False,
+        capturable=False,
+        foreach=None,
+        maximize=False,
+        differentiable=False,
+    ):
         super().__init__(locals())
 
 
@@ -342,10 +379,21 @@ class Adam(Rule, rows={"amsgrad": "amsgrad", None: "adam"}):
 
     @_with_the_books(_betas)
     def __init__(
-        self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False,
-        *, foreach=None, maximize=False, capturable=False, differentiable=False, fused=None,
+        self,
+        params=None,
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        amsgrad=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+        fused=None,
         decoupled_weight_decay=False,
-    ):  # fmt: skip
+    ):
         super().__init__(locals())
 
 
@@ -380,15 +428,34 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
     """
 
     def __init__(
-        self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01,
-        amsgrad=False, *, maximize=False, foreach=None, capturable=False, differentiable=False,
+        self,
+        params=None,
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.01,
+        amsgrad=False,
+        *,
+        maximize=False,
+        foreach=None,
+        capturable=False,
+        differentiable=False,
         fused=None,
-    ):  # fmt: skip
+    ):
         super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize,
-            differentiable=differentiable, decoupled_weight_decay=True, foreach=foreach,
-            fused=fused, capturable=capturable,
-        )  # fmt: skip
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            differentiable=differentiable,
+            decoupled_weight_decay=True,
+            foreach=foreach,
+            fused=fused,
+            capturable=capturable,
+        )
 
     def load_state_dict(self, state_dict):
         """As others'; of an Adam's too, whose decay is in the gradient and here is not."""
@@ -427,9 +494,18 @@ class Adadelta(Rule, rows={None: "adadelta"}):
     """
 
     def __init__(
-        self, params=None, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, foreach=None, *,
-        capturable=False, maximize=False, differentiable=False,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=1.0,
+        rho=0.9,
+        eps=1e-6,
+        weight_decay=0.0,
+        foreach=None,
+        *,
+        capturable=False,
+        maximize=False,
+        differentiable=False,
+    ):
         super().__init__(locals())
 
 
@@ -462,9 +538,18 @@ class Adamax(Rule, rows={None: "adamax"}):
     """
 
     def __init__(
-        self, params=None, lr=0.002, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, foreach=None,
-        *, maximize=False, differentiable=False, capturable=False,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=0.002,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        foreach=None,
+        *,
+        maximize=False,
+        differentiable=False,
+        capturable=False,
+    ):
         super().__init__(locals())
 
 
@@ -504,10 +589,20 @@ class NAdam(Rule, rows={None: "nadam"}):
     _decoupled = "decoupled_weight_decay"
 
     def __init__(
-        self, params=None, lr=0.002, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0,
-        momentum_decay=0.004, decoupled_weight_decay=False, *, foreach=None, maximize=False,
-        capturable=False, differentiable=False,
-    ):  # fmt: skip
+        self,
+        params=None,
+        lr=0.002,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        momentum_decay=0.004,
+        decoupled_weight_decay=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
+        differentiable=False,
+    ):
         super().__init__(locals())
 
     def state_dict(self):
@@ -519,9 +614,7 @@ class NAdam(Rule, rows={None: "nadam"}):
             for place in group["params"]:
                 kept = found["state"].get(place, {})
                 if "step" in kept:
-                    product = nadams_product(
-                        group["betas"][0], group["momentum_decay"], int(kept["step"])
-                    )
+                    product = nadams_product(group["betas"][0], group["momentum_decay"], int(kept["step"]))
                     kept["mu_product"] = as_tensor(np.array(product, np.float32))
         return found
 
@@ -563,10 +656,19 @@ class RAdam(Rule, rows={None: "radam"}):
     _decoupled = "decoupled_weight_decay"
 
     def __init__(
-        self, params=None, lr=0.001, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0,
-        decoupled_weight_decay=False, *, foreach=None, maximize=False, capturable=False,
+        self,
+        params=None,
+        lr=0.001,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        decoupled_weight_decay=False,
+        *,
+        foreach=None,
+        maximize=False,
+        capturable=False,
         differentiable=False,
-    ):  # fmt: skip
+    ):
         super().__init__(locals())
 
 
@@ -603,7 +705,5 @@ class Lion(Rule, rows={None: "lion"}):
     _decoupled = True
     _counts = False
 
-    def __init__(
-        self, params=None, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, *, maximize=False
-    ):  # fmt: skip
+    def __init__(self, params=None, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, *, maximize=False):
         super().__init__(locals())

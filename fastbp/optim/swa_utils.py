@@ -153,13 +153,14 @@ class AveragedModel(Module):
         checks.instance("update_parameters", "model", model, Module, "a Module")
         mine, theirs = self._averaged(self.module), self._averaged(model)
         if len(mine) != len(theirs):
-            raise ValueError(f"update_parameters expects a model of {len(mine)} tensors; got "
-                             f"{len(theirs)}.")  # fmt: skip
+            raise ValueError(f"update_parameters expects a model of {len(mine)} tensors; got {len(theirs)}.")
         pairs = list(zip(mine, theirs, strict=True))
         for slow, new in pairs:
             if tuple(slow.shape) != tuple(new.shape):
-                raise ValueError(f"update_parameters expects a model of the same shapes; got "
-                                 f"{tuple(new.shape)} for {tuple(slow.shape)}.")  # fmt: skip
+                raise ValueError(
+                    f"update_parameters expects a model of the same shapes; got "
+                    f"{tuple(new.shape)} for {tuple(slow.shape)}."
+                )
         if self.n_averaged == 0:
             for slow, new in pairs:
                 slow.copy_(new)
@@ -242,15 +243,15 @@ class SWALR(LRScheduler):
 
     def __init__(self, optimizer, swa_lr, anneal_epochs=10, anneal_strategy="cos", last_epoch=-1):
         self.anneal_epochs = checks.integer("SWALR", "anneal_epochs", anneal_epochs, least=0)
-        self.anneal_strategy = checks.choice(
-            "SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear")
-        )
+        self.anneal_strategy = checks.choice("SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         groups = getattr(optimizer, "param_groups", ())
         rates = swa_lr if isinstance(swa_lr, list | tuple) else [swa_lr] * len(groups)
         if len(rates) != len(groups) and groups:
-            raise ValueError(f"SWALR expects swa_lr as a number, or one for each of "
-                             f"{checks.plural(len(groups), 'parameter group')}; got "
-                             f"{len(rates)}.")  # fmt: skip
+            raise ValueError(
+                f"SWALR expects swa_lr as a number, or one for each of "
+                f"{checks.plural(len(groups), 'parameter group')}; got "
+                f"{len(rates)}."
+            )
         rates = [checks.number("SWALR", "swa_lr", rate, least=0) for rate in rates]
         for group, rate in zip(groups, rates, strict=False):
             group["swa_lr"] = rate

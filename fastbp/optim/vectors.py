@@ -52,9 +52,7 @@ def vector_to_parameters(vec, parameters):
     checks.instance("vector_to_parameters", "vec", vec, Tensor, "a Tensor")
     parameters = _tensors("vector_to_parameters", parameters)
     sizes = [p.numel() for p in parameters]
-    checks.same_shape(
-        "vector_to_parameters", "vec", vec.array, (sum(sizes),), "the parameters have elements"
-    )
+    checks.same_shape("vector_to_parameters", "vec", vec.array, (sum(sizes),), "the parameters have elements")
     for p, part in zip(parameters, np.split(vec.array, np.cumsum(sizes)[:-1]), strict=True):
         p.array[...] = part.reshape(p.array.shape)
         p._bump()

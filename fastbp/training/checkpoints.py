@@ -128,10 +128,7 @@ class Checkpoint:
                     f"Training expects numbers to write into a checkpoint; got NaN in {name} after "
                     f"step {trainer.steps}, so {self.path!r} stays as it was."
                 )
-        arrays |= {
-            f"history.{name}": np.array(getattr(history, name)[:epoch], np.float64)
-            for name in _PER_EPOCH
-        }
+        arrays |= {f"history.{name}": np.array(getattr(history, name)[:epoch], np.float64) for name in _PER_EPOCH}
         batch_loss = np.array(history.batch_loss[:epoch], np.float64)
         arrays["history.batch_loss"] = batch_loss.reshape(epoch, len(progress.losses))
         arrays["progress.reached"] = progress.reached
@@ -186,10 +183,7 @@ def read(path, setting):
     shown = repr(os.fspath(path))
     arrays, metadata = files.read_safetensors("fit(resume=...)", path)
     if KEY not in metadata:
-        raise ValueError(
-            f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which "
-            "is none."
-        )
+        raise ValueError(f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which is none.")
     try:
         whole = files.parsed(metadata[KEY])
         version = whole["version"]
@@ -221,8 +215,7 @@ def read(path, setting):
     if found is not None:
         name, expected, came = (found[0], *map(reprlib.repr, found[1:]))
         raise ValueError(
-            f"fit expects {name.removeprefix('setting.')} {expected}, as the training in {shown} "
-            f"has; got {came}."
+            f"fit expects {name.removeprefix('setting.')} {expected}, as the training in {shown} has; got {came}."
         )
     try:
         saved.check(setting["rows"], setting["batch_size"])
@@ -234,9 +227,7 @@ def read(path, setting):
 
 
 def _damaged(shown, error):
-    return ValueError(
-        f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}."
-    )
+    return ValueError(f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}.")
 
 
 def _difference(name, theirs, ours):
@@ -296,9 +287,7 @@ class Saved:
     def seed_of(self, seed):
         """The training's seed, where fit was given none or the same."""
         if seed not in (None, self.seed):
-            raise ValueError(
-                f"fit expects seed {self.seed}, as the training in {self.shown} has; got {seed}."
-            )
+            raise ValueError(f"fit expects seed {self.seed}, as the training in {self.shown} has; got {seed}.")
         return self.seed
 
     def require_epochs(self, epochs):
@@ -306,8 +295,7 @@ class Saved:
         begun = self.epoch + bool(self.arrays["progress.reached"][0])
         if epochs < begun:
             raise ValueError(
-                f"fit expects epochs of at least {begun}, which the training in {self.shown} has "
-                f"begun; got {epochs}."
+                f"fit expects epochs of at least {begun}, which the training in {self.shown} has begun; got {epochs}."
             )
 
     def _floats(self, name, *shapes):
@@ -323,17 +311,11 @@ class Saved:
         if early_stopping is not None and self.best is not None and early_stopping.restore_best:
             best = {f"best.{n}": a for n, a in own.items() if not n.startswith("optimizer.")}
         expected = {**own, **best}
-        mine = {
-            name: array
-            for name, array in self.arrays.items()
-            if not name.startswith(("history.", "progress."))
-        }
+        mine = {name: array for name, array in self.arrays.items() if not name.startswith(("history.", "progress."))}
         for name in sorted(expected.keys() | mine.keys()):
             there, here = mine.get(name), expected.get(name)
             if there is None or here is None or _kind(there) != _kind(here):
-                raise ValueError(
-                    f"fit expects {name} as {_shown(here)} in {self.shown}; got {_shown(there)}."
-                )
+                raise ValueError(f"fit expects {name} as {_shown(here)} in {self.shown}; got {_shown(there)}.")
             checks.no_nan("fit", f"{name} of {self.shown}", there)
         trainer.restore({name: mine[name] for name in own}, self.steps, self.lr)
         if early_stopping is not None and self.best is not None:

@@ -68,8 +68,7 @@ class Copies:
             return
         parts = list(self._parts())
         new = [
-            (place, part, *[np.empty(array.shape, self._plan.dtype) for array in pair])
-            for place, part, pair in parts
+            (place, part, *[np.empty(array.shape, self._plan.dtype) for array in pair]) for place, part, pair in parts
         ]
         self._plan.read_all(new)
         for (*_, pair), (_, _, *values) in zip(parts, new, strict=True):

@@ -52,19 +52,12 @@ class FitOptions(Options):
             seconds = checks.number(who, "max_seconds", self.max_seconds, least=0)
             vars(self).update(max_seconds=seconds)
         if schedule is not None and not callable(schedule):
-            raise TypeError(
-                f"{who} expects schedule as a function of the epochs done; got "
-                f"{checks.shown(schedule)}."
-            )
+            raise TypeError(f"{who} expects schedule as a function of the epochs done; got {checks.shown(schedule)}.")
         require_steps(who, self.optimizer, self.batch_size, self.clip_norm, self.clip_value)
         if self.early_stopping is not None:
-            checks.instance(
-                who, "early_stopping", self.early_stopping, EarlyStopping, "an EarlyStopping"
-            )
+            checks.instance(who, "early_stopping", self.early_stopping, EarlyStopping, "an EarlyStopping")
         if self.every is not None and self.checkpoint is None:
-            raise ValueError(
-                f"{who} expects every with a checkpoint; got every={self.every!r} without."
-            )
+            raise ValueError(f"{who} expects every with a checkpoint; got every={self.every!r} without.")
         if seed is not None or self.resume is None:  # else it is the file's
             vars(self).update(seed=init.seed_of(who, seed))
 
@@ -84,9 +77,7 @@ def fit(net, x, t, options):
     if n == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
     t = plans.targets_of(who, loss_layer, t, n, n_out, dtype)
-    weights = plans.weights_of(
-        who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype
-    )
+    weights = plans.weights_of(who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype)
     batch_size = _batch_size_of(options, description.entries, n)
     validation = None
     if options.validation_data is not None:
@@ -103,9 +94,14 @@ def fit(net, x, t, options):
             saved.require_epochs(options.epochs)
     epochs = Epochs(options, n)
     trainer = trainer_of(
-        description, options.optimizer, batch_size, options.n_threads, seed,
-        options.clip_norm, options.clip_value,
-    )  # fmt: skip
+        description,
+        options.optimizer,
+        batch_size,
+        options.n_threads,
+        seed,
+        options.clip_norm,
+        options.clip_value,
+    )
     training = NetworkTraining(trainer, (x, t, weights), validation, options, file, saved)
     epochs.run(training)
     return training.history
@@ -140,14 +136,10 @@ def _require_monitored(options, validation, loss_layer):
         return
     monitor = options.early_stopping.monitor
     if monitor.startswith("val") and validation is None:
-        raise ValueError(
-            f"{options.who} expects validation_data where early_stopping monitors {monitor}; got "
-            "None."
-        )
+        raise ValueError(f"{options.who} expects validation_data where early_stopping monitors {monitor}; got None.")
     if monitor.endswith("accuracy") and not loss_layer.classifies:
         raise ValueError(
-            f"{options.who} expects a classification loss where early_stopping monitors "
-            f"{monitor}; got {loss_layer!r}."
+            f"{options.who} expects a classification loss where early_stopping monitors {monitor}; got {loss_layer!r}."
         )
 
 
@@ -176,9 +168,7 @@ def _setting(options, description, x, t, weights, batch_size, validation):
         "batch_size": batch_size,
         "shuffle": options.shuffle,
         **{name: None if limit is None else float(limit) for name, limit in limits.items()},
-        "checksum of validation_data": (
-            None if validation is None else checkpoints.checksum(*validation)
-        ),
+        "checksum of validation_data": (None if validation is None else checkpoints.checksum(*validation)),
         "early_stopping": None if stopping is None else stopping.config(),
         "checksum of x, t and weights": checkpoints.checksum(x, t, weights),
     }
@@ -213,9 +203,7 @@ class NetworkTraining(Training):
         if self.early_stopping is not None:
             self.early_stopping.start()
         if self.saved is not None:
-            self.at = self.saved.restore(
-                self.trainer, self.history, self.early_stopping, len(self.at.losses)
-            )
+            self.at = self.saved.restore(self.trainer, self.history, self.early_stopping, len(self.at.losses))
         self.whole = True
         vars(self.net)["history"] = self.history
         epochs.done = self.at.epoch
@@ -235,9 +223,7 @@ class NetworkTraining(Training):
             stop = len(order)
             if self.file is not None:
                 stop = min(stop, batch_size * self.file.next_due(at, batch_size))
-            position, *sums = trainer.epoch(
-                *self.data, order[:stop], at.losses, at.reached, lrs, epochs.seconds_left()
-            )
+            position, *sums = trainer.epoch(*self.data, order[:stop], at.losses, at.reached, lrs, epochs.seconds_left())
             done = -(-position // batch_size)
             if position < stop and trainer.stopped_by_loss:
                 rows = min(batch_size, stop - position)
@@ -271,8 +257,12 @@ class NetworkTraining(Training):
         self.history.seconds.append(self.at.seconds)
 
     def text(self):
-        names = {"train_loss": "loss", "train_accuracy": "accuracy", "val_loss": "val_loss",
-                 "val_accuracy": "val_accuracy"}  # fmt: skip
+        names = {
+            "train_loss": "loss",
+            "train_accuracy": "accuracy",
+            "val_loss": "val_loss",
+            "val_accuracy": "val_accuracy",
+        }
         return ", ".join(
             f"{short} {getattr(self.history, name)[-1]:.4f}"
             for name, short in names.items()

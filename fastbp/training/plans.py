@@ -14,8 +14,15 @@ LOSSES = ("fastbp.losses",)
 OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 #: What a network computes by; the engine stands for these of `Sequential`.
 PASSES = {
-    "__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict",
-}  # fmt: skip
+    "__call__",
+    "_backward",
+    "_forward",
+    "backward",
+    "forward",
+    "gradient",
+    "loss",
+    "predict",
+}
 
 
 def require_own(who, what, thing, modules):
@@ -60,10 +67,7 @@ def require_apart(who, arrays, cure=""):
     ]
     if shared:
         name, other = min(shared, key=lambda pair: [places[each] for each in pair])
-        raise ValueError(
-            f"{who} expects parameters in memory of their own; got {name} and {other} in the "
-            f"same{cure}."
-        )
+        raise ValueError(f"{who} expects parameters in memory of their own; got {name} and {other} in the same{cure}.")
 
 
 def _overlapping(arrays):
@@ -80,10 +84,7 @@ def _overlapping(arrays):
 def share_memory(arrays, others):
     """Whether one of some arrays has memory in common with one of others."""
     named = [(True, array) for array in arrays] + [(False, array) for array in others]
-    return any(
-        one[0] is not other[0] and np.shares_memory(one[1], other[1])
-        for one, other in _overlapping(named)
-    )
+    return any(one[0] is not other[0] and np.shares_memory(one[1], other[1]) for one, other in _overlapping(named))
 
 
 def memory_of(array):
@@ -161,11 +162,7 @@ def entries_of(net):
         if not isinstance(module, Layer):
             where = f" at place {name}" if name else ""
             _require_unhooked(module, where)
-            own = [
-                method
-                for method in checks.methods_of_its_own(module, "fastbp.network")
-                if method in PASSES
-            ]
+            own = [method for method in checks.methods_of_its_own(module, "fastbp.network") if method in PASSES]
             _require_methods("Trainer", f"a network{where}", module, own)
     entries: list[tuple] = []
     places: list[tuple[Layer, int]] = []
@@ -185,13 +182,11 @@ def entries_of(net):
             )
         if n_in is None:
             raise ValueError(
-                f"Trainer expects the first layer to say its width, as Linear does; "
-                f"got {layer!r} at place {number}."
+                f"Trainer expects the first layer to say its width, as Linear does; got {layer!r} at place {number}."
             )
         if width not in (None, n_in):
             raise ValueError(
-                f"Trainer expects {width} inputs at place {number}, as the layer before has "
-                f"outputs; got {layer!r}."
+                f"Trainer expects {width} inputs at place {number}, as the layer before has outputs; got {layer!r}."
             )
         if not layer.training and (kind == "batch_norm" or (kind == "dropout" and ratio > 0)):
             raise ValueError(
@@ -308,9 +303,7 @@ def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
         checks.same_shape(who, "sample_weight", weights, (n,), "x has rows")
     if class_weight is not None:
         if loss_layer.kind != "softmax":
-            raise ValueError(
-                f"{who} expects class_weight with SoftmaxWithLoss; got {loss_layer!r}."
-            )
+            raise ValueError(f"{who} expects class_weight with SoftmaxWithLoss; got {loss_layer!r}.")
         classes = t if t.ndim == 1 else t.argmax(axis=1)
         if isinstance(class_weight, str) and class_weight == "balanced":
             counts = np.bincount(classes, minlength=n_classes)
@@ -318,8 +311,7 @@ def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
         else:
             if isinstance(class_weight, str) or not np.iterable(class_weight):
                 raise TypeError(
-                    f"{who} expects class_weight as a weight per class or 'balanced'; "
-                    f"got {checks.shown(class_weight)}."
+                    f"{who} expects class_weight as a weight per class or 'balanced'; got {checks.shown(class_weight)}."
                 )
             by_class = np.ones(n_classes)
             if not hasattr(class_weight, "items"):

@@ -22,9 +22,7 @@ __all__ = ["Trainer", "require_steps", "trainer_of"]
 #: while parameters are fetched, so that who holds it finds those of one step.
 hands = threading.RLock()
 if hasattr(os, "register_at_fork"):  # else a child might find it held by a thread that it lacks
-    os.register_at_fork(
-        before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release
-    )
+    os.register_at_fork(before=hands.acquire, after_in_parent=hands.release, after_in_child=hands.release)
 #: Those that have a network, of which two may hold the same memory.
 _open: weakref.WeakSet = weakref.WeakSet()
 
@@ -64,9 +62,7 @@ class _Fixed:
         return self if trainer is None else getattr(trainer, f"_{self._name}")
 
     def __set__(self, trainer, value):
-        raise AttributeError(
-            f"Trainer expects {self._name} when it is made; got an assignment later: make another."
-        )
+        raise AttributeError(f"Trainer expects {self._name} when it is made; got an assignment later: make another.")
 
 
 class Trainer(engine.Plan):
@@ -135,20 +131,30 @@ class Trainer(engine.Plan):
     n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
     def __new__(
-        cls, net, optimizer, batch_size=32, n_threads=None, seed=None,
-        clip_norm=None, clip_value=None,
-    ):  # fmt: skip
+        cls,
+        net,
+        optimizer,
+        batch_size=32,
+        n_threads=None,
+        seed=None,
+        clip_norm=None,
+        clip_value=None,
+    ):
         if not hasattr(net, "layers"):
             raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
         require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
-        return cls._compiled(
-            plans.described(net), optimizer, operator.index(batch_size), n_threads, clip_norm
-        )
+        return cls._compiled(plans.described(net), optimizer, operator.index(batch_size), n_threads, clip_norm)
 
     def __init__(
-        self, net, optimizer, batch_size=32, n_threads=None, seed=None,
-        clip_norm=None, clip_value=None,
-    ):  # fmt: skip
+        self,
+        net,
+        optimizer,
+        batch_size=32,
+        n_threads=None,
+        seed=None,
+        clip_norm=None,
+        clip_value=None,
+    ):
         self._take(optimizer, n_threads, init.seed_of("Trainer", seed), clip_norm, clip_value)
 
     @classmethod
@@ -194,9 +200,7 @@ class Trainer(engine.Plan):
             self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
             self._states.memory()  # begins them; may refuse them, too
             for layer, _ in self._places:
-                if (
-                    layer.plan_holder() is not None
-                ):  # of this network, or of another with this layer
+                if layer.plan_holder() is not None:  # of this network, or of another with this layer
                     layer.plan_holder().close()
             self._end_others()
             self.steps = optimizer.steps_of(arrays)
@@ -214,9 +218,7 @@ class Trainer(engine.Plan):
         arrays = self._parameters.memory()
         self._homes = homes = frozenset().union(*map(plans.memory_of, arrays))
         for other in [each for each in _open if each is not self and not each.closed]:
-            if not homes.isdisjoint(other._homes) and plans.share_memory(
-                arrays, other._parameters.memory()
-            ):
+            if not homes.isdisjoint(other._homes) and plans.share_memory(arrays, other._parameters.memory()):
                 other.close()
 
     # --- what has changed since -----------------------------------------------------------
@@ -238,8 +240,7 @@ class Trainer(engine.Plan):
         same = _are_same(self.net.layers, self._layers)
         if not same or list(map(_structure, entries)) != list(map(_structure, self._entries)):
             raise ValueError(
-                "Trainer expects the layers that it was made for; got others since, so make a new "
-                "Trainer."
+                "Trainer expects the layers that it was made for; got others since, so make a new Trainer."
             )
         if loss[0] != self._loss[0]:
             raise ValueError(

@@ -94,8 +94,14 @@ def state(data):
 
 
 def small():
-    return Sequential(Linear(3, 4, seed=0), BatchNorm1d(4), Relu(), Dropout(0.1, seed=2),
-                      Linear(4, 2, seed=1), loss="softmax_cross_entropy")  # fmt: skip
+    return Sequential(
+        Linear(3, 4, seed=0),
+        BatchNorm1d(4),
+        Relu(),
+        Dropout(0.1, seed=2),
+        Linear(4, 2, seed=1),
+        loss="softmax_cross_entropy",
+    )
 
 
 def bits(net):
@@ -103,9 +109,18 @@ def bits(net):
 
 
 def fit(net, **options):
-    return net.fit(X, T, epochs=2, batch_size=3, optimizer=Adam(), seed=0, n_threads=1,
-                   shuffle=False, early_stopping=EarlyStopping(monitor="train_loss"),
-                   **options)  # fmt: skip
+    return net.fit(
+        X,
+        T,
+        epochs=2,
+        batch_size=3,
+        optimizer=Adam(),
+        seed=0,
+        n_threads=1,
+        shuffle=False,
+        early_stopping=EarlyStopping(monitor="train_loss"),
+        **options,
+    )
 
 
 @unsealed()
@@ -138,8 +153,12 @@ def csv(data):
 
 
 READERS = {
-    "network": network, "checkpoint": checkpoint, "state": state, "idx": idx, "csv": csv,
-}  # fmt: skip
+    "network": network,
+    "checkpoint": checkpoint,
+    "state": state,
+    "idx": idx,
+    "csv": csv,
+}
 
 
 # --- good files -----------------------------------------------------------------------------
@@ -156,10 +175,16 @@ def mixed():
     W = np.arange(6.0).reshape(2, 3)
     arrays = [np.full(3, value) for value in (1.0, 0.5, 0.25, 2.0)]
     return Sequential(
-        Affine(W, np.zeros(3)), BatchNormalization(*arrays[:2], 0.9, *arrays[2:]), LeakyRelu(0.1),
-        nn.Linear(3, 3, bias=False), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5), nn.GELU(),
+        Affine(W, np.zeros(3)),
+        BatchNormalization(*arrays[:2], 0.9, *arrays[2:]),
+        LeakyRelu(0.1),
+        nn.Linear(3, 3, bias=False),
+        nn.BatchNorm1d(3),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.GELU(),
         loss="huber",
-    )  # fmt: skip
+    )
 
 
 def good_checkpoint(**options):
@@ -192,12 +217,57 @@ def seeds(name):
 # --- files that are sound, with contents that are not ---------------------------------------
 
 VALUES = (
-    None, True, False, 0, 1, -1, 2, 3, 4, 5, 10, 47, 2**31, 2**53, 2**63, 2**64, -(2**63), 10**18,
-    10**40, 0.5, -0.5, 1e-300, 1e308, float("inf"), float("-inf"), float("nan"), "", "1", "Affine",
-    "Linear", "BatchNorm1d", "Dropout", "Relu", "nn.Linear", "nn.BatchNorm1d", "nn.Module",
-    "nn.Embedding", "nn.Softmax", "nn.PReLU", "tensor", "trained", "array", "dict", "list", [], {},
-    [1], {"type": "Relu"}, {"seed": 1}, {"device": "cuda"},
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    3,
+    4,
+    5,
+    10,
+    47,
+    2**31,
+    2**53,
+    2**63,
+    2**64,
+    -(2**63),
+    10**18,
+    10**40,
+    0.5,
+    -0.5,
+    1e-300,
+    1e308,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+    "",
+    "1",
+    "Affine",
+    "Linear",
+    "BatchNorm1d",
+    "Dropout",
+    "Relu",
+    "nn.Linear",
+    "nn.BatchNorm1d",
+    "nn.Module",
+    "nn.Embedding",
+    "nn.Softmax",
+    "nn.PReLU",
+    "tensor",
+    "trained",
+    "array",
+    "dict",
+    "list",
+    [],
+    {},
+    [1],
+    {"type": "Relu"},
+    {"seed": 1},
+    {"device": "cuda"},
+)
 DTYPES = ("f4", "f8", "f2", "i8", "i4", "i2", "i1", "u1", "u2", "u4", "u8", "?", "c8")
 
 
@@ -214,9 +284,7 @@ def mutated(data, rng):
                 _change_an_array(arrays, rng)
             elif tree:
                 _change_a_node(tree, rng)
-        return safetensors.numpy.save(
-            arrays, {key: json.dumps(value) for key, value in tree.items()}
-        )
+        return safetensors.numpy.save(arrays, {key: json.dumps(value) for key, value in tree.items()})
     except Exception:  # what was changed before may no longer be sound
         return data
 
@@ -238,9 +306,7 @@ def _change_an_array(arrays, rng):
     elif what == 4:
         array = array[:-1] if array.ndim else array.reshape(1)
     elif what == 5:
-        array = np.zeros(
-            rng.choice([(), (0,), (1,), (1, 1), (4,), (0, 10**9), (4, 4)]), array.dtype
-        )
+        array = np.zeros(rng.choice([(), (0,), (1,), (1, 1), (4,), (0, 10**9), (4, 4)]), array.dtype)
     elif array.size:
         value = rng.choice([np.nan, np.inf, -np.inf, 0, 1, -1, 1e30, 3.5])
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -303,8 +369,7 @@ def without_length(data):
 def words(data):
     """The words of a safetensors file's header, those of JSON within JSON too."""
     header = data[8 : 8 + int.from_bytes(data[:8], "little")].decode()
-    found = {"\"", "\\\"", "[", "]", "{", "}", "NaN", "null", "true", "-1", "1e999",
-             "18446744073709551616"}  # fmt: skip
+    found = {'"', '\\"', "[", "]", "{", "}", "NaN", "null", "true", "-1", "1e999", "18446744073709551616"}
     parsed = json.loads(header)
     texts = [header, *parsed.get("__metadata__", {}).values()]
     for text in texts:

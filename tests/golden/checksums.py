@@ -19,9 +19,7 @@ STORED = Path(__file__).with_name("checksums.json")
 def compiler():
     """The compiler and its version, in one line."""
     command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    return subprocess.run(
-        [command, "--version"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[0]  # fmt: skip
+    return subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def digest(*arrays):
@@ -40,10 +38,18 @@ def of_activations(dtype, sums):
     from fastbp.layers import Gelu, Identity, LeakyRelu, Relu, Sigmoid, Softplus, Tanh
 
     made = {
-        "relu": Relu, "sigmoid": Sigmoid, "tanh": Tanh, "identity": Identity,
-        "leaky_relu": lambda: LeakyRelu(0.2), "softplus": Softplus, "gelu": Gelu,
-        "elu": lambda: nn.ELU(0.7), "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish,
-    }  # fmt: skip
+        "relu": Relu,
+        "sigmoid": Sigmoid,
+        "tanh": Tanh,
+        "identity": Identity,
+        "leaky_relu": lambda: LeakyRelu(0.2),
+        "softplus": Softplus,
+        "gelu": Gelu,
+        "elu": lambda: nn.ELU(0.7),
+        "selu": nn.SELU,
+        "silu": nn.SiLU,
+        "mish": nn.Mish,
+    }
     rng = np.random.default_rng(0)
     x = (3 * rng.standard_normal((37, 41))).astype(dtype)
     dout = rng.standard_normal(x.shape).astype(dtype)
@@ -55,9 +61,11 @@ def of_activations(dtype, sums):
         if name in ("elu", "selu", "silu", "mish"):
             continue  # which the engine did not hold before
         net = Sequential(
-            Linear(13, 21, seed=1, dtype=dtype), make(), Linear(21, 3, seed=2, dtype=dtype),
+            Linear(13, 21, seed=1, dtype=dtype),
+            make(),
+            Linear(21, 3, seed=2, dtype=dtype),
             loss=SoftmaxWithLoss(),
-        )  # fmt: skip
+        )
         net.fit(rows, t, epochs=3, batch_size=8, optimizer=SGD(lr=0.1), seed=0)
         sums[f"{name} trained"] = digest(*net.params.values())
         sums[f"{name} predicted"] = digest(net.predict(rows))
@@ -69,10 +77,12 @@ def of_losses(dtype, sums):
     from fastbp import SGD, Linear, Relu, Sequential, losses
 
     made = {
-        "softmax": losses.SoftmaxWithLoss, "sigmoid": losses.SigmoidWithLoss,
-        "squared": losses.MeanSquaredError, "absolute": losses.MeanAbsoluteError,
+        "softmax": losses.SoftmaxWithLoss,
+        "sigmoid": losses.SigmoidWithLoss,
+        "squared": losses.MeanSquaredError,
+        "absolute": losses.MeanAbsoluteError,
         "huber": lambda: losses.HuberLoss(0.7),
-    }  # fmt: skip
+    }
     rng = np.random.default_rng(1)
     x = rng.standard_normal((37, 13)).astype(dtype)
     z = (2 * rng.standard_normal((37, 5))).astype(dtype)
@@ -85,9 +95,11 @@ def of_losses(dtype, sums):
         sums[f"{name} loss"] = repr(float(loss.forward(z, t)))
         sums[f"{name} gradient"] = digest(loss.backward())
         net = Sequential(
-            Linear(13, 21, seed=1, dtype=dtype), Relu(), Linear(21, 5, seed=2, dtype=dtype),
+            Linear(13, 21, seed=1, dtype=dtype),
+            Relu(),
+            Linear(21, 5, seed=2, dtype=dtype),
             loss=make(),
-        )  # fmt: skip
+        )
         net.fit(x, t, epochs=3, batch_size=8, optimizer=SGD(lr=0.1), seed=0)
         sums[f"{name} trained"] = digest(*net.params.values())
 
@@ -98,25 +110,32 @@ def of_rules(dtype, sums):
     from fastbp import Linear, Relu, Sequential, SoftmaxWithLoss, optim
 
     made = {
-        "sgd": lambda: optim.SGD(lr=0.1), "momentum": lambda: optim.SGD(lr=0.1, momentum=0.9),
+        "sgd": lambda: optim.SGD(lr=0.1),
+        "momentum": lambda: optim.SGD(lr=0.1, momentum=0.9),
         "nesterov": lambda: optim.SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
-        "adagrad": lambda: optim.AdaGrad(lr=0.1), "rmsprop": lambda: optim.RMSprop(lr=0.01),
+        "adagrad": lambda: optim.AdaGrad(lr=0.1),
+        "rmsprop": lambda: optim.RMSprop(lr=0.01),
         "rmsprop with momentum": lambda: optim.RMSprop(lr=0.01, momentum=0.9),
         "adam": lambda: optim.Adam(lr=0.01),
         "adamw": lambda: optim.AdamW(lr=0.01, weight_decay=0.1),
         "adam amsgrad": lambda: optim.Adam(lr=0.01, amsgrad=True),
-        "adadelta": optim.Adadelta, "adamax": optim.Adamax, "nadam": optim.NAdam,
-        "radam": optim.RAdam, "lion": optim.Lion,
-    }  # fmt: skip
+        "adadelta": optim.Adadelta,
+        "adamax": optim.Adamax,
+        "nadam": optim.NAdam,
+        "radam": optim.RAdam,
+        "lion": optim.Lion,
+    }
     rng = np.random.default_rng(2)
     x = rng.standard_normal((37, 13)).astype(dtype)
     t = rng.integers(0, 3, 37)
     for name, make in made.items():
         for how in ("fit", "update"):
             net = Sequential(
-                Linear(13, 21, seed=1, dtype=dtype), Relu(), Linear(21, 3, seed=2, dtype=dtype),
+                Linear(13, 21, seed=1, dtype=dtype),
+                Relu(),
+                Linear(21, 3, seed=2, dtype=dtype),
                 loss=SoftmaxWithLoss(),
-            )  # fmt: skip
+            )
             rule = make()
             if how == "fit":
                 net.fit(x, t, epochs=3, batch_size=8, optimizer=rule, seed=0)
@@ -145,9 +164,11 @@ def of_every_isa():
     found = {}
     for isa in ("v2", "v3", "v4"):
         run = subprocess.run(
-            [sys.executable, __file__], env={**os.environ, "FASTBP_ISA": isa},
-            capture_output=True, text=True,
-        )  # fmt: skip
+            [sys.executable, __file__],
+            env={**os.environ, "FASTBP_ISA": isa},
+            capture_output=True,
+            text=True,
+        )
         if run.returncode == 0:
             found[isa] = json.loads(run.stdout)
         elif "FASTBP_ISA" not in run.stderr:

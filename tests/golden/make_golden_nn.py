@@ -17,9 +17,7 @@ def main():
     warnings.simplefilter("ignore")
     golden = {}
     for name, case in nn_cases.CASES.items():
-        out, grads = nn_cases.evaluate(
-            torch, torch.from_numpy, torch.nn, torch.nn.functional, case, "float64"
-        )
+        out, grads = nn_cases.evaluate(torch, torch.from_numpy, torch.nn, torch.nn.functional, case, "float64")
         golden[name] = [out.tolist(), [None if g is None else g.tolist() for g in grads]]
     path = Path(__file__).parent / "golden_nn.json"
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(v)}" for name, v in golden.items())

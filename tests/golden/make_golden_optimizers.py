@@ -115,9 +115,7 @@ CASES = {
     "AdamW": optimizer(torch.optim.AdamW),
     "AdamW decay": optimizer(torch.optim.AdamW, lr=0.05, eps=1e-3, weight_decay=0.5),
     "RMSprop": optimizer(torch.optim.RMSprop),
-    "RMSprop momentum": optimizer(
-        torch.optim.RMSprop, lr=0.02, alpha=0.9, eps=1e-4, momentum=0.9, weight_decay=0.05
-    ),
+    "RMSprop momentum": optimizer(torch.optim.RMSprop, lr=0.02, alpha=0.9, eps=1e-4, momentum=0.9, weight_decay=0.05),
     "AdaGrad": optimizer(torch.optim.Adagrad),
     "AdaGrad decay": optimizer(torch.optim.Adagrad, lr=0.1, eps=1e-3, weight_decay=0.05),
     "SGD clip_norm": optimizer(torch.optim.SGD, lr=0.1, clip_norm=1.0),

@@ -91,8 +91,7 @@ def drawn(rng):
         lines.append(line)
         if kinds is not CHANGES:
             names.append(name)
-    terms = [f"{i + 1}.0 * ({name} * {name}).sum()" for i, name in enumerate(names)
-             if rng.random() < 0.7]  # fmt: skip
+    terms = [f"{i + 1}.0 * ({name} * {name}).sum()" for i, name in enumerate(names) if rng.random() < 0.7]
     lines.append("loss = " + (" + ".join(terms) or f"{names[-1]}.sum()"))
     place = {"T": torch, "np": np}
     try:

@@ -25,18 +25,51 @@ def own(nn, name, arguments, x):
 
 def elementwise():
     functions = {
-        "relu": (), "leaky_relu": (0.1,), "elu": (1.5,), "celu": (1.5,), "selu": (), "gelu": (),
-        "silu": (), "mish": (), "softplus": (), "hardtanh": (-2.0, 0.7), "relu6": (),
-        "hardswish": (), "logsigmoid": (), "softsign": (), "tanhshrink": (),
-        "threshold": (0.2, -1.0), "sigmoid": (), "tanh": (),
-    }  # fmt: skip
+        "relu": (),
+        "leaky_relu": (0.1,),
+        "elu": (1.5,),
+        "celu": (1.5,),
+        "selu": (),
+        "gelu": (),
+        "silu": (),
+        "mish": (),
+        "softplus": (),
+        "hardtanh": (-2.0, 0.7),
+        "relu6": (),
+        "hardswish": (),
+        "logsigmoid": (),
+        "softsign": (),
+        "tanhshrink": (),
+        "threshold": (0.2, -1.0),
+        "sigmoid": (),
+        "tanh": (),
+    }
     modules = {
-        "ReLU": (), "LeakyReLU": (0.1,), "ELU": (1.5,), "CELU": (), "SELU": (), "GELU": ("tanh",),
-        "SiLU": (), "Mish": (), "Softplus": (2,), "Hardtanh": (), "ReLU6": (), "Hardswish": (),
-        "LogSigmoid": (), "Softsign": (), "Tanhshrink": (), "Threshold": (0.2, 5), "Sigmoid": (),
-        "Tanh": (), "Identity": (), "Softmax": (1,), "LogSoftmax": (-1,), "Softmin": (0,),
-        "Flatten": (), "Dropout": (0.0,),
-    }  # fmt: skip
+        "ReLU": (),
+        "LeakyReLU": (0.1,),
+        "ELU": (1.5,),
+        "CELU": (),
+        "SELU": (),
+        "GELU": ("tanh",),
+        "SiLU": (),
+        "Mish": (),
+        "Softplus": (2,),
+        "Hardtanh": (),
+        "ReLU6": (),
+        "Hardswish": (),
+        "LogSigmoid": (),
+        "Softsign": (),
+        "Tanhshrink": (),
+        "Threshold": (0.2, 5),
+        "Sigmoid": (),
+        "Tanh": (),
+        "Identity": (),
+        "Softmax": (1,),
+        "LogSoftmax": (-1,),
+        "Softmin": (0,),
+        "Flatten": (),
+        "Dropout": (0.0,),
+    }
     for where, x in (("", X), (" large", LARGE)):
         for name, arguments in functions.items():
 
@@ -87,9 +120,7 @@ def maps():
     yield (
         "batch_norm evaluated",
         (
-            lambda L, nn, F, x, w, b: F.batch_norm(
-                x, L.zeros(4, dtype=x.dtype), 2 * L.ones(4, dtype=x.dtype), w, b
-            ),
+            lambda L, nn, F, x, w, b: F.batch_norm(x, L.zeros(4, dtype=x.dtype), 2 * L.ones(4, dtype=x.dtype), w, b),
             X,
             BY_CLASS,
             VECTOR,
@@ -210,9 +241,7 @@ def losses():
         yield (
             f"cross_entropy of rows weighted {r}",
             (
-                lambda L, nn, F, x, p, k=k: F.cross_entropy(
-                    x, p, weights(L, x), label_smoothing=0.2, **k
-                ),
+                lambda L, nn, F, x, p, k=k: F.cross_entropy(x, p, weights(L, x), label_smoothing=0.2, **k),
                 X,
                 ROWS,
             ),
@@ -224,9 +253,7 @@ def losses():
         yield (
             f"cross_entropy of a cube {r}",
             (
-                lambda L, nn, F, x, k=k: F.cross_entropy(
-                    x, L.tensor([[0, 1, 2, 0], [1, 1, 2, 0]]), **k
-                ),
+                lambda L, nn, F, x, k=k: F.cross_entropy(x, L.tensor([[0, 1, 2, 0], [1, 1, 2, 0]]), **k),
                 CUBE,
             ),
         )
@@ -243,9 +270,11 @@ def losses():
             ),
         )
         for name, more in (
-            ("mse_loss", {}), ("l1_loss", {}), ("smooth_l1_loss", {"beta": 0.5}),
+            ("mse_loss", {}),
+            ("l1_loss", {}),
+            ("smooth_l1_loss", {"beta": 0.5}),
             ("huber_loss", {"delta": 0.5}),
-        ):  # fmt: skip
+        ):
 
             def pair(L, nn, F, x, y, name=name, more=more, k=k):
                 return getattr(F, name)(x, y, **more, **k)
@@ -280,10 +309,16 @@ def losses():
         )
     yield "kl_div batchmean", (lambda L, nn, F, x, y: F.kl_div(x, y, reduction="batchmean"), X, U)
     for name, x, t in (
-        ("CrossEntropyLoss", X, CLASSES), ("NLLLoss", X, CLASSES), ("BCELoss", U, V),
-        ("BCEWithLogitsLoss", X, V), ("MSELoss", X, Y), ("L1Loss", X, Y), ("SmoothL1Loss", X, Y),
-        ("HuberLoss", X, Y), ("KLDivLoss", X, U),
-    ):  # fmt: skip
+        ("CrossEntropyLoss", X, CLASSES),
+        ("NLLLoss", X, CLASSES),
+        ("BCELoss", U, V),
+        ("BCEWithLogitsLoss", X, V),
+        ("MSELoss", X, Y),
+        ("L1Loss", X, Y),
+        ("SmoothL1Loss", X, Y),
+        ("HuberLoss", X, Y),
+        ("KLDivLoss", X, U),
+    ):
 
         def loss(L, nn, F, x, t, name=name):
             return getattr(nn, name)()(x, t)
@@ -292,9 +327,9 @@ def losses():
     yield (
         "nn.CrossEntropyLoss with options",
         (
-            lambda L, nn, F, x, t: nn.CrossEntropyLoss(
-                weight=weights(L, x), label_smoothing=0.2, reduction="sum"
-            )(x, t),
+            lambda L, nn, F, x, t: nn.CrossEntropyLoss(weight=weights(L, x), label_smoothing=0.2, reduction="sum")(
+                x, t
+            ),
             X,
             CLASSES,
         ),
@@ -347,10 +382,7 @@ CASES = {
 def evaluate(L, from_numpy, nn, F, case, dtype):
     """The result, and the gradients by the float tensors of its sum weighted by cosines."""
     function, *arrays = case
-    tensors = [
-        from_numpy(a.astype(dtype)).requires_grad_() if a.dtype.kind == "f" else from_numpy(a)
-        for a in arrays
-    ]
+    tensors = [from_numpy(a.astype(dtype)).requires_grad_() if a.dtype.kind == "f" else from_numpy(a) for a in arrays]
     out = function(L, nn, F, *tensors)
     if out.requires_grad:
         weights = np.cos(np.arange(out.numel())).reshape(tuple(out.shape)).astype(dtype)

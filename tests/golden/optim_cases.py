@@ -22,8 +22,7 @@ def numbers(shape, *at):
 
 def parameters(t, dtype):
     return [
-        t.tensor(numbers(shape, 5 * k), dtype=getattr(t, dtype), requires_grad=True)
-        for k, shape in enumerate(SHAPES)
+        t.tensor(numbers(shape, 5 * k), dtype=getattr(t, dtype), requires_grad=True) for k, shape in enumerate(SHAPES)
     ]
 
 
@@ -47,9 +46,7 @@ OPTIMIZERS = {
     "AdamW": ("AdamW", {}),
     "AdamW decay": ("AdamW", {"lr": 0.05, "weight_decay": 0.5}),
     "RMSprop": ("RMSprop", {}),
-    "RMSprop momentum": (
-        "RMSprop", {"lr": 0.02, "alpha": 0.9, "eps": 1e-4, "momentum": 0.9, "weight_decay": 0.05}
-    ),
+    "RMSprop momentum": ("RMSprop", {"lr": 0.02, "alpha": 0.9, "eps": 1e-4, "momentum": 0.9, "weight_decay": 0.05}),
     "Adagrad": ("Adagrad", {}),
     "Adagrad decay": (
         "Adagrad",
@@ -67,7 +64,7 @@ OPTIMIZERS = {
     "RAdam": ("RAdam", {}),
     "RAdam decay": ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1}),
     "RAdam decoupled": ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
-}  # fmt: skip
+}
 
 
 def optimized(t, name, dtype):
@@ -82,19 +79,18 @@ def optimized(t, name, dtype):
         if step in (1, STEPS):
             out[f"after {step}"] = [p.detach().tolist() for p in params]
     out["state"] = [
-        {name: value.tolist() for name, value in sorted(optimizer.state[p].items())
-         if name != "mu_product"}  # it follows from the steps
+        {
+            name: value.tolist() for name, value in sorted(optimizer.state[p].items()) if name != "mu_product"
+        }  # it follows from the steps
         for p in params
-    ]  # fmt: skip
+    ]
     return out
 
 
 def grouped(t, dtype):
     """Groups with options of their own, one added later, options changed on the way."""
     params = parameters(t, dtype)
-    optimizer = t.optim.SGD(
-        [{"params": params[0]}, {"params": [params[1]], "lr": 0.5, "momentum": 0.8}], lr=0.1
-    )
+    optimizer = t.optim.SGD([{"params": params[0]}, {"params": [params[1]], "lr": 0.5, "momentum": 0.8}], lr=0.1)
     out = {}
     for step in range(1, 7):
         if step == 3:
@@ -143,31 +139,38 @@ SCHEDULERS = {
     "PolynomialLR default": lambda s, o: s.PolynomialLR(o),
     "OneCycleLR": lambda s, o: s.OneCycleLR(o, max_lr=1.0, total_steps=31),
     "OneCycleLR linear": lambda s, o: s.OneCycleLR(
-        o, [1.0, 0.3], epochs=8, steps_per_epoch=4, anneal_strategy="linear", pct_start=0.4,
-        div_factor=10, final_div_factor=100, base_momentum=0.8),
+        o,
+        [1.0, 0.3],
+        epochs=8,
+        steps_per_epoch=4,
+        anneal_strategy="linear",
+        pct_start=0.4,
+        div_factor=10,
+        final_div_factor=100,
+        base_momentum=0.8,
+    ),
     "OneCycleLR three phases": lambda s, o: s.OneCycleLR(
-        o, 1.0, total_steps=40, three_phase=True, cycle_momentum=False),
-    "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(
-        o, T_0=3, T_mult=2, eta_min=0.02),
+        o, 1.0, total_steps=40, three_phase=True, cycle_momentum=False
+    ),
+    "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, T_0=3, T_mult=2, eta_min=0.02),
     "CosineAnnealingWarmRestarts evenly": lambda s, o: s.CosineAnnealingWarmRestarts(o, 5),
     "SequentialLR": lambda s, o: s.SequentialLR(
-        o, [s.LinearLR(o, 0.1, total_iters=5), s.StepLR(o, 3, 0.5), s.CosineAnnealingLR(o, 6)],
-        milestones=[5, 14]),
+        o, [s.LinearLR(o, 0.1, total_iters=5), s.StepLR(o, 3, 0.5), s.CosineAnnealingLR(o, 6)], milestones=[5, 14]
+    ),
     "SequentialLR of restarts": lambda s, o: s.SequentialLR(
-        o, [s.ConstantLR(o, 0.1, 4), s.CosineAnnealingWarmRestarts(o, 5), s.LambdaLR(
-            o, lambda epoch: 0.9**epoch)], milestones=[4, 20]),
-    "ChainedScheduler": lambda s, o: s.ChainedScheduler(
-        [s.ConstantLR(o, 0.1, 4), s.ExponentialLR(o, 0.9)]),
+        o,
+        [s.ConstantLR(o, 0.1, 4), s.CosineAnnealingWarmRestarts(o, 5), s.LambdaLR(o, lambda epoch: 0.9**epoch)],
+        milestones=[4, 20],
+    ),
+    "ChainedScheduler": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 4), s.ExponentialLR(o, 0.9)]),
     "two of one optimiser": lambda s, o: [s.ExponentialLR(o, 0.9), s.MultiStepLR(o, [9, 15])],
-}  # fmt: skip
+}
 
 
 def scheduled(t, name):
     """The groups' learning rates (and momenta) at each epoch."""
     params = parameters(t, "float64")
-    optimizer = t.optim.SGD(
-        [{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.2, momentum=0.5
-    )
+    optimizer = t.optim.SGD([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.2, momentum=0.5)
     schedulers = SCHEDULERS[name](t.optim.lr_scheduler, optimizer)
     schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
     out = {"lr": [], "last": [], "momentum": []}
@@ -206,11 +209,13 @@ def reduced(t, name):
 DTYPES = ("float32", "float64")
 #: Name of a case: the program.
 CASES = {
-    **{f"{name} {dtype}": (lambda t, n=name, d=dtype: optimized(t, n, d))
-       for name in OPTIMIZERS for dtype in DTYPES},
+    **{f"{name} {dtype}": (lambda t, n=name, d=dtype: optimized(t, n, d)) for name in OPTIMIZERS for dtype in DTYPES},
     **{f"groups {dtype}": (lambda t, d=dtype: grouped(t, d)) for dtype in DTYPES},
-    **{f"clipped by {order} {dtype}": (lambda t, d=dtype, o=order: clipped(t, d, float(o)))
-       for order in ("1", "2", "3.5", "inf") for dtype in DTYPES},
+    **{
+        f"clipped by {order} {dtype}": (lambda t, d=dtype, o=order: clipped(t, d, float(o)))
+        for order in ("1", "2", "3.5", "inf")
+        for dtype in DTYPES
+    },
     **{name: (lambda t, n=name: scheduled(t, n)) for name in SCHEDULERS},
     **{f"plateau, {name}": (lambda t, n=name: reduced(t, n)) for name in PLATEAUS},
-}  # fmt: skip
+}

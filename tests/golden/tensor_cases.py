@@ -174,7 +174,7 @@ CASES = {
         ("x", "square", "row"),
         lambda t, a, w, b: t.log_softmax(t.relu(a @ w + b) @ w.T, 1)[range(2), [0, 2]].mean(),
     ),
-}  # fmt: skip
+}
 
 
 def _augmented(a, b):
@@ -209,27 +209,56 @@ def computed(library, name):
 
 #: What is printed: code of a tensor, with `t` for the library.
 PRINTED = [
-    "t.tensor(1.0)", "t.tensor(3)", "t.tensor(True)", "t.tensor(-0.12345678)", "t.tensor([])",
-    "t.tensor([1.0, 2.0])", "t.tensor([1.5, -2.25, 1000.0])", "t.tensor([1e-5, 1.0])",
-    "t.tensor([1e10, 1.0])", "t.tensor([float('nan'), 1.0, float('inf')])",
-    "t.tensor([float('nan'), 1.5, -float('inf')])", "t.tensor([0.0, -0.0])",
-    "t.tensor([[1, 20], [-300, 4]])", "t.tensor([[True, False], [False, True]])",
-    "t.arange(30)", "t.arange(30) / 7", "t.arange(2000)", "t.arange(2000).reshape(2, 1000) * 0.5",
-    "t.arange(27).reshape(3, 3, 3)", "t.arange(24.0).reshape(2, 3, 2, 2)", "t.zeros(0, 3)",
-    "t.zeros(2, 3)", "t.ones(3, requires_grad=True)", "t.ones(3, requires_grad=True) * 2",
-    "t.ones(2, 2, requires_grad=True).sum()", "t.tensor([1, 2], dtype=t.int32)",
+    "t.tensor(1.0)",
+    "t.tensor(3)",
+    "t.tensor(True)",
+    "t.tensor(-0.12345678)",
+    "t.tensor([])",
+    "t.tensor([1.0, 2.0])",
+    "t.tensor([1.5, -2.25, 1000.0])",
+    "t.tensor([1e-5, 1.0])",
+    "t.tensor([1e10, 1.0])",
+    "t.tensor([float('nan'), 1.0, float('inf')])",
+    "t.tensor([float('nan'), 1.5, -float('inf')])",
+    "t.tensor([0.0, -0.0])",
+    "t.tensor([[1, 20], [-300, 4]])",
+    "t.tensor([[True, False], [False, True]])",
+    "t.arange(30)",
+    "t.arange(30) / 7",
+    "t.arange(2000)",
+    "t.arange(2000).reshape(2, 1000) * 0.5",
+    "t.arange(27).reshape(3, 3, 3)",
+    "t.arange(24.0).reshape(2, 3, 2, 2)",
+    "t.zeros(0, 3)",
+    "t.zeros(2, 3)",
+    "t.ones(3, requires_grad=True)",
+    "t.ones(3, requires_grad=True) * 2",
+    "t.ones(2, 2, requires_grad=True).sum()",
+    "t.tensor([1, 2], dtype=t.int32)",
     "t.tensor([1.0], dtype=t.float64)",
     "t.tensor([1.0], dtype=t.float64, requires_grad=True).exp()",
-    "t.arange(12.0, requires_grad=True).reshape(3, 4).relu()", "t.full((1200,), 0.1)",
-    "t.linspace(0, 1, 13)", "t.tensor([123456.789, 0.5])", "t.tensor([0.00012, 0.00034])",
-    "t.tensor(1e-7)", "t.tensor([99999999.0])", "t.tensor([1.5e8])", "t.eye(3)[None]",
-    "t.tensor([[0.1, 0.2]], requires_grad=True).T", "t.ones(1001).reshape(7, 143)",
+    "t.arange(12.0, requires_grad=True).reshape(3, 4).relu()",
+    "t.full((1200,), 0.1)",
+    "t.linspace(0, 1, 13)",
+    "t.tensor([123456.789, 0.5])",
+    "t.tensor([0.00012, 0.00034])",
+    "t.tensor(1e-7)",
+    "t.tensor([99999999.0])",
+    "t.tensor([1.5e8])",
+    "t.eye(3)[None]",
+    "t.tensor([[0.1, 0.2]], requires_grad=True).T",
+    "t.ones(1001).reshape(7, 143)",
     "t.tensor(100.0, requires_grad=True) * 2 * 1.1",
-]  # fmt: skip
+]
 
 #: Operands of every dtype, with dimensions, without, and as Python's numbers.
 OPERANDS = [
-    *(f"t.ones({shape}, dtype=t.{kind})" for shape in ("2", "()")
-      for kind in ("bool", "uint8", "int32", "int64", "float32", "float64")),
-    "True", "2", "2.5",
-]  # fmt: skip
+    *(
+        f"t.ones({shape}, dtype=t.{kind})"
+        for shape in ("2", "()")
+        for kind in ("bool", "uint8", "int32", "int64", "float32", "float64")
+    ),
+    "True",
+    "2",
+    "2.5",
+]

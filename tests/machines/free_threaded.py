@@ -60,9 +60,11 @@ def network(seed=0):
     """A small network and rows for it."""
     rng = np.random.default_rng(0)
     net = fastbp.Sequential(
-        fastbp.Linear(20, 40, seed=seed), fastbp.Relu(), fastbp.Linear(40, 5, seed=seed + 1),
+        fastbp.Linear(20, 40, seed=seed),
+        fastbp.Relu(),
+        fastbp.Linear(40, 5, seed=seed + 1),
         loss="softmax_cross_entropy",
-    )  # fmt: skip
+    )
     return net, rng.standard_normal((60, 20)).astype("f4"), rng.integers(0, 5, 60)
 
 

@@ -20,8 +20,7 @@ ROWS, BATCH, EPOCHS, LR = 96, 32, 10, 0.1
 def tolerances():
     """The row "training" of the table in conftest.py, read without importing pytest."""
     tree = ast.parse((Path(__file__).parents[1] / "conftest.py").read_text())
-    (table,) = (n.value for n in tree.body
-                if isinstance(n, ast.Assign) and n.targets[0].id == "TOLERANCES")  # fmt: skip
+    (table,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "TOLERANCES")
     return ast.literal_eval(table)["training"]
 
 
@@ -38,8 +37,14 @@ def by_numpy(x, t, params):
         d3 /= BATCH
         d2 = d3 @ W3.T * h2 * (1 - h2)
         d1 = d2 @ W2.T * (1 - h1 * h1)
-        for p, g in ((W1, x_i.T @ d1), (b1, d1.sum(0)), (W2, h1.T @ d2), (b2, d2.sum(0)),
-                     (W3, h2.T @ d3), (b3, d3.sum(0))):  # fmt: skip
+        for p, g in (
+            (W1, x_i.T @ d1),
+            (b1, d1.sum(0)),
+            (W2, h1.T @ d2),
+            (b2, d2.sum(0)),
+            (W3, h2.T @ d3),
+            (b3, d3.sum(0)),
+        ):
             p -= LR * g
     return W1, b1, W2, b2, W3, b3
 
@@ -50,10 +55,13 @@ def error(dtype):
     x = rng.standard_normal((ROWS, 20)).astype(dtype)
     t = rng.integers(0, 5, ROWS)
     net = fastbp.Sequential(
-        fastbp.Linear(20, 37, dtype=dtype, seed=1), fastbp.Tanh(),
-        fastbp.Linear(37, 18, dtype=dtype, seed=2), fastbp.Sigmoid(),
-        fastbp.Linear(18, 5, dtype=dtype, seed=3), loss="softmax_cross_entropy",
-    )  # fmt: skip
+        fastbp.Linear(20, 37, dtype=dtype, seed=1),
+        fastbp.Tanh(),
+        fastbp.Linear(37, 18, dtype=dtype, seed=2),
+        fastbp.Sigmoid(),
+        fastbp.Linear(18, 5, dtype=dtype, seed=3),
+        loss="softmax_cross_entropy",
+    )
     desired = by_numpy(x, t, list(net.params.values()))
     net.fit(x, t, epochs=EPOCHS, batch_size=BATCH, optimizer=fastbp.SGD(lr=LR), shuffle=False)
     pairs = list(zip(net.params.values(), desired, strict=True))

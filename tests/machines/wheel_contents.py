@@ -13,8 +13,7 @@ MOST_BYTES = 2_000_000
 SUFFIXES = {".py", ".pyi", ".pxd", ".h", ".so", ".pyd", ".typed"}
 MODULES = 14  # thirteen of Cython's and their shared code
 #: Where builds happen: here, in containers and on the services' machines.
-BUILD_PATHS = [rb"/tmp/[\w-]+/", rb"/root/\w", rb"/home/\w+/", rb"/project/\w", rb"/Users/\w+/",
-               rb"[CD]:\\\\?a\\\\?\w"]  # fmt: skip
+BUILD_PATHS = [rb"/tmp/[\w-]+/", rb"/root/\w", rb"/home/\w+/", rb"/project/\w", rb"/Users/\w+/", rb"[CD]:\\\\?a\\\\?\w"]
 
 
 def faults(wheel, build_folder=None):
@@ -39,9 +38,7 @@ def faults(wheel, build_folder=None):
                 for path in paths:
                     if found := re.search(path, data):
                         yield f"{name} holds a path of the build, {found[0]!r}"
-    modules = [
-        name for name in names if name.startswith("fastbp/") and name.endswith((".so", ".pyd"))
-    ]
+    modules = [name for name in names if name.startswith("fastbp/") and name.endswith((".so", ".pyd"))]
     if len(modules) != MODULES:
         yield f"it has {len(modules)} compiled modules instead of {MODULES}"
     if not any(name.endswith("LICENSE") for name in names):

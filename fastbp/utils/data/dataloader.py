@@ -127,21 +127,19 @@ def _require_workers(n, timeout, init, context, prefetch_factor, persistent):
     """Refuses of PyTorch's arguments of workers what it refuses, and a timeout."""
     checks.integer("DataLoader", "num_workers", n, least=0)
     if checks.number("DataLoader", "timeout", timeout, least=0):
-        raise ValueError(
-            f"DataLoader expects timeout=0, as no worker is waited for; got {timeout}."
-        )
+        raise ValueError(f"DataLoader expects timeout=0, as no worker is waited for; got {timeout}.")
     if init is not None:
         checks.function("DataLoader", "worker_init_fn", init, "a function of a worker's number")
     if prefetch_factor is not None:
         checks.integer("DataLoader", "prefetch_factor", prefetch_factor, least=1)
-    given = {"multiprocessing_context": context, "prefetch_factor": prefetch_factor,
-             "persistent_workers": persistent or None}  # fmt: skip
+    given = {
+        "multiprocessing_context": context,
+        "prefetch_factor": prefetch_factor,
+        "persistent_workers": persistent or None,
+    }
     for name, value in given.items():
         if n == 0 and value is not None:
-            raise ValueError(
-                f"DataLoader expects {name} beside num_workers above 0 only; got "
-                f"{checks.shown(value)}."
-            )
+            raise ValueError(f"DataLoader expects {name} beside num_workers above 0 only; got {checks.shown(value)}.")
 
 
 def _cut(parts, size, drop_last):
@@ -210,20 +208,38 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset, batch_size=1, shuffle=None, sampler=None, batch_sampler=None,
-        num_workers=0, collate_fn=None, pin_memory=False, drop_last=False, timeout=0,
-        worker_init_fn=None, multiprocessing_context=None, generator=None, *,
-        prefetch_factor=None, persistent_workers=False, pin_memory_device="", in_order=True,
-    ):  # fmt: skip
+        self,
+        dataset,
+        batch_size=1,
+        shuffle=None,
+        sampler=None,
+        batch_sampler=None,
+        num_workers=0,
+        collate_fn=None,
+        pin_memory=False,
+        drop_last=False,
+        timeout=0,
+        worker_init_fn=None,
+        multiprocessing_context=None,
+        generator=None,
+        *,
+        prefetch_factor=None,
+        persistent_workers=False,
+        pin_memory_device="",
+        in_order=True,
+    ):
         shuffle = checks.flag("DataLoader", "shuffle", shuffle, or_none=True)
-        flags = {"pin_memory": pin_memory, "in_order": in_order,
-                 "persistent_workers": persistent_workers}  # fmt: skip
+        flags = {"pin_memory": pin_memory, "in_order": in_order, "persistent_workers": persistent_workers}
         for name, value in flags.items():
             checks.flag("DataLoader", name, value)
         _require_workers(
-            num_workers, timeout, worker_init_fn, multiprocessing_context, prefetch_factor,
+            num_workers,
+            timeout,
+            worker_init_fn,
+            multiprocessing_context,
+            prefetch_factor,
             persistent_workers,
-        )  # fmt: skip
+        )
         if generator is not None:
             stream(generator)
         self.dataset = dataset
@@ -257,17 +273,12 @@ class DataLoader:
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
-                    "DataLoader expects batch_sampler without batch_size, shuffle, sampler and "
-                    "drop_last; got both."
+                    "DataLoader expects batch_sampler without batch_size, shuffle, sampler and drop_last; got both."
                 )
             batch_size = None
         elif not self._streamed:
             if sampler is None:
-                sampler = (
-                    RandomSampler(dataset, generator=generator)
-                    if shuffle
-                    else SequentialSampler(dataset)
-                )
+                sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
             if batch_size is not None:
                 batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size = batch_size
@@ -279,9 +290,7 @@ class DataLoader:
 
     def __setattr__(self, name, value):
         if name in _MADE_FROM and hasattr(self, "_made"):
-            raise ValueError(
-                f"DataLoader expects {name} when it is made; got an assignment later: make another."
-            )
+            raise ValueError(f"DataLoader expects {name} when it is made; got an assignment later: make another.")
         super().__setattr__(name, value)
 
     def __len__(self):

@@ -74,8 +74,7 @@ class TensorDataset(Dataset):
         lengths = [len(each) for each in tensors]
         if not tensors or len(set(lengths)) > 1:
             raise ValueError(
-                f"TensorDataset expects tensors of one length; got lengths {lengths}, a size "
-                "mismatch between tensors."
+                f"TensorDataset expects tensors of one length; got lengths {lengths}, a size mismatch between tensors."
             )
         self.tensors = tensors
 
@@ -91,10 +90,7 @@ def _place(who, index, n):
     if type(index) is not int:
         index = checks.integer(who, "an index", index, -math.inf, math.inf)
     if not -n <= index < n:
-        raise IndexError(
-            f"{who} expects an index of its {checks.plural(n, 'sample')}; got "
-            f"{checks.shown(index)}."
-        )
+        raise IndexError(f"{who} expects an index of its {checks.plural(n, 'sample')}; got {checks.shown(index)}.")
     return index % n
 
 
@@ -196,7 +192,4 @@ def random_split(dataset, lengths, generator=None):
         lengths = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
     order = stream(generator).permutation(n).tolist()
     ends = itertools.accumulate(lengths)
-    return [
-        Subset(dataset, order[end - length : end])
-        for end, length in zip(ends, lengths, strict=True)
-    ]
+    return [Subset(dataset, order[end - length : end]) for end, length in zip(ends, lengths, strict=True)]

@@ -102,9 +102,7 @@ class RandomSampler(Drawn):
         self._num_samples = num_samples
         checks.integer("RandomSampler", "num_samples", self.num_samples, least=1)
         if not len(data_source):
-            raise ValueError(
-                "RandomSampler expects data_source with at least one sample; got none."
-            )
+            raise ValueError("RandomSampler expects data_source with at least one sample; got none.")
 
     @property
     def num_samples(self):
@@ -161,8 +159,11 @@ class WeightedRandomSampler(Drawn):
         if isinstance(weights, Tensor):
             weights = weights.array
         self.weights = checks.floats(who, "weights", weights, checks.FLOAT64)
-        good = self.weights.ndim == 1 and np.isfinite(self.weights).all() and (
-            self.weights.any() and self.weights.min() >= 0)  # fmt: skip
+        good = (
+            self.weights.ndim == 1
+            and np.isfinite(self.weights).all()
+            and (self.weights.any() and self.weights.min() >= 0)
+        )
         if not good:
             raise ValueError(
                 f"{who} expects weights as a vector of numbers that are finite, not negative and "
@@ -182,9 +183,7 @@ class WeightedRandomSampler(Drawn):
         rng, chances = stream(self.generator), self.weights / self.weights.sum()
         n = len(chances)
         if self.replacement:
-            yield from (
-                rng.choice(n, size, True, chances) for size in self._sizes(self.num_samples)
-            )
+            yield from (rng.choice(n, size, True, chances) for size in self._sizes(self.num_samples))
         else:
             yield rng.choice(n, self.num_samples, False, chances)
 
@@ -203,10 +202,7 @@ class BatchSampler(Sampler):
 
     def __init__(self, sampler, batch_size, drop_last):
         if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
-            raise TypeError(
-                "BatchSampler expects sampler as an iterable of indices; got "
-                f"{checks.described(sampler)}."
-            )
+            raise TypeError(f"BatchSampler expects sampler as an iterable of indices; got {checks.described(sampler)}.")
         self.sampler = sampler
         self.batch_size = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
         self.drop_last = checks.flag("BatchSampler", "drop_last", drop_last)
