@@ -141,8 +141,8 @@ cdef class Layers:
     """What `predict` goes through: (kind, a, b, arrays) of each, from the first on.
 
     Arrays, or what gives them: W and b of an affine layer; of a normalisation mean, factor, beta.
-    `threads_for` says how many threads so many operations take; `count` is that of the changes noted
-    when the layers were looked at.
+    `threads_for` says how many threads so many operations take, and `count` is that of the changes
+    noted when the layers were looked at.
     """
 
     cdef list entries
