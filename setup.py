@@ -27,21 +27,6 @@ from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
 
 KERNELS = Path("fastbp/_kernels")
-MODULES = [
-    "isa",
-    "changes",
-    "affine",
-    "activations",
-    "losses",
-    "optim",
-    "steps",
-    "masks",
-    "norm",
-    "engine",
-    "autograd",
-    "passes",
-    "prediction",
-]
 DEBUG = os.environ.get("FASTBP_DEBUG") or "0"
 if DEBUG not in ("0", "1"):
     sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")
@@ -78,10 +63,7 @@ EXACT_FLAGS = [
     "-fno-lto",
 ]
 # What no other compiler knows is undone where it is asked for.
-UNDONE = {
-    "-mdaz-ftz": "-mno-daz-ftz",
-    "-fsingle-precision-constant": "-fno-single-precision-constant",
-}
+UNDONE = {"-mdaz-ftz": "-mno-daz-ftz", "-fsingle-precision-constant": "-fno-single-precision-constant"}
 FLAG_VARIABLES = ("CC", "CFLAGS", "CPPFLAGS", "LDSHARED", "LDFLAGS")
 USERS_FLAGS = [flag for name in FLAG_VARIABLES for flag in os.environ.get(name, "").split()]
 EXACT_FLAGS += [undo for flag, undo in UNDONE.items() if flag in USERS_FLAGS]
@@ -130,12 +112,8 @@ if sys.platform == "linux":
 
 def kernel_flags(name, vector_bytes, max_rows, flags):
     """Macros and flags of kernels.c for one instruction set."""
-    macros = [
-        ("FBP_ISA", name),
-        ("FBP_VECTOR_BYTES", str(vector_bytes)),
-        ("FBP_MAX_ROWS", str(max_rows)),
-    ]
-    return macros, [*COMMON_FLAGS, *C_FLAGS, *flags]
+    macros = {"FBP_ISA": name, "FBP_VECTOR_BYTES": str(vector_bytes), "FBP_MAX_ROWS": str(max_rows)}
+    return list(macros.items()), [*COMMON_FLAGS, *C_FLAGS, *flags]
 
 
 if sys.argv[1:2] == ["kernel_flags"]:  # for tests/native, which builds the C part alone
@@ -247,7 +225,7 @@ HEADERS = sorted(str(p) for p in KERNELS.rglob("*.h"))
 DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.rglob("*.px[di]"))]
 # The memoryview code that every module needs, compiled once.
 UTILITY = "fastbp._kernels._cyutility"
-SOURCES = {f"fastbp._kernels.{name}": [str(KERNELS / f"{name}.pyx")] for name in MODULES}
+SOURCES = {f"fastbp._kernels.{path.stem}": [str(path)] for path in sorted(KERNELS.glob("*.pyx"))}
 
 extensions = [
     Extension(

@@ -13,12 +13,7 @@ LOSSES = {"float32": 1e-4, "float64": 1e-9}
 #: How far the update may, as `difference` tells.  In float32 a weight's own rounding is a part of
 #: its update, a sum that rounds across a ReLU's kink alters one sample's share of the gradient, and
 #: Adam's first step is nearly the gradient's sign times the rate, which rounding decides about 0.
-UPDATES = {
-    ("float32", "sgd"): 1e-2,
-    ("float32", "adam"): 2e-2,
-    ("float64", "sgd"): 1e-7,
-    ("float64", "adam"): 1e-7,
-}
+UPDATES = {("float32", "sgd"): 1e-2, ("float32", "adam"): 2e-2, ("float64", "sgd"): 1e-7, ("float64", "adam"): 1e-7}
 #: Those of products in bfloat16, which has 8 bits, through up to 20 layers.
 LOWER = {"loss": 2e-2, "sgd": 0.3, "adam": 0.5}
 CHECKED_RATES = {"sgd": 0.1, "adam": 0.001}

@@ -28,10 +28,7 @@ PAGE = ROOT / "docs" / "coming-from-pytorch.md"
 MARKS = "<!-- autograd:begin -->", "<!-- autograd:end -->"
 RATE = 0.001
 #: Name: widths, rows.
-NETWORKS = {
-    "iris 4-10-10-3": ((4, 10, 10, 3), 112),
-    "mnist 784-512-256-10": ((784, 512, 256, 10), 128),
-}
+NETWORKS = {"iris 4-10-10-3": ((4, 10, 10, 3), 112), "mnist 784-512-256-10": ((784, 512, 256, 10), 128)}
 SAMPLE = (2.0, 9.0)
 
 

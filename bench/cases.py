@@ -10,18 +10,7 @@ from fastbp import Sequential, _kernels, layers
 
 DTYPES = ("float32", "float64")
 #: Rows of the activations that are timed beside NumPy.
-BENCHED = (
-    "identity",
-    "relu",
-    "sigmoid",
-    "tanh",
-    "leaky_relu",
-    "softplus",
-    "gelu",
-    "elu",
-    "silu",
-    "mish",
-)
+BENCHED = ("identity", "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "gelu", "elu", "silu", "mish")
 BENCHED_LOSSES = ("sigmoid", "squared", "absolute", "huber", "quantile", "poisson")
 #: Every kernel over arrays of numbers.
 FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward", "update")
@@ -100,46 +89,18 @@ def elementwise_pairs(n, dtype):
     k, slope, dropout = _kernels, 0.01, book.Dropout(0.5)
     key = k.dropout_key(0, 0, 0)
     return {
-        "identity_forward": (
-            lambda: k.activation_forward("identity", x, out),
-            lambda: copied(x),
-            (out,),
-        ),
-        "identity_backward": (
-            lambda: k.activation_backward("identity", dout, x, dx),
-            lambda: copied(dout),
-            (dx,),
-        ),
-        "relu_forward": (
-            lambda: k.activation_forward("relu", x, out),
-            lambda: np.maximum(x, 0, out=copy),
-            (out,),
-        ),
+        "identity_forward": (lambda: k.activation_forward("identity", x, out), lambda: copied(x), (out,)),
+        "identity_backward": (lambda: k.activation_backward("identity", dout, x, dx), lambda: copied(dout), (dx,)),
+        "relu_forward": (lambda: k.activation_forward("relu", x, out), lambda: np.maximum(x, 0, out=copy), (out,)),
         "relu_backward": (
             lambda: k.activation_backward("relu", dout, rectified, dx),
             lambda: np.multiply(dout, mask, out=copy),
             (dx,),
         ),
-        "sigmoid_forward": (
-            lambda: k.activation_forward("sigmoid", x, out),
-            sigmoid,
-            (out,),
-        ),
-        "sigmoid_backward": (
-            lambda: k.activation_backward("sigmoid", dout, squashed, dx),
-            sigmoid_pullback,
-            (dx,),
-        ),
-        "tanh_forward": (
-            lambda: k.activation_forward("tanh", x, out),
-            lambda: np.tanh(x, out=copy),
-            (out,),
-        ),
-        "tanh_backward": (
-            lambda: k.activation_backward("tanh", dout, tangent, dx),
-            tanh_pullback,
-            (dx,),
-        ),
+        "sigmoid_forward": (lambda: k.activation_forward("sigmoid", x, out), sigmoid, (out,)),
+        "sigmoid_backward": (lambda: k.activation_backward("sigmoid", dout, squashed, dx), sigmoid_pullback, (dx,)),
+        "tanh_forward": (lambda: k.activation_forward("tanh", x, out), lambda: np.tanh(x, out=copy), (out,)),
+        "tanh_backward": (lambda: k.activation_backward("tanh", dout, tangent, dx), tanh_pullback, (dx,)),
         "leaky_relu_forward": (
             lambda: k.activation_forward("leaky_relu", x, out, slope),
             lambda: np.where(x > 0, x, slope * x),
@@ -150,22 +111,14 @@ def elementwise_pairs(n, dtype):
             lambda: np.where(x > 0, dout, slope * dout),
             (dx,),
         ),
-        "softplus_forward": (
-            lambda: k.activation_forward("softplus", x, out),
-            lambda: np.logaddexp(x, 0),
-            (out,),
-        ),
+        "softplus_forward": (lambda: k.activation_forward("softplus", x, out), lambda: np.logaddexp(x, 0), (out,)),
         "softplus_backward": (
             lambda: k.activation_backward("softplus", dout, x, dx),
             lambda: dout / (1 + np.exp(-x)),
             (dx,),
         ),
         "gelu_forward": (lambda: k.activation_forward("gelu", x, out), lambda: x * ndtr(x), (out,)),
-        "gelu_backward": (
-            lambda: k.activation_backward("gelu", dout, x, dx),
-            lambda: dout * gelu_slope(),
-            (dx,),
-        ),
+        "gelu_backward": (lambda: k.activation_backward("gelu", dout, x, dx), lambda: dout * gelu_slope(), (dx,)),
         "elu_forward": (
             lambda: k.activation_forward("elu", x, out, 1.0, 1.0),
             lambda: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
@@ -176,17 +129,9 @@ def elementwise_pairs(n, dtype):
             lambda: dout * np.exp(np.minimum(x, 0)),
             (dx,),
         ),
-        "silu_forward": (
-            lambda: k.activation_forward("silu", x, out),
-            lambda: x / (1 + np.exp(-x)),
-            (out,),
-        ),
+        "silu_forward": (lambda: k.activation_forward("silu", x, out), lambda: x / (1 + np.exp(-x)), (out,)),
         "silu_backward": (lambda: k.activation_backward("silu", dout, x, dx), silu_pullback, (dx,)),
-        "mish_forward": (
-            lambda: k.activation_forward("mish", x, out),
-            lambda: x * np.tanh(np.logaddexp(x, 0)),
-            (out,),
-        ),
+        "mish_forward": (lambda: k.activation_forward("mish", x, out), lambda: x * np.tanh(np.logaddexp(x, 0)), (out,)),
         "mish_backward": (lambda: k.activation_backward("mish", dout, x, dx), mish_pullback, (dx,)),
         "dropout": (lambda: k.dropout(x, out, key, 0.5), lambda: dropout.forward(x), (out,)),
     }
@@ -258,21 +203,9 @@ def kernel_pairs(rows, n_in, n_out, dtype):
     return elementwise_pairs(rows * n_out, dtype) | {
         "bias_sum": bias_sum_pair(rows, n_out, dtype),
         "transpose": (lambda: k.transpose(W, turned), lambda: W.T.copy(), (turned,)),
-        "affine_forward": (
-            lambda: k.affine_forward(x, W, b, out),
-            lambda: np.dot(x, W) + b,
-            (out,),
-        ),
-        "affine_backward": (
-            lambda: k.affine_backward(dout, x, W, dx, dW, db),
-            affine_backward,
-            (dx, dW, db),
-        ),
-        "softmax_forward": (
-            lambda: k.softmax_forward(logits, y),
-            lambda: book.softmax(logits),
-            (y,),
-        ),
+        "affine_forward": (lambda: k.affine_forward(x, W, b, out), lambda: np.dot(x, W) + b, (out,)),
+        "affine_backward": (lambda: k.affine_backward(dout, x, W, dx, dW, db), affine_backward, (dx, dW, db)),
+        "softmax_forward": (lambda: k.softmax_forward(logits, y), lambda: book.softmax(logits), (y,)),
         "softmax_cross_entropy_forward": (
             lambda: k.softmax_cross_entropy_forward(logits, t, y),
             softmax_cross_entropy,
@@ -283,21 +216,13 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             softmax_cross_entropy_backward,
             (d,),
         ),
-        "soft_cross_entropy_forward": (
-            lambda: k.soft_cross_entropy_forward(logits, soft, y),
-            soft_cross_entropy,
-            (y,),
-        ),
+        "soft_cross_entropy_forward": (lambda: k.soft_cross_entropy_forward(logits, soft, y), soft_cross_entropy, (y,)),
         "soft_cross_entropy_backward": (
             lambda: k.soft_cross_entropy_backward(probabilities, soft, scale, d),
             lambda: (probabilities - soft) * scale,
             (d,),
         ),
-        "sigmoid_loss_forward": (
-            lambda: k.loss_forward("sigmoid", z, z_soft, z_y),
-            sigmoid_cross_entropy,
-            (z_y,),
-        ),
+        "sigmoid_loss_forward": (lambda: k.loss_forward("sigmoid", z, z_soft, z_y), sigmoid_cross_entropy, (z_y,)),
         "sigmoid_loss_backward": (
             lambda: k.loss_backward("sigmoid", z_p, z_soft, scale, z_d),
             lambda: (z_p - z_soft) * scale,
@@ -329,21 +254,13 @@ def kernel_pairs(rows, n_in, n_out, dtype):
             lambda: scale * np.clip(z - z_soft, -0.5, 0.5),
             (z_d,),
         ),
-        "quantile_loss_forward": (
-            lambda: k.loss_forward("quantile", z, z_soft, None, 0.8),
-            quantile,
-            (),
-        ),
+        "quantile_loss_forward": (lambda: k.loss_forward("quantile", z, z_soft, None, 0.8), quantile, ()),
         "quantile_loss_backward": (
             lambda: k.loss_backward("quantile", z, z_soft, scale, z_d, 0.8),
             lambda: scale * np.where(z > z_soft, 0.2, -0.8),
             (z_d,),
         ),
-        "poisson_loss_forward": (
-            lambda: k.loss_forward("poisson", z, z_soft, z_y),
-            poisson,
-            (z_y,),
-        ),
+        "poisson_loss_forward": (lambda: k.loss_forward("poisson", z, z_soft, z_y), poisson, (z_y,)),
         "poisson_loss_backward": (
             lambda: k.loss_backward("poisson", z, z_soft, scale, z_d),
             lambda: scale * (z - z_soft),
@@ -470,7 +387,8 @@ def net_sides(dtype):
     ours = nets["fastbp"].layers.values()
     sequential = Sequential(*ours, loss=layers.SoftmaxWithLoss())
     calls = {side: partial(net.gradient, x, t) for side, net in nets.items()}
-    return {
-        "Sequential": calls | {"fastbp": partial(sequential.gradient, x, t)},
-        "the book's class": calls,
-    }, (sequential, x, t)
+    return {"Sequential": calls | {"fastbp": partial(sequential.gradient, x, t)}, "the book's class": calls}, (
+        sequential,
+        x,
+        t,
+    )

@@ -68,11 +68,7 @@ def memory_passes(n, dtype):
     """Copy, add out of place, triad in place, over arrays of n."""
     b, c = cases.normal((2, n), dtype)
     a, param = np.empty_like(b), b.copy()
-    return (
-        lambda: np.copyto(a, b),
-        lambda: np.add(b, c, out=a),
-        lambda: _kernels.update("sgd", param, c, lr=1e-9),
-    )
+    return (lambda: np.copyto(a, b), lambda: np.add(b, c, out=a), lambda: _kernels.update("sgd", param, c, lr=1e-9))
 
 
 # --- what follows from a row ----------------------------------------------------------------

@@ -17,13 +17,7 @@ def of_fastbp(task):
 
     def epoch():
         history = net.fit(
-            task.x,
-            task.t,
-            epochs=1,
-            batch_size=task.batch,
-            optimizer=optimizer,
-            seed=0,
-            n_threads=task.threads,
+            task.x, task.t, epochs=1, batch_size=task.batch, optimizer=optimizer, seed=0, n_threads=task.threads
         )
         return history.batch_loss[0][0]
 
@@ -52,12 +46,7 @@ def of_numpy(task):
 def of_torch(build, task):
     import torch
 
-    return looped(
-        build,
-        lambda a, rows: a.index_select(0, rows),
-        lambda order: list(torch.from_numpy(order)),
-        task,
-    )
+    return looped(build, lambda a, rows: a.index_select(0, rows), lambda order: list(torch.from_numpy(order)), task)
 
 
 def of_jax(task):

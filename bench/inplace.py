@@ -89,10 +89,4 @@ def gelu(shape, dtype):
     return forward, backward
 
 
-ACTIVATIONS = {
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-    "gelu": gelu,
-    "softplus": softplus,
-}
+ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh, "gelu": gelu, "softplus": softplus}

@@ -121,10 +121,7 @@ def without_settings(names):
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *sys.path]))
     done = subprocess.run(
-        [sys.executable, "-m", "bench.kernels", "--json", *names],
-        env=environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", "bench.kernels", "--json", *names], env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"bench.kernels expects to run without settings; got {done.stderr}")

@@ -23,11 +23,7 @@ ROWS, N_IN, N_OUT = 60_000, 784, 50
 def layer(rows):
     """x, W, b"""
     rng = np.random.default_rng(0)
-    return (
-        rng.standard_normal((rows, N_IN), "f4"),
-        rng.standard_normal((N_IN, N_OUT)),
-        rng.standard_normal(N_OUT),
-    )
+    return (rng.standard_normal((rows, N_IN), "f4"), rng.standard_normal((N_IN, N_OUT)), rng.standard_normal(N_OUT))
 
 
 def of_fastbp(rows):

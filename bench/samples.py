@@ -24,11 +24,7 @@ NUMBER = re.compile(r"\d+\.\d+e[-+]\d+|\d+\.\d+")
 def printed(command):
     """What `fastbp` with these words prints in an empty folder, as a page shows it."""
     out = io.StringIO()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-    ):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
         status = cli.main(command.split())
     assert status == 0, command
     text = re.sub(r"[\d.,]+ s, [\d.,]+ samples/s", "... s, ... samples/s", out.getvalue())

@@ -77,10 +77,7 @@ def cases():
                 made[f"step {name} {dtype} {rule}"] = step, (*given, dtype, rule)
         for name in KERNELS:
             for rows, columns in LAYER_SHAPES:
-                made[f"kernel {name} {rows}x{columns} {dtype}"] = (
-                    kernel,
-                    (name, rows, columns, dtype),
-                )
+                made[f"kernel {name} {rows}x{columns} {dtype}"] = (kernel, (name, rows, columns, dtype))
         for name in LAYERS:
             for rows, columns in LAYER_SHAPES:
                 key = f"layer {name} {rows}x{columns} {dtype}"

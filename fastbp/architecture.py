@@ -4,16 +4,7 @@ import json
 import reprlib
 
 from fastbp import checks, files
-from fastbp.layers import (
-    Affine,
-    BatchNorm1d,
-    BatchNormalization,
-    Dropout,
-    Flatten,
-    Layer,
-    Linear,
-    activations,
-)
+from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, Flatten, Layer, Linear, activations
 from fastbp.losses import LOSSES
 from fastbp.training import checkpoints, plans
 from fastbp.training.trainer import hands

@@ -521,14 +521,7 @@ class MultiLayerNet(MultiLayerNetExtend):
         weight_init_std="relu",
         weight_decay_lambda=0,
     ):
-        super().__init__(
-            input_size,
-            hidden_size_list,
-            output_size,
-            activation,
-            weight_init_std,
-            weight_decay_lambda,
-        )
+        super().__init__(input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda)
 
 
 class TwoLayerNet(MultiLayerNet):
@@ -637,20 +630,12 @@ class Trainer:
         self.verbose = checks.flag(who, "verbose", verbose)
         self.x_train, self.t_train, self.x_test, self.t_test = (
             checks.numbers(who, name, array)
-            for name, array in (
-                ("x_train", x_train),
-                ("t_train", t_train),
-                ("x_test", x_test),
-                ("t_test", t_test),
-            )
+            for name, array in (("x_train", x_train), ("t_train", t_train), ("x_test", x_test), ("t_test", t_test))
         )
         self.epochs = checks.integer(who, "epochs", epochs, 0)
         self.train_size = len(self.x_train)
         self.batch_size = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
-        for name, x, t in (
-            ("train", self.x_train, self.t_train),
-            ("test", self.x_test, self.t_test),
-        ):
+        for name, x, t in (("train", self.x_train, self.t_train), ("test", self.x_test, self.t_test)):
             if not 0 < len(x) == len(t):
                 raise ValueError(
                     f"{who} expects x_{name} and t_{name} with as many rows, at least one; got {len(x)} and {len(t)}."

@@ -314,11 +314,7 @@ class _ElementwiseLoss(Loss):
     def _value(self, x, t):
         y = np.empty(x.shape, x.dtype) if self.row.kept else None
         total = kernels().loss_forward(
-            self.row.name,
-            x.reshape(-1),
-            t.reshape(-1),
-            y if y is None else y.reshape(-1),
-            *self._numbers(),
+            self.row.name, x.reshape(-1), t.reshape(-1), y if y is None else y.reshape(-1), *self._numbers()
         )
         return _mean(total, x.size), x if y is None else y
 

@@ -74,9 +74,7 @@ _TABLES = {
         "LBFGS": "estimators.MLPClassifier(solver='lbfgs') has it",
         "Rprop ASGD Adafactor Muon SparseAdam": _RULES,
     },
-    "fastbp.optim.lr_scheduler": {
-        "CyclicLR": "OneCycleLR is there, and LambdaLR takes a function of the step",
-    },
+    "fastbp.optim.lr_scheduler": {"CyclicLR": "OneCycleLR is there, and LambdaLR takes a function of the step"},
     "Module": {
         "register_full_backward_hook register_backward_hook register_full_backward_pre_hook": (
             "register_forward_hook() and, in it, output.register_hook() see the gradient"

@@ -73,13 +73,7 @@ class Module:
     _modules: dict
 
     def __init__(self):
-        vars(self).update(
-            training=True,
-            _parameters={},
-            _buffers={},
-            _modules={},
-            _non_persistent_buffers_set=set(),
-        )
+        vars(self).update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set())
 
     # --- attributes -------------------------------------------------------------------------
 

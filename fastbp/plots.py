@@ -5,11 +5,7 @@ from fastbp import checks, files
 __all__ = ["learning_curves"]
 
 #: Key in a history, name in the legend, line, colour (Okabe and Ito's, for all eyes).
-_PARTS = (
-    ("train", "train", "-", "#0072B2"),
-    ("val", "validation", "--", "#009E73"),
-    ("test", "test", "--", "#D55E00"),
-)
+_PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
 
 
 def learning_curves(history, path=None):

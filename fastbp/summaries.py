@@ -38,10 +38,7 @@ class _Row:
     def counts(self, whole):
         """(all, trained) parameters: its own, or with `whole` those within too."""
         parameters = list(self.module.parameters(recurse=whole))
-        return (
-            sum(p.numel() for p in parameters),
-            sum(p.numel() for p in parameters if p.requires_grad),
-        )
+        return (sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad))
 
     def mult_adds(self):
         """Multiplications with parameters, of all samples."""

@@ -2311,7 +2311,7 @@ MASKED = [  # where one number or an index is meant, too
         "nn.init.normal_(x, np.ma.masked) | fastbp.arange(np.ma.masked) | "
         "fastbp.linspace(np.ma.masked, 1, 3) | fastbp.logspace(0, np.ma.masked, 3) | "
         "fastbp.nan_to_num(x, np.ma.masked)",
-    ),
+    )
 ]
 
 ARRAYS = [  # in the place of something else: shown in one line
@@ -2326,7 +2326,7 @@ ARRAYS = [  # in the place of something else: shown in one line
         "datasets.load_iris(test_size=X) | fastbp.div(x, x, rounding_mode=x) | "
         "Sequential.from_config([X]) | EarlyStopping(monitor=10**5000)",
         RuntimeError="fastbp.ones(2, device=X)",
-    ),
+    )
 ]
 ENTRIES = [
     *LAYERS,

@@ -31,12 +31,7 @@ TOLERANCES = {
 #: Drawn tests: the same few examples each time, or with `--hypothesis-profile=full` new ones for
 #: an hour.
 settings.register_profile(
-    "ci",
-    max_examples=40,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
+    "ci", max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 settings.register_profile("full", settings.get_profile("ci"), max_examples=1000, derandomize=False, print_blob=True)
 settings.load_profile("ci")

@@ -51,14 +51,7 @@ def update_arguments(row):
 
 
 #: States of rules that are sums of squares, or the greatest of sizes.
-NEVER_NEGATIVE = (
-    "sum",
-    "square_avg",
-    "acc_delta",
-    "exp_avg_sq",
-    "max_exp_avg_sq",
-    "exp_inf",
-)
+NEVER_NEGATIVE = ("sum", "square_avg", "acc_delta", "exp_avg_sq", "max_exp_avg_sq", "exp_inf")
 
 
 def _update(update, row, param, grad, *rest):

@@ -234,12 +234,7 @@ def test_wrong_training_step_is_not_timed(monkeypatch):
 def test_slightly_wrong_update_is_not_timed(monkeypatch, optimizer):
     def too_far(task):
         step, weights, x, t = peers.of_numpy(task)
-        return (
-            step,
-            lambda: [a + 1.05 * (b - a) for a, b in zip(task.params, weights(), strict=True)],
-            x,
-            t,
-        )
+        return (step, lambda: [a + 1.05 * (b - a) for a, b in zip(task.params, weights(), strict=True)], x, t)
 
     monkeypatch.setitem(peers.PEERS, "PyTorch", too_far)
     task = tasks.Task(7, (5, 6, 3), optimizer=optimizer)
@@ -623,8 +618,7 @@ def test_compiled_kernels_may_be_timed():
 
 def test_uncompiled_kernels_are_refused():
     uncompiled = SimpleNamespace(
-        __file__=fastbp.__file__,
-        _kernels=SimpleNamespace(__all__=["bias_sum"], bias_sum=fastbp.reference.bias_sum),
+        __file__=fastbp.__file__, _kernels=SimpleNamespace(__all__=["bias_sum"], bias_sum=fastbp.reference.bias_sum)
     )
     with pytest.raises(RuntimeError, match=r"expects bias_sum compiled in .*reference\.py"):
         measure.require_compiled(uncompiled)
@@ -856,10 +850,7 @@ def test_unknown_set_to_hold_all_to_is_named(run_bench):
     assert done.stderr.strip() == "FASTBP_BENCH_ISA expects one of v3; got v9."
 
 
-@pytest.mark.parametrize(
-    "bench",
-    [activations, autograd, estimators, grid, mixed, predict, report, sparse, threads],
-)
+@pytest.mark.parametrize("bench", [activations, autograd, estimators, grid, mixed, predict, report, sparse, threads])
 @pytest.mark.parametrize("option", [["--quick"], ["--isa", "v3"]])
 def test_short_and_limited_runs_are_not_written(bench, option, capsys):
     with pytest.raises(SystemExit):
@@ -1083,11 +1074,7 @@ def stored_run(name):
 TABLES = {
     "latest": ("README.md", report.markdown, (report.BEGIN, report.END)),
     "threads": ("docs/speed.md", threads.markdown, threads.MARKS),
-    "estimators": (
-        "docs/coming-from-scikit-learn.md",
-        estimators.page_text,
-        (estimators.BEGIN, estimators.END),
-    ),
+    "estimators": ("docs/coming-from-scikit-learn.md", estimators.page_text, (estimators.BEGIN, estimators.END)),
     "autograd": ("docs/coming-from-pytorch.md", autograd.markdown, autograd.MARKS),
     "activations": ("docs/speed.md", activations.markdown, activations.MARKS),
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),

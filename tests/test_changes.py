@@ -7,28 +7,9 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    EarlyStopping,
-    RMSprop,
-    Sequential,
-    Trainer,
-    layers,
-    nn,
-)
+from fastbp import SGD, AdaGrad, Adam, AdamW, EarlyStopping, RMSprop, Sequential, Trainer, layers, nn
 from fastbp._kernels.changes import noted
-from fastbp.layers import (
-    Affine,
-    BatchNorm1d,
-    BatchNormalization,
-    Dropout,
-    Linear,
-    MeanSquaredError,
-    Relu,
-)
+from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, Linear, MeanSquaredError, Relu
 from fastbp.optim import lr_scheduler
 
 RNG = np.random.default_rng(0)
@@ -230,10 +211,7 @@ def test_a_wrong_number_is_refused_where_it_is_set(case):
     assert getattr(thing, name) == before
 
 
-@pytest.mark.parametrize(
-    ("layer", "name", "value"),
-    [(nn.Dropout(0.5), "p", 1.0)],
-)
+@pytest.mark.parametrize(("layer", "name", "value"), [(nn.Dropout(0.5), "p", 1.0)])
 def test_what_the_engine_does_not_hold_is_refused_after_a_change_too(layer, name, value):
     before = copy.deepcopy(layer)
     net = network(layer)
@@ -482,10 +460,7 @@ class OwnSummary(Sequential):
 def test_a_subclass_with_passes_of_its_own_is_refused_and_another_trained():
     parts = Linear(5, 3, dtype="float64"), Relu()
     for cls in (OwnForward, OwnPredict):
-        for net in (
-            cls(*parts, loss="squared_error"),
-            Sequential(cls(*parts), loss="squared_error"),
-        ):
+        for net in (cls(*parts, loss="squared_error"), Sequential(cls(*parts), loss="squared_error")):
             with pytest.raises(TypeError, match=rf"own methods; got \w+ of {cls.__name__}"):
                 net.fit(X, T, epochs=1, optimizer=SGD())
     inner = OwnForward(*parts)

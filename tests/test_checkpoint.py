@@ -10,19 +10,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    EarlyStopping,
-    NAdam,
-    RMSprop,
-    Sequential,
-    files,
-    nn,
-    optim,
-)
+from fastbp import SGD, AdaGrad, Adam, AdamW, EarlyStopping, NAdam, RMSprop, Sequential, files, nn, optim
 from fastbp._kernels import isa
 from fastbp.layers import BatchNorm1d, BatchNormalization, Dropout, Linear, Relu, Tanh
 from fastbp.training import checkpoints, plans
@@ -34,10 +22,7 @@ PER_EPOCH = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "lr")
 
 def plain(dtype="float32"):
     return Sequential(
-        Linear(6, 9, seed=0, dtype=dtype),
-        Tanh(),
-        Linear(9, 4, seed=1, dtype=dtype),
-        loss="softmax_cross_entropy",
+        Linear(6, 9, seed=0, dtype=dtype), Tanh(), Linear(9, 4, seed=1, dtype=dtype), loss="softmax_cross_entropy"
     )
 
 

@@ -164,8 +164,7 @@ def test_options_make_the_network(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "optimizer", "lr"),
-    [("sgd", fastbp.SGD(lr=0.02, momentum=0.9), 0.02), ("adam", fastbp.Adam(), None)],
+    ("name", "optimizer", "lr"), [("sgd", fastbp.SGD(lr=0.02, momentum=0.9), 0.02), ("adam", fastbp.Adam(), None)]
 )
 def test_training_is_that_of_fit(name, optimizer, lr, run, tmp_path):
     """The saved weights and the lines are those of a network trained by hand."""
@@ -519,10 +518,7 @@ def test_missing_package_is_one_line_before_training(package, refused, tmp_path,
 
 @pytest.mark.parametrize("empty", ["training", "test"])
 def test_no_rows_are_refused(empty, refused, monkeypatch):
-    some, none = (
-        (np.zeros((3, 4), "f4"), np.zeros(3, int)),
-        (np.zeros((0, 4), "f4"), np.zeros(0, int)),
-    )
+    some, none = ((np.zeros((3, 4), "f4"), np.zeros(3, int)), (np.zeros((0, 4), "f4"), np.zeros(0, int)))
     split = (none, some) if empty == "training" else (some, none)
     monkeypatch.setattr(datasets, "load_iris", lambda: split)
     assert "at least one training and one test row" in refused("train", "iris")

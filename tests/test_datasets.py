@@ -14,12 +14,7 @@ import pytest
 from fastbp import datasets
 
 REAL_MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 def idx_bytes(array):
@@ -135,9 +130,7 @@ def test_iris_one_hot_has_a_column_for_each_class_kept(sklearn_datasets):
 
 
 @pytest.mark.parametrize(
-    "classes",
-    [1, (), (0, 0), (0, 3), (-1, 0), (0.0, 1.0), (True, False), "01", {0, 1}, [[0, 1]], ("0", 1)],
-    ids=repr,
+    "classes", [1, (), (0, 0), (0, 3), (-1, 0), (0.0, 1.0), (True, False), "01", {0, 1}, [[0, 1]], ("0", 1)], ids=repr
 )
 def test_iris_refuses_other_classes(classes):
     with pytest.raises(ValueError) as error:
@@ -359,10 +352,7 @@ def test_idx_refuses_damaged_gzip(tmp_path, data):
 def test_idx_survives_any_byte_flipped_or_cut(tmp_path):
     sound = gzip.compress(GOOD_IDX, mtime=0)
     file = tmp_path / "fuzzed.gz"
-    for data in [
-        *(flip(sound, position) for position in range(len(sound))),
-        *(sound[:n] for n in range(len(sound))),
-    ]:
+    for data in [*(flip(sound, position) for position in range(len(sound))), *(sound[:n] for n in range(len(sound)))]:
         file.write_bytes(data)
         try:
             got = datasets.read_idx(file)
@@ -483,8 +473,7 @@ def test_one_hot_refuses_dtypes(t, n_classes):
 
 
 @pytest.mark.parametrize(
-    "call, name",
-    [(datasets.one_hot, "one_hot expects t"), (datasets.load_iris, "load_iris expects classes")],
+    "call, name", [(datasets.one_hot, "one_hot expects t"), (datasets.load_iris, "load_iris expects classes")]
 )
 def test_ragged_rows_are_one_sentence(call, name):
     with pytest.raises(ValueError) as error:

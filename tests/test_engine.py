@@ -57,17 +57,11 @@ def normal_density(x):
 #: Each activation, and its slope, of x (and the layer).
 ACTIVATIONS = {
     Relu: (lambda x, _: np.maximum(x, 0), lambda x, _: x > 0),
-    LeakyRelu: (
-        lambda x, layer: np.where(x > 0, x, layer.slope * x),
-        lambda x, layer: np.where(x > 0, 1, layer.slope),
-    ),
+    LeakyRelu: (lambda x, layer: np.where(x > 0, x, layer.slope * x), lambda x, layer: np.where(x > 0, 1, layer.slope)),
     Sigmoid: (lambda x, _: logistic(x), lambda x, _: logistic(x) * logistic(-x)),
     Tanh: (lambda x, _: np.tanh(x), lambda x, _: 1 / np.cosh(x) ** 2),
     Softplus: (lambda x, _: np.logaddexp(0, x), lambda x, _: logistic(x)),
-    Gelu: (
-        lambda x, _: x * normal_distribution(x),
-        lambda x, _: normal_distribution(x) + x * normal_density(x),
-    ),
+    Gelu: (lambda x, _: x * normal_distribution(x), lambda x, _: normal_distribution(x) + x * normal_density(x)),
     Identity: (lambda x, _: x, lambda x, _: np.ones_like(x)),
     Flatten: (lambda x, _: x, lambda x, _: np.ones_like(x)),
 }
@@ -266,11 +260,7 @@ def check_steps(layers, loss, rule, batches, threads=(1, 2), dtypes=CLOSE, weigh
     net = network(layers, loss, "float64")
     n_out = [layer for layer in layers if isinstance(layer, int)][-1]
     data = [
-        (
-            rng.standard_normal((rows, layers[0])).astype(np.float32),
-            targets(loss, rng, rows, n_out),
-        )
-        for rows in batches
+        (rng.standard_normal((rows, layers[0])).astype(np.float32), targets(loss, rng, rows, n_out)) for rows in batches
     ]
     exact = Exact(net, RULES[rule](), **clip)
     losses = [exact.step(x, t) for x, t in data]
@@ -456,15 +446,7 @@ def test_rows_alike_have_the_same_bits_wherever_they_are_in_a_batch(n_out, dtype
 
 def plan_of(loss, rng, dtype, n_out=3, **how):
     """A plan of one affine layer, its W and b, and rows for it."""
-    plan = engine.Plan(
-        [("affine", 4, n_out, 0.0, 0.0, False)],
-        loss,
-        6,
-        dtype == "float64",
-        2,
-        True,
-        **how,
-    )
+    plan = engine.Plan([("affine", 4, n_out, 0.0, 0.0, False)], loss, 6, dtype == "float64", 2, True, **how)
     W, b = (rng.standard_normal(shape).astype(dtype) for shape in ((4, n_out), n_out))
     plan.write(0, engine.PARAMETERS, W, b)
     x = rng.standard_normal((6, 4)).astype(dtype)

@@ -347,15 +347,7 @@ def test_a_part_of_the_rows_without_weight_is_refused(row):
     assert not hasattr(model, "coefs_")
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "validation data",
-        "too few to validate",
-        "a batch of one",
-        "one row that weighs",
-    ],
-)
+@pytest.mark.parametrize("call", ["validation data", "too few to validate", "a batch of one", "one row that weighs"])
 @pytest.mark.parametrize("random_state", [np.random.RandomState(0), None], ids=["own", "NumPy's"])
 def test_a_bad_call_takes_back_what_it_drew(call, random_state):
     X, y = iris()

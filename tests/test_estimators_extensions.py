@@ -48,10 +48,7 @@ ACTIVATIONS = {
 def test_an_activation_for_each_layer(first, second):
     X, y = curve()
     model = MLPRegressor(
-        hidden_layer_sizes=(30, 20),
-        activation=(first, second),
-        learning_rate_init=0.01,
-        random_state=0,
+        hidden_layer_sizes=(30, 20), activation=(first, second), learning_rate_init=0.01, random_state=0
     ).fit(X, y)
     assert model.score(X, y) > 0.5
     h = ACTIVATIONS[first](X @ model.coefs_[0] + model.intercepts_[0])
@@ -298,12 +295,7 @@ def test_validation_data_any_scorer_and_the_best_weights():
     X, y = digits()
     X_val, y_val = X[400:], y[400:]
     model = MLPClassifier(
-        (20,),
-        early_stopping=True,
-        scoring="f1_macro",
-        random_state=0,
-        learning_rate_init=0.01,
-        n_iter_no_change=5,
+        (20,), early_stopping=True, scoring="f1_macro", random_state=0, learning_rate_init=0.01, n_iter_no_change=5
     ).fit(X[:400], y[:400], validation_data=(X_val, y_val))
     scores = model.validation_scores_
     assert len(scores) == model.n_iter_ == len(model.loss_curve_)

@@ -27,10 +27,7 @@ def parts(load=datasets.load_breast_cancer):
 
 def piped(model, **asked):
     """A pipeline that transforms X_val as X."""
-    return Pipeline(
-        [("scale", StandardScaler()), ("model", model.set_fit_request(**asked))],
-        transform_input=["X_val"],
-    )
+    return Pipeline([("scale", StandardScaler()), ("model", model.set_fit_request(**asked))], transform_input=["X_val"])
 
 
 def test_a_pipeline_transforms_the_validation_rows():

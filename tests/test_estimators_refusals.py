@@ -90,12 +90,7 @@ def test_a_subclass_may_make_a_parameter_a_property(solver):
             self.penalty = 2 * value
 
     seen = []
-    given = {
-        **SETTINGS,
-        "alpha": 0.5,
-        "solver": solver,
-        "callbacks": lambda m: seen.append(m.alpha),
-    }
+    given = {**SETTINGS, "alpha": 0.5, "solver": solver, "callbacks": lambda m: seen.append(m.alpha)}
     mine = Mine(**given).fit(X, X[:, 0])
     same = MLPRegressor(**given).fit(X, X[:, 0])
     np.testing.assert_array_equal(mine.coefs_[0], same.coefs_[0])
@@ -273,12 +268,7 @@ def test_partial_fit_says_what_its_optimiser_keeps(solver, name, value):
 
 
 @pytest.mark.parametrize(
-    "solver, name, value",
-    [
-        ("adam", "alpha", 9.0),
-        ("adamw", "alpha", 0.9),
-        ("sgd", "alpha", 1.0),
-    ],
+    "solver, name, value", [("adam", "alpha", 9.0), ("adamw", "alpha", 0.9), ("sgd", "alpha", 1.0)]
 )
 def test_partial_fit_reads_the_penalty(solver, name, value):
     first = {"classes": [0, 1, 2]}
@@ -415,13 +405,7 @@ def test_lbfgs_reports_to_callbacks_what_it_reports_in_the_end():
 W = [RNG.normal(size=(4, 6)), RNG.normal(size=(6, 3))]
 B = [RNG.normal(size=6), RNG.normal(size=3)]
 #: What scikit-learn's trainings need beside.
-STARTED = {
-    "t_": 0,
-    "loss_curve_": [],
-    "best_loss_": np.inf,
-    "_no_improvement_count": 0,
-    "validation_scores_": None,
-}
+STARTED = {"t_": 0, "loss_curve_": [], "best_loss_": np.inf, "_no_improvement_count": 0, "validation_scores_": None}
 
 
 def by_hand(library, kind, out, coefs=W, intercepts=B, **attributes):

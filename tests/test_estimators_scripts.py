@@ -173,10 +173,7 @@ def test_rows_of_long_doubles_are_predicted(kind, dtype):
 def test_lbfgs_with_a_loss_that_is_not_finite_warns():
     X, y = iris()
     for model in both("MLPRegressor", solver="lbfgs"):
-        with (
-            pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"),
-            np.errstate(all="ignore"),
-        ):
+        with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge"), np.errstate(all="ignore"):
             model.fit(X * 1e200, y)
 
 

@@ -269,10 +269,7 @@ def test_the_cures_are_cures():
 @pytest.mark.parametrize("module", ["fastbp", "torch"])
 def test_a_tensor_that_requires_grad_is_named(module):
     tensor = pytest.importorskip(module).ones(24, 5, requires_grad=True)
-    for name, call in {
-        "x": lambda: network().predict(tensor),
-        "t": lambda: MeanSquaredError()(DENSE, tensor),
-    }.items():
+    for name, call in {"x": lambda: network().predict(tensor), "t": lambda: MeanSquaredError()(DENSE, tensor)}.items():
         with pytest.raises(RuntimeError, match=rf"expects {name} as .*, of which {name}.detach\(\)"):
             call()
     assert network().predict(tensor.detach()).shape == (24, 3)
@@ -305,12 +302,7 @@ def test_labels_one_and_two_are_told_what_to_do():
 
 
 @pytest.mark.parametrize(
-    "loss, near",
-    [
-        ("squared_eror", "squared_error"),
-        ("Huber", "huber"),
-        ("softmax", "softmax_cross_entropy"),
-    ],
+    "loss, near", [("squared_eror", "squared_error"), ("Huber", "huber"), ("softmax", "softmax_cross_entropy")]
 )
 def test_a_misspelt_loss_is_told_which_is_near(loss, near):
     with pytest.raises(ValueError, match=f"got {loss!r}, which is near {near!r}"):

@@ -625,10 +625,7 @@ def test_an_embedding_is_its_rows_and_their_sums(count, width, n, seed):
 def test_nodes_of_two_inputs_take_any_arrays(data):
     shape = data.draw(shapes("any"))
     (_, x, _), (_, y, _), (_, d, _) = (data.draw(arrays(shape, "f8")) for _ in range(3))
-    for node, out, slopes in (
-        (layers.AddLayer(), x + y, (1, 1)),
-        (layers.MulLayer(), x * y, (y, x)),
-    ):
+    for node, out, slopes in ((layers.AddLayer(), x + y, (1, 1)), (layers.MulLayer(), x * y, (y, x))):
         np.testing.assert_array_equal(node.forward(x, y), out)
         for got, by in zip(node.backward(d), slopes, strict=True):
             np.testing.assert_array_equal(got, d * by)

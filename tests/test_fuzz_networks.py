@@ -46,15 +46,7 @@ def through(layer, x, own, running, key):
     elif kind == "batch_norm":
         normal, inverse = np.empty_like(x), np.empty_like(own[0])
         reference.batch_norm_forward(
-            x,
-            *own,
-            out,
-            normal,
-            inverse,
-            *running,
-            layer.kind_number,
-            layer.old_share,
-            layer.sample_variance,
+            x, *own, out, normal, inverse, *running, layer.kind_number, layer.old_share, layer.sample_variance
         )
 
         def backward(dout):
@@ -330,13 +322,7 @@ def train_running(case, net, given_x, t, weights):
     optimizer = case.optimizer()
     optimizer.lr *= 3
     trainer = Trainer(
-        net,
-        optimizer,
-        min(case.batch, case.rows),
-        case.n_threads,
-        case.seed,
-        case.clip_norm,
-        case.clip_value,
+        net, optimizer, min(case.batch, case.rows), case.n_threads, case.seed, case.clip_norm, case.clip_value
     )
     alter(net)
     optimizer.lr = case.numbers["lr"]

@@ -10,11 +10,7 @@ import fastbp
 from fastbp import optim
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "golden.json").read_text())["cases"]
-ACTIVATIONS = {
-    "Relu": fastbp.Relu,
-    "Sigmoid": fastbp.Sigmoid,
-    "Tanh": fastbp.Tanh,
-}
+ACTIVATIONS = {"Relu": fastbp.Relu, "Sigmoid": fastbp.Sigmoid, "Tanh": fastbp.Tanh}
 LOSSES = {
     "SoftmaxWithLoss indices": fastbp.SoftmaxWithLoss,
     "SoftmaxWithLoss one-hot": fastbp.SoftmaxWithLoss,

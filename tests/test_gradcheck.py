@@ -923,12 +923,7 @@ def test_a_plain_number_may_be_a_parameter(share, passes, rng):
 def test_what_is_trained_within_a_layer_of_ones_own_is_named(rng):
     net = Sequential(Residual(Linear(4, 4, seed=0), Tanh()), Linear(4, 3, seed=1), loss=SoftmaxWithLoss())
     report = gradient_check(net, rng.standard_normal((5, 4)), rng.integers(0, 3, 5))
-    assert set(report.mean_absolute_difference) == {
-        "layers[0].inner[0].W",
-        "layers[0].inner[0].b",
-        "W1",
-        "b1",
-    }
+    assert set(report.mean_absolute_difference) == {"layers[0].inner[0].W", "layers[0].inner[0].b", "W1", "b1"}
 
 
 class Gated(nn.Module):
@@ -1162,12 +1157,7 @@ def test_report_prints_well(rng):
     assert str(report) == repr(report)
     lines = str(report).splitlines()
     assert lines[0] == "gradient check passed" and 3 <= len(lines) <= 8
-    assert [line[:20].strip() for line in lines[1:]] == [
-        "largest error",
-        "found at",
-        "checked",
-        "mean |difference|",
-    ]
+    assert [line[:20].strip() for line in lines[1:]] == ["largest error", "found at", "checked", "mean |difference|"]
     assert "checked            51 coordinates; 0 kinks skipped" in lines[3]
     deep = str(gradient_check(network(3, *[4] * 30, 3, activation=Tanh), x[:, :3], t))
     assert len(deep.splitlines()) <= 8 and max(map(len, deep.splitlines())) <= 101

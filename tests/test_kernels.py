@@ -61,9 +61,7 @@ SCALARS = {
     "step": 3,
     "sample_variance": True,
 }
-NONE_ALLOWED = {
-    ("affine_backward", "dx"),
-}
+NONE_ALLOWED = {("affine_backward", "dx")}
 
 # Around every border of a tile, a panel, a vector and a block.
 ROWS = [0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 16, 31, 32, 33, 252, 253, 600]
@@ -369,12 +367,7 @@ FLAGS = [
     *(
         (f"{row}_update", flags)
         for row in RULES
-        for flags in (
-            {"step": 1},
-            {"step": 10**6},
-            {"step": 2**40},
-            {"weight_decay": 0.0},
-        )
+        for flags in ({"step": 1}, {"step": 10**6}, {"step": 2**40}, {"weight_decay": 0.0})
     ),
     *(
         (f"{row.name}_update", {"decoupled": True, **flags})

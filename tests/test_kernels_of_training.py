@@ -12,13 +12,8 @@ from fastbp import _kernels, reference
 SIZES = [1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 64, 65, 100, 1000]
 FENCE = 67
 #: name: (arguments in order, of which these are written, these are numbers)
-KERNELS = {
-    "dropout": ("x out key ratio", "out"),
-}
-SCALARS = {
-    "key": 0x1234567890ABCDEF,
-    "ratio": 0.3,
-}
+KERNELS = {"dropout": ("x out key ratio", "out")}
+SCALARS = {"key": 0x1234567890ABCDEF, "ratio": 0.3}
 NORM = {
     "batch_norm_forward": (
         "x gamma beta out normal inverse running_mean running_var eps momentum sample_variance",
@@ -142,14 +137,7 @@ def test_kernel_refuses_arrays_that_do_not_fit(kernel, dtype, rng):
         if not isinstance(value, np.ndarray):
             continue
         moved = np.frombuffer(bytearray(value.nbytes + 1), dtype, 20, offset=1)
-        for bad in (
-            value[:-1],
-            value.astype(other),
-            np.repeat(value, 2)[::2],
-            value.reshape(4, 5),
-            moved,
-            None,
-        ):
+        for bad in (value[:-1], value.astype(other), np.repeat(value, 2)[::2], value.reshape(4, 5), moved, None):
             with pytest.raises((ValueError, TypeError)):
                 getattr(_kernels, kernel)(*{**good, name: bad}.values())
     for name in KERNELS[kernel][1].split():

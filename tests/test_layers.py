@@ -174,8 +174,7 @@ def test_float64_weights_with_other_images_give_numpys_float64_numbers(x_dtype, 
 
 
 @pytest.mark.parametrize(
-    "W_dtype, b_dtype",
-    [("f4", "f8"), ("f8", "f4"), (">f4", "f8"), ("f4", ">f8"), (">f4", "f4"), (">f8", ">f8")],
+    "W_dtype, b_dtype", [("f4", "f8"), ("f8", "f4"), (">f4", "f8"), ("f4", ">f8"), (">f4", "f4"), (">f8", ">f8")]
 )
 def test_the_wider_of_the_weights_dtype_and_the_biass_decides(W_dtype, b_dtype, rng, assert_close):
     W, b = rng.standard_normal((6, 5)).astype(W_dtype), rng.standard_normal(5).astype(b_dtype)
@@ -292,13 +291,7 @@ def test_weight_is_the_transposed_view(dtype, rng):
 
 @pytest.mark.parametrize(
     "init, deviation",
-    [
-        ("he", (2 / 400) ** 0.5),
-        ("xavier", (2 / 700) ** 0.5),
-        ("lecun", 0.05),
-        ("zeros", 0),
-        (0.01, 0.01),
-    ],
+    [("he", (2 / 400) ** 0.5), ("xavier", (2 / 700) ** 0.5), ("lecun", 0.05), ("zeros", 0), (0.01, 0.01)],
 )
 def test_linear_initialises_itself(init, deviation, dtype):
     layer = Linear(400, 300, init=init, dtype=dtype.name, seed=3)

@@ -5,13 +5,7 @@ import pytest
 
 import fastbp
 from fastbp import _kernels, reference
-from fastbp.losses import (
-    MeanSquaredError,
-    SigmoidWithLoss,
-    SoftmaxWithLoss,
-    cross_entropy_error,
-    softmax,
-)
+from fastbp.losses import MeanSquaredError, SigmoidWithLoss, SoftmaxWithLoss, cross_entropy_error, softmax
 
 
 def log_softmax(x):

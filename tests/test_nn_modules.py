@@ -20,12 +20,7 @@ T = np.random.default_rng(1).integers(0, 3, 12)
 
 def perceptron(**keywords):
     return nn.Sequential(
-        nn.Linear(4, 8),
-        nn.ReLU(),
-        nn.Linear(8, 8, bias=False),
-        nn.Tanh(),
-        nn.Linear(8, 3),
-        **keywords,
+        nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.Tanh(), nn.Linear(8, 3), **keywords
     )
 
 
@@ -52,12 +47,7 @@ class Net(nn.Module):
 def net_of(module, library):
     """The same class on top of either library's Module."""
     return type(
-        "Net",
-        (module.Module,),
-        {
-            "__init__": lambda self: _filled(self, module, library),
-            "forward": Net.forward,
-        },
+        "Net", (module.Module,), {"__init__": lambda self: _filled(self, module, library), "forward": Net.forward}
     )()
 
 
@@ -487,10 +477,7 @@ def test_batch_norm_moves_alike_in_a_loop_and_in_fit():
     assert net[1].momentum == 0.3
     for name in ("running_mean", "running_var", "weight"):
         np.testing.assert_allclose(
-            getattr(net[1], name).detach().numpy(),
-            getattr(twin[1], name).detach().numpy(),
-            rtol=1e-3,
-            atol=1e-6,
+            getattr(net[1], name).detach().numpy(), getattr(twin[1], name).detach().numpy(), rtol=1e-3, atol=1e-6
         )
 
 

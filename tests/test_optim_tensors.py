@@ -405,11 +405,7 @@ BAD_STATES = {
     "a list for a step": (lambda d: d | {"state": {0: {"step": [1]}}}, TypeError, "step.*list"),
     "a number for a state": (lambda d: d | {"state": {0: 3}}, TypeError, "usable 'state'"),
     "complex": (lambda d: d | {"state": {1: {"exp_avg": np.ones(4) * 1j}}}, TypeError, "exp_avg.*complex"),
-    "no place": (
-        lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [[], 1, 2]}]},
-        TypeError,
-        "usable",
-    ),
+    "no place": (lambda d: d | {"param_groups": [d["param_groups"][0] | {"params": [[], 1, 2]}]}, TypeError, "usable"),
     "lr": (lambda d: d | {"param_groups": [d["param_groups"][0] | {"lr": -1}]}, ValueError, "lr.*-1"),
 }
 
@@ -543,10 +539,7 @@ def test_fit_refuses_an_optimizer_that_does_not_fit(rng):
 
     refused(lambda w: optim.Adam(w[:3]), r"Adam expects to hold.*'b2'.*param_groups")
     refused(lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "lr": 0.5}]), "SGD.lr expects")
-    refused(
-        lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "momentum": 0.5}]),
-        "SGD.momentum expects",
-    )
+    refused(lambda w: optim.SGD([{"params": w[:2]}, {"params": w[2:], "momentum": 0.5}]), "SGD.momentum expects")
     refused(lambda w: optim.SGD(w, maximize=True), "maximize=False.*maximize=True")
     refused(lambda w: optim.SGD(momentum=0.9, dampening=0.5), "dampening=0.*0.5")
 
@@ -1202,11 +1195,7 @@ def test_a_momentum_that_comes_later_begins_by_arrays_as_by_tensors():
 def test_an_optimiser_without_tensors_shows_its_numbers(kind):
     shown = repr(kind())
     for name, value in kind().defaults.items():
-        if not isinstance(value, bool) and name not in (
-            "dampening",
-            "lr_decay",
-            "initial_accumulator_value",
-        ):
+        if not isinstance(value, bool) and name not in ("dampening", "lr_decay", "initial_accumulator_value"):
             assert f"{name}=" in shown, (shown, name, value)
 
 

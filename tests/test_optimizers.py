@@ -200,10 +200,7 @@ def test_fit_takes_the_schedule_at_each_step(schedule, dtype, rng):
 
     def network():
         return Sequential(
-            Linear(3, 5, dtype=dtype, seed=0),
-            Tanh(),
-            Linear(5, 2, dtype=dtype, seed=1),
-            loss="softmax_cross_entropy",
+            Linear(3, 5, dtype=dtype, seed=0), Tanh(), Linear(5, 2, dtype=dtype, seed=1), loss="softmax_cross_entropy"
         )
 
     net, twin = network(), network()
@@ -246,10 +243,7 @@ def test_fit_clips_as_by_hand(name, clip, dtype, rng):
 
     def network():
         return Sequential(
-            Linear(3, 5, dtype=dtype, seed=0),
-            Tanh(),
-            Linear(5, 2, dtype=dtype, seed=1),
-            loss="squared_error",
+            Linear(3, 5, dtype=dtype, seed=0), Tanh(), Linear(5, 2, dtype=dtype, seed=1), loss="squared_error"
         )
 
     net, twin = network(), network()

@@ -43,10 +43,7 @@ PLACES = {
     "optim.rmsprop": ("optim", "RMSprop"),
     "optim.sgd": ("optim", "SGD"),
     "utils.data.dataloader": ("utils.data", "DataLoader default_collate get_worker_info"),
-    "utils.data.dataset": (
-        "utils.data",
-        "ConcatDataset Dataset IterableDataset Subset TensorDataset random_split",
-    ),
+    "utils.data.dataset": ("utils.data", "ConcatDataset Dataset IterableDataset Subset TensorDataset random_split"),
     "utils.data.sampler": (
         "utils.data",
         "BatchSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler WeightedRandomSampler",
@@ -57,10 +54,7 @@ PLACES = {
 #: Where things were, as programs and pickles have it.
 BEFORE = {
     "autograd.shapes": ("autograd", "gather index_add index_select masked_select scatter take"),
-    "nn.activations": (
-        "nn",
-        "CELU Dropout Flatten GELU LeakyReLU LogSoftmax Softmax Softmin Softplus Threshold",
-    ),
+    "nn.activations": ("nn", "CELU Dropout Flatten GELU LeakyReLU LogSoftmax Softmax Softmin Softplus Threshold"),
     "nn.weighted": ("nn", "BatchNorm1d Linear"),
     "history": ("training.history", "EarlyStopping History"),
     "tables": ("datasets.tables", "Prepared Table prepare read_csv"),

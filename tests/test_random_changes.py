@@ -35,10 +35,7 @@ ACTIVATIONS = {
     "tanh": (lambda a: nn.Tanh(), lambda x, a: (np.tanh(x), 1 - np.tanh(x) ** 2)),
     "sigmoid": (lambda a: nn.Sigmoid(), lambda x, a: (sigmoid(x), sigmoid(x) * (1 - sigmoid(x)))),
     "negative_slope": (nn.LeakyReLU, lambda x, a: (np.where(x > 0, x, a * x), np.where(x > 0, 1.0, a))),
-    "alpha": (
-        nn.ELU,
-        lambda x, a: (np.where(x > 0, x, a * np.expm1(x)), np.where(x > 0, 1.0, a * np.exp(x))),
-    ),
+    "alpha": (nn.ELU, lambda x, a: (np.where(x > 0, x, a * np.expm1(x)), np.where(x > 0, 1.0, a * np.exp(x)))),
 }
 
 

@@ -159,9 +159,7 @@ def made_scheduler(rng, t, optimizer, n, depth=0):
                 optimizer, rng.choice(["min", "max"]), g, k - 1, cooldown=m - 1, min_lr=0.01
             ),
             "SequentialLR": lambda: s.SequentialLR(
-                optimizer,
-                [made_scheduler(rng, t, optimizer, n, 1) for _ in range(3)],
-                sorted((k - 1, k + m)),
+                optimizer, [made_scheduler(rng, t, optimizer, n, 1) for _ in range(3)], sorted((k - 1, k + m))
             ),
             "ChainedScheduler": lambda: s.ChainedScheduler([made_scheduler(rng, t, optimizer, n, 1) for _ in range(2)]),
         }

@@ -6,18 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastbp import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    BatchNormalization,
-    Linear,
-    Relu,
-    RMSprop,
-    Sequential,
-    Trainer,
-)
+from fastbp import SGD, AdaGrad, Adam, AdamW, BatchNormalization, Linear, Relu, RMSprop, Sequential, Trainer
 from fastbp.optim.rule import OPTIMIZERS as RULES
 from fastbp.training import plans
 

@@ -189,14 +189,7 @@ def test_a_noisy_layer_trains_its_noise():
 def test_a_mask_is_a_buffer_that_holds():
     net = nn.Sequential(MaskedLinear(3, 2), nn.ReLU(), MaskedLinear(2, 1))
     net[0].set_mask(np.float32([[1, 0, 0], [1, 1, 0]]))
-    assert [*net.state_dict()] == [
-        "0.weight",
-        "0.bias",
-        "0.mask",
-        "2.weight",
-        "2.bias",
-        "2.mask",
-    ]
+    assert [*net.state_dict()] == ["0.weight", "0.bias", "0.mask", "2.weight", "2.bias", "2.mask"]
     net(fastbp.ones(4, 3)).sum().backward()
     assert net[0].weight.grad[:, 2].tolist() == [0, 0]
 
@@ -205,12 +198,7 @@ def test_an_activation_a_network_and_a_loss_have_parameters_of_their_own():
     net = ScaledNet(nn.Linear(1, 1), ScaledRelu())
     loss = WeightedLoss()
     parameters = [*net.parameters(), *loss.parameters()]
-    assert [name for name, _ in net.named_parameters()] == [
-        "scale",
-        "0.weight",
-        "0.bias",
-        "1.scale",
-    ]
+    assert [name for name, _ in net.named_parameters()] == ["scale", "0.weight", "0.bias", "1.scale"]
     with fastbp.no_grad():
         net[0].weight.fill_(1.0)
         net[0].bias.fill_(0.0)
@@ -405,18 +393,11 @@ def test_a_copy_of_a_module_has_no_gradients():
         (lambda m: m.add_module("forward", nn.ReLU()), KeyError, "no other attribute"),
         (lambda m: setattr(m, "extra", nn.ReLU()), TypeError, "Parameter or None for extra; got"),
         (
-            lambda m: (
-                setattr(m, "x", nn.Parameter(fastbp.ones(2))),
-                m.register_buffer("x", fastbp.ones(3)),
-            ),
+            lambda m: (setattr(m, "x", nn.Parameter(fastbp.ones(2))), m.register_buffer("x", fastbp.ones(3))),
             KeyError,
             "no other attribute",
         ),
-        (
-            lambda m: (setattr(m, "x", 3), m.register_parameter("x", None)),
-            KeyError,
-            "no other attribute",
-        ),
+        (lambda m: (setattr(m, "x", 3), m.register_parameter("x", None)), KeyError, "no other attribute"),
     ],
 )
 def test_what_a_table_does_not_hold_is_refused(do, error, match):

@@ -112,10 +112,7 @@ def test_order_of_columns_is_kept_and_blank_lines_are_left_out(read):
         ("a,t\n", "expects rows below its header; got none."),
         ("t\n1\n", "expects a column beside the target 't'; got none."),
         ("a,b\n1,2\n", "expects the target to be one of its columns 'a', 'b'; got 't'."),
-        (
-            "a,t,b,a\n1,2,3,4\n",
-            "expects different names of columns in line 1; got 'a' for columns 1 and 4.",
-        ),
+        ("a,t,b,a\n1,2,3,4\n", "expects different names of columns in line 1; got 'a' for columns 1 and 4."),
         (",t\n0,1\n", "expects a name for every column in line 1; got none for column 1 of 2."),
         ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in its header; got 1."),
         ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in its header; got 3."),
@@ -123,10 +120,7 @@ def test_order_of_columns_is_kept_and_blank_lines_are_left_out(read):
         ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got an empty field."),
         ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got an empty field."),
         ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got an empty field."),
-        (
-            "a,t\n1,2\nNA,4\n5,6\n",
-            "expects a number, as in most other lines, in line 3, column 'a'; got 'NA'.",
-        ),
+        ("a,t\n1,2\nNA,4\n5,6\n", "expects a number, as in most other lines, in line 3, column 'a'; got 'NA'."),
         ("a,t\n1,2\nnan,4\n", "expects a finite number in line 3, column 'a'; got 'nan'."),
         ("a,t\n1,2\n1,-inf\n", "expects a finite number in line 3, column 't'; got '-inf'."),
         ("a,t\n1,2\n1e999,3\n", "expects a finite number in line 3, column 'a'; got '1e999'."),

@@ -256,10 +256,7 @@ def test_optimizer_compare_naive(name, kind):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_defaults_and_arrays_of_the_books_optimizers(name):
-    optimizer, twin = (
-        getattr(book, name)(),
-        TwinOptimizer(name, **{"lr": 0.001} if name == "Adam" else {}),
-    )
+    optimizer, twin = (getattr(book, name)(), TwinOptimizer(name, **{"lr": 0.001} if name == "Adam" else {}))
     params = {"W1": np.random.randn(4, 3), "b1": np.zeros(3)}
     expected = {key: value.copy() for key, value in params.items()}
     arrays = dict(params)
@@ -319,16 +316,9 @@ def test_optimizer_compare_mnist_and_weight_init_compare(mnist):
             train_loss[name].append(networks[name].loss(x_batch, t_batch))
     for losses in train_loss.values():
         assert len(smooth_curve(losses)) == 12
-    for name, scale in (
-        ("SGD", 0.01),
-        ("Momentum", np.sqrt(1 / 784)),
-        ("AdaGrad", np.sqrt(2 / 784)),
-    ):
+    for name, scale in (("SGD", 0.01), ("Momentum", np.sqrt(1 / 784)), ("AdaGrad", np.sqrt(2 / 784))):
         fresh = MultiLayerNet(
-            784,
-            [100],
-            10,
-            weight_init_std=dict(zip(optimizers, scales.values(), strict=False))[name],
+            784, [100], 10, weight_init_std=dict(zip(optimizers, scales.values(), strict=False))[name]
         )
         assert fresh.params["W1"].std() == pytest.approx(scale, rel=0.02)
 
@@ -391,11 +381,7 @@ def test_overfit_weight_decay(mnist):
 def test_overfit_dropout(optimizer, mnist, capsys):
     (x_train, t_train), (x_test, t_test) = load_mnist(normalize=True)
     network = MultiLayerNetExtend(
-        input_size=784,
-        hidden_size_list=[20] * 2,
-        output_size=10,
-        use_dropout=True,
-        dropout_ration=0.2,
+        input_size=784, hidden_size_list=[20] * 2, output_size=10, use_dropout=True, dropout_ration=0.2
     )
 
     def trainer():
@@ -436,10 +422,7 @@ def test_hyperparameter_optimization(mnist):
     for _ in range(2):
         weight_decay, lr = 10 ** np.random.uniform(-8, -4), 10 ** np.random.uniform(-2, -1)
         network = MultiLayerNet(
-            input_size=784,
-            hidden_size_list=[20] * 2,
-            output_size=10,
-            weight_decay_lambda=weight_decay,
+            input_size=784, hidden_size_list=[20] * 2, output_size=10, weight_decay_lambda=weight_decay
         )
         trainer = Trainer(
             network,
@@ -602,11 +585,7 @@ def test_a_loss_of_the_book_trains_a_network_of_tensors():
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda: fastbp.Linear(3, 4, bias=False, seed=0),
-        lambda: fastbp.nn.Linear(3, 4, bias=False),
-    ],
+    "make", [lambda: fastbp.Linear(3, 4, bias=False, seed=0), lambda: fastbp.nn.Linear(3, 4, bias=False)]
 )
 def test_linear_without_a_bias(make, tmp_path):
     net = fastbp.Sequential(make(), Relu(), fastbp.Linear(4, 2, seed=1), loss="softmax_cross_entropy")
@@ -881,16 +860,10 @@ def test_the_trainer_refuses_what_it_cannot_do_before_it_begins(argument, match)
 @pytest.mark.parametrize(
     "make, match",
     [
-        (
-            lambda: TwoLayerNet(2, [3], 2),
-            r"TwoLayerNet expects hidden_size as an integer; got \[3\]",
-        ),
+        (lambda: TwoLayerNet(2, [3], 2), r"TwoLayerNet expects hidden_size as an integer; got \[3\]"),
         (lambda: MultiLayerNet(2, [3, 0], 2), r"hidden_size_list\[1\] of at least 1; got 0"),
         (lambda: MultiLayerNet(2, [3], 2, activation=None), "activation as one of .*; got None"),
-        (
-            lambda: TwoLayerNet(2, 3, 2).accuracy(np.empty((0, 2)), np.empty(0, int)),
-            "at least one sample; got none",
-        ),
+        (lambda: TwoLayerNet(2, 3, 2).accuracy(np.empty((0, 2)), np.empty(0, int)), "at least one sample; got none"),
         (lambda: SigmoidWithLoss().accuracy(np.empty((0, 1)), []), "at least one sample; got none"),
     ],
 )

@@ -193,10 +193,7 @@ def test_two_fits_of_one_network_at_once_are_refused():
     assert started.wait(20)
     time.sleep(0.02)  # into the midst of the next epoch
     try:
-        for use in (
-            lambda: net.fit(x, t, epochs=1, optimizer=SGD(lr=0.01)),
-            lambda: Trainer(net, SGD(lr=0.01)),
-        ):
+        for use in (lambda: net.fit(x, t, epochs=1, optimizer=SGD(lr=0.01)), lambda: Trainer(net, SGD(lr=0.01))):
             try:
                 use()
             except RuntimeError as error:

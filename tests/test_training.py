@@ -14,18 +14,7 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import (
-    SGD,
-    AdaGrad,
-    Adam,
-    AdamW,
-    EarlyStopping,
-    History,
-    Linear,
-    RMSprop,
-    Sequential,
-    Trainer,
-)
+from fastbp import SGD, AdaGrad, Adam, AdamW, EarlyStopping, History, Linear, RMSprop, Sequential, Trainer
 from fastbp.layers import (
     Affine,
     BatchNorm1d,
@@ -422,13 +411,7 @@ def test_what_a_callback_returns_is_true_false_or_none(returned):
     net = small()
     with pytest.raises(TypeError, match="fit expects what a callback returns as True, False or"):
         net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), callbacks=[lambda *_: returned])
-    for value, epochs in (
-        (np.bool(True), 1),
-        (True, 1),
-        (None, 3),
-        (False, 3),
-        (np.bool(False), 3),
-    ):
+    for value, epochs in ((np.bool(True), 1), (True, 1), (None, 3), (False, 3), (np.bool(False), 3)):
         net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), callbacks=[lambda *_, v=value: v])
         assert len(net.history) == epochs
 

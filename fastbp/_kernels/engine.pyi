@@ -19,11 +19,7 @@ class SparseRows:
     indptr: NDArray[np.int64]
     n_columns: int
     def __init__(
-        self,
-        data: NDArray[Any],
-        indices: NDArray[np.int64],
-        indptr: NDArray[np.int64],
-        n_columns: int,
+        self, data: NDArray[Any], indices: NDArray[np.int64], indptr: NDArray[np.int64], n_columns: int
     ) -> None: ...
     def __len__(self) -> int: ...
 

@@ -37,16 +37,7 @@ from fastbp.autograd import reductions as _reductions
 from fastbp.autograd import shapes as _shapes
 from fastbp.autograd.function import Function
 from fastbp.autograd.printing import set_printoptions
-from fastbp.autograd.tensor import (
-    Parameter,
-    Size,
-    Tensor,
-    as_tensor,
-    device,
-    from_numpy,
-    is_tensor,
-    tensor,
-)
+from fastbp.autograd.tensor import Parameter, Size, Tensor, as_tensor, device, from_numpy, is_tensor, tensor
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.missing import attribute_error
 from fastbp.operations.activations import ACTIVATIONS as _ACTIVATIONS

@@ -7,13 +7,7 @@ import numpy as np
 
 #: Digits after the point, the number of elements above which long dimensions are shortened,
 #: how many are shown at each of their ends, columns, and scientific notation (None: as needed).
-OPTIONS: dict[str, Any] = {
-    "precision": 4,
-    "threshold": 1000,
-    "edgeitems": 3,
-    "linewidth": 80,
-    "sci_mode": None,
-}
+OPTIONS: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
 _DEFAULTS = dict(OPTIONS)
 _PROFILES: dict[str, dict[str, Any]] = {
     "default": _DEFAULTS,

@@ -12,16 +12,7 @@ from fastbp._kernels import autograd as core
 from fastbp._kernels.changes import note
 from fastbp.autograd import printing
 
-__all__ = [
-    "Parameter",
-    "Size",
-    "Tensor",
-    "as_tensor",
-    "device",
-    "from_numpy",
-    "is_tensor",
-    "tensor",
-]
+__all__ = ["Parameter", "Size", "Tensor", "as_tensor", "device", "from_numpy", "is_tensor", "tensor"]
 
 
 class Size(tuple):
@@ -540,11 +531,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     if dtype is not None:
         dtype = dtypes.as_dtype("tensor", dtype)
     if isinstance(data, core.TensorBase):
-        warnings.warn(
-            "tensor(source) copies a tensor; source.clone().detach() says so.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warnings.warn("tensor(source) copies a tensor; source.clone().detach() says so.", UserWarning, stacklevel=2)
     return core.new(to_array(data, dtype, "tensor"), requires_grad)
 
 

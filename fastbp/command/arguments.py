@@ -37,10 +37,7 @@ DEFAULTS = {
     "classification": _Defaults((50,), 50, 32, 0.01),
     "regression": _Defaults((20,), 50, 32, 0.005),
 }
-OPTIMIZERS: dict[str, Callable[..., Rule]] = {
-    **RULES,
-    "sgd": lambda lr: optim.SGD(lr=lr, momentum=_MOMENTUM),
-}
+OPTIMIZERS: dict[str, Callable[..., Rule]] = {**RULES, "sgd": lambda lr: optim.SGD(lr=lr, momentum=_MOMENTUM)}
 
 
 class _Once(argparse.Action):
@@ -100,10 +97,7 @@ def parser(version):
     _add_network(train)
     train.add_argument("--epochs", metavar="N", type=_whole(1), help=f"passes over the data ({_each('epochs')})")
     train.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=_whole(1),
-        help=f"rows of a training step ({_each('batch_size')})",
+        "--batch-size", metavar="N", type=_whole(1), help=f"rows of a training step ({_each('batch_size')})"
     )
     train.add_argument(
         "--optimizer",
@@ -113,9 +107,7 @@ def parser(version):
         help=f"{', '.join(OPTIMIZERS)} (default: %(default)s, with momentum {_MOMENTUM})",
     )
     train.add_argument(
-        "--lr",
-        type=_learning_rate,
-        help=f"learning rate ({_each('lr')}; with another optimizer than sgd, its own)",
+        "--lr", type=_learning_rate, help=f"learning rate ({_each('lr')}; with another optimizer than sgd, its own)"
     )
     train.add_argument(
         "--dtype",
@@ -201,9 +193,7 @@ def _add_network(parser):
         help="of the initial weights, the order of rows and the split of a CSV file (default: %(default)s)",
     )
     parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="folder of MNIST's IDX files (default: the environment variable FASTBP_DATA)",
+        "--data", metavar="DIR", help="folder of MNIST's IDX files (default: the environment variable FASTBP_DATA)"
     )
 
 

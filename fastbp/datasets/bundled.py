@@ -50,11 +50,7 @@ def load_digits(*, test_size: float = 0.2, seed: int = 0, one_hot_label: bool = 
 
 
 def load_iris(
-    classes: ArrayLike | None = None,
-    *,
-    test_size: float = 0.2,
-    seed: int = 0,
-    one_hot_label: bool = False,
+    classes: ArrayLike | None = None, *, test_size: float = 0.2, seed: int = 0, one_hot_label: bool = False
 ) -> Split:
     """Load scikit-learn's iris flowers, 50 of each of three species.
 

@@ -87,11 +87,7 @@ def load_mnist(
     """
     normalize, flatten, one_hot_label = (
         checks.flag("load_mnist", name, value)
-        for name, value in (
-            ("normalize", normalize),
-            ("flatten", flatten),
-            ("one_hot_label", one_hot_label),
-        )
+        for name, value in (("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label))
     )
     if directory is None:
         directory = os.environ.get("FASTBP_DATA")

@@ -14,17 +14,7 @@ from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp import checks
-from fastbp.estimators import (
-    batches,
-    callables,
-    exchange,
-    forward,
-    lbfgs,
-    loops,
-    parameters,
-    scale,
-    start,
-)
+from fastbp.estimators import batches, callables, exchange, forward, lbfgs, loops, parameters, scale, start
 from fastbp.estimators.solver import READ, Solver
 
 _FLOATS = (np.float64, np.float32)
@@ -120,17 +110,7 @@ class MLP(BaseEstimator):
 
     # --- fitting ----------------------------------------------------------------------------
 
-    def fit(
-        self,
-        X,
-        y,
-        sample_weight=None,
-        validation_data=None,
-        *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+    def fit(self, X, y, sample_weight=None, validation_data=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network.
 
         Parameters
@@ -630,11 +610,7 @@ def _is_finite(X):
 def _copy_for(cls, function):
     """The same function as a class's own, by whose name errors call it."""
     copy = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
     )
     vars(copy).update(vars(function))
     copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__

@@ -44,10 +44,7 @@ class Data:
             arrays.append(self.weights)
         with config_context(skip_parameter_validation=True):  # as in its own fit
             parts = train_test_split(
-                *arrays,
-                random_state=random_state,
-                test_size=model.validation_fraction,
-                stratify=stratify,
+                *arrays, random_state=random_state, test_size=model.validation_fraction, stratify=stratify
             )
         if self.weights is None:
             parts += [None, None]
@@ -99,8 +96,7 @@ class Batches:
         else:
             if model.batch_size > n:
                 warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                    stacklevel=5,
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
                 )
             size = int(min(model.batch_size, n))
         if model.batch_norm and size == 1:

@@ -254,12 +254,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _plan_loss(self):
         name = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
-        return {
-            "loss": None if callable(self.loss) else name,
-            "number": 0.0,
-            "loss_scale": 1.0,
-            "clip_loss": True,
-        }
+        return {"loss": None if callable(self.loss) else name, "number": 0.0, "loss_scale": 1.0, "clip_loss": True}
 
     def _engine_targets(self, t, dtype):
         share = self.label_smoothing

@@ -22,9 +22,7 @@ def network(model):
         if getattr(model, "norms_", None):
             norm = BatchNorm1d(len(b), forward.NORM_EPS, dtype=W.dtype)
             for array, values in zip(
-                (norm.gamma, norm.beta, norm.running_mean, norm.running_var),
-                model.norms_[k],
-                strict=True,
+                (norm.gamma, norm.beta, norm.running_mean, norm.running_var), model.norms_[k], strict=True
             ):
                 array[...] = values
             layers.append(norm)
@@ -36,10 +34,7 @@ def network(model):
 
 def estimator(cls, fitted):
     """An estimator of a class of ours like a fitted one of scikit-learn's."""
-    who, kind = (
-        f"{cls.__name__}.from_sklearn",
-        "MLPClassifier" if cls._classifies else "MLPRegressor",
-    )
+    who, kind = (f"{cls.__name__}.from_sklearn", "MLPClassifier" if cls._classifies else "MLPRegressor")
     theirs = getattr(neural_network, kind)
     checks.instance(who, "fitted", fitted, theirs, f"a fitted {kind} of scikit-learn")
     check_is_fitted(fitted)

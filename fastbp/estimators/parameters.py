@@ -80,10 +80,7 @@ _RULES = {
     "shuffle": _BOOLEAN,
     "random_state": (
         _interval(Integral, 0, 2**32 - 1, "[]"),
-        (
-            lambda value: isinstance(value, np.random.RandomState),
-            "an instance of 'numpy.random.mtrand.RandomState'",
-        ),
+        (lambda value: isinstance(value, np.random.RandomState), "an instance of 'numpy.random.mtrand.RandomState'"),
         (lambda value: value is None, "None"),
     ),
     "tol": (_NOT_NEGATIVE,),

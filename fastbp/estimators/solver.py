@@ -240,10 +240,7 @@ class Solver:
         Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
         places = [(layer, engine.PARAMETERS, W, b) for layer, W, b in zip(self.affines, Ws, bs, strict=True)]
         for layer, (gamma, beta, mean, variance) in zip(self.norms, own, strict=True):
-            places += [
-                (layer, engine.PARAMETERS, gamma, beta),
-                (layer, engine.RUNNING, mean, variance),
-            ]
+            places += [(layer, engine.PARAMETERS, gamma, beta), (layer, engine.RUNNING, mean, variance)]
         self._plan.read_all(places)
         coefs[:], intercepts[:], norms[:] = Ws, bs, own
 

@@ -147,11 +147,7 @@ class _Contents:
     def add(self, kind, value, array, place):
         """The JSON of a tensor or an array, which gets a name of its own in any case."""
         name = _named(array, place, self.arrays)
-        for tie, key in (
-            ("same", (kind, id(value))),
-            ("memory", _layout(array)),
-            ("transpose", _layout(array.T)),
-        ):
+        for tie, key in (("same", (kind, id(value))), ("memory", _layout(array)), ("transpose", _layout(array.T))):
             if array.size and key in self.first:
                 return {"tied": [kind, name, tie, self.first[key]]}
         self._held.append(value)

@@ -16,15 +16,7 @@ import numpy as np
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, new
 from fastbp.gradcheck.parameters import parameters_of
-from fastbp.gradcheck.words import (
-    WHO,
-    copied,
-    described,
-    float64_output,
-    input_of,
-    loss_value,
-    name_of,
-)
+from fastbp.gradcheck.words import WHO, copied, described, float64_output, input_of, loss_value, name_of
 
 
 def subject_of(original, x, t, rng):

@@ -196,17 +196,7 @@ class BatchNormalization(LayerOfTwoModes):
         inverse = np.empty(len(gamma), x.dtype)
         if len(x):
             kernels().batch_norm_forward(
-                x,
-                gamma,
-                beta,
-                out,
-                normal,
-                inverse,
-                mean,
-                var,
-                self.eps,
-                self.old_share,
-                self.sample_variance,
+                x, gamma, beta, out, normal, inverse, mean, var, self.eps, self.old_share, self.sample_variance
             )
             for kept, new in zip(self._running, (mean, var), strict=True):
                 if kept is not new:
@@ -235,12 +225,7 @@ class BatchNormalization(LayerOfTwoModes):
 
     def tensor_views(self):
         mean, var = self._running
-        return {
-            "weight": self._gamma,
-            "bias": self._beta,
-            "running_mean": mean,
-            "running_var": var,
-        }
+        return {"weight": self._gamma, "bias": self._beta, "running_mean": mean, "running_var": var}
 
     def adopt(self, arrays):
         self._gamma, self._beta, *running = arrays.values()

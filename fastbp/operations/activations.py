@@ -158,12 +158,7 @@ ROWS = [
         node="SoftplusBackward0",
     ),
     Activation("gelu", _gelu, _gelu_gradient),
-    Activation(
-        "gelu_tanh",
-        lambda x: x * sigmoid(_gelu_inner(x)),
-        _gelu_tanh_gradient,
-        node="GeluBackward0",
-    ),
+    Activation("gelu_tanh", lambda x: x * sigmoid(_gelu_inner(x)), _gelu_tanh_gradient, node="GeluBackward0"),
     # "below" is scale times alpha.
     Activation(
         "elu",
@@ -180,31 +175,12 @@ ROWS = [
     Activation("silu", lambda x: x * sigmoid(x), _silu_gradient),
     Activation("mish", _mish, _mish_gradient),
     # Derivatives at kinks are PyTorch's.
-    Activation(
-        "hardtanh",
-        np.clip,
-        lambda d, v, low, high: np.where((v > low) & (v < high), d, 0),
-        ("low", "high"),
-    ),
-    Activation(
-        "hardsigmoid",
-        lambda x: np.clip(x + 3, 0, 6) / 6,
-        lambda d, v: np.where((v > -3) & (v < 3), d, 0) / 6,
-    ),
+    Activation("hardtanh", np.clip, lambda d, v, low, high: np.where((v > low) & (v < high), d, 0), ("low", "high")),
+    Activation("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6, lambda d, v: np.where((v > -3) & (v < 3), d, 0) / 6),
     Activation("hardswish", lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda d, v: d * _hardswish_slope(v)),
-    Activation(
-        "logsigmoid",
-        lambda x: -_softplus(-x),
-        lambda d, v: d * sigmoid(-v),
-        node="LogSigmoidBackward0",
-    ),
+    Activation("logsigmoid", lambda x: -_softplus(-x), lambda d, v: d * sigmoid(-v), node="LogSigmoidBackward0"),
     Activation("softsign", lambda x: x / (1 + np.abs(x)), _softsign_gradient, node="DivBackward0"),
-    Activation(
-        "tanhshrink",
-        lambda x: x - np.tanh(x),
-        lambda d, v: d * np.tanh(v) * np.tanh(v),
-        node="SubBackward0",
-    ),
+    Activation("tanhshrink", lambda x: x - np.tanh(x), lambda d, v: d * np.tanh(v) * np.tanh(v), node="SubBackward0"),
     Activation(
         "threshold",
         lambda x, at, below: np.where(x <= at, below, x),  # NaN goes through

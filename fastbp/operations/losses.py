@@ -120,10 +120,7 @@ ROWS = [
     ),
     Loss("huber", _huber, lambda y, t, delta: np.clip(y - t, -delta, delta), numbers=("delta",)),
     Loss(
-        "quantile",
-        _quantile,
-        lambda y, t, q: np.where(y > t, 1 - q, np.where(y < t, -q, y - t)),
-        numbers=("quantile",),
+        "quantile", _quantile, lambda y, t, q: np.where(y > t, 1 - q, np.where(y < t, -q, y - t)), numbers=("quantile",)
     ),
     Loss("log_cosh", _log_cosh, lambda y, t: np.tanh(y - t)),
     Loss(

@@ -13,15 +13,7 @@ from fastbp.optim.optimizer import Optimizer
 from fastbp.optim.rules import *  # noqa: F403
 from fastbp.optim.schedules import CosineDecay, InverseScaling, StepDecay, WarmUp
 
-__all__ = [
-    "CosineDecay",
-    "InverseScaling",
-    "Optimizer",
-    "StepDecay",
-    "WarmUp",
-    "clip_by_norm",
-    "clip_by_value",
-]
+__all__ = ["CosineDecay", "InverseScaling", "Optimizer", "StepDecay", "WarmUp", "clip_by_norm", "clip_by_value"]
 __all__ += rules.__all__
 
 

@@ -642,11 +642,7 @@ class OneCycleLR(LRScheduler):
         self.turns = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
         self.levels, self.momenta = [], []
         for high, low_momentum, high_momentum, group in zip(
-            _each(max_lr, groups),
-            _each(base_momentum, groups),
-            _each(max_momentum, groups),
-            groups,
-            strict=True,
+            _each(max_lr, groups), _each(base_momentum, groups), _each(max_momentum, groups), groups, strict=True
         ):
             first = high / div_factor
             middle = [first] if three_phase else []

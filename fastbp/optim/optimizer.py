@@ -333,8 +333,7 @@ class Optimizer:
             }
             state[param] = {name: value for name, value in loaded.items() if value is not None}
         steps = max(
-            (int(kept["step"]) for kept in state.values() if "step" in kept),
-            default=0 if self._counts else self.steps,
+            (int(kept["step"]) for kept in state.values() if "step" in kept), default=0 if self._counts else self.steps
         )
         before = [dict(group) for group in self._groups], self.state, self.steps
         self._take(new_groups, state, steps)

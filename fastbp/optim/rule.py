@@ -545,14 +545,7 @@ def _betas(who, name, value):
     return betas
 
 
-_FLAGS = (
-    "maximize",
-    "nesterov",
-    "amsgrad",
-    "decoupled_weight_decay",
-    "centered",
-    "differentiable",
-)
+_FLAGS = ("maximize", "nesterov", "amsgrad", "decoupled_weight_decay", "centered", "differentiable")
 #: How options are checked that are not numbers of at least 0.
 _CHECKS = {
     **dict.fromkeys(_FLAGS, checks.flag),

@@ -94,13 +94,7 @@ def fit(net, x, t, options):
             saved.require_epochs(options.epochs)
     epochs = Epochs(options, n)
     trainer = trainer_of(
-        description,
-        options.optimizer,
-        batch_size,
-        options.n_threads,
-        seed,
-        options.clip_norm,
-        options.clip_value,
+        description, options.optimizer, batch_size, options.n_threads, seed, options.clip_norm, options.clip_value
     )
     training = NetworkTraining(trainer, (x, t, weights), validation, options, file, saved)
     epochs.run(training)

@@ -129,11 +129,7 @@ class EarlyStopping:
 
     def config(self):
         """What has to agree where a training goes on."""
-        return {
-            "monitor": self.monitor,
-            "min_delta": self.min_delta,
-            "restore_best": self.restore_best,
-        }
+        return {"monitor": self.monitor, "min_delta": self.min_delta, "restore_best": self.restore_best}
 
     def restore(self, net):
         """Put the best epoch's arrays back."""

@@ -13,16 +13,7 @@ LAYERS = ("fastbp.layers", "fastbp.nn")
 LOSSES = ("fastbp.losses",)
 OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 #: What a network computes by; the engine stands for these of `Sequential`.
-PASSES = {
-    "__call__",
-    "_backward",
-    "_forward",
-    "backward",
-    "forward",
-    "gradient",
-    "loss",
-    "predict",
-}
+PASSES = {"__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict"}
 
 
 def require_own(who, what, thing, modules):

@@ -130,31 +130,13 @@ class Trainer(engine.Plan):
     net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
     n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
-    def __new__(
-        cls,
-        net,
-        optimizer,
-        batch_size=32,
-        n_threads=None,
-        seed=None,
-        clip_norm=None,
-        clip_value=None,
-    ):
+    def __new__(cls, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None):
         if not hasattr(net, "layers"):
             raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
         require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
         return cls._compiled(plans.described(net), optimizer, operator.index(batch_size), n_threads, clip_norm)
 
-    def __init__(
-        self,
-        net,
-        optimizer,
-        batch_size=32,
-        n_threads=None,
-        seed=None,
-        clip_norm=None,
-        clip_value=None,
-    ):
+    def __init__(self, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None):
         self._take(optimizer, n_threads, init.seed_of("Trainer", seed), clip_norm, clip_value)
 
     @classmethod
@@ -200,8 +182,9 @@ class Trainer(engine.Plan):
             self._tensors = {name: optimizer.holder(array)[1] for name, array in arrays.items()}
             self._states.memory()  # begins them; may refuse them, too
             for layer, _ in self._places:
-                if layer.plan_holder() is not None:  # of this network, or of another with this layer
-                    layer.plan_holder().close()
+                other = layer.plan_holder()
+                if other is not None:  # of this network, or of another with this layer
+                    other.close()
             self._end_others()
             self.steps = optimizer.steps_of(arrays)
             self.reload()

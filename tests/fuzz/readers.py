@@ -152,13 +152,7 @@ def csv(data):
         must_refuse_well(lambda: tables.prepare(table), ValueError)
 
 
-READERS = {
-    "network": network,
-    "checkpoint": checkpoint,
-    "state": state,
-    "idx": idx,
-    "csv": csv,
-}
+READERS = {"network": network, "checkpoint": checkpoint, "state": state, "idx": idx, "csv": csv}
 
 
 # --- good files -----------------------------------------------------------------------------

@@ -61,10 +61,7 @@ def of_activations(dtype, sums):
         if name in ("elu", "selu", "silu", "mish"):
             continue  # which the engine did not hold before
         net = Sequential(
-            Linear(13, 21, seed=1, dtype=dtype),
-            make(),
-            Linear(21, 3, seed=2, dtype=dtype),
-            loss=SoftmaxWithLoss(),
+            Linear(13, 21, seed=1, dtype=dtype), make(), Linear(21, 3, seed=2, dtype=dtype), loss=SoftmaxWithLoss()
         )
         net.fit(rows, t, epochs=3, batch_size=8, optimizer=SGD(lr=0.1), seed=0)
         sums[f"{name} trained"] = digest(*net.params.values())
@@ -94,12 +91,7 @@ def of_losses(dtype, sums):
         loss = make()
         sums[f"{name} loss"] = repr(float(loss.forward(z, t)))
         sums[f"{name} gradient"] = digest(loss.backward())
-        net = Sequential(
-            Linear(13, 21, seed=1, dtype=dtype),
-            Relu(),
-            Linear(21, 5, seed=2, dtype=dtype),
-            loss=make(),
-        )
+        net = Sequential(Linear(13, 21, seed=1, dtype=dtype), Relu(), Linear(21, 5, seed=2, dtype=dtype), loss=make())
         net.fit(x, t, epochs=3, batch_size=8, optimizer=SGD(lr=0.1), seed=0)
         sums[f"{name} trained"] = digest(*net.params.values())
 
@@ -131,10 +123,7 @@ def of_rules(dtype, sums):
     for name, make in made.items():
         for how in ("fit", "update"):
             net = Sequential(
-                Linear(13, 21, seed=1, dtype=dtype),
-                Relu(),
-                Linear(21, 3, seed=2, dtype=dtype),
-                loss=SoftmaxWithLoss(),
+                Linear(13, 21, seed=1, dtype=dtype), Relu(), Linear(21, 3, seed=2, dtype=dtype), loss=SoftmaxWithLoss()
             )
             rule = make()
             if how == "fit":
@@ -164,10 +153,7 @@ def of_every_isa():
     found = {}
     for isa in ("v2", "v3", "v4"):
         run = subprocess.run(
-            [sys.executable, __file__],
-            env={**os.environ, "FASTBP_ISA": isa},
-            capture_output=True,
-            text=True,
+            [sys.executable, __file__], env={**os.environ, "FASTBP_ISA": isa}, capture_output=True, text=True
         )
         if run.returncode == 0:
             found[isa] = json.loads(run.stdout)

@@ -26,16 +26,7 @@ def affine(dtype, draw):
     x, W, b, dout = draw(4, 3), draw(3, 5), draw(5), draw(4, 5)
     out = functional.linear(x, W.T, b)
     out.backward(dout.detach())
-    return {
-        "x": x,
-        "W": W,
-        "b": b,
-        "dout": dout,
-        "out": out,
-        "dx": x.grad,
-        "dW": W.grad,
-        "db": b.grad,
-    }
+    return {"x": x, "W": W, "b": b, "dout": dout, "out": out, "dx": x.grad, "dW": W.grad, "db": b.grad}
 
 
 def activation(function):

@@ -101,21 +101,13 @@ def maps():
     yield "linear of columns", (lambda L, nn, F, x, w, b: F.linear(x.T, w[:, :3], b), X[:3], W, B)
     yield "one_hot", (lambda L, nn, F, x: F.one_hot(L.tensor([1, 3]), 5) * x[:2, :1], X)
     yield "embedding", (lambda L, nn, F, w: F.embedding(L.tensor([[0, 2], [2, 1]]), w), W)
-    yield (
-        "embedding padded",
-        (lambda L, nn, F, w: F.embedding(L.tensor([0, 2, 2]), w, padding_idx=2), W),
-    )
+    yield ("embedding padded", (lambda L, nn, F, w: F.embedding(L.tensor([0, 2, 2]), w, padding_idx=2), W))
     yield "layer_norm", (lambda L, nn, F, x, w, b: F.layer_norm(x, (4,), w, b), X, BY_CLASS, VECTOR)
     yield "layer_norm of all", (lambda L, nn, F, x: F.layer_norm(x, (5, 4)), X)
     for name, x, n in (("rows", X, 4), ("a cube", CUBE, 3)):
         yield (
             f"batch_norm of {name}",
-            (
-                lambda L, nn, F, x, w, b: F.batch_norm(x, None, None, w, b, training=True),
-                x,
-                BY_CLASS[:n],
-                VECTOR[:n],
-            ),
+            (lambda L, nn, F, x, w, b: F.batch_norm(x, None, None, w, b, training=True), x, BY_CLASS[:n], VECTOR[:n]),
         )
     yield (
         "batch_norm evaluated",
@@ -137,10 +129,7 @@ def maps():
     yield "nn.GLU", (lambda L, nn, F, x: nn.GLU()(x), X)
     yield "glu of rows", (lambda L, nn, F, x: F.glu(x[:4], 0), X)
     yield "nn.CosineSimilarity", (lambda L, nn, F, x, y: nn.CosineSimilarity(0)(x, y), X, Y)
-    yield (
-        "nn.PairwiseDistance",
-        (lambda L, nn, F, x, y: nn.PairwiseDistance(1, keepdim=True)(x, y), X, Y),
-    )
+    yield ("nn.PairwiseDistance", (lambda L, nn, F, x, y: nn.PairwiseDistance(1, keepdim=True)(x, y), X, Y))
     yield "softmax", (lambda L, nn, F, x: F.softmax(x, dim=1), X)
     yield "log_softmax of a cube", (lambda L, nn, F, x: F.log_softmax(x, 1), CUBE)
 
@@ -170,20 +159,14 @@ def margins():
         ):
             yield f"nn.{name} {r}", made(name, *inputs, signs, margin=0.2, reduction=r)
         for part, var in (("", V), (" of rows", V[:, :1]), (" by rows", V[:, 0])):
-            yield (
-                f"nn.GaussianNLLLoss{part} {r}",
-                made("GaussianNLLLoss", X, Y, var, full=True, eps=0.4, reduction=r),
-            )
+            yield (f"nn.GaussianNLLLoss{part} {r}", made("GaussianNLLLoss", X, Y, var, full=True, eps=0.4, reduction=r))
         for part, x, options in (("", X, {"full": True}), (" of rates", U, {"log_input": False})):
 
             def poisson(L, nn, F, x, counts, options=options, r=r):
                 return nn.PoissonNLLLoss(**options, reduction=r)(x, counts.detach())
 
             yield f"nn.PoissonNLLLoss{part} {r}", (poisson, x, counts)
-    yield (
-        "gaussian_nll_loss of a number",
-        (lambda L, nn, F, x, y: F.gaussian_nll_loss(x, y, 2.5), X, Y),
-    )
+    yield ("gaussian_nll_loss of a number", (lambda L, nn, F, x, y: F.gaussian_nll_loss(x, y, 2.5), X, Y))
 
 
 def losses():
@@ -192,10 +175,7 @@ def losses():
 
     for r in ("mean", "sum", "none"):
         k = {"reduction": r}
-        yield (
-            f"cross_entropy {r}",
-            (lambda L, nn, F, x, t, k=k: F.cross_entropy(x, t, **k), X, CLASSES),
-        )
+        yield (f"cross_entropy {r}", (lambda L, nn, F, x, t, k=k: F.cross_entropy(x, t, **k), X, CLASSES))
         yield (
             f"cross_entropy of a vector {r}",
             (lambda L, nn, F, x, k=k: F.cross_entropy(x, L.tensor(2), **k), VECTOR),
@@ -218,11 +198,7 @@ def losses():
         )
         yield (
             f"cross_entropy smoothed {r}",
-            (
-                lambda L, nn, F, x, t, k=k: F.cross_entropy(x, t, label_smoothing=0.1, **k),
-                X,
-                CLASSES,
-            ),
+            (lambda L, nn, F, x, t, k=k: F.cross_entropy(x, t, label_smoothing=0.1, **k), X, CLASSES),
         )
         yield (
             f"cross_entropy with everything {r}",
@@ -234,17 +210,10 @@ def losses():
                 CLASSES,
             ),
         )
-        yield (
-            f"cross_entropy of rows {r}",
-            (lambda L, nn, F, x, p, k=k: F.cross_entropy(x, p, **k), X, ROWS),
-        )
+        yield (f"cross_entropy of rows {r}", (lambda L, nn, F, x, p, k=k: F.cross_entropy(x, p, **k), X, ROWS))
         yield (
             f"cross_entropy of rows weighted {r}",
-            (
-                lambda L, nn, F, x, p, k=k: F.cross_entropy(x, p, weights(L, x), label_smoothing=0.2, **k),
-                X,
-                ROWS,
-            ),
+            (lambda L, nn, F, x, p, k=k: F.cross_entropy(x, p, weights(L, x), label_smoothing=0.2, **k), X, ROWS),
         )
         yield (
             f"cross_entropy of a vector of rows {r}",
@@ -252,22 +221,12 @@ def losses():
         )
         yield (
             f"cross_entropy of a cube {r}",
-            (
-                lambda L, nn, F, x, k=k: F.cross_entropy(x, L.tensor([[0, 1, 2, 0], [1, 1, 2, 0]]), **k),
-                CUBE,
-            ),
+            (lambda L, nn, F, x, k=k: F.cross_entropy(x, L.tensor([[0, 1, 2, 0], [1, 1, 2, 0]]), **k), CUBE),
         )
-        yield (
-            f"nll_loss {r}",
-            (lambda L, nn, F, x, t, k=k: F.nll_loss(F.log_softmax(x, 1), t, **k), X, CLASSES),
-        )
+        yield (f"nll_loss {r}", (lambda L, nn, F, x, t, k=k: F.nll_loss(F.log_softmax(x, 1), t, **k), X, CLASSES))
         yield (
             f"nll_loss weighted {r}",
-            (
-                lambda L, nn, F, x, t, k=k: F.nll_loss(x, t, weights(L, x), ignore_index=0, **k),
-                X,
-                CLASSES,
-            ),
+            (lambda L, nn, F, x, t, k=k: F.nll_loss(x, t, weights(L, x), ignore_index=0, **k), X, CLASSES),
         )
         for name, more in (
             ("mse_loss", {}),
@@ -280,10 +239,7 @@ def losses():
                 return getattr(F, name)(x, y, **more, **k)
 
             yield f"{name} {r}", (pair, X, Y)
-        yield (
-            f"binary_cross_entropy {r}",
-            (lambda L, nn, F, x, y, k=k: F.binary_cross_entropy(x, y, **k), U, V),
-        )
+        yield (f"binary_cross_entropy {r}", (lambda L, nn, F, x, y, k=k: F.binary_cross_entropy(x, y, **k), U, V))
         yield (
             f"binary_cross_entropy weighted {r}",
             (lambda L, nn, F, x, y, k=k: F.binary_cross_entropy(x, y, weights(L, x), **k), U, V),
@@ -303,10 +259,7 @@ def losses():
             ),
         )
         yield f"kl_div {r}", (lambda L, nn, F, x, y, k=k: F.kl_div(x, y, **k), X, U)
-        yield (
-            f"kl_div of logs {r}",
-            (lambda L, nn, F, x, y, k=k: F.kl_div(x, y, log_target=True, **k), X, Y),
-        )
+        yield (f"kl_div of logs {r}", (lambda L, nn, F, x, y, k=k: F.kl_div(x, y, log_target=True, **k), X, Y))
     yield "kl_div batchmean", (lambda L, nn, F, x, y: F.kl_div(x, y, reduction="batchmean"), X, U)
     for name, x, t in (
         ("CrossEntropyLoss", X, CLASSES),
@@ -370,13 +323,7 @@ def networks():
     yield "a perceptron's gradients", (mlp, X, W, B, CLASSES)
 
 
-CASES = {
-    **dict(elementwise()),
-    **dict(maps()),
-    **dict(margins()),
-    **dict(losses()),
-    **dict(networks()),
-}
+CASES = {**dict(elementwise()), **dict(maps()), **dict(margins()), **dict(losses()), **dict(networks())}
 
 
 def evaluate(L, from_numpy, nn, F, case, dtype):

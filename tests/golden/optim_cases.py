@@ -48,10 +48,7 @@ OPTIMIZERS = {
     "RMSprop": ("RMSprop", {}),
     "RMSprop momentum": ("RMSprop", {"lr": 0.02, "alpha": 0.9, "eps": 1e-4, "momentum": 0.9, "weight_decay": 0.05}),
     "Adagrad": ("Adagrad", {}),
-    "Adagrad decay": (
-        "Adagrad",
-        {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial_accumulator_value": 0.3},
-    ),
+    "Adagrad decay": ("Adagrad", {"lr": 0.1, "lr_decay": 0.2, "weight_decay": 0.1, "initial_accumulator_value": 0.3}),
     "Adam amsgrad": ("Adam", {"lr": 0.05, "betas": (0.8, 0.6), "amsgrad": True}),
     "AdamW amsgrad": ("AdamW", {"lr": 0.05, "weight_decay": 0.5, "amsgrad": True}),
     "Adadelta": ("Adadelta", {}),
@@ -113,11 +110,7 @@ def clipped(t, dtype, norm_type):
     norm = clipping.clip_grad_norm_(params, 0.7, norm_type)
     first = [p.grad.tolist() for p in params[:2]]
     clipping.clip_grad_value_(params, 0.2)
-    return {
-        "norm": norm.item(),
-        "by norm": first,
-        "by value": [p.grad.tolist() for p in params[:2]],
-    }
+    return {"norm": norm.item(), "by norm": first, "by value": [p.grad.tolist() for p in params[:2]]}
 
 
 EPOCHS = 30

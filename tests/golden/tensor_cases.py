@@ -70,23 +70,14 @@ CASES = {
     "lerp by a tensor": (("x", "row", "p"), lambda t, a, b, c: t.lerp(a, b.expand_as(a), c)),
     "addmm": (("row", "x", "square"), lambda t, a, b, c: t.addmm(a, b, c, beta=0.3, alpha=-2)),
     "clamp_min": (("x",), lambda t, a: a.clamp_min(0.25) * a.clamp_max(0.5)),
-    "scatter_add": (
-        ("x", "y"),
-        lambda t, a, b: a.scatter_add(1, t.tensor([[0, 2, 2], [1, 1, 0]]), b),
-    ),
+    "scatter_add": (("x", "y"), lambda t, a, b: a.scatter_add(1, t.tensor([[0, 2, 2], [1, 1, 0]]), b)),
     "scatter_ of a number": (
         ("x",),
         lambda t, a: a * t.zeros(2, 3, dtype=t.float64).scatter_(1, t.tensor([[0], [2]]), 1),
     ),
-    "index_add": (
-        ("square", "x"),
-        lambda t, a, b: a.index_add(0, t.tensor([2, 2]), b, alpha=0.5),
-    ),
+    "index_add": (("square", "x"), lambda t, a, b: a.index_add(0, t.tensor([2, 2]), b, alpha=0.5)),
     "einsum of matrices": (("x", "square"), lambda t, a, b: t.einsum("ij,jk->ik", a, b)),
-    "einsum of three": (
-        ("x", "cube", "square"),
-        lambda t, a, b, c: t.einsum("bk, bij, ik -> bj", a, b, c),
-    ),
+    "einsum of three": (("x", "cube", "square"), lambda t, a, b, c: t.einsum("bk, bij, ik -> bj", a, b, c)),
     "einsum with dots": (("cube", "square"), lambda t, a, b: t.einsum("...jk,ij->...ki", a, b)),
     "einsum of a diagonal": (("square", "v"), lambda t, a, b: t.einsum("ii,i->i", a, b)),
     "einsum to a number": (("x", "column"), lambda t, a, b: t.einsum("ij,ij", a, b)),

@@ -2,17 +2,7 @@
 
 from fastbp.layers import activations
 from fastbp.layers.activations import *  # noqa: F403
-from fastbp.layers.pytorch import (
-    GELU,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Softmin,
-    Softplus,
-    Tanh,
-)
+from fastbp.layers.pytorch import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softmin, Softplus, Tanh
 from fastbp.nn.activations import GLU
 from fastbp.nn.weighted import PReLU
 

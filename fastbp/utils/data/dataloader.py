@@ -233,12 +233,7 @@ class DataLoader:
         for name, value in flags.items():
             checks.flag("DataLoader", name, value)
         _require_workers(
-            num_workers,
-            timeout,
-            worker_init_fn,
-            multiprocessing_context,
-            prefetch_factor,
-            persistent_workers,
+            num_workers, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers
         )
         if generator is not None:
             stream(generator)
