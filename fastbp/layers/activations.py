@@ -64,12 +64,15 @@ class ActivationLayer(Layer):
 
     @runs
     def forward(self, x):
-        if isinstance(x, TensorBase) and not self.inplace:  # before on_tensor: two calls less
+        if not isinstance(x, TensorBase):  # as in Layer.forward, without a call more
+            out, self.__dict__["_saved"] = self.run(x, self.training)
+            return out
+        if not self.inplace:  # before on_tensor: two calls less
             a, b = self.pair
             out = core.activation(self.row.kind, x, a, b)
             if out is not None:
                 return out
-        return Layer.forward(self, x)
+        return self.on_tensor(x)
 
     def on_tensor(self, x):
         from fastbp.autograd.elementwise import activation
