@@ -530,6 +530,57 @@ def test_ctrl_c_keeps_what_was_learned(solver):
     assert model.n_iter_ >= 4 and model.score(X, y) > 0.3
 
 
+@pytest.mark.parametrize("restore_best", [None, True])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_control_c_before_the_first_epoch_leaves_the_weights(method, restore_best, monkeypatch):
+    X, y = regression(1)
+    model = estimators.MLPRegressor(
+        hidden_layer_sizes=(4,), max_iter=5, warm_start=True, restore_best=restore_best, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    before = copy.deepcopy(model.coefs_)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastbp.estimators.solver.Solver.load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, method)(X, y)
+    for W, kept in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(W, kept)
+
+
+def test_max_iter_holds_whoever_sets_it_while_a_training_runs():
+    X, y = regression(1)
+    model = estimators.MLPRegressor(hidden_layer_sizes=(4,), max_iter=6, random_state=0)
+
+    def schedule(epochs):
+        model.max_iter = 3
+        return 1.0
+
+    model.schedule = schedule
+    with pytest.warns(ConvergenceWarning, match=r"iterations \(3\)"):
+        model.fit(X, y)
+    assert model.n_iter_ == 3
+
+
+def test_callbacks_of_an_epoch_may_mend_what_others_wrote():
+    X, y = regression(1)
+
+    def spoil(model):
+        model.max_iter = "none"
+
+    def mend(model):
+        model.max_iter = 2
+
+    model = estimators.MLPRegressor(hidden_layer_sizes=(4,), max_iter=6, random_state=0, callbacks=[spoil, mend])
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    assert model.n_iter_ == 2
+
+
 def test_a_diverging_fit_ends_as_scikit_learns():
     X, y = regression(1)
     settings = {"solver": "sgd", "learning_rate_init": 1e3, "max_iter": 30, "random_state": 0}

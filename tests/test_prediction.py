@@ -162,3 +162,45 @@ def test_several_threads_give_what_one_gives(dtype):
             np.testing.assert_array_equal(net.predict(x), want)
     finally:
         fastbp.set_num_threads(None)
+
+
+@pytest.mark.parametrize("as_tensors", [False, True])
+def test_predict_follows_arrays_that_are_put_in(as_tensors):
+    net = network((4, 4), "float32", BETWEEN[5], last=[Relu()])
+    x = np.ones((1, 4), "f4")
+    if as_tensors:
+        list(net.parameters())
+    for k in (1, 2):
+        net.predict(x)
+        layer = net.layers[-2]
+        layer.W, layer.b = np.full((4, 4), k, "f4"), np.zeros(4, "f4")
+        assert net.predict(x)[0, 0] == 4 * k
+        layer.W += 1  # in place, and put back
+        assert net.predict(x)[0, 0] == 4 * (k + 1)
+    next(net.parameters()).data = fastbp.ones(4, 4)
+    assert net.predict(x)[0, 0] == 4
+
+
+def test_a_slow_thread_does_not_bring_back_arrays_of_before(monkeypatch):
+    net = Sequential(layers.Affine(np.zeros((4, 4), "f4"), np.zeros(4, "f4")), Relu())
+    x = np.ones((1, 4), "f4")
+    net.predict(x)
+    found, goes_on = threading.Event(), threading.Event()
+    reader = threading.Thread(target=lambda: net.predict(x))
+    link = Relu.link
+
+    def slow_link(layer):
+        if threading.current_thread() is reader:  # which has the arrays of the layer before
+            found.set()
+            goes_on.wait(60)
+        return link(layer)
+
+    monkeypatch.setattr(Relu, "link", slow_link)
+    net[0].b = np.full(4, 1, "f4")
+    reader.start()
+    found.wait(60)
+    net[0].b = np.full(4, 2, "f4")
+    assert net.predict(x)[0, 0] == 2
+    goes_on.set()
+    reader.join()
+    assert net.predict(x)[0, 0] == 2

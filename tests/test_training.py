@@ -1446,3 +1446,39 @@ def test_a_sparse_matrix_with_room_to_spare_keeps_it():
     net = Sequential(Linear(4, 2, seed=0), loss="softmax_cross_entropy")
     net.fit(x, [0, 1, 0, 1], epochs=1, optimizer=SGD(lr=0.1))
     assert x.data is data_of_x
+
+
+# --- what is asked for once --------------------------------------------------------------------
+
+
+def test_a_subclass_of_trainer_passes_on_what_it_likes():
+    class Careful(Trainer):
+        def __init__(self, net, optimizer, **options):
+            super().__init__(net, SGD(lr=0.5), seed=5, clip_value=0.001)
+
+    trainer = Careful(Sequential(Linear(2, 2), loss="squared_error"), SGD(lr=0.1))
+    assert (trainer.seed, trainer.clip_value, trainer.optimizer.lr) == (5, 0.001, 0.5)
+
+
+@pytest.mark.parametrize("wrong", ["epoch", "who", "self"])
+def test_a_keyword_that_fit_does_not_have_is_refused(wrong):
+    net = Sequential(Linear(2, 2), loss="squared_error")
+    with pytest.raises(TypeError, match=f"{wrong}"):
+        net.fit(np.ones((3, 2)), np.ones((3, 2)), epochs=1, optimizer=SGD(lr=0.1), **{wrong: "x"})
+
+
+def test_every_callback_is_called_after_every_epoch():
+    net = Sequential(Linear(2, 2, seed=0), loss="squared_error")
+    seen = []
+    callbacks = [lambda *_: seen.append("a") or True, lambda *_: seen.append("b")]
+    x = np.ones((3, 2), "f4")
+    history = net.fit(x, x, epochs=3, optimizer=SGD(lr=0.1), callbacks=callbacks)
+    assert seen == ["a", "b"] and history.stopped_by == "callback"
+
+
+def test_a_schedule_that_raises_is_told_of_in_one_sentence():
+    net = Sequential(Linear(2, 2), loss="squared_error")
+    x = np.ones((3, 2), "f4")
+    with pytest.raises(ValueError, match="fit expects schedule to take the epochs done; at 0 it raised ZeroDivis"):
+        net.fit(x, x, epochs=1, optimizer=SGD(lr=0.1), schedule=lambda epochs: 1 / 0)
+    assert net.history.stopped_by == "error" and net.trainer is None
