@@ -32,10 +32,14 @@ cdef inline int require_aligned(const real *data, idx n, str name) except -1:
     return 0
 
 
+cdef inline bint overlap(const real *out, idx n_out, const real *data, idx n) noexcept:
+    return n_out != 0 and n != 0 and out < data + n and data < out + n_out
+
+
 cdef inline int require_apart(const real *out, idx n_out, const real *data, idx n,
                               str name) except -1:
     """Refuses an output that overlaps an input."""
-    if n_out and n and out < data + n and data < out + n_out:
+    if overlap(out, n_out, data, n):
         raise ValueError(f"A kernel expects {name} apart from its inputs and other outputs; got "
                          "memory that overlaps.")
     return 0
@@ -52,6 +56,18 @@ cdef inline int require_same_or_apart(const real *out, const real *data, idx n,
 cdef inline int require_arrays(const real **arrays, const idx *sizes, int n_inputs,
                                tuple names) except -1:
     """All aligned; the outputs, behind the inputs, apart from every array before them."""
+    cdef int i, j, n = <int> len(names)
+    cdef bint wrong = False
+    for i in range(n):
+        wrong |= sizes[i] != 0 and <uintptr_t> arrays[i] % sizeof(real) != 0
+        for j in range(i if i >= n_inputs else 0):
+            wrong |= overlap(arrays[i], sizes[i], arrays[j], sizes[j])
+    return word_arrays(arrays, sizes, n_inputs, names) if wrong else 0
+
+
+cdef inline int word_arrays(const real **arrays, const idx *sizes, int n_inputs,
+                            tuple names) except -1:
+    """What `require_arrays` says: names are objects, and only wanted here."""
     cdef int i, j
     for i in range(len(names)):
         require_aligned(arrays[i], sizes[i], names[i])
