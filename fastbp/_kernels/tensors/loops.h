@@ -37,12 +37,12 @@ static void FN(fbp_extreme)(const REAL *x, int smallest, int64_t *places, REAL *
         for (ptrdiff_t i = 0; i < inner; i++) {
             ptrdiff_t best = 0;
             REAL top = x[i];
-            for (ptrdiff_t k = 1; k < n && top == top; k++) {
+            for (ptrdiff_t k = top == top ? 1 : n; k < n; k++) {
                 const REAL value = x[k * inner + i];
-                if (!(smallest ? value >= top : value <= top)) { /* true of a NaN */
-                    best = k;
-                    top = value;
-                }
+                if (smallest ? value >= top : value <= top) continue; /* not so of a NaN */
+                best = k;
+                top = value;
+                if (top != top) break;
             }
             places[o * inner + i] = best;
             if (found) found[o * inner + i] = top;
