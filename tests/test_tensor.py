@@ -580,3 +580,9 @@ def test_a_correction_of_the_variance_is_a_number():
     assert x.var(ddof=0) == x.var(unbiased=False) and x.var(correction=1) == x.var()
     with pytest.raises(TypeError, match="correction as a number"):
         x.var(correction="1")
+
+
+def test_the_stub_tells_the_methods_that_are_attached():
+    from tensor_stub import STUB, text
+
+    assert STUB.read_text() == text(), "python tests/tensor_stub.py writes it anew"

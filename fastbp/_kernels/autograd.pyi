@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp._kernels.tensor_methods import Methods
+
 Array = NDArray[Any]
 Backward = Callable[[tuple[Any, ...], Any, tuple[bool, ...]], Any]
 
@@ -71,13 +73,14 @@ class AccumulateGrad:
     @property
     def next_functions(self) -> tuple[Any, ...]: ...
 
-class TensorBase(Target):
+class TensorBase(Target, Methods):
+    _version_changes: int
+    _add_hook: Callable[..., Any]
     array: Array
     requires_grad: bool
     has_hooks: bool
     grad: Any
     data: Any
-    def __getattr__(self, name: str) -> Any: ...  # the methods that fastbp.autograd attaches
     def __add__(self, other: Any) -> Any: ...
     def __radd__(self, other: Any) -> Any: ...
     def __sub__(self, other: Any) -> Any: ...

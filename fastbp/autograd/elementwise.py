@@ -116,7 +116,7 @@ erf = _by_kernel("erf", "The error function of x")
 
 def relu(input):
     """max(x, 0), element by element."""
-    if isinstance(input, core.TensorBase) and not input.is_floating_point():
+    if isinstance(input, core.TensorBase) and not input.dtype.is_floating_point:
         _no_bools("relu", input)
         return core.new(np.maximum(input.array, 0))
     return activation(input, ACTIVATIONS["relu"])
