@@ -78,7 +78,7 @@ class Training:
         """All callbacks of an epoch were called."""
 
     def end_epoch(self, whole, last):
-        """An epoch is over, the last one too."""
+        """An epoch is over, `whole` or cut short by the deadline; `last` where no other follows."""
 
     def takes(self, error):
         """Whether the training ends with what it has, in place of this exception."""
