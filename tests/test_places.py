@@ -56,6 +56,8 @@ BEFORE = {
     "autograd.shapes": ("autograd", "gather index_add index_select masked_select scatter take"),
     "nn.activations": ("nn", "CELU Dropout Flatten GELU LeakyReLU LogSoftmax Softmax Softmin Softplus Threshold"),
     "nn.weighted": ("nn", "BatchNorm1d Linear"),
+    "nn.criteria": ("nn.functional", "cross_entropy mse_loss"),
+    "nn.margins": ("nn.functional", "hinge_embedding_loss triplet_margin_loss"),
     "history": ("training.history", "EarlyStopping History"),
     "tables": ("datasets.tables", "Prepared Table prepare read_csv"),
 }

@@ -4,7 +4,7 @@
 mode and keeps nothing.  Layers read the current contents of their arrays at every call.
 
 `base` has what they share, and each kind a file; `pytorch` has those with PyTorch's arguments,
-loaded when they are asked for, and `functions` what these share with `nn.functional`.
+loaded when they are asked for.
 """
 
 from fastbp import losses

@@ -15,7 +15,9 @@ from fastbp.autograd import (
 )
 from fastbp.autograd.random import stream
 from fastbp.autograd.tensor import on_cpu
-from fastbp.layers import Identity, ReLU, Sigmoid, Tanh, activations, functions
+from fastbp.functional import activations as functions
+from fastbp.functional import random
+from fastbp.layers import Identity, ReLU, Sigmoid, Tanh, activations
 from fastbp.layers.activations import *  # noqa: F403
 from fastbp.layers.activations import ActivationLayer
 from fastbp.layers.base import Listed, restored
@@ -364,7 +366,7 @@ class Dropout(layers.Dropout):
 
     kept_names: tuple[str, ...] = ()
 
-    dropout_ratio = checks.Checked(lambda who, _, p: functions.probability(who, p))
+    dropout_ratio = checks.Checked(lambda who, _, p: random.probability(who, p))
 
     def __init__(self, p=0.5, inplace=False):
         super().__init__(p, seed=0)
@@ -384,7 +386,7 @@ class Dropout(layers.Dropout):
         return "dropout" if self.dropout_ratio < 1 else "dropout of everything"
 
     def on_tensor(self, x):
-        return functions.dropout(x, self.p, self.training, self.inplace)
+        return random.dropout(x, self.p, self.training, self.inplace)
 
     def run(self, x, training):
         x = checks.floats("Dropout", "x", x)
@@ -392,7 +394,7 @@ class Dropout(layers.Dropout):
             return x, (x.shape, x.dtype, None)
         if self.p == 1:
             return np.zeros_like(x), (x.shape, x.dtype, False)
-        key = functions.drawn_key()
+        key = random.drawn_key()
         return self._mask(x, key), (x.shape, x.dtype, key)
 
     def pullback(self, saved, dout, need_dx=True):

@@ -3,13 +3,15 @@
 A layer called on an array is the book's `forward`; called on a Tensor it makes a node of the
 graph.  Where a layer of the book means the same, it has PyTorch's name here: ``nn.ReLU is
 fastbp.Relu``.  `weighted`, `activations`, `containers`, `distances` and `losses` have what else
-is a module; `functional`, with `criteria` and `margins`, the functions.  PyTorch's places of them,
-as `fastbp.nn.modules.linear`, are files of one import, as type checkers and pickles look there,
-and loaded when touched.
+is a module; `functional` names the functions.  PyTorch's places of them, as
+`fastbp.nn.modules.linear`, are files of one import, as type checkers and pickles look there, and
+loaded when touched.
 """
 
 import importlib
+import sys
 
+from fastbp import functional as functions
 from fastbp.autograd import Parameter
 from fastbp.layers import pytorch
 from fastbp.layers.pytorch import *  # noqa: F403
@@ -22,6 +24,9 @@ from fastbp.nn.containers import *  # noqa: F403
 from fastbp.nn.distances import *  # noqa: F403
 from fastbp.nn.losses import *  # noqa: F403
 from fastbp.nn.weighted import *  # noqa: F403
+
+# Where pickles made before look for functions.
+sys.modules |= {f"{__name__}.criteria": functions.criteria, f"{__name__}.margins": functions.margins}
 
 __all__ = ["Module", "Parameter", "Sequential", "functional", "init", "utils"]
 __all__ += pytorch.__all__

@@ -2,10 +2,9 @@
 
 import sys
 
-from fastbp import checks
+from fastbp import checks, functional
 from fastbp.layers.pytorch import *  # noqa: F403  (the place that pickles made before have)
 from fastbp.modules import Module
-from fastbp.nn import functional
 
 __all__ = ["GLU", "Unflatten"]
 

@@ -3,8 +3,8 @@
 import sys
 
 from fastbp import checks
+from fastbp.functional import margins
 from fastbp.modules import Module
-from fastbp.nn import margins
 
 __all__ = ["CosineSimilarity", "PairwiseDistance"]
 

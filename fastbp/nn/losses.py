@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from fastbp import checks
 from fastbp import losses as book
+from fastbp.functional import criteria, margins
 from fastbp.modules import Module
-from fastbp.nn import criteria, margins
 
 __all__ = [
     "BCELoss",

@@ -1,11 +1,11 @@
 """Modules with parameters that no network's file holds: `LayerNorm`, `PReLU`, `Embedding`."""
 
-from fastbp import checks
+from fastbp import checks, functional
 from fastbp.autograd import Parameter, Tensor, empty, ones, zeros
 from fastbp.layers.pytorch import *  # noqa: F403  (the place that pickles made before have)
 from fastbp.layers.pytorch import float_dtype
 from fastbp.modules import Module
-from fastbp.nn import functional, init
+from fastbp.nn import init
 
 __all__ = ["Embedding", "LayerNorm", "PReLU"]
 

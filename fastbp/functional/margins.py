@@ -15,7 +15,7 @@ from fastbp.autograd import (
 )
 from fastbp.autograd.arguments import tensor_of
 from fastbp.checks import explained
-from fastbp.nn.criteria import reduction_of
+from fastbp.functional.criteria import reduction_of
 
 __all__ = [
     "cosine_embedding_loss",

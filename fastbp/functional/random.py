@@ -1,57 +1,18 @@
-"""Functions of tensors that layers and `nn.functional` share: softmax with its guess, dropout."""
-
-import warnings
+"""Random functions of tensors: dropout."""
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import log_softmax as _log_softmax
-from fastbp.autograd import softmax as _softmax
 from fastbp.autograd import tensor  # noqa: F401  (in the examples)
-from fastbp.autograd.arguments import quick, tensor_of
+from fastbp.autograd.arguments import tensor_of
 from fastbp.autograd.elementwise import floats_of
 from fastbp.autograd.inplace import changed
 from fastbp.autograd.random import stream
 from fastbp.backend import kernels
 from fastbp.checks import explained
 
-__all__ = ["drawn_key", "dropout", "log_softmax", "probability", "softmax", "softmin"]
-
-
-def _dimension(who, input, dim):
-    if dim is not None:
-        return dim
-    warnings.warn(
-        f"{who} expects dim, the dimension that sums to 1; got None, which is taken as PyTorch takes it.",
-        UserWarning,
-        stacklevel=4,
-    )
-    return 0 if input.ndim in (0, 1, 3) else 1
-
-
-@quick
-def softmax(input, dim=None, dtype=None):
-    """exp(x) / sum(exp(x)) over a dimension.
-
-    Examples
-    --------
-    >>> softmax(tensor([[0.0, 0.0]]), dim=1)
-    tensor([[0.5000, 0.5000]])
-    """
-    return _softmax(input, _dimension("softmax", input, dim), dtype)
-
-
-@explained
-def softmin(input, dim=None, dtype=None):
-    """softmax of -x."""
-    return _softmax(-input, _dimension("softmin", input, dim), dtype)
-
-
-@quick
-def log_softmax(input, dim=None, dtype=None):
-    """x - log(sum(exp(x))) over a dimension."""
-    return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)
+__all__ = ["dropout"]
 
 
 @explained
