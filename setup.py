@@ -1,12 +1,7 @@
 """Build of the compiled kernels; everything else about the package is in pyproject.toml.
 
-Environment variables
----------------------
-FASTBP_DEBUG=1
-    Bounds checks in the Cython code, debug symbols, no optimisation of the wrappers.
-FASTBP_SANITIZE=address,undefined
-    Build with these sanitizers (GCC or Clang).
-
+With FASTBP_DEBUG=1 in the environment the Cython code checks bounds, has debug symbols and is not
+optimised; with FASTBP_SANITIZE=address,undefined all is built with these sanitizers (GCC or Clang).
 `python setup.py kernel_flags v3` prints how kernels.c is compiled for an instruction set.
 """
 
@@ -17,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +23,9 @@ from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
 
 KERNELS = Path("fastbp/_kernels")
-DEBUG = os.environ.get("FASTBP_DEBUG") or "0"
-if DEBUG not in ("0", "1"):
-    sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {DEBUG!r}.")
-DEBUG = DEBUG == "1"
+if os.environ.get("FASTBP_DEBUG", "") not in ("", "0", "1"):
+    sys.exit(f"FASTBP_DEBUG expects 0 or 1; got {os.environ['FASTBP_DEBUG']!r}.")
+DEBUG = os.environ.get("FASTBP_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTBP_SANITIZE", "")
 
 # One object of kernels.c per instruction set: name, bytes of a vector, rows of a tile (as many
@@ -50,18 +45,11 @@ if sys.platform == "darwin":
 INSTRUCTION_SETS = X86_64 if MACHINE in ("x86_64", "amd64") else PLAIN
 
 # Never -ffast-math (it would change the arithmetic of the whole process), never -march=native: the
-# user's CFLAGS, which come before our flags, may have them, and these undo them.  They do so on the
-# linker's line too, where GCC adds to each library code that makes a process flush subnormals.
-EXACT_FLAGS = [
-    "-O3",  # after -Ofast
-    "-fno-fast-math",  # the first, as it sets the others
-    "-fno-unsafe-math-optimizations",
-    "-fno-finite-math-only",
-    "-fno-associative-math",
-    "-fno-reciprocal-math",
-    "-fsigned-zeros",
-    "-fno-lto",
-]
+# user's CFLAGS, which come before our flags, may have them, and these undo them: -O3 undoes -Ofast,
+# and -fno-fast-math comes first, as it sets the others.  They do so on the linker's line too, where
+# GCC adds to each library code that makes a process flush subnormals.
+EXACT_FLAGS = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-fno-finite-math-only"]
+EXACT_FLAGS += ["-fno-associative-math", "-fno-reciprocal-math", "-fsigned-zeros", "-fno-lto"]
 # What no other compiler knows is undone where it is asked for.
 UNDONE = {"-mdaz-ftz": "-mno-daz-ftz", "-fsingle-precision-constant": "-fno-single-precision-constant"}
 FLAG_VARIABLES = ("CC", "CFLAGS", "CPPFLAGS", "LDSHARED", "LDFLAGS")
@@ -71,54 +59,37 @@ EXACT_FLAGS += [undo for flag, undo in UNDONE.items() if flag in USERS_FLAGS]
 # Hot loops lie alike whatever changes elsewhere: by their places alone, steps of a microsecond took
 # up to 5 % more or less, and functions of small tensors up to 10 %.
 ALIGNED = ["-falign-functions=64", "-falign-loops=32"]
-C_FLAGS = [
-    "-std=c11",
-    # Accesses by masked vectors, which -O3 makes, are not checked by the sanitizers.
-    "-O1" if SANITIZE else "-O3",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-Wno-unknown-pragmas",  # Clang does not know all of GCC's
-    # Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks):
-    # without it batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.
-    "-fno-wrapv",
-    *ALIGNED,
-]
+# Python's own -fwrapv has indices wrap around, which no kernel's do (the sanitizer looks): without it
+# batch normalisation takes 0.9 of the time, and steps of a microsecond 0.97.  Accesses by masked
+# vectors, which -O3 makes, are not checked by the sanitizers; Clang does not know all of GCC's pragmas.
+C_FLAGS = ["-std=c11", "-O1" if SANITIZE else "-O3", *ALIGNED]
+C_FLAGS += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-wrapv", "-Wno-unknown-pragmas"]
 COMMON_FLAGS = [*EXACT_FLAGS, *(["-g", "-O1"] if DEBUG else ["-g0"]), "-Wall"]
 LINK_FLAGS = list(EXACT_FLAGS)
-if SANITIZE:
+if SANITIZE:  # -fwrapv would hide signed overflow; -g1 has lines: variables too take GCC minutes
     LINK_FLAGS.append(f"-fsanitize={SANITIZE}")
-    COMMON_FLAGS += [
-        "-O1",
-        f"-fsanitize={SANITIZE}",
-        "-fno-sanitize-recover=undefined",
-        "-fno-wrapv",  # it would hide signed overflow
-        "-fno-omit-frame-pointer",
-        "-g1",  # lines; to follow the unrolled loops' variables too would take GCC minutes
-    ]
+    COMMON_FLAGS += [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=undefined"]
+    COMMON_FLAGS += ["-O1", "-fno-wrapv", "-fno-omit-frame-pointer", "-g1"]
 # Of the wrappers, and of the kernels beside their own.
 WRAPPER_FLAGS, HARDENING = ["-Wno-unused-function", *ALIGNED], []
 if sys.platform == "linux":
     LINK_FLAGS += ["-Wl,-z,relro,-z,now,-z,noexecstack"]
     if INSTRUCTION_SETS is X86_64:  # they run before a set is picked
         WRAPPER_FLAGS += ["-march=x86-64", "-mtune=generic", "-mno-sse3"]
-    if not SANITIZE:
-        # Of functions with buffers of bytes: a guard in each that has an array took 4 % of a call
-        # of a kernel, and 8 % of an operation on tensors.
-        HARDENING = ["-fstack-protector"]
-        if not any(flag.startswith("-D_FORTIFY_SOURCE") for flag in USERS_FLAGS):
-            HARDENING += ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+    if not SANITIZE:  # a guard in each function with an array took 8 % of an operation on tensors
+        fortified = any(flag.startswith("-D_FORTIFY_SOURCE") for flag in USERS_FLAGS)
+        HARDENING = [*([] if fortified else ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]), "-fstack-protector"]
 
 
 def kernel_flags(name, vector_bytes, max_rows, flags):
     """Macros and flags of kernels.c for one instruction set."""
-    macros = {"FBP_ISA": name, "FBP_VECTOR_BYTES": str(vector_bytes), "FBP_MAX_ROWS": str(max_rows)}
-    return list(macros.items()), [*COMMON_FLAGS, *C_FLAGS, *flags]
+    macros = [("FBP_ISA", name), ("FBP_VECTOR_BYTES", str(vector_bytes)), ("FBP_MAX_ROWS", str(max_rows))]
+    return macros, [*COMMON_FLAGS, *C_FLAGS, *flags]
 
 
 if sys.argv[1:2] == ["kernel_flags"]:  # for tests/native, which builds the C part alone
     sets = {isa[0]: isa for isa in [*X86_64, *PLAIN]}
-    if sys.argv[2:] not in [[name] for name in sets]:
+    if " ".join(sys.argv[2:]) not in sets:
         sys.exit(f"kernel_flags expects one of {', '.join(sets)}; got {sys.argv[2:]}.")
     macros, flags = kernel_flags(*sets[sys.argv[2]])
     print(*[f"-D{name}={value}" for name, value in macros], *flags)
@@ -133,21 +104,20 @@ found ({reason}). Install one and try again:
     macOS            xcode-select --install
     Windows          winget install LLVM.LLVM, beside the Visual Studio Build Tools
 """
-
-
-OPENMP_PROBE = """
-#include <omp.h>
-int main(void) { return omp_get_max_threads() < 1; }
-"""
+OPENMP_PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
 class BuildKernels(build_ext):
     """build_ext that compiles kernels.c once per instruction set, for `isa` to link."""
 
     def build_extensions(self):
+        self.on_windows = self.compiler.compiler_type == "msvc"
         self.require_compiler()
-        if not self.on_windows():  # it has no threads yet, and OpenMP's would be one more DLL
-            self.forget_pythons_rpath()
+        if not self.on_windows:  # it has no threads yet, and OpenMP's would be one more DLL
+            # Our modules do not search the folders that Python's own build named, only the user's.
+            rpaths = {flag for flag in self.compiler.linker_so if flag.startswith(("-Wl,-rpath", "-Wl,-R"))}
+            rpaths -= set(USERS_FLAGS)
+            self.compiler.linker_so = [flag for flag in self.compiler.linker_so if flag not in rpaths]
             threads = "-fopenmp" if self.has_openmp() else "-pthread"
             COMMON_FLAGS.append(threads)
             for extension in self.extensions:
@@ -174,38 +144,23 @@ class BuildKernels(build_ext):
             self.compiler.compile([source], folder, macros, extra_postargs=postargs)
         return object_file
 
-    def forget_pythons_rpath(self):
-        """Link without the folders that Python's own build had searched for libraries at run time.
-
-        Those that the user's LDFLAGS name stay.
-        """
-        self.compiler.linker_so = [
-            flag
-            for flag in self.compiler.linker_so
-            if not flag.startswith(("-Wl,-rpath", "-Wl,-R")) or flag in USERS_FLAGS
-        ]
-
-    def on_windows(self):
-        return self.compiler.compiler_type == "msvc"
-
     def spelled(self, flags):
         """GCC's flags as the compiler wants them: clang-cl takes them behind /clang:."""
-        return [f"/clang:{flag}" for flag in flags] if self.on_windows() else flags
+        return [f"/clang:{flag}" for flag in flags] if self.on_windows else flags
 
     def has_openmp(self):
         """Whether a program with OpenMP compiles and links; it is only asked how many threads."""
         with tempfile.TemporaryDirectory() as folder:
-            source, options = Path(folder) / "probe.c", {"extra_postargs": ["-fopenmp"]}
+            source, options = Path(folder, "probe.c"), {"extra_postargs": ["-fopenmp"]}
             source.write_text(OPENMP_PROBE)
-            try:
+            with suppress(CompileError, LinkError):
                 objects = self.compiler.compile([str(source)], folder, **options)
-                self.compiler.link_executable(objects, str(Path(folder) / "probe"), **options)
-            except (CompileError, LinkError):
-                return False
-        return True
+                self.compiler.link_executable(objects, str(Path(folder, "probe")), **options)
+                return True
+        return False
 
     def require_compiler(self):
-        if self.on_windows():
+        if self.on_windows:
             if clang := shutil.which("clang-cl"):
                 self.compiler.initialize()
                 self.compiler.cc = clang
@@ -222,9 +177,8 @@ class BuildKernels(build_ext):
 
 HEADERS = sorted(str(p) for p in KERNELS.rglob("*.h"))
 # Without `depends`, a rebuilt object would not be linked again; setup.py has the flags.
-DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(str(p) for p in KERNELS.rglob("*.px[di]"))]
-# The memoryview code that every module needs, compiled once.
-UTILITY = "fastbp._kernels._cyutility"
+DEPENDS = [*HEADERS, str(KERNELS / "kernels.c"), *sorted(map(str, KERNELS.rglob("*.px[di]")))]
+UTILITY = "fastbp._kernels._cyutility"  # the memoryview code that every module needs, compiled once
 SOURCES = {f"fastbp._kernels.{path.stem}": [str(path)] for path in sorted(KERNELS.glob("*.pyx"))}
 
 extensions = [
@@ -247,7 +201,6 @@ setup(
         build_dir=f"build/cython/numpy-{np.__version__}{'-debug' if DEBUG else ''}",
         shared_utility_qualified_name=UTILITY,
         compiler_directives={
-            "language_level": 3,
             "boundscheck": DEBUG,
             "wraparound": False,
             "cdivision": True,
