@@ -1,4 +1,4 @@
-"""`fit` beside JAX with every smooth activation: ``python -m bench.activations``.
+"""`fit` beside JAX with every activation: ``python -m bench.activations``.
 
 Epochs as those of `bench.grid --epoch`, in float32 and float64: JAX has one compiled function for
 all steps of an epoch.  First both have to agree with NumPy; what is told is JAX's time over
@@ -8,24 +8,33 @@ fastbp's.  ``--write`` stores it and puts the table into docs/speed.md.
 import argparse
 
 from bench import ROOT, apart, cases, grid, measure, report
-from bench.tasks import ACTIVATIONS
+from bench.tasks import ACTIVATIONS, NEWER
 
 RESULTS = ROOT / "bench" / "results" / "activations.json"
 PAGE = ROOT / "docs" / "speed.md"
 MARKS = "<!-- activations:begin -->", "<!-- activations:end -->"
 SMOOTH = ACTIVATIONS[1:]
 NETWORKS = ("iris", "rl", "dlfs", "mnist512", "tab", "odd", "squares", "deep")
+#: Those that the newer activations are trained in.
+FEW = ("dlfs", "tab", "rl")
 
 
-def run(sides, networks=NETWORKS, activations=SMOOTH, quick=False, whole=False):
+def run(sides, networks=NETWORKS, activations=SMOOTH + NEWER, quick=False, whole=False):
     """A row of the grid for each network, activation and dtype, which it names."""
     rows = []
     for activation in activations:
         for dtype in cases.DTYPES:
             how = {"activation": activation, "dtype": dtype}
-            for row in grid.run(sides, networks, quick, whole, epoch=True, **how):
+            names = [name for name in networks if activation in SMOOTH or name in FEW]
+            for row in grid.run(sides, names, quick, whole, epoch=True, **how):
                 rows.append(row | how)
     return rows
+
+
+def tables(rows):
+    """A table of the smooth activations and one of the newer ones."""
+    parts = ([row for row in rows if row["activation"] in part] for part in (SMOOTH, NEWER))
+    return [table(part) for part in parts if part]
 
 
 def table(rows):
@@ -47,11 +56,11 @@ def table(rows):
 
 def markdown(results):
     text = (
-        "## Smooth activations\n\nA step of an epoch, `fit` beside JAX, an epoch one jit of "
+        "## Activations\n\nA step of an epoch, `fit` beside JAX, an epoch one jit of "
         f"`lax.scan`: JAX's time over fastbp's in float32 / float64. Measured on "
         f"{measure.described(results['machine'])}. Medians, in turn. Above 1, fastbp is quicker."
     )
-    return f"{text}\n\n{report.table(*table(results['rows']))}"
+    return "\n\n".join([text, *(report.table(*found) for found in tables(results["rows"]))])
 
 
 def main(arguments=None):
@@ -65,7 +74,8 @@ def main(arguments=None):
     with apart.sides(["fastbp", "JAX"]) as sides:
         rows = run(sides, options.workloads, quick=options.quick, whole=True)
         results = {"machine": apart.described(sides, about), "rows": rows}
-    measure.print_table(*table(rows))
+    for found in tables(rows):
+        measure.print_table(*found)
     if options.write:
         measure.store(RESULTS, results)
         report.write(PAGE, markdown(results), *MARKS)

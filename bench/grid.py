@@ -17,7 +17,7 @@ from statistics import geometric_mean
 import numpy as np
 
 from bench import ROOT, agreement, apart, epochs, measure, peak, peers
-from bench.tasks import ACTIVATIONS, ODD, WORKLOADS, Task
+from bench.tasks import ACTIVATIONS, NEWER, ODD, WORKLOADS, Task
 
 RESULTS = ROOT / "bench" / "results" / "grid.json"
 WORKLOADS = WORKLOADS | ODD
@@ -235,7 +235,7 @@ def options_of(arguments):
     parser.add_argument("--threads", type=int, default=1, help="of every library")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--optimizer", choices=tuple(agreement.CHECKED_RATES), default="sgd")
-    parser.add_argument("--activation", choices=ACTIVATIONS, default="relu")
+    parser.add_argument("--activation", choices=ACTIVATIONS + NEWER, default="relu")
     parser.add_argument("--workloads", type=names_of(WORKLOADS), default=list(WORKLOADS))
     parser.add_argument("--peers", type=names_of(peers.PEERS), help="libraries beside fastbp")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to store a trial")

@@ -5,7 +5,7 @@
 """
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import expit, ndtr
 
 
 def relu(shape, dtype):
@@ -89,4 +89,62 @@ def gelu(shape, dtype):
     return forward, backward
 
 
-ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh, "gelu": gelu, "softplus": softplus}
+def of_slope(value, slope):
+    """An activation by its value and its slope at z, which is kept."""
+
+    def made(shape, dtype):
+        kept = np.empty(shape, dtype)
+
+        def forward(z):
+            np.copyto(kept, z)
+            np.copyto(z, value(kept))
+
+        def backward(dz, y):
+            dz *= slope(kept)
+
+        return forward, backward
+
+    return made
+
+
+def elu(scale, alpha):
+    def value(z):
+        return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+
+    def slope(z):
+        return scale * np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
+
+    return of_slope(value, slope)
+
+
+def clipped(low, high):
+    return of_slope(lambda z: np.clip(z, low, high), lambda z: (z > low) & (z < high))
+
+
+def mish_slope(z):
+    t = np.tanh(np.logaddexp(z, 0))
+    return t + z * expit(z) * (1 - t * t)
+
+
+def hard_swish_slope(z):
+    return np.where(np.abs(z) < 3, z / 3 + 0.5, z > 0)
+
+
+ACTIVATIONS = {
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "gelu": gelu,
+    "softplus": softplus,
+    "silu": of_slope(lambda z: z * expit(z), lambda z: expit(z) * (1 + z * expit(-z))),
+    "mish": of_slope(lambda z: z * np.tanh(np.logaddexp(z, 0)), mish_slope),
+    "elu": elu(1.0, 1.0),
+    "selu": elu(1.0507009873554805, 1.6732632423543772),
+    "celu": elu(1.0, 1.0),
+    "log_sigmoid": of_slope(lambda z: -np.logaddexp(-z, 0), lambda z: expit(-z)),
+    "hard_tanh": clipped(-1, 1),
+    "relu6": clipped(0, 6),
+    "hard_swish": of_slope(lambda z: z * np.clip(z / 6 + 0.5, 0, 1), hard_swish_slope),
+    "hard_sigmoid": of_slope(lambda z: np.clip(z / 6 + 0.5, 0, 1), lambda z: (np.abs(z) < 3) / 6),
+    "soft_sign": of_slope(lambda z: z / (1 + np.abs(z)), lambda z: 1 / np.square(1 + np.abs(z))),
+}

@@ -21,17 +21,30 @@ from bench import inplace
 from bench.tasks import CannotExpress, NotCompiled
 
 COMPILE_SECONDS = 300
+#: PyTorch's classes of activations.
+CLASSES = {
+    "relu": "ReLU",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "gelu": "GELU",
+    "softplus": "Softplus",
+    "silu": "SiLU",
+    "mish": "Mish",
+    "elu": "ELU",
+    "selu": "SELU",
+    "celu": "CELU",
+    "log_sigmoid": "LogSigmoid",
+    "hard_tanh": "Hardtanh",
+    "relu6": "ReLU6",
+    "hard_swish": "Hardswish",
+    "hard_sigmoid": "Hardsigmoid",
+    "soft_sign": "Softsign",
+}
 
 
 def network_of_fastbp(task):
     """The network and its optimiser."""
-    activation = {
-        "relu": fastbp.Relu,
-        "sigmoid": fastbp.Sigmoid,
-        "tanh": fastbp.Tanh,
-        "gelu": fastbp.Gelu,
-        "softplus": fastbp.Softplus,
-    }[task.activation]
+    activation = getattr(fastbp.nn, CLASSES[task.activation])
     layers, params = [], task.copies()
     for W, b in zip(params[::2], params[1::2], strict=True):
         layers += [fastbp.Affine(W, b), activation()]
@@ -155,9 +168,7 @@ def torch_model(task):
 
     torch.set_num_threads(task.threads)
     dtype = getattr(torch, task.dtype)
-    activation = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "gelu": nn.GELU, "softplus": nn.Softplus}[
-        task.activation
-    ]
+    activation = getattr(nn, CLASSES[task.activation])
     layers = []
     for W, b in zip(task.params[::2], task.params[1::2], strict=True):
         linear = nn.Linear(*W.shape, dtype=dtype)
@@ -305,13 +316,8 @@ def jax_update(task):
 
     jax.config.update("jax_enable_x64", task.dtype == "float64")
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # quicker where one waits anyhow
-    activate = {
-        "relu": jax.nn.relu,
-        "sigmoid": jax.nn.sigmoid,
-        "tanh": jnp.tanh,
-        "gelu": partial(jax.nn.gelu, approximate=False),
-        "softplus": jax.nn.softplus,
-    }[task.activation]
+    own = {"tanh": jnp.tanh, "gelu": partial(jax.nn.gelu, approximate=False)}
+    activate = own.get(task.activation) or getattr(jax.nn, task.activation)
 
     def loss_of(params, x, t):
         *hidden, (W, b) = zip(params[::2], params[1::2], strict=True)
@@ -355,7 +361,7 @@ def of_sklearn(task):
     n_classes = task.sizes[-1]
     if task.squares:
         raise CannotExpress("its squared error is half of the mean")
-    if task.activation in ("gelu", "softplus"):
+    if task.activation not in ("relu", "sigmoid", "tanh"):
         raise CannotExpress(f"it has no {task.activation}")
     if n_classes == 2:
         raise CannotExpress("it gives two classes one sigmoid output, not two of a softmax")

@@ -29,6 +29,9 @@ ODD = {
     "deep": (128, (32,) * 21),
 }
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "softplus")
+#: Those that scikit-learn and the book have not; the names are JAX's.
+NEWER = ("silu", "mish", "elu", "selu", "celu", "log_sigmoid", "hard_tanh", "relu6")
+NEWER += ("hard_swish", "hard_sigmoid", "soft_sign")
 
 
 class CannotExpress(Exception):
