@@ -67,6 +67,8 @@ __all__ = [
 
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
+    "Communicator": ("fastbp.communicators", "Communicator"),
+    "RankError": ("fastbp.training.ranks", "RankError"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),
     "datasets": ("fastbp.datasets", None),

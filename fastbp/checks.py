@@ -396,15 +396,19 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def weights_of_rows(who, weights, dtype, negative=True):
-    """Finite weights in the dtype of the arithmetic, where they may overflow or vanish."""
+def weights_of_rows(who, weights, dtype, negative=True, total=int):
+    """Finite weights in the dtype of the arithmetic, where they may overflow or vanish.
+
+    total(n) is how many all ranks have that are not zero, of which n are here.
+    """
     with np.errstate(over="ignore"):
         own = weights.astype(dtype)
-    if not (np.isfinite(own).all() and own.any() and (negative or weights.min() >= 0)):
+    finite = np.isfinite(own).all() and (negative or weights.min(initial=0) >= 0)
+    if not (total(np.count_nonzero(own)) and finite):
         kind = "finite" if negative else "finite, not negative"
         raise ValueError(
             f"{who} expects weights that are {kind} and not all zero in {own.dtype}; got values "
-            f"from {weights.min():g} to {weights.max():g}."
+            f"from {weights.min(initial=np.inf):g} to {weights.max(initial=-np.inf):g}."
         )
     return own
 

@@ -18,7 +18,7 @@ from fastbp.modules import Module
 from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
 from fastbp.training import plans
-from fastbp.training.fit import FitOptions, fit
+from fastbp.training.fit import fit
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -656,6 +656,16 @@ class Sequential(Module):
         resume : str, os.PathLike or None
             Go on from such a file, bit for bit as if never stopped, with the same data and
             arguments; `epochs` may be larger, and seed=None takes the file's.
+        comm : Communicator or None
+            Train together with other ranks: a communicator of mpi4py, a group of torch.distributed
+            or a `fastbp.Communicator`.  All ranks make the same call, and begin with the first one's
+            parameters; it alone shows progress, calls callbacks and writes the file.
+        rows : {"all", "own"}
+            Whether all ranks pass the same rows, of which each takes its part of every batch, with
+            one machine's numbers; or each passes rows of its own, any number of them.
+        average_every : int
+            Steps that each rank makes of its own rows before parameters and states are averaged; 1
+            sums the gradients of each step instead.
 
         Returns
         -------
@@ -673,6 +683,8 @@ class Sequential(Module):
             weights are those before that batch.
         KeyboardInterrupt
             On Ctrl-C, with the weights written back and `history` kept.
+        RankError
+            Where another rank failed, and on which.
 
         Examples
         --------
@@ -686,7 +698,7 @@ class Sequential(Module):
         True
         """
         options |= {"epochs": epochs, "optimizer": optimizer, "batch_size": batch_size}
-        return fit(self, x, t, FitOptions(**options))
+        return fit(self, x, t, options)
 
     def _first_trained(self):
         """The place of the first layer that has parameters (or is the user's own)."""

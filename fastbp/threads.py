@@ -82,10 +82,10 @@ def _container_quota():
         return 1 << 20
 
 
-def threads_for(operations, n_threads=None):
-    """The threads of a step of so many floating-point operations."""
+def threads_for(operations, n_threads=None, sharing=1):
+    """The threads of a step of so many floating-point operations, on cores that `sharing` ranks have."""
     if n_threads is not None:
         return checks.integer("Trainer", "n_threads", n_threads, 1, MOST_THREADS)
     if _chosen is not None:
         return _chosen
-    return 1 if operations < WORTH_A_THREAD else available_threads()
+    return 1 if operations < WORTH_A_THREAD else max(1, available_threads() // sharing)

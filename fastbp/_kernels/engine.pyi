@@ -44,6 +44,8 @@ class Plan:
     correct: float
     stopped_by_loss: bool
     overflowed: int
+    own_loss: float
+    ranks: Any
     def __new__(
         cls,
         layers: Sequence[tuple[str, int, int, float, float, bool]],
@@ -57,6 +59,8 @@ class Plan:
         loss_scale: float | None = None,
         clip_loss: bool = False,
     ) -> Plan: ...
+    def flat(self, part: int) -> NDArray[Any]: ...
+    def join(self, ranks: Any, average_every: int = 1) -> None: ...
     def set_rule(
         self,
         rule: str,
@@ -92,6 +96,7 @@ class Plan:
         lrs: NDArray[np.float64] | None = None,
         seconds: float = ...,
         batch_size: int = 0,
+        parts: NDArray[np.int64] | None = None,
     ) -> tuple[int, float, float, float]: ...
     def shut(self) -> None: ...
     def first_non_finite(self, n_rows: int) -> int: ...

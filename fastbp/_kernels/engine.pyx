@@ -48,6 +48,12 @@ PARAMETERS, GRADIENTS, RUNNING, FIRST_STATE = range(4)
 #: keeps the GIL, as giving it up and taking it again would be 4 % of the smallest step.
 cdef double BRIEF = 16384
 
+#: What travels behind the gradients of several ranks, by its place: sums over the ranks of the loss
+#: and of what was classified rightly, of the rows' weights, of what no gradient is above, and of
+#: the ranks that have failed or whose time is over.
+cdef enum:
+    LOSS, CORRECT, WEIGHT, BOUND, FAILED, OVER
+
 #: A step longer than this is followed by a look for Ctrl-C; shorter ones share a look.
 cdef double SECONDS_BETWEEN_LOOKS = 0.02
 
@@ -113,6 +119,17 @@ cdef idx _most_entries(const fbp_source *source, const int64_t[::1] order, idx s
         if length <= <uint64_t> source.size:  # its step refuses another one
             n += <idx> length
         largest = max(largest, n)
+    return largest
+
+
+cdef idx _most_entries_of_parts(const fbp_source *source, const int64_t[::1] order,
+                                const int64_t[:, ::1] parts) noexcept:
+    """Entries of the part of a batch that has most of them."""
+    cdef idx k, largest = 0
+    for k in range(parts.shape[0]):
+        if parts[k, 1] > parts[k, 0]:
+            largest = max(largest, _most_entries(
+                source, order[:parts[k, 1]], parts[k, 0], parts[k, 1] - parts[k, 0]))
     return largest
 
 
@@ -209,7 +226,7 @@ cdef class Plan:
     cdef double clip_norm, loss_scale
     #: The penalty's factor.
     cdef readonly double l2
-    cdef bint per_row, early_eps, brief, lenient
+    cdef bint per_row, early_eps, brief, lenient, drops
     #: Bytes of the block.
     cdef readonly size_t nbytes
     cdef readonly idx batch_size, n_in, n_out
@@ -228,6 +245,19 @@ cdef class Plan:
     cdef readonly double correct
     #: Whether the last epoch ended at a loss, or an update, that is not finite.
     cdef readonly bint stopped_by_loss
+    #: The processes that train the same network, of which this is one, or None; see `join`.
+    cdef readonly object ranks
+    #: The kept gradients, and the words behind them.
+    cdef object shared
+    cdef void *words
+    #: Steps of each rank alone from one averaging of the parameters to the next; 1: none.
+    cdef idx average_every
+    #: What has failed here while the others wait.
+    cdef object failure
+    #: The loss that this rank's rows of the last step add to the batch's.
+    cdef readonly double own_loss
+    #: Whether the time was over on the first rank.
+    cdef bint time_over
     #: A closed plan makes no more steps.
     cdef public bint closed
     #: What a subclass's __new__ leaves to its __init__.  Not in the object's dict: where that was
@@ -264,6 +294,8 @@ cdef class Plan:
                 width = n_out
                 if described[i].kind == isa.FBP_BATCH_NORM:
                     self.normalises = True
+                if described[i].kind == isa.FBP_DROPOUT:
+                    self.drops = True
             spec.layers = described
             spec.n_layers = n
             spec.batch_size = batch_size
@@ -294,6 +326,7 @@ cdef class Plan:
         self.rule.clip_scale = 1
         self.lenient = loss_scale is not None
         self.overflowed = -1
+        self.average_every = 1
         self.changes_seen = changes.count
         self.clip_norm = self.l2 = 0
         self.early_eps = False
@@ -333,6 +366,36 @@ cdef class Plan:
         self.clip_norm = clip_norm
         self.l2 = l2
         self.early_eps = early_eps
+
+    @cython.critical_section
+    def flat(self, int part):
+        """All layers' arrays of a part, as they lie in the block: (n,) of the plan's dtype.
+
+        Who writes into it keeps missing columns zero, as sums and multiples do; and reads nothing
+        into it but that ranks with the same layers and instruction set have the same place for
+        the same number.  Of GRADIENTS 64 bytes behind them belong to it.
+        """
+        self.require_idle()
+        cdef cnp.npy_intp n = 0
+        require(0 <= part < FIRST_STATE + self.n_states, "Plan expects a part that it has")
+        cdef void *data = self.engine.plan_flat(self.memory, part, <idx *> &n)
+        cdef int kind = cnp.NPY_DOUBLE if self.is_double else cnp.NPY_FLOAT
+        array = cnp.PyArray_SimpleNewFromData(1, &n, kind, data)
+        cnp.set_array_base(array, self)
+        return array
+
+    def join(self, ranks, idx average_every=1):
+        """Train together with the same plan of other ranks, a `Ranks` or None for none.
+
+        Each step's gradients are summed over all ranks, or, where `average_every` is above 1, each
+        rank makes so many steps of its own, and then their parameters are averaged.
+        """
+        require(ranks is None or self.keep_gradients, "ranks expect a plan that keeps gradients")
+        require(average_every > 0, "ranks expect average_every of at least 1")
+        self.ranks, self.average_every = ranks, average_every
+        self.shared = None if ranks is None else self.flat(GRADIENTS)
+        if ranks is not None:
+            self.words = <char *> cnp.PyArray_DATA(self.shared) + <idx> self.shared.nbytes - 64
 
     @property
     def dirty(self):
@@ -541,7 +604,7 @@ cdef class Plan:
             x, t, weights = kept = tuple(self.converted(x, t, weights))
             if not self.point_to(batch, x, t, weights):
                 raise TypeError("Plan expects x, t and weights of its own dtype and widths")
-        if batch.x.n_rows == 0:
+        if batch.x.n_rows == 0 and self.ranks is None:
             raise ValueError("training expects at least one row in x; got none.")
         if batch.x.n_rows > most:
             raise ValueError(
@@ -689,7 +752,6 @@ cdef class Plan:
             rule.kind = isa.FBP_STORE
         team = fbp_take_team(self.n_threads)
         self.engine.plan_step(self.memory, batch, &rule, self.n_threads, team, &result)
-        fbp_give_team(team)
         self.correct = result.correct
         loss[0] = self.loss_scale * result.loss / over + penalty
         if stored and result.outcome == isa.FBP_DONE:
@@ -699,11 +761,165 @@ cdef class Plan:
                 rule.kind = self.rule.kind
                 rule.clip_scale = min(1.0, self.clip_norm / (norm + 1e-6))
             if isfinite(norm):
-                self.engine.plan_apply(self.memory, &rule, norm * rule.clip_scale, &result)
+                self.engine.plan_apply(self.memory, &rule, norm * rule.clip_scale,
+                                       self.n_threads, team, &result)
             else:
                 result.outcome = isa.FBP_NOT_FINITE
+        fbp_give_team(team)
         self.note(&result, update)
         return result.outcome
+
+    # --- steps of several ranks -------------------------------------------------------------
+
+    cdef void say(self, int word, double value) noexcept nogil:
+        if self.is_double:
+            (<double *> self.words)[word] = value
+        else:
+            (<float *> self.words)[word] = <float> value
+
+    cdef double heard(self, int word) noexcept nogil:
+        return (<double *> self.words)[word] if self.is_double else (<float *> self.words)[word]
+
+    cdef isa.fbp_outcome step_of_ranks(self, fbp_batch *batch, double rows, double deadline,
+                                       double *loss) noexcept nogil:
+        """`step_batch` for the rows that this rank has of a batch; of all ranks the batch has
+        `rows` of them, or nobody knows how many: 0."""
+        cdef isa.fbp_result result
+        cdef isa.fbp_rule rule = self.rule
+        cdef double width = 1 if self.per_row else self.n_out, own = self.weigh(batch), over
+        cdef double penalty = 0, bound, shrunk
+        cdef isa.fbp_team *team = fbp_take_team(self.n_threads)
+        memset(&result, 0, sizeof(result))
+        self.overflowed = -1
+        batch.scale = 1 / ((rows if rows > 0 else 1) * width)
+        batch.seed = self.seed
+        batch.step = self.steps
+        batch.bounds = True
+        if batch.x.indptr != NULL:
+            batch.x.room, batch.x.capacity = self.room, self.capacity
+        rule.kind = isa.FBP_STORE
+        if own == 0:
+            self.engine.plan_rest(self.memory)
+        else:
+            self.engine.plan_step(self.memory, batch, &rule, self.n_threads, team, &result)
+        if result.outcome > isa.FBP_NOT_FINITE:
+            self.fail(result.outcome, batch.rows)
+        self.own_loss = result.loss
+        self.say(LOSS, result.loss)
+        self.say(CORRECT, result.correct)
+        self.say(WEIGHT, own)
+        self.say(BOUND, result.bound)
+        self.say(OVER, fbp_seconds() >= deadline)
+        self.exchange()
+        self.time_over = self.heard(OVER) > 0
+        self.correct = self.heard(CORRECT)
+        over = rows if rows > 0 and batch.weights == NULL else self.heard(WEIGHT)
+        loss[0] = self.heard(LOSS) / (over * width) * self.loss_scale
+        if self.l2 > 0:
+            penalty = 0.5 * self.l2 * self.engine.plan_weight_square(self.memory) / over
+            loss[0] += penalty
+        if self.heard(FAILED) > 0 or self.failure is not None:
+            result.outcome = isa.FBP_LEFT
+        elif over == 0:
+            loss[0] = 0
+        elif not isfinite(loss[0]):
+            result.outcome = isa.FBP_NOT_FINITE
+        else:
+            rule.kind = self.rule.kind
+            self.set_step(&rule, over)
+            rule.clip_scale = (rows if rows > 0 else 1) / over
+            bound = self.heard(BOUND) * rule.clip_scale
+            if self.clip_norm > 0:
+                bound = self.engine.plan_gradient_norm(self.memory) * rule.clip_scale
+                shrunk = min(1.0, self.clip_norm / (bound + 1e-6))
+                rule.clip_scale *= shrunk
+                bound *= shrunk
+            if isfinite(bound) or self.clip_norm == 0:
+                self.engine.plan_apply(
+                    self.memory, &rule, bound, self.n_threads, team, &result)
+            else:
+                result.outcome = isa.FBP_NOT_FINITE
+            self.note(&result, True)
+        fbp_give_team(team)
+        return result.outcome
+
+    cdef void fail(self, isa.fbp_outcome outcome, idx n_rows) noexcept with gil:
+        try:
+            self.raise_for(outcome, 0, n_rows)
+        except BaseException as error:
+            self.failure = error
+
+    cdef void exchange(self) noexcept with gil:
+        """Sum the gradients and the words behind them over all ranks, unless this one fails."""
+        try:
+            self.look()
+            self.ranks.look()
+        except BaseException as error:  # Ctrl-C
+            self.failure = error
+        self.say(FAILED, self.failure is not None)
+        try:
+            self.ranks.allreduce(self.shared)
+        except BaseException as error:
+            self.failure = self.failure or error
+
+    cdef bint average(self, double weight, bint over) noexcept with gil:
+        """Average the parameters over all ranks, of which this one trained on so much weight;
+        whether training goes on."""
+        cdef unsigned long before = self.looking
+        try:
+            self.look()
+            self.looking = <unsigned long> PyThread_get_thread_ident()  # the block is between steps
+            self.time_over = self.ranks.average(self, weight, over)
+        except BaseException as error:
+            self.failure = error
+        self.looking = before
+        return self.failure is None
+
+    cdef int left(self, isa.fbp_outcome outcome, double loss, idx n_rows) except -1:
+        """Part from the other ranks, which raises, after a step that updated nothing."""
+        failure, self.failure = self.failure, None
+        if outcome == isa.FBP_NOT_FINITE and not (isfinite(self.own_loss) and not isfinite(loss)):
+            failure = self.diverged(loss, self.engine.plan_first_non_finite(self.memory, n_rows))
+        self.ranks.part(failure)
+        return 0
+
+    cdef double step_together(self, x, t) except? -1:
+        """`step` with the other ranks, which wait for this one, whatever fails here."""
+        cdef fbp_batch batch
+        cdef tuple _kept
+        cdef double loss = NAN
+        cdef isa.fbp_outcome outcome
+        self.require_idle()
+        self.failure = None
+        self.ranks.defer()
+        try:
+            self.require_loss()
+            self.look_at_changes()
+            _kept = self.take(&batch, x, t, None, self.batch_size)
+            self.begin_on(&batch)
+        except BaseException as error:
+            self.failure, batch = error, NO_ROWS
+            self.busy = True
+        try:
+            if self.drops:
+                batch.first_row = self.place_of(batch.rows)
+            with nogil:
+                outcome = self.step_of_ranks(&batch, 0, INFINITY, &loss)
+            self.end()
+            if outcome != isa.FBP_DONE:
+                self.left(outcome, loss, batch.rows)
+        finally:
+            self.ranks.listen()
+        self.ranks.look()
+        return loss
+
+    cdef idx place_of(self, idx rows):
+        """The place of this rank's first row among all ranks' rows of a step."""
+        try:
+            return self.ranks.place_of(rows)
+        except BaseException as error:
+            self.failure = self.failure or error
+        return 0
 
     cdef void note(self, const isa.fbp_result *result, bint update) noexcept nogil:
         self.overflowed = result.layer
@@ -735,6 +951,8 @@ cdef class Plan:
         RuntimeError
             When another thread is training.
         """
+        if self.ranks is not None:
+            return self.step_together(x, t)
         self.require_loss()
         self.look_at_changes()
         cdef fbp_batch batch
@@ -772,7 +990,7 @@ cdef class Plan:
 
     def epoch(self, x, t, weights, const int64_t[::1] order not None, double[::1] losses not None,
               double[::1] reached=None, const double[::1] lrs=None, double seconds=INFINITY,
-              idx batch_size=0):
+              idx batch_size=0, const int64_t[:, ::1] parts=None):
         """Steps over the rows order[position:], `batch_size` at a time, the last one shorter.
 
         Parameters
@@ -792,6 +1010,10 @@ cdef class Plan:
             Time after which no further step begins.
         batch_size : int
             Rows of a step, at most the plan's; 0 for that.
+        parts : (n_batches, 4) int64, where several ranks train
+            Of each batch: this rank's rows, from and to in `order`, the place of the first among
+            all ranks' rows of the batch, and how many these are.  Positions, sums and losses are
+            then those of all ranks.
 
         Returns
         -------
@@ -809,6 +1031,8 @@ cdef class Plan:
         cdef double loss, last_look, deadline, now, weight
         cdef isa.fbp_outcome outcome = isa.FBP_DONE
         cdef double[4] begun = [0, 0, 0, 0]
+        if self.ranks is not None:
+            return self.epoch_of_ranks(&batch, order, losses, reached, lrs, seconds, parts)
         if reached is None:
             reached = begun
         require(reached.shape[0] == 4 and 0 <= reached[0] <= n,
@@ -860,6 +1084,97 @@ cdef class Plan:
         if outcome > isa.FBP_NOT_FINITE:
             self.raise_for(outcome, loss, batch.rows)
         return position, reached[1], reached[2], reached[3]
+
+    cdef tuple epoch_of_ranks(self, fbp_batch *batch, const int64_t[::1] order, double[::1] losses,
+                              double[::1] reached, const double[::1] lrs, double seconds,
+                              const int64_t[:, ::1] parts):
+        """`epoch`, whose steps all ranks make together: up to the last of `parts`."""
+        cdef idx n = 0, k = 0, i, position, alone = 0
+        cdef double loss = 0, deadline = fbp_seconds() + seconds, weight = 0
+        cdef bint averages = self.average_every > 1, over = False
+        cdef isa.fbp_outcome outcome = isa.FBP_DONE
+        require(parts is not None and parts.shape[1] == 4 and reached is not None
+                and reached.shape[0] == 4 and losses.shape[0] >= parts.shape[0]
+                and (lrs is None or lrs.shape[0] >= parts.shape[0]),
+                "an epoch of several ranks expects parts, reached, and a place for each batch")
+        for i in range(order.shape[0]):
+            require(0 <= order[i] < batch.x.n_rows, "order expects numbers of rows", "others")
+        for i in range(parts.shape[0]):
+            require(0 <= parts[i, 0] <= parts[i, 1] <= order.shape[0] and parts[i, 2] >= 0
+                    and parts[i, 1] - parts[i, 0] <= min(self.batch_size, parts[i, 3]),
+                    "parts expect rows of the order, at most batch_size of them", "others")
+            if n < <idx> reached[0]:
+                k = i + 1
+            n += parts[i, 3]
+        position = <idx> reached[0]
+        self.failure = None
+        self.time_over = False
+        if batch.x.indptr != NULL:
+            self.begin_with(_most_entries_of_parts(&batch.x, order, parts))
+        else:
+            self.begin()
+        self.stopped_by_loss = False
+        try:
+            self.time_over = self.ranks.enter(seconds <= 0)
+            with nogil:
+                while position < n and not self.time_over and outcome == isa.FBP_DONE:
+                    batch.rows = parts[k, 1] - parts[k, 0]
+                    batch.x.rows = &order[parts[k, 0]] if batch.rows > 0 else NULL
+                    batch.x.n_numbers = order.shape[0] - parts[k, 0]
+                    batch.first_row = parts[k, 2]
+                    if lrs is not None:
+                        self.rule.lr = lrs[k]
+                    if averages:
+                        outcome = self.step_alone(batch, &loss)
+                        weight += self.weigh(batch)
+                        alone += 1
+                        over = over or fbp_seconds() >= deadline
+                        if outcome == isa.FBP_DONE and (
+                                alone == self.average_every or position + parts[k, 3] >= n):
+                            if not self.average(weight, over):
+                                outcome = isa.FBP_LEFT
+                            alone, weight = 0, 0
+                    else:
+                        outcome = self.step_of_ranks(batch, parts[k, 3], deadline, &loss)
+                    losses[k] = loss
+                    if outcome == isa.FBP_DONE:
+                        position += parts[k, 3]
+                        self.sum_up(batch, loss, position, parts[k, 3], averages, reached)
+                        k += 1
+        finally:
+            self.end()
+        if outcome != isa.FBP_DONE:
+            self.left(outcome, loss, batch.rows)
+        return position, reached[1], reached[2], reached[3]
+
+    cdef isa.fbp_outcome step_alone(self, fbp_batch *batch, double *loss) noexcept nogil:
+        """A step of this rank's rows of a batch, between two averages."""
+        cdef isa.fbp_outcome outcome
+        loss[0] = 0
+        self.correct = 0
+        if batch.rows == 0:
+            self.steps += 1
+            self.changes += 1
+            return isa.FBP_DONE
+        outcome = self.step_batch(batch, True, loss)
+        self.own_loss = loss[0]
+        if outcome > isa.FBP_NOT_FINITE:
+            self.fail(outcome, batch.rows)
+            outcome = isa.FBP_LEFT
+        return outcome
+
+    cdef void sum_up(self, fbp_batch *batch, double loss, idx position, idx rows, bint averages,
+                     double[::1] reached) noexcept nogil:
+        """Add a batch to `reached`: of all ranks; of this one where they average."""
+        cdef double weight = rows
+        if averages:
+            weight = self.weigh(batch)
+        elif batch.weights != NULL:
+            weight = self.heard(WEIGHT)
+        reached[0] = position
+        reached[1] += loss * weight
+        reached[2] += self.correct
+        reached[3] += weight
 
     @cython.critical_section
     def first_non_finite(self, idx n_rows):
@@ -917,7 +1232,7 @@ cdef class Plan:
         self.rows_out = 0  # what the activations kept is used up
         self.engine.plan_backward(self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
         if not update:
-            self.engine.plan_apply(self.memory, &rule, 0, &result)
+            self.engine.plan_apply(self.memory, &rule, 0, 1, NULL, &result)
         self.note(&result, update)
         self.end()
         if update:

@@ -88,12 +88,14 @@ cdef extern from "kernels.h" nogil:
         idx rows
         double scale
         uint64_t seed, step
+        idx first_row
+        int bounds
 
     ctypedef enum fbp_outcome:
-        FBP_DONE, FBP_NOT_FINITE, FBP_BAD_ROWS, FBP_NO_MEMORY
+        FBP_DONE, FBP_NOT_FINITE, FBP_BAD_ROWS, FBP_NO_MEMORY, FBP_LEFT
 
     ctypedef struct fbp_result:
-        double loss, correct
+        double loss, correct, bound
         fbp_outcome outcome
         idx layer
 
@@ -115,8 +117,10 @@ cdef extern from "kernels.h" nogil:
                               const fbp_rule *rule, fbp_result *result) noexcept nogil
         double (*plan_gradient_norm)(const void *plan) noexcept nogil
         double (*plan_weight_square)(const void *plan) noexcept nogil
-        void (*plan_apply)(void *plan, const fbp_rule *rule, double gradient,
-                           fbp_result *result) noexcept nogil
+        void (*plan_apply)(void *plan, const fbp_rule *rule, double gradient, int n_parts,
+                           fbp_team *team, fbp_result *result) noexcept nogil
+        void *(*plan_flat)(void *plan, int part, idx *n) noexcept nogil
+        void (*plan_rest)(void *plan) noexcept nogil
         void (*plan_adjust)(void *plan, idx layer, double a, double b) noexcept nogil
         void (*plan_adjust_loss)(void *plan, double number) noexcept nogil
         idx (*plan_first_non_finite)(const void *plan, idx rows) noexcept nogil

@@ -65,7 +65,10 @@
     X(double, plan_gradient_norm, (const void *plan))                                            \
     X(double, plan_weight_square, (const void *plan))                                            \
     X(void, plan_apply,                                                                          \
-      (void *plan, const fbp_rule *rule, double gradient, fbp_result *result))                   \
+      (void *plan, const fbp_rule *rule, double gradient, int n_parts, fbp_team *team,           \
+       fbp_result *result))                                                                      \
+    X(void *, plan_flat, (void *plan, int part, idx *n))                                         \
+    X(void, plan_rest, (void *plan))                                                             \
     X(void, plan_adjust, (void *plan, idx layer, double a, double momentum))                     \
     X(void, plan_adjust_loss, (void *plan, double number))                                        \
     X(idx, plan_first_non_finite, (const void *plan, idx rows))

@@ -87,7 +87,9 @@ typedef struct {
     const void *weights;    /* REAL, by the source's rows, or NULL */
     idx rows;
     double scale;           /* of the gradient: 1 / rows, 1 / (rows n_out), ... */
-    uint64_t seed, step;    /* choose the dropout masks */
+    uint64_t seed, step;    /* choose the dropout masks, */
+    idx first_row;          /* ... by the rows' places: of the first, in a batch of several ranks */
+    int bounds;             /* whether a step that keeps its gradients says what none is above */
 } fbp_batch;
 
 /* Why a step updated nothing; every number is the one before. */
@@ -95,13 +97,15 @@ typedef enum {
     FBP_DONE,
     FBP_NOT_FINITE, /* its loss, or what the update would have written */
     FBP_BAD_ROWS,   /* a row number, a class or a column of CSR is out of range */
-    FBP_NO_MEMORY
+    FBP_NO_MEMORY,
+    FBP_LEFT /* this rank, or another, has failed elsewhere */
 } fbp_outcome;
 
 /* What a step saw: the loss summed over the rows, and the rows (for a sigmoid, the elements)
  * classified rightly; weighted, where there are weights. */
 typedef struct {
     double loss, correct;
+    double bound; /* what no element of the kept gradients is above, where it was asked for */
     fbp_outcome outcome;
     idx layer; /* the first whose parameters would not have been finite, or -1 */
 } fbp_result;

@@ -11,7 +11,7 @@ import numpy as np
 from fastbp import checks, files
 from fastbp._kernels.engine import SparseRows
 
-__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "is_another_file", "read"]
+__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
 #: The key of the metadata, beside the network's own.
 KEY = "fastbp.checkpoint"
@@ -76,6 +76,8 @@ class Checkpoint:
         Steps from one writing to the next; None writes after each epoch.
     setting : dict
         What another training has to share to go on from the file, as JSON has it.
+    writes : bool
+        Whether this rank does; of several ranks one does.
 
     Raises
     ------
@@ -85,24 +87,29 @@ class Checkpoint:
         For a folder that is not there or cannot be written to.
     """
 
-    def __init__(self, path, every, setting):
+    def __init__(self, path, every, setting, writes=True):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
-        files.require_writable("fit", checks.path("fit", path, "checkpoint"))
+        if writes:
+            files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
-        self.setting = setting
-        files.remove_leftovers(self.path)
+        self.setting, self.writes = setting, writes
+        if writes:
+            files.remove_leftovers(self.path)
 
     def is_due(self, batches, n_batches):
         """Whether to write after so many batches of the whole training."""
         return batches % (self.every or n_batches) == 0
 
-    def next_due(self, progress, batch_size):
+    def next_due(self, progress):
         """The batch of this epoch behind which to write."""
-        n_batches, done = len(progress.losses), _batches(progress.position, batch_size)
+        n_batches, done = len(progress.losses), self._batches(progress)
         every = self.every or n_batches
         return done + every - (progress.epoch * n_batches + done) % every
+
+    def _batches(self, progress):
+        return _batches(progress.position, self.setting["batch_size"])
 
     def write(self, trainer, history, progress, early_stopping):
         """Write where the training is, whole or not at all.
@@ -116,8 +123,10 @@ class Checkpoint:
         """
         import json
 
+        if not self.writes:
+            return
         trainer.fetch()
-        epoch, done = progress.epoch, _batches(progress.position, trainer.batch_size)
+        epoch, done = progress.epoch, self._batches(progress)
         arrays = trainer.arrays()
         if early_stopping is not None and early_stopping.best_arrays is not None:
             arrays |= {f"best.{name}": a for name, a in early_stopping.best_arrays.items()}
@@ -211,7 +220,7 @@ def read(path, setting):
         raise
     except Exception as error:
         raise _damaged(shown, error) from error
-    found = _difference("setting", theirs, files.parsed(json.dumps(setting)))
+    found = difference("setting", theirs, files.parsed(json.dumps(setting)))
     if found is not None:
         name, expected, came = (found[0], *map(reprlib.repr, found[1:]))
         raise ValueError(
@@ -230,7 +239,7 @@ def _damaged(shown, error):
     return ValueError(f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}.")
 
 
-def _difference(name, theirs, ours):
+def difference(name, theirs, ours):
     """(name, their value, our value) of the first difference of two JSON values, or None."""
     if type(theirs) is not type(ours):
         return name, theirs, ours
@@ -240,7 +249,7 @@ def _difference(name, theirs, ours):
         pairs = [(f"{name}.{key}", theirs[key], ours[key]) for key in ours]
     else:
         return None if theirs == ours else (name, theirs, ours)
-    return next(filter(None, (_difference(*pair) for pair in pairs)), None)
+    return next(filter(None, (difference(*pair) for pair in pairs)), None)
 
 
 @dataclasses.dataclass

@@ -77,6 +77,10 @@ class Training:
     def called(self):
         """All callbacks of an epoch were called."""
 
+    def agreed(self, stop):
+        """Why training ends after this epoch, or None, as several ranks have it all alike."""
+        return stop
+
     def end_epoch(self, whole, last):
         """An epoch is over, `whole` or cut short by the deadline; `last` where no other follows."""
 
@@ -162,6 +166,7 @@ class Epochs:
             training.called()
         if not whole or self.seconds_left() <= 0:
             stop = stop or "max_seconds"
+        stop = training.agreed(stop)
         self.done += 1
         training.end_epoch(whole, stop is not None or self.done >= self.options.epochs)
         self.stopped_by = stop

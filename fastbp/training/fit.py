@@ -3,15 +3,18 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Set
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from fastbp import checks, init
+from fastbp._kernels import engine
 from fastbp.backend import kernels
 from fastbp.training import checkpoints, plans
 from fastbp.training.epochs import Epochs, Options, Training
 from fastbp.training.history import EarlyStopping, History
+from fastbp.training.ranks import Ranks
 from fastbp.training.trainer import require_steps, trainer_of
 
 __all__ = ["FitOptions", "fit"]
@@ -38,6 +41,8 @@ class FitOptions(Options):
     checkpoint: Any = None
     every: int | None = None
     resume: Any = None
+    rows: str = "all"
+    average_every: int = 1
 
     def __post_init__(self):
         who, schedule, seed = self.who, self.schedule, self.seed
@@ -47,6 +52,8 @@ class FitOptions(Options):
             shuffle=checks.flag(who, "shuffle", self.shuffle),
             progress=checks.flag(who, "progress", self.progress),
             callbacks=_callables(who, self.callbacks),
+            rows=checks.choice(who, "rows", self.rows, ("all", "own")),
+            average_every=checks.integer(who, "average_every", self.average_every, least=1),
         )
         if self.max_seconds is not None:
             seconds = checks.number(who, "max_seconds", self.max_seconds, least=0)
@@ -58,7 +65,7 @@ class FitOptions(Options):
             checks.instance(who, "early_stopping", self.early_stopping, EarlyStopping, "an EarlyStopping")
         if self.every is not None and self.checkpoint is None:
             raise ValueError(f"{who} expects every with a checkpoint; got every={self.every!r} without.")
-        if seed is not None or self.resume is None:  # else it is the file's
+        if seed is not None:
             vars(self).update(seed=init.seed_of(who, seed))
 
 
@@ -67,38 +74,126 @@ FitOptions.__init__.__qualname__ = "Sequential.fit"
 
 
 def fit(net, x, t, options):
-    """Train `net`; see `Sequential.fit`."""
+    """Train `net` by options, a dictionary of them; see `Sequential.fit`."""
+    ranks = Ranks("fit", options.pop("comm", None), options.get("rows", "all"))
+    with ranks.together():
+        training, epochs = _prepared(net, x, t, FitOptions(**options), ranks)
+        epochs.run(training)
+    return training.history
+
+
+def _prepared(net, x, t, options, ranks):
+    """All before the first epoch: a training, and the epochs that it goes through."""
     who = options.who
+    if ranks:
+        ranks.agree(_asked(options))
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
     dtype, n_in, n_out = description.dtype, description.n_in, description.n_out
     x = plans.rows_of(who, x, n_in, dtype)
     n = len(x)
-    if n == 0:
+    n_rows = int(ranks.total(n))
+    if n_rows == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
     t = plans.targets_of(who, loss_layer, t, n, n_out, dtype)
-    weights = plans.weights_of(who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype)
-    batch_size = _batch_size_of(options, description.entries, n)
+    weights = plans.weights_of(
+        who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype, ranks.total
+    )
+    batch_size = min(options.batch_size, n_rows)
+    parts = ranks.parts(n, batch_size)
+    _require_several(options, description.entries, parts, n_rows, batch_size, ranks)
     validation = None
     if options.validation_data is not None:
-        validation = _validation_of(net, options.validation_data, n_in, n_out, dtype)
+        validation = _validation_of(net, options.validation_data, n_in, n_out, dtype, ranks)
     _require_monitored(options, validation, loss_layer)
+    if ranks:
+        ranks.agree(_found(description, (x, t, weights), validation, ranks))
     seed, saved, file = options.seed, None, None
     if options.checkpoint is not None or options.resume is not None:
-        setting = _setting(options, description, x, t, weights, batch_size, validation)
+        data = None if ranks.own else (x, t, weights)
+        setting = _setting(options, description, data, n_rows, batch_size, validation)
         if options.checkpoint is not None:
-            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting)
+            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0)
         if options.resume is not None:
-            saved = checkpoints.read(options.resume, setting)
+            saved = ranks.tell(checkpoints.read(options.resume, setting) if ranks.rank == 0 else None)
             seed = saved.seed_of(seed)
             saved.require_epochs(options.epochs)
-    epochs = Epochs(options, n)
+    if seed is None:
+        seed = ranks.tell(init.seed_of(who, None))
+    # Who is not the first shows and calls nothing.
+    shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
+    epochs = Epochs(shown, n)
     trainer = trainer_of(
-        description, options.optimizer, batch_size, options.n_threads, seed, options.clip_norm, options.clip_value
+        description,
+        options.optimizer,
+        int((parts[:, 1] - parts[:, 0]).max(initial=1)),
+        options.n_threads,
+        seed,
+        options.clip_norm,
+        options.clip_value,
+        ranks,
+        options.average_every,
     )
-    training = NetworkTraining(trainer, (x, t, weights), validation, options, file, saved)
-    epochs.run(training)
-    return training.history
+    rows = Rows(x, t, weights, parts, batch_size)
+    return NetworkTraining(trainer, rows, validation, options, file, saved), epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows of a training, and which of them a batch has.
+
+    Attributes
+    ----------
+    x, t, weights
+        This rank's, as a plan takes them.
+    parts : (n_batches, 4) numpy.ndarray
+        This rank's rows of each batch of an epoch, see `Ranks.parts`.
+    batch_size : int
+        Rows of a batch, on all ranks.
+    """
+
+    x: Any
+    t: np.ndarray
+    weights: np.ndarray | None
+    parts: np.ndarray
+    batch_size: int
+
+    def weights_of(self, order, begin, end):
+        """The weight of this rank's rows in each batch from begin to end."""
+        parts = self.parts[begin:end, :2]
+        if self.weights is None:
+            return np.diff(parts)[:, 0].astype(np.float64)
+        return np.array([self.weights[order[i:j]].sum(dtype=np.float64) for i, j in parts])
+
+
+def _asked(options):
+    """What all ranks have to be asked alike, as JSON has it."""
+    stopping = options.early_stopping
+    named = ("rows", "average_every", "epochs", "batch_size", "shuffle", "seed", "clip_norm", "clip_value", "every")
+    given = ("checkpoint", "resume", "schedule", "validation_data", "sample_weight", "class_weight")
+    return {
+        **{name: getattr(options, name) for name in named},
+        **{name: getattr(options, name) is not None for name in given},
+        "callbacks": bool(options.callbacks),
+        "optimizer": {"type": type(options.optimizer).__name__, **options.optimizer.numbers()},
+        "early_stopping": None if stopping is None else {**stopping.config(), "patience": stopping.patience},
+    }
+
+
+def _found(description, data, validation, ranks):
+    """What of a network and of rows has to be the same on all ranks, as JSON has it."""
+    x, t, weights = data
+    found = {
+        "dtype": description.dtype.name,
+        "the network": [description.entries, description.loss],
+        "x": "sparse" if isinstance(x, engine.SparseRows) else x.dtype.name,
+        "t": [t.dtype.name, *t.shape[1:]],
+    }
+    if ranks and not ranks.own:
+        found["rows of x"] = len(x)
+        found["the checksum of x, t and weights"] = checkpoints.checksum(x, t, weights)
+        found["the checksum of validation_data"] = None if validation is None else checkpoints.checksum(*validation)
+    return found
 
 
 def _callables(who, callbacks):
@@ -113,15 +208,21 @@ def _callables(who, callbacks):
     return callbacks
 
 
-def _batch_size_of(options, entries, n):
-    """The rows of a batch, no more than there are."""
-    batch_size = min(options.batch_size, n)
-    if 1 in (batch_size, n % batch_size) and any(entry[0] == "batch_norm" for entry in entries):
+def _require_several(options, entries, parts, n, batch_size, ranks):
+    """Refuse single rows for a batch normalisation, which have no variance."""
+    if not any(entry[0] == "batch_norm" for entry in entries):
+        return
+    if ranks and 1 in parts[:, 1] - parts[:, 0]:
+        raise ValueError(
+            f"{options.who} expects at least 2 rows of each batch on each rank, or none, for batch normalisation, "
+            f"which takes the statistics of a rank's rows; got 1 on rank {ranks.rank} with {n} rows, batch_size "
+            f"{batch_size} and {ranks.size} ranks."
+        )
+    if not ranks and 1 in (batch_size, n % batch_size):
         raise ValueError(
             f"{options.who} expects batches of at least 2 rows for batch normalisation; got a "
             f"batch of 1 with {n} rows and batch_size {batch_size}."
         )
-    return batch_size
 
 
 def _require_monitored(options, validation, loss_layer):
@@ -137,8 +238,11 @@ def _require_monitored(options, validation, loss_layer):
         )
 
 
-def _setting(options, description, x, t, weights, batch_size, validation):
-    """What a training has to share with one that it goes on with, as JSON has it."""
+def _setting(options, description, data, n_rows, batch_size, validation):
+    """What a training has to share with one that it goes on with, as JSON has it.
+
+    Without the checksums of rows where each rank has its own: other ranks will have others.
+    """
     net, dtype = description.net, description.dtype
     for name, array in plans.arrays_of(net.layers).items():
         if array.dtype.itemsize < dtype.itemsize:  # the plan's numbers would be rounded
@@ -158,13 +262,13 @@ def _setting(options, description, x, t, weights, batch_size, validation):
         **architecture,
         "dtype": dtype.name,
         "optimizer": {"type": type(options.optimizer).__name__, **options.optimizer.numbers()},
-        "rows": len(x),
+        "rows": n_rows,
         "batch_size": batch_size,
         "shuffle": options.shuffle,
         **{name: None if limit is None else float(limit) for name, limit in limits.items()},
-        "checksum of validation_data": (None if validation is None else checkpoints.checksum(*validation)),
+        "checksum of validation_data": None if None in (validation, data) else checkpoints.checksum(*validation),
         "early_stopping": None if stopping is None else stopping.config(),
-        "checksum of x, t and weights": checkpoints.checksum(x, t, weights),
+        "checksum of x, t and weights": None if data is None else checkpoints.checksum(*data),
     }
 
 
@@ -174,8 +278,7 @@ class NetworkTraining(Training):
     Parameters
     ----------
     trainer : Trainer
-    data : (x, t, weights)
-        As a plan takes them.
+    rows : Rows
     validation : (x, t) or None
     options : FitOptions
     file : checkpoints.Checkpoint or None
@@ -184,13 +287,14 @@ class NetworkTraining(Training):
         Where it goes on from.
     """
 
-    def __init__(self, trainer, data, validation, options, file, saved):
-        self.net, self.trainer = trainer.net, trainer
-        self.data, self.validation = data, validation
-        self.early_stopping = options.early_stopping
+    def __init__(self, trainer, rows, validation, options, file, saved):
+        self.net, self.trainer, self.ranks = trainer.net, trainer, trainer.ranks
+        self.rows, self.validation = rows, validation
+        self.early_stopping, self.calls = options.early_stopping, bool(options.callbacks)
+        self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved = file, saved
         self.history = History(seed=trainer.seed)
-        self.at = checkpoints.Progress(0, math.ceil(len(data[0]) / trainer.batch_size))
+        self.at = checkpoints.Progress(0, len(rows.parts))
         self.whole = False  # whether `at` is where the arrays are
 
     def begin(self, epochs):
@@ -210,31 +314,65 @@ class NetworkTraining(Training):
 
     def train(self, epochs):
         """The rest of an epoch, into the history."""
-        trainer, at, order = self.trainer, self.at, epochs.order
-        batch_size, n_batches = trainer.batch_size, len(at.losses)
+        trainer, at, n_batches = self.trainer, self.at, len(self.at.losses)
         lrs = epochs.rates(trainer.optimizer.lr, at.epoch, n_batches)
         while True:
-            stop = len(order)
-            if self.file is not None:
-                stop = min(stop, batch_size * self.file.next_due(at, batch_size))
-            position, *sums = trainer.epoch(*self.data, order[:stop], at.losses, at.reached, lrs, epochs.seconds_left())
-            done = -(-position // batch_size)
-            if position < stop and trainer.stopped_by_loss:
-                rows = min(batch_size, stop - position)
+            stop = n_batches if self.file is None else min(n_batches, self.file.next_due(at))
+            self._steps(epochs, stop, lrs)
+            done = self._batches_done()
+            if done < stop and trainer.stopped_by_loss:
+                rows = min(self.rows.batch_size, len(epochs.order) - at.position)
                 when = f"epoch {at.epoch + 1}, batch {done + 1}"
                 raise trainer.diverged(at.losses[done], trainer.first_non_finite(rows), when)
-            if position == len(order):
+            if done == n_batches:
                 break
             if self.file is not None:
                 self.write()
-            if position < stop:
+            if done < stop:
                 break
         if done:
-            self._record(at.losses[:done], *sums)
+            self._record(at.losses[:done], *at.reached[1:].tolist())
         else:  # no time for a single batch
             epochs.stopped_by = "max_seconds"
         self.whole = done == n_batches
         return self.whole
+
+    def _batches_done(self):
+        return -(-self.at.position // self.rows.batch_size)
+
+    def _steps(self, epochs, stop, lrs):
+        """Go on to the batch `stop` of this epoch, or to where the time is over."""
+        rows, at, seconds = self.rows, self.at, epochs.seconds_left()
+        if self.ranks is None:
+            order = epochs.order[: rows.batch_size * stop]
+            self.trainer.epoch(rows.x, rows.t, rows.weights, order, at.losses, at.reached, lrs, seconds)
+            return
+        begin = self._batches_done()
+        losses, reached = at.losses, at.reached
+        if self.averages:  # what each rank does of its own is added up behind
+            self.whole = False
+            losses, reached = losses.copy(), np.array([at.position, 0.0, 0.0, 0.0])
+        self.trainer.epoch(
+            rows.x,
+            rows.t,
+            rows.weights,
+            epochs.order,
+            losses,
+            reached,
+            lrs,
+            seconds if self.ranks.rank == 0 else math.inf,
+            parts=rows.parts[:stop],
+        )
+        if self.averages:
+            at.reached[0] = reached[0]
+            end = self._batches_done()
+            weights = rows.weights_of(epochs.order, begin, end)
+            sums = self.ranks.sum(np.concatenate([reached[1:], losses[begin:end] * weights, weights]))
+            at.reached[1:] += sums[:3]
+            sums, weights = np.split(sums[3:], 2)
+            at.losses[begin:end] = np.divide(sums, weights, out=np.zeros_like(sums), where=weights != 0)
+            self.whole = True
+        self.ranks.average_statistics(self.trainer, len(epochs.order))
 
     def _record(self, losses, loss, correct, weight):
         history, loss_layer = self.history, self.net.loss_layer
@@ -246,8 +384,11 @@ class NetworkTraining(Training):
         history.lr.append(self.trainer.lr)
 
     def look(self):
+        if self.ranks is not None:
+            self.ranks.require_same(self.trainer)
         if self.validation is not None:
-            _validate(self.net, self.history, *self.validation)
+            x, t = self.validation
+            _validate(self.net, self.history, x, t, self.ranks)
         self.history.seconds.append(self.at.seconds)
 
     def text(self):
@@ -272,14 +413,42 @@ class NetworkTraining(Training):
     def call(self, callback):
         trainer = self.trainer
         trainer.fetch()
-        returned = callback(self.net, self.history)
+        with self.ranks.listening() if self.ranks else nullcontext():
+            returned = callback(self.net, self.history)
         ends = checks.flag("fit", "what a callback returns", returned, or_none=True)
         if trainer.changes == trainer.synced and not trainer.closed:
             trainer.reload_states()  # what it wrote; parameters are taken by the next step
         return ends
 
+    def agreed(self, stop):
+        if self.ranks is None:
+            self.history.seconds[-1] = self.at.seconds
+            return stop
+        stop, self.history.seconds[-1] = self.ranks.tell((stop, self.at.seconds))
+        if self.calls:
+            self._follow_first()
+        return stop
+
+    def _follow_first(self):
+        """Take what the first rank's callbacks wrote."""
+        trainer, groups = self.trainer, self.trainer.optimizer.param_groups
+        entries = [plans.entries_of(self.net)[0], plans.loss_of(self.net)]
+        options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        theirs, options = self.ranks.tell((entries, options))
+        if theirs != entries:
+            raise ValueError(
+                "fit expects callbacks that change parameters, states and options of the optimiser, which the other "
+                "ranks follow; got one that changed a layer or the loss on rank 0, so change it in a callback on one "
+                "rank, or between two calls of fit."
+            )
+        trainer.fetch()
+        self.ranks.share_arrays(trainer.arrays().values())
+        if self.ranks.rank:
+            for group, theirs in zip(groups, options, strict=True):
+                group.update(theirs)
+            trainer.reload_states()
+
     def end_epoch(self, whole, last):
-        self.history.seconds[-1] = self.at.seconds
         if not whole:
             return
         n_batches = len(self.at.losses)
@@ -293,7 +462,7 @@ class NetworkTraining(Training):
 
     def takes(self, error):
         asked = isinstance(error, KeyboardInterrupt | SystemExit)
-        if asked and self.file is not None and self.whole:
+        if asked and self.file is not None and self.whole:  # of several ranks all are here
             self.write()
         return False
 
@@ -307,7 +476,7 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def _validation_of(net, data, n_in, n_out, dtype):
+def _validation_of(net, data, n_in, n_out, dtype, ranks):
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order
             raise TypeError
@@ -318,7 +487,7 @@ def _validation_of(net, data, n_in, n_out, dtype):
         raise ValueError(f"fit expects validation_data as a pair (x, t); got {came}.") from None
     rows = plans.rows_of("validation_data", x, n_in, dtype)
     n = len(rows)
-    if n == 0:
+    if ranks.total(n) == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")
     t = plans.targets_of("validation_data", net.loss_layer, t, n, n_out, dtype)
     return (x.tocsr() if hasattr(x, "tocsr") else rows), t
@@ -330,18 +499,21 @@ def _dense(net, x):
     return x.toarray() if hasattr(x, "tocsr") and first != "affine" else x
 
 
-def _validate(net, history, x, t):
-    """Loss and accuracy of the validation set, some rows at a time."""
-    loss = correct = 0.0
-    loss_layer = net.loss_layer
-    n = x.shape[0]
-    for start in range(0, n, EVALUATION_ROWS):
-        part = slice(start, start + EVALUATION_ROWS)
+def _validate(net, history, x, t, ranks=None):
+    """Loss and accuracy of the validation set, some rows at a time; of several ranks each a share."""
+    sums = np.zeros(3)  # of the loss, of what is classified rightly, of the rows
+    loss_layer, n = net.loss_layer, x.shape[0]
+    share = slice(0, n) if ranks is None else ranks.share(n)
+    for start in range(share.start, share.stop, EVALUATION_ROWS):
+        part = slice(start, min(start + EVALUATION_ROWS, share.stop))
         y = net.predict(_dense(net, x[part]))
-        rows = len(y)
-        loss += loss_layer.evaluate(y, t[part]) * rows
+        sums[0] += loss_layer.evaluate(y, t[part]) * len(y)
         if loss_layer.classifies:
-            correct += loss_layer.accuracy(y, t[part]) * rows
+            sums[1] += loss_layer.accuracy(y, t[part]) * len(y)
+        sums[2] += len(y)
+    if ranks is not None:
+        sums = ranks.sum(sums)
+    loss, correct, n = sums.tolist()
     history.val_loss.append(loss / n)
     if loss_layer.classifies:
         history.val_accuracy.append(correct / n)

@@ -9,7 +9,7 @@ from fastbp.training import plans
 __all__ = ["EarlyStopping", "History"]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class History:
     """What `fit` saw, a number per epoch; accuracies are empty for a regression.
 
@@ -43,6 +43,15 @@ class History:
 
     def __len__(self):
         return len(self.train_loss)
+
+    def __eq__(self, other):
+        """Whether two trainings saw the same numbers, seconds too."""
+        if not isinstance(other, History):
+            return NotImplemented
+        ours, theirs = (vars(h) | {"batch_loss": [losses.tolist() for losses in h.batch_loss]} for h in (self, other))
+        return ours == theirs
+
+    __hash__ = None  # type: ignore[assignment]
 
     def plot(self, path=None):
         """Draw the curves of loss and accuracy; a file where `path` says so.

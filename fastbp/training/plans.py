@@ -283,8 +283,8 @@ def targets_of(who, loss_layer, t, n_rows, n_out, dtype):
     return loss_layer.targets_like(who, t, y)
 
 
-def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
-    """The rows' weights, or None where all are 1."""
+def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype, total):
+    """The rows' weights, or None where all are 1; total(counts) sums over all ranks' rows."""
     if sample_weight is None and class_weight is None:
         return None
     n, n_classes = shape
@@ -297,8 +297,8 @@ def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
             raise ValueError(f"{who} expects class_weight with SoftmaxWithLoss; got {loss_layer!r}.")
         classes = t if t.ndim == 1 else t.argmax(axis=1)
         if isinstance(class_weight, str) and class_weight == "balanced":
-            counts = np.bincount(classes, minlength=n_classes)
-            by_class = n / (np.count_nonzero(counts) * np.maximum(counts, 1))
+            counts = total(np.bincount(classes, minlength=n_classes))
+            by_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
         else:
             if isinstance(class_weight, str) or not np.iterable(class_weight):
                 raise TypeError(
@@ -317,4 +317,4 @@ def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype):
                 place = checks.integer(who, "class_weight's class", key, 0, n_classes - 1)
                 by_class[place] = checks.number(who, f"class_weight[{key}]", value, least=0)
         weights = weights * by_class[classes]
-    return checks.weights_of_rows(who, weights, dtype, negative=False)
+    return checks.weights_of_rows(who, weights, dtype, negative=False, total=total)

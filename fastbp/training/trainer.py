@@ -15,6 +15,7 @@ from fastbp.optim import Optimizer
 from fastbp.threads import threads_for
 from fastbp.training import plans
 from fastbp.training.copies import Copies
+from fastbp.training.ranks import Ranks
 
 __all__ = ["Trainer", "require_steps", "trainer_of"]
 
@@ -82,6 +83,9 @@ class Trainer(engine.Plan):
         Chooses the dropout masks.
     clip_norm, clip_value : float or None
         Clip the gradients, by their joint norm or each element.
+    comm : Communicator or None
+        Train together with other ranks, see `fastbp.Communicator`: each calls `step` with rows of its
+        own, none too, and all make one step over these rows, with the first one's parameters at first.
 
     Attributes
     ----------
@@ -130,17 +134,30 @@ class Trainer(engine.Plan):
     net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
     n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
-    def __new__(cls, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None):
-        if not hasattr(net, "layers"):
-            raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
-        require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
-        return cls._compiled(plans.described(net), optimizer, operator.index(batch_size), n_threads, clip_norm)
+    def __new__(
+        cls, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
+    ):
+        ranks = Ranks("Trainer", comm)
+        with ranks.together():
+            if not hasattr(net, "layers"):
+                raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
+            require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
+            description = plans.described(net)
+            if ranks:
+                ranks.agree(_agreement(description, optimizer, seed, clip_norm, clip_value))
+            return cls._compiled(description, optimizer, operator.index(batch_size), n_threads, clip_norm, ranks)
 
-    def __init__(self, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None):
-        self._take(optimizer, n_threads, init.seed_of("Trainer", seed), clip_norm, clip_value)
+    def __init__(
+        self, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
+    ):
+        _, ranks = self.made_from
+        with ranks.together():
+            seed = ranks.tell(init.seed_of("Trainer", seed))
+            self._take(optimizer, n_threads, seed, clip_norm, clip_value)
+            self._join(ranks)
 
     @classmethod
-    def _compiled(cls, description, optimizer, batch_size, n_threads, clip_norm):
+    def _compiled(cls, description, optimizer, batch_size, n_threads, clip_norm, ranks):
         """The plan alone, which has taken nothing yet."""
         operations = sum(n_in * n_out for _, n_in, n_out, *_ in description.entries)
         loss, number = description.loss
@@ -151,16 +168,16 @@ class Trainer(engine.Plan):
             batch_size,
             description.dtype == np.float64,
             optimizer.n_states,
-            clip_norm is not None,
+            clip_norm is not None or bool(ranks),
             number,
-            threads_for(6 * batch_size * operations, n_threads),
+            threads_for(6 * batch_size * operations, n_threads, ranks.sharing()),
         )
-        trainer.made_from = description
+        trainer.made_from = description, ranks
         return trainer
 
     def _take(self, optimizer, n_threads, seed, clip_norm, clip_value):
         """Take the network from whoever trained it before."""
-        description = self.made_from
+        description, _ = self.made_from
         self._entries, self._places = description.entries, description.places
         self._loss, self._dtype = description.loss, description.dtype
         self._net = net = description.net
@@ -195,6 +212,15 @@ class Trainer(engine.Plan):
                 layer.held_by(self)
             net.held_by(self)
             optimizer.held_by(self)
+
+    def _join(self, ranks, average_every=1):
+        """Train with other ranks, from the first one's parameters and states."""
+        if not ranks:
+            return
+        arrays = self.arrays()
+        ranks.share_arrays(arrays.values())
+        self.restore(arrays, *ranks.tell((self.steps, self.lr)))
+        self.join(ranks, average_every)
 
     def _end_others(self):
         """Close trainers that have copies of the same memory, as each would pass by the other's."""
@@ -453,8 +479,21 @@ class Trainer(engine.Plan):
         )
 
 
-def trainer_of(description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value):
+def trainer_of(description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value, ranks, average_every):
     """A `Trainer` of what was checked before: a `plans.Description`, and by `require_steps`."""
-    trainer: Any = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm)
+    trainer: Any = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm, ranks)
     trainer._take(optimizer, n_threads, seed, clip_norm, clip_value)
+    trainer._join(ranks, average_every)
     return trainer
+
+
+def _agreement(description, optimizer, seed, clip_norm, clip_value):
+    """What has to be the same on all ranks, as JSON has it."""
+    return {
+        "dtype": description.dtype.name,
+        "the network": [description.entries, description.loss],
+        "optimizer": {"type": type(optimizer).__name__, **optimizer.numbers()},
+        "seed": seed,
+        "clip_norm": clip_norm,
+        "clip_value": clip_value,
+    }

@@ -238,7 +238,7 @@ static void FN(step_in_parts)(void *plan, network *net, const fbp_batch *batch, 
     const double norm = RUN(plan_gradient_norm)(plan);
     near(0, norm, sqrt(squares), 10 * STEP_TOL * (1 + sqrt(squares)));
     near(0, RUN(plan_weight_square)(plan), weights, 10 * STEP_TOL * (1 + weights));
-    RUN(plan_apply)(plan, rule, norm, &result);
+    RUN(plan_apply)(plan, rule, norm, 3, NULL, &result); /* elements: in any parts */
     near(0, result.outcome, FBP_DONE, 0);
     update_all(net, rule);
     FN(compare_all)(plan, net, 0);

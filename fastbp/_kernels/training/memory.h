@@ -86,6 +86,8 @@ typedef struct {
     idx calm;              /* inputs of a row that are at most 1 */
     int n_parts, normalises;
     fbp_bounds *bounds;
+    REAL *stretches[3 + FBP_MOST_STATES]; /* the parts of all layers, see part_of */
+    idx lengths[3 + FBP_MOST_STATES];
 } FN(plan);
 
 #ifndef FBP_ENGINE_ONCE
@@ -166,6 +168,39 @@ static idx FN(tail_of)(idx n_in, idx n_out)
     return tail <= MAX_TAIL && n_in >= 4 * LANES ? tail : 0;
 }
 
+/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 the running mean and variance of a
+ * normalisation, 3 and beyond its states. */
+static REAL **FN(part_of)(FN(op) *op, int part)
+{
+    return part == 0   ? &op->W
+           : part == 1 ? &op->grad
+           : part == 2 ? &op->running
+                       : &op->state[part - 3];
+}
+
+/* One part of all layers in one stretch, which others can take as a whole: one layer's behind
+ * another's, and behind the gradients 64 bytes for what goes with them. */
+static void FN(carve_part)(FN(plan) *p, const fbp_spec *spec, int part, char *base, size_t *used)
+{
+    const size_t begin = *used;
+    for (idx l = 0; l < spec->n_layers; l++) {
+        const fbp_layer layer = spec->layers[l];
+        const int normalises = layer.kind == FBP_BATCH_NORM;
+        FN(op) op = {.layer = layer, .w_rows = normalises ? 1 : layer.n_in};
+        if (normalises || (layer.kind == FBP_AFFINE && part != 2 && (part != 1 || spec->keep_gradients))) {
+            REAL *at = carve(base, used, (size_t)FN(parameters_size)(&op) * sizeof(REAL));
+            if (base)
+                *FN(part_of)(&p->ops[l], part) = at;
+            if (base && part == 0)
+                p->ops[l].b = at + FN(w_size)(&op);
+        }
+    }
+    if (part == 1)
+        carve(base, used, 64);
+    p->stretches[part] = base ? (REAL *)(base + begin) : NULL;
+    p->lengths[part] = (idx)((*used - begin) / sizeof(REAL));
+}
+
 /* An affine op before or behind a relu that works in place takes it over. */
 static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
 {
@@ -217,19 +252,11 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
         if (has_parameters(kind)) {
             op.w_rows = kind == FBP_AFFINE ? op.layer.n_in : 1;
             op.tail = kind == FBP_AFFINE ? FN(tail_of)(op.layer.n_in, op.layer.n_out) : 0;
-            const size_t bytes = (size_t)FN(parameters_size)(&op) * sizeof(REAL);
-            op.W = carve(base, &used, bytes);
-            op.b = op.W ? op.W + FN(w_size)(&op) : NULL;
-            if (spec->keep_gradients || kind == FBP_BATCH_NORM)
-                op.grad = carve(base, &used, bytes);
-            for (int s = 0; s < spec->n_states; s++)
-                op.state[s] = carve(base, &used, bytes);
             trained = 1;
         }
         if (kind == FBP_BATCH_NORM) {
             op.normal = FN(carve_panels)(base, &used, op.layer.n_out, jump);
             op.inverse = FN(carve_panels)(base, &used, op.layer.n_out, NR);
-            op.running = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
             op.fresh = FN(carve_panels)(base, &used, 2 * ceil_div(op.layer.n_out, NR) * NR, NR);
         }
         /* A later in-place layer would destroy what this one's derivative reads. */
@@ -243,6 +270,8 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
                 FN(fuse_relu)(&p.ops[l - 1], &p.ops[l]);
         }
     }
+    for (int part = 0; part < 3 + spec->n_states; part++)
+        FN(carve_part)(&p, spec, part, base, &used);
     p.dlogits = gradient;
     const size_t outputs = (size_t)(rows * n_out) * sizeof(REAL);
     p.logits = carve(base, &used, outputs);
@@ -296,22 +325,12 @@ static inline int FN(is_smooth)(const FN(plan) *plan)
     return plan->loss == FBP_SOFTMAX && plan->loss_number > 0;
 }
 
-/* What of a layer is copied: 0 its parameters, 1 its gradients, 2 the running mean and variance of a
- * normalisation, 3 and beyond its states. */
-static REAL *FN(plan_part)(const FN(op) *op, int part)
-{
-    return part == 0   ? op->W
-           : part == 1 ? op->grad
-           : part == 2 ? op->running
-                       : op->state[part - 3];
-}
-
 /* Row-major W and b into the plan (the second also: running variances, part 2). */
 static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
 {
     const FN(plan) *plan = plan_;
-    const FN(op) *op = &plan->ops[l];
-    REAL *to = FN(plan_part)(op, part);
+    FN(op) *op = &plan->ops[l];
+    REAL *to = *FN(part_of)(op, part);
     plan->bounds->parameters = INFINITY;
     FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
     memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
@@ -319,8 +338,18 @@ static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const vo
 
 static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 {
-    const FN(op) *op = &((const FN(plan) *)plan_)->ops[l];
-    const REAL *from = FN(plan_part)(op, part);
+    FN(op) *op = &((const FN(plan) *)plan_)->ops[l];
+    const REAL *from = *FN(part_of)(op, part);
     FN(unpack)(from, op->w_rows * NR, op->w_rows, op->layer.n_out, W);
     memcpy(b, from + FN(w_size)(op), (size_t)op->layer.n_out * sizeof(REAL));
+}
+
+/* One part of all layers, which the caller may write into, and its elements: of the gradients with
+ * the 64 bytes behind them. */
+static void *FN(plan_flat)(void *plan_, int part, idx *n)
+{
+    const FN(plan) *plan = plan_;
+    plan->bounds->parameters = INFINITY;
+    *n = plan->lengths[part];
+    return plan->stretches[part];
 }

@@ -129,8 +129,9 @@ static void FN(unpack_halves)(const REAL *halves, idx rows, REAL *panel)
         FN(store)(panel + r * NR, FN(load)(halves + r * LANES));
 }
 
+/* first: the place of the batch's first row, by which masks are drawn. */
 static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
-                                   uint64_t key)
+                                   uint64_t key, idx first)
 {
     const idx n_out = op->layer.n_out;
     const int keeps = op->din && keeps_slope(op->layer.kind);
@@ -140,7 +141,7 @@ static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx f
         REAL *out = op->out + at, *slope = keeps ? op->din + at : NULL;
         if (op->layer.kind == FBP_DROPOUT) {
             for (idx r = from; r < to; r++, in += NR, out += NR)
-                FN(dropout)(in, out, key, (uint32_t)(r * n_out + j), op->layer.a,
+                FN(dropout)(in, out, key, (uint32_t)((first + r) * n_out + j), op->layer.a,
                             min_idx(NR, n_out - j));
         } else if (n_out - j > LANES) {
             FN(element_forward)(&op->layer, in, out, slope, (to - from) * NR);
@@ -159,7 +160,7 @@ static void FN(element_op_forward)(const FN(plan) *plan, const FN(op) *op, idx f
 }
 
 static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx from, idx to,
-                                    uint64_t key)
+                                    uint64_t key, idx first)
 {
     const idx n_out = op->layer.n_out;
     for (idx j = 0; j < n_out; j += NR) {
@@ -168,7 +169,7 @@ static void FN(element_op_backward)(const FN(plan) *plan, const FN(op) *op, idx 
         REAL *din = op->din + at;
         if (op->layer.kind == FBP_DROPOUT) {
             for (idx r = from; r < to; r++, dout += NR, din += NR)
-                FN(dropout)(dout, din, key, (uint32_t)(r * n_out + j), op->layer.a,
+                FN(dropout)(dout, din, key, (uint32_t)((first + r) * n_out + j), op->layer.a,
                             min_idx(NR, n_out - j));
         } else if (n_out - j > LANES) {
             FN(element_backward)(&op->layer, dout, in, out, din, (to - from) * NR);

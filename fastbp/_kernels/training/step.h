@@ -41,7 +41,8 @@ static void FN(forward_rows)(void *step_, int first, int end)
         else if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_forward)(plan, op, wt, from, to);
         else if (!op->done)
-            FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
+            FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l),
+                                   batch->first_row);
     }
 }
 
@@ -63,7 +64,8 @@ static void FN(backward_rows)(void *step_, int first, int end)
         if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_backward)(plan, op, wt, from, to);
         else if (!op->done_backward)
-            FN(element_op_backward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l));
+            FN(element_op_backward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l),
+                                    batch->first_row);
     }
 }
 
@@ -124,15 +126,17 @@ static void FN(update_parts)(void *step_, int first, int end)
 static void FN(apply_parts)(void *step_, int first, int end)
 {
     const FN(step) *s = step_;
-    (void)first, (void)end;
     for (idx l = 0; l < s->plan->n_ops; l++) {
         const FN(op) *op = &s->plan->ops[l];
-        if (op->layer.kind == FBP_BATCH_NORM)
+        if (op->layer.kind == FBP_BATCH_NORM && first == 0)
             FN(running_update)(op);
         if (has_parameters(op->layer.kind) && s->rule->kind != FBP_STORE) {
             const idx w = FN(w_size)(op);
-            FN(update_op)(s->rule, op, 0, op->grad, w);
-            FN(update_op)(s->rule, op, w, op->grad + w, FN(parameters_size)(op) - w);
+            idx from, to;
+            share_of(w / NR, first, end, s->n_parts, &from, &to);
+            FN(update_op)(s->rule, op, from * NR, op->grad + from * NR, (to - from) * NR);
+            share_of(FN(parameters_size)(op) / NR - w / NR, first, end, s->n_parts, &from, &to);
+            FN(update_op)(s->rule, op, w + from * NR, op->grad + w + from * NR, (to - from) * NR);
         }
     }
 }
@@ -230,6 +234,16 @@ static APART int FN(is_safe_measured)(const FN(step) *s)
            FN(is_safe)(s->plan, s->rule, FN(bound_by_layer)(s->plan, s->batch->rows));
 }
 
+/* The least of the bounds of the gradients that a step keeps. */
+static APART double FN(bound_of_kept)(const FN(step) *s)
+{
+    const double bound = FN(bound_of_step)(s);
+    if (bound <= FN(limit))
+        return bound;
+    FN(measure)(s->plan);
+    return fmin(FN(bound_of_step)(s), FN(bound_by_layer)(s->plan, s->batch->rows));
+}
+
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
@@ -237,6 +251,8 @@ static void FN(update_all)(FN(step) *s, fbp_result *result)
         FN(sort_entries)(s->plan, s->batch->rows);
     if (s->rule->kind == FBP_STORE) {
         FN(run)(s, FN(update_parts));
+        if (s->batch->bounds)
+            result->bound = FN(bound_of_kept)(s);
         return;
     }
     if (FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) || FN(is_safe_measured)(s))
@@ -263,7 +279,7 @@ static void FN(plan_step)(void *plan_, const fbp_batch *batch, const fbp_rule *r
     fbp_rule now;
     FN(step) s = {.plan = plan_, .batch = batch, .rule = at_step(rule, &now), .team = team,
                   .n_parts = n_parts};
-    s.bounded = rule->kind != FBP_STORE && batch->rows <= s.plan->many_rows;
+    s.bounded = (rule->kind != FBP_STORE || batch->bounds) && batch->rows <= s.plan->many_rows;
     for (int part = 0; part < n_parts; part++)
         s.plan->squares[part] = (FN(vec)){0};
     if (s.plan->bounds->spoilt)
@@ -376,12 +392,15 @@ static double FN(plan_weight_square)(const void *plan_)
     return sum;
 }
 
-/* The update by the stored gradients, of at most `gradient`; with FBP_STORE only that of the
- * running statistics. */
-static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, fbp_result *result)
+/* The update by the stored gradients, of at most `gradient`, in n_parts parts, as plan_step's; with
+ * FBP_STORE only that of the running statistics. */
+static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, int n_parts,
+                           fbp_team *team, fbp_result *result)
 {
+    const fbp_batch whole = {.rows = PTRDIFF_MAX}; /* no few rows, which parts would keep apart */
     fbp_rule now;
-    FN(step) s = {.plan = plan_, .rule = at_step(rule, &now), .n_parts = 1};
+    FN(step) s = {.plan = plan_, .batch = &whole, .rule = at_step(rule, &now), .team = team,
+                  .n_parts = n_parts};
     result->layer = -1;
     result->outcome = FBP_DONE;
     const double bound = is_plain_sgd(rule) ? rule->lr * gradient : gradient;
@@ -391,9 +410,23 @@ static void FN(plan_apply)(void *plan_, const fbp_rule *rule, double gradient, f
         safe = FN(is_safe)(s.plan, rule, bound);
     }
     if (safe)
-        FN(apply_parts)(&s, 0, 1);
+        FN(run)(&s, FN(apply_parts));
     else
         FN(update_carefully)(&s, FN(apply_parts), result);
+}
+
+/* What a step without rows would keep: gradients of 0, and statistics that stay. */
+static void FN(plan_rest)(void *plan_)
+{
+    const FN(plan) *plan = plan_;
+    for (idx l = 0; l < plan->n_ops; l++) {
+        const FN(op) *op = &plan->ops[l];
+        const size_t bytes = (size_t)FN(parameters_size)(op) * sizeof(REAL);
+        if (has_parameters(op->layer.kind))
+            memset(op->grad, 0, bytes);
+        if (op->running)
+            memcpy(op->fresh, op->running, bytes);
+    }
 }
 
 /* Other numbers of a layer. */

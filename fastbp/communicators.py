@@ -1,0 +1,131 @@
+"""`Communicator`: what a training on several ranks asks of MPI, torch.distributed or one's own.
+
+A rank is one of the processes (or threads) that train the same network together.  This library
+opens no socket and starts no process: it is handed a communicator of an engine that does.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from fastbp import checks
+
+__all__ = ["Communicator", "communicator_of"]
+
+
+@runtime_checkable
+class Communicator(Protocol):
+    """What trains on several ranks: two collective operations on buffers.
+
+    A communicator of mpi4py and a group of torch.distributed (gloo) are taken as they are; any other
+    object with these four names is, too.
+
+    Attributes
+    ----------
+    rank : int
+        The number of this rank, from 0 to size - 1.
+    size : int
+        How many there are.
+
+    Notes
+    -----
+    All ranks make the same calls in the same order, and each call waits for the others.  A buffer is
+    a contiguous, writable `numpy.ndarray` of one dimension, of the same length and dtype on all
+    ranks: float32 or float64 for `allreduce`, and uint8 too for `broadcast`.  All ranks have to get
+    the same bits, and the same again in another run.  A call that raises ends the training on its
+    rank, and the communicator is not called again.
+
+    Examples
+    --------
+    Ranks that are threads of one process:
+
+    >>> import threading
+    >>> class Thread:
+    ...     def __init__(self, rank, board, barrier):
+    ...         self.rank, self.size = rank, barrier.parties
+    ...         self.board, self.barrier = board, barrier
+    ...     def allreduce(self, buffer):
+    ...         self.board[self.rank] = buffer.copy()
+    ...         self.barrier.wait()
+    ...         buffer[:] = sum(self.board[1:], start=self.board[0])
+    ...         self.barrier.wait()
+    ...     def broadcast(self, buffer, root):
+    ...         if self.rank == root:
+    ...             self.board[root] = buffer.copy()
+    ...         self.barrier.wait()
+    ...         buffer[:] = self.board[root]
+    ...         self.barrier.wait()
+    >>> board, barrier = [None, None], threading.Barrier(2)
+    >>> isinstance(Thread(0, board, barrier), Communicator)
+    True
+    >>> def double(comm):
+    ...     numbers = np.ones(3)
+    ...     comm.allreduce(numbers)
+    ...     return numbers
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     list(pool.map(double, [Thread(r, board, barrier) for r in range(2)]))
+    [array([2., 2., 2.]), array([2., 2., 2.])]
+    """
+
+    rank: int
+    size: int
+
+    def allreduce(self, buffer: np.ndarray, /) -> Any:
+        """Make `buffer` the sum of all ranks' buffers, in place."""
+
+    def broadcast(self, buffer: np.ndarray, root: int, /) -> Any:
+        """Make `buffer` that of the rank `root`, in place."""
+
+
+class _MPI:
+    """A communicator of mpi4py, by its calls on buffers: the others pickle."""
+
+    def __init__(self, comm):
+        from mpi4py import MPI
+
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        self._reduce, self._in_place, self.broadcast = comm.Allreduce, MPI.IN_PLACE, comm.Bcast
+
+    def allreduce(self, buffer):
+        self._reduce(self._in_place, buffer)
+
+
+class _Torch:
+    """A process group of torch.distributed, by its own methods: they know of no global group."""
+
+    def __init__(self, group):
+        import torch
+
+        self._tensor, self._group = torch.from_numpy, group
+        self.rank, self.size = group.rank(), group.size()
+
+    def allreduce(self, buffer):
+        self._group.allreduce(self._tensor(buffer)).wait()
+
+    def broadcast(self, buffer, root):
+        self._group.broadcast(self._tensor(buffer), root).wait()
+
+
+def communicator_of(who, comm):
+    """The `Communicator` of what a caller handed in.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is none, or has a rank or a size that cannot be.
+    """
+    if hasattr(comm, "Allreduce") and hasattr(comm, "Bcast"):
+        if getattr(comm, "is_inter", False):
+            raise ValueError(f"{who} expects comm within one group of ranks; got an intercommunicator.")
+        comm = _MPI(comm)
+    elif type(comm).__module__.partition(".")[0] == "torch" and hasattr(comm, "allreduce"):
+        comm = _Torch(comm)
+    elif not isinstance(comm, Communicator):
+        raise TypeError(
+            f"{who} expects comm as a communicator of mpi4py, a group of torch.distributed, or an object with rank, "
+            f"size, allreduce and broadcast; got {checks.shown(comm)}."
+        )
+    size = checks.integer(who, "comm.size", comm.size, least=1)
+    checks.integer(who, "comm.rank", comm.rank, 0, size - 1)
+    return comm

@@ -1,0 +1,365 @@
+"""`Ranks`: the ranks of a training, which rows each has, and what they agree on.
+
+All ranks go through the same meetings in the same order.  A meeting begins by each rank saying
+whether it is well: so whoever fails, wherever that is, goes to one more meeting, where the others
+are or will be, and says so; then all of them raise.  Inside an epoch the plan exchanges gradients,
+with a word of the same kind behind them.
+"""
+
+import json
+import os
+import pickle
+import platform
+import signal
+import sys
+import threading
+import zlib
+from contextlib import contextmanager
+
+import numpy as np
+
+from fastbp import checks
+from fastbp._kernels import engine, isa
+from fastbp.communicators import communicator_of
+from fastbp.training.checkpoints import difference
+
+__all__ = ["RankError", "Ranks"]
+
+#: How a rank is: well, or what made it leave.
+WELL, FAILED, INTERRUPTED, NOT_FINITE = range(4)
+#: Signals for which programs have handlers.
+DEFERRED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+#: Bytes of what a rank that failed says of it.
+TOLD = 2000
+
+
+class RankError(RuntimeError):
+    """Another rank failed, or the exchange with the others did, which ends the training on all."""
+
+
+class Ranks:
+    """The ranks of a training; of one rank alone where there is no communicator.
+
+    Parameters
+    ----------
+    who : str
+        Whom errors name.
+    comm : Communicator or None
+        As a user hands it in.
+    rows : {"all", "own"}
+        Whether every rank has all rows, or has rows of its own.
+
+    Attributes
+    ----------
+    rank, size : int
+    parted : bool
+        Whether the ranks have parted, and no longer meet.
+    """
+
+    def __init__(self, who, comm, rows="all"):
+        self.who = who
+        self.own = isinstance(rows, str) and rows == "own"
+        self.rank, self.size, self.parted = 0, 1, False
+        self._pending: list = []
+        self._handlers: dict = {}
+        if comm is not None:
+            comm = communicator_of(who, comm)
+            self.rank, self.size = int(comm.rank), int(comm.size)
+            self.allreduce, self._broadcast = comm.allreduce, comm.broadcast
+
+    def __bool__(self):
+        """Whether there are others."""
+        return self.size > 1
+
+    # --- meetings ---------------------------------------------------------------------------
+
+    def meet(self, error=None, number=0.0):
+        """Wait for all ranks; each one's `number`, (size,) float64.
+
+        Raises
+        ------
+        RankError
+            Where another rank fails.  KeyboardInterrupt or FloatingPointError where it met those.
+        """
+        if not self:
+            return np.array([number], np.float64)
+        if error is None:
+            try:
+                self.look()
+            except BaseException as pending:
+                error = pending
+        said = np.zeros(2 * self.size)
+        said[self.rank], said[self.size + self.rank] = _kind_of(error), number
+        try:
+            self.allreduce(said)
+            told = _told(error)
+            failed = np.flatnonzero(said[: self.size])
+            if len(failed):
+                self._broadcast(told, int(failed[0]))
+        except BaseException as broken:
+            self.parted = True
+            if error is not None:
+                raise error from None
+            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+        if not len(failed):
+            return said[self.size :]
+        self.parted = True
+        if error is not None:
+            raise error
+        raise self._error_of(int(failed[0]), said[failed[0]], bytes(told).rstrip(b"\0").decode(errors="replace"))
+
+    def part(self, error):
+        """Tell the others why this rank leaves, or hear why another did; always raises."""
+        self.meet(error)
+        self.parted = True
+        raise FloatingPointError(
+            f"Training expects a finite loss; got one that is not as the sum of {self.size} ranks', each of which "
+            "is finite: all is as before; try a smaller lr or clip_norm=1."
+        )
+
+    def _error_of(self, rank, kind, told):
+        if kind == INTERRUPTED:
+            return KeyboardInterrupt(f"{self.who} ended on all {self.size} ranks, as rank {rank} was interrupted.")
+        if kind == NOT_FINITE:
+            return FloatingPointError(f"{told.removeprefix('FloatingPointError: ')} (on rank {rank} of {self.size})")
+        return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}")
+
+    @contextmanager
+    def together(self):
+        """A block that ends on all ranks alike: by an error, where one of them has one.
+
+        Signals that Python handles wait for the next meeting or exchange meanwhile: one that came
+        between two of them would leave the others waiting.
+        """
+        if not self:
+            yield
+            return
+        self.defer()
+        try:
+            try:
+                yield
+                self.meet()
+            except BaseException as error:
+                if not self.parted:
+                    self.part(error)
+                raise
+        finally:
+            self.listen()
+        self.look()
+
+    # --- signals ----------------------------------------------------------------------------
+
+    def defer(self):
+        """Keep signals for `look`; they come to the main thread alone."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in DEFERRED:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, lambda number, frame: self._pending.append(number))
+
+    def listen(self):
+        """Handle signals as they come again."""
+        handlers, self._handlers = self._handlers, {}
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def listening(self):
+        """A block of the user's functions, in which signals are handled as they come."""
+        deferred = bool(self._handlers)
+        self.listen()
+        try:
+            yield
+        finally:
+            if deferred:
+                self.defer()
+
+    def look(self):
+        """Handle the signals that have waited."""
+        while self._pending:
+            number = self._pending.pop(0)
+            handler = self._handlers.get(number) or signal.getsignal(number)
+            if callable(handler):
+                handler(number, None)
+
+    # --- what they tell each other ----------------------------------------------------------
+
+    def sum(self, array):
+        """The sum of all ranks' arrays of float64."""
+        array = np.array(array, np.float64)
+        if self:
+            self.meet()
+            self._call(self.allreduce, array.reshape(-1))
+        return array
+
+    def tell(self, thing):
+        """The first rank's thing, on all of them."""
+        return self._tell(thing, 0) if self else thing
+
+    def gather(self, thing):
+        """The things of all ranks, in their order."""
+        return [self._tell(thing, rank) for rank in range(self.size)] if self else [thing]
+
+    def _tell(self, thing, root):
+        data = np.frombuffer(pickle.dumps(thing), np.uint8).copy() if self.rank == root else None
+        length = int(self.meet(number=0 if data is None else len(data))[root])
+        data = np.empty(length, np.uint8) if data is None else data
+        self._call(self._broadcast, data, root)
+        return thing if self.rank == root else pickle.loads(data.tobytes())
+
+    def share_arrays(self, arrays):
+        """Overwrite arrays with the first rank's."""
+        if not self:
+            return
+        self.meet()
+        for array in arrays:
+            data = np.array(array, order="C").reshape(-1)  # the user's may lie in any order
+            self._call(self._broadcast, data.view(np.uint8), 0)
+            if self.rank:
+                array[...] = data.reshape(array.shape)
+
+    def _call(self, function, *arguments):
+        try:
+            function(*arguments)
+        except BaseException as broken:
+            self.parted = True
+            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+
+    def agree(self, setting):
+        """Refuse a rank whose setting, as JSON has it, is not the first one's.
+
+        Raises
+        ------
+        ValueError
+            On a rank with another one; RankError on the others.
+        """
+        if not self:
+            return
+        setting = {"fastbp": sys.modules["fastbp"].__version__, "the instruction set": isa.in_use(), **setting}
+        ours = json.loads(json.dumps(setting))
+        found = difference("", self.tell(ours), ours)
+        error = None
+        if found is not None:
+            name, theirs, own = found[0].removeprefix("."), *map(checks.shown, found[1:])
+            cure = f", so set FASTBP_ISA={min(found[1:])}" if name == "the instruction set" else ""
+            error = ValueError(f"{self.who} expects {name} of rank 0, {theirs}, on all ranks; got {own}{cure}.")
+        self.meet(error)
+
+    def sharing(self):
+        """How many ranks run on this rank's very cores."""
+        if not self:
+            return 1
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        place = float(zlib.crc32(repr((platform.node(), cores)).encode()))
+        return int(np.count_nonzero(self.meet(number=place) == place))
+
+    # --- rows -------------------------------------------------------------------------------
+
+    def total(self, counts):
+        """What is counted in all rows, of which this rank has those that it counted in."""
+        counts = np.asarray(counts)
+        return self.sum(counts).astype(np.int64) if self.own else counts
+
+    def share(self, n):
+        """The rows of n that this rank looks at in an evaluation."""
+        if self.own:
+            return slice(0, n)
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+    def parts(self, n, batch_size):
+        """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 4).
+
+        With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
+        rows of its own, each rank goes over them in as many nearly equal parts as all rows together
+        make batches, so that nobody waits for a batch that another one lacks.
+        """
+        counts = self.meet(number=n).astype(np.int64) if self.own else np.array([n])
+        total = int(counts.sum())
+        k = np.arange(-(-total // batch_size) + 1)
+        if self.own:  # (ranks, batches + 1): where each rank's parts begin
+            edges = counts[:, np.newaxis] * k // max(len(k) - 1, 1)
+            sizes = np.diff(edges)
+            begin = edges[self.rank, :-1]
+            rows = sizes.sum(axis=0)
+            before = sizes[: self.rank].sum(axis=0)
+            return np.stack([begin, begin + sizes[self.rank], before, rows], axis=1).astype(np.int64)
+        edges = np.minimum(k * batch_size, total)
+        rows = np.diff(edges)
+        before, behind = (rows * r // self.size for r in (self.rank, self.rank + 1))
+        return np.stack([edges[:-1] + before, edges[:-1] + behind, before, rows], axis=1).astype(np.int64)
+
+    def place_of(self, n):
+        """The place of the first of this rank's n rows among those of all ranks."""
+        return int(self.meet(number=n)[: self.rank].sum())
+
+    # --- what a plan asks for ---------------------------------------------------------------
+
+    def enter(self, over):
+        """All ranks begin an epoch; whether the first one's time is over."""
+        return bool(self.meet(number=over)[0])
+
+    def average(self, plan, weight, over):
+        """Average the plans' parameters and states, by the weight of the rows since the last time.
+
+        Returns whether the first rank's time is over.
+        """
+        weights = self.meet(number=weight)
+        parts = [engine.PARAMETERS, *range(engine.FIRST_STATE, engine.FIRST_STATE + plan.n_states)]
+        self._average(plan, parts, weights)
+        return bool(self.meet(number=over)[0])
+
+    def average_statistics(self, plan, weight):
+        """Average the running statistics of normalisations, by the weight of each rank's rows."""
+        if self and len(plan.flat(engine.RUNNING)):
+            self._average(plan, [engine.RUNNING], self.meet(number=weight))
+
+    def _average(self, plan, parts, weights):
+        total = weights.sum()
+        if total == 0:
+            return
+        for part in parts:
+            flat = plan.flat(part)
+            flat *= flat.dtype.type(weights[self.rank] / total)
+            self._call(self.allreduce, flat)
+
+    def require_same(self, plan):
+        """Refuse parameters that are not the same bits on all ranks.
+
+        Raises
+        ------
+        RankError
+        """
+        if not self:
+            return
+        words = plan.flat(engine.PARAMETERS).view(np.uint32)
+        sums = self.meet(number=float(np.add.reduce(words, dtype=np.uint64) % (1 << 52)))
+        other = np.flatnonzero(sums != sums[0])
+        if len(other):
+            error = RankError(
+                f"{self.who} expects the same parameters on all ranks after an epoch; got others on rank {other[0]} "
+                "than on rank 0, whose communicator gave them other sums."
+            )
+            self.meet(error)
+
+
+def _kind_of(error):
+    if error is None:
+        return WELL
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return NOT_FINITE if isinstance(error, FloatingPointError) else FAILED
+
+
+def _words(error):
+    return f"{type(error).__name__}: {error}".rstrip(" :")
+
+
+def _told(error):
+    """What a rank says of its error: (TOLD,) uint8."""
+    told = np.zeros(TOLD, np.uint8)
+    if error is not None:
+        data = np.frombuffer(_words(error).encode(errors="replace")[:TOLD], np.uint8)
+        told[: len(data)] = data
+    return told
