@@ -257,7 +257,7 @@ cdef class Plan:
     #: The loss that this rank's rows of the last step add to the batch's.
     cdef readonly double own_loss
     #: Whether the time was over on the first rank.
-    cdef bint time_over
+    cdef readonly bint time_over
     #: A closed plan makes no more steps.
     cdef public bint closed
     #: What a subclass's __new__ leaves to its __init__.  Not in the object's dict: where that was
@@ -786,12 +786,11 @@ cdef class Plan:
         `rows` of them, or nobody knows how many: 0."""
         cdef isa.fbp_result result
         cdef isa.fbp_rule rule = self.rule
-        cdef double width = 1 if self.per_row else self.n_out, own = self.weigh(batch), over
-        cdef double penalty = 0, bound, shrunk
-        cdef isa.fbp_team *team = fbp_take_team(self.n_threads)
+        cdef double width = 1 if self.per_row else self.n_out, own = self.weigh(batch)
+        cdef double share = rows if rows > 0 else 1
+        cdef isa.fbp_team *team
         memset(&result, 0, sizeof(result))
-        self.overflowed = -1
-        batch.scale = 1 / ((rows if rows > 0 else 1) * width)
+        batch.scale = 1 / (share * width)
         batch.seed = self.seed
         batch.step = self.steps
         batch.bounds = True
@@ -801,9 +800,23 @@ cdef class Plan:
         if own == 0:
             self.engine.plan_rest(self.memory)
         else:
+            team = fbp_take_team(self.n_threads)
             self.engine.plan_step(self.memory, batch, &rule, self.n_threads, team, &result)
+            fbp_give_team(team)
         if result.outcome > isa.FBP_NOT_FINITE:
             self.fail(result.outcome, batch.rows)
+        return self.update_together(
+            &result, own, share, rows if batch.weights == NULL else 0, deadline, loss)
+
+    cdef isa.fbp_outcome update_together(self, isa.fbp_result *result, double own, double share,
+                                         double rows, double deadline,
+                                         double *loss) noexcept nogil:
+        """The rest of a step, whose gradients this rank keeps: of the sum over its rows, of weight
+        `own`, divided by `share`.  All ranks' rows weigh `rows`; 0: what they say together."""
+        cdef isa.fbp_rule rule = self.rule
+        cdef double width = 1 if self.per_row else self.n_out, over, bound, shrunk
+        cdef isa.fbp_team *team
+        self.overflowed = -1
         self.own_loss = result.loss
         self.say(LOSS, result.loss)
         self.say(CORRECT, result.correct)
@@ -813,34 +826,31 @@ cdef class Plan:
         self.exchange()
         self.time_over = self.heard(OVER) > 0
         self.correct = self.heard(CORRECT)
-        over = rows if rows > 0 and batch.weights == NULL else self.heard(WEIGHT)
+        if self.heard(FAILED) > 0 or self.failure is not None:
+            return isa.FBP_LEFT
+        over = rows if rows > 0 else self.heard(WEIGHT)
+        if over == 0:
+            loss[0] = 0
+            return isa.FBP_DONE
         loss[0] = self.heard(LOSS) / (over * width) * self.loss_scale
         if self.l2 > 0:
-            penalty = 0.5 * self.l2 * self.engine.plan_weight_square(self.memory) / over
-            loss[0] += penalty
-        if self.heard(FAILED) > 0 or self.failure is not None:
-            result.outcome = isa.FBP_LEFT
-        elif over == 0:
-            loss[0] = 0
-        elif not isfinite(loss[0]):
-            result.outcome = isa.FBP_NOT_FINITE
-        else:
-            rule.kind = self.rule.kind
-            self.set_step(&rule, over)
-            rule.clip_scale = (rows if rows > 0 else 1) / over
-            bound = self.heard(BOUND) * rule.clip_scale
-            if self.clip_norm > 0:
-                bound = self.engine.plan_gradient_norm(self.memory) * rule.clip_scale
-                shrunk = min(1.0, self.clip_norm / (bound + 1e-6))
-                rule.clip_scale *= shrunk
-                bound *= shrunk
-            if isfinite(bound) or self.clip_norm == 0:
-                self.engine.plan_apply(
-                    self.memory, &rule, bound, self.n_threads, team, &result)
-            else:
-                result.outcome = isa.FBP_NOT_FINITE
-            self.note(&result, True)
+            loss[0] += 0.5 * self.l2 * self.engine.plan_weight_square(self.memory) / over
+        if not isfinite(loss[0]):
+            return isa.FBP_NOT_FINITE
+        self.set_step(&rule, over)
+        rule.clip_scale = share / over
+        bound = self.heard(BOUND) * rule.clip_scale
+        if self.clip_norm > 0:
+            bound = self.engine.plan_gradient_norm(self.memory) * rule.clip_scale
+            shrunk = min(1.0, self.clip_norm / (bound + 1e-6))
+            rule.clip_scale *= shrunk
+            bound *= shrunk
+            if not isfinite(bound):
+                return isa.FBP_NOT_FINITE
+        team = fbp_take_team(self.n_threads)
+        self.engine.plan_apply(self.memory, &rule, bound, self.n_threads, team, result)
         fbp_give_team(team)
+        self.note(result, True)
         return result.outcome
 
     cdef void fail(self, isa.fbp_outcome outcome, idx n_rows) noexcept with gil:
@@ -878,10 +888,21 @@ cdef class Plan:
     cdef int left(self, isa.fbp_outcome outcome, double loss, idx n_rows) except -1:
         """Part from the other ranks, which raises, after a step that updated nothing."""
         failure, self.failure = self.failure, None
-        if outcome == isa.FBP_NOT_FINITE and not (isfinite(self.own_loss) and not isfinite(loss)):
+        if outcome == isa.FBP_NOT_FINITE and self.is_to_blame(loss):
             failure = self.diverged(loss, self.engine.plan_first_non_finite(self.memory, n_rows))
         self.ranks.part(failure)
         return 0
+
+    def is_to_blame(self, double loss):
+        """Whether this rank's rows are why the last step, of such a loss, updated nothing."""
+        return isfinite(loss) or not isfinite(self.own_loss)
+
+    def leave(self, error):
+        """Fail in the place of a step, for which the others wait; raises."""
+        self.failure = error
+        self.engine.plan_rest(self.memory)
+        self.exchange()
+        self.left(isa.FBP_LEFT, 0, 0)
 
     cdef double step_together(self, x, t) except? -1:
         """`step` with the other ranks, which wait for this one, whatever fails here."""
@@ -1143,7 +1164,8 @@ cdef class Plan:
                         k += 1
         finally:
             self.end()
-        if outcome != isa.FBP_DONE:
+        self.stopped_by_loss = outcome == isa.FBP_NOT_FINITE
+        if outcome == isa.FBP_LEFT or (averages and self.stopped_by_loss):
             self.left(outcome, loss, batch.rows)
         return position, reached[1], reached[2], reached[3]
 
@@ -1204,33 +1226,56 @@ cdef class Plan:
     cdef bint are_outputs(self, array) noexcept:
         return cnp.PyArray_NDIM(array) == 2 and cnp.PyArray_DIM(array, 1) == self.n_out
 
-    def backward(self, dout, weight=None, update=True):
+    def backward(self, dout, weight=None, update=True, loss=0.0, over=False):
         """The rest of the step after `outputs`, once, from the loss's gradient by them.
 
         `weight` is what the penalty `l2` is divided by, None for the number of rows.  Without
         `update` the gradients are left in the block for `read`.  FloatingPointError where the
         update would not be finite: nothing is updated then.
+
+        Where several ranks train, dout and `loss` are sums over this rank's rows, of that weight;
+        dout is None where it has none, and `over` is whether its time is.  Returns the mean loss of
+        all ranks' rows then.
         """
         cdef fbp_batch batch = NO_ROWS
         cdef isa.fbp_rule rule = self.rule
         cdef isa.fbp_result result
-        require(self.rows_out > 0 and self.is_own(dout) and self.are_outputs(dout)
-                and cnp.PyArray_DIM(dout, 0) == self.rows_out,
+        cdef bint together = update and self.ranks is not None
+        cdef double mean = 0
+        memset(&result, 0, sizeof(result))
+        require(dout is None and together or self.rows_out > 0 and self.is_own(dout)
+                and self.are_outputs(dout) and cnp.PyArray_DIM(dout, 0) == self.rows_out,
                 "backward expects dout (rows of the last outputs, n_out) of the plan's dtype, once "
                 "for each outputs")
         if not (update or self.keep_gradients):
             raise ValueError("backward without update expects a plan that keeps gradients; got one "
                              "without.")
-        self.set_step(&rule, cnp.PyArray_DIM(dout, 0) if weight is None else weight)
-        if not update:
+        batch.rows = 0 if dout is None else cnp.PyArray_DIM(dout, 0)
+        self.set_step(&rule, batch.rows if weight is None else weight)
+        if together or not update:
             rule.kind = isa.FBP_STORE
         self.begin()
-        batch.rows = cnp.PyArray_DIM(dout, 0)
         batch.scale = 1
         batch.seed = self.seed
         batch.step = self.steps
+        batch.bounds = together
         self.rows_out = 0  # what the activations kept is used up
-        self.engine.plan_backward(self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
+        if dout is None:
+            self.engine.plan_rest(self.memory)
+        else:
+            self.engine.plan_backward(
+                self.memory, &batch, cnp.PyArray_DATA(dout), &rule, &result)
+        if together:
+            self.failure = None
+            result.loss = loss / self.loss_scale
+            result.outcome = self.update_together(
+                &result, weight, 1, 0, -INFINITY if over else INFINITY, &mean)
+            self.end()
+            if result.outcome == isa.FBP_NOT_FINITE:
+                mean = NAN
+            elif result.outcome != isa.FBP_DONE:
+                self.left(result.outcome, mean, batch.rows)
+            return mean
         if not update:
             self.engine.plan_apply(self.memory, &rule, 0, 1, NULL, &result)
         self.note(&result, update)

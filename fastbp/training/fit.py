@@ -321,9 +321,7 @@ class NetworkTraining(Training):
             self._steps(epochs, stop, lrs)
             done = self._batches_done()
             if done < stop and trainer.stopped_by_loss:
-                rows = min(self.rows.batch_size, len(epochs.order) - at.position)
-                when = f"epoch {at.epoch + 1}, batch {done + 1}"
-                raise trainer.diverged(at.losses[done], trainer.first_non_finite(rows), when)
+                self._diverged(done)
             if done == n_batches:
                 break
             if self.file is not None:
@@ -336,6 +334,18 @@ class NetworkTraining(Training):
             epochs.stopped_by = "max_seconds"
         self.whole = done == n_batches
         return self.whole
+
+    def _diverged(self, batch):
+        """The error of a batch whose loss, or update, is not finite: of several ranks all raise."""
+        trainer, loss = self.trainer, self.at.losses[batch]
+        error = None
+        if self.ranks is None or trainer.is_to_blame(loss):
+            begin, end, *_ = self.rows.parts[batch].tolist()
+            when = f"epoch {self.at.epoch + 1}, batch {batch + 1}"
+            error = trainer.diverged(loss, trainer.first_non_finite(end - begin), when)
+        if self.ranks is not None:
+            self.ranks.part(error)
+        raise error
 
     def _batches_done(self):
         return -(-self.at.position // self.rows.batch_size)
