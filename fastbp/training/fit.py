@@ -338,14 +338,14 @@ class NetworkTraining(Training):
     def _diverged(self, batch):
         """The error of a batch whose loss, or update, is not finite: of several ranks all raise."""
         trainer, loss = self.trainer, self.at.losses[batch]
-        error = None
+        error: Any = None
         if self.ranks is None or trainer.is_to_blame(loss):
             begin, end, *_ = self.rows.parts[batch].tolist()
             when = f"epoch {self.at.epoch + 1}, batch {batch + 1}"
             error = trainer.diverged(loss, trainer.first_non_finite(end - begin), when)
-        if self.ranks is not None:
-            self.ranks.part(error)
-        raise error
+        if self.ranks is None:
+            raise error
+        self.ranks.part(error)
 
     def _batches_done(self):
         return -(-self.at.position // self.rows.batch_size)
