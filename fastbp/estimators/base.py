@@ -2,6 +2,7 @@
 
 import types
 import warnings
+from contextlib import nullcontext
 from itertools import pairwise
 from numbers import Integral
 from operator import attrgetter
@@ -16,6 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastbp import checks
 from fastbp.estimators import batches, callables, exchange, forward, lbfgs, loops, parameters, scale, start
 from fastbp.estimators.solver import READ, Solver
+from fastbp.training import checkpoints
+from fastbp.training.ranks import ALONE, Ranks
 
 _FLOATS = (np.float64, np.float32)
 #: What stays as it is in X: bytes, too, which a plan converts a batch at a time.
@@ -98,7 +101,11 @@ class MLP(BaseEstimator):
     def _stratify(self, t):
         """What the validation set is stratified by, or None."""
 
-    def _own_score(self, data):
+    def _predictions(self, x):
+        """What `_own_score` takes for some rows."""
+        raise NotImplementedError
+
+    def _own_score(self, data, predicted):
         """The score that is watched without `scoring`."""
         raise NotImplementedError
 
@@ -110,7 +117,20 @@ class MLP(BaseEstimator):
 
     # --- fitting ----------------------------------------------------------------------------
 
-    def fit(self, X, y, sample_weight=None, validation_data=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        validation_data=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        comm=None,
+        rows="all",
+        average_every=1,
+    ):
         """Fit the network.
 
         Parameters
@@ -127,6 +147,15 @@ class MLP(BaseEstimator):
             ``Pipeline(..., transform_input=["X_val"])`` transforms them as X.
         sample_weight_val : array_like, (n_val,)
             Weights of their rows in the score.
+        comm : Communicator or None
+            Train together with other ranks, see `fastbp.Communicator`, all of which make the same
+            call.  The first one draws, prints, calls callbacks and shows progress.
+        rows : {"all", "own"}
+            Whether all ranks pass the same rows, of which each takes its part of every batch; or
+            each passes rows of its own, any number of them.
+        average_every : int
+            Steps that each rank makes of its own rows before the weights are averaged; 1 sums the
+            gradients of each step instead.  Not with L-BFGS, nor with a loss of one's own.
 
         Returns
         -------
@@ -137,16 +166,18 @@ class MLP(BaseEstimator):
         ValueError, TypeError
             scikit-learn's for its parameters and for data that do not fit; for validation rows
             given twice, or by half.
+        RankError
+            Where another rank failed, and on which.
 
         Warns
         -----
         UserWarning
             Where the validation rows look as if they had missed a transformation of X.
         """
-        held_out = self._held_out(validation_data, X_val, y_val, sample_weight_val)
-        return self._train(X, y, sample_weight, held_out, incremental=False)
+        held_out = validation_data, X_val, y_val, sample_weight_val
+        return self._train(X, y, sample_weight, held_out, False, None, comm, rows, average_every)
 
-    def _held_out(self, pair, X_val, y_val, weights):
+    def _held_out(self, pair=None, X_val=None, y_val=None, weights=None):
         """What the caller calls the validation rows, then X, y and weights; or None."""
         who = type(self).__name__
         if pair is not None:
@@ -171,30 +202,47 @@ class MLP(BaseEstimator):
             raise ValueError(f"{who} expects sample_weight_val beside X_val and y_val; got it without them.")
         return None
 
-    def _train(self, X, y, sample_weight, held_out, incremental, classes=None):
-        before = dict(vars(self))
-        random_state = _RandomState(self.random_state)
-        try:
-            solver, data, parts, validation = self._prepared(
-                X, y, sample_weight, held_out, incremental, classes, random_state
-            )
+    def _train(self, X, y, sample_weight, held_out, incremental, classes, comm, rows, average_every):
+        ranks = ALONE if comm is None else Ranks(type(self).__name__, comm, rows)
+        with ranks.together() if ranks else nullcontext():
+            checks.choice(type(self).__name__, "rows", rows, ("all", "own"))
+            average_every = checks.integer(type(self).__name__, "average_every", average_every, least=1)
+            before = dict(vars(self))
+            random_state = _RandomState(self.random_state)
+            try:
+                solver, data, parts, validation = self._prepared(
+                    X, y, sample_weight, self._held_out(*held_out), incremental, classes, random_state, ranks
+                )
+                if self.solver == "lbfgs":
+                    self._require_synchronous(average_every)
+                    objective = lbfgs.Objective(self, solver, data, ranks)
+                else:
+                    if callable(self.loss):
+                        self._require_synchronous(average_every)
+                    training = loops.EstimatorTraining(
+                        self, solver, data, parts, validation, random_state, incremental, ranks, average_every
+                    )
+            except BaseException:  # a bad call changes nothing
+                self.__dict__ = before
+                random_state.restore()
+                raise
             if self.solver == "lbfgs":
-                objective = lbfgs.Objective(self, solver, data)
+                lbfgs.fit_lbfgs(self, objective)
             else:
-                training = loops.EstimatorTraining(self, solver, data, parts, validation, random_state, incremental)
-        except BaseException:  # a bad call changes nothing
-            self.__dict__ = before
-            random_state.restore()
-            raise
-        if self.solver == "lbfgs":
-            lbfgs.fit_lbfgs(self, objective)
-        else:
-            loops.fit_stochastic(training)
+                loops.fit_stochastic(training)
         return self
 
-    def _prepared(self, X, y, sample_weight, held_out, incremental, classes, random_state):
+    def _require_synchronous(self, average_every):
+        if average_every > 1:
+            what = "solver='lbfgs'" if self.solver == "lbfgs" else "a loss of one's own"
+            raise ValueError(f"{type(self).__name__} expects average_every=1 with {what}; got {average_every}.")
+
+    def _prepared(self, X, y, sample_weight, held_out, incremental, classes, random_state, ranks):
         """All before the first step: the solver, the rows, their batches, those of validation."""
         parameters.check(self, self._classifies, held_out and held_out[0])
+        if ranks:
+            ranks.agree(parameters.agreement(self) | {"validation": held_out is not None, "classes": _listed(classes)})
+            random_state.share(ranks)
         with_lbfgs = self.solver == "lbfgs"
         hidden = parameters.hidden_layer_sizes(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -203,17 +251,19 @@ class MLP(BaseEstimator):
         if not (first or hasattr(self, "_optimizer")):
             self._adopt()
         if incremental:
-            self._meet_classes(classes, y)
-        quick = self._quick(X, y) if incremental and not first else None
+            self._meet_classes(classes, _of_all(y, ranks))
+        quick = self._quick(X, y) if incremental and not first and not ranks else None
         if quick is None:
-            X, y = self._validated(X, y, first or not hasattr(self, "n_features_in_"))
-            self._learn_classes(y, not (self.warm_start or incremental))
+            X, y = self._validated(X, y, first or not hasattr(self, "n_features_in_"), ranks)
+            self._learn_classes(_of_all(y, ranks), not (self.warm_start or incremental))
             t = self._targets(y)
         else:
             X, y, t = quick
-        weights = self._weights(X, y, sample_weight)
+        weights = self._weights(X, y, sample_weight, ranks)
         self.n_outputs_ = self._n_outputs_of(t)
         units = [X.shape[1], *hidden, self.n_outputs_]
+        if ranks:
+            ranks.agree(self._found(X, t, weights, units, ranks))
         if first:
             self._begin(units, batches.dtype_of(X), random_state)
         else:
@@ -228,19 +278,21 @@ class MLP(BaseEstimator):
         else:
             follow = self._network(units)
         if weights is not None:
-            weights = checks.weights_of_rows(type(self).__name__, weights, solver.dtype)
+            weights = checks.weights_of_rows(type(self).__name__, weights, solver.dtype, total=ranks.total)
         data = batches.Data(X, self._engine_targets(t, solver.dtype), weights, y)
-        validation = None if held_out is None else self._validation(data.x, *held_out)
+        validation = None if held_out is None else self._validation(data.x, ranks, *held_out)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         draws = self.early_stopping and validation is None and not with_lbfgs
         if draws:
-            data, validation = data.split(self, random_state(), self._stratify(data.t))
-        data.require_weight(type(self).__name__, "training", draws)
+            data, validation = data.split(self, random_state(), self._stratify(data.t), ranks)
+        data.require_weight(type(self).__name__, "training", draws, ranks)
         if validation is not None and validation.weights is not None:
             callables.require_weighted(self)
-            validation.require_weight(type(self).__name__, "validation", draws)
-        parts = None if with_lbfgs else batches.Batches(self, len(data))
+            validation.require_weight(type(self).__name__, "validation", draws, ranks)
+        if validation is not None and ranks.own:  # a score is of all their rows
+            validation = batches.together(ranks.gather(validation))
+        parts = None if with_lbfgs else batches.Batches(self, len(data), ranks)
         if follow is not None:  # nothing fails any more
             solver.follow(**follow)
             for name, kept, asked in solver.see_some(self._asked()):
@@ -253,9 +305,27 @@ class MLP(BaseEstimator):
                 )
         return solver, data, parts, validation
 
-    def _validated(self, X, y, reset):
+    def _found(self, X, t, weights, units, ranks):
+        """What of the data has to be the same on all ranks, as JSON has it."""
+        found = {
+            "the network's widths": units,
+            "the dtype of X": X.dtype.name,
+            "X": "sparse" if hasattr(X, "tocsr") else "dense",
+            "sample_weight": weights is not None,
+            "t": [t.dtype.kind, *t.shape[1:]],
+            "classes": _listed(getattr(self, "classes_", None)),
+        }
+        if not ranks.own:
+            found["rows of X"] = X.shape[0]
+            found["the checksum of X, y and weights"] = checkpoints.checksum(batches.engine_rows(X), t, weights)
+        return found
+
+    def _validated(self, X, y, reset, ranks):
         checks.unmasked(type(self).__name__, "X", X)
         checks.unmasked(type(self).__name__, "y", y)
+        if ranks.own and np.shape(X)[0] == 0:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=_NUMBERS, reset=reset, ensure_min_samples=0)
+            return X, np.asarray(y)
         X, y = validate_data(
             self,
             X,
@@ -283,11 +353,13 @@ class MLP(BaseEstimator):
             and (_is_tame(X) or _is_finite(X))
         )
 
-    def _weights(self, X, y, sample_weight):
+    def _weights(self, X, y, sample_weight, ranks):
         """The rows' weights, or None where all are 1."""
         if sample_weight is None:
             return None
         n, who = X.shape[0], type(self).__name__
+        if n == 0:
+            return np.zeros(0)
         checks.unmasked(who, "sample_weight", sample_weight)
         if np.isscalar(sample_weight):
             sample_weight = np.full(n, checks.number(who, "sample_weight", sample_weight))
@@ -299,7 +371,7 @@ class MLP(BaseEstimator):
             )
         if weights.shape != (n,):
             raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
-        if not weights.any():
+        if not ranks.total(weights.any()):
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return weights
 
@@ -424,15 +496,15 @@ class MLP(BaseEstimator):
             "loss": self._plan_loss(),
         }
 
-    def _validation(self, rows, name, X, y, weights):
+    def _validation(self, rows, ranks, name, X, y, weights):
         """The validation data as the loops take them; `rows` are those of the training."""
         who = type(self).__name__
         try:
-            X, y = self._validated(X, y, False)
+            X, y = self._validated(X, y, False, ranks)
             t = self._targets(y)
             if self._n_outputs_of(t) != self.n_outputs_:
                 raise ValueError(f"y has {self._n_outputs_of(t)} outputs, not {self.n_outputs_}.")
-            weights = MLP._weights(self, X, y, weights)
+            weights = MLP._weights(self, X, y, weights, ranks)
         except (TypeError, ValueError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
             told = str(error).rstrip(".!\n")
@@ -463,9 +535,14 @@ class MLP(BaseEstimator):
                 stacklevel=5,
             )
 
-    def _validation_score(self, data):
+    def _validation_score(self, data, ranks):
+        """The score of the validation rows: of several ranks each predicts its share."""
         if self.scoring is None:
-            return self._own_score(data)
+            share = data.x[ranks.share_of_all(len(data))] if ranks else data.x
+            return float(self._own_score(data, batches.joined(ranks.gather(self._predictions(share)))))
+        return ranks.tell(self._score_by_scorer(data) if ranks.rank == 0 else None)
+
+    def _score_by_scorer(self, data):
         nameless = object.__new__(type(self))  # so that an array of X raises no warning
         nameless.__dict__.update(vars(self))
         nameless.__dict__.pop("feature_names_in_", None)
@@ -592,6 +669,20 @@ class MLP(BaseEstimator):
         return tags
 
 
+def _of_all(y, ranks):
+    """Some of all ranks' y, in which all classes are: of labels each one, of rows of them two."""
+    if not ranks.own:
+        return y
+    y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    parts = ranks.gather(np.unique(y) if y.ndim == 1 else y[:2])
+    return np.concatenate([part for part in parts if len(part)] or parts[:1])
+
+
+def _listed(labels):
+    """Labels as JSON has them, or None."""
+    return None if labels is None else [str(label) for label in np.asarray(labels).ravel().tolist()]
+
+
 def _is_tame(X):
     """Whether X is a small array of finite floats that are not huge, seen in one quick sum."""
     return (
@@ -631,6 +722,13 @@ class _RandomState:
             if not isinstance(self.given, Integral):  # someone else draws from it, too
                 self._before = self.made.get_state()
         return self.made
+
+    def share(self, ranks):
+        """Draw as the first rank does."""
+        state = ranks.tell(self().get_state() if ranks.rank == 0 else None)
+        if ranks.rank:
+            self.made = np.random.RandomState()
+            self.made.set_state(state)
 
     def restore(self):
         """Take back what was drawn."""

@@ -4,6 +4,7 @@ import warnings
 from bisect import bisect_left
 
 import numpy as np
+from scipy import sparse
 from sklearn import config_context
 from sklearn.model_selection import train_test_split
 
@@ -25,20 +26,37 @@ class Data:
         """x as the engine takes it."""
         return engine_rows(self.x)
 
-    def require_weight(self, who, which, drawn):
+    def require_weight(self, who, which, drawn, ranks):
         """Refuse rows whose weights sum to 0, over which no mean has a value: none would train."""
         if self.weights is None:
             return
         weights = self.weights.astype(np.float64)
-        if abs(weights.sum()) <= np.finfo(np.float64).eps * np.abs(weights).sum():  # but roundings
+        total, size = ranks.total([weights.sum(), np.abs(weights).sum()])
+        if abs(total) <= np.finfo(np.float64).eps * size:  # but roundings
             cure = ", so draw others by random_state or validation_fraction" if drawn else ""
             raise ValueError(
                 f"{who} expects the weights of the {which} rows to have a sum other than 0; got 0 "
                 f"over {checks.plural(len(self), 'row')}{cure}."
             )
 
-    def split(self, model, random_state, stratify):
+    def part(self, rows):
+        """Some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Data(self.x[rows], self.t[rows], weights, self.labels[rows])
+
+    def split(self, model, random_state, stratify, ranks):
         """Training and validation parts, as scikit-learn draws them."""
+        if ranks.own and len(self) * model.validation_fraction < 1:
+            train, validation = self, self.part(slice(0, 0))
+        else:
+            train, validation = self._drawn(model, random_state, stratify)
+        if ranks.total(len(validation)) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return train, validation
+
+    def _drawn(self, model, random_state, stratify):
         arrays = [self.x, self.t, self.labels]
         if self.weights is not None:
             arrays.append(self.weights)
@@ -48,12 +66,22 @@ class Data:
             )
         if self.weights is None:
             parts += [None, None]
-        train, validation = (Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2]))
-        if len(validation) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        return train, validation
+        return [Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2])]
+
+
+def together(parts):
+    """The rows of several `Data` as one."""
+    parts = [part for part in parts if len(part)]
+    weights = None if parts[0].weights is None else joined([part.weights for part in parts])
+    x, t, labels = (joined([getattr(part, name) for part in parts]) for name in ("x", "t", "labels"))
+    return Data(x, t, weights, labels)
+
+
+def joined(arrays):
+    """Several arrays' rows, or sparse matrices', as one's."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return sparse.vstack(arrays, "csr") if hasattr(arrays[0], "tocsr") else np.concatenate(arrays)
 
 
 def dtype_of(x):
@@ -75,22 +103,26 @@ def engine_rows(x):
 
 
 class Batches:
-    """How an epoch of n rows falls into batches.
+    """How an epoch of n rows falls into batches, and which of a batch's rows a rank has.
 
     Attributes
     ----------
     n : int
+        Rows of all ranks.
     edges : list of int
         Where each batch begins, and n.
     sizes : numpy.ndarray
         Rows of each batch.
+    of_rank : (n_batches, 4) numpy.ndarray or None
+        Of several ranks, see `Ranks.parts`.
     most : int
-        Rows of the largest batch.
+        Rows of the largest batch, or this rank's part of one.
     stretches : list of (int, int, int)
         From, to, and the rows of a batch between them.
     """
 
-    def __init__(self, model, n):
+    def __init__(self, model, n_own, ranks):
+        n = int(ranks.total(n_own))
         if isinstance(model.batch_size, str):
             size = min(200, n)
         else:
@@ -111,17 +143,29 @@ class Batches:
         joins = bool(model.batch_norm) and n % size == 1
         if joins:
             del self.edges[-2]
+        whole = self.edges[-2] if joins else n
+        stretches = [(0, whole, size), (whole, n, size + joins)]
+        self.stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
         self.most = size + joins
         self.sizes = np.full(len(self), size)
         self.sizes[-1] = n - self.edges[-2]
-        whole = self.edges[-2] if joins else n
-        stretches = [(0, whole, size), (whole, n, self.most)]
-        self.stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
+        self.of_rank = None
+        if ranks:
+            self.of_rank = ranks.parts(n_own, self.edges, 2 if model.batch_norm else 1)
+            self.sizes = self.of_rank[:, 3]
+            self.edges = [0, *np.cumsum(self.sizes).tolist()]
+            self.most = max(1, int(np.diff(self.of_rank[:, :2]).max()))
+            if model.batch_norm:
+                ranks.require_several(self.of_rank)
 
     def __len__(self):
         return len(self.edges) - 1
 
+    def done(self, position):
+        """The batches before a position."""
+        return bisect_left(self.edges, position)
+
     def mean(self, losses, position):
         """The mean loss of the rows before a position, from the means of their batches."""
-        done = bisect_left(self.edges, position)
+        done = self.done(position)
         return float(losses[:done] @ self.sizes[:done]) / max(position, 1)

@@ -34,7 +34,7 @@ def step(model, plan, data, rows, update):
     z = np.empty((len(t), plan.n_out), t.dtype)
     plan.outputs(engine_rows(data.x[rows]), z)
     losses, gradient = loss(model, t.copy(), z)  # t may be a view of the caller's y
-    weights = np.ones(len(t)) if data.weights is None else data.weights[rows]
+    weights = weights_of(data, rows)
     over = weights.sum(dtype=np.float64)
     if over == 0:
         return 0.0
@@ -44,6 +44,25 @@ def step(model, plan, data, rows, update):
         penalty = 0.5 * plan.l2 * plan.weight_square() / over
     plan.backward(np.ascontiguousarray(gradient, z.dtype), over, update)
     return float(losses @ weights) / over + penalty
+
+
+def weights_of(data, rows):
+    """The weights of some rows, (n,)."""
+    return np.ones(len(data.t[rows])) if data.weights is None else data.weights[rows]
+
+
+def step_together(model, plan, data, rows, over):
+    """The same of a batch of which several ranks have rows, for an update by all; `over`: the time."""
+    t = data.t[rows]
+    weights = weights_of(data, rows)
+    weight = float(weights.sum(dtype=np.float64))
+    if weight == 0:
+        return plan.backward(None, 0.0, over=over)
+    z = np.empty((len(t), plan.n_out), t.dtype)
+    plan.outputs(engine_rows(data.x[rows]), z)
+    losses, gradient = loss(model, t.copy(), z)
+    gradient = np.ascontiguousarray(gradient * weights[:, np.newaxis], z.dtype)
+    return plan.backward(gradient, weight, loss=float(losses @ weights), over=over)
 
 
 def require_weighted(model):

@@ -266,30 +266,32 @@ class MLPClassifier(ClassifierMixin, MLP):
         rows[np.arange(len(t)), t] += dtype.type(1 - share)
         return rows
 
-    def _weights(self, X, y, sample_weight):
-        weights = super()._weights(X, y, sample_weight)
+    def _weights(self, X, y, sample_weight, ranks):
+        weights = super()._weights(X, y, sample_weight, ranks)
         if self.class_weight is None:
             return weights
         try:
-            own = self._weights_of_classes(y, weights)
+            own = self._weights_of_classes(y, weights, ranks)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 "MLPClassifier expects class_weight as weights of its classes, which may name "
                 f"others beside all of them; got {self.class_weight!r}: {str(error).rstrip('.')}."
             ) from error
         both = own if weights is None else own * weights
-        if not (np.isfinite(both).all() and both.any() and own.min() >= 0):
+        if not (ranks.total(both.any()) and np.isfinite(both).all() and own.min(initial=0) >= 0):
             raise ValueError(
                 "MLPClassifier expects class_weight to give finite weights that are not negative "
                 f"and not all 0; got {self.class_weight!r}."
             )
         return both
 
-    def _weights_of_classes(self, y, weights):
+    def _weights_of_classes(self, y, weights, ranks):
         """The rows' weights by `class_weight`."""
         if isinstance(self.class_weight, str):
             y = y.toarray() if hasattr(y, "toarray") else y
-            return np.prod([_balanced(labels, weights) for labels in np.atleast_2d(y.T)], axis=0)
+            if not self._multilabel:
+                return _balanced(self._indices(y), len(self.classes_), weights, ranks.total)
+            return np.prod([_balanced(labels != 0, 2, weights, ranks.total) for labels in y.T], axis=0)
         if self._multilabel:
             return compute_sample_weight(self.class_weight, y)
         # Of all classes: a batch may lack some.
@@ -299,8 +301,10 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _stratify(self, t):
         return t > 0.5 if self.n_outputs_ == 1 else None
 
-    def _own_score(self, data):
-        predicted = self._labels(self._proba(data.x, check=False))
+    def _predictions(self, x):
+        return self._labels(self._proba(x, check=False))
+
+    def _own_score(self, data, predicted):
         return accuracy_score(data.labels, predicted, sample_weight=data.weights)
 
     def _network_loss(self):
@@ -311,7 +315,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     # --- using ------------------------------------------------------------------------------
 
     @available_if(can_fit_partially)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(self, X, y, sample_weight=None, classes=None, *, comm=None, rows="all", average_every=1):
         """One epoch over the given rows.
 
         Parameters
@@ -321,6 +325,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         sample_weight : array_like, (n_samples,)
         classes : array_like
             All classes, at the first call.
+        comm, rows, average_every
+            As `fit` takes them.
 
         Returns
         -------
@@ -332,7 +338,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             For a first call without classes, other classes than before, early stopping, or
             class_weight="balanced".
         """
-        return self._train(X, y, sample_weight, None, incremental=True, classes=classes)
+        return self._train(X, y, sample_weight, (), True, classes, comm, rows, average_every)
 
     def _proba(self, X, check=True):
         """The output activations."""
@@ -421,11 +427,10 @@ class MLPClassifier(ClassifierMixin, MLP):
         return tags
 
 
-def _balanced(labels, weights):
-    """Factors of the rows' weights that give all labels the same total; 0 of labels without."""
-    _, places = np.unique(labels, return_inverse=True)
-    totals = np.bincount(places, weights)
+def _balanced(places, n, weights, total):
+    """Factors of the rows' weights that give all n labels the same total; 0 of labels without."""
+    totals = total(np.bincount(places, weights, n))
     some = totals != 0
-    factors = np.zeros(len(totals))
+    factors = np.zeros(n)
     factors[some] = totals.sum() / (some.sum() * totals[some])
-    return factors[places]
+    return factors[places.astype(np.intp)]

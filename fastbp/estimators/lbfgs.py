@@ -22,17 +22,23 @@ MOST_AVERAGED = 500
 
 
 class Objective:
-    """The mean loss of all rows and its gradient, as functions of all parameters in one array."""
+    """The mean loss of all rows and its gradient, as functions of all parameters in one array.
 
-    def __init__(self, model, solver, data):
-        self.model, self.solver, self.data = model, solver, data
+    Of several ranks each has a share of the rows, and the first one's scipy asks: for its sake the
+    others `serve`.
+    """
+
+    def __init__(self, model, solver, data, ranks):
+        if ranks and not ranks.own:
+            data = data.part(ranks.share(len(data)))
+        self.model, self.solver, self.data, self.ranks = model, solver, data, ranks
         rows = SPARSE_ROWS if hasattr(data.x, "tocsr") else ROWS
-        self.plan = solver.plan(min(len(data), rows))
-        self.parts = list(gen_batches(len(data), rows))
+        self.plan = solver.plan(max(1, min(len(data), rows)))
+        self.parts = list(gen_batches(len(data), rows)) if len(data) else []
         self.rows = [engine_rows(data.x[part]) for part in self.parts]
         all_rows = np.ones(len(data)) if data.weights is None else data.weights
         self.sums = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
-        self.total = float(sum(self.sums))
+        self.total = float(ranks.sum(sum(self.sums)))
         n_outputs = round(1 / solver.loss["loss_scale"])
         as_theirs = model.loss == "squared_error" and n_outputs <= MOST_AVERAGED
         #: What makes the loss of `loss_` the one whose gradient the line search goes by.
@@ -66,6 +72,10 @@ class Objective:
         self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
         self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]
 
+    def fitted(self):
+        """What the training has made of the model."""
+        return {name: getattr(self.model, name) for name in ("coefs_", "intercepts_", "n_iter_", "loss_")}
+
     def require_kept(self, packed):
         """Refuse a model whose weights are others than `keep` made them."""
         now = self.model.coefs_, self.model.intercepts_
@@ -80,6 +90,31 @@ class Objective:
             )
 
     def __call__(self, packed):
+        """Loss and gradient over all rows."""
+        if not self.ranks:
+            return self._regularised(packed, *self._of_own_rows(packed))
+        self.ranks.tell(("evaluate", packed))
+        return self._regularised(packed, *self._of_all_rows(packed))
+
+    def serve(self):
+        """Evaluate what the first rank asks for, until it is done."""
+        while True:
+            asked, told = self.ranks.tell(None)
+            if asked == "evaluate":
+                self._of_all_rows(told)
+                continue
+            vars(self.model).update(told)
+            if asked == "done":
+                return
+
+    def _of_all_rows(self, packed):
+        loss, gradient = self._of_own_rows(packed)
+        sums = self.ranks.sum(np.append(gradient, loss))
+        gradient[:] = sums[:-1]
+        return float(sums[-1]), gradient
+
+    def _of_own_rows(self, packed):
+        """The sum of weighted losses, and its gradient over the weight of all rows."""
         model, plan, data = self.model, self.plan, self.data
         for layer, W, b in self.views(packed):
             plan.write(layer, engine.PARAMETERS, W, b)
@@ -102,6 +137,13 @@ class Objective:
                 gradient += own
         if not math.isfinite(loss):
             gradient[:] = np.nan  # the plan made none
+        elif not self.parts:
+            gradient[:] = 0
+        return loss, gradient
+
+    def _regularised(self, packed, loss, gradient):
+        """The mean loss and its gradient, with the penalty."""
+        model = self.model
         axpy = get_blas_funcs("axpy", (packed, gradient))
         gradient = axpy(packed, gradient, self.n_weights, model.alpha / self.total)  # in place
         loss = self.factor * loss / self.total + self.penalty(packed)
@@ -124,6 +166,13 @@ def fit_lbfgs(model, objective):
     """scipy's L-BFGS-B, whose own vectors are of float64; the best parameters are those kept."""
     from scipy.optimize import minimize
 
+    ranks = objective.ranks
+    if ranks.rank:
+        try:
+            objective.serve()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        return
     best = objective.start
     deadline = math.inf if model.max_seconds is None else time.monotonic() + model.max_seconds
     callbacks, given = parameters.callbacks(model), parameters.given(model)
@@ -136,10 +185,12 @@ def fit_lbfgs(model, objective):
         model.loss_ = objective.reported(intermediate_result)
         if model.verbose:
             print(f"Iteration {n_iter}, loss = {model.loss_:.8f}")
-        if callbacks:
+        if callbacks or ranks:
             objective.keep(best)
             model.n_iter_ = n_iter
-        stops = [parameters.ends(model, callback) for callback in callbacks]
+            ranks.tell(("iteration", objective.fitted()))
+        with ranks.listening():
+            stops = [parameters.ends(model, callback) for callback in callbacks]
         if callbacks:
             parameters.changed(model, given, parameters.LIVE_OF_LBFGS)
             objective.require_kept(best)
@@ -168,6 +219,7 @@ def fit_lbfgs(model, objective):
     model.n_iter_ = min(result.nit, model.max_iter)
     model.loss_ = objective.reported(result)
     objective.keep(result.x)
+    ranks.tell(("done", objective.fitted()))
     if result.status != 0 and stop != "callback":
         _warn(model, result, stop)
     model._require_finite()

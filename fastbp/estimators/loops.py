@@ -31,15 +31,21 @@ class EstimatorTraining(Training):
         Gives the RandomState.
     incremental : bool
         One epoch of partial_fit.
+    ranks : Ranks
+    average_every : int
+        Steps of each rank from one averaging to the next.
     """
 
-    def __init__(self, model, solver, data, parts, validation, random_state, incremental):
+    def __init__(self, model, solver, data, parts, validation, random_state, incremental, ranks, average_every):
         self.model, self.solver, self.data, self.parts = model, solver, data, parts
         self.validation, self.random_state = validation, random_state
         self.incremental = incremental
+        self.ranks, self.average_every = ranks, average_every
         options = parameters.options(model, incremental)
-        self.plan, self.x = solver.plan(parts.most), data.rows()
-        self.epochs = Epochs(options, parts.n)
+        self.plan, self.x = self._joined_plan(), data.rows()
+        # Who is not the first shows and calls nothing.
+        shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
+        self.epochs = Epochs(shown, len(data))
         restores = model.early_stopping if model.restore_best is None else model.restore_best
         self.restores = restores and not incremental
         self.first = model.t_ == 0
@@ -51,6 +57,13 @@ class EstimatorTraining(Training):
         self.begun: Any = None
         self.best: Any = None
         self.finite, self.improved, self.loss = True, False, math.nan
+
+    def _joined_plan(self):
+        """The solver's plan, which trains with the other ranks'."""
+        plan = self.solver.plan(self.parts.most, self.ranks)
+        if self.ranks:
+            plan.join(self.ranks, self.average_every)
+        return plan
 
     def load(self):
         """Write the estimator's arrays into the plan."""
@@ -64,6 +77,10 @@ class EstimatorTraining(Training):
 
     def begin(self, epochs):
         self.load()
+        if self.ranks:
+            self.solver.take_steps(self.ranks)
+            self.ranks.share_plan(self.plan)
+            self.fetch()
         self.best = self.begun = self.model._copies() if self.restores else None
         self.model.n_iter_ = 0
 
@@ -89,16 +106,24 @@ class EstimatorTraining(Training):
         model.loss_ = self.loss
         model.t_ += done
         model.loss_curve_.append(self.loss)
-        if model.verbose:
-            print(f"Iteration {model.n_iter_}, loss = {self.loss:.8f}")
+        self.say(f"Iteration {model.n_iter_}, loss = {self.loss:.8f}")
         return done == self.parts.n
+
+    def say(self, text):
+        """What a verbose model prints, on one rank."""
+        if self.model.verbose and self.ranks.rank == 0:
+            print(text)
 
     def _epoch(self, epochs):
         """The epoch's loss, and how many rows it saw before the deadline."""
         model, solver, plan, parts = self.model, self.solver, self.plan, self.parts
         losses = np.full(len(parts), np.nan)
         lrs = epochs.rates(model.learning_rate_init, solver.epochs, len(parts))
-        if callable(model.loss):
+        if self.ranks:
+            position = self._epoch_together(epochs, losses, lrs)
+            if plan.stopped_by_loss:
+                return math.nan, parts.n
+        elif callable(model.loss):
             position = self._own_epoch(epochs, losses, lrs)
         else:
             position = 0
@@ -135,6 +160,42 @@ class EstimatorTraining(Training):
             losses[k] = callables.step(self.model, self.plan, self.data, rows, True)
         return self.parts.n
 
+    def _epoch_together(self, epochs, losses, lrs):
+        """An epoch of all ranks, into their losses; the position it reached."""
+        plan, data, of_rank = self.plan, self.data, self.parts.of_rank
+        seconds = max(epochs.seconds_left(), SHORTEST) if self.ranks.rank == 0 else math.inf
+        if callable(self.model.loss):
+            self.ranks.enter(False)
+            return self._own_epoch_together(epochs, losses, lrs)
+        position, *_ = plan.epoch(
+            self.x, data.t, data.weights, epochs.order, losses, np.zeros(4), lrs, seconds, parts=of_rank
+        )
+        if self.average_every > 1:
+            done = self.parts.done(position)
+            places = [epochs.order[begin:end] for begin, end, *_ in of_rank[:done].tolist()]
+            self.ranks.mean_losses(losses[:done], [callables.weights_of(data, rows).sum() for rows in places])
+        self.ranks.average_statistics(plan, len(epochs.order))
+        return position
+
+    def _own_epoch_together(self, epochs, losses, lrs):
+        """The same with the user's own loss, a batch at a time."""
+        plan, position = self.plan, 0
+        for k, (begin, end, _, rows) in enumerate(self.parts.of_rank.tolist()):
+            if lrs is not None:
+                plan.lr = lrs[k]
+            over = self.ranks.rank == 0 and epochs.seconds_left() <= 0
+            try:
+                losses[k] = callables.step_together(self.model, plan, self.data, epochs.order[begin:end], over)
+            except BaseException as error:
+                if self.ranks.parted:
+                    raise
+                plan.leave(error)
+            position += rows
+            if plan.time_over or not math.isfinite(losses[k]):
+                break
+        self.ranks.average_statistics(plan, len(epochs.order))
+        return position
+
     def _spoil(self):
         """Parameters of NaN: what a step from a loss that is not finite leads to."""
         model = self.model
@@ -146,7 +207,9 @@ class EstimatorTraining(Training):
         model, solver = self.model, self.solver
         if self.looks:
             self.fetch()
-        self.improved = _improved(model, self.validation)
+        if self.ranks:
+            self.ranks.require_same(self.plan)
+        self.improved = self._improves()
         if self.improved and self.restores:
             self.best = self.begun if self.by_loss else model._copies()
         if solver.schedule == "invscaling" and model.schedule is None:
@@ -159,13 +222,14 @@ class EstimatorTraining(Training):
         model = self.model
         if model._no_improvement_count <= model.n_iter_no_change:
             return None
-        if _gives_up(model, self.solver):
+        if self._gives_up():
             return "no improvement"
         model._no_improvement_count = 0
         return None
 
     def call(self, callback):
-        return parameters.ends(self.model, callback)
+        with self.ranks.listening():
+            return parameters.ends(self.model, callback)
 
     def called(self):
         """Take what callbacks wrote into `coefs_`, and the parameters that they changed."""
@@ -175,8 +239,27 @@ class EstimatorTraining(Training):
         if parameters.changed(model, self.given, parameters.LIVE):
             parameters.check(model, model._classifies, self.validation and "validation_data")
             self.solver.see(model._asked())
-            self.given, self.plan = parameters.given(model), self.solver.plan(self.parts.most)
+            self.given, self.plan = parameters.given(model), self._joined_plan()
         self.load()
+
+    def agreed(self, stop):
+        if not self.ranks:
+            return stop
+        stop = self.ranks.tell(stop)
+        if self.given:
+            self._follow_first()
+        return stop
+
+    def _follow_first(self):
+        """Take what the first rank's callbacks wrote into its weights and parameters."""
+        model, live = self.model, sorted(parameters.LIVE - {"scoring", "schedule"})
+        told = {name: getattr(model, name) for name in live}, (model.coefs_, model.intercepts_, model.norms_)
+        told, arrays = self.ranks.tell(told)
+        if self.ranks.rank == 0:
+            return
+        vars(model).update(told)
+        model.coefs_, model.intercepts_, model.norms_ = arrays
+        self.called()
 
     def end_epoch(self, whole, last):
         model, options = self.model, self.epochs.options
@@ -187,6 +270,48 @@ class EstimatorTraining(Training):
 
     def takes(self, error):
         return isinstance(error, KeyboardInterrupt)
+
+    def close(self, stopped_by):
+        if self.ranks:
+            self.plan.join(None)
+
+    # --- whether it gets better -------------------------------------------------------------
+
+    def _improves(self):
+        """Count the epochs without improvement; whether this one is the best."""
+        model, validation = self.model, self.validation
+        if validation is not None:
+            score = model._validation_score(validation, self.ranks)
+            model.validation_scores_.append(score)
+            self.say(f"Validation score: {score:f}")
+            best = score > model.best_validation_score_
+            if model.early_stopping:
+                enough = not score < model.best_validation_score_ + model.tol  # true for NaN
+                model._no_improvement_count = 0 if enough else model._no_improvement_count + 1
+            if best:
+                model.best_validation_score_ = score
+        if not model.early_stopping:
+            loss = model.loss_curve_[-1]
+            enough = not loss > model.best_loss_ - model.tol  # true for NaN
+            model._no_improvement_count = 0 if enough else model._no_improvement_count + 1
+            if validation is None:
+                best = loss < model.best_loss_
+            if loss < model.best_loss_:
+                model.best_loss_ = loss
+        return best
+
+    def _gives_up(self):
+        """Whether training stops for want of improvement, and does not take a lower rate."""
+        model, solver = self.model, self.solver
+        what = "Validation score" if model.early_stopping else "Training loss"
+        message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
+        adapts = solver.schedule == "adaptive"
+        if adapts and solver.learning_rate > 1e-6:
+            solver.learning_rate /= 5
+            self.say(f"{message} Setting learning rate to {solver.learning_rate:f}")
+            return False
+        self.say(f"{message} {'Learning rate too small. ' if adapts else ''}Stopping.")
+        return True
 
 
 def fit_stochastic(training):
@@ -225,45 +350,6 @@ def _shuffled(order, random_state, solver):
     shuffled = np.arange(len(order), dtype=np.int64)
     random_state().shuffle(shuffled)
     return order[shuffled]
-
-
-def _improved(model, validation):
-    """Count the epochs without improvement; whether this one is the best."""
-    if validation is not None:
-        score = float(model._validation_score(validation))
-        model.validation_scores_.append(score)
-        if model.verbose:
-            print(f"Validation score: {score:f}")
-        best = score > model.best_validation_score_
-        if model.early_stopping:
-            enough = not score < model.best_validation_score_ + model.tol  # true for NaN
-            model._no_improvement_count = 0 if enough else model._no_improvement_count + 1
-        if best:
-            model.best_validation_score_ = score
-    if not model.early_stopping:
-        loss = model.loss_curve_[-1]
-        enough = not loss > model.best_loss_ - model.tol  # true for NaN
-        model._no_improvement_count = 0 if enough else model._no_improvement_count + 1
-        if validation is None:
-            best = loss < model.best_loss_
-        if loss < model.best_loss_:
-            model.best_loss_ = loss
-    return best
-
-
-def _gives_up(model, solver):
-    """Whether training stops for want of improvement, and does not take a lower rate."""
-    what = "Validation score" if model.early_stopping else "Training loss"
-    message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
-    adapts = solver.schedule == "adaptive"
-    if adapts and solver.learning_rate > 1e-6:
-        solver.learning_rate /= 5
-        if model.verbose:
-            print(f"{message} Setting learning rate to {solver.learning_rate:f}")
-        return False
-    if model.verbose:
-        print(f"{message} {'Learning rate too small. ' if adapts else ''}Stopping.")
-    return True
 
 
 def _warn_of_divergence(model):

@@ -162,6 +162,24 @@ def given(model):
     return {name: getattr(model, name) for name in NAMES if hasattr(model, name)}
 
 
+def agreement(model):
+    """The parameters that have to be the same on all ranks, as JSON has them: functions by their being there."""
+    alone = ("verbose", "progress", "n_threads", "max_seconds")
+    return {name: _as_json(value) for name, value in given(model).items() if name not in alone}
+
+
+def _as_json(value):
+    if isinstance(value, str | bool | None):
+        return value
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, tuple | list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _as_json(one) for key, one in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else type(value).__name__
+
+
 def changed(model, before, live):
     """Whether parameters are others than before; a ValueError for those that are not live."""
     names = [

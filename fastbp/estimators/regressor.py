@@ -104,9 +104,9 @@ class MLPRegressor(RegressorMixin, MLP):
             raise TypeError(f"MLPRegressor expects y as an array of numbers; got {kind}.")
         if not np.isfinite(y).all():  # None among objects, which becomes NaN only now
             raise ValueError("MLPRegressor expects y without missing values; got some.")
-        if self.loss == "poisson" and np.min(y) < 0:
+        if self.loss == "poisson" and np.min(y, initial=0) < 0:
             raise ValueError(f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}.")
-        return y.reshape(len(y), -1)
+        return y if y.ndim == 2 else y[:, np.newaxis]
 
     def _quick(self, X, y):
         plain = (
@@ -143,17 +143,19 @@ class MLPRegressor(RegressorMixin, MLP):
     def _engine_targets(self, t, dtype):
         return checks.floats("MLPRegressor", "y", t, dtype)
 
-    def _validation(self, rows, name, X, y, weights):
-        held_out = super()._validation(rows, name, X, y, weights)
-        if len(held_out) < 2 and self.scoring is None:
+    def _validation(self, rows, ranks, name, X, y, weights):
+        held_out = super()._validation(rows, ranks, name, X, y, weights)
+        if ranks.total(len(held_out)) < 2 and self.scoring is None:
             raise ValueError(
                 f"MLPRegressor expects at least 2 rows in {name}, as R^2 has no value for one; got "
                 "1, so give it more, or a scoring."
             )
         return held_out
 
-    def _own_score(self, data):
-        predicted = self._predicted(data.x, check=False)
+    def _predictions(self, x):
+        return self._predicted(x, check=False)
+
+    def _own_score(self, data, predicted):
         if not np.isfinite(predicted).all():
             return np.nan
         return r2_score(data.labels, predicted, sample_weight=data.weights)
@@ -171,7 +173,7 @@ class MLPRegressor(RegressorMixin, MLP):
     # --- using ------------------------------------------------------------------------------
 
     @available_if(can_fit_partially)
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, *, comm=None, rows="all", average_every=1):
         """One epoch over the given rows.
 
         Parameters
@@ -179,6 +181,8 @@ class MLPRegressor(RegressorMixin, MLP):
         X : array_like or sparse matrix, (n_samples, n_features)
         y : array_like, (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like, (n_samples,)
+        comm, rows, average_every
+            As `fit` takes them.
 
         Returns
         -------
@@ -189,7 +193,7 @@ class MLPRegressor(RegressorMixin, MLP):
         ValueError
             With early stopping.
         """
-        return self._train(X, y, sample_weight, None, incremental=True)
+        return self._train(X, y, sample_weight, (), True, None, comm, rows, average_every)
 
     def _predicted(self, X, check=True):
         z = forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))

@@ -11,6 +11,7 @@ from fastbp.estimators.forward import NORM_EPS
 from fastbp.estimators.parameters import ACTIVATIONS
 from fastbp.optim.rule import OPTIMIZERS, Rule
 from fastbp.threads import threads_for
+from fastbp.training.ranks import ALONE
 
 #: The parameters of an estimator that its solver reads.
 READ = (
@@ -169,9 +170,10 @@ class Solver:
 
     # --- the plan ---------------------------------------------------------------------------
 
-    def plan(self, rows):
+    def plan(self, rows, ranks=ALONE):
         """A plan for batches of so many rows; its parameters have to be written."""
-        if self._plan is None or self._plan.batch_size < rows:
+        self.keep_gradients = self.keep_gradients or bool(ranks)
+        if self._plan is None or self._plan.batch_size < rows or (ranks and not self._plan.keeps_gradients):
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
             plan = engine.Plan(
@@ -182,7 +184,7 @@ class Solver:
                 self.n_states,
                 self.keep_gradients,
                 self.loss["number"],
-                threads_for(operations, self.n_threads),
+                threads_for(operations, self.n_threads, ranks.sharing()),
                 self.loss["loss_scale"],
                 self.loss["clip_loss"],
             )
@@ -193,6 +195,12 @@ class Solver:
             self._plan, self._states = plan, None  # last: before it, Ctrl-C loses no state
         self._plan.set_rule(**self.numbers)
         return self._plan
+
+    def take_steps(self, ranks):
+        """Go on as the first rank does: with its learning rate and what it drew."""
+        told = {name: getattr(self, name) for name in ("seed", "epochs", "first_rate", "numbers")}
+        for name, value in ranks.tell(told).items():
+            setattr(self, name, value)
 
     def _steps_done(self):
         return self.steps if self._plan is None else self._plan.steps

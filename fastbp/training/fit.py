@@ -100,8 +100,10 @@ def _prepared(net, x, t, options, ranks):
         who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype, ranks.total
     )
     batch_size = min(options.batch_size, n_rows)
-    parts = ranks.parts(n, batch_size)
-    _require_several(options, description.entries, parts, n_rows, batch_size, ranks)
+    normalises = any(entry[0] == "batch_norm" for entry in description.entries)
+    parts = ranks.parts(n, [*range(0, n_rows, batch_size), n_rows], 2 if normalises else 1)
+    if normalises:
+        _require_several(options, parts, n_rows, batch_size, ranks)
     validation = None
     if options.validation_data is not None:
         validation = _validation_of(net, options.validation_data, n_in, n_out, dtype, ranks)
@@ -208,16 +210,9 @@ def _callables(who, callbacks):
     return callbacks
 
 
-def _require_several(options, entries, parts, n, batch_size, ranks):
+def _require_several(options, parts, n, batch_size, ranks):
     """Refuse single rows for a batch normalisation, which have no variance."""
-    if not any(entry[0] == "batch_norm" for entry in entries):
-        return
-    if ranks and 1 in parts[:, 1] - parts[:, 0]:
-        raise ValueError(
-            f"{options.who} expects at least 2 rows of each batch on each rank, or none, for batch normalisation, "
-            f"which takes the statistics of a rank's rows; got 1 on rank {ranks.rank} with {n} rows, batch_size "
-            f"{batch_size} and {ranks.size} ranks."
-        )
+    ranks.require_several(parts)
     if not ranks and 1 in (batch_size, n % batch_size):
         raise ValueError(
             f"{options.who} expects batches of at least 2 rows for batch normalisation; got a "
@@ -377,10 +372,9 @@ class NetworkTraining(Training):
             at.reached[0] = reached[0]
             end = self._batches_done()
             weights = rows.weights_of(epochs.order, begin, end)
-            sums = self.ranks.sum(np.concatenate([reached[1:], losses[begin:end] * weights, weights]))
-            at.reached[1:] += sums[:3]
-            sums, weights = np.split(sums[3:], 2)
-            at.losses[begin:end] = np.divide(sums, weights, out=np.zeros_like(sums), where=weights != 0)
+            at.losses[begin:end] = losses[begin:end]
+            self.ranks.mean_losses(at.losses[begin:end], weights)
+            at.reached[1:] += self.ranks.sum(reached[1:])
             self.whole = True
         self.ranks.average_statistics(self.trainer, len(epochs.order))
 

@@ -23,7 +23,7 @@ from fastbp._kernels import engine, isa
 from fastbp.communicators import communicator_of
 from fastbp.training.checkpoints import difference
 
-__all__ = ["RankError", "Ranks"]
+__all__ = ["ALONE", "RankError", "Ranks"]
 
 #: How a rank is: well, or what made it leave.
 WELL, FAILED, INTERRUPTED, NOT_FINITE = range(4)
@@ -58,7 +58,6 @@ class Ranks:
 
     def __init__(self, who, comm, rows="all"):
         self.who = who
-        self.own = isinstance(rows, str) and rows == "own"
         self.rank, self.size, self.parted = 0, 1, False
         self._pending: list = []
         self._handlers: dict = {}
@@ -66,6 +65,7 @@ class Ranks:
             comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
             self.allreduce, self._broadcast = comm.allreduce, comm.broadcast
+        self.own = self.size > 1 and isinstance(rows, str) and rows == "own"
 
     def __bool__(self):
         """Whether there are others."""
@@ -138,7 +138,8 @@ class Ranks:
         try:
             try:
                 yield
-                self.meet()
+                if not self.parted:
+                    self.meet()
             except BaseException as error:
                 if not self.parted:
                     self.part(error)
@@ -209,6 +210,17 @@ class Ranks:
         self._call(self._broadcast, data, root)
         return thing if self.rank == root else pickle.loads(data.tobytes())
 
+    def share_plan(self, plan):
+        """Overwrite a plan's parameters, statistics, states and steps with the first rank's."""
+        plan.steps = self.tell(plan.steps)
+        for part in (engine.PARAMETERS, engine.RUNNING, *_states_of(plan)):
+            self._call(self._broadcast, plan.flat(part), 0)
+
+    def mean_losses(self, losses, weights):
+        """Overwrite batches' mean losses of this rank's rows, of such weights, with those of all."""
+        sums, totals = np.split(self.sum(np.concatenate([losses * weights, weights])), 2)
+        losses[:] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals != 0)
+
     def share_arrays(self, arrays):
         """Overwrite arrays with the first rank's."""
         if not self:
@@ -259,36 +271,51 @@ class Ranks:
 
     def total(self, counts):
         """What is counted in all rows, of which this rank has those that it counted in."""
-        counts = np.asarray(counts)
-        return self.sum(counts).astype(np.int64) if self.own else counts
+        return self.sum(counts) if self.own else np.asarray(counts)
 
     def share(self, n):
         """The rows of n that this rank looks at in an evaluation."""
-        if self.own:
-            return slice(0, n)
+        return slice(0, n) if self.own else self.share_of_all(n)
+
+    def share_of_all(self, n):
+        """The share of n rows that all have of which this rank sees to."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
-    def parts(self, n, batch_size):
+    def parts(self, n, edges, least=1):
         """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 4).
 
         With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
         rows of its own, each rank goes over them in as many nearly equal parts as all rows together
         make batches, so that nobody waits for a batch that another one lacks.
+
+        Parameters
+        ----------
+        n : int
+            This rank's rows.
+        edges : sequence of int
+            Where each batch of all rows begins, and their number.
+        least : int
+            Rows of a part that is not empty, where there are as many: a batch normalisation needs 2.
         """
-        counts = self.meet(number=n).astype(np.int64) if self.own else np.array([n])
-        total = int(counts.sum())
-        k = np.arange(-(-total // batch_size) + 1)
+        edges = np.asarray(edges)
         if self.own:  # (ranks, batches + 1): where each rank's parts begin
-            edges = counts[:, np.newaxis] * k // max(len(k) - 1, 1)
+            counts = self.meet(number=n).astype(np.int64)
+            edges = _cut(counts[:, np.newaxis], np.arange(len(edges)), len(edges) - 1, least)
             sizes = np.diff(edges)
-            begin = edges[self.rank, :-1]
-            rows = sizes.sum(axis=0)
-            before = sizes[: self.rank].sum(axis=0)
-            return np.stack([begin, begin + sizes[self.rank], before, rows], axis=1).astype(np.int64)
-        edges = np.minimum(k * batch_size, total)
+            begin, before, rows = edges[self.rank, :-1], sizes[: self.rank].sum(axis=0), sizes.sum(axis=0)
+            return np.stack([begin, begin + sizes[self.rank], before, rows], axis=1)
         rows = np.diff(edges)
-        before, behind = (rows * r // self.size for r in (self.rank, self.rank + 1))
-        return np.stack([edges[:-1] + before, edges[:-1] + behind, before, rows], axis=1).astype(np.int64)
+        before, behind = (_cut(rows, r, self.size, least) for r in (self.rank, self.rank + 1))
+        return np.stack([edges[:-1] + before, edges[:-1] + behind, before, rows], axis=1)
+
+    def require_several(self, parts):
+        """Refuse single rows for a batch normalisation, which have no variance."""
+        if self and 1 in np.diff(parts[:, :2]):
+            raise ValueError(
+                f"{self.who} expects at least 2 rows of each batch on each rank, or none, for batch normalisation, "
+                f"which takes the statistics of a rank's rows; got 1 of {parts[:, 3].max()} on rank {self.rank} of "
+                f"{self.size}."
+            )
 
     def place_of(self, n):
         """The place of the first of this rank's n rows among those of all ranks."""
@@ -306,8 +333,7 @@ class Ranks:
         Returns whether the first rank's time is over.
         """
         weights = self.meet(number=weight)
-        parts = [engine.PARAMETERS, *range(engine.FIRST_STATE, engine.FIRST_STATE + plan.n_states)]
-        self._average(plan, parts, weights)
+        self._average(plan, [engine.PARAMETERS, *_states_of(plan)], weights)
         return bool(self.meet(number=over)[0])
 
     def average_statistics(self, plan, weight):
@@ -344,6 +370,15 @@ class Ranks:
             self.meet(error)
 
 
+def _cut(n, k, of, least):
+    """Where the k-th of so many nearly equal parts of n rows begins; n behind the last."""
+    return np.where(k == of, n, n // least * k // of * least)
+
+
+def _states_of(plan):
+    return range(engine.FIRST_STATE, engine.FIRST_STATE + plan.n_states)
+
+
 def _kind_of(error):
     if error is None:
         return WELL
@@ -363,3 +398,7 @@ def _told(error):
         data = np.frombuffer(_words(error).encode(errors="replace")[:TOLD], np.uint8)
         told[: len(data)] = data
     return told
+
+
+#: For trainings without a communicator.
+ALONE = Ranks("fit", None)
