@@ -269,6 +269,7 @@ class EstimatorTraining(Training):
         )
 
     def takes(self, error):
+        self.ranks.leave(error)
         return isinstance(error, KeyboardInterrupt)
 
     def close(self, stopped_by):

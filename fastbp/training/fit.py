@@ -465,6 +465,8 @@ class NetworkTraining(Training):
         self.file.write(self.trainer, self.history, self.at, self.early_stopping)
 
     def takes(self, error):
+        if self.ranks is not None:
+            self.ranks.leave(error)
         asked = isinstance(error, KeyboardInterrupt | SystemExit)
         if asked and self.file is not None and self.whole:  # of several ranks all are here
             self.write()

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
@@ -117,6 +117,12 @@ class Ranks:
             "is finite: all is as before; try a smaller lr or clip_norm=1."
         )
 
+    def leave(self, error):
+        """Tell the others why this rank leaves, unless they know."""
+        if self and not self.parted:
+            with suppress(BaseException):
+                self.meet(error)
+
     def _error_of(self, rank, kind, told):
         if kind == INTERRUPTED:
             return KeyboardInterrupt(f"{self.who} ended on all {self.size} ranks, as rank {rank} was interrupted.")
@@ -141,8 +147,7 @@ class Ranks:
                 if not self.parted:
                     self.meet()
             except BaseException as error:
-                if not self.parted:
-                    self.part(error)
+                self.leave(error)
                 raise
         finally:
             self.listen()
