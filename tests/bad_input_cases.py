@@ -754,6 +754,9 @@ NETWORKS = [
                 "n_threads='a'",
                 "clip_norm='a'",
                 "clip_value=True",
+                "average_every='a'",
+                "comm=3",
+                "comm='mpi'",
             ],
         )
         + [
@@ -777,6 +780,8 @@ NETWORKS = [
                 "clip_norm=0",
                 "clip_norm=np.nan",
                 "clip_value=-1",
+                "average_every=0",
+                "rows='some'",
             ],
         )
         + [
@@ -851,7 +856,7 @@ NETWORKS = [
         "Trainer",
         "Trainer(net, rule, batch_size=5, seed=0).step(X, labels)",
         TypeError="Trainer(net, None) | Trainer(net, rule, batch_size='a') | "
-        "Trainer(net, rule, seed='a') | Trainer(3, rule)",
+        "Trainer(net, rule, seed='a') | Trainer(3, rule) | Trainer(net, rule, comm=3)",
         ValueError="Trainer(net, rule, batch_size=0) | Trainer(net, rule, clip_norm=0) | "
         "Trainer(net, rule, clip_value=np.nan) | Trainer(net, rule, n_threads=0) | "
         "Trainer(net, rule, seed=-1) | Trainer(Sequential(Relu()), rule) | "
@@ -2376,7 +2381,7 @@ def public():
             if inspect.ismodule(thing) or not callable(thing):
                 continue
             _add(found, thing, prefix + name)
-            if inspect.isclass(thing):
+            if inspect.isclass(thing) and not issubclass(thing, BaseException):
                 for method in dir(thing):
                     value = getattr(thing, method)
                     if not method.startswith("_") and callable(value):
@@ -2400,7 +2405,8 @@ BETWEEN_PARTS = set(
     "as_book count_batches "
     "own_tensors take_data trained_tensors lay_out set_extra_state adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
-    "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder".split()
+    "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder "
+    "flat is_to_blame join leave".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {
@@ -2424,7 +2430,8 @@ WITHOUT = {
         "swa_utils.AveragedModel.forward nn.TripletMarginLoss.forward nn.GaussianNLLLoss.forward nn.PoissonNLLLoss.forward "
         "nn.Flatten nn.Softmin nn.LogSoftmax HuberLoss.accuracy HuberLoss.probabilities "
         "MeanSquaredError.accuracy SigmoidWithLoss.probabilities nn.BatchNorm1d.register_parameter",
-        "made by others, not by users": "History dtype Size graph.Picture Optimizer "
+        "written by users, whose trainings call it": "Communicator Communicator.allreduce Communicator.broadcast",
+        "made by others, not by users": "RankError History dtype Size graph.Picture Optimizer "
         "optim.Optimizer.step lr_scheduler.LRScheduler nn.Module",
         "a change in place of the function that is in the table": " ".join(
             f"Tensor.{name}_"

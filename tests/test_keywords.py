@@ -24,8 +24,8 @@ MODULES = (
     "fastbp.layers",
     "fastbp.losses",
 )
-#: Compiled parts of the graph, which nobody makes by hand.
-INTERNAL = {"Node", "TensorBase"}
+#: Compiled parts of the graph, which nobody makes by hand, and a protocol, which nobody makes.
+INTERNAL = {"Node", "TensorBase", "Communicator"}
 
 
 def callables():
