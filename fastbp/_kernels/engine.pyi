@@ -38,8 +38,6 @@ class Plan:
     l2: float
     @property
     def dirty(self) -> bool: ...
-    @property
-    def keeps_gradients(self) -> bool: ...
     busy: bool
     closed: bool
     made_from: Any

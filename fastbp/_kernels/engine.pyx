@@ -403,11 +403,6 @@ cdef class Plan:
         return self.changes != self.synced
 
     @property
-    def keeps_gradients(self):
-        """Whether there is room for gradients, which several ranks need."""
-        return self.keep_gradients
-
-    @property
     def lr(self):
         """Learning rate of the next step."""
         return self.rule.lr

@@ -205,13 +205,21 @@ class MLP(BaseEstimator):
     def _train(self, X, y, sample_weight, held_out, incremental, classes, comm, rows, average_every):
         ranks = ALONE if comm is None else Ranks(type(self).__name__, comm, rows)
         with ranks.together() if ranks else nullcontext():
-            checks.choice(type(self).__name__, "rows", rows, ("all", "own"))
-            average_every = checks.integer(type(self).__name__, "average_every", average_every, least=1)
+            if (comm, rows, average_every) != (None, "all", 1):
+                checks.choice(type(self).__name__, "rows", rows, ("all", "own"))
+                average_every = checks.integer(type(self).__name__, "average_every", average_every, least=1)
             before = dict(vars(self))
             random_state = _RandomState(self.random_state)
             try:
                 solver, data, parts, validation = self._prepared(
-                    X, y, sample_weight, self._held_out(*held_out), incremental, classes, random_state, ranks
+                    X,
+                    y,
+                    sample_weight,
+                    self._held_out(*held_out) if held_out else None,
+                    incremental,
+                    classes,
+                    random_state,
+                    ranks,
                 )
                 if self.solver == "lbfgs":
                     self._require_synchronous(average_every)

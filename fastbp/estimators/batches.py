@@ -122,7 +122,7 @@ class Batches:
     """
 
     def __init__(self, model, n_own, ranks):
-        n = int(ranks.total(n_own))
+        n = int(ranks.total(n_own)) if ranks.own else n_own
         if isinstance(model.batch_size, str):
             size = min(200, n)
         else:

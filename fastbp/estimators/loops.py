@@ -106,13 +106,14 @@ class EstimatorTraining(Training):
         model.loss_ = self.loss
         model.t_ += done
         model.loss_curve_.append(self.loss)
-        self.say(f"Iteration {model.n_iter_}, loss = {self.loss:.8f}")
+        if self.says:
+            print(f"Iteration {model.n_iter_}, loss = {self.loss:.8f}")
         return done == self.parts.n
 
-    def say(self, text):
-        """What a verbose model prints, on one rank."""
-        if self.model.verbose and self.ranks.rank == 0:
-            print(text)
+    @property
+    def says(self):
+        """Whether it prints, which of several ranks one does."""
+        return self.model.verbose and self.ranks.rank == 0
 
     def _epoch(self, epochs):
         """The epoch's loss, and how many rows it saw before the deadline."""
@@ -284,7 +285,8 @@ class EstimatorTraining(Training):
         if validation is not None:
             score = model._validation_score(validation, self.ranks)
             model.validation_scores_.append(score)
-            self.say(f"Validation score: {score:f}")
+            if self.says:
+                print(f"Validation score: {score:f}")
             best = score > model.best_validation_score_
             if model.early_stopping:
                 enough = not score < model.best_validation_score_ + model.tol  # true for NaN
@@ -309,9 +311,11 @@ class EstimatorTraining(Training):
         adapts = solver.schedule == "adaptive"
         if adapts and solver.learning_rate > 1e-6:
             solver.learning_rate /= 5
-            self.say(f"{message} Setting learning rate to {solver.learning_rate:f}")
+            if self.says:
+                print(f"{message} Setting learning rate to {solver.learning_rate:f}")
             return False
-        self.say(f"{message} {'Learning rate too small. ' if adapts else ''}Stopping.")
+        if self.says:
+            print(f"{message} {'Learning rate too small. ' if adapts else ''}Stopping.")
         return True
 
 

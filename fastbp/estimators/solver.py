@@ -172,8 +172,10 @@ class Solver:
 
     def plan(self, rows, ranks=ALONE):
         """A plan for batches of so many rows; its parameters have to be written."""
-        self.keep_gradients = self.keep_gradients or bool(ranks)
-        if self._plan is None or self._plan.batch_size < rows or (ranks and not self._plan.keeps_gradients):
+        if ranks and not self.keep_gradients:  # the plan has no room for them
+            self._states, self.steps, self._plan = self.states(), self._steps_done(), None
+            self.keep_gradients = True
+        if self._plan is None or self._plan.batch_size < rows:
             states, self.steps = self.states(), self._steps_done()
             operations = 6 * rows * sum(n_in * n_out for _, n_in, n_out, *_ in self.entries)
             plan = engine.Plan(

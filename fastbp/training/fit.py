@@ -101,9 +101,17 @@ def _prepared(net, x, t, options, ranks):
     )
     batch_size = min(options.batch_size, n_rows)
     normalises = any(entry[0] == "batch_norm" for entry in description.entries)
-    parts = ranks.parts(n, [*range(0, n_rows, batch_size), n_rows], 2 if normalises else 1)
-    if normalises:
-        _require_several(options, parts, n_rows, batch_size, ranks)
+    if normalises and not ranks and 1 in (batch_size, n_rows % batch_size):
+        raise ValueError(
+            f"{who} expects batches of at least 2 rows for batch normalisation; got a "
+            f"batch of 1 with {n_rows} rows and batch_size {batch_size}."
+        )
+    parts, most = None, batch_size
+    if ranks:
+        parts = ranks.parts(n, [*range(0, n_rows, batch_size), n_rows], 2 if normalises else 1)
+        most = max(1, int(np.diff(parts[:, :2]).max()))
+        if normalises:
+            ranks.require_several(parts)
     validation = None
     if options.validation_data is not None:
         validation = _validation_of(net, options.validation_data, n_in, n_out, dtype, ranks)
@@ -128,7 +136,7 @@ def _prepared(net, x, t, options, ranks):
     trainer = trainer_of(
         description,
         options.optimizer,
-        int((parts[:, 1] - parts[:, 0]).max(initial=1)),
+        most,
         options.n_threads,
         seed,
         options.clip_norm,
@@ -136,7 +144,7 @@ def _prepared(net, x, t, options, ranks):
         ranks,
         options.average_every,
     )
-    rows = Rows(x, t, weights, parts, batch_size)
+    rows = Rows(x, t, weights, n_rows, batch_size, parts)
     return NetworkTraining(trainer, rows, validation, options, file, saved), epochs
 
 
@@ -148,17 +156,18 @@ class Rows:
     ----------
     x, t, weights
         This rank's, as a plan takes them.
-    parts : (n_batches, 4) numpy.ndarray
-        This rank's rows of each batch of an epoch, see `Ranks.parts`.
-    batch_size : int
-        Rows of a batch, on all ranks.
+    n, batch_size : int
+        Rows in all, and of a batch, on all ranks.
+    parts : (n_batches, 4) numpy.ndarray or None
+        Of several ranks, this one's rows of each batch of an epoch, see `Ranks.parts`.
     """
 
     x: Any
     t: np.ndarray
     weights: np.ndarray | None
-    parts: np.ndarray
+    n: int
     batch_size: int
+    parts: Any
 
     def weights_of(self, order, begin, end):
         """The weight of this rank's rows in each batch from begin to end."""
@@ -208,16 +217,6 @@ def _callables(who, callbacks):
         if not callable(callback):
             raise TypeError(f"{expected} {checks.described(callback)} among them.")
     return callbacks
-
-
-def _require_several(options, parts, n, batch_size, ranks):
-    """Refuse single rows for a batch normalisation, which have no variance."""
-    ranks.require_several(parts)
-    if not ranks and 1 in (batch_size, n % batch_size):
-        raise ValueError(
-            f"{options.who} expects batches of at least 2 rows for batch normalisation; got a "
-            f"batch of 1 with {n} rows and batch_size {batch_size}."
-        )
 
 
 def _require_monitored(options, validation, loss_layer):
@@ -289,7 +288,7 @@ class NetworkTraining(Training):
         self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved = file, saved
         self.history = History(seed=trainer.seed)
-        self.at = checkpoints.Progress(0, len(rows.parts))
+        self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))
         self.whole = False  # whether `at` is where the arrays are
 
     def begin(self, epochs):
@@ -335,9 +334,11 @@ class NetworkTraining(Training):
         trainer, loss = self.trainer, self.at.losses[batch]
         error: Any = None
         if self.ranks is None or trainer.is_to_blame(loss):
-            begin, end, *_ = self.rows.parts[batch].tolist()
+            n = min(self.rows.batch_size, self.rows.n - self.at.position)
+            if self.ranks is not None:
+                n = int(np.diff(self.rows.parts[batch, :2])[0])
             when = f"epoch {self.at.epoch + 1}, batch {batch + 1}"
-            error = trainer.diverged(loss, trainer.first_non_finite(end - begin), when)
+            error = trainer.diverged(loss, trainer.first_non_finite(n), when)
         if self.ranks is None:
             raise error
         self.ranks.part(error)

@@ -276,7 +276,7 @@ class Ranks:
 
     def total(self, counts):
         """What is counted in all rows, of which this rank has those that it counted in."""
-        return self.sum(counts) if self.own else np.asarray(counts)
+        return self.sum(counts) if self.own else counts
 
     def share(self, n):
         """The rows of n that this rank looks at in an evaluation."""
