@@ -7,11 +7,12 @@ many bytes; efficiency and speed-up; PyTorch's DistributedDataParallel on the sa
 costs where there is one rank; and the model, whose two numbers of the network are measured too.
 
 The model: a step of r rows on each of P ranks takes ``fixed + r * per_row + exchange(bytes, P)``.
-The first two are fitted to one rank's steps, the update among them.  The exchange is the quicker of
-recursive doubling, ``log2(P) * (latency + bytes / bandwidth)``, and of a reduce-scatter with an
-allgather behind it, ``2 * log2(P) * latency + 2 * (1 - 1 / P) * bytes / bandwidth``, between which MPICH
-chooses by the bytes (Thakur, Rabenseifner and Gropp, Optimization of Collective Communication
-Operations in MPICH, 2005); a ring has the second's bytes and ``2 * (P - 1)`` latencies.
+The first two are fitted to steps that each rank makes by itself, the update among them.  The
+exchange is the quicker of recursive doubling, ``log2(P) * (latency + bytes / bandwidth)``, and of a
+reduce-scatter with an allgather behind it, ``2 * log2(P) * latency + 2 * (1 - 1 / P) * bytes /
+bandwidth``, between which MPICH chooses by the bytes (Thakur, Rabenseifner and Gropp, Optimization of
+Collective Communication Operations in MPICH, 2005); a ring has the second's bytes and ``2 * (P - 1)``
+latencies.
 """
 
 import argparse
@@ -47,7 +48,7 @@ LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 ROWS = {"dlfs": (100, 1024), "mnist512": (128, 1024)}
 #: Those of the model, each at two numbers of rows.
 MODELLED = ("dlfs", "mnist512", "wide1024")
-#: (comparison, workload, rows): what it has to be with two ranks, each on an idle core.
+#: (comparison, workload, rows): what it has to be with two ranks of a machine, each on an idle core.
 BOUNDS = {
     ("efficiency", "dlfs", 100): 0.62,
     ("efficiency", "dlfs", 1024): 0.90,
@@ -151,21 +152,20 @@ def part_of(comm, task):
     return task.x[begin:end].copy(), task.t[begin:end].copy()
 
 
-def trainer_of(task, comm=None):
+def stepping(task, x, t, comm=None):
+    """A step on some rows, and the network that it trains."""
     net, optimizer = peers.network_of_fastbp(task)
-    return Trainer(net, optimizer, task.batch, n_threads=1, seed=0, comm=comm)
+    trainer = Trainer(net, optimizer, len(x), n_threads=1, seed=0, comm=comm)
+    return lambda: trainer.step(x, t), net
 
 
 def ours(task, comm, through=None):
-    """A step of all ranks, through a communicator of their own, on a task's rows."""
-    x, t = part_of(comm, task)
-    trainer = trainer_of(task, through or comm)
-    return lambda: trainer.step(x, t)
+    """A step of all ranks on a task's rows, through a communicator of their own."""
+    return stepping(task, *part_of(comm, task), through or comm)[0]
 
 
 def alone(task):
-    trainer = trainer_of(task)
-    return lambda: trainer.step(task.x, task.t)
+    return stepping(task, task.x, task.t)[0]
 
 
 def of_ddp(task, comm, group):
@@ -192,23 +192,21 @@ def of_ddp(task, comm, group):
 def require_alike(task, comm, groups):
     """Refuse sides whose first update is not that of one rank with all rows."""
     task = replace(task, lr=0.1)
-    net, optimizer = peers.network_of_fastbp(task)
-    Trainer(net, optimizer, task.batch, n_threads=1).step(task.x, task.t)
+    step, net = stepping(task, task.x, task.t)
+    step()
     expected = list(net.params.values())
     found = {}
     for name, through in groups.items():
-        net, optimizer = peers.network_of_fastbp(task)
-        Trainer(net, optimizer, task.batch, n_threads=1, seed=0, comm=through).step(*part_of(comm, task))
-        found[f"fastbp with {name}"] = list(net.params.values())
-    if "gloo" in groups:
-        step, weights = of_ddp(task, comm, groups["gloo"])
+        step, net = stepping(task, *part_of(comm, task), through)
         step()
-        found["PyTorch"] = weights()
+        found[f"fastbp with {name}"] = list(net.params.values())
+    step, weights = of_ddp(task, comm, groups["gloo"])
+    step()
+    found["PyTorch"] = weights()
     for side, arrays in found.items():
-        for ours, theirs, first in zip(arrays, expected, task.params, strict=True):
-            moved = np.abs(theirs - first).max()
-            error = np.abs(ours - theirs).max()
-            if error > 1e-3 * moved + 1e-6 * np.abs(first).max():
+        for array, right, first in zip(arrays, expected, task.params, strict=True):
+            error = np.abs(array - right).max()
+            if error > 1e-3 * np.abs(right - first).max() + 1e-6 * np.abs(first).max():
                 raise ArithmeticError(
                     f"bench.ranks expects {side} to make one rank's update; got a difference of {error:.1e}."
                 )
@@ -331,9 +329,12 @@ def network(comm, **how):
 
 
 def costs(comm, name, **how):
-    """What of a network's step its rows cost, and what does not depend on them."""
+    """What of a network's step its rows cost, and what does not depend on them.
+
+    All ranks compute at once, each by itself: those of a machine share its memory.
+    """
     few, many = ROWS.get(name, (128, 512))
-    sides = [Together(comm, alone(task_of(name, rows)), alone=True) for rows in (few, many)]
+    sides = [Together(comm, alone(task_of(name, rows))) for rows in (few, many)]
     times = [measure.alternate(side, **how)[0] for side in sides]
     per_row = (times[1] - times[0]) / (many - few)
     counting = Counting(comm)
@@ -364,7 +365,7 @@ def rows_for(cost, share, ranks, between, cores=1):
 
 def verdicts(results):
     """(comparison, what was found, the bound in words, whether it holds) of each."""
-    two = results["ranks"] == 2
+    two = results["ranks"] == 2 and results["nodes"] == 1
     for row in results["split"]:
         share, more = EXCHANGE
         most = share * row["allreduce"] + more
@@ -484,10 +485,11 @@ def sections(results):
 
 
 def about_text(results):
+    nodes = "on one machine" if results["nodes"] == 1 else f"on {results['nodes']} machines"
     return (
-        f"{results['ranks']} ranks, each on a core of its own with one thread, float32, SGD, ReLU, medians in turn. "
-        f"Measured on {measure.described(results['machine'])}; {results['mpi']}. PyTorch: DistributedDataParallel on "
-        "gloo, gradients as views of its bucket, a static graph."
+        f"{results['ranks']} ranks, each on a core of its own with one thread, {nodes}, float32, SGD, ReLU, medians in "
+        f"turn. Measured on {measure.described(results['machine'])}; {results['mpi']}. PyTorch: "
+        "DistributedDataParallel on gloo, gradients as views of its bucket, a static graph."
     )
 
 
@@ -533,7 +535,7 @@ def gloo(comm, node):
     return distributed.group.WORLD
 
 
-def run(comm, group, names, quick=False):
+def run(comm, node, group, names, quick=False):
     how = measure.repetitions(True) if quick else {"samples": 25, "seconds": 0.03}
 
     def told(row):
@@ -542,7 +544,7 @@ def run(comm, group, names, quick=False):
         return row
 
     names = [name for name in ROWS if name in names]
-    found: dict = {"ranks": comm.size}
+    found: dict = {"ranks": comm.size, "nodes": comm.allreduce(int(node.rank == 0))}
     found["split"] = [told(split(comm, name, ROWS[name][0], **how)) for name in names]
     found["scaling"] = [
         told(scaling(comm, name, rows, kind, **how))
@@ -582,7 +584,7 @@ def one_of(comm, options):
             about = measure.ready(write=options.write)
         else:
             measure.pin()
-        results = run(comm, group, options.workloads, options.quick)
+        results = run(comm, node, group, options.workloads, options.quick)
     if comm.rank:
         return
     mpi = MPI.Get_library_version().replace("\0", "").splitlines()[0]

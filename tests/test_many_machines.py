@@ -1,10 +1,12 @@
 """The scripts of docs/many-machines.md and the example with Dask, started as the page says."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,10 @@ import pytest
 import fastbp
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
+
+from bench import ranks  # noqa: E402
+
 PAGE = ROOT / "docs" / "many-machines.md"
 SCRIPTS = re.findall(r"^```py\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
 
@@ -54,6 +60,93 @@ def mpi():
     if mpiexec is None:
         pytest.skip("there is no mpiexec")
     return mpiexec, "-n", "2", sys.executable, "-m", "mpi4py"
+
+
+@pytest.fixture
+def slow_network(mpi, tmp_path):
+    """The command that starts a program on two ranks, in two network namespaces a slow link apart."""
+    names = [f"fastbp{os.getpid()}{end}" for end in "ab"]
+    addresses = ["10.77.3.1", "10.77.3.2"]
+
+    def ip(*arguments):
+        return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=20).stdout
+
+    def counted():
+        link = json.loads(ip("-json", "-stats", "-netns", names[1], "link", "show", "fastbp0"))
+        return link[0]["stats64"]["rx"]["bytes"]
+
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2 or not all(map(shutil.which, ("ip", "tc", "taskset"))):
+        pytest.skip("there are no two cores, or no ip, tc and taskset")
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ends = [["fastbp0", "netns", name] for name in names]
+        ip("link", "add", *ends[0], "type", "veth", "peer", "name", *ends[1])
+        for name, address in zip(names, addresses, strict=True):
+            inside = ["ip", "netns", "exec", name]
+            ip("-netns", name, "addr", "add", f"{address}/24", "dev", "fastbp0")
+            for device in ("lo", "fastbp0"):
+                ip("-netns", name, "link", "set", device, "up")
+            limit = ["tc", "qdisc", "add", "dev", "fastbp0", "root", "tbf", "rate", "1gbit"]
+            subprocess.run([*inside, *limit, "burst", "64kb", "latency", "50ms"], check=True, capture_output=True)
+        time.sleep(3)  # until the link is up, which MPI does not wait for
+        enter = tmp_path / "enter.sh"  # called as ssh: options, host, command
+        enter.write_text(
+            '#!/bin/sh\nwhile [ "${1#-}" != "$1" ]; do shift; done\nshift\n'
+            f'exec ip netns exec {names[1]} taskset -c {cores[1]} sh -c "$*"\n'
+        )
+        enter.chmod(0o755)
+        hosts = ["-localhost", addresses[0], "-hosts", ",".join(addresses), "-ppn", "1"]
+        launcher = ["-launcher", "ssh", "-launcher-exec", str(enter)]
+        inside = ["ip", "netns", "exec", names[0], "taskset", "-c", str(cores[0])]
+        yield [*inside, mpi[0], *launcher, *hosts, "-n", "2", sys.executable, "-m", "mpi4py"], counted
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"network namespaces are not allowed here: {error}")
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20)
+
+
+#: Else MPICH finds the shared memory of the one machine.
+APART = {"UCX_TLS": "tcp,self", "UCX_NET_DEVICES": "fastbp0"}
+
+
+#: Prints the model's time of a step over the measured one, by the network and its rows.
+MODEL = f"""
+import json
+import sys
+sys.path.append({str(ROOT)!r})
+from bench import ranks
+from mpi4py import MPI
+comm, how = MPI.COMM_WORLD, {{"samples": 15, "seconds": 0.03, "of": min}}
+found = ranks.network(comm, **how)
+between = found["latency"], found["bandwidth"]
+predicted = []
+for name, several in ranks.ROWS.items():
+    cost = ranks.costs(comm, name, **how)
+    took = [ranks.scaling(comm, name, rows, "efficiency", **how)["ranks"] for rows in several]
+    predicted.append([ranks.step_of(cost, rows, 2, between) / t for rows, t in zip(several, took)])
+print(found, took, file=sys.stderr)
+if comm.rank == 0:
+    print(json.dumps(predicted))
+"""
+
+
+@pytest.mark.slow
+def test_a_slow_network_gives_the_same_numbers_in_the_time_of_the_model(run, mpi, slow_network, tmp_path):
+    command, counted = slow_network
+    text = script("load_mnist").replace("load_mnist()", "load_digits()").replace("load_mnist", "load_digits")
+    text = (
+        text.replace("784", "64")
+        .replace("accuracy", "weights")
+        .replace("{net.weights(x_test, t_test):.4f}", "{net.params['W1'].tobytes().hex()}")
+    )
+    assert run(text, *command, **APART) == run(text, *mpi)
+    assert counted() > 18 * 64 * 100 * 4  # the gradients of all steps
+    printed = run(MODEL, *command, timeout=300, **APART)
+    predicted = dict(zip(ranks.ROWS, json.loads(printed), strict=True))
+    assert all(0.7 < ratio < 1.3 for ratios in predicted.values() for ratio in ratios), predicted
 
 
 def accuracy(printed):
