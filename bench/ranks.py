@@ -75,6 +75,8 @@ NETWORKS = {
     "100 GbE": (10e-6, 11.9e9),
     "InfiniBand, 200 Gbit/s": (2e-6, 23.8e9),
 }
+#: A load average from which on other work is told of.
+BUSY = 0.5
 #: The cores of a node which the model takes for one rank with as many threads.
 NODE = 16
 MANY = 64
@@ -272,7 +274,7 @@ def one_rank(comm, name, quick, **how):
     from mpi4py import MPI
 
     task = Task(*grid.WORKLOADS[name])
-    batches = int(np.clip(grid.EPOCH / task.flop, 2, 8 if quick else 64))
+    batches = int(np.clip(grid.EPOCH / task.flop, 2, 8 if quick else grid.MOST))
     task = replace(task, batches=batches, lr=grid.TIMED_RATE)
 
     def epoch(**more):
@@ -485,11 +487,13 @@ def sections(results):
 
 
 def about_text(results):
+    load = results["load"]
+    busy = f" OTHER WORK RAN MEANWHILE: a load average of {load:.1f} at the start." if load > BUSY else ""
     nodes = "on one machine" if results["nodes"] == 1 else f"on {results['nodes']} machines"
     return (
         f"{results['ranks']} ranks, each on a core of its own with one thread, {nodes}, float32, SGD, ReLU, medians in "
         f"turn. Measured on {measure.described(results['machine'])}; {results['mpi']}. PyTorch: "
-        "DistributedDataParallel on gloo, gradients as views of its bucket, a static graph."
+        f"DistributedDataParallel on gloo, gradients as views of its bucket, a static graph.{busy}"
     )
 
 
@@ -569,6 +573,7 @@ def one_of(comm, options):
 
     if comm.size < 2:
         raise SystemExit("bench.ranks expects several ranks, as mpiexec -n 2 python -m bench.ranks; got one.")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     core = core_of(comm, node) if hasattr(os, "sched_setaffinity") else None
     with ExitStack() as ends:
@@ -588,7 +593,7 @@ def one_of(comm, options):
     if comm.rank:
         return
     mpi = MPI.Get_library_version().replace("\0", "").splitlines()[0]
-    results = {"machine": about, "mpi": " ".join(mpi.split()), **results}
+    results = {"machine": about, "mpi": " ".join(mpi.split()), "load": load, **results}
     show(results)
     if options.json:
         options.json.write_text(measure.json_text(results), "utf-8")

@@ -543,6 +543,7 @@ MACHINE = {
 RANKS = {
     "machine": MACHINE,
     "mpi": "MPICH Version: 5.0",
+    "load": 0.1,
     "ranks": 2,
     "nodes": 1,
     "split": [
@@ -595,6 +596,8 @@ def test_ranks_are_held_to_their_bounds():
     text = ranks.markdown(RANKS)
     assert "| dlfs, 100 | 130 µs | 90.0 µs | 31.0 µs | 2.00 µs | 7.00 µs | 204 kB | 30.0 µs |" in text
     assert "| dlfs, 100 | 130 µs | 108 µs | 0.83 |" in text  # by the cost model
+    assert "MEANWHILE" not in text
+    assert "MEANWHILE: a load average of 5.8 at the start." in ranks.markdown(RANKS | {"load": 5.8})
     for other in ({"ranks": 3}, {"nodes": 2}):
         rows = ranks.verdict_rows(RANKS | other)
         assert [bound for what, _, bound, _ in rows if "efficiency" in what] == [""]
