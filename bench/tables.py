@@ -2,7 +2,7 @@
 
 Each section is a process of its own, which stores its results and writes its tables as soon as it
 is done; so a run that was broken off goes on with ``--missing``.  A quiet machine is needed, with
-PyTorch, JAX, a C compiler and the MNIST data, and 24 GB of memory for L-BFGS on hashed features; it
+PyTorch, JAX, an MPI, a C compiler and the MNIST data, and 24 GB of memory for L-BFGS on hashed features; it
 takes some hours, of which torch.compile has most.  The table of several threads is
 left out where the processor has few cores: ``python -m bench.threads --write``.
 """
@@ -30,6 +30,7 @@ SECTIONS = {
     "predict": ("predict.json", ["bench.predict"]),
     "mixed": ("mixed.json", ["bench.mixed"]),
     "sparse": ("sparse.json", ["bench.sparse"]),
+    "ranks": ("ranks.json", ["bench.ranks"]),
     "autograd": ("autograd.json", ["bench.autograd"]),
     "estimators": ("estimators.json", ["bench.estimators"]),
     "layers": ("latest.json", ["bench.report"]),  # last: it writes the grids' tables, too

@@ -1,6 +1,7 @@
 """Fixtures of all tests: the tolerance table, dtypes, random numbers, fresh interpreters."""
 
 import errno
+import gzip
 import os
 import signal
 import subprocess
@@ -89,6 +90,25 @@ def mnist_directory():
     if not folder.is_dir():
         pytest.skip(f"MNIST is not in {folder}; FASTBP_DATA names its folder")
     return folder
+
+
+def write_idx(path, array):
+    """A gzipped IDX file of unsigned bytes."""
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture
+def easy_images(tmp_path):
+    """A folder like MNIST's, where digit k lights up rows 2k and 2k + 1."""
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 500), ("t10k", 100)):
+        digits = rng.integers(0, 10, n)
+        images = rng.integers(0, 100, (n, 28, 28))
+        images[np.arange(28) // 2 == digits[:, None]] += 150
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", digits)
+    return tmp_path
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ from bench import (  # noqa: E402
     peak,
     peers,
     predict,
+    ranks,
     report,
     settings,
     sparse,
@@ -526,6 +527,98 @@ def test_layers_show_the_sides_that_they_have(capsys):
     assert "expressions" not in layers.header(rows) and "np.dot" not in report.affine_table(rows)
 
 
+MACHINE = {
+    "processor": "Some Processor",
+    "l2_bytes": 2**20,
+    "threads": 1,
+    "instruction_set": "v4",
+    "fastbp": "0.1.0",
+    "python": "3.12.0",
+    "date": "2024-06-07",
+    "versions": {"NumPy": "2.4.6"},
+    "kernels": {"NumPy": "X86_V4, OpenBLAS 0.3 (SkylakeX kernels)"},
+    "held": [],
+}
+#: What a run on two ranks finds, of one network.
+RANKS = {
+    "machine": MACHINE,
+    "mpi": "MPICH Version: 5.0",
+    "load": 0.1,
+    "ranks": 2,
+    "nodes": 1,
+    "split": [
+        {"name": "dlfs", "rows": 100, "bytes": 204288, "step": 130e-6, "compute": 90e-6, "exchange": 31e-6}
+        | {"waiting": 2e-6, "update": 7e-6, "allreduce": 30e-6}
+    ],
+    "scaling": [
+        {"kind": "efficiency", "name": "dlfs", "rows": 100, "one": 80e-6, "ranks": 130e-6},
+        {"kind": "speed-up", "name": "dlfs", "rows": 100, "one": 80e-6, "ranks": 85e-6},
+    ],
+    "beside": [{"name": "dlfs", "rows": 100, "seconds": {"MPI": 130e-6, "gloo": 0.5e-3, "PyTorch": 1.4e-3}}],
+    "one": [
+        {"name": "iris", "step": 8e-6, "with": 1.5, "without": 1.0},
+        {"name": "dlfs", "step": 80e-6, "with": 1.03, "without": 1.0},
+    ],
+    "network": {"latency": 2e-6, "bandwidth": 8e9, "seconds": {"8": 2e-6}},
+    "costs": {"dlfs": {"fixed": 5e-6, "per_row": 0.75e-6, "bytes": 204288}},
+}
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 64])
+def test_a_network_s_numbers_follow_from_its_times(n):
+    seconds = {nbytes: ranks.exchange(nbytes, n, 20e-6, 1e9) for nbytes in ranks.SIZES}
+    assert ranks.network_of(seconds, n) == pytest.approx((20e-6, 1e9), rel=1e-3)
+
+
+def test_model_of_ranks():
+    between = 20e-6, 1e9
+    # of 2 MB over 64 ranks: six times all of it, or the halves, quarters and so on twice
+    assert ranks.exchange(2**21, 64, *between) == pytest.approx(12 * 20e-6 + 2 * 63 / 64 * 2**21 / 1e9)
+    assert ranks.exchange(8, 64, *between) == pytest.approx(6 * (20e-6 + 8e-9))
+    (cost,) = RANKS["costs"].values()
+    for cores in (1, 16):
+        n = ranks.rows_for(cost, 0.8, 64, between, cores)
+        assert ranks.efficiency(cost, n - 1, 64, between, cores) < 0.8 <= ranks.efficiency(cost, n, 64, between, cores)
+    assert ranks.rows_for(cost | {"fixed": 1.0}, 0.8, 64, between) == 1
+
+
+def test_ranks_are_held_to_their_bounds():
+    found = [(what.partition(": ")[2], ratio, bound, held) for what, ratio, bound, held in ranks.verdict_rows(RANKS)]
+    assert found == [
+        ("the exchange", "31.0 µs", "at most 34.5 µs", "holds"),
+        ("efficiency", "0.62", "at least 0.62", "does not hold"),  # 0.615
+        ("speed-up", "0.94", "", ""),
+        ("PyTorch's time over fastbp's with gloo", "2.80", "at least 1.5", "holds"),
+        ("PyTorch's time over fastbp's with MPI", "10.77", "at least 10.0", "holds"),
+        ("`fit` with `comm` of one rank over `fit` without", "1.500", "", ""),
+        ("`fit` with `comm` of one rank over `fit` without", "1.030", "at most 1.02", "does not hold"),
+    ]
+    text = ranks.markdown(RANKS)
+    assert "| dlfs, 100 | 130 µs | 90.0 µs | 31.0 µs | 2.00 µs | 7.00 µs | 204 kB | 30.0 µs |" in text
+    assert "| dlfs, 100 | 130 µs | 108 µs | 0.83 |" in text  # by the cost model
+    assert "MEANWHILE" not in text
+    assert "MEANWHILE: a load average of 5.8 at the start." in ranks.markdown(RANKS | {"load": 5.8})
+    for other in ({"ranks": 3}, {"nodes": 2}):
+        rows = ranks.verdict_rows(RANKS | other)
+        assert [bound for what, _, bound, _ in rows if "efficiency" in what] == [""]
+
+
+def test_ranks_bench_starts_two_ranks(run_bench, tmp_path):
+    pytest.importorskip("mpi4py")
+    if len(getattr(os, "sched_getaffinity", lambda _: ())(0)) < 2:
+        pytest.skip("there are no two cores to pin ranks to")
+    path = tmp_path / "ranks.json"
+    done = run_bench("-m", "bench.ranks", "--quick", "--workloads", "dlfs", "--json", str(path), timeout=120)
+    if "expects mpi4py and an MPI" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(path.read_text("utf-8"))
+    assert found["ranks"] == 2 and found["network"]["latency"] > 0 and found["costs"].keys() == {"dlfs"}
+    (row,) = found["split"]
+    assert 0 < row["update"] < row["step"] and 0 < row["compute"] < row["step"]
+    assert len(found["beside"]) == ("PyTorch" in done.stdout)
+
+
 # --- times ----------------------------------------------------------------------------------
 
 
@@ -850,7 +943,9 @@ def test_unknown_set_to_hold_all_to_is_named(run_bench):
     assert done.stderr.strip() == "FASTBP_BENCH_ISA expects one of v3; got v9."
 
 
-@pytest.mark.parametrize("bench", [activations, autograd, estimators, grid, mixed, predict, report, sparse, threads])
+@pytest.mark.parametrize(
+    "bench", [activations, autograd, estimators, grid, mixed, predict, ranks, report, sparse, threads]
+)
 @pytest.mark.parametrize("option", [["--quick"], ["--isa", "v3"]])
 def test_short_and_limited_runs_are_not_written(bench, option, capsys):
     with pytest.raises(SystemExit):
@@ -913,19 +1008,6 @@ def test_tables_run_what_is_missing(monkeypatch, tmp_path):
 
 
 # --- the report -----------------------------------------------------------------------------
-
-MACHINE = {
-    "processor": "Some Processor",
-    "l2_bytes": 2**20,
-    "threads": 1,
-    "instruction_set": "v4",
-    "fastbp": "0.1.0",
-    "python": "3.12.0",
-    "date": "2024-06-07",
-    "versions": {"NumPy": "2.4.6"},
-    "kernels": {"NumPy": "X86_V4, OpenBLAS 0.3 (SkylakeX kernels)"},
-    "held": [],
-}
 
 
 @pytest.fixture
@@ -1079,6 +1161,7 @@ TABLES = {
     "activations": ("docs/speed.md", activations.markdown, activations.MARKS),
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
     "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
+    "ranks": ("docs/many-machines.md", ranks.markdown, ranks.MARKS),
     "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
 }
 
@@ -1161,6 +1244,7 @@ OTHER_SENSE = ("a second would make it slower", "How many times quicker a step i
         "docs/data.md",
         "docs/graph.md",
         "docs/machines.md",
+        "docs/many-machines.md",
     ],
 )
 def test_prose_claims_no_speed(page):

@@ -1,6 +1,5 @@
 """The examples, run as scripts, print and find what they promise."""
 
-import gzip
 import runpy
 import sys
 from pathlib import Path
@@ -87,25 +86,6 @@ def test_logistic_regression_finds_w_and_b(capsys):
     np.testing.assert_allclose(w, [[2.0], [-3.0]], atol=0.2)
     np.testing.assert_allclose(b, [0.5], atol=0.2)
     assert largest_difference < 1e-14
-
-
-def write_idx(path, array):
-    """A gzipped IDX file of unsigned bytes."""
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
-
-
-@pytest.fixture
-def easy_images(tmp_path):
-    """A folder like MNIST's, where digit k lights up rows 2k and 2k + 1."""
-    rng = np.random.default_rng(0)
-    for part, n in (("train", 500), ("t10k", 100)):
-        digits = rng.integers(0, 10, n)
-        images = rng.integers(0, 100, (n, 28, 28))
-        images[np.arange(28) // 2 == digits[:, None]] += 150
-        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", images)
-        write_idx(tmp_path / f"{part}-labels-idx1-ubyte.gz", digits)
-    return tmp_path
 
 
 def test_mnist_two_layer_checks_its_gradients_and_learns_easy_images(easy_images, capsys):
