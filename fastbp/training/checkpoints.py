@@ -9,7 +9,6 @@ import time
 import numpy as np
 
 from fastbp import checks, files
-from fastbp._kernels.engine import SparseRows
 
 __all__ = ["KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
@@ -55,7 +54,7 @@ class Progress:
 
 def checksum(x, t, weights=None):
     """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
-    if isinstance(x, SparseRows):
+    if hasattr(x, "indptr"):  # SparseRows, or SciPy's
         apart = max(1, len(x.data) // _ROWS_READ)
         parts = [x.indptr, x.data[::apart], x.indices[::apart]]
     else:

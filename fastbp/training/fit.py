@@ -146,7 +146,7 @@ class Rows:
     ----------
     x, t, weights
         This rank's, as a plan takes them.
-    parts : (n_batches, 4) numpy.ndarray
+    parts : (n_batches, 5) numpy.ndarray
         This rank's rows of each batch of an epoch, see `Ranks.parts`.
     batch_size : int
         Rows of a batch, on all ranks.
@@ -444,7 +444,7 @@ class NetworkTraining(Training):
         trainer, groups = self.trainer, self.trainer.optimizer.param_groups
         entries = [plans.entries_of(self.net)[0], plans.loss_of(self.net)]
         options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
-        theirs, options = self.ranks.tell((entries, options))
+        theirs, options, lr = self.ranks.tell((entries, options, trainer.lr))
         if theirs != entries:
             raise ValueError(
                 "fit expects callbacks that change parameters, states and options of the optimiser, which the other "
@@ -457,6 +457,7 @@ class NetworkTraining(Training):
             for group, theirs in zip(groups, options, strict=True):
                 group.update(theirs)
             trainer.reload_states()
+            trainer.lr = lr
 
     def end_epoch(self, whole, last):
         if not whole:

@@ -53,19 +53,22 @@ class Ranks:
     ----------
     rank, size : int
     parted : bool
-        Whether the ranks have parted, and no longer meet.
+        Whether the ranks have parted over an error, which all of them know.
+    lost : bool
+        Whether the communicator has failed, which is not called again.
     """
 
     def __init__(self, who, comm, rows="all"):
         self.who = who
         self.own = isinstance(rows, str) and rows == "own"
-        self.rank, self.size, self.parted = 0, 1, False
+        self.rank, self.size = 0, 1
+        self.parted = self.lost = False
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
             comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
-            self.allreduce, self._broadcast = comm.allreduce, comm.broadcast
+            self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
 
     def __bool__(self):
         """Whether there are others."""
@@ -95,12 +98,11 @@ class Ranks:
             told = _told(error)
             failed = np.flatnonzero(said[: self.size])
             if len(failed):
-                self._broadcast(told, int(failed[0]))
-        except BaseException as broken:
-            self.parted = True
+                self._call(self._broadcast, told, int(failed[0]))
+        except RankError:
             if error is not None:
                 raise error from None
-            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+            raise
         if not len(failed):
             return said[self.size :]
         self.parted = True
@@ -110,6 +112,8 @@ class Ranks:
 
     def part(self, error):
         """Tell the others why this rank leaves, or hear why another did; always raises."""
+        if self.parted:
+            raise error
         self.meet(error)
         self.parted = True
         raise FloatingPointError(
@@ -121,8 +125,8 @@ class Ranks:
         if kind == INTERRUPTED:
             return KeyboardInterrupt(f"{self.who} ended on all {self.size} ranks, as rank {rank} was interrupted.")
         if kind == NOT_FINITE:
-            return FloatingPointError(f"{told.removeprefix('FloatingPointError: ')} (on rank {rank} of {self.size})")
-        return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}")
+            return FloatingPointError(f"{told.removeprefix('FloatingPointError: ')} (on rank {rank} of {self.size}).")
+        return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}.")
 
     @contextmanager
     def together(self):
@@ -140,9 +144,7 @@ class Ranks:
                 yield
                 self.meet()
             except BaseException as error:
-                if not self.parted:
-                    self.part(error)
-                raise
+                self.part(error)
         finally:
             self.listen()
         self.look()
@@ -150,7 +152,11 @@ class Ranks:
     # --- signals ----------------------------------------------------------------------------
 
     def defer(self):
-        """Keep signals for `look`; they come to the main thread alone."""
+        """Begin what all ranks do together: keep signals for `look`.
+
+        They come to the main thread alone.
+        """
+        self.parted = self.lost
         if threading.current_thread() is not threading.main_thread():
             return
         for number in DEFERRED:
@@ -220,12 +226,18 @@ class Ranks:
             if self.rank:
                 array[...] = data.reshape(array.shape)
 
+    def allreduce(self, buffer):
+        """Make `buffer` the sum of all ranks', in place."""
+        self._call(self._allreduce, buffer)
+
     def _call(self, function, *arguments):
+        if self.lost:
+            raise RankError(f"{self.who} lost the other ranks before.")
         try:
             function(*arguments)
         except BaseException as broken:
-            self.parted = True
-            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+            self.lost = self.parted = True
+            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
 
     def agree(self, setting):
         """Refuse a rank whose setting, as JSON has it, is not the first one's.
@@ -237,12 +249,16 @@ class Ranks:
         """
         if not self:
             return
-        setting = {"fastbp": sys.modules["fastbp"].__version__, "the instruction set": isa.in_use(), **setting}
-        ours = json.loads(json.dumps(setting))
+        common = {
+            "the call": self.who,
+            "fastbp": sys.modules["fastbp"].__version__,
+            "the instruction set": isa.in_use(),
+        }
+        ours = json.loads(json.dumps([common, setting]))
         found = difference("", self.tell(ours), ours)
         error = None
         if found is not None:
-            name, theirs, own = found[0].removeprefix("."), *map(checks.shown, found[1:])
+            name, theirs, own = found[0].partition("].")[2], *map(checks.shown, found[1:])
             cure = f", so set FASTBP_ISA={min(found[1:])}" if name == "the instruction set" else ""
             error = ValueError(f"{self.who} expects {name} of rank 0, {theirs}, on all ranks; got {own}{cure}.")
         self.meet(error)
@@ -269,7 +285,7 @@ class Ranks:
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
     def parts(self, n, batch_size):
-        """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 4).
+        """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 5).
 
         With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
         rows of its own, each rank goes over them in as many nearly equal parts as all rows together
@@ -278,17 +294,17 @@ class Ranks:
         counts = self.meet(number=n).astype(np.int64) if self.own else np.array([n])
         total = int(counts.sum())
         k = np.arange(-(-total // batch_size) + 1)
-        if self.own:  # (ranks, batches + 1): where each rank's parts begin
-            edges = counts[:, np.newaxis] * k // max(len(k) - 1, 1)
-            sizes = np.diff(edges)
-            begin = edges[self.rank, :-1]
-            rows = sizes.sum(axis=0)
-            before = sizes[: self.rank].sum(axis=0)
-            return np.stack([begin, begin + sizes[self.rank], before, rows], axis=1).astype(np.int64)
         edges = np.minimum(k * batch_size, total)
-        rows = np.diff(edges)
-        before, behind = (rows * r // self.size for r in (self.rank, self.rank + 1))
-        return np.stack([edges[:-1] + before, edges[:-1] + behind, before, rows], axis=1).astype(np.int64)
+        if self.own:  # (ranks, batches + 1): where each rank's parts begin
+            own = counts[:, np.newaxis] * k // max(len(k) - 1, 1)
+            sizes = np.diff(own)
+            rows, before, behind = (sizes[:r].sum(axis=0) for r in (self.size, self.rank, self.rank + 1))
+            begin = own[self.rank, :-1]
+        else:
+            rows = np.diff(edges)
+            before, behind = (rows * r // self.size for r in (self.rank, self.rank + 1))
+            begin = edges[:-1] + before
+        return np.stack([begin, begin + behind - before, before, rows, edges[1:]], axis=1).astype(np.int64)
 
     def place_of(self, n):
         """The place of the first of this rank's n rows among those of all ranks."""
@@ -353,7 +369,7 @@ def _kind_of(error):
 
 
 def _words(error):
-    return f"{type(error).__name__}: {error}".rstrip(" :")
+    return f"{type(error).__name__}: {error}".rstrip(" :.")
 
 
 def _told(error):
