@@ -16,11 +16,6 @@ from fastbp.optim.rule import OPTIMIZERS
 from fastbp.training.checkpoints import Checkpoint
 from fastbp.training.ranks import Ranks
 
-try:
-    import scipy.sparse as sparse
-except ImportError:
-    sparse = None
-
 SIZES = [1, 2, 3, 7]
 #: How far one machine may be off after an epoch, in the parameters' own unit.
 NEAR = {"float32": 5e-6, "float64": 1e-11}
@@ -84,7 +79,7 @@ def on_each(size, make, x, t, **options):
     return found[0]
 
 
-def assert_agree(make, x, t, dtype, sizes=SIZES, **options):
+def assert_agree(make, x, t, dtype, sizes=(2, 7), **options):
     """Training on ranks comes to one machine's numbers; all of them where there are several."""
     alone, history = fitted(make(), x, t, **options)
     for size in sizes:
@@ -163,7 +158,7 @@ def test_every_option(options, dtype):
     def make():
         return network(dtype, Relu(), Dropout(0.3))
 
-    assert_agree(make, *rows(dtype=dtype), dtype, **options)
+    assert_agree(make, *rows(dtype=dtype), dtype, [1, 2, 7], **options)
 
 
 def test_weights_of_none_in_whole_batches(dtype):
@@ -555,13 +550,11 @@ def test_control_c_at_any_step_leaves_a_whole_checkpoint(size, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("average_every", [1, 3])
-@pytest.mark.parametrize(
-    "counts", [[20, 23], [0, 43], [14, 15, 14], [1, 0, 0], [1] * 7, [2, 1, 1, 2, 1, 1, 1]], ids=str
-)
+@pytest.mark.parametrize("counts", [[14, 15, 14], [0, 43], [1, 0, 0], [2, 1, 1, 2, 1]], ids=str)
 def test_checkpoints_of_rows_of_their_own(counts, average_every, tmp_path):
     """Amid an epoch too, whatever each rank's parts of a batch are."""
     x, t = rows(sum(counts))
-    for batch_size, every in ((5, 4), (2, 3), (100, 1)):
+    for batch_size, every in ((5, 7), (2, 5)):
         options = {"batch_size": batch_size, "average_every": average_every, "every": every}
         whole, history = fit_own(counts, network, x, t, epochs=3, checkpoint=tmp_path / "whole", **options)
         assert [len(losses) for losses in history.batch_loss] == [math.ceil(len(x) / batch_size)] * 3
@@ -571,6 +564,23 @@ def test_checkpoints_of_rows_of_their_own(counts, average_every, tmp_path):
         found, seen = fit_own(counts, network, x, t, epochs=3, checkpoint=path, resume=path, **options)
         assert_same_bits(found, whole)
         assert [losses.tolist() for losses in seen.batch_loss] == [losses.tolist() for losses in history.batch_loss]
+
+
+def test_rows_of_their_own_are_dealt_anew_between_epochs_only(tmp_path):
+    """Amid one some rows would be trained twice, and some never."""
+    x, t = rows(40)
+    between, amid = tmp_path / "between", tmp_path / "amid"
+    options = {"batch_size": 10, "optimizer": lambda: SGD(lr=0.1)}
+    fit_own([20, 20], network, x, t, epochs=1, checkpoint=between, **options)
+    with enough(1), pytest.raises(_Enough):
+        fit_own([20, 20], network, x, t, epochs=1, checkpoint=amid, every=2, **options)
+    for counts in ([10, 30], [10, 20, 10]):
+        _, history = fit_own(counts, network, x, t, epochs=3, resume=between, **options)
+        assert len(history) == 3
+        with pytest.raises(
+            (ValueError, fastbp.RankError), match=r"expects \[20, 20\] rows on its ranks, as .* amid an"
+        ):
+            fit_own(counts, network, x, t, epochs=3, resume=amid, **options)
 
 
 class _Enough(Exception):

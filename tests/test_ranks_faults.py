@@ -415,6 +415,26 @@ def test_an_exchange_that_fails(rank, average_every):
             assert "lost the other ranks: ConnectionError: closed by peer" in str(error)
 
 
+def test_ranks_that_are_lost_are_not_called_again():
+    """Not by the next step either."""
+
+    def train(comm):
+        trainer = Trainer(network(Tanh(), Dropout(0.2)), SGD(lr=0.1), batch_size=7, seed=0, comm=Breaking(comm, 1, 60))
+        raised = []
+        for _ in range(40):
+            try:
+                trainer.step(*rows(7))
+            except RankError as error:
+                raised.append(str(error))
+        return trainer.steps, raised
+
+    found = results(SIZE, train)
+    for steps, raised in found:
+        assert len(raised) == 40 - steps > 1
+        assert "lost the other ranks: ConnectionError: closed by peer" in raised[0]
+        assert set(raised[1:]) == {"Trainer lost the other ranks before."}
+
+
 class Drifting(ThreadRank):
     """A rank that is given sums of its own."""
 

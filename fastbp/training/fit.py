@@ -112,12 +112,14 @@ def _prepared(net, x, t, options, ranks):
     if options.checkpoint is not None or options.resume is not None:
         data = None if ranks.own else (x, t, weights)
         setting = _setting(options, description, data, n_rows, batch_size, validation)
+        counts = ranks.counts(n)
         if options.checkpoint is not None:
-            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0)
+            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0, counts)
         if options.resume is not None:
             saved = ranks.tell(checkpoints.read(options.resume, setting) if ranks.rank == 0 else None)
             seed = saved.seed_of(seed)
             saved.require_epochs(options.epochs)
+            saved.require_counts(counts)
     if seed is None:
         seed = ranks.tell(init.seed_of(who, None))
     # Who is not the first shows and calls nothing.

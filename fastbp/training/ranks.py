@@ -278,6 +278,10 @@ class Ranks:
         counts = np.asarray(counts)
         return self.sum(counts).astype(np.int64) if self.own else counts
 
+    def counts(self, n):
+        """How many rows each rank has of its own, of which this one has n; None where all have all."""
+        return self.meet(number=n).astype(np.int64).tolist() if self.own else None
+
     def share(self, n):
         """The rows of n that this rank looks at in an evaluation."""
         if self.own:
@@ -291,7 +295,7 @@ class Ranks:
         rows of its own, each rank goes over them in as many nearly equal parts as all rows together
         make batches, so that nobody waits for a batch that another one lacks.
         """
-        counts = self.meet(number=n).astype(np.int64) if self.own else np.array([n])
+        counts = np.array(self.counts(n) or [n])
         total = int(counts.sum())
         k = np.arange(-(-total // batch_size) + 1)
         edges = np.minimum(k * batch_size, total)
