@@ -549,6 +549,29 @@ def test_control_c_at_any_step_leaves_a_whole_checkpoint(size, tmp_path, monkeyp
     assert len(steps) > 1
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_control_c_beside_a_callback_does_not_have_it_called_again(rank, tmp_path, monkeypatch):
+    """Whatever it is that the ranks tell each other just then."""
+
+    def shrink(net, history):
+        net.params["W1"][...] *= 0.5
+
+    path, options = tmp_path / "file", {"epochs": 2, "batch_size": 20, "callbacks": [shrink]}
+    undisturbed, _ = train_on(2, **options)
+    written = 0
+    for at in range(8, 40):
+        with monkeypatch.context() as patch:
+            interrupt = Interrupt(patch, rank, at)
+            on_ranks(2, lambda comm: fitted(network(), *rows(), checkpoint=path, comm=comm, **options))
+        if interrupt.seen < at:
+            break
+        if path.exists():
+            assert_same_bits(train_on(2, resume=path, **options)[0], undisturbed)
+            path.unlink()
+            written += 1
+    assert written > 5
+
+
 @pytest.mark.parametrize("average_every", [1, 3])
 @pytest.mark.parametrize("counts", [[14, 15, 14], [0, 43], [1, 0, 0], [2, 1, 1, 2, 1]], ids=str)
 def test_checkpoints_of_rows_of_their_own(counts, average_every, tmp_path):

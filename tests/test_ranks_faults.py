@@ -368,6 +368,58 @@ def test_a_signal_on_one_rank_at_any_exchange(rank, kind, monkeypatch):
                 assert f"as rank {rank} " in str(error)
 
 
+def test_random_trainings_that_something_ends():
+    """On all ranks, by an error that says which it was; or on none, and these have the same bits."""
+    rng, look, ended = np.random.default_rng(0), Ranks.look, 0
+    for case in range(60):
+        size, kind = int(rng.integers(2, 6)), (KeyboardInterrupt, SystemExit, Wrong)[case % 3]
+        rank, at, seen = rng.integers(size), rng.integers(1, 60), []
+        counts = rng.integers(0, 12, size)
+        counts[0] += 1
+        x, t = rows(int(counts.sum()))
+        if case % 4 == 0:
+            x[rng.integers(len(x))] = np.nan
+        own, averages = case % 2, int(rng.choice([1, 1, 2, 5]))
+        options = {"batch_size": int(rng.integers(1, 20)), "average_every": averages}
+        if rng.integers(2):
+            options["validation_data"] = rows(9)
+        if rng.integers(2):
+            options["callbacks"] = [lambda net, history: net.params["W1"].fill(0.01)]
+
+        def train(comm, x=x, t=t, counts=counts, own=own, options=options):
+            begin = counts[: comm.rank].sum() if own else 0
+            part = slice(begin, begin + counts[comm.rank] if own else None)
+            net = network(Relu(), Dropout(0.2))
+            fit(comm, net, x[part], t[part], rows="own" if own else "all", optimizer=Adam(), **options)
+            return b"".join(array.tobytes() for array in net.params.values())
+
+        def looking(ranks, rank=rank, at=at, seen=seen, kind=kind):
+            look(ranks)
+            if ranks.rank == rank and len(seen) < at:
+                seen.append(None)
+                if len(seen) == at:
+                    raise kind("so")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Ranks, "look", looking)
+            begun = time.perf_counter()
+            found = on_ranks(size, train)
+        assert time.perf_counter() - begun < SOON
+        failed = [isinstance(each, BaseException) for each in found]
+        if failed[rank] and sum(failed) == 1:  # behind the last meeting: it is as after fit
+            assert type(found[rank]) is kind and len(seen) == at
+        elif any(failed):
+            assert all(failed)
+            ended += 1
+            for error in found:
+                assert type(error) in (kind, FloatingPointError) or f"as rank {rank} failed: {kind.__name__}" in str(
+                    error
+                )
+        else:
+            assert len(set(found)) == 1
+    assert ended > 20
+
+
 # --- communicators --------------------------------------------------------------------------
 
 

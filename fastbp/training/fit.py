@@ -436,6 +436,7 @@ class NetworkTraining(Training):
         if self.ranks is None:
             self.history.seconds[-1] = self.at.seconds
             return stop
+        self.whole = not self.calls  # a file of now would have them called again
         stop, self.history.seconds[-1] = self.ranks.tell((stop, self.at.seconds))
         if self.calls:
             self._follow_first()
@@ -466,6 +467,7 @@ class NetworkTraining(Training):
             return
         n_batches = len(self.at.losses)
         self.at = checkpoints.Progress(self.at.epoch + 1, n_batches)
+        self.whole = True
         due = self.at.epoch * n_batches
         if self.file is not None and (last or self.file.is_due(due, n_batches)):
             self.write()
