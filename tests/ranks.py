@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 #: Seconds after which a rank that waits for another one gives up: no test hangs.
-PATIENCE = 60
+PATIENCE = 20
 
 
 class ThreadRank:

@@ -121,7 +121,7 @@ CASES = {rule: (plain, lambda: X, T, rule, {}) for rule in RULES} | {
     "clip norm": (plain, lambda: X, T, "momentum", {"clip_norm": lambda: 0.1}),
     "clip value": (plain, lambda: X, T, "adam", {"clip_value": lambda: 0.01}),
     "uint8": (plain, lambda: (X * 50).astype("u1"), T, "momentum", {}),
-    "sparse": (plain, csr, T, "adam", {}),
+    "sparse": (plain, csr, T, "adam", {"validation_data": lambda: (csr(), T)}),
     "a callback's lr": (plain, lambda: X, T, "sgd", {"callbacks": lambda: [halve_at_epoch_2]}),
     "early stopping": (
         plain,

@@ -253,7 +253,7 @@ def test_failing_callback_is_told_to_the_others():
 
     found = on_ranks(2, lambda comm: made(MLPClassifier, callbacks=[fail]).fit(X, LABELS, comm=comm))
     assert isinstance(found[0], OSError)
-    assert str(found[1]) == "MLPClassifier ended on all 2 ranks, as rank 0 failed: OSError: disk full"
+    assert str(found[1]) == "MLPClassifier ended on all 2 ranks, as rank 0 failed: OSError: disk full."
 
 
 def test_interrupt_keeps_the_weights_on_all_ranks():

@@ -1031,9 +1031,10 @@ cdef class Plan:
             Time after which no further step begins.
         batch_size : int
             Rows of a step, at most the plan's; 0 for that.
-        parts : (n_batches, 4) int64, where several ranks train
+        parts : (n_batches, 5) int64, where several ranks train
             Of each batch: this rank's rows, from and to in `order`, the place of the first among
-            all ranks' rows of the batch, and how many these are.  Positions, sums and losses are
+            all ranks' rows of the batch, how many these are, and the position behind it, which
+            grows from batch to batch, also where one has no rows.  Positions, sums and losses are
             then those of all ranks.
 
         Returns
@@ -1114,7 +1115,7 @@ cdef class Plan:
         cdef double loss = 0, deadline = fbp_seconds() + seconds, weight = 0
         cdef bint averages = self.average_every > 1, over = False
         cdef isa.fbp_outcome outcome = isa.FBP_DONE
-        require(parts is not None and parts.shape[1] == 4 and reached is not None
+        require(parts is not None and parts.shape[1] == 5 and reached is not None
                 and reached.shape[0] == 4 and losses.shape[0] >= parts.shape[0]
                 and (lrs is None or lrs.shape[0] >= parts.shape[0]),
                 "an epoch of several ranks expects parts, reached, and a place for each batch")
@@ -1122,11 +1123,12 @@ cdef class Plan:
             require(0 <= order[i] < batch.x.n_rows, "order expects numbers of rows", "others")
         for i in range(parts.shape[0]):
             require(0 <= parts[i, 0] <= parts[i, 1] <= order.shape[0] and parts[i, 2] >= 0
-                    and parts[i, 1] - parts[i, 0] <= min(self.batch_size, parts[i, 3]),
+                    and parts[i, 1] - parts[i, 0] <= min(self.batch_size, parts[i, 3])
+                    and parts[i, 4] > n,
                     "parts expect rows of the order, at most batch_size of them", "others")
-            if n < <idx> reached[0]:
+            n = parts[i, 4]
+            if n <= <idx> reached[0]:
                 k = i + 1
-            n += parts[i, 3]
         position = <idx> reached[0]
         self.failure = None
         self.time_over = False
@@ -1151,7 +1153,7 @@ cdef class Plan:
                         alone += 1
                         over = over or fbp_seconds() >= deadline
                         if outcome == isa.FBP_DONE and (
-                                alone == self.average_every or position + parts[k, 3] >= n):
+                                alone == self.average_every or parts[k, 4] == n):
                             if not self.average(weight, over):
                                 outcome = isa.FBP_LEFT
                             alone, weight = 0, 0
@@ -1159,7 +1161,7 @@ cdef class Plan:
                         outcome = self.step_of_ranks(batch, parts[k, 3], deadline, &loss)
                     losses[k] = loss
                     if outcome == isa.FBP_DONE:
-                        position += parts[k, 3]
+                        position = parts[k, 4]
                         self.sum_up(batch, loss, position, parts[k, 3], averages, reached)
                         k += 1
         finally:

@@ -113,7 +113,7 @@ class Batches:
         Where each batch begins, and n.
     sizes : numpy.ndarray
         Rows of each batch.
-    of_rank : (n_batches, 4) numpy.ndarray or None
+    of_rank : (n_batches, 5) numpy.ndarray or None
         Of several ranks, see `Ranks.parts`.
     most : int
         Rows of the largest batch, or this rank's part of one.
@@ -153,7 +153,6 @@ class Batches:
         if ranks:
             self.of_rank = ranks.parts(n_own, self.edges, 2 if model.batch_norm else 1)
             self.sizes = self.of_rank[:, 3]
-            self.edges = [0, *np.cumsum(self.sizes).tolist()]
             self.most = max(1, int(np.diff(self.of_rank[:, :2]).max()))
             if model.batch_norm:
                 ranks.require_several(self.of_rank)

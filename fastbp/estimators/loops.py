@@ -181,7 +181,7 @@ class EstimatorTraining(Training):
     def _own_epoch_together(self, epochs, losses, lrs):
         """The same with the user's own loss, a batch at a time."""
         plan, position = self.plan, 0
-        for k, (begin, end, _, rows) in enumerate(self.parts.of_rank.tolist()):
+        for k, (begin, end, _, _, behind) in enumerate(self.parts.of_rank.tolist()):
             if lrs is not None:
                 plan.lr = lrs[k]
             over = self.ranks.rank == 0 and epochs.seconds_left() <= 0
@@ -191,7 +191,7 @@ class EstimatorTraining(Training):
                 if self.ranks.parted:
                     raise
                 plan.leave(error)
-            position += rows
+            position = behind
             if plan.time_over or not math.isfinite(losses[k]):
                 break
         self.ranks.average_statistics(plan, len(epochs.order))

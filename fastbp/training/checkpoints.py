@@ -9,7 +9,6 @@ import time
 import numpy as np
 
 from fastbp import checks, files
-from fastbp._kernels.engine import SparseRows
 
 __all__ = ["KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
@@ -55,7 +54,7 @@ class Progress:
 
 def checksum(x, t, weights=None):
     """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
-    if isinstance(x, SparseRows):
+    if hasattr(x, "indptr"):  # SparseRows, or SciPy's
         apart = max(1, len(x.data) // _ROWS_READ)
         parts = [x.indptr, x.data[::apart], x.indices[::apart]]
     else:
@@ -78,6 +77,8 @@ class Checkpoint:
         What another training has to share to go on from the file, as JSON has it.
     writes : bool
         Whether this rank does; of several ranks one does.
+    counts : list of int or None
+        How many rows each rank has of its own.
 
     Raises
     ------
@@ -87,14 +88,14 @@ class Checkpoint:
         For a folder that is not there or cannot be written to.
     """
 
-    def __init__(self, path, every, setting, writes=True):
+    def __init__(self, path, every, setting, writes=True, counts=None):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
         if writes:
             files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
         self.every = None if every is None else checks.integer("fit", "every", every, least=1)
-        self.setting, self.writes = setting, writes
+        self.setting, self.writes, self.counts = setting, writes, counts
         if writes:
             files.remove_leftovers(self.path)
 
@@ -151,6 +152,8 @@ class Checkpoint:
             "best": None,
             "best_epoch": 0,
         }
+        if self.counts is not None:
+            state["counts"] = self.counts
         if early_stopping is not None and early_stopping.best > -math.inf:
             state |= {"best": early_stopping.best, "best_epoch": early_stopping.best_epoch}
         text = json.dumps({"version": _VERSION, "setting": self.setting, "state": state})
@@ -215,7 +218,7 @@ def read(path, setting):
         if files.CHECKSUM not in metadata:
             raise ValueError("it has no checksum")
         theirs, state = whole["setting"], whole["state"]
-        saved = Saved(shown, arrays, **{name: state[name] for name in _STATE})
+        saved = Saved(shown, arrays, **{name: state[name] for name in _STATE}, counts=state.get("counts"))
     except MemoryError:
         raise
     except Exception as error:
@@ -265,6 +268,7 @@ class Saved:
     seconds: float
     best: float | None
     best_epoch: int
+    counts: list | None
 
     def check(self, n_rows, batch_size):
         """Whether all numbers are possible ones, and agree."""
@@ -305,6 +309,14 @@ class Saved:
         if epochs < begun:
             raise ValueError(
                 f"fit expects epochs of at least {begun}, which the training in {self.shown} has begun; got {epochs}."
+            )
+
+    def require_counts(self, counts):
+        """Refuse rows of other ranks' own amid an epoch: it would train some twice, and some never."""
+        if self.counts != counts and 0 < self.arrays["progress.reached"][0] < sum(counts):
+            raise ValueError(
+                f"fit expects {self.counts} rows on its ranks, as the training in {self.shown} has amid an epoch; got "
+                f"{counts}, so go on from a checkpoint of an epoch's end."
             )
 
     def _floats(self, name, *shapes):

@@ -122,12 +122,14 @@ def _prepared(net, x, t, options, ranks):
     if options.checkpoint is not None or options.resume is not None:
         data = None if ranks.own else (x, t, weights)
         setting = _setting(options, description, data, n_rows, batch_size, validation)
+        counts = ranks.counts(n)
         if options.checkpoint is not None:
-            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0)
+            file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0, counts)
         if options.resume is not None:
             saved = ranks.tell(checkpoints.read(options.resume, setting) if ranks.rank == 0 else None)
             seed = saved.seed_of(seed)
             saved.require_epochs(options.epochs)
+            saved.require_counts(counts)
     if seed is None:
         seed = ranks.tell(init.seed_of(who, None))
     # Who is not the first shows and calls nothing.
@@ -158,7 +160,7 @@ class Rows:
         This rank's, as a plan takes them.
     n, batch_size : int
         Rows in all, and of a batch, on all ranks.
-    parts : (n_batches, 4) numpy.ndarray or None
+    parts : (n_batches, 5) numpy.ndarray or None
         Of several ranks, this one's rows of each batch of an epoch, see `Ranks.parts`.
     """
 
@@ -429,6 +431,7 @@ class NetworkTraining(Training):
         if self.ranks is None:
             self.history.seconds[-1] = self.at.seconds
             return stop
+        self.whole = not self.calls  # a file of now would have them called again
         stop, self.history.seconds[-1] = self.ranks.tell((stop, self.at.seconds))
         if self.calls:
             self._follow_first()
@@ -439,7 +442,7 @@ class NetworkTraining(Training):
         trainer, groups = self.trainer, self.trainer.optimizer.param_groups
         entries = [plans.entries_of(self.net)[0], plans.loss_of(self.net)]
         options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
-        theirs, options = self.ranks.tell((entries, options))
+        theirs, options, lr = self.ranks.tell((entries, options, trainer.lr))
         if theirs != entries:
             raise ValueError(
                 "fit expects callbacks that change parameters, states and options of the optimiser, which the other "
@@ -452,12 +455,14 @@ class NetworkTraining(Training):
             for group, theirs in zip(groups, options, strict=True):
                 group.update(theirs)
             trainer.reload_states()
+            trainer.lr = lr
 
     def end_epoch(self, whole, last):
         if not whole:
             return
         n_batches = len(self.at.losses)
         self.at = checkpoints.Progress(self.at.epoch + 1, n_batches)
+        self.whole = True
         due = self.at.epoch * n_batches
         if self.file is not None and (last or self.file.is_due(due, n_batches)):
             self.write()

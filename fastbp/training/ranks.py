@@ -53,18 +53,21 @@ class Ranks:
     ----------
     rank, size : int
     parted : bool
-        Whether the ranks have parted, and no longer meet.
+        Whether the ranks have parted over an error, which all of them know.
+    lost : bool
+        Whether the communicator has failed, which is not called again.
     """
 
     def __init__(self, who, comm, rows="all"):
         self.who = who
-        self.rank, self.size, self.parted = 0, 1, False
+        self.rank, self.size = 0, 1
+        self.parted = self.lost = False
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
             comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
-            self.allreduce, self._broadcast = comm.allreduce, comm.broadcast
+            self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
         self.own = self.size > 1 and isinstance(rows, str) and rows == "own"
 
     def __bool__(self):
@@ -95,12 +98,11 @@ class Ranks:
             told = _told(error)
             failed = np.flatnonzero(said[: self.size])
             if len(failed):
-                self._broadcast(told, int(failed[0]))
-        except BaseException as broken:
-            self.parted = True
+                self._call(self._broadcast, told, int(failed[0]))
+        except RankError:
             if error is not None:
                 raise error from None
-            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+            raise
         if not len(failed):
             return said[self.size :]
         self.parted = True
@@ -110,6 +112,8 @@ class Ranks:
 
     def part(self, error):
         """Tell the others why this rank leaves, or hear why another did; always raises."""
+        if self.parted:
+            raise error
         self.meet(error)
         self.parted = True
         raise FloatingPointError(
@@ -127,8 +131,8 @@ class Ranks:
         if kind == INTERRUPTED:
             return KeyboardInterrupt(f"{self.who} ended on all {self.size} ranks, as rank {rank} was interrupted.")
         if kind == NOT_FINITE:
-            return FloatingPointError(f"{told.removeprefix('FloatingPointError: ')} (on rank {rank} of {self.size})")
-        return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}")
+            return FloatingPointError(f"{told.removeprefix('FloatingPointError: ')} (on rank {rank} of {self.size}).")
+        return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}.")
 
     @contextmanager
     def together(self):
@@ -156,7 +160,11 @@ class Ranks:
     # --- signals ----------------------------------------------------------------------------
 
     def defer(self):
-        """Keep signals for `look`; they come to the main thread alone."""
+        """Begin what all ranks do together: keep signals for `look`.
+
+        They come to the main thread alone.
+        """
+        self.parted = self.lost
         if threading.current_thread() is not threading.main_thread():
             return
         for number in DEFERRED:
@@ -197,7 +205,7 @@ class Ranks:
         array = np.array(array, np.float64)
         if self:
             self.meet()
-            self._call(self.allreduce, array.reshape(-1))
+            self.allreduce(array.reshape(-1))
         return array
 
     def tell(self, thing):
@@ -237,12 +245,18 @@ class Ranks:
             if self.rank:
                 array[...] = data.reshape(array.shape)
 
+    def allreduce(self, buffer):
+        """Make `buffer` the sum of all ranks', in place."""
+        self._call(self._allreduce, buffer)
+
     def _call(self, function, *arguments):
+        if self.lost:
+            raise RankError(f"{self.who} lost the other ranks before.")
         try:
             function(*arguments)
         except BaseException as broken:
-            self.parted = True
-            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}") from broken
+            self.lost = self.parted = True
+            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
 
     def agree(self, setting):
         """Refuse a rank whose setting, as JSON has it, is not the first one's.
@@ -254,12 +268,16 @@ class Ranks:
         """
         if not self:
             return
-        setting = {"fastbp": sys.modules["fastbp"].__version__, "the instruction set": isa.in_use(), **setting}
-        ours = json.loads(json.dumps(setting))
+        common = {
+            "the call": self.who,
+            "fastbp": sys.modules["fastbp"].__version__,
+            "the instruction set": isa.in_use(),
+        }
+        ours = json.loads(json.dumps([common, setting]))
         found = difference("", self.tell(ours), ours)
         error = None
         if found is not None:
-            name, theirs, own = found[0].removeprefix("."), *map(checks.shown, found[1:])
+            name, theirs, own = found[0].partition("].")[2], *map(checks.shown, found[1:])
             cure = f", so set FASTBP_ISA={min(found[1:])}" if name == "the instruction set" else ""
             error = ValueError(f"{self.who} expects {name} of rank 0, {theirs}, on all ranks; got {own}{cure}.")
         self.meet(error)
@@ -278,6 +296,10 @@ class Ranks:
         """What is counted in all rows, of which this rank has those that it counted in."""
         return self.sum(counts) if self.own else counts
 
+    def counts(self, n):
+        """How many rows each rank has of its own, of which this one has n; None where all have all."""
+        return self.meet(number=n).astype(np.int64).tolist() if self.own else None
+
     def share(self, n):
         """The rows of n that this rank looks at in an evaluation."""
         return slice(0, n) if self.own else self.share_of_all(n)
@@ -287,7 +309,7 @@ class Ranks:
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
     def parts(self, n, edges, least=1):
-        """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 4).
+        """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 5).
 
         With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
         rows of its own, each rank goes over them in as many nearly equal parts as all rows together
@@ -304,14 +326,16 @@ class Ranks:
         """
         edges = np.asarray(edges)
         if self.own:  # (ranks, batches + 1): where each rank's parts begin
-            counts = self.meet(number=n).astype(np.int64)
-            edges = _cut(counts[:, np.newaxis], np.arange(len(edges)), len(edges) - 1, least)
-            sizes = np.diff(edges)
-            begin, before, rows = edges[self.rank, :-1], sizes[: self.rank].sum(axis=0), sizes.sum(axis=0)
-            return np.stack([begin, begin + sizes[self.rank], before, rows], axis=1)
-        rows = np.diff(edges)
-        before, behind = (_cut(rows, r, self.size, least) for r in (self.rank, self.rank + 1))
-        return np.stack([edges[:-1] + before, edges[:-1] + behind, before, rows], axis=1)
+            counts = np.array(self.counts(n))[:, np.newaxis]
+            own = _cut(counts, np.arange(len(edges)), len(edges) - 1, least)
+            sizes = np.diff(own)
+            rows, before, behind = (sizes[:r].sum(axis=0) for r in (self.size, self.rank, self.rank + 1))
+            begin = own[self.rank, :-1]
+        else:
+            rows = np.diff(edges)
+            before, behind = (_cut(rows, r, self.size, least) for r in (self.rank, self.rank + 1))
+            begin = edges[:-1] + before
+        return np.stack([begin, begin + behind - before, before, rows, edges[1:]], axis=1)
 
     def require_several(self, parts):
         """Refuse single rows for a batch normalisation, which have no variance."""
@@ -353,7 +377,7 @@ class Ranks:
         for part in parts:
             flat = plan.flat(part)
             flat *= flat.dtype.type(weights[self.rank] / total)
-            self._call(self.allreduce, flat)
+            self.allreduce(flat)
 
     def require_same(self, plan):
         """Refuse parameters that are not the same bits on all ranks.
@@ -393,7 +417,7 @@ def _kind_of(error):
 
 
 def _words(error):
-    return f"{type(error).__name__}: {error}".rstrip(" :")
+    return f"{type(error).__name__}: {error}".rstrip(" :.")
 
 
 def _told(error):
