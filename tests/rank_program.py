@@ -171,8 +171,12 @@ def main(command, folder, *arguments):
         with disturbed(comm, int(who), int(at), ACTIONS[action]):
             fit(comm, checkpoint=path, every=EVERY)
     elif command == "interrupted":
-        goes_on = lambda net, history: (folder / "goes on").touch()  # noqa: E731
-        fit(comm, epochs=10**6, checkpoint=folder / "file", every=10**9, callbacks=[goes_on])
+
+        def say(net, history):
+            if len(history) == 20:
+                (folder / "goes on").touch()
+
+        fit(comm, epochs=10**6, checkpoint=folder / "file", every=99, callbacks=[say])
     elif command == "numbers":
         found = numbers(comm)
         require_same(comm, "numbers", found.values())
