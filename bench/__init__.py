@@ -5,8 +5,8 @@ work in NumPy, ``bench.grid`` of training steps and epochs in other libraries,
 ``bench.activations`` of epochs with every activation, ``bench.predict`` of outputs beside
 onnxruntime, ``bench.mixed`` of float32 rows under float64 weights, ``bench.sparse`` of sparse text
 beside scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that
-tensors take, ``bench.processes`` of trainings in several processes at once, ``bench.trees`` of this
-tree beside another;
+tensors take, ``bench.processes`` of trainings in several processes at once, ``bench.sweeps`` of many
+small networks beside `jax.vmap`, ``bench.trees`` of this tree beside another;
 ``python -m bench.tables`` makes every table of README.md and docs anew; ``pytest bench`` runs
 pytest-benchmark.  All need ``pip install '.[bench]'``.
 

@@ -32,6 +32,7 @@ SECTIONS = {
     "sparse": ("sparse.json", ["bench.sparse"]),
     "autograd": ("autograd.json", ["bench.autograd"]),
     "estimators": ("estimators.json", ["bench.estimators"]),
+    "sweeps": ("sweeps.json", ["bench.sweeps"]),
     "layers": ("latest.json", ["bench.report"]),  # last: it writes the grids' tables, too
 }
 
