@@ -149,11 +149,8 @@ def main(arguments=None):
     measure.add_options(parser, write=f"store it and put the table into {PAGE.name}")
     options = measure.parsed(parser, arguments)
     about = measure.ready(threads=options.threads, write=options.write)
-    how = (
-        {"samples": 2, "seconds": 1e-3, "networks": 4, "rows": 512}
-        if options.quick
-        else {"samples": 5, "seconds": 0.01}
-    )
+    quick = {"samples": 2, "seconds": 1e-3, "networks": 4, "rows": 512}
+    how = quick if options.quick else {"samples": 5, "seconds": 0.01}
     rows = [one(sizes, batch, options.threads, **how) for sizes, batch in CASES]
     measure.print_table(HEADER, [cells(row) for row in rows])
     if options.write:

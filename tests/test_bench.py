@@ -440,10 +440,10 @@ def test_lowest_predictions_are_told():
 def test_sweeps_refuse_networks_that_differ():
     tasks_of_both = [sweeps.tasks_of(sizes, 8, 3, rows=24) for sizes in ((5, 6, 1), (5, 4, 3))]
     for tasks_of_one in tasks_of_both:
-        for epochs in (1, 2):
-            sides = {"in turn": sweeps.of_fastbp(tasks_of_one, 1), "JAX": sweeps.of_fastbp(tasks_of_one, epochs)}
+        for n in (1, 2):
+            sides = {"in turn": sweeps.of_fastbp(tasks_of_one, 1), "JAX": sweeps.of_fastbp(tasks_of_one, n)}
             refused = pytest.raises(ArithmeticError, match=r"expects JAX to train each network .* in network 0")
-            with contextlib.nullcontext() if epochs == 1 else refused:
+            with contextlib.nullcontext() if n == 1 else refused:
                 sweeps.require_alike(sides)
 
 
