@@ -58,6 +58,7 @@ def use(kind, x, t, held_out):
     model = getattr(estimators, kind)(**options)
     model.fit(x, t, validation_data=held_out)
     model.predict(x), model.score(x, t), model.partial_fit(x, t)
+    getattr(estimators, kind)(**options, early_stopping=True).fit(x, t)
 
 folder, *kinds = sys.argv[1:]
 files = [np.load(f"{folder}/{dtype}.npy", mmap_mode="r") for dtype in ("uint8", "float32")]

@@ -12,14 +12,18 @@ from fastbp._kernels import engine
 
 
 class Data:
-    """Rows, their targets as the engine takes them, and their weights or None."""
+    """Rows, their targets as the engine takes them, and their weights or None.
 
-    def __init__(self, x, t, weights, labels):
+    Of some of the rows, `order` has the numbers: they are not copied, as they may not fit into memory.
+    """
+
+    def __init__(self, x, t, weights, labels, order=None):
         self.x, self.t, self.weights = x, t, weights
         self.labels = labels  # the targets as a scorer takes them
+        self.order = order
 
     def __len__(self):
-        return self.x.shape[0]
+        return self.x.shape[0] if self.order is None else len(self.order)
 
     def rows(self):
         """x as the engine takes it."""
@@ -30,6 +34,7 @@ class Data:
         if self.weights is None:
             return
         weights = self.weights.astype(np.float64)
+        weights = weights if self.order is None else weights[self.order]
         if abs(weights.sum()) <= np.finfo(np.float64).eps * np.abs(weights).sum():  # but roundings
             cure = ", so draw others by random_state or validation_fraction" if drawn else ""
             raise ValueError(
@@ -39,16 +44,13 @@ class Data:
 
     def split(self, model, random_state, stratify):
         """Training and validation parts, as scikit-learn draws them."""
-        arrays = [self.x, self.t, self.labels]
-        if self.weights is not None:
-            arrays.append(self.weights)
         with config_context(skip_parameter_validation=True):  # as in its own fit
-            parts = train_test_split(
-                *arrays, random_state=random_state, test_size=model.validation_fraction, stratify=stratify
+            order, rows = train_test_split(
+                np.arange(len(self)), random_state=random_state, test_size=model.validation_fraction, stratify=stratify
             )
-        if self.weights is None:
-            parts += [None, None]
-        train, validation = (Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2]))
+        arrays = (self.x, self.t, self.weights, self.labels)
+        train = Data(*arrays, order)
+        validation = Data(*(None if array is None else array[rows] for array in arrays))
         if len(validation) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."

@@ -40,6 +40,8 @@ class EstimatorTraining(Training):
         options = parameters.options(model, incremental)
         self.plan, self.x = solver.plan(parts.most), data.rows()
         self.epochs = Epochs(options, parts.n)
+        if data.order is not None:
+            self.epochs.order[...] = data.order
         restores = model.early_stopping if model.restore_best is None else model.restore_best
         self.restores = restores and not incremental
         self.first = model.t_ == 0
