@@ -33,6 +33,7 @@ SECTIONS = {
     "ranks": ("ranks.json", ["bench.ranks"]),
     "autograd": ("autograd.json", ["bench.autograd"]),
     "estimators": ("estimators.json", ["bench.estimators"]),
+    "sweeps": ("sweeps.json", ["bench.sweeps"]),
     "layers": ("latest.json", ["bench.report"]),  # last: it writes the grids' tables, too
 }
 

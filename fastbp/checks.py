@@ -673,9 +673,9 @@ def shown(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def missing_extra(package, what):
+def missing_extra(package, what, extra="all"):
     """The ImportError of an optional package."""
-    return ImportError(f"{what} needs {package}, which pip install 'fastbp[all]' brings.")
+    return ImportError(f"{what} needs {package}, which pip install 'fastbp[{extra}]' brings.")
 
 
 # --- what NumPy refuses -----------------------------------------------------------------------

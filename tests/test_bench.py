@@ -1,6 +1,7 @@
 """The benches: both sides do the same work, the arithmetic of times, what may be timed, and
 the README's table from a stored run."""
 
+import contextlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ from bench import (  # noqa: E402
     report,
     settings,
     sparse,
+    sweeps,
     tables,
     tasks,
     threads,
@@ -434,6 +436,22 @@ def test_lowest_predictions_are_told():
     assert predict.lowest_text(rows) == ("Lowest ratios: 1.00 to onnxruntime (rl, 4 rows), 1.00 to NumPy (rl, 1 rows).")
     text = predict.markdown({"machine": MACHINE, "rows": rows})
     assert "| rl | 8-4 | 4 | 2.00 s | 2.00 s | 8.00 s | 1.00 | 4.00 |" in text
+
+
+def test_sweeps_refuse_networks_that_differ():
+    tasks_of_both = [sweeps.tasks_of(sizes, 8, 3, rows=24) for sizes in ((5, 6, 1), (5, 4, 3))]
+    for tasks_of_one in tasks_of_both:
+        for n in (1, 2):
+            sides = {"in turn": sweeps.of_fastbp(tasks_of_one, 1), "JAX": sweeps.of_fastbp(tasks_of_one, n)}
+            refused = pytest.raises(ArithmeticError, match=r"expects JAX to train each network .* in network 0")
+            with contextlib.nullcontext() if n == 1 else refused:
+                sweeps.require_alike(sides)
+
+
+def test_sweeps_tell_the_time_of_a_step():
+    row = {"sizes": (5, 4, 3), "batch": 8, "steps": 4, "seconds": {"in turn": 8.0, "in threads": 4.0, "JAX": 16.0}}
+    text = sweeps.markdown({"machine": MACHINE, "rows": [row]})
+    assert "| 5-4-3 | 8 | 2.00 s | 1.00 s | 4.00 s | 2.00 | 4.00 |" in text
 
 
 def ones_of(megabytes):
@@ -841,6 +859,7 @@ WRITERS = {
     "activations": [],
     "mixed": [],
     "sparse": [],
+    "sweeps": ["--threads", "1"],
 }
 WRITTEN = [*report.RESULTS.parent.glob("*.json"), *ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / report.PICTURE]
 

@@ -91,7 +91,8 @@ def parser(version):
         "  fastbp train\n"
         "  fastbp train iris --activation sigmoid --lr 0.1 --out results\n"
         "  fastbp train mnist --data ~/mnist --hidden 512,256 --lr 0.02\n"
-        "  fastbp train houses.csv --target price --optimizer adam --epochs 200\n\n"
+        "  fastbp train houses.csv --target price --optimizer adam --epochs 200\n"
+        "  mpiexec -n 2 fastbp train mnist --data ~/mnist --mpi\n\n"
         "exit status: 0 success, 1 the gradient check failed, 2 error",
     )
     _add_network(train)
@@ -133,6 +134,12 @@ def parser(version):
         "--resume",
         metavar="FILE",
         help="go on from a checkpoint, with the same data and options; --epochs may be larger",
+    )
+    train.add_argument(
+        "--mpi",
+        action=argparse.BooleanOptionalAction,
+        help="train one network on all ranks of mpiexec, each with its share of a step's rows; "
+        "with --no-mpi each trains its own",
     )
 
     check = commands.add_parser(

@@ -1,5 +1,6 @@
 """The command `fastbp`: train, check and info."""
 
+import argparse
 import contextlib
 import math
 import os
@@ -22,9 +23,12 @@ from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
 from fastbp.threads import available_threads, is_number_of_threads
 from fastbp.training import checkpoints
+from fastbp.training.ranks import RankError, Ranks
 
 _INTERRUPTED = 130  # 128 and the signal's number, as the shell has it
 _BROKEN_PIPE = 141
+#: Where mpiexec of MPICH and its kin, and that of Open MPI, say a process's rank and how many there are.
+_STARTED_BY = (("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"))
 
 
 def main(argv=None):
@@ -48,9 +52,10 @@ def main(argv=None):
     >>> status
     0
     """
+    args = argparse.Namespace(speaks=True)  # of several ranks the first one, for all
     try:
         with _any_text():
-            status = _run(argv)
+            status = _run(argv, args)
         print(end="", flush=True)  # here, where a broken pipe is caught; no stdout is no error
         return status
     except BrokenPipeError:
@@ -58,13 +63,13 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except KeyboardInterrupt:
-        return _complain("interrupted", _INTERRUPTED)
+        return _complain(args, "interrupted", _INTERRUPTED)
     except OSError as error:
         if error.strerror and error.filename is not None:
-            return _complain(f"{error.filename}: {error.strerror}")
-        return _complain(error)
-    except (ImportError, ValueError, MemoryError) as error:
-        return _complain(error)
+            return _complain(args, f"{error.filename}: {error.strerror}")
+        return _complain(args, error)
+    except (ImportError, ValueError, MemoryError, RankError) as error:
+        return _complain(args, error)
 
 
 @contextlib.contextmanager
@@ -82,19 +87,22 @@ def _any_text():
         out.reconfigure(errors=errors)
 
 
-def _run(argv):
-    """The exit status of a command."""
+def _run(argv, args):
+    """The exit status of a command, whose arguments go into `args`."""
+    if "--mpi" in (sys.argv if argv is None else argv):
+        args.speaks = _started()[0] == 0
     try:
-        args = arguments.parser(__version__).parse_args(argv)
+        arguments.parser(__version__).parse_args(argv, args)
     except SystemExit as stop:  # argparse has said what there was to say
         return stop.code
     commands = {"train": _run_train, "check": _run_check, "info": _run_info}
     return commands[args.command](args)
 
 
-def _complain(what, status=2):
+def _complain(args, what, status=2):
     """One line on stderr; the exit status."""
-    print("fastbp:", *(str(what) or type(what).__name__).split(), file=sys.stderr)
+    if args.speaks:
+        print("fastbp:", *(str(what) or type(what).__name__).split(), file=sys.stderr)
     return status
 
 
@@ -102,24 +110,46 @@ def _complain(what, status=2):
 
 
 def _run_train(args):
+    comm = _communicator(args)
+    ranks = Ranks("train", comm)
+    args.speaks = ranks.rank == 0
+    with ranks.together():  # as fit does of its own
+        net, data = _prepared(args, ranks)
+        x = data.train[0].astype(args.dtype)  # converted once, not in every batch
+        bar = _progress_bar(args.epochs * len(x), args.speaks)
+    history = _train(args, net, data, x, bar, comm)
+    with ranks.together():
+        return ranks.tell(_report(args, net, data, history) if args.speaks else None)
+
+
+def _prepared(args, ranks):
+    """The network and its data; what is wrong is found out before the training, not after."""
     arguments.settle(args)
-    for package in ("tqdm", "matplotlib", "safetensors"):  # now, not after the training
+    for package in ("tqdm", "matplotlib", "safetensors"):
         if find_spec(package) is None:
             raise checks.missing_extra(package, "train")
-    curves, weights = args.out / "learning-curves.png", args.out / "weights.safetensors"
-    _keep_apart(args, curves, weights)
+    if args.speaks:
+        _keep_apart(args, *_written(args))
     data = _load(args)
-    (x, t), (x_test, t_test) = data.train, data.test
-    _make_folder(args.out, curves, weights)
+    if args.speaks:
+        _make_folder(args.out, *_written(args))
     net = _network(args, data)
-    sizes = "-".join(map(str, [x.shape[1], *args.hidden, _n_outputs(data)]))
-    print(
-        f"{args.data_set}: {len(x)} training and {len(x_test)} test rows; network "
-        f"{sizes}, {args.activation}, {args.dtype}; batches of {args.batch_size}, "
-        f"{'' if args.optimizer == 'sgd' else args.optimizer + ' with '}lr {args.lr:g}",
-        flush=True,
-    )
-    history = _train(args, net, data)
+    if args.speaks:
+        x, x_test = data.train[0], data.test[0]
+        sizes = "-".join(map(str, [x.shape[1], *args.hidden, _n_outputs(data)]))
+        print(
+            f"{args.data_set}: {len(x)} training and {len(x_test)} test rows; network "
+            f"{sizes}, {args.activation}, {args.dtype}; batches of {args.batch_size}"
+            f"{f' on {ranks.size} ranks' if ranks else ''}, "
+            f"{'' if args.optimizer == 'sgd' else args.optimizer + ' with '}lr {args.lr:g}",
+            flush=True,
+        )
+    return net, data
+
+
+def _report(args, net, data, history):
+    """Say and write what came of a training; the exit status."""
+    (x, t), (x_test, t_test) = data.train, data.test
     report = gradient_check(net, x[:CHECKED_ROWS], t[:CHECKED_ROWS])
     if report.passed:
         print(f"gradient check  passed, largest relative error {report.largest_relative_error:.1e}")
@@ -133,6 +163,7 @@ def _run_train(args):
         print(f"test R^2        {r2:.4f}")
     seconds = sum(history.seconds)
     print(f"training        {seconds:.3f} s, {args.epochs * len(x) / seconds:,.0f} samples/s")
+    curves, weights = _written(args)
     net.save(weights)  # first, as they are worth more
     plots.learning_curves(_curves(history), curves)
     print(f"written         {curves}, {weights}")
@@ -165,6 +196,48 @@ def _run_info(args):
     for name, value in rows.items():
         print(f"{name:<11}  {value}")
     return 0
+
+
+# --- ranks ----------------------------------------------------------------------------------
+
+
+def _started():
+    """The rank of this process and how many there are, as mpiexec has it."""
+    for names in _STARTED_BY:
+        with contextlib.suppress(KeyError, ValueError):
+            rank, size = (int(os.environ[name]) for name in names)
+            return rank, size
+    return 0, 1
+
+
+def _communicator(args):
+    """MPI's where --mpi asks for it, else None.
+
+    It is not taken unasked: mpiexec starts trainings of each rank's own, too.  What is refused is
+    neither, where all would write the same files.
+    """
+    rank, size = _started()
+    if args.mpi is None and size > 1:
+        args.speaks = rank == 0
+        raise ValueError(
+            f"train expects --mpi where mpiexec starts several ranks, to train one network on all {size}, or --no-mpi "
+            "and an --out of its own for each; got neither"
+        )
+    if not args.mpi:
+        return None
+    if find_spec("mpi4py") is None:
+        raise checks.missing_extra("mpi4py", "train --mpi", "mpi")
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(f"train --mpi needs an MPI, as pip install mpich brings; mpi4py says: {error}") from None
+    if size > 1 and MPI.COMM_WORLD.size == 1:
+        name = MPI.Get_library_version().splitlines()[0].strip("\0 ")
+        raise ValueError(
+            f"train --mpi expects the mpiexec of the MPI that mpi4py has loaded, {name}; got another one's, whose "
+            f"{size} ranks do not see each other"
+        )
+    return MPI.COMM_WORLD
 
 
 # --- data, network, training ----------------------------------------------------------------
@@ -211,6 +284,11 @@ def _keep_apart(args, *written):
         )
 
 
+def _written(args):
+    """The files that a training leaves."""
+    return args.out / "learning-curves.png", args.out / "weights.safetensors"
+
+
 def _is_same(path, other):
     return os.path.realpath(path) == os.path.realpath(other)
 
@@ -242,9 +320,8 @@ def _network(args, data):
     return Sequential.from_config(config, loss, args.dtype, args.seed)
 
 
-def _train(args, net, data):
-    """The history of a training that prints a line per epoch."""
-    x, t = data.train[0].astype(args.dtype), data.train[1]  # converted once, not in every batch
+def _train(args, net, data, x, bar, comm):
+    """The history of a training on rows x that prints a line per epoch."""
 
     def diverged(epoch):
         return ValueError(
@@ -271,11 +348,11 @@ def _train(args, net, data):
             bar.write(line)
         print(end="", flush=True)
 
-    with _progress_bar(args.epochs * len(x)) as bar:
+    with bar:
         try:
             return net.fit(
                 x,
-                t,
+                data.train[1],
                 epochs=args.epochs,
                 batch_size=args.batch_size,
                 seed=args.seed,
@@ -285,6 +362,7 @@ def _train(args, net, data):
                 checkpoint=args.checkpoint,
                 every=args.every,
                 resume=args.resume,
+                comm=comm,
             )
         except FloatingPointError:
             raise diverged(len(net.history) + 1) from None
@@ -307,7 +385,7 @@ def _regression_scores(y, t):
     return math.sqrt(squares / len(t)), 1 - squares / total if total else math.nan
 
 
-def _progress_bar(n_rows):
+def _progress_bar(n_rows, shows):
     """A bar on stderr, if there is one and that is a terminal."""
     from tqdm import tqdm
 
@@ -319,7 +397,7 @@ def _progress_bar(n_rows):
         unit_scale=True,
         ncols=columns,
         nrows=lines,
-        disable=sys.stderr is None or None,
+        disable=sys.stderr is None or not shows or None,
         leave=False,
     )
 

@@ -13,14 +13,18 @@ from fastbp._kernels import engine
 
 
 class Data:
-    """Rows, their targets as the engine takes them, and their weights or None."""
+    """Rows, their targets as the engine takes them, and their weights or None.
 
-    def __init__(self, x, t, weights, labels):
+    Of some of the rows, `order` has the numbers: they are not copied, as they may not fit into memory.
+    """
+
+    def __init__(self, x, t, weights, labels, order=None):
         self.x, self.t, self.weights = x, t, weights
         self.labels = labels  # the targets as a scorer takes them
+        self.order = order
 
     def __len__(self):
-        return self.x.shape[0]
+        return self.x.shape[0] if self.order is None else len(self.order)
 
     def rows(self):
         """x as the engine takes it."""
@@ -31,6 +35,7 @@ class Data:
         if self.weights is None:
             return
         weights = self.weights.astype(np.float64)
+        weights = weights if self.order is None else weights[self.order]
         total, size = ranks.total([weights.sum(), np.abs(weights).sum()])
         if abs(total) <= np.finfo(np.float64).eps * size:  # but roundings
             cure = ", so draw others by random_state or validation_fraction" if drawn else ""
@@ -57,16 +62,11 @@ class Data:
         return train, validation
 
     def _drawn(self, model, random_state, stratify):
-        arrays = [self.x, self.t, self.labels]
-        if self.weights is not None:
-            arrays.append(self.weights)
         with config_context(skip_parameter_validation=True):  # as in its own fit
-            parts = train_test_split(
-                *arrays, random_state=random_state, test_size=model.validation_fraction, stratify=stratify
+            order, rows = train_test_split(
+                np.arange(len(self)), random_state=random_state, test_size=model.validation_fraction, stratify=stratify
             )
-        if self.weights is None:
-            parts += [None, None]
-        return [Data(x, t, weights, labels) for x, t, labels, weights in (parts[::2], parts[1::2])]
+        return Data(self.x, self.t, self.weights, self.labels, order), self.part(rows)
 
 
 def together(parts):

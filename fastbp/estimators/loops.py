@@ -46,6 +46,8 @@ class EstimatorTraining(Training):
         # Who is not the first shows and calls nothing.
         shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
         self.epochs = Epochs(shown, len(data))
+        if data.order is not None:
+            self.epochs.order[...] = data.order
         restores = model.early_stopping if model.restore_best is None else model.restore_best
         self.restores = restores and not incremental
         self.first = model.t_ == 0
