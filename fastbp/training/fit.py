@@ -150,7 +150,6 @@ def _prepared(net, x, t, options, ranks):
     return NetworkTraining(trainer, rows, validation, options, file, saved), epochs
 
 
-@dataclasses.dataclass(frozen=True)
 class Rows:
     """The rows of a training, and which of them a batch has.
 
@@ -164,12 +163,9 @@ class Rows:
         Of several ranks, this one's rows of each batch of an epoch, see `Ranks.parts`.
     """
 
-    x: Any
-    t: np.ndarray
-    weights: np.ndarray | None
-    n: int
-    batch_size: int
-    parts: Any
+    def __init__(self, x, t, weights, n, batch_size, parts):
+        self.x, self.t, self.weights = x, t, weights
+        self.n, self.batch_size, self.parts = n, batch_size, parts
 
     def weights_of(self, order, begin, end):
         """The weight of this rank's rows in each batch from begin to end."""

@@ -6,21 +6,15 @@ are or will be, and says so; then all of them raise.  Inside an epoch the plan e
 with a word of the same kind behind them.
 """
 
-import json
 import os
-import pickle
-import platform
-import signal
 import sys
 import threading
-import zlib
 from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import engine, isa
-from fastbp.communicators import communicator_of
 from fastbp.training.checkpoints import difference
 
 __all__ = ["ALONE", "RankError", "Ranks"]
@@ -28,7 +22,7 @@ __all__ = ["ALONE", "RankError", "Ranks"]
 #: How a rank is: well, or what made it leave.
 WELL, FAILED, INTERRUPTED, NOT_FINITE = range(4)
 #: Signals for which programs have handlers.
-DEFERRED = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+DEFERRED = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 #: Bytes of what a rank that failed says of it.
 TOLD = 2000
 
@@ -65,6 +59,8 @@ class Ranks:
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
+            from fastbp.communicators import communicator_of
+
             comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
             self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
@@ -167,7 +163,9 @@ class Ranks:
         self.parted = self.lost
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in DEFERRED:
+        import signal
+
+        for number in [getattr(signal, name) for name in DEFERRED if hasattr(signal, name)]:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._handlers[number] = handler
@@ -175,6 +173,8 @@ class Ranks:
 
     def listen(self):
         """Handle signals as they come again."""
+        import signal
+
         handlers, self._handlers = self._handlers, {}
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -193,6 +193,8 @@ class Ranks:
     def look(self):
         """Handle the signals that have waited."""
         while self._pending:
+            import signal
+
             number = self._pending.pop(0)
             handler = self._handlers.get(number) or signal.getsignal(number)
             if callable(handler):
@@ -217,6 +219,8 @@ class Ranks:
         return [self._tell(thing, rank) for rank in range(self.size)] if self else [thing]
 
     def _tell(self, thing, root):
+        import pickle
+
         data = np.frombuffer(pickle.dumps(thing), np.uint8).copy() if self.rank == root else None
         length = int(self.meet(number=0 if data is None else len(data))[root])
         data = np.empty(length, np.uint8) if data is None else data
@@ -268,6 +272,8 @@ class Ranks:
         """
         if not self:
             return
+        import json
+
         common = {
             "the call": self.who,
             "fastbp": sys.modules["fastbp"].__version__,
@@ -286,6 +292,9 @@ class Ranks:
         """How many ranks run on this rank's very cores."""
         if not self:
             return 1
+        import platform
+        import zlib
+
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         place = float(zlib.crc32(repr((platform.node(), cores)).encode()))
         return int(np.count_nonzero(self.meet(number=place) == place))

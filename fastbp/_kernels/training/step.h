@@ -122,6 +122,18 @@ static void FN(update_parts)(void *step_, int first, int end)
     }
 }
 
+/* Some parts' share of an op's n parameters from `at` on, a block at a time: gradients are scaled,
+ * clipped and read again while they are in the L1 cache. */
+static void FN(apply_share)(const FN(step) *s, const FN(op) *op, idx at, idx n, int first, int end)
+{
+    idx from, to;
+    share_of(n / NR, first, end, s->n_parts, &from, &to);
+    for (idx k = at + from * NR, m; k < at + to * NR; k += m) {
+        m = min_idx(NR * NR, at + to * NR - k);
+        FN(update_op)(s->rule, op, k, op->grad + k, m);
+    }
+}
+
 /* An update by the stored gradients; with FBP_STORE of the running statistics only. */
 static void FN(apply_parts)(void *step_, int first, int end)
 {
@@ -131,12 +143,9 @@ static void FN(apply_parts)(void *step_, int first, int end)
         if (op->layer.kind == FBP_BATCH_NORM && first == 0)
             FN(running_update)(op);
         if (has_parameters(op->layer.kind) && s->rule->kind != FBP_STORE) {
-            const idx w = FN(w_size)(op);
-            idx from, to;
-            share_of(w / NR, first, end, s->n_parts, &from, &to);
-            FN(update_op)(s->rule, op, from * NR, op->grad + from * NR, (to - from) * NR);
-            share_of(FN(parameters_size)(op) / NR - w / NR, first, end, s->n_parts, &from, &to);
-            FN(update_op)(s->rule, op, w + from * NR, op->grad + w + from * NR, (to - from) * NR);
+            const idx w = FN(w_size)(op), b = FN(parameters_size)(op) - w;
+            FN(apply_share)(s, op, 0, w, first, end);
+            FN(apply_share)(s, op, w, b, first, end);
         }
     }
 }
