@@ -85,10 +85,13 @@ class _MPI:
         from mpi4py import MPI
 
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        self._reduce, self._in_place, self.broadcast = comm.Allreduce, MPI.IN_PLACE, comm.Bcast
+        #: A compiled function, and what it takes before a buffer: no signal comes in between.
+        self.compiled = comm.Allreduce, MPI.IN_PLACE
+        self.broadcast = comm.Bcast
 
     def allreduce(self, buffer):
-        self._reduce(self._in_place, buffer)
+        reduce, in_place = self.compiled
+        reduce(in_place, buffer)
 
 
 class _Torch:

@@ -867,10 +867,20 @@ cdef class Plan:
         except BaseException as error:  # Ctrl-C
             self.failure = error
         self.say(FAILED, self.failure is not None)
+        compiled = self.ranks.compiled
         try:
-            self.ranks.allreduce(self.shared)
+            if compiled is None or self.ranks.lost:
+                self.ranks.allreduce(self.shared)
+            else:
+                self.reduce_by(compiled)
         except BaseException as error:
             self.failure = self.failure or error
+
+    cdef object reduce_by(self, tuple compiled):
+        try:
+            compiled[0](compiled[1], self.shared)
+        except BaseException as broken:
+            self.ranks.lose(broken)
 
     cdef bint average(self, double weight, bint over) noexcept with gil:
         """Average the parameters over all ranks, of which this one trained on so much weight;
@@ -910,9 +920,13 @@ cdef class Plan:
         cdef tuple _kept
         cdef double loss = NAN
         cdef isa.fbp_outcome outcome
+        # In Python's code a signal may come before or behind a call that the others make.
+        cdef bint deferred = self.drops or self.ranks.compiled is None
         self.require_idle()
         self.failure = None
-        self.ranks.defer()
+        self.ranks.parted = self.ranks.lost
+        if deferred:
+            self.ranks.defer()
         try:
             self.require_loss()
             self.look_at_changes()
@@ -930,8 +944,9 @@ cdef class Plan:
             if outcome != isa.FBP_DONE:
                 self.left(outcome, loss, batch.rows)
         finally:
-            self.ranks.listen()
-        self.ranks.look()
+            if deferred:
+                self.ranks.listen()
+                self.ranks.look()
         return loss
 
     cdef idx place_of(self, idx rows):

@@ -50,12 +50,15 @@ class Ranks:
         Whether the ranks have parted over an error, which all of them know.
     lost : bool
         Whether the communicator has failed, which is not called again.
+    compiled : tuple or None
+        A compiled function that sums a buffer over the ranks, and its first argument.
     """
 
     def __init__(self, who, comm, rows="all"):
         self.who = who
         self.rank, self.size = 0, 1
         self.parted = self.lost = False
+        self.compiled = None
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
@@ -64,6 +67,7 @@ class Ranks:
             comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
             self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
+            self.compiled = getattr(comm, "compiled", None)
         self.own = self.size > 1 and isinstance(rows, str) and rows == "own"
 
     def __bool__(self):
@@ -140,6 +144,7 @@ class Ranks:
         if not self:
             yield
             return
+        self.parted = self.lost
         self.defer()
         try:
             try:
@@ -156,11 +161,7 @@ class Ranks:
     # --- signals ----------------------------------------------------------------------------
 
     def defer(self):
-        """Begin what all ranks do together: keep signals for `look`.
-
-        They come to the main thread alone.
-        """
-        self.parted = self.lost
+        """Keep signals for `look`; they come to the main thread alone."""
         if threading.current_thread() is not threading.main_thread():
             return
         import signal
@@ -259,8 +260,12 @@ class Ranks:
         try:
             function(*arguments)
         except BaseException as broken:
-            self.lost = self.parted = True
-            raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
+            self.lose(broken)
+
+    def lose(self, broken):
+        """Call the communicator no more, which raised this."""
+        self.lost = self.parted = True
+        raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
 
     def agree(self, setting):
         """Refuse a rank whose setting, as JSON has it, is not the first one's.
