@@ -179,11 +179,12 @@ def _asked(options):
     """What all ranks have to be asked alike, as JSON has it."""
     stopping = options.early_stopping
     named = ("rows", "average_every", "epochs", "batch_size", "shuffle", "seed", "clip_norm", "clip_value", "every")
-    given = ("checkpoint", "resume", "schedule", "validation_data", "sample_weight", "class_weight")
+    given = ("checkpoint", "resume", "schedule", "validation_data", "sample_weight")
     return {
         **{name: getattr(options, name) for name in named},
         **{name: getattr(options, name) is not None for name in given},
         "callbacks": bool(options.callbacks),
+        "class_weight": repr(options.class_weight),
         "optimizer": {"type": type(options.optimizer).__name__, **options.optimizer.numbers()},
         "early_stopping": None if stopping is None else {**stopping.config(), "patience": stopping.patience},
     }

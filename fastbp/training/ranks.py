@@ -284,7 +284,7 @@ class Ranks:
             "fastbp": sys.modules["fastbp"].__version__,
             "the instruction set": isa.in_use(),
         }
-        ours = json.loads(json.dumps([common, setting]))
+        ours = json.loads(json.dumps([common, setting], default=float))
         found = difference("", self.tell(ours), ours)
         error = None
         if found is not None:
