@@ -2406,7 +2406,7 @@ BETWEEN_PARTS = set(
     "own_tensors take_data trained_tensors lay_out set_extra_state adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
     "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder "
-    "flat is_to_blame join leave".split()
+    "flat join leave".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {

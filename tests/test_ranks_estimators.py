@@ -1,6 +1,7 @@
 """Estimators on several ranks: one machine's numbers, whatever a parameter says."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -277,3 +278,130 @@ def test_diverging_training_is_alike():
     one = made(MLPRegressor, **parameters).fit(X, NUMBERS)
     models = results(2, lambda comm: made(MLPRegressor, **parameters).fit(X, NUMBERS, comm=comm))
     require_one_machines(models, one)
+
+
+# --- what ranks would once have been apart by ------------------------------------------------
+
+
+def small(kind=MLPRegressor, **parameters):
+    return made(kind, **{"max_iter": 4, "batch_size": 4} | parameters)
+
+
+def test_a_larger_part_on_one_rank_makes_no_other_meeting():
+    def train(comm):
+        model = small(MLPRegressor)
+        for n in (4, 5):  # of which the second rank alone has more in the second
+            model.partial_fit(X[:n], NUMBERS[:n], comm=comm)
+        return model
+
+    require_one_machines(results(2, train), train(None))
+
+
+def test_a_rank_without_rows_has_weights_and_validation_rows_too():
+    def train(comm):
+        rows = slice(0, 40) if comm.rank == 0 else slice(0, 0)
+        held_out = {"X_val": X[rows], "y_val": NUMBERS[rows], "sample_weight_val": WEIGHTS[rows]}
+        model = small(MLPRegressor)
+        return model.fit(X[rows], NUMBERS[rows], WEIGHTS[rows], comm=comm, rows="own", **held_out)
+
+    models = results(2, train)
+    require_one_machines(models, models[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"rows": "own"},
+        {"average_every": 2},
+        {"sample_weight": WEIGHTS},
+        {"X_val": X, "y_val": NUMBERS},
+        {"X_val": X, "y_val": NUMBERS, "sample_weight_val": WEIGHTS},
+    ],
+    ids=lambda other: " ".join(other),
+)
+def test_another_call_on_a_rank_is_refused(other):
+    base = {"X_val": X, "y_val": NUMBERS} if "sample_weight_val" in other else {}
+    found = on_ranks(2, lambda comm: small().fit(X, NUMBERS, comm=comm, **(other if comm.rank else base)))
+    assert isinstance(found[0], RankError) and isinstance(found[1], ValueError), found
+    assert "rank 1 failed" in str(found[0])
+
+
+def test_fit_on_one_rank_and_partial_fit_on_another():
+    found = on_ranks(2, lambda comm: (small().fit if comm.rank == 0 else small().partial_fit)(X, NUMBERS, comm=comm))
+    assert isinstance(found[1], ValueError) and "partial_fit of rank 0" in str(found[1])
+
+
+def test_interrupt_of_lbfgs_ends_all_ranks():
+    def interrupt(model):
+        raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        models = results(2, lambda comm: small(solver="lbfgs", callbacks=[interrupt]).fit(X, NUMBERS, comm=comm))
+    assert all(np.isfinite(array).all() for model in models for array in arrays_of(model))
+
+
+@pytest.mark.parametrize("name", ["scoring", "schedule"])
+def test_callbacks_of_ranks_cannot_change_functions(name):
+    def change(model):
+        setattr(model, name, "r2" if name == "scoring" else lambda epochs: 0.5)
+
+    found = on_ranks(
+        2, lambda comm: small(callbacks=[change], early_stopping=name == "scoring").fit(X, NUMBERS, comm=comm)
+    )
+    assert isinstance(found[0], ValueError) and f"leave {name} as it is" in str(found[0])
+    assert isinstance(found[1], RankError)
+
+
+def test_a_callback_that_needs_a_state_on_all_ranks():
+    def change(model):
+        model.momentum = 0.9
+
+    def train(comm=None):
+        return small(solver="sgd", momentum=0, callbacks=[change]).fit(X, NUMBERS, comm=comm)
+
+    require_one_machines(results(2, train), train())
+
+
+@pytest.mark.parametrize("loss", ["squared_error", squares])
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_weights_of_nothing_and_of_less(solver, loss):
+    weights = np.ones(203)
+    weights[:100] = 0  # all of the first rank's
+    if solver == "sgd":
+        weights[100:140:2] = -1  # parts whose sums are 0
+
+    def train(comm=None):
+        model = small(solver=solver, loss=loss, shuffle=False, learning_rate_init=1e-3)
+        return model.fit(X, NUMBERS, weights, comm=comm)
+
+    require_one_machines(results(2, train), train(), 1e-7)
+
+
+def test_time_over_amid_an_epoch_of_own_rows():
+    def ones(y, outputs):
+        time.sleep(0.05)
+        return np.ones(len(y)), np.zeros_like(outputs)
+
+    def train(comm):
+        rows = slice(0, 6) if comm.rank == 0 else slice(6, 9)
+        model = small(loss=ones, max_seconds=0.12, batch_size=2, alpha=0)
+        return model.fit(X[rows], NUMBERS[rows], comm=comm, rows="own")
+
+    for model in results(2, train):
+        assert model.loss_ == 1.0
+
+
+def test_averaged_trainings_that_diverge_keep_the_best():
+    parameters = {"solver": "sgd", "learning_rate_init": 1e60, "restore_best": True}
+    models = results(2, lambda comm: small(**parameters).fit(X, NUMBERS, comm=comm, average_every=2))
+    require_one_machines(models, models[0])
+    assert all(np.isfinite(array).all() for array in arrays_of(models[0]))
+
+
+def test_an_update_that_is_not_finite_is_told_alike():
+    found = on_ranks(
+        2, lambda comm: small(loss=squares, solver="sgd", learning_rate_init=1e250).fit(X, NUMBERS, comm=comm)
+    )
+    with pytest.raises(FloatingPointError):
+        small(loss=squares, solver="sgd", learning_rate_init=1e250).fit(X, NUMBERS)
+    assert all(isinstance(error, FloatingPointError) for error in found), found

@@ -1,15 +1,17 @@
 """What goes wrong on one of several ranks: all end, each with a sentence that says where it was."""
 
+import gc
 import re
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ranks import ThreadRank, on_ranks, results
 
-from fastbp import SGD, Adam, Dropout, Linear, RankError, Relu, Sequential, Tanh, Trainer
+from fastbp import SGD, Adam, BatchNorm1d, Dropout, Linear, RankError, Relu, Sequential, Tanh, Trainer
 from fastbp.training import ranks as training_ranks
 from fastbp.training.ranks import Ranks
 
@@ -577,3 +579,64 @@ def test_a_closed_trainer_on_one_rank():
 
     found = errors(train)
     assert type(found[1]) is RuntimeError and all("rank 1 failed" in str(found[rank]) for rank in (0, 2))
+
+
+@pytest.mark.parametrize("form", ["fit", "Trainer"])
+def test_statistics_that_overflow_on_one_rank(form):
+    """They are of its own rows: the others have to hear before they update."""
+    x = np.random.default_rng(0).standard_normal((16, 2)).astype("f4")
+    t = np.arange(16) % 2
+    big = x * np.float32(1e25)
+
+    def train(comm):
+        own = (x[8:], big[:8])[comm.rank], t[:8]
+        net = Sequential(BatchNorm1d(2), Linear(2, 2, seed=1), loss="softmax_cross_entropy")
+        before = {name: array.copy() for name, array in net.params.items()}
+        try:
+            if form == "fit":
+                net.fit(*own, epochs=2, batch_size=8, optimizer=SGD(lr=0.1), seed=0, comm=comm, rows="own")
+            else:
+                Trainer(net, SGD(lr=0.1), batch_size=8, comm=comm).step(*own)
+        finally:
+            assert all(np.array_equal(before[name], array) for name, array in net.params.items())
+
+    found = errors(train, 2)
+    assert all(isinstance(error, FloatingPointError) for error in found), found
+
+
+def test_steps_without_weight_count_on_all_ranks():
+    x, t = rows(40)
+    weights = np.where(np.arange(40) % 8 >= 4, 0.0, 1.0)
+
+    def train(comm):
+        optimizer = Adam()
+        network().fit(
+            x,
+            t,
+            epochs=2,
+            batch_size=8,
+            shuffle=False,
+            seed=0,
+            average_every=2,
+            optimizer=optimizer,
+            sample_weight=weights,
+            comm=comm,
+        )
+        return optimizer.steps
+
+    assert len({str(steps) for steps in results(2, train)}) == 1
+
+
+@pytest.mark.parametrize("form", ["fit", "Trainer"])
+def test_a_network_is_freed_after_it(form):
+    def train(comm):
+        net = network()
+        if form == "fit":
+            fit(comm, net)
+        else:
+            Trainer(net, SGD(lr=0.1), batch_size=30, comm=comm).step(*rows())
+        return weakref.ref(net)
+
+    found = results(2, train)
+    gc.collect()
+    assert [reference() for reference in found] == [None, None]

@@ -44,7 +44,7 @@ class Plan:
     correct: float
     stopped_by_loss: bool
     overflowed: int
-    own_loss: float
+    to_blame: bool
     time_over: bool
     ranks: Any
     def __new__(
@@ -110,6 +110,5 @@ class Plan:
         loss: float = 0.0,
         over: bool = False,
     ) -> float | None: ...
-    def is_to_blame(self, loss: float) -> bool: ...
     def leave(self, error: BaseException) -> None: ...
     def weight_square(self) -> float: ...

@@ -247,15 +247,14 @@ cdef class Plan:
     cdef readonly bint stopped_by_loss
     #: The processes that train the same network, of which this is one, or None; see `join`.
     cdef readonly object ranks
-    #: The kept gradients, and the words behind them.
-    cdef object shared
+    #: What stands behind the kept gradients.
     cdef void *words
     #: Steps of each rank alone from one averaging of the parameters to the next; 1: none.
     cdef idx average_every
     #: What has failed here while the others wait.
     cdef object failure
-    #: The loss that this rank's rows of the last step add to the batch's.
-    cdef readonly double own_loss
+    #: Whether this rank's rows, or all ranks', are why the last step updated nothing.
+    cdef readonly bint to_blame
     #: Whether the time was over on the first rank.
     cdef readonly bint time_over
     #: A closed plan makes no more steps.
@@ -376,8 +375,11 @@ cdef class Plan:
         the same number.  Of GRADIENTS 64 bytes behind them belong to it.
         """
         self.require_idle()
-        cdef cnp.npy_intp n = 0
         require(0 <= part < FIRST_STATE + self.n_states, "Plan expects a part that it has")
+        return self.view_of(part)
+
+    cdef object view_of(self, int part):
+        cdef cnp.npy_intp n = 0
         cdef void *data = self.engine.plan_flat(self.memory, part, <idx *> &n)
         cdef int kind = cnp.NPY_DOUBLE if self.is_double else cnp.NPY_FLOAT
         array = cnp.PyArray_SimpleNewFromData(1, &n, kind, data)
@@ -392,10 +394,10 @@ cdef class Plan:
         """
         require(ranks is None or self.keep_gradients, "ranks expect a plan that keeps gradients")
         require(average_every > 0, "ranks expect average_every of at least 1")
-        self.ranks, self.average_every = ranks, average_every
-        self.shared = None if ranks is None else self.flat(GRADIENTS)
-        if ranks is not None:
-            self.words = <char *> cnp.PyArray_DATA(self.shared) + <idx> self.shared.nbytes - 64
+        cdef idx n
+        self.ranks, self.average_every, self.failure = ranks, average_every, None
+        self.words = <char *> self.engine.plan_flat(self.memory, GRADIENTS, &n)
+        self.words = <char *> self.words + n * (8 if self.is_double else 4) - 64
 
     @property
     def dirty(self):
@@ -797,7 +799,7 @@ cdef class Plan:
         if batch.x.indptr != NULL:
             batch.x.room, batch.x.capacity = self.room, self.capacity
         rule.kind = isa.FBP_STORE
-        if own == 0:
+        if batch.rows == 0:
             self.engine.plan_rest(self.memory)
         else:
             team = fbp_take_team(self.n_threads)
@@ -817,7 +819,7 @@ cdef class Plan:
         cdef double width = 1 if self.per_row else self.n_out, over, bound, shrunk
         cdef isa.fbp_team *team
         self.overflowed = -1
-        self.own_loss = result.loss
+        self.to_blame = not isfinite(result.loss)
         self.say(LOSS, result.loss)
         self.say(CORRECT, result.correct)
         self.say(WEIGHT, own)
@@ -846,10 +848,15 @@ cdef class Plan:
             rule.clip_scale *= shrunk
             bound *= shrunk
             if not isfinite(bound):
+                self.to_blame = True
                 return isa.FBP_NOT_FINITE
         team = fbp_take_team(self.n_threads)
         self.engine.plan_apply(self.memory, &rule, bound, self.n_threads, team, result)
         fbp_give_team(team)
+        if result.outcome == isa.FBP_NO_MEMORY:  # said where the ranks meet next
+            self.fail(result.outcome, 0)
+            return isa.FBP_DONE
+        self.to_blame = result.outcome != isa.FBP_DONE
         self.note(result, True)
         return result.outcome
 
@@ -868,17 +875,19 @@ cdef class Plan:
             self.failure = error
         self.say(FAILED, self.failure is not None)
         compiled = self.ranks.compiled
+        # Made anew each time: an array that the plan held would hold the plan for good.
+        shared = self.view_of(GRADIENTS)
         try:
             if compiled is None or self.ranks.lost:
-                self.ranks.allreduce(self.shared)
+                self.ranks.allreduce(shared)
             else:
-                self.reduce_by(compiled)
+                self.reduce_by(compiled, shared)
         except BaseException as error:
             self.failure = self.failure or error
 
-    cdef object reduce_by(self, tuple compiled):
+    cdef object reduce_by(self, tuple compiled, shared):
         try:
-            compiled[0](compiled[1], self.shared)
+            compiled[0](compiled[1], shared)
         except BaseException as broken:
             self.ranks.lose(broken)
 
@@ -889,7 +898,9 @@ cdef class Plan:
         try:
             self.look()
             self.looking = <unsigned long> PyThread_get_thread_ident()  # the block is between steps
-            self.time_over = self.ranks.average(self, weight, over)
+            go_on = self.ranks.average(self, weight, over)
+            self.stopped_by_loss = go_on is None
+            self.time_over = bool(go_on)
         except BaseException as error:
             self.failure = error
         self.looking = before
@@ -898,14 +909,10 @@ cdef class Plan:
     cdef int left(self, isa.fbp_outcome outcome, double loss, idx n_rows) except -1:
         """Part from the other ranks, which raises, after a step that updated nothing."""
         failure, self.failure = self.failure, None
-        if outcome == isa.FBP_NOT_FINITE and self.is_to_blame(loss):
+        if outcome == isa.FBP_NOT_FINITE and self.to_blame:
             failure = self.diverged(loss, self.engine.plan_first_non_finite(self.memory, n_rows))
         self.ranks.part(failure)
         return 0
-
-    def is_to_blame(self, double loss):
-        """Whether this rank's rows are why the last step, of such a loss, updated nothing."""
-        return isfinite(loss) or not isfinite(self.own_loss)
 
     def leave(self, error):
         """Fail in the place of a step, for which the others wait; raises."""
@@ -923,7 +930,6 @@ cdef class Plan:
         # In Python's code a signal may come before or behind a call that the others make.
         cdef bint deferred = self.drops or self.ranks.compiled is None
         self.require_idle()
-        self.failure = None
         self.ranks.parted = self.ranks.lost
         if deferred:
             self.ranks.defer()
@@ -933,7 +939,7 @@ cdef class Plan:
             _kept = self.take(&batch, x, t, None, self.batch_size)
             self.begin_on(&batch)
         except BaseException as error:
-            self.failure, batch = error, NO_ROWS
+            self.failure, batch = self.failure or error, NO_ROWS
             self.busy = True
         try:
             if self.drops:
@@ -1167,10 +1173,15 @@ cdef class Plan:
                         weight += self.weigh(batch)
                         alone += 1
                         over = over or fbp_seconds() >= deadline
-                        if outcome == isa.FBP_DONE and (
+                        self.to_blame = outcome == isa.FBP_NOT_FINITE
+                        if self.to_blame:
+                            weight = NAN
+                        if outcome == isa.FBP_NOT_FINITE or outcome == isa.FBP_DONE and (
                                 alone == self.average_every or parts[k, 4] == n):
                             if not self.average(weight, over):
                                 outcome = isa.FBP_LEFT
+                            elif self.stopped_by_loss:
+                                outcome = isa.FBP_NOT_FINITE
                             alone, weight = 0, 0
                     else:
                         outcome = self.step_of_ranks(batch, parts[k, 3], deadline, &loss)
@@ -1182,8 +1193,8 @@ cdef class Plan:
         finally:
             self.end()
         self.stopped_by_loss = outcome == isa.FBP_NOT_FINITE
-        if outcome == isa.FBP_LEFT or (averages and self.stopped_by_loss):
-            self.left(outcome, loss, batch.rows)
+        if outcome == isa.FBP_LEFT or self.failure is not None:
+            self.left(isa.FBP_LEFT, loss, batch.rows)
         return position, reached[1], reached[2], reached[3]
 
     cdef isa.fbp_outcome step_alone(self, fbp_batch *batch, double *loss) noexcept nogil:
@@ -1191,12 +1202,11 @@ cdef class Plan:
         cdef isa.fbp_outcome outcome
         loss[0] = 0
         self.correct = 0
-        if batch.rows == 0:
+        if self.weigh(batch) == 0:  # the others' steps count
             self.steps += 1
             self.changes += 1
             return isa.FBP_DONE
         outcome = self.step_batch(batch, True, loss)
-        self.own_loss = loss[0]
         if outcome > isa.FBP_NOT_FINITE:
             self.fail(outcome, batch.rows)
             outcome = isa.FBP_LEFT
@@ -1288,9 +1298,7 @@ cdef class Plan:
             result.outcome = self.update_together(
                 &result, weight, 1, 0, -INFINITY if over else INFINITY, &mean)
             self.end()
-            if result.outcome == isa.FBP_NOT_FINITE:
-                mean = NAN
-            elif result.outcome != isa.FBP_DONE:
+            if result.outcome != isa.FBP_DONE:
                 self.left(result.outcome, mean, batch.rows)
             return mean
         if not update:

@@ -211,15 +211,15 @@ class MLP(BaseEstimator):
             before = dict(vars(self))
             random_state = _RandomState(self.random_state)
             try:
+                held_out = self._held_out(*held_out) if held_out else None
+                if ranks:
+                    asked = {"rows": rows, "average_every": average_every, "partial_fit": incremental}
+                    given = {"sample_weight": sample_weight, "validation rows": held_out}
+                    given |= {"sample_weight_val": held_out and held_out[3]}
+                    asked |= {name: value is not None for name, value in given.items()}
+                    ranks.agree(asked | parameters.agreement(self) | {"classes": _listed(classes)})
                 solver, data, parts, validation = self._prepared(
-                    X,
-                    y,
-                    sample_weight,
-                    self._held_out(*held_out) if held_out else None,
-                    incremental,
-                    classes,
-                    random_state,
-                    ranks,
+                    X, y, sample_weight, held_out, incremental, classes, random_state, ranks
                 )
                 if self.solver == "lbfgs":
                     self._require_synchronous(average_every)
@@ -249,7 +249,6 @@ class MLP(BaseEstimator):
         """All before the first step: the solver, the rows, their batches, those of validation."""
         parameters.check(self, self._classifies, held_out and held_out[0])
         if ranks:
-            ranks.agree(parameters.agreement(self) | {"validation": held_out is not None, "classes": _listed(classes)})
             random_state.share(ranks)
         with_lbfgs = self.solver == "lbfgs"
         hidden = parameters.hidden_layer_sizes(self)
@@ -366,7 +365,8 @@ class MLP(BaseEstimator):
         if sample_weight is None:
             return None
         n, who = X.shape[0], type(self).__name__
-        if n == 0:
+        if n == 0:  # of one of several ranks
+            ranks.total(0)
             return np.zeros(0)
         checks.unmasked(who, "sample_weight", sample_weight)
         if np.isscalar(sample_weight):

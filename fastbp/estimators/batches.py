@@ -167,4 +167,8 @@ class Batches:
     def mean(self, losses, position):
         """The mean loss of the rows before a position, from the means of their batches."""
         done = self.done(position)
-        return float(losses[:done] @ self.sizes[:done]) / max(position, 1)
+        return float(losses[:done] @ self.sizes[:done]) / max(self.seen(position), 1)
+
+    def seen(self, position):
+        """The rows before a position: of ranks' own a batch has about as many as the place says."""
+        return position if self.of_rank is None else int(self.sizes[: self.done(position)].sum())

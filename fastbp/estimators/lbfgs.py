@@ -119,8 +119,7 @@ class Objective:
         for layer, W, b in self.views(packed):
             plan.write(layer, engine.PARAMETERS, W, b)
         loss, gradient, own = 0.0, self.gradient, self.scratch
-        if own is not gradient:
-            gradient.fill(0)
+        gradient.fill(0)
         for part, x, weight in zip(self.parts, self.rows, self.sums, strict=True):
             if weight == 0:
                 continue
@@ -137,8 +136,6 @@ class Objective:
                 gradient += own
         if not math.isfinite(loss):
             gradient[:] = np.nan  # the plan made none
-        elif not self.parts:
-            gradient[:] = 0
         return loss, gradient
 
     def _regularised(self, packed, loss, gradient):
@@ -210,7 +207,8 @@ def fit_lbfgs(model, objective):
             callback=after_iteration,
             options={"maxfun": model.max_fun, "maxiter": model.max_iter, "gtol": model.tol},
         )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        ranks.leave(error)
         warnings.warn("Training interrupted by user.", stacklevel=4)
         model.n_iter_ = n_iter
         objective.keep(best)

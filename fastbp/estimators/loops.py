@@ -150,7 +150,7 @@ class EstimatorTraining(Training):
                     return math.nan, parts.n
         if lrs is not None:
             solver.numbers["lr"] = plan.lr
-        return parts.mean(losses, position), position
+        return parts.mean(losses, position), parts.seen(position)
 
     def _own_epoch(self, epochs, losses, lrs):
         """An epoch with the user's own loss, a batch at a time; the position it reached."""
@@ -173,7 +173,7 @@ class EstimatorTraining(Training):
         position, *_ = plan.epoch(
             self.x, data.t, data.weights, epochs.order, losses, np.zeros(4), lrs, seconds, parts=of_rank
         )
-        if self.average_every > 1:
+        if self.average_every > 1 and not plan.stopped_by_loss:
             done = self.parts.done(position)
             places = [epochs.order[begin:end] for begin, end, *_ in of_rank[:done].tolist()]
             self.ranks.mean_losses(losses[:done], [callables.weights_of(data, rows).sum() for rows in places])
@@ -239,7 +239,9 @@ class EstimatorTraining(Training):
         model = self.model
         model._as_lists()
         model._require_shapes(self.shapes)
-        if parameters.changed(model, self.given, parameters.LIVE):
+        # A scorer or a schedule need not go from rank to rank.
+        live = parameters.LIVE - {"scoring", "schedule"} if self.ranks else parameters.LIVE
+        if parameters.changed(model, self.given, live):
             parameters.check(model, model._classifies, self.validation and "validation_data")
             self.solver.see(model._asked())
             self.given, self.plan = parameters.given(model), self._joined_plan()

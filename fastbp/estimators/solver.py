@@ -186,7 +186,7 @@ class Solver:
                 self.n_states,
                 self.keep_gradients,
                 self.loss["number"],
-                threads_for(operations, self.n_threads, ranks.sharing()),
+                threads_for(operations, self.n_threads, ranks.sharing),
                 self.loss["loss_scale"],
                 self.loss["clip_loss"],
             )

@@ -313,7 +313,7 @@ class NetworkTraining(Training):
             stop = n_batches if self.file is None else min(n_batches, self.file.next_due(at))
             self._steps(epochs, stop, lrs)
             done = self._batches_done()
-            if done < stop and trainer.stopped_by_loss:
+            if trainer.stopped_by_loss:
                 self._diverged(done)
             if done == n_batches:
                 break
@@ -330,12 +330,13 @@ class NetworkTraining(Training):
 
     def _diverged(self, batch):
         """The error of a batch whose loss, or update, is not finite: of several ranks all raise."""
-        trainer, loss = self.trainer, self.at.losses[batch]
+        trainer, losses = self.trainer, self.at.losses
+        loss = losses[batch] if batch < len(losses) else math.nan
         error: Any = None
-        if self.ranks is None or trainer.is_to_blame(loss):
+        if self.ranks is None or trainer.to_blame:
             n = min(self.rows.batch_size, self.rows.n - self.at.position)
             if self.ranks is not None:
-                n = int(np.diff(self.rows.parts[batch, :2])[0])
+                n = int(np.diff(self.rows.parts[min(batch, len(losses) - 1), :2])[0])
             when = f"epoch {self.at.epoch + 1}, batch {batch + 1}"
             error = trainer.diverged(loss, trainer.first_non_finite(n), when)
         if self.ranks is None:
@@ -368,6 +369,9 @@ class NetworkTraining(Training):
             seconds if self.ranks.rank == 0 else math.inf,
             parts=rows.parts[:stop],
         )
+        if self.trainer.stopped_by_loss:
+            at.losses[:], at.reached[0] = losses, reached[0]
+            return
         if self.averages:
             at.reached[0] = reached[0]
             end = self._batches_done()

@@ -50,6 +50,8 @@ class Ranks:
         Whether the ranks have parted over an error, which all of them know.
     lost : bool
         Whether the communicator has failed, which is not called again.
+    sharing : int
+        How many ranks run on this rank's very cores, once they have agreed.
     compiled : tuple or None
         A compiled function that sums a buffer over the ranks, and its first argument.
     """
@@ -58,7 +60,7 @@ class Ranks:
         self.who = who
         self.rank, self.size = 0, 1
         self.parted = self.lost = False
-        self.compiled = None
+        self.compiled, self.sharing = None, 1
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
@@ -279,6 +281,7 @@ class Ranks:
             return
         import json
 
+        self.sharing = self._sharing()
         common = {
             "the call": self.who,
             "fastbp": sys.modules["fastbp"].__version__,
@@ -293,10 +296,7 @@ class Ranks:
             error = ValueError(f"{self.who} expects {name} of rank 0, {theirs}, on all ranks; got {own}{cure}.")
         self.meet(error)
 
-    def sharing(self):
-        """How many ranks run on this rank's very cores."""
-        if not self:
-            return 1
+    def _sharing(self):
         import platform
         import zlib
 
@@ -373,9 +373,12 @@ class Ranks:
     def average(self, plan, weight, over):
         """Average the plans' parameters and states, by the weight of the rows since the last time.
 
-        Returns whether the first rank's time is over.
+        Returns whether the first rank's time is over; or None, where a rank's weight is NaN, as its
+        loss is: nothing is averaged then.
         """
         weights = self.meet(number=weight)
+        if np.isnan(weights).any():
+            return None
         self._average(plan, [engine.PARAMETERS, *_states_of(plan)], weights)
         return bool(self.meet(number=over)[0])
 

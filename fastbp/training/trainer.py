@@ -170,7 +170,7 @@ class Trainer(engine.Plan):
             optimizer.n_states,
             clip_norm is not None or bool(ranks),
             number,
-            threads_for(6 * batch_size * operations, n_threads, ranks.sharing()),
+            threads_for(6 * batch_size * operations, n_threads, ranks.sharing),
         )
         trainer.made_from = description, ranks
         return trainer

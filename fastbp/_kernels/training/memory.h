@@ -349,7 +349,8 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 static void *FN(plan_flat)(void *plan_, int part, idx *n)
 {
     const FN(plan) *plan = plan_;
-    plan->bounds->parameters = INFINITY;
+    if (part != 1)
+        plan->bounds->parameters = INFINITY;
     *n = plan->lengths[part];
     return plan->stretches[part];
 }

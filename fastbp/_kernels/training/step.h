@@ -253,6 +253,16 @@ static APART double FN(bound_of_kept)(const FN(step) *s)
     return fmin(FN(bound_of_step)(s), FN(bound_by_layer)(s->plan, s->batch->rows));
 }
 
+/* Whether the statistics that an update would take are finite. */
+static APART int FN(fresh_is_finite)(const FN(plan) *plan)
+{
+    for (idx l = 0; l < plan->n_ops; l++)
+        if (plan->ops[l].fresh &&
+            !FN(all_finite)(plan->ops[l].fresh, FN(parameters_size)(&plan->ops[l])))
+            return 0;
+    return 1;
+}
+
 /* The update of a step. */
 static void FN(update_all)(FN(step) *s, fbp_result *result)
 {
@@ -260,8 +270,11 @@ static void FN(update_all)(FN(step) *s, fbp_result *result)
         FN(sort_entries)(s->plan, s->batch->rows);
     if (s->rule->kind == FBP_STORE) {
         FN(run)(s, FN(update_parts));
-        if (s->batch->bounds)
+        if (s->batch->bounds) {
             result->bound = FN(bound_of_kept)(s);
+            if (s->plan->normalises && !FN(fresh_is_finite)(s->plan))
+                result->loss = INFINITY; /* all ranks shall see it: they are of this one's rows */
+        }
         return;
     }
     if (FN(is_safe)(s->plan, s->rule, FN(bound_of_step)(s)) || FN(is_safe_measured)(s))
