@@ -502,11 +502,12 @@ def sections(results, bounds=True):
 def about_text(results):
     load = results["load"]
     busy = f" OTHER WORK RAN MEANWHILE: a load average of {load:.1f} at the start." if load > BUSY else ""
+    torch = " PyTorch: DistributedDataParallel on gloo, gradients as views of its bucket, a static graph."
+    torch = torch if results["beside"] else ""
     nodes = "on one machine" if results["nodes"] == 1 else f"on {results['nodes']} machines"
     return (
         f"{results['ranks']} ranks, each on a core of its own with one thread, {nodes}, float32, SGD, ReLU, medians in "
-        f"turn. Measured on {measure.described(results['machine'])}; {results['mpi']}. PyTorch: "
-        f"DistributedDataParallel on gloo, gradients as views of its bucket, a static graph.{busy}"
+        f"turn. Measured on {measure.described(results['machine'])}; {results['mpi']}.{torch}{busy}"
     )
 
 
