@@ -27,6 +27,7 @@ import traceback
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -131,14 +132,14 @@ class Counting:
     """A communicator that notes when each exchange begins and ends."""
 
     def __init__(self, comm):
-        inner = communicator_of("bench.ranks", comm)
+        self._inner = inner = communicator_of("bench.ranks", comm)
         self.rank, self.size, self.broadcast = inner.rank, inner.size, inner.broadcast
-        self._allreduce, self.last, self.nbytes = inner.allreduce, (0.0, 0.0), 0
-        self.compiled = (lambda _, buffer: self.allreduce(buffer)), None  # as MPI's is
+        self.allreduce, self.reserve = inner.allreduce, inner.reserve
+        self.last, self.nbytes = (0.0, 0.0), 0
 
-    def allreduce(self, buffer):
+    def compiled(self, buffer):
         begin = perf_counter()
-        self._allreduce(buffer)
+        self._inner.compiled(buffer)
         self.last, self.nbytes = (begin, perf_counter()), buffer.nbytes
 
 
@@ -261,12 +262,17 @@ def split(comm, name, rows, **how):
 
 
 def scaling(comm, name, rows, kind, **how):
-    """All ranks beside one: with `rows` on each of them ("efficiency"), or in all ("speed-up")."""
-    task = task_of(name, rows * comm.size if kind == "efficiency" else rows)
-    one, all_ranks = measure.alternate(
-        Together(comm, alone(task_of(name, rows)), alone=True), Together(comm, ours(task, comm)), **how
-    )
-    return {"kind": kind, "name": name, "rows": rows, "one": one, "ranks": all_ranks}
+    """All ranks beside one: with `rows` on each of them ("efficiency"), or in all ("speed-up").
+
+    For an efficiency they also make steps of their own at once: what is lost by those is lost to the
+    memory that they share, whatever they exchange.
+    """
+    task, own = task_of(name, rows * comm.size if kind == "efficiency" else rows), alone(task_of(name, rows))
+    sides = [Together(comm, own, alone=True), Together(comm, ours(task, comm))]
+    if kind == "efficiency":
+        sides.append(Together(comm, own))
+    one, all_ranks, *apart = measure.alternate(*sides, **how)
+    return {"kind": kind, "name": name, "rows": rows, "one": one, "ranks": all_ranks, "apart": apart}
 
 
 def beside(comm, name, rows, group, **how):
@@ -330,12 +336,11 @@ def network_of(seconds, ranks):
 
 def network(comm, **how):
     """The two numbers of the network between these ranks."""
-    from mpi4py import MPI
-
-    buffers = {n: np.zeros(n // 4, np.float32) for n in SIZES}
-    sides = {n: Together(comm, lambda b=b: comm.Allreduce(MPI.IN_PLACE, b)) for n, b in buffers.items()}
-    # Apart from each other: `alternate` takes few samples of what takes far longer than another.
-    seconds = {n: measure.alternate(side, **how)[0] for n, side in sides.items()}
+    seconds = {}
+    for n in SIZES:  # apart from each other: `alternate` takes few samples of what takes far longer than another
+        buffer, through = np.zeros(n // 4, np.float32), communicator_of("bench.ranks", comm)
+        through.reserve(n)
+        (seconds[n],) = measure.alternate(Together(comm, partial(through.compiled, buffer)), **how)
     latency, bandwidth = network_of(seconds, comm.size)
     return {"latency": latency, "bandwidth": bandwidth, "seconds": {str(n): s for n, s in seconds.items()}}
 
@@ -391,6 +396,9 @@ def verdicts(results):
         where = "a rank" if row["kind"] == "efficiency" else "in all"
         ratio = row["one"] / row["ranks"]
         yield f"{row['name']}, {row['rows']} rows {where}: {row['kind']}", *_least(ratio, row, row["kind"], two)
+        for seconds in row["apart"]:
+            label = f"{row['name']}, {row['rows']} rows {where}: efficiency of ranks that exchange nothing"
+            yield label, f"{row['one'] / seconds:.2f}", "", True
     for row in results["beside"]:
         for side in ("gloo", "MPI"):
             ratio = row["seconds"]["PyTorch"] / row["seconds"][side]

@@ -4,6 +4,11 @@ A rank is one of the processes (or threads) that train the same network together
 opens no socket and starts no process: it is handed a communicator of an engine that does.
 """
 
+import math
+import os
+import shutil
+import timeit
+from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +16,11 @@ import numpy as np
 from fastbp import checks
 
 __all__ = ["Communicator", "communicator_of"]
+
+#: Bytes from which on shared memory is the quicker way: waiting twice takes longer than MPI's sum of fewer.
+LEAST_SHARED = 1 << 14
+#: Bytes by which windows try how to write, at most.
+TRIED = 1 << 22
 
 
 @runtime_checkable
@@ -79,19 +89,85 @@ class Communicator(Protocol):
 
 
 class _MPI:
-    """A communicator of mpi4py, by its calls on buffers: the others pickle."""
+    """A communicator of mpi4py, by its calls on buffers: the others pickle.
+
+    Attributes
+    ----------
+    compiled : callable
+        Sums gradients without a line of Python's code, so that no signal comes in between.
+    """
 
     def __init__(self, comm):
         from mpi4py import MPI
 
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        #: A compiled function, and what it takes before a buffer: no signal comes in between.
-        self.compiled = comm.Allreduce, MPI.IN_PLACE
         self.broadcast = comm.Bcast
+        self.allreduce = self.compiled = partial(comm.Allreduce, MPI.IN_PLACE)
+        self._comm = comm
 
-    def allreduce(self, buffer):
-        reduce, in_place = self.compiled
-        reduce(in_place, buffer)
+    def reserve(self, nbytes):
+        """Sum gradients, which have so many bytes, through memory that the ranks share, if they do.
+
+        On one machine that takes half of the time of MPI's own Allreduce, whose ranks copy twice.
+        """
+        windows = _windows_of(self._comm, nbytes) if nbytes >= LEAST_SHARED else None
+        if windows is not None:
+            self.compiled = windows.sum
+
+
+def _windows_of(comm, nbytes):
+    """Windows of so many bytes of the ranks of one machine; None where they have no such memory.
+
+    They belong to the communicator, and are freed with it.
+    """
+    from mpi4py import MPI
+
+    from fastbp._kernels.windows import Windows
+
+    kept = comm.Get_attr(_kept_windows())
+    for _, windows in kept or ():
+        if windows.nbytes >= nbytes:
+            return windows
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    room = float(_shared_memory() if node.Get_size() == comm.Get_size() else 0)
+    node.Free()
+    nbytes = 1 << (nbytes - 1).bit_length()  # so that a few larger ones do for whatever comes
+    if comm.allreduce(room, MPI.MIN) < 2 * nbytes * comm.Get_size():
+        return None
+    window = MPI.Win.Allocate_shared(nbytes, comm=comm)
+    views = [np.asarray(window.Shared_query(r)[0]) for r in range(comm.Get_size())]
+    windows = Windows(views, comm.Get_rank(), comm.Barrier)
+    seconds = [comm.allreduce(_seconds(windows, streams), MPI.MAX) for streams in (False, True)]
+    windows.streams = seconds[True] < seconds[False]
+    if kept is None:
+        comm.Set_attr(_kept_windows(), kept := [])
+    kept.append((window, windows))
+    return windows
+
+
+def _seconds(windows, streams):
+    """Of a sum in windows, written in one way or the other; the result is the same."""
+    windows.streams = streams
+    buffer = np.ones(min(windows.nbytes, TRIED) // 4, np.float32)
+    return min(timeit.repeat(lambda: windows.sum(buffer), number=1, repeat=5))
+
+
+@lru_cache(maxsize=1)
+def _kept_windows():
+    """The key under which a communicator keeps its windows."""
+    from mpi4py import MPI
+
+    def free(comm, key, kept):
+        for window, windows in kept:
+            windows.close()
+            window.Free()
+
+    return MPI.Comm.Create_keyval(delete_fn=free)
+
+
+def _shared_memory():
+    """Free bytes of the memory that processes share: Linux ends one that takes more of it."""
+    return shutil.disk_usage("/dev/shm").free if os.path.isdir("/dev/shm") else math.inf
 
 
 class _Torch:

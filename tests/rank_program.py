@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import SGD, Adam, Dropout, EarlyStopping, Linear, RankError, Relu, Sequential, Trainer
+from fastbp import SGD, Adam, Dropout, EarlyStopping, Linear, RankError, Relu, Sequential, Trainer, communicators
 from fastbp.communicators import communicator_of
 from fastbp.training.ranks import Ranks
 
@@ -165,6 +165,12 @@ def main(command, folder, *arguments):
     folder, comm = Path(folder), world()
     rank = communicator_of("it", comm).rank
     (folder / f"pid{rank}").write_text(str(os.getpid()))
+    if command == "numbers":
+        found = numbers(comm)
+        require_same(comm, "numbers", found.values())
+        if rank == 0:
+            np.savez(folder / "numbers.npz", **found)
+    communicators.LEAST_SHARED = 0  # from here on through shared memory, where the ranks have it
     if command == "die":
         action, who, at = arguments
         path = folder / action
@@ -181,7 +187,9 @@ def main(command, folder, *arguments):
         found = numbers(comm)
         require_same(comm, "numbers", found.values())
         if rank == 0:
-            np.savez(folder / "numbers.npz", **found)
+            np.savez(folder / "shared.npz", **found)
+            if hasattr(comm, "Get_attr") and comm.Get_attr(communicators._kept_windows()):
+                (folder / "shares memory").touch()
         if "survive" in arguments:
             bits = survive(comm, folder)
             for path in sorted(folder.glob("*.checkpoint")):

@@ -89,11 +89,13 @@ def mpi(size, *arguments, **options):
 
 
 def assert_are_one_machines(folder):
-    found, expected = np.load(folder / "numbers.npz"), rank_program.numbers(None)
-    assert set(found) == set(expected)
-    for name, array in expected.items():
-        near = 5e-6 if name.startswith("float32") else 1e-11
-        assert np.abs(found[name] - array).max() < near, name
+    expected = rank_program.numbers(None)
+    for file in ("numbers.npz", "shared.npz"):
+        found = np.load(folder / file)
+        assert set(found) == set(expected)
+        for name, array in expected.items():
+            near = 5e-6 if name.startswith("float32") else 1e-11
+            assert np.abs(found[name] - array).max() < near, (file, name)
 
 
 def keep(folder, action, number):
@@ -121,6 +123,7 @@ def test_ranks_by_mpi(size, actions, tmp_path):
         keep(tmp_path, action, number)
     status, said = mpi(size, "numbers", tmp_path, "survive")
     assert status == 0 and (tmp_path / "numbers done").exists(), said
+    assert (tmp_path / "shares memory").exists()
     assert_are_one_machines(tmp_path)
 
 
@@ -263,4 +266,5 @@ def test_two_machines(two_machines, tmp_path):
     assert status == 0 and (tmp_path / "numbers done").exists(), said
     assert_are_one_machines(tmp_path)
     gradients = sum(array.nbytes for array in rank_program.network().params.values())
+    assert not (tmp_path / "shares memory").exists()
     assert sent(two_machines) - before > 50 * gradients

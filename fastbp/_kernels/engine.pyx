@@ -397,7 +397,10 @@ cdef class Plan:
         cdef idx n
         self.ranks, self.average_every, self.failure = ranks, average_every, None
         self.words = <char *> self.engine.plan_flat(self.memory, GRADIENTS, &n)
-        self.words = <char *> self.words + n * (8 if self.is_double else 4) - 64
+        n *= 8 if self.is_double else 4
+        self.words = <char *> self.words + n - 64
+        if ranks is not None:
+            ranks.reserve(n)
 
     @property
     def dirty(self):
@@ -885,9 +888,9 @@ cdef class Plan:
         except BaseException as error:
             self.failure = self.failure or error
 
-    cdef object reduce_by(self, tuple compiled, shared):
+    cdef object reduce_by(self, compiled, shared):
         try:
-            compiled[0](compiled[1], shared)
+            compiled(shared)
         except BaseException as broken:
             self.ranks.lose(broken)
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 
@@ -52,29 +53,33 @@ class Ranks:
         Whether the communicator has failed, which is not called again.
     sharing : int
         How many ranks run on this rank's very cores, once they have agreed.
-    compiled : tuple or None
-        A compiled function that sums a buffer over the ranks, and its first argument.
+    compiled : callable or None
+        Sums the gradients over the ranks without a line of Python's code.
     """
 
     def __init__(self, who, comm, rows="all"):
         self.who = who
         self.rank, self.size = 0, 1
         self.parted = self.lost = False
-        self.compiled, self.sharing = None, 1
+        self._comm: Any = None
+        self.sharing = 1
         self._pending: list = []
         self._handlers: dict = {}
         if comm is not None:
             from fastbp.communicators import communicator_of
 
-            comm = communicator_of(who, comm)
+            self._comm = comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
             self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
-            self.compiled = getattr(comm, "compiled", None)
         self.own = self.size > 1 and isinstance(rows, str) and rows == "own"
 
     def __bool__(self):
         """Whether there are others."""
         return self.size > 1
+
+    @property
+    def compiled(self):
+        return getattr(self._comm, "compiled", None)
 
     # --- meetings ---------------------------------------------------------------------------
 
@@ -229,6 +234,12 @@ class Ranks:
         data = np.empty(length, np.uint8) if data is None else data
         self._call(self._broadcast, data, root)
         return thing if self.rank == root else pickle.loads(data.tobytes())
+
+    def reserve(self, nbytes):
+        """Prepare for gradients of so many bytes; all ranks wait for each other."""
+        if self.compiled is not None:
+            self.meet()
+            self._call(self._comm.reserve, nbytes)
 
     def share_plan(self, plan):
         """Overwrite a plan's parameters, statistics, states and steps with the first rank's."""
