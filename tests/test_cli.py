@@ -14,9 +14,8 @@ import sklearn.metrics
 from matplotlib import image
 
 import fastbp
-from fastbp import datasets
+from fastbp import datasets, tables
 from fastbp.command import arguments, cli
-from fastbp.datasets import tables
 from fastbp.network import ACTIVATIONS
 from fastbp.threads import available_threads
 

@@ -29,8 +29,7 @@ import readers  # noqa: E402
 sys.path.remove(str(FUZZ))
 
 import fastbp  # noqa: E402
-from fastbp import Sequential, datasets, files  # noqa: E402
-from fastbp.datasets import tables  # noqa: E402
+from fastbp import Sequential, datasets, files, tables  # noqa: E402
 from fastbp.layers import Affine, Linear  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS

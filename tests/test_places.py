@@ -59,7 +59,6 @@ BEFORE = {
     "nn.criteria": ("nn.functional", "cross_entropy mse_loss"),
     "nn.margins": ("nn.functional", "hinge_embedding_loss triplet_margin_loss"),
     "history": ("training.history", "EarlyStopping History"),
-    "tables": ("datasets.tables", "Prepared Table prepare read_csv"),
 }
 
 

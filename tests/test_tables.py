@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from fastbp.datasets import tables
+from fastbp import tables
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def test_a_long_target_is_cut_in_the_sentence():
 
 
 def test_texts_have_a_limit(read):
-    lines = [f"n{k},{k}\n" for k in range(tables.MAX_CATEGORIES + 1)]
-    assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.MAX_CATEGORIES
+    lines = [f"n{k},{k}\n" for k in range(tables.reading.MAX_CATEGORIES + 1)]
+    assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.reading.MAX_CATEGORIES
     with pytest.raises(ValueError, match=r"at most 50 .* 'a', .*; got 51, as 'n0' in line 2\."):
         read("".join(["a,t\n", *lines]))
 

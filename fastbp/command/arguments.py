@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastbp import checks, optim
-from fastbp.datasets import tables
+from fastbp import checks, optim, tables
 from fastbp.network import ACTIVATIONS
 from fastbp.optim.rule import OPTIMIZERS as RULES
 from fastbp.optim.rule import Rule
@@ -175,7 +174,7 @@ def _add_network(parser):
     parser.add_argument("--target", metavar="COLUMN", help="of a CSV file: what to predict")
     parser.add_argument(
         "--task",
-        choices=tables.TASKS,
+        choices=tables.preparing.TASKS,
         help="of a CSV file (default: classification of texts or few different integers, else regression)",
     )
     parser.add_argument(

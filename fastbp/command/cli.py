@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import __version__, checks, datasets, plots
+from fastbp import __version__, checks, datasets, plots, tables
 from fastbp._kernels import isa
 from fastbp.command import arguments
 from fastbp.command.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
-from fastbp.datasets import tables
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
 from fastbp.threads import available_threads, is_number_of_threads

@@ -2,7 +2,7 @@
 
 Every loader returns ``(x_train, t_train), (x_test, t_test)``: rows are samples, ``x`` is float32
 and C-contiguous, ``t`` holds int64 class indices or, on request, float32 one-hot rows. Nothing is
-downloaded: `bundled` are scikit-learn's, `mnist` reads IDX files.  `tables` has CSV files.
+downloaded: `bundled` are scikit-learn's, `mnist` reads IDX files.
 """
 
 from fastbp.datasets.bundled import load_digits, load_iris

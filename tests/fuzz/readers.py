@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn
-from fastbp.datasets import tables
+from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, tables
 from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, LeakyRelu, Linear, Relu
 from fastbp.training import plans
 

@@ -1,0 +1,61 @@
+"""A table as its columns, each of one kind: what readers give, and what is prepared for a network."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+__all__ = ["Column", "Columns"]
+
+Kind = Literal["number", "boolean", "date", "text"]
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"number", "boolean", "date", "text"}
+    values : numpy.ndarray
+        (n_rows,): float64 of numbers and booleans (0 and 1), NaN where they are missing;
+        datetime64[s] of dates, NaT where missing; object of texts, str or None.
+    whole : bool
+        Whether these are numbers without a fraction.
+    """
+
+    name: str
+    kind: Kind
+    values: np.ndarray[Any, Any]
+    whole: bool = False
+
+
+class Columns(NamedTuple):
+    """A table by its columns.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+    source : str
+        What it was read from, for messages.
+    lines : numpy.ndarray or None
+        (n_rows,) int64, the line of the file in which each row begins.
+    notes : tuple of str
+        What was understood of the file, a sentence each.
+    """
+
+    columns: tuple[Column, ...]
+    source: str = "a table"
+    lines: np.ndarray[Any, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.columns[0].values) if self.columns else 0
+
+    def column(self, name: str) -> Column:
+        """The column of that name; ValueError where there is none."""
+        return self.columns[self.names.index(name)]
