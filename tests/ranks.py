@@ -1,7 +1,17 @@
-"""Ranks for tests: threads of one process that train together."""
+"""Ranks for tests: threads of one process that train together, and processes of mpiexec."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import fastbp
 
 #: Seconds after which a rank that waits for another one gives up: no test hangs.
 PATIENCE = 20
@@ -53,3 +63,38 @@ def results(size, function):
         if isinstance(one, BaseException):
             raise one
     return found
+
+
+def program_of(name):
+    """Where a program is: beside this Python, or wherever the shell finds it; None where it is not."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def mpiexec(size):
+    """The command that starts so many ranks of MPI; skips the test where there is none."""
+    pytest.importorskip("mpi4py")
+    if program_of("mpiexec") is None:
+        pytest.skip("mpiexec is not installed")
+    return [program_of("mpiexec"), "-n", str(size)]
+
+
+def run_program(size, text, *arguments, folder, patience=120):
+    """Run a program's text on so many ranks of MPI, which have to end well; what they printed."""
+    path = [str(Path(fastbp.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [*mpiexec(size), sys.executable, "-c", text, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        told, _ = process.communicate(timeout=patience)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, told
+    return told

@@ -2,17 +2,13 @@
 
 import importlib.machinery
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
+from ranks import mpiexec, run_program
 
 import fastbp
 from fastbp.command import cli
@@ -108,31 +104,14 @@ FAILURES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Where all commands have run."""
-    pytest.importorskip("mpi4py")
-    if shutil.which("mpiexec") is None:
-        pytest.skip("mpiexec is not installed")
+    mpiexec(SIZE)
     folder = tmp_path_factory.mktemp("ranks")
     rows = "a,b\n" + "".join(f"{k % 7 + 0.5},{k % 7 * 2.5}\n" for k in range(40))
     for name in ("table.csv", "only-0.csv", "other-0.csv"):
         (folder / name).write_text(rows)
     (folder / "other-1.csv").write_text(rows.replace("6.5", "6.25"))
     (folder / "commands.json").write_text(json.dumps(COMMANDS))
-    path = [str(Path(fastbp.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
-        ["mpiexec", "-n", str(SIZE), sys.executable, "-c", PROGRAM],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        told, _ = process.communicate(timeout=PATIENCE)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, told
+    run_program(SIZE, PROGRAM, folder=folder, patience=PATIENCE)
     return folder
 
 

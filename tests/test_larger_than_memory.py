@@ -1,9 +1,5 @@
 """Rows in files that have more bytes than the process may have: mapped, or a shard for each rank."""
 
-import os
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +7,6 @@ import numpy as np
 import pytest
 import ranks
 
-import fastbp
 from fastbp import SGD, Linear, Relu, Sequential
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
@@ -155,26 +150,8 @@ def shards(tmp_path_factory):
 
 @pytest.mark.parametrize("form", ["npy", "parquet"])
 def test_each_rank_trains_on_its_shard_in_little_more_memory(form, shards):
-    pytest.importorskip("mpi4py")
-    if shutil.which("mpiexec") is None:
-        pytest.skip("mpiexec is not installed")
     folder, arrays = shards
-    path = [str(Path(fastbp.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    process = subprocess.Popen(
-        ["mpiexec", "-n", "2", sys.executable, "-c", SHARDS.replace("READ_PARQUET", reader_of_the_docs()), form],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        told, _ = process.communicate(timeout=120)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, told
+    ranks.run_program(2, SHARDS.replace("READ_PARQUET", reader_of_the_docs()), form, folder=folder)
 
     def train(comm):
         x, t = arrays[comm.rank]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ranks import mpiexec
 
 import fastbp
 
@@ -54,12 +55,7 @@ def run(tmp_path):
 @pytest.fixture
 def mpi():
     """The command that starts a script on two ranks of MPI."""
-    pytest.importorskip("mpi4py")
-    beside = Path(sys.executable).with_name("mpiexec")
-    mpiexec = shutil.which("mpiexec") or (str(beside) if beside.exists() else None)
-    if mpiexec is None:
-        pytest.skip("there is no mpiexec")
-    return mpiexec, "-n", "2", sys.executable, "-m", "mpi4py"
+    return *mpiexec(2), sys.executable, "-m", "mpi4py"
 
 
 @pytest.fixture

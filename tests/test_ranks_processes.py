@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rank_program
-from ranks import on_ranks
+from ranks import on_ranks, program_of
 
 import fastbp
 from fastbp import files
@@ -23,12 +23,6 @@ PROGRAM = Path(__file__).with_name("rank_program.py")
 HOME = str(Path(fastbp.__file__).resolve().parents[1])
 #: Seconds that a job may take on a busy machine.
 PATIENCE = 120
-
-
-def program_of(name):
-    """Where a program is: beside this Python, or wherever the shell finds it."""
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else shutil.which(name)
 
 
 MPIEXEC, TORCHRUN = program_of("mpiexec"), program_of("torchrun")
