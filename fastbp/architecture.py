@@ -62,6 +62,7 @@ def described(net, network):
         **named,
         **({"evaluating": evaluating} if evaluating else {}),
         "loss": loss,
+        **({} if net.classes is None else {"classes": list(net.classes)}),
     }
 
 
@@ -198,13 +199,22 @@ def read(path, network):
             raise ValueError(f"{who} expects a loss it knows; got {reprlib.repr(loss)} in {shown}.") from error
     parts = _arranged(architecture.get("parts"), layers, shown, network)
 
+    classes = architecture.get("classes")
+    if classes is not None and not _are_names(classes, len(set(map(str, classes)))):
+        raise ValueError(f"{who} expects classes as different texts in {shown}; got {reprlib.repr(classes)}.")
+
     def tell(net):
+        vars(net)["classes"] = None if classes is None else tuple(classes)
         _set_modes(net, architecture.get("evaluating", []), shown)
         unknown = sorted(tensors.keys() - plans.arrays_of(net.layers).keys())
         if unknown:
             raise ValueError(f"{who} expects arrays of its layers only; got {unknown[0]!r} in {shown}.")
 
     return layers if parts is None else [parts], loss, tell
+
+
+def _are_names(classes, different):
+    return isinstance(classes, list) and all(isinstance(name, str) for name in classes) and different == len(classes)
 
 
 def _set_modes(net, evaluating, shown):

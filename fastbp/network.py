@@ -17,7 +17,7 @@ from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module
 from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
-from fastbp.training import plans
+from fastbp.training import labels, plans
 from fastbp.training.fit import fit
 
 __all__ = ["Parameters", "Sequential"]
@@ -114,6 +114,7 @@ class Sequential(Module):
         else:
             parts = {str(place): layer for place, layer in enumerate(layers)}
         vars(self).update(
+            classes=None,  # the names of the outputs' classes, where targets were texts
             history=None,
             trainer=None,
             loss_layer=_loss_layer(loss),
@@ -433,7 +434,7 @@ class Sequential(Module):
         y = self.predict(x)
         if np.size(y) == 0:
             raise ValueError("Sequential.loss expects at least one sample; got none.")
-        return evaluate(y, t)
+        return evaluate(y, self._indices_of("loss", t))
 
     def accuracy(self, x, t):
         """The share of samples that are classified rightly, between 0 and 1.
@@ -455,7 +456,48 @@ class Sequential(Module):
         y = self.predict(x)
         if y.size == 0:
             raise ValueError("Sequential.accuracy expects at least one sample; got none.")
-        return loss_layer.accuracy(y, t)
+        return loss_layer.accuracy(y, self._indices_of("accuracy", t))
+
+    def _indices_of(self, method, t):
+        """Targets, of which names of classes become indices."""
+        if self.classes is None or not labels.are_names(t):
+            return t
+        return labels.indices_of(f"Sequential.{method}", self.classes, t)
+
+    def classify(self, x):
+        """The most probable class of each sample, for a network with a classification loss.
+
+        Parameters
+        ----------
+        x : array_like
+            (n_samples, n_features), or (n_features,) for one sample.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_samples,), or a number for one sample: names of classes where the network was trained
+            with names, else int64.  Of outputs through a sigmoid each is a class of its own: their
+            shape, 1 where it is the more probable.
+
+        Raises
+        ------
+        ValueError
+            For a network without a loss, or with one that does not classify.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import Linear, Sequential
+        >>> net = Sequential(Linear(1, 2, seed=0), loss="softmax_cross_entropy")
+        >>> history = net.fit([[-1.0], [1.0]], ["low", "high"], epochs=500, batch_size=2, seed=0)
+        >>> net.classify([[-2.0], [3.0]]).tolist()
+        ['low', 'high']
+        """
+        probabilities = self.predict_proba(x)
+        if self.loss_layer.kind != "softmax":
+            return (probabilities > 0.5).astype(np.int64)
+        found = probabilities.argmax(axis=-1)
+        return found if self.classes is None else np.array(self.classes)[found]
 
     def predict_proba(self, x):
         """The probabilities of the classes, for a network with a classification loss.
@@ -607,8 +649,10 @@ class Sequential(Module):
         self._backward(loss_layer.backward(), self._first_trained(), need_dx=False)
         return {key: getattr(layer, "d" + name) for key, (layer, name) in self.params._places.items()}
 
-    def fit(self, x, t, *, epochs, optimizer, batch_size=32, **options):
+    def fit(self, x, t, *, epochs=10, optimizer=None, batch_size=32, **options):
         """Train by mini-batches, each step in one compiled call.
+
+        ``fit(x, t)`` alone trains for 10 epochs by Adam.
 
         Parameters
         ----------
@@ -617,14 +661,19 @@ class Sequential(Module):
             affine layer takes the entries only; before another one they are made dense a batch
             at a time.
         t : array_like
-            Targets as the loss takes them.
+            Targets as the loss takes them.  For the softmax's, texts are the names of classes, too:
+            sorted, they are `classes`, which the network keeps and `save` writes.
         epochs : int
-        optimizer : Optimizer
-            As ``SGD(lr=0.1)`` or ``Adam()``.
+        optimizer : Optimizer, str or None
+            As ``SGD(lr=0.1)`` or ``Adam()``; "sgd" or "adam" is one with its own defaults, and None
+            is Adam, made anew in each call.
         batch_size : int
             The last, shorter batch of an epoch is trained too.
         validation_data : (x, t) or None
             Evaluated after each epoch.
+        validation_split : float or None
+            Share of the rows that is kept from training and evaluated after each epoch instead: drawn
+            by the seed, and of class indices as many of each class. Only these rows are copied.
         shuffle : bool
             The order is a function of (seed, epoch).
         seed : int or None

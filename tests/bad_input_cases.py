@@ -640,6 +640,9 @@ NETWORKS = [
         "net.predict_proba({})",
         ValueError=["Sequential(Relu()).predict_proba(X)"],
     ),
+    of_arrays(
+        "Sequential.classify", "net.classify(X)", "net.classify({})", ValueError=["Sequential(Relu()).classify(X)"]
+    ),
     of_arrays("Sequential.loss: x", "net.loss(X, labels)", "net.loss({}, labels)"),
     of_arrays(
         "Sequential.loss: t",
@@ -755,6 +758,7 @@ NETWORKS = [
                 "clip_norm='a'",
                 "clip_value=True",
                 "average_every='a'",
+                "validation_split='a'",
                 "comm=3",
                 "comm='mpi'",
             ],
@@ -762,8 +766,7 @@ NETWORKS = [
         + [
             "net.fit(X, labels, epochs='a', optimizer=rule)",
             "net.fit(X, labels, epochs=1.0, optimizer=rule)",
-            "net.fit(X, labels, epochs=1, optimizer=None)",
-            "net.fit(X, labels, epochs=1, optimizer='sgd')",
+            "net.fit(X, labels, epochs=1, optimizer=1)",
             "net.fit(X, labels, epochs=1, optimizer=rule, seed='a')",
             "net.fit(X, labels, epochs=1, optimizer=rule, seed=1.5)",
         ],
@@ -782,9 +785,13 @@ NETWORKS = [
                 "clip_value=-1",
                 "average_every=0",
                 "rows='some'",
+                "validation_split=0",
+                "validation_split=1",
+                "validation_split=0.01",
             ],
         )
         + [
+            "net.fit(X, labels, epochs=1, optimizer='adm')",
             "net.fit(X, labels, epochs=-1, optimizer=rule)",
             "net.fit(X, labels, epochs=1, optimizer=rule, seed=-1)",
             "net.fit(X, labels, epochs=1, optimizer=rule, seed=2**70)",

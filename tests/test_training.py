@@ -1087,7 +1087,7 @@ REFUSED = {
     "flat targets": (lambda: small(loss="squared"), {"t": T.astype(float)}, r"\(47, 4\)"),
     "t above 1": (lambda: small(loss="sigmoid"), {"t": np.full((47, 4), 2.0)}, "between 0 and 1"),
     "optimiser class": (small, {"optimizer": SGD}, "optimizer"),
-    "optimiser name": (small, {"optimizer": "adam"}, "optimizer"),
+    "optimiser name": (small, {"optimizer": "adm"}, "optimizer"),
     "optimiser of ones own": (small, {"optimizer": SignDescent(lr=0.1)}, "SignDescent"),
     "weights' length": (small, {"sample_weight": np.ones(46)}, "sample_weight"),
     "negative weights": (small, {"sample_weight": -np.ones(47)}, "not negative"),

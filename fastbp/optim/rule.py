@@ -16,6 +16,17 @@ __all__ = ["Rule"]
 
 #: The library's, by the names of the estimators and the command line.
 OPTIMIZERS: dict[str, Callable[..., "Rule"]] = {}
+
+
+def rule_of(who, optimizer):
+    """An optimiser as it was handed in: one, or the name of one with its own defaults; None is Adam."""
+    if optimizer is None:
+        optimizer = "adam"
+    if isinstance(optimizer, str):
+        optimizer = OPTIMIZERS[checks.choice(who, "optimizer", optimizer, tuple(OPTIMIZERS))]()
+    return optimizer
+
+
 #: How PyTorch computes the same numbers.
 _HOW = ("foreach", "fused", "capturable")
 #: Options of other rules, and other libraries' names.

@@ -248,8 +248,8 @@ def difference(name, theirs, ours):
         return name, theirs, ours
     if isinstance(ours, list) and len(ours) == len(theirs):
         pairs = [(f"{name}[{k}]", *pair) for k, pair in enumerate(zip(theirs, ours, strict=True))]
-    elif isinstance(ours, dict) and ours.keys() == theirs.keys():
-        pairs = [(f"{name}.{key}", theirs[key], ours[key]) for key in ours]
+    elif isinstance(ours, dict):  # what one of them has not stands there as None
+        pairs = [(f"{name}.{key}", theirs.get(key), ours.get(key)) for key in {**ours, **theirs}]
     else:
         return None if theirs == ours else (name, theirs, ours)
     return next(filter(None, (difference(*pair) for pair in pairs)), None)

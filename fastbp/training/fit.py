@@ -11,7 +11,8 @@ import numpy as np
 from fastbp import checks, init
 from fastbp._kernels import engine
 from fastbp.backend import kernels
-from fastbp.training import checkpoints, plans
+from fastbp.optim.rule import rule_of
+from fastbp.training import checkpoints, labels, plans
 from fastbp.training.epochs import Epochs, Options, Training
 from fastbp.training.history import EarlyStopping, History
 from fastbp.training.ranks import Ranks
@@ -28,9 +29,11 @@ class FitOptions(Options):
     """What `Sequential.fit` takes beside the data, checked; see there."""
 
     who: str = dataclasses.field(default="fit", init=False)
-    optimizer: Any
+    epochs: int = 10
+    optimizer: Any = None
     batch_size: int = 32
     validation_data: Any = None
+    validation_split: float | None = None
     seed: Any = None
     sample_weight: Any = None
     class_weight: Any = None
@@ -52,6 +55,7 @@ class FitOptions(Options):
             shuffle=checks.flag(who, "shuffle", self.shuffle),
             progress=checks.flag(who, "progress", self.progress),
             callbacks=_callables(who, self.callbacks),
+            optimizer=rule_of(who, self.optimizer),
             rows=checks.choice(who, "rows", self.rows, ("all", "own")),
             average_every=checks.integer(who, "average_every", self.average_every, least=1),
         )
@@ -63,10 +67,25 @@ class FitOptions(Options):
         require_steps(who, self.optimizer, self.batch_size, self.clip_norm, self.clip_value)
         if self.early_stopping is not None:
             checks.instance(who, "early_stopping", self.early_stopping, EarlyStopping, "an EarlyStopping")
+        if self.validation_split is not None:
+            self._check_split()
         if self.every is not None and self.checkpoint is None:
             raise ValueError(f"{who} expects every with a checkpoint; got every={self.every!r} without.")
         if seed is not None:
             vars(self).update(seed=init.seed_of(who, seed))
+
+    def _check_split(self):
+        who = self.who
+        share = checks.number(who, "validation_split", self.validation_split, least=0)
+        if not 0 < share < 1:
+            raise ValueError(f"{who} expects validation_split above 0 and below 1, or None; got {share:g}.")
+        if self.validation_data is not None:
+            raise ValueError(f"{who} expects validation_data or validation_split; got both.")
+        if self.resume is not None and self.seed is None:
+            raise ValueError(
+                f"{who} expects the seed of the first training where it goes on with a validation_split, which draws "
+                "its rows by it; got None: it is history.seed."
+            )
 
 
 # So that Python's words for a wrong keyword name it.
@@ -90,15 +109,32 @@ def _prepared(net, x, t, options, ranks):
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
     dtype, n_in, n_out = description.dtype, description.n_in, description.n_out
-    x = plans.rows_of(who, x, n_in, dtype)
+    given, x = x, plans.rows_of(who, x, n_in, dtype)
     n = len(x)
-    n_rows = int(ranks.total(n))
-    if n_rows == 0:
+    if ranks.total(n) == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
+    classes = net.classes
+    if loss_layer.kind == "softmax" and ranks.gather(labels.are_names(t))[0]:
+        if classes is None:
+            classes = labels.classes_of(who, t, n_out, ranks.gather)
+        t = labels.indices_of(who, classes, t)
     t = plans.targets_of(who, loss_layer, t, n, n_out, dtype)
     weights = plans.weights_of(
         who, options.sample_weight, options.class_weight, loss_layer, t, (n, n_out), dtype, ranks.total
     )
+    seed, kept, validation = options.seed, None, None
+    if options.validation_split is not None:
+        from fastbp.datasets.splits import held_out
+
+        seed = ranks.tell(init.seed_of(who, seed))
+        groups = t if t.ndim == 1 else np.zeros(n, np.int64)
+        held = held_out(who, "validation_split", options.validation_split, groups, seed)
+        kept = np.flatnonzero(~held)
+        validation = (given.tocsr() if hasattr(given, "tocsr") else x)[held], t[held]
+        n = len(kept)
+    elif options.validation_data is not None:
+        validation = _validation_of(net, options.validation_data, classes, n_in, n_out, dtype, ranks)
+    n_rows = int(ranks.total(n))
     batch_size = min(options.batch_size, n_rows)
     normalises = any(entry[0] == "batch_norm" for entry in description.entries)
     if normalises and not ranks and 1 in (batch_size, n_rows % batch_size):
@@ -112,16 +148,15 @@ def _prepared(net, x, t, options, ranks):
         most = max(1, int(np.diff(parts[:, :2]).max()))
         if normalises:
             ranks.require_several(parts)
-    validation = None
-    if options.validation_data is not None:
-        validation = _validation_of(net, options.validation_data, n_in, n_out, dtype, ranks)
     _require_monitored(options, validation, loss_layer)
     if ranks:
         ranks.agree(_found(description, (x, t, weights), validation, ranks))
-    seed, saved, file = options.seed, None, None
+    saved, file = None, None
     if options.checkpoint is not None or options.resume is not None:
         data = None if ranks.own else (x, t, weights)
         setting = _setting(options, description, data, n_rows, batch_size, validation)
+        if classes is not None:
+            setting["classes"] = list(classes)
         counts = ranks.counts(n)
         if options.checkpoint is not None:
             file = checkpoints.Checkpoint(options.checkpoint, options.every, setting, ranks.rank == 0, counts)
@@ -146,7 +181,8 @@ def _prepared(net, x, t, options, ranks):
         ranks,
         options.average_every,
     )
-    rows = Rows(x, t, weights, n_rows, batch_size, parts)
+    rows = Rows(x, t, weights, n_rows, batch_size, parts, kept)
+    vars(net)["classes"] = classes
     return NetworkTraining(trainer, rows, validation, options, file, saved), epochs
 
 
@@ -161,10 +197,12 @@ class Rows:
         Rows in all, and of a batch, on all ranks.
     parts : (n_batches, 5) numpy.ndarray or None
         Of several ranks, this one's rows of each batch of an epoch, see `Ranks.parts`.
+    kept : numpy.ndarray or None
+        The rows of x that are trained on, where a part of them is for validation.
     """
 
-    def __init__(self, x, t, weights, n, batch_size, parts):
-        self.x, self.t, self.weights = x, t, weights
+    def __init__(self, x, t, weights, n, batch_size, parts, kept):
+        self.x, self.t, self.weights, self.kept = x, t, weights, kept
         self.n, self.batch_size, self.parts = n, batch_size, parts
 
     def weights_of(self, order, begin, end):
@@ -178,7 +216,8 @@ class Rows:
 def _asked(options):
     """What all ranks have to be asked alike, as JSON has it."""
     stopping = options.early_stopping
-    named = ("rows", "average_every", "epochs", "batch_size", "shuffle", "seed", "clip_norm", "clip_value", "every")
+    named = ["rows", "average_every", "epochs", "batch_size", "shuffle", "seed", "clip_norm", "clip_value", "every"]
+    named.append("validation_split")
     given = ("checkpoint", "resume", "schedule", "validation_data", "sample_weight")
     return {
         **{name: getattr(options, name) for name in named},
@@ -223,6 +262,8 @@ def _require_monitored(options, validation, loss_layer):
     if options.early_stopping is None:
         return
     monitor = options.early_stopping.monitor
+    if callable(monitor):
+        return
     if monitor.startswith("val") and validation is None:
         raise ValueError(f"{options.who} expects validation_data where early_stopping monitors {monitor}; got None.")
     if monitor.endswith("accuracy") and not loss_layer.classifies:
@@ -246,6 +287,7 @@ def _setting(options, description, data, n_rows, batch_size, validation):
     limits = {"clip_norm": options.clip_norm, "clip_value": options.clip_value}
     stopping = options.early_stopping
     architecture = net.architecture()
+    architecture.pop("classes", None)
     architecture.pop("evaluating", None)  # without effect on the layers that fit takes so
     for layer in architecture["layers"]:
         layer.pop("kept", None)  # fit has a seed of its own
@@ -261,6 +303,7 @@ def _setting(options, description, data, n_rows, batch_size, validation):
         **{name: None if limit is None else float(limit) for name, limit in limits.items()},
         "checksum of validation_data": None if None in (validation, data) else checkpoints.checksum(*validation),
         "early_stopping": None if stopping is None else stopping.config(),
+        **({} if options.validation_split is None else {"validation_split": float(options.validation_split)}),
         "checksum of x, t and weights": None if data is None else checkpoints.checksum(*data),
     }
 
@@ -298,12 +341,16 @@ class NetworkTraining(Training):
         self.whole = True
         vars(self.net)["history"] = self.history
         epochs.done = self.at.epoch
+        if self.rows.kept is not None:
+            epochs.order[:] = self.rows.kept
         stopping = self.early_stopping
         if stopping is not None and len(self.history) and stopping.is_over(self.history):
             epochs.stopped_by = "early_stopping"
 
     def shuffle(self, order, epoch):
         kernels().epoch_order(order, self.trainer.seed, epoch)
+        if self.rows.kept is not None:
+            order[:] = self.rows.kept[order]
 
     def train(self, epochs):
         """The rest of an epoch, into the history."""
@@ -414,9 +461,19 @@ class NetworkTraining(Training):
 
     def verdict(self):
         stopping = self.early_stopping
-        if stopping is not None and stopping.should_stop(self.net, self.history):
-            return "early_stopping"
-        return None
+        if stopping is None:
+            return None
+        return "early_stopping" if stopping.should_stop(self.net, self.history, self._own_score(stopping)) else None
+
+    def _own_score(self, stopping):
+        """What a user's function makes of the network, where it is one that decides."""
+        if not callable(stopping.monitor):
+            return None
+        with self.ranks.listening() if self.ranks else nullcontext():
+            score = checks.number(
+                "fit", "what early_stopping's monitor returns", stopping.monitor(self.net), finite=False
+            )
+        return self.ranks.tell(score) if self.ranks else score
 
     def call(self, callback):
         trainer = self.trainer
@@ -489,7 +546,7 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def _validation_of(net, data, n_in, n_out, dtype, ranks):
+def _validation_of(net, data, classes, n_in, n_out, dtype, ranks):
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order
             raise TypeError
@@ -502,6 +559,8 @@ def _validation_of(net, data, n_in, n_out, dtype, ranks):
     n = len(rows)
     if ranks.total(n) == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")
+    if net.loss_layer.kind == "softmax" and labels.are_names(t):
+        t = labels.indices_of("validation_data", classes, t)
     t = plans.targets_of("validation_data", net.loss_layer, t, n, n_out, dtype)
     return (x.tocsr() if hasattr(x, "tocsr") else rows), t
 

@@ -86,7 +86,9 @@ class EarlyStopping:
     ----------
     patience : int
         Epochs without improvement.
-    monitor : {"val_loss", "val_accuracy", "train_loss", "train_accuracy"}
+    monitor : {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} or callable
+        Or a function ``monitor(net)`` of the network after each epoch, of whose number more is
+        better, as an F1 score of rows that were kept from training.
     min_delta : float
         What counts as an improvement.
     restore_best : bool
@@ -107,7 +109,9 @@ class EarlyStopping:
 
     def __init__(self, patience=10, monitor="val_loss", min_delta=0.0, restore_best=True):
         self.patience = checks.integer("EarlyStopping", "patience", patience, least=1)
-        self.monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
+        if not callable(monitor):
+            monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
+        self.monitor = monitor
         self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
         self.restore_best = checks.flag("EarlyStopping", "restore_best", restore_best)
         self.start()
@@ -119,10 +123,14 @@ class EarlyStopping:
         self.best_arrays = None
         self.best_layers = ()
 
-    def should_stop(self, net, history):
-        """Look at the last epoch, keep the network's arrays where it is the best one."""
-        value = getattr(history, self.monitor)[-1]
-        score = value if self.monitor.endswith("accuracy") else -value
+    def should_stop(self, net, history, score=None):
+        """Look at the last epoch, keep the network's arrays where it is the best one.
+
+        `score` is what a monitor that is a function has made of the network.
+        """
+        if score is None:
+            value = getattr(history, self.monitor)[-1]
+            score = value if self.monitor.endswith("accuracy") else -value
         epoch = len(history) - 1
         if score > self.best + self.min_delta:  # false for NaN
             if self.restore_best:
@@ -138,7 +146,9 @@ class EarlyStopping:
 
     def config(self):
         """What has to agree where a training goes on."""
-        return {"monitor": self.monitor, "min_delta": self.min_delta, "restore_best": self.restore_best}
+        name = getattr(self.monitor, "__qualname__", type(self.monitor).__name__)
+        monitor = f"the function {name}" if callable(self.monitor) else self.monitor
+        return {"monitor": monitor, "min_delta": self.min_delta, "restore_best": self.restore_best}
 
     def restore(self, net):
         """Put the best epoch's arrays back."""
