@@ -77,6 +77,7 @@ _ON_DEMAND = {
     "summary": ("fastbp.summaries", "summary"),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),
     "graph": ("fastbp.graph", None),
+    "lr_finder": ("fastbp.training.rates", "lr_finder"),
     "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
     "save": ("fastbp.files", "save"),

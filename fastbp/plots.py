@@ -2,7 +2,7 @@
 
 from fastbp import checks, files
 
-__all__ = ["learning_curves"]
+__all__ = ["learning_curves", "learning_rates"]
 
 #: Key in a history, name in the legend, line, colour (Okabe and Ito's, for all eyes).
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
@@ -41,20 +41,75 @@ def learning_curves(history, path=None):
     ['Loss']
     """
     panels = _panels(history)
-    if path is not None and not hasattr(path, "write"):
-        checks.path_to_write("learning_curves", path)
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError:
-        raise checks.missing_extra("matplotlib", "learning_curves") from None
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
-    figure = Figure(figsize=(4.6 * len(panels), 3.4), dpi=150, layout=layout)
+    figure = _figure("learning_curves", 4.6 * len(panels), path)
     for place, (quantity, curves) in enumerate(panels.items(), start=1):
         _draw(figure.add_subplot(1, len(panels), place), quantity, curves)
     if path is not None:
         files.write_figure(path, figure)
     return figure
+
+
+def learning_rates(lrs, losses, smoothed, suggestion, path=None):
+    """Losses over the learning rates that were tried, with the suggested one.
+
+    Parameters
+    ----------
+    lrs, losses, smoothed : sequence of float
+        Of one length.
+    suggestion : float
+        One of the rates.
+    path : str or os.PathLike, optional
+        File to write, as `learning_curves` has it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = learning_rates([0.01, 0.1, 1.0], [3.0, 1.0, 5.0], [3.0, 1.5, 4.0], 0.1)
+    >>> figure.axes[0].get_xscale()
+    'log'
+    """
+    figure = _figure("learning_rates", 6.0, path)
+    axes = figure.add_subplot()
+    axes.plot(lrs, losses, color="0.75", linewidth=1, label="loss of a step")
+    axes.plot(lrs, smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
+    axes.axvline(suggestion, color="#D55E00", linestyle="--", label=f"suggestion {suggestion:.2g}")
+    axes.set_xscale("log")
+    axes.set_ylim(0, 1.5 * max(smoothed[0], min(smoothed)))  # what diverges leaves the picture
+    axes.set_xlabel("Learning rate")
+    axes.set_ylabel("Loss")
+    _finish(axes, 3)
+    if path is not None:
+        files.write_figure(path, figure)
+    return figure
+
+
+def _figure(who, width, path):
+    """An empty figure of so many inches, once it is known that it can be written."""
+    if path is not None and not hasattr(path, "write"):
+        checks.path_to_write(who, path)
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError:
+        raise checks.missing_extra("matplotlib", who) from None
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
+    return Figure(figsize=(width, 3.4), dpi=150, layout=layout)
+
+
+def _finish(axes, n_columns):
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    # Above the panel, where no curve runs through it.
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns)
 
 
 def _panels(history):
@@ -101,11 +156,7 @@ def _draw(axes, quantity, curves):
     _set_heights(axes, quantity, [value for *_, values in curves for value in values])
     axes.set_xlabel("Epoch")
     axes.set_ylabel(quantity.capitalize())
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    # Above the panel, where no curve runs through it.
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves))
+    _finish(axes, len(curves))
 
 
 def _set_heights(axes, quantity, values):
