@@ -642,11 +642,11 @@ NETWORKS = [
     ),
     entry(
         "lr_finder",
-        "lr_finder(net, X, labels, rule, n_steps=30, batch_size=2)",
-        TypeError="lr_finder(None, X, labels) | lr_finder(net, X, labels, 3) | lr_finder(net, X, labels, lr_min='a')",
-        ValueError="lr_finder(net, X, labels, 'adm') | lr_finder(net, X, labels, lr_min=0) | "
-        "lr_finder(net, X, labels, lr_min=2, lr_max=1) | lr_finder(net, X, labels, n_steps=1) | "
-        "lr_finder(net, X[:0], labels[:0]) | lr_finder(net, X[:, :3], labels) | lr_finder(net, X, labels + 1)",
+        "fastbp.lr_finder(net, X, labels, rule, n_steps=30, batch_size=2)",
+        TypeError="fastbp.lr_finder(None, X, labels) | fastbp.lr_finder(net, X, labels, 3) | fastbp.lr_finder(net, X, labels, lr_min='a')",
+        ValueError="fastbp.lr_finder(net, X, labels, 'adm') | fastbp.lr_finder(net, X, labels, lr_min=0) | "
+        "fastbp.lr_finder(net, X, labels, lr_min=2, lr_max=1) | fastbp.lr_finder(net, X, labels, n_steps=1) | "
+        "fastbp.lr_finder(net, X[:0], labels[:0]) | fastbp.lr_finder(net, X[:, :3], labels) | fastbp.lr_finder(net, X, labels + 1)",
     ),
     of_arrays(
         "Sequential.classify", "net.classify(X)", "net.classify({})", ValueError=["Sequential(Relu()).classify(X)"]
