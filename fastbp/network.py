@@ -649,7 +649,7 @@ class Sequential(Module):
         self._backward(loss_layer.backward(), self._first_trained(), need_dx=False)
         return {key: getattr(layer, "d" + name) for key, (layer, name) in self.params._places.items()}
 
-    def fit(self, x, t, *, epochs=10, optimizer=None, batch_size=32, **options):
+    def fit(self, x, t=None, *, epochs=10, optimizer=None, batch_size=None, **options):
         """Train by mini-batches, each step in one compiled call.
 
         ``fit(x, t)`` alone trains for 10 epochs by Adam.
@@ -659,7 +659,9 @@ class Sequential(Module):
         x : array_like or SciPy sparse matrix
             (n_samples, n_features), float32, float64 or uint8 as they are.  Of CSR rows a first
             affine layer takes the entries only; before another one they are made dense a batch
-            at a time.
+            at a time.  Or, without t, batches that are made elsewhere, pairs (x, t): a DataLoader,
+            another iterable, or a function that returns one for each epoch.  They are trained as
+            they come, without the options that speak of all rows.
         t : array_like
             Targets as the loss takes them.  For the softmax's, texts are the names of classes, too:
             sorted, they are `classes`, which the network keeps and `save` writes.
@@ -667,8 +669,8 @@ class Sequential(Module):
         optimizer : Optimizer, str or None
             As ``SGD(lr=0.1)`` or ``Adam()``; "sgd" or "adam" is one with its own defaults, and None
             is Adam, made anew in each call.
-        batch_size : int
-            The last, shorter batch of an epoch is trained too.
+        batch_size : int or None
+            Rows of a step, 32 by default; the last, shorter batch of an epoch is trained too.
         validation_data : (x, t) or None
             Evaluated after each epoch.
         validation_split : float or None

@@ -757,7 +757,6 @@ NETWORKS = [
         TypeError=filled(
             FIT,
             [
-                "batch_size=None",
                 "batch_size=2.5",
                 "batch_size=True",
                 "batch_size='a'",

@@ -31,7 +31,7 @@ class FitOptions(Options):
     who: str = dataclasses.field(default="fit", init=False)
     epochs: int = 10
     optimizer: Any = None
-    batch_size: int = 32
+    batch_size: int | None = None
     validation_data: Any = None
     validation_split: float | None = None
     seed: Any = None
@@ -51,7 +51,7 @@ class FitOptions(Options):
         who, schedule, seed = self.who, self.schedule, self.seed
         vars(self).update(
             epochs=checks.integer(who, "epochs", self.epochs, least=0),
-            batch_size=checks.integer(who, "batch_size", self.batch_size, least=1),
+            batch_size=32 if self.batch_size is None else checks.integer(who, "batch_size", self.batch_size, least=1),
             shuffle=checks.flag(who, "shuffle", self.shuffle),
             progress=checks.flag(who, "progress", self.progress),
             callbacks=_callables(who, self.callbacks),
@@ -87,6 +87,18 @@ class FitOptions(Options):
                 "its rows by it; got None: it is history.seed."
             )
 
+    def require_monitored(self, validation, loss_layer):
+        """Refuse early stopping by a number that the history will not have."""
+        monitor = None if self.early_stopping is None else self.early_stopping.monitor
+        if monitor is None or callable(monitor):
+            return
+        if monitor.startswith("val") and validation is None:
+            raise ValueError(f"{self.who} expects validation_data where early_stopping monitors {monitor}; got None.")
+        if monitor.endswith("accuracy") and not loss_layer.classifies:
+            raise ValueError(
+                f"{self.who} expects a classification loss where early_stopping monitors {monitor}; got {loss_layer!r}."
+            )
+
 
 # So that Python's words for a wrong keyword name it.
 FitOptions.__init__.__qualname__ = "Sequential.fit"
@@ -94,6 +106,11 @@ FitOptions.__init__.__qualname__ = "Sequential.fit"
 
 def fit(net, x, t, options):
     """Train `net` by options, a dictionary of them; see `Sequential.fit`."""
+    if t is None:
+        from fastbp.training import loaders
+
+        if loaders.gives_batches(x, t):
+            return loaders.fit_batches(net, x, options)
     ranks = Ranks("fit", options.pop("comm", None), options.get("rows", "all"))
     with ranks.together():
         training, epochs = _prepared(net, x, t, FitOptions(**options), ranks)
@@ -133,7 +150,7 @@ def _prepared(net, x, t, options, ranks):
         validation = (given.tocsr() if hasattr(given, "tocsr") else x)[held], t[held]
         n = len(kept)
     elif options.validation_data is not None:
-        validation = _validation_of(net, options.validation_data, classes, n_in, n_out, dtype, ranks)
+        validation = validation_of(net, options.validation_data, classes, description, ranks)
     n_rows = int(ranks.total(n))
     batch_size = min(options.batch_size, n_rows)
     normalises = any(entry[0] == "batch_norm" for entry in description.entries)
@@ -148,7 +165,7 @@ def _prepared(net, x, t, options, ranks):
         most = max(1, int(np.diff(parts[:, :2]).max()))
         if normalises:
             ranks.require_several(parts)
-    _require_monitored(options, validation, loss_layer)
+    options.require_monitored(validation, loss_layer)
     if ranks:
         ranks.agree(_found(description, (x, t, weights), validation, ranks))
     saved, file = None, None
@@ -257,21 +274,6 @@ def _callables(who, callbacks):
     return callbacks
 
 
-def _require_monitored(options, validation, loss_layer):
-    """Refuse early stopping by a number that the history will not have."""
-    if options.early_stopping is None:
-        return
-    monitor = options.early_stopping.monitor
-    if callable(monitor):
-        return
-    if monitor.startswith("val") and validation is None:
-        raise ValueError(f"{options.who} expects validation_data where early_stopping monitors {monitor}; got None.")
-    if monitor.endswith("accuracy") and not loss_layer.classifies:
-        raise ValueError(
-            f"{options.who} expects a classification loss where early_stopping monitors {monitor}; got {loss_layer!r}."
-        )
-
-
 def _setting(options, description, data, n_rows, batch_size, validation):
     """What a training has to share with one that it goes on with, as JSON has it.
 
@@ -330,7 +332,7 @@ class NetworkTraining(Training):
         self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved = file, saved
         self.history = History(seed=trainer.seed)
-        self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))
+        self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))  # no batch where they are made elsewhere
         self.whole = False  # whether `at` is where the arrays are
 
     def begin(self, epochs):
@@ -546,7 +548,8 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def _validation_of(net, data, classes, n_in, n_out, dtype, ranks):
+def validation_of(net, data, classes, description, ranks):
+    """The rows and targets of `validation_data`, of whose texts the network has the `classes`."""
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order
             raise TypeError
@@ -555,13 +558,13 @@ def _validation_of(net, data, classes, n_in, n_out, dtype, ranks):
         several = isinstance(data, tuple | list)
         came = checks.plural(len(data), "value") if several else type(data).__name__
         raise ValueError(f"fit expects validation_data as a pair (x, t); got {came}.") from None
-    rows = plans.rows_of("validation_data", x, n_in, dtype)
+    rows = plans.rows_of("validation_data", x, description.n_in, description.dtype)
     n = len(rows)
     if ranks.total(n) == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")
     if net.loss_layer.kind == "softmax" and labels.are_names(t):
         t = labels.indices_of("validation_data", classes, t)
-    t = plans.targets_of("validation_data", net.loss_layer, t, n, n_out, dtype)
+    t = plans.targets_of("validation_data", net.loss_layer, t, n, description.n_out, description.dtype)
     return (x.tocsr() if hasattr(x, "tocsr") else rows), t
 
 
