@@ -13,7 +13,7 @@ from fastbp.training.trainer import Trainer
 
 __all__ = ["LRFinder", "lr_finder"]
 
-#: A loss so many times the least one has left the valley.
+#: A smoothed loss so many times the least one has left the valley.
 DIVERGED = 4.0
 #: Share of the earlier losses in the smoothed one.
 SMOOTHING = 0.9
@@ -60,7 +60,7 @@ class LRFinder:
 def lr_finder(net, x, t, optimizer=None, *, batch_size=32, lr_min=1e-6, lr_max=10.0, n_steps=200, seed=0):
     """Train a copy of a network at rates that grow from step to step, and see where the loss falls.
 
-    It ends early where the loss has left the valley, above four times the least one.
+    It ends early where the smoothed loss has left the valley, above four times the least one.
 
     Parameters
     ----------
@@ -144,7 +144,8 @@ def _losses(net, x, t, optimizer, batch_size, lrs, seed):
             trainer.lr = float(lr)
             loss = trainer.step(x[rows], t[rows])
             losses.append(loss)
-            if loss > DIVERGED * max(min(losses), 1e-12):
+            smoothed = _smoothed(losses)
+            if len(losses) > FIRST and smoothed[-1] > DIVERGED * smoothed.min():
                 break
     except FloatingPointError:  # the step that was too long; it is no longer looked for
         pass
