@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import encodings, targets
+from fastbp.tables import features, targets
 from fastbp.tables.columns import Columns
 from fastbp.tables.frames_stub import columns_of
 
@@ -133,14 +133,14 @@ class Preprocessor:
         unknown = [name for name in ignore if name not in table.names]
         if unknown:
             raise ValueError(
-                f"{who} expects ignore of columns that {table.source} has, {encodings.listed(table.names)}; "
+                f"{who} expects ignore of columns that {table.source} has, {features.listed(table.names)}; "
                 f"got {checks.shown(unknown[0])}."
             )
         found, left_out, summary = [], {}, []
         for column in table.columns:
             if target is not None and column.name == target.name:
                 continue
-            missing = _missing(column)
+            missing = missing_of(column)
             if column.name in ignore:
                 encoding, done = None, "left out, as asked"
             else:
@@ -154,10 +154,10 @@ class Preprocessor:
             raise ValueError(f"{who} expects a column to predict from in {table.source}; got none of use.")
         learnt, said = (None, None)
         if target is not None:
-            missing = _missing(target)
+            missing = missing_of(target)
             if missing.any():
                 row = int(missing.argmax())
-                raise encodings.unexpected(table, target, "a target in each row", row, "none")
+                raise features.unexpected(table, target, "a target in each row", row, "none")
             learnt, said = targets.target_of(target, table, task)
         self._become(found, left_out, learnt)
         self.summary_, self.task_note_ = summary, said
@@ -190,14 +190,15 @@ class Preprocessor:
             For columns that are missing, or of another kind than in training.
         """
         self._require_fitted("transform")
-        return self._transformed(columns_of(X), self.strict)
+        return self.transformed(columns_of(X), self.strict)
 
-    def _transformed(self, table, strict):
+    def transformed(self, table, strict):
+        """`transform` of Columns, strictly or not."""
         missing = [each.name for each in self.encodings_ if each.name not in table.names]
         if missing:
             raise ValueError(
                 f"{table.source} expects the columns of the training; got none of the name"
-                f"{'s' * (len(missing) > 1)} {encodings.listed(missing)}, but {encodings.listed(table.names)}."
+                f"{'s' * (len(missing) > 1)} {features.listed(missing)}, but {features.listed(table.names)}."
             )
         edges = np.cumsum([0, *(len(each.names) for each in self.encodings_)])
         out = np.empty((table.n_rows, edges[-1]), self.dtype)
@@ -306,13 +307,13 @@ class Preprocessor:
                 f"{checks.shown(version)}, written by another fastbp."
             )
         try:
-            found = [encodings.read(each, encodings.KINDS) for each in document["columns"]]
+            found = [features.read(each, features.KINDS) for each in document["columns"]]
             names = [each.name for each in found]
             if not names or len(set(names)) < len(names):
                 raise ValueError("no columns, or two of one name")
             target = document["target"]
             if target is not None:
-                target = encodings.read(target, targets.KINDS)
+                target = features.read(target, targets.KINDS)
                 if target.name in names:
                     raise ValueError(f"the target {checks.shown(target.name)} among the columns")
             left_out = document["left out"]
@@ -338,7 +339,7 @@ def with_target(who, table, y):
     if isinstance(y, str):
         if y not in table.names:
             raise ValueError(
-                f"{who} expects the target to be one of the columns {encodings.listed(table.names)} of "
+                f"{who} expects the target to be one of the columns {features.listed(table.names)} of "
                 f"{table.source}; got {checks.shown(y)}."
             )
         if len(table.columns) == 1:
@@ -360,7 +361,8 @@ def with_target(who, table, y):
 # --- what is done with a column -------------------------------------------------------------
 
 
-def _missing(column):
+def missing_of(column):
+    """(n_rows,) bool: where a column has no value."""
     if column.kind == "text":
         return np.array([value is None for value in column.values], bool)
     return np.isnat(column.values) if column.kind == "date" else np.isnan(column.values)
@@ -370,7 +372,7 @@ def _require_finite(column, table):
     infinite = np.isinf(column.values)
     if infinite.any():
         row = int(infinite.argmax())
-        raise encodings.unexpected(table, column, "finite numbers", row, f"{column.values[row]}")
+        raise features.unexpected(table, column, "finite numbers", row, f"{column.values[row]}")
 
 
 def _kind_of(column, encoding):
@@ -401,7 +403,7 @@ def _encoding_of(column, missing, table, most):
         if encoding is None:
             return None, f"left out, as {different} different texts in {len(values)} rows name the rows"
     else:
-        encoding = (encodings.Date if column.kind == "date" else encodings.Number).of(column)
+        encoding = (features.Date if column.kind == "date" else features.Number).of(column)
     return encoding, encoding.done
 
 
@@ -418,7 +420,7 @@ def _encoding_of_texts(column, values, different, table, most):
             )
         if different >= _OWN_NAMES * len(values):
             return None
-        return encodings.Hashed.of(column)
+        return features.Hashed.of(column)
     if different >= _OWN_NAMES * len(values) and different > 10:
         return None
-    return encodings.Category.of(column)
+    return features.Category.of(column)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import encodings
+from fastbp.tables import features
 
 __all__ = ["TASKS", "Classes", "Numbers", "target_of"]
 
@@ -40,13 +40,13 @@ class Classes:
     def transform(self, column, table):
         """Class indices (n_rows,); a class that the training had not is refused."""
         texts = isinstance(self.classes[0], str)
-        values = encodings.texts_of(column, self.classes) if texts else _bare(column, self.classes, table)
+        values = features.texts_of(column, self.classes) if texts else _bare(column, self.classes, table)
         places = {each: place for place, each in enumerate(self.classes)}
         codes = np.array([places.get(value, -1) for value in values], np.int64)
         if (codes < 0).any():
             row = int((codes < 0).argmax())
-            expected = f"one of the classes {encodings.listed(self.classes)}"
-            raise encodings.unexpected(table, column, expected, row, encodings.shown(values[row]))
+            expected = f"one of the classes {features.listed(self.classes)}"
+            raise features.unexpected(table, column, expected, row, features.shown(values[row]))
         return codes
 
     def inverse(self, codes):
@@ -72,12 +72,12 @@ class Numbers:
             raise ValueError(f"the scale {self.scale}")
 
     n_outputs = 1
-    document = encodings.Number.document
+    document = features.Number.document
 
     def transform(self, column, table):
         """Standardised numbers (n_rows, 1)."""
-        values = encodings.numbers_of(column, table, False)
-        return encodings.standardised(values, self.mean, self.scale)[:, np.newaxis]
+        values = features.numbers_of(column, table, False)
+        return features.standardised(values, self.mean, self.scale)[:, np.newaxis]
 
     def inverse(self, outputs):
         """Numbers (n_rows,) in the target's unit, of standardised ones (n_rows, 1)."""
@@ -131,8 +131,8 @@ def target_of(column, table, task=None):
         raise ValueError(f"regression expects numbers in {where}; got {checks.shown(column.values[0])}.")
     if not np.isfinite(column.values).all():
         row = int((~np.isfinite(column.values)).argmax())
-        raise encodings.unexpected(table, column, "finite numbers", row, f"{column.values[row]}")
-    mean, scale, _ = encodings.standardise(column.values)
+        raise features.unexpected(table, column, "finite numbers", row, f"{column.values[row]}")
+    mean, scale, _ = features.standardise(column.values)
     return Numbers(column.name, mean, scale), said
 
 
@@ -156,5 +156,5 @@ def _decided(column, values, few):
 def _bare(column, classes, table):
     """A column's values as numbers or bools, to be looked for among the classes."""
     if isinstance(classes[0], bool):
-        return encodings.numbers_of(column, table, True).tolist()  # 1.0 == True
-    return encodings.numbers_of(column, table, False).tolist()
+        return features.numbers_of(column, table, True).tolist()  # 1.0 == True
+    return features.numbers_of(column, table, False).tolist()
