@@ -68,6 +68,7 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "Communicator": ("fastbp.communicators", "Communicator"),
+    "TableModel": ("fastbp.table_model", "TableModel"),
     "RankError": ("fastbp.training.ranks", "RankError"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),
@@ -81,6 +82,7 @@ _ON_DEMAND = {
     "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
     "save": ("fastbp.files", "save"),
+    "tables": ("fastbp.tables", None),
     "utils": ("fastbp.utils", None),
 }
 # The book has other classes under the same names, and the estimators need scikit-learn.

@@ -31,10 +31,10 @@ _FORMAT_VERSION = 1
 # --- written --------------------------------------------------------------------------------
 
 
-def write(net, path):
-    """Write the file of `Sequential.save`."""
+def write(net, path, more=None):
+    """Write the file of `Sequential.save`, with `more` texts by name in its metadata."""
     who = "Sequential.save"
-    metadata = {"fastbp": json.dumps(net.architecture())}
+    metadata = {"fastbp": json.dumps(net.architecture()), **(more or {})}
     with hands:  # no other thread fetches newer parameters between two of them
         arrays = plans.arrays_of(net.layers)
         plans.require_apart(who, arrays.items(), ", which load would part: save state_dict()")
@@ -149,7 +149,13 @@ def _switches(layer):
 
 
 def read(path, network):
-    """The file of `Sequential.load`.
+    """The file of `Sequential.load`, as `rebuilt` has it."""
+    tensors, metadata = files.read_safetensors("Sequential.load", path)
+    return rebuilt(tensors, metadata, files.shown(path), network)
+
+
+def rebuilt(tensors, metadata, shown, network):
+    """A network of a file's arrays and texts.
 
     Returns
     -------
@@ -160,8 +166,6 @@ def read(path, network):
         it has no place for.
     """
     who = "Sequential.load"
-    tensors, metadata = files.read_safetensors(who, path)
-    shown = files.shown(path)
     try:
         architecture = files.parsed(metadata["fastbp"])
         version = architecture["version"]

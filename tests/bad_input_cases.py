@@ -83,6 +83,11 @@ def _norm_net():
     return fastbp.Sequential(fastbp.Affine(W.copy(), B.copy()), norm, loss=fastbp.SoftmaxWithLoss())
 
 
+def _table_model():
+    table = {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)}
+    return fastbp.TableModel(epochs=1, hidden=(3,)).fit(table, "kind")
+
+
 def _frozen():
     array = W.copy()
     array.flags.writeable = False
@@ -178,6 +183,8 @@ THINGS = {
     "sigmoid_loss": lambda: _judged(fastbp.SigmoidWithLoss, X / 2, ONE_HOT),
     **{name: lambda loss=loss: _judged(loss, X, TARGETS[loss.row.targets][0]) for name, loss in ELEMENTWISE.items()},
     "SIGNS": lambda: 2 * ONE_HOT - 1,
+    "table_model": _table_model,
+    "TABLE": lambda: {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)},
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
     "params": lambda: {"W1": W.copy(), "b1": B.copy()},
@@ -2347,7 +2354,51 @@ ARRAYS = [  # in the place of something else: shown in one line
         RuntimeError="fastbp.ones(2, device=X)",
     )
 ]
+_OF_A_TABLE = "table_model.predict(TABLE)"
+TABLES = [
+    entry(
+        "TableModel",
+        "fastbp.TableModel(hidden=(3,))",
+        TypeError="fastbp.TableModel(hidden=3) | fastbp.TableModel(epochs='a') | fastbp.TableModel(group=3) | "
+        "fastbp.TableModel(ignore='a') | fastbp.TableModel(refit='yes')",
+        ValueError="fastbp.TableModel(task='guess') | fastbp.TableModel(hidden=(0,)) | fastbp.TableModel(lr=0) | "
+        "fastbp.TableModel(test_size=0.9) | fastbp.TableModel(group='a', time='b') | "
+        "fastbp.TableModel(optimizer='newton') | fastbp.TableModel(class_weight='much')",
+    ),
+    entry(
+        "TableModel.fit",
+        "fastbp.TableModel(epochs=1).fit(TABLE, 'kind').predict(TABLE)",
+        ValueError="fastbp.TableModel().fit(TABLE, 'kin') | fastbp.TableModel(ignore=['a']).fit(TABLE, 'kind') | "
+        "fastbp.TableModel().fit(TABLE, labels) | fastbp.TableModel(time='kind').fit(TABLE, 'a')",
+    ),
+    entry(
+        "TableModel.predict",
+        _OF_A_TABLE,
+        ValueError="table_model.predict({'b': [1.0]}) | table_model.predict({'a': ['x']})",
+    ),
+    entry("TableModel.predict_proba", _OF_A_TABLE, ValueError="table_model.predict_proba({'b': [1.0]})"),
+    entry("TableModel.predicted", _OF_A_TABLE, ValueError="table_model.predicted({'b': [1.0]})"),
+    entry(
+        "TableModel.evaluate",
+        _OF_A_TABLE,
+        ValueError="table_model.evaluate({'a': [1.0]}) | table_model.evaluate({'a': [1.0], 'kind': ['r']})",
+    ),
+    entry("TableModel.confusion", _OF_A_TABLE, ValueError="table_model.confusion({'a': [1.0]})"),
+    entry(
+        "TableModel.importances",
+        _OF_A_TABLE,
+        ValueError="table_model.importances(TABLE, n_repeats=0) | table_model.importances(TABLE, seed=-1)",
+    ),
+    entry("TableModel.save", _OF_A_TABLE, TypeError="table_model.save(None)"),
+    entry(
+        "TableModel.load",
+        _OF_A_TABLE,
+        TypeError="fastbp.TableModel.load(None)",
+        FileNotFoundError="fastbp.TableModel.load('/no/such/model.safetensors')",
+    ),
+]
 ENTRIES = [
+    *TABLES,
     *LAYERS,
     *LOSSES,
     *NETWORKS,
@@ -2430,6 +2481,8 @@ WITHOUT = {
         "nn.Module.named_modules nn.Module.named_parameters nn.Module.parameters "
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
         "nn.SELU set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
+        "steps of fit, given what the step before returns": "TableModel.prepare TableModel.train TableModel.judge "
+        "TableModel.learn_all TableModel.batch_size_of TableModel.importances_of TableModel.task_of",
         "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "

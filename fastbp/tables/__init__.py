@@ -1,7 +1,9 @@
-"""Tables as people have them: `columns` what they are, `reading` files, `preparing` them for a network."""
+"""Tables as people have them: `columns` what they are, `reading` files, `preprocessor` their numbers for a network."""
 
 from fastbp.tables.columns import Column, Columns
+from fastbp.tables.frames_stub import columns_of
 from fastbp.tables.preparing import Prepared, prepare
+from fastbp.tables.preprocessor import Preprocessor
 from fastbp.tables.reading import Table, read_csv
 
-__all__ = ["Column", "Columns", "Prepared", "Table", "prepare", "read_csv"]
+__all__ = ["Column", "Columns", "Prepared", "Preprocessor", "Table", "columns_of", "prepare", "read_csv"]

@@ -1,0 +1,661 @@
+"""`TableModel`: from a table to a trained network, and from new rows to predictions."""
+
+import datetime
+import json
+import sys
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbp import architecture, checks, files, scores
+from fastbp.losses import LOSSES
+from fastbp.network import ACTIVATIONS, Sequential
+from fastbp.optim.rule import OPTIMIZERS
+from fastbp.tables import Column, Columns, Preprocessor, columns_of, splitting, targets
+from fastbp.tables.preprocessor import missing_of, with_target
+from fastbp.training.history import EarlyStopping
+
+__all__ = ["Importances", "TableModel"]
+
+#: The key of the metadata beside the network's own.
+KEY = "fastbp.table"
+_FORMAT = "fastbp-table-model"
+_VERSION = 1
+#: The parts of a table.
+PARTS = ("train", "validation", "test")
+#: Rows of a batch, up to a fiftieth of all.
+_BATCHES = (32, 256)
+
+
+class Importances(NamedTuple):
+    """What `TableModel.importances` returns, the most important column first.
+
+    Attributes
+    ----------
+    names : list of str
+    means, deviations : numpy.ndarray
+        (n_columns,): what the score loses where the column's values are shuffled.
+    score : str
+        "accuracy" or "r2".
+    """
+
+    names: list[str]
+    means: np.ndarray
+    deviations: np.ndarray
+    score: str
+
+
+class Rows(NamedTuple):
+    """The rows of a table as a network takes them, part by part.
+
+    Attributes
+    ----------
+    features : Columns
+    column : Column
+        The target's.
+    x, t : dict of str to numpy.ndarray
+        For each of `PARTS`.
+    """
+
+    features: Columns
+    column: Column
+    x: dict[str, np.ndarray]
+    t: dict[str, np.ndarray]
+
+
+class TableModel:
+    """A network for a table: preprocessing, training, scores, predictions in the target's own values.
+
+    A part of the rows is kept to stop the training in time, another one to judge it.  Texts, bools,
+    and whole numbers of two values, or from 0 or 1 up to at most 10 without a gap, are classes;
+    other numbers are amounts.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"} or None
+        None: as the target's values say, which `notes` tells.
+    hidden : sequence of int
+        Widths of the hidden layers.
+    activation : str
+        Of these, as "relu".
+    optimizer : str
+        A name of `fastbp.optim`'s, as "adam".
+    lr : float or None
+        The learning rate; None: the optimiser's own.
+    epochs : int
+        At most so many; `patience` ends before.
+    patience : int or None
+        Epochs without a lower loss of the validation part, after which the best one's weights are
+        taken.  None: all epochs, and the last one's.
+    batch_size : int or None
+        None: a fiftieth of the rows, 32 to 256.
+    class_weight : "balanced" or None
+    validation_size, test_size : float
+        Shares of the rows, at least 0 and together below 1.  Each has the share of each class.
+    refit : bool
+        Train a new network on all rows at the end, for as many epochs as were best: the scores are
+        those of the one before, which had not seen the rows that it is judged by.
+    group : str or None
+        A column, whose rows of one value stay in one part.  It is no feature.
+    time : str or None
+        A column of dates or numbers: the parts are the first rows, later ones, and the last ones.
+    ignore : sequence of str
+        Columns to leave out.
+    dtype : {"float32", "float64"}
+        Of the network.
+    seed : int
+        Of the parts, the initial weights and the order of rows.
+
+    Attributes
+    ----------
+    net : Sequential
+    preprocessor : Preprocessor
+    history : History or None
+        Of the training; None where the model was loaded.
+    scores : dict
+        ``scores["test"]["accuracy"]`` and the like, for each part, and the same of ``"baseline"``.
+    notes : list of str
+        What was understood and what was left out, a sentence each.
+    classes : numpy.ndarray or None
+        Their names, as `predict_proba` has its columns.
+    made, version : str
+        When it was trained, and by which fastbp.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> size = np.linspace(20, 200, 300)
+    >>> table = {"size": size, "city": ["Rome", "Oslo", "Bonn"] * 100, "price": 1000 * size}
+    >>> model = TableModel(epochs=60).fit(table, "price")
+    >>> model.predict({"city": ["Oslo"], "size": [100.0]}).round(-4)
+    array([100000.])
+    >>> model.scores["test"]["r2"] > 0.99 > model.scores["baseline"]["test"]["r2"]
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        task=None,
+        hidden=(64,),
+        activation="relu",
+        optimizer="adam",
+        lr=None,
+        epochs=400,
+        patience=20,
+        batch_size=None,
+        class_weight=None,
+        validation_size=0.16,
+        test_size=0.2,
+        refit=True,
+        group=None,
+        time=None,
+        ignore=(),
+        dtype="float32",
+        seed=0,
+    ):
+        who = "TableModel"
+        self.task = None if task is None else checks.choice(who, "task", task, targets.TASKS)
+        widths = checks.sequence(who, "hidden", hidden, "widths")
+        self.hidden = tuple(checks.integer(who, "hidden", width, 1) for width in widths)
+        self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
+        self.optimizer = checks.choice(who, "optimizer", optimizer, tuple(OPTIMIZERS))
+        self.lr = None if lr is None else checks.positive(who, "lr", lr)
+        self.epochs = checks.integer(who, "epochs", epochs, 1)
+        self.patience = None if patience is None else checks.integer(who, "patience", patience, 1)
+        self.batch_size = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
+        self.class_weight = (
+            None if class_weight is None else checks.choice(who, "class_weight", class_weight, ("balanced",))
+        )
+        self.validation_size = checks.number(who, "validation_size", validation_size, 0, 1)
+        self.test_size = checks.number(who, "test_size", test_size, 0, 1)
+        if self.validation_size + self.test_size >= 1:
+            raise ValueError(
+                f"{who} expects validation_size and test_size that leave rows to train; got {validation_size} and "
+                f"{test_size}."
+            )
+        self.refit = checks.flag(who, "refit", refit)
+        self.group, self.time = (_column_name(who, *named) for named in (("group", group), ("time", time)))
+        if group is not None and time is not None:
+            raise ValueError(f"{who} expects group or time; got both, {group!r} and {time!r}.")
+        self.ignore = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
+        self.dtype = checks.float_dtype(who, dtype).name
+        self.seed = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
+        self.net: Any = None
+        self.preprocessor: Any = None
+        self.history: Any = None
+        self.scores: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self.made: str | None = None
+        self.version: str | None = None
+        #: What the last prediction met that the training had not.
+        self.warnings: list[str] = []
+
+    # --- training ---------------------------------------------------------------------------
+
+    def fit(self, data, target, *, callbacks=(), progress=False, **reading):
+        """Train on a table.
+
+        Parameters
+        ----------
+        data : path, frame of pandas or polars, table of pyarrow, dict or array
+        target : str or array_like
+            The column to predict, or its values (n_rows,).
+        callbacks : sequence of callable
+            As `Sequential.fit` has them.
+        progress : bool
+            A progress bar.
+        **reading
+            How a file is read: `encoding`, `delimiter`, `decimal`, `header`.
+
+        Returns
+        -------
+        TableModel
+            Itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a table, a target or options that cannot be used, before anything has changed.
+        FloatingPointError
+            Where the training diverges.
+        """
+        rows = self.prepare(data, target, **reading)
+        self.train(rows, callbacks=callbacks, progress=progress)
+        self.judge(rows)
+        if self.refit:
+            self.learn_all(rows)
+        return self
+
+    def prepare(self, data, target, **reading):
+        """The first step of `fit`: understand a table, split it, and make a new network for it.
+
+        Returns
+        -------
+        Rows
+            What `train` and `judge` take.
+        """
+        who = "TableModel.fit"
+        table, column = with_target(who, columns_of(data, **reading), target)
+        notes = list(table.notes)
+        missing = missing_of(column)
+        if missing.any():
+            table, column = _taken(table, ~missing), _of_rows(column, ~missing)
+            notes.append(f"{checks.plural(int(missing.sum()), 'row')} without a value of {column.name}, left out")
+        learnt, said = targets.target_of(column, table, self.task)
+        groups, times = (_column_of(who, table, *named) for named in (("group", self.group), ("time", self.time)))
+        classifies = isinstance(learnt, targets.Classes)
+        codes = learnt.transform(column, table) if classifies else None
+        parts = splitting.split(
+            table.n_rows,
+            (self.validation_size, self.test_size),
+            self.seed,
+            classes=codes,
+            groups=None if groups is None else _group_numbers(groups),
+            times=None if times is None else _time_numbers(who, times, table),
+        )
+        wanted = [name for name, share in zip(PARTS, (1, self.validation_size, self.test_size), strict=True) if share]
+        places = dict(zip(PARTS, parts, strict=True))
+        splitting.require_rows(table.source, [places[name] for name in wanted], wanted)
+        features = table._replace(columns=tuple(c for c in table.columns if c.name != column.name))
+        preprocessor, net = self._made_for(features, column, learnt, places["train"])
+        x = preprocessor.transform(features)
+        t = preprocessor.target_.transform(column, table)
+        self.net, self.preprocessor, self.history, self.scores = net, preprocessor, None, {}
+        self.notes = [*notes, f"{self.task_of(learnt)}, as {said}"]
+        return Rows(features, column, {n: x[p] for n, p in places.items()}, {n: t[p] for n, p in places.items()})
+
+    def _made_for(self, features, column, target, rows):
+        """A preprocessor that was fitted to some rows, and a new network for it."""
+        ignore = [*self.ignore] + ([self.group] if self.group is not None else [])
+        preprocessor = Preprocessor(ignore=ignore, dtype=self.dtype).fit(_taken(features, rows))
+        preprocessor.target_ = target
+        if isinstance(target, targets.Numbers):  # whose mean is that of these rows
+            preprocessor.target_, _ = targets.target_of(_of_rows(column, rows), features, targets.TASKS[1])
+        sizes = (len(preprocessor.get_feature_names_out()), *self.hidden, target.n_outputs)
+        kinds = [self.activation] * len(self.hidden) + ["linear"]
+        config = zip(sizes[:-1], sizes[1:], kinds, strict=True)
+        loss = "squared_error" if isinstance(target, targets.Numbers) else "softmax_cross_entropy"
+        return preprocessor, Sequential.from_config(list(config), loss, self.dtype, self.seed)
+
+    @staticmethod
+    def task_of(target):
+        """The task of a target."""
+        return targets.TASKS[isinstance(target, targets.Numbers)]
+
+    def train(self, rows, **options):
+        """The second step of `fit`: train the network of `prepare`; options as `Sequential.fit` has them."""
+        validation = (rows.x["validation"], rows.t["validation"])
+        if len(validation[0]):
+            options["validation_data"] = validation
+            if self.patience is not None:
+                options.setdefault("early_stopping", EarlyStopping(self.patience))
+        self.history = self._trained(self.net, rows.x["train"], rows.t["train"], self.epochs, options)
+        stopping = options.get("early_stopping")
+        self._best = len(self.history) if stopping is None else stopping.best_epoch + 1
+        self._tell_when()
+        return self.history
+
+    def _trained(self, net, x, t, epochs, options):
+        kind = OPTIMIZERS[self.optimizer]
+        return net.fit(
+            x,
+            t,
+            epochs=epochs,
+            batch_size=self.batch_size_of(len(x)),
+            seed=self.seed,
+            optimizer=kind(lr=kind().lr if self.lr is None else self.lr),
+            class_weight=self.class_weight if net.loss_layer.classifies else None,
+            **options,
+        )
+
+    def _tell_when(self):
+        self.made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.version = sys.modules["fastbp"].__version__
+
+    def learn_all(self, rows, **options):
+        """The last step of `fit`: train a new network on all rows, for as many epochs as were best."""
+        everything = np.arange(rows.features.n_rows)
+        preprocessor, net = self._made_for(rows.features, rows.column, self.preprocessor.target_, everything)
+        x = preprocessor.transform(rows.features)
+        self._trained(net, x, preprocessor.target_.transform(rows.column, rows.features), self._best, options)
+        self.net, self.preprocessor = net, preprocessor
+        self._tell_when()
+
+    def batch_size_of(self, n):
+        """Rows of a batch, of n in all."""
+        return self.batch_size or min(max(n // 50, _BATCHES[0]), _BATCHES[1])
+
+    def judge(self, rows):
+        """The third step of `fit`: `scores` of each part, beside those of a baseline."""
+        shares = None
+        if self.classes is not None:
+            shares = np.bincount(rows.t["train"], minlength=len(self.classes)) / len(rows.t["train"])
+        found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
+        for name in PARTS:
+            x, t = rows.x[name], rows.t[name]
+            if len(x):
+                y = np.broadcast_to(shares, (len(x), len(shares))) if shares is not None else np.zeros((len(x), 1))
+                found[name] = self._scores(self._outputs(x), t)
+                found["baseline"][name] = self._scores(y, t)
+        self.scores = found
+        return found
+
+    def _outputs(self, x):
+        """Probabilities (n_rows, n_classes), or standardised numbers (n_rows, 1)."""
+        return self.net.predict(x) if self.classes is None else self.net.predict_proba(x)
+
+    def _scores(self, y, t):
+        if self.classes is not None:
+            return scores.of_classes(y, t)
+        inverse = self.preprocessor.target_.inverse
+        return scores.of_numbers(inverse(y), inverse(t))
+
+    # --- predictions ------------------------------------------------------------------------
+
+    @property
+    def classes(self):
+        """The names of the classes; None of a regression."""
+        self._require_fitted("classes")
+        target = self.preprocessor.target_
+        return target.array() if isinstance(target, targets.Classes) else None
+
+    @property
+    def target(self):
+        """The name of the target."""
+        self._require_fitted("target")
+        return self.preprocessor.target_.name
+
+    def predict(self, data, *, strict=False, **reading):
+        """The target's values of new rows: classes by their names, numbers in their unit.
+
+        Parameters
+        ----------
+        data : as `fit` takes it
+            The columns of the training by name, in any order.  `warnings` has what was met that the
+            training had not: other categories count as none, missing values as the median.
+        strict : bool
+            Refuse those instead.
+        **reading
+            As for `fit`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_rows,): float64 of a regression; int64, float64, bool or, of texts, object of classes.
+
+        Raises
+        ------
+        ValueError
+            For columns that are missing, or of another kind than in training.
+        """
+        y = self._predicted("predict", data, strict, reading)
+        target = self.preprocessor.target_
+        return target.inverse(y if self.classes is None else y.argmax(axis=1))
+
+    def predict_proba(self, data, *, strict=False, **reading):
+        """The probability of each class, (n_rows, n_classes), in the order of `classes`."""
+        self._require_classes("predict_proba")
+        return self._predicted("predict_proba", data, strict, reading)
+
+    def predicted(self, data, *, strict=False, **reading):
+        """Both: what `predict` returns, and the probabilities, or None of a regression."""
+        y = self._predicted("predict", data, strict, reading)
+        target = self.preprocessor.target_
+        return (target.inverse(y), None) if self.classes is None else (target.inverse(y.argmax(axis=1)), y)
+
+    def _predicted(self, method, data, strict, reading):
+        self._require_fitted(method)
+        checks.flag(f"TableModel.{method}", "strict", strict)
+        return self._outputs(self._features(columns_of(data, **reading), strict))
+
+    def _features(self, table, strict=False):
+        known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
+        x = self.preprocessor.transformed(table, strict)
+        others = [name for name in table.names if name not in known]
+        self.warnings = list(self.preprocessor.notes_)
+        if others:
+            self.warnings.append(f"columns that the training had not, ignored: {', '.join(others)}")
+        return x
+
+    def evaluate(self, data, target=None, *, strict=False, **reading):
+        """Scores of predictions for a table against its target.
+
+        Parameters
+        ----------
+        data : as `fit` takes it
+        target : str, array_like or None
+            The column, or its values; None: of the name that it had in training.  Rows without one
+            are left out.
+
+        Returns
+        -------
+        dict of str to float
+            ``accuracy``, ``balanced_accuracy``, ``f1``, ``roc_auc``, ``log_loss`` and ``brier``, or
+            ``mae``, ``rmse`` and ``r2`` in the target's unit.
+        """
+        x, t = self._with_target("evaluate", data, target, strict, reading)
+        return self._scores(self._outputs(x), t)
+
+    def confusion(self, data, target=None, **reading):
+        """Rows by true class (rows) and predicted class (columns), in the order of `classes`."""
+        self._require_classes("confusion")
+        x, t = self._with_target("confusion", data, target, False, reading)
+        return scores.confusion(self._outputs(x), t)
+
+    def _with_target(self, method, data, target, strict, reading):
+        self._require_fitted(method)
+        who = f"TableModel.{method}"
+        target = self.target if target is None else target
+        table, column = with_target(who, columns_of(data, **reading), target)
+        there = ~missing_of(column)
+        if not there.any():
+            raise ValueError(f"{who} expects rows with a target in {table.source}; got none.")
+        table, column = _taken(table, there), _of_rows(column, there)
+        return self._features(table, strict), self.preprocessor.target_.transform(column, table)
+
+    def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
+        """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.
+
+        Parameters
+        ----------
+        data, target
+            As `evaluate` takes them; rows that the training has not seen say more.
+        n_repeats : int
+            Shuffles of each column.
+        seed : int
+
+        Returns
+        -------
+        Importances
+
+        References
+        ----------
+        Breiman, Random Forests, Machine Learning 45 (2001), section 10.
+        """
+        x, t = self._with_target("importances", data, target, False, reading)
+        return self.importances_of(x, t, n_repeats, seed)
+
+    def importances_of(self, x, t, n_repeats=5, seed=0):
+        """`importances` of rows as a part of `Rows` has them."""
+        who = "TableModel.importances"
+        n_repeats = checks.integer(who, "n_repeats", n_repeats, 1)
+        rng = np.random.default_rng(checks.integer(who, "seed", seed, 0, checks.MOST_SEED))
+        score = "r2" if self.classes is None else "accuracy"
+        before = self._scores(self._outputs(x), t)[score]
+        found = self.preprocessor.encodings_
+        edges = np.cumsum([0, *(len(each.names) for each in found)])
+        losses = np.empty((len(found), n_repeats))
+        for place, (begin, end) in enumerate(pairwise(edges)):
+            other = x.copy()
+            for turn in range(n_repeats):
+                other[:, begin:end] = x[rng.permutation(len(x)), begin:end]
+                losses[place, turn] = before - self._scores(self._outputs(other), t)[score]
+        order = np.argsort(-losses.mean(axis=1), kind="stable")
+        names = [found[place].name for place in order]
+        return Importances(names, losses.mean(axis=1)[order], losses.std(axis=1)[order], score)
+
+    # --- files ------------------------------------------------------------------------------
+
+    def save(self, path):
+        """Write network and preprocessing as one safetensors file, which `Sequential.load` reads, too.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or file opened for bytes
+            A path is written whole or not at all.
+        """
+        self._require_fitted("save")
+        document = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "preprocessor": self.preprocessor.document(),
+            "made": self.made,
+            "fastbp": self.version,
+            "notes": self.notes,
+            "scores": self.scores,
+        }
+        architecture.write(self.net, path, {KEY: json.dumps(_without_nan(document))})
+
+    @classmethod
+    def load(cls, path):
+        """The model that `save` or ``fastbp train`` wrote.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or file opened for bytes
+
+        Returns
+        -------
+        TableModel
+            With the same predictions.
+
+        Raises
+        ------
+        ValueError
+            For a file without preprocessing, one that is damaged, or of a newer version.
+        """
+        who = "TableModel.load"
+        tensors, metadata = files.read_safetensors(who, path)
+        shown = files.shown(path)
+        if KEY not in metadata:
+            raise ValueError(
+                f"{who} expects a model of a table, as TableModel.save and fastbp train write it; got {shown}, "
+                "without preprocessing, which Sequential.load may read."
+            )
+        layers, loss, tell = architecture.rebuilt(tensors, metadata, shown, Sequential)
+        net = Sequential(*layers, loss=loss)
+        tell(net)
+        try:
+            document = files.parsed(metadata[KEY])
+            if document["format"] != _FORMAT:
+                raise ValueError(f"the format {checks.shown(document['format'])}")
+            version = document["version"]
+        except Exception as error:
+            raise ValueError(f"{who} expects a model of a table; got {shown} ({error!s:.200}).") from error
+        if version != _VERSION:
+            raise ValueError(
+                f"{who} expects a file of version {_VERSION}; got version {checks.shown(version)} in {shown}, "
+                "written by another fastbp."
+            )
+        preprocessor = Preprocessor.from_document(who, document.get("preprocessor"), shown)
+        target = preprocessor.target_
+        widths = [array.shape for name, array in net.params.items() if array.ndim == 2]
+        expected = (len(preprocessor.get_feature_names_out()), getattr(target, "n_outputs", None))
+        if not widths or (widths[0][0], widths[-1][1]) != expected:
+            raise ValueError(
+                f"{who} expects a network of the preprocessor's {expected[0]} columns and {expected[1]} outputs; got "
+                f"another one in {shown}."
+            )
+        wanted = "softmax_cross_entropy" if isinstance(target, targets.Classes) else "squared_error"
+        if not isinstance(net.loss_layer, LOSSES[wanted]):
+            raise ValueError(f"{who} expects the loss {wanted} in {shown}; got {net.loss_layer!r}.")
+        made, by, notes, scored = (document.get(name) for name in ("made", "fastbp", "notes", "scores"))
+        if not (
+            isinstance(made, str | None)
+            and isinstance(by, str | None)
+            and isinstance(notes, list)
+            and all(isinstance(note, str) for note in notes)
+            and isinstance(scored, dict)
+        ):
+            raise ValueError(f"{who} expects texts and scores beside the preprocessor; got others in {shown}.")
+        kinds = (
+            [name for name in ACTIVATIONS if isinstance(net.layers[1], ACTIVATIONS[name])] if len(widths) > 1 else []
+        )
+        model = cls(
+            task=cls.task_of(target),
+            hidden=tuple(shape[1] for shape in widths[:-1]),
+            activation=(kinds or ["relu"])[-1],
+            dtype=preprocessor.dtype,
+        )
+        model.net, model.preprocessor = net, preprocessor
+        model.made, model.version, model.notes, model.scores = made, by, notes, scored
+        return model
+
+    def __repr__(self):
+        if self.preprocessor is None:
+            return "TableModel(not fitted)"
+        kind = f"{len(self.classes)} classes" if self.classes is not None else "numbers"
+        return f"TableModel({self.preprocessor.n_features_in_} columns -> {self.target}, {kind})"
+
+    def _require_fitted(self, method):
+        if self.preprocessor is None:
+            raise ValueError(f"TableModel.{method} expects fit to be called before; got a new TableModel.")
+
+    def _require_classes(self, method):
+        if self.classes is None:
+            raise ValueError(f"TableModel.{method} expects a target of classes; got the numbers of {self.target}.")
+
+
+def _without_nan(node):
+    """A document without NaN, which JSON has not."""
+    if isinstance(node, dict):
+        return {key: _without_nan(value) for key, value in node.items()}
+    return None if isinstance(node, float) and node != node else node
+
+
+def _column_name(who, name, value):
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{who} expects {name} as the name of a column; got {checks.described(value)}.")
+    return value
+
+
+def _of_rows(column, rows):
+    return column._replace(values=column.values[rows])
+
+
+def _taken(table, rows):
+    """Some rows of a table."""
+    lines = None if table.lines is None else table.lines[rows]
+    return table._replace(columns=tuple(_of_rows(column, rows) for column in table.columns), lines=lines)
+
+
+def _column_of(who, table, option, name):
+    if name is None:
+        return None
+    if name not in table.names:
+        raise ValueError(
+            f"{who} expects {option} as one of the columns {', '.join(map(checks.shown, table.names[:20]))} of "
+            f"{table.source}; got {name!r}."
+        )
+    return table.column(name)
+
+
+def _group_numbers(column):
+    """A number for each value of a column, and one for none."""
+    places: dict[Any, int] = {}
+    missing = missing_of(column)
+    values = [None if gone else value for value, gone in zip(column.values.tolist(), missing, strict=True)]
+    return np.array([places.setdefault(value, len(places)) for value in values], np.int64)
+
+
+def _time_numbers(who, column, table):
+    if column.kind not in ("date", "number"):
+        raise ValueError(
+            f"{who} expects dates or numbers in the column of time; got {column.kind}s in "
+            f"{checks.shown(column.name)} of {table.source}."
+        )
+    if missing_of(column).any():
+        raise ValueError(f"{who} expects a time in each row; got none in a row of {checks.shown(column.name)}.")
+    return column.values

@@ -1,0 +1,426 @@
+"""`Preprocessor`: a table as numbers for a network, and back."""
+
+import json
+
+import numpy as np
+
+from fastbp import checks
+from fastbp.tables import features, targets
+from fastbp.tables.columns import Columns
+from fastbp.tables.frames_stub import columns_of
+
+__all__ = ["Preprocessor"]
+
+_FORMAT = "fastbp-preprocessor"
+_VERSION = 1
+#: Texts of so many characters and words on average are written, not chosen.
+_LONG_TEXT, _LONG_WORDS = 40, 5
+#: Shares of rows with a text of their own, from which a column tells rows apart, not kinds of them.
+_OWN_NAMES, _OWN_TEXTS = 0.9, 0.5
+_PARAMETERS = ("max_categories", "ignore", "strict", "dtype")
+
+
+class Preprocessor:
+    """Turns the columns of a table into standardised numbers, as scikit-learn's transformers do.
+
+    Numbers, and booleans as 0 and 1, are standardised in float64.  Missing ones become the median,
+    beside a column that says so where the training had such rows.  Texts of few different values
+    become a column of 0 and 1 each, and one for missing; those of many are hashed into 64 to 256
+    columns, two of which are +1 or -1 for a text.  Of dates the year with its fraction is
+    standardised, and month, day, weekday and time are sines and cosines.  Columns that are the same
+    everywhere, empty, or name each row are left out; long texts are refused.
+
+    Parameters
+    ----------
+    max_categories : int
+        Different texts of a column that become a column each; more are hashed.
+    ignore : sequence of str
+        Columns to leave out.
+    strict : bool
+        Refuse categories that the training had not, and missing values where it had none, which
+        else are all zeros, and the median.
+    dtype : {"float64", "float32"}
+        Of what `transform` returns.
+
+    Attributes
+    ----------
+    encodings_ : list
+        What is done with each column that is used.
+    left_out_ : dict of str to str
+        The other columns, and why.
+    feature_names_in_ : numpy.ndarray of object
+        The columns that are used.
+    n_features_in_ : int
+    target_ : Classes, Numbers or None
+    summary_ : list of tuple
+        (column, kind, missing, what is done) of each column of the table that it was fitted to.
+    notes_ : list of str
+        What the last `transform` met that the training had not.
+
+    Examples
+    --------
+    >>> table = {"size": [1.0, 2.0, 3.0], "colour": ["red", "blue", "red"], "price": [10.0, 20.0, 30.0]}
+    >>> preprocessor = Preprocessor().fit(table, "price")
+    >>> preprocessor.get_feature_names_out().tolist()
+    ['size', 'colour=blue', 'colour=red']
+    >>> preprocessor.transform({"colour": ["blue", "green"], "size": [2.0, 2.0]})
+    array([[0., 1., 0.],
+           [0., 0., 0.]])
+    >>> preprocessor.inverse_target(np.array([[0.0]]))
+    array([20.])
+    """
+
+    def __init__(self, *, max_categories=50, ignore=(), strict=False, dtype="float64"):
+        self.max_categories = max_categories
+        self.ignore = ignore
+        self.strict = strict
+        self.dtype = dtype
+
+    # --- scikit-learn's conventions ---------------------------------------------------------
+
+    def get_params(self, deep=True):
+        """The parameters by name."""
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params):
+        """Set parameters by name."""
+        for name, value in params.items():
+            setattr(self, checks.choice("Preprocessor.set_params", "a parameter", name, _PARAMETERS), value)
+        return self
+
+    def __repr__(self):
+        return f"Preprocessor({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
+
+    def get_feature_names_out(self, input_features=None):
+        """The names of what `transform` returns."""
+        self._require_fitted("get_feature_names_out")
+        return np.array([name for each in self.encodings_ for name in each.names], object)
+
+    def set_output(self, *, transform=None):
+        """Arrays are all that there is; for scikit-learn's pipelines."""
+        if transform not in (None, "default"):
+            raise ValueError(f"Preprocessor.set_output expects transform='default'; got {checks.shown(transform)}.")
+        return self
+
+    # --- fit --------------------------------------------------------------------------------
+
+    def fit(self, X, y=None, *, task=None):
+        """Learn means, categories and classes.
+
+        Parameters
+        ----------
+        X : path, frame of pandas or polars, table of pyarrow, dict, array or Columns
+        y : str, array_like or None
+            The target: a column of X, or its values; None for none.
+        task : {"classification", "regression"}, optional
+            By default as the values say; see `TableModel`.
+
+        Raises
+        ------
+        ValueError
+            For no column that is of use, long texts, infinite numbers, an unknown target, or one
+            that is missing in a row or the same everywhere.
+        """
+        who = "Preprocessor.fit"
+        most = checks.integer(who, "max_categories", self.max_categories, 2)
+        checks.flag(who, "strict", self.strict)
+        checks.float_dtype(who, self.dtype)
+        ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
+        table = columns_of(X)
+        target = None
+        if y is not None:
+            table, target = with_target(who, table, y)
+        unknown = [name for name in ignore if name not in table.names]
+        if unknown:
+            raise ValueError(
+                f"{who} expects ignore of columns that {table.source} has, {features.listed(table.names)}; "
+                f"got {checks.shown(unknown[0])}."
+            )
+        found, left_out, summary = [], {}, []
+        for column in table.columns:
+            if target is not None and column.name == target.name:
+                continue
+            missing = missing_of(column)
+            if column.name in ignore:
+                encoding, done = None, "left out, as asked"
+            else:
+                encoding, done = _encoding_of(column, missing, table, most)
+            if encoding is None:
+                left_out[column.name] = done.removeprefix("left out, ")
+            else:
+                found.append(encoding)
+            summary.append((column.name, _kind_of(column, encoding), int(missing.sum()), done))
+        if not found:
+            raise ValueError(f"{who} expects a column to predict from in {table.source}; got none of use.")
+        learnt, said = (None, None)
+        if target is not None:
+            missing = missing_of(target)
+            if missing.any():
+                row = int(missing.argmax())
+                raise features.unexpected(table, target, "a target in each row", row, "none")
+            learnt, said = targets.target_of(target, table, task)
+        self._become(found, left_out, learnt)
+        self.summary_, self.task_note_ = summary, said
+        return self
+
+    def _become(self, found, left_out, target):
+        self.encodings_, self.left_out_, self.target_ = found, left_out, target
+        self.feature_names_in_ = np.array([each.name for each in found], object)
+        self.n_features_in_ = len(found)
+        self.notes_ = []
+
+    # --- transform --------------------------------------------------------------------------
+
+    def transform(self, X):
+        """The table as an array.
+
+        Parameters
+        ----------
+        X : as `fit` takes it
+            The columns by name, in any order; others are not looked at.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n_rows, n_features_out), C-contiguous.
+
+        Raises
+        ------
+        ValueError
+            For columns that are missing, or of another kind than in training.
+        """
+        self._require_fitted("transform")
+        return self.transformed(columns_of(X), self.strict)
+
+    def transformed(self, table, strict):
+        """`transform` of Columns, strictly or not."""
+        missing = [each.name for each in self.encodings_ if each.name not in table.names]
+        if missing:
+            raise ValueError(
+                f"{table.source} expects the columns of the training; got none of the name"
+                f"{'s' * (len(missing) > 1)} {features.listed(missing)}, but {features.listed(table.names)}."
+            )
+        edges = np.cumsum([0, *(len(each.names) for each in self.encodings_)])
+        out = np.empty((table.n_rows, edges[-1]), self.dtype)
+        notes = []
+        for each, begin, end in zip(self.encodings_, edges, edges[1:], strict=False):
+            column = table.column(each.name)
+            if column.kind == "number":
+                _require_finite(column, table)
+            note = each.encode(column, table, out[:, begin:end], strict)
+            if note:
+                notes.append(f"{each.name}: {note}")
+        self.notes_ = notes
+        return out
+
+    def fit_transform(self, X, y=None, **options):
+        """`fit`, then `transform`."""
+        table = columns_of(X)
+        self.fit(table, y, **options)
+        return self.transform(table)
+
+    def transform_target(self, y, X=None):
+        """Class indices (n_rows,), or standardised numbers (n_rows, 1).
+
+        Parameters
+        ----------
+        y : str or array_like
+            A column of X, or values.
+        """
+        self._require_target("transform_target")
+        table = Columns((), "y") if X is None else columns_of(X)
+        table, column = with_target("Preprocessor.transform_target", table, y)
+        return self.target_.transform(column, table)
+
+    def inverse_target(self, y):
+        """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
+        self._require_target("inverse_target")
+        if isinstance(self.target_, targets.Classes):
+            return self.target_.inverse(
+                checks.indices("Preprocessor.inverse_target", "y", y, "a vector of class indices")
+            )
+        return self.target_.inverse(checks.floats("Preprocessor.inverse_target", "y", y))
+
+    def _require_fitted(self, method):
+        if not hasattr(self, "encodings_"):
+            raise ValueError(f"Preprocessor.{method} expects fit to be called before; got a new Preprocessor.")
+
+    def _require_target(self, method):
+        self._require_fitted(method)
+        if self.target_ is None:
+            raise ValueError(f"Preprocessor.{method} expects fit with a target; got fit without.")
+
+    # --- JSON -------------------------------------------------------------------------------
+
+    def to_json(self):
+        """All that was learnt, as JSON's text."""
+        self._require_fitted("to_json")
+        return json.dumps(self.document())
+
+    def document(self):
+        """What `to_json` writes, as an object."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "strict": self.strict,
+            "dtype": np.dtype(self.dtype).name,
+            "max_categories": self.max_categories,
+            "columns": [each.document() for each in self.encodings_],
+            "left out": self.left_out_,
+            "target": None if self.target_ is None else self.target_.document(),
+        }
+
+    @classmethod
+    def from_json(cls, text):
+        """The preprocessor that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            For another text, and for one of a newer version.
+
+        Examples
+        --------
+        >>> text = Preprocessor().fit({"a": [1.0, 2.0]}).to_json()
+        >>> Preprocessor.from_json(text).transform({"a": [1.5]})
+        array([[0.]])
+        """
+        who = "Preprocessor.from_json"
+        try:
+            document = json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{who} expects JSON's text as to_json writes it; got {checks.shown(text)}.") from error
+        return cls.from_document(who, document)
+
+    @classmethod
+    def from_document(cls, who, document, source="the text"):
+        """The preprocessor of what `document` gives, of which nothing is taken on trust."""
+        try:
+            if document["format"] != _FORMAT:
+                raise ValueError(f"the format {checks.shown(document['format'])}")
+            version = document["version"]
+        except Exception as error:
+            raise ValueError(f"{who} expects a preprocessor in {source}; got another text ({error!s:.200}).") from error
+        if version != _VERSION:
+            raise ValueError(
+                f"{who} expects a preprocessor of version {_VERSION} in {source}; got version "
+                f"{checks.shown(version)}, written by another fastbp."
+            )
+        try:
+            found = [features.read(each, features.KINDS) for each in document["columns"]]
+            names = [each.name for each in found]
+            if not names or len(set(names)) < len(names):
+                raise ValueError("no columns, or two of one name")
+            target = document["target"]
+            if target is not None:
+                target = features.read(target, targets.KINDS)
+                if target.name in names:
+                    raise ValueError(f"the target {checks.shown(target.name)} among the columns")
+            left_out = document["left out"]
+            if not all(isinstance(each, str) for item in left_out.items() for each in item):
+                raise ValueError("left out of other things than texts")
+            made = cls(strict=document["strict"], dtype=document["dtype"], max_categories=document["max_categories"])
+            checks.flag("it", "strict", made.strict)
+            checks.float_dtype("it", made.dtype)
+            checks.integer("it", "max_categories", made.max_categories, 2)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"{who} expects a whole preprocessor in {source}; got {type(error).__name__}: {error!s:.200}."
+            ) from error
+        made._become(found, left_out, target)
+        made.task_note_ = None
+        return made
+
+
+def with_target(who, table, y):
+    """The table, and its column of the target, which may be given as values beside it."""
+    if isinstance(y, str):
+        if y not in table.names:
+            raise ValueError(
+                f"{who} expects the target to be one of the columns {features.listed(table.names)} of "
+                f"{table.source}; got {checks.shown(y)}."
+            )
+        if len(table.columns) == 1:
+            raise ValueError(f"{who} expects a column beside the target {y!r} in {table.source}; got none.")
+        return table, table.column(y)
+    name = str(getattr(y, "name", None) or "target")
+    values = np.asarray(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or (table.columns and len(values) != table.n_rows):
+        rows = f" of {table.n_rows} rows" if table.columns else ""
+        raise ValueError(f"{who} expects target as a column's name or a vector{rows}; got {checks.shown(values)}.")
+    (column,) = columns_of({name: values}).columns
+    if name in table.names:
+        raise ValueError(f"{who} expects a target of another name than a column; got {name!r} beside its column.")
+    return table, column
+
+
+# --- what is done with a column -------------------------------------------------------------
+
+
+def missing_of(column):
+    """(n_rows,) bool: where a column has no value."""
+    if column.kind == "text":
+        return np.array([value is None for value in column.values], bool)
+    return np.isnat(column.values) if column.kind == "date" else np.isnan(column.values)
+
+
+def _require_finite(column, table):
+    infinite = np.isinf(column.values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise features.unexpected(table, column, "finite numbers", row, f"{column.values[row]}")
+
+
+def _kind_of(column, encoding):
+    if column.kind == "text":
+        return "text" if encoding is None else "category"
+    return "whole number" if column.kind == "number" and column.whole else column.kind
+
+
+def _encoding_of(column, missing, table, most):
+    """What is done with a column, and its words; None where it is left out."""
+    values = column.values[~missing]
+    if not len(values):
+        return None, "left out, as it is empty"
+    if column.kind == "number":
+        _require_finite(column, table)
+    if column.kind == "text":
+        different = len(set(values.tolist()))
+    elif column.kind == "number" or column.kind == "boolean":
+        different = 2 if values[0] != values[-1] else len(np.unique(values))
+    else:
+        different = len(np.unique(values))
+    if different == 1 and not missing.any():
+        return None, "left out, as it is the same everywhere"
+    if getattr(column, "identifies", False):
+        return None, "left out, as it names the rows"
+    if column.kind == "text":
+        encoding = _encoding_of_texts(column, values, different, table, most)
+        if encoding is None:
+            return None, f"left out, as {different} different texts in {len(values)} rows name the rows"
+    else:
+        encoding = (features.Date if column.kind == "date" else features.Number).of(column)
+    return encoding, encoding.done
+
+
+def _encoding_of_texts(column, values, different, table, most):
+    """None of names; long texts are refused."""
+    if different > most:
+        texts = values[:1000].tolist()
+        characters = sum(map(len, texts)) / len(texts)
+        words = sum(len(text.split()) for text in texts) / len(texts)
+        if different > _OWN_TEXTS * len(values) and characters >= _LONG_TEXT and words >= _LONG_WORDS:
+            raise ValueError(
+                f"{table.source} expects numbers, dates or categories to learn from; got texts of {characters:.0f} "
+                f"characters on average in column {checks.shown(column.name)}, which --ignore or ignore= leaves out."
+            )
+        if different >= _OWN_NAMES * len(values):
+            return None
+        return features.Hashed.of(column)
+    if different >= _OWN_NAMES * len(values) and different > 10:
+        return None
+    return features.Category.of(column)

@@ -1,0 +1,365 @@
+"""`TableModel`: tables of all kinds learnt, judged, saved, loaded and explained."""
+
+import io
+import json
+import os
+import re
+import time
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import sklearn.metrics
+
+import fastbp
+from fastbp import TableModel, files, scores
+
+pandas = pytest.importorskip("pandas")
+pytest.importorskip("safetensors")
+
+
+def shop(n=400, seed=0):
+    """A table as people have them: numbers, categories, dates, bools, holes."""
+    rng = np.random.default_rng(seed)
+    size, old = rng.uniform(20, 200, n), rng.integers(0, 2, n).astype(bool)
+    city = rng.choice(["Rome", "Oslo", "Bonn"], n)
+    price = 900 * size + 20000 * (city == "Oslo") - 15000 * old + rng.normal(0, 2000, n)
+    frame = pandas.DataFrame({"size": size, "city": city, "old": old, "price": price})
+    frame["sold"] = pandas.Timestamp("2020-01-01") + pandas.to_timedelta(rng.integers(0, 900, n), "D")
+    frame["kind"] = np.where(price > 110000, "dear", "cheap")
+    frame.loc[rng.choice(n, 1 + n // 100), "size"] = np.nan
+    frame.loc[rng.choice(n, 1 + n // 100), "city"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def priced():
+    return TableModel(ignore=["kind"], epochs=60, seed=1).fit(shop(), "price")
+
+
+@pytest.fixture(scope="module")
+def sorted_out():
+    return TableModel(ignore=["price"], epochs=60, seed=1).fit(shop(), "kind")
+
+
+def test_prices_are_predicted_in_their_unit(priced):
+    new = shop(100, seed=9)
+    y = priced.predict(new)
+    assert y.dtype == np.float64 and sklearn.metrics.r2_score(new["price"], y) > 0.9
+    scored = priced.evaluate(new)
+    assert scored["r2"] == pytest.approx(sklearn.metrics.r2_score(new["price"], y))
+    assert scored["mae"] == pytest.approx(sklearn.metrics.mean_absolute_error(new["price"], y))
+    assert scored["rmse"] == pytest.approx(sklearn.metrics.root_mean_squared_error(new["price"], y))
+    assert priced.scores["test"]["r2"] > 0.9 > 0.1 > priced.scores["baseline"]["test"]["r2"]
+    assert priced.scores["rows"] == {"train": 256, "validation": 64, "test": 80}
+
+
+def test_classes_are_predicted_by_their_names(sorted_out):
+    new = shop(100, seed=9)
+    names, p = sorted_out.predicted(new)
+    assert sorted_out.classes.tolist() == ["cheap", "dear"]
+    assert (names == new["kind"]).mean() > 0.9
+    np.testing.assert_array_equal(names, sorted_out.classes[p.argmax(axis=1)])
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(p, sorted_out.predict_proba(new))
+    np.testing.assert_array_equal(
+        sorted_out.confusion(new), sklearn.metrics.confusion_matrix(new["kind"], names, labels=["cheap", "dear"])
+    )
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "dict", "csv"])
+def test_tables_of_all_kinds_give_the_same(kind, priced, tmp_path):
+    new = shop(30, seed=5)
+    want = priced.predict(new)
+    plain = {name: new[name].tolist() for name in ("size", "city", "old")}
+    plain["sold"] = new["sold"].to_numpy()
+    plain["city"] = [city if isinstance(city, str) else None for city in plain["city"]]
+    if kind == "polars":
+        data = pytest.importorskip("polars").DataFrame(plain)
+    elif kind == "arrow":
+        data = pytest.importorskip("pyarrow").table(plain)
+    elif kind == "csv":
+        data = tmp_path / "new.csv"
+        new.to_csv(data, index=False)
+    else:
+        data = new if kind == "pandas" else plain
+    np.testing.assert_allclose(priced.predict(data), want, rtol=1e-6)
+
+
+def test_arrays_are_tables_without_names(rng):
+    x = rng.normal(size=(200, 3))
+    model = TableModel(epochs=40).fit(x, np.where(x[:, 0] > 0, "up", "down"))
+    assert (model.predict(x) == np.where(x[:, 0] > 0, "up", "down")).mean() > 0.9
+    assert model.target == "target"
+
+
+def test_other_columns_and_values_are_told_or_refused(sorted_out):
+    new = shop(5, seed=2)
+    new["more"] = 1
+    new.loc[0, "city"] = "Lima"
+    sorted_out.predict(new)
+    assert sorted_out.warnings == [
+        "city: 1 row with none of the categories of the training, as 'Lima': all zeros",
+        "columns that the training had not, ignored: more",
+    ]
+    with pytest.raises(ValueError, match="expects one of 'Bonn', 'Oslo', 'Rome', in column 'city'; got 'Lima'"):
+        sorted_out.predict(new, strict=True)
+    with pytest.raises(ValueError, match="got none of the names 'size', 'old'"):
+        sorted_out.predict(new.drop(columns=["old", "size"]))
+
+
+def test_the_saved_model_predicts_the_same_in_another_process_and_instruction_set(
+    priced, sorted_out, tmp_path, run_python
+):
+    shop(40, seed=3).to_csv(tmp_path / "new.csv", index=False)
+    code = """
+import json, sys, fastbp
+models = [fastbp.TableModel.load(name) for name in ("price.safetensors", "kind.safetensors")]
+print(json.dumps([models[0].predict("new.csv").tolist(), models[1].predict_proba("new.csv").tolist()]))
+"""
+    for name, model in (("price", priced), ("kind", sorted_out)):
+        model.save(tmp_path / f"{name}.safetensors")
+    want = [priced.predict(tmp_path / "new.csv"), sorted_out.predict_proba(tmp_path / "new.csv")]
+    for isa in ("", "v2"):
+        if isa and os.uname().machine != "x86_64":
+            continue
+        done = run_python("-c", code, **({"FASTBP_ISA": isa} if isa else {}))
+        assert done.returncode == 0, done.stderr
+        for ours, theirs in zip(want, json.loads(done.stdout), strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=1e-5 if isa else 0)
+
+
+def test_a_file_keeps_everything_and_is_a_network_too(sorted_out):
+    file = io.BytesIO()
+    sorted_out.save(file)
+    file.seek(0)
+    again = TableModel.load(file)
+    assert again.scores == sorted_out.scores and again.notes == sorted_out.notes
+    assert (again.made, again.version, again.task, again.hidden) == (
+        sorted_out.made,
+        fastbp.__version__,
+        "classification",
+        (64,),
+    )
+    file.seek(0)
+    net = fastbp.Sequential.load(file)
+    x = sorted_out.preprocessor.transform(shop(5))
+    np.testing.assert_array_equal(net.predict(x), sorted_out.net.predict(x))
+
+
+@pytest.fixture
+def metadata(sorted_out, tmp_path):
+    """metadata(change): a file whose metadata a function has changed, with a good checksum."""
+    path = tmp_path / "it.safetensors"
+    sorted_out.save(path)
+    tensors, texts = files.read_safetensors("it", path)
+
+    def changed(change):
+        document = json.loads(texts["fastbp.table"])
+        document = [] if change(document) == [] else document
+        files.write_safetensors("it", path, tensors, {**texts, "fastbp.table": json.dumps(document)})
+        return path
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(version=2), "expects a file of version 1; got version 2 in .*, written by another fastbp"),
+        (lambda d: d.update(format="x"), r"expects a model of a table; got .* \(the format 'x'\)"),
+        (lambda d: [], "expects a model of a table; got"),
+        (lambda d: d.pop("preprocessor"), "expects a preprocessor in .*; got another text"),
+        (lambda d: d["preprocessor"].update(version=9), "expects a preprocessor of version 1 in .*; got version 9"),
+        (lambda d: d["preprocessor"]["columns"].pop(), "expects a network of the preprocessor's"),
+        (lambda d: d["preprocessor"]["target"]["classes"].pop(), "expects a whole preprocessor in"),
+        (lambda d: d["preprocessor"]["target"]["classes"].append("x"), "and 3 outputs; got another one in"),
+        (lambda d: d.update(scores=3), "expects texts and scores beside the preprocessor; got others"),
+        (
+            lambda d: d["preprocessor"].update(target={"kind": "numbers", "name": "t", "mean": 1, "scale": 1}),
+            "outputs; got another one in",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(change, message, metadata):
+    path = metadata(change)
+    with pytest.raises(ValueError, match=f"TableModel.load .*{message}"):
+        TableModel.load(path)
+
+
+def test_a_network_without_preprocessing_is_named(tmp_path):
+    fastbp.Sequential.from_config([(2, 1, "linear")], "squared_error").save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"without preprocessing, which Sequential\.load may read"):
+        TableModel.load(tmp_path / "net.safetensors")
+
+
+def test_damaged_files_are_refused(sorted_out):
+    file = io.BytesIO()
+    sorted_out.save(file)
+    data = file.getvalue()
+    for place in range(9, len(data), max(1, len(data) // 60)):
+        with pytest.raises(ValueError, match=r"TableModel\.load expects"):
+            TableModel.load(io.BytesIO(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]))
+        with pytest.raises(ValueError, match=r"TableModel\.load expects"):
+            TableModel.load(io.BytesIO(data[:place]))
+
+
+def test_importances_tell_the_columns_that_count(priced):
+    found = priced.importances(shop(200, seed=4), n_repeats=3)
+    assert found.names[:2] == ["size", "city"] and found.score == "r2"
+    assert found.means[0] > 0.5 > 0.1 > abs(found.means[-1])
+    assert sorted(found.names) == ["city", "old", "size", "sold"]
+    again = priced.importances(shop(200, seed=4), n_repeats=3)
+    np.testing.assert_array_equal(again.means, found.means)
+
+
+def test_groups_and_times_make_the_parts():
+    frame = shop(300)
+    frame["street"] = [f"street {k % 30}" for k in range(300)]
+    model = TableModel(epochs=5, group="street", ignore=["kind"])
+    rows = model.prepare(frame, "price")
+    assert "street" not in model.preprocessor.feature_names_in_
+    assert all(len(rows.x[part]) for part in ("train", "validation", "test"))
+    rows = TableModel(time="sold", ignore=["kind"]).prepare(frame, "price")
+    last = np.sort(frame["sold"].to_numpy())[-60:]
+    prices = frame.sort_values("sold", kind="stable")["price"].to_numpy()[-60:]
+    assert len(last) == len(rows.t["test"])
+    assert np.corrcoef(rows.t["test"][:, 0], prices)[0, 1] > 0.9999
+    with pytest.raises(ValueError, match="expects dates or numbers in the column of time; got texts in 'city'"):
+        TableModel(time="city").prepare(frame, "price")
+    with pytest.raises(ValueError, match="expects group as one of the columns"):
+        TableModel(group="strt").prepare(frame, "price")
+
+
+def test_rows_without_a_target_are_left_out_and_told():
+    frame = shop(200)
+    frame.loc[:9, "price"] = np.nan
+    model = TableModel(epochs=2, ignore=["kind"]).fit(frame, "price")
+    assert sum(model.scores["rows"].values()) == 190
+    assert model.notes == [
+        "10 rows without a value of price, left out",
+        "regression, as price has 190 different numbers",
+    ]
+
+
+def test_refit_learns_all_rows_and_scores_are_those_of_unseen_ones():
+    frame = shop(200)
+    both = [TableModel(epochs=5, refit=refit, ignore=["kind"]).fit(frame, "price") for refit in (True, False)]
+    assert both[0].scores == both[1].scores
+    assert both[0].preprocessor.target_.mean == pytest.approx(frame["price"].mean())
+    assert both[1].preprocessor.target_.mean != pytest.approx(frame["price"].mean())
+
+
+def test_class_weights_find_rare_classes(rng):
+    x = rng.normal(size=(600, 2))
+    rare = x[:, 0] + rng.normal(0, 0.7, 600) > 1.6
+    plain, weighted = (
+        TableModel(epochs=30, class_weight=weight).fit(x, rare).scores["test"]["balanced_accuracy"]
+        for weight in (None, "balanced")
+    )
+    assert weighted > plain
+
+
+def test_the_same_seed_gives_the_same_model():
+    frame = shop(150)
+    first, again, other = (
+        TableModel(epochs=3, seed=seed, ignore=["kind"]).fit(frame, "price").predict(frame) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_scores_are_scikit_learns(n_classes, rng):
+    p = rng.dirichlet(np.ones(n_classes), 200).round(2)
+    p[:, 0] += 1 - p.sum(axis=1)
+    t = rng.integers(0, n_classes, 200)
+    got = scores.of_classes(p, t)
+    y, one_hot, metrics = p.argmax(axis=1), np.eye(n_classes)[t], sklearn.metrics
+    area = p[:, 1] if n_classes == 2 else p
+    want = {
+        "accuracy": metrics.accuracy_score(t, y),
+        "balanced_accuracy": metrics.balanced_accuracy_score(t, y),
+        "f1": metrics.f1_score(t, y, average="macro"),
+        "roc_auc": metrics.roc_auc_score(t, area, multi_class="ovr"),
+        "log_loss": metrics.log_loss(t, np.maximum(p, 1e-300)) if (p > 0).all() else got["log_loss"],
+        "brier": ((p - one_hot) ** 2).sum(axis=1).mean() / (2 if n_classes == 2 else 1),
+    }
+    assert got == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"task": "guess"}, ValueError, "TableModel expects task as one of"),
+        ({"hidden": 5}, TypeError, "TableModel expects hidden as a sequence of widths"),
+        ({"hidden": (0,)}, ValueError, "TableModel expects hidden of at least 1"),
+        ({"optimizer": "newton"}, ValueError, "TableModel expects optimizer as one of"),
+        ({"validation_size": 0.5, "test_size": 0.5}, ValueError, "that leave rows to train; got 0.5 and 0.5"),
+        ({"group": "a", "time": "b"}, ValueError, "expects group or time; got both"),
+        ({"group": 3}, TypeError, "expects group as the name of a column; got 3"),
+        ({"ignore": "abc"}, TypeError, "expects ignore as a sequence of names of columns"),
+        ({"class_weight": "much"}, ValueError, "expects class_weight as one of 'balanced'"),
+    ],
+)
+def test_bad_options_are_one_sentence(options, error, message):
+    with pytest.raises(error, match=message):
+        TableModel(**options)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "evaluate", "importances", "save", "confusion"])
+def test_a_new_model_says_that_fit_comes_first(method):
+    with pytest.raises(ValueError, match=r"TableModel\.\w+ expects fit to be called before; got a new TableModel"):
+        getattr(TableModel(), method)("it.csv")
+
+
+def test_a_refused_fit_changes_nothing(priced):
+    before = priced.predict(shop(5)).tolist(), priced.notes
+    with pytest.raises(ValueError, match="expects the target to be one of the columns"):
+        priced.fit(shop(50), "pric")
+    assert (priced.predict(shop(5)).tolist(), priced.notes) == before
+
+
+SETS = {
+    "breast_cancer": "classification",
+    "wine": "classification",
+    "digits": "classification",
+    "diabetes": "regression",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
+def test_as_good_as_a_pipeline_of_scikit_learn_of_the_same_size_and_quicker(name):
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    frame = getattr(sklearn.datasets, f"load_{name}")(as_frame=True).frame
+    classifies = SETS[name] == "classification"
+    numbers = frame.columns.drop("target")
+    ours, theirs, seconds = [], [], [0.0, 0.0]
+    for seed in range(4):
+        stratify = frame["target"] if classifies else None
+        train, test = train_test_split(frame, test_size=0.25, random_state=seed, stratify=stratify)
+        start = time.perf_counter()
+        y = TableModel(seed=seed).fit(train, "target").predict(test)
+        seconds[0] += time.perf_counter() - start
+        start = time.perf_counter()
+        mlp = (MLPClassifier if classifies else MLPRegressor)(hidden_layer_sizes=(64,), random_state=seed, max_iter=400)
+        scaler = make_column_transformer((make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers))
+        t, mean, deviation = train["target"], 0, 1
+        if not classifies:
+            mean, deviation = t.mean(), t.std()
+            t = (t - mean) / deviation
+        z = make_pipeline(scaler, mlp).fit(train[numbers], t).predict(test[numbers])
+        seconds[1] += time.perf_counter() - start
+        score = sklearn.metrics.accuracy_score if classifies else sklearn.metrics.r2_score
+        ours.append(score(test["target"], y))
+        theirs.append(score(test["target"], z if classifies else z * deviation + mean))
+    print(f"{name}: {np.mean(ours):.4f} beside {np.mean(theirs):.4f}, {seconds[1] / seconds[0]:.1f} times as fast")
+    assert np.mean(ours) > np.mean(theirs) - 0.03
+    assert re.match("", name) and seconds[1] > seconds[0]
