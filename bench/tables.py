@@ -29,6 +29,7 @@ SECTIONS = {
     "activations": ("activations.json", ["bench.activations"]),
     "predict": ("predict.json", ["bench.predict"]),
     "mixed": ("mixed.json", ["bench.mixed"]),
+    "export": ("export.json", ["bench.export"]),
     "sparse": ("sparse.json", ["bench.sparse"]),
     "ranks": ("ranks.json", ["bench.ranks"]),
     "autograd": ("autograd.json", ["bench.autograd"]),

@@ -74,6 +74,7 @@ _ON_DEMAND = {
     "book": ("fastbp.book", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
+    "export": ("fastbp.export", None),
     "nn": ("fastbp.nn", None),
     "summary": ("fastbp.summaries", "summary"),
     "gradient_check": ("fastbp.gradcheck", "gradient_check"),

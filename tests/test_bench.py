@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from functools import partial
@@ -33,6 +34,7 @@ from bench import (  # noqa: E402
     elementwise,
     epochs,
     estimators,
+    export,
     fit,
     grid,
     kernels,
@@ -479,6 +481,14 @@ def test_mixed_bench_gives_the_numbers_of_float64():
     assert mixed.cells(sides)[-1] == ["ratio", "2.50", ""]
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_export_bench_gives_predict_s_numbers():
+    (row,) = export.run(rounds=1, seconds=0.001, sizes=[(4, 10, 3)])
+    assert row["predict"] > 0
+    row = {"sizes": "4-10-3", "predict": 4e-6, "-O2": 2e-6, "-O3 -march=native": 1e-6}
+    assert export.cells([row])[0][-2:] == ["2.00", "4.00"]
+
+
 LARGE = ("512", "1024", "wide", "long", "deep")
 SMALL = {k: how for k, how in trees.cases().items() if not any(part in k for part in LARGE)}
 
@@ -858,6 +868,7 @@ WRITERS = {
     "predict": [],
     "activations": [],
     "mixed": [],
+    "export": [],
     "sparse": [],
     "sweeps": ["--threads", "1"],
 }
@@ -963,7 +974,7 @@ def test_unknown_set_to_hold_all_to_is_named(run_bench):
 
 
 @pytest.mark.parametrize(
-    "bench", [activations, autograd, estimators, grid, mixed, predict, ranks, report, sparse, threads]
+    "bench", [activations, autograd, estimators, export, grid, mixed, predict, ranks, report, sparse, threads]
 )
 @pytest.mark.parametrize("option", [["--quick"], ["--isa", "v3"]])
 def test_short_and_limited_runs_are_not_written(bench, option, capsys):
@@ -1180,6 +1191,7 @@ TABLES = {
     "activations": ("docs/speed.md", activations.markdown, activations.MARKS),
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
     "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
+    "export": ("docs/leaving.md", export.markdown, export.MARKS),
     "ranks": ("docs/many-machines.md", ranks.markdown, ranks.MARKS),
     "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
 }

@@ -671,6 +671,31 @@ class MLP(BaseEstimator):
         """
         return exchange.estimator(cls, fitted)
 
+    def to_sklearn(self):
+        """scikit-learn's own fitted estimator with the same predictions.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            With copies of the weights, into which batch normalisation is folded, and all public
+            attributes.  `partial_fit` goes on with the optimiser's state, but for batch
+            normalisation and solvers that scikit-learn has not.
+
+        Raises
+        ------
+        ValueError
+            For an activation that scikit-learn has not, or several of them.
+        sklearn.exceptions.NotFittedError
+            Before fit.
+
+        Warns
+        -----
+        UserWarning
+            Where parameters concern training alone and scikit-learn has not got them, as dropout:
+            it names them.
+        """
+        return exchange.theirs(self)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -1,10 +1,15 @@
-"""A fitted estimator as a `Sequential`, and one of scikit-learn's as one of ours."""
+"""A fitted estimator as a `Sequential`, one of scikit-learn's as one of ours, and the reverse."""
+
+import inspect
+import warnings
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn import neural_network
 from sklearn.utils.validation import check_is_fitted
 
 from fastbp import checks
+from fastbp._kernels import engine
 from fastbp.estimators import forward, parameters
 from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
@@ -45,10 +50,158 @@ def estimator(cls, fitted):
         raise TypeError(
             f"{who} expects a class whose constructor takes scikit-learn's parameters; got {cls.__name__} ({error})."
         ) from None
-    for name, value in vars(fitted).items():
-        if name.endswith("_") and not name.startswith("_"):
-            if isinstance(value, list):
-                value = [np.array(one) if isinstance(one, np.ndarray) else one for one in value]
-            setattr(model, name, value)
+    vars(model).update(_learned(fitted))
     model.norms_ = []
     return model
+
+
+def _learned(fitted):
+    """The public attributes of a fitted estimator, with copies of the arrays in lists."""
+    return {
+        name: [np.array(one) if isinstance(one, np.ndarray) else one for one in value]
+        if isinstance(value, list)
+        else value
+        for name, value in vars(fitted).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+# --- to scikit-learn ------------------------------------------------------------------------
+
+#: What scikit-learn has of parameters that may be more here.
+_ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
+_SOLVERS = ("lbfgs", "sgd", "adam")
+_LOSSES = ("log_loss", "squared_error", "poisson")
+#: What changes no training.
+_SILENT = ("n_threads", "progress")
+
+
+def theirs(model):
+    """scikit-learn's estimator like a fitted one of ours."""
+    who = f"{type(model).__name__}.to_sklearn"
+    check_is_fitted(model)
+    model._require_layers()
+    coefs, intercepts = _folded(model)
+    given, left_out = _parameters_for_theirs(model, who, len(coefs) - 1)
+    fitted = _begun(model, who, given, coefs)
+    vars(fitted).update(given)
+    vars(fitted).update({name: value for name, value in _learned(model).items() if name != "norms_"})
+    fitted.coefs_, fitted.intercepts_ = coefs, intercepts
+    # What early stopping of a training that goes on falls back to.
+    fitted._best_coefs, fitted._best_intercepts = ([np.array(a) for a in some] for some in (coefs, intercepts))
+    fitted._no_improvement_count = getattr(model, "_no_improvement_count", 0)
+    solver = getattr(model, "_optimizer", None)
+    if solver is None or solver.norms or given["solver"] != solver.asked["solver"]:
+        del fitted._optimizer  # a training begins with a fresh one
+    else:
+        _hand_over(solver, fitted._optimizer)
+    if given["solver"] == "lbfgs":
+        for name in ("loss_curve_", "_no_improvement_count", "validation_scores_", "best_validation_score_"):
+            vars(fitted).pop(name, None)
+    if left_out:
+        warnings.warn(
+            f"{who} leaves out {', '.join(left_out)}, which scikit-learn has not: the predictions are the same, "
+            "a training that goes on is not.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return fitted
+
+
+def _folded(model):
+    """Copies of the weights, each batch normalisation within those before it."""
+    coefs, intercepts = ([np.array(array) for array in some] for some in (model.coefs_, model.intercepts_))
+    for k, norm in enumerate(getattr(model, "norms_", ())):
+        gamma, beta, mean, variance = norm
+        factor = gamma / np.sqrt(variance + norm.dtype.type(forward.NORM_EPS))
+        coefs[k] = coefs[k] * factor
+        intercepts[k] = (intercepts[k] - mean) * factor + beta
+    return coefs, intercepts
+
+
+def _parameters_for_theirs(model, who, n_hidden):
+    """Those of scikit-learn's constructor, and what of ours it has not, in words."""
+    kind = _their_class(model)
+    names = set(parameters.activations(model, n_hidden))
+    own = [name for name in sorted(names) if name not in _ACTIVATIONS]
+    if own or len(names) > 1:
+        raise ValueError(
+            f"{who} expects one activation of scikit-learn's, {', '.join(map(repr, _ACTIVATIONS))}, in all hidden "
+            f"layers; got {', '.join(map(repr, own or sorted(names)))}."
+        )
+    given = {name: getattr(model, name) for name in kind().get_params() if hasattr(model, name)}
+    if names:
+        (given["activation"],) = names
+    left_out = []
+    for name, known, other in (
+        ("solver", _SOLVERS, "adam"),
+        ("loss", _LOSSES, "log_loss" if model._classifies else "squared_error"),
+    ):
+        value = getattr(model, name)
+        if not (isinstance(value, str) and value in known):
+            left_out.append(f"{name}={value!r}, for which it takes {other!r}")
+            if name in given:
+                given[name] = other
+    cls = next(base for base in type(model).__mro__ if base.__module__.startswith("fastbp.estimators."))
+    for name, parameter in inspect.signature(cls).parameters.items():
+        value = getattr(model, name, parameter.default)
+        unlike = np.any(value) if name == "dropout" else not (value is parameter.default or value == parameter.default)
+        if name not in (*given, *_SILENT, "loss") and unlike:
+            left_out.append(name)
+    return given, left_out
+
+
+def _their_class(model):
+    return neural_network.MLPClassifier if model._classifies else neural_network.MLPRegressor
+
+
+def _begun(model, who, given, coefs):
+    """One of scikit-learn's that has made a step of zeros, so that it has all that it needs within."""
+    hidden = tuple([W.shape[1] for W in coefs[:-1]])
+    n_in, n_out = coefs[0].shape[0], coefs[-1].shape[1]
+    own = {"hidden_layer_sizes": hidden, "activation": given["activation"], "random_state": 0}
+    own["solver"] = "adam" if given["solver"] == "lbfgs" else given["solver"]
+    own |= {name: given[name] for name in _OF_OPTIMIZERS}
+    x = np.zeros((2, n_in), coefs[0].dtype)
+    if not model._classifies:
+        own["loss"] = given.get("loss", "squared_error")
+        return _their_class(model)(**own).partial_fit(x, np.zeros(2 if n_out == 1 else (2, n_out)))
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        raise ValueError(f"{who} expects classes_ beside coefs_ that are put in by hand; got none.")
+    y = np.asarray(classes)[[0, -1]]
+    if getattr(model, "_multilabel", False):
+        y = np.repeat([[0], [1]], n_out, axis=1)
+        y = csr_matrix(y) if getattr(model, "_sparse_labels", False) else y
+    return _their_class(model)(**own).partial_fit(x, y, classes=classes)
+
+
+#: The parameters that scikit-learn's optimisers are made of.
+_OF_OPTIMIZERS = (
+    "learning_rate_init",
+    "learning_rate",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+)
+
+
+def _hand_over(solver, optimizer):
+    """Give scikit-learn's optimiser what ours keeps of each parameter."""
+    kept = {(layer, part - engine.FIRST_STATE): pair for layer, part, pair in solver.states()}
+
+    def of_all(part, like):  # as its lists are: of the weights, then of the biases
+        if not kept:
+            return [np.zeros_like(array) for array in like]
+        return [kept[layer, part][which] for which in (0, 1) for layer in solver.affines]
+
+    if solver.asked["solver"] == "sgd":
+        optimizer.learning_rate = rate = solver.learning_rate
+        # Its velocities are steps, the engine's gradients.
+        optimizer.velocities = [-rate * array for array in of_all(0, optimizer.velocities)]
+    else:
+        optimizer.t = solver._steps_done()
+        optimizer.ms, optimizer.vs = of_all(0, optimizer.ms), of_all(1, optimizer.vs)
