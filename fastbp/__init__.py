@@ -69,6 +69,7 @@ __all__ = [
 _ON_DEMAND = {
     "Communicator": ("fastbp.communicators", "Communicator"),
     "TableModel": ("fastbp.table_model", "TableModel"),
+    "tune": ("fastbp.tuning", "tune"),
     "RankError": ("fastbp.training.ranks", "RankError"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),

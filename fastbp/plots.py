@@ -2,7 +2,7 @@
 
 from fastbp import checks, files
 
-__all__ = ["learning_curves", "learning_rates"]
+__all__ = ["learning_curves", "learning_rates", "trials"]
 
 #: Key in a history, name in the legend, line, colour (Okabe and Ito's, for all eyes).
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
@@ -86,6 +86,56 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     axes.set_xlabel("Learning rate")
     axes.set_ylabel("Loss")
     _finish(axes, 3)
+    if path is not None:
+        files.write_figure(path, figure)
+    return figure
+
+
+def trials(found, ranges, path=None):
+    """The losses of a sweep's trials over each of the numbers that they differ in.
+
+    Parameters
+    ----------
+    found : sequence of (epochs, loss, options)
+        Options are a dict; trials that went further are drawn darker.
+    ranges : sequence of str
+        The options to draw, on logarithmic axes.
+    path : str or os.PathLike, optional
+        File to write, as `learning_curves` has it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> figure = trials([(4, 0.5, {"lr": 0.1}), (12, 0.3, {"lr": 0.01})], ["lr"])
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['lr']
+    """
+    figure = _figure("trials", 3.4 * len(ranges), path)
+    most = max(epochs for epochs, *_ in found)
+    shown = sorted((each for each in found if abs(each[1]) < float("inf")), key=lambda trial: trial[0])
+    axes = None
+    for place, name in enumerate(ranges, start=1):
+        axes = figure.add_subplot(1, len(ranges), place, sharey=axes)
+        colours = [(0.0, 0.45, 0.7, 0.25 + 0.75 * epochs / most) for epochs, *_ in shown]
+        axes.scatter(
+            [options[name] for *_, options in shown], [loss for _, loss, _ in shown], c=colours, s=22, linewidths=0
+        )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(name)
+        if place == 1:
+            axes.set_ylabel("Validation loss")
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
     if path is not None:
         files.write_figure(path, figure)
     return figure

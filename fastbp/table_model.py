@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbp import architecture, checks, files, scores
+from fastbp.layers import Dropout
 from fastbp.losses import LOSSES
 from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim.rule import OPTIMIZERS
@@ -83,6 +84,10 @@ class TableModel:
         A name of `fastbp.optim`'s, as "adam".
     lr : float or None
         The learning rate; None: the optimiser's own.
+    weight_decay : float
+        As the optimiser has it.
+    dropout : float
+        The share of each hidden layer's outputs that is dropped in training, below 1.
     epochs : int
         At most so many; `patience` ends before.
     patience : int or None
@@ -142,6 +147,8 @@ class TableModel:
         activation="relu",
         optimizer="adam",
         lr=None,
+        weight_decay=0.0,
+        dropout=0.0,
         epochs=400,
         patience=20,
         batch_size=None,
@@ -162,6 +169,10 @@ class TableModel:
         self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
         self.optimizer = checks.choice(who, "optimizer", optimizer, tuple(OPTIMIZERS))
         self.lr = None if lr is None else checks.positive(who, "lr", lr)
+        self.weight_decay = checks.number(who, "weight_decay", weight_decay, 0)
+        self.dropout = checks.number(who, "dropout", dropout, 0, 1)
+        if self.dropout == 1:
+            raise ValueError(f"{who} expects dropout below 1; got 1.")
         self.epochs = checks.integer(who, "epochs", epochs, 1)
         self.patience = None if patience is None else checks.integer(who, "patience", patience, 1)
         self.batch_size = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
@@ -273,11 +284,23 @@ class TableModel:
         preprocessor.target_ = target
         if isinstance(target, targets.Numbers):  # whose mean is that of these rows
             preprocessor.target_, _ = targets.target_of(_of_rows(column, rows), features, targets.TASKS[1])
-        sizes = (len(preprocessor.get_feature_names_out()), *self.hidden, target.n_outputs)
+        return preprocessor, self.network(len(preprocessor.get_feature_names_out()), target)
+
+    def network(self, n_in, target):
+        """A new network for so many features."""
+        sizes = (n_in, *self.hidden, target.n_outputs)
         kinds = [self.activation] * len(self.hidden) + ["linear"]
-        config = zip(sizes[:-1], sizes[1:], kinds, strict=True)
         loss = "squared_error" if isinstance(target, targets.Numbers) else "softmax_cross_entropy"
-        return preprocessor, Sequential.from_config(list(config), loss, self.dtype, self.seed)
+        net = Sequential.from_config(list(zip(sizes[:-1], sizes[1:], kinds, strict=True)), loss, self.dtype, self.seed)
+        if not self.dropout:
+            return net
+        layers = [each for layer in net for each in ([layer] if layer.param_names else [layer, Dropout(self.dropout)])]
+        return Sequential(*layers, loss=loss)
+
+    def new_optimizer(self):
+        """An optimiser as this model is trained by."""
+        lr = {} if self.lr is None else {"lr": self.lr}
+        return OPTIMIZERS[self.optimizer](**lr, weight_decay=self.weight_decay)
 
     @staticmethod
     def task_of(target):
@@ -298,14 +321,13 @@ class TableModel:
         return self.history
 
     def _trained(self, net, x, t, epochs, options):
-        kind = OPTIMIZERS[self.optimizer]
         return net.fit(
             x,
             t,
             epochs=epochs,
             batch_size=self.batch_size_of(len(x)),
             seed=self.seed,
-            optimizer=kind(lr=kind().lr if self.lr is None else self.lr),
+            optimizer=self.new_optimizer(),
             class_weight=self.class_weight if net.loss_layer.classifies else None,
             **options,
         )
