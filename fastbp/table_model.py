@@ -284,9 +284,9 @@ class TableModel:
         preprocessor.target_ = target
         if isinstance(target, targets.Numbers):  # whose mean is that of these rows
             preprocessor.target_, _ = targets.target_of(_of_rows(column, rows), features, targets.TASKS[1])
-        return preprocessor, self.network(len(preprocessor.get_feature_names_out()), target)
+        return preprocessor, self.network_for(len(preprocessor.get_feature_names_out()), target)
 
-    def network(self, n_in, target):
+    def network_for(self, n_in, target):
         """A new network for so many features."""
         sizes = (n_in, *self.hidden, target.n_outputs)
         kinds = [self.activation] * len(self.hidden) + ["linear"]

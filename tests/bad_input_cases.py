@@ -2357,6 +2357,14 @@ ARRAYS = [  # in the place of something else: shown in one line
 _OF_A_TABLE = "table_model.predict(TABLE)"
 TABLES = [
     entry(
+        "tune",
+        "fastbp.tune(TABLE, 'kind', n_trials=1, sampler='random', n_jobs=1).sampler",
+        TypeError="fastbp.tune(TABLE, 'kind', n_trials='a') | fastbp.tune(TABLE, 'kind', minutes='a')",
+        ValueError="fastbp.tune(TABLE, 'kin') | fastbp.tune(TABLE, 'kind', n_trials=0) | "
+        "fastbp.tune(TABLE, 'kind', sampler='grid') | fastbp.tune(TABLE, 'kind', lr=0.1) | "
+        "fastbp.tune(TABLE, 'kind', validation_size=0)",
+    ),
+    entry(
         "TableModel",
         "fastbp.TableModel(hidden=(3,))",
         TypeError="fastbp.TableModel(hidden=3) | fastbp.TableModel(epochs='a') | fastbp.TableModel(group=3) | "
@@ -2471,7 +2479,7 @@ BETWEEN_PARTS = set(
     "own_tensors take_data trained_tensors lay_out set_extra_state adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
     "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder "
-    "flat join leave".split()
+    "flat join leave network_for new_optimizer".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {

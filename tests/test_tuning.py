@@ -69,7 +69,7 @@ def test_a_sweep_goes_on(found, table, tmp_path, monkeypatch):
 
 def test_a_folder_of_another_sweep(table, tmp_path):
     tune(table, "kind", n_trials=1, sampler="random", folder=tmp_path)
-    with pytest.raises(ValueError, match="a folder for this sweep of this table; got .*: take a new folder"):
+    with pytest.raises(ValueError, match=r"a folder for this sweep of this table; got .*: take a new folder"):
         tune(table, "kind", n_trials=1, sampler="random", folder=tmp_path, seed=1)
     (tmp_path / tuning.JOURNAL).write_text("{\n", "utf-8")
     with pytest.raises(ValueError, match="as a sweep wrote it; got another file"):
