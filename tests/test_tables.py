@@ -18,12 +18,6 @@ def read(tmp_path):
     return call
 
 
-def make(target, x=None):
-    target = np.asarray(target)
-    x = np.arange(2.0 * len(target)).reshape(-1, 2) if x is None else x
-    return tables.Table(x, ["a", "b"], target, "column 't' of it.csv")
-
-
 # --- reading --------------------------------------------------------------------------------
 
 
@@ -157,13 +151,6 @@ def test_a_long_field_is_cut_in_the_sentence(text, read):
     assert "xxx" in str(caught.value) and len(str(caught.value)) < 500
 
 
-def test_a_long_target_is_cut_in_the_sentence():
-    for target, task in ((["x" * 1000] * 9, None), (["x" * 1000, "y"] * 5, "regression")):
-        with pytest.raises(ValueError, match=r"got .*xxx") as caught:
-            tables.prepare(make(np.array(target, object)), task)
-        assert len(str(caught.value)) < 500
-
-
 def test_texts_have_a_limit(read):
     lines = [f"n{k},{k}\n" for k in range(tables.reading.MAX_CATEGORIES + 1)]
     assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.reading.MAX_CATEGORIES
@@ -180,104 +167,3 @@ def test_many_columns_are_not_all_listed(read):
 def test_missing_file_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         tables.read_csv(tmp_path / "none.csv", "t")
-
-
-# --- preparing ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("target", "classifies"),
-    [
-        (np.array(["a", "b"] * 5, object), True),
-        (np.arange(60) % 20, True),
-        (np.arange(63) % 21, False),
-        (np.arange(59) % 20, False),
-        (np.arange(10), False),
-        (np.array([0.0, 1.0] * 5), False),
-    ],
-)
-def test_task_follows_from_the_target(target, classifies):
-    data = tables.prepare(make(target))
-    assert (data.classes is not None) == classifies
-
-
-def test_split_keeps_shares_of_classes_and_every_row_once():
-    target = np.repeat([7, 3, 5], [50, 20, 1])
-    data = tables.prepare(make(target, np.arange(71.0)[:, np.newaxis]))
-    assert data.classes.tolist() == [3, 5, 7]
-    assert np.bincount(data.train[1]).tolist() == [16, 1, 40]
-    assert np.bincount(data.test[1]).tolist() == [4, 0, 10]
-    assert data.train[1].dtype == np.int64
-    everything = np.concatenate([data.train[0], data.test[0]]).ravel()
-    ranks = everything.argsort().argsort()  # of the rows before they were standardised
-    np.testing.assert_array_equal(np.sort(everything)[ranks], everything)
-    labels = np.concatenate([data.train[1], data.test[1]])[everything.argsort()]
-    np.testing.assert_array_equal(data.classes[labels], target)
-    assert (np.diff(np.flatnonzero(data.train[1] == 0)) > 1).any()  # shuffled
-
-
-def test_seed_chooses_the_split():
-    def first(seed):
-        return tables.prepare(make([0, 1] * 50), seed=seed).train[0]
-
-    np.testing.assert_array_equal(first(1), first(1))
-    assert (first(1) != first(2)).any()
-
-
-@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e200, 1e307])
-def test_targets_of_any_magnitude_are_standardised(unit, rng):
-    target = rng.uniform(-9, 9, 40)
-    plain, data = (tables.prepare(make(values)) for values in (target, target * unit))
-    for a, b in zip((data.train[1], data.test[1]), (plain.train[1], plain.test[1]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose([data.mean, data.scale], [plain.mean * unit, plain.scale * unit])
-
-
-def test_training_rows_have_mean_0_and_deviation_1_and_constants_are_0(rng):
-    x = rng.normal(1e5, 3, (100, 5))
-    x[:, 1] = 0.1
-    x[:, 2] *= 1e250
-    x[:, 3] *= 1e-250
-    x[:, 4] = 0
-    target = rng.normal(50, 7, 100)
-    data = tables.prepare(make(target, x))
-    for values in (data.train[0][:, [0, 2, 3]], data.train[1]):
-        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-9)
-        np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-9)
-    for rows, _ in (data.train, data.test):
-        np.testing.assert_array_equal(rows[:, [1, 4]], 0)
-    assert abs(data.test[0][:, 0].mean()) > 1e-6  # by the training part's numbers
-    back = np.concatenate([data.train[1], data.test[1]]).ravel() * data.scale + data.mean
-    np.testing.assert_allclose(np.sort(back), np.sort(target), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("target", "task", "message"),
-    [
-        (["a"] * 9, None, "classification expects at least two classes in column 't'"),
-        ([3] * 9, None, "classification expects at least two classes in column 't'"),
-        ([3.5] * 9, None, "regression expects at least two different numbers in column 't'"),
-        (["a", "b"] * 5, "regression", "regression expects numbers in column 't' of it.csv; got"),
-        (["a", "b", "c"], None, "a split expects at least 3 rows, or 3 of some class, to keep a"),
-        ([1.5, 2.5], None, "a split expects at least 3 rows"),
-        ([1.5, 2.5, 3], "guess", "prepare expects task as one of 'classification', 'regression'"),
-    ],
-)
-def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
-    target = np.array(target, object) if isinstance(target[0], str) else np.array(target)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        tables.prepare(make(target), task)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "match"),
-    [
-        ((None,), TypeError, "prepare expects table as a Table, as read_csv returns it; got None"),
-        ((make([0, 1] * 5), None, -1), ValueError, "prepare expects seed of at least 0; got -1"),
-        ((make([0, 1] * 5), None, 1.5), TypeError, "prepare expects seed as an integer; got 1.5"),
-        ((make([0, 1] * 5, np.full((10, 2), np.nan)),), ValueError, "table.x of finite numbers"),
-    ],
-)
-def test_a_table_that_cannot_be_prepared_is_refused_in_one_sentence(arguments, error, match):
-    with pytest.raises(error, match=match):
-        tables.prepare(*arguments)

@@ -2,8 +2,7 @@
 
 from fastbp.tables.columns import Column, Columns
 from fastbp.tables.frames_stub import columns_of
-from fastbp.tables.preparing import Prepared, prepare
 from fastbp.tables.preprocessor import Preprocessor
 from fastbp.tables.reading import Table, read_csv
 
-__all__ = ["Column", "Columns", "Prepared", "Preprocessor", "Table", "columns_of", "prepare", "read_csv"]
+__all__ = ["Column", "Columns", "Preprocessor", "Table", "columns_of", "read_csv"]

@@ -336,11 +336,12 @@ class Preprocessor:
 
 def with_target(who, table, y):
     """The table, and its column of the target, which may be given as values beside it."""
-    if isinstance(y, str):
+    if y is None or isinstance(y, str):
         if y not in table.names:
+            came = "none" if y is None else checks.shown(y)
             raise ValueError(
                 f"{who} expects the target to be one of the columns {features.listed(table.names)} of "
-                f"{table.source}; got {checks.shown(y)}."
+                f"{table.source}; got {came}."
             )
         if len(table.columns) == 1:
             raise ValueError(f"{who} expects a column beside the target {y!r} in {table.source}; got none.")

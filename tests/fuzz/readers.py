@@ -148,7 +148,7 @@ def csv(data):
     if table is not None:
         assert table.x.dtype == np.float64 and np.isfinite(table.x).all()
         assert table.x.shape == (len(table.target), len(table.names))
-        must_refuse_well(lambda: tables.prepare(table), ValueError)
+    must_refuse_well(lambda: tables.Preprocessor().fit(tables.columns_of(PATH), "b"), ValueError)
 
 
 READERS = {"network": network, "checkpoint": checkpoint, "state": state, "idx": idx, "csv": csv}
