@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import files, plots
+from fastbp import checks, files, plots
 from fastbp.command import epochs, outputs
 from fastbp.command.arguments import CHECKED_ROWS
 from fastbp.gradcheck import gradient_check
@@ -171,7 +171,7 @@ def _report(args, model, rows, judged, importances, pictures):
     seconds = sum(history.seconds)
     print(f"training        {seconds:.3f} s, {len(history) * len(rows.x['train']) / seconds:,.0f} samples/s")
     if model.refit:
-        print(f"saved           is a network that has learnt all rows, for {model.best_epoch} epochs")
+        print(f"saved           is a network that has learnt all rows, for {checks.plural(model.best_epoch, 'epoch')}")
     named = "calibration.png" if model.classes is not None else "residuals.png"
     names = ("model.safetensors", "metrics.json", "learning-curves.png", named, "importances.png")
     paths = outputs.free(args.force, *(args.out / name for name in names))

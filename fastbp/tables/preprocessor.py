@@ -15,6 +15,8 @@ _FORMAT = "fastbp-preprocessor"
 _VERSION = 1
 #: Texts of so many characters and words on average are written, not chosen.
 _LONG_TEXT, _LONG_WORDS = 40, 5
+#: Different texts that are categories, however long.
+_FEW = 50
 #: Shares of rows with a text of their own, from which a column tells rows apart, not kinds of them.
 _OWN_NAMES, _OWN_TEXTS = 0.9, 0.5
 _PARAMETERS = ("max_categories", "ignore", "strict", "dtype")
@@ -25,8 +27,8 @@ class Preprocessor:
 
     Numbers, and booleans as 0 and 1, are standardised in float64.  Missing ones become the median,
     beside a column that says so where the training had such rows.  Texts of few different values
-    become a column of 0 and 1 each, and one for missing; those of many are hashed into 64 to 256
-    columns, two of which are +1 or -1 for a text.  Of dates the year with its fraction is
+    become a column of 0 and 1 each, and one for missing; those of many are hashed into 256 to
+    1024 columns, one of which is +1 or -1 for a text.  Of dates the year with its fraction is
     standardised, and month, day, weekday and time are sines and cosines.  Columns that are the same
     everywhere, empty, or name each row are left out; long texts are refused.
 
@@ -70,7 +72,7 @@ class Preprocessor:
     array([20.])
     """
 
-    def __init__(self, *, max_categories=50, ignore=(), strict=False, dtype="float64"):
+    def __init__(self, *, max_categories=256, ignore=(), strict=False, dtype="float64"):
         self.max_categories = max_categories
         self.ignore = ignore
         self.strict = strict
@@ -410,7 +412,7 @@ def _encoding_of(column, missing, table, most):
 
 def _encoding_of_texts(column, values, different, table, most):
     """None of names; long texts are refused."""
-    if different > most:
+    if different > _FEW:
         texts = values[:1000].tolist()
         characters = sum(map(len, texts)) / len(texts)
         words = sum(len(text.split()) for text in texts) / len(texts)
@@ -419,9 +421,6 @@ def _encoding_of_texts(column, values, different, table, most):
                 f"{table.source} expects numbers, dates or categories to learn from; got texts of {characters:.0f} "
                 f"characters on average in column {checks.shown(column.name)}, which --ignore or ignore= leaves out."
             )
-        if different >= _OWN_NAMES * len(values):
-            return None
-        return features.Hashed.of(column)
     if different >= _OWN_NAMES * len(values) and different > 10:
         return None
-    return features.Category.of(column)
+    return (features.Hashed if different > most else features.Category).of(column)
