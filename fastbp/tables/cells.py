@@ -20,6 +20,7 @@ _LONGEST = 131_072  # characters of a cell, csv's own limit
 _FOREIGN = 255  # stands for all characters beyond it, in arrays
 _LONGEST_NUMBER = 64  # characters, beyond which nobody asks
 _TRIMMED = 1000  # blanks at either end of a cell
+_TOLD = re.compile(r"sep=([^\w\"\r\n])(?:\r\n|\r|\n)", re.IGNORECASE | re.ASCII)  # as Excel writes it
 _NUMERIC = re.compile(r"[-+]?[\d.,' ]*\d[\d.]*\s*%?|")
 
 
@@ -99,6 +100,9 @@ def grid(name, text, delimiter=None):
     >>> g.delimiter, g.row(1), g.lines.tolist()
     (';', ['1', 'x;y'], [1, 2])
     """
+    told = _TOLD.match(text)
+    if told and delimiter in (None, told[1]):
+        text, delimiter = text[told.end() - 1 :], told[1]
     if delimiter is None:
         delimiter = _delimiter(name, text)
     fields = _places(text, delimiter) or _parsed(name, text, delimiter)

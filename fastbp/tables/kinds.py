@@ -59,12 +59,15 @@ class Raw(NamedTuple):
         Whether these are written as integers.
     texts : callable
         texts() gives a list of str, of which `MISSING` are no values.
+    mark : str
+        The decimal mark of the numbers, where they have one.
     """
 
     name: str
     values: np.ndarray[Any, Any] | None
     whole: bool
     texts: Any
+    mark: str = "."
 
 
 class _Texts:
@@ -186,8 +189,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
 def _mark_of_all(counted, raws):
     """The decimal mark that all columns agree on which are sure of theirs, or None."""
     found = {mark for column in counted if len(column.sure) == 1 for mark in column.sure}
-    if any(raw.values is not None and not raw.whole for raw in raws):
-        found.add(".")
+    found |= {raw.mark for raw in raws if raw.values is not None and not raw.whole}
     return found.pop() if len(found) == 1 else None
 
 
@@ -204,6 +206,8 @@ def _plain(raw, kind, place, heard):
         return Column(raw.name, "boolean", values)
     if missing.all():
         heard.setdefault("has no values", []).append(raw.name)
+    if raw.mark == ",":
+        heard.setdefault("read with a decimal comma", []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
 
 

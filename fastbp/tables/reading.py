@@ -15,7 +15,7 @@ __all__ = ["Table", "columns_of", "read", "read_csv"]
 MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 _INDEX = re.compile(r"(Unnamed: ?\d+)?")
 
 
@@ -302,32 +302,41 @@ def _raw(grid, column, first, name, decimal):
     def texts():
         return grid.strings(column, slice(first, None))
 
-    starts, ends = grid.starts[column, first:], grid.ends[column, first:]
-    found = numbers.plain(grid.codes, starts, ends, decimal or ".") if len(starts) >= _MANY else None
+    if grid.starts.shape[1] - first >= _MANY:
+        for mark in numbers.DECIMALS if decimal is None else decimal:
+            found = _numbers(grid, column, first, mark)
+            if found is None:
+                continue
+            values, pointed = found
+            if pointed and decimal is None:
+                few = grid.strings(column, slice(first, first + _FEW))
+                if _may_be_thousands(few, mark) and _may_be_thousands(texts(), mark):
+                    break
+            return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
+    return kinds.Raw(name, None, False, texts)
+
+
+def _numbers(grid, column, first, mark):
+    """A column's numbers, and whether any of them is written with a mark or a power; or None."""
+    found = numbers.plain(grid.codes, grid.starts[column, first:], grid.ends[column, first:], mark)
     if found is None:
-        return kinds.Raw(name, None, False, texts)
+        return None
     values, rest, pointed = found
-    left = grid.strings(column, first + rest) if rest.size else []
-    for row, cell in zip(rest.tolist(), left, strict=True):
+    for row, cell in zip(rest.tolist(), grid.strings(column, first + rest), strict=True):
         if cell.casefold() in kinds.MISSING:
             values[row] = np.nan
             continue
-        number = kinds.number_in(cell, decimal or ".")
+        number = kinds.number_in(cell, mark)
         if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
-            return kinds.Raw(name, None, False, texts)
+            return None
         values[row] = number[0]
         pointed = True
-    if pointed and decimal is None:
-        few = grid.strings(column, slice(first, first + _FEW))
-        if _may_be_thousands(few) and _may_be_thousands(texts()):
-            return kinds.Raw(name, None, False, texts)
-    return kinds.Raw(name, values, not pointed, texts)
+    return values, pointed
 
 
-def _may_be_thousands(texts):
-    """Whether points may be those of thousands in all cells that have one."""
-    pointed = (text for text in texts if "." in text)
-    return all(map(_THOUSANDS.fullmatch, pointed))
+def _may_be_thousands(texts, mark):
+    """Whether marks may be those of thousands in all cells that have one."""
+    return all(_THOUSANDS.fullmatch(text) for text in texts if mark in text)
 
 
 def listed(names, most=20):
