@@ -14,8 +14,9 @@ from fastbp.losses import LOSSES
 from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim import SGD
 from fastbp.optim.rule import OPTIMIZERS as RULES
-from fastbp.tables import Column, Columns, Preprocessor, columns_of, splitting, targets
+from fastbp.tables import Column, Columns, Preprocessor, splitting, targets
 from fastbp.tables.preprocessor import missing_of, with_target
+from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
 
 __all__ = ["Importances", "TableModel"]
@@ -241,7 +242,8 @@ class TableModel:
             What `train` and `judge` take.
         """
         who = "TableModel.fit"
-        table, column = with_target(who, columns_of(data, **reading), target)
+        ignored = dict.fromkeys(self.ignore, "text")  # so that nothing in them is refused
+        table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
         missing = missing_of(column)
         if missing.any():
@@ -423,7 +425,9 @@ class TableModel:
     def _predicted(self, method, data, strict, reading):
         self._require_fitted(method)
         checks.flag(f"TableModel.{method}", "strict", strict)
-        return self.outputs(self._features(columns_of(data, **reading), strict))
+        return self.outputs(
+            self._features(table_of(f"TableModel.{method}", data, self.preprocessor.kinds, **reading), strict)
+        )
 
     def _features(self, table, strict=False):
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
@@ -459,12 +463,16 @@ class TableModel:
         self._require_fitted(method)
         who = f"TableModel.{method}"
         target = self.target if target is None else target
-        table, column = with_target(who, columns_of(data, **reading), target)
+        table, column = with_target(who, table_of(who, data, self._kinds(target), **reading), target)
         there = ~missing_of(column)
         if not there.any():
             raise ValueError(f"{who} expects rows with a target in {table.source}; got none.")
         table, column = _taken(table, there), _of_rows(column, there)
         return self._features(table, strict), self.preprocessor.target_.transform(column, table)
+
+    def _kinds(self, target):
+        kinds = self.preprocessor.kinds
+        return {**kinds, target: kinds[self.target]} if isinstance(target, str) else kinds
 
     def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
         """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.

@@ -38,33 +38,31 @@ def test_commas_within_fields_do_not_make_the_comma_the_delimiter(read):
     assert read("length, outside, m;t\n1;2\n").names == ["length, outside, m"]
 
 
-@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1,5"\n1,"2,5"\n'])
-def test_numbers_with_a_decimal_comma_are_not_taken_for_texts(read, text):
-    with pytest.raises(ValueError, match=r"numbers with a decimal point in line \d, column 'a'"):
-        read(text)
+@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1"\n1,"2,5"\n1,"-3,5"\n'])
+def test_numbers_with_a_decimal_comma_are_numbers(text, read):
+    np.testing.assert_array_equal(read(text).x, [[1], [2.5], [-3.5]])
 
 
 @pytest.mark.parametrize(
-    "cells",
+    ("cells", "want"),
     [
-        "5%|10%",
-        "$3.50|$4",
-        "4 €|5 €",
-        "1,234,567|7",
-        "1'234|5'678",
-        "1 234|567",
-        "1\u202f234|5\u202f000",
-        "\u22123|\u22124",
-        "(3)|(4)",
-        "1\0|2\0",
+        ("5%|10%", [5, 10]),
+        ("$3.50|$4", [3.5, 4]),
+        ("4 €|5 €", [4, 5]),
+        ("1,234,567|7", [1234567, 7]),
+        ("1'234|5'678", [1234, 5678]),
+        ("1 234|567", [1234, 567]),
+        ("1\u202f234|5\u202f000", [1234, 5000]),
+        ("\u22123|\u22124", [-3, -4]),
+        ("(3)|(4)", [-3, -4]),
     ],
 )
-def test_dressed_numbers_are_not_taken_for_texts(read, cells):
-    with pytest.raises(ValueError, match=r"plain numbers, as -1234.5, in line \d, column 'a'; got"):
-        read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
+def test_dressed_numbers_are_numbers(cells, want, read):
+    table = read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
+    np.testing.assert_array_equal(table.x[:, 0], want)
 
 
-@pytest.mark.parametrize("cells", ["18-25|26-35", "<18|65+", "$|$$", "2020-01-02|2020-01-03", "5%|few"])
+@pytest.mark.parametrize("cells", ["18-25|26-35", "<18|65+", "$|$$", "5%|few"])
 def test_ranges_and_signs_stay_texts(read, cells):
     table = read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
     assert sorted(table.names) == sorted(f"a={cell}" for cell in cells.split("|"))
@@ -76,11 +74,9 @@ def test_ranges_and_signs_stay_texts(read, cells):
         ("3 -4 +5", np.array([3, -4, 5], np.int64)),
         ("3 4. 5", np.array([3.0, 4, 5])),
         ("3 1e2 5", np.array([3.0, 100, 5])),
-        ("3 9223372036854775807 -5", np.array([3, 2**63 - 1, -5], np.int64)),
-        ("1 9007199254740993 9007199254740992", np.array([1, 2**53 + 1, 2**53], np.int64)),
-        ("3 9223372036854775808 5", np.array([3, 2.0**63, 5])),
-        ("3 12345678901234567890 5", np.array([3, 12345678901234567890.0, 5])),
-        ("True False True", np.array(["True", "False", "True"], object)),
+        ("3 9223372036854775808 5", np.array([3, 2.0**63, 5])),  # as float64 holds it
+        ("1 9007199254740993 9007199254740992", np.array(["1", str(2**53 + 1), str(2**53)], object)),
+        ("True False True", np.array([1, 0, 1], np.int64)),
         ("1 a b", np.array(["1", "a", "b"], object)),
         ("1_0 2_0 3_0", np.array(["1_0", "2_0", "3_0"], object)),
     ],
@@ -107,19 +103,23 @@ def test_order_of_columns_is_kept_and_blank_lines_are_left_out(read):
         ("t\n1\n", "expects a column beside the target 't'; got none."),
         ("a,b\n1,2\n", "expects the target to be one of its columns 'a', 'b'; got 't'."),
         ("a,t,b,a\n1,2,3,4\n", "expects different names of columns in line 1; got 'a' for columns 1 and 4."),
-        (",t\n0,1\n", "expects a name for every column in line 1; got none for column 1 of 2."),
-        ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in its header; got 1."),
-        ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in its header; got 3."),
-        ('a,t\n"1\n2",2\n3\n', "expects 2 fields in line 4, as in its header; got 1."),
-        ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got an empty field."),
-        ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got an empty field."),
-        ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got an empty field."),
-        ("a,t\n1,2\nNA,4\n5,6\n", "expects a number, as in most other lines, in line 3, column 'a'; got 'NA'."),
-        ("a,t\n1,2\nnan,4\n", "expects a finite number in line 3, column 'a'; got 'nan'."),
+        ("a,,t\n0,1,2\n", "expects a name for every column in line 1; got none for column 2 of 3."),
+        ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in line 1; got 1."),
+        ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in line 1; got 3."),
+        ('a,t\n"1\n2",2\n3\n', "expects 2 fields in line 4, as in line 1; got 1."),
+        ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got none."),
+        ("a,t\n1,2\nNA,4\n5,6\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\n1,2\nnan,4\n", "expects a value in line 3, column 'a'; got none."),
         ("a,t\n1,2\n1,-inf\n", "expects a finite number in line 3, column 't'; got '-inf'."),
         ("a,t\n1,2\n1e999,3\n", "expects a finite number in line 3, column 'a'; got '1e999'."),
-        (b"a,t\n1,2\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 3."),
-        (b"\xef\xbb\xbfa,t\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 2."),
+        (
+            b"a,t\n1,2\n\x81,3\n",
+            "expects text in UTF-8, UTF-16, Windows-1252 or GB 18030, or encoding= (--encoding) that "
+            "names another; got byte 0x81 in line 3, which fits none of them.",
+        ),
+        (b"\xef\xbb\xbfa,t\n\xe9,3\n", "expects bytes of utf-8; got byte 0xe9 in line 2."),
         ('a,t\n1,2\n"3,4\n', "expects well-formed CSV; got in line 3: unexpected end of data."),
     ],
 )

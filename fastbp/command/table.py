@@ -15,7 +15,6 @@ from fastbp.command.arguments import CHECKED_ROWS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
 from fastbp.table_model import PARTS, TableModel
-from fastbp.tables import columns_of
 from fastbp.tables.preprocessor import missing_of
 
 __all__ = ["check", "describe", "evaluate", "predict", "train"]
@@ -99,7 +98,7 @@ def _prepared(args):
         },
         refit=getattr(args, "refit", True),
     )
-    return model, model.prepare(columns_of(args.data_set, **reading(args)), args.target)
+    return model, model.prepare(args.data_set, args.target, **reading(args))
 
 
 def reading(args):

@@ -58,6 +58,11 @@ class _Encoding:
     kind: ClassVar[str]
     name: str
 
+    @property
+    def source_kind(self):
+        """The kind of the column, as `Column` has it."""
+        return "text"
+
     def document(self):
         """The fields as JSON has them."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
@@ -86,6 +91,10 @@ class Number(_Encoding):
         missing = np.isnan(column.values)
         mean, scale, median = standardise(column.values[~missing])
         return cls(column.name, mean, scale, median, bool(missing.any()), column.kind == "boolean")
+
+    @property
+    def source_kind(self):
+        return "boolean" if self.boolean else "number"
 
     @property
     def names(self):
@@ -216,6 +225,10 @@ class Date(_Encoding):
         cycles = tuple(name for name, part in _CYCLES.items() if len(np.unique(part(dates))) > 1)
         mean, scale, median = standardise(_years(dates))
         return cls(column.name, mean, scale, median, bool(missing.any()), cycles)
+
+    @property
+    def source_kind(self):
+        return "date"
 
     @property
     def names(self):

@@ -7,7 +7,7 @@ import numpy as np
 from fastbp import checks
 from fastbp.tables import features, targets
 from fastbp.tables.columns import Columns
-from fastbp.tables.frames_stub import columns_of
+from fastbp.tables.sources import table_of
 
 __all__ = ["Preprocessor"]
 
@@ -128,7 +128,7 @@ class Preprocessor:
         checks.flag(who, "strict", self.strict)
         checks.float_dtype(who, self.dtype)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
-        table = columns_of(X)
+        table = table_of(who, X, dict.fromkeys(ignore, "text"))
         target = None
         if y is not None:
             table, target = with_target(who, table, y)
@@ -192,7 +192,16 @@ class Preprocessor:
             For columns that are missing, or of another kind than in training.
         """
         self._require_fitted("transform")
-        return self.transformed(columns_of(X), self.strict)
+        return self.transformed(table_of("Preprocessor.transform", X, self.kinds), self.strict)
+
+    @property
+    def kinds(self):
+        """The kinds that columns had in training, by name, so that a file's codes stay texts."""
+        own = {each.name: each.source_kind for each in self.encodings_}
+        own |= dict.fromkeys(self.left_out_, "text")
+        if self.target_ is not None:
+            own[self.target_.name] = self.target_.source_kind
+        return own
 
     def transformed(self, table, strict):
         """`transform` of Columns, strictly or not."""
@@ -217,7 +226,8 @@ class Preprocessor:
 
     def fit_transform(self, X, y=None, **options):
         """`fit`, then `transform`."""
-        table = columns_of(X)
+        ignored = dict.fromkeys(checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns"), "text")
+        table = table_of("Preprocessor.fit", X, ignored)
         self.fit(table, y, **options)
         return self.transform(table)
 
@@ -230,7 +240,7 @@ class Preprocessor:
             A column of X, or values.
         """
         self._require_target("transform_target")
-        table = Columns((), "y") if X is None else columns_of(X)
+        table = Columns((), "y") if X is None else table_of("Preprocessor.transform_target", X, self.kinds)
         table, column = with_target("Preprocessor.transform_target", table, y)
         return self.target_.transform(column, table)
 
@@ -355,7 +365,7 @@ def with_target(who, table, y):
     if values.ndim != 1 or (table.columns and len(values) != table.n_rows):
         rows = f" of {table.n_rows} rows" if table.columns else ""
         raise ValueError(f"{who} expects target as a column's name or a vector{rows}; got {checks.shown(values)}.")
-    (column,) = columns_of({name: values}).columns
+    (column,) = table_of(who, {name: values}).columns
     if name in table.names:
         raise ValueError(f"{who} expects a target of another name than a column; got {name!r} beside its column.")
     return table, column
