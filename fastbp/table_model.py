@@ -269,6 +269,11 @@ class TableModel:
         x = preprocessor.transform(features)
         t = preprocessor.target_.transform(column, table)
         self.net, self.preprocessor, self.history, self.scores = net, preprocessor, None, {}
+        if codes is not None and self.test_size:
+            unjudged = np.bincount(codes[places["test"]], minlength=len(learnt.classes)) == 0
+            if unjudged.any():
+                few = ", ".join(str(learnt.classes[k]) for k in np.flatnonzero(unjudged)[:10])
+                notes.append(f"no test row of some classes, which are not judged: {few}")
         self.notes = [*notes, f"{self.task_of(learnt)}, as {said}"]
         return Rows(features, column, {n: x[p] for n, p in places.items()}, {n: t[p] for n, p in places.items()})
 
