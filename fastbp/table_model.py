@@ -147,7 +147,7 @@ class TableModel:
         activation="relu",
         optimizer="adam",
         lr=None,
-        epochs=400,
+        epochs=200,
         patience=20,
         batch_size=None,
         class_weight=None,

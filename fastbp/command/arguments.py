@@ -32,7 +32,7 @@ DEFAULTS = {
     "digits": _Defaults((100,), 30, 32, 0.1),
     "iris": _Defaults((10, 10), 100, 60, 0.01),  # centimetres, as they come
     "mnist": _Defaults((50,), 10, 100, 0.05),
-    "a table": _Defaults((64,), 400, "a fiftieth of the rows, 32 to 256", "0.001, of adam"),
+    "a table": _Defaults((64,), 200, "a fiftieth of the rows, 32 to 256", "0.001, of adam"),
 }
 #: Options of tables alone, and what they are where they are not given.
 _OF_TABLES = {
