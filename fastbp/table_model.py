@@ -3,6 +3,7 @@
 import datetime
 import json
 import sys
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -12,9 +13,11 @@ from fastbp import architecture, checks, files, scores
 from fastbp.layers import Dropout
 from fastbp.losses import LOSSES
 from fastbp.network import ACTIVATIONS, Sequential
-from fastbp.optim.rule import OPTIMIZERS
-from fastbp.tables import Column, Columns, Preprocessor, columns_of, splitting, targets
+from fastbp.optim import SGD
+from fastbp.optim.rule import OPTIMIZERS as RULES
+from fastbp.tables import Column, Columns, Preprocessor, splitting, targets
 from fastbp.tables.preprocessor import missing_of, with_target
+from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
 
 __all__ = ["Importances", "TableModel"]
@@ -23,6 +26,8 @@ __all__ = ["Importances", "TableModel"]
 KEY = "fastbp.table"
 _FORMAT = "fastbp-table-model"
 _VERSION = 1
+#: How a table's network may be trained, by name.
+OPTIMIZERS: dict[str, Any] = {**RULES, "sgd": partial(SGD, momentum=0.9)}
 #: The parts of a table.
 PARTS = ("train", "validation", "test")
 #: Rows of a batch, up to a fiftieth of all.
@@ -248,7 +253,8 @@ class TableModel:
             What `train` and `judge` take.
         """
         who = "TableModel.fit"
-        table, column = with_target(who, columns_of(data, **reading), target)
+        ignored = dict.fromkeys(self.ignore, "text")  # so that nothing in them is refused
+        table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
         missing = missing_of(column)
         if missing.any():
@@ -274,6 +280,11 @@ class TableModel:
         x = preprocessor.transform(features)
         t = preprocessor.target_.transform(column, table)
         self.net, self.preprocessor, self.history, self.scores = net, preprocessor, None, {}
+        if codes is not None and self.test_size:
+            unjudged = np.bincount(codes[places["test"]], minlength=len(learnt.classes)) == 0
+            if unjudged.any():
+                few = ", ".join(str(learnt.classes[k]) for k in np.flatnonzero(unjudged)[:10])
+                notes.append(f"no test row of some classes, which are not judged: {few}")
         self.notes = [*notes, f"{self.task_of(learnt)}, as {said}"]
         return Rows(features, column, {n: x[p] for n, p in places.items()}, {n: t[p] for n, p in places.items()})
 
@@ -299,8 +310,7 @@ class TableModel:
 
     def new_optimizer(self):
         """An optimiser as this model is trained by."""
-        lr = {} if self.lr is None else {"lr": self.lr}
-        return OPTIMIZERS[self.optimizer](**lr, weight_decay=self.weight_decay)
+        return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=self.weight_decay)
 
     @staticmethod
     def task_of(target):
@@ -316,7 +326,7 @@ class TableModel:
                 options.setdefault("early_stopping", EarlyStopping(self.patience))
         self.history = self._trained(self.net, rows.x["train"], rows.t["train"], self.epochs, options)
         stopping = options.get("early_stopping")
-        self._best = len(self.history) if stopping is None else stopping.best_epoch + 1
+        self.best_epoch = len(self.history) if stopping is None else stopping.best_epoch + 1
         self._tell_when()
         return self.history
 
@@ -341,9 +351,14 @@ class TableModel:
         everything = np.arange(rows.features.n_rows)
         preprocessor, net = self._made_for(rows.features, rows.column, self.preprocessor.target_, everything)
         x = preprocessor.transform(rows.features)
-        self._trained(net, x, preprocessor.target_.transform(rows.column, rows.features), self._best, options)
+        self._trained(net, x, preprocessor.target_.transform(rows.column, rows.features), self.best_epoch, options)
         self.net, self.preprocessor = net, preprocessor
         self._tell_when()
+
+    @property
+    def learning_rate(self):
+        """`lr`, or the optimiser's own."""
+        return OPTIMIZERS[self.optimizer]().lr if self.lr is None else self.lr
 
     def batch_size_of(self, n):
         """Rows of a batch, of n in all."""
@@ -351,26 +366,33 @@ class TableModel:
 
     def judge(self, rows):
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
-        shares = None
-        if self.classes is not None:
-            shares = np.bincount(rows.t["train"], minlength=len(self.classes)) / len(rows.t["train"])
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
+        if self.classes is not None:
+            found["shares"] = (
+                np.bincount(rows.t["train"], minlength=len(self.classes)) / len(rows.t["train"])
+            ).tolist()
+        self.scores = found
         for name in PARTS:
             x, t = rows.x[name], rows.t[name]
             if len(x):
-                y = np.broadcast_to(shares, (len(x), len(shares))) if shares is not None else np.zeros((len(x), 1))
-                found[name] = self._scores(self._outputs(x), t)
-                found["baseline"][name] = self._scores(y, t)
-        self.scores = found
+                found[name] = self._scores(self.outputs(x), t)
+                found["baseline"][name] = self._baseline(t)
         return found
 
-    def _outputs(self, x):
+    def _baseline(self, t):
+        """Scores of the shares that the classes had in training, or of the mean."""
+        if self.classes is None:
+            return self._scores(np.zeros((len(t), 1)), t)
+        shares = self.scores["shares"]
+        return self._scores(np.broadcast_to(shares, (len(t), len(shares))), t)
+
+    def outputs(self, x):
         """Probabilities (n_rows, n_classes), or standardised numbers (n_rows, 1)."""
         return self.net.predict(x) if self.classes is None else self.net.predict_proba(x)
 
     def _scores(self, y, t):
         if self.classes is not None:
-            return scores.of_classes(y, t)
+            return scores.of_classes(y, t) | {"confusion": scores.confusion(y, t).tolist()}
         inverse = self.preprocessor.target_.inverse
         return scores.of_numbers(inverse(y), inverse(t))
 
@@ -430,7 +452,9 @@ class TableModel:
     def _predicted(self, method, data, strict, reading):
         self._require_fitted(method)
         checks.flag(f"TableModel.{method}", "strict", strict)
-        return self._outputs(self._features(columns_of(data, **reading), strict))
+        return self.outputs(
+            self._features(table_of(f"TableModel.{method}", data, self.preprocessor.kinds, **reading), strict)
+        )
 
     def _features(self, table, strict=False):
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
@@ -453,29 +477,29 @@ class TableModel:
 
         Returns
         -------
-        dict of str to float
-            ``accuracy``, ``balanced_accuracy``, ``f1``, ``roc_auc``, ``log_loss`` and ``brier``, or
-            ``mae``, ``rmse`` and ``r2`` in the target's unit.
+        dict
+            ``accuracy``, ``balanced_accuracy``, ``f1``, ``roc_auc``, ``log_loss``, ``brier`` and
+            ``confusion``, the rows by true class (lists) and predicted class; or ``mae``, ``rmse``
+            and ``r2`` in the target's unit.  ``rows``: how many; ``baseline``: the same scores of
+            the training's most frequent class, or its mean.
         """
         x, t = self._with_target("evaluate", data, target, strict, reading)
-        return self._scores(self._outputs(x), t)
-
-    def confusion(self, data, target=None, **reading):
-        """Rows by true class (rows) and predicted class (columns), in the order of `classes`."""
-        self._require_classes("confusion")
-        x, t = self._with_target("confusion", data, target, False, reading)
-        return scores.confusion(self._outputs(x), t)
+        return {"rows": len(x), **self._scores(self.outputs(x), t), "baseline": self._baseline(t)}
 
     def _with_target(self, method, data, target, strict, reading):
         self._require_fitted(method)
         who = f"TableModel.{method}"
         target = self.target if target is None else target
-        table, column = with_target(who, columns_of(data, **reading), target)
+        table, column = with_target(who, table_of(who, data, self._kinds(target), **reading), target)
         there = ~missing_of(column)
         if not there.any():
             raise ValueError(f"{who} expects rows with a target in {table.source}; got none.")
         table, column = _taken(table, there), _of_rows(column, there)
         return self._features(table, strict), self.preprocessor.target_.transform(column, table)
+
+    def _kinds(self, target):
+        kinds = self.preprocessor.kinds
+        return {**kinds, target: kinds[self.target]} if isinstance(target, str) else kinds
 
     def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
         """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.
@@ -505,7 +529,7 @@ class TableModel:
         n_repeats = checks.integer(who, "n_repeats", n_repeats, 1)
         rng = np.random.default_rng(checks.integer(who, "seed", seed, 0, checks.MOST_SEED))
         score = "r2" if self.classes is None else "accuracy"
-        before = self._scores(self._outputs(x), t)[score]
+        before = self._scores(self.outputs(x), t)[score]
         found = self.preprocessor.encodings_
         edges = np.cumsum([0, *(len(each.names) for each in found)])
         losses = np.empty((len(found), n_repeats))
@@ -513,7 +537,7 @@ class TableModel:
             other = x.copy()
             for turn in range(n_repeats):
                 other[:, begin:end] = x[rng.permutation(len(x)), begin:end]
-                losses[place, turn] = before - self._scores(self._outputs(other), t)[score]
+                losses[place, turn] = before - self._scores(self.outputs(other), t)[score]
         order = np.argsort(-losses.mean(axis=1), kind="stable")
         names = [found[place].name for place in order]
         return Importances(names, losses.mean(axis=1)[order], losses.std(axis=1)[order], score)
@@ -599,7 +623,7 @@ class TableModel:
             and isinstance(by, str | None)
             and isinstance(notes, list)
             and all(isinstance(note, str) for note in notes)
-            and isinstance(scored, dict)
+            and _are_scores(scored, getattr(target, "classes", ()))
         ):
             raise ValueError(f"{who} expects texts and scores beside the preprocessor; got others in {shown}.")
         kinds = (
@@ -628,6 +652,23 @@ class TableModel:
     def _require_classes(self, method):
         if self.classes is None:
             raise ValueError(f"TableModel.{method} expects a target of classes; got the numbers of {self.target}.")
+
+
+def _are_scores(node, classes):
+    """Whether a document has what `judge` makes, as far as it is read again."""
+    if not isinstance(node, dict) or not isinstance(node.get("baseline", {}), dict):
+        return False
+    shares = node.get("shares", [])
+    numbers = [shares] if classes else []
+    for name in PARTS:
+        if name in node:
+            both: list[Any] = [node[name], node.get("baseline", {}).get(name)]
+            if not all(isinstance(each, dict) for each in both):
+                return False
+            numbers += [[value for key, value in each.items() if key != "confusion"] for each in both]
+    if classes and len(shares) != len(classes) and node:
+        return False
+    return all(isinstance(n, float | int | None) and not isinstance(n, bool) for each in numbers for n in each)
 
 
 def _without_nan(node):

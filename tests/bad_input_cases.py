@@ -2391,7 +2391,6 @@ TABLES = [
         _OF_A_TABLE,
         ValueError="table_model.evaluate({'a': [1.0]}) | table_model.evaluate({'a': [1.0], 'kind': ['r']})",
     ),
-    entry("TableModel.confusion", _OF_A_TABLE, ValueError="table_model.confusion({'a': [1.0]})"),
     entry(
         "TableModel.importances",
         _OF_A_TABLE,
@@ -2490,7 +2489,7 @@ WITHOUT = {
         "nn.Module.requires_grad_ nn.Module.zero_grad optim.SGD.zero_grad ReLU nn.ReLU nn.ReLU6 "
         "nn.SELU set_grad_enabled inference_mode enable_grad no_grad set_printoptions",
         "steps of fit, given what the step before returns": "TableModel.prepare TableModel.train TableModel.judge "
-        "TableModel.learn_all TableModel.batch_size_of TableModel.importances_of TableModel.task_of",
+        "TableModel.learn_all TableModel.outputs TableModel.batch_size_of TableModel.importances_of TableModel.task_of",
         "any object is an answer": "is_tensor Size.count Size.index book.identity_function",
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sklearn.datasets
-import sklearn.metrics
 from matplotlib import image
 
 import fastbp
-from fastbp import datasets, tables
+from fastbp import datasets
 from fastbp.command import arguments, cli
 from fastbp.network import ACTIVATIONS
 from fastbp.threads import available_threads
@@ -215,7 +213,7 @@ def test_a_folder_in_the_place_of_a_file_is_found_before_the_training(name, refu
 
 
 def test_a_training_goes_on_from_its_checkpoint(run, refused, tmp_path):
-    words = ("train", "iris", "--out", tmp_path, "--seed", 3)
+    words = ("train", "iris", "--out", tmp_path, "--force", "--seed", 3)
     checkpoint = tmp_path / "run"
     assert run(*words, "--epochs", 6)[0] == 0
     straight = (tmp_path / "weights.safetensors").read_bytes()
@@ -273,100 +271,6 @@ def test_failed_gradient_check_is_status_one_and_shown(run, tmp_path, monkeypatc
     assert out.startswith("gradient check FAILED\n")
 
 
-# --- CSV files ------------------------------------------------------------------------------
-
-
-def write_table(path, x, t, delimiter=","):
-    header = [f"f{k}" for k in range(x.shape[1])] + ["t"]
-    rows = [[*row, target] for row, target in zip(x.tolist(), t.tolist(), strict=True)]
-    text = "\n".join(delimiter.join(map(str, row)) for row in [header, *rows])
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.mark.parametrize(("name", "least"), [("breast_cancer", 0.93), ("wine", 0.93)])
-def test_classes_of_a_csv_are_learnt(name, least, run, tmp_path):
-    loaded = getattr(sklearn.datasets, f"load_{name}")()
-    named = loaded.target_names[loaded.target]
-    path = write_table(tmp_path / "it.csv", loaded.data, named, ";")
-    status, out, error = run("train", path, "--target", "t", "--out", tmp_path / "out")
-    assert (status, error) == (0, "")
-    first, *epochs, verdict, accuracy, _, _ = out.splitlines()
-    n_features, n_classes = loaded.data.shape[1], len(loaded.target_names)
-    assert first.startswith(f"{path}: ") and f"network {n_features}-50-{n_classes}, relu" in first
-    assert len([EPOCH.fullmatch(line) for line in epochs]) == 50
-    assert verdict.startswith("gradient check  passed")
-    assert float(accuracy.removeprefix("test accuracy   ")) >= least
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
-    data = tables.prepare(tables.read_csv(path, "t"))
-    net = fastbp.Sequential.load(tmp_path / "out" / "weights.safetensors")
-    assert f"{net.accuracy(*data.test):.4f}" == accuracy.removeprefix("test accuracy   ")
-
-
-def test_numbers_of_a_csv_are_learnt_and_reported_in_their_unit(run, tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(cli.plots, "learning_curves", lambda h, path: drawn.update(h))
-    x, t = sklearn.datasets.load_diabetes(return_X_y=True)
-    path = write_table(tmp_path / "it.csv", x, 1000 * t)
-    status, out, error = run("train", path, "--target", "t", "--out", tmp_path)
-    assert (status, error) == (0, "")
-    _, *epochs, _, rmse, r2, _, _ = out.splitlines()
-    line = r"epoch +(\d+)/50  loss \d+\.\d{4}  test loss \d+\.\d{4}"
-    assert [int(re.fullmatch(line, one)[1]) for one in epochs] == list(range(1, 51))
-    assert sorted(drawn) == ["test_loss", "train_loss"]
-
-    data = tables.prepare(tables.read_csv(path, "t"))
-    net = fastbp.Sequential.load(tmp_path / "weights.safetensors")
-    predicted, true = (a * data.scale + data.mean for a in (net.predict(data.test[0]), data.test[1]))
-    assert set(np.rint(true).ravel()) <= set(1000 * t)
-    want = sklearn.metrics.r2_score(true, predicted)
-    assert want >= 0.3
-    assert float(r2.removeprefix("test R^2        ")) == pytest.approx(want, abs=1e-4)
-    want = sklearn.metrics.root_mean_squared_error(true, predicted)
-    said = re.fullmatch(r"test RMSE       (\S+), in the unit of t", rmse)[1]
-    assert float(said) == pytest.approx(want, rel=1e-3)
-
-
-def test_texts_of_a_csv_are_features(run, tmp_path):
-    rng = np.random.default_rng(0)
-    colours, noise = rng.choice(["red", "green", "blue"], 300), rng.standard_normal(300)
-    buys = np.where(colours == "green", "yes", "no")
-    lines = [f"{c},{n:.3f},{buy}" for c, n, buy in zip(colours, noise, buys, strict=True)]
-    path = tmp_path / "it"  # an existing file needs no .csv
-    path.write_text("\n".join(["colour,noise,buy", *lines]))
-    status, out, _ = run("train", "--hidden", 5, path, "--target", "buy", "--out", tmp_path)
-    assert status == 0
-    assert "240 training and 60 test rows; network 4-5-2" in out
-    assert "test accuracy   1.0000\n" in out
-    status, out, _ = run("check", path, "--target", "buy")
-    assert status == 0 and out.startswith("gradient check passed\n")
-
-
-def test_task_and_seed_choose_targets_and_split(run, tmp_path):
-    x = np.random.default_rng(0).standard_normal((60, 2))
-    path = write_table(tmp_path / "it.csv", x, (x[:, 0] > 0).astype(int))
-    words = ("train", path, "--target", "t", "--epochs", 2, "--out", tmp_path)
-    assert "test accuracy" in run(*words)[1]
-    outs = [run(*words, "--task", "regression", "--seed", seed)[1] for seed in (0, 0, 1)]
-    ends = [re.search(r"test R\^2 .*", out)[0] for out in outs]
-    assert ends[0] == ends[1] != ends[2]
-
-
-@pytest.mark.parametrize(
-    ("text", "words", "fragment"),
-    [
-        ("a,t\n1,2\n", (), "its columns 'a', 't'; got none"),
-        ("a,t\n1,2\n", ("--target", "b"), "its columns 'a', 't'; got 'b'"),
-        ("a,t\n1,2\n2,x\n3,3\n", ("--target", "t"), "line 3, column 't'; got 'x'"),
-        ("a,t\n1,x\n2,x\n", ("--target", "t"), "two classes in column 't'"),
-    ],
-)
-def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, tmp_path):
-    (tmp_path / "it.csv").write_text(text)
-    assert fragment in refused("train", tmp_path / "it.csv", *words, "--out", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 # --- errors ---------------------------------------------------------------------------------
 
 
@@ -398,8 +302,13 @@ def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, t
         ("train --activation swish", "'swish'"),
         ("train --optimizer newton", "'newton'"),
         ("train --task guessing", "'guessing'"),
-        ("train iris --target species", "--target and --task expect a CSV file; got iris"),
+        ("train iris --target species", "--target expects a table, as a CSV file; got iris"),
         ("train --data nothing.csv", "--data expects mnist, whose files it names; got digits"),
+        ("train iris --dry-run", "--dry-run expects a table, as a CSV file; got iris"),
+        ("train iris --no-header", "--no-header expects a table, as a CSV file; got iris"),
+        ("predict model.safetensors", "FILE"),
+        ("predict none.safetensors none.csv", "a file that exists; got 'none.safetensors'"),
+        ("evaluate none.safetensors none.csv", "a file that exists; got 'none.safetensors'"),
         ("train none.csv --target y", "none.csv: No such file or directory"),
         ("train --dtype float16", "'float16'"),
         ("train iris --every 0 --checkpoint run", "--every: expected an integer of at least 1"),
@@ -409,7 +318,7 @@ def test_csv_that_cannot_be_learnt_is_one_line(text, words, fragment, refused, t
         ("train --epoch 3", "unrecognized arguments: --epoch"),
         ("check --epochs 3", "unrecognized arguments: --epochs"),
         ("check flowers", "'flowers'"),
-        ("info digits", "digits"),
+        ("info digits", "a file that exists; got 'digits'"),
     ],
 )
 def test_bad_arguments_are_one_line(words, fragment, refused, tmp_path, monkeypatch):
@@ -419,7 +328,7 @@ def test_bad_arguments_are_one_line(words, fragment, refused, tmp_path, monkeypa
 
 
 def test_line_breaks_in_an_argument_do_not_break_the_line(refused):
-    assert "a b" in refused("info", "a\nb")
+    assert "b c" in refused("info", "a", "b\nc")
 
 
 @pytest.mark.parametrize("command", ["train", "check"])
@@ -484,7 +393,7 @@ def test_names_that_stdout_cannot_encode_are_printed_by_their_escapes(tmp_path, 
     words = ["train", str(table), "--target", "δ", "--epochs", "1", "--out", str(tmp_path)]
     assert cli.main(words) == 0
     assert r"in the unit of \u03b4" in out.buffer.getvalue().decode("latin-1")
-    assert (tmp_path / "weights.safetensors").is_file()
+    assert (tmp_path / "model.safetensors").is_file()
     assert out.errors == "strict"
 
 
@@ -619,7 +528,9 @@ def test_version_is_the_packages(run):
             ],
         ),
         (["check", "--help"], ["--full", "--hidden", "--activation", "--seed", "--data"]),
-        (["info", "--help"], ["FASTBP_ISA"]),
+        (["predict", "--help"], ["--proba", "--out", "--strict", "--force", "--encoding", "--no-header"]),
+        (["evaluate", "--help"], ["--target", "--strict"]),
+        (["info", "--help"], ["FASTBP_ISA", "MODEL"]),
     ],
 )
 def test_help_reads_well(words, fragments, run, monkeypatch):

@@ -25,7 +25,7 @@ ROWS = [
 ]
 LEVEL = {name: number for number, row in enumerate(ROWS) for name in row}
 ANY = "any of them"
-OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas", "onnx"]
+OPTIONAL = ["scipy", "sklearn", "matplotlib", "tqdm", "safetensors", "torch", "pandas", "polars", "pyarrow", "onnx"]
 FILES = sorted(p for p in FOLDER.rglob("*.py") if "_kernels" not in p.parts)
 # Loaded on demand.
 ESTIMATORS = [p for p in FILES if p.parent.name == "estimators"]

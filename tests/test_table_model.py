@@ -62,9 +62,9 @@ def test_classes_are_predicted_by_their_names(sorted_out):
     np.testing.assert_array_equal(names, sorted_out.classes[p.argmax(axis=1)])
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_array_equal(p, sorted_out.predict_proba(new))
-    np.testing.assert_array_equal(
-        sorted_out.confusion(new), sklearn.metrics.confusion_matrix(new["kind"], names, labels=["cheap", "dear"])
-    )
+    labels = ["cheap", "dear"]
+    want = sklearn.metrics.confusion_matrix(new["kind"], names, labels=labels).tolist()
+    assert sorted_out.evaluate(new)["confusion"] == want
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "dict", "csv"])
@@ -307,7 +307,7 @@ def test_bad_options_are_one_sentence(options, error, message):
         TableModel(**options)
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba", "evaluate", "importances", "save", "confusion"])
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "evaluate", "importances", "save"])
 def test_a_new_model_says_that_fit_comes_first(method):
     with pytest.raises(ValueError, match=r"TableModel\.\w+ expects fit to be called before; got a new TableModel"):
         getattr(TableModel(), method)("it.csv")

@@ -18,12 +18,6 @@ def read(tmp_path):
     return call
 
 
-def make(target, x=None):
-    target = np.asarray(target)
-    x = np.arange(2.0 * len(target)).reshape(-1, 2) if x is None else x
-    return tables.Table(x, ["a", "b"], target, "column 't' of it.csv")
-
-
 # --- reading --------------------------------------------------------------------------------
 
 
@@ -44,33 +38,31 @@ def test_commas_within_fields_do_not_make_the_comma_the_delimiter(read):
     assert read("length, outside, m;t\n1;2\n").names == ["length, outside, m"]
 
 
-@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1,5"\n1,"2,5"\n'])
-def test_numbers_with_a_decimal_comma_are_not_taken_for_texts(read, text):
-    with pytest.raises(ValueError, match=r"numbers with a decimal point in line \d, column 'a'"):
-        read(text)
+@pytest.mark.parametrize("text", ["a;t\n1;0\n2,5;1\n-3,5;1\n", 't,a\n0,"1"\n1,"2,5"\n1,"-3,5"\n'])
+def test_numbers_with_a_decimal_comma_are_numbers(text, read):
+    np.testing.assert_array_equal(read(text).x, [[1], [2.5], [-3.5]])
 
 
 @pytest.mark.parametrize(
-    "cells",
+    ("cells", "want"),
     [
-        "5%|10%",
-        "$3.50|$4",
-        "4 €|5 €",
-        "1,234,567|7",
-        "1'234|5'678",
-        "1 234|567",
-        "1\u202f234|5\u202f000",
-        "\u22123|\u22124",
-        "(3)|(4)",
-        "1\0|2\0",
+        ("5%|10%", [5, 10]),
+        ("$3.50|$4", [3.5, 4]),
+        ("4 €|5 €", [4, 5]),
+        ("1,234,567|7", [1234567, 7]),
+        ("1'234|5'678", [1234, 5678]),
+        ("1 234|567", [1234, 567]),
+        ("1\u202f234|5\u202f000", [1234, 5000]),
+        ("\u22123|\u22124", [-3, -4]),
+        ("(3)|(4)", [-3, -4]),
     ],
 )
-def test_dressed_numbers_are_not_taken_for_texts(read, cells):
-    with pytest.raises(ValueError, match=r"plain numbers, as -1234.5, in line \d, column 'a'; got"):
-        read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
+def test_dressed_numbers_are_numbers(cells, want, read):
+    table = read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
+    np.testing.assert_array_equal(table.x[:, 0], want)
 
 
-@pytest.mark.parametrize("cells", ["18-25|26-35", "<18|65+", "$|$$", "2020-01-02|2020-01-03", "5%|few"])
+@pytest.mark.parametrize("cells", ["18-25|26-35", "<18|65+", "$|$$", "5%|few"])
 def test_ranges_and_signs_stay_texts(read, cells):
     table = read("t,a\n" + "".join(f'{k},"{cell}"\n' for k, cell in enumerate(cells.split("|"))))
     assert sorted(table.names) == sorted(f"a={cell}" for cell in cells.split("|"))
@@ -82,11 +74,9 @@ def test_ranges_and_signs_stay_texts(read, cells):
         ("3 -4 +5", np.array([3, -4, 5], np.int64)),
         ("3 4. 5", np.array([3.0, 4, 5])),
         ("3 1e2 5", np.array([3.0, 100, 5])),
-        ("3 9223372036854775807 -5", np.array([3, 2**63 - 1, -5], np.int64)),
-        ("1 9007199254740993 9007199254740992", np.array([1, 2**53 + 1, 2**53], np.int64)),
-        ("3 9223372036854775808 5", np.array([3, 2.0**63, 5])),
-        ("3 12345678901234567890 5", np.array([3, 12345678901234567890.0, 5])),
-        ("True False True", np.array(["True", "False", "True"], object)),
+        ("3 9223372036854775808 5", np.array([3, 2.0**63, 5])),  # as float64 holds it
+        ("1 9007199254740993 9007199254740992", np.array(["1", str(2**53 + 1), str(2**53)], object)),
+        ("True False True", np.array([1, 0, 1], np.int64)),
         ("1 a b", np.array(["1", "a", "b"], object)),
         ("1_0 2_0 3_0", np.array(["1_0", "2_0", "3_0"], object)),
     ],
@@ -113,19 +103,23 @@ def test_order_of_columns_is_kept_and_blank_lines_are_left_out(read):
         ("t\n1\n", "expects a column beside the target 't'; got none."),
         ("a,b\n1,2\n", "expects the target to be one of its columns 'a', 'b'; got 't'."),
         ("a,t,b,a\n1,2,3,4\n", "expects different names of columns in line 1; got 'a' for columns 1 and 4."),
-        (",t\n0,1\n", "expects a name for every column in line 1; got none for column 1 of 2."),
-        ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in its header; got 1."),
-        ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in its header; got 3."),
-        ('a,t\n"1\n2",2\n3\n', "expects 2 fields in line 4, as in its header; got 1."),
-        ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got an empty field."),
-        ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got an empty field."),
-        ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got an empty field."),
-        ("a,t\n1,2\nNA,4\n5,6\n", "expects a number, as in most other lines, in line 3, column 'a'; got 'NA'."),
-        ("a,t\n1,2\nnan,4\n", "expects a finite number in line 3, column 'a'; got 'nan'."),
+        ("a,,t\n0,1,2\n", "expects a name for every column in line 1; got none for column 2 of 3."),
+        ("a,t\n1,2\n3\n", "expects 2 fields in line 3, as in line 1; got 1."),
+        ("a,t\n1,2\n\n3,4,5\n", "expects 2 fields in line 4, as in line 1; got 3."),
+        ('a,t\n"1\n2",2\n3\n', "expects 2 fields in line 4, as in line 1; got 1."),
+        ("a,t\n1,2\n ,4\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\nx,2\n,4\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\n1,2\n3,\n", "expects a value in line 3, column 't'; got none."),
+        ("a,t\n1,2\nNA,4\n5,6\n", "expects a value in line 3, column 'a'; got none."),
+        ("a,t\n1,2\nnan,4\n", "expects a value in line 3, column 'a'; got none."),
         ("a,t\n1,2\n1,-inf\n", "expects a finite number in line 3, column 't'; got '-inf'."),
         ("a,t\n1,2\n1e999,3\n", "expects a finite number in line 3, column 'a'; got '1e999'."),
-        (b"a,t\n1,2\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 3."),
-        (b"\xef\xbb\xbfa,t\n\xe9,3\n", "expects text in UTF-8; got byte 0xe9 in line 2."),
+        (
+            b"a,t\n1,2\n\x81,3\n",
+            "expects text in UTF-8, UTF-16, Windows-1252 or GB 18030, or encoding= (--encoding) that "
+            "names another; got byte 0x81 in line 3, which fits none of them.",
+        ),
+        (b"\xef\xbb\xbfa,t\n\xe9,3\n", "expects bytes of utf-8; got byte 0xe9 in line 2."),
         ('a,t\n1,2\n"3,4\n', "expects well-formed CSV; got in line 3: unexpected end of data."),
     ],
 )
@@ -157,13 +151,6 @@ def test_a_long_field_is_cut_in_the_sentence(text, read):
     assert "xxx" in str(caught.value) and len(str(caught.value)) < 500
 
 
-def test_a_long_target_is_cut_in_the_sentence():
-    for target, task in ((["x" * 1000] * 9, None), (["x" * 1000, "y"] * 5, "regression")):
-        with pytest.raises(ValueError, match=r"got .*xxx") as caught:
-            tables.prepare(make(np.array(target, object)), task)
-        assert len(str(caught.value)) < 500
-
-
 def test_texts_have_a_limit(read):
     lines = [f"n{k},{k}\n" for k in range(tables.reading.MAX_CATEGORIES + 1)]
     assert len(read("".join(["a,t\n", *lines[:-1]])).names) == tables.reading.MAX_CATEGORIES
@@ -180,104 +167,3 @@ def test_many_columns_are_not_all_listed(read):
 def test_missing_file_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         tables.read_csv(tmp_path / "none.csv", "t")
-
-
-# --- preparing ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("target", "classifies"),
-    [
-        (np.array(["a", "b"] * 5, object), True),
-        (np.arange(60) % 20, True),
-        (np.arange(63) % 21, False),
-        (np.arange(59) % 20, False),
-        (np.arange(10), False),
-        (np.array([0.0, 1.0] * 5), False),
-    ],
-)
-def test_task_follows_from_the_target(target, classifies):
-    data = tables.prepare(make(target))
-    assert (data.classes is not None) == classifies
-
-
-def test_split_keeps_shares_of_classes_and_every_row_once():
-    target = np.repeat([7, 3, 5], [50, 20, 1])
-    data = tables.prepare(make(target, np.arange(71.0)[:, np.newaxis]))
-    assert data.classes.tolist() == [3, 5, 7]
-    assert np.bincount(data.train[1]).tolist() == [16, 1, 40]
-    assert np.bincount(data.test[1]).tolist() == [4, 0, 10]
-    assert data.train[1].dtype == np.int64
-    everything = np.concatenate([data.train[0], data.test[0]]).ravel()
-    ranks = everything.argsort().argsort()  # of the rows before they were standardised
-    np.testing.assert_array_equal(np.sort(everything)[ranks], everything)
-    labels = np.concatenate([data.train[1], data.test[1]])[everything.argsort()]
-    np.testing.assert_array_equal(data.classes[labels], target)
-    assert (np.diff(np.flatnonzero(data.train[1] == 0)) > 1).any()  # shuffled
-
-
-def test_seed_chooses_the_split():
-    def first(seed):
-        return tables.prepare(make([0, 1] * 50), seed=seed).train[0]
-
-    np.testing.assert_array_equal(first(1), first(1))
-    assert (first(1) != first(2)).any()
-
-
-@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1e200, 1e307])
-def test_targets_of_any_magnitude_are_standardised(unit, rng):
-    target = rng.uniform(-9, 9, 40)
-    plain, data = (tables.prepare(make(values)) for values in (target, target * unit))
-    for a, b in zip((data.train[1], data.test[1]), (plain.train[1], plain.test[1]), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose([data.mean, data.scale], [plain.mean * unit, plain.scale * unit])
-
-
-def test_training_rows_have_mean_0_and_deviation_1_and_constants_are_0(rng):
-    x = rng.normal(1e5, 3, (100, 5))
-    x[:, 1] = 0.1
-    x[:, 2] *= 1e250
-    x[:, 3] *= 1e-250
-    x[:, 4] = 0
-    target = rng.normal(50, 7, 100)
-    data = tables.prepare(make(target, x))
-    for values in (data.train[0][:, [0, 2, 3]], data.train[1]):
-        np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-9)
-        np.testing.assert_allclose(values.std(axis=0), 1, rtol=1e-9)
-    for rows, _ in (data.train, data.test):
-        np.testing.assert_array_equal(rows[:, [1, 4]], 0)
-    assert abs(data.test[0][:, 0].mean()) > 1e-6  # by the training part's numbers
-    back = np.concatenate([data.train[1], data.test[1]]).ravel() * data.scale + data.mean
-    np.testing.assert_allclose(np.sort(back), np.sort(target), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("target", "task", "message"),
-    [
-        (["a"] * 9, None, "classification expects at least two classes in column 't'"),
-        ([3] * 9, None, "classification expects at least two classes in column 't'"),
-        ([3.5] * 9, None, "regression expects at least two different numbers in column 't'"),
-        (["a", "b"] * 5, "regression", "regression expects numbers in column 't' of it.csv; got"),
-        (["a", "b", "c"], None, "a split expects at least 3 rows, or 3 of some class, to keep a"),
-        ([1.5, 2.5], None, "a split expects at least 3 rows"),
-        ([1.5, 2.5, 3], "guess", "prepare expects task as one of 'classification', 'regression'"),
-    ],
-)
-def test_targets_that_cannot_be_learnt_are_refused(target, task, message):
-    target = np.array(target, object) if isinstance(target[0], str) else np.array(target)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        tables.prepare(make(target), task)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "match"),
-    [
-        ((None,), TypeError, "prepare expects table as a Table, as read_csv returns it; got None"),
-        ((make([0, 1] * 5), None, -1), ValueError, "prepare expects seed of at least 0; got -1"),
-        ((make([0, 1] * 5), None, 1.5), TypeError, "prepare expects seed as an integer; got 1.5"),
-        ((make([0, 1] * 5, np.full((10, 2), np.nan)),), ValueError, "table.x of finite numbers"),
-    ],
-)
-def test_a_table_that_cannot_be_prepared_is_refused_in_one_sentence(arguments, error, match):
-    with pytest.raises(error, match=match):
-        tables.prepare(*arguments)

@@ -1,31 +1,30 @@
 """The arguments of the command `fastbp`, and what it takes where nothing is given."""
 
 import argparse
+import csv
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastbp import checks, optim, tables
+from fastbp import checks
 from fastbp.network import ACTIVATIONS
-from fastbp.optim.rule import OPTIMIZERS as RULES
-from fastbp.optim.rule import Rule
+from fastbp.table_model import OPTIMIZERS
+from fastbp.tables import targets
 
-__all__ = ["CHECKED_ROWS", "DATA_SETS", "DEFAULTS", "OPTIMIZERS", "fill", "parser", "settle"]
+__all__ = ["CHECKED_ROWS", "DATA_SETS", "DEFAULTS", "OPTIMIZERS", "parser", "settle"]
 
 CHECKED_ROWS = 5  # of the gradient check
-_MOMENTUM = 0.9
 _MOST_DIGITS = 4300  # that Python reads
 
 
 class _Defaults(NamedTuple):
-    """What a data set, or a task of a CSV file, is trained with unless told otherwise."""
+    """What a data set, or a table, is trained with unless told otherwise."""
 
     hidden: tuple[int, ...]
     epochs: int
-    batch_size: int
-    lr: float
+    batch_size: int | str
+    lr: float | str
 
 
 DATA_SETS = {"digits": 10, "iris": 3, "mnist": 10}  # and their numbers of classes
@@ -33,10 +32,25 @@ DEFAULTS = {
     "digits": _Defaults((100,), 30, 32, 0.1),
     "iris": _Defaults((10, 10), 100, 60, 0.01),  # centimetres, as they come
     "mnist": _Defaults((50,), 10, 100, 0.05),
-    "classification": _Defaults((50,), 50, 32, 0.01),
-    "regression": _Defaults((20,), 50, 32, 0.005),
+    "a table": _Defaults((64,), 200, "a fiftieth of the rows, 32 to 256", "0.001, of adam"),
 }
-OPTIMIZERS: dict[str, Callable[..., Rule]] = {**RULES, "sgd": lambda lr: optim.SGD(lr=lr, momentum=_MOMENTUM)}
+#: Options of tables alone, and what they are where they are not given.
+_OF_TABLES = {
+    "target": None,
+    "task": None,
+    "group": None,
+    "time": None,
+    "ignore": (),
+    "class_weight": None,
+    "patience": None,
+    "encoding": None,
+    "delimiter": None,
+    "decimal": None,
+    "header": True,
+    "refit": True,
+    "dry_run": False,
+}
+_ENDS = (".csv", ".tsv", ".txt", ".parquet", ".gz")
 
 
 class _Once(argparse.Action):
@@ -71,6 +85,7 @@ def parser(version):
         "  fastbp train                          handwritten digits, in seconds\n"
         "  fastbp train mnist --data ~/mnist     MNIST from its four IDX files\n"
         "  fastbp train wine.csv --target kind   a table of your own\n"
+        "  fastbp predict model.safetensors new.csv   what its model says of new rows\n"
         "  fastbp check iris --full              every gradient of a network for iris\n"
         "  fastbp train --help                   all options of a command",
     )
@@ -81,16 +96,21 @@ def parser(version):
         "train",
         help="train a network, check its gradients, draw its learning curves",
         description="Train a network with softmax cross-entropy, or the squared error for a\n"
-        "regression. Writes learning-curves.png and weights.safetensors, which\n"
-        "fastbp.Sequential.load reads.",
-        epilog="A CSV file names its columns in the first line. Columns of texts become one-hot,\n"
-        "a fifth of the rows is kept for the test, and features are standardised, as\n"
-        "fastbp.tables.prepare does it; so the saved network expects them.\n\n"
+        "regression. Of a data set it writes learning-curves.png and\n"
+        "weights.safetensors, which fastbp.Sequential.load reads; of a table\n"
+        "model.safetensors, which fastbp predict and fastbp.TableModel.load read,\n"
+        "metrics.json and pictures. A file that is there stays: the new ones get a\n"
+        "number, or --force writes over it.",
+        epilog="Of a table it is said first what was understood, a line per column. A part of\n"
+        "the rows ends the training in time, a fifth judges it, and in the end a new\n"
+        "network learns all rows. The model has its preprocessing with it, as\n"
+        "fastbp.TableModel makes it.\n\n"
         "examples:\n"
         "  fastbp train\n"
         "  fastbp train iris --activation sigmoid --lr 0.1 --out results\n"
         "  fastbp train mnist --data ~/mnist --hidden 512,256 --lr 0.02\n"
-        "  fastbp train houses.csv --target price --optimizer adam --epochs 200\n"
+        "  fastbp train houses.csv --target price --dry-run\n"
+        "  fastbp train houses.csv --target price --ignore id,notes --time sold\n"
         "  mpiexec -n 2 fastbp train mnist --data ~/mnist --mpi\n\n"
         "exit status: 0 success, 1 the gradient check failed, 2 error",
     )
@@ -103,12 +123,27 @@ def parser(version):
         "--optimizer",
         metavar="NAME",
         choices=tuple(OPTIMIZERS),
-        default="sgd",
-        help=f"{', '.join(OPTIMIZERS)} (default: %(default)s, with momentum {_MOMENTUM})",
+        help=f"{', '.join(OPTIMIZERS)} (default: sgd, which is with momentum 0.9; of a table adam)",
     )
     train.add_argument(
         "--lr", type=_learning_rate, help=f"learning rate ({_each('lr')}; with another optimizer than sgd, its own)"
     )
+    train.add_argument(
+        "--patience",
+        metavar="N",
+        type=_whole(1),
+        help="of a table: epochs without a lower validation loss, after which the training ends (default: 20)",
+    )
+    train.add_argument("--class-weight", choices=("balanced",), help="of a table: weigh each class by how rare it is")
+    train.add_argument("--group", metavar="COLUMN", help="of a table: its rows of one value stay in one part")
+    train.add_argument("--time", metavar="COLUMN", help="of a table: train with the first rows, judge by the last ones")
+    train.add_argument(
+        "--no-refit",
+        dest="refit",
+        action="store_false",
+        help="of a table: save the network that was judged, which has not learnt the rows it is judged by",
+    )
+    train.add_argument("--dry-run", action="store_true", help="of a table: say what was understood, and stop")
     train.add_argument(
         "--dtype",
         choices=("float32", "float64"),
@@ -122,6 +157,7 @@ def parser(version):
         default=Path(),
         help="folder for the files, made if it is missing (default: the current one)",
     )
+    train.add_argument("--force", action="store_true", help="write over files that are there")
 
     train.add_argument(
         "--checkpoint",
@@ -154,13 +190,63 @@ def parser(version):
     _add_network(check)
     check.add_argument("--full", action="store_true", help="check every weight (default: a sample of them)")
 
-    commands.add_parser(
+    predict = commands.add_parser(
+        "predict",
+        help="say what a table's model predicts for new rows",
+        description="Write what a model says of each row of a file, as CSV: names of classes, or\n"
+        "numbers in their unit. Columns are found by their names, in any order.",
+        epilog="examples:\n"
+        "  fastbp predict model.safetensors new.csv > predictions.csv\n"
+        "  fastbp predict model.safetensors new.csv --proba --out predictions.csv\n\n"
+        "exit status: 0 success, 2 error",
+    )
+    _add_model(predict)
+    predict.add_argument("--out", metavar="FILE", help="where the predictions go (default: printed)")
+    predict.add_argument("--proba", action="store_true", help="the probability of each class, too")
+    predict.add_argument("--force", action="store_true", help="write over a file that is there")
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="judge a table's model by rows whose target is known",
+        description="Print scores of a model's predictions for a file against its target column,\n"
+        "beside those of a baseline.",
+        epilog="example:\n  fastbp evaluate model.safetensors later.csv\n\nexit status: 0 success, 2 error",
+    )
+    _add_model(evaluate)
+    evaluate.add_argument("--target", metavar="COLUMN", help="its name here (default: as in training)")
+
+    info = commands.add_parser(
         "info",
-        help="say what is installed and what this machine offers",
-        description="Print the version, the instruction sets, threads, NumPy and the processor.",
+        help="say what is installed and what this machine offers, or what a model is",
+        description="Print the version, the instruction sets, threads, NumPy and the processor;\n"
+        "of a model its columns, classes, layers, scores, and when it was made.",
         epilog="The environment variable FASTBP_ISA forces one of the usable instruction sets.",
     )
+    info.add_argument("model", nargs="?", metavar="MODEL", help="a file of fastbp train")
     return top
+
+
+def _add_model(parser):
+    """The arguments that `predict` and `evaluate` share."""
+    parser.add_argument("model", metavar="MODEL", help="the file model.safetensors of fastbp train")
+    parser.add_argument("file", metavar="FILE", help="a table with the columns of the training")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse categories and missing values that the training had not (default: as if there were none, and "
+        "the median)",
+    )
+    _add_reading(parser)
+
+
+def _add_reading(parser):
+    """How a file is read."""
+    parser.add_argument("--encoding", metavar="NAME", help="of a file, as latin-1 (default: found out)")
+    parser.add_argument("--delimiter", metavar="SIGN", help="between fields (default: found out)")
+    parser.add_argument("--decimal", metavar="SIGN", help="in numbers, . or , (default: found out)")
+    parser.add_argument(
+        "--no-header", dest="header", action="store_false", help="the first line has no names, but values"
+    )
 
 
 def _add_network(parser):
@@ -171,12 +257,17 @@ def _add_network(parser):
         help=f"{', '.join(DATA_SETS)} or a CSV file (default: {next(iter(DATA_SETS))})",
         metavar="DATA",
     )
-    parser.add_argument("--target", metavar="COLUMN", help="of a CSV file: what to predict")
+    parser.add_argument("--target", metavar="COLUMN", help="of a table: what to predict")
     parser.add_argument(
         "--task",
-        choices=tables.preparing.TASKS,
-        help="of a CSV file (default: classification of texts or few different integers, else regression)",
+        choices=targets.TASKS,
+        help="of a table (default: classification of texts, truth values and whole numbers of two values, or up to "
+        f"{targets.MOST_NUMBERED} from 0 or 1 on without a gap; else regression)",
     )
+    parser.add_argument(
+        "--ignore", metavar="COLUMNS", type=_names, default=(), help="of a table: columns to leave out, as id,notes"
+    )
+    _add_reading(parser)
     parser.add_argument(
         "--hidden",
         nargs="+",
@@ -239,7 +330,11 @@ def _widths(text):
 
 
 def _is_table(text):
-    return text.lower().endswith(".csv") or os.path.isfile(text)
+    return text.lower().endswith(_ENDS) or os.path.isfile(text)
+
+
+def _names(text):
+    return tuple(next(csv.reader([text], skipinitialspace=True), ()))
 
 
 def _learning_rate(text):
@@ -261,8 +356,13 @@ def settle(args):
     named = args.data_set in DATA_SETS
     if not named and not _is_table(args.data_set):
         raise ValueError(f"expected {', '.join(DATA_SETS)} or a CSV file; got {args.data_set!r}")
-    if named and (args.target is not None or args.task is not None):
-        raise ValueError(f"--target and --task expect a CSV file; got {args.data_set}")
+    if named:
+        for name, default in _OF_TABLES.items():
+            if getattr(args, name, default) != default:
+                option = {"header": "no-header", "refit": "no-refit"}.get(name, name.replace("_", "-"))
+                raise ValueError(f"--{option} expects a table, as a CSV file; got {args.data_set}")
+    if getattr(args, "optimizer", "sgd") is None:
+        args.optimizer = "sgd" if named else "adam"
     if getattr(args, "data", None) is not None and args.data_set != "mnist":
         raise ValueError(f"--data expects mnist, whose files it names; got {args.data_set}")
     if args.hidden is not None:
@@ -270,14 +370,8 @@ def settle(args):
         if names or not args.hidden:
             raise ValueError(f"--hidden expects widths of layers; got {', '.join(names) or 'none'}")
         args.hidden = [width for word in args.hidden for width in word]
-    if named:
-        fill(args, DEFAULTS[args.data_set])
-
-
-def fill(args, defaults):
-    """Put defaults where nothing was given."""
-    values = defaults._asdict()
-    if getattr(args, "optimizer", "sgd") != "sgd":
+    values = DEFAULTS[args.data_set]._asdict() if named else {"hidden": DEFAULTS["a table"].hidden}
+    if named and getattr(args, "optimizer", "sgd") != "sgd":
         values["lr"] = OPTIMIZERS[args.optimizer]().lr
     for name, value in values.items():
         if getattr(args, name, None) is None:

@@ -1,27 +1,24 @@
-"""The command `fastbp`: train, check and info."""
+"""The command `fastbp`: where it starts, its data sets, and what it says of the machine."""
 
 import argparse
 import contextlib
-import math
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fastbp import __version__, checks, datasets, plots, tables
+from fastbp import __version__, checks, datasets, plots
 from fastbp._kernels import isa
-from fastbp.command import arguments
-from fastbp.command.arguments import CHECKED_ROWS, DATA_SETS, DEFAULTS, OPTIMIZERS
+from fastbp.command import arguments, epochs, outputs, table
+from fastbp.command.arguments import CHECKED_ROWS, DATA_SETS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
 from fastbp.threads import available_threads, is_number_of_threads
-from fastbp.training import checkpoints
 from fastbp.training.ranks import RankError, Ranks
 
 _INTERRUPTED = 130  # 128 and the signal's number, as the shell has it
@@ -94,7 +91,13 @@ def _run(argv, args):
         arguments.parser(__version__).parse_args(argv, args)
     except SystemExit as stop:  # argparse has said what there was to say
         return stop.code
-    commands = {"train": _run_train, "check": _run_check, "info": _run_info}
+    commands = {
+        "train": _run_train,
+        "check": _run_check,
+        "predict": table.predict,
+        "evaluate": table.evaluate,
+        "info": _run_info,
+    }
     return commands[args.command](args)
 
 
@@ -113,9 +116,16 @@ def _run_train(args):
     ranks = Ranks("train", comm)
     args.speaks = ranks.rank == 0
     with ranks.together():  # as fit does of its own
+        arguments.settle(args)
+        for package in ("tqdm", "matplotlib", "safetensors"):
+            if find_spec(package) is None:
+                raise checks.missing_extra(package, "train")
+    if args.data_set not in DATA_SETS:
+        return table.train(args, ranks, comm)
+    with ranks.together():
         net, data = _prepared(args, ranks)
         x = data.train[0].astype(args.dtype)  # converted once, not in every batch
-        bar = _progress_bar(args.epochs * len(x), args.speaks)
+        bar = epochs.progress_bar(args.epochs * len(x), args.speaks)
     history = _train(args, net, data, x, bar, comm)
     with ranks.together():
         return ranks.tell(_report(args, net, data, history) if args.speaks else None)
@@ -123,19 +133,15 @@ def _run_train(args):
 
 def _prepared(args, ranks):
     """The network and its data; what is wrong is found out before the training, not after."""
-    arguments.settle(args)
-    for package in ("tqdm", "matplotlib", "safetensors"):
-        if find_spec(package) is None:
-            raise checks.missing_extra(package, "train")
     if args.speaks:
-        _keep_apart(args, *_written(args))
+        outputs.keep_apart(args, None, *_written(args))
     data = _load(args)
     if args.speaks:
-        _make_folder(args.out, *_written(args))
+        outputs.make_folder(args.out, *_written(args))
     net = _network(args, data)
     if args.speaks:
         x, x_test = data.train[0], data.test[0]
-        sizes = "-".join(map(str, [x.shape[1], *args.hidden, _n_outputs(data)]))
+        sizes = "-".join(map(str, [x.shape[1], *args.hidden, data.n_classes]))
         print(
             f"{args.data_set}: {len(x)} training and {len(x_test)} test rows; network "
             f"{sizes}, {args.activation}, {args.dtype}; batches of {args.batch_size}"
@@ -154,15 +160,10 @@ def _report(args, net, data, history):
         print(f"gradient check  passed, largest relative error {report.largest_relative_error:.1e}")
     else:
         print(report)
-    if data.classes is not None:
-        print(f"test accuracy   {net.accuracy(x_test, t_test):.4f}")
-    else:
-        rmse, r2 = _regression_scores(net.predict(x_test), t_test)
-        print(f"test RMSE       {rmse * data.scale:.4g}, in the unit of {args.target}")
-        print(f"test R^2        {r2:.4f}")
+    print(f"test accuracy   {net.accuracy(x_test, t_test):.4f}")
     seconds = sum(history.seconds)
     print(f"training        {seconds:.3f} s, {args.epochs * len(x) / seconds:,.0f} samples/s")
-    curves, weights = _written(args)
+    curves, weights = outputs.free(args.force, *_written(args))
     net.save(weights)  # first, as they are worth more
     plots.learning_curves(_curves(history), curves)
     print(f"written         {curves}, {weights}")
@@ -172,6 +173,8 @@ def _report(args, net, data, history):
 def _run_check(args):
     arguments.settle(args)
     args.dtype = "float64"
+    if args.data_set not in DATA_SETS:
+        return table.check(args)
     data = _load(args)
     x, t = data.train
     net = _network(args, data)
@@ -181,6 +184,8 @@ def _run_check(args):
 
 
 def _run_info(args):
+    if args.model is not None:
+        return table.describe(args)
     rows = {
         "fastbp": __version__,
         "built for": ", ".join(isa.built()),
@@ -242,13 +247,15 @@ def _communicator(args):
 # --- data, network, training ----------------------------------------------------------------
 
 
+class _Data(NamedTuple):
+    """A data set: its (x, t) to train and to test with."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+    n_classes: int
+
+
 def _load(args):
-    """The data as `tables.Prepared`."""
-    if args.data_set not in DATA_SETS:
-        table = tables.read_csv(args.data_set, args.target)
-        data = tables.prepare(table, args.task, args.seed)
-        arguments.fill(args, DEFAULTS["regression" if data.classes is None else "classification"])
-        return data
     if args.data_set == "mnist":
         train, test = datasets.load_mnist(args.data)
     else:
@@ -257,30 +264,7 @@ def _load(args):
         raise ValueError(
             f"training expects at least one training and one test row; got {len(train[0])} and {len(test[0])}"
         )
-    return tables.Prepared(train, test, np.arange(DATA_SETS[args.data_set]))
-
-
-def _keep_apart(args, *written):
-    """Refuse a file of the user's own that the training would write over."""
-    own = {"DATA": args.data_set, "--checkpoint": args.checkpoint, "--resume": args.resume}
-    for option, path in own.items():
-        for other in written:
-            if path and _is_same(path, other):
-                raise ValueError(
-                    f"{option} expects another file than {str(other)!r}, which the training writes "
-                    f"at its end; got {path!r}"
-                )
-    table = None if args.data_set in DATA_SETS else args.data_set
-    if table and args.checkpoint and _is_same(args.checkpoint, table):
-        raise ValueError(
-            f"--checkpoint expects another file than {table!r}, which the training reads as its "
-            f"data; got {args.checkpoint!r}"
-        )
-    if args.checkpoint and checkpoints.is_another_file(args.checkpoint):
-        raise ValueError(
-            "--checkpoint expects a new file or an earlier checkpoint; got "
-            f"{args.checkpoint!r}, another file, which it would write over"
-        )
+    return _Data(train, test, DATA_SETS[args.data_set])
 
 
 def _written(args):
@@ -288,65 +272,15 @@ def _written(args):
     return args.out / "learning-curves.png", args.out / "weights.safetensors"
 
 
-def _is_same(path, other):
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
-def _make_folder(path, *written):
-    """Make a folder for files that can be written: found out before the training, not after."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise ValueError(f"--out expects a folder to write to; got {str(path)!r} ({error.strerror})") from error
-    for file in written:
-        if file.is_dir():
-            raise ValueError(
-                f"--out expects a folder for the file {file.name}; got {str(path)!r}, where that is a folder"
-            )
-
-
-def _n_outputs(data):
-    return 1 if data.classes is None else len(data.classes)
-
-
 def _network(args, data):
-    sizes = (data.train[0].shape[1], *args.hidden, _n_outputs(data))
+    sizes = (data.train[0].shape[1], *args.hidden, data.n_classes)
     activations = [args.activation] * len(args.hidden) + ["linear"]
     config = zip(sizes[:-1], sizes[1:], activations, strict=True)
-    loss = "squared_error" if data.classes is None else "softmax_cross_entropy"
-    return Sequential.from_config(config, loss, args.dtype, args.seed)
+    return Sequential.from_config(config, "softmax_cross_entropy", args.dtype, args.seed)
 
 
 def _train(args, net, data, x, bar, comm):
     """The history of a training on rows x that prints a line per epoch."""
-
-    def diverged(epoch):
-        return ValueError(
-            f"the loss is not finite in epoch {epoch}: the training diverged, so take an --lr below {args.lr:g}"
-        )
-
-    def show(net, history):
-        epoch = len(history)
-        if not math.isfinite(history.val_loss[-1]):
-            raise diverged(epoch)
-        texts = [
-            f"{name} {values[-1]:.4f}"
-            for name, values in (
-                ("loss", history.train_loss),
-                ("test loss", [] if history.val_accuracy else history.val_loss),
-                ("train accuracy", history.train_accuracy),
-                ("test accuracy", history.val_accuracy),
-            )
-            if values
-        ]
-        bar.update(len(x))
-        line = "  ".join([f"epoch {epoch:{len(str(args.epochs))}}/{args.epochs}", *texts])
-        if sys.stdout is not None:  # where the shell has closed it; older tqdm would fail
-            bar.write(line)
-        print(end="", flush=True)
-
     with bar:
         try:
             return net.fit(
@@ -357,14 +291,14 @@ def _train(args, net, data, x, bar, comm):
                 seed=args.seed,
                 optimizer=OPTIMIZERS[args.optimizer](lr=args.lr),
                 validation_data=data.test,
-                callbacks=[show],
+                callbacks=[epochs.lines(bar, args.epochs, len(x), args.lr, "test")],
                 checkpoint=args.checkpoint,
                 every=args.every,
                 resume=args.resume,
                 comm=comm,
             )
         except FloatingPointError:
-            raise diverged(len(net.history) + 1) from None
+            raise epochs.diverged(len(net.history) + 1, args.lr) from None
 
 
 def _curves(history):
@@ -376,29 +310,6 @@ def _curves(history):
         "test_accuracy": history.val_accuracy,
     }
     return {name: values for name, values in curves.items() if values}
-
-
-def _regression_scores(y, t):
-    """Root of the mean squared error, and R^2 (NaN for targets that are all the same)."""
-    squares, total = np.sum((y - t) ** 2), np.sum((t - t.mean()) ** 2)
-    return math.sqrt(squares / len(t)), 1 - squares / total if total else math.nan
-
-
-def _progress_bar(n_rows, shows):
-    """A bar on stderr, if there is one and that is a terminal."""
-    from tqdm import tqdm
-
-    columns, lines = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
-    return tqdm(
-        total=n_rows,
-        desc="training",
-        unit=" rows",
-        unit_scale=True,
-        ncols=columns,
-        nrows=lines,
-        disable=sys.stderr is None or not shows or None,
-        leave=False,
-    )
 
 
 # --- this machine ---------------------------------------------------------------------------

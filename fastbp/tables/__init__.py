@@ -1,9 +1,14 @@
-"""Tables as people have them: `columns` what they are, `reading` files, `preprocessor` their numbers for a network."""
+"""Tables as people have them, prepared for a network.
+
+`columns` says what a table is here.  `reading` reads files: `encodings` makes text of their bytes,
+`cells` a grid of the text, `numbers` and `dates` values of cells, and `kinds` finds out what a column
+is.  `frames` takes other libraries' tables, `sources` all of them.  `preprocessor` makes a network's
+numbers of them: `features` of each kind of column, `targets` of what is to be predicted.  `splitting`
+splits rows.
+"""
 
 from fastbp.tables.columns import Column, Columns
-from fastbp.tables.frames_stub import columns_of
-from fastbp.tables.preparing import Prepared, prepare
 from fastbp.tables.preprocessor import Preprocessor
-from fastbp.tables.reading import Table, read_csv
+from fastbp.tables.reading import Table, columns_of, read, read_csv
 
-__all__ = ["Column", "Columns", "Prepared", "Preprocessor", "Table", "columns_of", "prepare", "read_csv"]
+__all__ = ["Column", "Columns", "Preprocessor", "Table", "columns_of", "read", "read_csv"]

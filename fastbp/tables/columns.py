@@ -20,13 +20,18 @@ class Column(NamedTuple):
         (n_rows,): float64 of numbers and booleans (0 and 1), NaN where they are missing;
         datetime64[s] of dates, NaT where missing; object of texts, str or None.
     whole : bool
-        Whether these are numbers without a fraction.
+        Whether these are numbers without a fraction, written without one; where some are
+        missing, pandas writes 1.0 of them, which is whole too.
+    identifies : bool
+        Whether the values are all different and name the rows, as an id does: nothing to learn
+        from.
     """
 
     name: str
     kind: Kind
     values: np.ndarray[Any, Any]
     whole: bool = False
+    identifies: bool = False
 
 
 class Columns(NamedTuple):

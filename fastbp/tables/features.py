@@ -58,6 +58,11 @@ class _Encoding:
     kind: ClassVar[str]
     name: str
 
+    @property
+    def source_kind(self):
+        """The kind of the column, as `Column` has it."""
+        return "text"
+
     def document(self):
         """The fields as JSON has them."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
@@ -86,6 +91,10 @@ class Number(_Encoding):
         missing = np.isnan(column.values)
         mean, scale, median = standardise(column.values[~missing])
         return cls(column.name, mean, scale, median, bool(missing.any()), column.kind == "boolean")
+
+    @property
+    def source_kind(self):
+        return "boolean" if self.boolean else "number"
 
     @property
     def names(self):
@@ -153,7 +162,7 @@ class Category(_Encoding):
 
 @dataclasses.dataclass(frozen=True)
 class Hashed(_Encoding):
-    """Texts of many values: two columns of each, by its checksum, are +1 or -1."""
+    """Texts of many values: one column of each, by its checksum, is +1 or -1."""
 
     kind = "hashed"
     width: int
@@ -165,7 +174,7 @@ class Hashed(_Encoding):
     @classmethod
     def of(cls, column):
         present = set(column.values.tolist())
-        width = 1 << min(8, max(6, (len(present) - 1).bit_length()))
+        width = 1 << min(10, max(8, (4 * len(present) - 1).bit_length()))  # so that few share a column
         return cls(column.name, width, None in present)
 
     @property
@@ -187,9 +196,8 @@ class Hashed(_Encoding):
             if text is None:
                 rows[code, self.width :] = 1
                 continue
-            for salt in (b"0", b"1"):
-                checksum = zlib.crc32(salt + text.encode("utf-8", "surrogatepass"))
-                rows[code, (checksum >> 1) % self.width] += 1 - 2 * (checksum & 1)
+            checksum = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+            rows[code, (checksum >> 1) % self.width] = 1 - 2 * (checksum & 1)
         for begin in range(0, len(codes), 4096):  # so that no copy is whole
             out[begin : begin + 4096] = rows[codes[begin : begin + 4096]]
         return ""
@@ -217,6 +225,10 @@ class Date(_Encoding):
         cycles = tuple(name for name, part in _CYCLES.items() if len(np.unique(part(dates))) > 1)
         mean, scale, median = standardise(_years(dates))
         return cls(column.name, mean, scale, median, bool(missing.any()), cycles)
+
+    @property
+    def source_kind(self):
+        return "date"
 
     @property
     def names(self):

@@ -7,7 +7,7 @@ import numpy as np
 from fastbp import checks
 from fastbp.tables import features, targets
 from fastbp.tables.columns import Columns
-from fastbp.tables.frames_stub import columns_of
+from fastbp.tables.sources import table_of
 
 __all__ = ["Preprocessor"]
 
@@ -15,6 +15,8 @@ _FORMAT = "fastbp-preprocessor"
 _VERSION = 1
 #: Texts of so many characters and words on average are written, not chosen.
 _LONG_TEXT, _LONG_WORDS = 40, 5
+#: Different texts that are categories, however long.
+_FEW = 50
 #: Shares of rows with a text of their own, from which a column tells rows apart, not kinds of them.
 _OWN_NAMES, _OWN_TEXTS = 0.9, 0.5
 _PARAMETERS = ("max_categories", "ignore", "strict", "dtype")
@@ -25,8 +27,8 @@ class Preprocessor:
 
     Numbers, and booleans as 0 and 1, are standardised in float64.  Missing ones become the median,
     beside a column that says so where the training had such rows.  Texts of few different values
-    become a column of 0 and 1 each, and one for missing; those of many are hashed into 64 to 256
-    columns, two of which are +1 or -1 for a text.  Of dates the year with its fraction is
+    become a column of 0 and 1 each, and one for missing; those of many are hashed into 256 to
+    1024 columns, one of which is +1 or -1 for a text.  Of dates the year with its fraction is
     standardised, and month, day, weekday and time are sines and cosines.  Columns that are the same
     everywhere, empty, or name each row are left out; long texts are refused.
 
@@ -70,7 +72,7 @@ class Preprocessor:
     array([20.])
     """
 
-    def __init__(self, *, max_categories=50, ignore=(), strict=False, dtype="float64"):
+    def __init__(self, *, max_categories=256, ignore=(), strict=False, dtype="float64"):
         self.max_categories = max_categories
         self.ignore = ignore
         self.strict = strict
@@ -126,7 +128,7 @@ class Preprocessor:
         checks.flag(who, "strict", self.strict)
         checks.float_dtype(who, self.dtype)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
-        table = columns_of(X)
+        table = table_of(who, X, dict.fromkeys(ignore, "text"))
         target = None
         if y is not None:
             table, target = with_target(who, table, y)
@@ -190,7 +192,16 @@ class Preprocessor:
             For columns that are missing, or of another kind than in training.
         """
         self._require_fitted("transform")
-        return self.transformed(columns_of(X), self.strict)
+        return self.transformed(table_of("Preprocessor.transform", X, self.kinds), self.strict)
+
+    @property
+    def kinds(self):
+        """The kinds that columns had in training, by name, so that a file's codes stay texts."""
+        own = {each.name: each.source_kind for each in self.encodings_}
+        own |= dict.fromkeys(self.left_out_, "text")
+        if self.target_ is not None:
+            own[self.target_.name] = self.target_.source_kind
+        return own
 
     def transformed(self, table, strict):
         """`transform` of Columns, strictly or not."""
@@ -215,7 +226,8 @@ class Preprocessor:
 
     def fit_transform(self, X, y=None, **options):
         """`fit`, then `transform`."""
-        table = columns_of(X)
+        ignored = dict.fromkeys(checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns"), "text")
+        table = table_of("Preprocessor.fit", X, ignored)
         self.fit(table, y, **options)
         return self.transform(table)
 
@@ -228,7 +240,7 @@ class Preprocessor:
             A column of X, or values.
         """
         self._require_target("transform_target")
-        table = Columns((), "y") if X is None else columns_of(X)
+        table = Columns((), "y") if X is None else table_of("Preprocessor.transform_target", X, self.kinds)
         table, column = with_target("Preprocessor.transform_target", table, y)
         return self.target_.transform(column, table)
 
@@ -336,11 +348,12 @@ class Preprocessor:
 
 def with_target(who, table, y):
     """The table, and its column of the target, which may be given as values beside it."""
-    if isinstance(y, str):
+    if y is None or isinstance(y, str):
         if y not in table.names:
+            came = "none" if y is None else checks.shown(y)
             raise ValueError(
                 f"{who} expects the target to be one of the columns {features.listed(table.names)} of "
-                f"{table.source}; got {checks.shown(y)}."
+                f"{table.source}; got {came}."
             )
         if len(table.columns) == 1:
             raise ValueError(f"{who} expects a column beside the target {y!r} in {table.source}; got none.")
@@ -352,7 +365,7 @@ def with_target(who, table, y):
     if values.ndim != 1 or (table.columns and len(values) != table.n_rows):
         rows = f" of {table.n_rows} rows" if table.columns else ""
         raise ValueError(f"{who} expects target as a column's name or a vector{rows}; got {checks.shown(values)}.")
-    (column,) = columns_of({name: values}).columns
+    (column,) = table_of(who, {name: values}).columns
     if name in table.names:
         raise ValueError(f"{who} expects a target of another name than a column; got {name!r} beside its column.")
     return table, column
@@ -409,7 +422,7 @@ def _encoding_of(column, missing, table, most):
 
 def _encoding_of_texts(column, values, different, table, most):
     """None of names; long texts are refused."""
-    if different > most:
+    if different > _FEW:
         texts = values[:1000].tolist()
         characters = sum(map(len, texts)) / len(texts)
         words = sum(len(text.split()) for text in texts) / len(texts)
@@ -418,9 +431,6 @@ def _encoding_of_texts(column, values, different, table, most):
                 f"{table.source} expects numbers, dates or categories to learn from; got texts of {characters:.0f} "
                 f"characters on average in column {checks.shown(column.name)}, which --ignore or ignore= leaves out."
             )
-        if different >= _OWN_NAMES * len(values):
-            return None
-        return features.Hashed.of(column)
     if different >= _OWN_NAMES * len(values) and different > 10:
         return None
-    return features.Category.of(column)
+    return (features.Hashed if different > most else features.Category).of(column)

@@ -1,23 +1,22 @@
-"""CSV files as arrays, read and checked."""
+"""Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
-import contextlib
-import csv
-import io
-import itertools
+import os
 import re
 from typing import NamedTuple
 
 import numpy as np
 
 from fastbp import checks
+from fastbp.tables import cells, encodings, frames, kinds, numbers
+from fastbp.tables.columns import Columns
 
-__all__ = ["Table", "read_csv"]
+__all__ = ["Table", "columns_of", "read", "read_csv"]
 
 MAX_CATEGORIES = 50  # of a column of texts
-_SNIFFED = 1 << 16  # characters, below csv's own limit of a field
-#: What numbers are dressed in elsewhere: separators of thousands, units, an accountant's brackets.
-_DRESS = str.maketrans({"\u2212": "-"} | dict.fromkeys(" \u00a0\u202f\u2009'\u2019,%$€£¥()\0", ""))
-_INTEGER = re.compile(r"[+-]?\d{1,19}")  # most of these are an int64
+_MANY = 256  # rows from which on arrays are quicker than Python's own loops
+_FEW = 32  # rows that show what most are
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+_INDEX = re.compile(r"(Unnamed: ?\d+)?")
 
 
 class Table(NamedTuple):
@@ -41,32 +40,331 @@ class Table(NamedTuple):
     column: str
 
 
-# --- reading --------------------------------------------------------------------------------
+# --- columns --------------------------------------------------------------------------------
 
 
-def read_csv(path, target):
-    r"""Read a CSV file of numbers and texts, whose first line names the columns.
+def read(
+    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), kinds_of=None, progress=None
+) -> Columns:
+    r"""Read a table of a file, and find out what its columns are.
+
+    What a cell is follows from all cells of its column.  Numbers may have a decimal comma,
+    separators of thousands, a currency's sign or percent; booleans are true and false, yes and no,
+    ja and nein, t and f, y and n, while 0 and 1 are numbers; dates are ISO's, 31.12.2020,
+    12/31/2020, 31/12/2020, Dec 31 2020, with times and zones, which become UTC; everything else is
+    text.  Cells that are empty, or NA, N/A, NaN, null, None, ? or - are missing.  What could be
+    read in two ways is refused.
 
     Parameters
     ----------
     path : str or os.PathLike
-        UTF-8, with or without a byte-order mark; fields separated by commas, semicolons or
-        tabs, which is found out.
+        Text with a row a line and cells apart by commas, semicolons, tabs or bars, of which
+        quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
+    encoding : str, optional
+        Python's name of the text's encoding; by default UTF-8, UTF-16, Windows-1252 or GB 18030,
+        which is found out.
+    delimiter : str, optional
+        What stands between cells; found out by default.
+    decimal : {".", ","}, optional
+        The decimal mark; found out by default.
+    header : bool
+        Whether the first row names the columns.  Without names they are column1, column2, ...
+    ignore : str or sequence of str
+        Names of columns that are left out, whatever is in them.
+    kinds_of : dict of str to str, optional
+        Kinds of columns that are known, as "text" for codes of digits.
+    progress : callable, optional
+        ``progress(n)`` is called with each further number of rows that is read, as tqdm's
+        `update`.
+
+    Returns
+    -------
+    Columns
+        In the file's order.  A first column that is the index of rows, without a name as pandas
+        writes it, is left out, and `notes` say so.
+
+    Raises
+    ------
+    ValueError
+        In one sentence with line and column: for a file without rows, rows of different lengths,
+        quotes that do not close, zero bytes, an encoding that is not recognised, columns without a
+        name or with another's, a first row of data where names are expected, unknown names in
+        `ignore`, a text or infinity in a column of numbers, or what can be read in two ways.
+    OSError
+        For a file that cannot be read.
+    ImportError
+        For Parquet without pyarrow.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8") as file:
+    ...     _ = file.write("size;sold;price\n1,5;yes;1.234,50 €\nNA;no;99,00 €\n")
+    ...     file.flush()
+    ...     table = read(file.name)
+    >>> [(column.name, column.kind, column.values.tolist()) for column in table.columns]
+    [('size', 'number', [1.5, nan]), ('sold', 'boolean', [1.0, 0.0]), ('price', 'number', [1234.5, 99.0])]
+    >>> table.notes[0]
+    "Columns 'size', 'price': read with a decimal comma."
+    """
+    who = "read"
+    name = checks.regular_file(who, checks.path(who, path))
+    _check_options(who, encoding, delimiter, decimal, kinds_of)
+    header = checks.flag(who, "header", header)
+    ignore = [ignore] if isinstance(ignore, str) else checks.sequence(who, "ignore", ignore, "names of columns")
+    if progress is not None:
+        checks.function(who, "progress", progress, "a function of a number of rows")
+    with open(name, "rb") as file:
+        data = file.read()
+    if data.startswith(b"PAR1"):
+        return frames.of_parquet(name, data, ignore, kinds_of, progress)
+    text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
+    del data
+    grid = cells.grid(name, text, delimiter)
+    names, first, notes = _names(name, grid, header)
+    lines = grid.lines[first:]
+    place = kinds.Place(name, lines)
+    kept = _kept(name, names, ignore)
+    raws = []
+    told = 0
+    for number, column in enumerate(kept):
+        if progress is not None:
+            now = len(lines) * (number + 1) // len(kept)
+            progress(now - told)
+            told = now
+        raws.append(_raw(grid, column, first, names[column], decimal))
+    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of)
+    said = [note] if note else []
+    return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
+
+
+def columns_of(data, names=None, kinds_of=None) -> Columns:
+    """Columns of a file, a frame or arrays.
+
+    Parameters
+    ----------
+    data : path, pandas or polars DataFrame, pyarrow Table, dict of sequences, list of dicts,
+            structured array, or array (n_rows, n_columns)
+        What is text in it is looked at as in a file: numbers, booleans and dates that are written
+        as texts are such.
+    names : sequence of str, optional
+        Of the columns, in place of those of `data`.
+    kinds_of : dict of str to str, optional
+        Kinds of columns that are known.
+
+    Returns
+    -------
+    Columns
+
+    Raises
+    ------
+    TypeError
+        For what is none of these, or a column of other values than numbers, booleans, dates and
+        texts.
+    ValueError
+        As `read`, with rows counted from 0 in place of lines.
+
+    Examples
+    --------
+    >>> table = columns_of({"size": [1, 2, None], "sold": ["yes", "no", "yes"]})
+    >>> [(column.name, column.kind, column.whole) for column in table.columns]
+    [('size', 'number', True), ('sold', 'boolean', False)]
+    """
+    if isinstance(data, str | os.PathLike):
+        table = read(data, kinds_of=kinds_of)
+        if names is None:
+            return table
+        return table._replace(
+            columns=tuple(
+                column._replace(name=new)
+                for column, new in zip(table.columns, frames.checked_names(names, len(table.columns)), strict=True)
+            )
+        )
+    _check_options("columns_of", None, None, None, kinds_of)
+    return frames.of_object(data, names, kinds_of)
+
+
+def _check_options(who, encoding, delimiter, decimal, kinds_of):
+    if encoding is not None:
+        try:
+            "".encode(encoding)
+            b"".decode(encoding)
+        except (LookupError, TypeError, ValueError):
+            raise ValueError(
+                f"{who} expects encoding as the name of one, as 'utf-8'; got {checks.shown(encoding)}."
+            ) from None
+    if delimiter is not None and (
+        not isinstance(delimiter, str)
+        or len(delimiter) != 1
+        or delimiter in '"\r\n\0'
+        or delimiter.isalnum()
+        or not delimiter.isascii()
+    ):
+        raise ValueError(
+            f"{who} expects delimiter as one character of ASCII, no letter, digit or quote; got "
+            f"{checks.shown(delimiter)}."
+        )
+    if decimal is not None:
+        checks.choice(who, "decimal", decimal, tuple(numbers.DECIMALS))
+        if decimal == delimiter:
+            raise ValueError(f"{who} expects decimal and delimiter to differ; got {decimal!r} for both.")
+    for kind in () if kinds_of is None else checks.mapping(who, "kinds_of", kinds_of).values():
+        checks.choice(who, "kinds_of", kind, kinds.KINDS)
+
+
+def _names(name, grid, header):
+    """Names of the columns, None where one is left out, the first row of data, and notes."""
+    width, n_rows = grid.starts.shape
+    if not header:
+        return [f"column{number}" for number in range(1, width + 1)], 0, []
+    names: list[str | None] = [*grid.row(0)]
+    notes = []
+    for place in (0, *range(width - 1, 0, -1)) if "" in names or str(names[0]).startswith("Unnamed") else ():
+        own = names[place]
+        if own and not (place == 0 and _INDEX.fullmatch(own) and _counts(grid.strings(0, slice(1, None)))):
+            continue
+        if place == 0:
+            own = f", {own!r}," if own else ""
+            notes.append(f"The first column{own} has no name of its own and is left out as an index.")
+        elif any(grid.strings(place, slice(1, None))):
+            continue
+        else:
+            notes.append(f"Column {place + 1} has neither a name nor a value and is left out.")
+        names[place] = None
+    if _refuse_data(name, grid, names):
+        notes.append("The first line's 0, 1, 2, ... are taken for names of columns, as pandas writes them.")
+    places: dict[str, int] = {}
+    for place, column in enumerate(names):
+        if column == "":
+            raise ValueError(
+                f"{name} expects a name for every column in line {grid.lines[0]}; got none for "
+                f"column {place + 1} of {width}."
+            )
+        if column is not None and places.setdefault(column, place) != place:
+            raise ValueError(
+                f"{name} expects different names of columns in line {grid.lines[0]}; "
+                f"got {checks.shown(column)} for columns {places[column] + 1} and {place + 1}."
+            )
+    if n_rows == 1:
+        raise ValueError(f"{name} expects rows below its header; got none.")
+    return names, 1, notes
+
+
+def _counts(texts):
+    """Whether texts count from 0 or 1."""
+    first = texts[0] if texts and texts[0] in ("0", "1") else None
+    return first is not None and texts == [str(int(first) + number) for number in range(len(texts))]
+
+
+def _refuse_data(name, grid, names):
+    """Refuse names that are numbers above numbers, beside texts that recur below, as data does.
+
+    True where they are 0, 1, 2, ..., as pandas names columns; as data, of more than two columns, that
+    is not to be expected.
+    """
+    named = [(place, each) for place, each in enumerate(names) if each is not None]
+    if not any(kinds.is_number(each) for _, each in named):
+        return False
+    if [each for _, each in named] == [str(number) for number in range(len(named))] and len(names) > 2:
+        return True
+    below = slice(1, 1 + _MANY)
+    for place, each in named:
+        texts = {text for text in grid.strings(place, below) if text.casefold() not in kinds.MISSING}
+        if kinds.is_number(each):
+            if not texts or not all(map(kinds.is_number, texts)):
+                return False
+        elif each.casefold() not in kinds.MISSING and each not in texts:
+            return False
+    raise ValueError(
+        f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads it as "
+        f"data; got {checks.shown(named[0][1])} and other values, as in the lines below."
+    )
+
+
+def _kept(name, names, ignore):
+    """Places of the columns that are not ignored."""
+    known = [each for each in names if each is not None]
+    unknown = [each for each in ignore if each not in known]
+    if unknown:
+        raise ValueError(
+            f"{name} expects columns to ignore among its own, {listed(known)}; got {checks.shown(unknown[0])}."
+        )
+    left_out = set(ignore)
+    kept = [place for place, each in enumerate(names) if each is not None and each not in left_out]
+    if not kept:
+        raise ValueError(f"{name} expects at least one column that is not left out; got {listed(known) or 'none'}.")
+    return kept
+
+
+def _raw(grid, column, first, name, decimal):
+    """A column's numbers where nearly all cells are plain, and its texts when they are asked for."""
+
+    def texts():
+        return grid.strings(column, slice(first, None))
+
+    if grid.starts.shape[1] - first >= _MANY:
+        for mark in numbers.DECIMALS if decimal is None else decimal:
+            found = _numbers(grid, column, first, mark)
+            if found is None:
+                continue
+            values, pointed = found
+            if pointed and decimal is None:
+                few = grid.strings(column, slice(first, first + _FEW))
+                if _may_be_thousands(few, mark) and _may_be_thousands(texts(), mark):
+                    break
+            return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
+    return kinds.Raw(name, None, False, texts)
+
+
+def _numbers(grid, column, first, mark):
+    """A column's numbers, and whether any of them is written with a mark or a power; or None."""
+    found = numbers.plain(grid.codes, grid.starts[column, first:], grid.ends[column, first:], mark)
+    if found is None:
+        return None
+    values, rest, pointed = found
+    for row, cell in zip(rest.tolist(), grid.strings(column, first + rest), strict=True):
+        if cell.casefold() in kinds.MISSING:
+            values[row] = np.nan
+            continue
+        number = kinds.number_in(cell, mark)
+        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
+            return None
+        values[row] = number[0]
+        pointed = True
+    return values, pointed
+
+
+def _may_be_thousands(texts, mark):
+    """Whether marks may be those of thousands in all cells that have one."""
+    return all(_THOUSANDS.fullmatch(text) for text in texts if mark in text)
+
+
+def listed(names, most=20):
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(map(checks.shown, names[:most])) + more
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def read_csv(path, target):
+    r"""Read a file as `read` does, its texts one-hot, and a column to predict.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
     target : str
         The column to predict.
 
     Returns
     -------
     Table
-        A column is numeric if more than half of its fields are numbers; the others are texts.
 
     Raises
     ------
     ValueError
-        For a file that is empty, without rows or not UTF-8, a column without a name or with
-        another's, an unknown target, a row with fields too many or too few, an empty field, a
-        text, NaN or inf in a numeric column, numbers with a decimal comma, separators of
-        thousands, signs of currencies or percent, or more than 50 different texts in a feature.
+        As `read`, and for an unknown target, no other column, a missing value, a date, or more
+        than 50 different texts in a feature.
     OSError
         For a file that cannot be read.
 
@@ -85,24 +383,29 @@ def read_csv(path, target):
     >>> table.target
     array([3.5, 4.5])
     """
-    name = checks.regular_file("read_csv", checks.path("read_csv", path))
-    (header, *rows), (_, *lines) = _rows(name)
-    if target not in header:
+    table = read(checks.regular_file("read_csv", checks.path("read_csv", path)))
+    name, lines = table.source, table.lines
+    assert lines is not None
+    if target not in table.names:
         raise ValueError(
-            f"{name} expects the target to be one of its columns {_listed(header)}; got "
+            f"{name} expects the target to be one of its columns {listed(table.names)}; got "
             f"{'none' if target is None else repr(target)}."
         )
-    if len(header) == 1:
+    if len(table.columns) == 1:
         raise ValueError(f"{name} expects a column beside the target {target!r}; got none.")
-    columns = {
-        column: _column(name, column, cells, lines)
-        for column, cells in zip(header, zip(*rows, strict=True), strict=True)
-    }
-    t = columns.pop(target)
     names: list[str] = []
     parts = []
-    for column, values in columns.items():
-        if values.dtype != object:
+    for column, kind, values, _, _ in table.columns:
+        place = kinds.Place(name, lines)
+        missing = values == None if kind == "text" else np.isnan(values)  # noqa: E711
+        if missing.any():
+            line = lines[np.flatnonzero(missing)[0]]
+            raise ValueError(f"{name} expects a value in line {line}, column {checks.shown(column)}; got none.")
+        if kind == "date":
+            raise place.refusal("numbers or texts", 0, column, str(values[0]))
+        if column == target:
+            continue
+        if kind != "text":
             names.append(column)
             parts.append(values[:, np.newaxis])
             continue
@@ -115,115 +418,7 @@ def read_csv(path, target):
             )
         names += [f"{column}={category}" for category in categories]
         parts.append(values[:, np.newaxis] == np.array(categories, object))
-    return Table(np.hstack(parts).astype(np.float64), names, t, f"column {target!r} of {name}")
-
-
-def _rows(name):
-    """The rows, header first, as lists of fields, and the line in which each begins."""
-    with open(name, "rb") as file:
-        data = file.read()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{name} expects text in UTF-8; got byte 0x{error.object[error.start]:02x} in line {line}."
-        ) from None
-    rows: list[list[str]] = []
-    lines = []
-    line = 1
-    reader = _reader(text, _delimiter(text), strict=True)
-    try:
-        for row in reader:
-            row = [field.strip() for field in row]
-            if len(row) > 1 or any(row):  # not a blank line
-                if rows and len(row) != len(rows[0]):
-                    raise ValueError(
-                        f"{name} expects {checks.plural(len(rows[0]), 'field')} in line {line}, "
-                        f"as in its header; got {len(row)}."
-                    )
-                rows.append(row)
-                lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ValueError(f"{name} expects well-formed CSV; got in line {line}: {error}.") from None
-    if not rows:
-        raise ValueError(f"{name} expects a header and rows; got an empty file.")
-    _check_header(name, rows[0], lines[0])
-    if len(rows) == 1:
-        raise ValueError(f"{name} expects rows below its header; got none.")
-    return rows, lines
-
-
-def _reader(text, delimiter, strict):
-    lines = io.StringIO(text, newline="")
-    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
-
-
-def _delimiter(text):
-    """The one that gives header and first row the same number of fields, and the most."""
-
-    def merit(delimiter):
-        rows = filter(None, _reader(text[:_SNIFFED], delimiter, strict=False))
-        widths = [len(row) for row in itertools.islice(rows, 2)]
-        return len(widths) == 2 and widths[0] == widths[1] > 1, widths[:1]
-
-    return max(",;\t", key=merit)
-
-
-def _check_header(name, header, line):
-    places: dict[str, int] = {}
-    for place, column in enumerate(header):
-        if not column:
-            raise ValueError(
-                f"{name} expects a name for every column in line {line}; got none for "
-                f"column {place + 1} of {len(header)}."
-            )
-        if places.setdefault(column, place) != place:
-            raise ValueError(
-                f"{name} expects different names of columns in line {line}; "
-                f"got {checks.shown(column)} for columns {places[column] + 1} and {place + 1}."
-            )
-
-
-def _column(name, column, cells, lines):
-    """A column's numbers as int64 or float64, or its texts as objects."""
-
-    def refuse(expected, row, came):
-        raise ValueError(f"{name} expects {expected} in line {lines[row]}, column {checks.shown(column)}; got {came}.")
-
-    if "" in cells:
-        refuse("a value", cells.index(""), "an empty field")
-    numbers = [_number(cell) for cell in cells]
-    n_texts = numbers.count(None)
-    if 2 * n_texts >= len(cells):
-        commas = [row for row, cell in enumerate(cells) if "," in cell]
-        if commas and all(_number(cell.replace(",", ".")) is not None for cell in cells):
-            refuse("numbers with a decimal point", commas[0], checks.shown(cells[commas[0]]))
-        if all(_number(cell.translate(_DRESS)) is not None for cell in cells):
-            row = numbers.index(None)
-            refuse("plain numbers, as -1234.5,", row, checks.shown(cells[row]))
-        return np.array(cells, object)
-    if n_texts:
-        row = numbers.index(None)
-        refuse("a number, as in most other lines,", row, checks.shown(cells[row]))
-    values = np.array(numbers, np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        refuse("a finite number", row, checks.shown(cells[row]))
-    if all(_INTEGER.fullmatch(cell) for cell in cells):
-        with contextlib.suppress(OverflowError):
-            return np.array(list(map(int, cells)), np.int64)  # beyond 2^53 no float64 is exact
-    return values
-
-
-def _number(text):
-    try:
-        return None if "_" in text else float(text)  # Python's own 1_000 is a text
-    except ValueError:
-        return None
-
-
-def _listed(names, most=20):
-    more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(map(checks.shown, names[:most])) + more
+    t = table.column(target)
+    whole = t.kind == "boolean" or (t.whole and np.abs(t.values).max() <= 1 << 53)
+    values = t.values.astype(np.int64) if whole else t.values
+    return Table(np.hstack(parts).astype(np.float64), names, values, f"column {target!r} of {name}")

@@ -37,6 +37,11 @@ class Classes:
     def document(self):
         return {"kind": self.kind, "name": self.name, "classes": list(self.classes)}
 
+    @property
+    def source_kind(self):
+        """The kind of the column, as `Column` has it."""
+        return {str: "text", bool: "boolean"}.get(type(self.classes[0]), "number")
+
     def transform(self, column, table):
         """Class indices (n_rows,); a class that the training had not is refused."""
         texts = isinstance(self.classes[0], str)
@@ -72,6 +77,7 @@ class Numbers:
             raise ValueError(f"the scale {self.scale}")
 
     n_outputs = 1
+    source_kind = "number"
     document = features.Number.document
 
     def transform(self, column, table):

@@ -148,7 +148,7 @@ def csv(data):
     if table is not None:
         assert table.x.dtype == np.float64 and np.isfinite(table.x).all()
         assert table.x.shape == (len(table.target), len(table.names))
-        must_refuse_well(lambda: tables.prepare(table), ValueError)
+    must_refuse_well(lambda: tables.Preprocessor().fit(tables.columns_of(PATH), "b"), ValueError)
 
 
 READERS = {"network": network, "checkpoint": checkpoint, "state": state, "idx": idx, "csv": csv}
@@ -202,7 +202,8 @@ def seeds(name):
         return [image, bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]), gzip.compress(image, mtime=0)]
     return [
         b"a,b\n1,2\n3,4\n5,6\n7,8\n",
-        b'\xef\xbb\xbf"a";b\r\n1,5;x\r\n"2""";y\r\n2;x\r\n',
+        b'\xef\xbb\xbf"a";b\r\n1,5;x\r\n"2""";y\r\nz;x\r\n',
+        b"a|b\n1,5|x\n$ 1.234,5|y\n",
         b"a\tb\n1e3\t2\n\n-1\t0x1\n",
     ]
 

@@ -1,0 +1,130 @@
+"""The bytes of a file as text: unpacked, and decoded by the encoding that they are found to be in."""
+
+import codecs
+import io
+import re
+import zlib
+
+__all__ = ["decoded", "unpacked"]
+
+_MOST_UNPACKED = 1 << 30  # bytes of gzip data, of which a few may stand for any number
+_MARKS = (  # UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SEEN = 1 << 16  # bytes that show an encoding with zeros in it
+_HIGH = re.compile(rb"[\x80-\xff]+")
+#: GB 2312's signs and its level 1, the 3755 characters that nearly all Chinese text is made of.
+_COMMON_CHINESE = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
+_PAIR = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or a workbook, of which a sheet is to be saved as CSV",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"BZh": "a file packed by bzip2",
+    b"\xfd7zXZ": "a file packed by xz",
+    b"\x28\xb5\x2f\xfd": "a file packed by zstd",
+    b"\xd0\xcf\x11\xe0": "an old workbook, of which a sheet is to be saved as CSV",
+    b"SQLite format 3": "a database",
+}
+
+
+def unpacked(name, data):
+    """The bytes, unpacked where they are gzip's; ValueError for damage, and for other formats."""
+    for start, what in _FOREIGN.items():
+        if data.startswith(start):
+            raise ValueError(f"{name} expects a table as text, gzip of it, or Parquet; got {what}.")
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    import gzip
+
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            data = file.read(_MOST_UNPACKED + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{name} expects sound gzip data; got {_one_line(error)}.") from None
+    if len(data) > _MOST_UNPACKED:
+        raise ValueError(f"{name} expects at most {_MOST_UNPACKED} bytes in its gzip data; got more.")
+    return unpacked(name, data) if data.startswith(tuple(_FOREIGN)) else data
+
+
+def decoded(name, data, encoding=None):
+    """The text of bytes, and a sentence on the encoding where it had to be found out, or None."""
+    if encoding is not None:
+        return _by(name, data, encoding), None
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            note = None if encoding == "utf-8" else f"It is in {encoding.upper()[:6]}, as its first bytes say."
+            return _by(name, data, encoding), note
+    wide = _wide(data)
+    if wide:
+        return _by(name, data, wide), f"It is taken for {wide.upper()}, by its zero bytes."
+    try:
+        return data.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        place = error.start
+    found = _narrow(data)
+    if found is None:
+        raise ValueError(
+            f"{name} expects text in UTF-8, UTF-16, Windows-1252 or GB 18030, or encoding= (--encoding) that "
+            f"names another; got byte 0x{data[place]:02x} in line {_line(data, place)}, which fits none of them."
+        )
+    shown = {"cp1252": "Windows-1252 (Latin-1)", "gb18030": "GB 18030 (GBK)"}[found]
+    return data.decode(found), f"It is no UTF-8 and taken for {shown}; encoding= (--encoding) names another."
+
+
+def _by(name, data, encoding):
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeError as error:
+        place = getattr(error, "start", None)
+        came = "others" if place is None else f"byte 0x{data[place]:02x} in line {_line(data, place)}"
+        raise ValueError(f"{name} expects bytes of {encoding}; got {came}.") from None
+
+
+def _wide(data):
+    """UTF-16 without its mark, which has zeros at every other place of figures and delimiters."""
+    head = data[: _SEEN - _SEEN % 2]
+    if len(data) % 2 or not head:
+        return None
+    zeros = [head[k::2].count(0) for k in (0, 1)]
+    for encoding, (none, many) in (("utf-16-le", zeros), ("utf-16-be", zeros[::-1])):
+        if none == 0 and many > len(head) // 8:
+            return encoding
+    return None
+
+
+def _narrow(data):
+    """Windows-1252 or GB 18030, by what stands beside each other, or None.
+
+    Letters beyond ASCII are single ones among others in the languages of Windows-1252, and
+    Chinese is pairs of bytes, mostly of common characters.
+    """
+    runs = _HIGH.findall(data)
+    n_high = sum(map(len, runs))
+    if _decodes(data, "gb18030"):
+        n_pairs = len(_PAIR.findall(data))
+        if 10 * sum(len(_COMMON_CHINESE.findall(run)) for run in runs) >= 7 * n_pairs:
+            return "gb18030"
+    if _decodes(data, "cp1252") and 2 * sum(len(run) for run in runs if len(run) > 2) <= n_high:
+        return "cp1252"
+    return None
+
+
+def _decodes(data, encoding):
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _line(data, place):
+    return data.count(b"\n", 0, place) + 1
+
+
+def _one_line(error):
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

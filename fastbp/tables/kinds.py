@@ -1,0 +1,384 @@
+"""What columns of texts are: numbers, booleans, dates or texts, and what names their rows."""
+
+import math
+import re
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbp import checks
+from fastbp.tables import dates, numbers
+from fastbp.tables.columns import Column
+
+__all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_number", "is_whole", "number_in"]
+
+KINDS = ("number", "boolean", "date", "text")
+#: What stands for no value, in small letters.
+MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", "-", "--"])
+_BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
+_ALONE = 2  # of these may be one value without the other
+_LARGEST = 1 << 53  # no float64 beyond has all integers
+_APART = {
+    mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
+}
+_DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
+_ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?\d+)")
+_ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
+_FEWEST_IDS = 10  # that show a pattern
+
+
+class Place(NamedTuple):
+    """Where cells stand, for messages: in lines of a file, or rows of a table counted from 0."""
+
+    source: str
+    lines: np.ndarray[Any, Any] | None = None
+
+    @property
+    def rows(self):
+        return "rows" if self.lines is None else "lines"
+
+    def refusal(self, expected, row, column, came, cure=""):
+        where = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        cure = cure if self.lines is not None else ""  # which is an option of files
+        return ValueError(
+            f"{self.source} expects {expected} in {where}, column {checks.shown(column)}; got "
+            f"{checks.shown(came)}{cure}."
+        )
+
+
+class Raw(NamedTuple):
+    """A column as it came: its numbers, or None and its texts.
+
+    Attributes
+    ----------
+    name : str
+    values : numpy.ndarray or None
+        (n_rows,) of float64; where they have points, these are surely decimal ones.
+    whole : bool
+        Whether these are written as integers.
+    texts : callable
+        texts() gives a list of str, of which `MISSING` are no values.
+    mark : str
+        The decimal mark of the numbers, where they have one.
+    """
+
+    name: str
+    values: np.ndarray[Any, Any] | None
+    whole: bool
+    texts: Any
+    mark: str = "."
+
+
+class _Texts:
+    """A column's texts, each different one once, and what they are with either decimal mark."""
+
+    def __init__(self, raw):
+        self.name = raw.name
+        self.cells = raw.texts()
+        self.counts = Counter(self.cells)
+        self.known = [cell for cell in self.counts if cell.casefold() not in MISSING]
+        self.total = sum(self.counts[cell] for cell in self.known)
+        self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
+        with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
+        self.may_count = 2 * self.weight(with_digits) > self.total  # be numbers or dates
+
+    def weight(self, cells):
+        return sum(self.counts[cell] for cell in cells)
+
+    def look(self, marks):
+        """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
+        for cell in self.known:
+            for mark in marks:
+                found = number_in(cell, mark)
+                if found is not None:
+                    self.numbers[mark][cell] = found
+        point, comma = (self.numbers[mark] for mark in numbers.DECIMALS)
+        self.sure = [mark for mark, own, other in ((".", point, comma), (",", comma, point)) if own.keys() - other]
+        self.open = [cell for cell in self.known if cell in point and cell in comma and point[cell] != comma[cell]]
+        self.mark = max(self.sure if len(self.sure) == 1 else marks, key=lambda mark: self.weight(self.numbers[mark]))
+
+    @property
+    def mostly_numbers(self):
+        return 2 * self.weight(self.numbers[self.mark]) > self.total
+
+    def first(self, cells):
+        """The row of the first of these."""
+        cells = set(cells)
+        return next(row for row, cell in enumerate(self.cells) if cell in cells)
+
+    def spread(self, table, missing, dtype):
+        """Each row's value of a table of the different texts."""
+        table = dict.fromkeys(self.counts, missing) | table
+        return np.fromiter(map(table.__getitem__, self.cells), dtype, len(self.cells))
+
+
+def is_number(text):
+    """Whether a text is a number, with either decimal mark."""
+    return any(number_in(text, mark) is not None for mark in numbers.DECIMALS)
+
+
+def number_in(cell, mark):
+    """(number, unit, digits) of a text, or None."""
+    if mark == "." and "_" not in cell:  # Python's own 1_000 is a text
+        try:
+            value = float(cell)
+        except ValueError:
+            return numbers.dressed(cell, mark)
+        return None if math.isnan(value) else (value, "", cell.lstrip("+-") if cell.lstrip("+-").isdigit() else "")
+    return numbers.dressed(cell, mark)
+
+
+def columns(raws, place, mark=None, delimiter=None, kinds=None):
+    """Columns of their kinds, and sentences on what was understood.
+
+    Parameters
+    ----------
+    raws : list of Raw
+    place : Place
+    mark : {".", ",", None}
+        The decimal mark; None finds it out.
+    delimiter : str or None
+        Of the file: with commas between cells, 1,234 is a thousand.
+    kinds : dict of str to str, optional
+        Kinds of columns that are known.
+
+    Returns
+    -------
+    columns : list of Column
+    notes : list of str
+
+    Raises
+    ------
+    ValueError
+        For a text among numbers or dates, infinity, or what may be read in two ways.
+    """
+    kinds = kinds or {}
+    texts = {}
+    for raw in raws:
+        if raw.values is None or kinds.get(raw.name) in ("text", "date"):
+            texts[raw.name] = _Texts(raw)
+    marks = numbers.DECIMALS if mark is None else mark
+    for column in texts.values():
+        if kinds.get(column.name) == "number" or (column.may_count and column.name not in kinds):
+            column.look(marks)
+    counted = [column for column in texts.values() if hasattr(column, "mark") and column.mostly_numbers]
+    of_others = None
+    if mark is None and any(column.sure or column.open for column in counted):
+        of_others = _mark_of_all(counted, raws)
+    notes: list[str] = []
+    done = []
+    heard: dict[str, list[str]] = {}
+    for raw in raws:
+        if raw.name in texts:
+            column = _column(texts[raw.name], place, (mark, of_others, delimiter), kinds.get(raw.name), heard)
+        else:
+            column = _plain(raw, kinds.get(raw.name), place, heard)
+        done.append(column)
+    for place_, column in enumerate(done):
+        first = place_ == 0 and len(done) > 2
+        if column.name not in kinds and identifies(column, first):
+            done[place_] = column._replace(identifies=True)
+            heard.setdefault("names each row, as an id does", []).append(column.name)
+    for what, names in heard.items():
+        shown = ", ".join(map(checks.shown, names[:9])) + (f", ... ({len(names)} in all)" if len(names) > 9 else "")
+        notes.append(f"Column{'s' * (len(names) > 1)} {shown}: {what}.")
+    return done, notes
+
+
+def _mark_of_all(counted, raws):
+    """The decimal mark that all columns agree on which are sure of theirs, or None."""
+    found = {mark for column in counted if len(column.sure) == 1 for mark in column.sure}
+    found |= {raw.mark for raw in raws if raw.values is not None and not raw.whole}
+    return found.pop() if len(found) == 1 else None
+
+
+def _plain(raw, kind, place, heard):
+    values = raw.values
+    bad = np.flatnonzero(np.isinf(values))
+    if bad.size:
+        raise place.refusal("a finite number", bad[0], raw.name, raw.texts()[bad[0]])
+    missing = np.isnan(values)
+    if kind == "boolean":
+        bad = np.flatnonzero(~missing & (values != 0) & (values != 1))
+        if bad.size:
+            raise place.refusal("a boolean", bad[0], raw.name, raw.texts()[bad[0]])
+        return Column(raw.name, "boolean", values)
+    if missing.all():
+        heard.setdefault("has no values", []).append(raw.name)
+    if raw.mark == ",":
+        heard.setdefault("read with a decimal comma", []).append(raw.name)
+    return Column(raw.name, "number", values, is_whole(values, raw.whole))
+
+
+def is_whole(values, written):
+    """Whether numbers are integers; pandas gives a point to those of a column with missing ones."""
+    missing = np.isnan(values)
+    whole = values[~missing] if missing.any() else values
+    return bool((written or missing.any()) and whole.size and (whole == np.rint(whole)).all())
+
+
+def _column(column, place, marks, kind, heard):
+    """The Column of texts."""
+    if kind == "text":
+        return _text(column)
+    if not column.known:
+        heard.setdefault("has no values", []).append(column.name)
+        missing = np.full(len(column.cells), np.nan)
+        return Column(column.name, kind or "number", missing.astype("datetime64[s]") if kind == "date" else missing)
+    if kind in (None, "boolean"):
+        values = _booleans(column, place, kind)
+        if values is not None:
+            return Column(column.name, "boolean", values)
+    if kind == "number" or (kind is None and hasattr(column, "mark") and column.mostly_numbers):
+        found = _numbers(column, place, marks, kind, heard)
+        if found is not None:
+            return found
+    elif kind == "date" or (kind is None and column.may_count):
+        found = _dates(column, place, kind, heard)
+        if found is not None:
+            return found
+    return _text(column)
+
+
+def _text(column):
+    values = np.array([*column.cells, None], object)[:-1]
+    known = set(column.known)
+    if len(known) < len(column.counts):
+        values[[cell not in known for cell in column.cells]] = None
+    return Column(column.name, "text", values)
+
+
+def _booleans(column, place, kind):
+    table = {cell: cell.casefold() for cell in column.known}
+    words = set(table.values())
+    for number, (no, yes) in enumerate(_BOOLEANS):
+        if words == {no, yes} or (words <= {no, yes} and (number < _ALONE or kind)):
+            return column.spread({cell: word == yes for cell, word in table.items()}, np.nan, np.float64)
+    if kind is None:
+        return None
+    if words <= {"0", "1", "0.0", "1.0"}:
+        return column.spread({cell: float(cell) for cell in table}, np.nan, np.float64)
+    some = [
+        cell
+        for cell, word in table.items()
+        if word not in ["0", "1", "true", "false", "yes", "no", "ja", "nein", "t", "f", "y", "n"]
+    ]
+    row = column.first(some or column.known)
+    raise place.refusal("a boolean, as true or no,", row, column.name, column.cells[row])
+
+
+def _numbers(column, place, marks, kind, heard):
+    name = column.name
+    mark, of_others, delimiter = marks
+
+    def refuse(expected, cells, cure=""):
+        row = column.first(cells)
+        return place.refusal(expected, row, name, column.cells[row], cure)
+
+    mark = mark or _mark(column, of_others, delimiter, refuse, heard)
+    table = column.numbers[mark]
+    others = [cell for cell in column.known if cell not in table]
+    if others:
+        if kind is None and 2 * column.weight(table) <= column.total:
+            return None
+        most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
+        cure = ": a missing value is written NA, and ignore= (--ignore) leaves the column out"
+        raise refuse(f"a number, {most}", others, cure)
+    infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
+    if infinite:
+        raise refuse("a finite number", infinite)
+    units: dict[str, str] = {}
+    for cell, (_, unit, _) in table.items():
+        units.setdefault(unit, cell)
+    signs = units.keys() - {""}
+    plain = [cell for cell, (value, unit, _) in table.items() if not unit and value]
+    if len(signs) > 1:
+        raise refuse(f"one unit, {' or '.join(sorted(signs))},", list(units.values())[1:])
+    if "%" in signs and plain:
+        raise refuse(f"percent, as in other {place.rows},", plain)
+    large = [
+        cell
+        for cell, (value, _, digits) in table.items()
+        if digits and abs(value) >= _LARGEST and int(digits) != int(abs(value))
+    ]
+    if large and kind is None:
+        heard.setdefault("whole numbers beyond 2^53, which float64 cannot tell apart, are kept as texts", []).append(
+            name
+        )
+        return _text(column)
+    if large:
+        raise refuse("a number that float64 holds", large)
+    for unit in signs:
+        what = "in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}"
+        heard.setdefault(what, []).append(name)
+    if mark == "," and any("," in cell for cell in table):
+        heard.setdefault("read with a decimal comma", []).append(name)
+    if any(_apart(cell, mark) for cell in table):
+        heard.setdefault("read with separators of thousands", []).append(name)
+    if any(len(digits) > 1 and digits[0] == "0" for _, _, digits in table.values()):
+        heard.setdefault("leading zeros are left out of its numbers", []).append(name)
+    values = column.spread({cell: number[0] for cell, number in table.items()}, np.nan, np.float64)
+    return Column(name, "number", values, is_whole(values, all(number[2] for number in table.values())))
+
+
+def _mark(column, of_others, delimiter, refuse, heard):
+    """A column's decimal mark: its own where it shows one, or that of the other columns."""
+    if column.sure or not column.open:
+        return column.mark
+    if of_others:
+        return of_others
+    commas = [cell for cell in column.open if "," in cell]
+    if commas and delimiter != ",":
+        raise refuse("numbers to read in one way only", commas, ": decimal= (--decimal) names the mark of decimals")
+    if not commas and delimiter == ";":
+        heard.setdefault("its point is taken for that of decimals, which decimal=',' changes", []).append(column.name)
+    return "."
+
+
+def _apart(cell, mark):
+    return _APART[mark].search(cell) is not None
+
+
+def _dates(column, place, kind, heard):
+    values, order = dates.dates(column.known)
+    table = dict(zip(column.known, values, strict=True))
+    sound = [cell for cell, good in zip(column.known, ~np.isnat(values), strict=True) if good]
+    if kind is None and 2 * column.weight(sound) <= column.total:
+        return None
+    others = set(column.known).difference(sound)
+    if others:
+        row = column.first(others)
+        raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.cells[row])
+    if order == dates.UNDECIDED:
+        row = column.first(sound)
+        cure = ": ISO's 2020-12-31 tells it, and ignore= (--ignore) leaves the column out"
+        raise place.refusal(
+            "dates that tell whether day or month comes first", row, column.name, column.cells[row], cure
+        )
+    if order:
+        heard.setdefault(f"dates with the {order}", []).append(column.name)
+    return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
+
+
+def identifies(column, first):
+    """Whether values name their rows: all different, and an id by name, by form or by counting.
+
+    `first` says that the column stands before others, where tables have what counts the rows.
+    """
+    values = column.values
+    n = len(values)
+    if n < 2 or not (column.kind == "text" or (column.kind == "number" and column.whole)):
+        return False
+    named = _ID_NAME.fullmatch(column.name) is not None
+    if column.kind == "number":
+        if np.isnan(values).any():
+            return False
+        counts = first and n >= _FEWEST_IDS and values[0] in (0, 1) and (np.diff(values) == 1).all()
+        return bool(counts) or (named and len(np.unique(values)) == n)
+    long = str(values[0]).isdigit()  # texts of digits are numbers that no float64 tells apart
+    if n < _FEWEST_IDS and not (named or long):
+        return False
+    if values[0] is None or len(set(values.tolist())) < n or None in values.tolist():
+        return False
+    return named or all(map(_ID_TEXT.fullmatch, values.tolist()))
