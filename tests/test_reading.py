@@ -298,6 +298,9 @@ def test_options(read):
     assert read("a,b\n1,2\n", ignore=["a"]).names == ["b"]
     found = read("zip,b,c\n00501,1,0\n90210,2,1\n", kinds_of={"zip": "text", "c": "boolean"})
     same(plain(found), {"zip": text("00501", "90210"), "b": number(1, 2), "c": boolean(0, 1)})
+    for content, decimal in (("a;b\n1,5;1\n2,5;2\n", "."), ("a;b\n1.5;1\n2.5;2\n", ",")):
+        with pytest.raises(ValueError, match=r"a number, as in most other lines, in line 2, column 'a'; got '1.5'"):
+            read(content, decimal=decimal)
     with pytest.raises(ValueError, match=r"a number, as expected of this column, in line 2, column 'a'; got 'x'"):
         read("a,b\nx,1\n", kinds_of={"a": "number"})
     with pytest.raises(ValueError, match=r"a boolean.* in line 3, column 'a'; got '2'"):
@@ -370,8 +373,11 @@ BAD = {
     "a,b\n1,2\0\n": "expects text; got a zero byte in line 2, column 2.",
     "a,a\n1,2\n": "expects different names of columns in line 1; got 'a' for columns 1 and 2.",
     "a,,c\n1,2,3\n": "expects a name for every column in line 1; got none for column 2 of 3.",
-    "1,2\n3,4\n": f"{DATA} '1' and other values, as in the lines below.",
-    "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' and other values, as in the lines below.",
+    "1,2\n3,4\n": f"{DATA} '1' above numbers.",
+    "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' above numbers.",
+    "1,Alice\n2,Bob\n": f"{DATA} '1' above numbers.",
+    "Bob,1.5,3\nEve,2.5,4\n": f"{DATA} '1.5' above numbers.",
+    "1,NA,x\n3,4,x\n": f"{DATA} '1' above numbers.",
     "a,b\n1,2\nx,3\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'x': a missing value "
     "is written NA, and ignore= (--ignore) leaves the column out.",
     "a,b\n1,2\na,b\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'a': ",

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-__all__ = ["DATE", "UNDECIDED", "dates"]
+__all__ = ["DATE", "ISO", "UNDECIDED", "dates"]
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED = (
@@ -27,7 +27,7 @@ DATE = re.compile(
     ")" + _TIME,
     re.IGNORECASE,
 )
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
+ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
 _LONGEST = 64  # characters of any date
 #: What `dates` says of the order of day and month.
 UNDECIDED = "undecided"
@@ -53,27 +53,30 @@ def dates(texts):
     >>> dates(["3/4/2020", "13/4/2020"])[1]
     'day first'
     """
-    if all(map(_ISO.fullmatch, texts)):
+    if all(map(ISO.fullmatch, texts)):
         with contextlib.suppress(ValueError):  # of a day or hour that there is not
             return np.array(texts, "datetime64[s]"), None
-    found = [DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
-    pairs = [(int(each["a"]), int(each["b"])) for each in found if each and each["a"]]
+    matches = [DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
+    found = [each for each in matches if each]
+    pairs = [(int(each["a"]), int(each["b"])) for each in found if each["a"]]
     order = None
     if pairs:
-        day_first = sum(a > 12 for a, _ in pairs)
-        month_first = sum(b > 12 for _, b in pairs)
-        if (day_first and month_first) or (not day_first and not month_first and any(a != b for a, b in pairs)):
+        day_first = any(a > 12 for a, _ in pairs)
+        month_first = any(b > 12 for _, b in pairs)
+        if day_first == month_first and any(a != b for a, b in pairs):
             order = UNDECIDED
         elif day_first or month_first:
             order = "day first" if day_first else "month first"
-    rows = [_numbers(each, order) if each else (1970, 0, 0, 0, 0, 0, 0) for each in found]
-    year, month, day, hour, minute, second, offset = np.array(rows, np.int64).reshape(-1, 7).T
+    rows = np.array([_numbers(each, order) for each in found], np.int64).reshape(-1, 7)
+    year, month, day, hour, minute, second, offset = rows.T
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1)
     sound = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
     sound &= (hour < 24) & (minute < 60) & (second <= 60)
-    values = days.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second - offset)
-    values[~sound] = np.datetime64("NaT")
+    times = days.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second - offset)
+    times[~sound] = np.datetime64("NaT")
+    values = np.full(len(texts), np.datetime64("NaT"), "datetime64[s]")
+    values[[each is not None for each in matches]] = times
     return values, order
 
 

@@ -18,10 +18,12 @@ KINDS = ("number", "boolean", "date", "text")
 MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", "-", "--"])
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
+_MOST_SPELLINGS = 12  # of two words
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
+_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]*(?:{numbers.CURRENCY})?[-+\s]*[.,]?(?:\d|inf)", re.IGNORECASE)
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
 _ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?\d+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
@@ -86,17 +88,18 @@ class _Texts:
     def weight(self, cells):
         return sum(self.counts[cell] for cell in cells)
 
-    def look(self, marks):
+    def look(self):
         """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
-        for cell in self.known:
-            for mark in marks:
+        for cell in filter(_NUMBER_BEGINS.match, self.known):
+            for mark in numbers.DECIMALS:
                 found = number_in(cell, mark)
                 if found is not None:
                     self.numbers[mark][cell] = found
         point, comma = (self.numbers[mark] for mark in numbers.DECIMALS)
         self.sure = [mark for mark, own, other in ((".", point, comma), (",", comma, point)) if own.keys() - other]
         self.open = [cell for cell in self.known if cell in point and cell in comma and point[cell] != comma[cell]]
-        self.mark = max(self.sure if len(self.sure) == 1 else marks, key=lambda mark: self.weight(self.numbers[mark]))
+        marks = self.sure if len(self.sure) == 1 else numbers.DECIMALS
+        self.mark = max(marks, key=lambda mark: self.weight(self.numbers[mark]))
 
     @property
     def mostly_numbers(self):
@@ -158,10 +161,11 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
     for raw in raws:
         if raw.values is None or kinds.get(raw.name) in ("text", "date"):
             texts[raw.name] = _Texts(raw)
-    marks = numbers.DECIMALS if mark is None else mark
     for column in texts.values():
-        if kinds.get(column.name) == "number" or (column.may_count and column.name not in kinds):
-            column.look(marks)
+        if kinds.get(column.name) == "number" or (
+            column.may_count and column.name not in kinds and not all(map(dates.ISO.fullmatch, column.known))
+        ):
+            column.look()
     counted = [column for column in texts.values() if hasattr(column, "mark") and column.mostly_numbers]
     of_others = None
     if mark is None and any(column.sure or column.open for column in counted):
@@ -231,13 +235,13 @@ def _column(column, place, marks, kind, heard):
         if values is not None:
             return Column(column.name, "boolean", values)
     if kind == "number" or (kind is None and hasattr(column, "mark") and column.mostly_numbers):
-        found = _numbers(column, place, marks, kind, heard)
-        if found is not None:
-            return found
-    elif kind == "date" or (kind is None and column.may_count):
+        return _numbers(column, place, marks, kind, heard)
+    if kind == "date" or (kind is None and column.may_count):
         found = _dates(column, place, kind, heard)
         if found is not None:
             return found
+    if hasattr(column, "mark") and column.weight(column.numbers[column.mark]):
+        heard.setdefault("texts, though some of them are numbers", []).append(column.name)
     return _text(column)
 
 
@@ -250,6 +254,8 @@ def _text(column):
 
 
 def _booleans(column, place, kind):
+    if kind is None and len(column.known) > _MOST_SPELLINGS:
+        return None
     table = {cell: cell.casefold() for cell in column.known}
     words = set(table.values())
     for number, (no, yes) in enumerate(_BOOLEANS):
@@ -280,8 +286,6 @@ def _numbers(column, place, marks, kind, heard):
     table = column.numbers[mark]
     others = [cell for cell in column.known if cell not in table]
     if others:
-        if kind is None and 2 * column.weight(table) <= column.total:
-            return None
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
         cure = ": a missing value is written NA, and ignore= (--ignore) leaves the column out"
         raise refuse(f"a number, {most}", others, cure)
