@@ -96,6 +96,8 @@ GOOD = {
     # an index
     "an index": (",a,b\n0,1,2\n1,3,4\n", AB),
     "an index of names": (",a,b\nx,1,2\ny,3,4\n", AB),
+    "an index saved thrice": ("Unnamed: 0.1,a,b\n0,1,2\n1,3,4\n", AB),
+    "DOS's end": ("a,b\r\n1,2\r\n3,4\r\n\x1a", AB),
     "an index saved twice": ("Unnamed: 0,a,b\n0,1,2\n1,3,4\n", AB),
     "names of rows as R writes them": ('"a","b"\n"r1",1,2\n"r2",3,4\n', AB),
     "names of pandas' own": ("0,1,2\n5,6,7\n8,9,1\n", {"0": number(5, 8), "1": number(6, 9), "2": number(7, 1)}),
@@ -137,6 +139,7 @@ GOOD = {
     "points of decimals": ("a,b\n1.234,2\n5.678,4\n", {"a": number(1.234, 5.678), "b": number(2, 4)}),
     "thousands of France": ("a;b\n1 234,5;2\n12\u202f345\u00a0;4\n", {"a": number(1234.5, 12345), "b": number(2, 4)}),
     "thousands of Switzerland": ("a,b\n1'234.5,2\n12’345,4\n", {"a": number(1234.5, 12345), "b": number(2, 4)}),
+    "decimal commas behind nothing": ('a,b\n"0,500",2\n"0,250",4\n', {"a": number(0.5, 0.25), "b": number(2, 4)}),
     "percent": ("a,b\n5%,1\n12.5 %,2\n-3%,3\n", {"a": number(5, 12.5, -3), "b": number(1, 2, 3)}),
     "amounts": (
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
@@ -158,6 +161,7 @@ GOOD = {
     "true and false": ("a,b\ntrue,1\nFALSE,0\n,1\n", {"a": boolean(1, 0, NAN), "b": number(1, 0, 1)}),
     "yes and no": ("a,b\nyes,T\nNo,F\nNA,T\n", {"a": boolean(1, 0, NAN), "b": boolean(1, 0, 1)}),
     "ja and nein, y and n": ("a;b\nja;n\nnein;Y\n", {"a": boolean(1, 0), "b": boolean(0, 1)}),
+    "true beside 1": ("a,b\nTRUE,1\n0,2\n1,3\n", {"a": boolean(1, 0, 1), "b": number(1, 2, 3)}),
     "true alone": ("a,b\nTrue,y\nTrue,y\n", {"a": boolean(1, 1), "b": text("y", "y")}),
     "more than two words": ("a,b\nyes,1\nno,2\nmaybe,3\n", {"a": text("yes", "no", "maybe"), "b": number(1, 2, 3)}),
     # dates
@@ -186,6 +190,10 @@ GOOD = {
     "month first": (
         "a,b\n03/04/2020,1\n04/13/2020 1:05 PM,2\n",
         {"a": date("2020-03-04", "2020-04-13T13:05:00"), "b": number(1, 2)},
+    ),
+    "years of two figures": (
+        "a,b\n1/2/14,25/2/99\n2/13/99,1/3/00\n",
+        {"a": date("2014-01-02", "1999-02-13"), "b": date("1999-02-25", "2000-03-01")},
     ),
     "day and month alike": (
         "a,b\n01/01/2020,1\n02/02/2020,2\n",
@@ -223,6 +231,7 @@ def test_long_files_are_read_as_short_ones_are(kind, read):
     content = content.removeprefix("sep=;")
     ends = re.search(r"\r\n|\r|\n", content.lstrip()).group()
     first, _, rest = content.lstrip().partition(ends)
+    rest = rest.removesuffix("\x1a")
     rest = rest if rest.endswith(("\n", "\r")) else rest + ends
     n = 1 if "Unnamed" in content or "r1" in content else 300
     found = plain(read(first + ends + rest * n))
@@ -266,6 +275,7 @@ def test_what_was_found_out_is_said(read):
     said = " ".join(read("a;b;c\n5%;1.234,5;03/04/2020\n6%;7;13/04/2020\n").notes)
     assert "'a': in percent" in said and "'b': read with a decimal comma" in said
     assert "'b': read with separators of thousands" in said and "'c': dates with the day first" in said
+    assert "'a': texts, though most" in read("a,b\n5 kg,1\n6 kg,2\n").notes[0]
     assert "as pandas writes" in read("0,1,2\n3,4,5\n").notes[0]
     assert "decimal=','" in read("a;b\n1.234;2\n5.678;3\n").notes[0]
 
@@ -395,6 +405,8 @@ BAD = {
     "a,b\n13/2/2020,x\n3/14/2020,y\n": "expects dates that tell whether day or month comes first in line 2, column 'a'",
     "a,b\n2020-01-01,x\n2020-02-30,y\n2020-03-01,z\n": "expects a date, as in most other lines, in line 3, column 'a'; "
     "got '2020-02-30'",
+    "a,b\n14/2/01,x\n13/3/02,y\n": "expects dates that tell whether day or month comes first in line 2, column",
+    "a,b\n2020-13-01,x\n2020-14-01,y\n": "expects a date, as in most other lines, in line 2, column 'a'; got '2020-13",
     "a;b,c\nx;y,z\np;q,r\n": "expects one delimiter, or delimiter= (--delimiter) that names it; got ',' and ';', which",
     b"PK\x03\x04 and so on": "expects a table as text, gzip of it, or Parquet; got a zip archive or a workbook",
     b"\xef\xbb\xbfa\n\xff\n": "expects bytes of utf-8; got byte 0xff in line 2.",

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-__all__ = ["DATE", "ISO", "UNDECIDED", "dates"]
+__all__ = ["ISO", "UNDECIDED", "dates", "is_like_one"]
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED = (
@@ -17,13 +17,13 @@ _TIME = (
     r"\s*(?P<zone>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?)?"
 )
 #: Year first, day first with points, month by its name, and a number before a number.
-DATE = re.compile(
+_DATE = re.compile(
     "(?:"
     r"(?P<y1>\d{4})(?P<s1>[-/.])(?P<m1>\d{1,2})(?:(?P=s1)(?P<d1>\d{1,2}))?"
     r"|(?P<d2>\d{1,2})\.(?P<m2>\d{1,2})\.(?P<y2>\d{4})"
     rf"|{_NAMED.format('m3')}\.?\s+(?P<d3>\d{{1,2}}),?\s+(?P<y3>\d{{4}})"
     rf"|(?P<d4>\d{{1,2}})[-\s.]+{_NAMED.format('m4')}[-\s.,]+(?P<y4>\d{{4}})"
-    r"|(?P<a>\d{1,2})(?P<s5>[-/])(?P<b>\d{1,2})(?P=s5)(?P<y5>\d{4})"
+    r"|(?P<a>\d{1,2})(?P<s5>[-/])(?P<b>\d{1,2})(?P=s5)(?P<y5>\d{4}|\d{2})"
     ")" + _TIME,
     re.IGNORECASE,
 )
@@ -31,6 +31,11 @@ ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2
 _LONGEST = 64  # characters of any date
 #: What `dates` says of the order of day and month.
 UNDECIDED = "undecided"
+
+
+def is_like_one(text):
+    """Whether a text has the form of a date, which may still have no such day."""
+    return len(text) <= _LONGEST and _DATE.fullmatch(text) is not None
 
 
 def dates(texts):
@@ -56,7 +61,7 @@ def dates(texts):
     if all(map(ISO.fullmatch, texts)):
         with contextlib.suppress(ValueError):  # of a day or hour that there is not
             return np.array(texts, "datetime64[s]"), None
-    matches = [DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
+    matches = [_DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
     found = [each for each in matches if each]
     pairs = [(int(each["a"]), int(each["b"])) for each in found if each["a"]]
     order = None
@@ -67,6 +72,9 @@ def dates(texts):
             order = UNDECIDED
         elif day_first or month_first:
             order = "day first" if day_first else "month first"
+        short = [int(each["y5"]) for each in found if each["a"] and len(each["y5"]) == 2]
+        if short and order != "month first" and max(short) <= 31:  # the first may be the year's
+            order = UNDECIDED
     rows = np.array([_numbers(each, order) for each in found], np.int64).reshape(-1, 7)
     year, month, day, hour, minute, second, offset = rows.T
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
@@ -99,4 +107,6 @@ def _numbers(found, order):
     if zone and zone[0] in "-+":
         digits = zone[1:].replace(":", "").ljust(4, "0")
         offset = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if zone[0] == "-" else 1)
+    if len(year) == 2:  # as POSIX reads it
+        year = 1900 + int(year) + 100 * (int(year) < 69)
     return int(year), int(month), int(day), hour, int(found["minute"] or 0), int(found["second"] or 0), offset

@@ -25,7 +25,7 @@ _APART = {
 }
 _NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]*(?:{numbers.CURRENCY})?[-+\s]*[.,]?(?:\d|inf)", re.IGNORECASE)
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
-_ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?\d+)")
+_ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?[\d.]+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _FEWEST_IDS = 10  # that show a pattern
 
@@ -240,8 +240,12 @@ def _column(column, place, marks, kind, heard):
         found = _dates(column, place, kind, heard)
         if found is not None:
             return found
-    if hasattr(column, "mark") and column.weight(column.numbers[column.mark]):
-        heard.setdefault("texts, though some of them are numbers", []).append(column.name)
+    if (
+        kind is None
+        and column.may_count
+        and 2 * column.weight(filter(_NUMBER_BEGINS.match, column.known)) > column.total
+    ):
+        heard.setdefault("texts, though most of them begin with numbers", []).append(column.name)
     return _text(column)
 
 
@@ -259,8 +263,10 @@ def _booleans(column, place, kind):
     table = {cell: cell.casefold() for cell in column.known}
     words = set(table.values())
     for number, (no, yes) in enumerate(_BOOLEANS):
+        if number == 0 and words & {no, yes}:  # beside which 0 and 1 are the same
+            words -= {"0", "1"}
         if words == {no, yes} or (words <= {no, yes} and (number < _ALONE or kind)):
-            return column.spread({cell: word == yes for cell, word in table.items()}, np.nan, np.float64)
+            return column.spread({cell: word in (yes, "1") for cell, word in table.items()}, np.nan, np.float64)
     if kind is None:
         return None
     if words <= {"0", "1", "0.0", "1.0"}:
@@ -349,7 +355,9 @@ def _dates(column, place, kind, heard):
     table = dict(zip(column.known, values, strict=True))
     sound = [cell for cell, good in zip(column.known, ~np.isnat(values), strict=True) if good]
     if kind is None and 2 * column.weight(sound) <= column.total:
-        return None
+        like = list(filter(dates.is_like_one, column.known))
+        if 2 * column.weight(like) <= column.total:
+            return None
     others = set(column.known).difference(sound)
     if others:
         row = column.first(others)

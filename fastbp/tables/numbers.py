@@ -31,7 +31,7 @@ _FORM = re.compile(
 )
 _CORE = {
     mark: re.compile(
-        rf"(?P<whole>\d{{1,3}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)|\d*)"
+        rf"(?P<whole>[1-9]\d{{0,2}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)|\d*)"
         rf"(?:{re.escape(mark)}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?"
     )
     for mark, other in ((".", ","), (",", "."))

@@ -17,7 +17,7 @@ MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
-_INDEX = re.compile(r"(Unnamed: ?\d+)?")
+_INDEX = re.compile(r"(Unnamed: ?[\d.]+)?")
 
 
 class Table(NamedTuple):
