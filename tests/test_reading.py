@@ -457,7 +457,16 @@ def test_options_that_are_none_are_refused(options, error, match, read):
 
 
 @pytest.mark.parametrize(
-    "cell", ["1" + " " * 100_000 + "x", "1," * 50_000 + "x", "9" * 100_000, "1." * 40_000, "-" * 100_000, "a-" * 50_000]
+    "cell",
+    [
+        "1" + " " * 100_000 + "x",
+        "1," * 50_000 + "x",
+        "9" * 100_000,
+        "1." * 40_000,
+        "-" * 100_000,
+        "-" * 99_000 + "x1",
+        "a-" * 50_000,
+    ],
 )
 def test_long_cells_take_no_more_time_than_they_are_long(cell, read):
     """No pattern tries all ways to split them."""

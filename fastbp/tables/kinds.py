@@ -23,7 +23,7 @@ _LARGEST = 1 << 53  # no float64 beyond has all integers
 _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
-_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]*(?:{numbers.CURRENCY})?[-+\s]*[.,]?(?:\d|inf)", re.IGNORECASE)
+_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE)
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
 _ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?[\d.]+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
@@ -82,6 +82,7 @@ class _Texts:
         self.known = [cell for cell in self.counts if cell.casefold() not in MISSING]
         self.total = sum(self.counts[cell] for cell in self.known)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
+        self.mark: str | None = None  # until somebody looks
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
         self.may_count = 2 * self.weight(with_digits) > self.total  # be numbers or dates
 
@@ -103,7 +104,7 @@ class _Texts:
 
     @property
     def mostly_numbers(self):
-        return 2 * self.weight(self.numbers[self.mark]) > self.total
+        return self.mark is not None and 2 * self.weight(self.numbers[self.mark]) > self.total
 
     def first(self, cells):
         """The row of the first of these."""
@@ -166,7 +167,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
             column.may_count and column.name not in kinds and not all(map(dates.ISO.fullmatch, column.known))
         ):
             column.look()
-    counted = [column for column in texts.values() if hasattr(column, "mark") and column.mostly_numbers]
+    counted = [column for column in texts.values() if column.mostly_numbers]
     of_others = None
     if mark is None and any(column.sure or column.open for column in counted):
         of_others = _mark_of_all(counted, raws)
@@ -234,7 +235,7 @@ def _column(column, place, marks, kind, heard):
         values = _booleans(column, place, kind)
         if values is not None:
             return Column(column.name, "boolean", values)
-    if kind == "number" or (kind is None and hasattr(column, "mark") and column.mostly_numbers):
+    if kind == "number" or (kind is None and column.mostly_numbers):
         return _numbers(column, place, marks, kind, heard)
     if kind == "date" or (kind is None and column.may_count):
         found = _dates(column, place, kind, heard)
