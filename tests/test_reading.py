@@ -456,18 +456,18 @@ def test_options_that_are_none_are_refused(options, error, match, read):
         read("ä,b\n1,2\n", **options)
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "1" + " " * 100_000 + "x",
-        "1," * 50_000 + "x",
-        "9" * 100_000,
-        "1." * 40_000,
-        "-" * 100_000,
-        "-" * 99_000 + "x1",
-        "a-" * 50_000,
-    ],
-)
+LONG = [
+    "1" + " " * 100_000 + "x",
+    "1," * 50_000 + "x",
+    "9" * 100_000,
+    "1." * 40_000,
+    "-" * 100_000,
+    "-" * 99_000 + "x1",
+    "a-" * 50_000,
+]
+
+
+@pytest.mark.parametrize("cell", LONG, ids=range(len(LONG)))
 def test_long_cells_take_no_more_time_than_they_are_long(cell, read):
     """No pattern tries all ways to split them."""
     table = read(f'a|b\n"{cell}"|1\nx|2\ny|3\n')
