@@ -208,6 +208,10 @@ GOOD = {
         {"a": text("2020-01-01", "soon", "later"), "b": number(1, 2, 3)},
     ),
     # texts
+    "numbers of parts": (
+        "a,b\n1234-11,1\n1235-12,2\n1236-56,3\n",
+        {"a": text("1234-11", "1235-12", "1236-56"), "b": number(1, 2, 3)},
+    ),
     "ranges": ("a,b\n18-25,<5\n26-35,65+\n", {"a": text("18-25", "26-35"), "b": text("<5", "65+")}),
     "mostly texts": ("a,b\nx,1\n1,2\n2,3\ny,4\n", {"a": text("x", "1", "2", "y"), "b": number(1, 2, 3, 4)}),
     "Python's own numbers": ("a,b\n1_0,1\n2_0,2\n", {"a": text("1_0", "2_0"), "b": number(1, 2)}),

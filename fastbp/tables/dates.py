@@ -35,7 +35,8 @@ UNDECIDED = "undecided"
 
 def is_like_one(text):
     """Whether a text has the form of a date, which may still have no such day."""
-    return len(text) <= _LONGEST and _DATE.fullmatch(text) is not None
+    found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
+    return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything
 
 
 def dates(texts):
@@ -100,6 +101,8 @@ def _numbers(found, order):
         if named:
             month = _MONTHS.index(named[:3].lower()) + 1
         day = found["d1"] or found["d2"] or found["d3"] or found["d4"] or 1
+    if found["m1"] and not found["d1"] and not 1800 <= int(year) < 2200:
+        month = 0  # which is none: this is a number of something
     hour = int(found["hour"] or 0)
     if found["half"]:
         hour = 99 if not 1 <= hour <= 12 else hour % 12 + 12 * (found["half"].lower() == "pm")

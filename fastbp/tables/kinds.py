@@ -210,7 +210,7 @@ def _plain(raw, kind, place, heard):
             raise place.refusal("a boolean", bad[0], raw.name, raw.texts()[bad[0]])
         return Column(raw.name, "boolean", values)
     if missing.all():
-        heard.setdefault("has no values", []).append(raw.name)
+        heard.setdefault("without values", []).append(raw.name)
     if raw.mark == ",":
         heard.setdefault("read with a decimal comma", []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
@@ -228,7 +228,7 @@ def _column(column, place, marks, kind, heard):
     if kind == "text":
         return _text(column)
     if not column.known:
-        heard.setdefault("has no values", []).append(column.name)
+        heard.setdefault("without values", []).append(column.name)
         missing = np.full(len(column.cells), np.nan)
         return Column(column.name, kind or "number", missing.astype("datetime64[s]") if kind == "date" else missing)
     if kind in (None, "boolean"):
