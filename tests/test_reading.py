@@ -96,6 +96,8 @@ GOOD = {
     # an index
     "an index": (",a,b\n0,1,2\n1,3,4\n", AB),
     "an index of names": (",a,b\nx,1,2\ny,3,4\n", AB),
+    "an index saved thrice": ("Unnamed: 0.1,a,b\n0,1,2\n1,3,4\n", AB),
+    "DOS's end": ("a,b\r\n1,2\r\n3,4\r\n\x1a", AB),
     "an index saved twice": ("Unnamed: 0,a,b\n0,1,2\n1,3,4\n", AB),
     "names of rows as R writes them": ('"a","b"\n"r1",1,2\n"r2",3,4\n', AB),
     "names of pandas' own": ("0,1,2\n5,6,7\n8,9,1\n", {"0": number(5, 8), "1": number(6, 9), "2": number(7, 1)}),
@@ -137,6 +139,7 @@ GOOD = {
     "points of decimals": ("a,b\n1.234,2\n5.678,4\n", {"a": number(1.234, 5.678), "b": number(2, 4)}),
     "thousands of France": ("a;b\n1 234,5;2\n12\u202f345\u00a0;4\n", {"a": number(1234.5, 12345), "b": number(2, 4)}),
     "thousands of Switzerland": ("a,b\n1'234.5,2\n12’345,4\n", {"a": number(1234.5, 12345), "b": number(2, 4)}),
+    "decimal commas behind nothing": ('a,b\n"0,500",2\n"0,250",4\n', {"a": number(0.5, 0.25), "b": number(2, 4)}),
     "percent": ("a,b\n5%,1\n12.5 %,2\n-3%,3\n", {"a": number(5, 12.5, -3), "b": number(1, 2, 3)}),
     "amounts": (
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
@@ -158,6 +161,7 @@ GOOD = {
     "true and false": ("a,b\ntrue,1\nFALSE,0\n,1\n", {"a": boolean(1, 0, NAN), "b": number(1, 0, 1)}),
     "yes and no": ("a,b\nyes,T\nNo,F\nNA,T\n", {"a": boolean(1, 0, NAN), "b": boolean(1, 0, 1)}),
     "ja and nein, y and n": ("a;b\nja;n\nnein;Y\n", {"a": boolean(1, 0), "b": boolean(0, 1)}),
+    "true beside 1": ("a,b\nTRUE,1\n0,2\n1,3\n", {"a": boolean(1, 0, 1), "b": number(1, 2, 3)}),
     "true alone": ("a,b\nTrue,y\nTrue,y\n", {"a": boolean(1, 1), "b": text("y", "y")}),
     "more than two words": ("a,b\nyes,1\nno,2\nmaybe,3\n", {"a": text("yes", "no", "maybe"), "b": number(1, 2, 3)}),
     # dates
@@ -187,6 +191,10 @@ GOOD = {
         "a,b\n03/04/2020,1\n04/13/2020 1:05 PM,2\n",
         {"a": date("2020-03-04", "2020-04-13T13:05:00"), "b": number(1, 2)},
     ),
+    "years of two figures": (
+        "a,b\n1/2/14,25/2/99\n2/13/99,1/3/00\n",
+        {"a": date("2014-01-02", "1999-02-13"), "b": date("1999-02-25", "2000-03-01")},
+    ),
     "day and month alike": (
         "a,b\n01/01/2020,1\n02/02/2020,2\n",
         {"a": date("2020-01-01", "2020-02-02"), "b": number(1, 2)},
@@ -200,6 +208,10 @@ GOOD = {
         {"a": text("2020-01-01", "soon", "later"), "b": number(1, 2, 3)},
     ),
     # texts
+    "numbers of parts": (
+        "a,b\n1234-11,1\n1235-12,2\n1236-56,3\n",
+        {"a": text("1234-11", "1235-12", "1236-56"), "b": number(1, 2, 3)},
+    ),
     "ranges": ("a,b\n18-25,<5\n26-35,65+\n", {"a": text("18-25", "26-35"), "b": text("<5", "65+")}),
     "mostly texts": ("a,b\nx,1\n1,2\n2,3\ny,4\n", {"a": text("x", "1", "2", "y"), "b": number(1, 2, 3, 4)}),
     "Python's own numbers": ("a,b\n1_0,1\n2_0,2\n", {"a": text("1_0", "2_0"), "b": number(1, 2)}),
@@ -223,6 +235,7 @@ def test_long_files_are_read_as_short_ones_are(kind, read):
     content = content.removeprefix("sep=;")
     ends = re.search(r"\r\n|\r|\n", content.lstrip()).group()
     first, _, rest = content.lstrip().partition(ends)
+    rest = rest.removesuffix("\x1a")
     rest = rest if rest.endswith(("\n", "\r")) else rest + ends
     n = 1 if "Unnamed" in content or "r1" in content else 300
     found = plain(read(first + ends + rest * n))
@@ -266,6 +279,7 @@ def test_what_was_found_out_is_said(read):
     said = " ".join(read("a;b;c\n5%;1.234,5;03/04/2020\n6%;7;13/04/2020\n").notes)
     assert "'a': in percent" in said and "'b': read with a decimal comma" in said
     assert "'b': read with separators of thousands" in said and "'c': dates with the day first" in said
+    assert "'a': texts, though most" in read("a,b\n5 kg,1\n6 kg,2\n").notes[0]
     assert "as pandas writes" in read("0,1,2\n3,4,5\n").notes[0]
     assert "decimal=','" in read("a;b\n1.234;2\n5.678;3\n").notes[0]
 
@@ -298,6 +312,9 @@ def test_options(read):
     assert read("a,b\n1,2\n", ignore=["a"]).names == ["b"]
     found = read("zip,b,c\n00501,1,0\n90210,2,1\n", kinds_of={"zip": "text", "c": "boolean"})
     same(plain(found), {"zip": text("00501", "90210"), "b": number(1, 2), "c": boolean(0, 1)})
+    for content, decimal in (("a;b\n1,5;1\n2,5;2\n", "."), ("a;b\n1.5;1\n2.5;2\n", ",")):
+        with pytest.raises(ValueError, match=r"a number, as in most other lines, in line 2, column 'a'; got '1.5'"):
+            read(content, decimal=decimal)
     with pytest.raises(ValueError, match=r"a number, as expected of this column, in line 2, column 'a'; got 'x'"):
         read("a,b\nx,1\n", kinds_of={"a": "number"})
     with pytest.raises(ValueError, match=r"a boolean.* in line 3, column 'a'; got '2'"):
@@ -370,8 +387,11 @@ BAD = {
     "a,b\n1,2\0\n": "expects text; got a zero byte in line 2, column 2.",
     "a,a\n1,2\n": "expects different names of columns in line 1; got 'a' for columns 1 and 2.",
     "a,,c\n1,2,3\n": "expects a name for every column in line 1; got none for column 2 of 3.",
-    "1,2\n3,4\n": f"{DATA} '1' and other values, as in the lines below.",
-    "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' and other values, as in the lines below.",
+    "1,2\n3,4\n": f"{DATA} '1' above numbers.",
+    "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' above numbers.",
+    "1,Alice\n2,Bob\n": f"{DATA} '1' above numbers.",
+    "Bob,1.5,3\nEve,2.5,4\n": f"{DATA} '1.5' above numbers.",
+    "1,NA,x\n3,4,x\n": f"{DATA} '1' above numbers.",
     "a,b\n1,2\nx,3\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'x': a missing value "
     "is written NA, and ignore= (--ignore) leaves the column out.",
     "a,b\n1,2\na,b\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'a': ",
@@ -389,6 +409,8 @@ BAD = {
     "a,b\n13/2/2020,x\n3/14/2020,y\n": "expects dates that tell whether day or month comes first in line 2, column 'a'",
     "a,b\n2020-01-01,x\n2020-02-30,y\n2020-03-01,z\n": "expects a date, as in most other lines, in line 3, column 'a'; "
     "got '2020-02-30'",
+    "a,b\n14/2/01,x\n13/3/02,y\n": "expects dates that tell whether day or month comes first in line 2, column",
+    "a,b\n2020-13-01,x\n2020-14-01,y\n": "expects a date, as in most other lines, in line 2, column 'a'; got '2020-13",
     "a;b,c\nx;y,z\np;q,r\n": "expects one delimiter, or delimiter= (--delimiter) that names it; got ',' and ';', which",
     b"PK\x03\x04 and so on": "expects a table as text, gzip of it, or Parquet; got a zip archive or a workbook",
     b"\xef\xbb\xbfa\n\xff\n": "expects bytes of utf-8; got byte 0xff in line 2.",
@@ -438,9 +460,18 @@ def test_options_that_are_none_are_refused(options, error, match, read):
         read("ä,b\n1,2\n", **options)
 
 
-@pytest.mark.parametrize(
-    "cell", ["1" + " " * 100_000 + "x", "1," * 50_000 + "x", "9" * 100_000, "1." * 40_000, "-" * 100_000, "a-" * 50_000]
-)
+LONG = [
+    "1" + " " * 100_000 + "x",
+    "1," * 50_000 + "x",
+    "9" * 100_000,
+    "1." * 40_000,
+    "-" * 100_000,
+    "-" * 99_000 + "x1",
+    "a-" * 50_000,
+]
+
+
+@pytest.mark.parametrize("cell", LONG, ids=range(len(LONG)))
 def test_long_cells_take_no_more_time_than_they_are_long(cell, read):
     """No pattern tries all ways to split them."""
     table = read(f'a|b\n"{cell}"|1\nx|2\ny|3\n')

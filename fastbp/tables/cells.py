@@ -100,6 +100,7 @@ def grid(name, text, delimiter=None):
     >>> g.delimiter, g.row(1), g.lines.tolist()
     (';', ['1', 'x;y'], [1, 2])
     """
+    text = text.removesuffix("\x1a")  # DOS's end of a file
     told = _TOLD.match(text)
     if told and delimiter in (None, told[1]):
         text, delimiter = text[told.end() - 1 :], told[1]

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-__all__ = ["DATE", "UNDECIDED", "dates"]
+__all__ = ["ISO", "UNDECIDED", "dates", "is_like_one"]
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED = (
@@ -17,20 +17,26 @@ _TIME = (
     r"\s*(?P<zone>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?)?"
 )
 #: Year first, day first with points, month by its name, and a number before a number.
-DATE = re.compile(
+_DATE = re.compile(
     "(?:"
     r"(?P<y1>\d{4})(?P<s1>[-/.])(?P<m1>\d{1,2})(?:(?P=s1)(?P<d1>\d{1,2}))?"
     r"|(?P<d2>\d{1,2})\.(?P<m2>\d{1,2})\.(?P<y2>\d{4})"
     rf"|{_NAMED.format('m3')}\.?\s+(?P<d3>\d{{1,2}}),?\s+(?P<y3>\d{{4}})"
     rf"|(?P<d4>\d{{1,2}})[-\s.]+{_NAMED.format('m4')}[-\s.,]+(?P<y4>\d{{4}})"
-    r"|(?P<a>\d{1,2})(?P<s5>[-/])(?P<b>\d{1,2})(?P=s5)(?P<y5>\d{4})"
+    r"|(?P<a>\d{1,2})(?P<s5>[-/])(?P<b>\d{1,2})(?P=s5)(?P<y5>\d{4}|\d{2})"
     ")" + _TIME,
     re.IGNORECASE,
 )
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
+ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
 _LONGEST = 64  # characters of any date
 #: What `dates` says of the order of day and month.
 UNDECIDED = "undecided"
+
+
+def is_like_one(text):
+    """Whether a text has the form of a date, which may still have no such day."""
+    found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
+    return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything
 
 
 def dates(texts):
@@ -53,27 +59,33 @@ def dates(texts):
     >>> dates(["3/4/2020", "13/4/2020"])[1]
     'day first'
     """
-    if all(map(_ISO.fullmatch, texts)):
+    if all(map(ISO.fullmatch, texts)):
         with contextlib.suppress(ValueError):  # of a day or hour that there is not
             return np.array(texts, "datetime64[s]"), None
-    found = [DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
-    pairs = [(int(each["a"]), int(each["b"])) for each in found if each and each["a"]]
+    matches = [_DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
+    found = [each for each in matches if each]
+    pairs = [(int(each["a"]), int(each["b"])) for each in found if each["a"]]
     order = None
     if pairs:
-        day_first = sum(a > 12 for a, _ in pairs)
-        month_first = sum(b > 12 for _, b in pairs)
-        if (day_first and month_first) or (not day_first and not month_first and any(a != b for a, b in pairs)):
+        day_first = any(a > 12 for a, _ in pairs)
+        month_first = any(b > 12 for _, b in pairs)
+        if day_first == month_first and any(a != b for a, b in pairs):
             order = UNDECIDED
         elif day_first or month_first:
             order = "day first" if day_first else "month first"
-    rows = [_numbers(each, order) if each else (1970, 0, 0, 0, 0, 0, 0) for each in found]
-    year, month, day, hour, minute, second, offset = np.array(rows, np.int64).reshape(-1, 7).T
+        short = [int(each["y5"]) for each in found if each["a"] and len(each["y5"]) == 2]
+        if short and order != "month first" and max(short) <= 31:  # the first may be the year's
+            order = UNDECIDED
+    rows = np.array([_numbers(each, order) for each in found], np.int64).reshape(-1, 7)
+    year, month, day, hour, minute, second, offset = rows.T
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1)
     sound = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
     sound &= (hour < 24) & (minute < 60) & (second <= 60)
-    values = days.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second - offset)
-    values[~sound] = np.datetime64("NaT")
+    times = days.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second - offset)
+    times[~sound] = np.datetime64("NaT")
+    values = np.full(len(texts), np.datetime64("NaT"), "datetime64[s]")
+    values[[each is not None for each in matches]] = times
     return values, order
 
 
@@ -89,6 +101,8 @@ def _numbers(found, order):
         if named:
             month = _MONTHS.index(named[:3].lower()) + 1
         day = found["d1"] or found["d2"] or found["d3"] or found["d4"] or 1
+    if found["m1"] and not found["d1"] and not 1800 <= int(year) < 2200:
+        month = 0  # which is none: this is a number of something
     hour = int(found["hour"] or 0)
     if found["half"]:
         hour = 99 if not 1 <= hour <= 12 else hour % 12 + 12 * (found["half"].lower() == "pm")
@@ -96,4 +110,6 @@ def _numbers(found, order):
     if zone and zone[0] in "-+":
         digits = zone[1:].replace(":", "").ljust(4, "0")
         offset = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if zone[0] == "-" else 1)
+    if len(year) == 2:  # as POSIX reads it
+        year = 1900 + int(year) + 100 * (int(year) < 69)
     return int(year), int(month), int(day), hour, int(found["minute"] or 0), int(found["second"] or 0), offset

@@ -107,7 +107,7 @@ def _narrow(data):
     n_high = sum(map(len, runs))
     if _decodes(data, "gb18030"):
         n_pairs = len(_PAIR.findall(data))
-        if 10 * sum(len(_COMMON_CHINESE.findall(run)) for run in runs) >= 7 * n_pairs:
+        if n_pairs and 10 * sum(len(_COMMON_CHINESE.findall(run)) for run in runs) >= 7 * n_pairs:
             return "gb18030"
     if _decodes(data, "cp1252") and 2 * sum(len(run) for run in runs if len(run) > 2) <= n_high:
         return "cp1252"

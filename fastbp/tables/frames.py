@@ -65,7 +65,10 @@ def of_parquet(name, data, ignore, kinds_of, progress):
     if not kept or not table.num_rows:
         raise ValueError(f"{name} expects rows and columns; got {table.num_rows} x {len(kept)}.")
     notes = [f"Column {each!r}, an index of pandas, is left out." for each in index if each not in ignore]
-    columns = _of_columns(name, kept, [found[each] for each in kept], kinds_of, notes)
+    try:
+        columns = _of_columns(name, kept, [found[each] for each in kept], kinds_of, notes)
+    except TypeError as error:  # of what the file holds, not of what the caller handed in
+        raise ValueError(str(error)) from None
     if progress is not None:
         progress(table.num_rows)
     return columns
@@ -197,7 +200,7 @@ def _column(place, name, values):
     if kind == "f":
         return _of_numbers(place, name, values.astype(np.float64), False)
     raise TypeError(
-        f"columns_of expects column {checks.shown(name)} of numbers, booleans, dates or texts; got "
+        f"{place.source} expects column {checks.shown(name)} of numbers, booleans, dates or texts; got "
         f"dtype {values.dtype}."
     )
 
@@ -295,8 +298,8 @@ def _of_objects(place, name, values):
         if not isinstance(value, str | abstract.Real | decimal.Decimal | np.bool):
             what = type(value).__name__
             raise TypeError(
-                f"columns_of expects column {checks.shown(name)} of numbers, booleans, dates or texts; got an object "
-                f"of type {what} in row {row}."
+                f"{place.source} expects column {checks.shown(name)} of numbers, booleans, dates or texts; got an "
+                f"object of type {what} in row {row}."
             )
     texts = [""] * len(values)
     for row, value in known:

@@ -18,12 +18,14 @@ KINDS = ("number", "boolean", "date", "text")
 MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", "-", "--"])
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
+_MOST_SPELLINGS = 12  # of two words
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
+_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE)
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
-_ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?\d+)")
+_ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?[\d.]+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _FEWEST_IDS = 10  # that show a pattern
 
@@ -80,27 +82,29 @@ class _Texts:
         self.known = [cell for cell in self.counts if cell.casefold() not in MISSING]
         self.total = sum(self.counts[cell] for cell in self.known)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
+        self.mark: str | None = None  # until somebody looks
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
         self.may_count = 2 * self.weight(with_digits) > self.total  # be numbers or dates
 
     def weight(self, cells):
         return sum(self.counts[cell] for cell in cells)
 
-    def look(self, marks):
+    def look(self):
         """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
-        for cell in self.known:
-            for mark in marks:
+        for cell in filter(_NUMBER_BEGINS.match, self.known):
+            for mark in numbers.DECIMALS:
                 found = number_in(cell, mark)
                 if found is not None:
                     self.numbers[mark][cell] = found
         point, comma = (self.numbers[mark] for mark in numbers.DECIMALS)
         self.sure = [mark for mark, own, other in ((".", point, comma), (",", comma, point)) if own.keys() - other]
         self.open = [cell for cell in self.known if cell in point and cell in comma and point[cell] != comma[cell]]
-        self.mark = max(self.sure if len(self.sure) == 1 else marks, key=lambda mark: self.weight(self.numbers[mark]))
+        marks = self.sure if len(self.sure) == 1 else numbers.DECIMALS
+        self.mark = max(marks, key=lambda mark: self.weight(self.numbers[mark]))
 
     @property
     def mostly_numbers(self):
-        return 2 * self.weight(self.numbers[self.mark]) > self.total
+        return self.mark is not None and 2 * self.weight(self.numbers[self.mark]) > self.total
 
     def first(self, cells):
         """The row of the first of these."""
@@ -158,11 +162,12 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
     for raw in raws:
         if raw.values is None or kinds.get(raw.name) in ("text", "date"):
             texts[raw.name] = _Texts(raw)
-    marks = numbers.DECIMALS if mark is None else mark
     for column in texts.values():
-        if kinds.get(column.name) == "number" or (column.may_count and column.name not in kinds):
-            column.look(marks)
-    counted = [column for column in texts.values() if hasattr(column, "mark") and column.mostly_numbers]
+        if kinds.get(column.name) == "number" or (
+            column.may_count and column.name not in kinds and not all(map(dates.ISO.fullmatch, column.known))
+        ):
+            column.look()
+    counted = [column for column in texts.values() if column.mostly_numbers]
     of_others = None
     if mark is None and any(column.sure or column.open for column in counted):
         of_others = _mark_of_all(counted, raws)
@@ -205,7 +210,7 @@ def _plain(raw, kind, place, heard):
             raise place.refusal("a boolean", bad[0], raw.name, raw.texts()[bad[0]])
         return Column(raw.name, "boolean", values)
     if missing.all():
-        heard.setdefault("has no values", []).append(raw.name)
+        heard.setdefault("without values", []).append(raw.name)
     if raw.mark == ",":
         heard.setdefault("read with a decimal comma", []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
@@ -223,21 +228,25 @@ def _column(column, place, marks, kind, heard):
     if kind == "text":
         return _text(column)
     if not column.known:
-        heard.setdefault("has no values", []).append(column.name)
+        heard.setdefault("without values", []).append(column.name)
         missing = np.full(len(column.cells), np.nan)
         return Column(column.name, kind or "number", missing.astype("datetime64[s]") if kind == "date" else missing)
     if kind in (None, "boolean"):
         values = _booleans(column, place, kind)
         if values is not None:
             return Column(column.name, "boolean", values)
-    if kind == "number" or (kind is None and hasattr(column, "mark") and column.mostly_numbers):
-        found = _numbers(column, place, marks, kind, heard)
-        if found is not None:
-            return found
-    elif kind == "date" or (kind is None and column.may_count):
+    if kind == "number" or (kind is None and column.mostly_numbers):
+        return _numbers(column, place, marks, kind, heard)
+    if kind == "date" or (kind is None and column.may_count):
         found = _dates(column, place, kind, heard)
         if found is not None:
             return found
+    if (
+        kind is None
+        and column.may_count
+        and 2 * column.weight(filter(_NUMBER_BEGINS.match, column.known)) > column.total
+    ):
+        heard.setdefault("texts, though most of them begin with numbers", []).append(column.name)
     return _text(column)
 
 
@@ -250,11 +259,15 @@ def _text(column):
 
 
 def _booleans(column, place, kind):
+    if kind is None and len(column.known) > _MOST_SPELLINGS:
+        return None
     table = {cell: cell.casefold() for cell in column.known}
     words = set(table.values())
     for number, (no, yes) in enumerate(_BOOLEANS):
+        if number == 0 and words & {no, yes}:  # beside which 0 and 1 are the same
+            words -= {"0", "1"}
         if words == {no, yes} or (words <= {no, yes} and (number < _ALONE or kind)):
-            return column.spread({cell: word == yes for cell, word in table.items()}, np.nan, np.float64)
+            return column.spread({cell: word in (yes, "1") for cell, word in table.items()}, np.nan, np.float64)
     if kind is None:
         return None
     if words <= {"0", "1", "0.0", "1.0"}:
@@ -280,8 +293,6 @@ def _numbers(column, place, marks, kind, heard):
     table = column.numbers[mark]
     others = [cell for cell in column.known if cell not in table]
     if others:
-        if kind is None and 2 * column.weight(table) <= column.total:
-            return None
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
         cure = ": a missing value is written NA, and ignore= (--ignore) leaves the column out"
         raise refuse(f"a number, {most}", others, cure)
@@ -345,7 +356,9 @@ def _dates(column, place, kind, heard):
     table = dict(zip(column.known, values, strict=True))
     sound = [cell for cell, good in zip(column.known, ~np.isnat(values), strict=True) if good]
     if kind is None and 2 * column.weight(sound) <= column.total:
-        return None
+        like = list(filter(dates.is_like_one, column.known))
+        if 2 * column.weight(like) <= column.total:
+            return None
     others = set(column.known).difference(sound)
     if others:
         row = column.first(others)

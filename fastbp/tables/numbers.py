@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-__all__ = ["DECIMALS", "PADDING", "dressed", "plain"]
+__all__ = ["CURRENCY", "DECIMALS", "PADDING", "dressed", "plain"]
 
 DECIMALS = ".,"
 _BLOCK = 1 << 14  # cells at a time, whose digits stay in the L2 cache
@@ -22,16 +22,16 @@ _POWERS = 10.0 ** np.arange(23)  # exact in float64
 _LONG = np.finfo(np.longdouble).nmant == 63
 _LONG_POWERS = np.longdouble(10) ** np.arange(23)
 
-_CURRENCY = r"[$€£¥₹₩₽₺]|EUR|USD|GBP|CHF|JPY|CNY|INR"
+CURRENCY = r"[$€£¥₹₩₽₺]|EUR|USD|GBP|CHF|JPY|CNY|INR"
 #: Before and behind: sign, currency, percent, an accountant's brackets.
 _FORM = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[-+\u2212])?\s*(?P<before>{_CURRENCY})?\s*(?P<inner>[-+\u2212])?"
+    rf"(?P<open>\()?\s*(?P<sign>[-+\u2212])?\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+\u2212])?"
     rf"(?P<core>[.,]?\d[\d.,'\u2019 \u00a0\u202f\u2009]*(?:[eE][-+]?\d+)?)"
-    rf"\s*(?P<behind>{_CURRENCY}|%)?\s*(?P<close>\))?"
+    rf"\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
 )
 _CORE = {
     mark: re.compile(
-        rf"(?P<whole>\d{{1,3}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)|\d*)"
+        rf"(?P<whole>[1-9]\d{{0,2}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)|\d*)"
         rf"(?:{re.escape(mark)}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?"
     )
     for mark, other in ((".", ","), (",", "."))

@@ -1,5 +1,6 @@
 """Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
+import itertools
 import os
 import re
 from typing import NamedTuple
@@ -16,7 +17,7 @@ MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
-_INDEX = re.compile(r"(Unnamed: ?\d+)?")
+_INDEX = re.compile(r"(Unnamed: ?[\d.]+)?")
 
 
 class Table(NamedTuple):
@@ -257,28 +258,41 @@ def _counts(texts):
 
 
 def _refuse_data(name, grid, names):
-    """Refuse names that are numbers above numbers, beside texts that recur below, as data does.
+    """Refuse names that are those of a row of data: numbers above numbers, or texts that recur below.
 
     True where they are 0, 1, 2, ..., as pandas names columns; as data, of more than two columns, that
     is not to be expected.
     """
     named = [(place, each) for place, each in enumerate(names) if each is not None]
-    if not any(kinds.is_number(each) for _, each in named):
+    figures = [(place, each) for place, each in named if kinds.is_number(each)]
+    if not figures:
         return False
     if [each for _, each in named] == [str(number) for number in range(len(named))] and len(names) > 2:
         return True
     below = slice(1, 1 + _MANY)
+    recurs = len(figures) == len(named)
     for place, each in named:
         texts = {text for text in grid.strings(place, below) if text.casefold() not in kinds.MISSING}
         if kinds.is_number(each):
             if not texts or not all(map(kinds.is_number, texts)):
                 return False
-        elif each.casefold() not in kinds.MISSING and each not in texts:
-            return False
+        elif each in texts:
+            recurs = True
+    if not recurs and _may_name([each for _, each in figures]):
+        return False
     raise ValueError(
         f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads it as "
-        f"data; got {checks.shown(named[0][1])} and other values, as in the lines below."
+        f"data; got {checks.shown(figures[0][1])} above numbers."
     )
+
+
+def _may_name(figures):
+    """Whether figures beside texts may name columns: years, or three or more at the same distance."""
+    if not all(re.fullmatch("[0-9]{1,15}", each) for each in figures):
+        return False
+    whole = [int(each) for each in figures]
+    apart = {after - before for before, after in itertools.pairwise(whole)}
+    return all(1900 <= each <= 2100 for each in whole) or (len(whole) > 2 and len(apart) == 1 and apart != {0})
 
 
 def _kept(name, names, ignore):
