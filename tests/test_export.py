@@ -108,6 +108,9 @@ def test_c_of_all_activations(tmp_path):
         require_close(compiled(f"m{place}", x, x.size), value(name, x, numbers))
         odd = np.full_like(x, np.nan)
         assert np.isnan(compiled(f"m{place}", odd, x.size)).all(), name
+        odd[:] = [[-np.inf, -1e30, 1e30, np.inf] + [0.0] * (x.size - 4)]
+        if name != "hardswish":  # whose limit it has, where the kernel multiplies inf by 0
+            np.testing.assert_allclose(compiled(f"m{place}", odd, x.size), value(name, odd, numbers), rtol=CLOSE)
 
 
 # --- each layer and architecture ------------------------------------------------------------
@@ -384,6 +387,7 @@ REFUSED = {
     "no network": (lambda: 3, {}, TypeError, "a Sequential, a layer or a fitted estimator; got int"),
     "embedding": (lambda: Sequential(nn.Embedding(3, 2)), {}, TypeError, "got Embedding at place 0"),
     "distance": (lambda: of(nn.CosineSimilarity()), {}, TypeError, "got CosineSimilarity at place 1"),
+    "one output": (lambda: Sequential(Linear(2, 1)), {"classes": ["a"]}, ValueError, "1 outputs, or two for one"),
     "no width": (lambda: Sequential(Relu()), {}, ValueError, "expects shape, that of a sample"),
     "other shape": (of, {"shape": (3,)}, ValueError, r"2 features; got a sample of shape \(3,\)"),
     "no shape": (of, {"shape": ()}, ValueError, "shape of at least one axis"),
@@ -394,6 +398,9 @@ REFUSED = {
     "NaN": (lambda: Sequential(Affine(np.full((2, 1), np.nan), np.zeros(1))), {}, ValueError, "finite parameters"),
     "columns": (of, {"preprocessing": [(0, 1)]}, TypeError, "preprocessing as a Preprocessing; got"),
     "no features": (of, {"preprocessing": Preprocessing([])}, ValueError, "at least one feature"),
+    "NaN as scale": (
+        of, {"preprocessing": Preprocessing([Feature(0), Feature(1)], (), 0, np.nan)}, ValueError, "a finite number, or"
+    ),
     "scale 0": (
         of, {"preprocessing": Preprocessing([Feature(0, 0, 0), Feature(1)])}, ValueError, "other than 0, which it div"
     ),
@@ -419,6 +426,18 @@ def test_what_cannot_be_written_is_refused_in_one_sentence(case, write, tmp_path
         write(make(), tmp_path / "file", **options)
     assert str(caught.value).startswith(write.__name__) and str(caught.value).count(". ") == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_what_other_libraries_made_is_told_its_way():
+    estimators = pytest.importorskip("fastbp.estimators")
+    from sklearn import neural_network
+
+    with pytest.raises(TypeError, match=r"fastbp.estimators.MLPRegressor.from_sklearn makes one of it\.$"):
+        to_c(neural_network.MLPRegressor())
+    by_hand = estimators.MLPRegressor()
+    by_hand.coefs_, by_hand.intercepts_ = [np.ones((2, 1))], [np.zeros(1)]
+    with pytest.raises(ValueError, match=r"expects out_activation_ as one of 'identity', .*; got None"):
+        to_c(by_hand)
 
 
 @pytest.mark.parametrize("name", ["", "2nets", "my net", "_x", "nett\u0065\u0301", None])

@@ -99,7 +99,7 @@ class Preprocessing(NamedTuple):
 
 
 def checked(who, preprocessing):
-    """A `Preprocessing` that can be computed; None stays None.
+    """A `Preprocessing` that can be computed, with lists; None stays None.
 
     Raises
     ------
@@ -130,5 +130,10 @@ def checked(who, preprocessing):
         if feature.indicator + (feature.missing is not None) + (feature.equals is not None) > 1:
             raise ValueError(f"{who} expects one of missing, indicator and equals of {what}; got several.")
     for name in ("shift", "scale"):
-        checks.floats(who, f"{name} of preprocessing", np.atleast_1d(getattr(preprocessing, name)))
-    return preprocessing
+        values = checks.floats(who, f"{name} of preprocessing", np.atleast_1d(getattr(preprocessing, name)))
+        if values.ndim > 1 or not np.isfinite(values).all():
+            raise ValueError(
+                f"{who} expects {name} of preprocessing as a finite number, or one for each output; got "
+                f"{checks.shown(getattr(preprocessing, name))}."
+            )
+    return preprocessing._replace(features=list(features), columns=list(names))
