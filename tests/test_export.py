@@ -324,6 +324,34 @@ def test_columns_are_prepared_and_the_target_restored(name, tmp_path):
     require_close(got, expected)
 
 
+def random_table(seed):
+    """A network, its columns, and rows of them."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 8))
+    kinds = [{}, {"missing": rng.normal()}, {"indicator": True}, {"equals": float(rng.integers(3))}]
+    features = [
+        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(4)])
+        for _ in range(rng.integers(1, 12))
+    ]
+    columns = Preprocessing(features, [f"c{k}" for k in range(n)], rng.normal(size=2) * 1e3, rng.uniform(1, 1e3, 2))
+    rows = np.where(rng.random((30, n)) < 0.5, rng.integers(0, 3, (30, n)), rng.normal(size=(30, n)))
+    filled = {feature.column for feature in features if feature.missing is None and not feature.indicator}
+    rows[(rng.random(rows.shape) < 0.2) & ~np.isin(np.arange(n), list(filled))] = np.nan
+    return Sequential(Linear(len(features), 7, seed=rng), nn.GELU(), Linear(7, 2, seed=rng)), columns, rows
+
+
+def test_20_random_tables(tmp_path):
+    pytest.importorskip("onnx")
+    tables = [random_table(seed) for seed in range(20)]
+    assert sum(np.isnan(rows).any() for *_, rows in tables) > 5
+    compiled = Compiled(tmp_path, [to_c(net, name=f"m{k}", preprocessing=p) for k, (net, p, _) in enumerate(tables)])
+    for k, (net, columns, rows) in enumerate(tables):
+        expected = columns.restore(net.predict(columns.apply(rows)))
+        assert np.isfinite(expected).all()
+        require_close(compiled(f"m{k}", rows, 2, "float64"), expected)
+        require_close(run_onnx(to_onnx(net, preprocessing=columns), rows), expected.astype("float32"))
+
+
 # --- files ----------------------------------------------------------------------------------
 
 
