@@ -352,6 +352,30 @@ def test_20_random_tables(tmp_path):
         require_close(run_onnx(to_onnx(net, preprocessing=columns), rows), expected.astype("float32"))
 
 
+@pytest.mark.slow
+def test_c_stays_within_its_arrays(random_networks, tmp_path):
+    """Under the sanitizers of addresses and of undefined behaviour, where the compiler has them."""
+    texts = [to_c(net, name=f"a{k}", shape=shape) for k, (net, shape) in enumerate(NETWORKS.values())]
+    texts += [to_c(net, name=f"b{k}") for k, (net, *_) in enumerate(random_networks[:40])]
+    names = [f"a{k}" for k in range(len(NETWORKS))] + [f"b{k}" for k in range(40)]
+    calls = [
+        f"{{ float *x = calloc({n.upper()}_INPUTS, 4), *y = calloc({n.upper()}_OUTPUTS, 4);"
+        f" {n}_predict(x, y); free(x); free(y); }}"
+        for n in names
+    ]
+    source = tmp_path / "all.c"
+    source.write_text("\n".join(["#include <stdlib.h>", *texts, "int main(void)", "{", *calls, "return 0;", "}", ""]))
+    flags = ["-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    try:
+        done = subprocess.run(["cc", *flags, source, "-o", tmp_path / "all", "-lm"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no C compiler")
+    if done.returncode:
+        pytest.skip(f"no sanitizers: {done.stderr[:200]}")
+    done = subprocess.run([tmp_path / "all"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # --- files ----------------------------------------------------------------------------------
 
 

@@ -86,8 +86,13 @@ class Preprocessing(NamedTuple):
 
     def apply(self, rows):
         """The network's inputs, (n, len(features)) in float64, of rows (n, n_columns)."""
+        who = "Preprocessing.apply"
+        rows = checks.floats(who, "rows", rows, checks.FLOAT64)
+        checked(who, self)
+        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+            raise ValueError(f"{who} expects rows of shape (n, {self.n_columns}); got {rows.shape}.")
         column, shift, scale, missing, indicator, equals = self.arrays()
-        values = np.asarray(rows, np.float64)[:, column]
+        values = rows[:, column]
         absent = np.isnan(values)
         filled = np.where(absent, missing, values)
         filled = np.where(np.isnan(equals), filled, values == equals)
@@ -95,7 +100,15 @@ class Preprocessing(NamedTuple):
 
     def restore(self, outputs):
         """The target, in its own unit, of a network's outputs."""
-        return np.asarray(outputs, np.float64) * np.asarray(self.scale) + np.asarray(self.shift)
+        outputs = checks.floats("Preprocessing.restore", "outputs", outputs, checks.FLOAT64)
+        for name in ("scale", "shift"):
+            size = np.size(getattr(self, name))
+            if size not in (1, *outputs.shape[-1:]):
+                raise ValueError(
+                    f"Preprocessing.restore expects outputs of {checks.plural(size, 'column')}, as {name} has; got "
+                    f"{outputs.shape}."
+                )
+        return outputs * np.asarray(self.scale) + np.asarray(self.shift)
 
 
 def checked(who, preprocessing):
