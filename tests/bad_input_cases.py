@@ -20,7 +20,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, graph, init, losses, nn, optim
+from fastbp import book, datasets, export, graph, init, losses, nn, optim
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -173,6 +173,7 @@ THINGS = {
     "OUT": lambda: np.zeros((2, 4)),
     "affine": _affine,
     "net": _net,
+    "columns": lambda: export.Preprocessing([export.Feature(place) for place in range(X.shape[1])]),
     "norm_net": _norm_net,
     "mul_layer": _mul_layer,
     "regression": lambda: fastbp.Sequential(fastbp.Affine(W.copy(), B.copy()), loss=fastbp.MeanSquaredError()),
@@ -244,6 +245,7 @@ def names():
         "book": book,
         "types": types,
         "graph": graph,
+        "export": export,
         "init": init,
         "kernels": kernels,
         "lr_scheduler": lr_scheduler,
@@ -2184,6 +2186,48 @@ DATA = [
     ),
 ]
 
+EXPORT = [
+    entry(
+        "export.to_onnx",
+        "export.to_onnx(net)",
+        TypeError="export.to_onnx(3) | export.to_onnx(net, 3) | export.to_onnx(net, shape=4) | "
+        "export.to_onnx(net, classes='abc') | export.to_onnx(net, preprocessing=3) | "
+        "export.to_onnx(net, preprocessing=export.Preprocessing([3])) | "
+        "export.to_onnx(net, preprocessing=export.Preprocessing([export.Feature('a')]))",
+        ValueError="export.to_onnx(net, shape=()) | export.to_onnx(net, shape=(7,)) | "
+        "export.to_onnx(net, classes=['a']) | export.to_onnx(Sequential(Relu())) | "
+        "export.to_onnx(net, preprocessing=export.Preprocessing([])) | "
+        "export.to_onnx(net, preprocessing=export.Preprocessing([export.Feature(0, scale=0)]))",
+        FileNotFoundError="export.to_onnx(net, '/no/such/folder/a.onnx')",
+    ),
+    entry(
+        "export.to_c",
+        "export.to_c(net)",
+        TypeError="export.to_c(3) | export.to_c(net, 3) | export.to_c(net, name=3)",
+        ValueError="export.to_c(net, name='2 nets') | export.to_c(net, shape=(7,))",
+        FileNotFoundError="export.to_c(net, '/no/such/folder/a.c')",
+    ),
+    entry(
+        "export.export_file",
+        "export.to_c(net)",
+        TypeError="export.export_file(3, 'a.c') | export.export_file('a.safetensors', 3)",
+        ValueError="export.export_file('a.safetensors', 'a.pt')",
+    ),
+    entry(
+        "export.Preprocessing.apply",
+        "columns.apply(X)",
+        TypeError="columns.apply('a')",
+        ValueError="columns.apply(X[0]) | columns.apply(X[:, :2])",
+    ),
+    entry(
+        "export.Preprocessing.restore",
+        "columns.restore(X)",
+        TypeError="columns.restore('a')",
+        ValueError="export.Preprocessing([export.Feature(0)], scale=[1.0, 2.0]).restore(X)",
+    ),
+]
+HAS_ONNX = importlib.util.find_spec("onnx") is not None
+
 # Kernels are contracts: they refuse arrays as Cython's memoryviews word it, and the rest in ours.
 KERNELS = [
     entry(
@@ -2415,6 +2459,7 @@ ENTRIES = [
     *DATA,
     *ARRAYS,
     *MASKED,
+    *(EXPORT if HAS_ONNX else ()),
     *(ESTIMATORS if HAS_SKLEARN else ()),
     *KERNELS,
 ]
@@ -2437,6 +2482,7 @@ MODULES = {
     "fastbp.datasets": "datasets.",
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
+    "fastbp.export": "export.",
     "fastbp.utils.data": "data.",
     "fastbp._kernels": "kernels.",
 }
@@ -2494,6 +2540,7 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
+        "checked where they are used": "export.Feature export.Preprocessing",
         "as its parent's": "optim.AdamW.load_state_dict",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",

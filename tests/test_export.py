@@ -108,6 +108,9 @@ def test_c_of_all_activations(tmp_path):
         require_close(compiled(f"m{place}", x, x.size), value(name, x, numbers))
         odd = np.full_like(x, np.nan)
         assert np.isnan(compiled(f"m{place}", odd, x.size)).all(), name
+        odd[:] = [[-np.inf, -1e30, 1e30, np.inf] + [0.0] * (x.size - 4)]
+        if name != "hardswish":  # whose limit it has, where the kernel multiplies inf by 0
+            np.testing.assert_allclose(compiled(f"m{place}", odd, x.size), value(name, odd, numbers), rtol=CLOSE)
 
 
 # --- each layer and architecture ------------------------------------------------------------
@@ -321,6 +324,58 @@ def test_columns_are_prepared_and_the_target_restored(name, tmp_path):
     require_close(got, expected)
 
 
+def random_table(seed):
+    """A network, its columns, and rows of them."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 8))
+    kinds = [{}, {"missing": rng.normal()}, {"indicator": True}, {"equals": float(rng.integers(3))}]
+    features = [
+        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(4)])
+        for _ in range(rng.integers(1, 12))
+    ]
+    columns = Preprocessing(features, [f"c{k}" for k in range(n)], rng.normal(size=2) * 1e3, rng.uniform(1, 1e3, 2))
+    rows = np.where(rng.random((30, n)) < 0.5, rng.integers(0, 3, (30, n)), rng.normal(size=(30, n)))
+    filled = {feature.column for feature in features if feature.missing is None and not feature.indicator}
+    rows[(rng.random(rows.shape) < 0.2) & ~np.isin(np.arange(n), list(filled))] = np.nan
+    return Sequential(Linear(len(features), 7, seed=rng), nn.GELU(), Linear(7, 2, seed=rng)), columns, rows
+
+
+def test_20_random_tables(tmp_path):
+    pytest.importorskip("onnx")
+    tables = [random_table(seed) for seed in range(20)]
+    assert sum(np.isnan(rows).any() for *_, rows in tables) > 5
+    compiled = Compiled(tmp_path, [to_c(net, name=f"m{k}", preprocessing=p) for k, (net, p, _) in enumerate(tables)])
+    for k, (net, columns, rows) in enumerate(tables):
+        expected = columns.restore(net.predict(columns.apply(rows)))
+        assert np.isfinite(expected).all()
+        require_close(compiled(f"m{k}", rows, 2, "float64"), expected)
+        require_close(run_onnx(to_onnx(net, preprocessing=columns), rows), expected.astype("float32"))
+
+
+@pytest.mark.slow
+def test_c_stays_within_its_arrays(random_networks, tmp_path):
+    """Under the sanitizers of addresses and of undefined behaviour, where the compiler has them."""
+    texts = [to_c(net, name=f"a{k}", shape=shape) for k, (net, shape) in enumerate(NETWORKS.values())]
+    texts += [to_c(net, name=f"b{k}") for k, (net, *_) in enumerate(random_networks[:40])]
+    names = [f"a{k}" for k in range(len(NETWORKS))] + [f"b{k}" for k in range(40)]
+    calls = [
+        f"{{ float *x = calloc({n.upper()}_INPUTS, 4), *y = calloc({n.upper()}_OUTPUTS, 4);"
+        f" {n}_predict(x, y); free(x); free(y); }}"
+        for n in names
+    ]
+    source = tmp_path / "all.c"
+    source.write_text("\n".join(["#include <stdlib.h>", *texts, "int main(void)", "{", *calls, "return 0;", "}", ""]))
+    flags = ["-std=c99", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    try:
+        done = subprocess.run(["cc", *flags, source, "-o", tmp_path / "all", "-lm"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no C compiler")
+    if done.returncode:
+        pytest.skip(f"no sanitizers: {done.stderr[:200]}")
+    done = subprocess.run([tmp_path / "all"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # --- files ----------------------------------------------------------------------------------
 
 
@@ -384,6 +439,7 @@ REFUSED = {
     "no network": (lambda: 3, {}, TypeError, "a Sequential, a layer or a fitted estimator; got int"),
     "embedding": (lambda: Sequential(nn.Embedding(3, 2)), {}, TypeError, "got Embedding at place 0"),
     "distance": (lambda: of(nn.CosineSimilarity()), {}, TypeError, "got CosineSimilarity at place 1"),
+    "one output": (lambda: Sequential(Linear(2, 1)), {"classes": ["a"]}, ValueError, "1 outputs, or two for one"),
     "no width": (lambda: Sequential(Relu()), {}, ValueError, "expects shape, that of a sample"),
     "other shape": (of, {"shape": (3,)}, ValueError, r"2 features; got a sample of shape \(3,\)"),
     "no shape": (of, {"shape": ()}, ValueError, "shape of at least one axis"),
@@ -394,6 +450,9 @@ REFUSED = {
     "NaN": (lambda: Sequential(Affine(np.full((2, 1), np.nan), np.zeros(1))), {}, ValueError, "finite parameters"),
     "columns": (of, {"preprocessing": [(0, 1)]}, TypeError, "preprocessing as a Preprocessing; got"),
     "no features": (of, {"preprocessing": Preprocessing([])}, ValueError, "at least one feature"),
+    "NaN as scale": (
+        of, {"preprocessing": Preprocessing([Feature(0), Feature(1)], (), 0, np.nan)}, ValueError, "a finite number, or"
+    ),
     "scale 0": (
         of, {"preprocessing": Preprocessing([Feature(0, 0, 0), Feature(1)])}, ValueError, "other than 0, which it div"
     ),
@@ -419,6 +478,18 @@ def test_what_cannot_be_written_is_refused_in_one_sentence(case, write, tmp_path
         write(make(), tmp_path / "file", **options)
     assert str(caught.value).startswith(write.__name__) and str(caught.value).count(". ") == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_what_other_libraries_made_is_told_its_way():
+    estimators = pytest.importorskip("fastbp.estimators")
+    from sklearn import neural_network
+
+    with pytest.raises(TypeError, match=r"fastbp.estimators.MLPRegressor.from_sklearn makes one of it\.$"):
+        to_c(neural_network.MLPRegressor())
+    by_hand = estimators.MLPRegressor()
+    by_hand.coefs_, by_hand.intercepts_ = [np.ones((2, 1))], [np.zeros(1)]
+    with pytest.raises(ValueError, match=r"expects out_activation_ as one of 'identity', .*; got None"):
+        to_c(by_hand)
 
 
 @pytest.mark.parametrize("name", ["", "2nets", "my net", "_x", "nett\u0065\u0301", None])

@@ -95,9 +95,11 @@ def theirs(model):
         del fitted._optimizer  # a training begins with a fresh one
     else:
         _hand_over(solver, fitted._optimizer)
-    if given["solver"] == "lbfgs":
-        for name in ("loss_curve_", "_no_improvement_count", "validation_scores_", "best_validation_score_"):
-            vars(fitted).pop(name, None)
+    if given["solver"] == "lbfgs":  # of which the step of zeros was none
+        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+            if not hasattr(model, name):
+                vars(fitted).pop(name, None)
+        del fitted._no_improvement_count
     if left_out:
         warnings.warn(
             f"{who} leaves out {', '.join(left_out)}, which scikit-learn has not: the predictions are the same, "

@@ -77,7 +77,7 @@ ROWS: dict[str, Translation] = {
         "a * x > b ? x : ((a * x < 0 ? 0 : a * x) + log1pf(expf(-fabsf(a * x)))) / a", _softplus_of, _native_softplus_of
     ),
     "gelu": Translation(
-        "0.5f * x * erfcf(-0.70710678f * x)",
+        "x < -20 ? 0 : 0.5f * x * erfcf(-0.70710678f * x)",
         lambda x: 0.5 * x * (1 + (math.sqrt(0.5) * x).erf()),
         _own("Gelu", approximate="none"),
     ),

@@ -94,11 +94,13 @@ def _number(value):
 
 def _float(value):
     """A float as C has it, to the bit."""
-    value = float(np.float32(value))
-    if math.isinf(value):
-        return _number(value)
-    text = f"{value:.9g}"
-    return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
+    return _number(value) if math.isinf(value) else f"{float(np.float32(value)):#.9g}f"
+
+
+def _floats(row):
+    """Floats as C has them, to the bit, 8 on a line."""
+    cut = [row[k : k + 8].tolist() for k in range(0, len(row), 8)]
+    return ",\n     ".join(", ".join(["%#.9gf"] * len(some)) % tuple(some) for some in cut)
 
 
 def _comment(text):
@@ -140,9 +142,7 @@ class _Text:
             rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % _LANES)))
         lines = []
         for row in rows:
-            numbers = list(map(_float, row))
-            cut = [", ".join(numbers[k : k + 8]) for k in range(0, len(numbers), 8)]
-            text = ",\n     ".join(cut)
+            text = _floats(row)
             lines.append(f"    {{{text}}}" if padded else f"     {text}")
         size = f"[{rows.shape[0]}][{rows.shape[1]}]" if padded else f"[{rows.shape[1]}]"
         self.arrays.append(f"static const float {name}{size} = {{\n" + ",\n".join(lines) + "\n};\n")

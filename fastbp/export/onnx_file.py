@@ -220,8 +220,10 @@ class Value:
 
     def clip(self, low, high):
         """The value between two bounds, which may be infinite."""
-        bounds = [None if math.isinf(bound) else self.graph.array("number", bound) for bound in (low, high)]
-        return self.graph.add("Clip", self, *bounds)
+        value = self
+        for op, bound in (("Max", low), ("Min", high)):
+            value = value if math.isinf(bound) else value._with(op, bound)
+        return value
 
     def cast(self, dtype):
         """The value in another dtype."""

@@ -86,8 +86,13 @@ class Preprocessing(NamedTuple):
 
     def apply(self, rows):
         """The network's inputs, (n, len(features)) in float64, of rows (n, n_columns)."""
+        who = "Preprocessing.apply"
+        rows = checks.floats(who, "rows", rows, checks.FLOAT64)
+        checked(who, self)
+        if rows.ndim != 2 or rows.shape[1] != self.n_columns:
+            raise ValueError(f"{who} expects rows of shape (n, {self.n_columns}); got {rows.shape}.")
         column, shift, scale, missing, indicator, equals = self.arrays()
-        values = np.asarray(rows, np.float64)[:, column]
+        values = rows[:, column]
         absent = np.isnan(values)
         filled = np.where(absent, missing, values)
         filled = np.where(np.isnan(equals), filled, values == equals)
@@ -95,11 +100,19 @@ class Preprocessing(NamedTuple):
 
     def restore(self, outputs):
         """The target, in its own unit, of a network's outputs."""
-        return np.asarray(outputs, np.float64) * np.asarray(self.scale) + np.asarray(self.shift)
+        outputs = checks.floats("Preprocessing.restore", "outputs", outputs, checks.FLOAT64)
+        for name in ("scale", "shift"):
+            size = np.size(getattr(self, name))
+            if size not in (1, *outputs.shape[-1:]):
+                raise ValueError(
+                    f"Preprocessing.restore expects outputs of {checks.plural(size, 'column')}, as {name} has; got "
+                    f"{outputs.shape}."
+                )
+        return outputs * np.asarray(self.scale) + np.asarray(self.shift)
 
 
 def checked(who, preprocessing):
-    """A `Preprocessing` that can be computed; None stays None.
+    """A `Preprocessing` that can be computed, with lists; None stays None.
 
     Raises
     ------
@@ -130,5 +143,10 @@ def checked(who, preprocessing):
         if feature.indicator + (feature.missing is not None) + (feature.equals is not None) > 1:
             raise ValueError(f"{who} expects one of missing, indicator and equals of {what}; got several.")
     for name in ("shift", "scale"):
-        checks.floats(who, f"{name} of preprocessing", np.atleast_1d(getattr(preprocessing, name)))
-    return preprocessing
+        values = checks.floats(who, f"{name} of preprocessing", np.atleast_1d(getattr(preprocessing, name)))
+        if values.ndim > 1 or not np.isfinite(values).all():
+            raise ValueError(
+                f"{who} expects {name} of preprocessing as a finite number, or one for each output; got "
+                f"{checks.shown(getattr(preprocessing, name))}."
+            )
+    return preprocessing._replace(features=list(features), columns=list(names))

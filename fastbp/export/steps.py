@@ -127,7 +127,7 @@ def read(who, model, shape=None, probabilities=False, preprocessing=None, classe
         With copies of the parameters, of one moment.
     """
     checks.flag(who, "probabilities", probabilities)
-    columns.checked(who, preprocessing)
+    preprocessing = columns.checked(who, preprocessing)
     net, finish, own_classes = _network(who, model, probabilities)
     with hands:  # no other thread fetches newer parameters meanwhile
         _require_own(who, net)
@@ -154,20 +154,20 @@ def read(who, model, shape=None, probabilities=False, preprocessing=None, classe
     for array in arrays:
         if not np.isfinite(array).all():
             raise ValueError(f"{who} expects finite parameters; got NaN or inf.")
+    n = math.prod(shapes[-1])
     names = own_classes if classes is None else checks.sequence(who, "classes", classes, "names")
-    if names is not None and len(names) != max(math.prod(shapes[-1]), 2 * (math.prod(shapes[-1]) == 1)):
+    if names is not None and len(names) != (n if n > 1 else 2):
         raise ValueError(
-            f"{who} expects a class for each of the network's {checks.plural(math.prod(shapes[-1]), 'output')}; "
+            f"{who} expects a class for each of the network's {n} outputs{'' if n > 1 else ', or two for one'}; "
             f"got {len(names)}."
         )
-    if preprocessing is not None:
-        for name in ("shift", "scale"):
-            size = np.size(getattr(preprocessing, name))
-            if size not in (1, math.prod(shapes[-1])):
-                raise ValueError(
-                    f"{who} expects {name} of preprocessing for all or each of the network's "
-                    f"{checks.plural(math.prod(shapes[-1]), 'output')}; got {size}."
-                )
+    for name in () if preprocessing is None else ("shift", "scale"):
+        size = np.size(getattr(preprocessing, name))
+        if size not in (1, n):
+            raise ValueError(
+                f"{who} expects {name} of preprocessing for all or each of the network's "
+                f"{checks.plural(n, 'output')}; got {size}."
+            )
     dtype = np.dtype(np.result_type(*arrays).type) if arrays else checks.FLOAT32
     return Program(shapes, steps, dtype, preprocessing, None if names is None else [str(name) for name in names])
 
@@ -181,12 +181,17 @@ def _network(who, model, probabilities):
         return model, _finish(who, model, probabilities), None
     if isinstance(model, Module) and not checks.methods_of_its_own(model, "fastbp") and _known(model):
         return Sequential(model), lambda shape: [], None
+    kind = type(model).__name__
     cure = ""
     if isinstance(getattr(model, "layers", None), dict):
         cure = ": Sequential(net.layers) is one"
     elif isinstance(model, Module):
         cure = ", as the forward of another module is Python: export the Sequential in it"
-    raise TypeError(f"{who} expects a Sequential, a layer or a fitted estimator; got {type(model).__name__}{cure}.")
+    elif type(model).__module__.startswith("sklearn.neural_network."):
+        cure = f" of scikit-learn: fastbp.estimators.{kind}.from_sklearn makes one of it"
+    elif type(model).__module__.startswith("torch."):
+        cure = " of PyTorch: load_state_dict of a network of fastbp.nn takes its weights"
+    raise TypeError(f"{who} expects a Sequential, a layer or a fitted estimator; got {kind}{cure}.")
 
 
 def _finish(who, net, probabilities):
@@ -201,16 +206,28 @@ def _finish(who, net, probabilities):
     raise ValueError(f"{who} expects a classification loss beside probabilities=True; got {kind}.")
 
 
+#: scikit-learn's names of what outputs go through.
+_OUTPUTS: dict[str, Step | None] = {
+    "identity": None,
+    "softmax": Softmax(0),
+    "logistic": Activation("sigmoid"),
+    "exp": Exp(),
+    "relu": Activation("relu"),
+    "tanh": Activation("tanh"),
+}
+
+
 def _finish_of_estimator(who, model, probabilities):
     """What `predict` of a regressor and `predict_proba` of a classifier do behind the network."""
-    name = model.out_activation_
+    name = getattr(model, "out_activation_", None)
     classes = getattr(model, "classes_", None)
     if classes is None and probabilities:
         raise ValueError(f"{who} expects a classifier beside probabilities=True; got {type(model).__name__}.")
     if classes is not None and not probabilities:
         name = "identity"
-    own = {"softmax": Softmax(0), "logistic": Activation("sigmoid"), "exp": Exp(), "identity": None}
-    step = own[name] if name in own else Activation(name)
+    if name not in _OUTPUTS:
+        raise ValueError(f"{who} expects out_activation_ as one of {', '.join(map(repr, _OUTPUTS))}; got {name!r}.")
+    step = _OUTPUTS[name]
 
     def finish(shape):
         found: list[tuple[Step, tuple[int, ...]]] = [] if step is None else [(step, shape)]
