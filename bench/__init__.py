@@ -3,7 +3,8 @@
 ``python -m bench.layers``, ``bench.elementwise`` and ``bench.startup`` print tables of the same
 work in NumPy, ``bench.grid`` of training steps and epochs in other libraries,
 ``bench.activations`` of epochs with every activation, ``bench.predict`` of outputs beside
-onnxruntime, ``bench.mixed`` of float32 rows under float64 weights, ``bench.sparse`` of sparse text
+onnxruntime, ``bench.embedding`` of columns of categories beside PyTorch, ``bench.mixed`` of float32
+rows under float64 weights, ``bench.sparse`` of sparse text
 beside scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that
 tensors take, ``bench.processes`` of trainings in several processes at once, ``bench.ranks`` of
 one training on several ranks, ``bench.sweeps`` of many small networks beside `jax.vmap`,

@@ -89,8 +89,8 @@ def _prepared(net, x, t, options, ranks):
         ranks.agree(_asked(options))
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
-    dtype, n_in, n_out = description.dtype, description.n_in, description.n_out
-    x = plans.rows_of(who, x, n_in, dtype)
+    dtype, n_out = description.dtype, description.n_out
+    x = plans.rows_of(who, x, description.entries[0])
     n = len(x)
     n_rows = int(ranks.total(n))
     if n_rows == 0:
@@ -114,7 +114,7 @@ def _prepared(net, x, t, options, ranks):
             ranks.require_several(parts)
     validation = None
     if options.validation_data is not None:
-        validation = _validation_of(net, options.validation_data, n_in, n_out, dtype, ranks)
+        validation = _validation_of(description, options.validation_data, ranks)
     _require_monitored(options, validation, loss_layer)
     if ranks:
         ranks.agree(_found(description, (x, t, weights), validation, ranks))
@@ -489,7 +489,7 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def _validation_of(net, data, n_in, n_out, dtype, ranks):
+def _validation_of(description, data, ranks):
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order
             raise TypeError
@@ -498,11 +498,12 @@ def _validation_of(net, data, n_in, n_out, dtype, ranks):
         several = isinstance(data, tuple | list)
         came = checks.plural(len(data), "value") if several else type(data).__name__
         raise ValueError(f"fit expects validation_data as a pair (x, t); got {came}.") from None
-    rows = plans.rows_of("validation_data", x, n_in, dtype)
+    rows = plans.rows_of("validation_data", x, description.entries[0])
     n = len(rows)
     if ranks.total(n) == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")
-    t = plans.targets_of("validation_data", net.loss_layer, t, n, n_out, dtype)
+    loss_layer = description.net.loss_layer
+    t = plans.targets_of("validation_data", loss_layer, t, n, description.n_out, description.dtype)
     return (x.tocsr() if hasattr(x, "tocsr") else rows), t
 
 
