@@ -3,10 +3,11 @@
 ``python -m bench.layers``, ``bench.elementwise`` and ``bench.startup`` print tables of the same
 work in NumPy, ``bench.grid`` of training steps and epochs in other libraries,
 ``bench.activations`` of epochs with every activation, ``bench.predict`` of outputs beside
-onnxruntime, ``bench.mixed`` of float32 rows under float64 weights, ``bench.export`` of networks as C,
-``bench.sparse`` of sparse text beside scikit-learn, ``bench.fit`` of a training, ``bench.autograd``
-of the smallest step that tensors take, ``bench.processes`` of trainings in several processes at once, ``bench.ranks``
-of one training on several ranks, ``bench.sweeps`` of many small networks beside `jax.vmap`,
+onnxruntime, ``bench.embedding`` of columns of categories beside PyTorch, ``bench.mixed`` of float32
+rows under float64 weights, ``bench.export`` of networks as C, ``bench.sparse`` of sparse text beside
+scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that tensors take,
+``bench.processes`` of trainings in several processes at once, ``bench.ranks`` of one training on
+several ranks, ``bench.sweeps`` of many small networks beside `jax.vmap`,
 ``bench.trees`` of this tree beside another;
 ``python -m bench.tables`` makes every table of README.md and docs anew; ``pytest bench`` runs
 pytest-benchmark.  All need ``pip install '.[bench]'``.

@@ -12,12 +12,14 @@ DTYPES = ("float32", "float64")
 #: Rows of the activations that are timed beside NumPy.
 BENCHED = ("identity", "relu", "sigmoid", "tanh", "leaky_relu", "softplus", "gelu", "elu", "silu", "mish")
 BENCHED_LOSSES = ("sigmoid", "squared", "absolute", "huber", "quantile", "poisson")
-#: Every kernel over arrays of numbers.
 FAMILIES = ("activation_forward", "activation_backward", "loss_forward", "loss_backward", "update")
+#: Of no numbers alone; rows of tables have `bench.embedding`.
+OTHERS = ("dropout_key", "embedding_backward", "embedding_forward", "epoch_order")
+#: Every other kernel over arrays of numbers.
 KERNELS = (
     *(f"{name}_{way}" for name in BENCHED for way in ("forward", "backward")),
     *(f"{name}_loss_{way}" for name in BENCHED_LOSSES for way in ("forward", "backward")),
-    *(name for name in _kernels.__all__ if name not in ("dropout_key", "epoch_order", *FAMILIES)),
+    *(name for name in _kernels.__all__ if name not in (*OTHERS, *FAMILIES)),
     *(f"{name}_update" for name in ("sgd", "adagrad", "rmsprop", "adam")),
 )
 #: Two-layer net of the book on MNIST.

@@ -4,7 +4,17 @@ import json
 import reprlib
 
 from fastbp import checks, files
-from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, Flatten, Layer, Linear, activations
+from fastbp.layers import (
+    Affine,
+    BatchNorm1d,
+    BatchNormalization,
+    Dropout,
+    Embeddings,
+    Flatten,
+    Layer,
+    Linear,
+    activations,
+)
 from fastbp.losses import LOSSES
 from fastbp.training import checkpoints, plans
 from fastbp.training.trainer import hands
@@ -18,6 +28,7 @@ _SAVED_LAYERS = {
         BatchNormalization,
         BatchNorm1d,
         Dropout,
+        Embeddings,
         Flatten,
         *activations.LAYERS.values(),
         activations.Threshold,

@@ -293,6 +293,21 @@ def indices(who, name, value, one="a vector of integers"):
     return array
 
 
+def categories(who, x, sizes):
+    """The first columns of x, whole numbers below each one's size, as an array of int64."""
+    given = x[:, : len(sizes)]
+    with np.errstate(invalid="ignore"):
+        places = given.astype(np.int64)
+    wrong = (places != given) | (places < 0) | (places >= sizes)
+    if wrong.any():
+        row, column = (int(each) for each in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{who} expects whole numbers from 0 to {sizes[column] - 1} in column {column} of x; "
+            f"got {given[row, column]:g} in row {row}."
+        )
+    return places
+
+
 # --- targets --------------------------------------------------------------------------------
 
 ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype

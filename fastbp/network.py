@@ -11,7 +11,7 @@ from fastbp import architecture, checks, init
 from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
-from fastbp.layers import Affine, Flatten, Layer, Linear, activations
+from fastbp.layers import Affine, Embeddings, Flatten, Layer, Linear, activations
 from fastbp.layers.base import takes_train_flg
 from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
 from fastbp.modules import Module
@@ -945,7 +945,7 @@ def _require_widths(layers):
 
     Between them only layers count that are known to leave the last dimension as it is.
     """
-    before = None
+    before: tuple[int, int, Layer] | None = None
     for place, layer in enumerate(layers):
         if not _is_functional(layer) or isinstance(layer, Flatten):
             before = None
@@ -957,6 +957,8 @@ def _require_widths(layers):
                     f"place {before[0]} has outputs; got {layer!r}."
                 )
             before = place, n_out, layer
+        elif isinstance(layer, Embeddings):
+            before = place, layer.n_out, layer
 
 
 def _loss_layer(loss):

@@ -43,6 +43,28 @@ def transpose(x, out):
     out[...] = x.T
 
 
+# --- embedding ------------------------------------------------------------------------------
+
+
+def _numbers(places, widths):
+    """Where each number of the rows that begin at `places` lies, beside each other: (rows, sum of widths)."""
+    columns = [places[:, c, None] + np.arange(width) for c, width in enumerate(widths)]
+    return np.concatenate(columns, axis=1) if columns else np.empty((len(places), 0), np.int64)
+
+
+def embedding_forward(W, places, widths, out):
+    """out = the numbers of W from places[r, c] on, widths[c] of them, the columns beside each other."""
+    numbers = _numbers(places, widths)
+    out[:, : numbers.shape[1]] = W[numbers]
+
+
+def embedding_backward(dout, places, widths, dW):
+    """dW = the sums of dout by the place from which embedding_forward took each number."""
+    numbers = _numbers(places, widths)
+    dW[...] = 0
+    np.add.at(dW, numbers, dout[:, : numbers.shape[1]])
+
+
 # --- activations ----------------------------------------------------------------------------
 
 

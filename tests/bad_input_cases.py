@@ -179,6 +179,7 @@ THINGS = {
     "regression": lambda: fastbp.Sequential(fastbp.Affine(W.copy(), B.copy()), loss=fastbp.MeanSquaredError()),
     **{f"{kind.__name__}_": lambda kind=kind: _trained(kind) for kind in ACTIVATIONS},
     "norm": lambda: _trained(lambda: fastbp.BatchNormalization(np.ones(4), np.zeros(4))),
+    "tables": lambda: fastbp.Embeddings([3, 2], 2, numeric=1, seed=0),
     "dropout": lambda: _trained(lambda: fastbp.Dropout(0.5, seed=0)),
     "softmax_loss": lambda: _judged(fastbp.SoftmaxWithLoss, X, LABELS),
     "sigmoid_loss": lambda: _judged(fastbp.SigmoidWithLoss, X / 2, ONE_HOT),
@@ -422,6 +423,18 @@ LAYERS = [
         "Dropout(0.5, seed=0)",
         ValueError="Dropout(1.0) | Dropout(-0.1) | Dropout(np.nan) | Dropout(seed=-1) | Dropout(seed=2**70)",
         TypeError="Dropout('a') | Dropout(None) | Dropout(seed='a')",
+    ),
+    entry(
+        "Embeddings Embeddings.forward",
+        "tables.forward([[2, 1, 0.5], [0, 0, 7.0]])",
+        ValueError="Embeddings([], 2) | Embeddings([0], 2) | Embeddings([3], 0) | Embeddings([3, 4], [2]) | "
+        "Embeddings([2**40] * 3, 2**40) | Embeddings([3], 2, -1) | Embeddings([3], 2, init=-1) | "
+        "Embeddings([3], 2, dtype=int) | Embeddings([3], 2, seed=-1) | tables.forward([[3, 1, 0.5]]) | "
+        "tables.forward([[-1, 1, 0.5]]) | tables.forward([[0, 0.5, 0.5]]) | tables.forward([[np.nan, 1, 0.5]]) | "
+        "tables.forward([[1, 1]])",
+        TypeError="Embeddings(3, 2) | Embeddings('ab', 2) | Embeddings([3], 'a') | Embeddings([3], None) | "
+        "Embeddings([3.5], 2) | tables.forward(None) | tables.forward('a')",
+        RuntimeError="tables.backward(dout)",
     ),
     of_arrays(
         "Dropout.forward",
@@ -2261,6 +2274,20 @@ KERNELS = [
         TypeError="kernels.affine_backward(dout, X, None, None, W.copy(), b.copy())",
         ValueError="kernels.affine_backward(dout, X, W, None, W, b.copy())",
     ),
+    entry(
+        "kernels.embedding_forward",
+        "kernels.embedding_forward(a, t.reshape(2, 1), t[1:], OUT)",
+        TypeError="kernels.embedding_forward(None, t.reshape(2, 1), t[1:], OUT)",
+        ValueError="kernels.embedding_forward(a, t.reshape(2, 1) + 3, t[1:], OUT) | "
+        "kernels.embedding_forward(a, t.reshape(2, 1), t[1:] + 2, OUT) | "
+        "kernels.embedding_forward(a, t.reshape(1, 2), t[1:], OUT)",
+    ),
+    entry(
+        "kernels.embedding_backward",
+        "kernels.embedding_backward(A, t.reshape(2, 1), t[1:], out)",
+        TypeError="kernels.embedding_backward(None, t.reshape(2, 1), t[1:], out)",
+        ValueError="kernels.embedding_backward(A, t.reshape(2, 1) + 3, t[1:], out)",
+    ),
     entry("kernels.bias_sum", "kernels.bias_sum(dout, b)", ValueError="kernels.bias_sum(dout, a)"),
     entry(
         "kernels.transpose",
@@ -2517,7 +2544,7 @@ def _add(found, thing, name):
 
 #: Last names of what layers, optimisers, trainers and losses ask each other; users do not call it.
 BETWEEN_PARTS = set(
-    "adjust adjust_loss evaluation_arrays plan_arrays plan_holder plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
+    "adjust adjust_loss evaluation_arrays numeric_part plan_arrays plan_holder plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book count_batches "

@@ -253,6 +253,7 @@ ELSEWHERE = {
     # Activations and losses without a formula here are held by the kernels' tests.
     "layers": {
         "AddLayer",
+        "Embeddings",
         "MulLayer",
         "Layer",
         "ReLU",

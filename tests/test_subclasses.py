@@ -16,6 +16,7 @@ from fastbp.nn import functional as F
 ARGUMENTS = {
     "BatchNorm1d": (3,),
     "Embedding": (5, 3),
+    "Embeddings": ([5], 3),
     "LayerNorm": (3,),
     "Linear": (3, 3),
     "Threshold": (0.1, 2.0),

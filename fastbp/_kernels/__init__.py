@@ -5,6 +5,7 @@ import fastbp._kernels.isa  # noqa: F401
 from fastbp._kernels import sources
 from fastbp._kernels.activations import activation_backward, activation_forward
 from fastbp._kernels.affine import affine_backward, affine_forward, bias_sum, transpose
+from fastbp._kernels.embedding import embedding_backward, embedding_forward
 from fastbp._kernels.losses import (
     loss_backward,
     loss_forward,
@@ -28,6 +29,8 @@ __all__ = [
     "bias_sum",
     "dropout",
     "dropout_key",
+    "embedding_backward",
+    "embedding_forward",
     "epoch_order",
     "loss_backward",
     "loss_forward",

@@ -13,6 +13,7 @@
 
 #include "arithmetic/activations.h"
 #include "arithmetic/affine.h"
+#include "arithmetic/embedding.h"
 #include "arithmetic/dropout.h"
 #include "arithmetic/losses.h"
 #include "arithmetic/norm.h"
@@ -25,6 +26,7 @@
 #include "training/rows.h"
 #include "training/loss.h"
 #include "training/update.h"
+#include "training/embedding.h"
 #include "training/step.h"
 
 #undef IS_FLOAT

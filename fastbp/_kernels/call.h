@@ -15,6 +15,8 @@ static const fbp_kernels *fbp_active;
 #define fbp_affine_backward(...) FBP_CALL(affine_backward, __VA_ARGS__)
 #define fbp_bias_sum(...) FBP_CALL(bias_sum, __VA_ARGS__)
 #define fbp_transpose(...) FBP_CALL(transpose, __VA_ARGS__)
+#define fbp_embedding_forward(...) FBP_CALL(embedding_forward, __VA_ARGS__)
+#define fbp_embedding_backward(...) FBP_CALL(embedding_backward, __VA_ARGS__)
 #define fbp_activation_forward(...) FBP_CALL(activation_forward, __VA_ARGS__)
 #define fbp_activation_backward(...) FBP_CALL(activation_backward, __VA_ARGS__)
 #define fbp_softmax_forward(...) FBP_CALL(softmax_forward, __VA_ARGS__)

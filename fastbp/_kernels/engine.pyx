@@ -16,6 +16,7 @@ from fastbp._kernels.isa cimport fbp_batch, fbp_layer, fbp_source, idx
 from fastbp._kernels.optim cimport describe
 
 from fastbp._kernels.activations import activations
+from fastbp._kernels.embedding import categories_hold
 from fastbp._kernels.losses import losses as loss_rows
 
 cdef extern from "training/team.h" nogil:
@@ -36,6 +37,7 @@ cnp.import_array()
 LAYER_KINDS = {
     **{name: kind for name, (kind, _, _) in activations().items()},
     "affine": isa.FBP_AFFINE, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
+    "embedding": isa.FBP_EMBEDDING,
 }
 LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
@@ -166,9 +168,12 @@ cdef class Plan:
     Parameters
     ----------
     layers : sequence of tuple
-        (kind, n_in, n_out, a, b, flag) of each layer; a and b are an activation's numbers, a
-        dropout's ratio, a batch normalisation's eps and momentum.  The flag says of an affine layer
-        that it has no bias, of a batch normalisation that its running variance is by n - 1.
+        (kind, n_in, n_out, a, b, detail) of each layer; a and b are an activation's numbers, a
+        dropout's ratio, a batch normalisation's eps and momentum.  The detail is whether an affine
+        layer has no bias, or whether a batch normalisation's running variance is by n - 1; of an
+        embedding, a first layer, (start, size, width, skip) of each column of categories: where its
+        table begins among all tables' numbers, its rows and their width, and where the row begins
+        that is not trained, or -1.
     loss : str or None
         A key of `LOSS_KINDS`; None leaves the gradient by the outputs to `backward`.
     batch_size : int
@@ -211,6 +216,9 @@ cdef class Plan:
     cdef isa.fbp_loss_kind loss
     cdef bint is_double, keep_gradients, normalises
     cdef fbp_layer *layers
+    cdef isa.fbp_column *columns
+    #: How many categories each of these has.
+    cdef object sizes
     #: The count of noted changes at the last look at them.
     cdef uint64_t changes_seen
     #: Rows of the last `outputs`, which `backward` goes on from.
@@ -280,15 +288,19 @@ cdef class Plan:
         if described == NULL:
             raise MemoryError
         try:
-            for i, (kind, n_in, n_out, a, b, flag) in enumerate(layers):
+            memset(described, 0, n * sizeof(fbp_layer))
+            for i, (kind, n_in, n_out, a, b, detail) in enumerate(layers):
                 described[i].kind = LAYER_KINDS[kind]
                 described[i].n_in = n_in
                 described[i].n_out = n_out
                 described[i].a = a
                 described[i].b = b
-                described[i].sample_variance = described[i].no_bias = flag
+                if kind == "embedding":
+                    self.take_columns(&described[i], i, detail)
+                else:
+                    described[i].sample_variance = described[i].no_bias = detail
                 require(n_in > 0 and n_out > 0 and (i == 0 or n_in == width)
-                        and (n_in == n_out or kind == "affine"),
+                        and (n_in == n_out or kind in ("affine", "embedding")),
                         "Plan expects layers of widths that follow on each other")
                 width = n_out
                 if described[i].kind == isa.FBP_BATCH_NORM:
@@ -333,10 +345,29 @@ cdef class Plan:
         self.per_row = loss_scale is not None or self.loss == isa.FBP_SOFTMAX
         self.loss_scale = 1 if loss_scale is None else loss_scale
 
+    cdef int take_columns(self, fbp_layer *layer, idx place, columns) except -1:
+        """The columns of categories of an embedding."""
+        cdef idx n = len(columns), end = 0, width = 0, i
+        require(place == 0 and 0 < n <= layer.n_in, "Plan expects an embedding as its first layer")
+        self.columns = <isa.fbp_column *> malloc(n * sizeof(isa.fbp_column))
+        if self.columns == NULL:
+            raise MemoryError
+        for i, (start, size, numbers, skip) in enumerate(columns):
+            require(start >= 0 and size > 0 and numbers > 0 and start + size * numbers <= 2**56,
+                    "Plan expects tables of an embedding that fit into memory")
+            self.columns[i] = isa.fbp_column(start, size, numbers, skip)
+            end = max(end, start + size * numbers)
+            width += numbers
+        self.sizes = np.array([size for _, size, _, _ in columns], np.int64)
+        require(width + layer.n_in - n == layer.n_out, "Plan expects an embedding's outputs")
+        layer.columns, layer.n_columns, layer.n_weights = self.columns, n, end
+        return 0
+
     def __dealloc__(self):
         fbp_free_zeros(self.memory)
         fbp_free(self.room)
         free(self.layers)
+        free(self.columns)
 
     def set_rule(self, str rule not None, *, lr, weight_decay=0.0, bias_decay=None, decoupled=False,
                  clip_value=0.0, clip_norm=0.0, l2=0.0, early_eps=False, **numbers):
@@ -417,16 +448,21 @@ cdef class Plan:
         self.rule.lr = value
 
     @cython.critical_section
-    def write(self, idx layer, int part, W, b):
-        """Copy a layer's arrays into the block: `part` is PARAMETERS, FIRST_STATE, ..."""
+    def write(self, idx layer, int part, W, b=None):
+        """Copy a layer's arrays into the block: `part` is PARAMETERS, FIRST_STATE, ...
+
+        An embedding has no b.
+        """
         self.require_idle()
         self.require_layer(layer, part, W, b)
-        self.engine.plan_write(
-            self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
+        self.engine.plan_write(self.memory, layer, part, cnp.PyArray_DATA(W), self.data_of(b))
 
-    def read(self, idx layer, int part, W, b):
+    def read(self, idx layer, int part, W, b=None):
         """Copy a layer's arrays out of the block, into C-contiguous arrays of its dtype."""
         self.read_all([(layer, part, W, b)])
+
+    cdef void *data_of(self, array) noexcept:
+        return NULL if array is None else cnp.PyArray_DATA(array)
 
     @cython.critical_section
     def read_all(self, list places not None):
@@ -434,11 +470,11 @@ cdef class Plan:
         self.require_idle()
         for layer, part, W, b in places:
             self.require_layer(layer, part, W, b)
-            require(cnp.PyArray_ISWRITEABLE(W) and cnp.PyArray_ISWRITEABLE(b),
+            require(cnp.PyArray_ISWRITEABLE(W) and (b is None or cnp.PyArray_ISWRITEABLE(b)),
                     "Plan expects arrays that it may write to", "read-only ones")
         for layer, part, W, b in places:
             self.engine.plan_read(
-                self.memory, layer, part, cnp.PyArray_DATA(W), cnp.PyArray_DATA(b))
+                self.memory, layer, part, cnp.PyArray_DATA(W), self.data_of(b))
 
     cdef int require_layer(self, idx layer, int part, W, b) except -1:
         """A layer's two arrays, of the plan's element type and of the right sizes."""
@@ -448,6 +484,11 @@ cdef class Plan:
         if not self.has_part(layer, part):
             raise ValueError(f"Plan expects a part that layer {layer} of it has; got part {part}.")
         cdef idx n = self.layers[layer].n_out
+        if self.layers[layer].kind == isa.FBP_EMBEDDING:
+            return require(
+                b is None and self.is_own(W)
+                and cnp.PyArray_SIZE(W) == self.layers[layer].n_weights,
+                "Plan expects an embedding's tables in one array of its own dtype")
         cdef idx rows = self.layers[layer].n_in if self.layers[layer].kind == isa.FBP_AFFINE else 1
         return require(
             self.is_own(W) and self.is_own(b)
@@ -456,10 +497,11 @@ cdef class Plan:
 
     cdef bint has_part(self, idx layer, int part) noexcept:
         cdef bint normalises = self.layers[layer].kind == isa.FBP_BATCH_NORM
-        if not (normalises or self.layers[layer].kind == isa.FBP_AFFINE):
+        cdef bint embeds = self.layers[layer].kind == isa.FBP_EMBEDDING
+        if not (normalises or embeds or self.layers[layer].kind == isa.FBP_AFFINE):
             return False
         if part == GRADIENTS:
-            return normalises or self.keep_gradients
+            return normalises or embeds or self.keep_gradients
         if part == RUNNING:
             return normalises
         return part == PARAMETERS or FIRST_STATE <= part < FIRST_STATE + self.n_states
@@ -511,7 +553,7 @@ cdef class Plan:
         cdef int kind
         if type(x) is SparseRows:
             sparse = <SparseRows> x
-            if sparse.n_columns != self.n_in or not _readable(sparse.data):
+            if sparse.n_columns != self.n_in or not _readable(sparse.data) or self.columns != NULL:
                 return False
             kind = _type_of(sparse.data)
             source.data = cnp.PyArray_DATA(sparse.data)
@@ -605,7 +647,10 @@ cdef class Plan:
         """A batch of the user's rows, at most so many; where they had to be converted, the arrays
         to which it points: whoever takes it holds these, or x, t and weights, while it is used."""
         cdef tuple kept = None
-        if not self.point_to(batch, x, t, weights):
+        # All rows of an epoch were looked at when its training began.
+        cdef bint looks = self.columns != NULL and most <= self.batch_size
+        if not (self.point_to(batch, x, t, weights)
+                and (not looks or categories_hold(x, self.sizes))):
             x, t, weights = kept = tuple(self.converted(x, t, weights))
             if not self.point_to(batch, x, t, weights):
                 raise TypeError("Plan expects x, t and weights of its own dtype and widths")

@@ -6,7 +6,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef int fbp_layer_kind
     enum:
         FBP_RELU, FBP_SIGMOID, FBP_TANH, FBP_N_ACTIVATIONS, FBP_AFFINE, FBP_DROPOUT, FBP_BATCH_NORM
-        FBP_OUTPUT
+        FBP_EMBEDDING, FBP_OUTPUT
 
     ctypedef struct fbp_activation_row:
         const char *name
@@ -41,12 +41,17 @@ cdef extern from "kernels.h" nogil:
     ctypedef enum fbp_type:
         FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8
 
+    ctypedef struct fbp_column:
+        idx start, size, width, skip
+
     ctypedef struct fbp_layer:
         fbp_layer_kind kind
         idx n_in, n_out
         double a, b
         int sample_variance
         int no_bias
+        const fbp_column *columns
+        idx n_columns, n_weights
 
     ctypedef struct fbp_rule:
         fbp_rule_kind kind

@@ -26,6 +26,12 @@
       (const T *x, T *out, int kind, double a, double b, idx n))                                 \
     X(void, activation_backward,                                                                 \
       (const T *dout, const T *read, T *dx, int kind, double a, double b, idx n))                \
+    X(void, embedding_forward,                                                                   \
+      (const T *W, const int64_t *places, const int64_t *widths, T *out, idx rows, idx columns,  \
+       idx stride))                                                                              \
+    X(void, embedding_backward,                                                                  \
+      (const T *dout, const int64_t *places, const int64_t *widths, T *dW, idx rows,             \
+       idx columns, idx stride, idx n))                                                          \
     X(void, softmax_forward, (const T *x, T *y, idx rows, idx n_out))                            \
     X(double, softmax_cross_entropy_forward,                                                     \
       (const T *x, const int64_t *t, T *y, idx rows, idx n_out))                                 \

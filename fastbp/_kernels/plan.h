@@ -9,10 +9,16 @@
 typedef ptrdiff_t idx;
 
 /* A layer is an activation or one of these. */
-enum { FBP_AFFINE = FBP_N_ACTIVATIONS, FBP_DROPOUT, FBP_BATCH_NORM };
+enum { FBP_AFFINE = FBP_N_ACTIVATIONS, FBP_DROPOUT, FBP_BATCH_NORM, FBP_EMBEDDING };
 typedef int fbp_layer_kind;
 
 typedef enum { FBP_FLOAT32, FBP_FLOAT64, FBP_UINT8 } fbp_type;
+
+/* A column of categories, whose outputs are a row of a table. */
+typedef struct {
+    idx start, size, width; /* where the table begins among all tables' numbers, its rows, a row's numbers */
+    idx skip;               /* where the row begins that is not trained, or -1 */
+} fbp_column;
 
 typedef struct {
     fbp_layer_kind kind;
@@ -22,6 +28,10 @@ typedef struct {
     double a, b;
     int sample_variance; /* of a batch normalisation: its running variance is by n - 1, not n */
     int no_bias;  /* of an affine layer: its bias stays 0 */
+    /* Of an embedding: its first columns, and the numbers of all its tables; the columns behind these
+     * are outputs as they are. */
+    const fbp_column *columns;
+    idx n_columns, n_weights;
 } fbp_layer;
 
 /* An update rule with this step's numbers.  The decay of biases (and of a normalisation's

@@ -77,9 +77,16 @@ def _layer(layer, x, rng):
         for parameter in parameters.values():
             parameter.forget_gradient()
         dx = sweep()
-        return {"x": dx, **{name: each.gradient for name, each in parameters.items()}}
+        found = {"x": numeric(dx)} if moved.size else {}
+        return {**found, **{name: each.gradient for name, each in parameters.items()}}
 
-    return {"x": x, **{name: each.array for name, each in parameters.items()}}, f, gradients
+    numeric = getattr(layer, "numeric_part", lambda x: x)  # categories cannot be moved a little
+    moved = numeric(x)
+    return (
+        {**({"x": moved} if moved.size else {}), **{name: each.array for name, each in parameters.items()}},
+        f,
+        gradients,
+    )
 
 
 def _loss(loss, x, t):

@@ -13,6 +13,7 @@ from fastbp.layers.affine import Affine, Linear
 from fastbp.layers.arithmetic import AddLayer, MulLayer
 from fastbp.layers.base import Layer
 from fastbp.layers.dropout import Dropout
+from fastbp.layers.embedding import Embeddings
 from fastbp.layers.flatten import Flatten
 from fastbp.layers.normalization import BatchNorm1d, BatchNormalization
 from fastbp.losses import *  # noqa: F403
@@ -23,6 +24,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNormalization",
     "Dropout",
+    "Embeddings",
     "Flatten",
     "Gelu",
     "Identity",

@@ -30,7 +30,7 @@ class Copies:
     counter : {"synced", "fetched"}
         The plan's attribute.
     parts : callable
-        Gives the user's arrays as they are now, as (place, part, pair of arrays).
+        Gives the user's arrays as they are now, as (place, part, pair of arrays); of an embedding one.
     """
 
     def __init__(self, plan, counter, parts):
@@ -67,11 +67,11 @@ class Copies:
         if not newer:
             return
         parts = list(self._parts())
-        new = [
-            (place, part, *[np.empty(array.shape, self._plan.dtype) for array in pair]) for place, part, pair in parts
-        ]
-        self._plan.read_all(new)
-        for (*_, pair), (_, _, *values) in zip(parts, new, strict=True):
+        new = [[np.empty(array.shape, self._plan.dtype) for array in pair] for *_, pair in parts]
+        self._plan.read_all(
+            [(place, part, *values, None)[:4] for (place, part, _), values in zip(parts, new, strict=True)]
+        )
+        for (*_, pair), values in zip(parts, new, strict=True):
             for array, value in zip(pair, values, strict=True):
                 array[...] = value
         then(newer)

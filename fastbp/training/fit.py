@@ -125,8 +125,8 @@ def _prepared(net, x, t, options, ranks):
         ranks.agree(_asked(options))
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
-    dtype, n_in, n_out = description.dtype, description.n_in, description.n_out
-    given, x = x, plans.rows_of(who, x, n_in, dtype)
+    dtype, n_out = description.dtype, description.n_out
+    given, x = x, plans.rows_of(who, x, description.entries[0])
     n = len(x)
     if ranks.total(n) == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
@@ -558,7 +558,7 @@ def validation_of(net, data, classes, description, ranks):
         several = isinstance(data, tuple | list)
         came = checks.plural(len(data), "value") if several else type(data).__name__
         raise ValueError(f"fit expects validation_data as a pair (x, t); got {came}.") from None
-    rows = plans.rows_of("validation_data", x, description.n_in, description.dtype)
+    rows = plans.rows_of("validation_data", x, description.entries[0])
     n = len(rows)
     if ranks.total(n) == 0:
         raise ValueError("fit expects at least one row in validation_data; got none.")

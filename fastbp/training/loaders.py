@@ -97,7 +97,7 @@ def fit_batches(net, source, options):
     if options.schedule is not None and not hasattr(source, "__len__"):
         raise ValueError(f"{who} expects batches whose number len tells, for a schedule; got {checks.shown(source)}.")
     x, _ = _pair(who, batches.peeked)
-    most = max(len(plans.rows_of(who, x, description.n_in, description.dtype)), _size_of(source))
+    most = max(len(plans.rows_of(who, x, description.entries[0])), _size_of(source))
     seed = init.seed_of(who, options.seed)
     trainer = trainer_of(
         description, options.optimizer, most, options.n_threads, seed, options.clip_norm, options.clip_value, ALONE, 1
@@ -158,7 +158,7 @@ class BatchTraining(NetworkTraining):
         """A batch's rows and targets, as a plan takes them."""
         who, found = self.batches.who, self.description
         x, t = _pair(who, batch)
-        x = plans.rows_of(who, x, found.n_in, found.dtype)
+        x = plans.rows_of(who, x, found.entries[0])
         n = len(x)
         if n > self.trainer.batch_size:
             raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import engine
+from fastbp._kernels.embedding import categories_hold
 from fastbp.layers import Layer
 
 #: Where classes are defined whose methods the engine stands for.
@@ -175,6 +176,10 @@ def entries_of(net):
             raise ValueError(
                 f"Trainer expects the first layer to say its width, as Linear does; got {layer!r} at place {number}."
             )
+        if kind == "embedding" and entries:
+            raise ValueError(
+                f"Trainer expects Embeddings as the first layer; got {layer!r} at place {number}, behind another."
+            )
         if width not in (None, n_in):
             raise ValueError(
                 f"Trainer expects {width} inputs at place {number}, as the layer before has outputs; got {layer!r}."
@@ -244,9 +249,10 @@ def dtype_of(net):
 # --- data -----------------------------------------------------------------------------------
 
 
-def rows_of(who, x, n_in, dtype):
-    """Rows for the engine: dense float32, float64 or uint8, or SparseRows."""
-    if hasattr(x, "tocsr"):
+def rows_of(who, x, first):
+    """Rows for the engine: dense float32, float64 or uint8, or SparseRows; `first`: of the first layer's entry."""
+    kind, n_in, *_, detail = first
+    if hasattr(x, "tocsr") and kind != "embedding":
         if x.format != "csr":
             x = checks.sparse(who, "x", x).tocsr()
         if x.shape[1] != n_in:
@@ -269,6 +275,10 @@ def rows_of(who, x, n_in, dtype):
         x = x.reshape(len(x), int(np.prod(shape[1:])))
     if x.ndim != 2 or x.shape[1] != n_in:
         raise checks.other_width(who, shape, n_in)
+    if kind == "embedding":
+        sizes = np.array([size for _, size, *_ in detail], np.int64)
+        if not categories_hold(x, sizes):  # quickly; and in words
+            checks.categories(who, x, sizes)
     return x
 
 

@@ -116,7 +116,7 @@ def lr_finder(net, x, t, optimizer=None, *, batch_size=32, lr_min=1e-6, lr_max=1
     description = plans.described(net, who)
     if loss_layer.kind == "softmax" and labels.are_names(t):
         t = labels.indices_of(who, net.classes or labels.classes_of(who, t, description.n_out, lambda one: [one]), t)
-    rows = plans.rows_of(who, x, description.n_in, description.dtype)
+    rows = plans.rows_of(who, x, description.entries[0])
     n = len(rows)
     if n == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")

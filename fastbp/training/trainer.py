@@ -30,8 +30,8 @@ _open: weakref.WeakSet = weakref.WeakSet()
 
 def _structure(entry):
     """What of a layer's entry is not a number that may change."""
-    kind, n_in, n_out, _, _, flag = entry
-    return kind, n_in, n_out, bool(flag)
+    kind, n_in, n_out, _, _, detail = entry
+    return kind, n_in, n_out, detail
 
 
 def _are_same(objects, others):
@@ -446,7 +446,7 @@ class Trainer(engine.Plan):
 
     def converted(self, x, t, weights):
         dtype, loss_layer = self._dtype, self._net.loss_layer
-        x = plans.rows_of("Trainer", x, self.n_in, dtype)
+        x = plans.rows_of("Trainer", x, self._entries[0])
         n_rows = len(x)
         if loss_layer is not None:
             t = plans.targets_of("Trainer", loss_layer, t, n_rows, self.n_out, dtype)

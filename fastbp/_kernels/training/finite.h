@@ -117,7 +117,7 @@ static void FN(prepare)(const FN(plan) *plan, double room)
 }
 
 /* The second has those of x, of the parameters, which are not looked at for it, and of the gradient
- * by the outputs.  (1e-20: for squares that underflow.)  Not for normalisations. */
+ * by the outputs.  (1e-20: for squares that underflow.)  Not for normalisations and embeddings. */
 static APART double FN(bound_by_parameters)(const FN(plan) *plan, const fbp_batch *batch,
                                             double scale)
 {
@@ -168,6 +168,11 @@ static double FN(bound_by_layer)(const FN(plan) *plan, idx rows)
                 FN(add_squares_of)(op->in, op->layer.n_in, plan->jump, rows, &in);
             FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
             sum += sqrt((double)FN(sum_across)(in) + (double)rows) *
+                   sqrt((double)FN(sum_across)(dout) + 1e-20);
+        }
+        if (op->layer.kind == FBP_EMBEDDING) {
+            FN(add_squares_of)(op->dout, op->layer.n_out, plan->jump, rows, &dout);
+            sum += sqrt((double)(rows * op->layer.n_columns)) *
                    sqrt((double)FN(sum_across)(dout) + 1e-20);
         }
     }

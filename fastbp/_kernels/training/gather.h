@@ -162,6 +162,8 @@ static void FN(smooth)(const FN(plan) *plan, int by_classes, idx from, idx to)
     }
 }
 
+static int FN(gather_categories)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to);
+
 static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, idx to,
                       FN(vec) *squares)
 {
@@ -170,7 +172,8 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
     const REAL *const weights = batch->weights, *const t = batch->t;
     const idx n = plan->n_out, n_rows = x->n_rows;
     int held = 1;
-    switch (x->indptr ? -1 : (int)x->type) {
+    switch (plan->places ? -2 : x->indptr ? -1 : (int)x->type) {
+    case -2: held = FN(gather_categories)(plan, batch, from, to); break;
     case FBP_FLOAT32: held = FN(gather_float)(plan, batch, from, to, squares); break;
     case FBP_FLOAT64: held = FN(gather_double)(plan, batch, from, to, squares); break;
     case FBP_UINT8: held = FN(gather_uint8_t)(plan, batch, from, to, squares); break;

@@ -61,6 +61,12 @@ typedef struct {
     double norm; /* of its parameters, when they were measured last */
 } FN(op);
 
+/* Outputs of an embedding that lie in one panel, of one column. */
+typedef struct {
+    idx column, from; /* ... the numbers of a table's row from here on, */
+    idx at, n;        /* ... so many, and where the first row's lie in the panels */
+} FN(piece);
+
 typedef struct {
     idx n_ops, n_in, n_out, jump;
     fbp_loss_kind loss;
@@ -70,6 +76,9 @@ typedef struct {
     FN(op) *ops;
     REAL *x;          /* panels of [rows, n_in]; not touched where an affine op takes CSR rows */
     int sparse;       /* whether it does so in this step; see sparse.h */
+    idx *places;      /* of an embedding: where the batch's rows of tables begin, [column][row] */
+    FN(piece) *pieces;
+    idx n_pieces;
     fbp_entry *entries, *sorted; /* the batch's; the same by input panels */
     idx *starts, *firsts; /* where each row's entries begin, and each panel's, and where they end */
     REAL *dlogits;    /* panels of the gradient by the outputs */
@@ -102,7 +111,13 @@ static void *carve(char *base, size_t *used, size_t bytes)
 
 static int has_parameters(fbp_layer_kind kind)
 {
-    return kind == FBP_AFFINE || kind == FBP_BATCH_NORM;
+    return kind == FBP_AFFINE || kind == FBP_BATCH_NORM || kind == FBP_EMBEDDING;
+}
+
+/* Layers whose gradients are sums of products, each of an input and a gradient by an output. */
+static int has_weights(fbp_layer_kind kind)
+{
+    return kind == FBP_AFFINE || kind == FBP_EMBEDDING;
 }
 
 static int is_activation(fbp_layer_kind kind)
@@ -150,14 +165,19 @@ static REAL *FN(carve_panels)(char *base, size_t *used, idx n, idx jump)
     return carve(base, used, (size_t)(ceil_div(n, NR) * jump) * sizeof(REAL));
 }
 
-/* Elements of W in panels; b follows, ceil(n_out / NR) NR elements. */
+/* Elements of W in panels; b follows, ceil(n_out / NR) NR elements.  An embedding's tables lie row by
+ * row, one behind another, and there is no b. */
 static idx FN(w_size)(const FN(op) *op)
 {
+    if (op->layer.kind == FBP_EMBEDDING)
+        return ceil_div(op->layer.n_weights, NR) * NR;
     return ceil_div(op->layer.n_out, NR) * NR * op->w_rows;
 }
 
 static idx FN(parameters_size)(const FN(op) *op)
 {
+    if (op->layer.kind == FBP_EMBEDDING)
+        return FN(w_size)(op);
     return FN(w_size)(op) + ceil_div(op->layer.n_out, NR) * NR;
 }
 
@@ -186,8 +206,9 @@ static void FN(carve_part)(FN(plan) *p, const fbp_spec *spec, int part, char *ba
     for (idx l = 0; l < spec->n_layers; l++) {
         const fbp_layer layer = spec->layers[l];
         const int normalises = layer.kind == FBP_BATCH_NORM;
+        const int stored = part == 1 && (layer.kind == FBP_EMBEDDING || spec->keep_gradients);
         FN(op) op = {.layer = layer, .w_rows = normalises ? 1 : layer.n_in};
-        if (normalises || (layer.kind == FBP_AFFINE && part != 2 && (part != 1 || spec->keep_gradients))) {
+        if (normalises || (has_weights(layer.kind) && part != 2 && (part != 1 || stored))) {
             REAL *at = carve(base, used, (size_t)FN(parameters_size)(&op) * sizeof(REAL));
             if (base)
                 *FN(part_of)(&p->ops[l], part) = at;
@@ -210,6 +231,19 @@ static void FN(fuse_relu)(FN(op) *before, FN(op) *op)
         op->relu_in = before->done_backward = 1;
 }
 
+/* The pieces of an embedding's outputs; with `pieces` NULL only their number. */
+static idx FN(make_pieces)(const fbp_layer *layer, idx jump, FN(piece) *pieces)
+{
+    idx count = 0, to = 0;
+    for (idx c = 0; c < layer->n_columns; c++)
+        for (idx from = 0, n; from < layer->columns[c].width; from += n, to += n, count++) {
+            n = min_idx(NR - to % NR, layer->columns[c].width - from);
+            if (pieces)
+                pieces[count] = (FN(piece)){c, from, to / NR * jump + to % NR, n};
+        }
+    return count;
+}
+
 /* The plan in `base`, which is zeroed memory; with base NULL only its size in bytes. */
 static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
 {
@@ -225,6 +259,15 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.x = FN(carve_panels)(base, &used, n_in, jump);
     p.starts = carve(base, &used, (size_t)(rows + 1) * sizeof *p.starts);
     p.firsts = carve(base, &used, (size_t)(ceil_div(n_in, NR) + 2) * sizeof *p.firsts);
+    if (spec->layers[0].kind == FBP_EMBEDDING) {
+        p.n_pieces = FN(make_pieces)(spec->layers, jump, NULL);
+        p.pieces = carve(base, &used, (size_t)p.n_pieces * sizeof *p.pieces);
+        p.places = carve(base, &used,
+                         (size_t)(spec->layers[0].n_columns * jump / NR) * sizeof *p.places);
+        if (base)
+            FN(make_pieces)(spec->layers, jump, p.pieces);
+        p.calm += spec->layers[0].n_columns; /* rows of tables are multiplied by 1 */
+    }
 
     REAL *value = p.x, *gradient = NULL;
     idx elements = 0, panels = 0; /* of the affine layers' parameters; of their inputs and outputs */
@@ -290,8 +333,9 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     p.results = carve(base, &used, (size_t)n_parts * sizeof *p.results);
     p.squares = carve(base, &used, (size_t)n_parts * sizeof *p.squares);
     p.bounds = carve(base, &used, sizeof *p.bounds);
-    /* A bound by the parameters grows with each layer, and has them measured every few steps. */
-    p.many_rows = p.normalises || p.n_ops > 16
+    /* A bound by the parameters grows with each layer, and has them measured every few steps, which
+     * tables are too large for. */
+    p.many_rows = p.normalises || p.places || p.n_ops > 16
                       ? PTRDIFF_MAX
                       : elements * (1 + spec->n_states) / (2 * NR * (panels + 1));
     if (base)
@@ -325,13 +369,17 @@ static inline int FN(is_smooth)(const FN(plan) *plan)
     return plan->loss == FBP_SOFTMAX && plan->loss_number > 0;
 }
 
-/* Row-major W and b into the plan (the second also: running variances, part 2). */
+/* Row-major W and b (an embedding's tables, and nothing) into the plan (the second also: running variances, part 2). */
 static void FN(plan_write)(void *plan_, idx l, int part, const void *W, const void *b)
 {
     const FN(plan) *plan = plan_;
     FN(op) *op = &plan->ops[l];
     REAL *to = *FN(part_of)(op, part);
     plan->bounds->parameters = INFINITY;
+    if (op->layer.kind == FBP_EMBEDDING) {
+        memcpy(to, W, (size_t)op->layer.n_weights * sizeof(REAL));
+        return;
+    }
     FN(pack)(W, op->w_rows, op->layer.n_out, to, op->w_rows * NR);
     memcpy(to + FN(w_size)(op), b, (size_t)op->layer.n_out * sizeof(REAL));
 }
@@ -340,6 +388,10 @@ static void FN(plan_read)(const void *plan_, idx l, int part, void *W, void *b)
 {
     FN(op) *op = &((const FN(plan) *)plan_)->ops[l];
     const REAL *from = *FN(part_of)(op, part);
+    if (op->layer.kind == FBP_EMBEDDING) {
+        memcpy(W, from, (size_t)op->layer.n_weights * sizeof(REAL));
+        return;
+    }
     FN(unpack)(from, op->w_rows * NR, op->w_rows, op->layer.n_out, W);
     memcpy(b, from + FN(w_size)(op), (size_t)op->layer.n_out * sizeof(REAL));
 }

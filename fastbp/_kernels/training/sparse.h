@@ -8,11 +8,16 @@
 /* How far ahead of the product rows of W are asked for from memory. */
 #define ENTRIES_AHEAD 4
 
+static inline double number_at(const void *data, fbp_type type, idx i)
+{
+    return type == FBP_FLOAT32   ? (double)((const float *)data)[i]
+           : type == FBP_FLOAT64 ? ((const double *)data)[i]
+                                 : (double)((const uint8_t *)data)[i];
+}
+
 static inline double element_of(const fbp_source *source, idx i)
 {
-    return source->type == FBP_FLOAT32   ? (double)((const float *)source->data)[i]
-           : source->type == FBP_FLOAT64 ? ((const double *)source->data)[i]
-                                         : (double)((const uint8_t *)source->data)[i];
+    return number_at(source->data, source->type, i);
 }
 #endif
 

@@ -40,6 +40,8 @@ static void FN(forward_rows)(void *step_, int first, int end)
             FN(sparse_forward)(plan, op, from, to);
         else if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_forward)(plan, op, wt, from, to);
+        else if (op->layer.kind == FBP_EMBEDDING)
+            FN(embedding_op_forward)(plan, op, from, to);
         else if (!op->done)
             FN(element_op_forward)(plan, op, from, to, dropout_key(batch->seed, batch->step, l),
                                    batch->first_row);
@@ -56,7 +58,7 @@ static void FN(backward_rows)(void *step_, int first, int end)
     share_of(batch->rows, first, end, s->n_parts, &from, &to);
     for (idx l = s->top; l >= s->low; l--) {
         const FN(op) *op = &plan->ops[l];
-        if (s->bounded && op->layer.kind == FBP_AFFINE)
+        if (s->bounded && has_weights(op->layer.kind))
             FN(add_squares_of)(op->dout + from * NR, op->layer.n_out, plan->jump, to - from,
                                &plan->squares[first]);
         if (!op->din)
@@ -117,6 +119,8 @@ static void FN(update_parts)(void *step_, int first, int end)
         const FN(op) *op = &plan->ops[l];
         if (op->layer.kind == FBP_AFFINE)
             FN(affine_op_update)(plan, op, s->rule, block, s->batch->rows, first, end, s->n_parts);
+        else if (op->layer.kind == FBP_EMBEDDING)
+            FN(embedding_op_update)(plan, op, s->rule, s->batch->rows, first, end, s->n_parts);
         else if (op->layer.kind == FBP_BATCH_NORM && first == 0 && s->rule->kind != FBP_STORE)
             FN(norm_op_update)(op, s->rule);
     }

@@ -26,8 +26,8 @@ static void FN(clipped_update)(const fbp_rule *rule, REAL *p, REAL *g, REAL *con
 /* Elements at .. at + n of an op's parameters, by their gradients g. */
 static void FN(update_op)(const fbp_rule *rule, const FN(op) *op, idx at, REAL *g, idx n)
 {
-    const double decay = at < FN(w_size)(op) && op->layer.kind == FBP_AFFINE ? rule->weight_decay
-                                                                             : rule->bias_decay;
+    const double decay = at < FN(w_size)(op) && has_weights(op->layer.kind) ? rule->weight_decay
+                                                                            : rule->bias_decay;
     REAL *kept[FBP_MOST_STATES];
     for (int s = 0; s < FBP_MOST_STATES; s++)
         kept[s] = op->state[s] ? op->state[s] + at : NULL;
