@@ -20,6 +20,8 @@ ACTIVATIONS = {
 }
 ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
 SOLVERS = ("lbfgs", *OPTIMIZERS)
+#: What is done with missing values.
+MISSING = ("refuse", "median", "mean")
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
 
@@ -130,6 +132,9 @@ NAMES = frozenset(
         "coefs_init",
         "n_threads",
         "max_seconds",
+        "standardize",
+        "missing",
+        "add_indicator",
     )
 )
 #: Those that a training reads as it goes, so that a callback may change them; L-BFGS, the latter.
@@ -250,7 +255,8 @@ def _check_own(model, who):
         checks.number(who, "init", model.init, least=0)
     if model.schedule is not None and not callable(model.schedule):
         raise TypeError(f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}.")
-    for name in ("restore_best", "batch_norm", "progress"):
+    checks.choice(who, "missing", model.missing, MISSING)
+    for name in ("restore_best", "batch_norm", "progress", "standardize", "add_indicator"):
         value, none = getattr(model, name), name == "restore_best"
         if not (isinstance(value, bool | np.bool_) or (none and value is None)):
             allowed = (None, True, False) if none else (True, False)
@@ -290,6 +296,10 @@ def _check_together(model, who, watched):
         raise ValueError(
             f"{who} expects scoring beside early_stopping=True or validation_data in fit, whose "
             f"rows it scores; got {model.scoring!r} without them."
+        )
+    if model.add_indicator and model.missing == "refuse":
+        raise ValueError(
+            f"{who} expects missing='median' or 'mean' beside add_indicator; got missing={model.missing!r}."
         )
     if model.schedule is not None and model.learning_rate != "constant":
         raise ValueError(f"{who} expects learning_rate='constant' beside a schedule; got {model.learning_rate!r}.")

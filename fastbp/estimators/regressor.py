@@ -6,7 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 
 from fastbp import checks
-from fastbp.estimators import forward
+from fastbp.estimators import forward, preparing
 from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
 
@@ -25,6 +25,10 @@ class MLPRegressor(RegressorMixin, MLP):
         Where the Huber loss goes over from a parabola into a line.
     quantile : float
         Which quantile loss="quantile" predicts.
+    standardize : bool
+        As `MLPClassifier`'s; and the targets too, but for the counts of loss="poisson", get mean 0
+        and deviation 1.  Predictions come in the targets' own units; `loss_`, `huber_delta` and what a
+        `loss` of one's own is given are in deviations.
     hidden_layer_sizes, activation, solver, ...
         All others are those of `MLPClassifier`.
 
@@ -32,6 +36,8 @@ class MLPRegressor(RegressorMixin, MLP):
     ----------
     out_activation_ : {"identity", "exp"}
         "exp" for the Poisson loss.
+    y_mean_, y_scale_ : (n_outputs,) numpy.ndarray
+        With `standardize`, but not of the Poisson loss.
     coefs_, intercepts_, norms_, loss_, loss_curve_, ...
         All others are those of `MLPClassifier`.
 
@@ -93,6 +99,9 @@ class MLPRegressor(RegressorMixin, MLP):
         coefs_init=None,
         n_threads=None,
         max_seconds=None,
+        standardize=False,
+        missing="refuse",
+        add_indicator=False,
     ):
         self._keep(locals())
 
@@ -140,8 +149,19 @@ class MLPRegressor(RegressorMixin, MLP):
         scale = 1.0 if self.loss == "poisson" else 1 / self.n_outputs_
         return {"loss": kind, "number": number, "loss_scale": scale, "clip_loss": False}
 
+    def _learn_targets(self, t, weights, ranks):
+        if self.loss != "poisson":
+            self.y_mean_, self.y_scale_ = preparing.scales(t, None, weights, ranks)
+
     def _engine_targets(self, t, dtype):
+        if "y_scale_" in self.__dict__:
+            t = (t - self.y_mean_) / self.y_scale_
         return checks.floats("MLPRegressor", "y", t, dtype)
+
+    def _in_units(self, array, shift=0):
+        if "y_scale_" not in self.__dict__:
+            return array
+        return (array * self.y_scale_ + shift * self.y_mean_).astype(array.dtype)
 
     def _validation(self, rows, ranks, name, X, y, weights):
         held_out = super()._validation(rows, ranks, name, X, y, weights)
@@ -164,11 +184,16 @@ class MLPRegressor(RegressorMixin, MLP):
         losses = {
             "squared_error": MeanSquaredError,
             "absolute_error": MeanAbsoluteError,
-            "huber": lambda: HuberLoss(self.huber_delta),
+            "huber": self._huber,
             "poisson": PoissonLoss,
             "quantile": lambda: QuantileLoss(self.quantile),
         }
         return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
+
+    def _huber(self):
+        """The loss in the targets' units, which has one delta for all outputs."""
+        scales = getattr(self, "y_scale_", np.ones(1))
+        return HuberLoss(float(self.huber_delta * scales[0])) if len(scales) == 1 else None
 
     # --- using ------------------------------------------------------------------------------
 
@@ -196,7 +221,7 @@ class MLPRegressor(RegressorMixin, MLP):
         return self._train(X, y, sample_weight, (), True, None, comm, rows, average_every)
 
     def _predicted(self, X, check=True):
-        z = forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
+        z = self._in_units(forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None)), 1)
         return z.ravel() if z.shape[1] == 1 else z
 
     def predict(self, X):
