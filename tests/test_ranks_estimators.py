@@ -59,6 +59,8 @@ REGRESSORS = {
     "lbfgs": {"solver": "lbfgs"},
     "early stopping": {"early_stopping": True},
     "huber": {"loss": "huber"},
+    "quantiles": {"loss": "quantile", "quantile": [0.1, 0.9], "standardize": True},
+    "gaussian": {"loss": "gaussian", "standardize": True},
     "own loss": {"loss": squares},
     "own loss by lbfgs": {"loss": squares, "solver": "lbfgs"},
     "standardised": {"standardize": True, "early_stopping": True},

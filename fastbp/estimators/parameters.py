@@ -1,5 +1,6 @@
 """What the constructors' parameters may be: scikit-learn's words for its own, ours for the rest."""
 
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -22,7 +23,7 @@ ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", 
 SOLVERS = ("lbfgs", *OPTIMIZERS)
 #: What is done with missing values.
 MISSING = ("refuse", "median", "mean")
-REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
+REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile", "gaussian")
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -238,8 +239,7 @@ def check(model, classifies, watched=None):
         _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
     else:
         checks.positive(who, "huber_delta", model.huber_delta)
-        if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
-            raise ValueError(f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}.")
+        quantiles(model)
     _check_together(model, who, watched)
 
 
@@ -326,6 +326,18 @@ def hidden_layer_sizes(model):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
+
+
+def quantiles(model):
+    """A regressor's quantiles as a tuple, or None where its parameter is one number."""
+    who, given = type(model).__name__, model.quantile
+    several = not isinstance(given, str) and _is_array_like(given) and np.ndim(given) > 0
+    found = tuple(checks.number(who, "quantile", one, least=0, most=1) for one in (given if several else [given]))
+    if not found or not all(0 < one < 1 for one in found):
+        raise ValueError(f"{who} expects quantile between 0 and 1, without these; got {given!r}.")
+    if any(one >= other for one, other in pairwise(found)):
+        raise ValueError(f"{who} expects several quantiles in the order of their size; got {given!r}.")
+    return found if several else None
 
 
 def per_layer(model, name, n_layers):
