@@ -88,6 +88,9 @@ def test_validation_rows_tell_no_scale(kind):
 
 def test_the_first_rows_settle_the_scale():
     model = MLPRegressor(standardize=True, **SETTINGS)
+    with pytest.raises(ValueError, match="expects several rows in its first call with standardize=True"):
+        model.partial_fit(X[:1], Y[:1])
+    assert not hasattr(model, "coefs_")
     for rows in (slice(0, 100), slice(100, 300)):
         model.partial_fit(X[rows], Y[rows])
         np.testing.assert_allclose(model.x_mean_, X[:100].mean(axis=0), rtol=1e-9)

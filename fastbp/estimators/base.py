@@ -308,7 +308,7 @@ class MLP(BaseEstimator):
             callables.require_weighted(self)
             validation.require_weight(type(self).__name__, "validation", draws, ranks)
         if first:
-            self._learn_rows(data, ranks)
+            self._learn_rows(data, ranks, incremental)
         data.t, data.prepare = self._engine_targets(data.t, solver.dtype), preparing.of(self)
         if validation is not None and ranks.own:  # a score is of all their rows
             validation = batches.together(ranks.gather(validation))
@@ -336,9 +336,14 @@ class MLP(BaseEstimator):
             some = self.add_indicator and not hasattr(X, "tocsr")
             self.x_marked_ = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
 
-    def _learn_rows(self, data, ranks):
+    def _learn_rows(self, data, ranks, incremental):
         """Take what stands for missing values, and the scales, from the rows of the training."""
         rows = data.x, data.order, data.weights
+        if incremental and self.standardize and ranks.total(len(data)) < 2:
+            raise ValueError(
+                f"{type(self).__name__}.partial_fit expects several rows in its first call with standardize=True, "
+                "whose deviations all others are divided by; got 1."
+            )
         if self.missing != "refuse":
             self.x_fill_ = preparing.fills(self.missing, *rows, ranks)
         if self.standardize:

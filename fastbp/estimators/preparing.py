@@ -9,8 +9,9 @@ import numpy as np
 
 from fastbp import checks
 
-#: Numbers that are looked at together.
-SOME = 2**20
+#: Numbers that are looked at together, so that they stay in a cache; and of a file, in which the rows are
+#: gone through for several columns at once.
+SOME, MANY = 2**16, 2**24
 #: What an estimator may have learned of its rows and targets.
 LEARNED = ("x_fill_", "x_marked_", "x_mean_", "x_scale_", "y_mean_", "y_scale_")
 
@@ -44,16 +45,22 @@ class Preparation:
                 x.data /= self.scale[x.indices]
             return x
         out = np.empty((len(x), x.shape[1] + self.n_more), dtype)
-        known = out[:, : x.shape[1]]
-        known[...] = x
-        if self.fill is not None:
-            missing = np.isnan(known)
-            out[:, x.shape[1] :] = missing[:, self.marked]
-            np.copyto(known, self.fill, "same_kind", missing)
-        if self.scale is not None:  # in float64, rounded once each
-            np.subtract(known, self.mean, known, casting="same_kind")
-            np.divide(known, self.scale, known, casting="same_kind")
+        for rows in _stretches(len(x), x.shape[1]):
+            self._make_ready(x[rows], out[rows])
         return out
+
+    def _make_ready(self, x, out):
+        """Some rows, in float64 on the way, so that each number is rounded once."""
+        n = x.shape[1]
+        x = x.astype(np.float64)
+        if self.fill is not None:
+            missing = np.isnan(x)
+            out[:, n:] = missing[:, self.marked]
+            np.copyto(x, self.fill, where=missing)
+        if self.scale is not None:
+            x -= self.mean
+            x /= self.scale
+        out[:, :n] = x
 
     def folded(self, W, b):
         """W and b of a first layer that takes rows as they came, of which no value is missing."""
@@ -87,8 +94,8 @@ def of(model):
 def marked(x, ranks):
     """The features that have missing values, in any rank's rows."""
     some = np.zeros(x.shape[1], bool)
-    for part, _ in _parts(x, None, None):
-        some |= np.isnan(part).any(axis=0)
+    for rows in _stretches(*x.shape):
+        some |= np.isnan(x[rows]).any(axis=0)
     return np.flatnonzero(np.any(ranks.gather(some), axis=0) if ranks.own else some)
 
 
@@ -97,26 +104,30 @@ def fills(how, x, order, weights, ranks):
     if hasattr(x, "tocsr"):
         return np.zeros(x.shape[1])
     if how == "mean":
-        return _moments(lambda: _parts(x, order, weights), x.shape[1], ranks)[0]
-    rows = slice(None) if order is None else order
-    found = np.zeros(x.shape[1])
-    for j in range(x.shape[1]):
-        column = np.asarray(x[rows, j], np.float64)
-        own = np.ones(len(column)) if weights is None else np.abs(weights[rows]).astype(np.float64)
-        if ranks.own:
-            column, own = (np.concatenate(parts) for parts in zip(*ranks.gather((column, own)), strict=True))
-        found[j] = _median(column, own)
-    return ranks.tell(found)
+        return _moments(lambda: _parts(x, order, weights), x.shape[1], ranks, complete=False)[0]
+    rows = slice(None) if order is None else np.sort(order)
+    n = x.shape[0] if order is None else len(order)
+    own = None if weights is None else np.abs(weights[rows]).astype(np.float64)
+    if ranks.own and weights is not None:
+        own = np.concatenate(ranks.gather(own))
+    found = []
+    some = max(1, MANY // max(1, n))
+    for start in range(0, x.shape[1], some):
+        for column in np.ascontiguousarray(x[rows, start : start + some].T, np.float64):
+            found.append(_median(np.concatenate(ranks.gather(column)) if ranks.own else column, own))
+    return ranks.tell(np.array(found))
 
 
 def _median(values, weights):
-    """The weighted median of those that are no NaN; of equal weights NumPy's."""
-    known = ~np.isnan(values) & (weights > 0)
-    values, weights = values[known], weights[known]
+    """The weighted median of those that are no NaN; 0 of none, and of equal weights NumPy's."""
+    known = ~np.isnan(values) if weights is None else ~np.isnan(values) & (weights > 0)
+    values = values[known]
     if not len(values):
         return 0.0
-    order = np.argsort(values, kind="stable")
-    values, below = values[order], np.cumsum(weights[order])
+    if weights is None:
+        return np.median(values)
+    order = np.argsort(values)
+    values, below = values[order], np.cumsum(weights[known][order])
     low, high = np.searchsorted(below, below[-1] / 2, "left"), np.searchsorted(below, below[-1] / 2, "right")
     return 0.5 * values[low] + 0.5 * values[min(high, len(values) - 1)]
 
@@ -135,46 +146,62 @@ def scales(x, order, weights, ranks, fill=None):
     return np.zeros_like(mean) if is_sparse else mean, np.where(deviation > 8 * eps * size, deviation, 1.0)
 
 
-def _moments(parts, n, ranks):
+def _moments(parts, n, ranks, complete=True):
     """Mean, deviation and largest size of n features, in float64, without squares that overflow.
 
-    `parts` gives an iterator of (rows, weights), float64 with NaN for what is not there; rows are
-    brought to sizes of at most 1 by powers of two, which round nothing.
+    `parts` gives an iterator of (rows, weights), which are written to; where they are not complete, NaN
+    is what is not there.
     """
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
     for rows, _ in parts():
-        if len(rows):
-            low, high = np.fmin(low, np.fmin.reduce(rows)), np.fmax(high, np.fmax.reduce(rows))
+        low, high = np.fmin(low, np.fmin.reduce(rows)), np.fmax(high, np.fmax.reduce(rows))
     if ranks.own:
         low, high = (np.array(ranks.gather(bound)) for bound in (low, high))
         low, high = low.min(axis=0), high.max(axis=0)
     none = low > high
     low, high = np.where(none, 0, low), np.where(none, 0, high)
     size = np.maximum(np.abs(low), np.abs(high))
-    exponent = np.frexp(size)[1]
+    # Powers of two, which round nothing, bring numbers to sizes of at most 1 where some are extreme.
+    extreme = ((size > 1e100) | ((size < 1e-100) & (size > 0))).any()
+    exponent = np.frexp(size)[1] if extreme else np.zeros(n, int)
+
+    def scaled():
+        for rows, weights in parts():
+            if extreme:
+                np.ldexp(rows, -exponent, rows)
+            known = None if complete else ~np.isnan(rows)
+            if not complete:
+                np.copyto(rows, 0, where=~known)
+            yield rows, weights, known
+
     total, sums = np.zeros((2, n))
-    for rows, weights in parts():
-        known = ~np.isnan(rows)
-        total += weights @ known
-        sums += weights @ np.where(known, np.ldexp(rows, -exponent), 0)
+    for rows, weights, known in scaled():
+        total += weights.sum() if complete else weights @ known
+        sums += weights @ rows
     total, sums = ranks.total(np.array([total, sums]))
     over = np.where(total > 0, total, 1)
     centre = np.where(low == high, np.ldexp(low, -exponent), sums / over)
     squares = np.zeros(n)
-    for rows, weights in parts():
-        away = np.ldexp(rows, -exponent) - centre
-        squares += weights @ np.where(np.isnan(away), 0, away * away)
+    for rows, weights, known in scaled():
+        rows -= centre
+        rows *= rows if complete else rows * known
+        squares += weights @ rows
     squares = ranks.total(squares)
     return ranks.tell((np.ldexp(centre, exponent), np.ldexp(np.sqrt(squares / over), exponent), size))
 
 
-def _parts(x, order, weights, fill=None):
-    """Some rows at a time, as float64, and their weights."""
-    n = x.shape[0] if order is None else len(order)
-    some = max(1, SOME // max(1, x.shape[1]))
-    order = None if order is None else np.sort(order)  # as they lie in a file
+def _stretches(n, width):
+    """Slices of some of n rows."""
+    some = max(1, SOME // max(1, width))
     for start in range(0, n, some):
-        rows = slice(start, start + some) if order is None else order[start : start + some]
+        yield slice(start, start + some)
+
+
+def _parts(x, order, weights, fill=None):
+    """Some rows at a time, as copies of float64, and their weights."""
+    order = None if order is None else np.sort(order)  # as they lie in a file
+    for rows in _stretches(x.shape[0] if order is None else len(order), x.shape[1]):
+        rows = rows if order is None else order[rows]
         part = np.array(x[rows], np.float64)
         if fill is not None:
             np.copyto(part, fill, where=np.isnan(part))
