@@ -118,6 +118,16 @@ def test_it_leaves_as_a_network_of_the_rows_as_they_are(kind, layers):
         np.testing.assert_allclose(out, model.predict(X), rtol=1e-9)
 
 
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix])
+def test_a_training_by_dense_rows_takes_sparse_ones_as_the_same_numbers(form):
+    holes = HOLES[:200].copy()
+    holes[50:] = np.nan_to_num(X[50:200])
+    model = MLPClassifier(standardize=True, missing="mean", add_indicator=True, **SETTINGS).fit(holes, CLASSES[:200])
+    assert np.array_equal(model.predict_proba(form(X)), model.predict_proba(X))
+    other = pickle.loads(pickle.dumps(model)).partial_fit(form(X), CLASSES)
+    close(model.partial_fit(X, CLASSES), other, 1e-12)
+
+
 def test_it_is_pickled_and_cloned():
     model = MLPRegressor(standardize=True, missing="median", **SETTINGS).fit(HOLES, Y)
     again = pickle.loads(pickle.dumps(model))

@@ -38,7 +38,9 @@ class Preparation:
         return len(self.marked)
 
     def __call__(self, x, dtype):
-        """Copies of the rows, ready, in a dtype; sparse ones are divided only, and stay sparse."""
+        """Copies of the rows, ready, in a dtype; sparse ones stay so where they are divided only."""
+        if hasattr(x, "tocsr") and (self.n_more or (self.mean is not None and self.mean.any())):
+            x = x.toarray()  # of a training by dense rows
         if hasattr(x, "tocsr"):
             x = x.tocsr().astype(dtype)  # a copy
             if self.scale is not None:
@@ -170,7 +172,7 @@ def _moments(parts, n, ranks, complete=True):
             if extreme:
                 np.ldexp(rows, -exponent, rows)
             known = None if complete else ~np.isnan(rows)
-            if not complete:
+            if known is not None:
                 np.copyto(rows, 0, where=~known)
             yield rows, weights, known
 
