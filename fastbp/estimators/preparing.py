@@ -47,6 +47,9 @@ class Preparation:
                 x.data /= self.scale[x.indices]
             return x
         out = np.empty((len(x), x.shape[1] + self.n_more), dtype)
+        if x.size <= SOME:
+            self._make_ready(x, out)
+            return out
         for rows in _stretches(len(x), x.shape[1]):
             self._make_ready(x[rows], out[rows])
         return out

@@ -189,6 +189,8 @@ class MLPRegressor(RegressorMixin, MLP):
         if "y_scale_" not in self.__dict__:
             return array
         n = array.shape[-1] // len(self.y_scale_)
+        if n == 1:
+            return (array * self.y_scale_ + shift * self.y_mean_).astype(array.dtype, copy=False)
         factors, shifts = (np.repeat(values, n) for values in (self.y_scale_, self.y_mean_))
         if self.loss == "gaussian":  # of a variance's logarithm
             factors[1::2], shifts[1::2] = 1, 2 * np.log(self.y_scale_)
