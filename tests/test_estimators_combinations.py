@@ -53,6 +53,8 @@ ROWS = {
     "`max_seconds`": [({"max_seconds": 1000}, False)],
     "`n_threads`": [({"n_threads": 2}, False)],
     "`init`, `coefs_init`": [({"init": "he"}, True), ({"coefs_init": given()}, True)],
+    "`standardize`": [({"standardize": True}, False)],
+    "`missing`, `add_indicator`": [({"missing": "mean", "add_indicator": True}, False)],
     "`early_stopping`": [({"early_stopping": True}, False)],
     "`validation_data`": [({}, False)],
 }

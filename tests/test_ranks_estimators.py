@@ -59,8 +59,12 @@ REGRESSORS = {
     "lbfgs": {"solver": "lbfgs"},
     "early stopping": {"early_stopping": True},
     "huber": {"loss": "huber"},
+    "quantiles": {"loss": "quantile", "quantile": [0.1, 0.9], "standardize": True},
+    "gaussian": {"loss": "gaussian", "standardize": True},
     "own loss": {"loss": squares},
     "own loss by lbfgs": {"loss": squares, "solver": "lbfgs"},
+    "standardised": {"standardize": True, "early_stopping": True},
+    "standardised, lbfgs": {"standardize": True, "solver": "lbfgs"},
 }
 CASES = [(MLPClassifier, name, CLASSIFIERS[name]) for name in CLASSIFIERS]
 CASES += [(MLPRegressor, name, REGRESSORS[name]) for name in REGRESSORS]
@@ -196,6 +200,28 @@ def test_rows_of_their_own_by_lbfgs_are_one_machines():
         return made(MLPRegressor, solver="lbfgs").fit(X[rows], NUMBERS[rows], comm=comm, rows="own")
 
     require_one_machines(results(3, train), made(MLPRegressor, solver="lbfgs").fit(X, NUMBERS))
+
+
+@pytest.mark.parametrize("rows", ["dense", "csr"])
+@pytest.mark.parametrize("how", ["median", "mean"])
+def test_rows_of_their_own_are_prepared_as_one_machines(rows, how):
+    holes = X.copy()
+    holes[::7, 2] = holes[60::9, 4] = np.nan
+    if rows == "csr":
+        holes = sp.csr_matrix(X * (np.abs(X) > 0.5))
+    parameters = {"standardize": True, "missing": how, "add_indicator": True, "solver": "lbfgs"}
+    edges = (0, 50, 50, 203)
+
+    def train(comm):
+        own = slice(edges[comm.rank], edges[comm.rank + 1])
+        model = made(MLPRegressor, **parameters)
+        return model.fit(holes[own], NUMBERS[own], WEIGHTS[own], comm=comm, rows="own")
+
+    one = made(MLPRegressor, **parameters).fit(holes, NUMBERS, WEIGHTS)
+    models = results(3, train)
+    require_one_machines(models, one)
+    for name in ("x_fill_", "x_marked_", "x_mean_", "x_scale_", "y_mean_", "y_scale_"):
+        np.testing.assert_allclose(getattr(models[2], name), getattr(one, name), rtol=1e-12)
 
 
 def test_averaged_weights():

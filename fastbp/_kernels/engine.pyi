@@ -55,7 +55,7 @@ class Plan:
         is_double: bool,
         n_states: int = 0,
         keep_gradients: bool = False,
-        loss_number: float = 0.0,
+        loss_number: float | tuple[float, ...] = 0.0,
         n_threads: int = 1,
         loss_scale: float | None = None,
         clip_loss: bool = False,

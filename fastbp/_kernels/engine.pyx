@@ -41,6 +41,7 @@ LAYER_KINDS = {
 }
 LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
+    "quantiles": isa.FBP_QUANTILES, "gaussian": isa.FBP_GAUSSIAN,
     **{name: kind for name, (kind, _, _) in loss_rows().items()},
 }
 #: What of a layer `write` and `read` copy.
@@ -184,8 +185,10 @@ cdef class Plan:
         Arrays of the parameters' size that the rule keeps, which comes by `set_rule`.
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
-    loss_number : float
-        The loss's own, as a Huber loss's delta, a quantile or a softmax's smoothing of targets.
+    loss_number : float or tuple of float
+        The loss's own, as a Huber loss's delta, a quantile or a softmax's smoothing of targets; of
+        "quantiles" each output's.  "gaussian", whose outputs are pairs of a mean and the logarithm
+        of a variance and whose targets are there twice, has what is added to the variances.
     n_threads : int
     loss_scale : float or None
         None: the loss is the mean over the rows for a softmax, over all elements for others.  A
@@ -311,7 +314,14 @@ cdef class Plan:
             spec.n_layers = n
             spec.batch_size = batch_size
             spec.loss = LOSS_KINDS[loss]
-            spec.loss_number = loss_number
+            if spec.loss == isa.FBP_QUANTILES:
+                numbers = np.array(loss_number, np.float64)
+                require(numbers.shape == (width,), "Plan expects a quantile for each output")
+                spec.loss_number, spec.loss_numbers = 0, <const double *> cnp.PyArray_DATA(numbers)
+            else:
+                spec.loss_number, spec.loss_numbers = loss_number, NULL
+            require(spec.loss != isa.FBP_GAUSSIAN or width % 2 == 0,
+                    "Plan expects pairs of outputs for this loss")
             spec.clip_loss = clip_loss
             spec.n_states = n_states
             spec.keep_gradients = keep_gradients

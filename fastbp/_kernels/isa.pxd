@@ -15,6 +15,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef enum fbp_loss_kind:
         FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_N_LOSSES
+        FBP_QUANTILES, FBP_GAUSSIAN
 
     ctypedef struct fbp_loss_row:
         const char *name
@@ -65,6 +66,7 @@ cdef extern from "kernels.h" nogil:
         idx n_layers, batch_size
         fbp_loss_kind loss
         double loss_number
+        const double *loss_numbers
         int clip_loss
         int n_states, keep_gradients
 

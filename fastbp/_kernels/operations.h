@@ -102,6 +102,8 @@ typedef enum {
     FBP_N_LOSSES,
     FBP_SOFTMAX = FBP_N_LOSSES, /* of class indices; */
     FBP_SOFT,                   /* what a batch with rows of probabilities makes of it */
+    FBP_QUANTILES,              /* a quantile of its own for each output */
+    FBP_GAUSSIAN,               /* pairs of outputs, a mean and the logarithm of a variance */
     FBP_NO_LOSS
 } fbp_loss_kind;
 

@@ -66,6 +66,7 @@ typedef struct {
     idx n_layers, batch_size;
     fbp_loss_kind loss;
     double loss_number; /* the loss's own, as a Huber loss's delta; a softmax's smoothing of targets */
+    const double *loss_numbers; /* of each output, which FBP_QUANTILES has */
     int clip_loss; /* a cross-entropy's loss (not its gradient) by probabilities of at least eps */
     int n_states; /* arrays of the size of the parameters that the rule keeps */
     int keep_gradients;

@@ -6,7 +6,8 @@
 behind `max_fun`.
 
 `base`, `classifier` and `regressor` are the contract, `parameters` what they take, `solver` the
-plan and its state, `loops` and `lbfgs` the trainings, `forward` the predictions.
+plan and its state, `preparing` what rows go through before it, `loops` and `lbfgs` the trainings,
+`forward` the predictions.
 """
 
 from fastbp import checks

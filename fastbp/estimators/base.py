@@ -2,7 +2,7 @@
 
 import types
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from numbers import Integral
 from operator import attrgetter
@@ -15,7 +15,7 @@ from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastbp import checks
-from fastbp.estimators import batches, callables, exchange, forward, lbfgs, loops, parameters, scale, start
+from fastbp.estimators import batches, callables, exchange, forward, lbfgs, loops, parameters, preparing, scale, start
 from fastbp.estimators.solver import READ, Solver
 from fastbp.training import checkpoints
 from fastbp.training.ranks import ALONE, Ranks
@@ -97,6 +97,13 @@ class MLP(BaseEstimator):
     def _engine_targets(self, t, dtype):
         """The targets as a plan takes them."""
         raise NotImplementedError
+
+    def _learn_targets(self, t, weights, ranks):
+        """Take a scale of the targets (n, n_outputs) from the training's rows."""
+
+    def _in_units(self, array, shift=0):
+        """Outputs, or what makes them, in the targets' units; `shift` is 1 where they get their mean."""
+        return array
 
     def _stratify(self, t):
         """What the validation set is stratified by, or None."""
@@ -268,7 +275,10 @@ class MLP(BaseEstimator):
             X, y, t = quick
         weights = self._weights(X, y, sample_weight, ranks)
         self.n_outputs_ = self._n_outputs_of(t)
-        units = [X.shape[1], *hidden, self.n_outputs_]
+        if first:
+            self._forget()
+            self._learn_marks(X, ranks)
+        units = [X.shape[1] + len(getattr(self, "x_marked_", ())), *hidden, self.n_outputs_]
         if ranks:
             ranks.agree(self._found(X, t, weights, units, ranks))
         if first:
@@ -286,7 +296,7 @@ class MLP(BaseEstimator):
             follow = self._network(units)
         if weights is not None:
             weights = checks.weights_of_rows(type(self).__name__, weights, solver.dtype, total=ranks.total)
-        data = batches.Data(X, self._engine_targets(t, solver.dtype), weights, y)
+        data = batches.Data(X, t, weights, y)
         validation = None if held_out is None else self._validation(data.x, ranks, *held_out)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -297,6 +307,9 @@ class MLP(BaseEstimator):
         if validation is not None and validation.weights is not None:
             callables.require_weighted(self)
             validation.require_weight(type(self).__name__, "validation", draws, ranks)
+        if first:
+            self._learn_rows(data, ranks, incremental)
+        data.t, data.prepare = self._engine_targets(data.t, solver.dtype), preparing.of(self)
         if validation is not None and ranks.own:  # a score is of all their rows
             validation = batches.together(ranks.gather(validation))
         parts = None if with_lbfgs else batches.Batches(self, len(data), ranks)
@@ -311,6 +324,32 @@ class MLP(BaseEstimator):
                     stacklevel=4,
                 )
         return solver, data, parts, validation
+
+    def _forget(self):
+        """Forget what an earlier training learned of its rows and targets."""
+        for name in preparing.LEARNED:
+            self.__dict__.pop(name, None)
+
+    def _learn_marks(self, X, ranks):
+        """Take from all rows that are given which features get a column that tells where they are missing."""
+        if self.missing != "refuse":
+            some = self.add_indicator and not hasattr(X, "tocsr")
+            self.x_marked_ = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
+
+    def _learn_rows(self, data, ranks, incremental):
+        """Take what stands for missing values, and the scales, from the rows of the training."""
+        rows = data.x, data.order, data.weights
+        if incremental and self.standardize and ranks.total(len(data)) < 2:
+            raise ValueError(
+                f"{type(self).__name__}.partial_fit expects several rows in its first call with standardize=True, "
+                "whose deviations all others are divided by; got 1."
+            )
+        if self.missing != "refuse":
+            self.x_fill_ = preparing.fills(self.missing, *rows, ranks)
+        if self.standardize:
+            self.x_mean_, self.x_scale_ = preparing.scales(*rows, ranks, getattr(self, "x_fill_", None))
+            order = slice(None) if data.order is None else data.order
+            self._learn_targets(data.t[order], None if data.weights is None else data.weights[order], ranks)
 
     def _found(self, X, t, weights, units, ranks):
         """What of the data has to be the same on all ranks, as JSON has it."""
@@ -333,20 +372,40 @@ class MLP(BaseEstimator):
         if ranks.own and np.shape(X)[0] == 0:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=_NUMBERS, reset=reset, ensure_min_samples=0)
             return X, np.asarray(y)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=_NUMBERS,
-            reset=reset,
-            y_numeric=not self._classifies,
-        )
+        with self._naming_the_cure():
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                dtype=_NUMBERS,
+                reset=reset,
+                y_numeric=not self._classifies,
+                ensure_all_finite=self._finiteness(X, self.missing != "refuse"),
+            )
         checks.sparse(type(self).__name__, "X", X)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
+
+    @staticmethod
+    def _finiteness(X, fills):
+        """What `validate_data` is told: dense rows may have missing values where these are filled in."""
+        return "allow-nan" if fills and not hasattr(X, "tocsr") else True
+
+    @contextmanager
+    def _naming_the_cure(self):
+        """scikit-learn's error of a missing value in X as one sentence that tells what to do."""
+        try:
+            yield
+        except ValueError as error:
+            if not str(error).startswith("Input X contains NaN"):
+                raise
+            cure = "missing='median' or 'mean' in dense rows, which fills them in"
+            raise ValueError(
+                f"Input X contains NaN: {type(self).__name__} expects X without missing values, or {cure}."
+            ) from None
 
     def _is_plain(self, X):
         """Whether X is what `validate_data` would give back untouched."""
@@ -471,6 +530,15 @@ class MLP(BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} expects batch_norm as in the training it goes on with; got {self.batch_norm}."
             )
+        for name, is_asked, attribute in (
+            ("standardize", self.standardize, "x_scale_"),
+            ("missing", self.missing != "refuse", "x_fill_"),
+        ):
+            if is_asked != hasattr(self, attribute):
+                raise ValueError(
+                    f"{type(self).__name__} expects {name} as in the training it goes on with; got "
+                    f"{getattr(self, name)!r}."
+                )
         self._as_lists()
         if self.solver == "lbfgs":
             return
@@ -577,19 +645,23 @@ class MLP(BaseEstimator):
             check_is_fitted(self)
         if check and not self._is_plain(X):
             checks.unmasked(type(self).__name__, "X", X)
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            finite = self._finiteness(X, "x_fill_" in self.__dict__)
+            with self._naming_the_cure():
+                X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, ensure_all_finite=finite)
             checks.sparse(type(self).__name__, "X", X)
+        prepare = preparing.of(self)
         coefs, n = self.coefs_, len(self.coefs_)
         if len(self.intercepts_) != n or self.__dict__.get("n_layers_", n + 1) != n + 1:
             self._require_layers()
         n_in = coefs[0].shape[0] if hasattr(coefs[0], "shape") else len(coefs[0])
+        n_in -= 0 if prepare is None else prepare.n_more
         if X.shape[1] != n_in:
             raise ValueError(
                 f"X has {X.shape[1]} features, but {type(self).__name__} is expecting {n_in} features as input."
             )
         names = parameters.per_layer(self, "activation", n - 1)
         try:
-            z = forward.outputs(X, coefs, self.intercepts_, getattr(self, "norms_", ()), names, n_layers)
+            z = forward.outputs(X, coefs, self.intercepts_, getattr(self, "norms_", ()), names, n_layers, prepare)
         except ValueError:
             self._require_layers()
             raise
@@ -639,6 +711,10 @@ class MLP(BaseEstimator):
 
     def to_sequential(self):
         """A `Sequential` with copies of the weights, whose `predict` gives the raw outputs.
+
+        It takes rows as this estimator does: what `standardize` learned is folded into its first layer, and
+        into the last of a regressor, whose outputs are in the targets' units.  Missing values it does not
+        fill in.
 
         Returns
         -------
@@ -699,6 +775,7 @@ class MLP(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing != "refuse"
         return tags
 
 

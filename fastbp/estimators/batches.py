@@ -2,6 +2,7 @@
 
 import warnings
 from bisect import bisect_left
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,24 +12,38 @@ from sklearn.model_selection import train_test_split
 from fastbp import checks
 from fastbp._kernels import engine
 
+#: Bytes of rows of which a training makes a copy that is ready for the first layer.
+COPIED = 2**28
+#: Numbers of rows that are made ready together where they are more.
+PIECE = 2**20
+
 
 class Data:
     """Rows, their targets as the engine takes them, and their weights or None.
 
     Of some of the rows, `order` has the numbers: they are not copied, as they may not fit into memory.
+    x are the rows as they came, and `prepare` makes them those of the first layer, or is None.
     """
 
     def __init__(self, x, t, weights, labels, order=None):
         self.x, self.t, self.weights = x, t, weights
         self.labels = labels  # the targets as a scorer takes them
         self.order = order
+        self.prepare: Any = None
 
     def __len__(self):
         return self.x.shape[0] if self.order is None else len(self.order)
 
-    def rows(self):
-        """x as the engine takes it."""
-        return engine_rows(self.x)
+    def rows(self, some=None):
+        """x, or some of its rows, as the engine takes it."""
+        x = self.x if some is None else self.x[some]
+        return engine_rows(x if self.prepare is None else self.prepare(x, dtype_of(self.x)))
+
+    def is_large(self):
+        """Whether the rows are made ready some batches at a time, as a copy of all takes much memory."""
+        if self.prepare is None or hasattr(self.x, "tocsr"):
+            return False
+        return self.x.size * dtype_of(self.x).itemsize > COPIED
 
     def require_weight(self, who, which, drawn, ranks):
         """Refuse rows whose weights sum to 0, over which no mean has a value: none would train."""
@@ -47,7 +62,9 @@ class Data:
     def part(self, rows):
         """Some of the rows."""
         weights = None if self.weights is None else self.weights[rows]
-        return Data(self.x[rows], self.t[rows], weights, self.labels[rows])
+        part = Data(self.x[rows], self.t[rows], weights, self.labels[rows])
+        part.prepare = self.prepare
+        return part
 
     def split(self, model, random_state, stratify, ranks):
         """Training and validation parts, as scikit-learn draws them."""
@@ -159,6 +176,13 @@ class Batches:
 
     def __len__(self):
         return len(self.edges) - 1
+
+    def pieces(self, n_features):
+        """The stretches in pieces of some batches, whose rows are made ready together."""
+        for begin, end, size in self.stretches:
+            step = size * max(1, PIECE // (size * n_features))
+            for start in range(begin, end, step):
+                yield start, min(start + step, end), size
 
     def done(self, position):
         """The batches before a position."""

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 from sklearn.metrics import get_scorer
 
-from fastbp.estimators.batches import dtype_of, engine_rows
+from fastbp.estimators.batches import dtype_of
 
 
 def loss(model, t, z):
@@ -32,7 +32,7 @@ def step(model, plan, data, rows, update):
     """The mean loss of some rows by the user's `loss`; its gradients go into the plan."""
     t = data.t[rows]
     z = np.empty((len(t), plan.n_out), t.dtype)
-    plan.outputs(engine_rows(data.x[rows]), z)
+    plan.outputs(data.rows(rows), z)
     losses, gradient = loss(model, t.copy(), z)  # t may be a view of the caller's y
     weights = weights_of(data, rows)
     over = weights.sum(dtype=np.float64)
@@ -59,7 +59,7 @@ def step_together(model, plan, data, rows, over):
     if len(t) == 0:
         return plan.backward(None, 0.0, over=over)
     z = np.empty((len(t), plan.n_out), t.dtype)
-    plan.outputs(engine_rows(data.x[rows]), z)
+    plan.outputs(data.rows(rows), z)
     losses, gradient = loss(model, t.copy(), z)
     gradient = np.ascontiguousarray(gradient * weights[:, np.newaxis], z.dtype)
     return plan.backward(gradient, weight, loss=float(losses @ weights), over=over)

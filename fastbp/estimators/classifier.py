@@ -78,6 +78,17 @@ class MLPClassifier(ClassifierMixin, MLP):
         None: one for small steps, else the cores that the process may use.
     max_seconds : float or None
         Time after which no further step begins; the first is always made.
+    standardize : bool
+        Whether features get mean 0 and deviation 1 over the training's rows, by the sizes of their
+        weights, before the first layer; a constant becomes 0, and sparse rows are divided only.  The
+        first rows settle it: `partial_fit` and `warm_start` go on with their scale.  `coefs_` are
+        those of the standardised features.
+    missing : {"refuse", "median", "mean"}
+        What stands for NaN in dense rows, in the training and in predictions: an error, or the
+        feature's median or mean over the training's rows (0 where it has no value there).
+    add_indicator : bool
+        Whether each feature with missing values among the first rows given to `fit` gets one more
+        column behind all others, of zeros and ones, that tells where they are missing.
 
     Attributes
     ----------
@@ -96,6 +107,11 @@ class MLPClassifier(ClassifierMixin, MLP):
     feature_names_in_ : numpy.ndarray
         Of data frames.
     out_activation_ : {"softmax", "logistic"}
+    x_mean_, x_scale_ : (n_features,) numpy.ndarray
+        With `standardize`: what is subtracted from the features, and what they are divided by.
+    x_fill_, x_marked_ : numpy.ndarray
+        With `missing`: what stands for missing values, (n_features,), and the numbers of the
+        features that have an indicator.
 
     Raises
     ------
@@ -160,6 +176,9 @@ class MLPClassifier(ClassifierMixin, MLP):
         coefs_init=None,
         n_threads=None,
         max_seconds=None,
+        standardize=False,
+        missing="refuse",
+        add_indicator=False,
     ):
         self._keep(locals())
 

@@ -10,17 +10,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastbp import checks
 from fastbp._kernels import engine
-from fastbp.estimators import forward, parameters
+from fastbp.estimators import forward, parameters, preparing
 from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
 
 
 def network(model):
-    """A `Sequential` with copies of a fitted estimator's weights."""
+    """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units."""
     layers: list[Layer] = []
+    coefs, intercepts = list(model.coefs_), list(model.intercepts_)
+    prepare = preparing.of(model)
+    if prepare is not None:
+        coefs[0], intercepts[0] = prepare.folded(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = model._in_units(coefs[-1]), model._in_units(intercepts[-1], 1)
     names = parameters.activations(model, len(model.coefs_) - 1)
     drops = parameters.per_layer(model, "dropout", len(names))
-    for k, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+    for k, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
         layers.append(Affine(np.array(W, order="C"), np.array(b)))
         if k == len(names):
             break

@@ -15,7 +15,7 @@ FINISHES = ("identity", "softmax", "logistic", "exp", "relu", "tanh")
 NORM_EPS = 1e-5
 
 
-def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
+def outputs(x, coefs, intercepts, norms, activations, n_layers=None, prepare=None):
     """The last layer's outputs before its activation, or those of hidden layer `n_layers`.
 
     Parameters
@@ -28,6 +28,8 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
         Of the hidden layers.
     n_layers : int or None
         How many layers x goes through; None for all.
+    prepare : Preparation or None
+        What rows go through before the first.
 
     Returns
     -------
@@ -50,13 +52,14 @@ def outputs(x, coefs, intercepts, norms, activations, n_layers=None):
     n, is_sparse = x.shape[0], hasattr(x, "tocsr")
     rows = SPARSE_ROWS if is_sparse else ROWS
     if n <= rows:
-        return _through(x, layers, norms, activations, dtype)
+        return _through(x if prepare is None else prepare(x, dtype), layers, norms, activations, dtype)
     if is_sparse:
         x = x.tocsr()  # of CSC, whose rows are cut out by a walk through all entries
     out = np.empty((n, layers[-1][0].shape[1]), dtype)
     for start in range(0, n, rows):
         part = slice(start, start + rows)
-        out[part] = _through(x[part], layers, norms, activations, dtype)
+        some = x[part] if prepare is None else prepare(x[part], dtype)
+        out[part] = _through(some, layers, norms, activations, dtype)
     return out
 
 

@@ -11,7 +11,6 @@ from sklearn.utils import gen_batches
 
 from fastbp._kernels import engine
 from fastbp.estimators import callables, parameters
-from fastbp.estimators.batches import engine_rows
 
 #: Rows of one gradient: dense ones, which lie in panels together, and sparse ones, which do not.
 ROWS, SPARSE_ROWS = 1024, 16384
@@ -35,7 +34,7 @@ class Objective:
         rows = SPARSE_ROWS if hasattr(data.x, "tocsr") else ROWS
         self.plan = solver.plan(max(1, min(len(data), rows)))
         self.parts = list(gen_batches(len(data), rows)) if len(data) else []
-        self.rows = [engine_rows(data.x[part]) for part in self.parts]
+        self.rows = [data.rows(part) for part in self.parts]
         all_rows = np.ones(len(data)) if data.weights is None else data.weights
         self.sums = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
         self.total = float(ranks.sum(sum(self.sums)))

@@ -42,7 +42,9 @@ class EstimatorTraining(Training):
         self.incremental = incremental
         self.ranks, self.average_every = ranks, average_every
         options = parameters.options(model, incremental)
-        self.plan, self.x = self._joined_plan(), data.rows()
+        self.plan = self._joined_plan()
+        #: All rows as the engine takes them, or None where some are made ready at a time.
+        self.x = None if data.is_large() and not ranks else data.rows()
         # Who is not the first shows and calls nothing.
         shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
         self.epochs = Epochs(shown, len(data))
@@ -130,16 +132,13 @@ class EstimatorTraining(Training):
             position = self._own_epoch(epochs, losses, lrs)
         else:
             position = 0
-            for begin, end, size in parts.stretches:
+            for begin, end, size in parts.stretches if self.x is not None else parts.pieces(self.data.x.shape[1]):
                 seconds = epochs.seconds_left()
                 if begin and (position < begin or seconds <= 0):
                     break
                 k = begin // parts.stretches[0][2]
                 position, *_ = plan.epoch(
-                    self.x,
-                    self.data.t,
-                    self.data.weights,
-                    epochs.order[begin:end],
+                    *self._stretch(epochs.order[begin:end]),
                     losses[k:],
                     lrs=None if lrs is None else lrs[k:],
                     seconds=max(seconds, SHORTEST),
@@ -151,6 +150,14 @@ class EstimatorTraining(Training):
         if lrs is not None:
             solver.numbers["lr"] = plan.lr
         return parts.mean(losses, position), parts.seen(position)
+
+    def _stretch(self, order):
+        """Rows, targets, weights, and the order in which the engine takes them."""
+        data = self.data
+        if self.x is not None:
+            return self.x, data.t, data.weights, order
+        weights = None if data.weights is None else data.weights[order]
+        return data.rows(order), data.t[order], weights, np.arange(len(order))
 
     def _own_epoch(self, epochs, losses, lrs):
         """An epoch with the user's own loss, a batch at a time; the position it reached."""

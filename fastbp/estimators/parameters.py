@@ -1,5 +1,6 @@
 """What the constructors' parameters may be: scikit-learn's words for its own, ours for the rest."""
 
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -20,7 +21,9 @@ ACTIVATIONS = {
 }
 ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
 SOLVERS = ("lbfgs", *OPTIMIZERS)
-REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
+#: What is done with missing values.
+MISSING = ("refuse", "median", "mean")
+REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile", "gaussian")
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -130,6 +133,9 @@ NAMES = frozenset(
         "coefs_init",
         "n_threads",
         "max_seconds",
+        "standardize",
+        "missing",
+        "add_indicator",
     )
 )
 #: Those that a training reads as it goes, so that a callback may change them; L-BFGS, the latter.
@@ -233,8 +239,7 @@ def check(model, classifies, watched=None):
         _require(who, "class_weight", model.class_weight, _CLASS_WEIGHT)
     else:
         checks.positive(who, "huber_delta", model.huber_delta)
-        if checks.number(who, "quantile", model.quantile, least=0, most=1) in (0, 1):
-            raise ValueError(f"{who} expects quantile between 0 and 1, without these; got {model.quantile!r}.")
+        quantiles(model)
     _check_together(model, who, watched)
 
 
@@ -250,7 +255,8 @@ def _check_own(model, who):
         checks.number(who, "init", model.init, least=0)
     if model.schedule is not None and not callable(model.schedule):
         raise TypeError(f"{who} expects schedule as a function of the epochs done; got {model.schedule!r}.")
-    for name in ("restore_best", "batch_norm", "progress"):
+    checks.choice(who, "missing", model.missing, MISSING)
+    for name in ("restore_best", "batch_norm", "progress", "standardize", "add_indicator"):
         value, none = getattr(model, name), name == "restore_best"
         if not (isinstance(value, bool | np.bool_) or (none and value is None)):
             allowed = (None, True, False) if none else (True, False)
@@ -291,6 +297,10 @@ def _check_together(model, who, watched):
             f"{who} expects scoring beside early_stopping=True or validation_data in fit, whose "
             f"rows it scores; got {model.scoring!r} without them."
         )
+    if model.add_indicator and model.missing == "refuse":
+        raise ValueError(
+            f"{who} expects missing='median' or 'mean' beside add_indicator; got missing={model.missing!r}."
+        )
     if model.schedule is not None and model.learning_rate != "constant":
         raise ValueError(f"{who} expects learning_rate='constant' beside a schedule; got {model.learning_rate!r}.")
     if model.init is not None and model.coefs_init is not None:
@@ -316,6 +326,18 @@ def hidden_layer_sizes(model):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
+
+
+def quantiles(model):
+    """A regressor's quantiles as a tuple, or None where its parameter is one number."""
+    who, given = type(model).__name__, model.quantile
+    several = not isinstance(given, str) and _is_array_like(given) and np.ndim(given) > 0
+    found = tuple(checks.number(who, "quantile", one, least=0, most=1) for one in (given if several else [given]))
+    if not found or not all(0 < one < 1 for one in found):
+        raise ValueError(f"{who} expects quantile between 0 and 1, without these; got {given!r}.")
+    if any(one >= other for one, other in pairwise(found)):
+        raise ValueError(f"{who} expects several quantiles in the order of their size; got {given!r}.")
+    return found if several else None
 
 
 def per_layer(model, name, n_layers):

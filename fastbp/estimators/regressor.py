@@ -2,13 +2,16 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 
 from fastbp import checks
-from fastbp.estimators import forward
+from fastbp.estimators import forward, parameters, preparing
 from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
+
+#: What a predicted variance never is below: a millionth, of standardised targets of theirs.
+LEAST_VARIANCE = 1e-6
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -18,20 +21,31 @@ class MLPRegressor(RegressorMixin, MLP):
     ----------
     loss : str or callable
         "squared_error" and "poisson", scikit-learn's halves; "absolute_error", "huber",
-        "quantile"; or a function of (y, outputs), both (n, n_outputs), that returns each row's
+        "quantile"; "gaussian", the negative log likelihood of a normal distribution whose deviation is
+        learned too, see `predict`; or a function of (y, outputs), both (n, n_outputs), that returns each row's
         loss (n,) and its gradient by the outputs.  Losses of several outputs are averaged over
         them and their gradients added up, as scikit-learn does.
     huber_delta : float
         Where the Huber loss goes over from a parabola into a line.
-    quantile : float
-        Which quantile loss="quantile" predicts.
+    quantile : float or sequence of float
+        Which quantile loss="quantile" predicts; or several in the order of their size, by one network
+        with an output for each.  Its predictions are sorted, so that no two cross.
+    standardize : bool
+        As `MLPClassifier`'s; and the targets too, but for the counts of loss="poisson", get mean 0
+        and deviation 1.  Predictions come in the targets' own units; `loss_`, `huber_delta` and what a
+        `loss` of one's own is given are in deviations.
     hidden_layer_sizes, activation, solver, ...
         All others are those of `MLPClassifier`.
 
     Attributes
     ----------
+    n_outputs_ : int
+        Of the network: of each target one for each of several quantiles, or with loss="gaussian" its
+        mean and the logarithm of its variance.
     out_activation_ : {"identity", "exp"}
         "exp" for the Poisson loss.
+    y_mean_, y_scale_ : (n_outputs,) numpy.ndarray
+        With `standardize`, but not of the Poisson loss.
     coefs_, intercepts_, norms_, loss_, loss_curve_, ...
         All others are those of `MLPClassifier`.
 
@@ -93,6 +107,9 @@ class MLPRegressor(RegressorMixin, MLP):
         coefs_init=None,
         n_threads=None,
         max_seconds=None,
+        standardize=False,
+        missing="refuse",
+        add_indicator=False,
     ):
         self._keep(locals())
 
@@ -108,21 +125,35 @@ class MLPRegressor(RegressorMixin, MLP):
             raise ValueError(f"MLPRegressor expects y of at least 0 for loss='poisson'; got {np.min(y):g}.")
         return y if y.ndim == 2 else y[:, np.newaxis]
 
+    def _per_target(self):
+        """How many outputs each target has."""
+        if self._is_gaussian():
+            return 2
+        return len(self.quantile) if self._has_quantiles() else 1
+
+    def _is_gaussian(self):
+        return self.loss == "gaussian"
+
+    def _has_quantiles(self):
+        """Whether there are several, of each target."""
+        return self.loss == "quantile" and np.ndim(self.quantile) > 0
+
     def _quick(self, X, y):
+        n_targets = self.n_outputs_ // self._per_target()
         plain = (
             type(y) is np.ndarray
             and y.ndim <= 2
             and y.dtype in (checks.FLOAT64, checks.FLOAT32)
             and self.loss != "poisson"
             and self._is_plain(X)
-            and y.shape == (len(X), self.n_outputs_)[: y.ndim]
-            and (y.ndim == 2) == (self.n_outputs_ > 1)
+            and y.shape == (len(X), n_targets)[: y.ndim]
+            and (y.ndim == 2) == (n_targets > 1)
             and bool(np.isfinite(y).all())
         )
         return (X, y, y.reshape(len(y), -1)) if plain else None
 
     def _n_outputs_of(self, t):
-        return t.shape[1]
+        return t.shape[1] * self._per_target()
 
     def _out_activation(self):
         return "exp" if self.loss == "poisson" else "identity"
@@ -134,14 +165,36 @@ class MLPRegressor(RegressorMixin, MLP):
             "quantile": ("quantile", self.quantile),
             "absolute_error": ("absolute", 1.0),
             "poisson": ("poisson", 1.0),
+            "gaussian": ("gaussian", LEAST_VARIANCE),
         }
         kind, number = (None, 1.0) if callable(self.loss) else kinds[self.loss]
+        if self._has_quantiles():
+            n_targets = self.n_outputs_ // self._per_target()
+            kind, number = "quantiles", parameters.quantiles(self) * n_targets
         # scikit-learn averages the squared error over the outputs, but adds up its gradient.
-        scale = 1.0 if self.loss == "poisson" else 1 / self.n_outputs_
+        scale = 1.0 if self.loss == "poisson" else (2 if self._is_gaussian() else 1) / self.n_outputs_
         return {"loss": kind, "number": number, "loss_scale": scale, "clip_loss": False}
 
+    def _learn_targets(self, t, weights, ranks):
+        if self.loss != "poisson":
+            self.y_mean_, self.y_scale_ = preparing.scales(t, None, weights, ranks)
+
     def _engine_targets(self, t, dtype):
-        return checks.floats("MLPRegressor", "y", t, dtype)
+        if "y_scale_" in self.__dict__:
+            t = (t - self.y_mean_) / self.y_scale_
+        n = self._per_target()
+        return checks.floats("MLPRegressor", "y", t if n == 1 else np.repeat(t, n, axis=1), dtype)
+
+    def _in_units(self, array, shift=0):
+        if "y_scale_" not in self.__dict__:
+            return array
+        n = array.shape[-1] // len(self.y_scale_)
+        if n == 1:
+            return (array * self.y_scale_ + shift * self.y_mean_).astype(array.dtype, copy=False)
+        factors, shifts = (np.repeat(values, n) for values in (self.y_scale_, self.y_mean_))
+        if self.loss == "gaussian":  # of a variance's logarithm
+            factors[1::2], shifts[1::2] = 1, 2 * np.log(self.y_scale_)
+        return (array * factors + shift * shifts).astype(array.dtype)
 
     def _validation(self, rows, ranks, name, X, y, weights):
         held_out = super()._validation(rows, ranks, name, X, y, weights)
@@ -158,17 +211,31 @@ class MLPRegressor(RegressorMixin, MLP):
     def _own_score(self, data, predicted):
         if not np.isfinite(predicted).all():
             return np.nan
-        return r2_score(data.labels, predicted, sample_weight=data.weights)
+        return self._score_of(data.labels, predicted, data.weights)
+
+    def _score_of(self, y, predicted, weights):
+        if not self._has_quantiles():
+            return r2_score(y, predicted, sample_weight=weights)
+        scores = [
+            d2_pinball_score(y, predicted[..., k], alpha=quantile, sample_weight=weights)
+            for k, quantile in enumerate(self.quantile)
+        ]
+        return float(np.mean(scores))
 
     def _network_loss(self):
         losses = {
             "squared_error": MeanSquaredError,
             "absolute_error": MeanAbsoluteError,
-            "huber": lambda: HuberLoss(self.huber_delta),
+            "huber": self._huber,
             "poisson": PoissonLoss,
-            "quantile": lambda: QuantileLoss(self.quantile),
+            "quantile": lambda: None if self._has_quantiles() else QuantileLoss(self.quantile),
         }
         return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
+
+    def _huber(self):
+        """The loss in the targets' units, which has one delta for all outputs."""
+        scales = getattr(self, "y_scale_", np.ones(1))
+        return HuberLoss(float(self.huber_delta * scales[0])) if len(scales) == 1 else None
 
     # --- using ------------------------------------------------------------------------------
 
@@ -195,20 +262,62 @@ class MLPRegressor(RegressorMixin, MLP):
         """
         return self._train(X, y, sample_weight, (), True, None, comm, rows, average_every)
 
+    def _raw(self, X, check=True):
+        """The outputs in the targets' units, (n_rows, n_outputs)."""
+        return self._in_units(forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None)), 1)
+
     def _predicted(self, X, check=True):
-        z = forward.finish(self._outputs(X, check), getattr(self, "out_activation_", None))
+        z = self._raw(X, check)
+        if self._is_gaussian():
+            z = z[:, ::2]
+        elif self._has_quantiles():
+            z = np.sort(z.reshape(len(z), -1, len(self.quantile)), axis=2)
+            return z[:, 0] if z.shape[1] == 1 else z
         return z.ravel() if z.shape[1] == 1 else z
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """The predictions for the rows.
 
         Parameters
         ----------
         X : array_like or sparse matrix, (n_samples, n_features)
+        return_std : bool
+            Whether the deviations of the normal distributions come too, with loss="gaussian".
 
         Returns
         -------
         numpy.ndarray
-            (n_samples,) or (n_samples, n_outputs)
+            (n_samples,) or (n_samples, n_targets); of several quantiles (n_samples, n_quantiles) or
+            (n_samples, n_targets, n_quantiles), sorted.
+        numpy.ndarray
+            With `return_std`: the deviations, of the predictions' shape, in the targets' units.
+
+        Raises
+        ------
+        ValueError
+            For `return_std` of another loss.
         """
-        return self._predicted(X)
+        if not checks.flag("MLPRegressor.predict", "return_std", return_std):
+            return self._predicted(X)
+        if not self._is_gaussian():
+            raise ValueError(f"MLPRegressor.predict expects loss='gaussian' for return_std; got loss={self.loss!r}.")
+        z = self._raw(X)
+        scale = getattr(self, "y_scale_", np.ones(z.shape[1] // 2))
+        deviations = np.sqrt(np.exp(z[:, 1::2]) + LEAST_VARIANCE * np.square(scale)).astype(z.dtype)
+        return tuple(a.ravel() if a.shape[1] == 1 else a for a in (z[:, ::2], deviations))
+
+    def score(self, X, y, sample_weight=None):
+        """R^2 of the predictions, or of several quantiles the mean D^2 of their pinball losses.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, (n_samples, n_features)
+        y : array_like, (n_samples,) or (n_samples, n_targets)
+        sample_weight : array_like, (n_samples,)
+
+        Returns
+        -------
+        float
+            1 is the best; 0 is what the means, or the quantiles, of y alone would have.
+        """
+        return self._score_of(y, self.predict(X), sample_weight)

@@ -37,6 +37,36 @@ static double FN(clipped_loss)(fbp_loss_kind kind, const REAL *y, const REAL *t,
     return exact ? loss : clipped;
 }
 
+/* Quantile losses, each output's of its own a, whose gradient times scale is written over x. */
+static double FN(quantiles_loss)(REAL *x, const REAL *t, const double *a, double scale, idx rows,
+                                 idx n_out)
+{
+    double sum = 0;
+    for (idx r = 0; r < rows; r++, x += n_out, t += n_out)
+        for (idx j = 0; j < n_out; j++) {
+            const double d = (double)x[j] - (double)t[j];
+            const double slope = d > 0 ? 1 - a[j] : d < 0 ? -a[j] : d; /* NaN stays NaN */
+            sum += slope * d;
+            x[j] = (REAL)(scale * slope);
+        }
+    return sum;
+}
+
+/* The negative log likelihood of n / 2 targets, less a constant, whose gradient times scale is written
+ * over x: of pairs x of a mean m and the logarithm s of a variance, which never is below eps, and
+ * targets that are there twice, (log v + (m - t)^2 / v) / 2 with v = exp(s) + eps. */
+static double FN(gaussian_loss)(REAL *x, const REAL *t, double eps, double scale, idx n)
+{
+    double sum = 0;
+    for (idx i = 0; i < n; i += 2) {
+        const double d = (double)x[i] - (double)t[i], e = exp((double)x[i + 1]), v = e + eps;
+        sum += 0.5 * (log(v) + d / v * d);
+        x[i] = (REAL)(scale * (d / v));
+        x[i + 1] = (REAL)(0.5 * scale * (e / v) * (1 - d / v * d));
+    }
+    return sum;
+}
+
 /* Loss of rows [0, rows) of x, whose gradient times scale is written over x. */
 static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x, REAL *y,
                                const REAL *t, const int64_t *classes, double scale, idx rows)
@@ -52,6 +82,10 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
         loss = FN(soft_cross_entropy_forward)(x, t, y, rows, plan->n_out);
         FN(soft_cross_entropy_backward)(y, t, scale, x, rows, plan->n_out);
         break;
+    case FBP_QUANTILES:
+        loss = FN(quantiles_loss)(x, t, plan->loss_numbers, scale, rows, plan->n_out);
+        break;
+    case FBP_GAUSSIAN: loss = FN(gaussian_loss)(x, t, plan->loss_number, scale, n); break;
     case FBP_NO_LOSS: break;
     default:
         loss = FN(loss_forward)(x, t, y, kind, plan->loss_number, n);

@@ -70,7 +70,7 @@ typedef struct {
 typedef struct {
     idx n_ops, n_in, n_out, jump;
     fbp_loss_kind loss;
-    double loss_number;
+    double loss_number, *loss_numbers;
     int clip_loss;
     size_t nbytes;
     FN(op) *ops;
@@ -255,6 +255,11 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
                   .loss = spec->loss, .loss_number = spec->loss_number,
                   .clip_loss = spec->clip_loss};
+    if (spec->loss == FBP_QUANTILES) {
+        p.loss_numbers = carve(base, &used, (size_t)n_out * sizeof *p.loss_numbers);
+        if (base)
+            memcpy(p.loss_numbers, spec->loss_numbers, (size_t)n_out * sizeof *p.loss_numbers);
+    }
     p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
     p.x = FN(carve_panels)(base, &used, n_in, jump);
     p.starts = carve(base, &used, (size_t)(rows + 1) * sizeof *p.starts);
