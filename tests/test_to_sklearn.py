@@ -193,3 +193,31 @@ def test_weights_put_in_by_hand_go():
         warnings.simplefilter("error")
         theirs = ours.to_sklearn()
     assert theirs.predict([[1.0, 2.0]]) == ours.predict([[1.0, 2.0]]) == [10.0]
+
+
+@pytest.mark.parametrize("options", [{"standardize": True}, {"missing": "median", "add_indicator": True}])
+@pytest.mark.parametrize("hidden", [(), (4,)], ids=["no hidden", "hidden"])
+def test_what_rows_go_through_is_within_the_weights(hidden, options):
+    """For rows as they come, of which no value is missing; targets in their own unit."""
+    x, y = 100 * X + 7, 1e4 * X[:, 0] + 5e5
+    if "missing" in options:
+        x = X.copy()
+        x[::7, 2] = np.nan
+    options = {**options, "hidden_layer_sizes": hidden, "max_iter": 30, "random_state": 0}
+    for model, t in ((MLPRegressor(**options), y), (MLPClassifier(**options), LABELS)):
+        model.fit(x, t)
+        with pytest.warns(UserWarning, match="leaves out .*(standardize|missing)"):
+            theirs = model.to_sklearn()
+        whole = x[~np.isnan(x).any(axis=1)]
+        if t is y:
+            np.testing.assert_allclose(theirs.predict(whole), model.predict(whole), rtol=1e-6)
+        else:
+            np.testing.assert_allclose(theirs.predict_proba(whole), model.predict_proba(whole), rtol=1e-6)
+        assert not hasattr(theirs, "x_scale_") and not hasattr(theirs, "x_fill_")
+
+
+@pytest.mark.parametrize("options", [{"loss": "gaussian"}, {"loss": "quantile", "quantile": [0.1, 0.9]}], ids=str)
+def test_several_outputs_of_a_target_have_no_place(options):
+    model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, **options).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="one output for each target; got loss='"):
+        model.to_sklearn()

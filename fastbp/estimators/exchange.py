@@ -19,10 +19,7 @@ def network(model):
     """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units."""
     layers: list[Layer] = []
     coefs, intercepts = list(model.coefs_), list(model.intercepts_)
-    prepare = preparing.of(model)
-    if prepare is not None:
-        coefs[0], intercepts[0] = prepare.folded(coefs[0], intercepts[0])
-    coefs[-1], intercepts[-1] = model._in_units(coefs[-1]), model._in_units(intercepts[-1], 1)
+    _put_in_units(model, coefs, intercepts)
     names = parameters.activations(model, len(model.coefs_) - 1)
     drops = parameters.per_layer(model, "dropout", len(names))
     for k, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
@@ -40,6 +37,14 @@ def network(model):
         if drops[k]:
             layers.append(Dropout(drops[k]))
     return Sequential(*layers, loss=model._network_loss())
+
+
+def _put_in_units(model, coefs, intercepts):
+    """Let the first and the last layer take rows, and give numbers, in their own units."""
+    prepare = preparing.of(model)
+    if prepare is not None:
+        coefs[0], intercepts[0] = prepare.folded(coefs[0], intercepts[0])
+    coefs[-1], intercepts[-1] = model._in_units(coefs[-1]), model._in_units(intercepts[-1], 1)
 
 
 def estimator(cls, fitted):
@@ -86,17 +91,25 @@ def theirs(model):
     who = f"{type(model).__name__}.to_sklearn"
     check_is_fitted(model)
     model._require_layers()
+    if not model._classifies and model._per_target() > 1:
+        raise ValueError(
+            f"{who} expects a network with one output for each target; got loss={model.loss!r} with more, which "
+            "scikit-learn has not: to_sequential() keeps them."
+        )
     coefs, intercepts = _folded(model)
     given, left_out = _parameters_for_theirs(model, who, len(coefs) - 1)
     fitted = _begun(model, who, given, coefs)
     vars(fitted).update(given)
-    vars(fitted).update({name: value for name, value in _learned(model).items() if name != "norms_"})
+    vars(fitted).update(
+        {name: value for name, value in _learned(model).items() if name not in ("norms_", *preparing.LEARNED)}
+    )
     fitted.coefs_, fitted.intercepts_ = coefs, intercepts
     # What early stopping of a training that goes on falls back to.
     fitted._best_coefs, fitted._best_intercepts = ([np.array(a) for a in some] for some in (coefs, intercepts))
     fitted._no_improvement_count = getattr(model, "_no_improvement_count", 0)
     solver = getattr(model, "_optimizer", None)
-    if solver is None or solver.norms or given["solver"] != solver.asked["solver"]:
+    in_units = any(name in vars(model) for name in preparing.LEARNED)  # the solver's states are of other weights
+    if solver is None or solver.norms or in_units or given["solver"] != solver.asked["solver"]:
         del fitted._optimizer  # a training begins with a fresh one
     else:
         _hand_over(solver, fitted._optimizer)
@@ -116,13 +129,14 @@ def theirs(model):
 
 
 def _folded(model):
-    """Copies of the weights, each batch normalisation within those before it."""
+    """Copies of the weights, each batch normalisation within those before it, in the rows' and targets' units."""
     coefs, intercepts = ([np.array(array) for array in some] for some in (model.coefs_, model.intercepts_))
     for k, norm in enumerate(getattr(model, "norms_", ())):
         gamma, beta, mean, variance = norm
         factor = gamma / np.sqrt(variance + norm.dtype.type(forward.NORM_EPS))
         coefs[k] = coefs[k] * factor
         intercepts[k] = (intercepts[k] - mean) * factor + beta
+    _put_in_units(model, coefs, intercepts)
     return coefs, intercepts
 
 
