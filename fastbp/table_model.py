@@ -20,7 +20,7 @@ from fastbp.tables.preprocessor import missing_of, with_target
 from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
 
-__all__ = ["Importances", "TableModel"]
+__all__ = ["Importances", "TableModel", "is_table_model"]
 
 #: The key of the metadata beside the network's own.
 KEY = "fastbp.table"
@@ -669,6 +669,11 @@ def _are_scores(node, classes):
     if classes and len(shares) != len(classes) and node:
         return False
     return all(isinstance(n, float | int | None) and not isinstance(n, bool) for each in numbers for n in each)
+
+
+def is_table_model(path):
+    """Whether a file is a table's model, and no network alone."""
+    return KEY in files.read_safetensors("TableModel.load", path)[1]
 
 
 def _without_nan(node):

@@ -86,6 +86,8 @@ def parser(version):
         "  fastbp train mnist --data ~/mnist     MNIST from its four IDX files\n"
         "  fastbp train wine.csv --target kind   a table of your own\n"
         "  fastbp predict model.safetensors new.csv   what its model says of new rows\n"
+        "  fastbp tune wine.csv --target kind    many networks, the best one kept\n"
+        "  fastbp export model.safetensors m.c   the model as one file of C\n"
         "  fastbp check iris --full              every gradient of a network for iris\n"
         "  fastbp train --help                   all options of a command",
     )
@@ -214,6 +216,51 @@ def parser(version):
     )
     _add_model(evaluate)
     evaluate.add_argument("--target", metavar="COLUMN", help="its name here (default: as in training)")
+
+    export = commands.add_parser(
+        "export",
+        help="write a model for other systems: as ONNX, or as one file of C",
+        description="Write a network, or a table's model with its preprocessing, as ONNX or as C99,\n"
+        "as the end of the file's name says. A table's columns are numbers there: truth\n"
+        "values 0 and 1, a category its place among those of the training.",
+        epilog="examples:\n"
+        "  fastbp export model.safetensors model.onnx\n"
+        "  fastbp export model.safetensors model.c\n\n"
+        "exit status: 0 success, 2 error",
+    )
+    export.add_argument("model", metavar="MODEL", help="a file of fastbp train, or of Sequential.save")
+    export.add_argument("out", metavar="FILE", help="that ends in .onnx or .c")
+    export.add_argument("--force", action="store_true", help="write over a file that is there")
+
+    tune = commands.add_parser(
+        "tune",
+        help="find a network for a table: its sizes, rates and regularisation",
+        description="Train many networks for a table, most of them for a few epochs only, and the\n"
+        "best one whole. Widths, depth, learning rate, decay, dropout and activation\n"
+        "differ. It writes model.safetensors, and a table and a picture of the trials;\n"
+        "the same command goes on where an earlier one was ended.",
+        epilog="example:\n  fastbp tune houses.csv --target price --minutes 10 --out houses\n\n"
+        "exit status: 0 success, 2 error",
+    )
+    tune.add_argument("file", metavar="FILE", help="a table, as a CSV file")
+    tune.add_argument("--target", metavar="COLUMN", required=True, help="what to predict")
+    tune.add_argument("--minutes", metavar="M", type=_minutes, default=10.0, help="(default: %(default)g)")
+    tune.add_argument("--trials", metavar="N", type=_whole(1), help="end after so many, too")
+    tune.add_argument(
+        "--sampler", choices=("random", "tpe"), help="tpe is Optuna's, and the default where that is installed"
+    )
+    tune.add_argument("--jobs", metavar="N", type=_whole(1), help="trials at once (default: the cores)")
+    tune.add_argument("--task", choices=targets.TASKS, help="as of train")
+    tune.add_argument("--ignore", metavar="COLUMNS", type=_names, default=(), help="columns to leave out, as id,notes")
+    tune.add_argument("--group", metavar="COLUMN", help="its rows of one value stay in one part")
+    tune.add_argument("--time", metavar="COLUMN", help="train with the first rows, judge by the last ones")
+    tune.add_argument("--class-weight", choices=("balanced",), help="weigh each class by how rare it is")
+    tune.add_argument("--seed", metavar="N", type=_whole(0), default=0, help="(default: %(default)s)")
+    tune.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("tuned"), help="folder of the files (default: %(default)s)"
+    )
+    tune.add_argument("--force", action="store_true", help="write over a model that is there")
+    _add_reading(tune)
 
     info = commands.add_parser(
         "info",
@@ -345,6 +392,16 @@ def _learning_rate(text):
     if not 0 < lr < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0; got {text!r}")
     return lr
+
+
+def _minutes(text):
+    try:
+        minutes = math.nan if "_" in text else float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"expected minutes above 0; got {text!r}")
+    return minutes
 
 
 def settle(args):

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastbp import __version__, checks, datasets, plots
 from fastbp._kernels import isa
-from fastbp.command import arguments, epochs, outputs, table
+from fastbp.command import arguments, epochs, outputs, sweep, table
 from fastbp.command.arguments import CHECKED_ROWS, DATA_SETS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
@@ -96,6 +96,8 @@ def _run(argv, args):
         "check": _run_check,
         "predict": table.predict,
         "evaluate": table.evaluate,
+        "tune": sweep.tune,
+        "export": sweep.export,
         "info": _run_info,
     }
     return commands[args.command](args)

@@ -17,7 +17,7 @@ from fastbp.network import Sequential
 from fastbp.table_model import PARTS, TableModel
 from fastbp.tables.preprocessor import missing_of
 
-__all__ = ["check", "describe", "evaluate", "predict", "train"]
+__all__ = ["aligned", "check", "describe", "evaluate", "predict", "reading", "say", "say_scores", "train"]
 
 #: Rows that tell the importance of columns.
 _JUDGES = 2000
@@ -47,12 +47,12 @@ def train(args, ranks, comm):
             outputs.keep_apart(args, args.data_set, *written)
         model, rows = _prepared(args)
         if args.speaks:
-            _say(*_understood(args.data_set, model, rows))
+            say(*_understood(args.data_set, model, rows))
         if args.dry_run:
             return 0
         if args.speaks:
             outputs.make_folder(args.out, *written)
-            _say(_network_line(model, rows, ranks))
+            say(_network_line(model, rows, ranks))
     n = len(rows.x["train"])
     lr = model.learning_rate
     bar = epochs.progress_bar(model.epochs * n, args.speaks)
@@ -108,7 +108,8 @@ def reading(args):
     return given if args.header else {**given, "header": False}
 
 
-def _say(*lines):
+def say(*lines):
+    """Print some lines at once."""
     print(*lines, sep="\n", flush=True)
 
 
@@ -119,7 +120,7 @@ def _understood(source, model, rows):
         missing = int(missing_of(rows.features.column(name)).sum())
         table.append((name, kind, str(missing), done))
     yield f"{source}: {rows.features.n_rows} rows"
-    yield from _aligned(table)
+    yield from aligned(table)
     task = model.notes[-1]
     counted = np.concatenate([rows.t[part] for part in PARTS])
     if model.classes is not None:
@@ -134,7 +135,7 @@ def _understood(source, model, rows):
         yield f"note: {note}"
 
 
-def _aligned(table):
+def aligned(table):
     """Rows of texts as lines, indented."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -162,9 +163,9 @@ def _report(args, model, rows, judged, importances, pictures):
         print(f"gradient check  passed, largest relative error {checked.largest_relative_error:.1e}")
     else:
         print(checked)
-    _say(*_score_lines(scores, [part for part in PARTS if part in scores], model))
+    say_scores(model)
     if model.classes is not None:
-        _say(*_confusion_lines(model.classes, scores[pictures[0]]["confusion"], pictures[0]))
+        say(*_confusion_lines(model.classes, scores[pictures[0]]["confusion"], pictures[0]))
     listed = zip(importances.names, importances.means, strict=True)
     print(f"importances     {', '.join(f'{name} {loss:.3f}' for name, loss in list(listed)[:10])}")
     seconds = sum(history.seconds)
@@ -201,6 +202,11 @@ def _finite(node):
     return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
+def say_scores(model):
+    """Print a model's scores of each part, beside a baseline's."""
+    say(*_score_lines(model.scores, [part for part in PARTS if part in model.scores], model))
+
+
 def _score_lines(scores, parts, model):
     """A line per score: each part's, and beside the last one its baseline's."""
     last = parts[-1]
@@ -224,7 +230,7 @@ def _confusion_lines(classes, table, part):
         return
     names = [str(each) for each in classes]
     yield f"{part} rows by their class (lines) and by what is predicted (columns)"
-    yield from _aligned([("", *names), *((name, *map(str, row)) for name, row in zip(names, table, strict=True))])
+    yield from aligned([("", *names), *((name, *map(str, row)) for name, row in zip(names, table, strict=True))])
 
 
 # --- check ----------------------------------------------------------------------------------
@@ -280,9 +286,9 @@ def evaluate(args):
     scores = model.evaluate(args.file, args.target, strict=args.strict, **reading(args))
     _warn(model)
     print(f"{args.file}: {scores['rows']} rows with {args.target or model.target}")
-    _say(*_score_lines({"here": scores, "baseline": {"here": scores["baseline"]}}, ["here"], model))
+    say(*_score_lines({"here": scores, "baseline": {"here": scores["baseline"]}}, ["here"], model))
     if model.classes is not None:
-        _say(*_confusion_lines(model.classes, scores["confusion"], "the"))
+        say(*_confusion_lines(model.classes, scores["confusion"], "the"))
     return 0
 
 
@@ -310,11 +316,10 @@ def describe(args):
     table = [("column", "kind", "what is done")]
     table += [(each.name, each.kind, each.done) for each in preprocessor.encodings_]
     table += [(name, "", f"left out, {why}") for name, why in preprocessor.left_out_.items()]
-    _say(*_aligned(table))
+    say(*aligned(table))
     model.net.summary()
     for note in model.notes:
         print(f"note: {note}")
-    parts = [part for part in PARTS if part in model.scores]
-    if parts:
-        _say(*_score_lines(model.scores, parts, model))
+    if any(part in model.scores for part in PARTS):
+        say_scores(model)
     return 0

@@ -1,9 +1,9 @@
-"""A saved network written for other systems, by the end of the file's name."""
+"""A saved network, or a table's model, written for other systems, by the end of the file's name."""
 
 import os
 
-from fastbp import checks
-from fastbp.export import c_file, onnx_file
+from fastbp import checks, table_model
+from fastbp.export import c_file, onnx_file, tables
 from fastbp.network import Sequential
 
 KINDS = (".onnx", ".c")
@@ -15,7 +15,8 @@ def export_file(model_path, out_path, *, force=False, probabilities=False, prepr
     Parameters
     ----------
     model_path : str or os.PathLike
-        A file of `Sequential.save`, or a checkpoint.
+        A file of `Sequential.save`, or a checkpoint; or a table's model, whose preprocessing goes along,
+        with its classes and their probabilities.
     out_path : str or os.PathLike
         That ends in .onnx or .c; in C the names begin with the file's.
     force : bool
@@ -45,8 +46,14 @@ def export_file(model_path, out_path, *, force=False, probabilities=False, prepr
         raise ValueError(f"{who} expects a file that ends in {' or '.join(KINDS)}; got {name!r}.")
     if not checks.flag(who, "force", force) and os.path.exists(name):
         raise FileExistsError(f"{who} expects a file that is not there yet; got {name!r}: force replaces it.")
-    net = Sequential.load(model_path)
     given = {"probabilities": probabilities, "preprocessing": preprocessing, "classes": classes}
+    if preprocessing is None and table_model.is_table_model(model_path):
+        model = table_model.TableModel.load(model_path)
+        net, given["preprocessing"] = model.net, tables.preprocessing_of(who, model.preprocessor)
+        if model.classes is not None:
+            given |= {"probabilities": True, "classes": list(map(str, model.classes))}
+    else:
+        net = Sequential.load(model_path)
     if end.lower() == ".onnx":
         onnx_file.to_onnx(net, out_path, **given)
         return f"ONNX, opset {onnx_file.OPSET}"
