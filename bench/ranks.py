@@ -396,7 +396,7 @@ def verdicts(results):
         where = "a rank" if row["kind"] == "efficiency" else "in all"
         ratio = row["one"] / row["ranks"]
         yield f"{row['name']}, {row['rows']} rows {where}: {row['kind']}", *_least(ratio, row, row["kind"], two)
-        for seconds in row["apart"]:
+        for seconds in row.get("apart", ()):
             label = f"{row['name']}, {row['rows']} rows {where}: efficiency of ranks that exchange nothing"
             yield label, f"{row['one'] / seconds:.2f}", "", True
     for row in results["beside"]:

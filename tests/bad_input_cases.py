@@ -2591,7 +2591,7 @@ WITHOUT = {
             f"{kind}.{name}"
             for kind in ("MLPClassifier", "MLPRegressor")
             for name in "from_sklearn get_params predict predict_log_proba predict_proba "
-            "score set_params set_score_request set_partial_fit_request "
+            "score set_params set_predict_request set_score_request set_partial_fit_request "
             "set_fit_request partial_fit".split()
         )
         + " MLPClassifier MLPRegressor",

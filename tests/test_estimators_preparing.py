@@ -208,8 +208,8 @@ def test_a_data_frame_with_missing_cells_and_a_feature_without_any_value():
     assert model.x_fill_[4] == 0 and model.x_fill_[5] == 2 and np.isfinite(model.predict(frame)).all()
 
 
-def test_without_it_the_error_names_the_cure():
-    cure = r"^Input X contains NaN: MLPClassifier expects X without missing values, or missing='median' or 'mean'"
+def test_without_it_the_error_is_scikit_learns():
+    cure = r"^Input X contains NaN"
     with pytest.raises(ValueError, match=cure):
         MLPClassifier().fit(HOLES, CLASSES)
     model = MLPClassifier(missing="mean", **SETTINGS).fit(HOLES, CLASSES)
@@ -220,7 +220,7 @@ def test_without_it_the_error_names_the_cure():
     assert not MLPClassifier().__sklearn_tags__().input_tags.allow_nan
     some = sparse.csr_matrix(X)
     some.data[3] = np.nan
-    with pytest.raises(ValueError, match="in dense rows"):
+    with pytest.raises(ValueError, match="Input X contains NaN"):
         model.predict(some)
     infinite = X.copy()
     infinite[0, 0] = np.inf

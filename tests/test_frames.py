@@ -150,17 +150,29 @@ def names(dtype):
         lambda: pd.DataFrame({"t": names(object)}),
     ],
 )
-@pytest.mark.parametrize("call", ["fit", "loss", "gradient", "accuracy", "step"])
+@pytest.mark.parametrize("call", ["loss", "gradient", "accuracy", "step"])
 def test_names_are_told_how_to_become_indices(labels, call):
-    net, options = network(), {}
+    net = network()
     method = getattr(net, call, None) or fastbp.Trainer(net, fastbp.SGD(lr=0.1), 24).step
-    if call == "fit":
-        options = {"epochs": 1, "optimizer": fastbp.SGD(lr=0.1)}
     with pytest.raises(TypeError, match=r"classes, t = np.unique\(t, return_inverse=True\)") as one:
-        method(DENSE, labels(), **options)
+        method(DENSE, labels())
     assert str(one.value).endswith(".") and "\n" not in str(one.value)
     _, t = np.unique(labels(), return_inverse=True)
-    method(DENSE, t.ravel(), **options)
+    method(DENSE, t.ravel())
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category", "list", "array"])
+def test_fit_takes_names(dtype):
+    """Of any kind of column; a table of one is told to become one."""
+    t = names(object if dtype in ("list", "array") else dtype)
+    t = t.tolist() if dtype == "list" else np.array(t.tolist()) if dtype == "array" else t
+    net, other = network(), network()
+    net.fit(DENSE, t, epochs=1, seed=0)
+    assert net.classes == ("maybe", "no", "yes")
+    other.fit(DENSE, np.unique(names(object), return_inverse=True)[1], epochs=1, seed=0)
+    np.testing.assert_array_equal(net.predict(DENSE), other.predict(DENSE))
+    with pytest.raises(TypeError, match=r"np\.unique"):
+        net.fit(DENSE, pd.DataFrame({"t": names(object)}), epochs=1)
 
 
 @pytest.mark.parametrize(

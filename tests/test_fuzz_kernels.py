@@ -387,7 +387,8 @@ def check(kernel, call):
 def test_the_table_holds_every_kernel_and_its_arguments():
     own = {name: arguments for name, arguments in KERNELS.items() if hasattr(_kernels, name)}
     families = {f"{f}_{way}" for f in FAMILIES for way in ("forward", "backward")}
-    assert {*own, *families, "update", "dropout_key", "epoch_order"} == set(_kernels.__all__)
+    alone = {"update", "dropout_key", "epoch_order", "embedding_forward", "embedding_backward"}
+    assert {*own, *families, *alone} == set(_kernels.__all__)
     for kernel, arguments in own.items():
         names = list(inspect.signature(getattr(_kernels, kernel)).parameters)
         assert [a.name for a in arguments] == names
@@ -454,3 +455,30 @@ def test_what_failed_once(kernel, sizes, others):
 @given(st.tuples(*[st.integers(0, 2**64 - 1)] * 3))
 def test_a_key_of_dropout_is_its_twins(numbers):
     assert _kernels.dropout_key(*numbers) == reference.dropout_key(*numbers)
+
+
+@given(st.data())
+def test_rows_of_tables(data):
+    """Tables of any sizes, and rows from anywhere in them; behind them an output stays as it is."""
+    dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    sizes = np.array(data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)))
+    widths = np.array([data.draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 16, 17, 33])) for _ in sizes], np.int64)
+    rows, more = data.draw(st.integers(0, 40)), data.draw(st.integers(0, 3))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    begins = np.cumsum([0, *(sizes * widths)])
+    W = rng.standard_normal(begins[-1]).astype(dtype)
+    places = np.ascontiguousarray((rng.integers(0, sizes, (rows, len(sizes))) * widths + begins[:-1]).astype(np.int64))
+    width = int(widths.sum()) + more
+    for of in (_kernels, reference):
+        out, dout = np.full((rows, width), 7, dtype), np.ones((rows, width), dtype)
+        of.embedding_forward(W, places, widths, out)
+        expected = [np.concatenate([W[b : b + w] for b, w in zip(row, widths, strict=True)]) for row in places]
+        assert np.array_equal(out[:, : width - more], np.array(expected, dtype).reshape(rows, width - more))
+        assert np.all(out[:, width - more :] == 7)
+        dW = np.full(len(W), 7, dtype)
+        of.embedding_backward(dout, places, widths, dW)
+        counts = np.zeros(len(W))
+        for row in places:
+            for begin, w in zip(row, widths, strict=True):
+                counts[begin : begin + w] += 1
+        assert np.array_equal(dW, counts)

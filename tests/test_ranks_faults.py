@@ -101,7 +101,7 @@ def test_what_one_rank_cannot_take(options, words, rank):
         ("average_every of rank 0, 1, on all ranks; got 2", lambda: {"average_every": 2}),
         ("clip_norm of rank 0", lambda: {"clip_norm": 1.0}),
         ("optimizer.lr of rank 0, 0.1, on all ranks; got 0.2", lambda: {"optimizer": SGD(lr=0.2)}),
-        ("optimizer of rank 0", lambda: {"optimizer": Adam()}),
+        ("optimizer.type of rank 0", lambda: {"optimizer": Adam()}),
         ("schedule of rank 0", lambda: {"schedule": lambda done: 1.0}),
         ("validation_data of rank 0", lambda: {"validation_data": rows()}),
         ("class_weight of rank 0", lambda: {"class_weight": "balanced"}),

@@ -131,7 +131,7 @@ def test_rows_that_a_batch_has_twice():
     assert rows.nnz < rows[order[:16]].nnz  # more entries than all rows have
     trainer = Trainer(net, SGD(lr=0.1), 16)
     losses = np.empty(2)
-    x = plans.rows_of("fit", rows, 50, np.float32)
+    x = plans.rows_of("fit", rows, ("affine", 50, None))
     trainer.epoch(x, t, None, order, losses)
     other = Trainer(twin, SGD(lr=0.1), 16)
     for part in (order[:16], order[16:]):

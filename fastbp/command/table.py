@@ -158,7 +158,8 @@ def _report(args, model, rows, judged, importances, pictures):
     if history.stopped_by == "early_stopping":
         print(f"stopped         {model.patience} epochs after the lowest validation loss, in epoch {model.best_epoch}")
     x, t = rows.x["train"][:CHECKED_ROWS], rows.t["train"][:CHECKED_ROWS]
-    checked = gradient_check(judged, x, t)
+    checked = gradient_check(judged.eval(), x, t)  # without dropout's draws
+    judged.train()
     if checked.passed:
         print(f"gradient check  passed, largest relative error {checked.largest_relative_error:.1e}")
     else:
@@ -240,7 +241,7 @@ def check(args):
     """`fastbp check` of a table; the exit status."""
     model, rows = _prepared(args)
     x, t = rows.x["train"][:CHECKED_ROWS], rows.t["train"][:CHECKED_ROWS]
-    report = gradient_check(model.net, x, t, full=args.full)
+    report = gradient_check(model.net.eval(), x, t, full=args.full)
     print(report)
     return 0 if report.passed else 1
 

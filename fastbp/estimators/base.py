@@ -2,7 +2,7 @@
 
 import types
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from itertools import pairwise
 from numbers import Integral
 from operator import attrgetter
@@ -372,18 +372,17 @@ class MLP(BaseEstimator):
         if ranks.own and np.shape(X)[0] == 0:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=_NUMBERS, reset=reset, ensure_min_samples=0)
             return X, np.asarray(y)
-        with self._naming_the_cure():
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                accept_sparse=["csr", "csc"],
-                multi_output=True,
-                dtype=_NUMBERS,
-                reset=reset,
-                y_numeric=not self._classifies,
-                ensure_all_finite=self._finiteness(X, self.missing != "refuse"),
-            )
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=_NUMBERS,
+            reset=reset,
+            y_numeric=not self._classifies,
+            ensure_all_finite=self._finiteness(X, self.missing != "refuse"),
+        )
         checks.sparse(type(self).__name__, "X", X)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -393,19 +392,6 @@ class MLP(BaseEstimator):
     def _finiteness(X, fills):
         """What `validate_data` is told: dense rows may have missing values where these are filled in."""
         return "allow-nan" if fills and not hasattr(X, "tocsr") else True
-
-    @contextmanager
-    def _naming_the_cure(self):
-        """scikit-learn's error of a missing value in X as one sentence that tells what to do."""
-        try:
-            yield
-        except ValueError as error:
-            if not str(error).startswith("Input X contains NaN"):
-                raise
-            cure = "missing='median' or 'mean' in dense rows, which fills them in"
-            raise ValueError(
-                f"Input X contains NaN: {type(self).__name__} expects X without missing values, or {cure}."
-            ) from None
 
     def _is_plain(self, X):
         """Whether X is what `validate_data` would give back untouched."""
@@ -646,8 +632,7 @@ class MLP(BaseEstimator):
         if check and not self._is_plain(X):
             checks.unmasked(type(self).__name__, "X", X)
             finite = self._finiteness(X, "x_fill_" in self.__dict__)
-            with self._naming_the_cure():
-                X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, ensure_all_finite=finite)
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, ensure_all_finite=finite)
             checks.sparse(type(self).__name__, "X", X)
         prepare = preparing.of(self)
         coefs, n = self.coefs_, len(self.coefs_)

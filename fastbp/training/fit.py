@@ -130,10 +130,10 @@ def _prepared(net, x, t, options, ranks):
     n = len(x)
     if ranks.total(n) == 0:
         raise ValueError(f"{who} expects at least one row in x; got none.")
-    classes = net.classes
-    if loss_layer.kind == "softmax" and ranks.gather(labels.are_names(t))[0]:
-        if classes is None:
-            classes = labels.classes_of(who, t, n_out, ranks.gather)
+    classes, named = net.classes, loss_layer.kind == "softmax" and labels.are_names(t)
+    if ranks.meet(number=named).any():  # of which all ranks know
+        found = labels.classes_of(who, t, n_out, ranks.gather)
+        classes = found if classes is None else classes
         t = labels.indices_of(who, classes, t)
     t = plans.targets_of(who, loss_layer, t, n, n_out, dtype)
     weights = plans.weights_of(
@@ -167,7 +167,7 @@ def _prepared(net, x, t, options, ranks):
             ranks.require_several(parts)
     options.require_monitored(validation, loss_layer)
     if ranks:
-        ranks.agree(_found(description, (x, t, weights), validation, ranks))
+        ranks.agree(_found(description, (x, t, weights), classes, validation, ranks))
     saved, file = None, None
     if options.checkpoint is not None or options.resume is not None:
         data = None if ranks.own else (x, t, weights)
@@ -246,7 +246,7 @@ def _asked(options):
     }
 
 
-def _found(description, data, validation, ranks):
+def _found(description, data, classes, validation, ranks):
     """What of a network and of rows has to be the same on all ranks, as JSON has it."""
     x, t, weights = data
     found = {
@@ -254,6 +254,7 @@ def _found(description, data, validation, ranks):
         "the network": [description.entries, description.loss],
         "x": "sparse" if isinstance(x, engine.SparseRows) else x.dtype.name,
         "t": [t.dtype.name, *t.shape[1:]],
+        "classes": classes,
     }
     if ranks and not ranks.own:
         found["rows of x"] = len(x)
