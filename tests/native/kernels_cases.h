@@ -269,6 +269,43 @@ static void FN(affine)(idx rows, idx n_in, idx n_out)
 #undef PRODUCT
 }
 
+/* Two columns of five categories, whose rows of tables have `width` numbers, and about half of them. */
+static void FN(embedding)(idx rows, idx width)
+{
+    const int64_t widths[2] = {width, width / 2 + 1};
+    const idx n = 5 * (idx)(widths[0] + widths[1]), stride = (idx)(widths[0] + widths[1]) + 2;
+    const int64_t *first = classes(rows, 5), *second = classes(rows, 5);
+    int64_t *places = memory((size_t)rows * 2 * sizeof *places, sizeof *places);
+    for (idx r = 0; r < rows; r++) {
+        places[2 * r] = first[r] * widths[0];
+        places[2 * r + 1] = 5 * widths[0] + second[r] * widths[1];
+    }
+    const REAL *W = FN(numbers)(n), *dout = FN(numbers)(rows * stride);
+    REAL *out = FN(numbers)(rows * stride), *before = FN(copy)(out, rows * stride), *dW = FN(room)(n);
+    CALL(embedding_forward)(W, places, widths, out, rows, 2, stride);
+    for (idx r = 0; r < rows; r++)
+        for (idx j = 0; j < stride; j++) {
+            const idx at = r * stride + j, behind = j - (idx)widths[0];
+            const double want = behind < 0            ? W[places[2 * r] + j]
+                                : behind < widths[1] ? W[places[2 * r + 1] + behind]
+                                                     : before[at];
+            near(at, (double)out[at], want, 0);
+        }
+    CALL(embedding_backward)(dout, places, widths, dW, rows, 2, stride, n);
+    for (idx k = 0; k < n; k++) {
+        double sum = 0, size = 0;
+        for (idx r = 0; r < rows; r++)
+            for (idx c = 0, begin = 0; c < 2; begin += (idx)widths[c++]) {
+                const idx i = k - (idx)places[2 * r + c];
+                if (i < 0 || i >= widths[c])
+                    continue;
+                sum += (double)dout[r * stride + begin + i];
+                size += fabs((double)dout[r * stride + begin + i]);
+            }
+        near(k, (double)dW[k], sum, TOL * size + TINY);
+    }
+}
+
 static void FN(batch_norm)(idx rows, idx n, idx stride)
 {
     const idx size = (rows - 1) * stride + n;
@@ -365,6 +402,7 @@ static void FN(kernels)(void)
         for (int j = 0; j < COUNT(OUTPUTS); j++) {
             sprintf(what, "(%td x %td)", ROWS[r], OUTPUTS[j]);
             FN(losses_of_rows)(ROWS[r], OUTPUTS[j]);
+            FN(embedding)(ROWS[r], OUTPUTS[j]);
             if (r % 3 == 0)
                 FN(batch_norm)(ROWS[r], OUTPUTS[j], OUTPUTS[j] + r % 2 * 5);
             /* every pair of widths, and every number of rows with each */
