@@ -73,7 +73,7 @@ def described(net, network):
         **named,
         **({"evaluating": evaluating} if evaluating else {}),
         "loss": loss,
-        **({} if net.classes is None else {"classes": list(net.classes)}),
+        **({} if net.classes is None else {"classes": list(map(str, net.classes))}),
     }
 
 

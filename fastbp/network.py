@@ -102,6 +102,9 @@ class Sequential(Module):
     True
     """
 
+    #: The names of the outputs' classes, where targets were texts.
+    classes: tuple[str, ...] | None = None
+
     def __init__(self, *layers, loss=None):
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -114,7 +117,6 @@ class Sequential(Module):
         else:
             parts = {str(place): layer for place, layer in enumerate(layers)}
         vars(self).update(
-            classes=None,  # the names of the outputs' classes, where targets were texts
             history=None,
             trainer=None,
             loss_layer=_loss_layer(loss),

@@ -143,7 +143,7 @@ class TableModel:
     >>> model = TableModel(epochs=60).fit(table, "price")
     >>> model.predict({"city": ["Oslo"], "size": [100.0]}).round(-4)
     array([100000.])
-    >>> model.scores["test"]["r2"] > 0.99 > model.scores["baseline"]["test"]["r2"]
+    >>> model.scores["test"]["r2"] > 0.98 > model.scores["baseline"]["test"]["r2"]
     True
     """
 

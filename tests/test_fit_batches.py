@@ -73,7 +73,7 @@ def test_the_loader_of_this_library(digits):
 def test_an_iterator_is_one_epoch(digits):
     batches = batches_of(*digits)
     net = network()
-    assert len(net.fit(iter(batches), epochs=1)) == 1
+    assert len(net.fit(iter(batches), epochs=1, comm=None, batch_size=None)) == 1
     with pytest.raises(ValueError, match="batches for each of 2 epochs; got an iterator, which is spent after one"):
         net.fit(iter(batches), epochs=2)
     lengths = iter([batches, []])

@@ -86,7 +86,7 @@ def fit_batches(net, source, options):
             f"{who} expects {given[0]} with rows x and their targets t; got it with batches, which are taken as they "
             "come."
         )
-    options = FitOptions(**options)
+    options = FitOptions(**{name: value for name, value in options.items() if name not in OF_ROWS})
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
     validation = None
