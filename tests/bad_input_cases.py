@@ -425,7 +425,7 @@ LAYERS = [
         TypeError="Dropout('a') | Dropout(None) | Dropout(seed='a')",
     ),
     entry(
-        "Embeddings Embeddings.forward",
+        "Embeddings",
         "tables.forward([[2, 1, 0.5], [0, 0, 7.0]])",
         ValueError="Embeddings([], 2) | Embeddings([0], 2) | Embeddings([3], 0) | Embeddings([3, 4], [2]) | "
         "Embeddings([2**40] * 3, 2**40) | Embeddings([3], 2, -1) | Embeddings([3], 2, init=-1) | "
