@@ -1,6 +1,5 @@
 """A network as a file has it: its architecture as JSON beside its arrays, written and read."""
 
-import json
 import reprlib
 
 from fastbp import checks, files
@@ -44,6 +43,8 @@ _FORMAT_VERSION = 1
 
 def write(net, path, more=None):
     """Write the file of `Sequential.save`, with `more` texts by name in its metadata."""
+    import json
+
     who = "Sequential.save"
     metadata = {"fastbp": json.dumps(net.architecture()), **(more or {})}
     with hands:  # no other thread fetches newer parameters between two of them

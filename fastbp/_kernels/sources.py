@@ -1,10 +1,9 @@
 """Whether the compiled kernels are those of their sources, where these lie beside them."""
 
+import os
 import warnings
-from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = os.path.dirname(__file__)
 
 
 def newer_sources(folder=FOLDER):
@@ -12,8 +11,12 @@ def newer_sources(folder=FOLDER):
 
     An installed package has headers without their C: there is nothing to compare.
     """
-    if not (folder / "kernels.c").exists():
+    if not os.path.exists(os.path.join(folder, "kernels.c")):
         return []
+    from importlib.machinery import EXTENSION_SUFFIXES
+    from pathlib import Path  # a fifth of what an installed package's import would cost
+
+    folder = Path(folder)
     shared = [p for kind in ("*.[ch]", "*.px[di]") for p in folder.rglob(kind)]
     newer = set()
     for own in folder.glob("*.pyx"):

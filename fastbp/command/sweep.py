@@ -12,7 +12,6 @@ _SHOWN = 5
 
 def tune(args):
     """`fastbp tune`; the exit status."""
-    outputs.make_folder(args.out)
     found = tuning.tune(
         args.file,
         args.target,
