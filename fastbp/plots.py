@@ -43,9 +43,7 @@ def learning_curves(history, path=None):
     ['Loss']
     """
     panels = _panels(history)
-    if path is not None and not hasattr(path, "write"):
-        checks.path_to_write("learning_curves", path)
-    figure = _figure("learning_curves", len(panels))
+    figure = _figure("learning_curves", path, len(panels))
     for place, (quantity, curves) in enumerate(panels.items(), start=1):
         _draw(figure.add_subplot(1, len(panels), place), quantity, curves)
     return _written(path, figure)
@@ -78,9 +76,7 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     >>> figure.axes[0].get_xscale()
     'log'
     """
-    if path is not None and not hasattr(path, "write"):
-        checks.path_to_write("learning_rates", path)
-    figure = _figure("learning_rates", 1.3)
+    figure = _figure("learning_rates", path, 1.3)
     axes = figure.add_subplot()
     axes.plot(lrs, losses, color="0.75", linewidth=1, label="loss of a step")
     axes.plot(lrs, smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
@@ -121,9 +117,7 @@ def trials(found, ranges, path=None):
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['lr']
     """
-    if path is not None and not hasattr(path, "write"):
-        checks.path_to_write("trials", path)
-    figure = _figure("trials", 0.75 * len(ranges))
+    figure = _figure("trials", path, 0.75 * len(ranges))
     most = max(epochs for epochs, *_ in found)
     shown = sorted((each for each in found if abs(each[1]) < float("inf")), key=lambda trial: trial[0])
     axes = None
@@ -142,7 +136,10 @@ def trials(found, ranges, path=None):
     return _written(path, figure)
 
 
-def _figure(who, n_panels=1, height=3.4):
+def _figure(who, path, n_panels=1, height=3.4):
+    """An empty figure, once it is known that it can be written."""
+    if path is not None and not hasattr(path, "write"):
+        checks.path_to_write(who, path)
     try:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -187,7 +184,7 @@ def residuals(y, t, name, path=None):
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['Predicted price', 'Predicted minus true']
     """
-    figure = _figure("residuals", 2)
+    figure = _figure("residuals", path, 2)
     against, spread = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     ends = [min(y.min(), t.min()), max(y.max(), t.max())]
     against.plot(ends, ends, "-", color="0.6", linewidth=1)
@@ -227,7 +224,7 @@ def calibration(p, t, classes, path=None):
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['Probability', 'Predicted']
     """
-    figure = _figure("calibration", 2)
+    figure = _figure("calibration", path, 2)
     curve, counts = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
     said, right = p.max(axis=1), p.argmax(axis=1) == t
     bins = np.minimum((said * 10).astype(int), 9)
@@ -278,7 +275,7 @@ def importances(names, means, deviations, score, path=None, most=20):
     'Loss of r2 where shuffled'
     """
     n = min(len(names), most)
-    figure = _figure("importances", height=max(2.0, 0.8 + 0.28 * n))
+    figure = _figure("importances", path, height=max(2.0, 0.8 + 0.28 * n))
     axes = figure.add_subplot()
     axes.barh(range(n), means[:n], xerr=deviations[:n], color=_PARTS[0][-1], height=0.7)
     axes.set_yticks(range(n), [_plain(name) for name in names[:n]])

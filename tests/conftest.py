@@ -137,3 +137,34 @@ def run_python(tmp_path):
             pytest.skip("an emulated processor's Python starts no other")
 
     return run
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(capsys):
+    """run(*words): the exit status, stdout and stderr of the command, in this process."""
+
+    def call(*words):
+        from fastbp.command import cli
+
+        capsys.readouterr()
+        status = cli.main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """refused(*words): the one line that the command complains with."""
+
+    def call(*words):
+        status, out, error = run(*words)
+        assert status == 2
+        assert error.startswith("fastbp: ") and error.endswith("\n") and error.count("\n") == 1
+        assert "epoch" not in out
+        return error
+
+    return call

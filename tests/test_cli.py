@@ -26,32 +26,6 @@ EPOCH = re.compile(
 FILES = ["learning-curves.png", "weights.safetensors"]
 
 
-@pytest.fixture
-def run(capsys):
-    """run(*words): the exit status, stdout and stderr of the command, in this process."""
-
-    def call(*words):
-        capsys.readouterr()
-        status = cli.main([str(word) for word in words])
-        return status, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def refused(run):
-    """refused(*words): the one line that the command complains with."""
-
-    def call(*words):
-        status, out, error = run(*words)
-        assert status == 2
-        assert error.startswith("fastbp: ") and error.endswith("\n") and error.count("\n") == 1
-        assert "epoch" not in out
-        return error
-
-    return call
-
-
 def write_mnist(folder, n_train=40, n_test=12):
     """MNIST's four files with few images: a bright square whose place tells the class."""
     rng = np.random.default_rng(0)

@@ -22,31 +22,6 @@ FILES = ["importances.png", "learning-curves.png", "metrics.json", "model.safete
 
 
 @pytest.fixture
-def run(capsys):
-    """run(*words): the exit status, stdout and stderr of the command, in this process."""
-
-    def call(*words):
-        capsys.readouterr()
-        status = cli.main([str(word) for word in words])
-        return status, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def refused(run):
-    """refused(*words): the one line that the command complains with."""
-
-    def call(*words):
-        status, _, error = run(*words)
-        assert status == 2
-        assert error.startswith("fastbp: ") and error.endswith("\n") and error.count("\n") == 1
-        return error
-
-    return call
-
-
-@pytest.fixture
 def quick(monkeypatch):
     """Pictures are empty files, as they take most of the time."""
     for name in ("calibration", "importances", "learning_curves", "residuals"):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastbp import checks
 from fastbp._kernels import engine
 from fastbp.estimators import forward, parameters, preparing
+from fastbp.estimators.solver import OF_OPTIMIZERS
 from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
 
@@ -182,7 +183,7 @@ def _begun(model, who, given, coefs):
     n_in, n_out = coefs[0].shape[0], coefs[-1].shape[1]
     own = {"hidden_layer_sizes": hidden, "activation": given["activation"], "random_state": 0}
     own["solver"] = "adam" if given["solver"] == "lbfgs" else given["solver"]
-    own |= {name: given[name] for name in _OF_OPTIMIZERS}
+    own |= {name: given[name] for name in OF_OPTIMIZERS}
     x = np.zeros((2, n_in), coefs[0].dtype)
     if not model._classifies:
         own["loss"] = given.get("loss", "squared_error")
@@ -195,19 +196,6 @@ def _begun(model, who, given, coefs):
         y = np.repeat([[0], [1]], n_out, axis=1)
         y = csr_matrix(y) if getattr(model, "_sparse_labels", False) else y
     return _their_class(model)(**own).partial_fit(x, y, classes=classes)
-
-
-#: The parameters that scikit-learn's optimisers are made of.
-_OF_OPTIMIZERS = (
-    "learning_rate_init",
-    "learning_rate",
-    "power_t",
-    "momentum",
-    "nesterovs_momentum",
-    "beta_1",
-    "beta_2",
-    "epsilon",
-)
 
 
 def _hand_over(solver, optimizer):

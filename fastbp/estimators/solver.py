@@ -13,9 +13,8 @@ from fastbp.optim.rule import OPTIMIZERS, Rule
 from fastbp.threads import threads_for
 from fastbp.training.ranks import ALONE
 
-#: The parameters of an estimator that its solver reads.
-READ = (
-    "solver",
+#: The parameters of an estimator that scikit-learn's optimisers are made of.
+OF_OPTIMIZERS = (
     "learning_rate_init",
     "learning_rate",
     "power_t",
@@ -24,9 +23,9 @@ READ = (
     "beta_1",
     "beta_2",
     "epsilon",
-    "alpha",
-    "n_threads",
 )
+#: Those that a solver reads.
+READ = ("solver", *OF_OPTIMIZERS, "alpha", "n_threads")
 #: Of a rule's numbers the parameters that they come from.
 _OF = {"momentum": "momentum", "beta_1": "beta_1", "beta_2": "beta_2", "eps": "epsilon"}
 #: Of a batch normalisation's running statistics, as PyTorch's 0.1 of the new ones.
