@@ -1,7 +1,7 @@
 """What users hand in wrongly: the one list behind `docs/bad-input.md` and `test_bad_input.py`.
 
 A call is text, evaluated among `things()`, which are made anew for every call.
-``python -m tests.bad_input_cases --write`` puts the calls and what they say into the page.
+``python tests/bad_input_cases.py`` prints the calls and what they say, as the page has them.
 """
 # ruff: noqa: C408, E501, RUF005, SIM905  (a table)
 
@@ -10,11 +10,9 @@ import importlib
 import importlib.util
 import inspect
 import re
-import sys
 import tempfile
 import types
 import warnings
-from pathlib import Path
 
 import numpy as np
 
@@ -26,9 +24,6 @@ from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
 from fastbp.optim.rule import OPTIMIZERS
 from fastbp.utils import data
-
-PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
-BEGIN, END = "<!-- cases -->\n", "<!-- end of cases -->"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -2629,14 +2624,17 @@ def said(call):
 
 
 def table():
-    """The rows of the page."""
-    lines = ["| entry point | what comes in | what it says |", "|---|---|---|"]
+    """The tables of the page, one for each part of the package."""
+    parts = {}
     for each in ENTRIES:
+        module = re.match(r"([a-z]\w*)\.", each.name)
+        rows = parts.setdefault(module[1] if module else "fastbp", [])
         for call, _ in each.bad:
             kind, sentence = said(call)
             cells = (f"`{each.name}`", f"`{call}`", f"`{kind}`: {_text(sentence)}")
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+            rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    head = "| entry point | what comes in | what it says |\n|---|---|---|\n"
+    return "\n".join(f"## {part}\n\n{head}" + "\n".join(rows) + "\n" for part, rows in parts.items())
 
 
 def _text(sentence):
@@ -2644,15 +2642,5 @@ def _text(sentence):
     return re.sub(r"([*_<>`\[\]])", r"\\\1", sentence)
 
 
-def page(written):
-    """The page with the table between its markers."""
-    start, end = written.index(BEGIN) + len(BEGIN), written.index(END)
-    return f"{written[:start]}\n{table()}\n{written[end:]}"
-
-
 if __name__ == "__main__":
-    text = page(PAGE.read_text(encoding="utf-8"))
-    if "--write" in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    print(table())

@@ -96,7 +96,7 @@ mish = _in_place_too("mish", "x tanh(softplus(x)).")
 hardsigmoid = _in_place_too("hardsigmoid", "x / 6 + 1/2 between 0 and 1.")
 hardswish = _in_place_too("hardswish", "x hardsigmoid(x).")
 logsigmoid = _plain("logsigmoid", "log(sigmoid(x)).")
-softsign = _plain("softsign", "x / (1 + |x|).")
+softsign = _plain("softsign", "``x / (1 + |x|)``.")
 tanhshrink = _plain("tanhshrink", "x - tanh(x).")
 
 

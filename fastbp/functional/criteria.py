@@ -419,7 +419,7 @@ _ABSOLUTE = _of_row("absolute") | {"slopes": _l1_slopes}
 
 @explained
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """d² / (2 beta) where |d| is below beta, else |d| - beta / 2, of d = input - target.
+    """``d^2 / (2 beta)`` where ``|d|`` is below beta, else ``|d| - beta / 2``, of d = input - target.
 
     Examples
     --------
@@ -444,7 +444,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 @explained
 def huber_loss(input, target, reduction="mean", delta=1.0):
-    """d² / 2 where |d| is at most delta, else delta (|d| - delta / 2), of d = input - target.
+    """``d^2 / 2`` where ``|d|`` is at most delta, else ``delta (|d| - delta / 2)``, of d = input - target.
 
     Examples
     --------

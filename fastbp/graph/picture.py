@@ -129,6 +129,9 @@ class Picture:
     def _repr_svg_(self):
         return self.to_svg()
 
+    def _repr_html_(self):
+        return self.to_svg()
+
 
 def suffix_of(who, path):
     """The end of a file's name, which has to be one that can be written."""

@@ -444,7 +444,7 @@ class LogSigmoid(InPlaceActivation, row="logsigmoid", name="logsigmoid"):
 
 
 class Softsign(InPlaceActivation, row="softsign", name="softsign"):
-    """x / (1 + |x|)."""
+    """``x / (1 + |x|)``."""
 
 
 class Tanhshrink(InPlaceActivation, row="tanhshrink", name="tanhshrink"):

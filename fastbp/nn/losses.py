@@ -257,7 +257,7 @@ class L1Loss(_Difference):
 
 
 class SmoothL1Loss(_Loss):
-    """d² / (2 beta) where |d| is below beta, else |d| - beta / 2.
+    """``d^2 / (2 beta)`` where ``|d|`` is below beta, else ``|d| - beta / 2``.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """d² / 2 where |d| is at most delta, else delta (|d| - delta / 2).
+    """``d^2 / 2`` where ``|d|`` is at most delta, else ``delta (|d| - delta / 2)``.
 
     Parameters
     ----------

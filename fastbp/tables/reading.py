@@ -144,9 +144,9 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
 
     Parameters
     ----------
-    data : path, pandas or polars DataFrame, pyarrow Table, dict of sequences, list of dicts,
-            structured array, or array (n_rows, n_columns)
-        What is text in it is looked at as in a file: numbers, booleans and dates that are written
+    data : path, frame of pandas or polars, table of pyarrow, dict, list of dicts or array
+        A dict of sequences; an array is structured, or (n_rows, n_columns).  What is text in it is looked
+        at as in a file: numbers, booleans and dates that are written
         as texts are such.
     names : sequence of str, optional
         Of the columns, in place of those of `data`.
