@@ -2,6 +2,8 @@
 
 import contextlib
 import doctest
+import importlib
+import inspect
 import io
 import re
 import subprocess
@@ -168,3 +170,20 @@ def test_cython_block_of_the_kernels_page_builds(monkeypatch, tmp_path):
 def test_the_page_of_kernels_lists_the_activations():
     page = kernel_names.PAGE.read_text()
     assert page == kernel_names.written(page), "python tests/kernel_names.py writes it"
+
+
+def test_every_public_name_has_its_place_in_the_reference(monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(ROOT / "docs/extensions")
+    reference = importlib.import_module("reference")
+    where = reference.homes()
+    for module in reference.MODULES:
+        home, page = importlib.import_module(module), reference.page(module, where)
+        exported = home.EXPORTED if module == "fastbp.autograd" else getattr(home, "__all__", ())
+        for name in exported:
+            thing = getattr(home, name)
+            if not inspect.ismodule(thing):
+                assert re.search(rf"``{name}``|:: {module}\.{name}$", page, re.M), f"{module}.{name}"
+    # ... and each public module that a user imports has a page
+    public = {f"fastbp.{name}" for name in fastbp.__all__ if inspect.ismodule(getattr(fastbp, name))}
+    assert public - {"fastbp.backend", "fastbp.network", "fastbp.training", "fastbp.utils"} <= set(reference.MODULES)

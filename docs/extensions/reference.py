@@ -27,6 +27,8 @@ MODULES = {
     "fastbp.datasets": "Data sets",
     "fastbp.utils.data": "Loaders",
     "fastbp.tables": "Tables",
+    "fastbp.table_model": "Table models",
+    "fastbp.tuning": "Tuning",
     "fastbp.scores": "Scores",
     "fastbp.export": "Export",
     "fastbp.graph": "Graphs",
@@ -34,6 +36,8 @@ MODULES = {
     "fastbp.gradcheck": "The gradient check",
     "fastbp.files": "Files",
     "fastbp.threads": "Threads",
+    "fastbp.training.rates": "The finder of rates",
+    "fastbp.summaries": "Summaries",
     "fastbp.reference": "The NumPy twins",
 }
 FOLDER = "reference"
@@ -45,8 +49,8 @@ def names_of(module):
     """The public names of a module, without other modules."""
     home = importlib.import_module(module)
     names = list(getattr(home, "__all__", ()))
-    if module == "fastbp.autograd":
-        names = home.EXPORTED
+    if module == "fastbp.autograd":  # whose own list has what its files give each other, too
+        names = [*home.EXPORTED, "Function", "Variable", "backward", "grad"]
     elif not names:
         names = [n for n, v in vars(home).items() if not n.startswith("_") and inspect.isfunction(v)]
     return sorted({n for n in names if not inspect.ismodule(getattr(home, n))}, key=str.lower)
