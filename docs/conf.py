@@ -17,7 +17,7 @@ html_title = f"fastbp {release}"
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -66,3 +66,8 @@ sphinx_gallery_conf = {
     "reference_url": {"fastbp": None},
 }
 suppress_warnings = ["config.cache"]
+
+
+def setup(app):
+    # It copies files and reads none.
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True

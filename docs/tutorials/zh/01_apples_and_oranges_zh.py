@@ -16,7 +16,8 @@ apple were dearer?  The second question is a derivative, and backpropagation is 
 from fastbp.layers import AddLayer, MulLayer
 
 apple, apples, orange, oranges, tax = 100.0, 2.0, 150.0, 3.0, 1.1
-apple_node, orange_node, sum_node, tax_node = MulLayer(), MulLayer(), AddLayer(), MulLayer()
+apple_node, orange_node, tax_node = MulLayer(), MulLayer(), MulLayer()
+sum_node = AddLayer()
 
 apple_price = apple_node.forward(apple, apples)
 orange_price = orange_node.forward(orange, oranges)
@@ -35,7 +36,9 @@ d_both, d_tax = tax_node.backward(1.0)
 d_apple_price, d_orange_price = sum_node.backward(d_both)
 d_apple, d_apples = apple_node.backward(d_apple_price)
 d_orange, d_oranges = orange_node.backward(d_orange_price)
-print(f"by an apple's price {d_apple:.1f}, by their number {d_apples:.0f}, by the tax {d_tax:.0f}")
+print(
+    f"by an apple's price {d_apple:.1f}, by their number {d_apples:.0f}, by the tax {d_tax:.0f}"
+)
 
 # %%
 # Were an apple 1 dearer, 2.2 more would be to be paid.  Tried:
@@ -52,7 +55,17 @@ print(f"{((apple + 1) * apples + orange * oranges) * tax - price:.1f}")
 import fastbp
 from fastbp import graph
 
-names = {"apple": apple, "apples": apples, "orange": orange, "oranges": oranges, "tax": tax}
-names = {name: fastbp.tensor(value, requires_grad=True) for name, value in names.items()}
-price = (names["apple"] * names["apples"] + names["orange"] * names["oranges"]) * names["tax"]
+names = {
+    "apple": apple,
+    "apples": apples,
+    "orange": orange,
+    "oranges": oranges,
+    "tax": tax,
+}
+names = {
+    name: fastbp.tensor(value, requires_grad=True) for name, value in names.items()
+}
+price = (names["apple"] * names["apples"] + names["orange"] * names["oranges"]) * names[
+    "tax"
+]
 graph.draw(price, {**names, "price": price})
