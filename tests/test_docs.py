@@ -191,3 +191,12 @@ def test_every_public_name_has_its_place_in_the_reference(monkeypatch):
     # ... and each public module that a user imports has a page
     public = {f"fastbp.{name}" for name in fastbp.__all__ if inspect.ismodule(getattr(fastbp, name))}
     assert public - {"fastbp.backend", "fastbp.network", "fastbp.training", "fastbp.utils"} <= set(reference.MODULES)
+
+
+def test_one_version():
+    version = re.escape(fastbp.__version__)
+    for file, line in {
+        "CITATION.cff": f"version: {version}",
+        "packaging/conda/recipe.yaml": f'  version: "{version}"',
+    }.items():
+        assert re.search(f"^{line}$", (ROOT / file).read_text("utf-8"), re.M), file
