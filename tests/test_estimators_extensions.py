@@ -421,8 +421,9 @@ def test_max_seconds_ends_the_training(solver):
     assert model.n_iter_ >= 1 and model.score(X, y) > 0.2  # 0.1 is chance
 
 
-def test_progress_shows_a_bar(capsys):
+def test_progress_shows_a_bar(capsys, monkeypatch):
     pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     MLPClassifier((5,), max_iter=3, progress=True).fit(*digits(100))
     assert "3/3" in capsys.readouterr().err
 

@@ -517,8 +517,9 @@ def test_a_validation_loss_that_is_not_a_number_is_never_the_best():
     assert (net.params["W1"] != before.params["W1"]).any()
 
 
-def test_progress_shows_loss_and_accuracy(capsys):
+def test_progress_shows_loss_and_accuracy(capsys, monkeypatch):
     pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     net = small()
     net.fit(*data(), epochs=3, optimizer=SGD(lr=0.1), progress=True, validation_data=data())
     shown = capsys.readouterr()
@@ -550,6 +551,17 @@ def test_what_a_callback_writes_into_the_parameters_holds(kind, tmp_path):
     trained(2, callbacks=[clip], checkpoint=path)
     again = trained(4, callbacks=[clip], resume=path)
     assert again.predict(data()[0]).tobytes() == whole.predict(data()[0]).tobytes()
+
+
+def test_progress_is_drawn_a_few_times_a_second_and_not_into_a_log(capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    small().fit(*data(), epochs=300, progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    begin = time.perf_counter()
+    small().fit(*data(), epochs=300, progress=True)
+    shown = capsys.readouterr().err
+    assert "300/300" in shown and shown.count("\r") < 6 + (time.perf_counter() - begin) / 0.1
 
 
 def test_progress_without_stderr_shows_none(monkeypatch):

@@ -4,12 +4,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from fastbp import checks
-from fastbp.training.progress import bar_of
+from fastbp.training.progress import Bar
 
 __all__ = ["Epochs", "Options", "Training"]
 
@@ -122,8 +121,7 @@ class Epochs:
         self.order = np.arange(n_rows, dtype=np.int64)
         self.stopped_by: str | None = None
         self._deadline = math.inf
-        self._open_bar = bar_of(options.who, options.epochs) if options.progress else None
-        self._bar: Any = None
+        self._bar = Bar(options.who, options.epochs) if options.progress else None
 
     def run(self, training):
         """Train; returns why it ended."""
@@ -132,8 +130,8 @@ class Epochs:
         begun = False
         try:
             training.begin(self)
-            if self._open_bar is not None:
-                self._bar = self._open_bar(initial=self.done)
+            if self._bar is not None:
+                self._bar.start(self.done)
             begun = True
             while self.stopped_by is None and self.done < self.options.epochs:
                 self._run_one(training)
@@ -145,7 +143,7 @@ class Epochs:
         finally:
             training.close(self.stopped_by)
             if self._bar is not None:
-                self._bar.close()
+                self._bar.close(training.text)
         return self.stopped_by
 
     def _run_one(self, training):
@@ -156,8 +154,7 @@ class Epochs:
             return
         training.look()
         if self._bar is not None:
-            self._bar.set_postfix_str(training.text())
-            self._bar.update()
+            self._bar.epoch(training.text)
         stop = training.verdict()
         for callback in self.options.callbacks:
             if training.call(callback):
