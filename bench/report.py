@@ -1,10 +1,9 @@
-"""README.md's table of layers, from a run: ``python -m bench.report --write``.
+"""The table of layers in docs/speed.md, from a run: ``python -m bench.report --write``.
 
 A run of about two minutes, stored as JSON; the table is made from the stored numbers alone and
-stands in README.md between two comments, so that none of them is typed by hand.  So does the
-grid's, and its picture is drawn, where `python -m bench.grid --write` has stored a run.  Other
-runs of the grid, stored as grid-*.json beside it, go into docs/speed.md.  A run during which a
-setting held a library to slower kernels is not written.
+stands between two comments, so that none of them is typed by hand.  So do the grid's tables, with
+its picture, where `python -m bench.grid --write` has stored a run; README.md has three rows of them.
+A run during which a setting held a library to slower kernels is not written.
 """
 
 import argparse
@@ -18,10 +17,14 @@ from bench import ROOT, cases, elementwise, grid, layers, measure, startup
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 GRID_BEGIN, GRID_END = "<!-- grid:begin -->", "<!-- grid:end -->"
-#: The grid's picture, and the page of its other runs, from the folder of the README.
-PICTURE = Path("docs", "grid.png")
+STEPS_BEGIN, STEPS_END = "<!-- steps:begin -->", "<!-- steps:end -->"
+#: The page of all tables, and the grid's picture beside it, from the folder of the README.
 PAGE = Path("docs", "speed.md")
-#: Shapes of activations and losses that the README shows.
+PICTURE = PAGE.with_name("grid.png")
+#: Workloads and peers that the README shows: a network of a few thousand weights, the book's, a wide one.
+TELLING = ("rl", "dlfs", "wide2048")
+TELLING_PEERS = ("fastbp", "NumPy", "PyTorch", "JAX", "scikit-learn")
+#: Shapes of activations and losses that the page shows.
 SHOWN = ("100 x 50", "512 x 512")
 
 
@@ -49,7 +52,7 @@ def show(results):
 
 
 def markdown(results):
-    """The README's text between the comments."""
+    """The page's text of layers between the comments."""
     everything = results["net"] + results["affine"] + results["layers"]
     largest = max(row["difference"] for row in everything)
     cost = measure.seconds_text(results["startup"]["fastbp"])
@@ -131,13 +134,13 @@ def table(header, body, others="---:"):
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *body))
 
 
-def write(readme, text, begin=BEGIN, end=END):
+def write(file, text, begin=BEGIN, end=END):
     """Put the text between the comments of a file."""
-    before, found, rest = readme.read_text("utf-8").partition(begin)
+    before, found, rest = file.read_text("utf-8").partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):
-        raise SystemExit(f"bench.report expects {begin} and {end} in {readme}; got none.")
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+        raise SystemExit(f"bench.report expects {begin} and {end} in {file}; got none.")
+    file.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
 # --- the grid -------------------------------------------------------------------------------
@@ -159,7 +162,30 @@ def epochs_beside(path):
     return path.with_stem(f"{path.stem}-epoch")
 
 
-def readme_markdown(path):
+def short_markdown(path):
+    """The README's text of a stored run of steps: a few rows, and the lowest ratio of all."""
+    results = json.loads(path.read_text("utf-8"))
+    rows, about, options = results["rows"], results["machine"], results["options"]
+    shown = [row for row in rows if row["name"] in TELLING] or rows
+    peers = [peer for peer in grid.peers_of(shown) if peer in TELLING_PEERS]
+    body = [
+        [
+            f"{row['name']}: {grid.shape_text(row)}",
+            *(measure.seconds_text(row["seconds"][p]) if p in row["seconds"] else "" for p in peers),
+            f"{grid.ratio(row):.2f} ({grid.best_peer(row)})",
+        ]
+        for row in shown
+    ]
+    return "\n\n".join(
+        [
+            f"{capitalized(grid.unit(options))}, {grid.described(options)}, {about['processor']}, {about['date']}:",
+            table(["workload: batch, sizes", *peers, "to the best of all peers"], body),
+            f"Of all {len(rows)} workloads, {grid.lowest_text(rows)}.",
+        ]
+    )
+
+
+def steps_markdown(path):
     """The text of a stored run of steps, and of the epochs beside it where they are stored."""
     steps = grid_markdown(json.loads(path.read_text("utf-8")))
     if not epochs_beside(path).exists():
@@ -182,7 +208,7 @@ def grid_markdown(results, picture=True):
             table(grid.header(rows), [grid.cells(row, grid.peers_of(rows)) for row in rows]),
             f"{capitalized(grid.lowest_text(rows))}.",
             *(["Left out: " + "; ".join(sorted(left_out)) + "."] if left_out else []),
-            *([f"![Time of a training step relative to fastbp's]({PICTURE.as_posix()})"] if picture else []),
+            *([f"![Time of a training step relative to fastbp's]({PICTURE.name})"] if picture else []),
         ]
     )
 
@@ -248,11 +274,12 @@ def row_text(row):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="that file")
+    parser.add_argument("--page", type=Path, default=ROOT / PAGE, help="that file")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="the file of the short table")
     parser.add_argument("--from", dest="stored", type=Path, help="take a stored run")
     parser.add_argument("--to", type=Path, default=RESULTS, help="where to store a new run")
     parser.add_argument("--grid", type=Path, default=grid.RESULTS, help="a stored run of the grid")
-    measure.add_options(parser, write="put the tables into the README and the page of speed")
+    measure.add_options(parser, write="put the tables into the page of speed and the README")
     options = measure.parsed(parser, arguments)
     if options.stored:
         results = json.loads(options.stored.read_text("utf-8"))
@@ -267,13 +294,12 @@ def main(arguments=None):
         if options.write:
             measure.store(options.to, results)
     if options.write:
-        write(options.readme, markdown(results))
+        write(options.page, markdown(results))
+        write(options.page, page_markdown(), GRID_BEGIN, GRID_END)
         if options.grid.exists():
-            write(options.readme, readme_markdown(options.grid), GRID_BEGIN, GRID_END)
-            draw(json.loads(options.grid.read_text("utf-8")), options.readme.parent / PICTURE)
-        page = options.readme.parent / PAGE
-        if page.exists():
-            write(page, page_markdown(), GRID_BEGIN, GRID_END)
+            write(options.page, steps_markdown(options.grid), STEPS_BEGIN, STEPS_END)
+            draw(json.loads(options.grid.read_text("utf-8")), options.page.parent / PICTURE.name)
+            write(options.readme, short_markdown(options.grid), GRID_BEGIN, GRID_END)
     elif options.stored:
         print(markdown(results))
 

@@ -1078,11 +1078,14 @@ def stored(tmp_path):
 
 
 @pytest.fixture
-def readme(tmp_path):
-    path = tmp_path / "README.md"
-    comments = [report.BEGIN, "old 1.23", report.END, report.GRID_BEGIN, report.GRID_END]
-    path.write_text("\n".join(["# Title\n", *comments, "\nEnd µ\n"]), "utf-8")
-    return path
+def pages(tmp_path):
+    """The page of speed and a README: their options, which the report writes into."""
+    page, readme = tmp_path / "speed.md", tmp_path / "README.md"
+    steps, others = [report.STEPS_BEGIN, report.STEPS_END], [report.GRID_BEGIN, report.GRID_END]
+    comments = [report.BEGIN, "old 1.23", report.END, *steps, *others]
+    page.write_text("\n".join(["# Title\n", *comments, "\nEnd µ\n"]), "utf-8")
+    readme.write_text("\n".join(["# Title\n", *others, "\nEnd µ\n"]), "utf-8")
+    return ["--page", str(page), "--readme", str(readme)]
 
 
 @pytest.fixture
@@ -1106,43 +1109,51 @@ def stored_grid(tmp_path):
     return path
 
 
-def test_report_writes_between_the_comments(stored, readme, tmp_path):
-    options = ["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(tmp_path / "none.json")]
+def test_report_writes_between_the_comments(stored, pages, tmp_path):
+    options = ["--from", str(stored), "--write", *pages, "--grid", str(tmp_path / "none.json")]
     report.main(options)
-    text = readme.read_text("utf-8")
+    page = Path(pages[1])
+    text = page.read_text("utf-8")
     assert text.startswith(f"# Title\n\n{report.BEGIN}\n")
-    assert text.endswith(f"\n{report.END}\n{report.GRID_BEGIN}\n{report.GRID_END}\n\nEnd µ\n")
-    assert "old" not in text
+    assert f"\n{report.END}\n{report.STEPS_BEGIN}\n{report.STEPS_END}\n{report.GRID_BEGIN}\n" in text
+    assert text.endswith(f"\n{report.GRID_END}\n\nEnd µ\n")
+    assert "old 1.23" not in text
     report.main(options)
-    assert readme.read_text("utf-8") == text
+    assert page.read_text("utf-8") == text
 
 
-def test_report_writes_the_grid_and_its_picture(stored, readme, stored_grid):
-    report.main(["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(stored_grid)])
-    text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
+def steps_of(pages):
+    return Path(pages[1]).read_text("utf-8").partition(report.STEPS_BEGIN)[2].partition(report.STEPS_END)[0]
+
+
+def test_report_writes_the_grid_and_its_picture(stored, pages, stored_grid):
+    report.main(["--from", str(stored), "--write", *pages, "--grid", str(stored_grid)])
+    short = Path(pages[3]).read_text("utf-8")
+    assert "| rl: 32, 8-64-64-4 | 2.00 µs | 9.00 µs | 5.00 µs | 2.50 (JAX) |" in short
+    assert "Of all 1 workloads, ratio to the best peer: geometric mean 2.50; lowest: rl 2.50 (JAX)." in short
+    text = steps_of(pages)
     assert "A training step, float32, SGD, ReLU, 1 thread. Measured on Some Processor" in text
     assert "; JAX 0.10.0. All in turn, medians." in text
     assert "| rl | 32, 8-64-64-4 | 2.00 µs | 9.00 µs | 5.00 µs | JAX | 2.50 | 200.0 | 50% |" in text
     assert "Left out: PyTorch (rl): torch is not installed." in text
     assert "geometric mean 2.50; lowest: rl 2.50 (JAX)." in text
     assert "NumPy: all in place, in arrays made beforehand; JAX: a step one jit" in text
-    assert "(docs/grid.png)" in text
+    assert "(grid.png)" in text
     assert "An epoch" not in text
-    assert (readme.parent / "docs" / "grid.png").read_bytes()[:4] == b"\x89PNG"
+    assert Path(pages[1]).with_name("grid.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_report_writes_the_epochs_below_the_steps(stored, readme, stored_grid):
+def test_report_writes_the_epochs_below_the_steps(stored, pages, stored_grid):
     run = json.loads(stored_grid.read_text("utf-8"))
     run["options"]["epoch"] = True
     path = stored_grid.with_stem("grid-epoch")
     path.write_text(json.dumps(run), "utf-8")
     assert grid.file_of(run["options"]).name == path.name
-    report.main(["--from", str(stored), "--write", "--readme", str(readme), "--grid", str(stored_grid)])
-    text = readme.read_text("utf-8").partition(report.GRID_BEGIN)[2].partition(report.GRID_END)[0]
-    step, _, epoch = text.partition("(docs/grid.png)")
+    report.main(["--from", str(stored), "--write", *pages, "--grid", str(stored_grid)])
+    step, _, epoch = steps_of(pages).partition("(grid.png)")
     assert "A training step, float32" in step
     assert "A step of an epoch, float32" in epoch and "an epoch one jit of `lax.scan`" in epoch
-    assert "(docs/grid.png)" not in epoch
+    assert "(grid.png)" not in epoch
 
 
 @pytest.mark.parametrize(
@@ -1171,7 +1182,7 @@ def test_report_refuses_a_file_without_the_comments(stored, tmp_path):
     other = tmp_path / "OTHER.md"
     other.write_text(f"text\n{report.BEGIN}\n", "utf-8")
     with pytest.raises(SystemExit, match=r"expects .* in .*OTHER\.md"):
-        report.main(["--from", str(stored), "--write", "--readme", str(other)])
+        report.main(["--from", str(stored), "--write", "--page", str(other)])
     assert other.read_text("utf-8") == f"text\n{report.BEGIN}\n"
 
 
@@ -1184,7 +1195,7 @@ def stored_run(name):
 
 #: (stored run, page, what stands there and between which comments)
 TABLES = {
-    "latest": ("README.md", report.markdown, (report.BEGIN, report.END)),
+    "latest": ("docs/speed.md", report.markdown, (report.BEGIN, report.END)),
     "threads": ("docs/speed.md", threads.markdown, threads.MARKS),
     "estimators": ("docs/coming-from-scikit-learn.md", estimators.page_text, (estimators.BEGIN, estimators.END)),
     "autograd": ("docs/coming-from-pytorch.md", autograd.markdown, autograd.MARKS),
@@ -1197,9 +1208,11 @@ TABLES = {
 }
 
 
-def test_readme_has_the_numbers_of_the_stored_grid():
-    text = f"{report.GRID_BEGIN}\n{report.readme_markdown(grid.RESULTS)}\n{report.GRID_END}"
-    assert text in (ROOT / "README.md").read_text("utf-8"), "python -m bench.tables --missing"
+def test_pages_have_the_numbers_of_the_stored_grid():
+    short = f"{report.GRID_BEGIN}\n{report.short_markdown(grid.RESULTS)}\n{report.GRID_END}"
+    assert short in (ROOT / "README.md").read_text("utf-8"), "python -m bench.tables --missing"
+    text = f"{report.STEPS_BEGIN}\n{report.steps_markdown(grid.RESULTS)}\n{report.STEPS_END}"
+    assert text in (ROOT / report.PAGE).read_text("utf-8"), "python -m bench.tables --missing"
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -1216,12 +1229,12 @@ def test_the_page_of_speed_has_the_numbers_of_the_stored_grids():
     assert f"{report.GRID_BEGIN}\n{text}\n{report.GRID_END}" in page
 
 
-def test_changed_digit_of_a_page_is_noticed(stored, readme):
-    report.main(["--from", str(stored), "--write", "--readme", str(readme)])
-    text = report.markdown(json.loads(stored.read_text("utf-8")))
-    assert text in readme.read_text("utf-8")
-    readme.write_text(readme.read_text("utf-8").replace("500 µs", "501 µs", 1), "utf-8")
-    assert text not in readme.read_text("utf-8")
+def test_changed_digit_of_a_page_is_noticed(stored, pages):
+    report.main(["--from", str(stored), "--write", *pages])
+    text, page = report.markdown(json.loads(stored.read_text("utf-8"))), Path(pages[1])
+    assert text in page.read_text("utf-8")
+    page.write_text(page.read_text("utf-8").replace("500 µs", "501 µs", 1), "utf-8")
+    assert text not in page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", [path.removesuffix(".json") for path, _ in tables.SECTIONS.values()])
