@@ -14,7 +14,7 @@ from fastbp.layers import (
     Linear,
     activations,
 )
-from fastbp.losses import LOSSES
+from fastbp.losses import LOSSES, MultiTaskLoss
 from fastbp.training import checkpoints, plans
 from fastbp.training.trainer import hands
 
@@ -33,7 +33,7 @@ _SAVED_LAYERS = {
         activations.Threshold,
     )
 }
-_SAVED_LOSSES = {cls.__name__: cls for cls in LOSSES.values()}
+_SAVED_LOSSES = {cls.__name__: cls for cls in (*LOSSES.values(), MultiTaskLoss)}
 _FORMAT = "fastbp-network"
 _FORMAT_VERSION = 1
 

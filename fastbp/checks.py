@@ -428,6 +428,17 @@ def weights_of_rows(who, weights, dtype, negative=True, total=int):
     return own
 
 
+def output_weights(who, name, given):
+    """Weights of a target's columns, not negative and not all zero, as a tuple; None for none."""
+    if given is None:
+        return None
+    given = sequence(who, name, given, "a weight for each column of the target")
+    weights = tuple(number(who, f"{name}[{k}]", one, least=0) for k, one in enumerate(given))
+    if not sum(weights):
+        raise ValueError(f"{who} expects {name} that are not all zero; got {shown(given)}.")
+    return weights
+
+
 def integer(who, name, value, least, most=sys.maxsize):
     """An integer of at least `least`, and at most `most`; a bool is none."""
     try:

@@ -13,7 +13,7 @@ from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
 from fastbp.layers import Affine, Embeddings, Flatten, Layer, Linear, activations
 from fastbp.layers.base import takes_train_flg
-from fastbp.losses import LOSSES, Loss, SoftmaxWithLoss
+from fastbp.losses import Loss, SoftmaxWithLoss, loss_of
 from fastbp.modules import Module
 from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
@@ -203,6 +203,11 @@ class Sequential(Module):
         if name == "loss_layer":
             note()
             vars(self)[name] = _loss_layer(value)
+        elif name == "loss" and (value is None or isinstance(value, str) or hasattr(value, "forward")):
+            raise TypeError(
+                f"{type(self).__name__} expects its loss as loss_layer, as loss(x, t) is a method; got "
+                f"{checks.shown(value)} set as loss: net.loss_layer = ... sets it."
+            )
         elif name in vars(self).get("_modules", ()):
             self.register_module(name, value)
         else:
@@ -659,7 +664,8 @@ class Sequential(Module):
         Parameters
         ----------
         x : array_like or SciPy sparse matrix
-            (n_samples, n_features), float32, float64 or uint8 as they are.  Of CSR rows a first
+            (n_samples, n_features), float32, float64 or uint8 as they are; more dimensions are flattened
+            behind the first, as `Affine` does it.  Of CSR rows a first
             affine layer takes the entries only; before another one they are made dense a batch
             at a time.  Or, without t, batches that are made elsewhere, pairs (x, t): a DataLoader,
             another iterable, or a function that returns one for each epoch.  They are trained as
@@ -690,6 +696,10 @@ class Sequential(Module):
         schedule : callable or None
             Factor of the learning rate by the epochs done; see `fastbp.optim`.
         early_stopping : EarlyStopping or None
+        ema_decay : float or None
+            Of at least 0 and below 1, as 0.999: after each step the average of the weights is decay
+            times itself and the rest of them, from the first step's on.  Validation, early stopping
+            and the network at the end have the averages; training and callbacks its own weights.
         clip_norm, clip_value : float or None
             Clip the gradients, by their joint norm or each element.
         callbacks : sequence of callable
@@ -965,12 +975,7 @@ def _require_widths(layers):
 
 def _loss_layer(loss):
     """The loss as an object: given as one, as its class, or by name."""
-    if isinstance(loss, str):
-        loss = LOSSES[checks.choice("Sequential", "loss", loss, tuple(LOSSES))]
-    if isinstance(loss, type):
-        loss = loss()
-    if hasattr(loss, "as_book"):  # a loss of `fastbp.nn`
-        loss = loss.as_book()
+    loss = loss_of("Sequential", loss)
     passes = [getattr(loss, name, None) for name in ("forward", "backward")]
     if loss is not None and (isinstance(loss, Layer) or not all(map(callable, passes))):
         raise TypeError(f"Sequential expects loss with forward(x, t) and backward(); got {checks.shown(loss)}.")

@@ -123,7 +123,9 @@ def _trained(make, x=X):
 
 #: The losses over pairs of elements, by name.
 ELEMENTWISE = {
-    name: loss for name, loss in losses.LOSSES.items() if name not in ("softmax_cross_entropy", "sigmoid_cross_entropy")
+    name: loss
+    for name, loss in losses.LOSSES.items()
+    if name not in ("softmax_cross_entropy", "sigmoid_cross_entropy", "gaussian")
 }
 #: What they take: an array, and what it is called in calls.
 TARGETS = {
@@ -621,6 +623,47 @@ LOSSES = [
         ValueError="QuantileLoss(-0.1) | QuantileLoss(1.1)",
         TypeError="QuantileLoss('a')",
     ),
+    entry(
+        "QuantileLoss: several",
+        "losses.QuantileLoss(quantiles=(0.1, 0.9)).forward(np.ones((2, 2)), [1.0, 2.0])",
+        ValueError="losses.QuantileLoss(quantiles=(0.9, 0.1)) | losses.QuantileLoss([]) | "
+        "losses.QuantileLoss((0.1, 0.9)).forward(np.ones((2, 3)), [1.0, 2.0]) | "
+        "losses.QuantileLoss((0.1, 0.9)).forward(np.ones((2, 4)), [1.0, 2.0])",
+        TypeError="losses.QuantileLoss(['a', 'b']) | losses.QuantileLoss(0.1, quantiles=(0.1, 0.9))",
+    ),
+    entry(
+        "GaussianLoss",
+        "losses.GaussianLoss().forward(np.ones((2, 2)), [1.0, 2.0])",
+        ValueError="losses.GaussianLoss(0) | losses.GaussianLoss().forward(np.ones((2, 3)), [1.0, 2.0]) | "
+        "losses.GaussianLoss().forward(np.ones((2, 2)), [1.0]) | losses.GaussianLoss().forward(np.ones(()), 1.0)",
+        TypeError="losses.GaussianLoss('a') | losses.GaussianLoss().forward(np.ones((2, 2)), None) | "
+        "losses.GaussianLoss().forward(None, [1.0])",
+        RuntimeError="losses.GaussianLoss().backward()",
+    ),
+    entry(
+        "output_weights",
+        "losses.MeanSquaredError(output_weights=(1, 2)).forward(np.ones((2, 2)), np.ones((2, 2)))",
+        ValueError="losses.MeanSquaredError(output_weights=(0, 0)) | losses.MeanSquaredError(output_weights=(1, -1)) | "
+        "losses.MeanSquaredError(output_weights=[]) | losses.MeanSquaredError(output_weights=(1, np.inf)) | "
+        "losses.MeanSquaredError(output_weights=(1, 2, 3)).forward(np.ones((2, 2)), np.ones((2, 2)))",
+        TypeError="losses.MeanSquaredError(output_weights=1) | losses.MeanSquaredError(output_weights=('a', 'b'))",
+    ),
+    entry(
+        "MultiTaskLoss",
+        "losses.MultiTaskLoss([('softmax_cross_entropy', 2), ('squared_error', 1)]).forward(np.ones((2, 3)), ([0, 1], [1.0, 2.0]))",
+        ValueError="losses.MultiTaskLoss([]) | losses.MultiTaskLoss([('squared_error', 0)]) | "
+        "losses.MultiTaskLoss([('other', 1)]) | losses.MultiTaskLoss([('squared_error',)]) | "
+        "losses.MultiTaskLoss([('squared_error', 1)], weights=(1, 2)) | "
+        "losses.MultiTaskLoss([('squared_error', 1)], weights=(0,)) | "
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).forward(np.ones((2, 3)), np.ones((2, 2))) | "
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).forward(np.ones((2, 2)), ([1.0, 2.0],)) | "
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).forward(np.ones((2, 2)), ([1.0, 2.0], [1.0])) | "
+        "losses.MultiTaskLoss([('softmax_cross_entropy', 2), ('squared_error', 1)]).forward(np.ones((2, 3)), np.ones((2, 2)) / 2)",
+        TypeError="losses.MultiTaskLoss(3) | losses.MultiTaskLoss([3]) | losses.MultiTaskLoss([(3, 1)]) | "
+        "losses.MultiTaskLoss([('squared_error', 1.5)]) | losses.MultiTaskLoss([('squared_error', 1)], weights=('a',)) | "
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).forward(np.ones((2, 2)), None)",
+        RuntimeError="losses.MultiTaskLoss([('squared_error', 1)]).backward()",
+    ),
     entry("HuberLoss", "HuberLoss(1.0)", ValueError="HuberLoss(-1) | HuberLoss(np.nan)", TypeError="HuberLoss('a')"),
     of_arrays(
         "softmax",
@@ -779,6 +822,7 @@ NETWORKS = [
                 "batch_size='a'",
                 "max_seconds='a'",
                 "n_threads='a'",
+                "ema_decay='a'",
                 "clip_norm='a'",
                 "clip_value=True",
                 "average_every='a'",
@@ -886,7 +930,7 @@ NETWORKS = [
     entry(
         "Trainer",
         "Trainer(net, rule, batch_size=5, seed=0).step(X, labels)",
-        TypeError="Trainer(net, None) | Trainer(net, rule, batch_size='a') | "
+        TypeError="Trainer(net, rule, batch_size='a') | "
         "Trainer(net, rule, seed='a') | Trainer(3, rule) | Trainer(net, rule, comm=3)",
         ValueError="Trainer(net, rule, batch_size=0) | Trainer(net, rule, clip_norm=0) | "
         "Trainer(net, rule, clip_value=np.nan) | Trainer(net, rule, n_threads=0) | "
@@ -914,7 +958,7 @@ NETWORKS = [
         "EarlyStopping",
         "EarlyStopping(patience=3)",
         TypeError="EarlyStopping(None) | EarlyStopping(2.5) | EarlyStopping(min_delta='a')",
-        ValueError="EarlyStopping(0) | EarlyStopping(monitor='loss') | "
+        ValueError="EarlyStopping(0) | EarlyStopping(monitor='f1') | "
         "EarlyStopping(monitor=None) | EarlyStopping(min_delta=-1) | "
         "EarlyStopping(min_delta=np.nan)",
     ),

@@ -57,17 +57,18 @@ def test_a_losss_value_and_gradient_in_the_engine(dtype, loss, n_out, weighted):
     rng = np.random.default_rng(0)
     W, b, x = (rng.standard_normal(shape).astype(dtype) for shape in ((4, n_out), n_out, (23, 4)))
     t = rng.standard_normal((23, n_out)).astype(dtype)
-    number = tuple(np.linspace(0.1, 0.9, n_out).tolist()) if loss is quantiles else 0.01
+    number = np.linspace(0.1, 0.9, n_out) if loss is quantiles else 0.01
+    parts = [("quantile", a, 1, 1.0) for a in number] if loss is quantiles else [("gaussian", number, n_out, 1.0)]
     weights = rng.integers(0, 3, 23).astype(dtype) if weighted else None
     layers = [("affine", 4, n_out, 0.0, 0.0, False)]
-    plan = engine.Plan(layers, loss.__name__, 23, dtype is np.float64, 0, True, number, loss_scale=0.5)
+    plan = engine.Plan(layers, "parts", 23, dtype is np.float64, 0, True, parts, loss_scale=0.5)
     plan.set_rule("sgd", lr=0.1)
     plan.write(0, engine.PARAMETERS, W, b)
     value = plan.gradient(x, t, weights)
     dW, db = np.empty_like(W), np.empty_like(b)
     plan.read(0, engine.GRADIENTS, dW, db)
     w = np.ones(23) if weights is None else weights.astype(float)
-    losses, dz = loss(x.astype(float) @ W + b, t.astype(float), np.array(number))
+    losses, dz = loss(x.astype(float) @ W + b, t.astype(float), number)
     close = 1e-4 if dtype is np.float32 else 1e-10
     assert value == pytest.approx(0.5 * losses @ w / w.sum(), rel=close)
     dz *= w[:, np.newaxis] / w.sum()
@@ -89,11 +90,13 @@ def test_the_gaussian_gradient_is_its_values_and_pytorchs():
 
 
 @pytest.mark.parametrize(
-    "loss, number, n_out", [("quantiles", (0.5,), 2), ("quantiles", 0.5, 1), ("gaussian", 1e-6, 3)]
+    "parts, n_out",
+    [((("quantile", 0.5, 1, 1.0),), 2), ((("gaussian", 1e-6, 3, 1.0),), 3), ((), 1), ((("parts", 0.5, 1, 1.0),), 1)],
+    ids=str,
 )
-def test_a_plan_refuses_numbers_that_do_not_fit(loss, number, n_out):
+def test_a_plan_refuses_parts_of_a_loss_that_do_not_fit(parts, n_out):
     with pytest.raises(ValueError, match="Plan expects"):
-        engine.Plan([("affine", 4, n_out, 0.0, 0.0, False)], loss, 5, True, loss_number=number)
+        engine.Plan([("affine", 4, n_out, 0.0, 0.0, False)], "parts", 5, True, loss_number=parts)
 
 
 # --- several quantiles ----------------------------------------------------------------------

@@ -145,3 +145,12 @@ def test_infinite_logits_and_targets_have_pytorchs_losses(case, dtype):
     torch = pytest.importorskip("torch")
     theirs = logits_loss(torch, torch.nn.functional, *case, dtype)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Hardtanh", "ReLU6"])
+def test_a_gradient_at_nan_goes_through_as_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    x, y = fastbp.tensor([np.nan] * 9, requires_grad=True), torch.full((9,), np.nan, requires_grad=True)
+    getattr(nn, name)()(x).sum().backward()
+    getattr(torch.nn, name)()(y).sum().backward()
+    assert x.grad.tolist() == y.grad.tolist() == [1.0] * 9

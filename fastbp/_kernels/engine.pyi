@@ -55,11 +55,14 @@ class Plan:
         is_double: bool,
         n_states: int = 0,
         keep_gradients: bool = False,
-        loss_number: float | tuple[float, ...] = 0.0,
+        loss_number: float | tuple[tuple[str, float, int, float], ...] = 0.0,
         n_threads: int = 1,
         loss_scale: float | None = None,
         clip_loss: bool = False,
     ) -> Plan: ...
+    averages: Any
+    averages_begun: bool
+    def keep_averages(self, decay: float) -> None: ...
     def flat(self, part: int) -> NDArray[Any]: ...
     def join(self, ranks: Any, average_every: int = 1) -> None: ...
     def set_rule(

@@ -1,12 +1,13 @@
 """`Plan`: one network's workspace, and its training steps in one GIL-free call."""
 cimport cython
 cimport numpy as cnp
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport PTRDIFF_MAX, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -39,9 +40,13 @@ LAYER_KINDS = {
     "affine": isa.FBP_AFFINE, "dropout": isa.FBP_DROPOUT, "batch_norm": isa.FBP_BATCH_NORM,
     "embedding": isa.FBP_EMBEDDING,
 }
+PART_KINDS = {
+    "softmax": isa.FBP_SOFTMAX, "gaussian": isa.FBP_GAUSSIAN,
+    **{name: kind for name, (kind, _, _) in loss_rows().items()},
+}
 LOSS_KINDS = {
     None: isa.FBP_NO_LOSS, "softmax": isa.FBP_SOFTMAX,
-    "quantiles": isa.FBP_QUANTILES, "gaussian": isa.FBP_GAUSSIAN,
+    "parts": isa.FBP_PARTS,
     **{name: kind for name, (kind, _, _) in loss_rows().items()},
 }
 #: What of a layer `write` and `read` copy.
@@ -185,10 +190,13 @@ cdef class Plan:
         Arrays of the parameters' size that the rule keeps, which comes by `set_rule`.
     keep_gradients : bool
         Room for `gradient` and for clipping by norm.
-    loss_number : float or tuple of float
-        The loss's own, as a Huber loss's delta, a quantile or a softmax's smoothing of targets; of
-        "quantiles" each output's.  "gaussian", whose outputs are pairs of a mean and the logarithm
-        of a variance and whose targets are there twice, has what is added to the variances.
+    loss_number : float or tuple of tuple
+        The loss's own, as a Huber loss's delta, a quantile or a softmax's smoothing of targets.
+        Of "parts" (loss, number, width, factor) of each: a loss of the next so many outputs, of
+        which a row has the sum of the elements times the factor.  There a softmax's targets are
+        rows of probabilities; and a part may be "gaussian", whose outputs are pairs of a mean and
+        the logarithm of a variance, whose targets are there twice, and whose number is added to the
+        variances.
     n_threads : int
     loss_scale : float or None
         None: the loss is the mean over the rows for a softmax, over all elements for others.  A
@@ -268,6 +276,14 @@ cdef class Plan:
     cdef readonly bint to_blame
     #: Whether the time was over on the first rank.
     cdef readonly bint time_over
+    #: The average of the parameters over the steps, as `flat` has these, or None; where it lies and
+    #: where they do, how many numbers, the share that it keeps, and whether it has begun.
+    cdef readonly object averages
+    cdef void *averages_at
+    cdef void *parameters_at
+    cdef idx n_averages
+    cdef double decay
+    cdef public bint averages_begun
     #: A closed plan makes no more steps.
     cdef public bint closed
     #: What a subclass's __new__ leaves to its __init__.  Not in the object's dict: where that was
@@ -283,6 +299,7 @@ cdef class Plan:
             raise ValueError(
                 f"Training expects batch_size of a plan that fits into memory; got {batch_size}.")
         cdef isa.fbp_spec spec
+        memset(&spec, 0, sizeof(spec))
         cdef idx n = len(layers), width = -1
         require(n > 0 and batch_size > 0 and n_threads > 0,
                 "Plan expects at least one layer, one row and one thread")
@@ -314,14 +331,12 @@ cdef class Plan:
             spec.n_layers = n
             spec.batch_size = batch_size
             spec.loss = LOSS_KINDS[loss]
-            if spec.loss == isa.FBP_QUANTILES:
-                numbers = np.array(loss_number, np.float64)
-                require(numbers.shape == (width,), "Plan expects a quantile for each output")
-                spec.loss_number, spec.loss_numbers = 0, <const double *> cnp.PyArray_DATA(numbers)
+            if spec.loss == isa.FBP_PARTS:
+                parts = self.parts_of(loss_number, width)
+                spec.loss_parts = <isa.fbp_loss_part *> PyByteArray_AS_STRING(parts)
+                spec.n_loss_parts = len(loss_number)
             else:
-                spec.loss_number, spec.loss_numbers = loss_number, NULL
-            require(spec.loss != isa.FBP_GAUSSIAN or width % 2 == 0,
-                    "Plan expects pairs of outputs for this loss")
+                spec.loss_number = loss_number
             spec.clip_loss = clip_loss
             spec.n_states = n_states
             spec.keep_gradients = keep_gradients
@@ -352,7 +367,8 @@ cdef class Plan:
         self.clip_norm = self.l2 = 0
         self.early_eps = False
         self.brief = batch_size * sum([n_in * n_out for _, n_in, n_out, *_ in layers]) <= BRIEF
-        self.per_row = loss_scale is not None or self.loss == isa.FBP_SOFTMAX
+        self.per_row = (
+            loss_scale is not None or self.loss == isa.FBP_SOFTMAX or self.loss == isa.FBP_PARTS)
         self.loss_scale = 1 if loss_scale is None else loss_scale
 
     cdef int take_columns(self, fbp_layer *layer, idx place, columns) except -1:
@@ -372,6 +388,18 @@ cdef class Plan:
         require(width + layer.n_in - n == layer.n_out, "Plan expects an embedding's outputs")
         layer.columns, layer.n_columns, layer.n_weights = self.columns, n, end
         return 0
+
+    cdef bytearray parts_of(self, parts, idx width):
+        """The parts of a loss, of so many outputs, as C has them."""
+        cdef bytearray kept = bytearray(len(parts) * sizeof(isa.fbp_loss_part))
+        cdef isa.fbp_loss_part *part = <isa.fbp_loss_part *> PyByteArray_AS_STRING(kept)
+        for i, (loss, number, n, factor) in enumerate(parts):
+            require(n > 0 and loss in PART_KINDS and (loss != "gaussian" or n % 2 == 0),
+                    "Plan expects parts of a loss with outputs of their own")
+            part[i] = isa.fbp_loss_part(PART_KINDS[loss], number, n, factor)
+            width -= n
+        require(len(parts) > 0 and width == 0, "Plan expects parts of a loss with all outputs")
+        return kept
 
     def __dealloc__(self):
         fbp_free_zeros(self.memory)
@@ -442,6 +470,24 @@ cdef class Plan:
         self.words = <char *> self.words + n - 64
         if ranks is not None:
             ranks.reserve(n)
+
+    def keep_averages(self, double decay):
+        """Keep an average of the parameters: after each step decay times it and 1 - decay of them.
+        """
+        self.averages = self.flat(PARAMETERS).copy()
+        self.averages_at = cnp.PyArray_DATA(self.averages)
+        self.parameters_at = self.engine.plan_flat(self.memory, PARAMETERS, &self.n_averages)
+        self.decay, self.averages_begun = decay, False
+
+    cdef void go_on_averaging(self) noexcept nogil:
+        cdef double rest = 1 - self.decay if self.averages_begun else 1
+        if self.is_double:
+            _mix(<double *> self.averages_at, <double *> self.parameters_at, rest,
+                 self.n_averages)
+        else:
+            _mix(<float *> self.averages_at, <float *> self.parameters_at, <float> rest,
+                 self.n_averages)
+        self.averages_begun = True
 
     @property
     def dirty(self):
@@ -659,8 +705,10 @@ cdef class Plan:
         cdef tuple kept = None
         # All rows of an epoch were looked at when its training began.
         cdef bint looks = self.columns != NULL and most <= self.batch_size
-        if not (self.point_to(batch, x, t, weights)
-                and (not looks or categories_hold(x, self.sizes))):
+        # Targets of a loss of parts have a form of the engine's own, which says nothing of theirs.
+        if (self.loss == isa.FBP_PARTS and t is not None and most <= self.batch_size
+                or not (self.point_to(batch, x, t, weights)
+                        and (not looks or categories_hold(x, self.sizes)))):
             x, t, weights = kept = tuple(self.converted(x, t, weights))
             if not self.point_to(batch, x, t, weights):
                 raise TypeError("Plan expects x, t and weights of its own dtype and widths")
@@ -1026,6 +1074,8 @@ cdef class Plan:
         if update and result.outcome == isa.FBP_DONE:
             self.steps += 1
             self.changes += 1
+            if self.averages_at != NULL:
+                self.go_on_averaging()
 
     def step(self, x, t):
         """One training step on the rows x with targets t; returns their mean loss.
@@ -1371,6 +1421,16 @@ cdef class Plan:
         """The sum of the squares of all W."""
         self.require_idle()
         return self.engine.plan_weight_square(self.memory)
+
+
+cdef void _mix(real *mean, const real *of, real share, idx n) noexcept nogil:
+    """mean += share (of - mean); a share of 1 gives what it is of, to the bit."""
+    cdef idx i
+    if share == 1:
+        memcpy(mean, of, n * sizeof(real))
+        return
+    for i in range(n):
+        mean[i] += share * (of[i] - mean[i])
 
 
 cdef bint _targets_hold(isa.fbp_loss_kind loss, const real *t, idx rows, idx n_out) noexcept:

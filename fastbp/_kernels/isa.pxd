@@ -15,7 +15,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef enum fbp_loss_kind:
         FBP_NO_LOSS, FBP_SOFTMAX, FBP_SIGMOID_LOSS, FBP_SQUARED, FBP_N_LOSSES
-        FBP_QUANTILES, FBP_GAUSSIAN
+        FBP_GAUSSIAN, FBP_PARTS
 
     ctypedef struct fbp_loss_row:
         const char *name
@@ -61,12 +61,19 @@ cdef extern from "kernels.h" nogil:
         int64_t step
         int lenient
 
+    ctypedef struct fbp_loss_part:
+        fbp_loss_kind kind
+        double number
+        idx width
+        double factor
+
     ctypedef struct fbp_spec:
         const fbp_layer *layers
         idx n_layers, batch_size
         fbp_loss_kind loss
         double loss_number
-        const double *loss_numbers
+        const fbp_loss_part *loss_parts
+        idx n_loss_parts
         int clip_loss
         int n_states, keep_gradients
 

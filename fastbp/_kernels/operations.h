@@ -42,7 +42,7 @@ enum { FBP_INPUT, FBP_OUTPUT, FBP_EITHER, FBP_SLOPE };
     X(SILU, silu, 0, FBP_SLOPE, x * FN(sigmoid_)(x), d * FN(silu_slope)(v), 0, 1, 1.1)           \
     X(MISH, mish, 0, FBP_SLOPE, FN(mish_)(x), d * FN(mish_slope)(v), 0, 1, 1.1)                  \
     X(HARDTANH, hardtanh, 2, FBP_INPUT, x < a ? a : x > b ? b : x,                               \
-      FN(keep)(d, v > a && v < b), fmax(fabs(a), fabs(b)), 0, 1)                                 \
+      FN(keep)(d, !(v <= a || v >= b)), fmax(fabs(a), fabs(b)), 0, 1)                                 \
     X(HARDSIGMOID, hardsigmoid, 0, FBP_INPUT, FN(between)(x + 3, 0, 6) / 6,                      \
       FN(keep)(d, v > -3 && v < 3) / 6, 1, 0, 0.17)                                              \
     X(HARDSWISH, hardswish, 0, FBP_INPUT, x * FN(between)(x + 3, 0, 6) / 6,                      \
@@ -102,8 +102,8 @@ typedef enum {
     FBP_N_LOSSES,
     FBP_SOFTMAX = FBP_N_LOSSES, /* of class indices; */
     FBP_SOFT,                   /* what a batch with rows of probabilities makes of it */
-    FBP_QUANTILES,              /* a quantile of its own for each output */
     FBP_GAUSSIAN,               /* pairs of outputs, a mean and the logarithm of a variance */
+    FBP_PARTS,                  /* some outputs each, of a loss of their own */
     FBP_NO_LOSS
 } fbp_loss_kind;
 

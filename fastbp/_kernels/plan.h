@@ -61,12 +61,21 @@ static const fbp_number fbp_numbers[] = {
 };
 enum { FBP_N_NUMBERS = sizeof(fbp_numbers) / sizeof(fbp_numbers[0]) };
 
+/* A loss of the next `width` outputs, and its factor. */
+typedef struct {
+    fbp_loss_kind kind;
+    double number;
+    idx width;
+    double factor;
+} fbp_loss_part;
+
 typedef struct {
     const fbp_layer *layers;
     idx n_layers, batch_size;
     fbp_loss_kind loss;
     double loss_number; /* the loss's own, as a Huber loss's delta; a softmax's smoothing of targets */
-    const double *loss_numbers; /* of each output, which FBP_QUANTILES has */
+    const fbp_loss_part *loss_parts; /* of FBP_PARTS */
+    idx n_loss_parts;
     int clip_loss; /* a cross-entropy's loss (not its gradient) by probabilities of at least eps */
     int n_states; /* arrays of the size of the parameters that the rule keeps */
     int keep_gradients;

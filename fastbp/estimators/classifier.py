@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from fastbp.estimators import forward
+from fastbp.estimators import forward, parameters
 from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import SigmoidWithLoss, SoftmaxWithLoss
 
@@ -89,6 +89,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     add_indicator : bool
         Whether each feature with missing values among the first rows given to `fit` gets one more
         column behind all others, of zeros and ones, that tells where they are missing.
+    output_weights : sequence of float or None
+        The weight of each label of a multilabel target: a row's loss is the weighted sum of its labels'
+        losses, in which the weights are on average 1.
 
     Attributes
     ----------
@@ -179,6 +182,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         standardize=False,
         missing="refuse",
         add_indicator=False,
+        output_weights=None,
     ):
         self._keep(locals())
 
@@ -273,6 +277,10 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _plan_loss(self):
         name = "softmax" if self.out_activation_ == "softmax" else "sigmoid"
+        weights = parameters.output_weights(self, self.n_outputs_ if self._multilabel else None)
+        if weights is not None:
+            parts = tuple((name, 0.0, 1, weight) for weight in weights)
+            return {"loss": "parts", "number": parts, "loss_scale": 1.0, "clip_loss": False}
         return {"loss": None if callable(self.loss) else name, "number": 0.0, "loss_scale": 1.0, "clip_loss": True}
 
     def _engine_targets(self, t, dtype):
@@ -329,7 +337,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _network_loss(self):
         if callable(self.loss):
             return None
-        return SoftmaxWithLoss() if self.out_activation_ == "softmax" else SigmoidWithLoss()
+        if self.out_activation_ == "softmax":
+            return SoftmaxWithLoss()
+        return SigmoidWithLoss(output_weights=self.output_weights)
 
     # --- using ------------------------------------------------------------------------------
 

@@ -136,6 +136,7 @@ NAMES = frozenset(
         "standardize",
         "missing",
         "add_indicator",
+        "output_weights",
     )
 )
 #: Those that a training reads as it goes, so that a callback may change them; L-BFGS, the latter.
@@ -267,6 +268,7 @@ def _check_own(model, who):
                 f"{who} expects scoring as a scorer's name or a function of (estimator, X, y); got {model.scoring!r}."
             )
         get_scorer(model.scoring)  # with its error
+    checks.output_weights(who, "output_weights", model.output_weights)
     dropout(model)
     callbacks(model)
 
@@ -305,6 +307,8 @@ def _check_together(model, who, watched):
         raise ValueError(f"{who} expects learning_rate='constant' beside a schedule; got {model.learning_rate!r}.")
     if model.init is not None and model.coefs_init is not None:
         raise ValueError(f"{who} expects init=None beside coefs_init; got {model.init!r}.")
+    if own_loss and model.output_weights is not None:
+        raise ValueError(f"{who} expects a loss by name beside output_weights; got a function.")
     if own_loss and getattr(model, "label_smoothing", False):
         raise ValueError(f"{who} expects loss='log_loss' beside label_smoothing; got a function.")
     if own_loss and model.n_threads is not None and model.n_threads > 1:
@@ -338,6 +342,19 @@ def quantiles(model):
     if any(one >= other for one, other in pairwise(found)):
         raise ValueError(f"{who} expects several quantiles in the order of their size; got {given!r}.")
     return found if several else None
+
+
+def output_weights(model, n_targets):
+    """The weight of each target, on average 1, or None; n_targets is None of classes."""
+    who = type(model).__name__
+    weights = checks.output_weights(who, "output_weights", model.output_weights)
+    if weights is None:
+        return None
+    if n_targets is None:
+        raise ValueError(f"{who} expects output_weights with several labels; got classes, which class_weight weighs.")
+    if len(weights) != n_targets:
+        raise ValueError(f"{who} expects output_weights for each of {n_targets} targets; got {len(weights)}.")
+    return [weight * n_targets / sum(weights) for weight in weights]
 
 
 def per_layer(model, name, n_layers):

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from fastbp import checks
 from fastbp.estimators import forward, parameters, preparing
 from fastbp.estimators.base import MLP, can_fit_partially
-from fastbp.losses import HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
+from fastbp.losses import GaussianLoss, HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
 
 #: What a predicted variance never is below: a millionth, of standardised targets of theirs.
 LEAST_VARIANCE = 1e-6
@@ -30,6 +30,8 @@ class MLPRegressor(RegressorMixin, MLP):
     quantile : float or sequence of float
         Which quantile loss="quantile" predicts; or several in the order of their size, by one network
         with an output for each.  Its predictions are sorted, so that no two cross.
+    output_weights : sequence of float or None
+        The weight of each target: a row's loss is the weighted mean of its targets' losses.
     standardize : bool
         As `MLPClassifier`'s; and the targets too, but for the counts of loss="poisson", get mean 0
         and deviation 1.  Predictions come in the targets' own units; `loss_`, `huber_delta` and what a
@@ -110,6 +112,7 @@ class MLPRegressor(RegressorMixin, MLP):
         standardize=False,
         missing="refuse",
         add_indicator=False,
+        output_weights=None,
     ):
         self._keep(locals())
 
@@ -168,9 +171,14 @@ class MLPRegressor(RegressorMixin, MLP):
             "gaussian": ("gaussian", LEAST_VARIANCE),
         }
         kind, number = (None, 1.0) if callable(self.loss) else kinds[self.loss]
+        weights = parameters.output_weights(self, self.n_outputs_ // self._per_target())
         if self._has_quantiles():
-            n_targets = self.n_outputs_ // self._per_target()
-            kind, number = "quantiles", parameters.quantiles(self) * n_targets
+            of_each: list = [("quantile", one, 1) for one in parameters.quantiles(self)]
+        else:
+            of_each = [(kind, number, self._per_target())]
+        if weights is not None or self._has_quantiles() or self._is_gaussian():
+            weights = [1.0] * (self.n_outputs_ // self._per_target()) if weights is None else weights
+            kind, number = "parts", tuple((*part, weight) for weight in weights for part in of_each)
         # scikit-learn averages the squared error over the outputs, but adds up its gradient.
         scale = 1.0 if self.loss == "poisson" else (2 if self._is_gaussian() else 1) / self.n_outputs_
         return {"loss": kind, "number": number, "loss_scale": scale, "clip_loss": False}
@@ -223,19 +231,20 @@ class MLPRegressor(RegressorMixin, MLP):
         return float(np.mean(scores))
 
     def _network_loss(self):
-        losses = {
+        losses: dict = {
             "squared_error": MeanSquaredError,
             "absolute_error": MeanAbsoluteError,
             "huber": self._huber,
             "poisson": PoissonLoss,
-            "quantile": lambda: None if self._has_quantiles() else QuantileLoss(self.quantile),
+            "quantile": lambda **weights: QuantileLoss(self.quantile, **weights),
+            "gaussian": lambda **weights: GaussianLoss(LEAST_VARIANCE, **weights),
         }
-        return losses.get(self.loss, lambda: None)() if isinstance(self.loss, str) else None
+        return losses[self.loss](output_weights=self.output_weights) if isinstance(self.loss, str) else None
 
-    def _huber(self):
+    def _huber(self, **weights):
         """The loss in the targets' units, which has one delta for all outputs."""
         scales = getattr(self, "y_scale_", np.ones(1))
-        return HuberLoss(float(self.huber_delta * scales[0])) if len(scales) == 1 else None
+        return HuberLoss(float(self.huber_delta * scales[0]), **weights) if len(scales) == 1 else None
 
     # --- using ------------------------------------------------------------------------------
 

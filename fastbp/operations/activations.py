@@ -175,7 +175,7 @@ ROWS = [
     Activation("silu", lambda x: x * sigmoid(x), _silu_gradient),
     Activation("mish", _mish, _mish_gradient),
     # Derivatives at kinks are PyTorch's.
-    Activation("hardtanh", np.clip, lambda d, v, low, high: np.where((v > low) & (v < high), d, 0), ("low", "high")),
+    Activation("hardtanh", np.clip, lambda d, v, low, high: np.where((v <= low) | (v >= high), 0, d), ("low", "high")),
     Activation("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6, lambda d, v: np.where((v > -3) & (v < 3), d, 0) / 6),
     Activation("hardswish", lambda x: x * np.clip(x + 3, 0, 6) / 6, lambda d, v: d * _hardswish_slope(v)),
     Activation("logsigmoid", lambda x: -_softplus(-x), lambda d, v: d * sigmoid(-v), node="LogSigmoidBackward0"),

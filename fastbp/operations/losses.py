@@ -111,6 +111,20 @@ def _poisson(x, t):
     return np.where((constants == -np.inf) & (rates == np.inf), np.inf, constants + rates)
 
 
+def gaussian(x, t, eps):
+    """The negative log likelihood less a constant, of pairs of a mean and a variance's logarithm.
+
+    ``(log(v) + (mean - t)^2 / v) / 2`` of each, with v = exp(log variance) + eps, and its slope by x: no
+    row, as it is not of pairs of an element and its target; t has each target twice.
+    """
+    x, t = (array.astype(np.float64) for array in (x, t))
+    d, e = (x - t)[:, ::2], np.exp(x[:, 1::2])
+    v = e + eps
+    slope = np.empty_like(x)
+    slope[:, ::2], slope[:, 1::2] = d / v, 0.5 * (e / v) * (1 - d / v * d)
+    return 0.5 * (np.log(v) + d / v * d), slope
+
+
 ROWS = [
     Loss("squared", lambda x, t: (x - t) ** 2, lambda y, t: 2 * (y - t)),
     Loss(

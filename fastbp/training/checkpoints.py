@@ -131,6 +131,9 @@ class Checkpoint:
         arrays = trainer.arrays()
         if early_stopping is not None and early_stopping.best_arrays is not None:
             arrays |= {f"best.{name}": a for name, a in early_stopping.best_arrays.items()}
+        if trainer.averages_begun:
+            with trainer.averaged():
+                arrays |= {f"average.{name}": array.copy() for name, array in _averaged(trainer.arrays()).items()}
         arrays = files.snapshot(arrays)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and np.isnan(array).any():
@@ -159,6 +162,11 @@ class Checkpoint:
         text = json.dumps({"version": _VERSION, "setting": self.setting, "state": state})
         metadata = {"fastbp": json.dumps(trainer.net.architecture()), KEY: text}
         files.write_safetensors("fit", self.path, arrays, metadata)
+
+
+def _averaged(arrays):
+    """Those of a network's arrays of which there may be an average: not the optimiser's."""
+    return {name: array for name, array in arrays.items() if not name.startswith("optimizer.")}
 
 
 def is_another_file(path):
@@ -331,7 +339,10 @@ class Saved:
         best = {}
         if early_stopping is not None and self.best is not None and early_stopping.restore_best:
             best = {f"best.{n}": a for n, a in own.items() if not n.startswith("optimizer.")}
-        expected = {**own, **best}
+        averages = {}
+        if trainer.averages is not None and any(name.startswith("average.") for name in self.arrays):
+            averages = {f"average.{name}": array for name, array in _averaged(own).items()}
+        expected = {**own, **best, **averages}
         mine = {name: array for name, array in self.arrays.items() if not name.startswith(("history.", "progress."))}
         for name in sorted(expected.keys() | mine.keys()):
             there, here = mine.get(name), expected.get(name)
@@ -339,6 +350,8 @@ class Saved:
                 raise ValueError(f"fit expects {name} as {_shown(here)} in {self.shown}; got {_shown(there)}.")
             checks.no_nan("fit", f"{name} of {self.shown}", there)
         trainer.restore({name: mine[name] for name in own}, self.steps, self.lr)
+        if averages:
+            trainer.take_averages({name.removeprefix("average."): mine[name] for name in averages})
         if early_stopping is not None and self.best is not None:
             early_stopping.best, early_stopping.best_epoch = float(self.best), self.best_epoch
             early_stopping.best_arrays = {n.removeprefix("best."): mine[n] for n in best} or None

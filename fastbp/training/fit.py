@@ -12,6 +12,7 @@ from fastbp import checks, init
 from fastbp._kernels import engine
 from fastbp.backend import kernels
 from fastbp.optim.rule import rule_of
+from fastbp.threads import MOST_THREADS
 from fastbp.training import checkpoints, labels, plans
 from fastbp.training.epochs import Epochs, Options, Training
 from fastbp.training.history import EarlyStopping, History
@@ -40,6 +41,7 @@ class FitOptions(Options):
     early_stopping: EarlyStopping | None = None
     clip_norm: float | None = None
     clip_value: float | None = None
+    ema_decay: float | None = None
     n_threads: int | None = None
     checkpoint: Any = None
     every: int | None = None
@@ -59,6 +61,10 @@ class FitOptions(Options):
             rows=checks.choice(who, "rows", self.rows, ("all", "own")),
             average_every=checks.integer(who, "average_every", self.average_every, least=1),
         )
+        if self.n_threads is not None:
+            vars(self).update(n_threads=checks.integer(who, "n_threads", self.n_threads, 1, MOST_THREADS))
+        if self.ema_decay is not None:
+            self._check_average()
         if self.max_seconds is not None:
             seconds = checks.number(who, "max_seconds", self.max_seconds, least=0)
             vars(self).update(max_seconds=seconds)
@@ -73,6 +79,16 @@ class FitOptions(Options):
             raise ValueError(f"{who} expects every with a checkpoint; got every={self.every!r} without.")
         if seed is not None:
             vars(self).update(seed=init.seed_of(who, seed))
+
+    def _check_average(self):
+        decay = checks.number(self.who, "ema_decay", self.ema_decay, least=0)
+        if decay >= 1:
+            raise ValueError(f"{self.who} expects ema_decay below 1, as 0.999, or None; got {decay:g}.")
+        if self.average_every > 1:
+            raise ValueError(
+                f"{self.who} expects average_every=1 beside ema_decay, so that all ranks have the same weights after "
+                f"each step; got {self.average_every}."
+            )
 
     def _check_split(self):
         who = self.who
@@ -234,7 +250,7 @@ def _asked(options):
     """What all ranks have to be asked alike, as JSON has it."""
     stopping = options.early_stopping
     named = ["rows", "average_every", "epochs", "batch_size", "shuffle", "seed", "clip_norm", "clip_value", "every"]
-    named.append("validation_split")
+    named += ["validation_split", "ema_decay"]
     given = ("checkpoint", "resume", "schedule", "validation_data", "sample_weight")
     return {
         **{name: getattr(options, name) for name in named},
@@ -307,6 +323,7 @@ def _setting(options, description, data, n_rows, batch_size, validation):
         "checksum of validation_data": None if None in (validation, data) else checkpoints.checksum(*validation),
         "early_stopping": None if stopping is None else stopping.config(),
         **({} if options.validation_split is None else {"validation_split": float(options.validation_split)}),
+        **({} if options.ema_decay is None else {"ema_decay": float(options.ema_decay)}),
         "checksum of x, t and weights": None if data is None else checkpoints.checksum(*data),
     }
 
@@ -331,7 +348,7 @@ class NetworkTraining(Training):
         self.rows, self.validation = rows, validation
         self.early_stopping, self.calls = options.early_stopping, bool(options.callbacks)
         self.averages = trainer.ranks is not None and options.average_every > 1
-        self.file, self.saved = file, saved
+        self.file, self.saved, self.ema_decay = file, saved, options.ema_decay
         self.history = History(seed=trainer.seed)
         self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))  # no batch where they are made elsewhere
         self.whole = False  # whether `at` is where the arrays are
@@ -339,6 +356,8 @@ class NetworkTraining(Training):
     def begin(self, epochs):
         if self.early_stopping is not None:
             self.early_stopping.start()
+        if self.ema_decay is not None:
+            self.trainer.keep_averages(self.ema_decay)
         if self.saved is not None:
             self.at = self.saved.restore(self.trainer, self.history, self.early_stopping, len(self.at.losses))
         self.whole = True
@@ -446,8 +465,14 @@ class NetworkTraining(Training):
             self.ranks.require_same(self.trainer)
         if self.validation is not None:
             x, t = self.validation
-            _validate(self.net, self.history, x, t, self.ranks)
+            with self._averaged():
+                _validate(self.net, self.history, x, t, self.ranks)
         self.history.seconds.append(self.at.seconds)
+
+    def _averaged(self):
+        """Within it the network has the averages of its parameters, where these are kept."""
+        trainer = self.trainer
+        return trainer.averaged() if trainer.averages_begun and not trainer.closed else nullcontext()
 
     def text(self):
         names = {
@@ -466,7 +491,9 @@ class NetworkTraining(Training):
         stopping = self.early_stopping
         if stopping is None:
             return None
-        return "early_stopping" if stopping.should_stop(self.net, self.history, self._own_score(stopping)) else None
+        with self._averaged():
+            over = stopping.should_stop(self.net, self.history, self._own_score(stopping))
+        return "early_stopping" if over else None
 
     def _own_score(self, stopping):
         """What a user's function makes of the network, where it is one that decides."""
@@ -501,7 +528,8 @@ class NetworkTraining(Training):
     def _follow_first(self):
         """Take what the first rank's callbacks wrote."""
         trainer, groups = self.trainer, self.trainer.optimizer.param_groups
-        entries = [plans.entries_of(self.net)[0], plans.loss_of(self.net)]
+        entries = plans.entries_of(self.net)[0]
+        entries = [entries, plans.loss_of(self.net, entries[-1][2])]
         options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
         theirs, options, lr = self.ranks.tell((entries, options, trainer.lr))
         if theirs != entries:
@@ -541,7 +569,11 @@ class NetworkTraining(Training):
 
     def close(self, stopped_by):
         self.history.stopped_by = stopped_by
-        self.trainer.close()
+        trainer = self.trainer
+        if not trainer.closed:
+            trainer.close()
+            if trainer.averages_begun:
+                trainer.give_averages()
         if self.early_stopping is not None:
             self.early_stopping.restore(self.net)
 
@@ -583,7 +615,7 @@ def _validate(net, history, x, t, ranks=None):
     for start in range(share.start, share.stop, EVALUATION_ROWS):
         part = slice(start, min(start + EVALUATION_ROWS, share.stop))
         y = net.predict(_dense(net, x[part]))
-        sums[0] += loss_layer.evaluate(y, t[part]) * len(y)
+        sums[0] += loss_layer.evaluate_taken(y, t[part]) * len(y)
         if loss_layer.classifies:
             sums[1] += loss_layer.accuracy(y, t[part]) * len(y)
         sums[2] += len(y)

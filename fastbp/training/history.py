@@ -87,8 +87,9 @@ class EarlyStopping:
     patience : int
         Epochs without improvement.
     monitor : {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} or callable
-        Or a function ``monitor(net)`` of the network after each epoch, of whose number more is
-        better, as an F1 score of rows that were kept from training.
+        "loss" and "accuracy" are those of training, as Keras calls them.  Or a function
+        ``monitor(net)`` of the network after each epoch, of whose number more is better, as an F1
+        score of rows that were kept from training.
     min_delta : float
         What counts as an improvement.
     restore_best : bool
@@ -110,6 +111,8 @@ class EarlyStopping:
     def __init__(self, patience=10, monitor="val_loss", min_delta=0.0, restore_best=True):
         self.patience = checks.integer("EarlyStopping", "patience", patience, least=1)
         if not callable(monitor):
+            named = isinstance(monitor, str) and monitor in ("loss", "accuracy")
+            monitor = f"train_{monitor}" if named else monitor
             monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
         self.monitor = monitor
         self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, least=0)

@@ -105,8 +105,8 @@ class Description:
         Of each layer, as `engine.Plan` takes it.
     places : list of (Layer, int)
         The layers with parameters, and where they are among the entries.
-    loss : (str or None, float)
-        The loss's name in the engine, and its number.
+    loss : (str or None, float or tuple)
+        The loss's name in the engine, and its number, or parts.
     dtype : numpy.dtype
     """
 
@@ -134,7 +134,7 @@ def described(net, who="Trainer"):
         For what the network does that the engine would not, and parameters that it cannot train.
     """
     entries, places = entries_of(net)
-    found = Description(net, entries, places, loss_of(net, who), dtype_of(net))
+    found = Description(net, entries, places, loss_of(net, entries[-1][2], who), dtype_of(net))
     parameters = list(net.params.items())
     for name, array in parameters:
         checks.writable_parameter("Trainer", f"params[{name!r}]", array)
@@ -231,14 +231,15 @@ def _require_unhooked(module, where=""):
         )
 
 
-def loss_of(net, who="Trainer"):
-    """The loss's name in the engine and its number; (None, 0.0) without one."""
+def loss_of(net, n_out, who="Trainer"):
+    """The loss's name in the engine and its number, or parts; (None, 0.0) without one."""
     loss_layer = net.loss_layer
     if loss_layer is None:
         return None, 0.0
     require_own(who, "a loss", loss_layer, LOSSES)
     loss_layer.follow()
-    return loss_layer.kind, loss_layer.kind_number
+    parts = loss_layer.parts(n_out)
+    return (loss_layer.kind, loss_layer.kind_number) if parts is None else ("parts", parts)
 
 
 def dtype_of(net):
@@ -284,13 +285,7 @@ def rows_of(who, x, first):
 
 def targets_of(who, loss_layer, t, n_rows, n_out, dtype):
     """Targets for the engine: int64 class indices, or rows of the plan's dtype."""
-    if loss_layer.kind == "softmax":
-        return checks.class_targets(who, t, (n_rows, n_out), dtype, one_sample=n_rows == 1)
-    y = np.empty((n_rows, n_out), dtype)
-    t = checks.numbers(who, "t", t)
-    if n_rows == 1 and t.shape == (n_out,):
-        t = t.reshape(1, n_out)
-    return loss_layer.targets_like(who, t, y)
+    return loss_layer.targets(who, t, (n_rows, n_out), dtype)
 
 
 def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype, total):

@@ -5,6 +5,7 @@ import operator
 import os
 import threading
 import weakref
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from fastbp import checks, init
 from fastbp._kernels import engine
 from fastbp.optim import Optimizer
+from fastbp.optim.rule import rule_of
 from fastbp.threads import threads_for
 from fastbp.training import plans
 from fastbp.training.copies import Copies
@@ -73,8 +75,8 @@ class Trainer(engine.Plan):
     ----------
     net : Sequential
         With a loss of the library.
-    optimizer : Optimizer
-        Its state goes on where it was.
+    optimizer : Optimizer, str or None
+        Its state goes on where it was; "sgd" or "adam" is one with its own defaults, None is Adam.
     batch_size : int
         The most rows of a step.
     n_threads : int or None
@@ -135,12 +137,13 @@ class Trainer(engine.Plan):
     n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
     def __new__(
-        cls, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
+        cls, net, optimizer=None, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
     ):
         ranks = Ranks("Trainer", comm)
         with ranks.together():
             if not hasattr(net, "layers"):
                 raise TypeError(f"Trainer expects net as a Sequential; got {checks.shown(net)}.")
+            optimizer = rule_of("Trainer", optimizer)
             require_steps("Trainer", optimizer, batch_size, clip_norm, clip_value)
             description = plans.described(net)
             if ranks:
@@ -148,9 +151,9 @@ class Trainer(engine.Plan):
             return cls._compiled(description, optimizer, operator.index(batch_size), n_threads, clip_norm, ranks)
 
     def __init__(
-        self, net, optimizer, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
+        self, net, optimizer=None, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
     ):
-        _, ranks = self.made_from
+        _, ranks, optimizer = self.made_from
         with ranks.together():
             seed = ranks.tell(init.seed_of("Trainer", seed))
             self._take(optimizer, n_threads, seed, clip_norm, clip_value)
@@ -172,12 +175,12 @@ class Trainer(engine.Plan):
             number,
             threads_for(6 * batch_size * operations, n_threads, ranks.sharing),
         )
-        trainer.made_from = description, ranks
+        trainer.made_from = description, ranks, optimizer
         return trainer
 
     def _take(self, optimizer, n_threads, seed, clip_norm, clip_value):
         """Take the network from whoever trained it before."""
-        description, _ = self.made_from
+        description, *_ = self.made_from
         self._entries, self._places = description.entries, description.places
         self._loss, self._dtype = description.loss, description.dtype
         self._net = net = description.net
@@ -243,7 +246,7 @@ class Trainer(engine.Plan):
         self._take_data()
         replaced = not _are_same(self._parameters.memory(), self._parameters.taken)
         entries, _ = plans.entries_of(self.net)
-        loss = plans.loss_of(self.net)
+        loss = plans.loss_of(self.net, entries[-1][2])
         numbers = self.optimizer.numbers()
         plans.require_own("Trainer", "an optimiser", self.optimizer, plans.OPTIMIZERS)
         same = _are_same(self.net.layers, self._layers)
@@ -251,7 +254,7 @@ class Trainer(engine.Plan):
             raise ValueError(
                 "Trainer expects the layers that it was made for; got others since, so make a new Trainer."
             )
-        if loss[0] != self._loss[0]:
+        if loss[0] != self._loss[0] or (loss[0] == "parts" and loss != self._loss):
             raise ValueError(
                 f"Trainer expects the loss that it was made for; got {self.net.loss_layer!r} "
                 "since, so make a new Trainer."
@@ -287,7 +290,8 @@ class Trainer(engine.Plan):
         self.set_rule(**numbers | {"lr": lr}, **self._clips)
         for place, (*_, a, b, _) in enumerate(entries):
             self.adjust(place, a, b)
-        self.adjust_loss(loss[1])
+        if loss[0] != "parts":
+            self.adjust_loss(loss[1])
         self._numbers = numbers
 
     def _take_data(self):
@@ -318,6 +322,50 @@ class Trainer(engine.Plan):
             self.steps = steps
             self.optimizer.set_steps(arrays, steps)
             self._states.take()
+
+    @contextmanager
+    def averaged(self):
+        """Within it the user's arrays have the average of the parameters, in the place of those."""
+        kept = self.give_averages()
+        try:
+            yield
+        finally:
+            for array, values in kept:
+                array[...] = values
+
+    def give_averages(self):
+        """Write the average of the parameters into the user's arrays; each, and what it had before."""
+        with hands:
+            self.sync()
+            pairs = [(place, pair) for place, part, pair in self._parts() if part == engine.PARAMETERS]
+            arrays = [array for _, pair in pairs for array in pair]
+            kept = [(array, array.copy()) for array in arrays]
+            for array, values in zip(arrays, self._values_of(self.averages, pairs), strict=True):
+                array[...] = values
+        return kept
+
+    def _values_of(self, flat, pairs):
+        """What some layers' arrays would be if `flat` were the plan's parameters."""
+        own = self.flat(engine.PARAMETERS)
+        kept = own.copy()
+        found = [(place, [np.empty(array.shape, self.dtype) for array in pair]) for place, pair in pairs]
+        own[:] = flat
+        try:
+            self.read_all([(place, engine.PARAMETERS, *values, None)[:4] for place, values in found])
+        finally:
+            own[:] = kept
+        return [array for _, values in found for array in values]
+
+    def take_averages(self, averages):
+        """Go on from an average of the parameters, arrays by the names of `arrays`."""
+        own = {name: array for name, array in self.arrays().items() if name in averages}
+        kept = {name: array.copy() for name, array in own.items()}
+        plans.fill(own, averages)
+        self.reload()
+        self.averages[:] = self.flat(engine.PARAMETERS)
+        self.averages_begun = True
+        plans.fill(own, kept)
+        self.reload()
 
     def sync(self):
         """Write the parameters back into the user's arrays.

@@ -37,21 +37,6 @@ static double FN(clipped_loss)(fbp_loss_kind kind, const REAL *y, const REAL *t,
     return exact ? loss : clipped;
 }
 
-/* Quantile losses, each output's of its own a, whose gradient times scale is written over x. */
-static double FN(quantiles_loss)(REAL *x, const REAL *t, const double *a, double scale, idx rows,
-                                 idx n_out)
-{
-    double sum = 0;
-    for (idx r = 0; r < rows; r++, x += n_out, t += n_out)
-        for (idx j = 0; j < n_out; j++) {
-            const double d = (double)x[j] - (double)t[j];
-            const double slope = d > 0 ? 1 - a[j] : d < 0 ? -a[j] : d; /* NaN stays NaN */
-            sum += slope * d;
-            x[j] = (REAL)(scale * slope);
-        }
-    return sum;
-}
-
 /* The negative log likelihood of n / 2 targets, less a constant, whose gradient times scale is written
  * over x: of pairs x of a mean m and the logarithm s of a variance, which never is below eps, and
  * targets that are there twice, (log v + (m - t)^2 / v) / 2 with v = exp(s) + eps. */
@@ -82,10 +67,6 @@ static double FN(loss_of_rows)(const FN(plan) *plan, fbp_loss_kind kind, REAL *x
         loss = FN(soft_cross_entropy_forward)(x, t, y, rows, plan->n_out);
         FN(soft_cross_entropy_backward)(y, t, scale, x, rows, plan->n_out);
         break;
-    case FBP_QUANTILES:
-        loss = FN(quantiles_loss)(x, t, plan->loss_numbers, scale, rows, plan->n_out);
-        break;
-    case FBP_GAUSSIAN: loss = FN(gaussian_loss)(x, t, plan->loss_number, scale, n); break;
     case FBP_NO_LOSS: break;
     default:
         loss = FN(loss_forward)(x, t, y, kind, plan->loss_number, n);
@@ -118,6 +99,52 @@ static double FN(count_correct)(fbp_loss_kind kind, const REAL *x, const REAL *t
     return (double)correct;
 }
 
+/* A softmax's shares, of which a part of `smoothing` goes to all classes alike. */
+static void FN(smooth_shares)(REAL *t, double smoothing, idx n_shares, idx n)
+{
+    const REAL keep = (REAL)(1 - smoothing), all = (REAL)(smoothing / (double)n);
+    for (idx i = 0; i < n_shares && smoothing > 0; i++)
+        t[i] = all + keep * t[i];
+}
+
+/* The losses of rows, each of some columns, whose gradients times scale are written over x; `room` is
+ * for one part's columns of x, y and t. */
+static double FN(loss_of_parts)(const FN(plan) *plan, REAL *x, const REAL *t, REAL *room,
+                                double scale, idx rows, double *correct)
+{
+    const idx n_out = plan->n_out;
+    double sum = 0;
+    const fbp_loss_part *part = plan->loss_parts;
+    for (idx p = 0; p < plan->n_loss_parts; p++, x += part->width, t += part->width, part++) {
+        const fbp_loss_kind kind = part->kind == FBP_SOFTMAX ? FBP_SOFT : part->kind;
+        const idx n = part->width, all = rows * n;
+        const double factor = part->factor, by = factor * scale, a = part->number;
+        REAL *px = room, *py = px + all, *pt = py + all;
+        double loss;
+        for (idx r = 0; r < rows; r++)
+            for (idx j = 0; j < n; j++) {
+                px[r * n + j] = x[r * n_out + j];
+                pt[r * n + j] = t[r * n_out + j];
+            }
+        *correct += FN(count_correct)(kind, px, pt, NULL, rows, n);
+        if (kind == FBP_SOFT) {
+            FN(smooth_shares)(pt, a, all, n);
+            loss = FN(soft_cross_entropy_forward)(px, pt, py, rows, n);
+            FN(soft_cross_entropy_backward)(py, pt, by, px, rows, n);
+        } else if (kind == FBP_GAUSSIAN) {
+            loss = FN(gaussian_loss)(px, pt, a, by, all);
+        } else {
+            loss = FN(loss_forward)(px, pt, py, kind, a, all);
+            FN(loss_backward)(fbp_losses[kind].keeps_y ? py : px, pt, px, kind, a, by, all);
+        }
+        sum += factor * loss;
+        for (idx r = 0; r < rows; r++)
+            for (idx j = 0; j < n; j++)
+                x[r * n_out + j] = px[r * n + j];
+    }
+    return sum;
+}
+
 static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double scale, idx from,
                           idx to, fbp_result *result)
 {
@@ -138,7 +165,18 @@ static void FN(plan_loss)(const FN(plan) *plan, const fbp_batch *batch, double s
     const fbp_loss_kind seen = plan->loss == FBP_SOFTMAX && batch->classes ? FBP_SOFTMAX : kind;
     FN(unpack)(last->out + from * NR, plan->jump, rows, n, x);
     result->loss = result->correct = 0;
-    if (!batch->weights) {
+    if (kind == FBP_PARTS) {
+        REAL *room = plan->part + 3 * from * n;
+        if (!batch->weights)
+            result->loss = FN(loss_of_parts)(plan, x, t, room, scale, rows, &result->correct);
+        for (idx r = 0; r < rows && batch->weights; r++) {
+            const double weight = (double)plan->weights[from + r];
+            double correct = 0;
+            result->loss += weight * FN(loss_of_parts)(plan, x + r * n, t + r * n, room,
+                                                       weight * scale, 1, &correct);
+            result->correct += weight * correct;
+        }
+    } else if (!batch->weights) {
         result->correct = FN(count_correct)(seen, x, t, classes, rows, n);
         result->loss = FN(loss_of_rows)(plan, kind, x, y, t, classes, scale, rows);
     } else {

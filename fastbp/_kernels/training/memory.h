@@ -70,7 +70,9 @@ typedef struct {
 typedef struct {
     idx n_ops, n_in, n_out, jump;
     fbp_loss_kind loss;
-    double loss_number, *loss_numbers;
+    double loss_number;
+    fbp_loss_part *loss_parts;
+    idx n_loss_parts;
     int clip_loss;
     size_t nbytes;
     FN(op) *ops;
@@ -83,6 +85,7 @@ typedef struct {
     idx *starts, *firsts; /* where each row's entries begin, and each panel's, and where they end */
     REAL *dlogits;    /* panels of the gradient by the outputs */
     REAL *logits, *y; /* row-major [rows, n_out] */
+    REAL *part;       /* of a loss of parts: columns of logits, y and t, [3 rows, n_out] */
     REAL *t;          /* row-major targets of the batch, or */
     int64_t *classes; /* their class indices */
     REAL *weights;    /* the batch's weights, where it has some */
@@ -255,10 +258,13 @@ static size_t FN(plan_layout)(const fbp_spec *spec, int n_parts, void *base_)
     FN(plan) p = {.n_ops = spec->n_layers, .n_in = n_in, .n_out = n_out, .jump = jump,
                   .loss = spec->loss, .loss_number = spec->loss_number,
                   .clip_loss = spec->clip_loss};
-    if (spec->loss == FBP_QUANTILES) {
-        p.loss_numbers = carve(base, &used, (size_t)n_out * sizeof *p.loss_numbers);
+    if (spec->loss == FBP_PARTS) {
+        p.n_loss_parts = spec->n_loss_parts;
+        const size_t bytes = (size_t)p.n_loss_parts * sizeof *p.loss_parts;
+        p.loss_parts = carve(base, &used, bytes);
+        p.part = carve(base, &used, (size_t)(3 * rows * n_out) * sizeof(REAL));
         if (base)
-            memcpy(p.loss_numbers, spec->loss_numbers, (size_t)n_out * sizeof *p.loss_numbers);
+            memcpy(p.loss_parts, spec->loss_parts, bytes);
     }
     p.ops = carve(base, &used, (size_t)spec->n_layers * sizeof *p.ops);
     p.x = FN(carve_panels)(base, &used, n_in, jump);
