@@ -324,6 +324,13 @@ COLUMNS = {
     "codes": Preprocessing(
         [Feature(3, equals=1.0), Feature(3, equals=2.0), Feature(0, missing=0.0)], list("abcd"), (1.0, 2.0), (0.1, 10)
     ),
+    "categories": Preprocessing(
+        [
+            Feature(3, shift=-1.0, missing=-1.0, categories=3),
+            Feature(0, missing=0.0),
+            Feature(2, missing=9, categories=1),
+        ]
+    ),
     # Of which float32 would leave nothing: seconds since 1970.
     "times": Preprocessing([Feature(0, 1.7e9, 10.0), Feature(1), Feature(2)]),
 }
@@ -336,9 +343,11 @@ def test_columns_are_prepared_and_the_target_restored(name, tmp_path):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(40, columns.n_columns))
     rows[:, 0] += 1.7e9 * (name == "times")
-    if name == "codes":
-        rows[:, 3] = rng.integers(0, 4, 40)
-    if name in ("missing", "codes"):
+    if name in ("codes", "categories"):
+        rows[:, 2:4] = rng.integers(-2, 5, (40, 2)) + rng.integers(0, 2, (40, 1)) / 2
+        rows[::7, 2] = rows[3::7, 3] = np.nan
+        rows[5, 3], rows[6, 3] = np.inf, -np.inf
+    if name in ("missing", "codes", "categories"):
         rows[::3, 0] = rows[1::4, 1] = np.nan
     net = Sequential(Linear(3, 8, seed=0), nn.Tanh(), Linear(8, 2, seed=1))
     kept = rows.copy()
@@ -356,8 +365,9 @@ def random_table(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 8))
     kinds = [{}, {"missing": rng.normal()}, {"indicator": True}, {"equals": float(rng.integers(3))}]
+    kinds.append({"categories": 2, "missing": 5.0})
     features = [
-        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(4)])
+        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(5)])
         for _ in range(rng.integers(1, 12))
     ]
     columns = Preprocessing(features, [f"c{k}" for k in range(n)], rng.normal(size=2) * 1e3, rng.uniform(1, 1e3, 2))
@@ -490,6 +500,13 @@ REFUSED = {
     "no features": (of, {"preprocessing": Preprocessing([])}, ValueError, "at least one feature"),
     "NaN as scale": (
         of, {"preprocessing": Preprocessing([Feature(0), Feature(1)], (), 0, np.nan)}, ValueError, "a finite number, or"
+    ),
+    "categories without missing": (
+        of, {"preprocessing": Preprocessing([Feature(0, categories=2), Feature(1)])}, ValueError, "missing beside cat"
+    ),
+    "no categories": (
+        of, {"preprocessing": Preprocessing([Feature(0, missing=0, categories=0), Feature(1)])}, ValueError,
+        "categories of feature 0 of preprocessing"
     ),
     "scale 0": (
         of, {"preprocessing": Preprocessing([Feature(0, 0, 0), Feature(1)])}, ValueError, "other than 0, which it div"

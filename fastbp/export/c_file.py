@@ -393,7 +393,10 @@ def _prepare(text, columns):
         elif feature.equals is not None:
             value = f"({value} == {_number(feature.equals)} ? 1.0 : 0.0)"
         elif feature.missing is not None:
-            value = f"(isnan({value}) ? {_number(feature.missing)} : {value})"
+            own = value
+            if feature.categories is not None:
+                own = f"({value} >= 0 && {value} < {feature.categories} && {value} == floor({value}) ? {value} : -1.0)"
+            value = f"(isnan({value}) ? {_number(feature.missing)} : {own})"
         if feature.shift:
             value = f"({value} - ({_number(feature.shift)}))"
         if feature.scale != 1:

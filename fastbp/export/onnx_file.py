@@ -337,7 +337,7 @@ _WRITERS = {
 
 def _prepared(graph, x, columns):
     """The network's inputs of the columns, in float64 and then in the network's dtype."""
-    column, shift, scale, missing, indicator, equals = columns.arrays()
+    column, shift, scale, missing, indicator, equals, categories = columns.arrays()
     own = graph.dtype
     graph.dtype = np.dtype(np.float64)
     if column.tolist() != list(range(columns.n_columns)):
@@ -345,6 +345,12 @@ def _prepared(graph, x, columns):
     absent = x.op("IsNaN")
     coded = ~np.isnan(equals)
     values = x
+    limited = ~np.isnan(categories)
+    if limited.any():
+        lowest, most = (graph.array("category", np.where(limited, bound, 0)) for bound in (0, categories - 1))
+        near = graph.add("Min", graph.add("Max", x.op("Floor"), lowest), most)
+        known = graph.add("Or", graph.add("Equal", x, near), graph.array("number", ~limited, bool))
+        values = known.where(values, -1.0)
     if not np.isnan(missing).all():
         values = absent.where(graph.array("missing", missing), values)
     if coded.any():
