@@ -875,8 +875,10 @@ def _are_rows_to_convert(x, layers):
     if x.ndim != 2 or len(x) <= BLOCK:
         return False
     kinds = {getattr(dtype, "kind", "O") for dtype in (x.dtypes if frame else (x.dtype,))}
-    width = next(layer.plan_entry(None)[1] for layer in layers if isinstance(layer, Affine))
-    return kinds <= set("fiub") and x.shape[1] == width
+    first = next(layer for layer in layers if isinstance(layer, Affine | Embeddings))
+    if isinstance(first, Embeddings):  # whose errors name the row
+        return False
+    return kinds <= set("fiub") and x.shape[1] == first.plan_entry(None)[1]
 
 
 def _is_functional(layer):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastbp import architecture, checks, files, scores
-from fastbp.layers import Dropout
+from fastbp.layers import Affine, Dropout, Embeddings
 from fastbp.losses import LOSSES
 from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim import SGD
@@ -32,6 +32,10 @@ OPTIMIZERS: dict[str, Any] = {**RULES, "sgd": partial(SGD, momentum=0.9)}
 PARTS = ("train", "validation", "test")
 #: Rows below which a table is small, and the dropout that it is trained with.
 _SMALL = 2000, 0.1
+#: Texts of a column that become a column of 0 and 1 each; of more, rows of a table that is trained.
+_MOST_CATEGORIES = 20
+#: Numbers in such a row beside one for each output, at most so many in all, and how far from 0 they start.
+_EXTRA_WIDTH, _MOST_WIDTH, _DEVIATION = 3, 16, 0.1
 #: Rows of a batch, up to a fiftieth of all.
 _BATCHES = (32, 256)
 
@@ -294,23 +298,34 @@ class TableModel:
     def _made_for(self, features, column, target, rows):
         """A preprocessor that was fitted to some rows, and a new network for it."""
         ignore = [*self.ignore] + ([self.group] if self.group is not None else [])
-        preprocessor = Preprocessor(ignore=ignore, dtype=self.dtype).fit(_taken(features, rows))
+        preprocessor = Preprocessor(max_categories=_MOST_CATEGORIES, many="codes", ignore=ignore, dtype=self.dtype)
+        preprocessor.fit(_taken(features, rows))
         preprocessor.target_ = target
         if isinstance(target, targets.Numbers):  # whose mean is that of these rows
             preprocessor.target_, _ = targets.target_of(_of_rows(column, rows), features, targets.TASKS[1])
-        return preprocessor, self.network_for(len(preprocessor.get_feature_names_out()), target, features.n_rows)
+        n_in = len(preprocessor.get_feature_names_out())
+        return preprocessor, self.network_for(n_in, target, features.n_rows, preprocessor.n_codes_)
 
-    def network_for(self, n_in, target, n_rows):
-        """A new network for so many features, and a table of so many rows."""
+    def network_for(self, n_in, target, n_rows, n_codes=()):
+        """A new network for so many features, the first of which are codes, and a table of so many rows."""
+        first = []
+        if n_codes:
+            seed = np.random.default_rng((self.seed, 1))  # of other numbers than the next layer's
+            width = min(_EXTRA_WIDTH + target.n_outputs, _MOST_WIDTH)
+            first = [Embeddings(n_codes, width, n_in - len(n_codes), _DEVIATION, self.dtype, seed)]
+            n_in = first[0].n_out
+            for table in first[0].tables:
+                table[0] = 0
         sizes = (n_in, *self.hidden, target.n_outputs)
         kinds = [self.activation] * len(self.hidden) + ["linear"]
         loss = "squared_error" if isinstance(target, targets.Numbers) else "softmax_cross_entropy"
         net = Sequential.from_config(list(zip(sizes[:-1], sizes[1:], kinds, strict=True)), loss, self.dtype, self.seed)
         dropout = (_SMALL[1] if n_rows < _SMALL[0] else 0) if self.dropout is None else self.dropout
-        if not dropout:
+        if not dropout and not first:
             return net
-        layers = [each for layer in net for each in ([layer] if layer.param_names else [layer, Dropout(dropout)])]
-        return Sequential(*layers, loss=loss)
+        behind = [Dropout(dropout)] if dropout else []
+        layers = [each for layer in net for each in ([layer] if layer.param_names else [layer, *behind])]
+        return Sequential(*first, *layers, loss=loss)
 
     def new_optimizer(self):
         """An optimiser as this model is trained by."""
@@ -335,7 +350,7 @@ class TableModel:
         return self.history
 
     def _trained(self, net, x, t, epochs, options):
-        return net.fit(
+        history = net.fit(
             x,
             t,
             epochs=epochs,
@@ -345,6 +360,8 @@ class TableModel:
             class_weight=self.class_weight if net.loss_layer.classifies else None,
             **options,
         )
+        _let_others_be_means(net, x)
+        return history
 
     def _tell_when(self):
         self.made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -611,9 +628,11 @@ class TableModel:
             )
         preprocessor = Preprocessor.from_document(who, document.get("preprocessor"), shown)
         target = preprocessor.target_
-        widths = [array.shape for name, array in net.params.items() if array.ndim == 2]
+        widths = [layer.W.shape for layer in net.layers if isinstance(layer, Affine)]
+        first = net.layers[:1] if widths and isinstance(net.layers[0], Embeddings) else ()
+        n_in, n_codes = (first[0].n_in, first[0].sizes) if first else (widths and widths[0][0], [])
         expected = (len(preprocessor.get_feature_names_out()), getattr(target, "n_outputs", None))
-        if not widths or (widths[0][0], widths[-1][1]) != expected:
+        if not widths or (n_in, widths[-1][1]) != expected or n_codes != preprocessor.n_codes_:
             raise ValueError(
                 f"{who} expects a network of the preprocessor's {expected[0]} columns and {expected[1]} outputs; got "
                 f"another one in {shown}."
@@ -630,9 +649,8 @@ class TableModel:
             and _are_scores(scored, getattr(target, "classes", ()))
         ):
             raise ValueError(f"{who} expects texts and scores beside the preprocessor; got others in {shown}.")
-        kinds = (
-            [name for name in ACTIVATIONS if isinstance(net.layers[1], ACTIVATIONS[name])] if len(widths) > 1 else []
-        )
+        behind = net.layers[len(first) + 1 :][:1] if len(widths) > 1 else ()
+        kinds = [name for name in ACTIVATIONS if behind and isinstance(behind[0], ACTIVATIONS[name])]
         model = cls(
             task=cls.task_of(target),
             hidden=tuple(shape[1] for shape in widths[:-1]),
@@ -656,6 +674,13 @@ class TableModel:
     def _require_classes(self, method):
         if self.classes is None:
             raise ValueError(f"TableModel.{method} expects a target of classes; got the numbers of {self.target}.")
+
+
+def _let_others_be_means(net, x):
+    """Make the row of what is no category of the training, code 0, the mean of those that the training had."""
+    if isinstance(net.layers[0], Embeddings):
+        for column, table in enumerate(net.layers[0].tables):
+            table[0] = table[x[:, column].astype(np.intp)].mean(axis=0)
 
 
 def _are_scores(node, classes):

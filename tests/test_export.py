@@ -12,7 +12,20 @@ import numpy as np
 import pytest
 
 import fastbp
-from fastbp import Affine, BatchNorm1d, BatchNormalization, Flatten, Linear, Relu, Sequential, Sigmoid, book, export, nn
+from fastbp import (
+    Affine,
+    BatchNorm1d,
+    BatchNormalization,
+    Embeddings,
+    Flatten,
+    Linear,
+    Relu,
+    Sequential,
+    Sigmoid,
+    book,
+    export,
+    nn,
+)
 from fastbp.export import Feature, Preprocessing, activations, c_file, onnx_file, steps, to_c, to_onnx
 from fastbp.operations.activations import ACTIVATIONS, value
 
@@ -149,6 +162,8 @@ def networks():
     yield "normed sequences", Sequential(nn.Linear(6, 5), _normal(nn.BatchNorm1d(4), rng), nn.PReLU(4)), (4, 6)
     yield "axes", Sequential(nn.Softmax(1), nn.GLU(1), nn.LogSoftmax(2), nn.Flatten(1, 2)), (4, 3, 2)
     yield "unflatten", Sequential(nn.Linear(6, 6), nn.Unflatten(1, (2, -1)), nn.Linear(3, 2), nn.Flatten()), (6,)
+    yield "embeddings", Sequential(Embeddings([3, 1, 2], [2, 1, 5], seed=0), Linear(8, 3, seed=1)), (3,)
+    yield "embeddings of mixed columns", Sequential(Embeddings([3, 5], 4, numeric=4, seed=0), Relu()), (6,)
     yield "no bias of sequences", Sequential(nn.Linear(6, 5, bias=False)), (4, 6)
 
 
@@ -164,8 +179,14 @@ def outputs(net, x):
             return net.predict(x)
 
 
-def rows_of(shape, dtype="float32", n=7):
-    return np.random.default_rng(1).normal(size=(n, *shape)).astype(dtype)
+def rows_of(shape, dtype="float32", n=7, net=None):
+    """Rows at random, with categories where the network takes some."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(n, *shape)).astype(dtype)
+    first = next(iter(net.layers), None) if isinstance(net, Sequential) else None
+    if isinstance(first, Embeddings):
+        x[:, : len(first.sizes)] = rng.integers(0, first.sizes, (n, len(first.sizes)))
+    return x
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -173,11 +194,11 @@ def test_onnx_of_an_architecture(name):
     pytest.importorskip("onnx")
     net, shape = NETWORKS[name]
     for n in (7, 1):  # the axis of rows is free
-        x = rows_of(shape, n=n)
+        x = rows_of(shape, n=n, net=net)
         require_close(run_onnx(to_onnx(net, shape=shape), x), outputs(net, x))
     wide = Sequential(dict(net._modules)) if name == "no layers" else net.double()
     try:
-        x = rows_of(shape, "float64")
+        x = rows_of(shape, "float64", net=net)
         if name not in ("no layers", "no affine", "axes"):  # whose dtype no parameter tells
             require_close(run_onnx(to_onnx(wide, shape=shape), x), outputs(wide, x))
     finally:
@@ -188,7 +209,7 @@ def test_c_of_all_architectures(tmp_path):
     texts = [to_c(net, name=f"m{k}", shape=shape) for k, (net, shape) in enumerate(NETWORKS.values())]
     compiled = Compiled(tmp_path, texts)
     for k, (net, shape) in enumerate(NETWORKS.values()):
-        x = rows_of(shape)
+        x = rows_of(shape, net=net)
         expected = outputs(net, x)
         got = compiled(f"m{k}", x.reshape(len(x), -1), math.prod(expected.shape[1:]))
         require_close(got.reshape(expected.shape), expected)
@@ -207,17 +228,22 @@ def random_network(seed):
     dtype = ["float32", "float64"][seed % 2]
     widths = rng.integers(1, 14, rng.integers(2, 5)).tolist()
     layers = []
-    for n_in, n_out in itertools.pairwise(widths):
-        layers.append(nn.Linear(n_in, n_out, bias=bool(rng.integers(4))))
+    if seed % 5 == 0:
+        n = rng.integers(1, 4)
+        layers.append(Embeddings(rng.integers(1, 9, n), rng.integers(1, 7, n), int(rng.integers(3)), seed=rng))
+        widths[0] = layers[0].n_out
+    n_in = layers[0].n_in if layers else widths[0]
+    for before, behind in itertools.pairwise(widths):
+        layers.append(nn.Linear(before, behind, bias=bool(rng.integers(4))))
         between = [
             lambda n: _normal(nn.BatchNorm1d(n), rng), nn.LayerNorm, lambda n: nn.Dropout(), lambda n: nn.PReLU(n)
         ]  # fmt: skip
         if rng.integers(2) == 0:
-            layers.append(between[rng.integers(4)](n_out))
+            layers.append(between[rng.integers(4)](behind))
         layers.append(kinds[rng.integers(len(kinds))]())
     middle = len(layers) // 2
     net = Sequential(Sequential(*layers[:middle]), *layers[middle:])
-    return (net.double() if dtype == "float64" else net), widths[0], dtype
+    return (net.double() if dtype == "float64" else net), n_in, dtype
 
 
 @pytest.fixture(scope="module")
@@ -229,15 +255,16 @@ def random_networks():
 def test_onnx_of_200_random_networks(random_networks):
     pytest.importorskip("onnx")
     for net, width, dtype in random_networks:
-        x = rows_of((width,), dtype)
+        x = rows_of((width,), dtype, net=net)
         require_close(run_onnx(to_onnx(net), x), outputs(net, x))
 
 
 def test_c_of_200_random_networks(random_networks, tmp_path):
     compiled = Compiled(tmp_path, [to_c(net, name=f"m{k}") for k, (net, *_) in enumerate(random_networks)])
     for k, (net, width, dtype) in enumerate(random_networks):
-        expected = outputs(net, rows_of((width,), dtype))
-        require_close(compiled(f"m{k}", rows_of((width,), dtype), expected.shape[1]), expected.astype("float32"))
+        x = rows_of((width,), dtype, net=net)
+        expected = outputs(net, x)
+        require_close(compiled(f"m{k}", x, expected.shape[1]), expected.astype("float32"))
 
 
 # --- what stands behind the outputs ---------------------------------------------------------
@@ -297,6 +324,13 @@ COLUMNS = {
     "codes": Preprocessing(
         [Feature(3, equals=1.0), Feature(3, equals=2.0), Feature(0, missing=0.0)], list("abcd"), (1.0, 2.0), (0.1, 10)
     ),
+    "categories": Preprocessing(
+        [
+            Feature(3, shift=-1.0, missing=-1.0, categories=3),
+            Feature(0, missing=0.0),
+            Feature(2, missing=9, categories=1),
+        ]
+    ),
     # Of which float32 would leave nothing: seconds since 1970.
     "times": Preprocessing([Feature(0, 1.7e9, 10.0), Feature(1), Feature(2)]),
 }
@@ -309,9 +343,11 @@ def test_columns_are_prepared_and_the_target_restored(name, tmp_path):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(40, columns.n_columns))
     rows[:, 0] += 1.7e9 * (name == "times")
-    if name == "codes":
-        rows[:, 3] = rng.integers(0, 4, 40)
-    if name in ("missing", "codes"):
+    if name in ("codes", "categories"):
+        rows[:, 2:4] = rng.integers(-2, 5, (40, 2)) + rng.integers(0, 2, (40, 1)) / 2
+        rows[::7, 2] = rows[3::7, 3] = np.nan
+        rows[5, 3], rows[6, 3] = np.inf, -np.inf
+    if name in ("missing", "codes", "categories"):
         rows[::3, 0] = rows[1::4, 1] = np.nan
     net = Sequential(Linear(3, 8, seed=0), nn.Tanh(), Linear(8, 2, seed=1))
     kept = rows.copy()
@@ -329,8 +365,9 @@ def random_table(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 8))
     kinds = [{}, {"missing": rng.normal()}, {"indicator": True}, {"equals": float(rng.integers(3))}]
+    kinds.append({"categories": 2, "missing": 5.0})
     features = [
-        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(4)])
+        Feature(int(rng.integers(n)), rng.normal(), rng.uniform(0.1, 3), **kinds[rng.integers(5)])
         for _ in range(rng.integers(1, 12))
     ]
     columns = Preprocessing(features, [f"c{k}" for k in range(n)], rng.normal(size=2) * 1e3, rng.uniform(1, 1e3, 2))
@@ -350,6 +387,17 @@ def test_20_random_tables(tmp_path):
         assert np.isfinite(expected).all()
         require_close(compiled(f"m{k}", rows, 2, "float64"), expected)
         require_close(run_onnx(to_onnx(net, preprocessing=columns), rows), expected.astype("float32"))
+
+
+def test_what_is_no_category_gives_nan(tmp_path):
+    pytest.importorskip("onnx")
+    net = Sequential(Embeddings([3, 2], 2, numeric=1, seed=0), Linear(5, 2, seed=1), Relu())
+    wrong = [[3, 0, 1], [-1, 1, 1], [0, 0.5, 1], [np.nan, 0, 1], [1, np.inf, 1], [-0.0, 1, 1], [0, 1e30, 1]]
+    x = np.array(wrong, "float32")
+    compiled = Compiled(tmp_path, [to_c(net)])
+    for got in (run_onnx(to_onnx(net), x), compiled("model", x, 2)):
+        assert np.isnan(got).all(1).tolist() == [True] * 5 + [False, True]
+        require_close(got[5:6], net.predict(x[5:6]))
 
 
 @pytest.mark.slow
@@ -452,6 +500,13 @@ REFUSED = {
     "no features": (of, {"preprocessing": Preprocessing([])}, ValueError, "at least one feature"),
     "NaN as scale": (
         of, {"preprocessing": Preprocessing([Feature(0), Feature(1)], (), 0, np.nan)}, ValueError, "a finite number, or"
+    ),
+    "categories without missing": (
+        of, {"preprocessing": Preprocessing([Feature(0, categories=2), Feature(1)])}, ValueError, "missing beside cat"
+    ),
+    "no categories": (
+        of, {"preprocessing": Preprocessing([Feature(0, missing=0, categories=0), Feature(1)])}, ValueError,
+        "categories of feature 0 of preprocessing"
     ),
     "scale 0": (
         of, {"preprocessing": Preprocessing([Feature(0, 0, 0), Feature(1)])}, ValueError, "other than 0, which it div"

@@ -11,6 +11,7 @@ from fastbp import Sequential, layers
 from fastbp.layers import (
     BatchNorm1d,
     Dropout,
+    Embeddings,
     Flatten,
     Gelu,
     Identity,
@@ -66,6 +67,74 @@ def test_predict_is_the_layers_in_turn(sizes, between, dtype):
         np.testing.assert_array_equal(x, kept)
         with fastbp.use("reference"):
             np.testing.assert_allclose(y, net.predict(x), 1e-3, 1e-4)
+
+
+# --- tables of categories -------------------------------------------------------------------
+
+SIZES = [7, 1, 300]
+
+
+def of_categories(dtype="float32", numeric=2, behind=True):
+    first = Embeddings(SIZES, [5, 1, 16], numeric, dtype=dtype, seed=0)
+    rest = [Linear(22 + numeric, 9, dtype=dtype, seed=1), Tanh(), Linear(9, 2, dtype=dtype, seed=2)] if behind else []
+    return Sequential(Flatten(), first, *rest)
+
+
+def categories(n, dtype="float32", numeric=2):
+    rng = np.random.default_rng(0)
+    return np.column_stack([*(rng.integers(0, m, n) for m in SIZES), *rng.standard_normal((numeric, n))]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("numeric", [0, 2])
+@pytest.mark.parametrize("behind", [True, False], ids=["affine", "alone"])
+def test_tables_of_categories_are_the_layers_in_turn(dtype, numeric, behind):
+    net = of_categories(dtype, numeric, behind)
+    for rows in (1, 2, 256, 257, 5000):
+        for given in {dtype, "float32"}:
+            x = categories(rows, given, numeric)
+            kept = x.copy()
+            assert net._look_at_parts().predict(x) is not None
+            np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+            assert x.tobytes() == kept.tobytes()
+
+
+@pytest.mark.parametrize("wrong", [7, -1, 0.5, np.nan, np.inf, -np.inf, 1e30])
+def test_what_is_no_category_is_named_with_its_row(wrong):
+    net = of_categories()
+    for rows in (1, 700, 5000):
+        for dtype in ("float32", "float64"):
+            x = categories(rows, dtype)
+            x[-1, 0] = wrong
+            with pytest.raises(
+                ValueError, match=rf"whole numbers from 0 to 6 in column 0 of x; got .* row {rows - 1}\."
+            ):
+                net.predict(x)
+
+
+def test_writes_into_tables_count():
+    net = of_categories()
+    x = categories(5)
+    before = net.predict(x)
+    net.layers[1].tables[2][...] *= 3
+    assert not np.allclose(net.predict(x), before)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    net.layers[1].E = np.ones_like(net.layers[1].E)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    trainer = fastbp.Trainer(Sequential(*net.layers[1:], loss="softmax_cross_entropy"), fastbp.SGD(lr=0.1), 5, seed=0)
+    trainer.step(x, np.arange(5) % 2)
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    net.layers[1].tables[0][...] = np.nan
+    assert np.isnan(net.predict(x)).all()
+
+
+@pytest.mark.parametrize("make", [lambda x: x.astype("i8"), lambda x: x.tolist(), lambda x: x[0], lambda x: x[:0]])
+def test_other_rows_of_categories_go_layer_by_layer(make):
+    x = make(categories(6))
+    net = of_categories()
+    np.testing.assert_allclose(net.predict(x), by_layers(net, x), 1e-5, 1e-5)
+    with pytest.raises(ValueError, match="5 features"):
+        net.predict(categories(6)[:, :4])
 
 
 def test_rows_of_float32_under_weights_of_float64():

@@ -91,6 +91,35 @@ def test_many_texts_are_hashed_by_their_checksums():
     np.testing.assert_array_equal(x[0], want)
 
 
+def test_many_texts_are_codes_of_an_embedding():
+    texts = [f"shop {k % 60}" for k in range(240)]
+    some = [None, *texts[1:]]
+    columns = table(a=list(range(240)), c=texts, d=some, e=["x", "y"] * 120)
+    fitted = Preprocessor(max_categories=50, many="codes").fit(columns)
+    assert fitted.get_feature_names_out().tolist() == ["c", "d", "a", "e=x", "e=y"] and fitted.n_codes_ == [61, 62]
+    shops = sorted(set(texts))
+    x = fitted.transform(table(a=[0, 1, 2], c=[shops[0], "another", None], d=[shops[59], "another", None], e=["x"] * 3))
+    assert x[:, :2].tolist() == [[1, 60], [0, 0], [0, 61]]
+    assert fitted.notes_ == [
+        "c: 2 rows with none of the categories of the training, as 'another': taken as their mean",
+        "d: 1 row with none of the categories of the training, as 'another': taken as their mean",
+    ]
+    assert [done for *_, done in fitted.summary_][1:3] == [
+        "embedded, 60 categories",
+        "embedded, 60 categories and one of missing",
+    ]
+    codes = fitted.transform(columns)[:, :2].astype(int)
+    assert [shops[k - 1] for k in codes[:, 0]] == texts
+    again = Preprocessor.from_json(fitted.to_json())
+    assert again.n_codes_ == fitted.n_codes_ and again.many == "codes"
+    np.testing.assert_array_equal(again.transform(columns), fitted.transform(columns))
+    fitted.set_params(strict=True)
+    with pytest.raises(ValueError, match=r"one of 'shop 0', .*, in column 'c'; got none in row 1"):
+        fitted.transform(table(a=[0, 1], c=["shop 1", None], d=["shop 1"] * 2, e=["x"] * 2))
+    with pytest.raises(ValueError, match=r"Preprocessor\.fit expects many as one of 'hashed', 'codes'; got 'one-hot'"):
+        Preprocessor(many="one-hot").fit(columns)
+
+
 def test_dates_are_a_year_and_cycles():
     dates = np.array(["2020-01-01", "2020-07-01", "2021-03-15", "2022-11-30", "NaT"], "M8[s]")
     fitted = Preprocessor().fit(table(d=dates))
@@ -280,10 +309,22 @@ def test_other_texts_are_refused(text):
         Preprocessor.from_json(text)
 
 
-def test_a_newer_version_is_refused(fitted):
-    newer = json.loads(fitted.to_json()) | {"version": 2}
-    with pytest.raises(ValueError, match="of version 1 in the text; got version 2, written by another fastbp"):
-        Preprocessor.from_json(json.dumps(newer))
+def test_a_newer_version_is_refused_and_the_first_one_read(fitted):
+    document = json.loads(fitted.to_json())
+    with pytest.raises(ValueError, match="of version 1 to 2 in the text; got version 3, written by another fastbp"):
+        Preprocessor.from_json(json.dumps(document | {"version": 3}))
+    first = {name: value for name, value in document.items() if name != "many"} | {"version": 1}
+    assert Preprocessor.from_json(json.dumps(first)).to_json() == fitted.to_json()
+    with pytest.raises(ValueError, match="a whole preprocessor in the text; got KeyError: 'many'"):
+        Preprocessor.from_json(json.dumps(first | {"version": 2}))
+
+
+def test_codes_come_before_other_columns():
+    columns = table(a=[1.0, 2.0] * 30, c=[f"shop {k % 6}" for k in range(60)])
+    document = Preprocessor(max_categories=5, many="codes").fit(columns).document()
+    document["columns"].reverse()
+    with pytest.raises(ValueError, match="got ValueError: codes behind other columns"):
+        Preprocessor.from_json(json.dumps(document))
 
 
 def test_scikit_learns_conventions(fitted):

@@ -1,9 +1,11 @@
 """`TableModel`: tables of all kinds learnt, judged, saved, loaded and explained."""
 
+import ctypes
 import io
 import json
 import os
 import re
+import subprocess
 import time
 
 import numpy as np
@@ -170,7 +172,10 @@ def metadata(sorted_out, tmp_path):
         (lambda d: d.update(format="x"), r"expects a model of a table; got .* \(the format 'x'\)"),
         (lambda d: [], "expects a model of a table; got"),
         (lambda d: d.pop("preprocessor"), "expects a preprocessor in .*; got another text"),
-        (lambda d: d["preprocessor"].update(version=9), "expects a preprocessor of version 1 in .*; got version 9"),
+        (
+            lambda d: d["preprocessor"].update(version=9),
+            "expects a preprocessor of version 1 to 2 in .*; got version 9",
+        ),
         (lambda d: d["preprocessor"]["columns"].pop(), "expects a network of the preprocessor's"),
         (lambda d: d["preprocessor"]["target"]["classes"].pop(), "expects a whole preprocessor in"),
         (lambda d: d["preprocessor"]["target"]["classes"].append("x"), "and 3 outputs; got another one in"),
@@ -211,6 +216,134 @@ def test_importances_tell_the_columns_that_count(priced):
     assert sorted(found.names) == ["city", "old", "size", "sold"]
     again = priced.importances(shop(200, seed=4), n_repeats=3)
     np.testing.assert_array_equal(again.means, found.means)
+
+
+# --- categories of many values ---------------------------------------------------------------
+
+
+def streets(n=3000, seed=0, missing=True):
+    """Prices by one of 200 streets."""
+    rng = np.random.default_rng(seed)
+    street, size = rng.integers(0, 200, n), rng.normal(100, 30, n)
+    price = 1000 * size + 40_000 * np.random.default_rng(9).normal(size=200)[street] + rng.normal(0, 5000, n)
+    names = [f"street {k}" for k in street]
+    names[:20] = [None if missing else "street 0"] * 20
+    return {"size": size, "street": names, "old": rng.choice(["red", "blue", "grey"], n), "price": price}
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def embedded(request):
+    return TableModel(epochs=40, dtype=request.param).fit(streets(), "price")
+
+
+def test_many_categories_are_embedded(embedded):
+    first = embedded.net.layers[0]
+    assert isinstance(first, fastbp.Embeddings) and first.sizes == [202] and first.E.dtype == embedded.dtype
+    assert embedded.scores["test"]["r2"] > 0.95
+    assert embedded.importances(streets(500, 1)).names == ["street", "size", "old"]
+    new = streets(50, 2)
+    file = io.BytesIO()
+    embedded.save(file)
+    file.seek(0)
+    loaded = TableModel.load(file)
+    np.testing.assert_array_equal(loaded.predict(new), embedded.predict(new))
+    assert (loaded.hidden, loaded.activation) == ((64,), "relu")
+    assert loaded.evaluate(streets(500, 1))["r2"] > 0.95
+
+
+def test_a_category_that_the_training_had_not_is_the_mean_of_those_it_had(embedded):
+    new = {"size": [100.0] * 2, "street": ["street 3", "elsewhere"], "old": ["red"] * 2}
+    price = embedded.predict(new)[1]
+    assert abs(price - 100_000) < 20_000  # streets differ by 40,000
+    assert embedded.warnings == [
+        "street: 1 row with none of the categories of the training, as 'elsewhere': taken as their mean"
+    ]
+    with pytest.raises(ValueError, match=r"expects one of 'street 0', .*got 'elsewhere' in row 1"):
+        embedded.predict(new, strict=True)
+    table = embedded.net.layers[0].tables[0]
+    x = embedded.preprocessor.transform(streets())
+    np.testing.assert_allclose(table[0], table[x[:, 0].astype(int)].mean(0), atol=1e-6)
+
+
+def test_a_missing_category_is_learnt_or_as_an_unknown_one(embedded):
+    one = {"size": [100.0], "street": np.array([None], object), "old": ["red"]}
+    assert np.isfinite(embedded.predict(one)) and not embedded.warnings
+    model = TableModel(epochs=2).fit(streets(missing=False), "price")
+    assert model.predict(one) == model.predict(one | {"street": ["elsewhere"]})
+    with pytest.raises(ValueError, match="got none in row 0"):
+        model.predict(one, strict=True)
+
+
+def test_embedded_categories_leave_with_their_model(embedded, tmp_path):
+    pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    embedded.save(tmp_path / "it.safetensors")
+    fastbp.export.export_file(tmp_path / "it.safetensors", tmp_path / "it.onnx")
+    fastbp.export.export_file(tmp_path / "it.safetensors", tmp_path / "it.c")
+    known, old = (each.categories for each in embedded.preprocessor.encodings_ if hasattr(each, "categories"))
+    new = {
+        "size": [90.0] * 4,
+        "street": ["street 3", "street 77", "elsewhere", None],
+        "old": ["red", "blue", "grey", "x"],
+    }
+    codes = [[known.index(street) if street in known else -1.0 for street in new["street"]]]
+    codes[0][3] = np.nan
+    codes += [new["size"], [old.index(each) if each in old else np.nan for each in new["old"]]]
+    rows = np.array(codes).T
+    expected = embedded.predict(new)
+    session = ort.InferenceSession(tmp_path / "it.onnx")
+    np.testing.assert_allclose(session.run(None, {"input": rows})[0][:, 0], expected, rtol=1e-5)
+    source = tmp_path / "it.c"
+    done = subprocess.run(
+        ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", source, "-o", tmp_path / "it.so", "-lm"],
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    function, out = ctypes.CDLL(str(tmp_path / "it.so")).it_predict, np.empty(1)
+    for row, want in zip(rows, expected, strict=True):
+        function(*(ctypes.c_void_p(each.ctypes.data) for each in (np.ascontiguousarray(row), out)))
+        np.testing.assert_allclose(out[0], want, rtol=1e-5)
+
+
+def test_a_file_from_before_embeddings_hashes_on(tmp_path):
+    """Of a preprocessor of version 1, in a file as `save` wrote it."""
+    columns = streets(300)
+    price = columns.pop("price")
+    model = TableModel(hidden=(3,), epochs=1).fit({**columns, "price": price}, "price")
+    model.preprocessor = fastbp.tables.Preprocessor(max_categories=100, dtype="float32").fit(columns)
+    model.preprocessor.target_ = (
+        fastbp.tables.Preprocessor().fit({"price": price, "x": columns["size"]}, "price").target_
+    )
+    n_in = len(model.preprocessor.get_feature_names_out())
+    model.net = model.network_for(n_in, model.preprocessor.target_, 300)
+    path = tmp_path / "it.safetensors"
+    model.save(path)
+    tensors, texts = files.read_safetensors("it", path)
+    document = json.loads(texts["fastbp.table"])
+    document["preprocessor"]["version"] = 1
+    del document["preprocessor"]["many"]
+    files.write_safetensors("it", path, tensors, {**texts, "fastbp.table": json.dumps(document)})
+    loaded = TableModel.load(path)
+    assert [each.kind for each in loaded.preprocessor.encodings_] == ["number", "hashed", "category"]
+    np.testing.assert_array_equal(loaded.predict(streets(20, 1)), model.predict(streets(20, 1)))
+
+
+@pytest.mark.parametrize("change", ["sizes", "none"])
+def test_tables_of_other_codes_are_refused(embedded, change, tmp_path):
+    embedded.save(tmp_path / "it.safetensors")
+    tensors, texts = files.read_safetensors("it", tmp_path / "it.safetensors")
+    document = json.loads(texts["fastbp.table"])
+    coded = document["preprocessor"]["columns"][0]
+    if change == "sizes":
+        coded["categories"].pop()
+    else:
+        coded.clear()
+        coded.update({"kind": "number", "name": "street", "mean": 0, "scale": 1, "median": 0, "indicator": False})
+        coded["boolean"] = False
+    texts = {**texts, "fastbp.table": json.dumps(document)}
+    files.write_safetensors("it", tmp_path / "it.safetensors", tensors, texts)
+    with pytest.raises(ValueError, match=r"TableModel.load expects a network of the preprocessor's 5 columns"):
+        TableModel.load(tmp_path / "it.safetensors")
 
 
 def test_groups_and_times_make_the_parts():

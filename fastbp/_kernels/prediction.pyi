@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 AFFINE: int
 NORMALISE: int
+EMBED: int
 
 class Layers:
     count: int

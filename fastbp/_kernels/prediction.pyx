@@ -6,8 +6,8 @@ beside them is its own, so that threads may call at once. Rows of float32 under 
 are converted a block at a time.
 """
 cimport numpy as cnp
-from libc.stdint cimport uint64_t
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from fastbp._kernels cimport isa
 from fastbp._kernels.activations cimport activation_forward_core
@@ -27,18 +27,24 @@ cnp.import_array()
 cdef enum:
     MOST_LAYERS = 64
     BLOCK = 256  # rows at a time: their activations stay in the L2 cache
+    NO_MEMORY = -1
+    NO_CATEGORY = -2
 
 #: What a layer is in the engine's numbers: one of these, or an activation's kind.
-AFFINE, NORMALISE = isa.FBP_AFFINE, isa.FBP_BATCH_NORM
+AFFINE, NORMALISE, EMBED = isa.FBP_AFFINE, isa.FBP_BATCH_NORM, isa.FBP_EMBEDDING
 
 
 cdef struct layer_t:
-    int kind          # AFFINE, NORMALISE or an activation
+    int kind          # AFFINE, NORMALISE, EMBED or an activation
     double a, b       # the activation's numbers
     idx n_in, n_out
-    const void *W     # of a normalisation the mean, (n_out,)
+    const void *W     # of a normalisation the mean, (n_out,); all tables
     const void *bias
     const void *factor
+    idx columns       # of categories, with tables of
+    const int64_t *starts
+    const int64_t *sizes
+    const int64_t *widths
 
 
 cdef struct network_t:
@@ -58,6 +64,27 @@ cdef void normalise(const real *x, real *out, const layer_t *layer, idx rows) no
             out[r * n + j] = (x[r * n + j] - mean[j]) * factor[j] + beta[j]
 
 
+cdef int embed(const real *x, real *out, const layer_t *layer, idx rows) noexcept nogil:
+    """Rows of tables, and the columns behind the categories; NO_CATEGORY where x has none."""
+    cdef const real *E = <const real *> layer.W
+    cdef idx _, c, code, width, numeric = layer.n_in - layer.columns
+    cdef real value
+    for _ in range(rows):
+        for c in range(layer.columns):
+            value = x[c]
+            if not 0 <= value < <double> layer.sizes[c]:  # NaN is neither
+                return NO_CATEGORY
+            code, width = <idx> value, layer.widths[c]
+            if code != value:
+                return NO_CATEGORY
+            memcpy(out, E + layer.starts[c] + code * width, width * sizeof(real))
+            out += width
+        memcpy(out, x + layer.columns, numeric * sizeof(real))
+        out += numeric
+        x += layer.n_in
+    return 0
+
+
 cdef int block_outputs(const network_t *net, const real *x, real *out, real *first, real *second,
                        idx rows) noexcept nogil:
     """x's rows through all layers; first and second: (rows, widest) each."""
@@ -65,6 +92,7 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
     cdef real *to
     cdef const real *at = x
     cdef idx affine_left = net.n_affine, k
+    cdef int status
     for k in range(net.n_layers):
         layer = &net.layers[k]
         if layer.kind == isa.FBP_AFFINE:
@@ -76,7 +104,11 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
         if layer.kind == isa.FBP_AFFINE:
             if affine_forward_core(at, <const real *> layer.W, <const real *> layer.bias, to, rows,
                                    layer.n_in, layer.n_out):
-                return -1
+                return NO_MEMORY
+        elif layer.kind == isa.FBP_EMBEDDING:
+            status = embed(at, to, layer, rows)
+            if status:
+                return status
         elif layer.kind == isa.FBP_BATCH_NORM:
             normalise(at, to, layer, rows)
         else:
@@ -87,7 +119,7 @@ cdef int block_outputs(const network_t *net, const real *x, real *out, real *fir
 
 cdef int outputs(const network_t *net, const real *x, const float *floats, real *out,
                  idx rows) noexcept nogil:
-    """Rows of x (or, to be converted, of floats), BLOCK at a time; -1: there is no memory."""
+    """Rows of x (or, to be converted, of floats), BLOCK at a time; what went wrong, or 0."""
     cdef idx n_blocks = (rows + BLOCK - 1) // BLOCK, width = net.widest, r, m
     cdef idx block = (rows + n_blocks - 1) // n_blocks  # all about alike
     cdef real *buffer = <real *> fbp_allocate(3 * block * width * sizeof(real))
@@ -95,7 +127,7 @@ cdef int outputs(const network_t *net, const real *x, const float *floats, real 
     cdef const real *from_
     cdef int status = 0
     if buffer == NULL:
-        return -1
+        return NO_MEMORY
     r = 0
     while r < rows and status == 0:
         m = some_of(rows - r, block)
@@ -134,13 +166,35 @@ cdef void some_rows(void *work_, int first, int end) noexcept nogil:
     else:
         status = outputs[double](net, doubles + at, floats + at, <double *> work.out + to, rows)
     if status:
-        work.failed = 1
+        work.failed = status
+
+
+cdef idx describe_tables(layer_t *at, tuple arrays, int typenum) except -2:
+    """Tables as C has them; a row's width behind them, or -1: they are not as they have to be."""
+    cdef idx c, width = <idx> at.a
+    E, starts, sizes, widths = arrays
+    if not (is_plain(E, typenum, 1) and width >= 0 and is_plain(starts, cnp.NPY_INT64, 1)
+            and is_plain(sizes, cnp.NPY_INT64, 1) and is_plain(widths, cnp.NPY_INT64, 1)
+            and dim(starts, 0) == dim(sizes, 0) == dim(widths, 0)):
+        return -1
+    at.W, at.columns = memory(E), dim(starts, 0)
+    at.starts, at.sizes = <const int64_t *> memory(starts), <const int64_t *> memory(sizes)
+    at.widths = <const int64_t *> memory(widths)
+    at.n_in = at.columns + width
+    for c in range(at.columns):
+        if not (at.sizes[c] >= 1 and at.widths[c] >= 1 and at.starts[c] >= 0
+                and at.sizes[c] <= (dim(E, 0) - at.starts[c]) // at.widths[c]):
+            return -1
+        width += at.widths[c]
+    return width
 
 
 cdef class Layers:
     """What `predict` goes through: (kind, a, b, arrays) of each, from the first on.
 
-    Arrays, or what gives them: W and b of an affine layer; of a normalisation mean, factor, beta.
+    Arrays, or what gives them: W and b of an affine layer; of a normalisation mean, factor, beta;
+    of tables all of them in a vector, and int64 of where each begins, its rows and their width,
+    while a is how many columns stand behind.
     `threads_for` says how many threads so many operations take, and `count` is that of the changes
     noted when the layers were looked at.
     """
@@ -166,7 +220,15 @@ cdef class Layers:
         for kind, a, b, arrays in self.entries:
             at = &net.layers[net.n_layers]
             at.kind, at.a, at.b = kind, a, b
-            if at.kind == isa.FBP_AFFINE:
+            if at.kind == isa.FBP_EMBEDDING:
+                tables = arrays if type(arrays) is tuple else arrays()
+                if cnp.PyArray_CheckExact(tables[0]):
+                    typenum = cnp.PyArray_TYPE(<cnp.ndarray> tables[0])
+                width = describe_tables(at, tables, typenum)
+                if net.n_layers or width < 0:
+                    return -1
+                held += tables
+            elif at.kind == isa.FBP_AFFINE:
                 W, bias = arrays if type(arrays) is tuple else arrays()
                 if typenum < 0 and cnp.PyArray_CheckExact(W):
                     typenum = cnp.PyArray_TYPE(<cnp.ndarray> W)
@@ -188,7 +250,7 @@ cdef class Layers:
                     return -1
                 held += (W, factor, bias)
                 at.factor = memory(factor)
-            if at.kind >= isa.FBP_AFFINE:
+            if at.kind == isa.FBP_AFFINE or at.kind == isa.FBP_BATCH_NORM:
                 at.W, at.bias = memory(W), memory(bias)
             at.n_out = width
             net.widest = max(net.widest, max(at.n_in, at.n_out))
@@ -205,7 +267,7 @@ cdef class Layers:
         cdef cnp.ndarray out
         cdef int typenum
         if not (self.entries and len(self.entries) <= MOST_LAYERS
-                and self.entries[0][0] == isa.FBP_AFFINE and cnp.PyArray_CheckExact(x)
+                and self.entries[0][0] in (AFFINE, EMBED) and cnp.PyArray_CheckExact(x)
                 and compiled_runs()):
             return None
         memset(&net, 0, sizeof(net))
@@ -232,6 +294,8 @@ cdef class Layers:
                                    work.rows // BLOCK)
             with nogil:
                 run_parts(some_rows, &work, work.n_parts)
+        if work.failed == NO_CATEGORY:
+            return None  # of a layer, which says where
         if work.failed:
             raise MemoryError("predict could not allocate its scratch memory")
         return out

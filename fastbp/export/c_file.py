@@ -243,6 +243,25 @@ def _affine(text, step, shape, result):
     text.now = target
 
 
+def _embed(text, step, shape, result):
+    """-1, which gives NaN, is what is no category."""
+    place = f"{text.name}_category"
+    text.functions[place] = (
+        f"static int {place}(float x, int n)\n{{\n    return x >= 0 && x < n && x == floorf(x) ? (int)x : -1;\n}}"
+    )
+    source, target = text.now, text.into_other(math.prod(result))
+    n, begin = len(step.sizes), 0
+    for column, table in enumerate(step.tables):
+        size, width = table.shape
+        own = f"{text.array('E', table)}[k * {width} + i]"
+        text.line(f"k = {place}({source}[{column}], {size});")
+        text.line(f"for (i = 0; i < {width}; i++) {target}[{begin} + i] = k < 0 ? NAN : {own};")
+        begin += width
+    if n < shape[0]:
+        text.line(f"for (i = 0; i < {shape[0] - n}; i++) {target}[{begin} + i] = {source}[{n} + i];")
+    text.now = target
+
+
 def _index(array, shape):
     """How a constant that is broadcast to a sample is read at place i."""
     size = math.prod(shape)
@@ -349,6 +368,7 @@ def _both(text, step, shape, result):
 
 _WRITERS = {
     steps.Affine: _affine,
+    steps.Embed: _embed,
     steps.Scale: _scale,
     steps.Activation: _activation,
     steps.Exp: _exp,
@@ -373,7 +393,10 @@ def _prepare(text, columns):
         elif feature.equals is not None:
             value = f"({value} == {_number(feature.equals)} ? 1.0 : 0.0)"
         elif feature.missing is not None:
-            value = f"(isnan({value}) ? {_number(feature.missing)} : {value})"
+            own = value
+            if feature.categories is not None:
+                own = f"({value} >= 0 && {value} < {feature.categories} && {value} == floor({value}) ? {value} : -1.0)"
+            value = f"(isnan({value}) ? {_number(feature.missing)} : {own})"
         if feature.shift:
             value = f"({value} - ({_number(feature.shift)}))"
         if feature.scale != 1:

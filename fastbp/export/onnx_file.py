@@ -248,6 +248,24 @@ def _affine(graph, x, step, shape, result):
     return out if b is None else out + b
 
 
+def _embed(graph, x, step, shape, result):
+    """A row of NaN stands behind each table, for what is no category."""
+    parts = []
+    for column, table in enumerate(step.tables):
+        size, width = table.shape
+        code = graph.add("Gather", x, graph.array("column", column, np.int64), axis=1)
+        zero, most = (graph.array("number", number) for number in (0, size - 1))
+        own = graph.add("Equal", code, graph.add("Clip", code.op("Floor"), zero, most))
+        row = own.where(code, float(size)).cast(np.int64)
+        padded = np.concatenate([table, np.full((1, width), np.nan)])
+        parts.append(graph.add("Gather", graph.array("E", padded), row, axis=0))
+    n = len(parts)
+    if n < shape[0]:
+        numeric = graph.array("columns", np.arange(n, shape[0]), np.int64)
+        parts.append(graph.add("Gather", x, numeric, axis=1))
+    return graph.add("Concat", *parts, axis=1)
+
+
 def _scale(graph, x, step, shape, result):
     mean, factor, shift = step
     x = x - graph.array("mean", mean) if mean.any() else x
@@ -301,6 +319,7 @@ def _both(graph, x, step, shape, result):
 
 _WRITERS = {
     steps.Affine: _affine,
+    steps.Embed: _embed,
     steps.Scale: _scale,
     steps.Activation: _activation,
     steps.Exp: _exp,
@@ -318,7 +337,7 @@ _WRITERS = {
 
 def _prepared(graph, x, columns):
     """The network's inputs of the columns, in float64 and then in the network's dtype."""
-    column, shift, scale, missing, indicator, equals = columns.arrays()
+    column, shift, scale, missing, indicator, equals, categories = columns.arrays()
     own = graph.dtype
     graph.dtype = np.dtype(np.float64)
     if column.tolist() != list(range(columns.n_columns)):
@@ -326,6 +345,12 @@ def _prepared(graph, x, columns):
     absent = x.op("IsNaN")
     coded = ~np.isnan(equals)
     values = x
+    limited = ~np.isnan(categories)
+    if limited.any():
+        lowest, most = (graph.array("category", np.where(limited, bound, 0)) for bound in (0, categories - 1))
+        near = graph.add("Min", graph.add("Max", x.op("Floor"), lowest), most)
+        known = graph.add("Or", graph.add("Equal", x, near), graph.array("number", ~limited, bool))
+        values = known.where(values, -1.0)
     if not np.isnan(missing).all():
         values = absent.where(graph.array("missing", missing), values)
     if coded.any():

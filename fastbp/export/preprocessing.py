@@ -26,6 +26,9 @@ class Feature(NamedTuple):
         v is whether the column is NaN.
     equals : float or None
         v is whether the column is this number, as the code of a category.
+    categories : int or None
+        v is -1 where the column is none of 0, 1, ..., up to below this, as that of a category which the
+        table of an embedding has not.
     """
 
     column: int
@@ -34,6 +37,7 @@ class Feature(NamedTuple):
     missing: float | None = None
     indicator: bool = False
     equals: float | None = None
+    categories: int | None = None
 
 
 class Preprocessing(NamedTuple):
@@ -69,8 +73,8 @@ class Preprocessing(NamedTuple):
         return len(self.columns) or 1 + max(feature.column for feature in self.features)
 
     def arrays(self):
-        """The features' fields as arrays; NaN where `missing` or `equals` is None."""
-        column, shift, scale, missing, indicator, equals = zip(*self.features, strict=True)
+        """The features' fields as arrays; NaN where `missing`, `equals` or `categories` is None."""
+        column, shift, scale, missing, indicator, equals, categories = zip(*self.features, strict=True)
 
         def numbers(values):
             return np.array([np.nan if value is None else value for value in values], np.float64)
@@ -82,6 +86,7 @@ class Preprocessing(NamedTuple):
             numbers(missing),
             np.array(indicator, bool),
             numbers(equals),
+            numbers(categories),
         )
 
     def apply(self, rows):
@@ -91,9 +96,11 @@ class Preprocessing(NamedTuple):
         checked(who, self)
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
             raise ValueError(f"{who} expects rows of shape (n, {self.n_columns}); got {rows.shape}.")
-        column, shift, scale, missing, indicator, equals = self.arrays()
+        column, shift, scale, missing, indicator, equals, categories = self.arrays()
         values = rows[:, column]
         absent = np.isnan(values)
+        own = (values >= 0) & (values < categories) & (values == np.floor(values))
+        values = np.where(own | absent | np.isnan(categories), values, -1.0)
         filled = np.where(absent, missing, values)
         filled = np.where(np.isnan(equals), filled, values == equals)
         return (np.where(indicator, absent, filled) - shift) / scale
@@ -140,6 +147,10 @@ def checked(who, preprocessing):
         for name in ("missing", "equals"):
             if getattr(feature, name) is not None:
                 checks.number(who, f"{name} of {what}", getattr(feature, name))
+        if feature.categories is not None:
+            checks.integer(who, f"categories of {what}", feature.categories, 1)
+            if feature.missing is None:
+                raise ValueError(f"{who} expects missing beside categories of {what}; got none.")
         if feature.indicator + (feature.missing is not None) + (feature.equals is not None) > 1:
             raise ValueError(f"{who} expects one of missing, indicator and equals of {what}; got several.")
     for name in ("shift", "scale"):

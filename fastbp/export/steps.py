@@ -24,6 +24,25 @@ class Affine(NamedTuple):
     b: np.ndarray | None
 
 
+class Embed(NamedTuple):
+    """Rows of tables in the place of the first numbers, which are categories; the others go through.
+
+    Tables of `sizes` rows of `widths` numbers lie one behind another in E.  A number that is no
+    category, which `predict` refuses, gives NaN.
+    """
+
+    E: np.ndarray
+    sizes: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def tables(self):
+        """Of each column, (size, width)."""
+        shapes = list(zip(self.sizes, self.widths, strict=True))
+        edges = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        return [part.reshape(shape) for part, shape in zip(np.split(self.E, edges), shapes, strict=True)]
+
+
 class Scale(NamedTuple):
     """(x - mean) factor + shift, with arrays that are broadcast to a sample."""
 
@@ -80,7 +99,7 @@ class Both(NamedTuple):
     """1 - p and p, of a p alone: the probabilities of two classes."""
 
 
-Step = Affine | Scale | Activation | Exp | Slope | Normal | Softmax | Gate | Reshape | Both
+Step = Affine | Embed | Scale | Activation | Exp | Slope | Normal | Softmax | Gate | Reshape | Both
 
 
 class Program(NamedTuple):
@@ -272,6 +291,8 @@ def _shape_of(who, known):
     for layer in known:
         if isinstance(layer, layers.Affine):
             return (layer.W.shape[0],)
+        if isinstance(layer, layers.Embeddings):
+            return (layer.n_in,)
         if isinstance(layer, layers.BatchNormalization):
             return (len(layer.gamma),)
         if isinstance(layer, nn.LayerNorm):
@@ -293,6 +314,12 @@ def _affine(who, layer, shape):
     if math.prod(shape) == n_in:  # as the book's, which joins the axes behind the first
         return [(Reshape((n_in,)), (n_in,)), (Affine(W, b), (n_out,))]
     raise _other_shape(who, f"{n_in} features", shape)
+
+
+def _embeddings(who, layer, shape):
+    if shape != (layer.n_in,):
+        raise _other_shape(who, f"{layer.n_in} columns", shape)
+    return [(Embed(np.array(layer.E), tuple(layer.sizes), tuple(layer.widths)), (layer.n_out,))]
 
 
 def _other_shape(who, expected, shape):
@@ -390,6 +417,7 @@ def _layer_norm(who, layer, shape):
 
 _READERS: dict[type, Callable[..., list[tuple[Any, tuple[int, ...]]]]] = {
     layers.Affine: _affine,
+    layers.Embeddings: _embeddings,
     layers.BatchNormalization: _batch_norm,
     ActivationLayer: _activation,
     layers.Dropout: _nothing,

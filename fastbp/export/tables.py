@@ -23,8 +23,12 @@ def preprocessing_of(who, preprocessor):
             columns.append(one.name)
             found.append(Feature(place, one.mean, one.scale, missing=one.median))
         elif isinstance(one, kinds.Category):
+            n = len(one.categories)
             columns.append(f"{one.name}: {', '.join(f'{k} {text}' for k, text in enumerate(one.categories))}")
-            found += [Feature(place, equals=float(k)) for k in range(len(one.categories))]
+            if isinstance(one, kinds.Coded):  # of which -1 is code 0
+                found.append(Feature(place, shift=-1.0, missing=n if one.indicator else -1.0, categories=n))
+                continue
+            found += [Feature(place, equals=float(k)) for k in range(n)]
         else:
             what = "dates" if isinstance(one, kinds.Date) else "texts of many values"
             raise ValueError(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastbp import checks, init
-from fastbp._kernels import engine
+from fastbp._kernels import engine, prediction
 from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer
@@ -190,6 +190,17 @@ class Embeddings(Layer):
         self._E = arrays["weight"]
         note()
         self.renew_tensors()
+
+    def link(self):
+        # Without a trainer and tensors, whose coming is noted, as another E is.
+        still = self._trainer is None and not self._views
+        arrays = self.evaluation_arrays
+        return prediction.EMBED, float(self._numeric), 0.0, arrays() if still else arrays
+
+    def evaluation_arrays(self):
+        """All tables, and where each begins, its rows and their width."""
+        self.sync()
+        return self._E, self._starts, self._sizes, self._widths
 
     def plan_arrays(self):
         return {engine.PARAMETERS: (self._E,)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 
-__all__ = ["KINDS", "Category", "Date", "Hashed", "Number", "read", "standardise", "standardised"]
+__all__ = ["KINDS", "Category", "Coded", "Date", "Hashed", "Number", "read", "standardise", "standardised"]
 
 #: What is further from the mean than so many deviations counts as so far: float32 squares it still.
 _FARTHEST = 1e12
@@ -142,22 +142,56 @@ class Category(_Encoding):
         return f"one-hot, {len(self.categories)} columns" + (" and one of missing" if self.indicator else "")
 
     def encode(self, column, table, out, strict):
-        texts = texts_of(column, self.categories)
-        places: dict[Any, int] = {category: k for k, category in enumerate(self.categories)}
-        if self.indicator:
-            places[None] = len(self.categories)
-        codes = np.array([places.get(text, -1) for text in texts], np.intp)
-        known = np.flatnonzero(codes >= 0)
+        places, note = self._places(column, table, strict, "all zeros")
+        known = np.flatnonzero(places >= 0)
         out[:] = 0
-        out[known, codes[known]] = 1
-        if len(known) == len(codes):
-            return ""
-        row = int((codes < 0).argmax())
+        out[known, places[known]] = 1
+        return note
+
+    def _places(self, column, table, strict, taken):
+        """Of each row the place of its category, behind them all of none; -1 of others, and what is said of these."""
+        texts = texts_of(column, self.categories)
+        own: dict[Any, int] = {category: k for k, category in enumerate(self.categories)}
+        if self.indicator:
+            own[None] = len(self.categories)
+        places = np.array([own.get(text, -1) for text in texts], np.intp)
+        other = places < 0
+        if not other.any():
+            return places, ""
+        row = int(other.argmax())
         if strict:
             expected = f"one of {listed(self.categories)}"
             raise unexpected(table, column, expected, row, shown(texts[row]))
-        count = checks.plural(len(codes) - len(known), "row")
-        return f"{count} with none of the categories of the training, as {shown(texts[row])}: all zeros"
+        count = checks.plural(int(other.sum()), "row")
+        return places, f"{count} with none of the categories of the training, as {shown(texts[row])}: {taken}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded(Category):
+    """One column of codes, for a layer of embeddings: 1 and on are categories, behind them what is missing.
+
+    0 is every other text, and what is missing where the training missed none.
+    """
+
+    kind = "coded"
+
+    @property
+    def size(self):
+        """How many codes there are."""
+        return 1 + len(self.categories) + self.indicator
+
+    @property
+    def names(self):
+        return [self.name]
+
+    @property
+    def done(self):
+        return f"embedded, {len(self.categories)} categories" + (" and one of missing" if self.indicator else "")
+
+    def encode(self, column, table, out, strict):
+        places, note = self._places(column, table, strict, "taken as their mean")
+        out[:, 0] = places + 1
+        return note
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,7 +301,7 @@ _CYCLES = {
     "weekday": lambda dates: (dates.astype("M8[D]").astype(np.int64) + 3) % 7 / 7,  # 0 on Mondays
     "hour": lambda dates: dates.astype(np.int64) % 86400 / 86400,
 }
-KINDS = {kind.kind: kind for kind in (Number, Category, Hashed, Date)}
+KINDS = {kind.kind: kind for kind in (Number, Category, Coded, Hashed, Date)}
 
 
 # --- columns of other kinds than in training -------------------------------------------------

@@ -12,14 +12,15 @@ from fastbp.tables.sources import table_of
 __all__ = ["Preprocessor"]
 
 _FORMAT = "fastbp-preprocessor"
-_VERSION = 1
+_VERSION = 2
 #: Texts of so many characters and words on average are written, not chosen.
 _LONG_TEXT, _LONG_WORDS = 40, 5
 #: Different texts that are categories, however long.
 _FEW = 50
 #: Shares of rows with a text of their own, from which a column tells rows apart, not kinds of them.
 _OWN_NAMES, _OWN_TEXTS = 0.9, 0.5
-_PARAMETERS = ("max_categories", "ignore", "strict", "dtype")
+_PARAMETERS = ("max_categories", "many", "ignore", "strict", "dtype")
+_MANY = {"hashed": features.Hashed, "codes": features.Coded}
 
 
 class Preprocessor:
@@ -28,14 +29,18 @@ class Preprocessor:
     Numbers, and booleans as 0 and 1, are standardised in float64.  Missing ones become the median,
     beside a column that says so where the training had such rows.  Texts of few different values
     become a column of 0 and 1 each, and one for missing; those of many are hashed into 256 to
-    1024 columns, one of which is +1 or -1 for a text.  Of dates the year with its fraction is
-    standardised, and month, day, weekday and time are sines and cosines.  Columns that are the same
-    everywhere, empty, or name each row are left out; long texts are refused.
+    1024 columns, one of which is +1 or -1 for a text, or become one column of codes.  Of dates the
+    year with its fraction is standardised, and month, day, weekday and time are sines and cosines.
+    Columns that are the same everywhere, empty, or name each row are left out; long texts are refused.
 
     Parameters
     ----------
     max_categories : int
-        Different texts of a column that become a column each; more are hashed.
+        Different texts of a column that become a column each.
+    many : {"hashed", "codes"}
+        What becomes of columns with more of them.  "codes" are for `Embeddings`, as a first layer: such
+        columns come first; 1, 2, ... is a category, the last code what is missing, where the training
+        missed some, and 0 every other text.
     ignore : sequence of str
         Columns to leave out.
     strict : bool
@@ -53,6 +58,8 @@ class Preprocessor:
     feature_names_in_ : numpy.ndarray of object
         The columns that are used.
     n_features_in_ : int
+    n_codes_ : list of int
+        Of the columns of codes, how many there are: what `Embeddings` takes as `sizes`.
     target_ : Classes, Numbers or None
     summary_ : list of tuple
         (column, kind, missing, what is done) of each column of the table that it was fitted to.
@@ -70,10 +77,19 @@ class Preprocessor:
            [0., 0., 0.]])
     >>> preprocessor.inverse_target(np.array([[0.0]]))
     array([20.])
+
+    >>> preprocessor = Preprocessor(max_categories=2, many="codes").fit({"size": [1.0, 3.0] * 2, "shop": list("abca")})
+    >>> preprocessor.transform({"size": [1.0, 3.0, 3.0], "shop": ["a", "c", "x"]})
+    array([[ 1., -1.],
+           [ 3.,  1.],
+           [ 0.,  1.]])
+    >>> preprocessor.n_codes_
+    [4]
     """
 
-    def __init__(self, *, max_categories=256, ignore=(), strict=False, dtype="float64"):
+    def __init__(self, *, max_categories=256, many="hashed", ignore=(), strict=False, dtype="float64"):
         self.max_categories = max_categories
+        self.many = many
         self.ignore = ignore
         self.strict = strict
         self.dtype = dtype
@@ -125,6 +141,7 @@ class Preprocessor:
         """
         who = "Preprocessor.fit"
         most = checks.integer(who, "max_categories", self.max_categories, 2)
+        many = _MANY[checks.choice(who, "many", self.many, tuple(_MANY))]
         checks.flag(who, "strict", self.strict)
         checks.float_dtype(who, self.dtype)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
@@ -146,7 +163,7 @@ class Preprocessor:
             if column.name in ignore:
                 encoding, done = None, "left out, as asked"
             else:
-                encoding, done = _encoding_of(column, missing, table, most)
+                encoding, done = _encoding_of(column, missing, table, most, many)
             if encoding is None:
                 left_out[column.name] = done.removeprefix("left out, ")
             else:
@@ -161,6 +178,7 @@ class Preprocessor:
                 row = int(missing.argmax())
                 raise features.unexpected(table, target, "a target in each row", row, "none")
             learnt, said = targets.target_of(target, table, task)
+        found.sort(key=lambda each: not isinstance(each, features.Coded))
         self._become(found, left_out, learnt)
         self.summary_, self.task_note_ = summary, said
         return self
@@ -169,6 +187,7 @@ class Preprocessor:
         self.encodings_, self.left_out_, self.target_ = found, left_out, target
         self.feature_names_in_ = np.array([each.name for each in found], object)
         self.n_features_in_ = len(found)
+        self.n_codes_ = [each.size for each in found if isinstance(each, features.Coded)]
         self.notes_ = []
 
     # --- transform --------------------------------------------------------------------------
@@ -277,6 +296,7 @@ class Preprocessor:
             "strict": self.strict,
             "dtype": np.dtype(self.dtype).name,
             "max_categories": self.max_categories,
+            "many": self.many,
             "columns": [each.document() for each in self.encodings_],
             "left out": self.left_out_,
             "target": None if self.target_ is None else self.target_.document(),
@@ -313,9 +333,9 @@ class Preprocessor:
             version = document["version"]
         except Exception as error:
             raise ValueError(f"{who} expects a preprocessor in {source}; got another text ({error!s:.200}).") from error
-        if version != _VERSION:
+        if version not in range(1, _VERSION + 1):
             raise ValueError(
-                f"{who} expects a preprocessor of version {_VERSION} in {source}; got version "
+                f"{who} expects a preprocessor of version 1 to {_VERSION} in {source}; got version "
                 f"{checks.shown(version)}, written by another fastbp."
             )
         try:
@@ -323,6 +343,9 @@ class Preprocessor:
             names = [each.name for each in found]
             if not names or len(set(names)) < len(names):
                 raise ValueError("no columns, or two of one name")
+            coded = [isinstance(each, features.Coded) for each in found]
+            if coded != sorted(coded, reverse=True):
+                raise ValueError("codes behind other columns")
             target = document["target"]
             if target is not None:
                 target = features.read(target, targets.KINDS)
@@ -331,7 +354,11 @@ class Preprocessor:
             left_out = document["left out"]
             if not all(isinstance(each, str) for item in left_out.items() for each in item):
                 raise ValueError("left out of other things than texts")
-            made = cls(strict=document["strict"], dtype=document["dtype"], max_categories=document["max_categories"])
+            made = cls(
+                **{name: document[name] for name in ("strict", "dtype", "max_categories")},
+                many=document["many"] if version > 1 else "hashed",
+            )
+            checks.choice("it", "many", made.many, tuple(_MANY))
             checks.flag("it", "strict", made.strict)
             checks.float_dtype("it", made.dtype)
             checks.integer("it", "max_categories", made.max_categories, 2)
@@ -394,7 +421,7 @@ def _kind_of(column, encoding):
     return "whole number" if column.kind == "number" and column.whole else column.kind
 
 
-def _encoding_of(column, missing, table, most):
+def _encoding_of(column, missing, table, most, many):
     """What is done with a column, and its words; None where it is left out."""
     values = column.values[~missing]
     if not len(values):
@@ -412,7 +439,7 @@ def _encoding_of(column, missing, table, most):
     if getattr(column, "identifies", False):
         return None, "left out, as it names the rows"
     if column.kind == "text":
-        encoding = _encoding_of_texts(column, values, different, table, most)
+        encoding = _encoding_of_texts(column, values, different, table, most, many)
         if encoding is None:
             return None, f"left out, as {different} different texts in {len(values)} rows name the rows"
     else:
@@ -420,7 +447,7 @@ def _encoding_of(column, missing, table, most):
     return encoding, encoding.done
 
 
-def _encoding_of_texts(column, values, different, table, most):
+def _encoding_of_texts(column, values, different, table, most, many):
     """None of names; long texts are refused."""
     if different > _FEW:
         texts = values[:1000].tolist()
@@ -433,4 +460,4 @@ def _encoding_of_texts(column, values, different, table, most):
             )
     if different >= _OWN_NAMES * len(values) and different > 10:
         return None
-    return (features.Hashed if different > most else features.Category).of(column)
+    return (many if different > most else features.Category).of(column)
