@@ -282,7 +282,8 @@ class TableModel:
         preprocessor, net = self._made_for(features, column, learnt, places["train"])
         x = preprocessor.transform(features)
         t = preprocessor.target_.transform(column, table)
-        self.net, self.preprocessor, self.history, self.scores = net, preprocessor, None, {}
+        self.net, self.preprocessor, self.history = net, preprocessor, None
+        self.scores = {} if codes is None else {"shares": _shares_of(codes[places["train"]], len(learnt.classes))}
         if codes is not None and self.test_size:
             unjudged = np.bincount(codes[places["test"]], minlength=len(learnt.classes)) == 0
             if unjudged.any():
@@ -372,9 +373,7 @@ class TableModel:
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
         if self.classes is not None:
-            found["shares"] = (
-                np.bincount(rows.t["train"], minlength=len(self.classes)) / len(rows.t["train"])
-            ).tolist()
+            found["shares"] = _shares_of(rows.t["train"], len(self.classes))
         self.scores = found
         for name in PARTS:
             x, t = rows.x[name], rows.t[name]
@@ -455,10 +454,16 @@ class TableModel:
 
     def _predicted(self, method, data, strict, reading):
         self._require_fitted(method)
-        checks.flag(f"TableModel.{method}", "strict", strict)
-        return self.outputs(
-            self._features(table_of(f"TableModel.{method}", data, self.preprocessor.kinds, **reading), strict)
-        )
+        who = f"TableModel.{method}"
+        checks.flag(who, "strict", strict)
+        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, **reading), strict))
+        absent = np.isnan(y).any(axis=1)
+        if absent.any():
+            raise ValueError(
+                f"{who} expects rows that the network's {y.dtype} holds; got NaN for row {int(absent.argmax())}, as "
+                "numbers overflow on the way."
+            )
+        return y
 
     def _features(self, table, strict=False):
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
@@ -594,17 +599,21 @@ class TableModel:
                 f"{who} expects a model of a table, as TableModel.save and fastbp train write it; got {shown}, "
                 "without preprocessing, which Sequential.load may read."
             )
+        if files.CHECKSUM not in metadata:
+            raise ValueError(f"{who} expects a checksum in {shown}, as save writes it; got none.")
         layers, loss, tell = architecture.rebuilt(tensors, metadata, shown, Sequential)
         net = Sequential(*layers, loss=loss)
         tell(net)
         try:
-            document = files.parsed(metadata[KEY])
+            document = checks.json_of(metadata[KEY])
             if document["format"] != _FORMAT:
                 raise ValueError(f"the format {checks.shown(document['format'])}")
             version = document["version"]
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(f"{who} expects a model of a table; got {shown} ({error!s:.200}).") from error
-        if version != _VERSION:
+        if version != _VERSION or isinstance(version, bool):
             raise ValueError(
                 f"{who} expects a file of version {_VERSION}; got version {checks.shown(version)} in {shown}, "
                 "written by another fastbp."
@@ -618,6 +627,9 @@ class TableModel:
                 f"{who} expects a network of the preprocessor's {expected[0]} columns and {expected[1]} outputs; got "
                 f"another one in {shown}."
             )
+        for name, array in net.params.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{who} expects finite numbers in {name} of {shown}; got inf.")
         wanted = "softmax_cross_entropy" if isinstance(target, targets.Classes) else "squared_error"
         if not isinstance(net.loss_layer, LOSSES[wanted]):
             raise ValueError(f"{who} expects the loss {wanted} in {shown}; got {net.loss_layer!r}.")
@@ -662,17 +674,26 @@ def _are_scores(node, classes):
     """Whether a document has what `judge` makes, as far as it is read again."""
     if not isinstance(node, dict) or not isinstance(node.get("baseline", {}), dict):
         return False
-    shares = node.get("shares", [])
-    numbers = [shares] if classes else []
+    if classes and not _are_shares(node.get("shares"), len(classes)):
+        return False
+    numbers = []
     for name in PARTS:
         if name in node:
             both: list[Any] = [node[name], node.get("baseline", {}).get(name)]
             if not all(isinstance(each, dict) for each in both):
                 return False
             numbers += [[value for key, value in each.items() if key != "confusion"] for each in both]
-    if classes and len(shares) != len(classes) and node:
-        return False
     return all(isinstance(n, float | int | None) and not isinstance(n, bool) for each in numbers for n in each)
+
+
+def _shares_of(codes, n):
+    """The shares of n classes in some rows."""
+    return (np.bincount(codes, minlength=n) / len(codes)).tolist()
+
+
+def _are_shares(node, n):
+    numbers = isinstance(node, list) and all(isinstance(each, int | float) and 0 <= each <= 1 for each in node)
+    return numbers and len(node) == n and abs(sum(node) - 1) < 1e-6
 
 
 def is_table_model(path):

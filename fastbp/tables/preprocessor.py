@@ -299,9 +299,11 @@ class Preprocessor:
         """
         who = "Preprocessor.from_json"
         try:
-            document = json.loads(text)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{who} expects JSON's text as to_json writes it; got {checks.shown(text)}.") from error
+            document = checks.json_of(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{who} expects JSON's text as to_json writes it; got {checks.shown(text)} ({error!s:.200})."
+            ) from error
         return cls.from_document(who, document)
 
     @classmethod
@@ -313,7 +315,7 @@ class Preprocessor:
             version = document["version"]
         except Exception as error:
             raise ValueError(f"{who} expects a preprocessor in {source}; got another text ({error!s:.200}).") from error
-        if version != _VERSION:
+        if version != _VERSION or isinstance(version, bool):
             raise ValueError(
                 f"{who} expects a preprocessor of version {_VERSION} in {source}; got version "
                 f"{checks.shown(version)}, written by another fastbp."
@@ -331,6 +333,9 @@ class Preprocessor:
             left_out = document["left out"]
             if not all(isinstance(each, str) for item in left_out.items() for each in item):
                 raise ValueError("left out of other things than texts")
+            both = left_out.keys() & {*names, *([] if target is None else [target.name])}
+            if both:
+                raise ValueError(f"the column {checks.shown(min(both))} both used and left out")
             made = cls(strict=document["strict"], dtype=document["dtype"], max_categories=document["max_categories"])
             checks.flag("it", "strict", made.strict)
             checks.float_dtype("it", made.dtype)
