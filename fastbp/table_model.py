@@ -1,6 +1,7 @@
 """`TableModel`: from a table to a trained network, and from new rows to predictions."""
 
 import datetime
+import inspect
 import json
 import sys
 from functools import partial
@@ -170,6 +171,7 @@ class TableModel:
         dtype="float32",
         seed=0,
     ):
+        given = {name: value for name, value in locals().items() if name != "self"}
         who = "TableModel"
         self.task = None if task is None else checks.choice(who, "task", task, targets.TASKS)
         widths = checks.sequence(who, "hidden", hidden, "widths")
@@ -201,6 +203,10 @@ class TableModel:
         self.ignore = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
         self.dtype = checks.float_dtype(who, dtype).name
         self.seed = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
+        for name, value in given.items():  # scikit-learn's clone wants the very objects back
+            own = getattr(self, name)
+            if type(own) is type(value) and own == value:
+                setattr(self, name, value)
         self.net: Any = None
         self.preprocessor: Any = None
         self.history: Any = None
@@ -551,6 +557,49 @@ class TableModel:
         names = [found[place].name for place in order]
         return Importances(names, losses.mean(axis=1)[order], losses.std(axis=1)[order], score)
 
+    # --- scikit-learn's conventions ---------------------------------------------------------
+
+    def get_params(self, deep=True):
+        """The constructor's parameters by name, for scikit-learn's `clone` and searches."""
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params):
+        """Set parameters by name, for the next `fit`; one that cannot be used changes none."""
+        known = self.get_params()
+        for name in params:
+            checks.choice("TableModel.set_params", "a parameter", name, tuple(known))
+        new = TableModel(**{**known, **params})
+        for name in params:
+            setattr(self, name, getattr(new, name))
+        return self
+
+    def score(self, data, target=None):
+        """The accuracy of the predictions, or their R^2; `data` and `target` as `evaluate` takes them."""
+        found = self.evaluate(data, target)
+        return found["r2" if self.classes is None else "accuracy"]
+
+    @property
+    def classes_(self):
+        """`classes`, as scikit-learn looks for them."""
+        if self.preprocessor is None or self.classes is None:
+            raise AttributeError("TableModel has classes_ after fit with a target of classes; got none.")
+        return self.classes
+
+    def __sklearn_is_fitted__(self):
+        return self.preprocessor is not None
+
+    def __sklearn_tags__(self):
+        from sklearn import utils
+
+        task = self.task if self.preprocessor is None else self.task_of(self.preprocessor.target_)
+        return utils.Tags(
+            estimator_type=None if task is None else {"classification": "classifier", "regression": "regressor"}[task],
+            target_tags=utils.TargetTags(required=True),
+            classifier_tags=utils.ClassifierTags() if task == "classification" else None,
+            regressor_tags=utils.RegressorTags() if task == "regression" else None,
+            input_tags=utils.InputTags(string=True, allow_nan=True),
+        )
+
     # --- files ------------------------------------------------------------------------------
 
     def save(self, path):
@@ -668,6 +717,10 @@ class TableModel:
     def _require_classes(self, method):
         if self.classes is None:
             raise ValueError(f"TableModel.{method} expects a target of classes; got the numbers of {self.target}.")
+
+
+#: The constructor's parameters, for scikit-learn.
+_PARAMETERS = tuple(inspect.signature(TableModel).parameters)
 
 
 def _are_scores(node, classes):
