@@ -316,8 +316,9 @@ class TableModel:
         dropout = (_SMALL[1] if n_rows < _SMALL[0] else 0) if self.dropout is None else self.dropout
         if not dropout:
             return net
-        layers = [each for layer in net for each in ([layer] if layer.param_names else [layer, Dropout(dropout)])]
-        return Sequential(*layers, loss=loss)
+        *hidden, last, end = net  # outputs are not dropped
+        layers = [each for layer in hidden for each in ([layer] if layer.param_names else [layer, Dropout(dropout)])]
+        return Sequential(*layers, last, end, loss=loss)
 
     def new_optimizer(self):
         """An optimiser as this model is trained by."""

@@ -437,3 +437,10 @@ def test_parameters_that_cannot_be_set_change_none():
     assert model.set_params(epochs=3).epochs == 3
     with pytest.raises(AttributeError, match="classes_ after fit"):
         _ = model.classes_
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)], ids=str)
+def test_dropout_is_behind_the_hidden_layers_alone(hidden, priced):
+    net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_, 100)
+    kinds = [type(layer).__name__ for layer in net]
+    assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear", "Identity"]
