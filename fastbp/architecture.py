@@ -179,7 +179,7 @@ def rebuilt(tensors, metadata, shown, network):
     """
     who = "Sequential.load"
     try:
-        architecture = files.parsed(metadata["fastbp"])
+        architecture = checks.json_of(metadata["fastbp"])
         version = architecture["version"]
         if architecture.get("format", _FORMAT) != _FORMAT:
             raise ValueError(f"format {reprlib.repr(architecture['format'])}")
@@ -216,7 +216,7 @@ def rebuilt(tensors, metadata, shown, network):
     parts = _arranged(architecture.get("parts"), layers, shown, network)
 
     classes = architecture.get("classes")
-    if classes is not None and not _are_names(classes, len(set(map(str, classes)))):
+    if classes is not None and not _are_names(classes):
         raise ValueError(f"{who} expects classes as different texts in {shown}; got {reprlib.repr(classes)}.")
 
     def tell(net):
@@ -229,8 +229,9 @@ def rebuilt(tensors, metadata, shown, network):
     return layers if parts is None else [parts], loss, tell
 
 
-def _are_names(classes, different):
-    return isinstance(classes, list) and all(isinstance(name, str) for name in classes) and different == len(classes)
+def _are_names(classes):
+    are_texts = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    return are_texts and len(set(classes)) == len(classes)
 
 
 def _set_modes(net, evaluating, shown):

@@ -699,6 +699,33 @@ def shown(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def json_of(text):
+    """What JSON's text says, each name of an object once.
+
+    Raises
+    ------
+    ValueError
+        For what is no JSON, lists too deep in each other, of which `json` has no words of its own, and a
+        name twice, of which it would keep the last.
+    """
+    import json
+
+    def named(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            once: set[str] = set()
+            for name, _ in pairs:
+                if name in once:
+                    raise ValueError(f"the name {shown(name)} twice")
+                once.add(name)
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=named)
+    except RecursionError:
+        raise ValueError("lists or objects too deep in each other") from None
+
+
 def missing_extra(package, what, extra="all"):
     """The ImportError of an optional package."""
     return ImportError(f"{what} needs {package}, which pip install 'fastbp[{extra}]' brings.")

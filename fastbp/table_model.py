@@ -1,6 +1,7 @@
 """`TableModel`: from a table to a trained network, and from new rows to predictions."""
 
 import datetime
+import inspect
 import json
 import sys
 from functools import partial
@@ -174,6 +175,7 @@ class TableModel:
         dtype="float32",
         seed=0,
     ):
+        given = {name: value for name, value in locals().items() if name != "self"}
         who = "TableModel"
         self.task = None if task is None else checks.choice(who, "task", task, targets.TASKS)
         widths = checks.sequence(who, "hidden", hidden, "widths")
@@ -205,6 +207,10 @@ class TableModel:
         self.ignore = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
         self.dtype = checks.float_dtype(who, dtype).name
         self.seed = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
+        for name, value in given.items():  # scikit-learn's clone wants the very objects back
+            own = getattr(self, name)
+            if type(own) is type(value) and own == value:
+                setattr(self, name, value)
         self.net: Any = None
         self.preprocessor: Any = None
         self.history: Any = None
@@ -286,7 +292,8 @@ class TableModel:
         preprocessor, net = self._made_for(features, column, learnt, places["train"])
         x = preprocessor.transform(features)
         t = preprocessor.target_.transform(column, table)
-        self.net, self.preprocessor, self.history, self.scores = net, preprocessor, None, {}
+        self.net, self.preprocessor, self.history = net, preprocessor, None
+        self.scores = {} if codes is None else {"shares": _shares_of(codes[places["train"]], len(learnt.classes))}
         if codes is not None and self.test_size:
             unjudged = np.bincount(codes[places["test"]], minlength=len(learnt.classes)) == 0
             if unjudged.any():
@@ -324,8 +331,9 @@ class TableModel:
         if not dropout and not first:
             return net
         behind = [Dropout(dropout)] if dropout else []
-        layers = [each for layer in net for each in ([layer] if layer.param_names else [layer, *behind])]
-        return Sequential(*first, *layers, loss=loss)
+        *hidden, last, end = net  # outputs are not dropped
+        layers = [each for layer in hidden for each in ([layer] if layer.param_names else [layer, *behind])]
+        return Sequential(*first, *layers, last, end, loss=loss)
 
     def new_optimizer(self):
         """An optimiser as this model is trained by."""
@@ -389,9 +397,7 @@ class TableModel:
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
         if self.classes is not None:
-            found["shares"] = (
-                np.bincount(rows.t["train"], minlength=len(self.classes)) / len(rows.t["train"])
-            ).tolist()
+            found["shares"] = _shares_of(rows.t["train"], len(self.classes))
         self.scores = found
         for name in PARTS:
             x, t = rows.x[name], rows.t[name]
@@ -472,10 +478,16 @@ class TableModel:
 
     def _predicted(self, method, data, strict, reading):
         self._require_fitted(method)
-        checks.flag(f"TableModel.{method}", "strict", strict)
-        return self.outputs(
-            self._features(table_of(f"TableModel.{method}", data, self.preprocessor.kinds, **reading), strict)
-        )
+        who = f"TableModel.{method}"
+        checks.flag(who, "strict", strict)
+        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, **reading), strict))
+        absent = np.isnan(y).any(axis=1)
+        if absent.any():
+            raise ValueError(
+                f"{who} expects rows that the network's {y.dtype} holds; got NaN for row {int(absent.argmax())}, as "
+                "numbers overflow on the way."
+            )
+        return y
 
     def _features(self, table, strict=False):
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
@@ -563,6 +575,49 @@ class TableModel:
         names = [found[place].name for place in order]
         return Importances(names, losses.mean(axis=1)[order], losses.std(axis=1)[order], score)
 
+    # --- scikit-learn's conventions ---------------------------------------------------------
+
+    def get_params(self, deep=True):
+        """The constructor's parameters by name, for scikit-learn's `clone` and searches."""
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params):
+        """Set parameters by name, for the next `fit`; one that cannot be used changes none."""
+        known = self.get_params()
+        for name in params:
+            checks.choice("TableModel.set_params", "a parameter", name, tuple(known))
+        new = TableModel(**{**known, **params})
+        for name in params:
+            setattr(self, name, getattr(new, name))
+        return self
+
+    def score(self, data, target=None):
+        """The accuracy of the predictions, or their R^2; `data` and `target` as `evaluate` takes them."""
+        found = self.evaluate(data, target)
+        return found["r2" if self.classes is None else "accuracy"]
+
+    @property
+    def classes_(self):
+        """`classes`, as scikit-learn looks for them."""
+        if self.preprocessor is None or self.classes is None:
+            raise AttributeError("TableModel has classes_ after fit with a target of classes; got none.")
+        return self.classes
+
+    def __sklearn_is_fitted__(self):
+        return self.preprocessor is not None
+
+    def __sklearn_tags__(self):
+        from sklearn import utils
+
+        task = self.task if self.preprocessor is None else self.task_of(self.preprocessor.target_)
+        return utils.Tags(
+            estimator_type=None if task is None else {"classification": "classifier", "regression": "regressor"}[task],
+            target_tags=utils.TargetTags(required=True),
+            classifier_tags=utils.ClassifierTags() if task == "classification" else None,
+            regressor_tags=utils.RegressorTags() if task == "regression" else None,
+            input_tags=utils.InputTags(string=True, allow_nan=True),
+        )
+
     # --- files ------------------------------------------------------------------------------
 
     def save(self, path):
@@ -611,17 +666,21 @@ class TableModel:
                 f"{who} expects a model of a table, as TableModel.save and fastbp train write it; got {shown}, "
                 "without preprocessing, which Sequential.load may read."
             )
+        if files.CHECKSUM not in metadata:
+            raise ValueError(f"{who} expects a checksum in {shown}, as save writes it; got none.")
         layers, loss, tell = architecture.rebuilt(tensors, metadata, shown, Sequential)
         net = Sequential(*layers, loss=loss)
         tell(net)
         try:
-            document = files.parsed(metadata[KEY])
+            document = checks.json_of(metadata[KEY])
             if document["format"] != _FORMAT:
                 raise ValueError(f"the format {checks.shown(document['format'])}")
             version = document["version"]
+        except MemoryError:
+            raise
         except Exception as error:
             raise ValueError(f"{who} expects a model of a table; got {shown} ({error!s:.200}).") from error
-        if version != _VERSION:
+        if version != _VERSION or isinstance(version, bool):
             raise ValueError(
                 f"{who} expects a file of version {_VERSION}; got version {checks.shown(version)} in {shown}, "
                 "written by another fastbp."
@@ -637,6 +696,9 @@ class TableModel:
                 f"{who} expects a network of the preprocessor's {expected[0]} columns and {expected[1]} outputs; got "
                 f"another one in {shown}."
             )
+        for name, array in net.params.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{who} expects finite numbers in {name} of {shown}; got inf.")
         wanted = "softmax_cross_entropy" if isinstance(target, targets.Classes) else "squared_error"
         if not isinstance(net.loss_layer, LOSSES[wanted]):
             raise ValueError(f"{who} expects the loss {wanted} in {shown}; got {net.loss_layer!r}.")
@@ -681,23 +743,34 @@ def _let_others_be_means(net, x):
     if isinstance(net.layers[0], Embeddings):
         for column, table in enumerate(net.layers[0].tables):
             table[0] = table[x[:, column].astype(np.intp)].mean(axis=0)
+#: The constructor's parameters, for scikit-learn.
+_PARAMETERS = tuple(inspect.signature(TableModel).parameters)
 
 
 def _are_scores(node, classes):
     """Whether a document has what `judge` makes, as far as it is read again."""
     if not isinstance(node, dict) or not isinstance(node.get("baseline", {}), dict):
         return False
-    shares = node.get("shares", [])
-    numbers = [shares] if classes else []
+    if classes and not _are_shares(node.get("shares"), len(classes)):
+        return False
+    numbers = []
     for name in PARTS:
         if name in node:
             both: list[Any] = [node[name], node.get("baseline", {}).get(name)]
             if not all(isinstance(each, dict) for each in both):
                 return False
             numbers += [[value for key, value in each.items() if key != "confusion"] for each in both]
-    if classes and len(shares) != len(classes) and node:
-        return False
     return all(isinstance(n, float | int | None) and not isinstance(n, bool) for each in numbers for n in each)
+
+
+def _shares_of(codes, n):
+    """The shares of n classes in some rows."""
+    return (np.bincount(codes, minlength=n) / len(codes)).tolist()
+
+
+def _are_shares(node, n):
+    numbers = isinstance(node, list) and all(isinstance(each, int | float) and 0 <= each <= 1 for each in node)
+    return numbers and len(node) == n and abs(sum(node) - 1) < 1e-6
 
 
 def is_table_model(path):

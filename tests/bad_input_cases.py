@@ -2506,6 +2506,17 @@ TABLES = [
         _OF_A_TABLE,
         ValueError="table_model.importances(TABLE, n_repeats=0) | table_model.importances(TABLE, seed=-1)",
     ),
+    entry(
+        "TableModel.set_params",
+        _OF_A_TABLE,
+        TypeError="table_model.set_params(epochs='a')",
+        ValueError="table_model.set_params(hiden=(3,)) | table_model.set_params(hidden=(0,))",
+    ),
+    entry(
+        "TableModel.score",
+        _OF_A_TABLE,
+        ValueError="table_model.score({'a': [1.0]}) | table_model.score({'b': [1.0]}, ['p'])",
+    ),
     entry("TableModel.save", _OF_A_TABLE, TypeError="table_model.save(None)"),
     entry(
         "TableModel.load",
@@ -2607,6 +2618,7 @@ WITHOUT = {
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
         "checked where they are used": "export.Feature export.Preprocessing",
+        "a flag that changes nothing": "TableModel.get_params",
         "as its parent's": "optim.AdamW.load_state_dict",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",

@@ -51,8 +51,9 @@ def test_python_blocks_run_and_print_what_the_page_says(page, monkeypatch, tmp_p
     """The blocks of a page share their names; a text block is what the block above it prints."""
     if "safetensors" in page.read_text(encoding="utf-8"):
         pytest.importorskip("safetensors")
-    if "onnxruntime" in page.read_text(encoding="utf-8"):
-        pytest.importorskip("onnxruntime")
+    for optional in ("onnxruntime", "skl2onnx"):
+        if f"import {optional}" in page.read_text(encoding="utf-8"):
+            pytest.importorskip(optional)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     printed = None

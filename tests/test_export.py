@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import subprocess
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -314,6 +313,60 @@ def test_a_regressor(loss, tmp_path):
     require_close(Compiled(tmp_path, [to_c(model)])("model", x, 2), model.predict(x))
 
 
+OPTIONS = [
+    {},
+    {"standardize": True},
+    {"missing": "median"},
+    {"standardize": True, "missing": "mean", "add_indicator": True},
+]
+LOSSES = [{"loss": "squared_error"}, {"loss": "gaussian"}, {"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}]
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    """Estimators that prepare their rows: (estimator, rows), of float32 and float64."""
+    estimators = pytest.importorskip("fastbp.estimators")
+    found = []
+    for dtype, options in itertools.product(("float32", "float64"), OPTIONS):
+        x = rows_of((4,), dtype, 60)
+        if "standardize" in options:  # a column of which a folded weight of float32 would leave nothing
+            x = x * np.array([1, 100, 1e-3, 0.5], dtype) + np.array([0, 1e4, 0, 1e6], dtype)
+        y = np.sort(x[:, :2] - x[:, 1:3], axis=0)
+        if "missing" in options:
+            x[::4, 1] = x[::5, 3] = x[3] = np.nan
+        settings = {"hidden_layer_sizes": (6,), "random_state": 0, "max_iter": 5, "tol": 10, **options}
+        for loss, n in itertools.product(LOSSES, (1, 2)):
+            found.append((estimators.MLPRegressor(**settings, **loss).fit(x, y[:, 0] if n == 1 else y), x))
+        labels = np.array(["a", "b", "c"])[np.arange(60) % 3]
+        found.append((estimators.MLPClassifier(**settings).fit(x, labels), x))
+    return found
+
+
+def predicted(model, x):
+    return model.predict_proba(x) if hasattr(model, "classes_") else model.predict(x)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_estimators_prepare_their_rows_and_finish_their_outputs(prepared, tmp_path):
+    """Rows of the estimator's dtype, standardised and filled in in float64; means and sorted quantiles."""
+    pytest.importorskip("onnx")
+    texts = [to_c(m, name=f"m{k}", probabilities=hasattr(m, "classes_")) for k, (m, _) in enumerate(prepared)]
+    compiled = Compiled(tmp_path, texts)
+    for k, (model, x) in enumerate(prepared):
+        expected = predicted(model, x)
+        assert np.isfinite(expected).all()
+        written = to_onnx(model, probabilities=hasattr(model, "classes_"))
+        require_close(run_onnx(written, x).reshape(expected.shape), expected)
+        real = "double" if "const double *x" in texts[k] else "float"
+        prepares = model.standardize or model.missing != "refuse"
+        assert real == ("double" if prepares and x.dtype == np.float64 else "float")
+        got = compiled(f"m{k}", x, expected.size // len(x), "float64" if real == "double" else "float32")
+        require_close(got.reshape(expected.shape), expected.astype(got.dtype))
+    model = prepared[-1][0]
+    with pytest.raises(ValueError, match="expects preprocessing=None beside an estimator that prepares"):
+        to_c(model, preprocessing=Preprocessing([Feature(k) for k in range(4)]))
+
+
 # --- columns --------------------------------------------------------------------------------
 
 COLUMNS = {
@@ -564,4 +617,3 @@ def test_parameters_of_a_training_are_the_newest():
     before = to_c(net)
     trainer.step(np.ones((4, 2), "float32"), np.zeros((4, 2), "float32"))
     assert to_c(net) != before
-    assert to_c(net) == to_c(SimpleNamespace(to_sequential=lambda: net, out_activation_="identity"))

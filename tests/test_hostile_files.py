@@ -31,6 +31,7 @@ sys.path.remove(str(FUZZ))
 import fastbp  # noqa: E402
 from fastbp import Sequential, datasets, files, tables  # noqa: E402
 from fastbp.layers import Affine, Linear  # noqa: E402
+from fastbp.tables import features  # noqa: E402
 
 IN_SAFETENSORS = readers.IN_SAFETENSORS
 SEEDS = {name: readers.seeds(name) for name in readers.READERS}
@@ -78,6 +79,7 @@ def load_from(path, name):
         "network": lambda: Sequential.load(path),
         "checkpoint": lambda: readers.fit(readers.small(), resume=path),
         "state": lambda: fastbp.load(path),
+        "table": lambda: fastbp.TableModel.load(path),
         "idx": lambda: datasets.read_idx(path),
         "csv": lambda: tables.read_csv(path, "b"),
     }[name]()
@@ -145,18 +147,19 @@ def test_sound_files_with_other_contents(name):
     assert different > 200
 
 
-WRITERS = {
+SAVED = {
     "network": lambda path: readers.small().save(path),
     "checkpoint": lambda path: readers.fit(readers.small(), checkpoint=path),
     "state": lambda path: fastbp.save(readers.small().state_dict(), path),
+    "table": lambda path: readers.table_model("classes").save(path),
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", SAVED)
 def test_files_with_any_byte_changed_are_refused(name, tmp_path):
     """Their checksum covers all numbers, and the JSON beside them, but not its own name."""
     path = tmp_path / "file"
-    WRITERS[name](path)
+    SAVED[name](path)
     data, rng = path.read_bytes(), random.Random(0)
     start, key = 8 + int.from_bytes(data[:8], "little"), data.index(files.CHECKSUM.encode())
     own = range(key, key + len(files.CHECKSUM))
@@ -169,12 +172,90 @@ def test_files_with_any_byte_changed_are_refused(name, tmp_path):
             load_from(path, name)
 
 
-def test_a_checkpoint_has_to_have_a_checksum(tmp_path):
+@pytest.mark.parametrize(
+    "name, said", [("checkpoint", "no checksum"), ("table", r"expects a checksum in .*got none\.$")]
+)
+def test_what_fastbp_alone_writes_has_to_have_a_checksum(name, said, tmp_path):
     path = tmp_path / "run"
-    WRITERS["checkpoint"](path)
+    SAVED[name](path)
     path.write_bytes(path.read_bytes().replace(b"fastbp.crc32", b"fastbp.other"))
-    with pytest.raises(ValueError, match=r"whole checkpoint in .*no checksum"):
-        load_from(path, "checkpoint")
+    with pytest.raises(ValueError, match=said):
+        load_from(path, name)
+
+
+@pytest.mark.parametrize("name", ["network", "table"])
+def test_a_name_twice_in_json_is_refused(name):
+    """Of which Python's reader would take the last one, and others the first."""
+    import safetensors.numpy
+
+    data = SEEDS[name][0]
+    metadata = header_of(data)["__metadata__"]
+    for key in metadata.keys() - {files.CHECKSUM}:
+        twice = metadata[key].replace('"version": 1', '"version": 2, "version": 1', 1)
+        other = safetensors.numpy.save(safetensors.numpy.load(data), metadata | {key: twice})
+        assert "the name 'version' twice" in refused(name, other)
+    other = data[8 : 8 + int.from_bytes(data[:8], "little")].replace(b"{", b'{"__metadata__":{},', 1)
+    assert "'__metadata__' twice" in refused(name, readers.with_header(other + b"\0" + data[-64:]))
+
+
+def test_infinite_weights_of_a_table_model_are_refused():
+    import safetensors.numpy
+
+    data = SEEDS["table"][0]
+    arrays = {name: array.copy() for name, array in safetensors.numpy.load(data).items()}
+    arrays["0.weight"][0, 1] = np.inf
+    other = safetensors.numpy.save(arrays, header_of(data)["__metadata__"])
+    assert "finite numbers in W1 of" in refused("table", other)
+
+
+def of_table(change):
+    return changed_metadata(SEEDS["table"][0], "fastbp.table", change)
+
+
+DOCUMENTS = {
+    "negative scale": lambda d: d["preprocessor"]["columns"][0].update(scale=-1.0),
+    "scale of 0": lambda d: d["preprocessor"]["columns"][0].update(scale=0),
+    "a mean that is NaN": lambda d: d["preprocessor"]["columns"][0].update(mean=float("nan")),
+    "a mean beyond float64": lambda d: d["preprocessor"]["columns"][0].update(mean=10**400),
+    "a number as text": lambda d: d["preprocessor"]["columns"][0].update(median="0.5"),
+    "a number as a truth value": lambda d: d["preprocessor"]["columns"][0].update(mean=True),
+    "a truth value as a number": lambda d: d["preprocessor"]["columns"][0].update(boolean=0),
+    "a column twice": lambda d: d["preprocessor"]["columns"][1].update(name="a"),
+    "a column that is left out": lambda d: d["preprocessor"]["left out"].update(a="as asked"),
+    "a target that is left out": lambda d: d["preprocessor"]["left out"].update(t="as asked"),
+    "the target among the columns": lambda d: d["preprocessor"]["columns"][0].update(name="t"),
+    "no categories": lambda d: d["preprocessor"]["columns"][2].update(categories=[]),
+    "a category twice": lambda d: d["preprocessor"]["columns"][2].update(categories=["x", "x"]),
+    "categories of numbers": lambda d: d["preprocessor"]["columns"][2].update(categories=[1, 2]),
+    "one category more": lambda d: d["preprocessor"]["columns"][2]["categories"].append("z"),
+    "another width": lambda d: d["preprocessor"]["columns"][4].update(width=5),
+    "a width of True": lambda d: d["preprocessor"]["columns"][4].update(width=True),
+    "a year that no date has": lambda d: d["preprocessor"]["columns"][3].update(median=1e19),
+    "a part of dates twice": lambda d: d["preprocessor"]["columns"][3].update(cycles=["month"] * 3),
+    "an unknown kind": lambda d: d["preprocessor"]["columns"][0].update(kind="text"),
+    "a field more": lambda d: d["preprocessor"]["columns"][0].update(log=True),
+    "a field less": lambda d: d["preprocessor"]["columns"][0].pop("median") and None,
+    "a class twice": lambda d: d["preprocessor"]["target"].update(classes=["p", "p"]),
+    "classes of two kinds": lambda d: d["preprocessor"]["target"].update(classes=["p", 1]),
+    "classes beyond 2^63": lambda d: d["preprocessor"]["target"].update(classes=[1, 2**63]),
+    "shares of another number": lambda d: d["scores"].update(shares=[1.0]),
+    "shares that are no list": lambda d: d["scores"].update(shares=1),
+    "no shares": lambda d: d["scores"].pop("shares") and None,
+    "a version of True": lambda d: d.update(version=True),
+    "a preprocessor of version True": lambda d: d["preprocessor"].update(version=True),
+    "a dtype of text": lambda d: d["preprocessor"].update(dtype="int8"),
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_what_a_table_model_knows_is_checked(kind):
+    assert refused("table", of_table(DOCUMENTS[kind])).startswith("TableModel.load expects ")
+
+
+def test_classes_of_a_network_are_texts():
+    for classes in (3, "ab", [1, 2], ["a", "a"], {"a": 1}):
+        data = changed_metadata(SEEDS["network"][0], "fastbp", lambda tree, c=classes: tree.update(classes=c))
+        assert "expects classes as different texts" in refused("network", data)
 
 
 PAST = sorted((FUZZ / "past").glob("*-*"))
@@ -278,7 +359,7 @@ def test_nan_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-VERSIONS = {"network": "fastbp", "checkpoint": "fastbp.checkpoint", "state": "fastbp.object"}
+VERSIONS = {"network": "fastbp", "checkpoint": "fastbp.checkpoint", "state": "fastbp.object", "table": "fastbp.table"}
 
 
 @pytest.mark.parametrize("name", IN_SAFETENSORS)
@@ -380,6 +461,7 @@ def test_too_little_memory_for_what_a_file_says_is_no_damage(name, where, monkey
             "network": (Affine, "restore"),
             "state": (files.objects, "_rebuilt"),
             "checkpoint": (checkpoints, "Saved"),
+            "table": (features, "read"),
         }[name]
         monkeypatch.setattr(*target, full)
     elif name == "network":

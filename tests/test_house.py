@@ -156,6 +156,8 @@ def module(request):
         pytest.importorskip("sklearn")
     if request.param.startswith("export"):
         pytest.importorskip("onnx")
+    if request.param == "export.converters":
+        pytest.importorskip("skl2onnx")
     if request.param.startswith("files"):
         pytest.importorskip("safetensors")
     return importlib.import_module(f"fastbp.{request.param}")

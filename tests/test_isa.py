@@ -1,10 +1,14 @@
 """The kernels under every instruction set, and the choice between them."""
 
+import pickle
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import fastbp
+from fastbp import nn
 from fastbp._kernels import isa
 
 HERE = Path(__file__).resolve().parent
@@ -74,3 +78,52 @@ def test_the_command_refuses_an_unknown_set_in_one_line(words, name, run_python,
     (tmp_path / "fastbp").write_text("from fastbp.command.cli import main\nmain()")  # as pip makes it
     done = run_python("-P", tmp_path / "fastbp", *words, FASTBP_ISA=name)
     assert (done.returncode, done.stderr) == (2, f"{line}got {name!r}.\n")
+
+
+PREDICTED = """
+import pickle, sys
+import numpy as np, fastbp
+x = np.load("x.npy")
+found = [fastbp.Sequential.load(f"{kind}.safetensors").predict(x.astype(kind)) for kind in ("float32", "float64")]
+table = fastbp.TableModel.load("table.safetensors")
+found.append(table.predict_proba({"a": x[:, 0], "b": x[:, 1]}))
+with open("estimators.pickle", "rb") as file:
+    for model in pickle.load(file):
+        found.append(model.predict_proba(x) if hasattr(model, "classes_") else model.predict(x))
+np.savez("found.npz", *found)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("name", isa.usable())
+def test_what_was_saved_predicts_the_same_under(name, run_python, tmp_path, monkeypatch):
+    """Networks of both dtypes, a table's model and estimators, in another process: equal to rounding."""
+    pytest.importorskip("safetensors")
+    estimators = pytest.importorskip("fastbp.estimators")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 37))
+    np.save("x.npy", x)
+    for kind in ("float32", "float64"):
+        middle = [nn.BatchNorm1d(61), nn.GELU(), nn.Linear(61, 33), nn.Tanh(), nn.Softmax(1), nn.Linear(33, 5)]
+        net = fastbp.Sequential(nn.Linear(37, 61), *middle)
+        net = net.double() if kind == "float64" else net
+        net.eval().save(f"{kind}.safetensors")
+    labels = np.where(x[:, 0] > 0, "up", "down")
+    fastbp.TableModel(epochs=3).fit({"a": x[:, 0], "b": x[:, 1], "t": labels}, "t").save("table.safetensors")
+    settings = {"hidden_layer_sizes": (9,), "max_iter": 3, "tol": 10, "standardize": True, "random_state": 0}
+    models = [estimators.MLPClassifier(**settings), estimators.MLPRegressor("gaussian", **settings)]
+    with open("estimators.pickle", "wb") as file:
+        pickle.dump([models[0].fit(x, labels), models[1].fit(x, x[:, 0])], file)
+    exec(PREDICTED, {})
+    with np.load("found.npz") as wanted:
+        wanted = dict(wanted)
+    done = run_python("-c", PREDICTED, FASTBP_ISA=name)
+    assert done.returncode == 0, done.stderr
+    with np.load("found.npz") as found:
+        assert len(found) == len(wanted) == 5
+        for key, want in wanted.items():
+            largest = np.abs(want).max()
+            np.testing.assert_allclose(found[key], want, rtol=1e-5, atol=1e-6 * largest, err_msg=key)
+            if want.dtype == np.float64:
+                np.testing.assert_allclose(found[key], want, rtol=1e-9, atol=1e-12 * largest, err_msg=key)

@@ -1,12 +1,15 @@
 """`TableModel`: tables of all kinds learnt, judged, saved, loaded and explained."""
 
+import copy
 import ctypes
 import io
 import json
 import os
+import pickle
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -496,3 +499,81 @@ def test_as_good_as_a_pipeline_of_scikit_learn_of_the_same_size_and_quicker(name
     print(f"{name}: {np.mean(ours):.4f} beside {np.mean(theirs):.4f}, {seconds[1] / seconds[0]:.1f} times as fast")
     assert np.mean(ours) > np.mean(theirs) - 0.03
     assert re.match("", name) and seconds[1] > seconds[0]
+
+
+# --- copies, threads and scikit-learn ---------------------------------------------------------
+
+
+def test_copies_of_all_ways_predict_the_same(sorted_out):
+    joblib = pytest.importorskip("joblib")
+    new, file = shop(40, seed=6), io.BytesIO()
+    joblib.dump(sorted_out, file)
+    file.seek(0)
+    copies = [pickle.loads(pickle.dumps(sorted_out)), copy.deepcopy(sorted_out), joblib.load(file)]
+    for each in copies:
+        np.testing.assert_array_equal(each.predict_proba(new), sorted_out.predict_proba(new))
+        assert each.scores == sorted_out.scores and len(each.history) == len(sorted_out.history)
+    before = sorted_out.predict_proba(new)
+    copies[0].fit(shop(60), "kind")  # which is another model's training
+    np.testing.assert_array_equal(sorted_out.predict_proba(new), before)
+
+
+def test_threads_predict_at_once(sorted_out, priced):
+    """8 of them, with two models and tables of other sizes."""
+    tables = [shop(n, seed=n) for n in (1, 30, 300)]
+    wanted = [[model.predicted(table)[0].tolist() for table in tables] for model in (priced, sorted_out)]
+
+    def predict(number):
+        model = (priced, sorted_out)[number % 2]
+        for turn in range(12):
+            place = (number + turn) % 3
+            if model.predicted(tables[place])[0].tolist() != wanted[number % 2][place]:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(predict, range(8)))
+
+
+def test_scikit_learn_clones_scores_and_searches():
+    from sklearn.base import clone, is_classifier, is_regressor
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+
+    frame = shop(150)
+    x, price, kind = frame.drop(columns=["price", "kind"]), frame["price"], frame["kind"]
+    model = TableModel(hidden=[8], epochs=30, lr=0.01, ignore=["sold"], dtype=np.float64)
+    again = clone(model)
+    assert again.get_params() == model.get_params() and again.preprocessor is None
+    assert (again.hidden, again.ignore, again.dtype) == ((8,), ("sold",), "float64")
+    scores_ = cross_val_score(model, x, price, cv=3)
+    assert scores_.shape == (3,) and scores_.min() > 0.5
+    assert clone(model).fit(x, price).score(x, price) == pytest.approx(
+        sklearn.metrics.r2_score(price, clone(model).fit(x, price).predict(x))
+    )
+    sorting = TableModel(task="classification", epochs=20)
+    assert is_classifier(sorting) and not is_classifier(model) and not is_regressor(model)
+    assert is_regressor(clone(model).fit(x, price))
+    for scoring in (None, "accuracy", "neg_log_loss", "roc_auc"):
+        assert np.isfinite(cross_val_score(sorting, x, kind, cv=2, scoring=scoring)).all()
+    search = GridSearchCV(sorting, {"hidden": [(4,), (8,)], "epochs": [3]}, cv=2).fit(x, kind)
+    assert search.best_estimator_.classes_.tolist() == ["cheap", "dear"]
+    assert search.predict(x).shape == (150,)
+
+
+def test_parameters_that_cannot_be_set_change_none():
+    model = TableModel()
+    for bad in ({"hiden": (3,)}, {"epochs": 3, "hidden": (0,)}, {"test_size": 0.95}):
+        before = model.get_params()
+        with pytest.raises(ValueError, match=r"TableModel.* expects"):
+            model.set_params(**bad)
+        assert model.get_params() == before
+    assert model.set_params(epochs=3).epochs == 3
+    with pytest.raises(AttributeError, match="classes_ after fit"):
+        _ = model.classes_
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)], ids=str)
+def test_dropout_is_behind_the_hidden_layers_alone(hidden, priced):
+    net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_, 100)
+    kinds = [type(layer).__name__ for layer in net]
+    assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear", "Identity"]

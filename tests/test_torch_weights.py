@@ -111,3 +111,24 @@ def test_pytorchs_weights_leave_as_onnx(name):
     session = ort.InferenceSession(to_onnx(own, shape=LAYERS[name][1]).SerializeToString())
     expected = theirs.eval()(torch.from_numpy(rows)).detach().numpy()
     np.testing.assert_allclose(session.run(None, {"input": rows})[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop("0.bias"), r"got none for \['0.bias'\]"),
+        (lambda state: state.update({"9.weight": torch.ones(2)}), r"no place for \['9.weight'\]"),
+        (lambda state: state.update({"0.weight": torch.ones(4, 6)}), r"0.weight of shape \(6, 4\); got \(4, 6\)"),
+        (lambda state: state.update({"0.weight": torch.ones(6, 4).bfloat16()}), "of dtype torch.bfloat16"),
+    ],
+    ids=["missing", "another", "shape", "bfloat16"],
+)
+def test_pytorchs_states_that_do_not_fit_change_nothing(change, said):
+    state = dict(torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6)).state_dict())
+    ours = fastbp.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))
+    before = {name: tensor.numpy().copy() for name, tensor in ours.state_dict().items()}
+    change(state)
+    with pytest.raises((RuntimeError, TypeError), match=said):
+        ours.load_state_dict(state)
+    for name, tensor in ours.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), before[name])

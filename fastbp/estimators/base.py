@@ -709,6 +709,11 @@ class MLP(BaseEstimator):
         check_is_fitted(self)
         return exchange.network(self)
 
+    def _to_export(self):
+        """A `Sequential` of rows made ready, and what makes them so, a `preparing.Preparation` or None."""
+        check_is_fitted(self)
+        return exchange.network(self, ready=True), preparing.of(self)
+
     def _network_loss(self):
         """The loss of `to_sequential`."""
 

@@ -16,11 +16,14 @@ from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
 
 
-def network(model):
-    """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units."""
+def network(model, ready=False):
+    """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units.
+
+    With `ready` it takes rows that have gone through `preparing.of(model)`.
+    """
     layers: list[Layer] = []
     coefs, intercepts = list(model.coefs_), list(model.intercepts_)
-    _put_in_units(model, coefs, intercepts)
+    _put_in_units(model, coefs, intercepts, ready)
     names = parameters.activations(model, len(model.coefs_) - 1)
     drops = parameters.per_layer(model, "dropout", len(names))
     for k, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
@@ -40,9 +43,9 @@ def network(model):
     return Sequential(*layers, loss=model._network_loss())
 
 
-def _put_in_units(model, coefs, intercepts):
+def _put_in_units(model, coefs, intercepts, ready=False):
     """Let the first and the last layer take rows, and give numbers, in their own units."""
-    prepare = preparing.of(model)
+    prepare = None if ready else preparing.of(model)
     if prepare is not None:
         coefs[0], intercepts[0] = prepare.folded(coefs[0], intercepts[0])
     coefs[-1], intercepts[-1] = model._in_units(coefs[-1]), model._in_units(intercepts[-1], 1)

@@ -27,7 +27,8 @@ def to_c(model, path=None, name="model", *, shape=None, probabilities=False, pre
     name : str
         What its names begin with: letters of ASCII, digits and underscores.
     shape, probabilities, preprocessing, classes
-        As `to_onnx` takes them.  Beside preprocessing the rows are of doubles, and the outputs too.
+        As `to_onnx` takes them.  Beside preprocessing the rows are of doubles, and the outputs too; so they
+        are of an estimator of float64 that prepares its rows.
 
     Returns
     -------
@@ -177,7 +178,7 @@ class _Text:
             if not isinstance(step, steps.Activation):  # whose function says it
                 self.line(f"/* {type(step).__name__.lower()}: {' x '.join(map(str, result))} */")
             _WRITERS[type(step)](self, step, shape, result)
-        real = "float" if columns is None else "double"
+        real = "double" if columns is not None and program.of_rows == np.float64 else "float"
         if columns is None:
             self.line(f"for (i = 0; i < {n_out}; i++) y[i] = {self.now}[i];")
         else:
@@ -359,6 +360,27 @@ def _reshape(text, step, shape, result):
     text.body.pop()  # numbers stay where they are
 
 
+def _each(text, step, shape, result):
+    n = math.prod(result)
+    target = text.into_other(n)
+    text.line(f"for (i = 0; i < {n}; i++) {target}[i] = {text.now}[i * {step.k}];")
+    text.now = target
+
+
+def _sort(text, step, shape, result):
+    n, total = shape[-1], math.prod(shape)
+    text.into_own(total)
+    for line in (
+        f"for (k = 0; k < {total}; k += {n})",
+        f"    for (i = 1; i < {n}; i++) {{",
+        f"        float *v = {text.now} + k, own = v[i];",
+        "        for (j = i; j > 0 && v[j - 1] > own; j--) v[j] = v[j - 1];",
+        "        v[j] = own;",
+        "    }",
+    ):
+        text.line(line)
+
+
 def _both(text, step, shape, result):
     target = text.into_other(2)
     text.line(f"{target}[0] = 1 - {text.now}[0];")
@@ -377,6 +399,8 @@ _WRITERS = {
     steps.Softmax: _softmax,
     steps.Gate: _gate,
     steps.Reshape: _reshape,
+    steps.Each: _each,
+    steps.Sort: _sort,
     steps.Both: _both,
 }
 

@@ -21,7 +21,7 @@ def to_onnx(model, path=None, *, shape=None, probabilities=False, preprocessing=
     Parameters
     ----------
     model : Sequential, MLPClassifier or MLPRegressor
-        It computes as in evaluation mode.
+        It computes as in evaluation mode; an estimator prepares its rows, by `standardize` and `missing`.
     path : str, os.PathLike, file opened for bytes, or None
         Where the model is written too, whole or not at all.
     shape : sequence of int or None
@@ -30,7 +30,7 @@ def to_onnx(model, path=None, *, shape=None, probabilities=False, preprocessing=
     probabilities : bool
         Whether softmax or sigmoid, as the loss has it, stand behind the outputs, as in
         `predict_proba`; else the outputs are those of `predict` of a Sequential, of
-        `to_sequential()` of a classifier, and of `predict` of a regressor.
+        `to_sequential()` of a classifier, and of `predict` of a regressor: means, or sorted quantiles.
     preprocessing : Preprocessing or None
         Of columns before the network, in float64, and of the outputs.
     classes : sequence of str or None
@@ -90,20 +90,14 @@ def to_onnx(model, path=None, *, shape=None, probabilities=False, preprocessing=
 
 
 def _model(onnx, program):
-    graph = _Graph(onnx, program.dtype)
+    graph = Graph(onnx, program.dtype)
     before, after = program.shapes[0], program.shapes[-1]
     columns = program.preprocessing
-    x = Value(graph, "input")
     if columns is not None:
         before = (columns.n_columns,)
-        x = _prepared(graph, x, columns)
-    for step, shape, result in zip(program.steps, program.shapes, program.shapes[1:], strict=False):
-        x = _WRITERS[type(step)](graph, x, step, shape, result)
-    if columns is not None:
-        x = _restored(graph, x, columns, after)
-    graph.name_output(x)
+    graph.name_output(computed(graph, Value(graph, "input"), program))
     helper, kind = onnx.helper, graph.kind(program.dtype)
-    given = graph.kind(np.float64) if columns is not None else kind
+    given = graph.kind(program.of_rows)
     made = onnx.helper.make_graph(
         graph.nodes,
         "fastbp",
@@ -124,10 +118,20 @@ def _model(onnx, program):
     return model
 
 
+def computed(graph, x, program):
+    """The outputs of a program for rows x, a `Value` of the program's `of_rows`."""
+    columns = program.preprocessing
+    if columns is not None:
+        x = _prepared(graph, x if program.of_rows == np.float64 else x.cast(np.float64), columns)
+    for step, shape, result in zip(program.steps, program.shapes, program.shapes[1:], strict=False):
+        x = _WRITERS[type(step)](graph, x, step, shape, result)
+    return x if columns is None else _restored(graph, x, columns, program.shapes[-1])
+
+
 # --- the graph ------------------------------------------------------------------------------
 
 
-class _Graph:
+class Graph:
     """The nodes and the arrays of a graph in the making."""
 
     def __init__(self, onnx, dtype):
@@ -313,6 +317,15 @@ def _reshape(graph, x, step, shape, result):
     return graph.add("Reshape", x, graph.array("shape", (0, *result), np.int64))  # 0: as many rows
 
 
+def _each(graph, x, step, shape, result):
+    begin, end, axis, k = (graph.array("range", [n], np.int64) for n in (0, shape[-1], len(shape), step.k))
+    return graph.add("Slice", x, begin, end, axis, k)
+
+
+def _sort(graph, x, step, shape, result):
+    return graph.add("TopK", x, graph.array("count", [shape[-1]], np.int64), outputs=2, axis=-1, largest=0)[0]
+
+
 def _both(graph, x, step, shape, result):
     return graph.add("Concat", 1 - x, x, axis=1)
 
@@ -328,6 +341,8 @@ _WRITERS = {
     steps.Softmax: _softmax,
     steps.Gate: _gate,
     steps.Reshape: _reshape,
+    steps.Each: _each,
+    steps.Sort: _sort,
     steps.Both: _both,
 }
 

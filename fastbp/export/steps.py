@@ -95,11 +95,21 @@ class Reshape(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Each(NamedTuple):
+    """Each k-th of the last axis, from the first on."""
+
+    k: int
+
+
+class Sort(NamedTuple):
+    """The last axis in rising order."""
+
+
 class Both(NamedTuple):
     """1 - p and p, of a p alone: the probabilities of two classes."""
 
 
-Step = Affine | Embed | Scale | Activation | Exp | Slope | Normal | Softmax | Gate | Reshape | Both
+Step = Affine | Embed | Scale | Activation | Exp | Slope | Normal | Softmax | Gate | Reshape | Each | Sort | Both
 
 
 class Program(NamedTuple):
@@ -115,6 +125,8 @@ class Program(NamedTuple):
     preprocessing : Preprocessing or None
     classes : list of str or None
         The names of the outputs.
+    given : numpy.dtype or None
+        That of the rows; None: float64 beside preprocessing, else `dtype`.
     """
 
     shapes: list[tuple[int, ...]]
@@ -122,6 +134,14 @@ class Program(NamedTuple):
     dtype: np.dtype
     preprocessing: columns.Preprocessing | None
     classes: list[str] | None
+    given: np.dtype | None = None
+
+    @property
+    def of_rows(self):
+        """The dtype of the rows."""
+        if self.given is not None:
+            return self.given
+        return self.dtype if self.preprocessing is None else np.dtype(np.float64)
 
     def summary(self):
         """Its widths, as "4 -> 8 -> 3"."""
@@ -147,7 +167,8 @@ def read(who, model, shape=None, probabilities=False, preprocessing=None, classe
     """
     checks.flag(who, "probabilities", probabilities)
     preprocessing = columns.checked(who, preprocessing)
-    net, finish, own_classes = _network(who, model, probabilities)
+    net, finish, own_classes, ready = _network(who, model, probabilities, preprocessing)
+    preprocessing = preprocessing if ready is None else ready
     with hands:  # no other thread fetches newer parameters meanwhile
         _require_own(who, net)
         known = list(net.layers)
@@ -188,18 +209,27 @@ def read(who, model, shape=None, probabilities=False, preprocessing=None, classe
                 f"{checks.plural(n, 'output')}; got {size}."
             )
     dtype = np.dtype(np.result_type(*arrays).type) if arrays else checks.FLOAT32
-    return Program(shapes, steps, dtype, preprocessing, None if names is None else [str(name) for name in names])
+    names = None if names is None else [str(name) for name in names]
+    return Program(shapes, steps, dtype, preprocessing, names, None if ready is None else dtype)
 
 
-def _network(who, model, probabilities):
-    """The network, what comes behind it, (shape) -> [(step, shape)], and the classes' names or None."""
+def _network(who, model, probabilities, preprocessing):
+    """The network; what comes behind it, (shape) -> [(step, shape)]; the classes' names or None; and what an
+    estimator's rows go through before it, a Preprocessing or None.
+    """
     if hasattr(model, "to_sequential"):  # an estimator
-        net = model.to_sequential()
-        return net, *_finish_of_estimator(who, model, probabilities)
+        net, prepare = model._to_export()
+        ready = None if prepare is None else columns.checked(who, _preprocessing_of(prepare))
+        if ready is not None and preprocessing is not None:
+            raise ValueError(
+                f"{who} expects preprocessing=None beside an estimator that prepares its rows itself, by standardize "
+                "or missing; got both."
+            )
+        return net, *_finish_of_estimator(who, model, probabilities), ready
     if isinstance(model, Sequential):
-        return model, _finish(who, model, probabilities), None
+        return model, _finish(who, model, probabilities), None, None
     if isinstance(model, Module) and not checks.methods_of_its_own(model, "fastbp") and _known(model):
-        return Sequential(model), lambda shape: [], None
+        return Sequential(model), lambda shape: [], None, None
     kind = type(model).__name__
     cure = ""
     if isinstance(getattr(model, "layers", None), dict):
@@ -211,6 +241,19 @@ def _network(who, model, probabilities):
     elif type(model).__module__.startswith("torch."):
         cure = " of PyTorch: load_state_dict of a network of fastbp.nn takes its weights"
     raise TypeError(f"{who} expects a Sequential, a layer or a fitted estimator; got {kind}{cure}.")
+
+
+def _preprocessing_of(prepare):
+    """What an estimator's rows go through, as an exported file has it."""
+    n = len(prepare.fill if prepare.scale is None else prepare.scale)
+    shift, scale = (np.zeros(n), np.ones(n)) if prepare.scale is None else (prepare.mean, prepare.scale)
+    fill = [None] * n if prepare.fill is None else np.asarray(prepare.fill).tolist()
+    features = [
+        columns.Feature(place, *numbers)
+        for place, numbers in enumerate(zip(np.asarray(shift).tolist(), np.asarray(scale).tolist(), fill, strict=True))
+    ]
+    marked = np.asarray(prepare.marked).tolist()
+    return columns.Preprocessing([*features, *(columns.Feature(place, indicator=True) for place in marked)])
 
 
 def _finish(who, net, probabilities):
@@ -250,9 +293,22 @@ def _finish_of_estimator(who, model, probabilities):
 
     def finish(shape):
         found: list[tuple[Step, tuple[int, ...]]] = [] if step is None else [(step, shape)]
+        if classes is None:
+            return [*found, *_of_one_target(model, math.prod(shape))]
         return [*found, (Both(), (2,))] if probabilities and shape == (1,) else found
 
     return finish, None if classes is None or np.ndim(classes) != 1 else list(classes)
+
+
+def _of_one_target(model, n_outputs):
+    """What `predict` of a regressor does with several outputs of one target."""
+    n = model._per_target()
+    if n == 1:
+        return []
+    if model._is_gaussian():
+        return [(Each(n), (n_outputs // n,))]
+    after = (n_outputs // n, n)
+    return [(Sort(), (n,))] if n == n_outputs else [(Reshape(after), after), (Sort(), after)]
 
 
 #: The methods that compute a prediction.

@@ -1,15 +1,6 @@
 """Files: `objects` in `arrays`, by safetensors; `whole`, written completely or not at all."""
 
-from fastbp.files.arrays import (
-    CHECKSUM,
-    crc32,
-    parsed,
-    read_safetensors,
-    require_writable,
-    shown,
-    snapshot,
-    write_safetensors,
-)
+from fastbp.files.arrays import CHECKSUM, crc32, read_safetensors, require_writable, shown, snapshot, write_safetensors
 from fastbp.files.objects import load, save
 from fastbp.files.whole import remove_leftovers, write_figure, write_whole
 
@@ -17,7 +8,6 @@ __all__ = [
     "CHECKSUM",
     "crc32",
     "load",
-    "parsed",
     "read_safetensors",
     "remove_leftovers",
     "require_writable",

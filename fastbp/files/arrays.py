@@ -134,7 +134,7 @@ def read_safetensors(who, path):
                 f"its header would have {length} bytes, of {len(data) - 8} behind its length and "
                 f"at most {_LONGEST_HEADER}"
             )
-        header = parsed(data[8 : 8 + length])
+        header = checks.json_of(data[8 : 8 + length])
         tensors = safetensors.load(data)
         metadata = header.get("__metadata__") or {}
         if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, metadata):
@@ -155,16 +155,6 @@ def read_safetensors(who, path):
         ) from error
     own = {k: a if a.flags.writeable else a.copy() for k, a in tensors.items()}
     return own, metadata
-
-
-def parsed(text):
-    """What JSON says; `json` has no words of its own for lists too deep in each other."""
-    import json
-
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("lists or objects too deep in each other") from None
 
 
 def _require_memory(size):

@@ -8,7 +8,7 @@ import reprlib
 import numpy as np
 
 from fastbp import checks, dtypes
-from fastbp.files.arrays import parsed, read_safetensors, shown, snapshot, write_safetensors
+from fastbp.files.arrays import read_safetensors, shown, snapshot, write_safetensors
 
 __all__ = ["load", "save"]
 
@@ -124,7 +124,7 @@ def load(path, map_location=None, weights_only=True):
         whole = {"version": _VERSION, "object": {"dict": [[n, {"tensor": n}] for n in tensors]}}
     try:
         if _KEY in metadata:
-            whole = parsed(metadata[_KEY])
+            whole = checks.json_of(metadata[_KEY])
         if whole["version"] != _VERSION:
             raise ValueError(f"version {reprlib.repr(whole['version'])}, of another fastbp")
         return _rebuilt(whole["object"], tensors, {})

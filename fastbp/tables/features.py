@@ -1,7 +1,7 @@
 """How a column of each kind becomes numbers for a network, and how that is written down."""
 
 import dataclasses
-import math
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -15,6 +15,8 @@ __all__ = ["KINDS", "Category", "Coded", "Date", "Hashed", "Number", "read", "st
 #: What is further from the mean than so many deviations counts as so far: float32 squares it still.
 _FARTHEST = 1e12
 _SECONDS_A_YEAR = 365.2425 * 86400
+#: NumPy counts the seconds of dates to a year beyond it.
+_LAST_YEAR = 2.9e11
 #: Words of a reader's booleans, where the training saw them among others as texts.
 _TRUE, _FALSE = ("true", "yes", "t", "y", "1", "on"), ("false", "no", "f", "n", "0", "off")
 
@@ -125,6 +127,7 @@ class Category(_Encoding):
     indicator: bool
 
     def __post_init__(self):
+        self._require(len(self.categories) > 0, "no categories")
         self._require(len(set(self.categories)) == len(self.categories), "a category twice")
 
     @classmethod
@@ -250,7 +253,9 @@ class Date(_Encoding):
 
     def __post_init__(self):
         self._require(self.scale > 0, f"scale {self.scale}")
-        self._require(set(self.cycles) <= set(_CYCLES), f"parts {self.cycles}")
+        self._require(abs(self.median) < _LAST_YEAR, f"the year {self.median:g}")
+        known = set(self.cycles) <= set(_CYCLES) and len(set(self.cycles)) == len(self.cycles)
+        self._require(known, f"parts {self.cycles}")
 
     @classmethod
     def of(cls, column):
@@ -410,11 +415,19 @@ def read(document, kinds):
     for name, value in fields.items():
         if not _IS[expected[name]](value):
             raise ValueError(f"{name} {checks.shown(value)} of a {kind.kind}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    for name, value in fields.items():
+        if expected[name] is float or isinstance(value, list):
+            fields[name] = float(value) if expected[name] is float else tuple(value)
+    return kind(**fields)
 
 
 def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_class(value):
+    """Whether it is a number as an array has it."""
+    return _is_number(value) and (isinstance(value, float) or abs(value) < 1 << 63)
 
 
 _IS: dict[Any, Callable[[Any], bool]] = {
@@ -424,6 +437,6 @@ _IS: dict[Any, Callable[[Any], bool]] = {
     float: _is_number,
     tuple[str, ...]: lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
     tuple[Any, ...]: lambda value: (
-        isinstance(value, list) and all(isinstance(each, str | bool) or _is_number(each) for each in value)
+        isinstance(value, list) and all(isinstance(each, str | bool) or _is_class(each) for each in value)
     ),
 }

@@ -319,9 +319,11 @@ class Preprocessor:
         """
         who = "Preprocessor.from_json"
         try:
-            document = json.loads(text)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{who} expects JSON's text as to_json writes it; got {checks.shown(text)}.") from error
+            document = checks.json_of(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{who} expects JSON's text as to_json writes it; got {checks.shown(text)} ({error!s:.200})."
+            ) from error
         return cls.from_document(who, document)
 
     @classmethod
@@ -333,7 +335,7 @@ class Preprocessor:
             version = document["version"]
         except Exception as error:
             raise ValueError(f"{who} expects a preprocessor in {source}; got another text ({error!s:.200}).") from error
-        if version not in range(1, _VERSION + 1):
+        if isinstance(version, bool) or version not in range(1, _VERSION + 1):
             raise ValueError(
                 f"{who} expects a preprocessor of version 1 to {_VERSION} in {source}; got version "
                 f"{checks.shown(version)}, written by another fastbp."
@@ -354,6 +356,9 @@ class Preprocessor:
             left_out = document["left out"]
             if not all(isinstance(each, str) for item in left_out.items() for each in item):
                 raise ValueError("left out of other things than texts")
+            both = left_out.keys() & {*names, *([] if target is None else [target.name])}
+            if both:
+                raise ValueError(f"the column {checks.shown(min(both))} both used and left out")
             made = cls(
                 **{name: document[name] for name in ("strict", "dtype", "max_categories")},
                 many=document["many"] if version > 1 else "hashed",

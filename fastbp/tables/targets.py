@@ -86,8 +86,9 @@ class Numbers:
         return features.standardised(values, self.mean, self.scale)[:, np.newaxis]
 
     def inverse(self, outputs):
-        """Numbers (n_rows,) in the target's unit, of standardised ones (n_rows, 1)."""
-        return np.asarray(outputs, np.float64).reshape(len(outputs)) * self.scale + self.mean
+        """Numbers (n_rows,) in the target's unit, of standardised ones (n_rows, 1); inf beyond float64."""
+        with np.errstate(over="ignore"):
+            return np.asarray(outputs, np.float64).reshape(len(outputs)) * self.scale + self.mean
 
 
 KINDS = {kind.kind: kind for kind in (Classes, Numbers)}

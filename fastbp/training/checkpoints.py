@@ -205,7 +205,7 @@ def read(path, setting):
     if KEY not in metadata:
         raise ValueError(f"fit expects resume as a file that fit(checkpoint=...) wrote; got {shown}, which is none.")
     try:
-        whole = files.parsed(metadata[KEY])
+        whole = checks.json_of(metadata[KEY])
         version = whole["version"]
     except MemoryError:
         raise
@@ -231,7 +231,7 @@ def read(path, setting):
         raise
     except Exception as error:
         raise _damaged(shown, error) from error
-    found = difference("setting", theirs, files.parsed(json.dumps(setting)))
+    found = difference("setting", theirs, checks.json_of(json.dumps(setting)))
     if found is not None:
         name, expected, came = (found[0], *map(reprlib.repr, found[1:]))
         raise ValueError(

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("network", "checkpoint", "state", "idx", "csv")
+NAMES = ("network", "checkpoint", "state", "table", "idx", "csv")
 
 
 def fuzz(name, arguments):

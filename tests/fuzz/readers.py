@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from fastbp import Adam, EarlyStopping, Sequential, datasets, files, nn, tables
+from fastbp import Adam, EarlyStopping, Sequential, TableModel, datasets, files, nn, tables
 from fastbp.layers import Affine, BatchNorm1d, BatchNormalization, Dropout, LeakyRelu, Linear, Relu
+from fastbp.tables import features
 from fastbp.training import plans
 
 #: The file that readers are called with.  In memory where the system offers that.
@@ -135,6 +136,44 @@ def checkpoint(data):
         assert len(resumed) == 2 and len(resumed.seconds) == 2
 
 
+@unsealed()
+def table(data):
+    PATH.write_bytes(data)
+    model = must_refuse_well(lambda: TableModel.load(PATH), ValueError)
+    if model is None:
+        return
+    str(model), model.scores, model.notes
+    new = rows_for(model.preprocessor)
+    found = must_refuse_well(lambda: model.predicted(new), ValueError)
+    model.save(FOLDER / "copy")
+    again = TableModel.load(FOLDER / "copy")
+    assert again.preprocessor.to_json() == model.preprocessor.to_json() and again.notes == model.notes
+    if found is not None:
+        assert len(found[0]) == 3
+        for one, other in zip(found, again.predicted(new), strict=True):
+            np.testing.assert_array_equal(one, other)
+        if found[1] is not None:
+            assert found[1].shape == (3, len(model.classes)) and np.isfinite(found[1]).all()
+            np.testing.assert_allclose(found[1].sum(axis=1), 1, rtol=1e-5)
+    must_refuse_well(lambda: model.evaluate(new, found[0] if found else [1, 2, 3]), ValueError)
+
+
+def rows_for(preprocessor):
+    """Three rows of a preprocessor's columns: ordinary ones, and one without any value."""
+    columns = []
+    for each in preprocessor.encodings_:
+        kind = each.source_kind
+        values = {
+            "number": [0.5, 1e300, np.nan],
+            "boolean": [0.0, 1.0, np.nan],
+            "date": np.array(["2020-02-29", "1", "NaT"], "M8[s]"),
+            "text": [*(*getattr(each, "categories", ()), "x")[:1], "y", None],
+        }[kind]
+        dtype = {"text": object, "date": "M8[s]"}.get(kind, float)
+        columns.append(tables.Column(each.name, kind, np.array(values, dtype)))
+    return tables.Columns(tuple(columns))
+
+
 def idx(data):
     PATH.write_bytes(data)
     array = must_refuse_well(lambda: datasets.read_idx(PATH), ValueError)
@@ -151,7 +190,7 @@ def csv(data):
     must_refuse_well(lambda: tables.Preprocessor().fit(tables.columns_of(PATH), "b"), ValueError)
 
 
-READERS = {"network": network, "checkpoint": checkpoint, "state": state, "idx": idx, "csv": csv}
+READERS = {"network": network, "checkpoint": checkpoint, "state": state, "table": table, "idx": idx, "csv": csv}
 
 
 # --- good files -----------------------------------------------------------------------------
@@ -180,6 +219,25 @@ def mixed():
     )
 
 
+def table_model(target):
+    """A model of columns of all kinds, hashed texts too, with missing values."""
+    n = 24
+    dates = np.datetime64("2020-01-01", "s") + np.arange(n) * 86400 * 11
+    given = {
+        "a": [None, *np.linspace(0, 1, n - 1)],
+        "b": [True, False] * (n // 2),
+        "c": ["x", "y", None] * (n // 3),
+        "d": dates,
+        "same": [1.0] * n,
+        "t": ["p", "q"] * (n // 2) if target == "classes" else np.linspace(-5, 9, n),
+    }
+    model = TableModel(hidden=(2,), epochs=1, refit=False).fit(given, "t")
+    known = model.preprocessor
+    known._become([*known.encodings_, features.Hashed("e", 4, False)], known.left_out_, known.target_)
+    model.net = model.network_for(len(known.get_feature_names_out()), known.target_, n)
+    return model
+
+
 def good_checkpoint(**options):
     return written(lambda path: fit(small(), checkpoint=path, **options))
 
@@ -197,6 +255,8 @@ def seeds(name):
             written(lambda path: fastbp.save(whole, path)),
             written(lambda path: fastbp.save(small().state_dict(), path)),
         ]
+    if name == "table":
+        return [written(table_model(target).save) for target in ("classes", "numbers")]
     if name == "idx":
         image = bytes([0, 0, 8, 3, *[0, 0, 0, 2] * 3, *range(8)])
         return [image, bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]), gzip.compress(image, mtime=0)]
@@ -250,6 +310,13 @@ VALUES = (
     "nn.Embedding",
     "nn.Softmax",
     "nn.PReLU",
+    "number",
+    "category",
+    "hashed",
+    "date",
+    "classes",
+    "numbers",
+    "month",
     "tensor",
     "trained",
     "array",
@@ -336,7 +403,7 @@ def _change_a_node(tree, rng):
         node[key] = copy.deepcopy(rng.choice(VALUES))
 
 
-IN_SAFETENSORS = ("network", "checkpoint", "state")
+IN_SAFETENSORS = ("network", "checkpoint", "state", "table")
 
 
 def with_header(data):
