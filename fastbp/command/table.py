@@ -105,6 +105,8 @@ def reading(args):
     """How a file is read, by the command's options."""
     names = ("encoding", "delimiter", "decimal")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if getattr(args, "texts", ()):
+        given["texts"] = args.texts
     return given if args.header else {**given, "header": False}
 
 

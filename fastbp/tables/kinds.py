@@ -15,19 +15,29 @@ __all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_numb
 
 KINDS = ("number", "boolean", "date", "text")
 #: What stands for no value, in small letters.
-MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", "-", "--"])
+MISSING = frozenset(
+    {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
+    | {"-", "--", "\u2013", "\u2014", ".", "..", "...", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # Excel's
+)
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
 _MOST_SPELLINGS = 12  # of two words
 _LARGEST = 1 << 53  # no float64 beyond has all integers
+_MOST_EXACT = 15  # digits that any float64 has
 _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
-_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE)
+_NUMBER_BEGINS = re.compile(
+    rf"['\"\u2018\u201c]?[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"(?:(?:1?\d{1,2}|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}")  # of a machine
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
 _ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?[\d.]+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _FEWEST_IDS = 10  # that show a pattern
+_CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
+_CODES_SHARE = 0.1
 
 
 class Place(NamedTuple):
@@ -91,6 +101,8 @@ class _Texts:
 
     def look(self):
         """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
+        if all(map(_ADDRESS.fullmatch, self.known)):  # each part of which is three digits, perhaps
+            return
         for cell in filter(_NUMBER_BEGINS.match, self.known):
             for mark in numbers.DECIMALS:
                 found = number_in(cell, mark)
@@ -104,7 +116,8 @@ class _Texts:
 
     @property
     def mostly_numbers(self):
-        return self.mark is not None and 2 * self.weight(self.numbers[self.mark]) > self.total
+        either = {cell for own in self.numbers.values() for cell in own}
+        return self.mark is not None and 2 * self.weight(either) > self.total
 
     def first(self, cells):
         """The row of the first of these."""
@@ -292,9 +305,12 @@ def _numbers(column, place, marks, kind, heard):
     mark = mark or _mark(column, of_others, delimiter, refuse, heard)
     table = column.numbers[mark]
     others = [cell for cell in column.known if cell not in table]
+    if others and kind is None and len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
+        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} is none", []).append(name)
+        return _text(column)
     if others:
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
-        cure = ": a missing value is written NA, and ignore= (--ignore) leaves the column out"
+        cure = ": a missing value is written NA, texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
         raise refuse(f"a number, {most}", others, cure)
     infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
     if infinite:
@@ -320,6 +336,10 @@ def _numbers(column, place, marks, kind, heard):
         return _text(column)
     if large:
         raise refuse("a number that float64 holds", large)
+    whole = all(number[2] for number in table.values())
+    if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
+        heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
+        return _text(column)
     for unit in signs:
         what = "in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}"
         heard.setdefault(what, []).append(name)
@@ -327,10 +347,8 @@ def _numbers(column, place, marks, kind, heard):
         heard.setdefault("read with a decimal comma", []).append(name)
     if any(_apart(cell, mark) for cell in table):
         heard.setdefault("read with separators of thousands", []).append(name)
-    if any(len(digits) > 1 and digits[0] == "0" for _, _, digits in table.values()):
-        heard.setdefault("leading zeros are left out of its numbers", []).append(name)
     values = column.spread({cell: number[0] for cell, number in table.items()}, np.nan, np.float64)
-    return Column(name, "number", values, is_whole(values, all(number[2] for number in table.values())))
+    return Column(name, "number", values, is_whole(values, whole))
 
 
 def _mark(column, of_others, delimiter, refuse, heard):
@@ -389,7 +407,7 @@ def identifies(column, first):
             return False
         counts = first and n >= _FEWEST_IDS and values[0] in (0, 1) and (np.diff(values) == 1).all()
         return bool(counts) or (named and len(np.unique(values)) == n)
-    long = str(values[0]).isdigit()  # texts of digits are numbers that no float64 tells apart
+    long = str(values[0]).isdigit() and len(str(values[0])) > _MOST_EXACT  # no float64 tells these apart
     if n < _FEWEST_IDS and not (named or long):
         return False
     if values[0] is None or len(set(values.tolist())) < n or None in values.tolist():

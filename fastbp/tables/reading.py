@@ -45,7 +45,7 @@ class Table(NamedTuple):
 
 
 def read(
-    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), kinds_of=None, progress=None
+    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), texts=(), kinds_of=None, progress=None
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -53,14 +53,16 @@ def read(
     separators of thousands, a currency's sign or percent; booleans are true and false, yes and no,
     ja and nein, t and f, y and n, while 0 and 1 are numbers; dates are ISO's, 31.12.2020,
     12/31/2020, 31/12/2020, Dec 31 2020, with times and zones, which become UTC; everything else is
-    text.  Cells that are empty, or NA, N/A, NaN, null, None, ? or - are missing.  What could be
-    read in two ways is refused.
+    text, and so are whole numbers with leading zeros, which are codes.  Cells that are empty, or NA,
+    N/A, NaN, null, None, \N, ?, a point or a dash, or an error of Excel's as #DIV/0!, are missing.
+    Lines above the names that begin with #, and lines below that repeat the names, are left out.
+    What could be read in two ways is refused.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Text with a row a line and cells apart by commas, semicolons, tabs or bars, of which
-        quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
+        Text with a row a line and cells apart by commas, semicolons, tabs, bars or blanks, of
+        which quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
     encoding : str, optional
         Python's name of the text's encoding; by default UTF-8, UTF-16, Windows-1252 or GB 18030,
         which is found out.
@@ -72,8 +74,10 @@ def read(
         Whether the first row names the columns.  Without names they are column1, column2, ...
     ignore : str or sequence of str
         Names of columns that are left out, whatever is in them.
+    texts : str or sequence of str
+        Names of columns that are texts, though they look like numbers or dates.
     kinds_of : dict of str to str, optional
-        Kinds of columns that are known, as "text" for codes of digits.
+        Kinds of columns that are known; names that the file has not do no harm.
     progress : callable, optional
         ``progress(n)`` is called with each further number of rows that is read, as tqdm's
         `update`.
@@ -90,7 +94,7 @@ def read(
         In one sentence with line and column: for a file without rows, rows of different lengths,
         quotes that do not close, zero bytes, an encoding that is not recognised, columns without a
         name or with another's, a first row of data where names are expected, unknown names in
-        `ignore`, a text or infinity in a column of numbers, or what can be read in two ways.
+        `ignore` or `texts`, a text or infinity in a column of numbers, or what can be read in two ways.
     OSError
         For a file that cannot be read.
     ImportError
@@ -112,20 +116,26 @@ def read(
     name = checks.regular_file(who, checks.path(who, path))
     _check_options(who, encoding, delimiter, decimal, kinds_of)
     header = checks.flag(who, "header", header)
-    ignore = [ignore] if isinstance(ignore, str) else checks.sequence(who, "ignore", ignore, "names of columns")
+    ignore, texts = (
+        [each] if isinstance(each, str) else checks.sequence(who, option, each, "names of columns")
+        for option, each in (("ignore", ignore), ("texts", texts))
+    )
+    kinds_of = {**(kinds_of or {}), **dict.fromkeys(texts, "text")}
     if progress is not None:
         checks.function(who, "progress", progress, "a function of a number of rows")
     with open(name, "rb") as file:
         data = file.read()
     if data.startswith(b"PAR1"):
-        return frames.of_parquet(name, data, ignore, kinds_of, progress)
+        return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
     del data
     grid = cells.grid(name, text, delimiter)
+    grid = _without_repeated_names(grid) if header else grid
     names, first, notes = _names(name, grid, header)
     lines = grid.lines[first:]
     place = kinds.Place(name, lines)
     kept = _kept(name, names, ignore)
+    _refuse_unknown(name, names, "be texts", texts)
     raws = []
     told = 0
     for number, column in enumerate(kept):
@@ -251,6 +261,24 @@ def _names(name, grid, header):
     return names, 1, notes
 
 
+def _without_repeated_names(grid):
+    """The grid without rows below the first that are the same, as files one behind another have them."""
+    starts, ends = grid.starts, grid.ends
+    if len(starts) < 2:
+        return grid
+    lengths, firsts = ends - starts, grid.codes[starts]
+    alike = ((lengths == lengths[:, :1]) & (firsts == firsts[:, :1])).all(axis=0)
+    names = grid.row(0)
+    repeated = [row for row in np.flatnonzero(alike)[1:].tolist() if grid.row(row) == names]
+    if not repeated or any(map(kinds.is_number, names)):
+        return grid
+    kept = np.ones(len(grid.lines), bool)
+    kept[repeated] = False
+    where = ", ".join(str(grid.lines[row]) for row in repeated[:5]) + ", ..." * (len(repeated) > 5)
+    note = f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out."
+    return grid._replace(starts=starts[:, kept], ends=ends[:, kept], lines=grid.lines[kept], notes=(*grid.notes, note))
+
+
 def _counts(texts):
     """Whether texts count from 0 or 1."""
     first = texts[0] if texts and texts[0] in ("0", "1") else None
@@ -266,6 +294,14 @@ def _refuse_data(name, grid, names):
     named = [(place, each) for place, each in enumerate(names) if each is not None]
     figures = [(place, each) for place, each in named if kinds.is_number(each)]
     if not figures:
+        below = slice(1, 1 + _FEW)
+        some = named[:_FEW]
+        recurring = [each for place, each in some if each in grid.strings(place, below)]
+        if len(recurring) > 1 and 2 * len(recurring) >= len(some):
+            raise ValueError(
+                f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads "
+                f"it as data; got {checks.shown(recurring[0])}, which is a cell below, too."
+            )
         return False
     if [each for _, each in named] == [str(number) for number in range(len(named))] and len(names) > 2:
         return True
@@ -278,7 +314,8 @@ def _refuse_data(name, grid, names):
                 return False
         elif each in texts:
             recurs = True
-    if not recurs and _may_name([each for _, each in figures]):
+    index = names[0] is None and not grid.strings(0, slice(1))[0]  # above which there is no name
+    if (index or not recurs) and _may_name([each for _, each in figures]):
         return False
     raise ValueError(
         f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads it as "
@@ -297,17 +334,23 @@ def _may_name(figures):
 
 def _kept(name, names, ignore):
     """Places of the columns that are not ignored."""
-    known = [each for each in names if each is not None]
-    unknown = [each for each in ignore if each not in known]
-    if unknown:
-        raise ValueError(
-            f"{name} expects columns to ignore among its own, {listed(known)}; got {checks.shown(unknown[0])}."
-        )
+    known = _refuse_unknown(name, names, "ignore", ignore)
     left_out = set(ignore)
     kept = [place for place, each in enumerate(names) if each is not None and each not in left_out]
     if not kept:
         raise ValueError(f"{name} expects at least one column that is not left out; got {listed(known) or 'none'}.")
     return kept
+
+
+def _refuse_unknown(name, names, what, asked):
+    """The names that there are; ValueError where others are asked for."""
+    known = [each for each in names if each is not None]
+    unknown = [each for each in asked if each not in known]
+    if unknown:
+        raise ValueError(
+            f"{name} expects columns to {what} among its own, {listed(known)}; got {checks.shown(unknown[0])}."
+        )
+    return known
 
 
 def _raw(grid, column, first, name, decimal):
@@ -322,6 +365,8 @@ def _raw(grid, column, first, name, decimal):
             if found is None:
                 continue
             values, pointed = found
+            if not pointed and _have_leading_zeros(grid, grid.starts[column, first:], grid.ends[column, first:]):
+                break
             if pointed and decimal is None:
                 few = grid.strings(column, slice(first, first + _FEW))
                 if _may_be_thousands(few, mark) and _may_be_thousands(texts(), mark):
@@ -346,6 +391,10 @@ def _numbers(grid, column, first, mark):
         values[row] = number[0]
         pointed = True
     return values, pointed
+
+
+def _have_leading_zeros(grid, starts, ends):
+    return bool(((grid.codes[starts] == ord("0")) & (ends - starts > 1)).any())
 
 
 def _may_be_thousands(texts, mark):
