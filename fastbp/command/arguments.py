@@ -217,7 +217,7 @@ def _predict(commands):
         "exit status: 0 success, 2 error",
     )
     _add_model(parser)
-    parser.add_argument("--out", metavar="FILE", help="where the predictions go (default: printed)")
+    parser.add_argument("--out", metavar="FILE", help="where the predictions go (default: -, printed)")
     parser.add_argument("--proba", action="store_true", help="the probability of each class, too")
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
@@ -450,6 +450,11 @@ def settle(args):
     named = args.data_set in DATA_SETS
     if not named and not _is_table(args.data_set):
         raise ValueError(f"expected {', '.join(DATA_SETS)} or a CSV file; got {args.data_set!r}")
+    if getattr(args, "data", None) is not None and args.data_set != "mnist":
+        raise ValueError(
+            f"--data expects mnist before it, whose folder it names, and a table comes without it, as fastbp train "
+            f"table.csv; got {args.data_set}"
+        )
     if named:
         for name, default in _OF_TABLES.items():
             if getattr(args, name, default) != default:
@@ -457,8 +462,6 @@ def settle(args):
                 raise ValueError(f"--{option} expects a table, as a CSV file; got {args.data_set}")
     if getattr(args, "optimizer", "sgd") is None:
         args.optimizer = "sgd" if named else "adam"
-    if getattr(args, "data", None) is not None and args.data_set != "mnist":
-        raise ValueError(f"--data expects mnist, whose files it names; got {args.data_set}")
     if args.hidden is not None:
         names = [word for word in args.hidden if isinstance(word, str)]
         if names or not args.hidden:

@@ -146,7 +146,7 @@ def number_in(cell, mark):
     return numbers.dressed(cell, mark)
 
 
-def columns(raws, place, mark=None, delimiter=None, kinds=None):
+def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
     """Columns of their kinds, and sentences on what was understood.
 
     Parameters
@@ -159,6 +159,8 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
         Of the file: with commas between cells, 1,234 is a thousand.
     kinds : dict of str to str, optional
         Kinds of columns that are known.
+    steps : iterator, optional
+        Is taken one step further at each column.
 
     Returns
     -------
@@ -188,6 +190,8 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
     done = []
     heard: dict[str, list[str]] = {}
     for raw in raws:
+        if steps is not None:
+            next(steps)
         if raw.name in texts:
             column = _column(texts[raw.name], place, (mark, of_others, delimiter), kinds.get(raw.name), heard)
         else:
@@ -310,7 +314,9 @@ def _numbers(column, place, marks, kind, heard):
         return _text(column)
     if others:
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
-        cure = ": a missing value is written NA, texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
+        cure = ": a missing value is written NA"
+        if kind is None:
+            cure += ", texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
         raise refuse(f"a number, {most}", others, cure)
     infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
     if infinite:

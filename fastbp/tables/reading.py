@@ -136,15 +136,9 @@ def read(
     place = kinds.Place(name, lines)
     kept = _kept(name, names, ignore)
     _refuse_unknown(name, names, "be texts", texts)
-    raws = []
-    told = 0
-    for number, column in enumerate(kept):
-        if progress is not None:
-            now = len(lines) * (number + 1) // len(kept)
-            progress(now - told)
-            told = now
-        raws.append(_raw(grid, column, first, names[column], decimal))
-    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of)
+    steps = _steps(progress, len(lines), 2 * len(kept))
+    raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
+    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
     said = [note] if note else []
     return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
 
@@ -193,6 +187,14 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         )
     _check_options("columns_of", None, None, None, kinds_of)
     return frames.of_object(data, names, kinds_of)
+
+
+def _steps(progress, n_rows, n):
+    """True n times, of each of which `progress` is told its share of the rows."""
+    for number in range(n):
+        if progress is not None:
+            progress(n_rows * (number + 1) // n - n_rows * number // n)
+        yield True
 
 
 def _check_options(who, encoding, delimiter, decimal, kinds_of):
@@ -348,7 +350,8 @@ def _refuse_unknown(name, names, what, asked):
     unknown = [each for each in asked if each not in known]
     if unknown:
         raise ValueError(
-            f"{name} expects columns to {what} among its own, {listed(known)}; got {checks.shown(unknown[0])}."
+            f"{name} expects columns to {what} among its own, {listed(known)}; got {checks.shown(unknown[0])}"
+            f"{checks.meant(unknown[0], known)}."
         )
     return known
 
