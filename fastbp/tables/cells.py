@@ -11,7 +11,7 @@ import numpy as np
 from fastbp import checks
 from fastbp.tables import numbers
 
-__all__ = ["Grid", "grid"]
+__all__ = ["Grid", "distinct", "grid"]
 
 DELIMITERS = ",;\t|"
 _RARE = "^~:\x01\x1f"  # which are to be named
@@ -19,6 +19,9 @@ _SNIFFED = 1 << 16  # characters, below csv's own limit of a field
 _SNIFFED_ROWS = 21
 _SOME = 0.2  # of words, which are cells where so many are numbers
 _LONGEST = 131_072  # characters of a cell, csv's own limit
+_MANY = 256  # rows from which on arrays are quicker than Python's own loops
+_WIDEST = 32  # characters of cells that are compared as arrays
+_MASKS = (np.tri(9, 8, -1, np.uint8) * np.uint8(255)).view(np.uint64).ravel()  # of the first 0 to 8 characters
 _FOREIGN = 255  # stands for all characters beyond it, in arrays
 _LONGEST_NUMBER = 64  # characters, beyond which nobody asks
 _TRIMMED = 1000  # blanks at either end of a cell
@@ -60,6 +63,30 @@ class Grid(NamedTuple):
         places = zip(self.starts[column, rows].tolist(), self.ends[column, rows].tolist(), strict=True)
         return [text[start:end].strip() for start, end in places]
 
+    def distinct(self, column, rows=slice(None)):
+        """The different cells of a column in their order, and of each row the place of its own among them."""
+        starts, ends = self.starts[column, rows], self.ends[column, rows]
+        lengths = ends - starts
+        if len(starts) < _MANY or lengths.max() > _WIDEST or self.codes.max() == _FOREIGN:
+            return distinct(self.strings(column, rows))
+        words = np.ndarray(len(self.codes) - 7, np.uint64, self.codes, strides=(1,))
+        firsts = np.zeros(0, np.int64)
+        places = None
+        for passed in range(0, max(1, int(lengths.max())), 8):  # eight characters at a time
+            word = words[np.minimum(starts + passed, len(words) - 1)] & _MASKS[np.clip(lengths - passed, 0, 8)]
+            keys, firsts, own = np.unique(word, return_index=True, return_inverse=True)
+            if places is not None:
+                _, firsts, own = np.unique(places * len(keys) + own, return_index=True, return_inverse=True)
+            places = own
+        order = np.argsort(firsts)
+        text = self.text
+        firsts = firsts[order]
+        found = zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
+        texts, merged = distinct([text[start:end].strip() for start, end in found])  # without foreign blanks
+        back = np.empty_like(order)
+        back[order] = merged
+        return texts, back[places]
+
     def row(self, row):
         return [self.text[a:b].strip() for a, b in zip(self.starts[:, row], self.ends[:, row], strict=True)]
 
@@ -74,6 +101,13 @@ class _Fields(NamedTuple):
     widths: np.ndarray[Any, Any]
     lines: np.ndarray[Any, Any]
     blank: np.ndarray[Any, Any]
+
+
+def distinct(texts):
+    """The different ones of texts in their order, and of each the place of its own among them."""
+    places: dict[str, int] = {}
+    own = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
+    return list(places), own
 
 
 def grid(name, text, delimiter=None):

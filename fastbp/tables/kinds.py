@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +69,8 @@ class Raw(NamedTuple):
     whole : bool
         Whether these are written as integers.
     texts : callable
-        texts() gives a list of str, of which `MISSING` are no values.
+        texts() gives the different texts in their order, of which `MISSING` are no values, and of each
+        row the place of its own among them, as `cells.distinct`.
     mark : str
         The decimal mark of the numbers, where they have one.
     """
@@ -87,9 +87,10 @@ class _Texts:
 
     def __init__(self, raw):
         self.name = raw.name
-        self.cells = raw.texts()
-        self.counts = Counter(self.cells)
-        self.known = [cell for cell in self.counts if cell.casefold() not in MISSING]
+        self.cells, self.places = raw.texts()
+        counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
+        self.counts = dict(zip(self.cells, counts, strict=True))
+        self.known = [cell for cell in self.cells if cell.casefold() not in MISSING]
         self.total = sum(self.counts[cell] for cell in self.known)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
         self.mark: str | None = None  # until somebody looks
@@ -122,12 +123,15 @@ class _Texts:
     def first(self, cells):
         """The row of the first of these."""
         cells = set(cells)
-        return next(row for row, cell in enumerate(self.cells) if cell in cells)
+        among = np.array([cell in cells for cell in self.cells])
+        return int(among[self.places].argmax())
+
+    def at(self, row):
+        return self.cells[self.places[row]]
 
     def spread(self, table, missing, dtype):
         """Each row's value of a table of the different texts."""
-        table = dict.fromkeys(self.counts, missing) | table
-        return np.fromiter(map(table.__getitem__, self.cells), dtype, len(self.cells))
+        return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
 
 
 def is_number(text):
@@ -219,18 +223,23 @@ def _plain(raw, kind, place, heard):
     values = raw.values
     bad = np.flatnonzero(np.isinf(values))
     if bad.size:
-        raise place.refusal("a finite number", bad[0], raw.name, raw.texts()[bad[0]])
+        raise place.refusal("a finite number", bad[0], raw.name, _cell(raw, bad[0]))
     missing = np.isnan(values)
     if kind == "boolean":
         bad = np.flatnonzero(~missing & (values != 0) & (values != 1))
         if bad.size:
-            raise place.refusal("a boolean", bad[0], raw.name, raw.texts()[bad[0]])
+            raise place.refusal("a boolean", bad[0], raw.name, _cell(raw, bad[0]))
         return Column(raw.name, "boolean", values)
     if missing.all():
         heard.setdefault("without values", []).append(raw.name)
     if raw.mark == ",":
         heard.setdefault("read with a decimal comma", []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
+
+
+def _cell(raw, row):
+    cells, places = raw.texts()
+    return cells[places[row]]
 
 
 def is_whole(values, written):
@@ -246,7 +255,7 @@ def _column(column, place, marks, kind, heard):
         return _text(column)
     if not column.known:
         heard.setdefault("without values", []).append(column.name)
-        missing = np.full(len(column.cells), np.nan)
+        missing = np.full(len(column.places), np.nan)
         return Column(column.name, kind or "number", missing.astype("datetime64[s]") if kind == "date" else missing)
     if kind in (None, "boolean"):
         values = _booleans(column, place, kind)
@@ -268,11 +277,9 @@ def _column(column, place, marks, kind, heard):
 
 
 def _text(column):
-    values = np.array([*column.cells, None], object)[:-1]
     known = set(column.known)
-    if len(known) < len(column.counts):
-        values[[cell not in known for cell in column.cells]] = None
-    return Column(column.name, "text", values)
+    values = np.array([*(cell if cell in known else None for cell in column.cells), None], object)
+    return Column(column.name, "text", values[column.places])
 
 
 def _booleans(column, place, kind):
@@ -295,7 +302,7 @@ def _booleans(column, place, kind):
         if word not in ["0", "1", "true", "false", "yes", "no", "ja", "nein", "t", "f", "y", "n"]
     ]
     row = column.first(some or column.known)
-    raise place.refusal("a boolean, as true or no,", row, column.name, column.cells[row])
+    raise place.refusal("a boolean, as true or no,", row, column.name, column.at(row))
 
 
 def _numbers(column, place, marks, kind, heard):
@@ -304,7 +311,7 @@ def _numbers(column, place, marks, kind, heard):
 
     def refuse(expected, cells, cure=""):
         row = column.first(cells)
-        return place.refusal(expected, row, name, column.cells[row], cure)
+        return place.refusal(expected, row, name, column.at(row), cure)
 
     mark = mark or _mark(column, of_others, delimiter, refuse, heard)
     table = column.numbers[mark]
@@ -386,13 +393,11 @@ def _dates(column, place, kind, heard):
     others = set(column.known).difference(sound)
     if others:
         row = column.first(others)
-        raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.cells[row])
+        raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.at(row))
     if order == dates.UNDECIDED:
         row = column.first(sound)
         cure = ": ISO's 2020-12-31 tells it, and ignore= (--ignore) leaves the column out"
-        raise place.refusal(
-            "dates that tell whether day or month comes first", row, column.name, column.cells[row], cure
-        )
+        raise place.refusal("dates that tell whether day or month comes first", row, column.name, column.at(row), cure)
     if order:
         heard.setdefault(f"dates with the {order}", []).append(column.name)
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))

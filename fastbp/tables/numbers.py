@@ -1,5 +1,6 @@
 """Cells as numbers: plain ones many at a time, and those that are dressed as people write them."""
 
+import functools
 import math
 import re
 
@@ -128,6 +129,11 @@ def _block(words, starts, lengths, mark):
     return values, known | empty, bool((point & known).any())
 
 
+@functools.lru_cache(1)
+def _form(cell):  # which is asked for each mark
+    return _FORM.fullmatch(cell)
+
+
 def dressed(cell, mark):
     """A cell as (number, unit, digits) with this decimal mark, or None where it is none.
 
@@ -138,7 +144,7 @@ def dressed(cell, mark):
     >>> dressed("$1,234.50", "."), dressed("1.234,5 %", ","), dressed("1,234.5", ",")
     ((1234.5, '$', ''), (1234.5, '%', ''), None)
     """
-    form = _FORM.fullmatch(cell) if len(cell) <= _LONGEST else None
+    form = _form(cell) if len(cell) <= _LONGEST else None
     if form is None or (form["open"] is None) != (form["close"] is None) or (form["before"] and form["behind"]):
         return None
     signs = [sign for sign in form.group("sign", "inner", "after") if sign]

@@ -17,6 +17,7 @@ MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+_PLAIN = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"(Unnamed: ?[\d.]+)?")
 
 
@@ -360,7 +361,7 @@ def _raw(grid, column, first, name, decimal):
     """A column's numbers where nearly all cells are plain, and its texts when they are asked for."""
 
     def texts():
-        return grid.strings(column, slice(first, None))
+        return grid.distinct(column, slice(first, None))
 
     if grid.starts.shape[1] - first >= _MANY:
         for mark in numbers.DECIMALS if decimal is None else decimal:
@@ -372,7 +373,7 @@ def _raw(grid, column, first, name, decimal):
                 break
             if pointed and decimal is None:
                 few = grid.strings(column, slice(first, first + _FEW))
-                if _may_be_thousands(few, mark) and _may_be_thousands(texts(), mark):
+                if _may_be_thousands(few, mark) and _may_be_thousands(texts()[0], mark):
                     break
             return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
     return kinds.Raw(name, None, False, texts)
@@ -388,10 +389,11 @@ def _numbers(grid, column, first, mark):
         if cell.casefold() in kinds.MISSING:
             values[row] = np.nan
             continue
-        number = kinds.number_in(cell, mark)
-        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
+        if mark == ",":
+            cell = "" if "." in cell else cell.replace(",", ".", 1)
+        if not _PLAIN.fullmatch(cell) or cell.lstrip("+-").isdigit():  # dressed, or an integer of many digits
             return None
-        values[row] = number[0]
+        values[row] = float(cell)
         pointed = True
     return values, pointed
 
