@@ -688,6 +688,15 @@ def described(value):
     return f"{shown(value)} of type {type(value).__name__}"
 
 
+def meant(name, names):
+    """What is added to the refusal of a name: which of the known ones is meant, perhaps."""
+    from difflib import get_close_matches
+
+    plain = {str(each).strip().casefold(): each for each in reversed(names)}
+    close = get_close_matches(str(name).strip().casefold(), plain, 1, 0.75)
+    return f"; {shown(plain[close[0]])} is near" if close else ""
+
+
 def shown(value):
     """A value in a few characters of one line, an array or a tensor by its shape."""
     if isinstance(value, TensorBase | np.ndarray):

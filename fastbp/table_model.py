@@ -109,6 +109,7 @@ class TableModel:
     batch_size : int or None
         None: a fiftieth of the rows, 32 to 256.
     class_weight : "balanced" or None
+        Of classes only.
     validation_size, test_size : float
         Shares of the rows, at least 0 and together below 1.  Each has the share of each class.
     refit : bool
@@ -266,6 +267,8 @@ class TableModel:
             What `train` and `judge` take.
         """
         who = "TableModel.fit"
+        if isinstance(target, str) and target in self.ignore:
+            raise ValueError(f"{who} expects ignore of other columns than the target; got {checks.shown(target)}.")
         ignored = dict.fromkeys(self.ignore, "text")  # so that nothing in them is refused
         table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
@@ -276,6 +279,11 @@ class TableModel:
         learnt, said = targets.target_of(column, table, self.task)
         groups, times = (_column_of(who, table, *named) for named in (("group", self.group), ("time", self.time)))
         classifies = isinstance(learnt, targets.Classes)
+        if self.class_weight is not None and not classifies:
+            raise ValueError(
+                f"{who} expects class_weight for classes; got {self.class_weight!r} for the regression of "
+                f"{checks.shown(column.name)}."
+            )
         codes = learnt.transform(column, table) if classifies else None
         parts = splitting.split(
             table.n_rows,

@@ -277,7 +277,10 @@ def test_failed_gradient_check_is_status_one_and_shown(run, tmp_path, monkeypatc
         ("train --optimizer newton", "'newton'"),
         ("train --task guessing", "'guessing'"),
         ("train iris --target species", "--target expects a table, as a CSV file; got iris"),
-        ("train --data nothing.csv", "--data expects mnist, whose files it names; got digits"),
+        (
+            "train --data nothing.csv",
+            "--data expects mnist before it, whose folder it names, and a table comes without it",
+        ),
         ("train iris --dry-run", "--dry-run expects a table, as a CSV file; got iris"),
         ("train iris --no-header", "--no-header expects a table, as a CSV file; got iris"),
         ("predict model.safetensors", "FILE"),

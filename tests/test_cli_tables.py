@@ -235,6 +235,22 @@ def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path, 
     assert run("evaluate", model, other, "--target", "cost")[1].splitlines()[0].endswith("200 rows with cost")
 
 
+def test_texts_are_taken(run, tmp_path):
+    (tmp_path / "it.csv").write_text("code,t\n" + "".join(f"{k % 7 or 'U'},{k}\n" for k in range(70)))
+    words = ("train", tmp_path / "it.csv", "--target", "t", "--dry-run")
+    assert run(*words)[0] == 2
+    status, out, _ = run(*words, "--text", "code")
+    assert status == 0 and "category" in out
+
+
+def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("train", mixed, "--target", "price", "--out", tmp_path, "--epochs", 2)[0] == 0
+    model = tmp_path / "model.safetensors"
+    assert run("predict", model, mixed, "--out", "-") == run("predict", model, mixed)
+    assert not (tmp_path / "-").exists()
+
+
 # --- errors ---------------------------------------------------------------------------------
 
 
@@ -243,7 +259,16 @@ def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path, 
     [
         ("a,t\n1,2\n", (), "the columns 'a', 't' of"),
         ("a,t\n1,2\n", (), "; got none"),
-        ("a,t\n1,2\n", ("--target", "b"), "; got 'b'"),
+        ("a,t\n1,2\n", ("--target", "b"), "; got 'b'."),
+        ("a,Price\n1,2\n", ("--target", " price"), "; got ' price'; 'Price' is near."),
+        ("a,colour,t\n1,2,3\n", ("--target", "t", "--text", "color"), "got 'color'; 'colour' is near."),
+        ("a,t\n1,2\n", ("--target", "t", "--ignore", "t"), "ignore of other columns than the target; got 't'"),
+        (
+            "a,t\n" + "1,2.5\n2,3.5\n" * 20,
+            ("--target", "t", "--class-weight", "balanced"),
+            "class_weight for classes; got 'balanced' for the regression of 't'",
+        ),
+        ("a,t\n" + "1,2.5\n2,3.5\nx,1.5\n" * 20, ("--target", "t"), "texts= (--text) keeps all as texts"),
         ("a,t\n1,x\n2,x\n", ("--target", "t"), "two classes in column 't'"),
         ("a,t\n1,x\n2,y\n", ("--target", "t"), "at least 3 rows of a class on average"),
         ("a,t\n1,1.5\n2,2.5\n", ("--target", "t"), "a split expects rows for each of train, validation, test"),

@@ -97,6 +97,21 @@ GOOD = {
     "an index": (",a,b\n0,1,2\n1,3,4\n", AB),
     "an index of names": (",a,b\nx,1,2\ny,3,4\n", AB),
     "an index saved thrice": ("Unnamed: 0.1,a,b\n0,1,2\n1,3,4\n", AB),
+    "names of rows that count": ("a,b\n1,5,6\n2,7,8\n3,9,1\n", {"a": number(5, 7, 9), "b": number(6, 8, 1)}),
+    "numbers as names beside an index": (
+        ",1,2,3\nx,4,5,6\ny,7,8,9\n",
+        {"1": number(4, 7), "2": number(5, 8), "3": number(6, 9)},
+    ),
+    "blanks between cells": (
+        "  a    b c\n 1  2.5 x  \n10 3.5   y\n",
+        {"a": number(1, 10), "b": number(2.5, 3.5), "c": text("x", "y")},
+    ),
+    "blanks as R writes them": ('"a" "b c"\n"p" 5 "x y"\n"q" 6 z\n', {"a": number(5, 6), "b c": text("x y", "z")}),
+    "blanks within one column": ("name\nBob Smith\nJim Jones\n", {"name": text("Bob Smith", "Jim Jones")}),
+    "thousands in one column": ("net price\n1 234\n2 345\n", {"net price": number(1234, 2345)}),
+    "remarks above the names": ("# made by a, b, c\n# in 2020\na,b\n1,2\n3,4\n", AB),
+    "names that begin as a remark": ("#a,b\n1,2\n3,4\n", {"#a": number(1, 3), "b": number(2, 4)}),
+    "two marks of UTF-8": ("\ufeff\ufeffa,b\n1,2\n3,4\n", AB),
     "DOS's end": ("a,b\r\n1,2\r\n3,4\r\n\x1a", AB),
     "an index saved twice": ("Unnamed: 0,a,b\n0,1,2\n1,3,4\n", AB),
     "names of rows as R writes them": ('"a","b"\n"r1",1,2\n"r2",3,4\n', AB),
@@ -109,6 +124,10 @@ GOOD = {
     "missing marks": (
         "a,b\n1,x\n,NA\nNA,\nn/a,?\nNaN,null\nnull,None\n?,-\n-,N/A\n2,y\n",
         {"a": number(1, *[NAN] * 7, 2), "b": text("x", *[None] * 7, "y")},
+    ),
+    "missing as Excel, SQL and Stata write it": (
+        "a,b\n1,x\n#DIV/0!,#N/A\n\\N,n.a.\n.,(null)\n\u2014,..\n1.#QNAN,#REF!\n" + "2,y\n" * 6,
+        {"a": number(1, *[NAN] * 5, *[2] * 6), "b": text("x", *[None] * 5, *["y"] * 6)},
     ),
     "nothing in a column": ("a,b\n1,\n2,NA\n", {"a": number(1, 2), "b": number(NAN, NAN)}),
     # numbers
@@ -155,7 +174,13 @@ GOOD = {
         "a,b\n9007199254740994,1\n18014398509481984,2\n",
         {"a": number(2.0**53 + 2, 2.0**54), "b": number(1, 2)},
     ),
-    "leading zeros": ("a,b\n007,1\n010,2\n", {"a": number(7, 10), "b": number(1, 2)}),
+    "codes with leading zeros": ("a,b\n00501,1.5\n90210,02.5\n", {"a": text("00501", "90210"), "b": number(1.5, 2.5)}),
+    "lakhs and crores": ('a,b\n"12,34,567.5",1\n"1,00,000",2\n', {"a": number(1234567.5, 100000), "b": number(1, 2)}),
+    "a minus behind": ("a,b\n12.5-,1\n3.25,2\n", {"a": number(-12.5, 3.25), "b": number(1, 2)}),
+    "addresses of three figures each": (
+        "a;b\n192.168.100.100;1,5\n100.100.100.200;2,5\n",
+        {"a": text("192.168.100.100", "100.100.100.200"), "b": number(1.5, 2.5)},
+    ),
     "figures of other scripts": ("a,b\n１２,1\n٣,2\n", {"a": number(12, 3), "b": number(1, 2)}),
     # booleans
     "true and false": ("a,b\ntrue,1\nFALSE,0\n,1\n", {"a": boolean(1, 0, NAN), "b": number(1, 0, 1)}),
@@ -203,6 +228,18 @@ GOOD = {
         'a,b\nJan 1 2000,1\n"March 15, 2001",2\n3-Dec-2002,3\n',
         {"a": date("2000-01-01", "2001-03-15", "2002-12-03"), "b": number(1, 2, 3)},
     ),
+    "other names of months": (
+        'a,b\n05-Jan-20,Jan 2020\n"Mon, 06 Jan 2020 10:00:00 GMT",dec 1999\n',
+        {"a": date("2020-01-05", "2020-01-06T10:00:00"), "b": date("2020-01-01", "1999-12-01")},
+    ),
+    "years of two figures in Germany": (
+        "a;b\n02.01.20;1\n31.12.99;2\n",
+        {"a": date("2020-01-02", "1999-12-31"), "b": number(1, 2)},
+    ),
+    "halves of a day": (
+        "a,b\n1/13/2020 3:04:05 p.m.,1\n12/31/2020 12:00 AM,2\n",
+        {"a": date("2020-01-13T15:04:05", "2020-12-31"), "b": number(1, 2)},
+    ),
     "few dates among texts": (
         "a,b\n2020-01-01,1\nsoon,2\nlater,3\n",
         {"a": text("2020-01-01", "soon", "later"), "b": number(1, 2, 3)},
@@ -222,6 +259,16 @@ GOOD = {
 }
 
 
+ONCE = [
+    "an index saved twice",
+    "an index saved thrice",
+    "names of rows as R writes them",
+    "names of rows that count",
+    "blanks as R writes them",
+    "remarks above the names",
+]
+
+
 @pytest.mark.parametrize("kind", GOOD)
 def test_files_as_people_have_them(kind, read):
     content, want = GOOD[kind]
@@ -237,7 +284,7 @@ def test_long_files_are_read_as_short_ones_are(kind, read):
     first, _, rest = content.lstrip().partition(ends)
     rest = rest.removesuffix("\x1a")
     rest = rest if rest.endswith(("\n", "\r")) else rest + ends
-    n = 1 if "Unnamed" in content or "r1" in content else 300
+    n = 1 if kind in ONCE else 300
     found = plain(read(first + ends + rest * n))
     same(found, {name: (kind, values * n) for name, (kind, values) in want.items()})
 
@@ -284,6 +331,24 @@ def test_what_was_found_out_is_said(read):
     assert "decimal=','" in read("a;b\n1.234;2\n5.678;3\n").notes[0]
 
 
+@pytest.mark.parametrize("n", [2, 400])
+def test_names_that_are_repeated_are_left_out(n, read):
+    """As files one behind another have them."""
+    rows = "x,1\n" * n
+    found = read(f"a,b\n{rows}a,b\na,2\n{rows}a,b\n")
+    same(plain(found), {"a": text(*"x" * n, "a", *"x" * n), "b": number(*[1] * n, 2, *[1] * n)})
+    assert found.notes[0] == f"Lines {n + 2}, {2 * n + 4}: the names of columns once more, left out."
+    assert found.lines.tolist() == [*range(2, n + 2), *range(n + 3, 2 * n + 4)]
+
+
+def test_codes_with_a_few_letters_are_texts(read):
+    codes = [str(k + 1000) if k % 7 else f"A/{k}" for k in range(100)]
+    found = read("ticket,b\n" + "".join(f"{code},1\n" for code in codes))
+    assert found.columns[0].values.tolist() == codes and "as 'A/0' is none" in found.notes[0]
+    with pytest.raises(ValueError, match=r"got 'A': .*texts= \(--text\) keeps all as texts"):
+        read("ticket,b\n" + "".join(f"{code[:1]},1\n" for code in codes))
+
+
 def test_gzip_is_unpacked(tmp_path):
     path = tmp_path / "it.csv.gz"
     path.write_bytes(gzip.compress(b"a,b\n1,2\n3,4\n"))
@@ -310,6 +375,10 @@ def test_options(read):
     same(plain(read("a;b\n" + "1.234;1\n" * 300, decimal=",")), {"a": number(*[1234] * 300), "b": number(*[1] * 300)})
     same(plain(read("a,b,c\n1,x,2\n3,4,5\n6,7,8\n", ignore="b")), {"a": number(1, 3, 6), "c": number(2, 5, 8)})
     assert read("a,b\n1,2\n", ignore=["a"]).names == ["b"]
+    same(plain(read("a,b\n1,U\n2,3\n", texts=["a"])), {"a": text("1", "2"), "b": text("U", "3")})
+    same(plain(read("a,b\n1,U\n2,3\n2,4\n", texts="b")), {"a": number(1, 2, 2), "b": text("U", "3", "4")})
+    with pytest.raises(ValueError, match="expects columns to be texts among its own, 'a', 'b'; got 'c'"):
+        read("a,b\n1,2\n", texts="c")
     found = read("zip,b,c\n00501,1,0\n90210,2,1\n", kinds_of={"zip": "text", "c": "boolean"})
     same(plain(found), {"zip": text("00501", "90210"), "b": number(1, 2), "c": boolean(0, 1)})
     for content, decimal in (("a;b\n1,5;1\n2,5;2\n", "."), ("a;b\n1.5;1\n2.5;2\n", ",")):
@@ -355,7 +424,7 @@ def test_whole_numbers(content, whole, times, read):
         ("x", "{}", True),  # the first of three, which counts
         ("x", "C-{:04d}", True),
         ("x", "123e4567-e89b-12d3-a456-4266141740{:02d}", True),
-        ("x", "{:017d}1", False),
+        ("x", "{:017d}1", True),
         ("x", "name {} of many", False),
         ("x", "{}.5", False),
         ("paid", "1{}", False),
@@ -381,7 +450,22 @@ BAD = {
     "\na,b\n\n1,2,3\n": "expects 2 fields in line 4, as in line 2; got 3.",
     "a,b\n1,2,\n3,4\n": "expects 2 fields in line 2, as in line 1; got 3.",
     "a,b\n1,5,2\n3,5,4\n": "expects 2 fields in line 2, as in line 1; got 3.",
-    "price\n1,5\n2,5\n": "expects 1 field in line 2, as in line 1; got 2.",
+    "price\n1,5\n2,5\n": "expects 1 field in line 2, as in line 1; got 2: a title above the names of columns is to "
+    "be deleted, and a cell with the delimiter quoted.",
+    "My report\n\na,b\n1,2\n": "expects 1 field in line 3, as in line 1; got 2: a title above",
+    "a,b\n1,2\n\0\0\0": "expects text; got a zero byte in line 3.",
+    "a^b\n1^2\n": "expects a comma, semicolon, tab or bar between cells, or delimiter= (--delimiter) that names "
+    "another; got none of them, and '^' in each line.",
+    "red,small,x\nblue,large,y\nred,small,y\n": f"{DATA} 'red', which is a cell below, too.",
+    "a;b\n1.5;1\n1,5;2\n": "expects a number, as in most other lines, in line 3, column 'a'; got '1,5'",
+    "name,b\nM\xfcller,1\n".encode()
+    + b"Sch\xe4fer,2\n": "expects text in one encoding, or encoding= (--encoding) that "
+    "names it; got byte 0xe4 in line 3, which is no UTF-8, beside much that is.",
+    '[{"a":1,"b":2},\n{"a":3,"b":4}]': "expects a table as text, gzip of it, or Parquet; got JSON.",
+    '{"a":1,"b":2}\n{"a":3,"b":4}\n': "expects a table as text, gzip of it, or Parquet; got JSON.",
+    '<?xml version="1.0"?>\n<rows/>\n': "expects a table as text, gzip of it, or Parquet; got XML.",
+    "version https://git-lfs.github.com/spec/v1\noid x\n": "expects a table as text, gzip of it, or Parquet; got the",
+    b"a.csv" + bytes(252) + b"ustar": "expects a table as text, gzip of it, or Parquet; got a tar archive",
     'a,b\n1,"2\n3,4\n': "expects well-formed CSV; got in line 2: unexpected end of data.",
     'a,b\n1,"2"x\n3,4\n': "expects well-formed CSV; got in line 2: ',' expected after '\"'.",
     "a,b\n1,2\0\n": "expects text; got a zero byte in line 2, column 2.",
@@ -393,8 +477,7 @@ BAD = {
     "Bob,1.5,3\nEve,2.5,4\n": f"{DATA} '1.5' above numbers.",
     "1,NA,x\n3,4,x\n": f"{DATA} '1' above numbers.",
     "a,b\n1,2\nx,3\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'x': a missing value "
-    "is written NA, and ignore= (--ignore) leaves the column out.",
-    "a,b\n1,2\na,b\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'a': ",
+    "is written NA, texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out.",
     "a,b\n1.5,2\n2.5,3\n1;5,4\n": "expects a number, as in most other lines, in line 4, column 'a'; got '1;5': ",
     'a,b\n1.5,2\n"1,5",3\n2.5,3\n': "expects a number, as in most other lines, in line 3, column 'a'; got '1,5': ",
     "a,b\n1,2\ninf,3\n": "expects a finite number in line 3, column 'a'; got 'inf'.",

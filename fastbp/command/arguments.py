@@ -41,6 +41,7 @@ _OF_TABLES = {
     "group": None,
     "time": None,
     "ignore": (),
+    "texts": (),
     "class_weight": None,
     "patience": None,
     "encoding": None,
@@ -93,8 +94,16 @@ def parser(version):
     )
     top.add_argument("--version", action="version", version=f"fastbp {version}")
     commands = top.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    for add in (_train, _check, _predict, _evaluate, _export, _tune, _info):
+        add(commands)
+    return top
 
-    train = commands.add_parser(
+
+# --- a function for each command ---------------------------------------------------------------
+
+
+def _train(commands):
+    parser = commands.add_parser(
         "train",
         help="train a network, check its gradients, draw its learning curves",
         description="Train a network with softmax cross-entropy, or the squared error for a\n"
@@ -116,70 +125,73 @@ def parser(version):
         "  mpiexec -n 2 fastbp train mnist --data ~/mnist --mpi\n\n"
         "exit status: 0 success, 1 the gradient check failed, 2 error",
     )
-    _add_network(train)
-    train.add_argument("--epochs", metavar="N", type=_whole(1), help=f"passes over the data ({_each('epochs')})")
-    train.add_argument(
+    _add_network(parser)
+    parser.add_argument("--epochs", metavar="N", type=_whole(1), help=f"passes over the data ({_each('epochs')})")
+    parser.add_argument(
         "--batch-size", metavar="N", type=_whole(1), help=f"rows of a training step ({_each('batch_size')})"
     )
-    train.add_argument(
+    parser.add_argument(
         "--optimizer",
         metavar="NAME",
         choices=tuple(OPTIMIZERS),
         help=f"{', '.join(OPTIMIZERS)} (default: sgd, which is with momentum 0.9; of a table adam)",
     )
-    train.add_argument(
+    parser.add_argument(
         "--lr", type=_learning_rate, help=f"learning rate ({_each('lr')}; with another optimizer than sgd, its own)"
     )
-    train.add_argument(
+    parser.add_argument(
         "--patience",
         metavar="N",
         type=_whole(1),
         help="of a table: epochs without a lower validation loss, after which the training ends (default: 20)",
     )
-    train.add_argument("--class-weight", choices=("balanced",), help="of a table: weigh each class by how rare it is")
-    train.add_argument("--group", metavar="COLUMN", help="of a table: its rows of one value stay in one part")
-    train.add_argument("--time", metavar="COLUMN", help="of a table: train with the first rows, judge by the last ones")
-    train.add_argument(
+    parser.add_argument("--class-weight", choices=("balanced",), help="of a table: weigh each class by how rare it is")
+    parser.add_argument("--group", metavar="COLUMN", help="of a table: its rows of one value stay in one part")
+    parser.add_argument(
+        "--time", metavar="COLUMN", help="of a table: train with the first rows, judge by the last ones"
+    )
+    parser.add_argument(
         "--no-refit",
         dest="refit",
         action="store_false",
         help="of a table: save the network that was judged, which has not learnt the rows it is judged by",
     )
-    train.add_argument("--dry-run", action="store_true", help="of a table: say what was understood, and stop")
-    train.add_argument(
+    parser.add_argument("--dry-run", action="store_true", help="of a table: say what was understood, and stop")
+    parser.add_argument(
         "--dtype",
         choices=("float32", "float64"),
         default="float32",
         help="of weights and arithmetic (default: %(default)s)",
     )
-    train.add_argument(
+    parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
         default=Path(),
         help="folder for the files, made if it is missing (default: the current one)",
     )
-    train.add_argument("--force", action="store_true", help="write over files that are there")
-
-    train.add_argument(
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument(
         "--checkpoint",
         metavar="FILE",
         help="written after each epoch and on Ctrl-C, so that --resume can go on from it",
     )
-    train.add_argument("--every", metavar="N", type=_whole(1), help="write it after so many steps instead")
-    train.add_argument(
+    parser.add_argument("--every", metavar="N", type=_whole(1), help="write it after so many steps instead")
+    parser.add_argument(
         "--resume",
         metavar="FILE",
         help="go on from a checkpoint, with the same data and options; --epochs may be larger",
     )
-    train.add_argument(
+    parser.add_argument(
         "--mpi",
         action=argparse.BooleanOptionalAction,
         help="train one network on all ranks of mpiexec, each with its share of a step's rows; "
         "with --no-mpi each trains its own",
     )
 
-    check = commands.add_parser(
+
+def _check(commands):
+    parser = commands.add_parser(
         "check",
         help="check the gradients of a network that is not trained yet",
         description="Compare the gradients of backpropagation with numerical ones, in float64,\n"
@@ -189,10 +201,12 @@ def parser(version):
         "  fastbp check iris --hidden 20,20 --activation tanh --full\n\n"
         "exit status: 0 the check passed, 1 it failed, 2 error",
     )
-    _add_network(check)
-    check.add_argument("--full", action="store_true", help="check every weight (default: a sample of them)")
+    _add_network(parser)
+    parser.add_argument("--full", action="store_true", help="check every weight (default: a sample of them)")
 
-    predict = commands.add_parser(
+
+def _predict(commands):
+    parser = commands.add_parser(
         "predict",
         help="say what a table's model predicts for new rows",
         description="Write what a model says of each row of a file, as CSV: names of classes, or\n"
@@ -202,22 +216,26 @@ def parser(version):
         "  fastbp predict model.safetensors new.csv --proba --out predictions.csv\n\n"
         "exit status: 0 success, 2 error",
     )
-    _add_model(predict)
-    predict.add_argument("--out", metavar="FILE", help="where the predictions go (default: printed)")
-    predict.add_argument("--proba", action="store_true", help="the probability of each class, too")
-    predict.add_argument("--force", action="store_true", help="write over a file that is there")
+    _add_model(parser)
+    parser.add_argument("--out", metavar="FILE", help="where the predictions go (default: -, printed)")
+    parser.add_argument("--proba", action="store_true", help="the probability of each class, too")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
-    evaluate = commands.add_parser(
+
+def _evaluate(commands):
+    parser = commands.add_parser(
         "evaluate",
         help="judge a table's model by rows whose target is known",
         description="Print scores of a model's predictions for a file against its target column,\n"
         "beside those of a baseline.",
         epilog="example:\n  fastbp evaluate model.safetensors later.csv\n\nexit status: 0 success, 2 error",
     )
-    _add_model(evaluate)
-    evaluate.add_argument("--target", metavar="COLUMN", help="its name here (default: as in training)")
+    _add_model(parser)
+    parser.add_argument("--target", metavar="COLUMN", help="its name here (default: as in training)")
 
-    export = commands.add_parser(
+
+def _export(commands):
+    parser = commands.add_parser(
         "export",
         help="write a model for other systems: as ONNX, or as one file of C",
         description="Write a network, or a table's model with its preprocessing, as ONNX or as C99,\n"
@@ -228,11 +246,13 @@ def parser(version):
         "  fastbp export model.safetensors model.c\n\n"
         "exit status: 0 success, 2 error",
     )
-    export.add_argument("model", metavar="MODEL", help="a file of fastbp train, or of Sequential.save")
-    export.add_argument("out", metavar="FILE", help="that ends in .onnx or .c")
-    export.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument("model", metavar="MODEL", help="a file of fastbp train, or of Sequential.save")
+    parser.add_argument("out", metavar="FILE", help="that ends in .onnx or .c")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
-    tune = commands.add_parser(
+
+def _tune(commands):
+    parser = commands.add_parser(
         "tune",
         help="find a network for a table: its sizes, rates and regularisation",
         description="Train many networks for a table, most of them for a few epochs only, and the\n"
@@ -242,35 +262,39 @@ def parser(version):
         epilog="example:\n  fastbp tune houses.csv --target price --minutes 10 --out houses\n\n"
         "exit status: 0 success, 2 error",
     )
-    tune.add_argument("file", metavar="FILE", help="a table, as a CSV file")
-    tune.add_argument("--target", metavar="COLUMN", required=True, help="what to predict")
-    tune.add_argument("--minutes", metavar="M", type=_minutes, default=10.0, help="(default: %(default)g)")
-    tune.add_argument("--trials", metavar="N", type=_whole(1), help="end after so many, too")
-    tune.add_argument(
+    parser.add_argument("file", metavar="FILE", help="a table, as a CSV file")
+    parser.add_argument("--target", metavar="COLUMN", required=True, help="what to predict")
+    parser.add_argument("--minutes", metavar="M", type=_minutes, default=10.0, help="(default: %(default)g)")
+    parser.add_argument("--trials", metavar="N", type=_whole(1), help="end after so many, too")
+    parser.add_argument(
         "--sampler", choices=("random", "tpe"), help="tpe is Optuna's, and the default where that is installed"
     )
-    tune.add_argument("--jobs", metavar="N", type=_whole(1), help="trials at once (default: the cores)")
-    tune.add_argument("--task", choices=targets.TASKS, help="as of train")
-    tune.add_argument("--ignore", metavar="COLUMNS", type=_names, default=(), help="columns to leave out, as id,notes")
-    tune.add_argument("--group", metavar="COLUMN", help="its rows of one value stay in one part")
-    tune.add_argument("--time", metavar="COLUMN", help="train with the first rows, judge by the last ones")
-    tune.add_argument("--class-weight", choices=("balanced",), help="weigh each class by how rare it is")
-    tune.add_argument("--seed", metavar="N", type=_whole(0), default=0, help="(default: %(default)s)")
-    tune.add_argument(
+    parser.add_argument("--jobs", metavar="N", type=_whole(1), help="trials at once (default: the cores)")
+    parser.add_argument("--task", choices=targets.TASKS, help="as of train")
+    _add_columns(parser)
+    parser.add_argument("--group", metavar="COLUMN", help="its rows of one value stay in one part")
+    parser.add_argument("--time", metavar="COLUMN", help="train with the first rows, judge by the last ones")
+    parser.add_argument("--class-weight", choices=("balanced",), help="weigh each class by how rare it is")
+    parser.add_argument("--seed", metavar="N", type=_whole(0), default=0, help="(default: %(default)s)")
+    parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("tuned"), help="folder of the files (default: %(default)s)"
     )
-    tune.add_argument("--force", action="store_true", help="write over a model that is there")
-    _add_reading(tune)
+    parser.add_argument("--force", action="store_true", help="write over a model that is there")
+    _add_reading(parser)
 
-    info = commands.add_parser(
+
+def _info(commands):
+    parser = commands.add_parser(
         "info",
         help="say what is installed and what this machine offers, or what a model is",
         description="Print the version, the instruction sets, threads, NumPy and the processor;\n"
         "of a model its columns, classes, layers, scores, and when it was made.",
         epilog="The environment variable FASTBP_ISA forces one of the usable instruction sets.",
     )
-    info.add_argument("model", nargs="?", metavar="MODEL", help="a file of fastbp train")
-    return top
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a file of fastbp train")
+
+
+# --- arguments that some of them share ---------------------------------------------------------
 
 
 def _add_model(parser):
@@ -296,6 +320,21 @@ def _add_reading(parser):
     )
 
 
+def _add_columns(parser):
+    """What is said of columns by their names."""
+    parser.add_argument(
+        "--ignore", metavar="COLUMNS", type=_names, default=(), help="of a table: columns to leave out, as id,notes"
+    )
+    parser.add_argument(
+        "--text",
+        dest="texts",
+        metavar="COLUMNS",
+        type=_names,
+        default=(),
+        help="of a table: columns that are texts, though they look like numbers or dates, as ticket,code",
+    )
+
+
 def _add_network(parser):
     """The arguments that `train` and `check` share."""
     parser.add_argument(
@@ -311,9 +350,7 @@ def _add_network(parser):
         help="of a table (default: classification of texts, truth values and whole numbers of two values, or up to "
         f"{targets.MOST_NUMBERED} from 0 or 1 on without a gap; else regression)",
     )
-    parser.add_argument(
-        "--ignore", metavar="COLUMNS", type=_names, default=(), help="of a table: columns to leave out, as id,notes"
-    )
+    _add_columns(parser)
     _add_reading(parser)
     parser.add_argument(
         "--hidden",
@@ -413,15 +450,18 @@ def settle(args):
     named = args.data_set in DATA_SETS
     if not named and not _is_table(args.data_set):
         raise ValueError(f"expected {', '.join(DATA_SETS)} or a CSV file; got {args.data_set!r}")
+    if getattr(args, "data", None) is not None and args.data_set != "mnist":
+        raise ValueError(
+            f"--data expects mnist before it, whose folder it names, and a table comes without it, as fastbp train "
+            f"table.csv; got {args.data_set}"
+        )
     if named:
         for name, default in _OF_TABLES.items():
             if getattr(args, name, default) != default:
-                option = {"header": "no-header", "refit": "no-refit"}.get(name, name.replace("_", "-"))
+                option = {"header": "no-header", "refit": "no-refit", "texts": "text"}.get(name, name.replace("_", "-"))
                 raise ValueError(f"--{option} expects a table, as a CSV file; got {args.data_set}")
     if getattr(args, "optimizer", "sgd") is None:
         args.optimizer = "sgd" if named else "adam"
-    if getattr(args, "data", None) is not None and args.data_set != "mnist":
-        raise ValueError(f"--data expects mnist, whose files it names; got {args.data_set}")
     if args.hidden is not None:
         names = [word for word in args.hidden if isinstance(word, str)]
         if names or not args.hidden:

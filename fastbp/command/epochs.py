@@ -1,10 +1,14 @@
-"""A training as the command shows it: a bar, lines of epochs, and what is said of one that diverges."""
+"""A training as the command shows it: bars, lines of epochs, and what is said of one that diverges."""
 
+import contextlib
 import math
 import shutil
 import sys
+from importlib.util import find_spec
 
-__all__ = ["diverged", "lines", "progress_bar"]
+__all__ = ["diverged", "lines", "progress_bar", "reading_bar"]
+
+_AT_ONCE = 1.0  # seconds of reading that need no bar
 
 
 def diverged(epoch, lr):
@@ -53,18 +57,34 @@ def lines(bar, epochs, n_rows, lr, held_out, few=False):
     return show
 
 
+@contextlib.contextmanager
+def reading_bar(shows):
+    """A function of rows that moves a bar on a terminal, if the reading of a file takes long; or None."""
+    if not shows or sys.stderr is None or not sys.stderr.isatty() or find_spec("tqdm") is None:
+        yield None
+        return
+    with _bar("reading", None, shows, delay=_AT_ONCE) as bar:
+        yield bar.update
+
+
 def progress_bar(n_rows, shows):
+    """A bar of the rows of a training."""
+    return _bar("training", n_rows, shows)
+
+
+def _bar(what, n_rows, shows, **options):
     """A bar on stderr, if there is one and that is a terminal."""
     from tqdm import tqdm
 
     columns, rows = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
     return tqdm(
         total=n_rows,
-        desc="training",
+        desc=what,
         unit=" rows",
         unit_scale=True,
         ncols=columns,
         nrows=rows,
         disable=sys.stderr is None or not shows or None,
         leave=False,
+        **options,
     )

@@ -81,7 +81,7 @@ def train(args, ranks, comm):
 
 
 def _prepared(args):
-    """The model, and its rows, of the command's arguments."""
+    """The model, and its rows, of the command's arguments; of a long file with a bar."""
     model = TableModel(
         task=args.task,
         hidden=args.hidden,
@@ -98,13 +98,16 @@ def _prepared(args):
         },
         refit=getattr(args, "refit", True),
     )
-    return model, model.prepare(args.data_set, args.target, **reading(args))
+    with epochs.reading_bar(args.speaks) as progress:
+        return model, model.prepare(args.data_set, args.target, **reading(args), progress=progress)
 
 
 def reading(args):
     """How a file is read, by the command's options."""
     names = ("encoding", "delimiter", "decimal")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if getattr(args, "texts", ()):
+        given["texts"] = args.texts
     return given if args.header else {**given, "header": False}
 
 
@@ -255,7 +258,7 @@ def predict(args):
     if args.proba and model.classes is None:
         raise ValueError(f"--proba expects a model of classes; got {args.model}, of the numbers of {model.target}")
     out = None
-    if args.out is not None:
+    if args.out not in (None, "-"):
         for path in (args.model, args.file):
             if outputs.is_same(path, args.out):
                 raise ValueError(f"--out expects another file than {path!r}, which is read; got {str(args.out)!r}")

@@ -11,16 +11,25 @@ import numpy as np
 from fastbp import checks
 from fastbp.tables import numbers
 
-__all__ = ["Grid", "grid"]
+__all__ = ["Grid", "distinct", "grid"]
 
 DELIMITERS = ",;\t|"
+_RARE = "^~:\x01\x1f"  # which are to be named
 _SNIFFED = 1 << 16  # characters, below csv's own limit of a field
 _SNIFFED_ROWS = 21
+_SOME = 0.2  # of words, which are cells where so many are numbers
 _LONGEST = 131_072  # characters of a cell, csv's own limit
+_MANY = 256  # rows from which on arrays are quicker than Python's own loops
+_WIDEST = 32  # characters of cells that are compared as arrays
+_MASKS = (np.tri(9, 8, -1, np.uint8) * np.uint8(255)).view(np.uint64).ravel()  # of the first 0 to 8 characters
 _FOREIGN = 255  # stands for all characters beyond it, in arrays
 _LONGEST_NUMBER = 64  # characters, beyond which nobody asks
 _TRIMMED = 1000  # blanks at either end of a cell
 _TOLD = re.compile(r"sep=([^\w\"\r\n])(?:\r\n|\r|\n)", re.IGNORECASE | re.ASCII)  # as Excel writes it
+_ENDING_BLANKS = re.compile(r" +(?=[\r\n]|$)")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+_APART = re.compile(r"[-+]?\d{1,3}(?: \d{3})+")  # thousands
+_COUNTED = 3  # rows that show that numbers are those of the rows
 _NUMERIC = re.compile(r"[-+]?[\d.,' ]*\d[\d.]*\s*%?|")
 
 
@@ -54,6 +63,30 @@ class Grid(NamedTuple):
         places = zip(self.starts[column, rows].tolist(), self.ends[column, rows].tolist(), strict=True)
         return [text[start:end].strip() for start, end in places]
 
+    def distinct(self, column, rows=slice(None)):
+        """The different cells of a column in their order, and of each row the place of its own among them."""
+        starts, ends = self.starts[column, rows], self.ends[column, rows]
+        lengths = ends - starts
+        if len(starts) < _MANY or lengths.max() > _WIDEST or self.codes.max() == _FOREIGN:
+            return distinct(self.strings(column, rows))
+        words = np.ndarray(len(self.codes) - 7, np.uint64, self.codes, strides=(1,))
+        firsts = np.zeros(0, np.int64)
+        places = None
+        for passed in range(0, max(1, int(lengths.max())), 8):  # eight characters at a time
+            word = words[np.minimum(starts + passed, len(words) - 1)] & _MASKS[np.clip(lengths - passed, 0, 8)]
+            keys, firsts, own = np.unique(word, return_index=True, return_inverse=True)
+            if places is not None:
+                _, firsts, own = np.unique(places * len(keys) + own, return_index=True, return_inverse=True)
+            places = own
+        order = np.argsort(firsts)
+        text = self.text
+        firsts = firsts[order]
+        found = zip(starts[firsts].tolist(), ends[firsts].tolist(), strict=True)
+        texts, merged = distinct([text[start:end].strip() for start, end in found])  # without foreign blanks
+        back = np.empty_like(order)
+        back[order] = merged
+        return texts, back[places]
+
     def row(self, row):
         return [self.text[a:b].strip() for a, b in zip(self.starts[:, row], self.ends[:, row], strict=True)]
 
@@ -70,11 +103,19 @@ class _Fields(NamedTuple):
     blank: np.ndarray[Any, Any]
 
 
+def distinct(texts):
+    """The different ones of texts in their order, and of each the place of its own among them."""
+    places: dict[str, int] = {}
+    own = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
+    return list(places), own
+
+
 def grid(name, text, delimiter=None):
     r"""The cells of a text.
 
     Rows end with a line, cells with a delimiter, and neither within quotes.  Blank lines are left
-    out, and so is a delimiter at the end of every row.
+    out, and so are a delimiter at the end of every row, and lines above the first row that begin
+    with # and have another number of cells.
 
     Parameters
     ----------
@@ -82,7 +123,7 @@ def grid(name, text, delimiter=None):
         The file's, for messages.
     text : str
     delimiter : str, optional
-        One of ``, ; tab |`` by default, which is found out.
+        One of ``, ; tab |``, or blanks, by default, which is found out.
 
     Returns
     -------
@@ -100,13 +141,23 @@ def grid(name, text, delimiter=None):
     >>> g.delimiter, g.row(1), g.lines.tolist()
     (';', ['1', 'x;y'], [1, 2])
     """
-    text = text.removesuffix("\x1a")  # DOS's end of a file
+    text = text.removesuffix("\n").removesuffix("\r").removesuffix("\x1a")  # DOS's end of a file
     told = _TOLD.match(text)
     if told and delimiter in (None, told[1]):
         text, delimiter = text[told.end() - 1 :], told[1]
+    notes: tuple[str, ...] = ()
+    text, n_comments = _without_comments(text, delimiter or DELIMITERS)
+    if n_comments:
+        notes = (f"The first {checks.plural(n_comments, 'line')}, with # before the text, left out as remarks.",)
     if delimiter is None:
         delimiter = _delimiter(name, text)
-    fields = _places(text, delimiter) or _parsed(name, text, delimiter)
+        if delimiter == " ":
+            notes = (*notes, "Its cells are apart by blanks.")
+    original = text
+    if delimiter == " ":
+        fields = _parsed(name, _ENDING_BLANKS.sub("", text), delimiter)
+    else:
+        fields = _places(text, delimiter) or _parsed(name, text, delimiter)
     text, codes, starts, ends, widths, lines, blank = fields
     firsts = np.cumsum(widths) - widths
     if blank.all():
@@ -114,20 +165,24 @@ def grid(name, text, delimiter=None):
     if blank.any():
         firsts, widths, lines = firsts[~blank], widths[~blank], lines[~blank]
     width = int(widths[0])
-    notes: tuple[str, ...] = ()
     others = np.unique(widths[1:])
     extra = 0
     if (others == width + 1).all() and others.size:
         last = firsts[1:] + width
         if (starts[last] == ends[last]).all():
-            notes = ("Each row below the first ends with a delimiter, which is left out.",)
+            notes = (*notes, "Each row below the first ends with a delimiter, which is left out.")
+            others = others[:0]
         elif _are_names([text[starts[place] : ends[place]] for place in firsts[1:].tolist()]):
             extra = 1  # R writes names of rows, which have no name themselves
-    if (others != width + extra).any() and not notes:
+    if (others != width + extra).any():
         row = 1 + int(np.flatnonzero(widths[1:] != width)[0])
+        zero = original.find("\0")
+        if zero >= 0:
+            raise ValueError(f"{name} expects text; got a zero byte in line {1 + original.count(chr(10), 0, zero)}.")
+        cure = ": a title above the names of columns is to be deleted, and a cell with the delimiter quoted"
         raise ValueError(
             f"{name} expects {checks.plural(width, 'field')} in line {lines[row]}, as in line {lines[0]}; "
-            f"got {widths[row]}."
+            f"got {widths[row]}{cure * (width == 1)}."
         )
     if len(starts) == width * len(lines):
         starts, ends = (each.reshape(-1, width).T for each in (starts, ends))
@@ -150,8 +205,28 @@ def grid(name, text, delimiter=None):
     return Grid(text, codes, starts, ends, lines, delimiter, notes)
 
 
+def _without_comments(text, delimiters):
+    """The text with its first lines that begin with # emptied, and how many these are.
+
+    A line with as many cells as the one below has the names of columns.
+    """
+    lines = _LINE.findall(text[:_SNIFFED]) if text.startswith("#") else []
+    n = 0
+    for line, below in itertools.pairwise(lines):
+        if not line.startswith("#"):
+            break
+        if not below.startswith("#"):
+            counts = {each: below.count(each) for each in delimiters if each in below}
+            if not counts or any(line.count(each) == count for each, count in counts.items()):
+                break
+        n += 1
+    return "\n" * n + text[sum(map(len, lines[:n])) :], n
+
+
 def _are_names(texts):
-    """Whether texts are all different, and none a number, which may be half of 1,5."""
+    """Whether texts are all different, and none a number, which may be half of 1,5, but counts the rows."""
+    if len(texts) >= _COUNTED and texts == [str(number) for number in range(1, len(texts) + 1)]:
+        return True
     return len(set(texts)) == len(texts) and not any(map(_is_numeric, texts))
 
 
@@ -245,12 +320,16 @@ def _parsed(name, text, delimiter):
 
 
 def _delimiter(name, text):
-    """The one that gives the most rows as many fields as the first, and the most numbers."""
+    """The one that gives the most rows as many fields as the first, and the most numbers.
+
+    A blank where none does, but all rows have as many words, of which some are numbers.
+    """
     second = text.find("\n", text.find("\n") + 1)
     head = text[: max(_SNIFFED, second + 1)]
 
     def merit(delimiter):
-        reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, skipinitialspace=True)
+        text = _ENDING_BLANKS.sub("", head) if delimiter == " " else head
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         try:
             rows = list(itertools.islice(filter(None, reader), _SNIFFED_ROWS + 1))
         except csv.Error:
@@ -274,4 +353,16 @@ def _delimiter(name, text):
             f"{name} expects one delimiter, or delimiter= (--delimiter) that names it; got "
             f"{' and '.join(map(repr, rivals))}, which both part all of the first rows alike."
         )
+    if not merits.get(best, (0,))[0]:
+        lines = list(filter(None, map(str.strip, head.splitlines()[: _SNIFFED_ROWS + 1])))
+        there, same, numeric, _ = merit(" ")
+        if there and same == 1 and numeric >= _SOME and not all(map(_APART.fullmatch, lines[1:])):
+            return " "
+        for rare in _RARE:
+            counts = {line.count(rare) for line in lines}
+            if len(lines) > 1 and len(counts) == 1 and counts != {0}:
+                raise ValueError(
+                    f"{name} expects a comma, semicolon, tab or bar between cells, or delimiter= (--delimiter) that "
+                    f"names another; got none of them, and {rare!r} in each line."
+                )
     return best

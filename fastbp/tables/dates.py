@@ -13,16 +13,18 @@ _NAMED = (
     r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 _TIME = (
-    r"(?:(?:\s+|T)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?\s*(?P<half>[ap]m)?"
+    r"(?:(?:\s+|T)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?\s*(?P<half>[ap]\.?m\.?)?"
     r"\s*(?P<zone>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?)?"
 )
 #: Year first, day first with points, month by its name, and a number before a number.
 _DATE = re.compile(
-    "(?:"
+    r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+)?(?:"
     r"(?P<y1>\d{4})(?P<s1>[-/.])(?P<m1>\d{1,2})(?:(?P=s1)(?P<d1>\d{1,2}))?"
     r"|(?P<d2>\d{1,2})\.(?P<m2>\d{1,2})\.(?P<y2>\d{4})"
+    r"|(?P<d6>\d{2})\.(?P<m6>\d{2})\.(?P<y6>\d{2})"
     rf"|{_NAMED.format('m3')}\.?\s+(?P<d3>\d{{1,2}}),?\s+(?P<y3>\d{{4}})"
-    rf"|(?P<d4>\d{{1,2}})[-\s.]+{_NAMED.format('m4')}[-\s.,]+(?P<y4>\d{{4}})"
+    rf"|(?P<d4>\d{{1,2}})[-\s.]+{_NAMED.format('m4')}[-\s.,]+(?P<y4>\d{{4}}|\d{{2}})"
+    rf"|{_NAMED.format('m7')}[-\s.,]+(?P<y7>\d{{4}})"
     r"|(?P<a>\d{1,2})(?P<s5>[-/])(?P<b>\d{1,2})(?P=s5)(?P<y5>\d{4}|\d{2})"
     ")" + _TIME,
     re.IGNORECASE,
@@ -91,21 +93,21 @@ def dates(texts):
 
 def _numbers(found, order):
     """Year, month, day, hour, minute, second, and seconds before UTC, of a match."""
-    year = next(found[key] for key in ("y1", "y2", "y3", "y4", "y5") if found[key])
+    year = next(found[key] for key in ("y1", "y2", "y3", "y4", "y5", "y6", "y7") if found[key])
     if found["a"]:
         month_first = order == "month first" or (order == UNDECIDED and int(found["b"]) > 12)  # a date at least
         day, month = (found["b"], found["a"]) if month_first else (found["a"], found["b"])
     else:
-        month = found["m1"] or found["m2"]
-        named = found["m3"] or found["m4"]
+        month = found["m1"] or found["m2"] or found["m6"]
+        named = found["m3"] or found["m4"] or found["m7"]
         if named:
             month = _MONTHS.index(named[:3].lower()) + 1
-        day = found["d1"] or found["d2"] or found["d3"] or found["d4"] or 1
+        day = found["d1"] or found["d2"] or found["d3"] or found["d4"] or found["d6"] or 1
     if found["m1"] and not found["d1"] and not 1800 <= int(year) < 2200:
         month = 0  # which is none: this is a number of something
     hour = int(found["hour"] or 0)
     if found["half"]:
-        hour = 99 if not 1 <= hour <= 12 else hour % 12 + 12 * (found["half"].lower() == "pm")
+        hour = 99 if not 1 <= hour <= 12 else hour % 12 + 12 * (found["half"][0].lower() == "p")
     zone, offset = found["zone"], 0
     if zone and zone[0] in "-+":
         digits = zone[1:].replace(":", "").ljust(4, "0")

@@ -17,6 +17,10 @@ _MARKS = (  # UTF-32's begins with UTF-16's
 )
 _SEEN = 1 << 16  # bytes that show an encoding with zeros in it
 _HIGH = re.compile(rb"[\x80-\xff]+")
+#: Latin letters beyond ASCII, beside one of ASCII.
+_UTF_8 = re.compile(
+    rb"(?<=[A-Za-z])[\xc3-\xc5][\x80-\xbf](?![\x80-\xff])|(?<![\x80-\xff])[\xc3-\xc5][\x80-\xbf](?=[a-z])"
+)
 #: GB 2312's signs and its level 1, the 3755 characters that nearly all Chinese text is made of.
 _COMMON_CHINESE = re.compile(rb"[\xa1-\xa3\xb0-\xd7][\xa1-\xfe]")
 _PAIR = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
@@ -29,14 +33,29 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "a file packed by zstd",
     b"\xd0\xcf\x11\xe0": "an old workbook, of which a sheet is to be saved as CSV",
     b"SQLite format 3": "a database",
+    b"ARROW1": "a file of Arrow or Feather",
+    b"FEA1": "a file of Feather",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\x89HDF": "a file of HDF5",
+    b"Obj\x01": "a file of Avro",
+    b"\x80\x04\x95": "a pickle",
+    b"\x80\x05\x95": "a pickle",
+    b"version https://git-lfs": "the pointer of Git LFS to a file, which git lfs pull brings",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "XML",
+    b"INSERT INTO ": "statements of SQL",
+    b"CREATE TABLE ": "statements of SQL",
+    b"@relation": "a file of ARFF",
+    b"@RELATION": "a file of ARFF",
 }
+_TAR = (257, b"ustar")  # where its first block says so
+_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:"[^"\n]*"\s*:|\})|(?:\xef\xbb\xbf)?\s*\[\s*\[')
 
 
 def unpacked(name, data):
     """The bytes, unpacked where they are gzip's; ValueError for damage, and for other formats."""
-    for start, what in _FOREIGN.items():
-        if data.startswith(start):
-            raise ValueError(f"{name} expects a table as text, gzip of it, or Parquet; got {what}.")
+    _refuse_foreign(name, data)
     if not data.startswith(b"\x1f\x8b"):
         return data
     import gzip
@@ -48,7 +67,19 @@ def unpacked(name, data):
         raise ValueError(f"{name} expects sound gzip data; got {_one_line(error)}.") from None
     if len(data) > _MOST_UNPACKED:
         raise ValueError(f"{name} expects at most {_MOST_UNPACKED} bytes in its gzip data; got more.")
-    return unpacked(name, data) if data.startswith(tuple(_FOREIGN)) else data
+    _refuse_foreign(name, data)
+    return data
+
+
+def _refuse_foreign(name, data):
+    found = next((what for start, what in _FOREIGN.items() if data.startswith(start)), None)
+    place, mark = _TAR
+    if data.startswith(mark, place):
+        found = "a tar archive, of which a file is to be unpacked"
+    elif _JSON.match(data):
+        found = "JSON"
+    if found:
+        raise ValueError(f"{name} expects a table as text, gzip of it, or Parquet; got {found}.")
 
 
 def decoded(name, data, encoding=None):
@@ -66,6 +97,11 @@ def decoded(name, data, encoding=None):
         return data.decode("utf-8"), None
     except UnicodeDecodeError as error:
         place = error.start
+    if 2 * len(_UTF_8.findall(data)) >= len(_HIGH.findall(data)):
+        raise ValueError(
+            f"{name} expects text in one encoding, or encoding= (--encoding) that names it; got byte "
+            f"0x{data[place]:02x} in line {_line(data, place)}, which is no UTF-8, beside much that is."
+        )
     found = _narrow(data)
     if found is None:
         raise ValueError(
@@ -78,7 +114,7 @@ def decoded(name, data, encoding=None):
 
 def _by(name, data, encoding):
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        return data.decode(encoding).lstrip("\ufeff")
     except UnicodeError as error:
         place = getattr(error, "start", None)
         came = "others" if place is None else f"byte 0x{data[place]:02x} in line {_line(data, place)}"

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import kinds
+from fastbp.tables import cells, kinds
 from fastbp.tables.columns import Column, Columns
 
 __all__ = ["checked_names", "of_object", "of_parquet"]
@@ -178,7 +178,7 @@ def _again(column):
             "" if math.isnan(value) else f"{value:.0f}" if value.is_integer() else repr(value)
             for value in values.tolist()
         ]
-    return kinds.Raw(column.name, None, False, lambda: texts)
+    return kinds.Raw(column.name, None, False, lambda: cells.distinct(texts))
 
 
 def _column(place, name, values):
@@ -304,7 +304,7 @@ def _of_objects(place, name, values):
     texts = [""] * len(values)
     for row, value in known:
         texts[row] = str(value).strip()
-    return kinds.Raw(name, None, False, lambda: texts)
+    return kinds.Raw(name, None, False, lambda: cells.distinct(texts))
 
 
 def _spread(known, n):

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,19 +14,29 @@ __all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_numb
 
 KINDS = ("number", "boolean", "date", "text")
 #: What stands for no value, in small letters.
-MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nat", "?", "-", "--"])
+MISSING = frozenset(
+    {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
+    | {"-", "--", "\u2013", "\u2014", ".", "..", "...", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # Excel's
+)
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
 _MOST_SPELLINGS = 12  # of two words
 _LARGEST = 1 << 53  # no float64 beyond has all integers
+_MOST_EXACT = 15  # digits that any float64 has
 _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
-_NUMBER_BEGINS = re.compile(rf"[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE)
+_NUMBER_BEGINS = re.compile(
+    rf"['\"\u2018\u201c]?[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE
+)
+_ADDRESS = re.compile(r"(?:(?:1?\d{1,2}|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}")  # of a machine
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
 _ID_NAME = re.compile(r"(?i:(?:^|.*[_\s.\-])(?:id|ids|uuid|guid|index|key))|.*[a-z](?:Id|ID)|(?i:unnamed: ?[\d.]+)")
 _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _FEWEST_IDS = 10  # that show a pattern
+_CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
+_CODES_SHARE = 0.1
 
 
 class Place(NamedTuple):
@@ -60,7 +69,8 @@ class Raw(NamedTuple):
     whole : bool
         Whether these are written as integers.
     texts : callable
-        texts() gives a list of str, of which `MISSING` are no values.
+        texts() gives the different texts in their order, of which `MISSING` are no values, and of each
+        row the place of its own among them, as `cells.distinct`.
     mark : str
         The decimal mark of the numbers, where they have one.
     """
@@ -77,9 +87,10 @@ class _Texts:
 
     def __init__(self, raw):
         self.name = raw.name
-        self.cells = raw.texts()
-        self.counts = Counter(self.cells)
-        self.known = [cell for cell in self.counts if cell.casefold() not in MISSING]
+        self.cells, self.places = raw.texts()
+        counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
+        self.counts = dict(zip(self.cells, counts, strict=True))
+        self.known = [cell for cell in self.cells if cell.casefold() not in MISSING]
         self.total = sum(self.counts[cell] for cell in self.known)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
         self.mark: str | None = None  # until somebody looks
@@ -91,6 +102,8 @@ class _Texts:
 
     def look(self):
         """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
+        if all(map(_ADDRESS.fullmatch, self.known)):  # each part of which is three digits, perhaps
+            return
         for cell in filter(_NUMBER_BEGINS.match, self.known):
             for mark in numbers.DECIMALS:
                 found = number_in(cell, mark)
@@ -104,17 +117,21 @@ class _Texts:
 
     @property
     def mostly_numbers(self):
-        return self.mark is not None and 2 * self.weight(self.numbers[self.mark]) > self.total
+        either = {cell for own in self.numbers.values() for cell in own}
+        return self.mark is not None and 2 * self.weight(either) > self.total
 
     def first(self, cells):
         """The row of the first of these."""
         cells = set(cells)
-        return next(row for row, cell in enumerate(self.cells) if cell in cells)
+        among = np.array([cell in cells for cell in self.cells])
+        return int(among[self.places].argmax())
+
+    def at(self, row):
+        return self.cells[self.places[row]]
 
     def spread(self, table, missing, dtype):
         """Each row's value of a table of the different texts."""
-        table = dict.fromkeys(self.counts, missing) | table
-        return np.fromiter(map(table.__getitem__, self.cells), dtype, len(self.cells))
+        return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
 
 
 def is_number(text):
@@ -133,7 +150,7 @@ def number_in(cell, mark):
     return numbers.dressed(cell, mark)
 
 
-def columns(raws, place, mark=None, delimiter=None, kinds=None):
+def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
     """Columns of their kinds, and sentences on what was understood.
 
     Parameters
@@ -146,6 +163,8 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
         Of the file: with commas between cells, 1,234 is a thousand.
     kinds : dict of str to str, optional
         Kinds of columns that are known.
+    steps : iterator, optional
+        Is taken one step further at each column.
 
     Returns
     -------
@@ -175,6 +194,8 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None):
     done = []
     heard: dict[str, list[str]] = {}
     for raw in raws:
+        if steps is not None:
+            next(steps)
         if raw.name in texts:
             column = _column(texts[raw.name], place, (mark, of_others, delimiter), kinds.get(raw.name), heard)
         else:
@@ -202,18 +223,23 @@ def _plain(raw, kind, place, heard):
     values = raw.values
     bad = np.flatnonzero(np.isinf(values))
     if bad.size:
-        raise place.refusal("a finite number", bad[0], raw.name, raw.texts()[bad[0]])
+        raise place.refusal("a finite number", bad[0], raw.name, _cell(raw, bad[0]))
     missing = np.isnan(values)
     if kind == "boolean":
         bad = np.flatnonzero(~missing & (values != 0) & (values != 1))
         if bad.size:
-            raise place.refusal("a boolean", bad[0], raw.name, raw.texts()[bad[0]])
+            raise place.refusal("a boolean", bad[0], raw.name, _cell(raw, bad[0]))
         return Column(raw.name, "boolean", values)
     if missing.all():
         heard.setdefault("without values", []).append(raw.name)
     if raw.mark == ",":
         heard.setdefault("read with a decimal comma", []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
+
+
+def _cell(raw, row):
+    cells, places = raw.texts()
+    return cells[places[row]]
 
 
 def is_whole(values, written):
@@ -229,7 +255,7 @@ def _column(column, place, marks, kind, heard):
         return _text(column)
     if not column.known:
         heard.setdefault("without values", []).append(column.name)
-        missing = np.full(len(column.cells), np.nan)
+        missing = np.full(len(column.places), np.nan)
         return Column(column.name, kind or "number", missing.astype("datetime64[s]") if kind == "date" else missing)
     if kind in (None, "boolean"):
         values = _booleans(column, place, kind)
@@ -251,11 +277,9 @@ def _column(column, place, marks, kind, heard):
 
 
 def _text(column):
-    values = np.array([*column.cells, None], object)[:-1]
     known = set(column.known)
-    if len(known) < len(column.counts):
-        values[[cell not in known for cell in column.cells]] = None
-    return Column(column.name, "text", values)
+    values = np.array([*(cell if cell in known else None for cell in column.cells), None], object)
+    return Column(column.name, "text", values[column.places])
 
 
 def _booleans(column, place, kind):
@@ -278,7 +302,7 @@ def _booleans(column, place, kind):
         if word not in ["0", "1", "true", "false", "yes", "no", "ja", "nein", "t", "f", "y", "n"]
     ]
     row = column.first(some or column.known)
-    raise place.refusal("a boolean, as true or no,", row, column.name, column.cells[row])
+    raise place.refusal("a boolean, as true or no,", row, column.name, column.at(row))
 
 
 def _numbers(column, place, marks, kind, heard):
@@ -287,14 +311,19 @@ def _numbers(column, place, marks, kind, heard):
 
     def refuse(expected, cells, cure=""):
         row = column.first(cells)
-        return place.refusal(expected, row, name, column.cells[row], cure)
+        return place.refusal(expected, row, name, column.at(row), cure)
 
     mark = mark or _mark(column, of_others, delimiter, refuse, heard)
     table = column.numbers[mark]
     others = [cell for cell in column.known if cell not in table]
+    if others and kind is None and len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
+        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} is none", []).append(name)
+        return _text(column)
     if others:
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
-        cure = ": a missing value is written NA, and ignore= (--ignore) leaves the column out"
+        cure = ": a missing value is written NA"
+        if kind is None:
+            cure += ", texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
         raise refuse(f"a number, {most}", others, cure)
     infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
     if infinite:
@@ -320,6 +349,10 @@ def _numbers(column, place, marks, kind, heard):
         return _text(column)
     if large:
         raise refuse("a number that float64 holds", large)
+    whole = all(number[2] for number in table.values())
+    if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
+        heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
+        return _text(column)
     for unit in signs:
         what = "in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}"
         heard.setdefault(what, []).append(name)
@@ -327,10 +360,8 @@ def _numbers(column, place, marks, kind, heard):
         heard.setdefault("read with a decimal comma", []).append(name)
     if any(_apart(cell, mark) for cell in table):
         heard.setdefault("read with separators of thousands", []).append(name)
-    if any(len(digits) > 1 and digits[0] == "0" for _, _, digits in table.values()):
-        heard.setdefault("leading zeros are left out of its numbers", []).append(name)
     values = column.spread({cell: number[0] for cell, number in table.items()}, np.nan, np.float64)
-    return Column(name, "number", values, is_whole(values, all(number[2] for number in table.values())))
+    return Column(name, "number", values, is_whole(values, whole))
 
 
 def _mark(column, of_others, delimiter, refuse, heard):
@@ -362,13 +393,11 @@ def _dates(column, place, kind, heard):
     others = set(column.known).difference(sound)
     if others:
         row = column.first(others)
-        raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.cells[row])
+        raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.at(row))
     if order == dates.UNDECIDED:
         row = column.first(sound)
         cure = ": ISO's 2020-12-31 tells it, and ignore= (--ignore) leaves the column out"
-        raise place.refusal(
-            "dates that tell whether day or month comes first", row, column.name, column.cells[row], cure
-        )
+        raise place.refusal("dates that tell whether day or month comes first", row, column.name, column.at(row), cure)
     if order:
         heard.setdefault(f"dates with the {order}", []).append(column.name)
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
@@ -389,7 +418,7 @@ def identifies(column, first):
             return False
         counts = first and n >= _FEWEST_IDS and values[0] in (0, 1) and (np.diff(values) == 1).all()
         return bool(counts) or (named and len(np.unique(values)) == n)
-    long = str(values[0]).isdigit()  # texts of digits are numbers that no float64 tells apart
+    long = str(values[0]).isdigit() and len(str(values[0])) > _MOST_EXACT  # no float64 tells these apart
     if n < _FEWEST_IDS and not (named or long):
         return False
     if values[0] is None or len(set(values.tolist())) < n or None in values.tolist():

@@ -1,5 +1,6 @@
 """Cells as numbers: plain ones many at a time, and those that are dressed as people write them."""
 
+import functools
 import math
 import re
 
@@ -27,14 +28,14 @@ CURRENCY = r"[$€£¥₹₩₽₺]|EUR|USD|GBP|CHF|JPY|CNY|INR"
 _FORM = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>[-+\u2212])?\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+\u2212])?"
     rf"(?P<core>[.,]?\d[\d.,'\u2019 \u00a0\u202f\u2009]*(?:[eE][-+]?\d+)?)"
-    rf"\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
+    rf"(?P<after>-)?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
 )
 _CORE = {
     mark: re.compile(
-        rf"(?P<whole>[1-9]\d{{0,2}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)|\d*)"
-        rf"(?:{re.escape(mark)}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?"
+        rf"(?P<whole>[1-9]\d{{0,2}}(?:(?P<apart>[{other}'\u2019 \u00a0\u202f\u2009])\d{{3}}(?:(?P=apart)\d{{3}})*)"
+        rf"|{more}\d*)(?:{re.escape(mark)}(?P<part>\d*))?(?P<power>[eE][-+]?\d+)?"
     )
-    for mark, other in ((".", ","), (",", "."))
+    for mark, other, more in ((".", ",", r"[1-9]\d?(?:,\d\d)+,\d{3}|"), (",", ".", ""))  # the lakhs of India
 }
 _NO_DIGITS = re.compile(r"\D")
 
@@ -128,6 +129,11 @@ def _block(words, starts, lengths, mark):
     return values, known | empty, bool((point & known).any())
 
 
+@functools.lru_cache(1)
+def _form(cell):  # which is asked for each mark
+    return _FORM.fullmatch(cell)
+
+
 def dressed(cell, mark):
     """A cell as (number, unit, digits) with this decimal mark, or None where it is none.
 
@@ -138,16 +144,17 @@ def dressed(cell, mark):
     >>> dressed("$1,234.50", "."), dressed("1.234,5 %", ","), dressed("1,234.5", ",")
     ((1234.5, '$', ''), (1234.5, '%', ''), None)
     """
-    form = _FORM.fullmatch(cell) if len(cell) <= _LONGEST else None
-    if form is None or (form["open"] is None) != (form["close"] is None) or (form["sign"] and form["inner"]):
+    form = _form(cell) if len(cell) <= _LONGEST else None
+    if form is None or (form["open"] is None) != (form["close"] is None) or (form["before"] and form["behind"]):
         return None
-    if form["before"] and form["behind"]:
+    signs = [sign for sign in form.group("sign", "inner", "after") if sign]
+    if len(signs) > 1:
         return None
     core = _CORE[mark].fullmatch(form["core"].rstrip())
     if core is None or not (core["whole"] or core["part"]):
         return None
     whole = _NO_DIGITS.sub("", core["whole"])
     value = float(f"{whole or '0'}.{core['part'] or '0'}{core['power'] or ''}")
-    minus = (form["open"] is not None) != ((form["sign"] or form["inner"] or "+") != "+")
+    minus = (form["open"] is not None) != (signs not in ([], ["+"]))
     digits = whole if core["part"] is None and not core["power"] else ""
     return math.copysign(value, -1 if minus else 1), form["before"] or form["behind"] or "", digits

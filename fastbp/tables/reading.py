@@ -17,6 +17,7 @@ MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
+_PLAIN = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"(Unnamed: ?[\d.]+)?")
 
 
@@ -45,7 +46,7 @@ class Table(NamedTuple):
 
 
 def read(
-    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), kinds_of=None, progress=None
+    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), texts=(), kinds_of=None, progress=None
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -53,14 +54,16 @@ def read(
     separators of thousands, a currency's sign or percent; booleans are true and false, yes and no,
     ja and nein, t and f, y and n, while 0 and 1 are numbers; dates are ISO's, 31.12.2020,
     12/31/2020, 31/12/2020, Dec 31 2020, with times and zones, which become UTC; everything else is
-    text.  Cells that are empty, or NA, N/A, NaN, null, None, ? or - are missing.  What could be
-    read in two ways is refused.
+    text, and so are whole numbers with leading zeros, which are codes.  Cells that are empty, or NA,
+    N/A, NaN, null, None, \N, ?, a point or a dash, or an error of Excel's as #DIV/0!, are missing.
+    Lines above the names that begin with #, and lines below that repeat the names, are left out.
+    What could be read in two ways is refused.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Text with a row a line and cells apart by commas, semicolons, tabs or bars, of which
-        quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
+        Text with a row a line and cells apart by commas, semicolons, tabs, bars or blanks, of
+        which quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
     encoding : str, optional
         Python's name of the text's encoding; by default UTF-8, UTF-16, Windows-1252 or GB 18030,
         which is found out.
@@ -72,8 +75,10 @@ def read(
         Whether the first row names the columns.  Without names they are column1, column2, ...
     ignore : str or sequence of str
         Names of columns that are left out, whatever is in them.
+    texts : str or sequence of str
+        Names of columns that are texts, though they look like numbers or dates.
     kinds_of : dict of str to str, optional
-        Kinds of columns that are known, as "text" for codes of digits.
+        Kinds of columns that are known; names that the file has not do no harm.
     progress : callable, optional
         ``progress(n)`` is called with each further number of rows that is read, as tqdm's
         `update`.
@@ -90,7 +95,7 @@ def read(
         In one sentence with line and column: for a file without rows, rows of different lengths,
         quotes that do not close, zero bytes, an encoding that is not recognised, columns without a
         name or with another's, a first row of data where names are expected, unknown names in
-        `ignore`, a text or infinity in a column of numbers, or what can be read in two ways.
+        `ignore` or `texts`, a text or infinity in a column of numbers, or what can be read in two ways.
     OSError
         For a file that cannot be read.
     ImportError
@@ -112,29 +117,29 @@ def read(
     name = checks.regular_file(who, checks.path(who, path))
     _check_options(who, encoding, delimiter, decimal, kinds_of)
     header = checks.flag(who, "header", header)
-    ignore = [ignore] if isinstance(ignore, str) else checks.sequence(who, "ignore", ignore, "names of columns")
+    ignore, texts = (
+        [each] if isinstance(each, str) else checks.sequence(who, option, each, "names of columns")
+        for option, each in (("ignore", ignore), ("texts", texts))
+    )
+    kinds_of = {**(kinds_of or {}), **dict.fromkeys(texts, "text")}
     if progress is not None:
         checks.function(who, "progress", progress, "a function of a number of rows")
     with open(name, "rb") as file:
         data = file.read()
     if data.startswith(b"PAR1"):
-        return frames.of_parquet(name, data, ignore, kinds_of, progress)
+        return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
     del data
     grid = cells.grid(name, text, delimiter)
+    grid = _without_repeated_names(grid) if header else grid
     names, first, notes = _names(name, grid, header)
     lines = grid.lines[first:]
     place = kinds.Place(name, lines)
     kept = _kept(name, names, ignore)
-    raws = []
-    told = 0
-    for number, column in enumerate(kept):
-        if progress is not None:
-            now = len(lines) * (number + 1) // len(kept)
-            progress(now - told)
-            told = now
-        raws.append(_raw(grid, column, first, names[column], decimal))
-    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of)
+    _refuse_unknown(name, names, "be texts", texts)
+    steps = _steps(progress, len(lines), 2 * len(kept))
+    raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
+    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
     said = [note] if note else []
     return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
 
@@ -183,6 +188,14 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         )
     _check_options("columns_of", None, None, None, kinds_of)
     return frames.of_object(data, names, kinds_of)
+
+
+def _steps(progress, n_rows, n):
+    """True n times, of each of which `progress` is told its share of the rows."""
+    for number in range(n):
+        if progress is not None:
+            progress(n_rows * (number + 1) // n - n_rows * number // n)
+        yield True
 
 
 def _check_options(who, encoding, delimiter, decimal, kinds_of):
@@ -251,6 +264,24 @@ def _names(name, grid, header):
     return names, 1, notes
 
 
+def _without_repeated_names(grid):
+    """The grid without rows below the first that are the same, as files one behind another have them."""
+    starts, ends = grid.starts, grid.ends
+    if len(starts) < 2:
+        return grid
+    lengths, firsts = ends - starts, grid.codes[starts]
+    alike = ((lengths == lengths[:, :1]) & (firsts == firsts[:, :1])).all(axis=0)
+    names = grid.row(0)
+    repeated = [row for row in np.flatnonzero(alike)[1:].tolist() if grid.row(row) == names]
+    if not repeated or any(map(kinds.is_number, names)):
+        return grid
+    kept = np.ones(len(grid.lines), bool)
+    kept[repeated] = False
+    where = ", ".join(str(grid.lines[row]) for row in repeated[:5]) + ", ..." * (len(repeated) > 5)
+    note = f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out."
+    return grid._replace(starts=starts[:, kept], ends=ends[:, kept], lines=grid.lines[kept], notes=(*grid.notes, note))
+
+
 def _counts(texts):
     """Whether texts count from 0 or 1."""
     first = texts[0] if texts and texts[0] in ("0", "1") else None
@@ -266,6 +297,14 @@ def _refuse_data(name, grid, names):
     named = [(place, each) for place, each in enumerate(names) if each is not None]
     figures = [(place, each) for place, each in named if kinds.is_number(each)]
     if not figures:
+        below = slice(1, 1 + _FEW)
+        some = named[:_FEW]
+        recurring = [each for place, each in some if each in grid.strings(place, below)]
+        if len(recurring) > 1 and 2 * len(recurring) >= len(some):
+            raise ValueError(
+                f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads "
+                f"it as data; got {checks.shown(recurring[0])}, which is a cell below, too."
+            )
         return False
     if [each for _, each in named] == [str(number) for number in range(len(named))] and len(names) > 2:
         return True
@@ -278,7 +317,8 @@ def _refuse_data(name, grid, names):
                 return False
         elif each in texts:
             recurs = True
-    if not recurs and _may_name([each for _, each in figures]):
+    index = names[0] is None and not grid.strings(0, slice(1))[0]  # above which there is no name
+    if (index or not recurs) and _may_name([each for _, each in figures]):
         return False
     raise ValueError(
         f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads it as "
@@ -297,12 +337,7 @@ def _may_name(figures):
 
 def _kept(name, names, ignore):
     """Places of the columns that are not ignored."""
-    known = [each for each in names if each is not None]
-    unknown = [each for each in ignore if each not in known]
-    if unknown:
-        raise ValueError(
-            f"{name} expects columns to ignore among its own, {listed(known)}; got {checks.shown(unknown[0])}."
-        )
+    known = _refuse_unknown(name, names, "ignore", ignore)
     left_out = set(ignore)
     kept = [place for place, each in enumerate(names) if each is not None and each not in left_out]
     if not kept:
@@ -310,11 +345,23 @@ def _kept(name, names, ignore):
     return kept
 
 
+def _refuse_unknown(name, names, what, asked):
+    """The names that there are; ValueError where others are asked for."""
+    known = [each for each in names if each is not None]
+    unknown = [each for each in asked if each not in known]
+    if unknown:
+        raise ValueError(
+            f"{name} expects columns to {what} among its own, {listed(known)}; got {checks.shown(unknown[0])}"
+            f"{checks.meant(unknown[0], known)}."
+        )
+    return known
+
+
 def _raw(grid, column, first, name, decimal):
     """A column's numbers where nearly all cells are plain, and its texts when they are asked for."""
 
     def texts():
-        return grid.strings(column, slice(first, None))
+        return grid.distinct(column, slice(first, None))
 
     if grid.starts.shape[1] - first >= _MANY:
         for mark in numbers.DECIMALS if decimal is None else decimal:
@@ -322,9 +369,11 @@ def _raw(grid, column, first, name, decimal):
             if found is None:
                 continue
             values, pointed = found
+            if not pointed and _have_leading_zeros(grid, grid.starts[column, first:], grid.ends[column, first:]):
+                break
             if pointed and decimal is None:
                 few = grid.strings(column, slice(first, first + _FEW))
-                if _may_be_thousands(few, mark) and _may_be_thousands(texts(), mark):
+                if _may_be_thousands(few, mark) and _may_be_thousands(texts()[0], mark):
                     break
             return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
     return kinds.Raw(name, None, False, texts)
@@ -340,12 +389,17 @@ def _numbers(grid, column, first, mark):
         if cell.casefold() in kinds.MISSING:
             values[row] = np.nan
             continue
-        number = kinds.number_in(cell, mark)
-        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
+        if mark == ",":
+            cell = "" if "." in cell else cell.replace(",", ".", 1)
+        if not _PLAIN.fullmatch(cell) or cell.lstrip("+-").isdigit():  # dressed, or an integer of many digits
             return None
-        values[row] = number[0]
+        values[row] = float(cell)
         pointed = True
     return values, pointed
+
+
+def _have_leading_zeros(grid, starts, ends):
+    return bool(((grid.codes[starts] == ord("0")) & (ends - starts > 1)).any())
 
 
 def _may_be_thousands(texts, mark):
