@@ -751,6 +751,8 @@ def _let_others_be_means(net, x):
     if isinstance(net.layers[0], Embeddings):
         for column, table in enumerate(net.layers[0].tables):
             table[0] = table[x[:, column].astype(np.intp)].mean(axis=0)
+
+
 #: The constructor's parameters, for scikit-learn.
 _PARAMETERS = tuple(inspect.signature(TableModel).parameters)
 
