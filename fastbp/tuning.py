@@ -350,7 +350,5 @@ class Sweep:
         """A new network and its optimiser, no epochs, and no losses."""
         settings = _settings(trial.options)
         model = TableModel(optimizer="adamw", dtype=self.model.dtype, seed=self.model.seed, **settings)
-        net = model.network_for(
-            self.rows.x["train"].shape[1], self.model.preprocessor.target_, self.rows.features.n_rows
-        )
+        net = model.network_for(self.rows.x["train"].shape[1], self.model.preprocessor.target_)
         return net, model.new_optimizer(), 0, []
