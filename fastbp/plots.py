@@ -1,10 +1,8 @@
 """Pictures of plain lists of numbers."""
 
-import numpy as np
+from fastbp import checks, files
 
-from fastbp import checks, files, scores
-
-__all__ = ["calibration", "importances", "learning_curves", "learning_rates", "residuals", "trials"]
+__all__ = ["learning_curves", "learning_rates", "trials"]
 
 #: Key in a history, name in the legend, line, colour (Okabe and Ito's, for all eyes).
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
@@ -136,7 +134,7 @@ def trials(found, ranges, path=None):
     return _written(path, figure)
 
 
-def _figure(who, path, n_panels=1, height=3.4):
+def _figure(who, path, n_panels=1):
     """An empty figure, once it is known that it can be written."""
     if path is not None and not hasattr(path, "write"):
         checks.path_to_write(who, path)
@@ -146,7 +144,7 @@ def _figure(who, path, n_panels=1, height=3.4):
     except ImportError:
         raise checks.missing_extra("matplotlib", who) from None
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
-    return Figure(figsize=(4.6 * n_panels, height), dpi=150, layout=layout)
+    return Figure(figsize=(4.6 * n_panels, 3.4), dpi=150, layout=layout)
 
 
 def _written(path, figure):
@@ -159,136 +157,6 @@ def _bare(axes):
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def residuals(y, t, name, path=None):
-    """Predictions against true values, and what is left of them.
-
-    Parameters
-    ----------
-    y, t : numpy.ndarray
-        (n,), predicted and true, in one unit.
-    name : str
-        Of the target.
-    path : str, os.PathLike or None
-        As for `learning_curves`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> figure = residuals(np.array([1.0, 2.0]), np.array([1.5, 1.5]), "price")
-    >>> [axes.get_xlabel() for axes in figure.axes]
-    ['Predicted price', 'Predicted minus true']
-    """
-    figure = _figure("residuals", path, 2)
-    against, spread = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
-    ends = [min(y.min(), t.min()), max(y.max(), t.max())]
-    against.plot(ends, ends, "-", color="0.6", linewidth=1)
-    against.plot(y, t, ".", color=_PARTS[0][-1], markersize=4, alpha=0.6)
-    against.set_xlabel(f"Predicted {_plain(name)}")
-    against.set_ylabel(f"True {_plain(name)}")
-    spread.hist(y - t, bins=30, color=_PARTS[0][-1])
-    spread.set_xlabel("Predicted minus true")
-    spread.set_ylabel("Rows")
-    for axes in (against, spread):
-        _bare(axes)
-    return _written(path, figure)
-
-
-def calibration(p, t, classes, path=None):
-    """How often a class is right that was given a probability, and the confusion of classes.
-
-    Parameters
-    ----------
-    p : numpy.ndarray
-        (n, n_classes) probabilities.
-    t : numpy.ndarray
-        (n,) class indices.
-    classes : list
-        Their names.
-    path : str, os.PathLike or None
-        As for `learning_curves`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> figure = calibration(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]), ["no", "yes"])
-    >>> [axes.get_xlabel() for axes in figure.axes]
-    ['Probability', 'Predicted']
-    """
-    figure = _figure("calibration", path, 2)
-    curve, counts = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
-    said, right = p.max(axis=1), p.argmax(axis=1) == t
-    bins = np.minimum((said * 10).astype(int), 9)
-    filled = [k for k in range(10) if (bins == k).any()]
-    curve.plot([0, 1], [0, 1], "-", color="0.6", linewidth=1)
-    points = [said[bins == k].mean() for k in filled], [right[bins == k].mean() for k in filled]
-    curve.plot(*points, "o-", color=_PARTS[0][-1])
-    curve.set_xlabel("Probability")
-    curve.set_ylabel("Share that is right")
-    _bare(curve)
-    table = scores.confusion(p, t)
-    counts.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    if len(classes) <= 12:
-        names = [_plain(each) for each in classes]
-        counts.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 4 else 0, ha="right")
-        counts.set_yticks(range(len(names)), names)
-        for row, line in enumerate(table.tolist()):
-            for column, count in enumerate(line):
-                dark = count > sum(line) / 2
-                counts.text(column, row, count, ha="center", va="center", color="white" if dark else "black", size=7)
-    counts.set_xlabel("Predicted")
-    counts.set_ylabel("True")
-    return _written(path, figure)
-
-
-def importances(names, means, deviations, score, path=None, most=20):
-    """What a score loses where a column's values are shuffled, the largest first.
-
-    Parameters
-    ----------
-    names : list of str
-    means, deviations : numpy.ndarray
-        (n_columns,)
-    score : str
-    path : str, os.PathLike or None
-        As for `learning_curves`.
-    most : int
-        Columns that are drawn.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = importances(["size", "age"], [0.5, 0.1], [0.01, 0.02], "r2")
-    >>> figure.axes[0].get_xlabel()
-    'Loss of r2 where shuffled'
-    """
-    n = min(len(names), most)
-    figure = _figure("importances", path, height=max(2.0, 0.8 + 0.28 * n))
-    axes = figure.add_subplot()
-    axes.barh(range(n), means[:n], xerr=deviations[:n], color=_PARTS[0][-1], height=0.7)
-    axes.set_yticks(range(n), [_plain(name) for name in names[:n]])
-    axes.invert_yaxis()
-    axes.set_xlabel(f"Loss of {score} where shuffled")
-    _bare(axes)
-    return _written(path, figure)
-
-
-def _plain(name, most=24):
-    """A name as matplotlib draws it as it is, not too long."""
-    text = " ".join(str(name).split()).replace("$", r"\$")
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _panels(history):

@@ -351,6 +351,5 @@ class Sweep:
         settings = _settings(trial.options)
         model = TableModel(optimizer="adamw", dtype=self.model.dtype, seed=self.model.seed, **settings)
         known = self.model.preprocessor
-        n_in, n_rows = self.rows.x["train"].shape[1], self.rows.features.n_rows
-        net = model.network_for(n_in, known.target_, n_rows, known.n_codes_)
+        net = model.network_for(self.rows.x["train"].shape[1], known.target_, known.n_codes_)
         return net, model.new_optimizer(), 0, []

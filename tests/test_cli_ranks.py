@@ -19,7 +19,7 @@ SIZE = 2
 #: Seconds that a test gives all ranks.
 PATIENCE = 120
 FILES = ["learning-curves.png", "weights.safetensors"]
-OF_A_TABLE = ["importances.png", "learning-curves.png", "metrics.json", "residuals.png", "model.safetensors"]
+OF_A_TABLE = ["importances.svg", "learning-curves.svg", "metrics.json", "residuals.svg", "model.safetensors"]
 
 #: What each rank does: the commands of a file one after the other, as processes take seconds to start.
 PROGRAM = """

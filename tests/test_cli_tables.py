@@ -18,14 +18,13 @@ from fastbp.command import cli, outputs
 pytest.importorskip("safetensors")
 pytest.importorskip("matplotlib")
 
-FILES = ["importances.png", "learning-curves.png", "metrics.json", "model.safetensors"]
+FILES = ["importances.svg", "learning-curves.svg", "metrics.json", "model.safetensors"]
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Pictures are empty files, as they take most of the time."""
-    for name in ("calibration", "importances", "learning_curves", "residuals"):
-        monkeypatch.setattr(cli.plots, name, lambda *arguments: arguments[-1].touch())
+    """A data set's picture is an empty file, as it takes most of the time."""
+    monkeypatch.setattr(cli.plots, "learning_curves", lambda *arguments: arguments[-1].touch())
 
 
 def write_table(path, x, t, delimiter=","):
@@ -52,7 +51,7 @@ def loaded(name):
 
 
 @pytest.mark.parametrize(("name", "least"), [("breast_cancer", 0.95), ("wine", 0.93), ("digits", 0.94)])
-def test_classes_are_learnt_and_predicted_by_name_as_in_python(name, least, run, tmp_path, quick):
+def test_classes_are_learnt_and_predicted_by_name_as_in_python(name, least, run, tmp_path):
     x, t = loaded(name)
     path = write_table(tmp_path / "it.csv", x[::2], t[::2], ";")
     new = write_table(tmp_path / "new.csv", x[1::2], t[1::2])
@@ -60,7 +59,7 @@ def test_classes_are_learnt_and_predicted_by_name_as_in_python(name, least, run,
     assert (status, error) == (0, "")
     assert out.startswith(f"{path}: {len(x[::2])} rows\n") and "target t: classification, as t has" in out
     assert "gradient check  passed" in out and "majority on test" in out
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "calibration.png"])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "calibration.svg"])
     model = tmp_path / "out" / "model.safetensors"
     status, out, error = run("predict", model, new, "--proba")
     assert (status, error) == (0, "")
@@ -75,7 +74,7 @@ def test_classes_are_learnt_and_predicted_by_name_as_in_python(name, least, run,
     assert metrics["classes"] == in_python.classes.tolist() and metrics["baseline"]["test"]["accuracy"] < 0.7
 
 
-def test_numbers_are_predicted_in_their_unit(run, tmp_path, quick):
+def test_numbers_are_predicted_in_their_unit(run, tmp_path):
     x, t = sklearn.datasets.load_diabetes(return_X_y=True)
     path = write_table(tmp_path / "it.csv", x[::2], 1000 * t[::2])
     new = write_table(tmp_path / "new.csv", x[1::2], 1000 * t[1::2], "\t")
@@ -94,11 +93,11 @@ def test_numbers_are_predicted_in_their_unit(run, tmp_path, quick):
 
 def test_pictures_are_drawn(run, tmp_path):
     x, t = loaded("wine")
-    for target, name in ((t, "calibration.png"), (x[:, 0], "residuals.png")):
+    for target, name in ((t, "calibration.svg"), (x[:, 0], "residuals.svg")):
         path = write_table(tmp_path / "it.csv", x[:, 1:], target)
         assert run("train", path, "--target", "t", "--out", tmp_path / name, "--epochs", 5)[0] == 0
-        for picture in (name, "importances.png", "learning-curves.png"):
-            assert (tmp_path / name / picture).read_bytes().startswith(b"\x89PNG")
+        for picture in (name, "importances.svg", "learning-curves.svg"):
+            assert (tmp_path / name / picture).read_bytes().startswith(b"<svg")
 
 
 MIXED = """id;city;area;sold;balcony;notes;price
@@ -142,7 +141,7 @@ def test_it_says_what_it_understood_and_a_dry_run_stops_there(run, mixed, tmp_pa
     assert "\ntarget price: regression, as price has " in out
 
 
-def test_columns_are_found_by_name_and_others_told(run, refused, mixed, tmp_path, quick):
+def test_columns_are_found_by_name_and_others_told(run, refused, mixed, tmp_path):
     words = ("train", mixed, "--target", "price", "--ignore", "id", "--out", tmp_path, "--epochs", 30)
     assert run(*words)[0] == 0
     model = tmp_path / "model.safetensors"
@@ -163,7 +162,7 @@ def test_columns_are_found_by_name_and_others_told(run, refused, mixed, tmp_path
     assert "--proba expects a model of classes" in refused("predict", model, first, "--proba")
 
 
-def test_a_file_of_another_process_predicts_the_same(run, run_python, mixed, tmp_path, quick):
+def test_a_file_of_another_process_predicts_the_same(run, run_python, mixed, tmp_path):
     assert run("train", mixed, "--target", "price", "--out", tmp_path, "--epochs", 5, "--ignore", "id")[0] == 0
     here = run("predict", tmp_path / "model.safetensors", mixed)
     done = run_python("-m", "fastbp", "predict", "model.safetensors", "mixed.csv")
@@ -173,7 +172,7 @@ def test_a_file_of_another_process_predicts_the_same(run, run_python, mixed, tmp
 # --- files that are there -------------------------------------------------------------------
 
 
-def test_nothing_is_written_over_without_a_word(run, refused, mixed, tmp_path, quick):
+def test_nothing_is_written_over_without_a_word(run, refused, mixed, tmp_path):
     words = ("train", mixed, "--target", "price", "--epochs", 1, "--out", tmp_path / "out")
     assert run(*words)[0] == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -213,7 +212,7 @@ def test_numbers_are_the_first_that_no_file_has(tmp_path):
 # --- info, evaluate -------------------------------------------------------------------------
 
 
-def test_info_tells_what_a_file_is(run, mixed, tmp_path, quick):
+def test_info_tells_what_a_file_is(run, mixed, tmp_path):
     assert run("train", mixed, "--target", "city", "--out", tmp_path, "--epochs", 2, "--ignore", "id")[0] == 0
     status, out, error = run("info", tmp_path / "model.safetensors")
     assert (status, error) == (0, "")
@@ -226,7 +225,7 @@ def test_info_tells_what_a_file_is(run, mixed, tmp_path, quick):
     assert (status, error) == (0, "") and "without preprocessing" in out and "2 -> 1" in out
 
 
-def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path, quick):
+def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path):
     assert run("train", mixed, "--target", "price", "--out", tmp_path, "--epochs", 2)[0] == 0
     other = tmp_path / "other.csv"
     other.write_text(mixed.read_text().replace("price", "cost"))
@@ -290,7 +289,7 @@ def test_divergence_is_one_line_and_writes_nothing(refused, mixed, tmp_path):
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_training_of_a_table_goes_on_from_its_checkpoint(run, mixed, tmp_path, quick):
+def test_a_training_of_a_table_goes_on_from_its_checkpoint(run, mixed, tmp_path):
     words = ("train", mixed, "--target", "price", "--ignore", "id")
     assert run(*words, "--epochs", 9, "--out", tmp_path / "a")[0] == 0
     assert run(*words, "--epochs", 4, "--out", tmp_path / "b", "--checkpoint", tmp_path / "run")[0] == 0
@@ -304,7 +303,7 @@ def test_check_takes_a_table(run, mixed):
     assert status == 0 and out.startswith("gradient check passed\n")
 
 
-def test_task_class_weight_and_seed_are_taken(run, tmp_path, quick):
+def test_task_class_weight_and_seed_are_taken(run, tmp_path):
     x = np.random.default_rng(0).standard_normal((60, 2))
     path = write_table(tmp_path / "it.csv", x, (x[:, 0] > 0.8).astype(int))
     words = ("train", path, "--target", "t", "--epochs", 2, "--out", tmp_path)
@@ -315,7 +314,7 @@ def test_task_class_weight_and_seed_are_taken(run, tmp_path, quick):
     assert ends[0] == ends[1] != ends[2]
 
 
-def test_without_stdout_nothing_is_printed(mixed, tmp_path, monkeypatch, quick):
+def test_without_stdout_nothing_is_printed(mixed, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(["train", str(mixed), "--target", "price", "--epochs", "1", "--out", str(tmp_path)]) == 0
     assert cli.main(["predict", str(tmp_path / "model.safetensors"), str(mixed)]) == 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastbp import __version__, checks, datasets, plots
 from fastbp._kernels import isa
-from fastbp.command import arguments, epochs, outputs, sweep, table
+from fastbp.command import arguments, epochs, outputs, table
 from fastbp.command.arguments import CHECKED_ROWS, DATA_SETS, OPTIMIZERS
 from fastbp.gradcheck import gradient_check
 from fastbp.network import Sequential
@@ -96,11 +96,17 @@ def _run(argv, args):
         "check": _run_check,
         "predict": table.predict,
         "evaluate": table.evaluate,
-        "tune": sweep.tune,
-        "export": sweep.export,
+        "tune": _run_sweep,
+        "export": _run_sweep,
         "info": _run_info,
     }
     return commands[args.command](args)
+
+
+def _run_sweep(args):
+    from fastbp.command import sweep  # what other commands need not wait for
+
+    return getattr(sweep, args.command)(args)
 
 
 def _complain(args, what, status=2):

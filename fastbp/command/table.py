@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp import checks, files, plots
+from fastbp import charts, checks, files
 from fastbp.command import epochs, outputs
 from fastbp.command.arguments import CHECKED_ROWS
 from fastbp.gradcheck import gradient_check
@@ -42,7 +42,7 @@ _TITLES = {
 def train(args, ranks, comm):
     """`fastbp train` of a table; the exit status."""
     with ranks.together():
-        written = [args.out / name for name in ("model.safetensors", "learning-curves.png", "metrics.json")]
+        written = [args.out / name for name in ("model.safetensors", "learning-curves.svg", "metrics.json")]
         if args.speaks:
             outputs.keep_apart(args, args.data_set, *written)
         model, rows = _prepared(args)
@@ -172,12 +172,12 @@ def _report(args, model, rows, judged, importances, pictures):
         say(*_confusion_lines(model.classes, scores[pictures[0]]["confusion"], pictures[0]))
     listed = zip(importances.names, importances.means, strict=True)
     print(f"importances     {', '.join(f'{name} {loss:.3f}' for name, loss in list(listed)[:10])}")
-    seconds = sum(history.seconds)
-    print(f"training        {seconds:.3f} s, {len(history) * len(rows.x['train']) / seconds:,.0f} samples/s")
+    seconds, n = sum(history.seconds), len(rows.x["train"])
+    print(f"training        {seconds:.3f} s, {len(history) * model.passes_of(n) * n / seconds:,.0f} samples/s")
     if model.refit:
         print(f"saved           is a network that has learnt all rows, for {checks.plural(model.best_epoch, 'epoch')}")
-    named = "calibration.png" if model.classes is not None else "residuals.png"
-    names = ("model.safetensors", "metrics.json", "learning-curves.png", named, "importances.png")
+    named = "calibration.svg" if model.classes is not None else "residuals.svg"
+    names = ("model.safetensors", "metrics.json", "learning-curves.svg", named, "importances.svg")
     paths = outputs.free(args.force, *(args.out / name for name in names))
     weights, metrics, curves, picture, importance = paths
     model.save(weights)  # first, as it is worth most
@@ -188,13 +188,13 @@ def _report(args, model, rows, judged, importances, pictures):
     text = json.dumps(_finite(document), indent=1, ensure_ascii=False)
     files.write_whole(metrics, (text + "\n").encode("utf-8", "backslashreplace"))
     kept = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
-    plots.learning_curves({name: getattr(history, name) for name in kept if getattr(history, name)}, curves)
+    charts.learning_curves({name: getattr(history, name) for name in kept if getattr(history, name)}, curves)
     _, y, t, target = pictures
     if model.classes is not None:
-        plots.calibration(y, t, model.classes.tolist(), picture)
+        charts.calibration(y, t, model.classes.tolist(), picture)
     else:
-        plots.residuals(target.inverse(y), target.inverse(t), model.target, picture)
-    plots.importances(importances.names, importances.means, importances.deviations, importances.score, importance)
+        charts.residuals(target.inverse(y), target.inverse(t), model.target, picture)
+    charts.importances(importances.names, importances.means, importances.deviations, importances.score, importance)
     print(f"written         {', '.join(map(str, paths))}")
     return 0 if checked.passed else 1
 
