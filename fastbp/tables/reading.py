@@ -17,7 +17,6 @@ MAX_CATEGORIES = 50  # of a column of texts
 _MANY = 256  # rows from which on arrays are quicker than Python's own loops
 _FEW = 32  # rows that show what most are
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
-_PLAIN = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INDEX = re.compile(r"(Unnamed: ?[\d.]+)?")
 
 
@@ -389,11 +388,10 @@ def _numbers(grid, column, first, mark):
         if cell.casefold() in kinds.MISSING:
             values[row] = np.nan
             continue
-        if mark == ",":
-            cell = "" if "." in cell else cell.replace(",", ".", 1)
-        if not _PLAIN.fullmatch(cell) or cell.lstrip("+-").isdigit():  # dressed, or an integer of many digits
+        number = kinds.number_in(cell, mark)
+        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
             return None
-        values[row] = float(cell)
+        values[row] = number[0]
         pointed = True
     return values, pointed
 
