@@ -318,7 +318,7 @@ def test_a_file_from_before_embeddings_hashes_on(tmp_path):
         fastbp.tables.Preprocessor().fit({"price": price, "x": columns["size"]}, "price").target_
     )
     n_in = len(model.preprocessor.get_feature_names_out())
-    model.net = model.network_for(n_in, model.preprocessor.target_, 300)
+    model.net = model.network_for(n_in, model.preprocessor.target_)
     path = tmp_path / "it.safetensors"
     model.save(path)
     tensors, texts = files.read_safetensors("it", path)
@@ -574,6 +574,6 @@ def test_parameters_that_cannot_be_set_change_none():
 
 @pytest.mark.parametrize("hidden", [(), (4,), (4, 3)], ids=str)
 def test_dropout_is_behind_the_hidden_layers_alone(hidden, priced):
-    net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_, 100)
+    net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_)
     kinds = [type(layer).__name__ for layer in net]
-    assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear", "Identity"]
+    assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear"]
