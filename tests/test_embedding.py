@@ -22,6 +22,7 @@ from fastbp import (
     Trainer,
     _kernels,
     gradient_check,
+    nn,
     reference,
 )
 
@@ -392,3 +393,9 @@ def test_a_pickle_and_a_copy_of_it():
         assert other.predict(x).tobytes() == net.predict(x).tobytes()
         other[0].E[...] = 0
         assert net[0].E.any()
+
+
+def test_fit_names_it_in_the_place_of_pytorchs():
+    net = Sequential(nn.Embedding(10, 3), nn.Flatten(), nn.Linear(6, 2), loss="softmax_cross_entropy")
+    with pytest.raises(TypeError, match=r"got Embedding\(10, 3\) at place 0, so take fastbp\.layers\.Embeddings"):
+        net.fit(np.zeros((4, 2), np.int64), np.zeros(4, np.int64), epochs=1)

@@ -11,6 +11,7 @@ from test_fuzz_networks import LAYERS, LOSSES, NORMS
 
 import fastbp
 from fastbp import SGD, Adam, Dropout, EarlyStopping, Linear, Relu, Sequential, Tanh, Trainer, nn, reference
+from fastbp.losses import MultiTaskLoss
 from fastbp.operations.losses import LOSSES as ROWS
 from fastbp.optim.rule import OPTIMIZERS
 from fastbp.training.checkpoints import Checkpoint
@@ -109,6 +110,17 @@ def test_every_loss(name, dtype):
     assert_agree(lambda: network(dtype, loss=LOSSES[name]()), x, t, dtype)
 
 
+def test_several_tasks(dtype):
+    x, t = rows(dtype=dtype)
+    numbers = np.random.default_rng(1).standard_normal((len(x), 2)).astype(dtype)
+    parts = [("softmax_cross_entropy", 3), ("squared_error", 2)]
+    weights = np.arange(len(x)) % 3
+    targets = t % 3, numbers
+    make = lambda: network(dtype, loss=MultiTaskLoss(parts, weights=[1, 0.5]))  # noqa: E731
+    assert_agree(make, x, targets, dtype, [2, 3], sample_weight=weights)
+    assert_agree(make, x, targets, dtype, [3], validation_data=(x[:11], (targets[0][:11], numbers[:11])))
+
+
 OPTIONS = {"momentum": 0.9, "weight_decay": 0.01, "nesterov": True, "amsgrad": True}
 
 
@@ -151,6 +163,8 @@ WEIGHTS = np.random.default_rng(5).integers(0, 4, 43) / 2
         {"validation_data": rows(2, seed=1)},
         {"validation_data": rows(600, seed=1)},
         {"epochs": 0},
+        {"ema_decay": 0.9},
+        {"ema_decay": 0.5, "validation_data": rows(29, seed=1), "clip_norm": 0.1},
     ],
     ids=lambda options: ", ".join(f"{name} {value if np.isscalar(value) else ''}" for name, value in options.items()),
 )

@@ -131,6 +131,9 @@ class Embedding(Module):
     fastbp.Size([1, 2, 3])
     """
 
+    #: What `fit` names in its place, as its own layer has a table for each column.
+    in_plans = "take fastbp.layers.Embeddings for it and the Flatten behind it, or "
+
     def __init__(
         self,
         num_embeddings,

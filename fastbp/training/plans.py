@@ -170,7 +170,7 @@ def entries_of(net):
         if kind not in engine.LAYER_KINDS:
             raise TypeError(
                 f"Trainer expects layers that the training engine holds; got {layer!r} at place "
-                f"{number}, so train by a loop over Tensors, or by gradient and update."
+                f"{number}, so {getattr(layer, 'in_plans', '')}train by a loop over Tensors, or by gradient and update."
             )
         if n_in is None:
             raise ValueError(
