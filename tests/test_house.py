@@ -251,6 +251,6 @@ def test_every_kernel_module_is_stubbed():
 
 
 def test_an_import_loads_no_front_end_that_is_not_asked_for(run_python):
-    names = ("autograd", "nn", "estimators", "book", "cs231n", "graph", "utils", "datasets")
+    names = ("autograd", "nn", "estimators", "book", "book2", "cs231n", "graph", "utils", "datasets")
     loaded = run_python("-c", f"import sys, fastbp; print([n for n in {names} if f'fastbp.{{n}}' in sys.modules])")
     assert loaded.stdout.split() == ["[]"], loaded.stdout
