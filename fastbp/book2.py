@@ -255,7 +255,7 @@ class Embedding:
     def __init__(self, W):
         self._W = checks.parameter("Embedding", "W", W, ndim=2)
         self.params = [self._W]
-        self.grads = [np.zeros_like(self._W)]
+        self.grads = [np.zeros(self._W.shape, self._W.dtype.type)]  # by rows, as the kernel writes it
         self.idx: Any = None
 
     def forward(self, idx):
@@ -284,10 +284,11 @@ class Embedding:
         checks.forward_was_called("Embedding", self.idx)
         W = self._W
         dout = checks.gradient_of("Embedding", dout, (*self.idx.shape, W.shape[1]), np.dtype(W.dtype.type))
-        dW = np.zeros(W.size, dout.dtype)
+        dW = self.grads[0].reshape(-1)
         if self.idx.size:
             kernels().embedding_backward(dout.reshape(-1, W.shape[1]), *self._places(), dW)
-        self.grads[0][...] = dW.reshape(W.shape)
+        else:
+            dW[...] = 0
 
 
 # --- networks and training ----------------------------------------------------------------------
