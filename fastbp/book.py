@@ -243,8 +243,8 @@ def numerical_diff(f, x):
 
     Raises
     ------
-    TypeError
-        For no function, and what is no number.
+    TypeError, ValueError
+        For no function, what is no number, and an x so large that h does not change it.
 
     Examples
     --------
@@ -257,6 +257,8 @@ def numerical_diff(f, x):
     else:
         x = checks.number("numerical_diff", "x", x)
     low, high = x - 1e-4, x + 1e-4
+    if np.any(low == high):
+        raise ValueError("numerical_diff expects x that h, 1e-4, changes; got one so large that it does not.")
     return (f(high) - f(low)) / (high - low)
 
 

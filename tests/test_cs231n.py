@@ -528,7 +528,10 @@ BAD = {
     "FullyConnectedNet([5], dtype=int)": "expects dtype as",
     "FullyConnectedNet([5], dropout_keep_ratio=0)": "expects dropout_keep_ratio above 0",
     "TwoLayerNet(4, 0, 3)": "expects hidden_dim of at least 1",
-    "SMALL.loss(X[:, :2], Y)": "expects x of shape",
+    "SMALL.loss(X[:, :2], Y)": "TwoLayerNet.loss expects X of shape",
+    "SMALL.loss(X, Y + 1)": "TwoLayerNet.loss expects labels 0..2 in y; got 3 at place 2",
+    "optim.adam(W, W, {'beta1': 1.5})": "expects config['beta1'] between 0 and 1; got 1.5",
+    "optim.sgd(W, W, {'learning_rate': -1})": "expects config['learning_rate'] as a finite number of at least 0",
     "Solver(SMALL, DATA, update_rule='adma')": "which is near 'adam'",
     "Solver(SMALL, {'X_train': X})": "got none of 'y_train'",
     "Solver(SMALL, DATA | {'y_val': Y[:2]})": "expects X_val and y_val with as many rows",
@@ -559,6 +562,10 @@ def test_a_refused_step_leaves_the_config_as_it_was():
     with pytest.raises(ValueError):
         layers.batchnorm_forward(X, B, B, bn_param)
     assert bn_param == {"mode": "train"}
+    net = FullyConnectedNet([3], 4, 3, normalization="batchnorm")
+    with pytest.raises(ValueError):
+        net.loss(X, Y + 1)
+    assert net.bn_params == [{"mode": "train"}]
 
 
 def test_star_imports_bring_the_courses_names():

@@ -106,7 +106,8 @@ def test_lists_of_numbers_and_lists_that_do_not_fit():
     for grads, match in (
         ([1.0], "expects a gradient for each of 2 parameters; got 1."),
         ([1.0, np.ones(3)], r"expects grads\[1\] of shape \(2,\)"),
-        (None, "expects grads as a sequence"),
+        (None, "expects grads as a list of arrays"),
+        ({0: 1.0, 1: np.ones(2)}, "expects grads as a list of arrays"),
     ):
         with pytest.raises((ValueError, TypeError), match=match):
             SGD(lr=0.5).update(params, grads)

@@ -526,16 +526,21 @@ def dropout_backward(dout, cache):
 # --- losses -------------------------------------------------------------------------------------
 
 
+def labels(who, y, n, n_classes):
+    """n labels as int64, each one of 0 .. n_classes - 1."""
+    y = checks.same_shape(who, "y", checks.indices(who, "y", y), (n,), "a label for each row")
+    if n and (y.min() < 0 or y.max() >= n_classes):
+        place = int(np.flatnonzero((y < 0) | (y >= n_classes))[0])
+        raise ValueError(f"{who} expects labels 0..{n_classes - 1} in y; got {y[place]} at place {place}.")
+    return np.require(y, np.int64, ("C", "A"))
+
+
 def _scores(who, x, y):
     """Scores (N, C) and labels (N,) of int64."""
     x = checks.floats(who, "x", x)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"{who} expects x of shape (N, C) without an empty axis; got {x.shape}.")
-    y = checks.same_shape(who, "y", checks.indices(who, "y", y), x.shape[:1], f"x is {x.shape}")
-    if y.min() < 0 or y.max() >= x.shape[1]:
-        row = int(np.flatnonzero((y < 0) | (y >= x.shape[1]))[0])
-        raise ValueError(f"{who} expects labels 0..{x.shape[1] - 1} in y; got {y[row]} at place {row}.")
-    return x, np.require(y, np.int64, ("C", "A"))
+    return x, labels(who, y, *x.shape)
 
 
 def softmax_loss(x, y):

@@ -23,13 +23,20 @@ _NAMES = {
 }
 
 
+#: How large they may be, where that is not 1.
+_MOST = {"learning_rate": np.inf, "epsilon": np.inf}
+
+
 def _next(who, rule, w, dw, config, kept=(), step=None, **defaults):
     """A step of a compiled rule on copies, and the config, which changes when nothing can fail any more.
 
     `kept` names the rule's arrays, and `defaults` are its numbers.
     """
     config = checks.mapping(who, "config", {} if config is None else config)
-    given = {name: checks.number(who, f"config[{name!r}]", config.get(name, of)) for name, of in defaults.items()}
+    given = {
+        name: checks.number(who, f"config[{name!r}]", config.get(name, of), 0, _MOST.get(name, 1))
+        for name, of in defaults.items()
+    }
     w = checks.floats(who, "w", w).copy()
     dw = checks.same_shape(who, "dw", checks.floats(who, "dw", dw, w.dtype), w.shape, "w")
     arrays = {}

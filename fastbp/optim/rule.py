@@ -456,7 +456,7 @@ class Rule(Optimizer, counts_steps=True):
 
     def _update_list(self, who, params, grads):
         """A step of parameters in a list, whose states go by their places."""
-        grads = checks.sequence(who, "grads", grads, "arrays, as params is a list")
+        checks.instance(who, "grads", grads, list | tuple, "a list of arrays, as params is one")
         if len(grads) != len(params):
             raise ValueError(f"{who} expects a gradient for each of {len(params)} parameters; got {len(grads)}.")
         by_place = dict(enumerate(params))

@@ -1,6 +1,7 @@
 """The course's fully connected networks: a dict `params`, and `loss(X, y)`, which gives the gradients."""
 # ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -21,6 +22,7 @@ from fastbp.cs231n.layer_utils import (
     dropout_forward,
     softmax_loss,
 )
+from fastbp.cs231n.layers import labels
 
 __all__ = ["FullyConnectedNet", "TwoLayerNet"]
 
@@ -139,11 +141,20 @@ class FullyConnectedNet:
         ValueError, TypeError
             For an X or a y that does not fit.
         """
-        X = checks.floats(f"{type(self).__name__}.loss", "X", X, self.dtype)
+        who, last = f"{type(self).__name__}.loss", self.num_layers
+        X = checks.floats(who, "X", X, self.dtype)
+        n_in = len(self.params["W1"])
+        if X.ndim == 0 or math.prod(X.shape[1:]) != n_in:
+            raise ValueError(
+                f"{who} expects X of shape (N, d1, ..., dk) with {checks.plural(n_in, 'number')} in each sample; "
+                f"got {X.shape}."
+            )
+        if y is not None:  # before the running statistics change
+            y = labels(who, y, len(X), len(self.params[f"b{last}"]))
         mode = "test" if y is None else "train"
         for param in (self.dropout_param, *self.bn_params):
             param["mode"] = mode
-        params, last, caches = self.params, self.num_layers, []
+        params, caches = self.params, []
         forward, backward = _BLOCKS[self.normalization]
         out = X
         for k in range(1, last):
