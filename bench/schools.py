@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import fastbp
-from bench import ROOT, in_numpy, measure, report
+from bench import ROOT, measure, report
 from bench.in_numpy import book, book2, cs231n, dezero, micrograd, ng, nielsen, nnfs
 from fastbp import book as fastbp_book
 from fastbp import book2 as fastbp_book2
@@ -43,9 +43,9 @@ def digits(n=100, dtype=np.float32):
     return np.random.rand(n, 784).astype(dtype), np.random.randint(10, size=n)
 
 
-def compiled(net, x, t, lr):
+def compiled(net, x, t, optimizer):
     """A step of a `Sequential` as `fit` makes it."""
-    trainer = fastbp.Trainer(net, fastbp.SGD(lr=lr), len(x), n_threads=1)
+    trainer = fastbp.Trainer(net, optimizer, len(x), n_threads=1)
     return lambda: trainer.step(x, t)
 
 
@@ -64,7 +64,11 @@ def of_book():
     )
     name = "`TwoLayerNet(784, 50, 10)`, 100 rows: `gradient` and `params[key] -= lr * grad[key]`"
     yield name, lambda: by_hand(theirs), lambda: by_hand(ours)
-    yield "the same as a `Sequential`, a step of `fit`", lambda: by_hand(theirs), compiled(net, x, t, 0.01)
+    yield (
+        "the same as a `Sequential`, a step of `fit`",
+        lambda: by_hand(theirs),
+        compiled(net, x, t, fastbp.SGD(lr=0.01)),
+    )
 
 
 def of_book2():
@@ -96,15 +100,17 @@ def of_book2():
 
 
 def of_cs231n():
-    x, y = digits(dtype=np.float64)
+    np.random.seed(0)
+    x, y = np.random.randn(100, 3, 32, 32).astype(np.float32), np.random.randint(10, size=100)
 
     def step(layers, optim, norm):
         np.random.seed(0)
-        params = {"W1": 0.01 * np.random.randn(784, 100), "b1": np.zeros(100)}
+        params = {"W1": 0.01 * np.random.randn(3072, 100), "b1": np.zeros(100)}
         params |= {"W2": 0.01 * np.random.randn(100, 10), "b2": np.zeros(10)}
-        configs = {name: {"learning_rate": 1e-3} for name in (*params, "gamma", "beta")}
         if norm:
             params |= {"gamma": np.ones(100), "beta": np.zeros(100)}
+        params = {name: array.astype(np.float32) for name, array in params.items()}
+        configs = {name: {"learning_rate": 1e-3} for name in params}
         bn_param = {"mode": "train"}
 
         def run():
@@ -127,10 +133,21 @@ def of_cs231n():
 
     for name, norm in (("affine, relu, affine", False), ("affine, batchnorm, relu, affine", True)):
         yield (
-            f"784-100-10, 100 rows: {name}, `softmax_loss`, `adam`",
+            f"100 images of 32 x 32, 100 units: {name}, `softmax_loss`, `adam`",
             step(cs231n, cs231n, norm),
             step(layer_utils, fastbp_optim, norm),
         )
+    net = fastbp.Sequential(
+        fastbp.Linear(3072, 100, init=0.01),
+        fastbp.Relu(),
+        fastbp.Linear(100, 10, init=0.01),
+        loss="softmax_cross_entropy",
+    )
+    yield (
+        "the first of these as a `Sequential`, a step of `fit`",
+        step(cs231n, cs231n, False),
+        compiled(net, x.reshape(100, -1), y, fastbp.Adam(lr=1e-3)),
+    )
 
 
 def of_nielsen():
@@ -166,7 +183,7 @@ def of_ng():
         yield (
             "the same by `network_of(parameters)`, a step of `fit`",
             lambda X=X, Y=Y, p=theirs: ng.step(X, Y, p, 0.001),
-            compiled(net, X.T.copy(), Y.T.copy(), 0.001),
+            compiled(net, X.T.copy(), Y.T.copy(), fastbp.SGD(lr=0.001)),
         )
 
 
@@ -326,7 +343,7 @@ def markdown(results, page):
     rows = [row for row in results["rows"] if row["page"] == page]
     how = "plain Python" if page in IN_PYTHON else "NumPy"
     return (
-        f"The school's code in {how} ({Path(in_numpy.__file__).parent.name}/{page}.py of the bench), and the same "
+        f"The school's code in {how} (`bench/in_numpy/{page}.py`), and the same "
         "program over fastbp, in turn, medians; the ratio is the first time over the second. Measured on "
         f"{measure.described(results['machine'])}.\n\n{report.table(HEADER, cells(rows))}"
     )

@@ -51,7 +51,8 @@ def test_nielsens_network_trains_by_his_numbers(sizes, batch, capsys):
     digits = np.random.randint(sizes[-1], size=32)
     data = [(np.random.randn(6, 1), np.eye(sizes[-1])[:, [d]]) for d in digits]
     copies = [(x.copy(), y.copy()) for x, y in data]
-    ours.SGD(data, 3, batch, 3.0, test_data=[(x, d) for (x, _), d in zip(data, digits, strict=True)], shuffle=False)
+    test_data = ((x, d) for (x, _), d in zip(data, digits, strict=True))
+    ours.SGD(iter(data), 3, batch, 3.0, test_data=test_data, shuffle=False)
     theirs.SGD(data, 3, batch, 3.0, shuffle=False)
     for k in range(len(sizes) - 1):
         np.testing.assert_allclose(ours.layers[2 * k].W.T, theirs.weights[k], rtol=1e-9, atol=1e-12)
@@ -158,6 +159,13 @@ def test_nnfs_layers_leave_the_books_attributes():
             got, expected = getattr(layer, name), getattr(other, name)
             assert got.shape == expected.shape
             np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_nnfs_softmax_leaves_probabilities():
+    softmax = adapter("nnfs")["Activation_Softmax"]()
+    x = np.random.randn(5, 3)
+    softmax.forward(x)
+    np.testing.assert_allclose(softmax.output, np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), rtol=1e-12)
 
 
 def test_nnfs_weights_train_in_place():
