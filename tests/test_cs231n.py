@@ -537,6 +537,7 @@ BAD = {
     "Solver(SMALL, DATA | {'y_val': Y[:2]})": "expects X_val and y_val with as many rows",
     "Solver(None, DATA)": "expects model with params and loss(X, y)",
     "Solver(SMALL, DATA, batch_size=0)": "expects batch_size of at least 1",
+    "Solver(SMALL, DATA, update_rule=lambda w, dw, c: (w, c), checkpoint_name='net')": "update_rule that pickle takes",
     "Solver(SMALL, DATA, checkpoint_name='nowhere/net')": "in a folder that exists",
     "eval_numerical_gradient_array(np.sum, X.copy(), X)": "expects df of shape (), as f(x)",
     "eval_numerical_gradient(np.sum, Y)": "expects x of floating dtype",

@@ -15,6 +15,16 @@ __all__ = ["Solver"]
 _PARTS = ("X_train", "y_train", "X_val", "y_val")
 
 
+def _require_pickled(who, name, value):
+    """Refuses what a checkpoint could not hold."""
+    try:
+        pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"{who} expects {name} that pickle takes, as checkpoint_name is given; got {checks.shown(value)} ({error})."
+        ) from None
+
+
 class Solver:
     """Batches drawn with replacement, accuracies at each epoch's end, and the best parameters kept.
 
@@ -113,6 +123,8 @@ class Solver:
         if checkpoint_name is not None:
             checkpoint_name = os.fsdecode(checks.path(who, checkpoint_name, "checkpoint_name"))
             checks.path_to_write(who, f"{checkpoint_name}_epoch_1.pkl")
+            for name, value in (("model", model), ("update_rule", update_rule)):
+                _require_pickled(who, name, value)
         self.checkpoint_name = checkpoint_name
         self.print_every = checks.integer(who, "print_every", print_every, 1)
         self.verbose = checks.flag(who, "verbose", verbose)
