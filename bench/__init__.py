@@ -8,7 +8,8 @@ rows under float64 weights, ``bench.export`` of networks as C, ``bench.sparse`` 
 scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that tensors take,
 ``bench.processes`` of trainings in several processes at once, ``bench.ranks`` of one training on
 several ranks, ``bench.sweeps`` of many small networks beside `jax.vmap`,
-``bench.trees`` of this tree beside another;
+``bench.trees`` of this tree beside another, ``bench.schools`` of the schools' own NumPy code beside
+the same over fastbp;
 ``python -m bench.tables`` makes every table of README.md and docs anew; ``pytest bench`` runs
 pytest-benchmark.  All need ``pip install '.[bench]'``.
 

@@ -35,6 +35,7 @@ SECTIONS = {
     "autograd": ("autograd.json", ["bench.autograd"]),
     "estimators": ("estimators.json", ["bench.estimators"]),
     "sweeps": ("sweeps.json", ["bench.sweeps"]),
+    "schools": ("schools.json", ["bench.schools"]),
     "layers": ("latest.json", ["bench.report"]),  # last: it writes the grids' tables, too
 }
 

@@ -1,7 +1,8 @@
 """fastbp: trains multilayer perceptrons on CPUs by backpropagation, compiled.
 
 The book's vocabulary: `fastbp.layers`, `fastbp.losses`, `fastbp.optim` and `Sequential`, and all
-names of its scripts in `fastbp.book`.
+names of its scripts in `fastbp.book`, those of its second volume in `fastbp.book2`; CS231n's
+functions and networks are in `fastbp.cs231n`.
 `fastbp.tensor` and the functions of `fastbp.autograd` are PyTorch's vocabulary, `fastbp.estimators`
 has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check` checks gradients, and
 `fastbp.reference` is the NumPy text of every compiled kernel.
@@ -73,6 +74,8 @@ _ON_DEMAND = {
     "RankError": ("fastbp.training.ranks", "RankError"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),
+    "book2": ("fastbp.book2", None),
+    "cs231n": ("fastbp.cs231n", None),
     "datasets": ("fastbp.datasets", None),
     "estimators": ("fastbp.estimators", None),
     "export": ("fastbp.export", None),
@@ -87,8 +90,8 @@ _ON_DEMAND = {
     "tables": ("fastbp.tables", None),
     "utils": ("fastbp.utils", None),
 }
-# The book has other classes under the same names, and the estimators need scikit-learn.
-__all__ += [name for name in _ON_DEMAND if name not in ("book", "estimators")]
+# The book and the course have others under the same names, and the estimators need scikit-learn.
+__all__ += [name for name in _ON_DEMAND if name not in ("book", "book2", "cs231n", "estimators")]
 
 
 def __getattr__(name):

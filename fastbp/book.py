@@ -1,9 +1,9 @@
-"""All names of *Deep Learning from Scratch*, chapters 4 to 6, in one place.
+"""All names of *Deep Learning from Scratch*, chapters 3 to 6, in one place; `book2` has volume 2's.
 
 A script of the book runs with ``common.layers``, ``common.optimizer`` and so on, ``dataset.mnist``
 and ``two_layer_net`` replaced by ``fastbp.book`` in its imports; docs/the-book.md says where the
 numbers differ.  What is random draws from NumPy's global generator, as the book does, so that
-``np.random.seed`` holds.
+``np.random.seed`` holds.  Chapter 7's `im2col`, `Convolution` and `Pooling` are not there.
 """
 # ruff: noqa: NPY002
 
@@ -56,6 +56,7 @@ __all__ = [
     "identity_function",
     "load_mnist",
     "mean_squared_error",
+    "numerical_diff",
     "numerical_gradient",
     "numerical_gradient_2d",
     "relu",
@@ -224,6 +225,41 @@ def softmax_loss(X, t):
     0.41
     """
     return SoftmaxWithLoss().evaluate(X, t)
+
+
+def numerical_diff(f, x):
+    """The derivative of a function of one number: ``(f(x + h) - f(x - h)) / 2h``, h = 1e-4.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x)`` returns a number, or an array of x's shape.
+    x : float or array_like
+        Of an array the derivative at each element.
+
+    Returns
+    -------
+    float or numpy.ndarray of float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        For no function, what is no number, and an x so large that h does not change it.
+
+    Examples
+    --------
+    >>> round(numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5), 6)
+    0.2
+    """
+    checks.function("numerical_diff", "f", f, "a function of x")
+    if np.ndim(x):
+        x = checks.floats("numerical_diff", "x", x, checks.FLOAT64)
+    else:
+        x = checks.number("numerical_diff", "x", x)
+    low, high = x - 1e-4, x + 1e-4
+    if np.any(low == high):
+        raise ValueError("numerical_diff expects x that h, 1e-4, changes; got one so large that it does not.")
+    return (f(high) - f(low)) / (high - low)
 
 
 def numerical_gradient_2d(f, X):

@@ -2109,6 +2109,12 @@ DATA = [
         "book.numerical_gradient_2d(np.sum, X)",
         TypeError="book.numerical_gradient_2d(np.sum, labels) | book.numerical_gradient_2d('a', X)",
     ),
+    entry(
+        "book.numerical_diff",
+        "book.numerical_diff(np.sin, X)",
+        TypeError="book.numerical_diff(np.sin, 'a') | book.numerical_diff(X, 1)",
+        ValueError="book.numerical_diff(np.sin, 1e300)",
+    ),
     entry("book.shuffle_dataset", "book.softmax(X)", ValueError="book.shuffle_dataset(X, labels[:3])"),
     entry(
         "book.smooth_curve",

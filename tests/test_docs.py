@@ -22,7 +22,7 @@ sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it
 from bench import samples  # noqa: E402
 
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: What the site's build makes of tutorials, examples and docstrings.
 BUILT = {("docs", name) for name in ("learn", "examples", "reference")}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -1,10 +1,11 @@
-"""The scripts of *Deep Learning from Scratch*, chapters 4 to 6, with `fastbp.book` as import.
+"""The scripts of *Deep Learning from Scratch*, chapters 3 to 6, with `fastbp.book` as import.
 
 Each test calls the names as a script of the book does, over small data, and holds the numbers to
 the book's formulas, written out here in plain NumPy.
 """
 # ruff: noqa: F405, NPY002, SIM905  (the book imports *, and draws from NumPy's global generator)
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -106,11 +107,85 @@ class TwinOptimizer:
             params[key] = params[key] + step
 
 
+# --- chapter 3 -----------------------------------------------------------------------------------
+
+
+def test_step_function_sigmoid_and_relu_over_an_axis():
+    X = np.arange(-5.0, 5.0, 0.1)
+    np.testing.assert_array_equal(step_function(X), (X > 0).astype(int))
+    np.testing.assert_allclose(sigmoid(X), 1 / (1 + np.exp(-X)), rtol=1e-14)
+    np.testing.assert_array_equal(relu(X), np.maximum(0, X))
+
+
+def test_forward_of_a_network_in_a_dict():
+    network = {"W1": np.array([[0.1, 0.3, 0.5], [0.2, 0.4, 0.6]]), "b1": np.array([0.1, 0.2, 0.3])}
+    network |= {"W2": np.array([[0.1, 0.4], [0.2, 0.5], [0.3, 0.6]]), "b2": np.array([0.1, 0.2])}
+    z1 = sigmoid(np.dot(np.array([1.0, 0.5]), network["W1"]) + network["b1"])
+    z2 = sigmoid(np.dot(z1, network["W2"]) + network["b2"])
+    y = identity_function(np.dot(z2, np.array([[0.1, 0.3], [0.2, 0.4]])) + np.array([0.1, 0.2]))
+    np.testing.assert_allclose(y, [0.31682708, 0.69627909], rtol=1e-7)  # as the book prints
+
+
+@pytest.mark.parametrize("batch_size", [None, 100])
+def test_neuralnet_mnist_one_by_one_and_in_batches(batch_size, mnist, tmp_path):
+    """sample_weight.pkl is a trained network's; here one of the small files."""
+    (x_train, t_train), (x, t) = load_mnist(normalize=True, flatten=True, one_hot_label=False)
+    trained = MultiLayerNet(784, [50, 100], 10, activation="sigmoid", weight_init_std="sigmoid")
+    optimizer = Adam(lr=0.01)
+    for _ in range(40):
+        optimizer.update(trained.params, trained.gradient(x_train, t_train))
+    (tmp_path / "sample_weight.pkl").write_bytes(pickle.dumps(trained.params))
+
+    with open(tmp_path / "sample_weight.pkl", "rb") as f:
+        network = pickle.load(f)
+
+    def predict(network, x):
+        z1 = sigmoid(np.dot(x, network["W1"]) + network["b1"])
+        z2 = sigmoid(np.dot(z1, network["W2"]) + network["b2"])
+        return softmax(np.dot(z2, network["W3"]) + network["b3"])
+
+    accuracy_cnt = 0
+    if batch_size is None:
+        for i in range(len(x)):
+            accuracy_cnt += np.argmax(predict(network, x[i])) == t[i]
+    else:
+        for i in range(0, len(x), batch_size):
+            p = np.argmax(predict(network, x[i : i + batch_size]), axis=1)
+            accuracy_cnt += np.sum(p == t[i : i + batch_size])
+    assert accuracy_cnt / len(x) == trained.accuracy(x, t) > 0.9
+
+
 # --- chapter 4 -----------------------------------------------------------------------------------
 
 
 def function_2(x):
     return np.sum(x**2) if x.ndim == 1 else np.sum(x**2, axis=1)
+
+
+def test_gradient_1d_and_its_tangent():
+    def function_1(x):
+        return 0.01 * x**2 + 0.1 * x
+
+    def tangent_line(f, x):
+        d = numerical_diff(f, x)
+        y = f(x) - d * x
+        return lambda t: d * t + y
+
+    x = np.arange(0.0, 20.0, 0.1)
+    assert numerical_diff(function_1, 5) == pytest.approx(0.2, rel=1e-9)
+    assert type(numerical_diff(function_1, 5)) is float
+    np.testing.assert_allclose(tangent_line(function_1, 5)(x), 0.2 * x - 0.25, atol=1e-8)
+    np.testing.assert_allclose(numerical_diff(np.sin, x), np.cos(x), atol=1e-8)
+    assert numerical_diff(lambda x0: x0 * x0 + 4.0**2, 3) == pytest.approx(6)
+    for f, x, match in ((np.sin, "a", "x as a number"), (3, 5, "f as a function"), (np.sin, None, "x as a number")):
+        with pytest.raises(TypeError, match=match):
+            numerical_diff(f, x)
+
+
+def test_gradient_2d_of_a_grid():
+    X, Y = (axis.flatten() for axis in np.meshgrid(np.arange(-2, 2.5, 0.25), np.arange(-2, 2.5, 0.25)))
+    grad = numerical_gradient_2d(function_2, np.array([X, Y]).T).T
+    np.testing.assert_allclose(grad, [2 * X, 2 * Y], atol=1e-8)
 
 
 def test_gradient_2d_and_gradient_method():
@@ -199,6 +274,14 @@ def test_train_neuralnet_of_chapters_4_and_5(cls, mnist):
 
 
 # --- chapter 5 -----------------------------------------------------------------------------------
+
+
+def test_buy_apple():
+    mul_apple_layer, mul_tax_layer = MulLayer(), MulLayer()
+    price = mul_tax_layer.forward(mul_apple_layer.forward(100, 2), 1.1)
+    dapple_price, dtax = mul_tax_layer.backward(1)
+    dapple, dapple_num = mul_apple_layer.backward(dapple_price)
+    assert (price, dapple, dapple_num, dtax) == pytest.approx((220, 2.2, 110, 200))
 
 
 def test_buy_apple_and_orange():
@@ -616,7 +699,7 @@ def test_all_names_of_the_books_modules_are_there():
     modules = {
         "functions": "identity_function step_function sigmoid sigmoid_grad relu relu_grad softmax "
         "sum_squared_error mean_squared_error cross_entropy_error softmax_loss",
-        "gradient": "numerical_gradient numerical_gradient_2d",
+        "gradient": "numerical_diff numerical_gradient numerical_gradient_2d",
         "layers": "Relu Sigmoid Affine SoftmaxWithLoss Dropout BatchNormalization",
         "layer_naive": "MulLayer AddLayer",
         "optimizer": "SGD Momentum Nesterov AdaGrad RMSprop Adam",

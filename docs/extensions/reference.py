@@ -12,6 +12,13 @@ from pathlib import Path
 MODULES = {
     "fastbp": "fastbp",
     "fastbp.book": "The book",
+    "fastbp.book2": "The book's second volume",
+    "fastbp.cs231n.layers": "CS231n: layers",
+    "fastbp.cs231n.layer_utils": "CS231n: pairs of layers",
+    "fastbp.cs231n.optim": "CS231n: update rules",
+    "fastbp.cs231n.classifiers.fc_net": "CS231n: networks",
+    "fastbp.cs231n.solver": "CS231n: the solver",
+    "fastbp.cs231n.gradient_check": "CS231n: the gradient check",
     "fastbp.layers": "Layers",
     "fastbp.losses": "Losses",
     "fastbp.optim": "Optimisers",

@@ -414,10 +414,10 @@ class Rule(Optimizer, counts_steps=True):
 
         Parameters
         ----------
-        params : mapping of str to numpy.ndarray
+        params : mapping of str to numpy.ndarray, or list of numpy.ndarray
             Written to, each array in place.  A plain number is replaced, as ``-=`` does.
-        grads : mapping of str to array_like
-            A gradient of the parameter's shape for each key of `params`.
+        grads : mapping of str to array_like, or list of array_like
+            A gradient of the parameter's shape for each key, or place, of `params`.
 
         Raises
         ------
@@ -433,6 +433,8 @@ class Rule(Optimizer, counts_steps=True):
         who = f"{type(self).__name__}.update"
         if self._trainers:
             self.sync()
+        if isinstance(params, list):
+            return self._update_list(who, params, grads)
         checks.mapping(who, "params", params)
         checks.mapping(who, "grads", grads)
         arrays = {name: params[name] for name in params}
@@ -451,6 +453,15 @@ class Rule(Optimizer, counts_steps=True):
             states = self.state_of(name, param)
             step = self.steps if self._counts or begun else 1
             self._apply(self._groups[0], param, checked[name], states, step)
+
+    def _update_list(self, who, params, grads):
+        """A step of parameters in a list, whose states go by their places."""
+        checks.instance(who, "grads", grads, list | tuple, "a list of arrays, as params is one")
+        if len(grads) != len(params):
+            raise ValueError(f"{who} expects a gradient for each of {len(params)} parameters; got {len(grads)}.")
+        by_place = dict(enumerate(params))
+        self.update(by_place, dict(enumerate(grads)))
+        params[:] = by_place.values()  # of which numbers were replaced
 
     def _update_numbers(self, params, arrays, numbers, grads):
         """A step of parameters of which some are plain numbers, to be replaced."""

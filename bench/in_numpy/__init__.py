@@ -1,0 +1,1 @@
+"""How the schools write a network in NumPy, a module each: what the adapters are held to and timed beside."""

@@ -1,0 +1,1 @@
+"""The course's networks: `fc_net` has the fully connected ones."""
