@@ -68,12 +68,16 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "Communicator": ("fastbp.communicators", "Communicator"),
+    "Diagnosis": ("fastbp.diagnosis", "Diagnosis"),
     "TableModel": ("fastbp.table_model", "TableModel"),
     "tune": ("fastbp.tuning", "tune"),
     "RankError": ("fastbp.training.ranks", "RankError"),
+    "TrainingWarning": ("fastbp.diagnosis", "TrainingWarning"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),
     "datasets": ("fastbp.datasets", None),
+    "diagnose": ("fastbp.diagnosis", "diagnose"),
+    "diagnosis": ("fastbp.diagnosis", None),
     "estimators": ("fastbp.estimators", None),
     "export": ("fastbp.export", None),
     "nn": ("fastbp.nn", None),
