@@ -163,7 +163,7 @@ def targets_of(who, subject, t, n_rows):
     if t is None:
         return None
     t = t.array if isinstance(t, TensorBase) else t
-    array = np.asarray(t)
+    array = checks.rectangular(who, "t", t) if isinstance(t, list | tuple) else np.asarray(t)
     if array.ndim == 0:
         array = array[np.newaxis]
     if len(array) != n_rows:

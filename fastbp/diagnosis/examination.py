@@ -93,6 +93,8 @@ def diagnose(model, x, t=None, loss=None, *, optimizer=None, history=None, batch
     """
     who = "diagnose"
     subject = subject_of(who, model, loss, history)
+    if optimizer is not None and not (hasattr(optimizer, "param_groups") or hasattr(optimizer, "lr")):
+        raise TypeError(f"{who} expects optimizer as an optimiser, as SGD(lr=0.1); got {checks.shown(optimizer)}.")
     if batch_size is not None:
         batch_size = checks.integer(who, "batch_size", batch_size, 1)
     rows, x_given = _rows(who, x)
