@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fastbp import Adam, BatchNorm1d, Dropout, Linear, Sequential, datasets
+import fastbp
+from fastbp import Adam, BatchNorm1d, Dropout, Linear, Sequential, datasets, diagnose, nn
 from fastbp.layers.activations import LAYERS
 
 #: Each with the start that suits it (He et al., 2015; Glorot & Bengio, 2010).
@@ -12,6 +13,9 @@ STARTS = {
     "softplus": "xavier", "tanh": "xavier", "sigmoid": "xavier", "softsign": "xavier", "hardtanh": "xavier",
     "relu6": "he", "celu": "he", "hardswish": "he",
 }  # fmt: skip
+
+#: A function, so that the network is run on Tensors.
+CROSS_ENTROPY = nn.functional.cross_entropy
 
 
 def rows(rng, n):
@@ -75,3 +79,26 @@ def test_networks_in_good_health_are_silent_before_and_after_a_training(block):
         net.fit(x, t, epochs=8, optimizer=optimizer, batch_size=32, seed=seed)
         found = net.diagnose(x, t, optimizer=optimizer, batch_size=32)
         assert not found, (seed, found)
+
+
+@pytest.mark.parametrize("block", range(2))
+def test_modules_in_good_health_are_silent_before_and_after_a_loop(block):
+    for seed in range(20 * block, 20 * block + 20):
+        fastbp.manual_seed(seed)
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((200, int(rng.integers(3, 30)))).astype("float32")
+        t = (x @ rng.standard_normal((x.shape[1], 3))).argmax(axis=1)
+        act, width = (nn.ReLU, nn.Tanh, nn.GELU, nn.LeakyReLU, nn.SiLU)[seed % 5], int(rng.integers(16, 60))
+        parts = [nn.Linear(x.shape[1], width), act(), nn.Dropout(0.1), nn.Linear(width, width), act()]
+        model = nn.Sequential(*parts, nn.BatchNorm1d(width), nn.Linear(width, 3))
+        criterion = nn.CrossEntropyLoss()
+        rule = Adam(model.parameters(), lr=0.003)
+        for step in range(60):
+            if step % 20 == 0:
+                found = diagnose(model, x, t, criterion, optimizer=rule, batch_size=25)
+                assert not found, (seed, step, found)
+            rows = np.arange(25) + 25 * (step % 8)
+            rule.zero_grad()
+            criterion(model(fastbp.tensor(x[rows])), fastbp.tensor(t[rows])).backward()
+            rule.step()
+        assert not diagnose(model, x, t, CROSS_ENTROPY, optimizer=rule, batch_size=25), seed

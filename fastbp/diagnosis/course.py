@@ -26,8 +26,8 @@ LEAST_START = 0.1
 #: Rows below which a batch's variance is off by sqrt(2 / (n - 1)), a half and more (Ioffe & Szegedy, 2015; Wu & He,
 #: Group normalization, 2018, whose errors grow from batches of 8 down).
 FEW_ROWS = 8
-#: How many times the greatest gradient of a single row, which no batch's mean exceeds, a sum over steps has to be.
-GROWN_GRADIENT = 2.0
+#: How many times the most that one batch can give the gradients kept have to be: weights have moved by a step since.
+GROWN_GRADIENT = 1.5
 #: Rules whose steps do not grow with the gradient: each number moves by about the rate.
 _BY_RATE = ("adam", "adamw", "nadam", "radam", "adamax", "rmsprop", "adagrad", "lion")
 #: What may keep a network from learning, so that its rate is not to blame.
@@ -41,7 +41,7 @@ _OTHER_CAUSES = {
 def findings(subject, found, t, optimizer, batch_size, others):
     """What the losses, the rate and the modes say; `others` are the findings so far."""
     result = [*_rate(subject, found, t, optimizer, {each.kind for each in others})]
-    result += [*_zero_grad(subject, found), *_modes(subject, found), *_tiny_batches(subject, batch_size)]
+    result += [*_zero_grad(found, batch_size), *_modes(subject, found), *_tiny_batches(subject, batch_size)]
     kinds = {each.kind for each in (*others, *result)}
     return result + _guessing(subject, found, t, kinds)
 
@@ -264,11 +264,12 @@ def _unregistered(subject):
 # --- gradients that were kept, modes, batches --------------------------------------------------
 
 
-def _zero_grad(subject, found):
+def _zero_grad(found, batch_size):
     """Gradients on the model's tensors above what one step can give.
 
     The gradient of an affine layer's weights by a mean over rows is a mean of outer products, so its norm is at most
-    the greatest |x_i| |dz_i| of a row (Goodfellow, Efficient per-example gradient computations, 2015).
+    the mean of |x_i| |dz_i| over the batch (Goodfellow, Efficient per-example gradient computations, 2015): that of the
+    rows where this is greatest, of a batch of unknown size that of one row.
     """
     for each in found.seen:
         layer = each.part.layer
@@ -279,7 +280,8 @@ def _zero_grad(subject, found):
         if grad is None:
             continue
         x, dout = (np.asarray(a, np.float64).reshape(-1, a.shape[-1]) for a in (each.x, each.dout))
-        most = len(x) * float((np.linalg.norm(x, axis=1) * np.linalg.norm(dout, axis=1)).max())
+        rows = np.sort(np.linalg.norm(x, axis=1) * np.linalg.norm(dout, axis=1))
+        most = len(x) * float(rows[-(batch_size or 1) :].mean())
         size = float(np.linalg.norm(np.asarray(grad.array, np.float64)))
         if most > 0 and size > GROWN_GRADIENT * most:
             part = each.part

@@ -308,10 +308,20 @@ def _amounts(subject, t):
     return []
 
 
-def refused(subject, found, findings):
-    """What the loss said of targets that it did not take, where nothing says it better."""
+def refused(subject, found, t, findings):
+    """What the loss said of targets that it did not take, where nothing says it better, or should have said."""
     said = ("labels_shifted", "more_classes_than_outputs", "softmax_of_one", "labels_do_not_fit")
-    if not found.refused or any(each.kind in said for each in findings):
+    if any(each.kind in said for each in findings):
+        return []
+    y = found.y
+    elementwise = subject.family in (*AMOUNTS, "sigmoid", "probabilities")
+    if subject.broadcasts and elementwise and t is not None and t.ndim == 1 and y.shape == (len(t), 1) and len(t) > 1:
+        sentence = (
+            f"t of shape {t.shape} beside outputs of shape {y.shape} makes {len(t)} x {len(t)} differences, each output "
+            "with every target, whose best answer is always the mean: take t.reshape(-1, 1)."
+        )
+        return [Finding("labels_do_not_fit", None, "", float(len(t) ** 2), sentence)]
+    if not found.refused:
         return []
     sentence = f"The loss does not take these targets: {found.refused.rstrip('.')}."
     return [Finding("labels_do_not_fit", None, "", float("nan"), sentence)]

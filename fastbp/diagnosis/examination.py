@@ -110,7 +110,7 @@ def diagnose(model, x, t=None, loss=None, *, optimizer=None, history=None, batch
             x_here = (x_here - subject.scale[0]) / subject.scale[1]
         t_here = None if targets is None else targets[chosen]
         found = pass_through(subject, x_here, t_here)
-        findings += data.refused(subject, found, findings)
+        findings += data.refused(subject, found, t_here, findings)
         findings += structure.of_output(subject, found, t_here)
         with np.errstate(all="ignore"):
             findings += signals.findings(subject, found)

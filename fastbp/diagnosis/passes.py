@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import random
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -225,7 +226,9 @@ def _on_tensors(subject, x, t):
         if subject.loss is None or t is None or not isinstance(y, TensorBase):
             return found
         try:
-            value = _loss_of_tensors(subject.loss, y, t)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of shapes that broadcast, which is a finding
+                value = _loss_of_tensors(subject.loss, y, t)
             found.loss = float(_array(value))
             if isinstance(value, TensorBase) and value.requires_grad:
                 value.backward()

@@ -1,5 +1,7 @@
 """Findings about what goes forward and back through the layers."""
 
+import math
+
 import numpy as np
 
 from fastbp.diagnosis.data import ENOUGH_ROWS
@@ -14,9 +16,10 @@ __all__ = ["findings", "sizes_of_gradients"]
 #: A slope below this share of its greatest counts as none: of a sigmoid outputs below 0.013 and above 0.987, of tanh
 #: beyond 0.975.  Glorot & Bengio (2010), section 3, call saturated what lies at the ends so.
 FLAT = 0.05
-#: The share of a layer's outputs that may be there: of a tanh it is passed by sums of deviation 7, where a good start
-#: has 1, and raw measures in centimetres 4; trained networks have up to a third there.
-SATURATED = 0.75
+#: A layer is saturated where as many outputs lie there as of sums with this deviation, where a good start has 1, and
+#: raw measures in centimetres up to 4: 38 % of a sigmoid, as of the book's, whose weights have the deviation 1 (section
+#: 6.2.2), 66 % of a tanh.
+WIDE_SUMS = 5.0
 #: A thousandfold between two layers: 0.25^5, five sigmoids at their best, whose slope is at most 1/4; a rate that
 #: suits one layer moves the other not at all.
 RATIO = 1e-3
@@ -143,7 +146,10 @@ def _saturated(each, row, words):
     if not kind.reads_output:
         greatest = float(np.abs(kind.gradient(np.ones(1), np.zeros(1), *numbers))[0])
     share = float(np.mean(slopes < FLAT * greatest))
-    if share <= SATURATED:
+    z = np.linspace(0, 20, 4001)
+    flat = np.abs(kind.gradient(np.ones_like(z), kind.value(z, *numbers) if kind.reads_output else z, *numbers))
+    begin = float(z[np.argmax(flat < FLAT * greatest)])
+    if share <= math.erfc(begin / (WIDE_SUMS * math.sqrt(2))):
         return []
     sentence = (
         f"{share:.0%} of the outputs of {words} lie at its ends ({low:g} and {high:g}), where its slope is nearly 0 "

@@ -136,6 +136,7 @@ class Subject:
     steps: int = 0
     lr: float | None = None
     classes: Any = None
+    broadcasts: bool = False  # whether the loss is PyTorch's, which takes targets of other shapes
     scale: Any = None  # (mean, scale) by which an estimator standardises rows itself
     targets: Any = None  # makes of an estimator's targets those of its loss
 
@@ -150,6 +151,7 @@ def subject_of(who, model, loss, history):
     """
     if loss is not None:
         loss = _loss_of(who, loss)
+    given = loss
     if isinstance(model, type):
         raise TypeError(f"{who} expects model as a network; got the class {model.__name__}: call it.")
     if hasattr(model, "loss_layer") and hasattr(model, "layers"):  # a Sequential
@@ -176,6 +178,7 @@ def subject_of(who, model, loss, history):
             raise _no_model(who, model)
     else:
         raise _no_model(who, model)
+    found.broadcasts = given is not None and not hasattr(given, "backward")
     _take_history(who, found, history)
     return found
 
