@@ -4,6 +4,7 @@ import copy
 import html
 import pickle
 import random
+import threading
 import warnings
 
 import numpy as np
@@ -776,6 +777,20 @@ def test_a_look_at_the_losses_costs_nothing_of_a_short_fit():
     assert min(taken) < 1e-4
 
 
+def with_lock():
+    model = Net(4)
+    model.lock = threading.Lock()
+    return model
+
+
+def test_labels_of_any_size_and_shape_are_told_of():
+    x, t = data(0, 4)
+    assert net(0, 4).diagnose(x, t + 10**12).kinds == ("more_classes_than_outputs",)
+    assert net(0, 4).diagnose(x, t - 10**12).kinds == ("labels_shifted",)
+    assert net(0, 4).diagnose(x, np.zeros((200, 3, 2))).kinds == ("labels_do_not_fit",)
+    assert not net(0, 4).diagnose(x[0], 1) and not net(0, 4, 2, loss="squared_error").diagnose(x[0], [1.0, 0.5])
+
+
 @pytest.mark.parametrize(
     "call, error, words",
     [
@@ -791,6 +806,10 @@ def test_a_look_at_the_losses_costs_nothing_of_a_short_fit():
         (lambda m, x, t: diagnose(m, x, t, history="abc"), TypeError, "history"),
         (lambda m, x, t: diagnose(m, x, t, params=5), TypeError, "params"),
         (lambda m, x, t: diagnose(m, x, t, params=[1, 2]), TypeError, "params"),
+        (lambda m, x, t: m.diagnose(x, np.array(["a", 1] * 100, object)), TypeError, "texts throughout"),
+        (lambda m, x, t: diagnose(Net(4, end=lambda y: (y, y)), x, t, F.cross_entropy), TypeError, "a tuple"),
+        (lambda m, x, t: diagnose(Net(4), x, t, lambda y, t: y), TypeError, "one number"),
+        (lambda m, x, t: diagnose(with_lock(), x, t, F.cross_entropy), TypeError, "copy.deepcopy"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_in_one_sentence(call, error, words):

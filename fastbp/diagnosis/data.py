@@ -164,13 +164,16 @@ def targets_of(who, subject, t, n_rows):
         return None
     t = t.array if isinstance(t, TensorBase) else t
     array = checks.rectangular(who, "t", t) if isinstance(t, list | tuple) else np.asarray(t)
-    if array.ndim == 0:
-        array = array[np.newaxis]
+    if array.ndim == 0 or (n_rows == 1 and array.ndim == 1 and len(array) > 1):  # of one sample
+        t = array = array[np.newaxis]
     if len(array) != n_rows:
         raise ValueError(f"{who} expects as many targets as rows, {n_rows}; got {len(array)}.")
     if subject.targets is not None:
         return subject.targets(array)
     if array.dtype.kind in "UTO" and array.ndim == 1 and isinstance(array[0], str):
+        others = [name for name in array.tolist() if not isinstance(name, str)]
+        if others:
+            raise TypeError(f"{who} expects t as texts throughout; got {checks.shown(others[0])} among them.")
         names = sorted(set(array.tolist())) if subject.classes is None else list(subject.classes)
         places = {name: place for place, name in enumerate(names)}
         return np.array([places.get(name, -1) for name in array.tolist()], np.int64)
@@ -216,7 +219,9 @@ def _classes(subject, t):
         low, high = int(t.min()), int(t.max())
         if n_out is not None and (low < 0 or high >= n_out):
             return [_outside(t, low, high, n_out)]
-        counts = np.bincount(t.astype(np.int64), minlength=n_out or 0)
+        counts = (
+            np.unique(t, return_counts=True)[1] if n_out is None else np.bincount(t.astype(np.int64), minlength=n_out)
+        )
     else:
         return []  # which the loss refuses in words of its own
     n, n_classes = len(t), len(counts)
@@ -317,8 +322,8 @@ def refused(subject, found, t, findings):
     elementwise = subject.family in (*AMOUNTS, "sigmoid", "probabilities")
     if subject.broadcasts and elementwise and t is not None and t.ndim == 1 and y.shape == (len(t), 1) and len(t) > 1:
         sentence = (
-            f"t of shape {t.shape} beside outputs of shape {y.shape} makes {len(t)} x {len(t)} differences, each output "
-            "with every target, whose best answer is always the mean: take t.reshape(-1, 1)."
+            f"t of shape {t.shape} beside outputs of shape {y.shape} makes {len(t)} x {len(t)} differences, each "
+            "output with every target, whose best answer is always the mean: take t.reshape(-1, 1)."
         )
         return [Finding("labels_do_not_fit", None, "", float(len(t) ** 2), sentence)]
     if not found.refused:
@@ -342,9 +347,10 @@ def guess_of(subject, t):
         if t.ndim == 2:
             shares = t.mean(axis=0, dtype=np.float64)
         else:
-            if t.min() < 0:
+            if t.ndim != 1:
                 return None
-            shares = np.bincount(t.astype(np.int64), minlength=_n_out(subject) or 0) / len(t)
+            shares = np.unique(t, return_counts=True)[1] / len(t)
+            shares = np.append(shares, np.zeros(max((_n_out(subject) or 0) - len(shares), 0)))
         smoothing = getattr(subject.loss, "label_smoothing", 0.0)
         shares = (1 - smoothing) * shares + smoothing / len(shares)
         shares = shares[shares > 0]

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from fastbp import checks
 from fastbp._kernels.autograd import TensorBase
 from fastbp.diagnosis.subjects import Part
 from fastbp.layers import Layer
@@ -154,7 +153,18 @@ def _to_call(part, n_rows):
     )
     if functional and part.role in ("affine", "activation", "same", "dropout", "embedding"):
         return layer, True
-    return copy.deepcopy(layer), functional
+    return _copied(layer), functional
+
+
+def _copied(thing):
+    """A copy, on which a pass may leave what it likes."""
+    try:
+        return copy.deepcopy(thing)
+    except Exception as error:
+        raise TypeError(
+            f"diagnose expects a model that copy.deepcopy copies, as it looks at a copy; got {type(thing).__name__}, where "
+            f"it says {f'{error}'.rstrip('.')}."
+        ) from error
 
 
 def _randomness(subject, x):
@@ -166,7 +176,7 @@ def _randomness(subject, x):
     for _ in range(2):
         y = x
         for part in subject.parts:
-            layer = copy.deepcopy(part.layer)
+            layer = _copied(part.layer)
             told = {"train_flg": False} if takes_train_flg(layer) else {}
             if isinstance(layer, Layer):
                 y = layer.evaluate(y)
@@ -193,7 +203,7 @@ def _on_tensors(subject, x, t):
     parameter = next((p for p in subject.model.parameters() if p.is_floating_point()), None)
     if parameter is not None and x.dtype != parameter.array.dtype and x.dtype.kind == "f":
         x = x.astype(parameter.array.dtype)
-    twin = copy.deepcopy(subject.model)
+    twin = _copied(subject.model)
     modules = [module for module in twin.modules() if isinstance(module, Module)]
     for module in modules:
         object.__setattr__(module, "_hooks", None)
@@ -229,12 +239,17 @@ def _on_tensors(subject, x, t):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of shapes that broadcast, which is a finding
                 value = _loss_of_tensors(subject.loss, y, t)
-            found.loss = float(_array(value))
-            if isinstance(value, TensorBase) and value.requires_grad:
-                value.backward()
         except (ValueError, TypeError, IndexError, RuntimeError) as error:
             found.refused = f"{error}"
             return found
+        if np.size(_array(value)) != 1:
+            shape = _array(value).shape
+            raise TypeError(
+                f"diagnose expects loss as a function that gives one number; got an array of shape {shape}."
+            )
+        found.loss = float(_array(value).item())
+        if isinstance(value, TensorBase) and value.requires_grad:
+            value.backward()
     for each, out, module in called:
         if out.grad is not None:
             each.dout = np.array(out.grad.array)
@@ -267,5 +282,5 @@ def _loss_of_tensors(loss, y, t):
 def _array(value: Any) -> np.ndarray:
     array = value.array if isinstance(value, TensorBase) else value
     if not isinstance(array, np.ndarray | np.generic | float):
-        raise TypeError(f"diagnose expects a model whose output is one Tensor; got {checks.shown(value)}.")
+        raise TypeError(f"diagnose expects a model and a loss that give one Tensor; got a {type(value).__name__}.")
     return np.asarray(array)
