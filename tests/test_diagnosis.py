@@ -19,6 +19,12 @@ F = nn.functional
 ILLNESSES = {}
 
 
+@pytest.fixture(autouse=True)
+def _the_same_numbers_in_every_run():
+    fastbp.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  (of the book's networks)
+
+
 def illness(kind):
     """A function of a number from 0 to 9 that gives the diagnosis of a network with this illness."""
 

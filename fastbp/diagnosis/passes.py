@@ -162,8 +162,8 @@ def _copied(thing):
         return copy.deepcopy(thing)
     except Exception as error:
         raise TypeError(
-            f"diagnose expects a model that copy.deepcopy copies, as it looks at a copy; got {type(thing).__name__}, where "
-            f"it says {f'{error}'.rstrip('.')}."
+            f"diagnose expects a model that copy.deepcopy copies, as it looks at a copy; got {type(thing).__name__}, "
+            f"where it says {f'{error}'.rstrip('.')}."
         ) from error
 
 
