@@ -69,14 +69,18 @@ __all__ = [
 #: Loaded when touched, so that the import costs little more than NumPy's.
 _ON_DEMAND = {
     "Communicator": ("fastbp.communicators", "Communicator"),
+    "Diagnosis": ("fastbp.diagnosis", "Diagnosis"),
     "TableModel": ("fastbp.table_model", "TableModel"),
     "tune": ("fastbp.tuning", "tune"),
     "RankError": ("fastbp.training.ranks", "RankError"),
+    "TrainingWarning": ("fastbp.diagnosis", "TrainingWarning"),
     "autograd": ("fastbp.autograd", None),
     "book": ("fastbp.book", None),
     "book2": ("fastbp.book2", None),
     "cs231n": ("fastbp.cs231n", None),
     "datasets": ("fastbp.datasets", None),
+    "diagnose": ("fastbp.diagnosis", "diagnose"),
+    "diagnosis": ("fastbp.diagnosis", None),
     "estimators": ("fastbp.estimators", None),
     "export": ("fastbp.export", None),
     "nn": ("fastbp.nn", None),

@@ -526,6 +526,45 @@ class Sequential(Module):
         """
         return self.loss_layer_for("predict_proba").probabilities(self.predict(x))
 
+    def diagnose(self, x, t=None, *, optimizer=None, batch_size=None):
+        """Why the network does not learn, as `fastbp.diagnose` finds it; the network is as before.
+
+        Parameters
+        ----------
+        x : array_like
+            (n_samples, n_features), the rows that it is trained on.
+        t : array_like or None
+            Their targets, as `fit` takes them.
+        optimizer : Optimizer or None
+            What it is trained by: its rate is seen beside the sizes of weights and gradients.
+        batch_size : int or None
+            Rows of a step.
+
+        Returns
+        -------
+        Diagnosis
+            True where something was found; its findings one by one, causes first.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For rows that the network does not take, none, or another number of targets.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastbp import Linear, Relu, Sequential
+        >>> net = Sequential(Linear(2, 8, seed=0), Relu(), Linear(8, 3, seed=1), loss="softmax_cross_entropy")
+        >>> x, t = np.random.default_rng(0).standard_normal((99, 2)), np.arange(99) % 3
+        >>> net.diagnose(x, t)
+        Nothing found in 3 layers and 99 rows.
+        >>> net.diagnose(1000 * x, t)[0].kind
+        'inputs_not_normalised'
+        """
+        from fastbp.diagnosis import diagnose
+
+        return diagnose(self, x, t, optimizer=optimizer, batch_size=batch_size)
+
     # --- training ---------------------------------------------------------------------------
 
     def forward(self, x):

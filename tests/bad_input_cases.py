@@ -708,6 +708,23 @@ NETWORKS = [
         "fastbp.lr_finder(net, X, labels, lr_min=2, lr_max=1) | fastbp.lr_finder(net, X, labels, n_steps=1) | "
         "fastbp.lr_finder(net, X[:0], labels[:0]) | fastbp.lr_finder(net, X[:, :3], labels) | fastbp.lr_finder(net, X, labels + 1)",
     ),
+    entry(
+        "diagnose",
+        "fastbp.diagnose(net, X, labels, optimizer=rule, history=[1.0, 0.5], batch_size=2)",
+        TypeError="fastbp.diagnose(None, X, labels) | fastbp.diagnose(Sequential, X, labels) | fastbp.diagnose(net, None) | "
+        "fastbp.diagnose(net, X, labels, 5) | fastbp.diagnose(net, X, labels, optimizer=3) | "
+        "fastbp.diagnose(net, X, labels, history='a') | fastbp.diagnose(net, X, labels, params=3) | "
+        "fastbp.diagnose(net, X, labels, params=[3])",
+        ValueError="fastbp.diagnose(net, X, labels, 'square') | fastbp.diagnose(net, X[:0], labels[:0]) | "
+        "fastbp.diagnose(net, X, labels[:2]) | fastbp.diagnose(net, X[:, :3], labels) | "
+        "fastbp.diagnose(net, X, labels, batch_size=0) | fastbp.diagnose(net, X, labels, history=[[1.0]])",
+    ),
+    entry(
+        "Sequential.diagnose",
+        "net.diagnose(X, labels)",
+        TypeError="net.diagnose('a', labels) | net.diagnose(X, [None] * 5) | net.diagnose(X, labels, optimizer='adam')",
+        ValueError="net.diagnose(X[:, :3], labels) | net.diagnose(X[:0]) | net.diagnose(X, labels[:2])",
+    ),
     of_arrays(
         "Sequential.classify", "net.classify(X)", "net.classify({})", ValueError=["Sequential(Relu()).classify(X)"]
     ),
@@ -2636,7 +2653,7 @@ WITHOUT = {
         "nn.Flatten nn.Softmin nn.LogSoftmax HuberLoss.accuracy HuberLoss.probabilities "
         "MeanSquaredError.accuracy SigmoidWithLoss.probabilities nn.BatchNorm1d.register_parameter",
         "written by users, whose trainings call it": "Communicator Communicator.allreduce Communicator.broadcast",
-        "made by others, not by users": "RankError History dtype Size graph.Picture Optimizer "
+        "made by others, not by users": "Diagnosis TrainingWarning RankError History dtype Size graph.Picture Optimizer "
         "optim.Optimizer.step lr_scheduler.LRScheduler nn.Module",
         "a change in place of the function that is in the table": " ".join(
             f"Tensor.{name}_"

@@ -41,6 +41,7 @@ MODULES = {
     "fastbp.graph": "Graphs",
     "fastbp.plots": "Pictures",
     "fastbp.gradcheck": "The gradient check",
+    "fastbp.diagnosis": "The diagnosis",
     "fastbp.files": "Files",
     "fastbp.threads": "Threads",
     "fastbp.training.rates": "The finder of rates",

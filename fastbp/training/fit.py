@@ -23,6 +23,10 @@ __all__ = ["FitOptions", "fit"]
 
 #: Rows of one evaluation of the validation set, so that it takes little memory.
 EVALUATION_ROWS = 256
+#: Steps below which a training is a trial, and the share of the first batch's loss above which it came to nothing.
+TRIAL, NOT_FALLEN = 50, 0.98
+#: Rows that are looked at where it did.
+ROWS_OF_DIAGNOSIS = 128
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,6 +135,11 @@ def fit(net, x, t, options):
     with ranks.together():
         training, epochs = _prepared(net, x, t, FitOptions(**options), ranks)
         epochs.run(training)
+    if not ranks and training.looks_vain():
+        from fastbp.diagnosis.after_fit import speak
+
+        rows, targets = training.some_rows()
+        speak(net, rows, targets, training.trainer.optimizer, training.rows.batch_size)
     return training.history
 
 
@@ -566,6 +575,23 @@ class NetworkTraining(Training):
         if asked and self.file is not None and self.whole:  # of several ranks all are here
             self.write()
         return False
+
+    def looks_vain(self):
+        """Whether the losses alone make one ask what is wrong: they have not fallen, or are those of guessing."""
+        history, rows = self.history, self.rows
+        steps = sum(map(len, history.batch_loss))
+        if steps < TRIAL or rows.weights is not None or isinstance(rows.x, engine.SparseRows):
+            return False
+        last, softmax = history.train_loss[-1], self.net.loss_layer.kind == "softmax"
+        guess = math.log(self.trainer.n_out) if softmax else math.inf
+        return not last < NOT_FALLEN * min(history.batch_loss[0][0], guess)
+
+    def some_rows(self):
+        """A few rows that it was trained on, evenly spread, and their targets."""
+        rows = self.rows
+        places = np.arange(len(rows.x)) if rows.kept is None else rows.kept
+        places = places[:: -(-len(places) // ROWS_OF_DIAGNOSIS)]
+        return rows.x[places], rows.t[places]
 
     def close(self, stopped_by):
         self.history.stopped_by = stopped_by
