@@ -1103,8 +1103,11 @@ class MultiTaskLoss(Loss):
 
     def split(self, x):
         """The columns of each part, of predictions (n_samples, n_outputs), as views."""
-        self.parts(np.shape(x)[-1])
-        return tuple(np.split(np.asarray(x), np.cumsum(self.widths[:-1]), axis=-1))
+        x = checks.floats("MultiTaskLoss", "x", x)
+        if not x.ndim:
+            raise ValueError("MultiTaskLoss expects x of shape (n_samples, n_outputs); got ().")
+        self.parts(x.shape[-1])
+        return tuple(np.split(x, np.cumsum(self.widths[:-1]), axis=-1))
 
     def each(self, x, t):
         """The mean loss of each part, without its weight."""

@@ -664,6 +664,27 @@ LOSSES = [
         "losses.MultiTaskLoss([('squared_error', 1)] * 2).forward(np.ones((2, 2)), None)",
         RuntimeError="losses.MultiTaskLoss([('squared_error', 1)]).backward()",
     ),
+    *(
+        entry(
+            name,
+            f"losses.{name}(output_weights=[1, 2])",
+            ValueError=f"losses.{name}(output_weights=[-1, 2])",
+            TypeError=f"losses.{name}(output_weights='a') | losses.{name}(output_weights=3)",
+        )
+        for name in ("MeanSquaredError", "MeanAbsoluteError", "LogCoshLoss", "PoissonLoss", "HingeLoss")
+    ),
+    entry(
+        "MultiTaskLoss.split",
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).split(np.ones((2, 2)))",
+        ValueError="losses.MultiTaskLoss([('squared_error', 1)] * 2).split(np.ones((2, 3)))",
+        TypeError="losses.MultiTaskLoss([('squared_error', 1)] * 2).split(None)",
+    ),
+    entry(
+        "MultiTaskLoss.each",
+        "losses.MultiTaskLoss([('squared_error', 1)] * 2).each(np.ones((2, 2)), np.ones((2, 2)))",
+        ValueError="losses.MultiTaskLoss([('squared_error', 1)] * 2).each(np.ones((2, 3)), np.ones((2, 2)))",
+        TypeError="losses.MultiTaskLoss([('squared_error', 1)] * 2).each(None, np.ones((2, 2)))",
+    ),
     entry("HuberLoss", "HuberLoss(1.0)", ValueError="HuberLoss(-1) | HuberLoss(np.nan)", TypeError="HuberLoss('a')"),
     of_arrays(
         "softmax",
@@ -2624,7 +2645,7 @@ BETWEEN_PARTS = set(
     "own_tensors take_data trained_tensors lay_out set_extra_state adjust adjust_loss "
     "part_lines type_name has_own_passes renew_tensors order "
     "targets_like is_better get_lr extra_repr close should_stop is_over start held_by holder "
-    "flat join leave network_for new_optimizer".split()
+    "flat join leave network_for new_optimizer keep_averages take_averages evaluate_taken parts targets passes_of".split()
 )
 #: Why the others that take something are in no row of the table.
 WITHOUT = {
