@@ -15,7 +15,7 @@ TUTORIALS = Path(__file__).parents[1] / "docs/tutorials"
 ENGLISH = sorted((TUTORIALS / "en").glob("*.py"))
 CHINESE = sorted((TUTORIALS / "zh").glob("*.py"))
 #: What takes more than a few seconds.
-SLOW = ("04_", "05_", "06_", "07_", "10_")
+SLOW = ("04_", "05_", "06_", "07_", "08_", "09_", "10_", "11_")
 LAYOUT = (tokenize.COMMENT, tokenize.NL)
 
 
