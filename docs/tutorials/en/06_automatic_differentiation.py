@@ -33,8 +33,8 @@ print(f"dz/dy {y.grad.item():.4f}   x          {2:.4f}")
 # Branches that meet
 # ------------------
 #
-# ``x`` went into two operations.  Each sends back a derivative, and they are **added**, as the chain rule for several
-# ways demands.  For the same reason a second ``backward`` adds to what is there; training loops therefore empty
+# ``v`` goes into both sides of the multiplication.  Each sends back a derivative, and they are **added**, as the chain
+# rule for several ways demands.  For the same reason a second ``backward`` adds to what is there; training loops therefore empty
 # ``grad`` before each step.
 
 v = fastbp.tensor(3.0, requires_grad=True)
@@ -89,8 +89,8 @@ plt.show()
 # A loss of a whole network
 # -------------------------
 #
-# Every operation of a small network is such a node; with layers of ``fastbp.nn`` it is the same.  At the right end
-# stands :math:`y - t` of the softmax, derived by nobody.
+# Every operation of a small network is such a node; with layers of ``fastbp.nn`` it is the same.  Here is the
+# :math:`y - t` of a softmax, derived by nobody.
 
 scores = fastbp.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
 loss = fastbp.nn.functional.cross_entropy(scores, fastbp.tensor([1]))
