@@ -48,9 +48,12 @@ def test_a_tutorial_runs_without_a_warning(script, tmp_path):
     )
 
 
+def test_every_tutorial_is_there_in_both_languages():
+    assert [f"{path.stem}_zh" for path in ENGLISH] == [path.stem for path in CHINESE]
+
+
 @pytest.mark.parametrize("script", CHINESE, ids=stem)
 def test_a_chinese_tutorial_has_the_code_of_the_english_one(script):
     """Strings, too, so that both print the same."""
     english = TUTORIALS / "en" / f"{script.stem.removesuffix('_zh')}.py"
-    assert script.stem.endswith("_zh")
     assert code(script) == code(english)

@@ -34,8 +34,8 @@ print(f"dz/dy {y.grad.item():.4f}   x          {2:.4f}")
 # ------------------
 #
 # ``v`` goes into both sides of the multiplication.  Each sends back a derivative, and they are **added**, as the chain
-# rule for several ways demands.  For the same reason a second ``backward`` adds to what is there; training loops therefore empty
-# ``grad`` before each step.
+# rule for several ways demands.  For the same reason a second ``backward`` adds to what is there; training loops
+# therefore empty ``grad`` before each step.
 
 v = fastbp.tensor(3.0, requires_grad=True)
 for expected in (6, 12):
