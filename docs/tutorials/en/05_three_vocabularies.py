@@ -1,0 +1,161 @@
+r"""
+Iris and digits in three vocabularies
+=====================================
+
+The same network, trained with the book's words, with PyTorch's and with scikit-learn's.  One engine is behind all
+three, so choose the words that you know.
+"""
+
+# %%
+# Iris: 150 flowers, four lengths, three kinds.
+
+import numpy as np
+
+from fastbp.datasets import load_iris
+
+(x_train, t_train), (x_test, t_test) = load_iris()
+mean, deviation = x_train.mean(axis=0), x_train.std(axis=0)
+x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
+print(x_train.shape, x_test.shape)
+
+# %%
+# The book's
+# ----------
+
+from fastbp import SGD, Linear, Relu, Sequential, SoftmaxWithLoss
+
+net = Sequential(Linear(4, 10, seed=1), Relu(), Linear(10, 3, seed=2), loss=SoftmaxWithLoss())
+start = {name: array.copy() for name, array in net.params.items()}
+for _ in range(200):
+    gradients = net.gradient(x_train, t_train)
+    for name in ("W1", "b1", "W2", "b2"):
+        net.params[name] -= 0.5 * gradients[name]
+print(f"loss {net.loss(x_train, t_train):.4f}, test accuracy {net.accuracy(x_test, t_test):.4f}")
+
+# %%
+# PyTorch's
+# ---------
+#
+# ``Linear.weight`` is (n_out, n_in), so the same start is the transpose.
+
+import fastbp
+from fastbp import nn, optim
+
+model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 3))
+with fastbp.no_grad():
+    for layer, number in ((model[0], 1), (model[2], 2)):
+        layer.weight.copy_(fastbp.tensor(start[f"W{number}"].T.copy()))
+        layer.bias.copy_(fastbp.tensor(start[f"b{number}"]))
+
+criterion, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.5)
+x, t = fastbp.tensor(x_train), fastbp.tensor(t_train)
+for _ in range(200):
+    optimizer.zero_grad()
+    loss = criterion(model(x), t)
+    loss.backward()
+    optimizer.step()
+with fastbp.no_grad():
+    loss = criterion(model(x), t).item()
+    accuracy = (model(fastbp.tensor(x_test)).argmax(dim=1) == fastbp.tensor(t_test)).float().mean().item()
+print(f"loss {loss:.4f}, test accuracy {accuracy:.4f}")
+
+# %%
+# scikit-learn's
+# --------------
+#
+# Its classes draw initial weights of their own, from ``random_state``, so the loss is another one.
+
+from fastbp.estimators import MLPClassifier
+
+classifier = MLPClassifier(
+    (10,),
+    solver="sgd",
+    learning_rate_init=0.5,
+    momentum=0.0,
+    alpha=0.0,
+    batch_size=len(x_train),
+    max_iter=200,
+    n_iter_no_change=200,
+    random_state=0,
+)
+import warnings
+
+with warnings.catch_warnings():  # 200 steps are what was wanted, converged or not
+    warnings.simplefilter("ignore")
+    classifier.fit(x_train, t_train)
+print(f"loss {classifier.loss_:.4f}, test accuracy {classifier.score(x_test, t_test):.4f}")
+
+# %%
+# Handwritten digits
+# ------------------
+#
+# MNIST's four files are not part of the library.  Where ``FASTBP_DATA`` names their folder they are read; else these
+# are the 1797 small digits that scikit-learn brings along.
+
+import os
+
+from fastbp.datasets import load_digits, load_mnist
+
+if os.environ.get("FASTBP_DATA"):
+    name, ((x_train, t_train), (x_test, t_test)) = "MNIST", load_mnist()
+else:
+    name, ((x_train, t_train), (x_test, t_test)) = "digits (MNIST's files are not here)", load_digits()
+print(name, x_train.shape)
+
+# %%
+
+import matplotlib.pyplot as plt
+
+side = int(np.sqrt(x_train.shape[1]))
+figure, axes = plt.subplots(2, 8, figsize=(7, 2.1), layout="constrained")
+for axis, image, label in zip(axes.flat, x_test, t_test, strict=False):
+    axis.imshow(image.reshape(side, side), cmap="gray_r")
+    axis.set_title(label, fontsize=9)
+    axis.axis("off")
+plt.show()
+
+# %%
+# The book's network, whose whole loop is compiled by ``fit``; PyTorch's modules with its loader and loop; and
+# scikit-learn's class: each with 20 passes through the rows.
+
+from fastbp.utils.data import DataLoader, TensorDataset
+
+n_in, lr = x_train.shape[1], 0.1
+book = Sequential(Linear(n_in, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss=SoftmaxWithLoss())
+history = book.fit(
+    x_train, t_train, epochs=20, batch_size=50, optimizer=SGD(lr=lr), validation_data=(x_test, t_test), seed=0
+)
+print(f"book         {book.accuracy(x_test, t_test):.3f}")
+
+# %%
+
+fastbp.manual_seed(0)
+model = nn.Sequential(nn.Linear(n_in, 50), nn.ReLU(), nn.Linear(50, 10))
+optimizer = optim.SGD(model.parameters(), lr=lr)
+rows = TensorDataset(fastbp.tensor(x_train), fastbp.tensor(t_train))
+for _ in range(20):
+    for x, t in DataLoader(rows, batch_size=50, shuffle=True):
+        optimizer.zero_grad()
+        loss = criterion(model(x), t)
+        loss.backward()
+        optimizer.step()
+with fastbp.no_grad():
+    guessed = model(fastbp.tensor(x_test)).argmax(dim=1).numpy()
+print(f"PyTorch      {(guessed == t_test).mean():.3f}")
+
+# %%
+
+options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "batch_size": 50, "max_iter": 20, "random_state": 0}
+classifier = MLPClassifier((50,), learning_rate_init=lr, **options)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    classifier.fit(x_train, t_train)
+print(f"scikit-learn {classifier.score(x_test, t_test):.3f}")
+
+# %%
+# The same but for what chance does: each drew its own initial weights and its own order of rows.
+
+history.plot()
+
+# %%
+# **Try it:** add ``momentum=0.9`` in all three.  The word is the same in each vocabulary.
