@@ -4,8 +4,9 @@
 work in NumPy, ``bench.grid`` of training steps and epochs in other libraries,
 ``bench.activations`` of epochs with every activation, ``bench.predict`` of outputs beside
 onnxruntime, ``bench.embedding`` of columns of categories beside PyTorch, ``bench.mixed`` of float32
-rows under float64 weights, ``bench.export`` of networks as C, ``bench.sparse`` of sparse text beside
-scikit-learn, ``bench.fit`` of a training, ``bench.autograd`` of the smallest step that tensors take,
+rows under float64 weights, ``bench.export`` of networks as C, ``bench.life`` of whole commands
+and ``bench.sparse`` of sparse text beside scikit-learn, ``bench.fit`` of a training, ``bench.autograd``
+of the smallest step that tensors take,
 ``bench.processes`` of trainings in several processes at once, ``bench.ranks`` of one training on
 several ranks, ``bench.sweeps`` of many small networks beside `jax.vmap`,
 ``bench.trees`` of this tree beside another, ``bench.schools`` of the schools' own NumPy code beside

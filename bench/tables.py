@@ -30,6 +30,7 @@ SECTIONS = {
     "predict": ("predict.json", ["bench.predict"]),
     "mixed": ("mixed.json", ["bench.mixed"]),
     "export": ("export.json", ["bench.export"]),
+    "life": ("life.json", ["bench.life"]),
     "sparse": ("sparse.json", ["bench.sparse"]),
     "ranks": ("ranks.json", ["bench.ranks"]),
     "autograd": ("autograd.json", ["bench.autograd"]),

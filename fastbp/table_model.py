@@ -457,6 +457,11 @@ class TableModel:
         inverse = self.preprocessor.target_.inverse
         return scores.of_numbers(inverse(y), inverse(t))
 
+    def _share_right(self, x, t):
+        """The accuracy, or R^2: of all scores the one that importances ask for many times."""
+        y = self.outputs(x)
+        return float((y.argmax(axis=1) == t).mean()) if self.classes is not None else self._scores(y, t)["r2"]
+
     # --- predictions ------------------------------------------------------------------------
 
     @property
@@ -596,7 +601,7 @@ class TableModel:
         n_repeats = checks.integer(who, "n_repeats", n_repeats, 1)
         rng = np.random.default_rng(checks.integer(who, "seed", seed, 0, checks.MOST_SEED))
         score = "r2" if self.classes is None else "accuracy"
-        before = self._scores(self.outputs(x), t)[score]
+        before = self._share_right(x, t)
         found = self.preprocessor.encodings_
         edges = np.cumsum([0, *(len(each.names) for each in found)])
         losses = np.empty((len(found), n_repeats))
@@ -604,7 +609,7 @@ class TableModel:
             other = x.copy()
             for turn in range(n_repeats):
                 other[:, begin:end] = x[rng.permutation(len(x)), begin:end]
-                losses[place, turn] = before - self._scores(self.outputs(other), t)[score]
+                losses[place, turn] = before - self._share_right(other, t)
         order = np.argsort(-losses.mean(axis=1), kind="stable")
         names = [found[place].name for place in order]
         return Importances(names, losses.mean(axis=1)[order], losses.std(axis=1)[order], score)

@@ -39,6 +39,7 @@ from bench import (  # noqa: E402
     grid,
     kernels,
     layers,
+    life,
     measure,
     memory,
     mixed,
@@ -489,6 +490,24 @@ def test_export_bench_gives_predict_s_numbers():
     assert export.cells([row])[0][-2:] == ["2.00", "4.00"]
 
 
+def test_life_bench_scores_what_the_commands_write(monkeypatch):
+    def copied(side):
+        return ["-c", f"import shutil; shutil.copy('new.csv', '{side}.csv')"]
+
+    commands = {
+        (side, step): copied(side) if step == "predict" else ["-c", "open('old.csv').close()"]
+        for side, step in life.COMMANDS
+    }
+    monkeypatch.setattr(life, "COMMANDS", commands)
+    columns = {"x": np.arange(50), "target": np.arange(50) / 7}
+    (row,) = life.run(1, {"fifty": lambda: columns})
+    assert row["scores"] == {"fastbp": 1.0, "scikit-learn": 1.0} and row["fastbp"]["train"] > 0
+    row |= {"fastbp": {"train": 2.0, "predict": 1.0}, "scikit-learn": {"train": 5.0, "predict": 4.0}}
+    assert life.cells([row])[0][5:] == ["3.0", "1.000", "1.000"]
+    assert [len(make()["target"]) for make in list(life.TABLES.values())[2:]] == [20_000, 50_000]
+    assert life._score(np.array(["a", "b"]), np.array(["a", "a"])) == 0.5
+
+
 LARGE = ("512", "1024", "wide", "long", "deep")
 SMALL = {k: how for k, how in trees.cases().items() if not any(part in k for part in LARGE)}
 
@@ -869,6 +888,7 @@ WRITERS = {
     "activations": [],
     "mixed": [],
     "export": [],
+    "life": [],
     "sparse": [],
     "sweeps": ["--threads", "1"],
 }
@@ -945,14 +965,14 @@ def test_runs_that_were_held_meanwhile_are_not_stored(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_stored_runs_that_were_held_are_not_written(stored, readme):
+def test_stored_runs_that_were_held_are_not_written(stored, pages):
     run = json.loads(stored.read_text("utf-8"))
     run["machine"] = run["machine"] | {"held": ["OPENBLAS_CORETYPE=Haswell"]}
     stored.write_text(json.dumps(run), "utf-8")
-    before = readme.read_bytes()
+    before = [Path(each).read_bytes() for each in pages[1::2]]
     with pytest.raises(SystemExit, match=r"got .*run\.json, held down by OPENBLAS_CORETYPE=Haswell"):
-        report.main(["--from", str(stored), "--write", "--readme", str(readme)])
-    assert readme.read_bytes() == before
+        report.main(["--from", str(stored), "--write", *pages])
+    assert [Path(each).read_bytes() for each in pages[1::2]] == before
 
 
 @with_openblas
@@ -974,7 +994,7 @@ def test_unknown_set_to_hold_all_to_is_named(run_bench):
 
 
 @pytest.mark.parametrize(
-    "bench", [activations, autograd, estimators, export, grid, mixed, predict, ranks, report, sparse, threads]
+    "bench", [activations, autograd, estimators, export, grid, life, mixed, predict, ranks, report, sparse, threads]
 )
 @pytest.mark.parametrize("option", [["--quick"], ["--isa", "v3"]])
 def test_short_and_limited_runs_are_not_written(bench, option, capsys):
@@ -1203,6 +1223,7 @@ TABLES = {
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
     "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
     "export": ("docs/leaving.md", export.markdown, export.MARKS),
+    "life": ("docs/data.md", life.markdown, life.MARKS),
     "ranks": ("docs/many-machines.md", ranks.markdown, ranks.MARKS),
     "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
 }

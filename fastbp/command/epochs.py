@@ -21,7 +21,7 @@ def lines(bar, epochs, n_rows, lr, held_out, few=False):
 
     Parameters
     ----------
-    bar : tqdm.tqdm
+    bar : tqdm.tqdm or _Lines
     epochs : int
     n_rows : int
         Of an epoch.
@@ -73,18 +73,28 @@ def progress_bar(n_rows, shows):
 
 
 def _bar(what, n_rows, shows, **options):
-    """A bar on stderr, if there is one and that is a terminal."""
+    """A bar on stderr, if that is a terminal; elsewhere lines, without the time that tqdm's import takes."""
+    if not shows or sys.stderr is None or not sys.stderr.isatty():
+        return _Lines()
     from tqdm import tqdm
 
     columns, rows = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
     return tqdm(
-        total=n_rows,
-        desc=what,
-        unit=" rows",
-        unit_scale=True,
-        ncols=columns,
-        nrows=rows,
-        disable=sys.stderr is None or not shows or None,
-        leave=False,
-        **options,
+        total=n_rows, desc=what, unit=" rows", unit_scale=True, ncols=columns, nrows=rows, leave=False, **options
     )
+
+
+class _Lines:
+    """What there is of a bar where nobody sees it move."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def update(self, n_rows):
+        pass
+
+    def write(self, line):
+        print(line)
