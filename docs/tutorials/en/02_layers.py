@@ -21,7 +21,9 @@ rng = np.random.default_rng(0)
 
 def compare(name, formula, computed):
     """Print how far the formula is from fastbp's numbers."""
-    print(f"{name:<6} {formula.shape!s:<8} largest difference {np.abs(formula - computed).max():.0e}")
+    print(
+        f"{name:<6} {formula.shape!s:<8} largest difference {np.abs(formula - computed).max():.0e}"
+    )
 
 
 # %%
@@ -82,9 +84,16 @@ compare("dx", dout * y * (1 - y), sigmoid.backward(dout))
 
 line = np.linspace(-5, 5, 401)
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained", sharex=True)
-for name, layer, colour in (("relu", Relu(), "#0072B2"), ("sigmoid", Sigmoid(), "#D55E00")):
-    axes[0].plot(line, np.minimum(layer.forward(line[None])[0], 2), color=colour, label=name)
-    axes[1].plot(line, layer.backward(np.ones((1, len(line))))[0], color=colour, label=name)
+for name, layer, colour in (
+    ("relu", Relu(), "#0072B2"),
+    ("sigmoid", Sigmoid(), "#D55E00"),
+):
+    axes[0].plot(
+        line, np.minimum(layer.forward(line[None])[0], 2), color=colour, label=name
+    )
+    axes[1].plot(
+        line, layer.backward(np.ones((1, len(line))))[0], color=colour, label=name
+    )
 axes[0].set(xlabel="x", ylabel="y", ylim=(-0.1, 1.6))
 axes[1].set(xlabel="x", ylabel=r"$\partial y\,/\,\partial x$")
 axes[0].legend(frameon=False)
@@ -159,7 +168,9 @@ scores, t = rng.standard_normal((3, 4)), np.array([0, 3, 1])
 softmax = SoftmaxWithLoss()
 loss = softmax.forward(scores, t)
 
-e = np.exp(scores - scores.max(axis=1, keepdims=True))  # the same quotient, and no overflow
+e = np.exp(
+    scores - scores.max(axis=1, keepdims=True)
+)  # the same quotient, and no overflow
 y, rows = e / e.sum(axis=1, keepdims=True), np.eye(4)[t]
 compare("loss", -(rows * np.log(y)).sum(axis=1).mean(), loss)
 compare("dx", (y - rows) / len(t), softmax.backward())

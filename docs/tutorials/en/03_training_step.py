@@ -67,7 +67,9 @@ from fastbp import SGD, Linear, Relu, Sequential, Trainer
 from fastbp.datasets import load_digits
 
 (x_train, t_train), (x_test, t_test) = load_digits()
-net = Sequential(Linear(64, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss="softmax_cross_entropy")
+net = Sequential(
+    Linear(64, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss="softmax_cross_entropy"
+)
 by_hand = TwoLayerNet(net.params)
 lr, batch, steps = 0.1, 100, 500
 
@@ -76,7 +78,9 @@ lr, batch, steps = 0.1, 100, 500
 
 _, grads = by_hand.gradient(x_train[:batch], t_train[:batch])
 for name, gradient in net.gradient(x_train[:batch], t_train[:batch]).items():
-    print(f"{name}: {gradient.shape!s:<9} largest difference {np.abs(gradient - grads[name]).max():.0e}")
+    print(
+        f"{name}: {gradient.shape!s:<9} largest difference {np.abs(gradient - grads[name]).max():.0e}"
+    )
 
 # %%
 # Then 500 steps on the same mini-batches.  :class:`fastbp.Trainer` makes a step of the network, its loss and the
@@ -97,7 +101,9 @@ compiled_seconds = time.perf_counter() - begin
 print("step   by hand   compiled")
 for step in (0, 1, 9, 99, 499):
     print(f"{step + 1:4}   {losses[step]:.5f}   {compiled[step]:.5f}")
-print(f"largest difference of the losses: {max(abs(a - b) for a, b in zip(losses, compiled, strict=True)):.0e}")
+print(
+    f"largest difference of the losses: {max(abs(a - b) for a, b in zip(losses, compiled, strict=True)):.0e}"
+)
 
 # %%
 # The two curves lie on each other, which is the picture of a right gradient.
@@ -113,7 +119,9 @@ plt.show()
 # And the time of a step, on the machine that built this page:
 
 print(f"NumPy    {1e6 * numpy_seconds / steps:6.0f} µs")
-print(f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / compiled_seconds:.1f} times as quick")
+print(
+    f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / compiled_seconds:.1f} times as quick"
+)
 
 # %%
 # The arithmetic is the same in both.  What the compiled step saves is all else: a call for each operation, a new array
@@ -123,7 +131,10 @@ print(f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / com
 #
 # As accurate, too:
 
-for name, scores in (("by hand", by_hand.scores(x_test)), ("compiled", net.predict(x_test))):
+for name, scores in (
+    ("by hand", by_hand.scores(x_test)),
+    ("compiled", net.predict(x_test)),
+):
     print(f"{name:<9} test accuracy {(scores.argmax(axis=1) == t_test).mean():.4f}")
 
 # %%

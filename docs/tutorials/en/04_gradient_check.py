@@ -26,7 +26,12 @@ central = np.abs((np.exp(1 + steps) - np.exp(1 - steps)) / (2 * steps) - exact)
 forward = np.abs((np.exp(1 + steps) - np.exp(1.0)) / steps - exact)
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 axes.loglog(steps, forward, color="#D55E00", label="(f(x + h) - f(x)) / h")
-axes.loglog(steps, np.maximum(central, 1e-13), color="#0072B2", label="(f(x + h) - f(x - h)) / 2h")
+axes.loglog(
+    steps,
+    np.maximum(central, 1e-13),
+    color="#0072B2",
+    label="(f(x + h) - f(x - h)) / 2h",
+)
 axes.set(xlabel="h", ylabel="error of the derivative of exp at 1")
 axes.legend(frameon=False)
 plt.show()
@@ -43,7 +48,9 @@ from fastbp.layers import Affine, Sigmoid, SoftmaxWithLoss
 
 rng = np.random.default_rng(0)
 x, t = rng.standard_normal((8, 5)), rng.integers(0, 3, 8)
-net = Sequential(Linear(5, 6, seed=1), Relu(), Linear(6, 3, seed=2), loss="softmax_cross_entropy")
+net = Sequential(
+    Linear(5, 6, seed=1), Relu(), Linear(6, 3, seed=2), loss="softmax_cross_entropy"
+)
 print(gradient_check(net, x, t, full=True))
 
 # %%
@@ -88,7 +95,9 @@ scores = rng.standard_normal((8, 3))
 for loss in (SoftmaxWithLoss(), DividedTwice(), NeverDivided()):
     report = gradient_check(loss, scores, t)
     quotient = report.analytic / report.numeric
-    print(f"{type(loss).__name__:<16} passed {report.passed!s:<6} analytic / numeric {quotient:.3f}")
+    print(
+        f"{type(loss).__name__:<16} passed {report.passed!s:<6} analytic / numeric {quotient:.3f}"
+    )
 
 # %%
 # The quotient tells the cause: 1/8 and 8, with 8 rows.
@@ -158,7 +167,12 @@ def curve(with_variance):
     data = np.random.default_rng(1)
     x = data.standard_normal((256, 5))
     t = (np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] > 0).astype(int)
-    layers = Linear(5, 16, seed=1), Normalization(with_variance), Sigmoid(), Linear(16, 2, seed=2)
+    layers = (
+        Linear(5, 16, seed=1),
+        Normalization(with_variance),
+        Sigmoid(),
+        Linear(16, 2, seed=2),
+    )
     last, losses = SoftmaxWithLoss(), []
     for _ in range(300):
         out = x

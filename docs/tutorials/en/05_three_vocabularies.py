@@ -24,13 +24,17 @@ print(x_train.shape, x_test.shape)
 
 from fastbp import SGD, Linear, Relu, Sequential, SoftmaxWithLoss
 
-net = Sequential(Linear(4, 10, seed=1), Relu(), Linear(10, 3, seed=2), loss=SoftmaxWithLoss())
+net = Sequential(
+    Linear(4, 10, seed=1), Relu(), Linear(10, 3, seed=2), loss=SoftmaxWithLoss()
+)
 start = {name: array.copy() for name, array in net.params.items()}
 for _ in range(200):
     gradients = net.gradient(x_train, t_train)
     for name in ("W1", "b1", "W2", "b2"):
         net.params[name] -= 0.5 * gradients[name]
-print(f"loss {net.loss(x_train, t_train):.4f}, test accuracy {net.accuracy(x_test, t_test):.4f}")
+print(
+    f"loss {net.loss(x_train, t_train):.4f}, test accuracy {net.accuracy(x_test, t_test):.4f}"
+)
 
 # %%
 # PyTorch's
@@ -56,7 +60,12 @@ for _ in range(200):
     optimizer.step()
 with fastbp.no_grad():
     loss = criterion(model(x), t).item()
-    accuracy = (model(fastbp.tensor(x_test)).argmax(dim=1) == fastbp.tensor(t_test)).float().mean().item()
+    accuracy = (
+        (model(fastbp.tensor(x_test)).argmax(dim=1) == fastbp.tensor(t_test))
+        .float()
+        .mean()
+        .item()
+    )
 print(f"loss {loss:.4f}, test accuracy {accuracy:.4f}")
 
 # %%
@@ -83,7 +92,9 @@ import warnings
 with warnings.catch_warnings():  # 200 steps are what was wanted, converged or not
     warnings.simplefilter("ignore")
     classifier.fit(x_train, t_train)
-print(f"loss {classifier.loss_:.4f}, test accuracy {classifier.score(x_test, t_test):.4f}")
+print(
+    f"loss {classifier.loss_:.4f}, test accuracy {classifier.score(x_test, t_test):.4f}"
+)
 
 # %%
 # Handwritten digits
@@ -99,7 +110,10 @@ from fastbp.datasets import load_digits, load_mnist
 if os.environ.get("FASTBP_DATA"):
     name, ((x_train, t_train), (x_test, t_test)) = "MNIST", load_mnist()
 else:
-    name, ((x_train, t_train), (x_test, t_test)) = "digits (MNIST's files are not here)", load_digits()
+    name, ((x_train, t_train), (x_test, t_test)) = (
+        "digits (MNIST's files are not here)",
+        load_digits(),
+    )
 print(name, x_train.shape)
 
 # %%
@@ -121,9 +135,17 @@ plt.show()
 from fastbp.utils.data import DataLoader, TensorDataset
 
 n_in, lr = x_train.shape[1], 0.1
-book = Sequential(Linear(n_in, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss=SoftmaxWithLoss())
+book = Sequential(
+    Linear(n_in, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss=SoftmaxWithLoss()
+)
 history = book.fit(
-    x_train, t_train, epochs=20, batch_size=50, optimizer=SGD(lr=lr), validation_data=(x_test, t_test), seed=0
+    x_train,
+    t_train,
+    epochs=20,
+    batch_size=50,
+    optimizer=SGD(lr=lr),
+    validation_data=(x_test, t_test),
+    seed=0,
 )
 print(f"book         {book.accuracy(x_test, t_test):.3f}")
 
@@ -145,7 +167,14 @@ print(f"PyTorch      {(guessed == t_test).mean():.3f}")
 
 # %%
 
-options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "batch_size": 50, "max_iter": 20, "random_state": 0}
+options = {
+    "solver": "sgd",
+    "momentum": 0.0,
+    "alpha": 0.0,
+    "batch_size": 50,
+    "max_iter": 20,
+    "random_state": 0,
+}
 classifier = MLPClassifier((50,), learning_rate_init=lr, **options)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -45,7 +45,9 @@ import warnings
 
 with warnings.catch_warnings():  # all 150 epochs are wanted
     warnings.simplefilter("ignore")
-    pinball = MLPRegressor(loss="quantile", quantile=quantiles, **options).fit(x_train, y_train)
+    pinball = MLPRegressor(loss="quantile", quantile=quantiles, **options).fit(
+        x_train, y_train
+    )
     normal = MLPRegressor(loss="gaussian", **options).fit(x_train, y_train)
 
 # %%
@@ -67,10 +69,16 @@ mean, deviation = normal.predict(line, return_std=True)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained", sharey=True)
 for axis, title, (lower, centre, upper) in (
     (axes[0], "quantiles 0.05, 0.5, 0.95", (low, middle, high)),
-    (axes[1], "gaussian, 90 %", (mean - 1.645 * deviation, mean, mean + 1.645 * deviation)),
+    (
+        axes[1],
+        "gaussian, 90 %",
+        (mean - 1.645 * deviation, mean, mean + 1.645 * deviation),
+    ),
 ):
     axis.plot(x_test, y_test, ".", color="0.6", markersize=3)
-    axis.fill_between(line[:, 0], lower, upper, color="#0072B2", alpha=0.25, linewidth=0)
+    axis.fill_between(
+        line[:, 0], lower, upper, color="#0072B2", alpha=0.25, linewidth=0
+    )
     axis.plot(line, centre, color="#0072B2")
     axis.plot(line, np.sin(4 * line), "--", color="#D55E00", linewidth=1)
     axis.set(title=title, xlabel="x", ylim=(-3, 3))
@@ -94,7 +102,9 @@ print(f"gaussian  {(np.abs(y_test - mean) <= 1.645 * deviation).mean():.3f}")
 for begin, end in ((-1, 0), (0, 1)):
     part = (x_test[:, 0] >= begin) & (x_test[:, 0] < end)
     inside = (np.abs(y_test - mean) <= 1.645 * deviation)[part].mean()
-    print(f"x from {begin:2} to {end}: mean deviation {deviation[part].mean():.2f}, inside {inside:.2f}")
+    print(
+        f"x from {begin:2} to {end}: mean deviation {deviation[part].mean():.2f}, inside {inside:.2f}"
+    )
 
 # %%
 # **Try it:** make the noise skewed, ``rng.exponential(size=1200)``.  Which of the two still keeps its word?

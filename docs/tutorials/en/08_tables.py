@@ -49,8 +49,13 @@ print(*model.notes, sep="\n")
 # %%
 # A score says little by itself; beside it stands that of the baseline, which always says the mean.
 
-for name, scores in (("network", model.scores["test"]), ("baseline", model.scores["baseline"]["test"])):
-    print(f"{name:<9}", ", ".join(f"{key} {value:.3g}" for key, value in scores.items()))
+for name, scores in (
+    ("network", model.scores["test"]),
+    ("baseline", model.scores["baseline"]["test"]),
+):
+    print(
+        f"{name:<9}", ", ".join(f"{key} {value:.3g}" for key, value in scores.items())
+    )
 
 # %%
 # What matters
@@ -63,7 +68,9 @@ import matplotlib.pyplot as plt
 
 found = model.importances(path)
 figure, axes = plt.subplots(figsize=(6, 2.2), layout="constrained")
-axes.barh(found.names[::-1], found.means[::-1], xerr=found.deviations[::-1], color="#0072B2")
+axes.barh(
+    found.names[::-1], found.means[::-1], xerr=found.deviations[::-1], color="#0072B2"
+)
 axes.set_xlabel(f"loss of {found.score} where shuffled")
 plt.show()
 
@@ -73,7 +80,11 @@ plt.show()
 #
 # New rows in any order of columns.  What the training never saw is said, too.
 
-rows = {"town": ["Rome", "Bonn", "Lima"], "size": [80.0, 80.0, 80.0], "year": [1990, None, 1990]}
+rows = {
+    "town": ["Rome", "Bonn", "Lima"],
+    "size": [80.0, 80.0, 80.0],
+    "year": [1990, None, 1990],
+}
 print(model.predict(rows).round(-3))
 print(*model.warnings, sep="\n")
 

@@ -34,7 +34,12 @@ for jobs in (1, 2):
         warnings.simplefilter("ignore")  # ten epochs are enough to compare
         searches[jobs] = search.fit(x_train, t_train)
     seconds[jobs] = time.perf_counter() - begin
-print(", ".join(f"{jobs} thread{'s' * (jobs > 1)}: {each:.1f} s" for jobs, each in seconds.items()))
+print(
+    ", ".join(
+        f"{jobs} thread{'s' * (jobs > 1)}: {each:.1f} s"
+        for jobs, each in seconds.items()
+    )
+)
 print("best:", searches[1].best_params_)
 
 # %%
@@ -83,7 +88,9 @@ plt.show()
 # The best of many scores is too good, as it was chosen for being good.  The rows that no trial has seen say what it
 # is worth.
 
-print(f"in the search {searches[1].best_score_:.4f}, on the test rows {searches[1].score(x_test, t_test):.4f}")
+print(
+    f"in the search {searches[1].best_score_:.4f}, on the test rows {searches[1].score(x_test, t_test):.4f}"
+)
 
 # %%
 # **Try it:** which rate is best for ``solver="sgd"``?  Widen the grid until the best one is not at its rim.

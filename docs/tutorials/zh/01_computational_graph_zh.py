@@ -55,7 +55,12 @@ print("x + y:", plus.forward(10, 5), plus.backward(1.3))
 from fastbp.layers import AddLayer, MulLayer
 
 apple, apples, orange, oranges, tax = 100.0, 2.0, 150.0, 3.0, 1.1
-apple_node, orange_node, sum_node, tax_node = MulLayer(), MulLayer(), AddLayer(), MulLayer()
+apple_node, orange_node, sum_node, tax_node = (
+    MulLayer(),
+    MulLayer(),
+    AddLayer(),
+    MulLayer(),
+)
 
 apple_price = apple_node.forward(apple, apples)
 orange_price = orange_node.forward(orange, oranges)
@@ -74,7 +79,13 @@ d_apple_price, d_orange_price = sum_node.backward(d_both)
 d_orange, d_oranges = orange_node.backward(d_orange_price)
 d_apple, d_apples = apple_node.backward(d_apple_price)
 
-found = {"apple": d_apple, "apples": d_apples, "orange": d_orange, "oranges": d_oranges, "tax": d_tax}
+found = {
+    "apple": d_apple,
+    "apples": d_apples,
+    "orange": d_orange,
+    "oranges": d_oranges,
+    "tax": d_tax,
+}
 for name, derivative in found.items():
     print(f"d price / d {name:<8}{derivative:>6.1f}")
 
@@ -96,9 +107,19 @@ print(f"{((apple + 1) * apples + orange * oranges) * tax - price:.1f}")
 import fastbp
 from fastbp import graph
 
-values = {"apple": apple, "apples": apples, "orange": orange, "oranges": oranges, "tax": tax}
-names = {name: fastbp.tensor(value, requires_grad=True) for name, value in values.items()}
-total = (names["apple"] * names["apples"] + names["orange"] * names["oranges"]) * names["tax"]
+values = {
+    "apple": apple,
+    "apples": apples,
+    "orange": orange,
+    "oranges": oranges,
+    "tax": tax,
+}
+names = {
+    name: fastbp.tensor(value, requires_grad=True) for name, value in values.items()
+}
+total = (names["apple"] * names["apples"] + names["orange"] * names["oranges"]) * names[
+    "tax"
+]
 graph.draw(total, {**names, "price": total})
 
 # %%

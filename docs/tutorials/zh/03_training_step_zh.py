@@ -66,7 +66,9 @@ from fastbp import SGD, Linear, Relu, Sequential, Trainer
 from fastbp.datasets import load_digits
 
 (x_train, t_train), (x_test, t_test) = load_digits()
-net = Sequential(Linear(64, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss="softmax_cross_entropy")
+net = Sequential(
+    Linear(64, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss="softmax_cross_entropy"
+)
 by_hand = TwoLayerNet(net.params)
 lr, batch, steps = 0.1, 100, 500
 
@@ -75,7 +77,9 @@ lr, batch, steps = 0.1, 100, 500
 
 _, grads = by_hand.gradient(x_train[:batch], t_train[:batch])
 for name, gradient in net.gradient(x_train[:batch], t_train[:batch]).items():
-    print(f"{name}: {gradient.shape!s:<9} largest difference {np.abs(gradient - grads[name]).max():.0e}")
+    print(
+        f"{name}: {gradient.shape!s:<9} largest difference {np.abs(gradient - grads[name]).max():.0e}"
+    )
 
 # %%
 # 再用同样的小批量走 500 步。:class:`fastbp.Trainer` 把网络、损失和优化器的一步合成一次编译好的调用。
@@ -95,7 +99,9 @@ compiled_seconds = time.perf_counter() - begin
 print("step   by hand   compiled")
 for step in (0, 1, 9, 99, 499):
     print(f"{step + 1:4}   {losses[step]:.5f}   {compiled[step]:.5f}")
-print(f"largest difference of the losses: {max(abs(a - b) for a, b in zip(losses, compiled, strict=True)):.0e}")
+print(
+    f"largest difference of the losses: {max(abs(a - b) for a, b in zip(losses, compiled, strict=True)):.0e}"
+)
 
 # %%
 # 两条曲线完全重合，这正是梯度正确时该有的样子。
@@ -111,7 +117,9 @@ plt.show()
 # 每一步的时间（在生成本页的机器上测得）：
 
 print(f"NumPy    {1e6 * numpy_seconds / steps:6.0f} µs")
-print(f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / compiled_seconds:.1f} times as quick")
+print(
+    f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / compiled_seconds:.1f} times as quick"
+)
 
 # %%
 # 两边的算术是一样的。编译版省下的是其余的一切：每个运算一次调用，每个结果一个新数组，每次都要在内存里走一个来回。
@@ -119,7 +127,10 @@ print(f"compiled {1e6 * compiled_seconds / steps:6.0f} µs, {numpy_seconds / com
 #
 # 识别精度也一样：
 
-for name, scores in (("by hand", by_hand.scores(x_test)), ("compiled", net.predict(x_test))):
+for name, scores in (
+    ("by hand", by_hand.scores(x_test)),
+    ("compiled", net.predict(x_test)),
+):
     print(f"{name:<9} test accuracy {(scores.argmax(axis=1) == t_test).mean():.4f}")
 
 # %%

@@ -72,7 +72,9 @@ for _ in range(4000):
         for parameter in (w1, w2, b):
             parameter -= 0.003 * parameter.grad
             parameter.grad = None
-print(f"{w1.item():.2f} x^2 + {w2.item():.2f} x + {b.item():.2f}, loss {losses[-1]:.4f}")
+print(
+    f"{w1.item():.2f} x^2 + {w2.item():.2f} x + {b.item():.2f}, loss {losses[-1]:.4f}"
+)
 
 # %%
 

@@ -48,8 +48,13 @@ print(*model.notes, sep="\n")
 # %%
 # 单看一个分数说明不了什么，旁边放上基准的分数：基准永远只回答平均值。
 
-for name, scores in (("network", model.scores["test"]), ("baseline", model.scores["baseline"]["test"])):
-    print(f"{name:<9}", ", ".join(f"{key} {value:.3g}" for key, value in scores.items()))
+for name, scores in (
+    ("network", model.scores["test"]),
+    ("baseline", model.scores["baseline"]["test"]),
+):
+    print(
+        f"{name:<9}", ", ".join(f"{key} {value:.3g}" for key, value in scores.items())
+    )
 
 # %%
 # 哪一列重要
@@ -61,7 +66,9 @@ import matplotlib.pyplot as plt
 
 found = model.importances(path)
 figure, axes = plt.subplots(figsize=(6, 2.2), layout="constrained")
-axes.barh(found.names[::-1], found.means[::-1], xerr=found.deviations[::-1], color="#0072B2")
+axes.barh(
+    found.names[::-1], found.means[::-1], xerr=found.deviations[::-1], color="#0072B2"
+)
 axes.set_xlabel(f"loss of {found.score} where shuffled")
 plt.show()
 
@@ -71,7 +78,11 @@ plt.show()
 #
 # 新的行，列的顺序可以不同。训练时没见过的值也会报告。
 
-rows = {"town": ["Rome", "Bonn", "Lima"], "size": [80.0, 80.0, 80.0], "year": [1990, None, 1990]}
+rows = {
+    "town": ["Rome", "Bonn", "Lima"],
+    "size": [80.0, 80.0, 80.0],
+    "year": [1990, None, 1990],
+}
 print(model.predict(rows).round(-3))
 print(*model.warnings, sep="\n")
 

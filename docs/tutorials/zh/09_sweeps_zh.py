@@ -34,7 +34,12 @@ for jobs in (1, 2):
         warnings.simplefilter("ignore")  # ten epochs are enough to compare
         searches[jobs] = search.fit(x_train, t_train)
     seconds[jobs] = time.perf_counter() - begin
-print(", ".join(f"{jobs} thread{'s' * (jobs > 1)}: {each:.1f} s" for jobs, each in seconds.items()))
+print(
+    ", ".join(
+        f"{jobs} thread{'s' * (jobs > 1)}: {each:.1f} s"
+        for jobs, each in seconds.items()
+    )
+)
 print("best:", searches[1].best_params_)
 
 # %%
@@ -81,7 +86,9 @@ plt.show()
 #
 # 许多分数里最好的那个总是偏高，因为它正是因为高才被选中的。它到底值多少，要看任何一次尝试都没见过的测试数据。
 
-print(f"in the search {searches[1].best_score_:.4f}, on the test rows {searches[1].score(x_test, t_test):.4f}")
+print(
+    f"in the search {searches[1].best_score_:.4f}, on the test rows {searches[1].score(x_test, t_test):.4f}"
+)
 
 # %%
 # **试一试：** 对 ``solver="sgd"`` 哪个学习率最好？把网格扩大，直到最好的不在边上。

@@ -38,7 +38,9 @@ class Thread:
     def allreduce(self, buffer):
         self.board[self.rank] = buffer.copy()
         self.barrier.wait()
-        buffer[:] = sum(self.board[1:], start=self.board[0])  # in the order of the ranks: the same bits for all
+        buffer[:] = sum(
+            self.board[1:], start=self.board[0]
+        )  # in the order of the ranks: the same bits for all
         self.barrier.wait()
 
     def broadcast(self, buffer, root):
@@ -52,7 +54,9 @@ class Thread:
 def on_ranks(function, size):
     board, barrier = [None] * size, threading.Barrier(size)
     with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(function, [Thread(rank, board, barrier) for rank in range(size)]))
+        return list(
+            pool.map(function, [Thread(rank, board, barrier) for rank in range(size)])
+        )
 
 
 # %%
@@ -66,9 +70,23 @@ from fastbp.datasets import load_digits
 
 
 def train(comm=None):
-    net = Sequential(Linear(64, 50, seed=1), Relu(), Linear(50, 10, seed=2), loss="softmax_cross_entropy")
+    net = Sequential(
+        Linear(64, 50, seed=1),
+        Relu(),
+        Linear(50, 10, seed=2),
+        loss="softmax_cross_entropy",
+    )
     optimizer = Momentum(lr=0.05)
-    history = net.fit(x, t, epochs=8, batch_size=64, optimizer=optimizer, seed=0, comm=comm, n_threads=1)
+    history = net.fit(
+        x,
+        t,
+        epochs=8,
+        batch_size=64,
+        optimizer=optimizer,
+        seed=0,
+        comm=comm,
+        n_threads=1,
+    )
     return net, history.train_loss
 
 
@@ -82,7 +100,9 @@ for size in (2, 4):
     same = all(net.params["W1"].tobytes() == first.tobytes() for net in nets)
     difference = np.abs(first - one.params["W1"]).max()
     print(f"{size} ranks: all have the same bits {same}; to one rank {difference:.0e}")
-    print(f"         test accuracy {nets[0].accuracy(x_test, t_test):.4f}, one rank {one.accuracy(x_test, t_test):.4f}")
+    print(
+        f"         test accuracy {nets[0].accuracy(x_test, t_test):.4f}, one rank {one.accuracy(x_test, t_test):.4f}"
+    )
 
 # %%
 # 各个 rank 之间一位不差。和一个 rank 相比只有舍入误差，因为求和的顺序不同。
@@ -90,8 +110,16 @@ for size in (2, 4):
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
-for (size, curve), width, colour in zip(curves.items(), (6, 3, 1), ("#56B4E9", "#D55E00", "black"), strict=True):
-    axes.plot(range(1, 9), curve, color=colour, linewidth=width, label=f"{size} rank{'s' * (size > 1)}")
+for (size, curve), width, colour in zip(
+    curves.items(), (6, 3, 1), ("#56B4E9", "#D55E00", "black"), strict=True
+):
+    axes.plot(
+        range(1, 9),
+        curve,
+        color=colour,
+        linewidth=width,
+        label=f"{size} rank{'s' * (size > 1)}",
+    )
 axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
 axes.legend(frameon=False)
 plt.show()

@@ -49,7 +49,9 @@ def tile(a, b, start):
     for k in range(len(b)):
         row = b[k]  # read once
         for m in range(len(a)):
-            c[m] += a[m, k] * row  # one number times a vector: no number of C goes to memory
+            c[m] += (
+                a[m, k] * row
+            )  # one number times a vector: no number of C goes to memory
     return c
 
 
@@ -70,9 +72,15 @@ def box(x, y, width, height, **options):
     axis.add_patch(Rectangle((x, y), width, height, **options))
 
 
-for x, y, width, height, name in ((0, top, K, M, "A"), (left, 0, N, K, "B"), (left, top, N, M, "C")):
+for x, y, width, height, name in (
+    (0, top, K, M, "A"),
+    (left, 0, N, K, "B"),
+    (left, top, N, M, "C"),
+):
     box(x, y, width, height, facecolor="0.96", edgecolor="0.3")
-    axis.text(x + width / 2, y - 0.6, f"{name}  ({height}, {width})", ha="center", va="bottom")
+    axis.text(
+        x + width / 2, y - 0.6, f"{name}  ({height}, {width})", ha="center", va="bottom"
+    )
 box(0, top + MR, K, MR, facecolor="#9ECAE9", edgecolor="none")
 box(left + NR, 0, NR, K, facecolor="#9ECAE9", edgecolor="none")
 box(left + NR, top + MR, NR, MR, facecolor="#F5A45B", edgecolor="black")
@@ -105,7 +113,11 @@ def product(A, B, bias):
 
 
 rng = np.random.default_rng(0)
-A, B, bias = rng.standard_normal((20, 30)), rng.standard_normal((30, 21)), rng.standard_normal(21)
+A, B, bias = (
+    rng.standard_normal((20, 30)),
+    rng.standard_normal((30, 21)),
+    rng.standard_normal(21),
+)
 
 from fastbp import _kernels, reference
 
@@ -124,7 +136,9 @@ print(f"kernel to its twin in NumPy: {np.abs(out - twin).max():.0e}")
 # MR × NR 的分块每走一步做 MR · NR 次乘法，只读 MR + NR 个数。分块越高越宽，每次乘法摊到的读取就越少，直到寄存器用完为止。
 
 for rows, width in ((1, 1), (1, 32), (6, 16), (14, 32)):
-    print(f"{rows:2} x {width:2}: {rows * width / (rows + width):5.2f} multiplications for each number read")
+    print(
+        f"{rows:2} x {width:2}: {rows * width / (rows + width):5.2f} multiplications for each number read"
+    )
 
 # %%
 # 另外两个乘积
