@@ -259,7 +259,7 @@ class Embedding:
         self.idx: Any = None
 
     def forward(self, idx):
-        """The rows of W at the places idx, integers of any shape: (*idx.shape, width)."""
+        """The rows of W at the places idx, integers of any shape: ``(*idx.shape, width)``."""
         who, (n_words, width) = "Embedding", self._W.shape
         idx = checks.numbers(who, "idx", idx)
         if idx.dtype.kind not in "iu":
@@ -604,7 +604,7 @@ def convert_one_hot(corpus, vocab_size):
     Returns
     -------
     numpy.ndarray of int
-        (*corpus.shape, vocab_size), int32 as in the book.
+        ``(*corpus.shape, vocab_size)``, int32 as in the book.
 
     Raises
     ------
