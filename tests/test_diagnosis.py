@@ -760,7 +760,8 @@ def test_fit_says_nothing_of_a_short_or_a_good_training_and_of_chance():
     x, t = data(0, 6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        net(0, 6).fit(1000 * x, t, optimizer=SGD(lr=1e-9), epochs=1, seed=0)
+        net(0, 6).fit(1000 * x, t, optimizer=SGD(lr=1e-9), epochs=1, batch_size=1, seed=0)
+        net(0, 6).fit(1000 * x, t, optimizer=SGD(lr=1e-9), epochs=2, seed=0)
         net(0, 6).fit(x, t, epochs=20, seed=0)
         net(0, 6, depth=1).fit(x, np.random.default_rng(0).permutation(t), epochs=10, seed=0)
         net(0, 6, init="zeros", depth=1).fit(x, t, epochs=10, seed=0, sample_weight=np.ones(len(x)))

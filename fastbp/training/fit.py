@@ -580,7 +580,7 @@ class NetworkTraining(Training):
         """Whether the losses alone make one ask what is wrong: they have not fallen, or are those of guessing."""
         history, rows = self.history, self.rows
         steps = sum(map(len, history.batch_loss))
-        if steps < TRIAL or rows.weights is not None or isinstance(rows.x, engine.SparseRows):
+        if steps < TRIAL or len(history) < 2 or rows.weights is not None or isinstance(rows.x, engine.SparseRows):
             return False
         last, softmax = history.train_loss[-1], self.net.loss_layer.kind == "softmax"
         guess = math.log(self.trainer.n_out) if softmax else math.inf
