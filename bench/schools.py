@@ -190,7 +190,8 @@ def of_ng():
 def of_nnfs():
     names = adapter("nnfs")
     np.random.seed(0)
-    X, y = np.random.randn(300, 2), np.arange(300) % 3
+    y = np.arange(300) % 3
+    X = np.random.randn(300, 2) + 3 * np.stack([np.cos(2 * y), np.sin(2 * y)], axis=1)
 
     theirs = [nnfs.Layer_Dense(2, 64), nnfs.Activation_ReLU(), nnfs.Layer_Dense(64, 3)]
     their_loss, their_adam = nnfs.Activation_Softmax_Loss_CategoricalCrossentropy(), nnfs.Optimizer_Adam()

@@ -4,6 +4,7 @@ import datetime
 import inspect
 import json
 import sys
+import warnings
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -371,16 +372,19 @@ class TableModel:
 
     def _trained(self, net, x, t, epochs, options):
         repeats = self.passes_of(len(x))
-        history = net.fit(
-            np.tile(x, (repeats, 1)) if repeats > 1 else x,
-            np.tile(t, (repeats,) + (1,) * (t.ndim - 1)) if repeats > 1 else t,
-            epochs=epochs,
-            batch_size=self.batch_size_of(len(x)),
-            seed=self.seed,
-            optimizer=self.new_optimizer(),
-            class_weight=self.class_weight if net.loss_layer.classifies else None,
-            **options,
-        )
+        with warnings.catch_warnings():
+            # Of what comes to nothing the scores tell, beside the baseline's.
+            warnings.filterwarnings("ignore", "The loss after ")
+            history = net.fit(
+                np.tile(x, (repeats, 1)) if repeats > 1 else x,
+                np.tile(t, (repeats,) + (1,) * (t.ndim - 1)) if repeats > 1 else t,
+                epochs=epochs,
+                batch_size=self.batch_size_of(len(x)),
+                seed=self.seed,
+                optimizer=self.new_optimizer(),
+                class_weight=self.class_weight if net.loss_layer.classifies else None,
+                **options,
+            )
         _let_others_be_means(net, x)
         return history
 

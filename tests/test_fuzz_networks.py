@@ -223,7 +223,8 @@ LOSSES = {
     **{
         loss.row.name: loss
         for loss in losses.LOSSES.values()
-        if hasattr(loss, "row") and loss.row.name not in ("sigmoid", "huber", "quantile")
+        if loss.kind == getattr(getattr(loss, "row", None), "name", None)
+        and loss.kind not in ("sigmoid", "huber", "quantile")
     },
 }
 WIDER = {"float32": np.float64, "float64": np.longdouble}

@@ -587,10 +587,11 @@ class NetworkTraining(Training):
         return not last < NOT_FALLEN * min(history.batch_loss[0][0], guess)
 
     def some_rows(self):
-        """A few rows that it was trained on, evenly spread, and their targets."""
+        """A few rows that it was trained on, and their targets: drawn, as classes may follow each other in turn."""
         rows = self.rows
         places = np.arange(len(rows.x)) if rows.kept is None else rows.kept
-        places = places[:: -(-len(places) // ROWS_OF_DIAGNOSIS)]
+        if len(places) > ROWS_OF_DIAGNOSIS:
+            places = np.sort(np.random.default_rng(0).choice(places, ROWS_OF_DIAGNOSIS, replace=False))
         return rows.x[places], rows.t[places]
 
     def close(self, stopped_by):
