@@ -510,8 +510,8 @@ NAN = float("nan")
     ("code", "value", "gradient"),
     [
         ("F.threshold(x, 0.5, 7.0)", NAN, 1.0),
-        ("F.hardtanh(x)", NAN, 0.0),
-        ("F.relu6(x)", NAN, 0.0),
+        ("F.hardtanh(x)", NAN, 1.0),
+        ("F.relu6(x)", NAN, 1.0),
         ("F.hardswish(x)", NAN, NAN),
         ("F.relu(x)", NAN, 1.0),
         ("x.clamp(-1, 1)", NAN, 0.0),

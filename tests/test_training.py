@@ -1179,7 +1179,7 @@ def test_a_refused_trainer_leaves_the_earlier_one():
     trainer = Trainer(net, SGD(lr=0.1), 47)
     for bad in (
         lambda: Trainer(net, SGD(lr=0.1), 0),
-        lambda: Trainer(net, "adam"),
+        lambda: Trainer(net, "adamant"),
         lambda: Trainer(net, SGD(lr=0.1), n_threads=-1),
         lambda: Trainer(net, SGD(lr=0.1), seed=-1),
         lambda: Trainer(net, SGD(lr=0.1), clip_value=-1),
@@ -1249,7 +1249,7 @@ def test_a_refused_step_changes_nothing_and_the_trainer_goes_on():
 
 
 def test_early_stopping_checks_its_arguments():
-    for bad in ({"patience": 0}, {"monitor": "loss"}, {"min_delta": -1}, {"patience": 1.5}):
+    for bad in ({"patience": 0}, {"monitor": "lost"}, {"min_delta": -1}, {"patience": 1.5}):
         with pytest.raises((ValueError, TypeError), match=next(iter(bad))):
             EarlyStopping(**bad)
 

@@ -27,10 +27,11 @@ class Bar:
 
     def __init__(self, who, epochs):
         try:
-            from tqdm.auto import tqdm
+            import tqdm
+            import tqdm.auto
         except ImportError:
             raise checks.missing_extra("tqdm", f"{who}(progress=True)") from None
-        self._open, self._epochs = tqdm, epochs
+        self._open, self._epochs = tqdm.auto.tqdm, epochs
         self._bar: Any = None
 
     def start(self, done):

@@ -153,7 +153,9 @@ class Trainer(engine.Plan):
     def __init__(
         self, net, optimizer=None, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
     ):
-        _, ranks, optimizer = self.made_from
+        _, ranks, named = self.made_from
+        if optimizer is None or isinstance(optimizer, str):
+            optimizer = named  # a subclass may hand on another one than it was given
         with ranks.together():
             seed = ranks.tell(init.seed_of("Trainer", seed))
             self._take(optimizer, n_threads, seed, clip_norm, clip_value)
