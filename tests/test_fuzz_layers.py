@@ -255,6 +255,7 @@ ELSEWHERE = {
         "AddLayer",
         "Embeddings",
         "MulLayer",
+        "MultiTaskLoss",
         "Layer",
         "ReLU",
         "cross_entropy_error",
