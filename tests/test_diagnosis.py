@@ -824,3 +824,11 @@ def test_what_cannot_be_looked_at_is_refused_in_one_sentence(call, error, words)
     with pytest.raises(error, match=words) as caught:
         call(net(0, 4), x, t)
     assert "\n" not in str(caught.value)
+
+
+def test_classes_that_follow_each_other_in_turn_are_all_among_the_rows_that_fit_looks_at():
+    t = np.arange(384) % 3  # every third row is of one class
+    x = np.random.default_rng(0).normal(size=(384, 4)).astype("f4")
+    model = Sequential(Linear(4, 8, seed=0), LAYERS["relu"](), Linear(8, 3, seed=1), loss="softmax_cross_entropy")
+    with pytest.warns(fastbp.TrainingWarning, match=r"where always the same answer gives 1\.[01]"):
+        model.fit(x, t, optimizer=SGD(lr=1e-9), epochs=5, seed=0)
