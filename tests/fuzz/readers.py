@@ -234,7 +234,7 @@ def table_model(target):
     model = TableModel(hidden=(2,), epochs=1, refit=False).fit(given, "t")
     known = model.preprocessor
     known._become([*known.encodings_, features.Hashed("e", 4, False)], known.left_out_, known.target_)
-    model.net = model.network_for(len(known.get_feature_names_out()), known.target_, n)
+    model.net = model.network_for(len(known.get_feature_names_out()), known.target_)
     return model
 
 
