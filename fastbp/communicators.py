@@ -185,13 +185,13 @@ class _Torch:
 
         self._tensor, self._group = torch.from_numpy, group
         self.rank, self.size = group.rank(), group.size()
-        if self.size in (2, 4) and group.name() == "gloo":
-            self.allreduce = self._doubling
+        pairs = self.size in (2, 4) and group.name() == "gloo"
+        self.allreduce = self._sum_by_pairs if pairs else self._sum
 
-    def allreduce(self, buffer):
+    def _sum(self, buffer):
         self._group.allreduce(self._tensor(buffer)).wait()
 
-    def _doubling(self, buffer):
+    def _sum_by_pairs(self, buffer):
         """Partners add the same two numbers, so that all ranks have the same bits."""
         other = np.empty_like(buffer)
         mine, others = [self._tensor(buffer)], [self._tensor(other)]
