@@ -5,19 +5,12 @@ share, `classes`, `binary` and `numbers` are those of as many kinds of targets, 
 `elementwise`, and `tasks` those of several kinds, over `parts`.
 """
 
-from fastbp.losses.base import LOSSES, Loss, loss_of  # noqa: F401
-from fastbp.losses.binary import FocalLoss, HingeLoss, SigmoidWithLoss
-from fastbp.losses.classes import SoftmaxWithLoss, cross_entropy_error, softmax
-from fastbp.losses.numbers import (
-    GaussianLoss,
-    HuberLoss,
-    LogCoshLoss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PoissonLoss,
-    QuantileLoss,
-)
-from fastbp.losses.tasks import MultiTaskLoss
+# ruff: noqa: F401, F403, F405
+from fastbp.losses.base import LOSSES, Loss, loss_of
+from fastbp.losses.binary import *
+from fastbp.losses.classes import *
+from fastbp.losses.numbers import *
+from fastbp.losses.tasks import *
 
 __all__ = [
     "FocalLoss",

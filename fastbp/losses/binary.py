@@ -6,6 +6,8 @@ from fastbp import checks
 from fastbp.backend import kernels
 from fastbp.losses.elementwise import ElementwiseLoss
 
+__all__ = ["FocalLoss", "HingeLoss", "SigmoidWithLoss"]
+
 
 class SigmoidWithLoss(ElementwiseLoss, row="sigmoid", name="sigmoid_cross_entropy"):
     """Sigmoid and binary cross-entropy: ``mean(max(x, 0) - x t + log(1 + exp(-|x|)))``.

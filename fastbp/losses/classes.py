@@ -8,6 +8,8 @@ from fastbp._kernels.autograd import operation
 from fastbp.backend import kernels
 from fastbp.losses.base import LOSSES, Loss, mean
 
+__all__ = ["SoftmaxWithLoss", "cross_entropy_error", "softmax"]
+
 
 class SoftmaxWithLoss(Loss):
     """Softmax and cross-entropy: ``-mean_r sum_j t[r, j] log softmax(x[r])[j]``.

@@ -6,6 +6,16 @@ from fastbp import checks
 from fastbp.losses.elementwise import Choosing, ElementwiseLoss
 from fastbp.operations.losses import LOSSES as ROWS
 
+__all__ = [
+    "GaussianLoss",
+    "HuberLoss",
+    "LogCoshLoss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "PoissonLoss",
+    "QuantileLoss",
+]
+
 
 class MeanSquaredError(ElementwiseLoss, row="squared", name="squared_error"):
     """Squared error: ``mean((x - t)^2)`` over all elements.

@@ -6,6 +6,8 @@ from fastbp import checks
 from fastbp.losses.base import LOSSES, Loss, loss_of
 from fastbp.losses.parts import gradient_of, value_of
 
+__all__ = ["MultiTaskLoss"]
+
 
 class MultiTaskLoss(Loss):
     """Several losses, each of some outputs: ``sum_k weights[k] loss_k``.
