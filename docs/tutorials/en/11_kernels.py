@@ -67,7 +67,7 @@ M, K, N, step = 18, 14, 24, 5
 figure, axis = plt.subplots(figsize=(8, 5.6), layout="constrained")
 axis.set_aspect("equal")
 axis.axis("off")
-left, top = K + 3, K + 3
+left, top = K + 4, K + 4
 
 
 def box(x, y, width, height, **options):
