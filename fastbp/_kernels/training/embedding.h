@@ -20,8 +20,8 @@ static inline __attribute__((always_inline)) int FN(take_categories)(
     const idx ahead = rows_ahead(n_in * bytes), numbers = layer->n_out - (n_in - n);
     int held = 1;
     for (idx r = from; r < to; r++) {
-        idx row = x->rows ? (idx)x->rows[r] : r;
-        if ((size_t)row >= (size_t)x->n_rows)
+        idx row = row_at(x, r);
+        if (row < 0)
             row = held = 0;
         if (x->rows)
             FN(ask_for)(plan, batch, from, to, r, ahead, n_in * bytes);

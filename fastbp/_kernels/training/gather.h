@@ -56,7 +56,7 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
         const fbp_source *const source = &batch->x;                                              \
         const idx n_in = plan->n_in;                                                             \
         const idx whole = n_in > NR ? n_in / NR * NR : 0, rest = n_in - whole;                   \
-        const idx jump = plan->jump, n_rows = source->n_rows, size = source->size;               \
+        const idx jump = plan->jump, size = source->size;                                        \
         const int64_t *const rows = source->rows;                                                \
         const idx bytes = n_in * (idx)sizeof(T), ahead = rows_ahead(bytes);                      \
         FN(lanes) keep[2];                                                                       \
@@ -66,9 +66,9 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
             keep[k / LANES][k % LANES] = k < rest ? -1 : 0;                                      \
         /* Rows of one panel, which a few instructions would delay. */                           \
         for (idx r = from; r < to && whole == 0; r++) {                                          \
-            const idx row = rows ? (idx)rows[r] : r;                                             \
+            const idx row = row_at(source, r);                                                   \
             REAL *dst = plan->x + r * NR;                                                        \
-            if ((size_t)row >= (size_t)n_rows) {                                                 \
+            if (row < 0) {                                                                       \
                 held = 0;                                                                        \
                 continue;                                                                        \
             }                                                                                    \
@@ -91,9 +91,9 @@ static inline void FN(ask_for)(const FN(plan) *plan, const fbp_batch *batch, idx
             }                                                                                    \
         }                                                                                        \
         for (idx r = from; r < to && whole > 0; r++) {                                           \
-            idx row = rows ? (idx)rows[r] : r;                                                   \
+            idx row = row_at(source, r);                                                         \
             REAL *dst = plan->x + r * NR;                                                        \
-            if ((size_t)row >= (size_t)n_rows)                                                   \
+            if (row < 0)                                                                         \
                 row = held = 0;                                                                  \
             const T *src = (const T *)source->data + row * n_in;                                 \
             if (rows)                                                                            \
@@ -180,9 +180,9 @@ static int FN(gather)(const FN(plan) *plan, const fbp_batch *batch, idx from, id
     default: held = FN(gather_entries)(plan, x, from, to, squares); break;
     }
     for (idx r = from, row, m; r < to; r += m) { /* rows in their order go all at once */
-        row = rows ? (idx)rows[r] : r;
+        row = row_at(x, r);
         m = rows ? 1 : to - from;
-        if ((size_t)row >= (size_t)n_rows || m > n_rows - row)
+        if (row < 0 || m > n_rows - row)
             return 0;
         if (classes)
             memcpy(plan->classes + r, classes + row, (size_t)m * sizeof *classes);

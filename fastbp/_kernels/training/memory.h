@@ -154,6 +154,14 @@ static int is_plain_sgd(const fbp_rule *rule)
            rule->bias_decay == 0 && rule->clip_value == 0 && rule->clip_scale == 1;
 }
 
+/* The number of a batch's r-th row, or -1: what is none of the rows could be one of them as an idx of
+ * 32 bits. */
+static inline idx row_at(const fbp_source *x, idx r)
+{
+    const int64_t row = x->rows ? x->rows[r] : r;
+    return (uint64_t)row < (uint64_t)x->n_rows ? (idx)row : -1;
+}
+
 /* The share of n units that the parts first .. end - 1 of n_parts have.  One part alone needs no
  * division, which the smallest steps would feel. */
 static inline void share_of(idx n, int first, int end, int n_parts, idx *from, idx *to)

@@ -30,8 +30,8 @@ static APART int FN(place_entries)(FN(plan) *plan, const fbp_batch *batch)
     plan->entries = x->room;
     plan->sorted = x->room + x->capacity;
     for (idx r = 0; r < batch->rows; r++) {
-        const idx row = x->rows ? (idx)x->rows[r] : r;
-        if ((size_t)row >= (size_t)x->n_rows)
+        const idx row = row_at(x, r);
+        if (row < 0)
             return 0;
         const uint64_t n = (uint64_t)x->indptr[row + 1] - (uint64_t)x->indptr[row];
         if (n > (uint64_t)x->capacity - used)
@@ -61,8 +61,8 @@ static APART int FN(gather_entries)(const FN(plan) *plan, const fbp_source *x, i
 {
     int held = 1;
     for (idx r = from; r < to; r++) {
-        const idx n = plan->starts[r + 1] - plan->starts[r], row = x->rows ? (idx)x->rows[r] : r;
-        const int64_t begin = (size_t)row < (size_t)x->n_rows ? x->indptr[row] : -1;
+        const idx n = plan->starts[r + 1] - plan->starts[r], row = row_at(x, r);
+        const int64_t begin = row < 0 ? -1 : x->indptr[row];
         fbp_entry *entries = plan->entries + plan->starts[r];
         const int here = begin >= 0 && begin <= x->size - n;
         for (idx k = 0; k < n; k++) {
