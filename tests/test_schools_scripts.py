@@ -17,6 +17,10 @@ pytest.importorskip("threadpoolctl")
 
 from bench import schools
 from bench.in_numpy import nnfs
+from fastbp import book2
+from fastbp.cs231n import optim
+from fastbp.cs231n.classifiers.fc_net import TwoLayerNet
+from fastbp.cs231n.layers import affine_forward
 from fastbp.datasets import moons, spiral
 
 
@@ -293,3 +297,129 @@ def test_dezeros_steps():
             loss.backward()
             optimizer.update()
     assert (model(x).detach().numpy().argmax(axis=1) == t).mean() > 0.85
+
+
+# --- the second volume: ch04/negative_sampling_layer.py and cbow.py -------------------------------
+
+
+class EmbeddingDot:
+    def __init__(self, W):
+        self.embed = book2.Embedding(W)
+        self.params = self.embed.params
+        self.grads = self.embed.grads
+
+    def forward(self, h, idx):
+        target_W = self.embed.forward(idx)
+        self.cache = (h, target_W)
+        return np.sum(target_W * h, axis=1)
+
+    def backward(self, dout):
+        h, target_W = self.cache
+        dout = dout.reshape(dout.shape[0], 1)
+        self.embed.backward(dout * h)
+        return dout * target_W
+
+
+class NegativeSamplingLoss:
+    def __init__(self, W, corpus, power=0.75, sample_size=5):
+        self.sample_size = sample_size
+        p = np.power(np.bincount(corpus), power)
+        self.word_p = p / np.sum(p)
+        self.loss_layers = [book2.SigmoidWithLoss() for _ in range(sample_size + 1)]
+        self.embed_dot_layers = [EmbeddingDot(W) for _ in range(sample_size + 1)]
+        self.params, self.grads = [], []
+        for layer in self.embed_dot_layers:
+            self.params += layer.params
+            self.grads += layer.grads
+
+    def forward(self, h, target):
+        batch_size = target.shape[0]
+        shape = (batch_size, self.sample_size)
+        negative_sample = np.random.choice(len(self.word_p), size=shape, replace=True, p=self.word_p)
+        score = self.embed_dot_layers[0].forward(h, target)
+        loss = self.loss_layers[0].forward(score, np.ones(batch_size, dtype=np.int32))
+        negative_label = np.zeros(batch_size, dtype=np.int32)
+        for i in range(self.sample_size):
+            score = self.embed_dot_layers[1 + i].forward(h, negative_sample[:, i])
+            loss += self.loss_layers[1 + i].forward(score, negative_label)
+        return loss
+
+    def backward(self, dout=1):
+        dh = 0
+        for l0, l1 in zip(self.loss_layers, self.embed_dot_layers, strict=True):
+            dh += l1.backward(l0.backward(dout))
+        return dh
+
+
+class CBOW:
+    def __init__(self, vocab_size, hidden_size, window_size, corpus):
+        W_in = 0.1 * np.random.randn(vocab_size, hidden_size).astype("f")
+        W_out = 0.1 * np.random.randn(vocab_size, hidden_size).astype("f")
+        self.in_layers = [book2.Embedding(W_in) for _ in range(2 * window_size)]
+        self.ns_loss = NegativeSamplingLoss(W_out, corpus, sample_size=3)
+        self.params, self.grads = [], []
+        for layer in [*self.in_layers, self.ns_loss]:
+            self.params += layer.params
+            self.grads += layer.grads
+        self.word_vecs = W_in
+
+    def forward(self, contexts, target):
+        h = 0
+        for i, layer in enumerate(self.in_layers):
+            h += layer.forward(contexts[:, i])
+        h *= 1 / len(self.in_layers)
+        return self.ns_loss.forward(h, target)
+
+    def backward(self, dout=1):
+        dout = self.ns_loss.backward(dout)
+        dout *= 1 / len(self.in_layers)
+        for layer in self.in_layers:
+            layer.backward(dout)
+
+
+def test_cbow_by_negative_sampling(capsys):
+    corpus, word_to_id, id_to_word = book2.preprocess("You say goodbye and I say hello. " * 20)
+    contexts, target = book2.create_contexts_target(corpus, window_size=2)
+    model = CBOW(len(word_to_id), 10, 2, corpus)
+    trainer = book2.Trainer(model, book2.Adam(lr=0.01))
+    trainer.fit(contexts, target, max_epoch=20, batch_size=20, eval_interval=5)
+    assert trainer.loss_list[-1] < 0.75 * trainer.loss_list[0]
+    capsys.readouterr()
+    book2.most_similar("you", word_to_id, id_to_word, model.word_vecs, top=3)
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+# --- CS231n: the constants of FullyConnectedNets.ipynb ---------------------------------------------
+
+
+def test_the_notebooks_own_numbers():
+    x = np.linspace(-0.1, 0.5, num=240).reshape(2, 4, 5, 6)
+    w, b = np.linspace(-0.2, 0.3, num=360).reshape(120, 3), np.linspace(-0.3, 0.1, num=3)
+    correct_out = [[1.49834967, 1.70660132, 1.91485297], [3.25553199, 3.5141327, 3.77273342]]
+    np.testing.assert_allclose(affine_forward(x, w, b)[0], correct_out, rtol=1e-8)
+
+    N, D, H, C = 3, 5, 50, 7
+    model = TwoLayerNet(input_dim=D, hidden_dim=H, num_classes=C, weight_scale=1e-3)
+    model.params["W1"] = np.linspace(-0.7, 0.3, num=D * H).reshape(D, H)
+    model.params["b1"] = np.linspace(-0.1, 0.9, num=H)
+    model.params["W2"] = np.linspace(-0.3, 0.4, num=H * C).reshape(H, C)
+    model.params["b2"] = np.linspace(-0.9, 0.1, num=C)
+    X = np.linspace(-5.5, 4.5, num=N * D).reshape(D, N).T
+    np.testing.assert_allclose(model.loss(X)[:, 0], [11.53165108, 12.05769098, 12.58373087], rtol=1e-8)
+    y = np.asarray([0, 5, 1])
+    assert model.loss(X, y)[0] == pytest.approx(3.4702243556, abs=1e-10)
+    model.reg = 1.0
+    assert model.loss(X, y)[0] == pytest.approx(26.5948426952, abs=1e-9)
+
+    w, dw = np.linspace(-0.4, 0.6, num=20).reshape(4, 5), np.linspace(-0.6, 0.4, num=20).reshape(4, 5)
+    state = np.linspace(0.6, 0.9, num=20).reshape(4, 5)
+    for rule, config, expected in (
+        (optim.sgd_momentum, {"learning_rate": 1e-3, "velocity": state}, [0.1406, 0.20738947]),
+        (optim.rmsprop, {"learning_rate": 1e-2, "cache": state}, [-0.39223849, -0.34037513]),
+        (
+            optim.adam,
+            {"learning_rate": 1e-2, "m": state, "v": np.linspace(0.7, 0.5, num=20).reshape(4, 5), "t": 5},
+            [-0.40094747, -0.34836187],
+        ),
+    ):
+        np.testing.assert_allclose(rule(w, dw, config=config)[0][0, :2], expected, rtol=1e-6)
