@@ -196,7 +196,7 @@ def of_nnfs():
     theirs = [nnfs.Layer_Dense(2, 64), nnfs.Activation_ReLU(), nnfs.Layer_Dense(64, 3)]
     their_loss, their_adam = nnfs.Activation_Softmax_Loss_CategoricalCrossentropy(), nnfs.Optimizer_Adam()
     ours = [names["Layer_Dense"](2, 64), names["Activation_ReLU"](), names["Layer_Dense"](64, 3)]
-    loss, adam = fastbp.SoftmaxWithLoss(), names["Optimizer_Adam"]()
+    loss, adam = fastbp.SoftmaxWithLoss(), fastbp.Adam(lr=0.001, eps=1e-7)
     params = {str(k): array for k, layer in enumerate(ours[::2]) for array in (layer.layer.W,)}
     params |= {f"b{k}": layer.layer.b for k, layer in enumerate(ours[::2])}
 
@@ -221,16 +221,16 @@ def of_nnfs():
         for _ in range(100):
             their_step()
 
-    model = names["Model"]()
-    for layer in (names["Layer_Dense"](2, 64), names["Activation_ReLU"](), names["Layer_Dense"](64, 3)):
-        model.add(layer)
-    model.set(loss=names["Loss_CategoricalCrossentropy"](), optimizer=names["Optimizer_Adam"]())
-    model.finalize()
+    net = fastbp.Sequential(
+        *(names["Layer_Dense"](2, 64).layer, fastbp.Relu(), names["Layer_Dense"](64, 3).layer),
+        loss="softmax_cross_entropy",
+    )
+    fit_adam = fastbp.Adam(lr=0.001, eps=1e-7)
     yield "2-64-3, 300 rows: layer by layer, with Adam", their_step, step
     yield (
-        "the same, 100 epochs of `Model.train`",
+        "the same, 100 epochs of `fit`",
         their_epochs,
-        lambda: model.train(X, y, epochs=100, print_every=1000),
+        lambda: net.fit(X, y, epochs=100, batch_size=len(X), optimizer=fit_adam),
     )
 
 

@@ -34,10 +34,15 @@ __all__ = [
     "SoftmaxWithLoss",
     "Trainer",
     "TwoLayerNet",
+    "analogy",
     "clip_grads",
     "convert_one_hot",
+    "cos_similarity",
+    "create_co_matrix",
     "create_contexts_target",
     "cross_entropy_error",
+    "most_similar",
+    "ppmi",
     "preprocess",
     "relu",
     "sigmoid",
@@ -617,12 +622,243 @@ def convert_one_hot(corpus, vocab_size):
     array([[0, 1, 0],
            [1, 0, 0]], dtype=int32)
     """
-    who = "convert_one_hot"
-    corpus = checks.numbers(who, "corpus", corpus)
+    n = checks.integer("convert_one_hot", "vocab_size", vocab_size, 1)
+    corpus = _words("convert_one_hot", corpus, n)
+    return (corpus[..., np.newaxis] == np.arange(n)).astype(np.int32)
+
+
+def create_co_matrix(corpus, vocab_size, window_size=1):
+    """How often words stand near each other.
+
+    Parameters
+    ----------
+    corpus : array_like of int
+        (n_words,), numbers from 0 to vocab_size - 1.
+    vocab_size : int
+    window_size : int
+        Places to the left and to the right that are near.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        (vocab_size, vocab_size), symmetric, int32 as in the book.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers that are no words.
+
+    Examples
+    --------
+    >>> create_co_matrix([0, 1, 2, 1], 3)
+    array([[0, 1, 0],
+           [1, 0, 2],
+           [0, 2, 0]], dtype=int32)
+    """
+    who = "create_co_matrix"
     n = checks.integer(who, "vocab_size", vocab_size, 1)
+    window_size = checks.integer(who, "window_size", window_size, 1)
+    corpus = _words(who, corpus, n)
+    if corpus.ndim != 1:
+        raise ValueError(f"{who} expects corpus of shape (n_words,); got shape {corpus.shape}.")
+    checks.fits_memory(who, "rows and columns", (n, n))
+    counts = np.zeros((n, n), np.int32)
+    for distance in range(1, min(window_size, len(corpus) - 1) + 1):
+        np.add.at(counts, (corpus[:-distance], corpus[distance:]), 1)
+    return counts + counts.T
+
+
+def cos_similarity(x, y, eps=1e-8):
+    """The cosine of the angle between two vectors, ``sum(x y) / ((|x| + eps) (|y| + eps))``.
+
+    Parameters
+    ----------
+    x, y : array_like
+        (n,)
+    eps : float
+        Keeps vectors of zeros from a division by 0.
+
+    Returns
+    -------
+    float
+        Between -1 and 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what are no two vectors of one length.
+
+    Examples
+    --------
+    >>> round(float(cos_similarity([1, 0], [1, 1])), 4)
+    0.7071
+    """
+    who = "cos_similarity"
+    x, y = (_floats(who, name, value) for name, value in (("x", x), ("y", y)))
+    eps = checks.number(who, "eps", eps, 0)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"{who} expects x and y as vectors of one length; got shapes {x.shape} and {y.shape}.")
+    return np.dot(x / (np.sqrt(np.sum(x**2)) + eps), y / (np.sqrt(np.sum(y**2)) + eps))
+
+
+def most_similar(query, word_to_id, id_to_word, word_matrix, top=5):
+    """Print the words whose vectors have the largest cosines with a word's.
+
+    Parameters
+    ----------
+    query : str
+    word_to_id, id_to_word : dict
+    word_matrix : array_like
+        (n_words, n), a row for each word.
+    top : int
+        How many are printed, at most.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a matrix that has not a row for each word.  A word that is not there is told as the book does it.
+
+    Examples
+    --------
+    >>> corpus, word_to_id, id_to_word = preprocess("You say goodbye and I say hello.")
+    >>> C = create_co_matrix(corpus, len(word_to_id))
+    >>> most_similar("you", word_to_id, id_to_word, C, top=2)  # doctest: +ELLIPSIS
+    <BLANKLINE>
+    [query] you
+     goodbye: 0.7071067691...
+     i: 0.7071067691...
+    """
+    word_matrix = _rows_of_words("most_similar", word_matrix, word_to_id)
+    top = checks.integer("most_similar", "top", top, 1)
+    if query not in word_to_id:
+        print(f"{query} is not found")
+        return
+    print(f"\n[query] {query}")
+    unit = word_matrix / (np.linalg.norm(word_matrix, axis=1, keepdims=True) + 1e-8)
+    _print_nearest(unit @ unit[word_to_id[query]], {query}, id_to_word, top)
+
+
+def analogy(a, b, c, word_to_id, id_to_word, word_matrix, top=5, answer=None):
+    """Print the words whose vectors are nearest to ``b - a + c``: a is to b as c is to them.
+
+    Parameters
+    ----------
+    a, b, c : str
+    word_to_id, id_to_word : dict
+    word_matrix : array_like
+        (n_words, n), a row for each word.
+    top : int
+        How many are printed, at most.
+    answer : str or None
+        The right word, whose cosine is printed first.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a matrix that has not a row for each word.  A word that is not there is told as the book does it.
+
+    Examples
+    --------
+    >>> word_to_id = {"man": 0, "woman": 1, "king": 2, "queen": 3, "apple": 4}
+    >>> id_to_word = dict(enumerate(word_to_id))
+    >>> vectors = [[1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 1, 1], [-1, 0, 0]]
+    >>> analogy("man", "woman", "king", word_to_id, id_to_word, vectors, top=1)  # doctest: +ELLIPSIS
+    <BLANKLINE>
+    [analogy] man:woman = king:?
+     queen: 0.99999998...
+    """
+    word_matrix = _rows_of_words("analogy", word_matrix, word_to_id)
+    top = checks.integer("analogy", "top", top, 1)
+    for word in (a, b, c):
+        if word not in word_to_id:
+            print(f"{word} is not found")
+            return
+    print(f"\n[analogy] {a}:{b} = {c}:?")
+    unit = word_matrix / (np.linalg.norm(word_matrix, axis=1, keepdims=True) + 1e-8)
+    vec_a, vec_b, vec_c = (word_matrix[word_to_id[word]] for word in (a, b, c))
+    wanted = vec_b - vec_a + vec_c
+    cosines = unit @ (wanted / (np.linalg.norm(wanted) + 1e-8))
+    if answer is not None:
+        print(f"==>{answer}:{cosines[word_to_id[answer]]}")
+    _print_nearest(cosines, {a, b, c}, id_to_word, top)
+
+
+def ppmi(C, verbose=False, eps=1e-8):
+    """Positive pointwise mutual information of counts, ``max(0, log2(C_ij N / (S_i S_j) + eps))``.
+
+    N is the sum of all counts and S that of each column.
+
+    Parameters
+    ----------
+    C : array_like
+        (n_words, n_words), as `create_co_matrix` counts.
+    verbose : bool
+        Print when it is done; the book's prints each percent of its loops.
+    eps : float
+        Keeps counts of 0 from a logarithm of 0.
+
+    Returns
+    -------
+    numpy.ndarray of float32
+        (n_words, n_words), 0 where a word never stands near another.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is no square matrix of counts.
+
+    Examples
+    --------
+    >>> ppmi([[0, 1], [1, 2]]).round(2)
+    array([[0.  , 0.42],
+           [0.42, 0.  ]], dtype=float32)
+    """
+    C = checks.numbers("ppmi", "C", C)
+    verbose, eps = checks.flag("ppmi", "verbose", verbose), checks.number("ppmi", "eps", eps, 0)
+    if C.ndim != 2 or C.shape[0] != C.shape[1]:
+        raise ValueError(f"ppmi expects C of shape (n_words, n_words); got shape {C.shape}.")
+    if C.size and not C.min() >= 0:
+        raise ValueError(f"ppmi expects C as counts, of at least 0; got {C.min()}.")
+    N, S = C.sum(dtype=np.float64), C.sum(axis=0, dtype=np.float64)
+    share = np.divide(C * N, np.outer(S, S), out=np.zeros(C.shape), where=C > 0)  # 0 where S is
+    information = np.log2(share + eps, out=np.zeros(C.shape), where=share + eps > 0)
+    if verbose:
+        print("100.0% done")
+    return np.maximum(information, 0).astype(np.float32)
+
+
+def _words(who, corpus, n):
+    """The corpus as an array of numbers of n words."""
+    corpus = checks.numbers(who, "corpus", corpus)
+    if not corpus.size:  # of any dtype, for an empty list arrives as float64
+        return corpus.astype(int)
     if corpus.dtype.kind not in "iu":
         raise TypeError(f"{who} expects corpus of integers; got dtype {corpus.dtype}.")
-    if corpus.size and not (corpus.min() >= 0 and corpus.max() < n):
+    if not (corpus.min() >= 0 and corpus.max() < n):
         wrong = corpus[(corpus < 0) | (corpus >= n)].flat[0]
         raise ValueError(f"{who} expects corpus from 0 to {n - 1}, as vocab_size is {n}; got {wrong}.")
-    return (corpus[..., np.newaxis] == np.arange(n)).astype(np.int32)
+    return corpus
+
+
+def _rows_of_words(who, word_matrix, word_to_id):
+    """A matrix with a row for each word, as float."""
+    word_matrix = _floats(who, "word_matrix", word_matrix)
+    checks.mapping(who, "word_to_id", word_to_id)
+    if word_matrix.ndim != 2 or len(word_matrix) != len(word_to_id):
+        raise ValueError(
+            f"{who} expects word_matrix with a row for each of {len(word_to_id)} words; got shape {word_matrix.shape}."
+        )
+    return word_matrix
+
+
+def _floats(who, name, value):
+    """An array of float; the squares of counts may be beyond their dtype."""
+    value = checks.numbers(who, name, value)
+    return value if value.dtype.kind == "f" else value.astype(np.float64)
+
+
+def _print_nearest(cosines, left_out, id_to_word, top):
+    """Words by their cosines, largest first, as the book prints them."""
+    words = (place for place in np.argsort(-cosines, kind="stable") if id_to_word[place] not in left_out)
+    for _, place in zip(range(top), words, strict=False):
+        print(f" {id_to_word[place]}: {cosines[place]}")

@@ -2126,6 +2126,38 @@ DATA = [
         TypeError="datasets.load_iris(seed='a')",
     ),
     entry(
+        "datasets.spiral",
+        "datasets.spiral(30, 3, 0.1)",
+        ValueError="datasets.spiral(5) | datasets.spiral(2**62) | datasets.spiral(30, 1) | datasets.spiral(30, 2**70) | "
+        "datasets.spiral(noise=-1) | datasets.spiral(noise=np.nan) | datasets.spiral(seed=-1) | "
+        "datasets.spiral(test_size=2)",
+        TypeError="datasets.spiral(30.0) | datasets.spiral(None) | datasets.spiral(classes='a') | "
+        "datasets.spiral(noise='a') | datasets.spiral(seed=X) | datasets.spiral(one_hot_label='a')",
+    ),
+    entry(
+        "datasets.moons",
+        "datasets.moons(30, 0.1)",
+        ValueError="datasets.moons(3) | datasets.moons(2**62) | datasets.moons(noise=np.inf) | datasets.moons(seed=-1) | "
+        "datasets.moons(test_size='a')",
+        TypeError="datasets.moons(X) | datasets.moons(noise=None) | datasets.moons(seed='a')",
+    ),
+    entry(
+        "datasets.circles",
+        "datasets.circles(30, 0.1, 0.3)",
+        ValueError="datasets.circles(3) | datasets.circles(noise=-1) | datasets.circles(factor=-0.1) | "
+        "datasets.circles(factor=np.nan) | datasets.circles(test_size=X)",
+        TypeError="datasets.circles('a') | datasets.circles(factor='a') | datasets.circles(seed=1.5)",
+    ),
+    *(
+        entry(
+            f"datasets.{loader}",
+            f"datasets.{loader}()",
+            ValueError=f"datasets.{loader}(test_size=2) | datasets.{loader}(seed=-1)",
+            TypeError=f"datasets.{loader}(standardize='a') | datasets.{loader}(standardize=X)",
+        )
+        for loader in ("load_wine", "load_breast_cancer", "load_diabetes")
+    ),
+    entry(
         "datasets.load_digits",
         "datasets.load_iris()",
         ValueError="datasets.load_digits(test_size=2) | datasets.load_digits(seed=-1)",

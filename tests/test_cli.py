@@ -90,6 +90,14 @@ def test_iris_reaches_90_percent(run, tmp_path):
     assert sorted(path.name for path in (tmp_path / "made" / "for it").iterdir()) == FILES
 
 
+@pytest.mark.parametrize("name, sizes", [("wine", "13-20-3"), ("breast_cancer", "30-20-2")])
+def test_scikit_learns_tables_are_named(run, tmp_path, name, sizes):
+    status, out, _ = run("train", name, "--out", tmp_path)
+    assert status == 0 and f"network {sizes}, relu" in out.splitlines()[0]
+    assert float(re.search(r"test accuracy +([\d.]+)\n", out.partition("gradient check")[2])[1]) > 0.92
+    assert run("check", name)[0] == 0
+
+
 @pytest.mark.parametrize("named", ["--data", "FASTBP_DATA"])
 def test_mnist_is_read_from_the_folder_that_is_named(named, run, tmp_path, monkeypatch):
     folder = write_mnist(tmp_path)
@@ -253,7 +261,7 @@ def test_failed_gradient_check_is_status_one_and_shown(run, tmp_path, monkeypatc
     [
         ("", "COMMAND"),
         ("bogus", "'bogus'"),
-        ("train flowers", "expected digits, iris, mnist or a CSV file; got 'flowers'"),
+        ("train flowers", "expected digits, iris, mnist, wine, breast_cancer or a CSV file; got 'flowers'"),
         ("train iris digits", "digits"),
         ("train --epochs 0", "--epochs: expected an integer of at least 1; got '0'"),
         ("train --epochs 1.5", "got '1.5'"),

@@ -63,7 +63,8 @@ def assert_split(split, x_shape, n_classes, one_hot_label):
 
 # scikit-learn's sets
 
-SETS = {"load_digits": ((64,), 10), "load_iris": ((4,), 3)}
+SETS = {"load_digits": ((64,), 10), "load_iris": ((4,), 3), "load_wine": ((13,), 3), "load_breast_cancer": ((30,), 2)}
+WITH_UNITS = ("load_wine", "load_breast_cancer", "load_diabetes")
 
 
 @pytest.fixture
@@ -86,9 +87,12 @@ def test_sklearn_sets_are_stratified(sklearn_datasets, name, test_size):
     np.testing.assert_array_equal(test, np.rint(test_size * (train + test)))
 
 
-@pytest.mark.parametrize("name, scale", [("load_digits", 16), ("load_iris", 1)])
-def test_sklearn_sets_keep_every_row_once(sklearn_datasets, name, scale):
-    (x_train, t_train), (x_test, t_test) = getattr(datasets, name)(seed=3)
+@pytest.mark.parametrize(
+    "name, scale, options",
+    [("load_digits", 16, {}), ("load_iris", 1, {}), *((name, 1, {"standardize": False}) for name in WITH_UNITS[:2])],
+)
+def test_sklearn_sets_keep_every_row_once(sklearn_datasets, name, scale, options):
+    (x_train, t_train), (x_test, t_test) = getattr(datasets, name)(seed=3, **options)
     ours = np.column_stack([np.concatenate([x_train, x_test]), np.concatenate([t_train, t_test])])
     x, t = getattr(sklearn_datasets, name)(return_X_y=True)
     theirs = np.column_stack([(x / scale).astype(np.float32), t])
@@ -103,6 +107,40 @@ def test_sklearn_sets_shuffle_by_seed(sklearn_datasets, name):
     assert (flat[0] != flat[2]).any()
     for _, t in load():
         assert (np.diff(t) < 0).any(), "rows are still sorted by class"
+
+
+@pytest.mark.parametrize("name", WITH_UNITS)
+def test_columns_are_standardised_by_the_training_rows(sklearn_datasets, name):
+    load = getattr(datasets, name)
+    (raw, t_raw), (raw_test, _) = load(standardize=False, seed=2)
+    (x, t), (x_test, _) = load(seed=2)
+    np.testing.assert_array_equal(t, t_raw)
+    assert raw.max() > 100
+    np.testing.assert_allclose(x, (raw - raw.mean(0, dtype=float)) / raw.std(0, dtype=float), atol=1e-5)
+    np.testing.assert_allclose(x_test, (raw_test - raw.mean(0, dtype=float)) / raw.std(0, dtype=float), atol=1e-5)
+    with pytest.raises(TypeError) as error:
+        load(standardize="yes")
+    assert_one_sentence(error, f"{name} expects standardize as True or False")
+
+
+def test_a_column_that_is_the_same_in_few_rows_is_no_nan(sklearn_datasets):
+    for seed in range(5):
+        (x, _), (x_test, _) = datasets.load_diabetes(test_size=0.995, seed=seed)
+        assert len(x) == 2 and np.isfinite(x).all() and np.isfinite(x_test).all()
+
+
+def test_diabetes_is_a_regression_of_one_column(sklearn_datasets):
+    split = datasets.load_diabetes(standardize=False, test_size=0.25)
+    x, t = sklearn_datasets.load_diabetes(return_X_y=True, scaled=False)
+    assert [len(part[0]) for part in split] == [332, 110]
+    for part in split:
+        assert part[0].dtype == part[1].dtype == np.float32 and part[1].shape == (len(part[0]), 1)
+    ours = np.concatenate([np.column_stack(part) for part in split])
+    theirs = np.column_stack([x, t]).astype(np.float32)
+    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
+    with pytest.raises(ValueError) as error:
+        datasets.load_diabetes(test_size=0)
+    assert_one_sentence(error, "load_diabetes expects test_size", "got 0 of 442 rows.")
 
 
 def test_digits_are_scaled_to_one(sklearn_datasets):
@@ -146,7 +184,7 @@ def test_sklearn_sets_refuse_other_test_sizes(sklearn_datasets, name, test_size)
     assert_one_sentence(error, f"{name} expects test_size", f"got {test_size!r}")
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [*SETS, "load_diabetes"])
 def test_sklearn_missing_says_what_to_install(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError) as error:
@@ -160,6 +198,77 @@ def test_import_leaves_sklearn_alone():
     folder = str(Path(datasets.__file__).parents[2])
     env = {**os.environ, "PYTHONPATH": folder}
     subprocess.run([sys.executable, "-P", "-c", code], env=env, check=True)
+
+
+# points that are drawn
+
+DRAWN = {"spiral": 3, "moons": 2, "circles": 2}
+
+
+@pytest.mark.parametrize("one_hot_label", [False, True])
+@pytest.mark.parametrize("n", [200, 203])
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_sets_shapes_and_dtypes(name, n, one_hot_label):
+    split = getattr(datasets, name)(n, test_size=0.5, one_hot_label=one_hot_label)
+    assert_split(split, (2,), DRAWN[name], one_hot_label)
+    assert len(split[0][0]) + len(split[1][0]) == n
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_sets_follow_the_seed(name):
+    draw = getattr(datasets, name)
+    first, same, other = (draw(seed=seed)[0][0] for seed in (4, 4, 5))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
+    exact, noisy = (np.concatenate([x for x, _ in draw(noise=noise)]) for noise in (0, 0.5))
+    assert np.abs(exact - noisy).mean() > 0.05
+
+
+def all_points(split):
+    """Every point with its class, sorted."""
+    points = np.concatenate([np.column_stack(part) for part in split])
+    return points[np.lexsort(points.round(5).T)]
+
+
+@pytest.mark.parametrize("n", [60, 61])
+@pytest.mark.parametrize("name", ["moons", "circles"])
+def test_moons_and_circles_are_scikit_learns(sklearn_datasets, name, n):
+    counts = (n - n // 2, n // 2)
+    options = {"factor": 0.3} if name == "circles" else {}
+    x, t = getattr(sklearn_datasets, f"make_{name}")(counts, noise=None, **options)
+    ours, theirs = all_points(getattr(datasets, name)(n, 0, **options)), all_points([(x, t)])
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_spirals_arms_are_one_arm_turned(classes):
+    points = all_points(datasets.spiral(20 * classes, classes, 0))
+    arms = [points[points[:, 2] == k] for k in range(classes)]
+    for k, arm in enumerate(arms):
+        turn = 2 * np.pi * k / classes
+        x, y = arms[0][:, 0], arms[0][:, 1]
+        turned = np.stack([x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)], axis=1)
+        turned = turned[np.argsort(np.hypot(*turned.T))]
+        np.testing.assert_allclose(arm[np.argsort(np.hypot(*arm[:, :2].T)), :2], turned, atol=1e-6)
+    radius = np.sort(np.hypot(*arms[0][:, :2].T))
+    np.testing.assert_allclose(radius, np.linspace(0, 1, 20), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, fragment",
+    [
+        (lambda: datasets.spiral(5), "spiral expects n of at least 6; got 5."),
+        (lambda: datasets.spiral(classes=1), "spiral expects classes of at least 2; got 1."),
+        (lambda: datasets.moons(noise=-0.1), "moons expects noise as a finite number of at least 0; got -0.1."),
+        (lambda: datasets.circles(factor=1.5), "circles expects factor between 0 and 1; got 1.5."),
+        (lambda: datasets.moons(4), "moons expects test_size between 0 and 1 such that every class"),
+        (lambda: datasets.moons(2**60), "moons expects points and coordinates whose product is at most"),
+    ],
+)
+def test_drawn_sets_refuse(call, fragment):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert_one_sentence(error, fragment)
 
 
 # MNIST

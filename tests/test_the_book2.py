@@ -317,6 +317,50 @@ def test_the_lists_layers_stand_in_a_sequential_too():
 
 
 X, T = np.ones((5, 2)), np.array([0, 1, 2, 2, 0])
+
+
+def test_chapter_2_counts_words():
+    """The matrix and the similarities of its text, and `ppmi` by the book's loop."""
+    corpus, word_to_id, _ = preprocess("You say goodbye and I say hello.")
+    C = create_co_matrix(corpus, 7)
+    assert C.dtype == np.int32 and C.tolist()[:2] == [[0, 1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 1, 1, 0]]
+    assert cos_similarity(C[word_to_id["you"]], C[word_to_id["i"]]) == pytest.approx(0.7071067691154799)
+    assert cos_similarity(np.array([2**20, 0]), np.array([2**20, 0], np.int32)) == pytest.approx(1)
+    for window_size in (2, 3, 50):
+        wide = np.zeros((7, 7), int)
+        for i, word in enumerate(corpus):
+            for j in range(max(i - window_size, 0), min(i + window_size + 1, len(corpus))):
+                wide[word, corpus[j]] += i != j
+        np.testing.assert_array_equal(create_co_matrix(corpus, 7, window_size), wide)
+    expected, N, S = np.zeros(C.shape, np.float32), np.sum(C), np.sum(C, axis=0)
+    for i in range(7):
+        for j in range(7):
+            expected[i, j] = max(0, np.log2(C[i, j] * N / (S[j] * S[i]) + 1e-8))
+    np.testing.assert_allclose(ppmi(C), expected, rtol=1e-6)
+    assert ppmi(np.zeros((2, 2))).tolist() == [[0, 0], [0, 0]]
+    assert create_co_matrix([], 2).tolist() == [[0, 0], [0, 0]] == create_co_matrix([1], 2).tolist()
+    assert ppmi(C[:0, :0]).shape == (0, 0)
+
+
+def test_chapter_2_prints_words_as_the_book_does(capsys):
+    corpus, word_to_id, id_to_word = preprocess("You say goodbye and I say hello.")
+    C = create_co_matrix(corpus, 7)
+    before = C.copy()
+    most_similar("you", word_to_id, id_to_word, C, top=3)
+    most_similar("yours", word_to_id, id_to_word, C)
+    analogy("you", "say", "i", word_to_id, id_to_word, C, top=1, answer="hello")
+    analogy("you", "says", "i", word_to_id, id_to_word, C)
+    most_similar("you", word_to_id, id_to_word, C, top=99)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "[query] you" and [line.split(":")[0] for line in lines[2:5]] == [" goodbye", " i", " hello"]
+    assert lines[5] == "yours is not found" and lines[7] == "[analogy] you:say = i:?"
+    assert lines[8].startswith("==>hello:") and lines[10] == "says is not found"
+    assert len(lines[13:]) == 6
+    np.testing.assert_array_equal(C, before)
+    ppmi(C, verbose=True)
+    assert capsys.readouterr().out == "100.0% done\n"
+
+
 BAD = {
     "MatMul(np.ones(3))": "MatMul expects W of shape",
     "MatMul(np.ones((2, 3))).forward(np.ones((4, 3)))": "MatMul expects x with 2 features",
@@ -336,6 +380,18 @@ BAD = {
     "preprocess(3)": "expects text as a text",
     "create_contexts_target([0, 1])": "expects corpus of more than 2 words; got 2",
     "convert_one_hot([3], 3)": "expects corpus from 0 to 2",
+    "create_co_matrix([0, 3], 3)": "create_co_matrix expects corpus from 0 to 2",
+    "create_co_matrix([0.5], 3)": "expects corpus of integers",
+    "create_co_matrix([[0]], 3)": "expects corpus of shape (n_words,); got shape (1, 1)",
+    "create_co_matrix([0], 3, 0)": "expects window_size of at least 1",
+    "cos_similarity([1, 2], [1])": "expects x and y as vectors of one length; got shapes (2,) and (1,)",
+    "cos_similarity('a', [1])": "cos_similarity expects x",
+    "most_similar('you', {'you': 0}, {0: 'you'}, np.ones((2, 2)))": "word_matrix with a row for each of 1 words",
+    "most_similar('you', {'you': 0}, {0: 'you'}, np.ones((1, 2)), 0)": "expects top of at least 1",
+    "analogy('a', 'b', 'c', None, None, X)": "analogy expects word_to_id",
+    "ppmi(np.ones((2, 3)))": "ppmi expects C of shape (n_words, n_words); got shape (2, 3)",
+    "ppmi([[1, -1], [0, 1]])": "ppmi expects C as counts",
+    "ppmi([[1]], verbose='yes')": "ppmi expects verbose as True or False",
 }
 
 

@@ -2,7 +2,7 @@
 The spiral
 ==========
 
-Three arms that wind around each other: no straight line parts them, and one hidden layer of ten units does.
+Three arms that wind around each other: no straight line parts them, and one hidden layer of thirty units does.
 The background is what the network says at each place.
 """
 
@@ -10,19 +10,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fastbp import Linear, Relu, Sequential
+from fastbp.datasets import spiral
 
-rng = np.random.default_rng(0)
-arms = np.arange(300) // 100
-radius = np.tile(np.linspace(0, 1, 100), 3)
-angle = 4 * radius + 4 * arms + 0.2 * rng.normal(size=300)
-x = np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype("float32")
+(x, arms), test = spiral(300, noise=0.1)
 
 net = Sequential(
-    Linear(2, 10, seed=1), Relu(), Linear(10, 3, seed=2), loss="softmax_cross_entropy"
+    Linear(2, 30, seed=1), Relu(), Linear(30, 3, seed=2), loss="softmax_cross_entropy"
 )
 history = net.fit(x, arms, epochs=1500, batch_size=30, optimizer="adam", seed=0)
+right = net.accuracy(*test)
 print(
-    f"right: {net.accuracy(x, arms):.0%} of {len(x)}, after {sum(history.seconds):.1f} s"
+    f"right: {right:.0%} of {len(test[0])} others, after {sum(history.seconds):.1f} s"
 )
 
 side = np.linspace(-1.1, 1.1, 200, dtype="float32")

@@ -27,11 +27,13 @@ class _Defaults(NamedTuple):
     lr: float | str
 
 
-DATA_SETS = {"digits": 10, "iris": 3, "mnist": 10}  # and their numbers of classes
+DATA_SETS = {"digits": 10, "iris": 3, "mnist": 10, "wine": 3, "breast_cancer": 2}  # and their numbers of classes
 DEFAULTS = {
     "digits": _Defaults((100,), 30, 32, 0.1),
     "iris": _Defaults((10, 10), 100, 60, 0.01),  # centimetres, as they come
     "mnist": _Defaults((50,), 10, 100, 0.05),
+    "wine": _Defaults((20,), 30, 32, 0.05),
+    "breast_cancer": _Defaults((20,), 30, 32, 0.05),
     "a table": _Defaults((64,), 200, "a fiftieth of the rows, 32 to 256", "0.001, of adam"),
 }
 #: Options of tables alone, and what they are where they are not given.
