@@ -536,7 +536,7 @@ class TableModel:
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
         x = self.preprocessor.transformed(table, strict)
         others = [name for name in table.names if name not in known]
-        self.warnings = list(self.preprocessor.notes_)
+        self.warnings = [*table.dropped, *self.preprocessor.notes_]
         if others:
             self.warnings.append(f"columns that the training had not, ignored: {', '.join(others)}")
         return x

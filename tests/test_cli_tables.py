@@ -237,9 +237,22 @@ def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path):
 def test_texts_are_taken(run, tmp_path):
     (tmp_path / "it.csv").write_text("code,t\n" + "".join(f"{k % 7 or 'U'},{k}\n" for k in range(70)))
     words = ("train", tmp_path / "it.csv", "--target", "t", "--dry-run")
-    assert run(*words)[0] == 2
-    status, out, _ = run(*words, "--text", "code")
-    assert status == 0 and "category" in out
+    outs = [run(*words, *more)[1] for more in ((), ("--text", "code"))]
+    assert outs[0].replace(re.search("note: .*code.*\n", outs[0])[0], "") == outs[1] and "category" in outs[1]
+    (tmp_path / "it.csv").write_text("code,t\n" + "".join(f"{k % 7 / 2 or 'U'},{k}\n" for k in range(70)))
+    assert run(*words)[0] == 2 and run(*words, "--text", "code")[0] == 0
+
+
+def test_a_row_of_totals_and_an_odd_code_do_not_stop_a_training(run, tmp_path):
+    path = tmp_path / "it.csv"
+    rows = "".join(f"{k + 100 if k != 7 else '107A'},{k % 9},{2 * k}\n" for k in range(60))
+    path.write_text(f"id,a,t\n{rows}Total,,{sum(range(0, 120, 2))}\n")
+    status, out, error = run("train", path, "--target", "t", "--epochs", 2, "--out", tmp_path)
+    assert (status, error) == (0, "") and f"{path}: 60 rows" in out
+    assert "left out, as it names the rows" in out and "as '107A' in line 9 is none" in out
+    assert "note: Line 62, with 'Total' in column 1, is taken for a total" in out
+    status, out, error = run("predict", tmp_path / "model.safetensors", path)
+    assert status == 0 and out.count("\n") == 61 and "Line 62, with 'Total'" in error
 
 
 def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeypatch):
@@ -267,7 +280,7 @@ def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeyp
             ("--target", "t", "--class-weight", "balanced"),
             "class_weight for classes; got 'balanced' for the regression of 't'",
         ),
-        ("a,t\n" + "1,2.5\n2,3.5\nx,1.5\n" * 20, ("--target", "t"), "texts= (--text) keeps all as texts"),
+        ("a,t\n" + "1.5,2.5\n2.5,3.5\nx,1.5\n" * 20, ("--target", "t"), "texts= (--text) keeps all as texts"),
         ("a,t\n1,x\n2,x\n", ("--target", "t"), "two classes in column 't'"),
         ("a,t\n1,x\n2,y\n", ("--target", "t"), "at least 3 rows of a class on average"),
         ("a,t\n1,1.5\n2,2.5\n", ("--target", "t"), "a split expects rows for each of train, validation, test"),

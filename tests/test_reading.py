@@ -344,9 +344,100 @@ def test_names_that_are_repeated_are_left_out(n, read):
 def test_codes_with_a_few_letters_are_texts(read):
     codes = [str(k + 1000) if k % 7 else f"A/{k}" for k in range(100)]
     found = read("ticket,b\n" + "".join(f"{code},1\n" for code in codes))
-    assert found.columns[0].values.tolist() == codes and "as 'A/0' is none" in found.notes[0]
-    with pytest.raises(ValueError, match=r"got 'A': .*texts= \(--text\) keeps all as texts"):
-        read("ticket,b\n" + "".join(f"{code[:1]},1\n" for code in codes))
+    assert found.columns[0].values.tolist() == codes and "as 'A/0' in line 2 is none" in found.notes[0]
+
+
+def rows_of(*cells, name="a"):
+    """A file of the cells beside numbers."""
+    return f"{name},b\n" + "".join(f"{cell},{row / 4}\n" for row, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize("odd", ["136A", "136-A", "C12", "ab-12", "7/b"])
+@pytest.mark.parametrize("n", [20, 400])
+def test_one_code_makes_codes_of_whole_numbers(odd, n, read):
+    cells = [*map(str, range(100, 100 + n)), odd]
+    found = read(rows_of(*cells, name="id"))
+    assert found.columns[0].values.tolist() == cells and found.columns[0].identifies
+    assert found.notes[0] == f"Column 'id': texts, though most are numbers, as '{odd}' in line {n + 2} is none."
+
+
+def test_a_word_that_recurs_is_a_category_beside_few_numbers(read):
+    cells = ["1", "2", "3", "U"] * 5
+    found = read(rows_of(*cells))
+    assert found.columns[0].values.tolist() == cells and "'U' in line 5 is none" in found.notes[0]
+    for others in (["U"], [str(k) for k in range(30)] + ["U"] * 3):
+        with pytest.raises(ValueError, match=r"got 'U': .*texts= \(--text\) keeps all as texts"):
+            read(rows_of(*["1", "2", "3"] * 10, *others))
+
+
+@pytest.mark.parametrize("odd", ["1/2A", "1.2.3", "5k", "5 kg", "<5", "80+", "0x10", "x", "a-b"])
+def test_a_number_that_is_written_badly_makes_no_codes(odd, read):
+    with pytest.raises(ValueError, match=rf"in line 42, column 'a'; got '{re.escape(odd)}'"):
+        read(rows_of(*range(40), f'"{odd}"'))
+
+
+@pytest.mark.parametrize("odd", ["136A", "x12"])
+def test_a_code_beside_measurements_is_refused(odd, read):
+    with pytest.raises(ValueError, match=f"as in most other lines, in line 42, column 'a'; got '{odd}'"):
+        read(rows_of(*(k / 3 for k in range(40)), odd))
+
+
+@pytest.mark.parametrize("unit", ["cm", "m2"])
+@pytest.mark.parametrize("decimal", [".5", ""])
+def test_a_second_line_of_names_is_refused(unit, decimal, read):
+    with pytest.raises(ValueError, match=rf"in line 2, column 'a'; got '{unit}': a second line of names, or one of"):
+        read(rows_of(unit, *(f"{k}{decimal}" for k in range(20))))
+
+
+def test_words_for_nothing_are_missing_among_numbers_and_dates_only(read):
+    found = read("a,b,c\n1.5,unknown,2020-01-01\nUnknown,x,tbd\n2.5,unknown,2021-01-01\n3.5,y,0000-00-00\n")
+    same(
+        plain(found),
+        {
+            "a": number(1.5, NAN, 2.5, 3.5),
+            "b": text("unknown", "x", "unknown", "y"),
+            "c": date("2020-01-01", "NaT", "2021-01-01", "NaT"),
+        },
+    )
+    assert "Column 'a': 'Unknown' counts as missing." in found.notes
+    again = read("a\nunknown\n2.5\n", kinds_of={"a": "number"})
+    same(plain(again), {"a": number(NAN, 2.5)})
+
+
+def test_years_of_two_figures_are_told(read):
+    assert "Column 'a': dates whose years of two figures are read as 1969 to 2068." in read(rows_of("31.12.68")).notes
+    assert not any("two figures" in note for note in read(rows_of("31.12.1968")).notes)
+
+
+SUMMED = "town,a,b\nx,1,0.5\ny,2,0.25\nz,4,8.25\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["Total,7,9\n", "TOTAL:,7,\n", ",Summe,9.0\n", "Total,,\n", "Total,7,9\nAverage,2.333,3\n", "Total,7,9\n,,\n"],
+)
+def test_a_last_row_of_totals_is_left_out_which_is_said(rows, read):
+    found = read(SUMMED + rows)
+    n = rows.count(",,\n") if "7,9" in rows else 0  # below it, a row of its own
+    assert found.columns[0].values.tolist() == ["x", "y", "z", *[None] * n]
+    assert found.lines[:3].tolist() == [2, 3, 4] and len(found.dropped) == rows.count("\n") - n
+    assert found.dropped[-1].startswith("Line 5, with ") and found.dropped[-1].endswith("others and left out.")
+    assert set(found.dropped) <= set(found.notes)
+
+
+@pytest.mark.parametrize("n", [5, 400])
+def test_a_word_for_totals_among_numbers_ends_them(n, read):
+    found = read("id,a\n" + "".join(f"{k},{k % 3}\n" for k in range(n)) + "Total,99\n")
+    assert found.columns[0].kind == "number" and found.n_rows == n and len(found.dropped) == 1
+
+
+def test_a_company_of_that_name_stays(read):
+    found = read(SUMMED + "Total,3,5\n")
+    assert found.columns[0].values[-1] == "Total" and not found.dropped
+    assert found.notes[0] == "Line 5, with 'Total' in column 1, is taken for a row of data."
+    found = read("sex,n\n" + "Male,1\nFemale,2\nTotal,3\n" * 3)
+    assert found.n_rows == 9 and found.notes == ()
+    assert read("a,b\nx,1\nTotal,1\n").n_rows == 2
 
 
 def test_gzip_is_unpacked(tmp_path):

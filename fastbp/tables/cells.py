@@ -47,6 +47,8 @@ class Grid(NamedTuple):
         (n_rows,) int64, the line in which each row begins.
     delimiter : str
     notes : tuple of str
+    dropped : tuple of str
+        What is to be said of rows that were left out.
     """
 
     text: str
@@ -56,6 +58,14 @@ class Grid(NamedTuple):
     lines: np.ndarray[Any, Any]
     delimiter: str
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def without(self, rows, note):
+        """The grid without some rows, of which a sentence tells."""
+        kept = np.ones(len(self.lines), bool)
+        kept[rows] = False
+        starts, ends, lines = self.starts[:, kept], self.ends[:, kept], self.lines[kept]
+        return self._replace(starts=starts, ends=ends, lines=lines, dropped=(*self.dropped, note))
 
     def strings(self, column, rows=slice(None)):
         """The cells of a column as a list of str, without blanks around them."""

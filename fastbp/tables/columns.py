@@ -46,12 +46,15 @@ class Columns(NamedTuple):
         (n_rows,) int64, the line of the file in which each row begins.
     notes : tuple of str
         What was understood of the file, a sentence each.
+    dropped : tuple of str
+        Those of the notes that tell of rows that were left out.
     """
 
     columns: tuple[Column, ...]
     source: str = "a table"
     lines: np.ndarray[Any, Any] | None = None
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:

@@ -53,6 +53,8 @@ def dates(texts):
     values : numpy.ndarray
     order : {"day first", "month first", "undecided", None}
         Of dates such as 3/4/2020; None where there are none, or the order makes no difference.
+    short : bool
+        Whether a year has two figures, which are read as 1969 to 2068.
 
     Examples
     --------
@@ -63,7 +65,7 @@ def dates(texts):
     """
     if all(map(ISO.fullmatch, texts)):
         with contextlib.suppress(ValueError):  # of a day or hour that there is not
-            return np.array(texts, "datetime64[s]"), None
+            return np.array(texts, "datetime64[s]"), None, False
     matches = [_DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
     found = [each for each in matches if each]
     pairs = [(int(each["a"]), int(each["b"])) for each in found if each["a"]]
@@ -88,12 +90,16 @@ def dates(texts):
     times[~sound] = np.datetime64("NaT")
     values = np.full(len(texts), np.datetime64("NaT"), "datetime64[s]")
     values[[each is not None for each in matches]] = times
-    return values, order
+    return values, order, any(len(_year(each)) == 2 for each in found)
+
+
+def _year(found):
+    return next(found[key] for key in ("y1", "y2", "y3", "y4", "y5", "y6", "y7") if found[key])
 
 
 def _numbers(found, order):
     """Year, month, day, hour, minute, second, and seconds before UTC, of a match."""
-    year = next(found[key] for key in ("y1", "y2", "y3", "y4", "y5", "y6", "y7") if found[key])
+    year = _year(found)
     if found["a"]:
         month_first = order == "month first" or (order == UNDECIDED and int(found["b"]) > 12)  # a date at least
         day, month = (found["b"], found["a"]) if month_first else (found["a"], found["b"])

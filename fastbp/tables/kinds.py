@@ -17,7 +17,13 @@ KINDS = ("number", "boolean", "date", "text")
 MISSING = frozenset(
     {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
     | {"-", "--", "\u2013", "\u2014", ".", "..", "...", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+    | {"0000-00-00", "0000-00-00 00:00:00"}  # MySQL's
     | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # Excel's
+)
+#: What says as much among numbers and dates, and among texts is one.
+_UNKNOWN = frozenset(
+    {"unknown", "missing", "not available", "not applicable", "no data", "undefined", "tba", "tbd", "n.d.", "n.v."}
+    | {"unbekannt", "k.a.", "k. a.", "keine angabe", "inconnu", "desconocido", "sconosciuto", "未知"}
 )
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
@@ -37,6 +43,9 @@ _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{
 _FEWEST_IDS = 10  # that show a pattern
 _CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
 _CODES_SHARE = 0.1
+_CODE = re.compile(r"[A-Za-z]{1,6}[-_#/.]?\d+|\d+[-_#/]?(?![kKmM])[A-Za-z]")  # beside numbers, but 5k, which is one
+_FEW = 20  # different numbers that are categories where a word beside them recurs as they do
+_RECURS = 3
 
 
 class Place(NamedTuple):
@@ -49,8 +58,11 @@ class Place(NamedTuple):
     def rows(self):
         return "rows" if self.lines is None else "lines"
 
+    def of(self, row):
+        return row if self.lines is None else self.lines[row]
+
     def refusal(self, expected, row, column, came, cure=""):
-        where = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        where = f"{self.rows[:-1]} {self.of(row)}"
         cure = cure if self.lines is not None else ""  # which is an option of files
         return ValueError(
             f"{self.source} expects {expected} in {where}, column {checks.shown(column)}; got "
@@ -315,15 +327,20 @@ def _numbers(column, place, marks, kind, heard):
 
     mark = mark or _mark(column, of_others, delimiter, refuse, heard)
     table = column.numbers[mark]
-    others = [cell for cell in column.known if cell not in table]
-    if others and kind is None and len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
-        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} is none", []).append(name)
+    others = _known_others(column, table, heard)
+    if others and kind is None and _are_codes(column, table, others):
+        where = f"{place.rows[:-1]} {place.of(column.first(others))}"
+        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} in {where} is none", []).append(
+            name
+        )
         return _text(column)
     if others:
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
         cure = ": a missing value is written NA"
         if kind is None:
             cure += ", texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
+            if column.first(others) == 0 and column.weight(others) == 1:
+                cure = ": a second line of names, or one of units, is to be deleted; else" + cure[1:]
         raise refuse(f"a number, {most}", others, cure)
     infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
     if infinite:
@@ -364,6 +381,30 @@ def _numbers(column, place, marks, kind, heard):
     return Column(name, "number", values, is_whole(values, whole))
 
 
+def _known_others(column, good, heard):
+    """What is not among the good cells, and no word for a missing value; such words are told of."""
+    others = [cell for cell in column.known if cell not in good]
+    words = [cell for cell in others if cell.casefold() in _UNKNOWN]
+    if words:
+        heard.setdefault(f"{', '.join(map(checks.shown, words))} counts as missing", []).append(column.name)
+    return [cell for cell in others if cell not in words]
+
+
+def _are_codes(column, table, others):
+    """Whether a column of numbers and others is one of codes or categories, as 135 and 136A, or 1, 2 and U.
+
+    Where measurements are to be expected, or the other cell may be a unit below the names, it is none.
+    """
+    if len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
+        return True
+    if not all(cell.isdigit() for cell in table):
+        return False
+    if all(map(_CODE.fullmatch, others)):
+        return not (others[0][0].isalpha() and column.weight(others) == 1 and column.first(others) == 0)
+    few = len(table) <= _FEW and column.weight(table) >= _RECURS * len(table)
+    return few and all(column.counts[cell] >= _RECURS and not _DIGIT.search(cell) for cell in others)
+
+
 def _mark(column, of_others, delimiter, refuse, heard):
     """A column's decimal mark: its own where it shows one, or that of the other columns."""
     if column.sure or not column.open:
@@ -383,14 +424,14 @@ def _apart(cell, mark):
 
 
 def _dates(column, place, kind, heard):
-    values, order = dates.dates(column.known)
+    values, order, short = dates.dates(column.known)
     table = dict(zip(column.known, values, strict=True))
     sound = [cell for cell, good in zip(column.known, ~np.isnat(values), strict=True) if good]
     if kind is None and 2 * column.weight(sound) <= column.total:
         like = list(filter(dates.is_like_one, column.known))
         if 2 * column.weight(like) <= column.total:
             return None
-    others = set(column.known).difference(sound)
+    others = _known_others(column, set(sound), heard)
     if others:
         row = column.first(others)
         raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.at(row))
@@ -400,6 +441,8 @@ def _dates(column, place, kind, heard):
         raise place.refusal("dates that tell whether day or month comes first", row, column.name, column.at(row), cure)
     if order:
         heard.setdefault(f"dates with the {order}", []).append(column.name)
+    if short:
+        heard.setdefault("dates whose years of two figures are read as 1969 to 2068", []).append(column.name)
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import cells, encodings, frames, kinds, numbers
+from fastbp.tables import cells, encodings, frames, kinds, numbers, totals
 from fastbp.tables.columns import Columns
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
@@ -55,8 +55,10 @@ def read(
     12/31/2020, 31/12/2020, Dec 31 2020, with times and zones, which become UTC; everything else is
     text, and so are whole numbers with leading zeros, which are codes.  Cells that are empty, or NA,
     N/A, NaN, null, None, \N, ?, a point or a dash, or an error of Excel's as #DIV/0!, are missing.
-    Lines above the names that begin with #, and lines below that repeat the names, are left out.
-    What could be read in two ways is refused.
+    Among whole numbers, such as 136A or a word that recurs make all of them texts, and among numbers
+    and dates unknown and its like are missing.  Lines above the names that begin with #, lines below
+    that repeat the names, and a last one of totals are left out.  `notes` say so.  What could be read
+    in two ways is refused.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def read(
         In one sentence with line and column: for a file without rows, rows of different lengths,
         quotes that do not close, zero bytes, an encoding that is not recognised, columns without a
         name or with another's, a first row of data where names are expected, unknown names in
-        `ignore` or `texts`, a text or infinity in a column of numbers, or what can be read in two ways.
+        `ignore` or `texts`, a text or infinity in a column of measurements, or what can be read in two ways.
     OSError
         For a file that cannot be read.
     ImportError
@@ -132,6 +134,7 @@ def read(
     grid = cells.grid(name, text, delimiter)
     grid = _without_repeated_names(grid) if header else grid
     names, first, notes = _names(name, grid, header)
+    grid, doubts = totals.without(grid, first)
     lines = grid.lines[first:]
     place = kinds.Place(name, lines)
     kept = _kept(name, names, ignore)
@@ -140,7 +143,7 @@ def read(
     raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
     done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
     said = [note] if note else []
-    return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
+    return Columns(tuple(done), name, lines, (*said, *grid.notes, *grid.dropped, *notes, *doubts, *heard), grid.dropped)
 
 
 def columns_of(data, names=None, kinds_of=None) -> Columns:
@@ -274,11 +277,8 @@ def _without_repeated_names(grid):
     repeated = [row for row in np.flatnonzero(alike)[1:].tolist() if grid.row(row) == names]
     if not repeated or any(map(kinds.is_number, names)):
         return grid
-    kept = np.ones(len(grid.lines), bool)
-    kept[repeated] = False
     where = ", ".join(str(grid.lines[row]) for row in repeated[:5]) + ", ..." * (len(repeated) > 5)
-    note = f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out."
-    return grid._replace(starts=starts[:, kept], ends=ends[:, kept], lines=grid.lines[kept], notes=(*grid.notes, note))
+    return grid.without(repeated, f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out.")
 
 
 def _counts(texts):
