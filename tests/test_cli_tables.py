@@ -1,5 +1,7 @@
 """The command for tables of one's own: train, predict, evaluate and info, as people type them."""
 
+import argparse
+import contextlib
 import csv
 import io
 import json
@@ -261,6 +263,36 @@ def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeyp
     model = tmp_path / "model.safetensors"
     assert run("predict", model, mixed, "--out", "-") == run("predict", model, mixed)
     assert not (tmp_path / "-").exists()
+
+
+def test_a_dash_is_the_standard_input(run_python, run, mixed, tmp_path):
+    def piped(*words, content=None):
+        done = run_python("-m", "fastbp", *map(str, words), input=content or mixed.read_text())
+        return done.returncode, done.stdout, done.stderr
+
+    words = ("--target", "price", "--ignore", "id", "--epochs", 2)
+    status, out, error = piped("train", "-", *words, "--out", "a")
+    assert (status, error) == (0, "") and out.startswith("standard input: 200 rows\n")
+    assert run("train", mixed, *words, "--out", tmp_path / "b")[0] == 0
+    models = [tmp_path / name / "model.safetensors" for name in "ab"]
+    said = [piped("predict", models[0], "-", "--out", "-"), run("predict", models[1], mixed)]
+    assert said[0] == said[1] and said[0][:1] == (0,)
+    status, out, _ = piped("evaluate", models[0], "-")
+    assert status == 0 and out.startswith("standard input: 200 rows with price\n")
+    said = piped("predict", models[0], "-", content="city\nRome\n")
+    assert said[0] == 2 and said[2].startswith("fastbp: standard input expects the columns of the training;")
+
+
+def test_without_a_standard_input_a_dash_is_refused(refused, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "- expects a standard input; got none" in refused("train", "-", "--target", "t")
+
+
+def test_ranks_share_no_standard_input(tmp_path):
+    args = argparse.Namespace(data_set="-", out=tmp_path, speaks=True)
+    ranks = argparse.Namespace(size=2, together=contextlib.nullcontext)
+    with pytest.raises(ValueError, match="--mpi expects a file, which each rank reads; got -"):
+        cli.table.train(args, ranks, None)
 
 
 # --- errors ---------------------------------------------------------------------------------

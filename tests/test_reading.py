@@ -812,6 +812,19 @@ def test_arrays():
     same(plain(tables.columns_of({"a": [1, 20]}, kinds_of={"a": "text"})), {"a": text("1", "20")})
 
 
+def test_an_opened_file_is_read(tmp_path):
+    same(plain(tables.read(io.BytesIO(b"a,b\n1,2\n3,4\n"))), AB)
+    (tmp_path / "it.csv").write_text("a,b\n1,2\n3,4\n")
+    with open(tmp_path / "it.csv", "rb") as file:
+        found = tables.columns_of(file)
+        assert found.source == str(tmp_path / "it.csv")
+    same(plain(found), AB)
+    with open(tmp_path / "it.csv") as file, pytest.raises(TypeError, match="expects a file opened for bytes; got <_io"):
+        tables.read(file)
+    with pytest.raises(ValueError, match=r"^a file expects rows below its header; got none"):
+        tables.read(io.BytesIO(b"a,b\n"))
+
+
 def test_a_path_is_read(tmp_path):
     (tmp_path / "it.csv").write_text("a,b\n1,2\n3,4\n")
     same(plain(tables.columns_of(tmp_path / "it.csv")), AB)

@@ -1,5 +1,6 @@
 """Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -62,7 +63,7 @@ def read(
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : str, os.PathLike or file opened for bytes
         Text with a row a line and cells apart by commas, semicolons, tabs, bars or blanks, of
         which quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
     encoding : str, optional
@@ -115,7 +116,8 @@ def read(
     "Columns 'size', 'price': read with a decimal comma."
     """
     who = "read"
-    name = checks.regular_file(who, checks.path(who, path))
+    opened = hasattr(path, "read")
+    name = _name_of(path) if opened else checks.regular_file(who, checks.path(who, path))
     _check_options(who, encoding, delimiter, decimal, kinds_of)
     header = checks.flag(who, "header", header)
     ignore, texts = (
@@ -125,8 +127,10 @@ def read(
     kinds_of = {**(kinds_of or {}), **dict.fromkeys(texts, "text")}
     if progress is not None:
         checks.function(who, "progress", progress, "a function of a number of rows")
-    with open(name, "rb") as file:
+    with contextlib.nullcontext(path) if opened else open(name, "rb") as file:
         data = file.read()
+    if not isinstance(data, bytes):
+        raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.")
     if data.startswith(b"PAR1"):
         return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
@@ -151,7 +155,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
 
     Parameters
     ----------
-    data : path, frame of pandas or polars, table of pyarrow, dict, list of dicts or array
+    data : path, file opened for bytes, frame of pandas or polars, table of pyarrow, dict, list of dicts or array
         A dict of sequences; an array is structured, or (n_rows, n_columns).  What is text in it is looked
         at as in a file: numbers, booleans and dates that are written
         as texts are such.
@@ -178,7 +182,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
     >>> [(column.name, column.kind, column.whole) for column in table.columns]
     [('size', 'number', True), ('sold', 'boolean', False)]
     """
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, str | os.PathLike) or hasattr(data, "read"):
         table = read(data, kinds_of=kinds_of)
         if names is None:
             return table
@@ -190,6 +194,12 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         )
     _check_options("columns_of", None, None, None, kinds_of)
     return frames.of_object(data, names, kinds_of)
+
+
+def _name_of(file):
+    """An opened file's, for messages."""
+    name = getattr(file, "name", None)
+    return {"<stdin>": "standard input", None: "a file"}.get(name, str(name))
 
 
 def _steps(progress, n_rows, n):
