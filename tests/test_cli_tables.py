@@ -227,6 +227,14 @@ def test_info_tells_what_a_file_is(run, mixed, tmp_path):
     assert (status, error) == (0, "") and "without preprocessing" in out and "2 -> 1" in out
 
 
+def test_what_is_no_model_is_one_sentence(refused, mixed, tmp_path):
+    for words in (("predict", mixed, mixed), ("evaluate", mixed, mixed), ("info", mixed), ("export", mixed, "a.c")):
+        line = refused(*words)
+        assert f"got {str(mixed)!r}, which begins with b'id;city;area;sold;ba'." in line and "header" not in line
+        line = refused(words[0], tmp_path, *words[2:])
+        assert f"load expects path of a file; got {str(tmp_path)!r}, a folder." in line
+
+
 def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path):
     assert run("train", mixed, "--target", "price", "--out", tmp_path, "--epochs", 2)[0] == 0
     other = tmp_path / "other.csv"
