@@ -93,6 +93,7 @@ GOOD = {
     "one column": ("a\n1\n\n2\n", {"a": number(1, 2)}),
     "one column of pandas with a missing value": ('a\n1.0\n""\n2.0\n', {"a": number(1, NAN, 2)}),
     "quoted and empty": ('a,b\n"",1\n"x",2\n"y",3\n', {"a": text(None, "x", "y"), "b": number(1, 2, 3)}),
+    "a mark of UTF-8 within": ("a,b\n\ufeff1,2\r\n\ufeff3,4\n", AB),
     # an index
     "an index": (",a,b\n0,1,2\n1,3,4\n", AB),
     "an index of names": (",a,b\nx,1,2\ny,3,4\n", AB),
@@ -164,6 +165,12 @@ GOOD = {
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
         {"a": number(1234.5, 0.99), "b": number(1.5, -2), "c": number(-3, 4)},
     ),
+    "amounts without cents": (
+        "a;b;c\n5,- €;5.–;7,-\n6,50 €;-6.25;8,5\n",
+        {"a": number(5, 6.5), "b": number(5, -6.25), "c": number(7, 8.5)},
+    ),
+    "other currencies": ("a;b\nR$ 1.234,50;5 kr\nR$ -2,00;6,5 kr\n", {"a": number(1234.5, -2), "b": number(5, 6.5)}),
+    "a short dash as a minus": ("a,b\n–3,1\n4,2\n", {"a": number(-3, 4), "b": number(1, 2)}),
     "an accountant's brackets": ('a,b\n"($1,234)",1\n$5,2\n', {"a": number(-1234, 5), "b": number(1, 2)}),
     "a minus of typography": ("a,b\n\u22123,1\n4,2\n", {"a": number(-3, 4), "b": number(1, 2)}),
     "integers beyond 2^53": (
@@ -390,16 +397,18 @@ def test_a_second_line_of_names_is_refused(unit, decimal, read):
 
 
 def test_words_for_nothing_are_missing_among_numbers_and_dates_only(read):
-    found = read("a,b,c\n1.5,unknown,2020-01-01\nUnknown,x,tbd\n2.5,unknown,2021-01-01\n3.5,y,0000-00-00\n")
+    found = read(
+        "a,b,c\n1.5,unknown,2020-01-01\nUnknown,x,tbd\nnil,(blank),nil\n2.5,unknown,2021-01-01\n3.5,y,0000-00-00\n"
+    )
     same(
         plain(found),
         {
-            "a": number(1.5, NAN, 2.5, 3.5),
-            "b": text("unknown", "x", "unknown", "y"),
-            "c": date("2020-01-01", "NaT", "2021-01-01", "NaT"),
+            "a": number(1.5, NAN, NAN, 2.5, 3.5),
+            "b": text("unknown", "x", "(blank)", "unknown", "y"),
+            "c": date("2020-01-01", "NaT", "NaT", "2021-01-01", "NaT"),
         },
     )
-    assert "Column 'a': 'Unknown' counts as missing." in found.notes
+    assert "Column 'a': 'Unknown', 'nil' count as missing." in found.notes
     again = read("a\nunknown\n2.5\n", kinds_of={"a": "number"})
     same(plain(again), {"a": number(NAN, 2.5)})
 
@@ -566,6 +575,14 @@ BAD = {
     "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' above numbers.",
     "1,Alice\n2,Bob\n": f"{DATA} '1' above numbers.",
     "Bob,1.5,3\nEve,2.5,4\n": f"{DATA} '1.5' above numbers.",
+    "2020-01-01,x\n2020-01-02,y\n": f"{DATA} '2020-01-01' above dates.",
+    '"a,b"\n"1,2"\n"3,4"\n': "expects quotes around cells; got them around each line, as 'a,b': where that is",
+    "a,b\n5,1\n~6,2\n7,3\n": "expects a number, as in most other lines, in line 3, column 'a'; got '~6'",
+    "Station,Berlin\nUnit,C\ncity,temp\nRome,5\nOslo,6\nBonn,7\n": "expects a number, as in most other lines, in "
+    "line 2, col",
+    ",x,y\n,u,v\n0,1,2\n1,3,4\n": "expects a number, as in most other lines, in line 2, column 'x'; got 'u': a",
+    "a;b\n1,2\n3,4\n": "expects 2 fields in line 2, as in line 1; got 1.",
+    "a,b\n1,2\n# note\n3,4\n": "expects 2 fields in line 3, as in line 1; got 1.",
     "1,NA,x\n3,4,x\n": f"{DATA} '1' above numbers.",
     "a,b\n1,2\nx,3\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'x': a missing value "
     "is written NA, texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out.",

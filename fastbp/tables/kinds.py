@@ -22,7 +22,21 @@ MISSING = frozenset(
 )
 #: What says as much among numbers and dates, and among texts is one.
 _UNKNOWN = frozenset(
-    {"unknown", "missing", "not available", "not applicable", "no data", "undefined", "tba", "tbd", "n.d.", "n.v."}
+    {
+        "unknown",
+        "missing",
+        "not available",
+        "not applicable",
+        "no data",
+        "undefined",
+        "tba",
+        "tbd",
+        "n.d.",
+        "n.v.",
+        "nil",
+        "blank",
+        "(blank)",
+    }
     | {"unbekannt", "k.a.", "k. a.", "keine angabe", "inconnu", "desconocido", "sconosciuto", "未知"}
 )
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
@@ -34,7 +48,8 @@ _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
 _NUMBER_BEGINS = re.compile(
-    rf"['\"\u2018\u201c]?[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE
+    rf"['\"\u2018\u201c]?[-+(\u2212\u2013\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\u2212\u2013\s]{{0,4}}[.,]?(?:\d|inf)",
+    re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"(?:(?:1?\d{1,2}|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}")  # of a machine
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
@@ -103,7 +118,7 @@ class _Texts:
         counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
         self.counts = dict(zip(self.cells, counts, strict=True))
         self.known = [cell for cell in self.cells if cell.casefold() not in MISSING]
-        self.total = sum(self.counts[cell] for cell in self.known)
+        self.total = self.weight(cell for cell in self.known if cell.casefold() not in _UNKNOWN)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
         self.mark: str | None = None  # until somebody looks
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
@@ -386,7 +401,9 @@ def _known_others(column, good, heard):
     others = [cell for cell in column.known if cell not in good]
     words = [cell for cell in others if cell.casefold() in _UNKNOWN]
     if words:
-        heard.setdefault(f"{', '.join(map(checks.shown, words))} counts as missing", []).append(column.name)
+        heard.setdefault(f"{', '.join(map(checks.shown, words))} count{'s' * (len(words) == 1)} as missing", []).append(
+            column.name
+        )
     return [cell for cell in others if cell not in words]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import cells, encodings, frames, kinds, numbers, totals
+from fastbp.tables import cells, dates, encodings, frames, kinds, numbers, totals
 from fastbp.tables.columns import Columns
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
@@ -305,6 +305,12 @@ def _refuse_data(name, grid, names):
     """
     named = [(place, each) for place, each in enumerate(names) if each is not None]
     figures = [(place, each) for place, each in named if kinds.is_number(each)]
+    for place, each in named if len(named) < _MANY else ():
+        if dates.is_like_one(each) and all(map(dates.is_like_one, grid.strings(place, slice(1, 1 + _FEW)))):
+            raise ValueError(
+                f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads "
+                f"it as data; got {checks.shown(each)} above dates."
+            )
     if not figures:
         below = slice(1, 1 + _FEW)
         some = named[:_FEW]
