@@ -693,6 +693,46 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+FORMS = [
+    "{:.2f}", "{:,.2f}", "${:,.2f}", "{:,.0f} €", "-${:,.2f}", "(${:,.2f})", "{:.1f}%", "{:,.2f}-", "{:,.3f}",
+    "{:.0f},- €", "{:e}", "{:08.1f}", "{:,} kr", "{:.0f}", "NA", "", "-", "{:,.2f} ₽", "\u2212{:,.1f}", "{:.0f}A",
+    "{:.20f}",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(FORMS), min_size=1, max_size=3), st.sampled_from(" .,"), st.integers(0, 2**32 - 1))
+def test_dressed_numbers_are_the_same_by_arrays_and_one_by_one(tmp_path, forms, german, seed):
+    rng = np.random.default_rng(seed)
+    values = np.round(10 ** rng.uniform(-2, 7, 300), rng.integers(4)) * (rng.random(300) > 0.02)
+    cells = [forms[k % len(forms)].format(value) for k, value in enumerate(values.tolist())]
+    if german != ".":
+        cells = [cell.translate({ord(","): german, ord("."): ","}) for cell in cells]
+    path = tmp_path / "it.csv"
+    path.write_text("a|b\n" + "".join(f'"{cell}"|{k / 8}\n' for k, cell in enumerate(cells)), encoding="utf-8")
+
+    def outcome():
+        try:
+            found = tables.read(path)
+        except ValueError as error:
+            return str(error)
+        return repr(plain(found)), found.notes, found.columns[0].whole
+
+    by_arrays = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables.reading, "_MANY", 10**9)
+        assert outcome() == by_arrays
+
+
+def test_dressed_numbers_are_read_by_arrays(read, monkeypatch):
+    """And quickly, therefore."""
+    monkeypatch.setattr(tables.kinds, "_Texts", None)
+    cells = [f"${value / 7:,.2f}" for value in range(0, 10**7, 10**5)] * 5
+    found = read("a;b\n" + "".join(f"{cell}; (€1,234.5)\n" for cell in cells))
+    np.testing.assert_array_equal(found.columns[0].values, [float(cell[1:].replace(",", "")) for cell in cells])
+    assert set(found.columns[1].values) == {-1234.5} and "'a': amounts of $." in found.notes[0]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_what_pandas_writes_is_read_as_it_was(tmp_path, data):

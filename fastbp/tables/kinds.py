@@ -10,7 +10,20 @@ from fastbp import checks
 from fastbp.tables import dates, numbers
 from fastbp.tables.columns import Column
 
-__all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_number", "is_whole", "number_in"]
+__all__ = [
+    "COMMA",
+    "KINDS",
+    "MISSING",
+    "Place",
+    "Raw",
+    "apart",
+    "columns",
+    "dress",
+    "identifies",
+    "is_number",
+    "is_whole",
+    "number_in",
+]
 
 KINDS = ("number", "boolean", "date", "text")
 #: What stands for no value, in small letters.
@@ -59,6 +72,7 @@ _FEWEST_IDS = 10  # that show a pattern
 _CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
 _CODES_SHARE = 0.1
 _CODE = re.compile(r"[A-Za-z]{1,6}[-_#/.]?\d+|\d+[-_#/]?(?![kKmM])[A-Za-z]")  # beside numbers, but 5k, which is one
+COMMA = "read with a decimal comma"
 _FEW = 20  # different numbers that are categories where a word beside them recurs as they do
 _RECURS = 3
 
@@ -98,15 +112,18 @@ class Raw(NamedTuple):
     texts : callable
         texts() gives the different texts in their order, of which `MISSING` are no values, and of each
         row the place of its own among them, as `cells.distinct`.
-    mark : str
-        The decimal mark of the numbers, where they have one.
+    mark : str or None
+        The decimal mark of the numbers, where they tell it.
+    said : tuple of str
+        What was understood of them.
     """
 
     name: str
     values: np.ndarray[Any, Any] | None
     whole: bool
     texts: Any
-    mark: str = "."
+    mark: str | None = None
+    said: tuple[str, ...] = ()
 
 
 class _Texts:
@@ -242,7 +259,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
 def _mark_of_all(counted, raws):
     """The decimal mark that all columns agree on which are sure of theirs, or None."""
     found = {mark for column in counted if len(column.sure) == 1 for mark in column.sure}
-    found |= {raw.mark for raw in raws if raw.values is not None and not raw.whole}
+    found |= {raw.mark for raw in raws if raw.values is not None and raw.mark}
     return found.pop() if len(found) == 1 else None
 
 
@@ -259,8 +276,8 @@ def _plain(raw, kind, place, heard):
         return Column(raw.name, "boolean", values)
     if missing.all():
         heard.setdefault("without values", []).append(raw.name)
-    if raw.mark == ",":
-        heard.setdefault("read with a decimal comma", []).append(raw.name)
+    for what in raw.said:
+        heard.setdefault(what, []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
 
 
@@ -385,15 +402,21 @@ def _numbers(column, place, marks, kind, heard):
     if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
         heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
         return _text(column)
-    for unit in signs:
-        what = "in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}"
+    for what in dress(units, table, mark):
         heard.setdefault(what, []).append(name)
-    if mark == "," and any("," in cell for cell in table):
-        heard.setdefault("read with a decimal comma", []).append(name)
-    if any(_apart(cell, mark) for cell in table):
-        heard.setdefault("read with separators of thousands", []).append(name)
     values = column.spread({cell: number[0] for cell, number in table.items()}, np.nan, np.float64)
     return Column(name, "number", values, is_whole(values, whole))
+
+
+def dress(units, cells, mark):
+    """What is to be said of how numbers are written."""
+    cells = [*cells]
+    said = ["in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}" for unit in units if unit]
+    if mark == "," and any("," in cell for cell in cells):
+        said.append(COMMA)
+    if any(apart(cell, mark) for cell in cells):
+        said.append("read with separators of thousands")
+    return said
 
 
 def _known_others(column, good, heard):
@@ -436,7 +459,8 @@ def _mark(column, of_others, delimiter, refuse, heard):
     return "."
 
 
-def _apart(cell, mark):
+def apart(cell, mark):
+    """Whether a number has separators of thousands."""
     return _APART[mark].search(cell) is not None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp.tables import cells, dates, encodings, frames, kinds, numbers, totals
+from fastbp.tables.amounts import amounts
 from fastbp.tables.columns import Columns
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
@@ -390,7 +391,12 @@ def _raw(grid, column, first, name, decimal):
                 few = grid.strings(column, slice(first, first + _FEW))
                 if _may_be_thousands(few, mark) and _may_be_thousands(texts()[0], mark):
                     break
-            return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
+            said = (kinds.COMMA,) if pointed and mark == "," else ()
+            return kinds.Raw(name, values, not pointed, texts, mark if pointed else None, said)
+        dressed = amounts(grid, column, first, decimal or numbers.DECIMALS)
+        if dressed is not None:
+            values, whole, mark, said = dressed
+            return kinds.Raw(name, values, whole, texts, mark, tuple(said))
     return kinds.Raw(name, None, False, texts)
 
 
@@ -405,7 +411,7 @@ def _numbers(grid, column, first, mark):
             values[row] = np.nan
             continue
         number = kinds.number_in(cell, mark)
-        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
+        if number is None or number[1] or number[2] or kinds.apart(cell, mark):  # dressed, or an integer of many digits
             return None
         values[row] = number[0]
         pointed = True
