@@ -693,6 +693,24 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+WRITTEN = [
+    "%Y-%m-%d %H:%M:%S", "%Y/%m/%dT%H:%M:%SZ", "%d.%m.%Y %H:%M:%S", "%B %d, %Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S",
+    "%a, %d %b %Y %H:%M:%S GMT", "%d.%m.%y %H:%M:%S",
+]  # fmt: skip
+
+
+def test_dates_of_all_forms_beside_each_other():
+    rng = np.random.default_rng(0)
+    times = np.datetime64("1970-01-01", "s") + rng.integers(0, 3 * 10**9, 2000)
+    texts = [each.item().strftime(WRITTEN[k % len(WRITTEN)]) for k, each in enumerate(times)]
+    values, order, short = tables.dates.dates([*texts, "\u0661.2.2020", "1\u00a0Mai 2020", "x" * 90])
+    np.testing.assert_array_equal(values[:-3], times)
+    assert (order, short) == (None, True) and values[-3:].astype(str).tolist() == ["2020-02-01T00:00:00", "NaT", "NaT"]
+    zones = ["2020-01-01 00:30:00+02", "2020-01-01 00:30:00-0530", "2020-01-01 00:30:00 +01:15", "2020-01-01T00:30Z"]
+    shifted = [tables.dates.dates([*zones, "x"])[0][k] - np.datetime64("2020-01-01T00:30", "s") for k in range(4)]
+    assert [int(each.astype(int)) for each in shifted] == [-7200, 19800, -4500, 0]
+
+
 FORMS = [
     "{:.2f}", "{:,.2f}", "${:,.2f}", "{:,.0f} €", "-${:,.2f}", "(${:,.2f})", "{:.1f}%", "{:,.2f}-", "{:,.3f}",
     "{:.0f},- €", "{:e}", "{:08.1f}", "{:,} kr", "{:.0f}", "NA", "", "-", "{:,.2f} ₽", "\u2212{:,.1f}", "{:.0f}A",

@@ -227,7 +227,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
             texts[raw.name] = _Texts(raw)
     for column in texts.values():
         if kinds.get(column.name) == "number" or (
-            column.may_count and column.name not in kinds and not all(map(dates.ISO.fullmatch, column.known))
+            column.may_count and column.name not in kinds and not _are_dates(column.known)
         ):
             column.look()
     counted = [column for column in texts.values() if column.mostly_numbers]
@@ -254,6 +254,14 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
         shown = ", ".join(map(checks.shown, names[:9])) + (f", ... ({len(names)} in all)" if len(names) > 9 else "")
         notes.append(f"Column{'s' * (len(names) > 1)} {shown}: {what}.")
     return done, notes
+
+
+def _are_dates(texts):
+    """Whether all have the form of a date, and of nothing else."""
+    if not dates.is_like_one(texts[0]):
+        return False
+    few = [texts[first] for first in dates.firsts_of_shapes(texts)]
+    return all(map(dates.is_like_one, few)) and not any(map(is_number, few))
 
 
 def _mark_of_all(counted, raws):
