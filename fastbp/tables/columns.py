@@ -4,6 +4,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fastbp import checks
+
 __all__ = ["Column", "Columns"]
 
 Kind = Literal["number", "boolean", "date", "text"]
@@ -66,4 +68,7 @@ class Columns(NamedTuple):
 
     def column(self, name: str) -> Column:
         """The column of that name; ValueError where there is none."""
+        if name not in self.names:
+            shown = ", ".join(map(checks.shown, self.names[:20]))
+            raise ValueError(f"column expects the name of one of {shown}; got {checks.shown(name)}.")
         return self.columns[self.names.index(name)]

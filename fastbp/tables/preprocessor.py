@@ -144,6 +144,8 @@ class Preprocessor:
         many = _MANY[checks.choice(who, "many", self.many, tuple(_MANY))]
         checks.flag(who, "strict", self.strict)
         checks.float_dtype(who, self.dtype)
+        if task is not None:
+            checks.choice(who, "task", task, targets.TASKS)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
         table = table_of(who, X, dict.fromkeys(ignore, "text"))
         target = None
@@ -260,6 +262,8 @@ class Preprocessor:
             A column of X, or values.
         """
         self._require_target("transform_target")
+        if X is None and (y is None or isinstance(y, str)):
+            raise ValueError(f"Preprocessor.transform_target expects y as values, or X with that column; got {y!r}.")
         table = Columns((), "y") if X is None else table_of("Preprocessor.transform_target", X, self.kinds)
         table, column = with_target("Preprocessor.transform_target", table, y)
         return self.target_.transform(column, table)
@@ -268,9 +272,11 @@ class Preprocessor:
         """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
         self._require_target("inverse_target")
         if isinstance(self.target_, targets.Classes):
-            return self.target_.inverse(
-                checks.indices("Preprocessor.inverse_target", "y", y, "a vector of class indices")
-            )
+            who, n = "Preprocessor.inverse_target", len(self.target_.classes)
+            y = checks.indices(who, "y", y, "a vector of class indices")
+            if y.size and not 0 <= y.min() <= y.max() < n:
+                raise ValueError(f"{who} expects y of class indices from 0 to {n - 1}; got {y.min()} to {y.max()}.")
+            return self.target_.inverse(y)
         return self.target_.inverse(checks.floats("Preprocessor.inverse_target", "y", y))
 
     def _require_fitted(self, method):
@@ -291,6 +297,7 @@ class Preprocessor:
 
     def document(self):
         """What `to_json` writes, as an object."""
+        self._require_fitted("document")
         return {
             "format": _FORMAT,
             "version": _VERSION,

@@ -118,7 +118,7 @@ def read(
     """
     who = "read"
     opened = hasattr(path, "read")
-    name = _name_of(path) if opened else checks.regular_file(who, checks.path(who, path))
+    name = _name_of(path) if opened else checks.path_to_read(who, path)
     _check_options(who, encoding, delimiter, decimal, kinds_of)
     header = checks.flag(who, "header", header)
     ignore, texts = (
@@ -471,7 +471,7 @@ def read_csv(path, target):
     >>> table.target
     array([3.5, 4.5])
     """
-    table = read(checks.regular_file("read_csv", checks.path("read_csv", path)))
+    table = read(checks.path_to_read("read_csv", path))
     name, lines = table.source, table.lines
     assert lines is not None
     if target not in table.names:
