@@ -235,7 +235,7 @@ class TableModel:
 
         Parameters
         ----------
-        data : path, frame of pandas or polars, table of pyarrow, dict or array
+        data : path, file opened for bytes, frame of pandas or polars, table of pyarrow, dict or array
         target : str or array_like
             The column to predict, or its values (n_rows,).
         callbacks : sequence of callable
