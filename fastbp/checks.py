@@ -644,8 +644,10 @@ def path_to_read(who, value):
 
 
 def regular_file(who, name):
-    """A name of anything but a pipe or a device, from which nothing may come, or no end."""
-    if os.path.exists(name) and not (os.path.isfile(name) or os.path.isdir(name)):
+    """A name of anything but a folder, or a pipe or a device, from which nothing may come, or no end."""
+    if os.path.isdir(name):
+        raise IsADirectoryError(f"{who} expects path of a file; got {name!r}, a folder.")
+    if os.path.exists(name) and not os.path.isfile(name):
         raise OSError(f"{who} expects path of a regular file; got {name!r}, a pipe or a device.")
     return name
 

@@ -235,7 +235,7 @@ class TableModel:
 
         Parameters
         ----------
-        data : path, frame of pandas or polars, table of pyarrow, dict or array
+        data : path, file opened for bytes, frame of pandas or polars, table of pyarrow, dict or array
         target : str or array_like
             The column to predict, or its values (n_rows,).
         callbacks : sequence of callable
@@ -536,7 +536,7 @@ class TableModel:
         known = {*self.preprocessor.feature_names_in_, *self.preprocessor.left_out_, self.target}
         x = self.preprocessor.transformed(table, strict)
         others = [name for name in table.names if name not in known]
-        self.warnings = list(self.preprocessor.notes_)
+        self.warnings = [*table.dropped, *self.preprocessor.notes_]
         if others:
             self.warnings.append(f"columns that the training had not, ignored: {', '.join(others)}")
         return x

@@ -9,6 +9,7 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import tempfile
 import types
@@ -18,7 +19,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, export, graph, init, losses, nn, optim
+from fastbp import book, datasets, export, graph, init, losses, nn, optim, tables
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -79,8 +80,18 @@ def _norm_net():
 
 
 def _table_model():
-    table = {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)}
-    return fastbp.TableModel(epochs=1, hidden=(3,)).fit(table, "kind")
+    return fastbp.TableModel(epochs=1, hidden=(3,)).fit(_a_table(), "kind")
+
+
+def _a_table():
+    return {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)}
+
+
+def _table_file():
+    path = os.path.join(TEMPORARY.name, "it.csv")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("a,b\n1,x\n2,y\n4,x\n")
+    return path
 
 
 def _frozen():
@@ -176,14 +187,16 @@ THINGS = {
     "regression": lambda: fastbp.Sequential(fastbp.Affine(W.copy(), B.copy()), loss=fastbp.MeanSquaredError()),
     **{f"{kind.__name__}_": lambda kind=kind: _trained(kind) for kind in ACTIVATIONS},
     "norm": lambda: _trained(lambda: fastbp.BatchNormalization(np.ones(4), np.zeros(4))),
-    "tables": lambda: fastbp.Embeddings([3, 2], 2, numeric=1, seed=0),
+    "rows_of_codes": lambda: fastbp.Embeddings([3, 2], 2, numeric=1, seed=0),
     "dropout": lambda: _trained(lambda: fastbp.Dropout(0.5, seed=0)),
     "softmax_loss": lambda: _judged(fastbp.SoftmaxWithLoss, X, LABELS),
     "sigmoid_loss": lambda: _judged(fastbp.SigmoidWithLoss, X / 2, ONE_HOT),
     **{name: lambda loss=loss: _judged(loss, X, TARGETS[loss.row.targets][0]) for name, loss in ELEMENTWISE.items()},
     "SIGNS": lambda: 2 * ONE_HOT - 1,
     "table_model": _table_model,
-    "TABLE": lambda: {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)},
+    "preprocessor": lambda: fastbp.tables.Preprocessor().fit(_a_table(), "kind"),
+    "TABLE_FILE": _table_file,
+    "TABLE": _a_table,
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
     "params": lambda: {"W1": W.copy(), "b1": B.copy()},
@@ -240,6 +253,7 @@ def names():
         "optim": optim,
         "data": data,
         "datasets": datasets,
+        "tables": tables,
         "book": book,
         "types": types,
         "graph": graph,
@@ -423,15 +437,15 @@ LAYERS = [
     ),
     entry(
         "Embeddings",
-        "tables.forward([[2, 1, 0.5], [0, 0, 7.0]])",
+        "rows_of_codes.forward([[2, 1, 0.5], [0, 0, 7.0]])",
         ValueError="Embeddings([], 2) | Embeddings([0], 2) | Embeddings([3], 0) | Embeddings([3, 4], [2]) | "
         "Embeddings([2**40] * 3, 2**40) | Embeddings([3], 2, -1) | Embeddings([3], 2, init=-1) | "
-        "Embeddings([3], 2, dtype=int) | Embeddings([3], 2, seed=-1) | tables.forward([[3, 1, 0.5]]) | "
-        "tables.forward([[-1, 1, 0.5]]) | tables.forward([[0, 0.5, 0.5]]) | tables.forward([[np.nan, 1, 0.5]]) | "
-        "tables.forward([[1, 1]])",
+        "Embeddings([3], 2, dtype=int) | Embeddings([3], 2, seed=-1) | rows_of_codes.forward([[3, 1, 0.5]]) | "
+        "rows_of_codes.forward([[-1, 1, 0.5]]) | rows_of_codes.forward([[0, 0.5, 0.5]]) | rows_of_codes.forward([[np.nan, 1, 0.5]]) | "
+        "rows_of_codes.forward([[1, 1]])",
         TypeError="Embeddings(3, 2) | Embeddings('ab', 2) | Embeddings([3], 'a') | Embeddings([3], None) | "
-        "Embeddings([3.5], 2) | tables.forward(None) | tables.forward('a')",
-        RuntimeError="tables.backward(dout)",
+        "Embeddings([3.5], 2) | rows_of_codes.forward(None) | rows_of_codes.forward('a')",
+        RuntimeError="rows_of_codes.backward(dout)",
     ),
     of_arrays(
         "Dropout.forward",
@@ -2593,6 +2607,91 @@ TABLES = [
         _OF_A_TABLE,
         ValueError="table_model.score({'a': [1.0]}) | table_model.score({'b': [1.0]}, ['p'])",
     ),
+    entry(
+        "tables.read",
+        "tables.read(TABLE_FILE).names",
+        TypeError="tables.read(3) | tables.read(None) | tables.read(TABLE_FILE, header='no') | "
+        "tables.read(TABLE_FILE, ignore=3) | tables.read(TABLE_FILE, texts=3) | tables.read(TABLE_FILE, kinds_of=3) | "
+        "tables.read(TABLE_FILE, progress=3)",
+        ValueError="tables.read(TABLE_FILE, encoding='klingon') | tables.read(TABLE_FILE, delimiter='ab') | "
+        "tables.read(TABLE_FILE, decimal='x') | tables.read(TABLE_FILE, ignore='c') | "
+        "tables.read(TABLE_FILE, texts='c') | tables.read(TABLE_FILE, kinds_of={'a': 'int'}) | "
+        "tables.read(TABLE_FILE, kinds_of={'b': 'number'})",
+        FileNotFoundError="tables.read('/no/such.csv')",
+        IsADirectoryError="tables.read('/')",
+    ),
+    entry(
+        "tables.read_csv",
+        "tables.read_csv(TABLE_FILE, 'a').x",
+        TypeError="tables.read_csv(3, 'a')",
+        ValueError="tables.read_csv(TABLE_FILE, 'c') | tables.read_csv(TABLE_FILE, None)",
+        FileNotFoundError="tables.read_csv('/no/such.csv', 'a')",
+    ),
+    entry(
+        "tables.columns_of",
+        "tables.columns_of(TABLE).names",
+        TypeError="tables.columns_of(None) | tables.columns_of(X, names=3) | tables.columns_of(X, kinds_of=3)",
+        ValueError="tables.columns_of(X, names=['a']) | tables.columns_of(X, names=['a'] * 4) | "
+        "tables.columns_of(X, kinds_of={'column1': 'int'}) | tables.columns_of({'a': [1], 'b': [1, 2]}) | "
+        "tables.columns_of([[1, 2], [3]]) | tables.columns_of({'a': [1.0, np.inf]})",
+    ),
+    entry(
+        "tables.Columns.column",
+        "tables.columns_of(TABLE).column('a').values",
+        ValueError="tables.columns_of(TABLE).column('c') | tables.columns_of(TABLE).column(3)",
+    ),
+    entry(
+        "tables.Preprocessor.fit",
+        "tables.Preprocessor().fit(TABLE, 'kind').transform(TABLE)",
+        TypeError="tables.Preprocessor().fit(None) | tables.Preprocessor(max_categories='a').fit(TABLE) | "
+        "tables.Preprocessor(strict=3).fit(TABLE) | tables.Preprocessor(ignore='a').fit(TABLE)",
+        ValueError="tables.Preprocessor(max_categories=1).fit(TABLE) | tables.Preprocessor(many='x').fit(TABLE) | "
+        "tables.Preprocessor(dtype=int).fit(TABLE) | tables.Preprocessor(ignore=['c']).fit(TABLE) | "
+        "tables.Preprocessor().fit(TABLE, 'kin') | tables.Preprocessor().fit(TABLE, [1, 2]) | "
+        "tables.Preprocessor().fit(TABLE, 'kind', task='guess') | tables.Preprocessor().fit({'a': [1.0, 1.0]})",
+    ),
+    entry(
+        "tables.Preprocessor.fit_transform",
+        "tables.Preprocessor().fit_transform(TABLE)",
+        TypeError="tables.Preprocessor().fit_transform(None) | tables.Preprocessor(ignore=3).fit_transform(TABLE)",
+        ValueError="tables.Preprocessor().fit_transform(TABLE, 'kin')",
+    ),
+    entry(
+        "tables.Preprocessor.transform",
+        "preprocessor.transform(TABLE)",
+        TypeError="preprocessor.transform(None)",
+        ValueError="tables.Preprocessor().transform(TABLE) | preprocessor.transform({'b': [1.0]}) | "
+        "preprocessor.transform({'a': ['x']}) | preprocessor.transform({'a': [np.inf]})",
+    ),
+    entry(
+        "tables.Preprocessor.transform_target",
+        "preprocessor.transform_target('kind', TABLE)",
+        ValueError="preprocessor.transform_target(['z']) | preprocessor.transform_target('kin', TABLE) | "
+        "preprocessor.transform_target('kind') | preprocessor.transform_target(None)",
+    ),
+    entry(
+        "tables.Preprocessor.inverse_target",
+        "preprocessor.inverse_target([0, 1])",
+        TypeError="preprocessor.inverse_target('a') | preprocessor.inverse_target([[0.5]])",
+        ValueError="preprocessor.inverse_target([2]) | preprocessor.inverse_target([-1]) | "
+        "tables.Preprocessor().fit(TABLE).inverse_target([1])",
+    ),
+    entry(
+        "tables.Preprocessor.from_json",
+        "tables.Preprocessor.from_json(preprocessor.to_json()).transform(TABLE)",
+        ValueError="tables.Preprocessor.from_json('x') | tables.Preprocessor.from_json(3) | "
+        "tables.Preprocessor.from_json('{}') | tables.Preprocessor().to_json() | tables.Preprocessor().document()",
+    ),
+    entry(
+        "tables.Preprocessor.set_params",
+        "tables.Preprocessor().set_params(many='codes')",
+        ValueError="tables.Preprocessor().set_params(hiden=3)",
+    ),
+    entry(
+        "tables.Preprocessor.set_output",
+        "tables.Preprocessor().set_output(transform='default')",
+        ValueError="tables.Preprocessor().set_output(transform='pandas')",
+    ),
     entry("TableModel.save", _OF_A_TABLE, TypeError="table_model.save(None)"),
     entry(
         "TableModel.load",
@@ -2633,6 +2732,7 @@ MODULES = {
     "fastbp.nn.utils": "nn.utils.",
     "fastbp.estimators": "",
     "fastbp.datasets": "datasets.",
+    "fastbp.tables": "tables.",
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
     "fastbp.export": "export.",
@@ -2693,8 +2793,10 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
-        "checked where they are used": "export.Feature export.Preprocessing",
-        "a flag that changes nothing": "TableModel.get_params",
+        "checked where they are used": "export.Feature export.Preprocessing tables.Preprocessor",
+        "a flag that changes nothing": "TableModel.get_params tables.Preprocessor.get_params "
+        "tables.Preprocessor.get_feature_names_out",
+        "what tables hand to each other": "tables.Preprocessor.from_document tables.Preprocessor.transformed",
         "as its parent's": "optim.AdamW.load_state_dict",
         "a prefix or an epoch like that of its entry": "nn.Module.state_dict nn.Module.cuda "
         "nn.Module.type lr_scheduler.CosineAnnealingWarmRestarts.step Trainer.backward",
@@ -2706,7 +2808,7 @@ WITHOUT = {
         "nn.Flatten nn.Softmin nn.LogSoftmax HuberLoss.accuracy HuberLoss.probabilities "
         "MeanSquaredError.accuracy SigmoidWithLoss.probabilities nn.BatchNorm1d.register_parameter",
         "written by users, whose trainings call it": "Communicator Communicator.allreduce Communicator.broadcast",
-        "made by others, not by users": "Diagnosis TrainingWarning RankError History dtype Size graph.Picture Optimizer "
+        "made by others, not by users": "tables.Column tables.Columns tables.Table Diagnosis TrainingWarning RankError History dtype Size graph.Picture Optimizer "
         "optim.Optimizer.step lr_scheduler.LRScheduler nn.Module",
         "a change in place of the function that is in the table": " ".join(
             f"Tensor.{name}_"
@@ -2751,7 +2853,7 @@ def said(call):
         eval(call, {**names(), **things(call)})
     except Exception as error:
         own = re.sub(r"( that go together; got .*) \(.*\)\.$", r"\1 (...).", str(error))
-        return type(error).__name__, own
+        return type(error).__name__, own.replace(TEMPORARY.name + os.sep, "")
     raise AssertionError(f"{call} is not refused")
 
 

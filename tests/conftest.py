@@ -119,7 +119,7 @@ def run_python(tmp_path):
     """
     home = str(Path(fastbp.__file__).resolve().parents[1])
 
-    def run(*arguments, timeout=300, **environment):
+    def run(*arguments, timeout=300, input=None, **environment):
         path = [home, *filter(None, [os.environ.get("PYTHONPATH")])]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         try:
@@ -128,6 +128,7 @@ def run_python(tmp_path):
                 env={**inherited, "PYTHONPATH": os.pathsep.join(path), **environment},
                 cwd=tmp_path,
                 capture_output=True,
+                input=input,
                 text=True,
                 timeout=timeout,
             )

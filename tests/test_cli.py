@@ -294,7 +294,7 @@ def test_failed_gradient_check_is_status_one_and_shown(run, tmp_path, monkeypatc
         ("predict model.safetensors", "FILE"),
         ("predict none.safetensors none.csv", "a file that exists; got 'none.safetensors'"),
         ("evaluate none.safetensors none.csv", "a file that exists; got 'none.safetensors'"),
-        ("train none.csv --target y", "none.csv: No such file or directory"),
+        ("train none.csv --target y", "path of a file that exists; got 'none.csv'"),
         ("train --dtype float16", "'float16'"),
         ("train iris --every 0 --checkpoint run", "--every: expected an integer of at least 1"),
         ("train iris --every 5", "fit expects every with a checkpoint"),

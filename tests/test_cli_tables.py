@@ -1,5 +1,7 @@
 """The command for tables of one's own: train, predict, evaluate and info, as people type them."""
 
+import argparse
+import contextlib
 import csv
 import io
 import json
@@ -225,6 +227,14 @@ def test_info_tells_what_a_file_is(run, mixed, tmp_path):
     assert (status, error) == (0, "") and "without preprocessing" in out and "2 -> 1" in out
 
 
+def test_what_is_no_model_is_one_sentence(refused, mixed, tmp_path):
+    for words in (("predict", mixed, mixed), ("evaluate", mixed, mixed), ("info", mixed), ("export", mixed, "a.c")):
+        line = refused(*words)
+        assert f"got {str(mixed)!r}, which begins with b'id;city;area;sold;ba'." in line and "header" not in line
+        line = refused(words[0], tmp_path, *words[2:])
+        assert f"load expects path of a file; got {str(tmp_path)!r}, a folder." in line
+
+
 def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path):
     assert run("train", mixed, "--target", "price", "--out", tmp_path, "--epochs", 2)[0] == 0
     other = tmp_path / "other.csv"
@@ -237,9 +247,22 @@ def test_evaluate_takes_a_target_of_another_name(run, refused, mixed, tmp_path):
 def test_texts_are_taken(run, tmp_path):
     (tmp_path / "it.csv").write_text("code,t\n" + "".join(f"{k % 7 or 'U'},{k}\n" for k in range(70)))
     words = ("train", tmp_path / "it.csv", "--target", "t", "--dry-run")
-    assert run(*words)[0] == 2
-    status, out, _ = run(*words, "--text", "code")
-    assert status == 0 and "category" in out
+    outs = [run(*words, *more)[1] for more in ((), ("--text", "code"))]
+    assert outs[0].replace(re.search("note: .*code.*\n", outs[0])[0], "") == outs[1] and "category" in outs[1]
+    (tmp_path / "it.csv").write_text("code,t\n" + "".join(f"{k % 7 / 2 or 'U'},{k}\n" for k in range(70)))
+    assert run(*words)[0] == 2 and run(*words, "--text", "code")[0] == 0
+
+
+def test_a_row_of_totals_and_an_odd_code_do_not_stop_a_training(run, tmp_path):
+    path = tmp_path / "it.csv"
+    rows = "".join(f"{k + 100 if k != 7 else '107A'},{k % 9},{2 * k}\n" for k in range(60))
+    path.write_text(f"id,a,t\n{rows}Total,,{sum(range(0, 120, 2))}\n")
+    status, out, error = run("train", path, "--target", "t", "--epochs", 2, "--out", tmp_path)
+    assert (status, error) == (0, "") and f"{path}: 60 rows" in out
+    assert "left out, as it names the rows" in out and "as '107A' in line 9 is none" in out
+    assert "note: Line 62, with 'Total' in column 1, is taken for a total" in out
+    status, out, error = run("predict", tmp_path / "model.safetensors", path)
+    assert status == 0 and out.count("\n") == 61 and "Line 62, with 'Total'" in error
 
 
 def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeypatch):
@@ -248,6 +271,36 @@ def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeyp
     model = tmp_path / "model.safetensors"
     assert run("predict", model, mixed, "--out", "-") == run("predict", model, mixed)
     assert not (tmp_path / "-").exists()
+
+
+def test_a_dash_is_the_standard_input(run_python, run, mixed, tmp_path):
+    def piped(*words, content=None):
+        done = run_python("-m", "fastbp", *map(str, words), input=content or mixed.read_text())
+        return done.returncode, done.stdout, done.stderr
+
+    words = ("--target", "price", "--ignore", "id", "--epochs", 2)
+    status, out, error = piped("train", "-", *words, "--out", "a")
+    assert (status, error) == (0, "") and out.startswith("standard input: 200 rows\n")
+    assert run("train", mixed, *words, "--out", tmp_path / "b")[0] == 0
+    models = [tmp_path / name / "model.safetensors" for name in "ab"]
+    said = [piped("predict", models[0], "-", "--out", "-"), run("predict", models[1], mixed)]
+    assert said[0] == said[1] and said[0][:1] == (0,)
+    status, out, _ = piped("evaluate", models[0], "-")
+    assert status == 0 and out.startswith("standard input: 200 rows with price\n")
+    said = piped("predict", models[0], "-", content="city\nRome\n")
+    assert said[0] == 2 and said[2].startswith("fastbp: standard input expects the columns of the training;")
+
+
+def test_without_a_standard_input_a_dash_is_refused(refused, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "- expects a standard input; got none" in refused("train", "-", "--target", "t")
+
+
+def test_ranks_share_no_standard_input(tmp_path):
+    args = argparse.Namespace(data_set="-", out=tmp_path, speaks=True)
+    ranks = argparse.Namespace(size=2, together=contextlib.nullcontext)
+    with pytest.raises(ValueError, match="--mpi expects a file, which each rank reads; got -"):
+        cli.table.train(args, ranks, None)
 
 
 # --- errors ---------------------------------------------------------------------------------
@@ -267,7 +320,7 @@ def test_predictions_are_printed_for_a_dash(run, mixed, tmp_path, quick, monkeyp
             ("--target", "t", "--class-weight", "balanced"),
             "class_weight for classes; got 'balanced' for the regression of 't'",
         ),
-        ("a,t\n" + "1,2.5\n2,3.5\nx,1.5\n" * 20, ("--target", "t"), "texts= (--text) keeps all as texts"),
+        ("a,t\n" + "1.5,2.5\n2.5,3.5\nx,1.5\n" * 20, ("--target", "t"), "texts= (--text) keeps all as texts"),
         ("a,t\n1,x\n2,x\n", ("--target", "t"), "two classes in column 't'"),
         ("a,t\n1,x\n2,y\n", ("--target", "t"), "at least 3 rows of a class on average"),
         ("a,t\n1,1.5\n2,2.5\n", ("--target", "t"), "a split expects rows for each of train, validation, test"),

@@ -247,6 +247,12 @@ BAD_FILES = {
 }
 
 
+@pytest.mark.parametrize("load", [fastbp.load, fastbp.Sequential.load, fastbp.TableModel.load, fastbp.tables.read])
+def test_a_folder_is_refused_in_a_sentence(load, tmp_path):
+    with pytest.raises(IsADirectoryError, match=r"expects path of a file; got '.*', a folder\.$"):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize("case", BAD_FILES)
 def test_a_file_that_is_none_is_refused(case, tmp_path):
     make, message = BAD_FILES[case]

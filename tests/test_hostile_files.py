@@ -404,11 +404,18 @@ def test_what_is_too_deep_or_too_long_is_said_in_own_words(name, monkeypatch):
         data = safetensors.numpy.save(safetensors.numpy.load(SEEDS[name][0]), metadata)
         said = refused(name, data)
         assert "too deep in each other" in said and "Recursion" not in said
-    for data in (FOREIGN["deep"](), FOREIGN["deep objects"]()):
-        assert "too deep in each other" in refused(name, data)
+    assert "too deep in each other" in refused(name, FOREIGN["deep objects"]())
+    assert ", which begins with b'" in refused(name, FOREIGN["deep"]())  # with no {, as a header does
     said = refused(name, (10**6).to_bytes(8, "little") + b"{}")
     assert "its header would have 1000000 bytes, of 2 behind its length" in said
-    assert "its 3 bytes are fewer than the 8" in refused(name, b"abc")
+    for data, words in (
+        (b"abc", "b'abc'"),
+        (b"a,b\n1,2\n3,4\n", "b'a,b\\n1,2\\n3,4\\n'"),
+        (b"PAR1" * 9, "b'PAR1PAR1PAR1PAR1PAR1'"),
+    ):
+        said = refused(name, data)
+        assert said.endswith(f", which begins with {words}.") and "as fastbp train and save write it" in said
+    assert refused(name, b"").endswith(", which is empty.")
     monkeypatch.setattr(files.arrays, "_LONGEST_HEADER", 100)
     assert "at most 100" in refused(name, SEEDS[name][0])
 

@@ -153,12 +153,12 @@ def test_columns_of_no_use_are_left_out_and_say_why():
     }
 
 
-def test_long_texts_are_refused_by_name():
+def test_long_texts_are_left_out_which_is_said():
     reviews = [f"this film number {k} was not as good as I had hoped it to be" for k in range(80)]
-    message = r"it\.csv expects .* got texts of \d+ characters on average in column 'review', which --ignore"
-    with pytest.raises(ValueError, match=message):
-        Preprocessor().fit(table(review=reviews, a=[1.0, 2.0] * 40))
-    assert Preprocessor(ignore=["review"]).fit(table(review=reviews, a=[1.0, 2.0] * 40)).n_features_in_ == 1
+    fitted = Preprocessor().fit(table(review=reviews, a=[1.0, 2.0] * 40))
+    assert list(fitted.left_out_) == ["review"] and "characters on average, are no cat" in fitted.left_out_["review"]
+    with pytest.raises(ValueError, match=r"got none of use: review, as its texts, of \d+ characters on average"):
+        Preprocessor().fit(table(review=reviews))
 
 
 @pytest.mark.parametrize(

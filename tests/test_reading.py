@@ -93,6 +93,7 @@ GOOD = {
     "one column": ("a\n1\n\n2\n", {"a": number(1, 2)}),
     "one column of pandas with a missing value": ('a\n1.0\n""\n2.0\n', {"a": number(1, NAN, 2)}),
     "quoted and empty": ('a,b\n"",1\n"x",2\n"y",3\n', {"a": text(None, "x", "y"), "b": number(1, 2, 3)}),
+    "a mark of UTF-8 within": ("a,b\n\ufeff1,2\r\n\ufeff3,4\n", AB),
     # an index
     "an index": (",a,b\n0,1,2\n1,3,4\n", AB),
     "an index of names": (",a,b\nx,1,2\ny,3,4\n", AB),
@@ -164,6 +165,12 @@ GOOD = {
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
         {"a": number(1234.5, 0.99), "b": number(1.5, -2), "c": number(-3, 4)},
     ),
+    "amounts without cents": (
+        "a;b;c\n5,- €;5.–;7,-\n6,50 €;-6.25;8,5\n",
+        {"a": number(5, 6.5), "b": number(5, -6.25), "c": number(7, 8.5)},
+    ),
+    "other currencies": ("a;b\nR$ 1.234,50;5 kr\nR$ -2,00;6,5 kr\n", {"a": number(1234.5, -2), "b": number(5, 6.5)}),
+    "a short dash as a minus": ("a,b\n–3,1\n4,2\n", {"a": number(-3, 4), "b": number(1, 2)}),
     "an accountant's brackets": ('a,b\n"($1,234)",1\n$5,2\n', {"a": number(-1234, 5), "b": number(1, 2)}),
     "a minus of typography": ("a,b\n\u22123,1\n4,2\n", {"a": number(-3, 4), "b": number(1, 2)}),
     "integers beyond 2^53": (
@@ -344,9 +351,102 @@ def test_names_that_are_repeated_are_left_out(n, read):
 def test_codes_with_a_few_letters_are_texts(read):
     codes = [str(k + 1000) if k % 7 else f"A/{k}" for k in range(100)]
     found = read("ticket,b\n" + "".join(f"{code},1\n" for code in codes))
-    assert found.columns[0].values.tolist() == codes and "as 'A/0' is none" in found.notes[0]
-    with pytest.raises(ValueError, match=r"got 'A': .*texts= \(--text\) keeps all as texts"):
-        read("ticket,b\n" + "".join(f"{code[:1]},1\n" for code in codes))
+    assert found.columns[0].values.tolist() == codes and "as 'A/0' in line 2 is none" in found.notes[0]
+
+
+def rows_of(*cells, name="a"):
+    """A file of the cells beside numbers."""
+    return f"{name},b\n" + "".join(f"{cell},{row / 4}\n" for row, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize("odd", ["136A", "136-A", "C12", "ab-12", "7/b"])
+@pytest.mark.parametrize("n", [20, 400])
+def test_one_code_makes_codes_of_whole_numbers(odd, n, read):
+    cells = [*map(str, range(100, 100 + n)), odd]
+    found = read(rows_of(*cells, name="id"))
+    assert found.columns[0].values.tolist() == cells and found.columns[0].identifies
+    assert found.notes[0] == f"Column 'id': texts, though most are numbers, as '{odd}' in line {n + 2} is none."
+
+
+def test_a_word_that_recurs_is_a_category_beside_few_numbers(read):
+    cells = ["1", "2", "3", "U"] * 5
+    found = read(rows_of(*cells))
+    assert found.columns[0].values.tolist() == cells and "'U' in line 5 is none" in found.notes[0]
+    for others in (["U"], [str(k) for k in range(30)] + ["U"] * 3):
+        with pytest.raises(ValueError, match=r"got 'U': .*texts= \(--text\) keeps all as texts"):
+            read(rows_of(*["1", "2", "3"] * 10, *others))
+
+
+@pytest.mark.parametrize("odd", ["1/2A", "1.2.3", "5k", "5 kg", "<5", "80+", "0x10", "x", "a-b"])
+def test_a_number_that_is_written_badly_makes_no_codes(odd, read):
+    with pytest.raises(ValueError, match=rf"in line 42, column 'a'; got '{re.escape(odd)}'"):
+        read(rows_of(*range(40), f'"{odd}"'))
+
+
+@pytest.mark.parametrize("odd", ["136A", "x12"])
+def test_a_code_beside_measurements_is_refused(odd, read):
+    with pytest.raises(ValueError, match=f"as in most other lines, in line 42, column 'a'; got '{odd}'"):
+        read(rows_of(*(k / 3 for k in range(40)), odd))
+
+
+@pytest.mark.parametrize("unit", ["cm", "m2"])
+@pytest.mark.parametrize("decimal", [".5", ""])
+def test_a_second_line_of_names_is_refused(unit, decimal, read):
+    with pytest.raises(ValueError, match=rf"in line 2, column 'a'; got '{unit}': a second line of names, or one of"):
+        read(rows_of(unit, *(f"{k}{decimal}" for k in range(20))))
+
+
+def test_words_for_nothing_are_missing_among_numbers_and_dates_only(read):
+    found = read(
+        "a,b,c\n1.5,unknown,2020-01-01\nUnknown,x,tbd\nnil,(blank),nil\n2.5,unknown,2021-01-01\n3.5,y,0000-00-00\n"
+    )
+    same(
+        plain(found),
+        {
+            "a": number(1.5, NAN, NAN, 2.5, 3.5),
+            "b": text("unknown", "x", "(blank)", "unknown", "y"),
+            "c": date("2020-01-01", "NaT", "NaT", "2021-01-01", "NaT"),
+        },
+    )
+    assert "Column 'a': 'Unknown', 'nil' count as missing." in found.notes
+    again = read("a\nunknown\n2.5\n", kinds_of={"a": "number"})
+    same(plain(again), {"a": number(NAN, 2.5)})
+
+
+def test_years_of_two_figures_are_told(read):
+    assert "Column 'a': dates whose years of two figures are read as 1969 to 2068." in read(rows_of("31.12.68")).notes
+    assert not any("two figures" in note for note in read(rows_of("31.12.1968")).notes)
+
+
+SUMMED = "town,a,b\nx,1,0.5\ny,2,0.25\nz,4,8.25\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["Total,7,9\n", "TOTAL:,7,\n", ",Summe,9.0\n", "Total,,\n", "Total,7,9\nAverage,2.333,3\n", "Total,7,9\n,,\n"],
+)
+def test_a_last_row_of_totals_is_left_out_which_is_said(rows, read):
+    found = read(SUMMED + rows)
+    n = rows.count(",,\n") if "7,9" in rows else 0  # below it, a row of its own
+    assert found.columns[0].values.tolist() == ["x", "y", "z", *[None] * n]
+    assert found.lines[:3].tolist() == [2, 3, 4] and len(found.dropped) == rows.count("\n") - n
+    assert found.dropped[-1].startswith("Line 5, with ") and found.dropped[-1].endswith("others and left out.")
+    assert set(found.dropped) <= set(found.notes)
+
+
+@pytest.mark.parametrize("n", [5, 400])
+def test_a_word_for_totals_among_numbers_ends_them(n, read):
+    found = read("id,a\n" + "".join(f"{k},{k % 3}\n" for k in range(n)) + "Total,99\n")
+    assert found.columns[0].kind == "number" and found.n_rows == n and len(found.dropped) == 1
+
+
+def test_a_company_of_that_name_stays(read):
+    found = read(SUMMED + "Total,3,5\n")
+    assert found.columns[0].values[-1] == "Total" and not found.dropped
+    assert found.notes[0] == "Line 5, with 'Total' in column 1, is taken for a row of data."
+    found = read("sex,n\n" + "Male,1\nFemale,2\nTotal,3\n" * 3)
+    assert found.n_rows == 9 and found.notes == ()
+    assert read("a,b\nx,1\nTotal,1\n").n_rows == 2
 
 
 def test_gzip_is_unpacked(tmp_path):
@@ -475,6 +575,14 @@ BAD = {
     "5.1,3.5,setosa\n4.9,3,setosa\n7,3.2,other\n": f"{DATA} '5.1' above numbers.",
     "1,Alice\n2,Bob\n": f"{DATA} '1' above numbers.",
     "Bob,1.5,3\nEve,2.5,4\n": f"{DATA} '1.5' above numbers.",
+    "2020-01-01,x\n2020-01-02,y\n": f"{DATA} '2020-01-01' above dates.",
+    '"a,b"\n"1,2"\n"3,4"\n': "expects quotes around cells; got them around each line, as 'a,b': where that is",
+    "a,b\n5,1\n~6,2\n7,3\n": "expects a number, as in most other lines, in line 3, column 'a'; got '~6'",
+    "Station,Berlin\nUnit,C\ncity,temp\nRome,5\nOslo,6\nBonn,7\n": "expects a number, as in most other lines, in "
+    "line 2, col",
+    ",x,y\n,u,v\n0,1,2\n1,3,4\n": "expects a number, as in most other lines, in line 2, column 'x'; got 'u': a",
+    "a;b\n1,2\n3,4\n": "expects 2 fields in line 2, as in line 1; got 1.",
+    "a,b\n1,2\n# note\n3,4\n": "expects 2 fields in line 3, as in line 1; got 1.",
     "1,NA,x\n3,4,x\n": f"{DATA} '1' above numbers.",
     "a,b\n1,2\nx,3\n4,5\n": "expects a number, as in most other lines, in line 3, column 'a'; got 'x': a missing value "
     "is written NA, texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out.",
@@ -583,6 +691,64 @@ OPTIONS = st.fixed_dictionaries(
         "decimal": st.sampled_from(".,"),
     }
 )
+
+
+WRITTEN = [
+    "%Y-%m-%d %H:%M:%S", "%Y/%m/%dT%H:%M:%SZ", "%d.%m.%Y %H:%M:%S", "%B %d, %Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S",
+    "%a, %d %b %Y %H:%M:%S GMT", "%d.%m.%y %H:%M:%S",
+]  # fmt: skip
+
+
+def test_dates_of_all_forms_beside_each_other():
+    rng = np.random.default_rng(0)
+    times = np.datetime64("1970-01-01", "s") + rng.integers(0, 3 * 10**9, 2000)
+    texts = [each.item().strftime(WRITTEN[k % len(WRITTEN)]) for k, each in enumerate(times)]
+    values, order, short = tables.dates.dates([*texts, "\u0661.2.2020", "1\u00a0Mai 2020", "x" * 90])
+    np.testing.assert_array_equal(values[:-3], times)
+    assert (order, short) == (None, True) and values[-3:].astype(str).tolist() == ["2020-02-01T00:00:00", "NaT", "NaT"]
+    zones = ["2020-01-01 00:30:00+02", "2020-01-01 00:30:00-0530", "2020-01-01 00:30:00 +01:15", "2020-01-01T00:30Z"]
+    shifted = [tables.dates.dates([*zones, "x"])[0][k] - np.datetime64("2020-01-01T00:30", "s") for k in range(4)]
+    assert [int(each.astype(int)) for each in shifted] == [-7200, 19800, -4500, 0]
+
+
+FORMS = [
+    "{:.2f}", "{:,.2f}", "${:,.2f}", "{:,.0f} €", "-${:,.2f}", "(${:,.2f})", "{:.1f}%", "{:,.2f}-", "{:,.3f}",
+    "{:.0f},- €", "{:e}", "{:08.1f}", "{:,} kr", "{:.0f}", "NA", "", "-", "{:,.2f} ₽", "\u2212{:,.1f}", "{:.0f}A",
+    "{:.20f}",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(FORMS), min_size=1, max_size=3), st.sampled_from(" .,"), st.integers(0, 2**32 - 1))
+def test_dressed_numbers_are_the_same_by_arrays_and_one_by_one(tmp_path, forms, german, seed):
+    rng = np.random.default_rng(seed)
+    values = np.round(10 ** rng.uniform(-2, 7, 300), rng.integers(4)) * (rng.random(300) > 0.02)
+    cells = [forms[k % len(forms)].format(value) for k, value in enumerate(values.tolist())]
+    if german != ".":
+        cells = [cell.translate({ord(","): german, ord("."): ","}) for cell in cells]
+    path = tmp_path / "it.csv"
+    path.write_text("a|b\n" + "".join(f'"{cell}"|{k / 8}\n' for k, cell in enumerate(cells)), encoding="utf-8")
+
+    def outcome():
+        try:
+            found = tables.read(path)
+        except ValueError as error:
+            return str(error)
+        return repr(plain(found)), found.notes, found.columns[0].whole
+
+    by_arrays = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables.reading, "_MANY", 10**9)
+        assert outcome() == by_arrays
+
+
+def test_dressed_numbers_are_read_by_arrays(read, monkeypatch):
+    """And quickly, therefore."""
+    monkeypatch.setattr(tables.kinds, "_Texts", None)
+    cells = [f"${value / 7:,.2f}" for value in range(0, 10**7, 10**5)] * 5
+    found = read("a;b\n" + "".join(f"{cell}; (€1,234.5)\n" for cell in cells))
+    np.testing.assert_array_equal(found.columns[0].values, [float(cell[1:].replace(",", "")) for cell in cells])
+    assert set(found.columns[1].values) == {-1234.5} and "'a': amounts of $." in found.notes[0]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -719,6 +885,19 @@ def test_arrays():
     same(plain(big), {"a": text(str(2**53), str(2**53 + 1)), "b": number(1, 2)})
     same(plain(tables.columns_of({"a": [1, 0]}, kinds_of={"a": "boolean"})), {"a": boolean(1, 0)})
     same(plain(tables.columns_of({"a": [1, 20]}, kinds_of={"a": "text"})), {"a": text("1", "20")})
+
+
+def test_an_opened_file_is_read(tmp_path):
+    same(plain(tables.read(io.BytesIO(b"a,b\n1,2\n3,4\n"))), AB)
+    (tmp_path / "it.csv").write_text("a,b\n1,2\n3,4\n")
+    with open(tmp_path / "it.csv", "rb") as file:
+        found = tables.columns_of(file)
+        assert found.source == str(tmp_path / "it.csv")
+    same(plain(found), AB)
+    with open(tmp_path / "it.csv") as file, pytest.raises(TypeError, match="expects a file opened for bytes; got <_io"):
+        tables.read(file)
+    with pytest.raises(ValueError, match=r"^a file expects rows below its header; got none"):
+        tables.read(io.BytesIO(b"a,b\n"))
 
 
 def test_a_path_is_read(tmp_path):

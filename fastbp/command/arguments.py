@@ -302,7 +302,9 @@ def _info(commands):
 def _add_model(parser):
     """The arguments that `predict` and `evaluate` share."""
     parser.add_argument("model", metavar="MODEL", help="the file model.safetensors of fastbp train")
-    parser.add_argument("file", metavar="FILE", help="a table with the columns of the training")
+    parser.add_argument(
+        "file", metavar="FILE", help="a table with the columns of the training, - for the standard input"
+    )
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -342,7 +344,7 @@ def _add_network(parser):
     parser.add_argument(
         "data_set",
         nargs="?",  # without choices: 3 of a mistyped --epoch 3 is not the one to blame
-        help=f"{', '.join(DATA_SETS)} or a CSV file (default: {next(iter(DATA_SETS))})",
+        help=f"{', '.join(DATA_SETS)} or a CSV file, - for the standard input (default: {next(iter(DATA_SETS))})",
         metavar="DATA",
     )
     parser.add_argument("--target", metavar="COLUMN", help="of a table: what to predict")
@@ -416,7 +418,7 @@ def _widths(text):
 
 
 def _is_table(text):
-    return text.lower().endswith(_ENDS) or os.path.isfile(text)
+    return text == "-" or text.lower().endswith(_ENDS) or os.path.isfile(text)
 
 
 def _names(text):

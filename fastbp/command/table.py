@@ -43,11 +43,13 @@ def train(args, ranks, comm):
     """`fastbp train` of a table; the exit status."""
     with ranks.together():
         written = [args.out / name for name in ("model.safetensors", "learning-curves.svg", "metrics.json")]
+        if args.data_set == "-" and ranks.size > 1:
+            raise ValueError("train --mpi expects a file, which each rank reads; got -, the standard input")
         if args.speaks:
-            outputs.keep_apart(args, args.data_set, *written)
+            outputs.keep_apart(args, None if args.data_set == "-" else args.data_set, *written)
         model, rows = _prepared(args)
         if args.speaks:
-            say(*_understood(args.data_set, model, rows))
+            say(*_understood(_said(args.data_set), model, rows))
         if args.dry_run:
             return 0
         if args.speaks:
@@ -99,7 +101,20 @@ def _prepared(args):
         refit=getattr(args, "refit", True),
     )
     with epochs.reading_bar(args.speaks) as progress:
-        return model, model.prepare(args.data_set, args.target, **reading(args), progress=progress)
+        return model, model.prepare(_source(args.data_set), args.target, **reading(args), progress=progress)
+
+
+def _source(path):
+    """What is to be read for the path in a command's words: for - the standard input."""
+    if path != "-":
+        return path
+    if sys.stdin is None:
+        raise ValueError("- expects a standard input; got none")
+    return sys.stdin.buffer
+
+
+def _said(path):
+    return "standard input" if path == "-" else path
 
 
 def reading(args):
@@ -260,11 +275,11 @@ def predict(args):
     out = None
     if args.out not in (None, "-"):
         for path in (args.model, args.file):
-            if outputs.is_same(path, args.out):
+            if path != "-" and outputs.is_same(path, args.out):
                 raise ValueError(f"--out expects another file than {path!r}, which is read; got {str(args.out)!r}")
         (out,) = outputs.free(args.force, Path(args.out))
         files.require_writable("predict", out)
-    values, p = model.predicted(args.file, strict=args.strict, **reading(args))
+    values, p = model.predicted(_source(args.file), strict=args.strict, **reading(args))
     _warn(model)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -287,9 +302,9 @@ def predict(args):
 def evaluate(args):
     """`fastbp evaluate`; the exit status."""
     model = TableModel.load(args.model)
-    scores = model.evaluate(args.file, args.target, strict=args.strict, **reading(args))
+    scores = model.evaluate(_source(args.file), args.target, strict=args.strict, **reading(args))
     _warn(model)
-    print(f"{args.file}: {scores['rows']} rows with {args.target or model.target}")
+    print(f"{_said(args.file)}: {scores['rows']} rows with {args.target or model.target}")
     say(*_score_lines({"here": scores, "baseline": {"here": scores["baseline"]}}, ["here"], model))
     if model.classes is not None:
         say(*_confusion_lines(model.classes, scores["confusion"], "the"))

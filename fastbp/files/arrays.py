@@ -21,6 +21,7 @@ CHECKSUM = "fastbp.crc32"
 _LONGEST_HEADER = 100_000_000
 #: How files begin that Python's pickle or PyTorch's zip of pickles wrote.
 _PICKLED = (b"PK\x03\x04", b"\x80")
+_SHOWN = 20  # bytes of another file
 
 
 def snapshot(arrays):
@@ -125,10 +126,14 @@ def read_safetensors(who, path):
         with open(path, "rb") as file:
             data = file.read()
     _require_memory(len(data))
+    if data[8:9] != b"{" and not data.startswith(_PICKLED):
+        begins = f"begins with {data[:_SHOWN]!r}" if data else "is empty"
+        raise ValueError(
+            f"{who} expects a whole safetensors file, as fastbp train and save write it; got {shown(path)}, which "
+            f"{begins}."
+        )
     try:
         length = int.from_bytes(data[:8], "little")
-        if len(data) < 8:
-            raise ValueError(f"its {len(data)} bytes are fewer than the 8 that begin it")
         if length > min(len(data) - 8, _LONGEST_HEADER):
             raise ValueError(
                 f"its header would have {length} bytes, of {len(data) - 8} behind its length and "

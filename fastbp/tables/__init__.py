@@ -1,10 +1,11 @@
 """Tables as people have them, prepared for a network.
 
 `columns` says what a table is here.  `reading` reads files: `encodings` makes text of their bytes,
-`cells` a grid of the text, `numbers` and `dates` values of cells, and `kinds` finds out what a column
-is.  `frames` takes other libraries' tables, `sources` all of them.  `preprocessor` makes a network's
-numbers of them: `features` of each kind of column, `targets` of what is to be predicted.  `splitting`
-splits rows.
+`cells` a grid of the text, of which `totals` leaves out rows of sums, `numbers` and `dates` values of
+cells, `amounts` those of whole columns by the `shapes` of their cells, and `kinds` finds out what a
+column is.  `frames` takes other libraries' tables, `sources` all of them.  `preprocessor` makes a
+network's numbers of them: `features` of each kind of column, `targets` of what is to be predicted.
+`splitting` splits rows.
 """
 
 from fastbp.tables.columns import Column, Columns

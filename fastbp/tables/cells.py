@@ -47,6 +47,8 @@ class Grid(NamedTuple):
         (n_rows,) int64, the line in which each row begins.
     delimiter : str
     notes : tuple of str
+    dropped : tuple of str
+        What is to be said of rows that were left out.
     """
 
     text: str
@@ -56,6 +58,14 @@ class Grid(NamedTuple):
     lines: np.ndarray[Any, Any]
     delimiter: str
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def without(self, rows, note):
+        """The grid without some rows, of which a sentence tells."""
+        kept = np.ones(len(self.lines), bool)
+        kept[rows] = False
+        starts, ends, lines = self.starts[:, kept], self.ends[:, kept], self.lines[kept]
+        return self._replace(starts=starts, ends=ends, lines=lines, dropped=(*self.dropped, note))
 
     def strings(self, column, rows=slice(None)):
         """The cells of a column as a list of str, without blanks around them."""
@@ -132,8 +142,8 @@ def grid(name, text, delimiter=None):
     Raises
     ------
     ValueError
-        For no rows, rows of different lengths, quotes that do not close, zero bytes, or a cell of
-        more than 131,072 characters.
+        For no rows, rows of different lengths, quotes that do not close or stand around whole lines,
+        zero bytes, or a cell of more than 131,072 characters.
 
     Examples
     --------
@@ -149,7 +159,8 @@ def grid(name, text, delimiter=None):
     text, n_comments = _without_comments(text, delimiter or DELIMITERS)
     if n_comments:
         notes = (f"The first {checks.plural(n_comments, 'line')}, with # before the text, left out as remarks.",)
-    if delimiter is None:
+    found_out = delimiter is None
+    if found_out:
         delimiter = _delimiter(name, text)
         if delimiter == " ":
             notes = (*notes, "Its cells are apart by blanks.")
@@ -165,6 +176,8 @@ def grid(name, text, delimiter=None):
     if blank.any():
         firsts, widths, lines = firsts[~blank], widths[~blank], lines[~blank]
     width = int(widths[0])
+    if width == 1 and found_out:
+        _refuse_quoted_lines(name, [text[starts[place] : ends[place]] for place in firsts[:_SNIFFED_ROWS].tolist()])
     others = np.unique(widths[1:])
     extra = 0
     if (others == width + 1).all() and others.size:
@@ -203,6 +216,17 @@ def grid(name, text, delimiter=None):
     for column, row in np.argwhere((starts <= zero) & (zero < ends)).tolist() if zero >= 0 else ():
         raise ValueError(f"{name} expects text; got a zero byte in line {lines[row]}, column {column + 1}.")
     return Grid(text, codes, starts, ends, lines, delimiter, notes)
+
+
+def _refuse_quoted_lines(name, cells):
+    """Refuse one column whose cells have a delimiter each: whole lines may stand in quotes."""
+    for delimiter in DELIMITERS:
+        counts = {cell.count(delimiter) for cell in cells}
+        if len(cells) > 1 and len(counts) == 1 and counts != {0}:
+            raise ValueError(
+                f"{name} expects quotes around cells; got them around each line, as {checks.shown(cells[0])}: where "
+                "that is one cell, another delimiter= (--delimiter) tells it."
+            )
 
 
 def _without_comments(text, delimiters):

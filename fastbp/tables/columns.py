@@ -4,6 +4,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fastbp import checks
+
 __all__ = ["Column", "Columns"]
 
 Kind = Literal["number", "boolean", "date", "text"]
@@ -46,12 +48,15 @@ class Columns(NamedTuple):
         (n_rows,) int64, the line of the file in which each row begins.
     notes : tuple of str
         What was understood of the file, a sentence each.
+    dropped : tuple of str
+        Those of the notes that tell of rows that were left out.
     """
 
     columns: tuple[Column, ...]
     source: str = "a table"
     lines: np.ndarray[Any, Any] | None = None
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -63,4 +68,7 @@ class Columns(NamedTuple):
 
     def column(self, name: str) -> Column:
         """The column of that name; ValueError where there is none."""
+        if name not in self.names:
+            shown = ", ".join(map(checks.shown, self.names[:20]))
+            raise ValueError(f"column expects the name of one of {shown}; got {checks.shown(name)}.")
         return self.columns[self.names.index(name)]

@@ -2,10 +2,14 @@
 
 import contextlib
 import re
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-__all__ = ["ISO", "UNDECIDED", "dates", "is_like_one"]
+from fastbp.tables.shapes import shapes, whole_numbers
+
+__all__ = ["ISO", "UNDECIDED", "dates", "firsts_of_shapes", "is_like_one"]
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _NAMED = (
@@ -31,6 +35,7 @@ _DATE = re.compile(
 )
 ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
 _LONGEST = 64  # characters of any date
+_FIGURE, _BLANK = re.compile(r"\d"), re.compile(r"\s")
 #: What `dates` says of the order of day and month.
 UNDECIDED = "undecided"
 
@@ -39,6 +44,11 @@ def is_like_one(text):
     """Whether a text has the form of a date, which may still have no such day."""
     found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
     return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything
+
+
+def firsts_of_shapes(texts):
+    """The first place of each shape among texts: what one of a shape is, all are, as far as forms go."""
+    return shapes(_characters(texts))[0].tolist()
 
 
 def dates(texts):
@@ -53,6 +63,8 @@ def dates(texts):
     values : numpy.ndarray
     order : {"day first", "month first", "undecided", None}
         Of dates such as 3/4/2020; None where there are none, or the order makes no difference.
+    short : bool
+        Whether a year has two figures, which are read as 1969 to 2068.
 
     Examples
     --------
@@ -63,55 +75,94 @@ def dates(texts):
     """
     if all(map(ISO.fullmatch, texts)):
         with contextlib.suppress(ValueError):  # of a day or hour that there is not
-            return np.array(texts, "datetime64[s]"), None
-    matches = [_DATE.fullmatch(text) if len(text) <= _LONGEST else None for text in texts]
-    found = [each for each in matches if each]
-    pairs = [(int(each["a"]), int(each["b"])) for each in found if each["a"]]
+            return np.array(texts, "datetime64[s]"), None, False
+    characters = _characters(texts)
+    firsts, places = shapes(characters)
+    values = np.full(len(texts), np.datetime64("NaT"), "datetime64[s]")
+    found = []  # rows of a shape, its match, and the numbers of a group in each row
+    for place, first in enumerate(firsts.tolist()):
+        match = _DATE.fullmatch(characters[first].tobytes().rstrip(b"\0").decode("ascii"))
+        if match:
+            rows = np.flatnonzero(places == place)
+            found.append((rows, match, partial(_number, characters, rows, match)))
+    pairs = [(number("a"), number("b")) for _, match, number in found if match["a"]]
     order = None
     if pairs:
-        day_first = any(a > 12 for a, _ in pairs)
-        month_first = any(b > 12 for _, b in pairs)
-        if day_first == month_first and any(a != b for a, b in pairs):
+        a, b = map(np.concatenate, zip(*pairs, strict=True))
+        day_first, month_first = (a > 12).any(), (b > 12).any()
+        if day_first == month_first and (a != b).any():
             order = UNDECIDED
         elif day_first or month_first:
             order = "day first" if day_first else "month first"
-        short = [int(each["y5"]) for each in found if each["a"] and len(each["y5"]) == 2]
+        short = [number("y5").max() for _, match, number in found if match["a"] and len(match["y5"]) == 2]
         if short and order != "month first" and max(short) <= 31:  # the first may be the year's
             order = UNDECIDED
-    rows = np.array([_numbers(each, order) for each in found], np.int64).reshape(-1, 7)
-    year, month, day, hour, minute, second, offset = rows.T
+    for rows, match, number in found:
+        values[rows] = _times(match, number, order)
+    return values, order, any(len(match[_year(match)]) == 2 for _, match, _ in found)
+
+
+def _characters(texts):
+    """(n, width) uint8: texts in ASCII, the figures and blanks of all scripts among them, and none that is too long."""
+    plain = [
+        "" if len(text) > _LONGEST else text if text.isascii() else _BLANK.sub(" ", _FIGURE.sub(_as_ascii, text))
+        for text in texts
+    ]
+    array = np.array([text.encode("ascii", "replace") for text in plain])
+    return array.view(np.uint8).reshape(len(texts), -1)
+
+
+def _as_ascii(figure):
+    return str(int(figure[0]))
+
+
+def _number(characters, rows, match, group):
+    """The figures of a group of a match as a number, in each row of its shape."""
+    start = match.start(group)
+    places = [start + place for place, each in enumerate(match[group]) if each.isdigit()]
+    return whole_numbers(characters[rows[:, np.newaxis], places])
+
+
+def _year(match):
+    """The group of the year."""
+    return next(key for key in ("y1", "y2", "y3", "y4", "y5", "y6", "y7") if match[key])
+
+
+def _times(match, number, order):
+    """Times in UTC of a shape's rows."""
+    year = number(_year(match))
+    day: Any = 1
+    hour = minute = second = offset = np.zeros_like(year)
+    if match["a"]:
+        a, b = number("a"), number("b")
+        month_first = (order == "month first") | ((order == UNDECIDED) & (b > 12))  # a date at least
+        day, month = np.where(month_first, b, a), np.where(month_first, a, b)
+    else:
+        named = match["m3"] or match["m4"] or match["m7"]
+        if named:
+            month = np.full_like(year, _MONTHS.index(named[:3].lower()) + 1)
+        else:
+            month = number(next(key for key in ("m1", "m2", "m6") if match[key]))
+        for key in ("d1", "d2", "d3", "d4", "d6"):
+            if match[key]:
+                day = number(key)
+    if match["m1"] and not match["d1"]:
+        month = np.where((year >= 1800) & (year < 2200), month, 0)  # which is none: this is a number of something
+    if len(match[_year(match)]) == 2:  # as POSIX reads it
+        year = 1900 + year + 100 * (year < 69)
+    if match["hour"]:
+        hour, minute = number("hour"), number("minute")
+        second = number("second") if match["second"] else second
+    if match["half"]:
+        hour = np.where((hour >= 1) & (hour <= 12), hour % 12 + 12 * (match["half"][0].lower() == "p"), 99)
+    zone = match["zone"]
+    if zone and zone[0] in "-+":
+        hours, minutes = (number("zone"), 0) if len(zone) == 3 else np.divmod(number("zone"), 100)
+        offset = (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + (day - 1)
     sound = (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
     sound &= (hour < 24) & (minute < 60) & (second <= 60)
     times = days.astype("datetime64[s]") + (hour * 3600 + minute * 60 + second - offset)
     times[~sound] = np.datetime64("NaT")
-    values = np.full(len(texts), np.datetime64("NaT"), "datetime64[s]")
-    values[[each is not None for each in matches]] = times
-    return values, order
-
-
-def _numbers(found, order):
-    """Year, month, day, hour, minute, second, and seconds before UTC, of a match."""
-    year = next(found[key] for key in ("y1", "y2", "y3", "y4", "y5", "y6", "y7") if found[key])
-    if found["a"]:
-        month_first = order == "month first" or (order == UNDECIDED and int(found["b"]) > 12)  # a date at least
-        day, month = (found["b"], found["a"]) if month_first else (found["a"], found["b"])
-    else:
-        month = found["m1"] or found["m2"] or found["m6"]
-        named = found["m3"] or found["m4"] or found["m7"]
-        if named:
-            month = _MONTHS.index(named[:3].lower()) + 1
-        day = found["d1"] or found["d2"] or found["d3"] or found["d4"] or found["d6"] or 1
-    if found["m1"] and not found["d1"] and not 1800 <= int(year) < 2200:
-        month = 0  # which is none: this is a number of something
-    hour = int(found["hour"] or 0)
-    if found["half"]:
-        hour = 99 if not 1 <= hour <= 12 else hour % 12 + 12 * (found["half"][0].lower() == "p")
-    zone, offset = found["zone"], 0
-    if zone and zone[0] in "-+":
-        digits = zone[1:].replace(":", "").ljust(4, "0")
-        offset = (int(digits[:2]) * 3600 + int(digits[2:]) * 60) * (-1 if zone[0] == "-" else 1)
-    if len(year) == 2:  # as POSIX reads it
-        year = 1900 + int(year) + 100 * (int(year) < 69)
-    return int(year), int(month), int(day), hour, int(found["minute"] or 0), int(found["second"] or 0), offset
+    return times

@@ -15,6 +15,7 @@ _MARKS = (  # UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_INNER_MARK = re.compile("(?<=[\r\n])\ufeff")
 _SEEN = 1 << 16  # bytes that show an encoding with zeros in it
 _HIGH = re.compile(rb"[\x80-\xff]+")
 #: Latin letters beyond ASCII, beside one of ASCII.
@@ -84,6 +85,13 @@ def _refuse_foreign(name, data):
 
 def decoded(name, data, encoding=None):
     """The text of bytes, and a sentence on the encoding where it had to be found out, or None."""
+    text, note = _decoded(name, data, encoding)
+    if "\ufeff" in text:  # as of files one behind another
+        text = _INNER_MARK.sub("", text)
+    return text, note
+
+
+def _decoded(name, data, encoding):
     if encoding is not None:
         return _by(name, data, encoding), None
     for mark, encoding in _MARKS:

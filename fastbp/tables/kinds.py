@@ -10,14 +10,47 @@ from fastbp import checks
 from fastbp.tables import dates, numbers
 from fastbp.tables.columns import Column
 
-__all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_number", "is_whole", "number_in"]
+__all__ = [
+    "COMMA",
+    "KINDS",
+    "MISSING",
+    "Place",
+    "Raw",
+    "apart",
+    "columns",
+    "dress",
+    "identifies",
+    "is_number",
+    "is_whole",
+    "number_in",
+]
 
 KINDS = ("number", "boolean", "date", "text")
 #: What stands for no value, in small letters.
 MISSING = frozenset(
     {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
     | {"-", "--", "\u2013", "\u2014", ".", "..", "...", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
+    | {"0000-00-00", "0000-00-00 00:00:00"}  # MySQL's
     | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"}  # Excel's
+)
+#: What says as much among numbers and dates, and among texts is one.
+_UNKNOWN = frozenset(
+    {
+        "unknown",
+        "missing",
+        "not available",
+        "not applicable",
+        "no data",
+        "undefined",
+        "tba",
+        "tbd",
+        "n.d.",
+        "n.v.",
+        "nil",
+        "blank",
+        "(blank)",
+    }
+    | {"unbekannt", "k.a.", "k. a.", "keine angabe", "inconnu", "desconocido", "sconosciuto", "未知"}
 )
 _BOOLEANS = (("false", "true"), ("no", "yes"), ("nein", "ja"), ("f", "t"), ("n", "y"))
 _ALONE = 2  # of these may be one value without the other
@@ -28,7 +61,8 @@ _APART = {
     mark: re.compile(rf"\d[{other}'\u2019 \u00a0\u202f\u2009]\d{{3}}(?!\d)") for mark, other in ((".", ","), (",", "."))
 }
 _NUMBER_BEGINS = re.compile(
-    rf"['\"\u2018\u201c]?[-+(\u2212\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\s]{{0,4}}[.,]?(?:\d|inf)", re.IGNORECASE
+    rf"['\"\u2018\u201c]?[-+(\u2212\u2013\s]{{0,4}}(?:{numbers.CURRENCY})?[-+\u2212\u2013\s]{{0,4}}[.,]?(?:\d|inf)",
+    re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"(?:(?:1?\d{1,2}|2[0-4]\d|25[0-5])(?:\.(?!$)|$)){4}")  # of a machine
 _DIGIT = re.compile(r"\d|inf", re.IGNORECASE)  # of numbers and dates
@@ -37,6 +71,10 @@ _ID_TEXT = re.compile(r"[A-Za-z]{0,6}[-_#/ ]?\d+|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{
 _FEWEST_IDS = 10  # that show a pattern
 _CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
 _CODES_SHARE = 0.1
+_CODE = re.compile(r"[A-Za-z]{1,6}[-_#/.]?\d+|\d+[-_#/]?(?![kKmM])[A-Za-z]")  # beside numbers, but 5k, which is one
+COMMA = "read with a decimal comma"
+_FEW = 20  # different numbers that are categories where a word beside them recurs as they do
+_RECURS = 3
 
 
 class Place(NamedTuple):
@@ -49,8 +87,11 @@ class Place(NamedTuple):
     def rows(self):
         return "rows" if self.lines is None else "lines"
 
+    def of(self, row):
+        return row if self.lines is None else self.lines[row]
+
     def refusal(self, expected, row, column, came, cure=""):
-        where = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        where = f"{self.rows[:-1]} {self.of(row)}"
         cure = cure if self.lines is not None else ""  # which is an option of files
         return ValueError(
             f"{self.source} expects {expected} in {where}, column {checks.shown(column)}; got "
@@ -71,15 +112,18 @@ class Raw(NamedTuple):
     texts : callable
         texts() gives the different texts in their order, of which `MISSING` are no values, and of each
         row the place of its own among them, as `cells.distinct`.
-    mark : str
-        The decimal mark of the numbers, where they have one.
+    mark : str or None
+        The decimal mark of the numbers, where they tell it.
+    said : tuple of str
+        What was understood of them.
     """
 
     name: str
     values: np.ndarray[Any, Any] | None
     whole: bool
     texts: Any
-    mark: str = "."
+    mark: str | None = None
+    said: tuple[str, ...] = ()
 
 
 class _Texts:
@@ -91,7 +135,7 @@ class _Texts:
         counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
         self.counts = dict(zip(self.cells, counts, strict=True))
         self.known = [cell for cell in self.cells if cell.casefold() not in MISSING]
-        self.total = sum(self.counts[cell] for cell in self.known)
+        self.total = self.weight(cell for cell in self.known if cell.casefold() not in _UNKNOWN)
         self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
         self.mark: str | None = None  # until somebody looks
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
@@ -183,7 +227,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
             texts[raw.name] = _Texts(raw)
     for column in texts.values():
         if kinds.get(column.name) == "number" or (
-            column.may_count and column.name not in kinds and not all(map(dates.ISO.fullmatch, column.known))
+            column.may_count and column.name not in kinds and not _are_dates(column.known)
         ):
             column.look()
     counted = [column for column in texts.values() if column.mostly_numbers]
@@ -212,10 +256,18 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
     return done, notes
 
 
+def _are_dates(texts):
+    """Whether all have the form of a date, and of nothing else."""
+    if not dates.is_like_one(texts[0]):
+        return False
+    few = [texts[first] for first in dates.firsts_of_shapes(texts)]
+    return all(map(dates.is_like_one, few)) and not any(map(is_number, few))
+
+
 def _mark_of_all(counted, raws):
     """The decimal mark that all columns agree on which are sure of theirs, or None."""
     found = {mark for column in counted if len(column.sure) == 1 for mark in column.sure}
-    found |= {raw.mark for raw in raws if raw.values is not None and not raw.whole}
+    found |= {raw.mark for raw in raws if raw.values is not None and raw.mark}
     return found.pop() if len(found) == 1 else None
 
 
@@ -232,8 +284,8 @@ def _plain(raw, kind, place, heard):
         return Column(raw.name, "boolean", values)
     if missing.all():
         heard.setdefault("without values", []).append(raw.name)
-    if raw.mark == ",":
-        heard.setdefault("read with a decimal comma", []).append(raw.name)
+    for what in raw.said:
+        heard.setdefault(what, []).append(raw.name)
     return Column(raw.name, "number", values, is_whole(values, raw.whole))
 
 
@@ -315,15 +367,20 @@ def _numbers(column, place, marks, kind, heard):
 
     mark = mark or _mark(column, of_others, delimiter, refuse, heard)
     table = column.numbers[mark]
-    others = [cell for cell in column.known if cell not in table]
-    if others and kind is None and len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
-        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} is none", []).append(name)
+    others = _known_others(column, table, heard)
+    if others and kind is None and _are_codes(column, table, others):
+        where = f"{place.rows[:-1]} {place.of(column.first(others))}"
+        heard.setdefault(f"texts, though most are numbers, as {checks.shown(others[0])} in {where} is none", []).append(
+            name
+        )
         return _text(column)
     if others:
         most = f"as in most other {place.rows}," if kind is None else "as expected of this column,"
         cure = ": a missing value is written NA"
         if kind is None:
             cure += ", texts= (--text) keeps all as texts, ignore= (--ignore) leaves them out"
+            if column.first(others) == 0 and column.weight(others) == 1:
+                cure = ": a second line of names, or one of units, is to be deleted; else" + cure[1:]
         raise refuse(f"a number, {most}", others, cure)
     infinite = [cell for cell, (value, _, _) in table.items() if math.isinf(value)]
     if infinite:
@@ -353,15 +410,47 @@ def _numbers(column, place, marks, kind, heard):
     if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
         heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
         return _text(column)
-    for unit in signs:
-        what = "in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}"
+    for what in dress(units, table, mark):
         heard.setdefault(what, []).append(name)
-    if mark == "," and any("," in cell for cell in table):
-        heard.setdefault("read with a decimal comma", []).append(name)
-    if any(_apart(cell, mark) for cell in table):
-        heard.setdefault("read with separators of thousands", []).append(name)
     values = column.spread({cell: number[0] for cell, number in table.items()}, np.nan, np.float64)
     return Column(name, "number", values, is_whole(values, whole))
+
+
+def dress(units, cells, mark):
+    """What is to be said of how numbers are written."""
+    cells = [*cells]
+    said = ["in percent, so that 5% is 5" if unit == "%" else f"amounts of {unit}" for unit in units if unit]
+    if mark == "," and any("," in cell for cell in cells):
+        said.append(COMMA)
+    if any(apart(cell, mark) for cell in cells):
+        said.append("read with separators of thousands")
+    return said
+
+
+def _known_others(column, good, heard):
+    """What is not among the good cells, and no word for a missing value; such words are told of."""
+    others = [cell for cell in column.known if cell not in good]
+    words = [cell for cell in others if cell.casefold() in _UNKNOWN]
+    if words:
+        heard.setdefault(f"{', '.join(map(checks.shown, words))} count{'s' * (len(words) == 1)} as missing", []).append(
+            column.name
+        )
+    return [cell for cell in others if cell not in words]
+
+
+def _are_codes(column, table, others):
+    """Whether a column of numbers and others is one of codes or categories, as 135 and 136A, or 1, 2 and U.
+
+    Where measurements are to be expected, or the other cell may be a unit below the names, it is none.
+    """
+    if len(others) >= _CODES and column.weight(others) >= _CODES_SHARE * column.total:
+        return True
+    if not all(cell.isdigit() for cell in table):
+        return False
+    if all(map(_CODE.fullmatch, others)):
+        return not (others[0][0].isalpha() and column.weight(others) == 1 and column.first(others) == 0)
+    few = len(table) <= _FEW and column.weight(table) >= _RECURS * len(table)
+    return few and all(column.counts[cell] >= _RECURS and not _DIGIT.search(cell) for cell in others)
 
 
 def _mark(column, of_others, delimiter, refuse, heard):
@@ -378,19 +467,20 @@ def _mark(column, of_others, delimiter, refuse, heard):
     return "."
 
 
-def _apart(cell, mark):
+def apart(cell, mark):
+    """Whether a number has separators of thousands."""
     return _APART[mark].search(cell) is not None
 
 
 def _dates(column, place, kind, heard):
-    values, order = dates.dates(column.known)
+    values, order, short = dates.dates(column.known)
     table = dict(zip(column.known, values, strict=True))
     sound = [cell for cell, good in zip(column.known, ~np.isnat(values), strict=True) if good]
     if kind is None and 2 * column.weight(sound) <= column.total:
         like = list(filter(dates.is_like_one, column.known))
         if 2 * column.weight(like) <= column.total:
             return None
-    others = set(column.known).difference(sound)
+    others = _known_others(column, set(sound), heard)
     if others:
         row = column.first(others)
         raise place.refusal(f"a date, as in most other {place.rows},", row, column.name, column.at(row))
@@ -400,6 +490,8 @@ def _dates(column, place, kind, heard):
         raise place.refusal("dates that tell whether day or month comes first", row, column.name, column.at(row), cure)
     if order:
         heard.setdefault(f"dates with the {order}", []).append(column.name)
+    if short:
+        heard.setdefault("dates whose years of two figures are read as 1969 to 2068", []).append(column.name)
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
 
 

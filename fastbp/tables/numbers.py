@@ -23,12 +23,16 @@ _POWERS = 10.0 ** np.arange(23)  # exact in float64
 _LONG = np.finfo(np.longdouble).nmant == 63
 _LONG_POWERS = np.longdouble(10) ** np.arange(23)
 
-CURRENCY = r"[$€£¥₹₩₽₺]|EUR|USD|GBP|CHF|JPY|CNY|INR"
+CURRENCY = (
+    r"(?:R|US|A|C|NZ|HK|NT|S)?\$|[€£¥₹₩₽₺₪₴฿]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF"
+    r"|zł|Kč|Ft|kr\.?|Fr\.|元"
+)
+_SIGN = r"[-+\u2212\u2013]"
 #: Before and behind: sign, currency, percent, an accountant's brackets.
 _FORM = re.compile(
-    rf"(?P<open>\()?\s*(?P<sign>[-+\u2212])?\s*(?P<before>{CURRENCY})?\s*(?P<inner>[-+\u2212])?"
+    rf"(?P<open>\()?\s*(?P<sign>{_SIGN})?\s*(?P<before>{CURRENCY})?\s*(?P<inner>{_SIGN})?"
     rf"(?P<core>[.,]?\d[\d.,'\u2019 \u00a0\u202f\u2009]*(?:[eE][-+]?\d+)?)"
-    rf"(?P<after>-)?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
+    rf"(?P<after>[-\u2013])?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
 )
 _CORE = {
     mark: re.compile(
@@ -147,10 +151,16 @@ def dressed(cell, mark):
     form = _form(cell) if len(cell) <= _LONGEST else None
     if form is None or (form["open"] is None) != (form["close"] is None) or (form["before"] and form["behind"]):
         return None
-    signs = [sign for sign in form.group("sign", "inner", "after") if sign]
+    written = form["core"].rstrip()
+    no_cents = form["after"] is not None and written[-1] in DECIMALS  # as 5,- €
+    if no_cents and written[-1] != mark:
+        return None
+    signs = [sign for sign in form.group("sign", "inner") if sign] + ["-"] * (
+        form["after"] is not None and not no_cents
+    )
     if len(signs) > 1:
         return None
-    core = _CORE[mark].fullmatch(form["core"].rstrip())
+    core = _CORE[mark].fullmatch(written)
     if core is None or not (core["whole"] or core["part"]):
         return None
     whole = _NO_DIGITS.sub("", core["whole"])

@@ -31,7 +31,7 @@ class Preprocessor:
     become a column of 0 and 1 each, and one for missing; those of many are hashed into 256 to
     1024 columns, one of which is +1 or -1 for a text, or become one column of codes.  Of dates the
     year with its fraction is standardised, and month, day, weekday and time are sines and cosines.
-    Columns that are the same everywhere, empty, or name each row are left out; long texts are refused.
+    Columns that are the same everywhere, empty, or name each row are left out, and so are long texts.
 
     Parameters
     ----------
@@ -136,14 +136,16 @@ class Preprocessor:
         Raises
         ------
         ValueError
-            For no column that is of use, long texts, infinite numbers, an unknown target, or one
-            that is missing in a row or the same everywhere.
+            For no column that is of use, infinite numbers, an unknown target, or one that is missing in a
+            row or the same everywhere.
         """
         who = "Preprocessor.fit"
         most = checks.integer(who, "max_categories", self.max_categories, 2)
         many = _MANY[checks.choice(who, "many", self.many, tuple(_MANY))]
         checks.flag(who, "strict", self.strict)
         checks.float_dtype(who, self.dtype)
+        if task is not None:
+            checks.choice(who, "task", task, targets.TASKS)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
         table = table_of(who, X, dict.fromkeys(ignore, "text"))
         target = None
@@ -170,7 +172,8 @@ class Preprocessor:
                 found.append(encoding)
             summary.append((column.name, _kind_of(column, encoding), int(missing.sum()), done))
         if not found:
-            raise ValueError(f"{who} expects a column to predict from in {table.source}; got none of use.")
+            why = "; ".join(f"{name}, {reason}" for name, reason in [*left_out.items()][:3])
+            raise ValueError(f"{who} expects a column to predict from in {table.source}; got none of use: {why}.")
         learnt, said = (None, None)
         if target is not None:
             missing = missing_of(target)
@@ -259,6 +262,8 @@ class Preprocessor:
             A column of X, or values.
         """
         self._require_target("transform_target")
+        if X is None and (y is None or isinstance(y, str)):
+            raise ValueError(f"Preprocessor.transform_target expects y as values, or X with that column; got {y!r}.")
         table = Columns((), "y") if X is None else table_of("Preprocessor.transform_target", X, self.kinds)
         table, column = with_target("Preprocessor.transform_target", table, y)
         return self.target_.transform(column, table)
@@ -267,9 +272,11 @@ class Preprocessor:
         """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
         self._require_target("inverse_target")
         if isinstance(self.target_, targets.Classes):
-            return self.target_.inverse(
-                checks.indices("Preprocessor.inverse_target", "y", y, "a vector of class indices")
-            )
+            who, n = "Preprocessor.inverse_target", len(self.target_.classes)
+            y = checks.indices(who, "y", y, "a vector of class indices")
+            if y.size and not 0 <= y.min() <= y.max() < n:
+                raise ValueError(f"{who} expects y of class indices from 0 to {n - 1}; got {y.min()} to {y.max()}.")
+            return self.target_.inverse(y)
         return self.target_.inverse(checks.floats("Preprocessor.inverse_target", "y", y))
 
     def _require_fitted(self, method):
@@ -290,6 +297,7 @@ class Preprocessor:
 
     def document(self):
         """What `to_json` writes, as an object."""
+        self._require_fitted("document")
         return {
             "format": _FORMAT,
             "version": _VERSION,
@@ -444,25 +452,20 @@ def _encoding_of(column, missing, table, most, many):
     if getattr(column, "identifies", False):
         return None, "left out, as it names the rows"
     if column.kind == "text":
-        encoding = _encoding_of_texts(column, values, different, table, most, many)
-        if encoding is None:
-            return None, f"left out, as {different} different texts in {len(values)} rows name the rows"
-    else:
-        encoding = (features.Date if column.kind == "date" else features.Number).of(column)
+        return _encoding_of_texts(column, values, different, many if different > most else features.Category)
+    encoding = (features.Date if column.kind == "date" else features.Number).of(column)
     return encoding, encoding.done
 
 
-def _encoding_of_texts(column, values, different, table, most, many):
-    """None of names; long texts are refused."""
+def _encoding_of_texts(column, values, different, categories):
+    """As `_encoding_of`; what is written and not chosen is left out, and so are names."""
     if different > _FEW:
         texts = values[:1000].tolist()
         characters = sum(map(len, texts)) / len(texts)
         words = sum(len(text.split()) for text in texts) / len(texts)
         if different > _OWN_TEXTS * len(values) and characters >= _LONG_TEXT and words >= _LONG_WORDS:
-            raise ValueError(
-                f"{table.source} expects numbers, dates or categories to learn from; got texts of {characters:.0f} "
-                f"characters on average in column {checks.shown(column.name)}, which --ignore or ignore= leaves out."
-            )
+            return None, f"left out, as its texts, of {characters:.0f} characters on average, are no categories"
     if different >= _OWN_NAMES * len(values) and different > 10:
-        return None
-    return (many if different > most else features.Category).of(column)
+        return None, f"left out, as {different} different texts in {len(values)} rows name the rows"
+    encoding = categories.of(column)
+    return encoding, encoding.done

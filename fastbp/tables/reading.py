@@ -1,5 +1,6 @@
 """Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -8,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastbp import checks
-from fastbp.tables import cells, encodings, frames, kinds, numbers
+from fastbp.tables import cells, dates, encodings, frames, kinds, numbers, totals
+from fastbp.tables.amounts import amounts
 from fastbp.tables.columns import Columns
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
@@ -55,12 +57,14 @@ def read(
     12/31/2020, 31/12/2020, Dec 31 2020, with times and zones, which become UTC; everything else is
     text, and so are whole numbers with leading zeros, which are codes.  Cells that are empty, or NA,
     N/A, NaN, null, None, \N, ?, a point or a dash, or an error of Excel's as #DIV/0!, are missing.
-    Lines above the names that begin with #, and lines below that repeat the names, are left out.
-    What could be read in two ways is refused.
+    Among whole numbers, such as 136A or a word that recurs make all of them texts, and among numbers
+    and dates unknown and its like are missing.  Lines above the names that begin with #, lines below
+    that repeat the names, and a last one of totals are left out.  `notes` say so.  What could be read
+    in two ways is refused.
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : str, os.PathLike or file opened for bytes
         Text with a row a line and cells apart by commas, semicolons, tabs, bars or blanks, of
         which quotes may stand around each; gzip of it; or Parquet, which pyarrow reads.
     encoding : str, optional
@@ -94,7 +98,7 @@ def read(
         In one sentence with line and column: for a file without rows, rows of different lengths,
         quotes that do not close, zero bytes, an encoding that is not recognised, columns without a
         name or with another's, a first row of data where names are expected, unknown names in
-        `ignore` or `texts`, a text or infinity in a column of numbers, or what can be read in two ways.
+        `ignore` or `texts`, a text or infinity in a column of measurements, or what can be read in two ways.
     OSError
         For a file that cannot be read.
     ImportError
@@ -113,7 +117,8 @@ def read(
     "Columns 'size', 'price': read with a decimal comma."
     """
     who = "read"
-    name = checks.regular_file(who, checks.path(who, path))
+    opened = hasattr(path, "read")
+    name = _name_of(path) if opened else checks.path_to_read(who, path)
     _check_options(who, encoding, delimiter, decimal, kinds_of)
     header = checks.flag(who, "header", header)
     ignore, texts = (
@@ -123,8 +128,10 @@ def read(
     kinds_of = {**(kinds_of or {}), **dict.fromkeys(texts, "text")}
     if progress is not None:
         checks.function(who, "progress", progress, "a function of a number of rows")
-    with open(name, "rb") as file:
+    with contextlib.nullcontext(path) if opened else open(name, "rb") as file:
         data = file.read()
+    if not isinstance(data, bytes):
+        raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.")
     if data.startswith(b"PAR1"):
         return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
@@ -132,6 +139,7 @@ def read(
     grid = cells.grid(name, text, delimiter)
     grid = _without_repeated_names(grid) if header else grid
     names, first, notes = _names(name, grid, header)
+    grid, doubts = totals.without(grid, first)
     lines = grid.lines[first:]
     place = kinds.Place(name, lines)
     kept = _kept(name, names, ignore)
@@ -140,7 +148,7 @@ def read(
     raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
     done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
     said = [note] if note else []
-    return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
+    return Columns(tuple(done), name, lines, (*said, *grid.notes, *grid.dropped, *notes, *doubts, *heard), grid.dropped)
 
 
 def columns_of(data, names=None, kinds_of=None) -> Columns:
@@ -148,7 +156,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
 
     Parameters
     ----------
-    data : path, frame of pandas or polars, table of pyarrow, dict, list of dicts or array
+    data : path, file opened for bytes, frame of pandas or polars, table of pyarrow, dict, list of dicts or array
         A dict of sequences; an array is structured, or (n_rows, n_columns).  What is text in it is looked
         at as in a file: numbers, booleans and dates that are written
         as texts are such.
@@ -175,7 +183,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
     >>> [(column.name, column.kind, column.whole) for column in table.columns]
     [('size', 'number', True), ('sold', 'boolean', False)]
     """
-    if isinstance(data, str | os.PathLike):
+    if isinstance(data, str | os.PathLike) or hasattr(data, "read"):
         table = read(data, kinds_of=kinds_of)
         if names is None:
             return table
@@ -187,6 +195,12 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         )
     _check_options("columns_of", None, None, None, kinds_of)
     return frames.of_object(data, names, kinds_of)
+
+
+def _name_of(file):
+    """An opened file's, for messages."""
+    name = getattr(file, "name", None)
+    return {"<stdin>": "standard input", None: "a file"}.get(name, str(name))
 
 
 def _steps(progress, n_rows, n):
@@ -274,11 +288,8 @@ def _without_repeated_names(grid):
     repeated = [row for row in np.flatnonzero(alike)[1:].tolist() if grid.row(row) == names]
     if not repeated or any(map(kinds.is_number, names)):
         return grid
-    kept = np.ones(len(grid.lines), bool)
-    kept[repeated] = False
     where = ", ".join(str(grid.lines[row]) for row in repeated[:5]) + ", ..." * (len(repeated) > 5)
-    note = f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out."
-    return grid._replace(starts=starts[:, kept], ends=ends[:, kept], lines=grid.lines[kept], notes=(*grid.notes, note))
+    return grid.without(repeated, f"Line{'s' * (len(repeated) > 1)} {where}: the names of columns once more, left out.")
 
 
 def _counts(texts):
@@ -295,6 +306,12 @@ def _refuse_data(name, grid, names):
     """
     named = [(place, each) for place, each in enumerate(names) if each is not None]
     figures = [(place, each) for place, each in named if kinds.is_number(each)]
+    for place, each in named if len(named) < _MANY else ():
+        if dates.is_like_one(each) and all(map(dates.is_like_one, grid.strings(place, slice(1, 1 + _FEW)))):
+            raise ValueError(
+                f"{name} expects names of columns in line {grid.lines[0]}, or header=False (--no-header), which reads "
+                f"it as data; got {checks.shown(each)} above dates."
+            )
     if not figures:
         below = slice(1, 1 + _FEW)
         some = named[:_FEW]
@@ -374,7 +391,12 @@ def _raw(grid, column, first, name, decimal):
                 few = grid.strings(column, slice(first, first + _FEW))
                 if _may_be_thousands(few, mark) and _may_be_thousands(texts()[0], mark):
                     break
-            return kinds.Raw(name, values, not pointed, texts, mark if pointed else ".")
+            said = (kinds.COMMA,) if pointed and mark == "," else ()
+            return kinds.Raw(name, values, not pointed, texts, mark if pointed else None, said)
+        dressed = amounts(grid, column, first, decimal or numbers.DECIMALS)
+        if dressed is not None:
+            values, whole, mark, said = dressed
+            return kinds.Raw(name, values, whole, texts, mark, tuple(said))
     return kinds.Raw(name, None, False, texts)
 
 
@@ -389,7 +411,7 @@ def _numbers(grid, column, first, mark):
             values[row] = np.nan
             continue
         number = kinds.number_in(cell, mark)
-        if number is None or number[1] or number[2]:  # dressed, or an integer of many digits
+        if number is None or number[1] or number[2] or kinds.apart(cell, mark):  # dressed, or an integer of many digits
             return None
         values[row] = number[0]
         pointed = True
@@ -449,7 +471,7 @@ def read_csv(path, target):
     >>> table.target
     array([3.5, 4.5])
     """
-    table = read(checks.regular_file("read_csv", checks.path("read_csv", path)))
+    table = read(checks.path_to_read("read_csv", path))
     name, lines = table.source, table.lines
     assert lines is not None
     if target not in table.names:
