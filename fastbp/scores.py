@@ -4,6 +4,9 @@ import numpy as np
 
 __all__ = ["confusion", "of_classes", "of_numbers"]
 
+#: What a probability of 0 counts as where its class is the true one, as in scikit-learn.
+_SURE = np.finfo(np.float64).eps
+
 
 def of_classes(p, t):
     """Scores of probabilities (n, n_classes) against class indices (n,).
@@ -43,7 +46,7 @@ def of_classes(p, t):
         "balanced_accuracy": float(recalls.mean()),
         "f1": float(f1.mean()),
         "roc_auc": float(np.mean([area for area in areas if area == area] or [np.nan])),
-        "log_loss": float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean()),
+        "log_loss": float(-np.log(np.clip(own, _SURE, 1 - _SURE)).mean()),
         "brier": float(squares.mean() / (2 if n_classes == 2 else 1)),
     }
 

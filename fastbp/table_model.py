@@ -398,8 +398,11 @@ class TableModel:
         everything = np.arange(rows.features.n_rows)
         preprocessor, net = self._made_for(rows.features, rows.column, self.preprocessor.target_, everything)
         x = preprocessor.transform(rows.features)
-        self._trained(net, x, preprocessor.target_.transform(rows.column, rows.features), self.best_epoch, options)
+        t = preprocessor.target_.transform(rows.column, rows.features)
+        self._trained(net, x, t, self.best_epoch, options)
         self.net, self.preprocessor = net, preprocessor
+        if self.classes is not None:
+            self.scores["shares"] = _shares_of(t, len(self.classes))  # of the rows that this network has learnt
         self._tell_when()
 
     def _look_again_when_best(self, rows, options):

@@ -577,3 +577,42 @@ def test_dropout_is_behind_the_hidden_layers_alone(hidden, priced):
     net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_)
     kinds = [type(layer).__name__ for layer in net]
     assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear"]
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), ("N", "Y"), ("Nein", "Ja"), ("f", "t")], ids=str)
+@pytest.mark.parametrize("data", ["frame", "csv", "array"])
+def test_classes_of_truth_values_keep_their_words(words, data, run, tmp_path):
+    from sklearn.model_selection import cross_val_score
+
+    size = np.linspace(0, 1, 90)
+    frame = pandas.DataFrame({"size": size, "old": np.tile(words, 45), "kind": np.where(size > 0.5, *words)})
+    frame.to_csv(tmp_path / "it.csv", index=False)
+    source = tmp_path / "it.csv" if data == "csv" else frame
+    target = frame.pop("kind") if data == "array" else "kind"
+    model = TableModel(epochs=60, lr=0.01).fit(source, target)
+    assert model.classes.tolist() == sorted(words) and model.preprocessor.encodings_[1].boolean
+    model.save(tmp_path / "it.safetensors")
+    kind = np.where(size > 0.5, *words)
+    for each in (model, TableModel.load(tmp_path / "it.safetensors")):
+        assert (each.predict(frame) == kind).mean() > 0.9
+        for known in (kind, kind == words[1]):
+            assert each.evaluate({"size": size, "old": frame["old"]}, known)["accuracy"] > 0.9
+    assert model.score(frame[:9], kind[:9]) == 1  # all of one class
+    assert (
+        cross_val_score(clone_of(model), frame.drop(columns="kind", errors="ignore"), kind, scoring="accuracy").min()
+        > 0.5
+    )
+    status, out, _ = run("predict", tmp_path / "it.safetensors", tmp_path / "it.csv")
+    assert status == 0 and set(out.split()[1:]) == set(words)
+
+
+def clone_of(model):
+    return TableModel(**model.get_params() | {"epochs": 10})
+
+
+def test_true_and_false_are_truth_values_whatever_their_letters():
+    for words in ((False, True), ("false", "true"), ("FALSE", "TRUE")):
+        model = TableModel(epochs=1).fit({"size": np.arange(30.0) ** 2, "kind": list(words) * 15}, "kind")
+        assert model.classes.tolist() == [False, True]
+    mixed = TableModel(epochs=1).fit({"size": np.arange(30.0) ** 2, "kind": ["yes", "No", "no"] * 10}, "kind")
+    assert mixed.classes.tolist() == [False, True]

@@ -260,7 +260,7 @@ def _column(column, place, marks, kind, heard):
     if kind in (None, "boolean"):
         values = _booleans(column, place, kind)
         if values is not None:
-            return Column(column.name, "boolean", values)
+            return Column(column.name, "boolean", values, words=_words(column))
     if kind == "number" or (kind is None and column.mostly_numbers):
         return _numbers(column, place, marks, kind, heard)
     if kind == "date" or (kind is None and column.may_count):
@@ -303,6 +303,13 @@ def _booleans(column, place, kind):
     ]
     row = column.first(some or column.known)
     raise place.refusal("a boolean, as true or no,", row, column.name, column.at(row))
+
+
+def _words(column):
+    """What stands for false and for true, where both have one spelling, and words that are not just these."""
+    spelt = {cell.casefold(): cell for cell in column.known}
+    pairs = [pair for pair in _BOOLEANS[1:] if len(column.known) == 2 and spelt.keys() == {*pair}]
+    return (spelt[pairs[0][0]], spelt[pairs[0][1]]) if pairs else None
 
 
 def _numbers(column, place, marks, kind, heard):

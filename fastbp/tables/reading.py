@@ -461,7 +461,7 @@ def read_csv(path, target):
         raise ValueError(f"{name} expects a column beside the target {target!r}; got none.")
     names: list[str] = []
     parts = []
-    for column, kind, values, _, _ in table.columns:
+    for column, kind, values, *_ in table.columns:
         place = kinds.Place(name, lines)
         missing = values == None if kind == "text" else np.isnan(values)  # noqa: E711
         if missing.any():
