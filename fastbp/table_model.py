@@ -125,6 +125,7 @@ class TableModel:
         A column, whose rows of one value stay in one part.  It is no feature.
     time : str or None
         A column of dates or numbers: the parts are the first rows, later ones, and the last ones.
+        It is a feature, too, unless `ignore` has it.
     ignore : sequence of str
         Columns to leave out.
     dtype : {"float32", "float64"}
@@ -275,7 +276,8 @@ class TableModel:
         who = "TableModel.fit"
         if isinstance(target, str) and target in self.ignore:
             raise ValueError(f"{who} expects ignore of other columns than the target; got {checks.shown(target)}.")
-        ignored = dict.fromkeys(self.ignore, "text")  # so that nothing in them is refused
+        # As texts, so that nothing in them is refused; the time is read, though it may be no feature.
+        ignored = dict.fromkeys((name for name in self.ignore if name != self.time), "text")
         table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
         missing = missing_of(column)
@@ -283,7 +285,8 @@ class TableModel:
             table, column = _taken(table, ~missing), _of_rows(column, ~missing)
             notes.append(f"{checks.plural(int(missing.sum()), 'row')} without a value of {column.name}, left out")
         learnt, said = targets.target_of(column, table, self.task)
-        groups, times = (_column_of(who, table, *named) for named in (("group", self.group), ("time", self.time)))
+        named = (("group", self.group), ("time", self.time))
+        groups, times = (_column_of(who, table, column.name, *option) for option in named)
         classifies = isinstance(learnt, targets.Classes)
         if self.class_weight is not None and not classifies:
             raise ValueError(
@@ -849,9 +852,11 @@ def _taken(table, rows):
     return table._replace(columns=tuple(_of_rows(column, rows) for column in table.columns), lines=lines)
 
 
-def _column_of(who, table, option, name):
+def _column_of(who, table, target, option, name):
     if name is None:
         return None
+    if name == target:
+        raise ValueError(f"{who} expects {option} of another column than the target; got {checks.shown(name)}.")
     if name not in table.names:
         raise ValueError(
             f"{who} expects {option} as one of the columns {', '.join(map(checks.shown, table.names[:20]))} of "
