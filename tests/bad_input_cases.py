@@ -18,7 +18,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, export, graph, init, losses, nn, optim
+from fastbp import book, datasets, export, graph, init, losses, nn, optim, scores
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -183,6 +183,7 @@ THINGS = {
     **{name: lambda loss=loss: _judged(loss, X, TARGETS[loss.row.targets][0]) for name, loss in ELEMENTWISE.items()},
     "SIGNS": lambda: 2 * ONE_HOT - 1,
     "table_model": _table_model,
+    "P": lambda: np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]),
     "TABLE": lambda: {"a": np.arange(12.0) ** 2, "kind": np.array(["p", "q"] * 6)},
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
@@ -244,6 +245,7 @@ def names():
         "types": types,
         "graph": graph,
         "export": export,
+        "scores": scores,
         "init": init,
         "kernels": kernels,
         "lr_scheduler": lr_scheduler,
@@ -2569,6 +2571,34 @@ TABLES = [
         FileNotFoundError="fastbp.TableModel.load('/no/such/model.safetensors')",
     ),
 ]
+#: Of probabilities (3, 2) and of classes.
+_BAD_SCORES = dict(
+    TypeError="scores.{}(None, [0, 1, 1]) | scores.{}(P, None) | scores.{}(P, ['no', 'yes', 'yes']) | "
+    "scores.{}(P, [0.0, 1.0, 1.0]) | scores.{}(P.astype(object), [0, 1, 1])",
+    ValueError="scores.{}(P[:, 1], [0, 1, 1]) | scores.{}(P[:, :1], [0, 0, 0]) | scores.{}(P[:0], []) | "
+    "scores.{}(P, [0, 1]) | scores.{}(P, [[0], [1], [1]]) | scores.{}(P, [0, 1, 2]) | scores.{}(P, [0, -1, 1]) | "
+    "scores.{}(P, np.eye(2)[[0, 1, 1]]) | scores.{}(P + 1, [0, 1, 1]) | scores.{}(P * [-1, 3], [0, 1, 1]) | "
+    "scores.{}(replaced(P, (1, 0), np.nan), [0, 1, 1]) | scores.{}([[0.5, 0.5], [1.0]], [0, 1])",
+)
+SCORES = [
+    *(
+        entry(
+            f"scores.{name}",
+            f"scores.{name}(P, [0, 1, 1])",
+            **{error: calls.replace("{}", name) for error, calls in _BAD_SCORES.items()},
+        )
+        for name in ("of_classes", "confusion")
+    ),
+    entry(
+        "scores.of_numbers",
+        "scores.of_numbers([1.0, 2.0], [1.0, 3.0])",
+        TypeError="scores.of_numbers(None, [1.0]) | scores.of_numbers(['a'], [1.0]) | scores.of_numbers([1.0], 'a') | "
+        "scores.of_numbers([1j], [1.0])",
+        ValueError="scores.of_numbers([1.0], [1.0, 2.0]) | scores.of_numbers([], []) | scores.of_numbers(1.0, 1.0) | "
+        "scores.of_numbers(column(a), a) | scores.of_numbers(a, column(a)) | scores.of_numbers([np.nan], [1.0]) | "
+        "scores.of_numbers([1.0, 2.0], [1.0, np.nan]) | scores.of_numbers([1.0, 2.0], [1.0, np.inf])",
+    ),
+]
 ENTRIES = [
     *TABLES,
     *LAYERS,
@@ -2578,6 +2608,7 @@ ENTRIES = [
     *NN,
     *OPTIMISERS,
     *DATA,
+    *SCORES,
     *ARRAYS,
     *MASKED,
     *(EXPORT if HAS_ONNX else ()),
@@ -2604,6 +2635,7 @@ MODULES = {
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
     "fastbp.export": "export.",
+    "fastbp.scores": "scores.",
     "fastbp.utils.data": "data.",
     "fastbp._kernels": "kernels.",
 }
