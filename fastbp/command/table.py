@@ -171,7 +171,8 @@ def _report(args, model, rows, judged, importances, pictures):
     if model.classes is not None:
         say(*_confusion_lines(model.classes, scores[pictures[0]]["confusion"], pictures[0]))
     listed = zip(importances.names, importances.means, strict=True)
-    print(f"importances     {', '.join(f'{name} {loss:.3f}' for name, loss in list(listed)[:10])}")
+    shown = (f"{name} {'-' if math.isnan(loss) else f'{loss:.3f}'}" for name, loss in list(listed)[:10])
+    print(f"importances     {', '.join(shown)}")
     seconds, n = sum(history.seconds), len(rows.x["train"])
     print(f"training        {seconds:.3f} s, {len(history) * model.passes_of(n) * n / seconds:,.0f} samples/s")
     if model.refit:
