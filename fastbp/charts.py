@@ -167,13 +167,13 @@ class _Panel:
         self.slanted, self.below = slanted, _BELOW + (_SLANTED if slanted else 0)
         self.parts = []
         middle = self.left + _WIDTH / 2, _TOP + height / 2
-        labels = _labels(*self.x, "x" in whole) if "x" in ticks else {}
+        labels = _labels(self.x, "x" in whole) if "x" in ticks else {}
         apart = _WIDTH / max(len(labels), 1)
         for place, (value, text) in enumerate(labels.items()):
             self._rule(self._across(value), _TOP, 0, height)
             if place % math.ceil((len(text) + 1) * _SIGN / apart) == 0:
                 self.tick_x(value, text)
-        for value, text in _labels(*self.y, "y" in whole).items() if "y" in ticks else ():
+        for value, text in _labels(self.y, "y" in whole).items() if "y" in ticks else ():
             self._rule(self.left, self._down(value), _WIDTH, 0)
             self.tick_y(value, text)
         self.frame = (
@@ -260,12 +260,12 @@ def _widened(low, high):
     return low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
 
 
-def _labels(low, high, whole):
+def _labels(ends, whole):
     """Round numbers between two ends, four to nine of them or fewer whole ones, and how they are written."""
-    rough = max(abs(high - low) / 5, whole, sys.float_info.min)
+    first, last = sorted(ends)
+    rough = max((last - first) / 5, whole, sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(each for each in (1, 2, 5, 10) if each * power >= 0.999 * rough)
-    first, last = sorted((low, high))
     values = [k * step for k in range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)]
     digits = max(6, math.ceil(math.log10(max(abs(first), abs(last)) / step)) + 1)  # that tell them apart
     return {value: f"{value:.{digits}g}".replace("-", "−") for value in values}

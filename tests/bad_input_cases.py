@@ -825,7 +825,7 @@ NETWORKS = [
     entry(
         "Sequential.load",
         "net.predict(X)",
-        TypeError="Sequential.load(None)",
+        TypeError="Sequential.load(None) | Sequential.load('net.safetensors', ema=0.9)",
         FileNotFoundError="Sequential.load('/no/such/net.safetensors')",
     ),
     entry(
