@@ -18,6 +18,7 @@ from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim import SGD
 from fastbp.optim.rule import OPTIMIZERS as RULES
 from fastbp.tables import Column, Columns, Preprocessor, splitting, targets
+from fastbp.tables.kinds import IGNORED
 from fastbp.tables.preprocessor import missing_of, with_target
 from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
@@ -54,7 +55,8 @@ class Importances(NamedTuple):
     ----------
     names : list of str
     means, deviations : numpy.ndarray
-        (n_columns,): what the score loses where the column's values are shuffled.
+        (n_columns,): what the score loses where the column's values are shuffled; NaN for an R^2 of
+        equal numbers, which is none.
     score : str
         "accuracy" or "r2".
     """
@@ -254,15 +256,25 @@ class TableModel:
         Raises
         ------
         ValueError, TypeError
-            For a table, a target or options that cannot be used, before anything has changed.
+            For a table, a target or options that cannot be used.
         FloatingPointError
             Where the training diverges.
+
+        Notes
+        -----
+        A `fit` that raises leaves the model as it was.
         """
-        rows = self.prepare(data, target, **reading)
-        self.train(rows, callbacks=callbacks, progress=progress)
-        self.judge(rows)
-        if self.refit:
-            self.learn_all(rows)
+        before = dict(vars(self))
+        try:
+            rows = self.prepare(data, target, **reading)
+            self.train(rows, callbacks=callbacks, progress=progress)
+            self.judge(rows)
+            if self.refit:
+                self.learn_all(rows)
+        except Exception:
+            vars(self).clear()
+            vars(self).update(before)  # not a network that has learnt nothing
+            raise
         return self
 
     def prepare(self, data, target, **reading):
@@ -276,8 +288,11 @@ class TableModel:
         who = "TableModel.fit"
         if isinstance(target, str) and target in self.ignore:
             raise ValueError(f"{who} expects ignore of other columns than the target; got {checks.shown(target)}.")
-        # As texts, so that nothing in them is refused; the time is read, though it may be no feature.
-        ignored = dict.fromkeys((name for name in self.ignore if name != self.time), "text")
+        # In which nothing is refused; groups and times are read, though they may be no features.
+        ignored: dict[str, str] = dict.fromkeys(self.ignore, IGNORED)
+        if self.group in ignored:
+            ignored[self.group] = "text"
+        ignored.pop(self.time, None)
         table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
         missing = missing_of(column)
@@ -529,7 +544,7 @@ class TableModel:
         self._require_fitted(method)
         who = f"TableModel.{method}"
         checks.flag(who, "strict", strict)
-        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, **reading), strict))
+        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, IGNORED, **reading), strict))
         absent = np.isnan(y).any(axis=1)
         if absent.any():
             raise ValueError(
@@ -572,16 +587,13 @@ class TableModel:
         self._require_fitted(method)
         who = f"TableModel.{method}"
         target = self.target if target is None else target
-        table, column = with_target(who, table_of(who, data, self._kinds(target), **reading), target)
+        known = self.preprocessor.kinds_beside(target)
+        table, column = with_target(who, table_of(who, data, known, IGNORED, **reading), target)
         there = ~missing_of(column)
         if not there.any():
             raise ValueError(f"{who} expects rows with a target in {table.source}; got none.")
         table, column = _taken(table, there), _of_rows(column, there)
         return self._features(table, strict), self.preprocessor.target_.transform(column, table)
-
-    def _kinds(self, target):
-        kinds = self.preprocessor.kinds
-        return {**kinds, target: kinds[self.target]} if isinstance(target, str) else kinds
 
     def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
         """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.

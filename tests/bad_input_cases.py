@@ -2533,11 +2533,15 @@ TABLES = [
         "TableModel.fit",
         "fastbp.TableModel(epochs=1).fit(TABLE, 'kind').predict(TABLE)",
         ValueError="fastbp.TableModel().fit(TABLE, 'kin') | fastbp.TableModel(ignore=['a']).fit(TABLE, 'kind') | "
-        "fastbp.TableModel().fit(TABLE, labels) | fastbp.TableModel(time='kind').fit(TABLE, 'a')",
+        "fastbp.TableModel().fit(TABLE, labels) | fastbp.TableModel(time='kind').fit(TABLE, 'a') | "
+        "fastbp.TableModel(group='kind').fit(TABLE, 'kind')",
+        TypeError="fastbp.TableModel().fit(TABLE, 'kind', epochs=3) | fastbp.TableModel().fit(None, 'kind') | "
+        "fastbp.TableModel().fit(TABLE, 'kind', delimiter=';')",
     ),
     entry(
         "TableModel.predict",
         _OF_A_TABLE,
+        TypeError="table_model.predict(3) | table_model.predict(TABLE, strict='yes') | table_model.predict(TABLE, names=['a'])",
         ValueError="table_model.predict({'b': [1.0]}) | table_model.predict({'a': ['x']})",
     ),
     entry("TableModel.predict_proba", _OF_A_TABLE, ValueError="table_model.predict_proba({'b': [1.0]})"),

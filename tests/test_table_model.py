@@ -91,6 +91,44 @@ def test_tables_of_all_kinds_give_the_same(kind, priced, tmp_path):
     np.testing.assert_allclose(priced.predict(data), want, rtol=1e-6)
 
 
+#: Columns that a reader refuses, where it has to understand them.
+ODD = {
+    "lists": [[1], [2, 3]] * 15,
+    "infinite": [1.0, np.inf] * 15,
+    "numbers and texts": ["1.5"] * 29 + ["x"],
+    "no date": ["2020-01-02"] * 29 + ["2020-13-45"],
+    "spans": [np.timedelta64(3, "D")] * 30,
+    "classes": ["neither"] * 30,
+    "long texts": [f"so many words that nobody would read all of them, number {k}" for k in range(30)],
+}
+
+
+@pytest.mark.parametrize("name", ["more", "price", "kind", "constant"])
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_what_is_no_feature_is_not_looked_at_in_new_rows(name, values, tmp_path):
+    """Neither columns of other names, nor the target, nor what was ignored or left out in training."""
+    model = TableModel(ignore=["kind"], epochs=1).fit(shop().assign(constant=1), "price")
+    new = shop(30, seed=5).drop(columns=["price", "kind"])
+    want = model.predict(new)
+    odd = new.assign(**{name: pandas.Series(values, dtype=object)})
+    np.testing.assert_array_equal(model.predict(odd), want)
+    odd.to_csv(tmp_path / "new.csv", index=False)
+    np.testing.assert_allclose(model.predict(tmp_path / "new.csv"), want)
+    if name != "price":
+        assert model.evaluate(odd.assign(price=1.5))["rows"] == 30
+    rows = model.preprocessor.transform(new)
+    np.testing.assert_array_equal(model.preprocessor.transform(odd), rows)
+
+
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_ignored_columns_may_hold_anything_in_training(values):
+    frame = shop(30)
+    want = TableModel(ignore=["kind"], epochs=1).fit(frame, "price").predict(frame)
+    odd = frame.assign(more=pandas.Series(values, dtype=object))
+    model = TableModel(ignore=["kind", "more"], epochs=1).fit(odd, "price")
+    np.testing.assert_array_equal(model.predict(odd), want)
+
+
 def test_arrays_are_tables_without_names(rng):
     x = rng.normal(size=(200, 3))
     model = TableModel(epochs=40).fit(x, np.where(x[:, 0] > 0, "up", "down"))
@@ -454,6 +492,37 @@ def test_a_refused_fit_changes_nothing(priced):
     with pytest.raises(ValueError, match="expects the target to be one of the columns"):
         priced.fit(shop(50), "pric")
     assert (priced.predict(shop(5)).tolist(), priced.notes) == before
+
+
+@pytest.mark.parametrize("fault", ["an option", "a callback", "divergence", "an unknown option"])
+def test_a_fit_that_ends_in_an_error_changes_nothing(fault, priced):
+    def fail(net, history):
+        raise RuntimeError("fail")
+
+    model = copy.deepcopy(priced)
+    options = {"an option": {"progress": "yes"}, "a callback": {"callbacks": [fail]}, "an unknown option": {"epoch": 3}}
+    if fault == "divergence":
+        model.set_params(lr=1e30, optimizer="sgd")
+    before = vars(model).copy()
+    with pytest.raises((TypeError, RuntimeError, FloatingPointError)):
+        model.fit(shop(50), "price", **options.get(fault, {}))
+    assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(model.predict(shop(5)), priced.predict(shop(5)))
+    new = TableModel(lr=1e30, optimizer="sgd", ignore=["kind"])
+    with pytest.raises(FloatingPointError):
+        new.fit(shop(50), "price")
+    with pytest.raises(ValueError, match="expects fit to be called before"):
+        new.predict(shop(5))
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "predict_proba", "evaluate", "importances"])
+@pytest.mark.parametrize("data", ["frame", "path"])
+def test_options_that_no_file_has_are_named(method, data, sorted_out, tmp_path):
+    shop(30).to_csv(tmp_path / "it.csv", index=False)
+    source = shop(30) if data == "frame" else tmp_path / "it.csv"
+    arguments = (source, "kind") if method == "fit" else (source,)
+    with pytest.raises(TypeError, match=rf"TableModel.{method} expects options of files, encoding, .*; got 'epochs'\."):
+        getattr(sorted_out, method)(*arguments, epochs=3)
 
 
 SETS = {

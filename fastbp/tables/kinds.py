@@ -12,7 +12,9 @@ from fastbp.tables.columns import Column
 
 __all__ = ["KINDS", "MISSING", "Place", "Raw", "columns", "identifies", "is_number", "is_whole", "number_in"]
 
-KINDS = ("number", "boolean", "date", "text")
+#: A kind of what nothing is learnt from: texts, whatever they are.
+IGNORED = "ignored"
+KINDS = ("number", "boolean", "date", "text", IGNORED)
 #: What stands for no value, in small letters.
 MISSING = frozenset(
     {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
@@ -179,7 +181,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
     kinds = kinds or {}
     texts = {}
     for raw in raws:
-        if raw.values is None or kinds.get(raw.name) in ("text", "date"):
+        if raw.values is None or kinds.get(raw.name) in ("text", "date", IGNORED):
             texts[raw.name] = _Texts(raw)
     for column in texts.values():
         if kinds.get(column.name) == "number" or (
@@ -210,6 +212,11 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
         shown = ", ".join(map(checks.shown, names[:9])) + (f", ... ({len(names)} in all)" if len(names) > 9 else "")
         notes.append(f"Column{'s' * (len(names) > 1)} {shown}: {what}.")
     return done, notes
+
+
+def known_of(names, kinds, otherwise):
+    """The kinds that are known of some columns, and of the others one for all, or none."""
+    return {**({} if otherwise is None else dict.fromkeys(names, otherwise)), **(kinds or {})}
 
 
 def _mark_of_all(counted, raws):
@@ -251,7 +258,7 @@ def is_whole(values, written):
 
 def _column(column, place, marks, kind, heard):
     """The Column of texts."""
-    if kind == "text":
+    if kind in ("text", IGNORED):
         return _text(column)
     if not column.known:
         heard.setdefault("without values", []).append(column.name)

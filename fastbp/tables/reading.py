@@ -45,7 +45,17 @@ class Table(NamedTuple):
 
 
 def read(
-    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), texts=(), kinds_of=None, progress=None
+    path,
+    *,
+    encoding=None,
+    delimiter=None,
+    decimal=None,
+    header=True,
+    ignore=(),
+    texts=(),
+    kinds_of=None,
+    otherwise=None,
+    progress=None,
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -77,7 +87,10 @@ def read(
     texts : str or sequence of str
         Names of columns that are texts, though they look like numbers or dates.
     kinds_of : dict of str to str, optional
-        Kinds of columns that are known; names that the file has not do no harm.
+        Kinds of columns that are known; names that the file has not do no harm.  "ignored" is one,
+        too: texts, whatever is in them.
+    otherwise : str, optional
+        The kind of the columns that `kinds_of` has not; found out by default.
     progress : callable, optional
         ``progress(n)`` is called with each further number of rows that is read, as tqdm's
         `update`.
@@ -114,7 +127,7 @@ def read(
     """
     who = "read"
     name = checks.regular_file(who, checks.path(who, path))
-    _check_options(who, encoding, delimiter, decimal, kinds_of)
+    _check_options(who, encoding, delimiter, decimal, kinds_of, otherwise)
     header = checks.flag(who, "header", header)
     ignore, texts = (
         [each] if isinstance(each, str) else checks.sequence(who, option, each, "names of columns")
@@ -126,7 +139,7 @@ def read(
     with open(name, "rb") as file:
         data = file.read()
     if data.startswith(b"PAR1"):
-        return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
+        return frames.of_parquet(name, data, ignore, kinds_of, otherwise, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
     del data
     grid = cells.grid(name, text, delimiter)
@@ -138,12 +151,13 @@ def read(
     _refuse_unknown(name, names, "be texts", texts)
     steps = _steps(progress, len(lines), 2 * len(kept))
     raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
-    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
+    known = kinds.known_of(names, kinds_of, otherwise)
+    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, known, steps)
     said = [note] if note else []
     return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
 
 
-def columns_of(data, names=None, kinds_of=None) -> Columns:
+def columns_of(data, names=None, kinds_of=None, otherwise=None) -> Columns:
     """Columns of a file, a frame or arrays.
 
     Parameters
@@ -156,6 +170,8 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         Of the columns, in place of those of `data`.
     kinds_of : dict of str to str, optional
         Kinds of columns that are known.
+    otherwise : str, optional
+        The kind of the others, as `read` has it.
 
     Returns
     -------
@@ -176,7 +192,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
     [('size', 'number', True), ('sold', 'boolean', False)]
     """
     if isinstance(data, str | os.PathLike):
-        table = read(data, kinds_of=kinds_of)
+        table = read(data, kinds_of=kinds_of, otherwise=otherwise)
         if names is None:
             return table
         return table._replace(
@@ -185,8 +201,8 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
                 for column, new in zip(table.columns, frames.checked_names(names, len(table.columns)), strict=True)
             )
         )
-    _check_options("columns_of", None, None, None, kinds_of)
-    return frames.of_object(data, names, kinds_of)
+    _check_options("columns_of", None, None, None, kinds_of, otherwise)
+    return frames.of_object(data, names, kinds_of, otherwise)
 
 
 def _steps(progress, n_rows, n):
@@ -197,7 +213,7 @@ def _steps(progress, n_rows, n):
         yield True
 
 
-def _check_options(who, encoding, delimiter, decimal, kinds_of):
+def _check_options(who, encoding, delimiter, decimal, kinds_of, otherwise):
     if encoding is not None:
         try:
             "".encode(encoding)
@@ -223,6 +239,8 @@ def _check_options(who, encoding, delimiter, decimal, kinds_of):
             raise ValueError(f"{who} expects decimal and delimiter to differ; got {decimal!r} for both.")
     for kind in () if kinds_of is None else checks.mapping(who, "kinds_of", kinds_of).values():
         checks.choice(who, "kinds_of", kind, kinds.KINDS)
+    if otherwise is not None:
+        checks.choice(who, "otherwise", otherwise, kinds.KINDS)
 
 
 def _names(name, grid, header):
