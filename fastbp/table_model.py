@@ -44,6 +44,8 @@ _BATCHES = (32, 256)
 _EPOCH = 512
 #: Rows that share in the choice of the epochs of `refit`, by several splits of smaller tables.
 _JUDGES, _MOST_SPLITS = 1500, 5
+#: Epochs of these splits at least, so that an accident of the first one does not end them all.
+_FEWEST_EPOCHS = 60
 #: What counts as a lower loss, in nats or variances: classes that are easy to tell apart go on for ever.
 _PROGRESS = 5e-4
 
@@ -104,8 +106,9 @@ class TableModel:
         A name of `fastbp.optim`'s, as "adam".
     lr : float or None
         The learning rate; None: the optimiser's own.
-    weight_decay : float
-        As the optimiser has it.
+    weight_decay : float or None
+        As the optimiser has it.  None: one over the rows that train, as of weights that are drawn
+        from a normal distribution of deviation 1.
     dropout : float
         The share of each hidden layer's outputs that is dropped in training, below 1.
     epochs : int
@@ -170,7 +173,7 @@ class TableModel:
         activation="relu",
         optimizer="adam",
         lr=None,
-        weight_decay=0.0,
+        weight_decay=None,
         dropout=0.0,
         epochs=400,
         patience=20,
@@ -193,7 +196,7 @@ class TableModel:
         self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
         self.optimizer = checks.choice(who, "optimizer", optimizer, tuple(OPTIMIZERS))
         self.lr = None if lr is None else checks.positive(who, "lr", lr)
-        self.weight_decay = checks.number(who, "weight_decay", weight_decay, 0)
+        self.weight_decay = None if weight_decay is None else checks.number(who, "weight_decay", weight_decay, 0)
         self.dropout = checks.number(who, "dropout", dropout, 0, 1)
         if self.dropout == 1:
             raise ValueError(f"{who} expects dropout below 1; got 1.")
@@ -366,9 +369,10 @@ class TableModel:
                 layers += [ACTIVATIONS[self.activation](), *([Dropout(self.dropout)] if self.dropout else [])]
         return Sequential(*layers, loss=loss)
 
-    def new_optimizer(self):
-        """An optimiser as this model is trained by."""
-        return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=self.weight_decay)
+    def new_optimizer(self, n):
+        """An optimiser as this model is trained by on n rows."""
+        decay = 1 / n if self.weight_decay is None else self.weight_decay
+        return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=decay)
 
     @staticmethod
     def task_of(target):
@@ -399,7 +403,7 @@ class TableModel:
                 epochs=epochs,
                 batch_size=self.batch_size_of(len(x)),
                 seed=self.seed,
-                optimizer=self.new_optimizer(),
+                optimizer=self.new_optimizer(len(x)),
                 class_weight=self.class_weight if net.loss_layer.classifies else None,
                 **options,
             )
@@ -431,12 +435,13 @@ class TableModel:
             return
         x, t = (np.concatenate([each["train"], each["validation"]]) for each in (rows.x, rows.t))
         share = len(rows.x["validation"]) / n
-        losses = [self.history.val_loss]
-        for turn in range(1, splits):
+        epochs = min(max(len(self.history), _FEWEST_EPOCHS), self.epochs)
+        losses = []
+        for turn in range(splits):
             kept, judges = splitting.split(n, (share,), self.seed + turn, classes=None if t.ndim > 1 else t)
             net = self.network_for(x.shape[1], self.preprocessor.target_, self.preprocessor.n_codes_)
             judged = options | {"validation_data": (x[judges], t[judges])}
-            losses.append(self._trained(net, x[kept], t[kept], len(self.history), judged).val_loss)
+            losses.append(self._trained(net, x[kept], t[kept], epochs, judged).val_loss)
         self.best_epoch = int(np.mean(losses, axis=0).argmin()) + 1
 
     @property

@@ -237,3 +237,16 @@ def test_a_sure_mistake_costs_as_much_as_in_scikit_learn():
     p = np.array([[1.0, 0.0], [1 - 1e-20, 1e-20], [0.25, 0.75]])
     t = np.array([1, 1, 1])
     assert scores.of_classes(p, t)["log_loss"] == pytest.approx(metrics.log_loss(t, p, labels=[0, 1]), rel=1e-12)
+
+
+def test_the_epoch_of_the_lowest_validation_loss_is_that_of_the_training_which_is_shown(run, tmp_path):
+    """Not that of the splits which judge how long the last network learns."""
+    table("amounts", 90).drop(columns="day").to_csv(tmp_path / "it.csv", index=False)
+    words = ("--target", "target", "--patience", 5, "--lr", 0.01, "--epochs", 400, "--out", tmp_path)
+    status, out, _ = run("train", tmp_path / "it.csv", *words)
+    model = TableModel(patience=5, lr=0.01).fit(tmp_path / "it.csv", "target")
+    losses = np.array(model.history.val_loss)
+    shown = int(re.search(r"stopped +5 epochs after the lowest validation loss, in epoch (\d+)", out)[1])
+    assert status == 0 and shown == len(losses) - 5 != model.best_epoch
+    assert losses[shown - 1] <= losses.min() + 1e-3  # what less is no lower loss
+    assert f"a network that has learnt all rows, for {model.best_epoch} epoch" in out

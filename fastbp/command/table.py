@@ -159,7 +159,8 @@ def _report(args, model, rows, judged, importances, pictures):
     """Say and write what came of a training; the exit status."""
     history, scores = model.history, model.scores
     if history.stopped_by == "early_stopping":
-        print(f"stopped         {model.patience} epochs after the lowest validation loss, in epoch {model.best_epoch}")
+        best = len(history) - model.patience  # of this training; the refit's is that of several splits
+        print(f"stopped         {model.patience} epochs after the lowest validation loss, in epoch {best}")
     x, t = rows.x["train"][:CHECKED_ROWS], rows.t["train"][:CHECKED_ROWS]
     checked = gradient_check(judged.eval(), x, t)  # without dropout's draws
     judged.train()
