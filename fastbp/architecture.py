@@ -160,14 +160,14 @@ def _switches(layer):
 # --- read -----------------------------------------------------------------------------------
 
 
-def read(path, network):
+def read(path, network, ema=False):
     """The file of `Sequential.load`, as `rebuilt` has it."""
     tensors, metadata = files.read_safetensors("Sequential.load", path)
-    return rebuilt(tensors, metadata, files.shown(path), network)
+    return rebuilt(tensors, metadata, files.shown(path), network, ema)
 
 
-def rebuilt(tensors, metadata, shown, network):
-    """A network of a file's arrays and texts.
+def rebuilt(tensors, metadata, shown, network, ema=False):
+    """A network of a file's arrays and texts, or with `ema` of a checkpoint's averages.
 
     Returns
     -------
@@ -194,8 +194,16 @@ def rebuilt(tensors, metadata, shown, network):
             f"{who} expects a file of version {_FORMAT_VERSION}; "
             f"got version {reprlib.repr(version)} in {shown}, written by another fastbp."
         )
+    averages = {name: array for name, array in tensors.items() if name.startswith(checkpoints.AVERAGE)}
+    if ema and not (averages and checkpoints.KEY in metadata):
+        raise ValueError(
+            f"{who} expects ema=True for a checkpoint of fit(ema_decay=...), which has averages after its first step; "
+            f"got {shown} without."
+        )
     if checkpoints.KEY in metadata:  # the optimiser's arrays are not the network's
         tensors = {name: array for name, array in tensors.items() if name[:1].isdigit()}
+        if ema:
+            tensors |= {name.removeprefix(checkpoints.AVERAGE): array for name, array in averages.items()}
     for name, array in tensors.items():
         checks.no_nan(who, f"{name} of {shown}", array)
     described, loss = architecture.get("layers"), architecture.get("loss")

@@ -1,6 +1,8 @@
 """Pictures of a table's training as SVG: matplotlib's import takes longer than the training of most tables."""
 
 import math
+import sys
+import unicodedata
 from html import escape
 
 import numpy as np
@@ -13,11 +15,19 @@ __all__ = ["calibration", "importances", "learning_curves", "residuals"]
 _BLUE, _GREEN = "#0072B2", "#009E73"
 #: Of a panel in pixels: its width and height, and what lies left of it and below it.
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 340, 250, 100, 62
+#: What slanted texts take more of it.
+_SLANTED = 36
 _TOP, _RIGHT = 34, 26
+#: Bars of residuals.
+_BINS = 30
 #: Points that are drawn at most, evenly taken.
 _MOST_POINTS = 2000
-#: Classes whose names and counts are written.
-_MOST_NAMED = 12
+#: Classes whose names and counts are written, and signs of a name.
+_MOST_NAMED, _MOST_SIGNS = 12, 12
+#: Pixels of a sign of an axis.
+_SIGN = 6.5
+#: Numbers beyond are drawn as these are, whose distances and sums are finite, too.
+_FARTHEST = sys.float_info.max / 64
 
 
 # --- the pictures ---------------------------------------------------------------------------
@@ -43,7 +53,7 @@ def learning_curves(history, path):
             continue
         n = max(map(len, curves.values()))
         ends = (0.0, float(values.max())) if quantity == "loss" else (float(values.min()), 1.0)
-        panel = _Panel(len(panels), (1, max(n, 2)), ends, "Epoch", quantity.capitalize())
+        panel = _Panel(len(panels), (1, max(n, 2)), ends, "Epoch", quantity.capitalize(), whole="x")
         for place, (part, name, colour) in enumerate((("train", "train", _BLUE), ("val", "validation", _GREEN))):
             if len(curves[part]):
                 panel.line(np.arange(1, n + 1), curves[part], colour, dots=n == 1)
@@ -54,13 +64,17 @@ def learning_curves(history, path):
 
 def residuals(y, t, name, path):
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
+    y, t = (np.clip(each, -_FARTHEST, _FARTHEST) for each in (y, t))
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
     name = _plain(name)
     against = _Panel(0, (low, high), (low, high), f"Predicted {name}", f"True {name}")
     against.line([low, high], [low, high], "#999999")
     against.points(y, t)
-    counts, edges = np.histogram(y - t, bins=30)
-    spread = _Panel(1, (float(edges[0]), float(edges[-1])), (0, int(counts.max())), "Predicted minus true", "Rows")
+    wrong = y - t
+    apart = (np.diff(np.linspace(wrong.min(), wrong.max(), _BINS + 1)) > 0).all()  # more than by rounding
+    counts, edges = np.histogram(wrong, bins=_BINS if apart else 1)
+    ends = (float(edges[0]), float(edges[-1])), (0, int(counts.max()))
+    spread = _Panel(1, *ends, "Predicted minus true", "Rows", whole="y")
     for count, left, right in zip(counts, edges, edges[1:], strict=False):
         spread.bar((left, right), (0, count))
     _write(path, [against, spread], "Residuals")
@@ -87,25 +101,27 @@ def calibration(p, t, classes, path):
     chances, hits = ([each[bins == k].mean() for k in filled] for each in (said, right))
     curve.line(chances, hits, _BLUE, dots=True)
     n = len(classes)
-    counts = _Panel(1, (0, n), (n, 0), "Predicted", "True", ticks=False)
+    names = [_plain(each, _MOST_SIGNS) for each in classes] if n <= _MOST_NAMED else []
+    slanted = max(map(_width_of, names), default=0) * _SIGN > _WIDTH / n
+    counts = _Panel(1, (0, n), (n, 0), "Predicted", "True", ticks="", slanted=slanted)
     table = scores.confusion(p, t)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     for row, column in np.argwhere(table):
         share = shares[row, column]
         red, green, blue = (round(255 + share * (c - 255)) for c in (8, 69, 148))
         counts.bar((column, column + 1), (row, row + 1), f"rgb({red},{green},{blue})")
-        if n <= _MOST_NAMED:
+        if names:
             counts.text(column + 0.5, row + 0.5, int(table[row, column]), "white" if share > 0.5 else "black")
-    if n <= _MOST_NAMED:
-        names = [_plain(each, 11 if n < 5 else 7) for each in classes]
-        for k, name in enumerate(names):
-            counts.tick_x(k + 0.5, name)
-            counts.tick_y(k + 0.5, name)
+    for k, name in enumerate(names):
+        counts.tick_x(k + 0.5, name)
+        counts.tick_y(k + 0.5, name)
     _write(path, [curve, counts], "Calibration and confusion")
 
 
 def importances(names, means, deviations, score, path, most=20):
     """Write what a score loses where a column's values are shuffled, the largest first.
+
+    A loss of NaN is that of a score which the rows do not define, as R^2 of equal numbers.
 
     Parameters
     ----------
@@ -119,11 +135,16 @@ def importances(names, means, deviations, score, path, most=20):
     """
     n = min(len(names), most)
     means, deviations = means[:n], deviations[:n]
-    ends = min(0.0, float((means - deviations).min())), max(0.0, float((means + deviations).max()))
+    known = ~np.isnan(means)
+    ends = [float(np.min(means - deviations, initial=0, where=known))]
+    ends.append(float(np.max(means + deviations, initial=0, where=known)))
     panel = _Panel(0, ends, (n, 0), f"Loss of {score} where shuffled", "", ticks="x", left=200, height=24 * n)
     for k in range(n):
-        panel.bar(sorted((0.0, float(means[k]))), (k + 0.15, k + 0.85))
-        panel.line([means[k] - deviations[k], means[k] + deviations[k]], [k + 0.5, k + 0.5], "black")
+        if math.isnan(means[k]):
+            panel.text(sum(panel.x) / 2, k + 0.5, "not defined", "black")
+        else:
+            panel.bar(sorted((0.0, float(means[k]))), (k + 0.15, k + 0.85))
+            panel.line([means[k] - deviations[k], means[k] + deviations[k]], [k + 0.5, k + 0.5], "black")
         panel.tick_y(k + 0.5, _plain(names[k]))
     _write(path, [panel], "Importances of columns")
 
@@ -134,28 +155,35 @@ def importances(names, means, deviations, score, path, most=20):
 class _Panel:
     """Axes from `x` to `y`, pairs of their ends, and what is drawn between them.
 
-    `place` counts panels from the left; `ticks` says which axes have numbers.
+    `place` counts panels from the left; `ticks` says which axes have numbers, `whole` which have no
+    fractions, `slanted` whether the texts below are.
     """
 
-    def __init__(self, place, x, y, x_label, y_label, *, ticks="xy", left=_LEFT, height=_HEIGHT):
+    def __init__(
+        self, place, x, y, x_label, y_label, *, ticks="xy", whole="", slanted=False, left=_LEFT, height=_HEIGHT
+    ):
         self.x, self.y = (_widened(*ends) for ends in (x, y))
         self.left, self.height = place * (_LEFT + _WIDTH + _RIGHT) + left, height
+        self.slanted, self.below = slanted, _BELOW + (_SLANTED if slanted else 0)
         self.parts = []
         middle = self.left + _WIDTH / 2, _TOP + height / 2
-        for value in _ticks(*self.x) if ticks and "x" in ticks else ():
+        labels = _labels(self.x, "x" in whole) if "x" in ticks else {}
+        apart = _WIDTH / max(len(labels), 1)
+        for place, (value, text) in enumerate(labels.items()):
             self._rule(self._across(value), _TOP, 0, height)
-            self.tick_x(value, _number(value))
-        for value in _ticks(*self.y) if ticks and "y" in ticks else ():
+            if place % math.ceil((len(text) + 1) * _SIGN / apart) == 0:
+                self.tick_x(value, text)
+        for value, text in _labels(self.y, "y" in whole).items() if "y" in ticks else ():
             self._rule(self.left, self._down(value), _WIDTH, 0)
-            self.tick_y(value, _number(value))
+            self.tick_y(value, text)
         self.frame = (
             f'<path d="M{self.left} {_TOP}v{height}h{_WIDTH}" fill="none" stroke="black"/>'
-            f'<text x="{middle[0]:g}" y="{_TOP + height + 44}">{escape(x_label)}</text>'
+            f'<text x="{middle[0]:g}" y="{_TOP + height + self.below - 18}">{escape(x_label)}</text>'
             f'<text transform="translate({self.left - left + 16} {middle[1]:g}) rotate(-90)">{escape(y_label)}</text>'
         )
 
     def _across(self, x):
-        return round(self.left + _WIDTH * (x - self.x[0]) / (self.x[1] - self.x[0]), 1)
+        return round(self.left + _WIDTH * ((x - self.x[0]) / (self.x[1] - self.x[0])), 1)
 
     def _down(self, y):
         return round(_TOP + self.height * (1 - (y - self.y[0]) / (self.y[1] - self.y[0])), 1)
@@ -195,7 +223,8 @@ class _Panel:
 
     def tick_x(self, x, content):
         """A text below the axis."""
-        where = f'x="{self._across(x)}" y="{_TOP + self.height + 18}"'
+        x, y = self._across(x), _TOP + self.height + 18
+        where = f'transform="translate({x} {y}) rotate(-35)" text-anchor="end"' if self.slanted else f'x="{x}" y="{y}"'
         self.parts.append(f'<text {where} font-size="11">{escape(content)}</text>')
 
     def tick_y(self, y, content):
@@ -214,7 +243,7 @@ class _Panel:
 
 def _write(path, panels, title):
     width = max(panel.left for panel in panels) + _WIDTH + _RIGHT
-    height = _TOP + panels[0].height + _BELOW
+    height = _TOP + panels[0].height + max(panel.below for panel in panels)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'role="img" font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif" font-size="12" text-anchor="middle">'
@@ -231,20 +260,27 @@ def _widened(low, high):
     return low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
 
 
-def _ticks(low, high):
-    """Round numbers between two ends, four to nine."""
-    rough = abs(high - low) / 5
+def _labels(ends, whole):
+    """Round numbers between two ends, four to nine of them or fewer whole ones, and how they are written."""
+    first, last = sorted(ends)
+    rough = max((last - first) / 5, whole, sys.float_info.min)
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(each for each in (1, 2, 5, 10) if each * power >= 0.999 * rough)
-    first, last = sorted((low, high))
-    return [k * step for k in range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)]
-
-
-def _number(value):
-    return f"{value:.6g}".replace("-", "−")
+    values = [k * step for k in range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)]
+    digits = max(6, math.ceil(math.log10(max(abs(first), abs(last)) / step)) + 1)  # that tell them apart
+    return {value: f"{value:.{digits}g}".replace("-", "−") for value in values}
 
 
 def _plain(name, most=24):
-    """A name as one line that XML may hold, not too long."""
+    """A name as one line that XML may hold; of one that is too wide its beginning and its end."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(name).split()))
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    if _width_of(text) <= most:
+        return text
+    end = most // 3
+    head = next(text[:k] for k in range(most, 0, -1) if _width_of(text[:k]) < most - end)
+    return f"{head}…{next(text[-k:] for k in range(end, 0, -1) if _width_of(text[-k:]) <= end)}"
+
+
+def _width_of(text):
+    """Signs of a text, of which Chinese ones are as wide as two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

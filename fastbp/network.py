@@ -752,7 +752,8 @@ class Sequential(Module):
             None: one for small steps, else the cores the process may use.
         checkpoint : str, os.PathLike or None
             A file that is written, whole or not at all, after each epoch, at the end, and on
-            Ctrl-C and SystemExit: parameters, the optimiser's state, seed, position and history.
+            Ctrl-C and SystemExit: parameters, the optimiser's state, seed, position and history, and
+            the averages of `ema_decay`, which ``Sequential.load(path, ema=True)`` reads.
         every : int or None
             Write it after so many steps, in place of each epoch.
         resume : str, os.PathLike or None
@@ -880,12 +881,15 @@ class Sequential(Module):
         return architecture.described(self, Sequential)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path, *, ema=False):
         """The network that `save` wrote, or that of a checkpoint of `fit`.
 
         Parameters
         ----------
         path : str, os.PathLike or file opened for bytes
+        ema : bool
+            Of a checkpoint of ``fit(ema_decay=...)``, which has both: the average of the weights, by
+            which validation went, instead of the weights that are trained.
 
         Returns
         -------
@@ -895,12 +899,12 @@ class Sequential(Module):
         Raises
         ------
         ValueError
-            For a file that is not such a network, is damaged, holds NaN, or was written by a
-            newer version.
+            For a file that is not such a network, is damaged, holds NaN, was written by a newer
+            version, or has no average where `ema` asks for it.
         ImportError
             Without safetensors.
         """
-        layers, loss, tell = architecture.read(path, Sequential)
+        layers, loss, tell = architecture.read(path, Sequential, checks.flag("Sequential.load", "ema", ema))
         net = _made_of(cls, "load", layers, loss)
         tell(net)
         return net

@@ -18,6 +18,7 @@ from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim import SGD
 from fastbp.optim.rule import OPTIMIZERS as RULES
 from fastbp.tables import Column, Columns, Preprocessor, splitting, targets
+from fastbp.tables.kinds import IGNORED
 from fastbp.tables.preprocessor import missing_of, with_target
 from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
@@ -43,6 +44,8 @@ _BATCHES = (32, 256)
 _EPOCH = 512
 #: Rows that share in the choice of the epochs of `refit`, by several splits of smaller tables.
 _JUDGES, _MOST_SPLITS = 1500, 5
+#: Epochs of these splits at least, so that an accident of the first one does not end them all.
+_FEWEST_EPOCHS = 60
 #: What counts as a lower loss, in nats or variances: classes that are easy to tell apart go on for ever.
 _PROGRESS = 5e-4
 
@@ -54,7 +57,8 @@ class Importances(NamedTuple):
     ----------
     names : list of str
     means, deviations : numpy.ndarray
-        (n_columns,): what the score loses where the column's values are shuffled.
+        (n_columns,): what the score loses where the column's values are shuffled; NaN for an R^2 of
+        equal numbers, which is none.
     score : str
         "accuracy" or "r2".
     """
@@ -102,8 +106,9 @@ class TableModel:
         A name of `fastbp.optim`'s, as "adam".
     lr : float or None
         The learning rate; None: the optimiser's own.
-    weight_decay : float
-        As the optimiser has it.
+    weight_decay : float or None
+        As the optimiser has it.  None: one over the rows that train, as of weights that are drawn
+        from a normal distribution of deviation 1.
     dropout : float
         The share of each hidden layer's outputs that is dropped in training, below 1.
     epochs : int
@@ -125,6 +130,7 @@ class TableModel:
         A column, whose rows of one value stay in one part.  It is no feature.
     time : str or None
         A column of dates or numbers: the parts are the first rows, later ones, and the last ones.
+        It is a feature, too, unless `ignore` has it.
     ignore : sequence of str
         Columns to leave out.
     dtype : {"float32", "float64"}
@@ -167,7 +173,7 @@ class TableModel:
         activation="relu",
         optimizer="adam",
         lr=None,
-        weight_decay=0.0,
+        weight_decay=None,
         dropout=0.0,
         epochs=400,
         patience=20,
@@ -190,7 +196,7 @@ class TableModel:
         self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
         self.optimizer = checks.choice(who, "optimizer", optimizer, tuple(OPTIMIZERS))
         self.lr = None if lr is None else checks.positive(who, "lr", lr)
-        self.weight_decay = checks.number(who, "weight_decay", weight_decay, 0)
+        self.weight_decay = None if weight_decay is None else checks.number(who, "weight_decay", weight_decay, 0)
         self.dropout = checks.number(who, "dropout", dropout, 0, 1)
         if self.dropout == 1:
             raise ValueError(f"{who} expects dropout below 1; got 1.")
@@ -253,15 +259,25 @@ class TableModel:
         Raises
         ------
         ValueError, TypeError
-            For a table, a target or options that cannot be used, before anything has changed.
+            For a table, a target or options that cannot be used.
         FloatingPointError
             Where the training diverges.
+
+        Notes
+        -----
+        A `fit` that raises leaves the model as it was.
         """
-        rows = self.prepare(data, target, **reading)
-        self.train(rows, callbacks=callbacks, progress=progress)
-        self.judge(rows)
-        if self.refit:
-            self.learn_all(rows)
+        before = dict(vars(self))
+        try:
+            rows = self.prepare(data, target, **reading)
+            self.train(rows, callbacks=callbacks, progress=progress)
+            self.judge(rows)
+            if self.refit:
+                self.learn_all(rows)
+        except Exception:
+            vars(self).clear()
+            vars(self).update(before)  # not a network that has learnt nothing
+            raise
         return self
 
     def prepare(self, data, target, **reading):
@@ -275,7 +291,11 @@ class TableModel:
         who = "TableModel.fit"
         if isinstance(target, str) and target in self.ignore:
             raise ValueError(f"{who} expects ignore of other columns than the target; got {checks.shown(target)}.")
-        ignored = dict.fromkeys(self.ignore, "text")  # so that nothing in them is refused
+        # In which nothing is refused; groups and times are read, though they may be no features.
+        ignored: dict[str, str] = dict.fromkeys(self.ignore, IGNORED)
+        if self.group in ignored:
+            ignored[self.group] = "text"
+        ignored.pop(self.time, None)
         table, column = with_target(who, table_of(who, data, ignored, **reading), target)
         notes = list(table.notes)
         missing = missing_of(column)
@@ -283,7 +303,8 @@ class TableModel:
             table, column = _taken(table, ~missing), _of_rows(column, ~missing)
             notes.append(f"{checks.plural(int(missing.sum()), 'row')} without a value of {column.name}, left out")
         learnt, said = targets.target_of(column, table, self.task)
-        groups, times = (_column_of(who, table, *named) for named in (("group", self.group), ("time", self.time)))
+        named = (("group", self.group), ("time", self.time))
+        groups, times = (_column_of(who, table, column.name, *option) for option in named)
         classifies = isinstance(learnt, targets.Classes)
         if self.class_weight is not None and not classifies:
             raise ValueError(
@@ -348,9 +369,10 @@ class TableModel:
                 layers += [ACTIVATIONS[self.activation](), *([Dropout(self.dropout)] if self.dropout else [])]
         return Sequential(*layers, loss=loss)
 
-    def new_optimizer(self):
-        """An optimiser as this model is trained by."""
-        return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=self.weight_decay)
+    def new_optimizer(self, n):
+        """An optimiser as this model is trained by on n rows."""
+        decay = 1 / n if self.weight_decay is None else self.weight_decay
+        return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=decay)
 
     @staticmethod
     def task_of(target):
@@ -381,7 +403,7 @@ class TableModel:
                 epochs=epochs,
                 batch_size=self.batch_size_of(len(x)),
                 seed=self.seed,
-                optimizer=self.new_optimizer(),
+                optimizer=self.new_optimizer(len(x)),
                 class_weight=self.class_weight if net.loss_layer.classifies else None,
                 **options,
             )
@@ -398,8 +420,11 @@ class TableModel:
         everything = np.arange(rows.features.n_rows)
         preprocessor, net = self._made_for(rows.features, rows.column, self.preprocessor.target_, everything)
         x = preprocessor.transform(rows.features)
-        self._trained(net, x, preprocessor.target_.transform(rows.column, rows.features), self.best_epoch, options)
+        t = preprocessor.target_.transform(rows.column, rows.features)
+        self._trained(net, x, t, self.best_epoch, options)
         self.net, self.preprocessor = net, preprocessor
+        if self.classes is not None:
+            self.scores["shares"] = _shares_of(t, len(self.classes))  # of the rows that this network has learnt
         self._tell_when()
 
     def _look_again_when_best(self, rows, options):
@@ -410,12 +435,13 @@ class TableModel:
             return
         x, t = (np.concatenate([each["train"], each["validation"]]) for each in (rows.x, rows.t))
         share = len(rows.x["validation"]) / n
-        losses = [self.history.val_loss]
-        for turn in range(1, splits):
+        epochs = min(max(len(self.history), _FEWEST_EPOCHS), self.epochs)
+        losses = []
+        for turn in range(splits):
             kept, judges = splitting.split(n, (share,), self.seed + turn, classes=None if t.ndim > 1 else t)
             net = self.network_for(x.shape[1], self.preprocessor.target_, self.preprocessor.n_codes_)
             judged = options | {"validation_data": (x[judges], t[judges])}
-            losses.append(self._trained(net, x[kept], t[kept], len(self.history), judged).val_loss)
+            losses.append(self._trained(net, x[kept], t[kept], epochs, judged).val_loss)
         self.best_epoch = int(np.mean(losses, axis=0).argmin()) + 1
 
     @property
@@ -523,7 +549,7 @@ class TableModel:
         self._require_fitted(method)
         who = f"TableModel.{method}"
         checks.flag(who, "strict", strict)
-        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, **reading), strict))
+        y = self.outputs(self._features(table_of(who, data, self.preprocessor.kinds, IGNORED, **reading), strict))
         absent = np.isnan(y).any(axis=1)
         if absent.any():
             raise ValueError(
@@ -566,16 +592,13 @@ class TableModel:
         self._require_fitted(method)
         who = f"TableModel.{method}"
         target = self.target if target is None else target
-        table, column = with_target(who, table_of(who, data, self._kinds(target), **reading), target)
+        known = self.preprocessor.kinds_beside(target)
+        table, column = with_target(who, table_of(who, data, known, IGNORED, **reading), target)
         there = ~missing_of(column)
         if not there.any():
             raise ValueError(f"{who} expects rows with a target in {table.source}; got none.")
         table, column = _taken(table, there), _of_rows(column, there)
         return self._features(table, strict), self.preprocessor.target_.transform(column, table)
-
-    def _kinds(self, target):
-        kinds = self.preprocessor.kinds
-        return {**kinds, target: kinds[self.target]} if isinstance(target, str) else kinds
 
     def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
         """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.
@@ -846,9 +869,11 @@ def _taken(table, rows):
     return table._replace(columns=tuple(_of_rows(column, rows) for column in table.columns), lines=lines)
 
 
-def _column_of(who, table, option, name):
+def _column_of(who, table, target, option, name):
     if name is None:
         return None
+    if name == target:
+        raise ValueError(f"{who} expects {option} of another column than the target; got {checks.shown(name)}.")
     if name not in table.names:
         raise ValueError(
             f"{who} expects {option} as one of the columns {', '.join(map(checks.shown, table.names[:20]))} of "

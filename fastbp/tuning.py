@@ -352,4 +352,4 @@ class Sweep:
         model = TableModel(optimizer="adamw", dtype=self.model.dtype, seed=self.model.seed, **settings)
         known = self.model.preprocessor
         net = model.network_for(self.rows.x["train"].shape[1], known.target_, known.n_codes_)
-        return net, model.new_optimizer(), 0, []
+        return net, model.new_optimizer(len(self.rows.x["train"])), 0, []

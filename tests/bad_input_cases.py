@@ -19,7 +19,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, export, graph, init, losses, nn, optim, tables
+from fastbp import book, datasets, export, graph, init, losses, nn, optim, scores, tables
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -197,6 +197,7 @@ THINGS = {
     "preprocessor": lambda: fastbp.tables.Preprocessor().fit(_a_table(), "kind"),
     "TABLE_FILE": _table_file,
     "TABLE": _a_table,
+    "P": lambda: np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]]),
     "trainer": lambda: fastbp.Trainer(_net(), optim.SGD(lr=0.1), batch_size=5, clip_norm=9.0),
     "rule": lambda: optim.SGD(lr=0.1),
     "params": lambda: {"W1": W.copy(), "b1": B.copy()},
@@ -258,6 +259,7 @@ def names():
         "types": types,
         "graph": graph,
         "export": export,
+        "scores": scores,
         "init": init,
         "kernels": kernels,
         "lr_scheduler": lr_scheduler,
@@ -837,7 +839,7 @@ NETWORKS = [
     entry(
         "Sequential.load",
         "net.predict(X)",
-        TypeError="Sequential.load(None)",
+        TypeError="Sequential.load(None) | Sequential.load('net.safetensors', ema=0.9)",
         FileNotFoundError="Sequential.load('/no/such/net.safetensors')",
     ),
     entry(
@@ -2577,11 +2579,15 @@ TABLES = [
         "TableModel.fit",
         "fastbp.TableModel(epochs=1).fit(TABLE, 'kind').predict(TABLE)",
         ValueError="fastbp.TableModel().fit(TABLE, 'kin') | fastbp.TableModel(ignore=['a']).fit(TABLE, 'kind') | "
-        "fastbp.TableModel().fit(TABLE, labels) | fastbp.TableModel(time='kind').fit(TABLE, 'a')",
+        "fastbp.TableModel().fit(TABLE, labels) | fastbp.TableModel(time='kind').fit(TABLE, 'a') | "
+        "fastbp.TableModel(group='kind').fit(TABLE, 'kind')",
+        TypeError="fastbp.TableModel().fit(TABLE, 'kind', epochs=3) | fastbp.TableModel().fit(None, 'kind') | "
+        "fastbp.TableModel().fit(TABLE, 'kind', delimiter=';')",
     ),
     entry(
         "TableModel.predict",
         _OF_A_TABLE,
+        TypeError="table_model.predict(3) | table_model.predict(TABLE, strict='yes') | table_model.predict(TABLE, names=['a'])",
         ValueError="table_model.predict({'b': [1.0]}) | table_model.predict({'a': ['x']})",
     ),
     entry("TableModel.predict_proba", _OF_A_TABLE, ValueError="table_model.predict_proba({'b': [1.0]})"),
@@ -2700,6 +2706,34 @@ TABLES = [
         FileNotFoundError="fastbp.TableModel.load('/no/such/model.safetensors')",
     ),
 ]
+#: Of probabilities (3, 2) and of classes.
+_BAD_SCORES = dict(
+    TypeError="scores.{}(None, [0, 1, 1]) | scores.{}(P, None) | scores.{}(P, ['no', 'yes', 'yes']) | "
+    "scores.{}(P, [0.0, 1.0, 1.0]) | scores.{}(P.astype(object), [0, 1, 1])",
+    ValueError="scores.{}(P[:, 1], [0, 1, 1]) | scores.{}(P[:, :1], [0, 0, 0]) | scores.{}(P[:0], []) | "
+    "scores.{}(P, [0, 1]) | scores.{}(P, [[0], [1], [1]]) | scores.{}(P, [0, 1, 2]) | scores.{}(P, [0, -1, 1]) | "
+    "scores.{}(P, np.eye(2)[[0, 1, 1]]) | scores.{}(P + 1, [0, 1, 1]) | scores.{}(P * [-1, 3], [0, 1, 1]) | "
+    "scores.{}(replaced(P, (1, 0), np.nan), [0, 1, 1]) | scores.{}([[0.5, 0.5], [1.0]], [0, 1])",
+)
+SCORES = [
+    *(
+        entry(
+            f"scores.{name}",
+            f"scores.{name}(P, [0, 1, 1])",
+            **{error: calls.replace("{}", name) for error, calls in _BAD_SCORES.items()},
+        )
+        for name in ("of_classes", "confusion")
+    ),
+    entry(
+        "scores.of_numbers",
+        "scores.of_numbers([1.0, 2.0], [1.0, 3.0])",
+        TypeError="scores.of_numbers(None, [1.0]) | scores.of_numbers(['a'], [1.0]) | scores.of_numbers([1.0], 'a') | "
+        "scores.of_numbers([1j], [1.0])",
+        ValueError="scores.of_numbers([1.0], [1.0, 2.0]) | scores.of_numbers([], []) | scores.of_numbers(1.0, 1.0) | "
+        "scores.of_numbers(column(a), a) | scores.of_numbers(a, column(a)) | scores.of_numbers([np.nan], [1.0]) | "
+        "scores.of_numbers([1.0, 2.0], [1.0, np.nan]) | scores.of_numbers([1.0, 2.0], [1.0, np.inf])",
+    ),
+]
 ENTRIES = [
     *TABLES,
     *LAYERS,
@@ -2709,6 +2743,7 @@ ENTRIES = [
     *NN,
     *OPTIMISERS,
     *DATA,
+    *SCORES,
     *ARRAYS,
     *MASKED,
     *(EXPORT if HAS_ONNX else ()),
@@ -2736,6 +2771,7 @@ MODULES = {
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
     "fastbp.export": "export.",
+    "fastbp.scores": "scores.",
     "fastbp.utils.data": "data.",
     "fastbp._kernels": "kernels.",
 }
@@ -2770,7 +2806,7 @@ def _add(found, thing, name):
 
 #: Last names of what layers, optimisers, trainers and losses ask each other; users do not call it.
 BETWEEN_PARTS = set(
-    "adjust adjust_loss evaluation_arrays numeric_part plan_arrays plan_holder plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
+    "kinds_beside adjust adjust_loss evaluation_arrays numeric_part plan_arrays plan_holder plan_entry follow adopt config convert keep_gradients on_tensor pullback restore run state sync tensor_gradients "
     "tensor_views tensors loaded loss_layer_for numbers set_steps state_of steps_of converted "
     "diverged epoch first_non_finite outputs read read_all reload set_rule weight_square write "
     "as_book count_batches "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastbp import SGD, Adam, BatchNorm1d, EarlyStopping, Linear, Relu, Sequential, Trainer
+from fastbp import SGD, Adam, BatchNorm1d, EarlyStopping, Linear, MeanSquaredError, Relu, Sequential, Trainer
 from fastbp.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 RNG = np.random.default_rng(0)
@@ -65,6 +65,33 @@ def test_a_checkpoint_has_the_average(every, tmp_path):
     with pytest.raises(ValueError, match=r"expects ema_decay 0.95"):
         options |= {"ema_decay": 0.9, "optimizer": Adam()}
         net_of().fit(X, Y, epochs=5, **options, **stopping, early_stopping=EarlyStopping(5), resume=tmp_path / "c")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_checkpoint_loads_as_the_trained_weights_or_as_their_average(dtype, tmp_path):
+    plain, net = (
+        Sequential(Linear(3, 8, seed=0, dtype=dtype), BatchNorm1d(8, dtype=dtype), Linear(8, 1, dtype=dtype, seed=1))
+        for _ in range(2)
+    )
+    plain.loss_layer, net.loss_layer = MeanSquaredError(), MeanSquaredError()
+    plain.fit(X, Y, epochs=3, seed=0)
+    net.fit(X, Y, epochs=3, seed=0, ema_decay=0.9, checkpoint=tmp_path / "c")
+    trained, averaged = Sequential.load(tmp_path / "c"), Sequential.load(tmp_path / "c", ema=True)
+    for loaded, want in ((trained, plain), (averaged, net)):
+        assert weights_of(loaded) == weights_of(want)
+        np.testing.assert_array_equal(loaded.eval().predict(X), want.eval().predict(X))
+    assert weights_of(trained) != weights_of(averaged)
+
+
+def test_what_has_no_average_is_refused(tmp_path):
+    net = net_of()
+    net.fit(X, Y, epochs=1, checkpoint=tmp_path / "plain")
+    net.save(tmp_path / "saved")
+    for name in ("plain", "saved"):
+        with pytest.raises(ValueError, match=rf"expects ema=True for a checkpoint of .*; got '.*{name}' without\."):
+            Sequential.load(tmp_path / name, ema=True)
+    with pytest.raises(TypeError, match="expects ema"):
+        Sequential.load(tmp_path / "plain", ema=0.9)
 
 
 def test_early_stopping_gives_the_best_average():

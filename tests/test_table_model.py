@@ -91,6 +91,44 @@ def test_tables_of_all_kinds_give_the_same(kind, priced, tmp_path):
     np.testing.assert_allclose(priced.predict(data), want, rtol=1e-6)
 
 
+#: Columns that a reader refuses, where it has to understand them.
+ODD = {
+    "lists": [[1], [2, 3]] * 15,
+    "infinite": [1.0, np.inf] * 15,
+    "numbers and texts": ["1.5"] * 29 + ["x"],
+    "no date": ["2020-01-02"] * 29 + ["2020-13-45"],
+    "spans": [np.timedelta64(3, "D")] * 30,
+    "classes": ["neither"] * 30,
+    "long texts": [f"so many words that nobody would read all of them, number {k}" for k in range(30)],
+}
+
+
+@pytest.mark.parametrize("name", ["more", "price", "kind", "constant"])
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_what_is_no_feature_is_not_looked_at_in_new_rows(name, values, tmp_path):
+    """Neither columns of other names, nor the target, nor what was ignored or left out in training."""
+    model = TableModel(ignore=["kind"], epochs=1).fit(shop().assign(constant=1), "price")
+    new = shop(30, seed=5).drop(columns=["price", "kind"])
+    want = model.predict(new)
+    odd = new.assign(**{name: pandas.Series(values, dtype=object)})
+    np.testing.assert_array_equal(model.predict(odd), want)
+    odd.to_csv(tmp_path / "new.csv", index=False)
+    np.testing.assert_allclose(model.predict(tmp_path / "new.csv"), want)
+    if name != "price":
+        assert model.evaluate(odd.assign(price=1.5))["rows"] == 30
+    rows = model.preprocessor.transform(new)
+    np.testing.assert_array_equal(model.preprocessor.transform(odd), rows)
+
+
+@pytest.mark.parametrize("values", ODD.values(), ids=ODD)
+def test_ignored_columns_may_hold_anything_in_training(values):
+    frame = shop(30)
+    want = TableModel(ignore=["kind"], epochs=1).fit(frame, "price").predict(frame)
+    odd = frame.assign(more=pandas.Series(values, dtype=object))
+    model = TableModel(ignore=["kind", "more"], epochs=1).fit(odd, "price")
+    np.testing.assert_array_equal(model.predict(odd), want)
+
+
 def test_arrays_are_tables_without_names(rng):
     x = rng.normal(size=(200, 3))
     model = TableModel(epochs=40).fit(x, np.where(x[:, 0] > 0, "up", "down"))
@@ -150,6 +188,12 @@ def test_a_file_keeps_everything_and_is_a_network_too(sorted_out):
     net = fastbp.Sequential.load(file)
     x = sorted_out.preprocessor.transform(shop(5))
     np.testing.assert_array_equal(net.predict(x), sorted_out.net.predict(x))
+
+
+def test_a_file_that_is_opened_to_read_is_not_written(sorted_out, tmp_path):
+    (tmp_path / "it").touch()
+    with open(tmp_path / "it", "rb") as file, pytest.raises(ValueError, match="expects a file opened to write; got"):
+        sorted_out.save(file)
 
 
 @pytest.fixture
@@ -456,6 +500,37 @@ def test_a_refused_fit_changes_nothing(priced):
     assert (priced.predict(shop(5)).tolist(), priced.notes) == before
 
 
+@pytest.mark.parametrize("fault", ["an option", "a callback", "divergence", "an unknown option"])
+def test_a_fit_that_ends_in_an_error_changes_nothing(fault, priced):
+    def fail(net, history):
+        raise RuntimeError("fail")
+
+    model = copy.deepcopy(priced)
+    options = {"an option": {"progress": "yes"}, "a callback": {"callbacks": [fail]}, "an unknown option": {"epoch": 3}}
+    if fault == "divergence":
+        model.set_params(lr=1e30, optimizer="sgd")
+    before = vars(model).copy()
+    with pytest.raises((TypeError, RuntimeError, FloatingPointError)):
+        model.fit(shop(50), "price", **options.get(fault, {}))
+    assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(model.predict(shop(5)), priced.predict(shop(5)))
+    new = TableModel(lr=1e30, optimizer="sgd", ignore=["kind"])
+    with pytest.raises(FloatingPointError):
+        new.fit(shop(50), "price")
+    with pytest.raises(ValueError, match="expects fit to be called before"):
+        new.predict(shop(5))
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "predict_proba", "evaluate", "importances"])
+@pytest.mark.parametrize("data", ["frame", "path"])
+def test_options_that_no_file_has_are_named(method, data, sorted_out, tmp_path):
+    shop(30).to_csv(tmp_path / "it.csv", index=False)
+    source = shop(30) if data == "frame" else tmp_path / "it.csv"
+    arguments = (source, "kind") if method == "fit" else (source,)
+    with pytest.raises(TypeError, match=rf"TableModel.{method} expects options of files, encoding, .*; got 'epochs'\."):
+        getattr(sorted_out, method)(*arguments, epochs=3)
+
+
 SETS = {
     "breast_cancer": "classification",
     "wine": "classification",
@@ -465,6 +540,7 @@ SETS = {
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("name", SETS)
 def test_as_good_as_a_pipeline_of_scikit_learn_of_the_same_size_and_quicker(name):
     from sklearn.compose import make_column_transformer
@@ -577,3 +653,65 @@ def test_dropout_is_behind_the_hidden_layers_alone(hidden, priced):
     net = TableModel(hidden=hidden, dropout=0.1).network_for(5, priced.preprocessor.target_)
     kinds = [type(layer).__name__ for layer in net]
     assert kinds == ["Linear", "Relu", "Dropout"] * len(hidden) + ["Linear"]
+
+
+@pytest.mark.parametrize("words", [("no", "yes"), ("N", "Y"), ("Nein", "Ja"), ("f", "t")], ids=str)
+@pytest.mark.parametrize("data", ["frame", "csv", "array"])
+def test_classes_of_truth_values_keep_their_words(words, data, run, tmp_path):
+    from sklearn.model_selection import cross_val_score
+
+    size = np.linspace(0, 1, 90)
+    frame = pandas.DataFrame({"size": size, "old": np.tile(words, 45), "kind": np.where(size > 0.5, *words)})
+    frame.to_csv(tmp_path / "it.csv", index=False)
+    source = tmp_path / "it.csv" if data == "csv" else frame
+    target = frame.pop("kind") if data == "array" else "kind"
+    model = TableModel(epochs=60, lr=0.01).fit(source, target)
+    assert model.classes.tolist() == sorted(words) and model.preprocessor.encodings_[1].boolean
+    model.save(tmp_path / "it.safetensors")
+    kind = np.where(size > 0.5, *words)
+    for each in (model, TableModel.load(tmp_path / "it.safetensors")):
+        assert (each.predict(frame) == kind).mean() > 0.9
+        for known in (kind, kind == words[1]):
+            assert each.evaluate({"size": size, "old": frame["old"]}, known)["accuracy"] > 0.9
+    assert model.score(frame[:9], kind[:9]) == 1  # all of one class
+    assert (
+        cross_val_score(clone_of(model), frame.drop(columns="kind", errors="ignore"), kind, scoring="accuracy").min()
+        > 0.5
+    )
+    status, out, _ = run("predict", tmp_path / "it.safetensors", tmp_path / "it.csv")
+    assert status == 0 and set(out.split()[1:]) == set(words)
+
+
+def clone_of(model):
+    return TableModel(**model.get_params() | {"epochs": 10})
+
+
+def test_true_and_false_are_truth_values_whatever_their_letters():
+    for words in ((False, True), ("false", "true"), ("FALSE", "TRUE")):
+        model = TableModel(epochs=1).fit({"size": np.arange(30.0) ** 2, "kind": list(words) * 15}, "kind")
+        assert model.classes.tolist() == [False, True]
+    mixed = TableModel(epochs=1).fit({"size": np.arange(30.0) ** 2, "kind": ["yes", "No", "no"] * 10}, "kind")
+    assert mixed.classes.tolist() == [False, True]
+
+
+def test_a_far_row_among_the_validation_rows_does_not_end_the_training():
+    """Which grew the loss from the fifth epoch on: the splits that judge go on without it."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(150, 3))
+    y = x @ [1.0, 2, -1] + rng.normal(0, 0.3, 150)
+    x[0], y[0] = [9, -6, 5], 3.0
+    new = rng.normal(size=(500, 3))
+    assert TableModel(seed=2).fit(x, y).score(new, new @ [1.0, 2, -1]) > 0.95  # 0.87 before
+
+
+def test_weights_decay_by_one_over_the_rows_unless_told_otherwise(rng):
+    for optimizer in ("adam", "adamw", "sgd"):
+        assert TableModel(optimizer=optimizer).new_optimizer(200).weight_decay == 1 / 200
+        assert TableModel(optimizer=optimizer, weight_decay=0).new_optimizer(200).weight_decay == 0
+    x = rng.normal(size=(200, 2))
+    params = [
+        TableModel(weight_decay=decay, epochs=3, refit=False).fit(x, x[:, 0]).net.params["W1"]
+        for decay in (None, 1 / 128, 0.0)
+    ]
+    np.testing.assert_array_equal(params[0], params[1])
+    assert (params[0] != params[2]).any()

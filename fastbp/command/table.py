@@ -174,7 +174,8 @@ def _report(args, model, rows, judged, importances, pictures):
     """Say and write what came of a training; the exit status."""
     history, scores = model.history, model.scores
     if history.stopped_by == "early_stopping":
-        print(f"stopped         {model.patience} epochs after the lowest validation loss, in epoch {model.best_epoch}")
+        best = len(history) - model.patience  # of this training; the refit's is that of several splits
+        print(f"stopped         {model.patience} epochs after the lowest validation loss, in epoch {best}")
     x, t = rows.x["train"][:CHECKED_ROWS], rows.t["train"][:CHECKED_ROWS]
     checked = gradient_check(judged.eval(), x, t)  # without dropout's draws
     judged.train()
@@ -186,7 +187,8 @@ def _report(args, model, rows, judged, importances, pictures):
     if model.classes is not None:
         say(*_confusion_lines(model.classes, scores[pictures[0]]["confusion"], pictures[0]))
     listed = zip(importances.names, importances.means, strict=True)
-    print(f"importances     {', '.join(f'{name} {loss:.3f}' for name, loss in list(listed)[:10])}")
+    shown = (f"{name} {'-' if math.isnan(loss) else f'{loss:.3f}'}" for name, loss in list(listed)[:10])
+    print(f"importances     {', '.join(shown)}")
     seconds, n = sum(history.seconds), len(rows.x["train"])
     print(f"training        {seconds:.3f} s, {len(history) * model.passes_of(n) * n / seconds:,.0f} samples/s")
     if model.refit:

@@ -85,6 +85,8 @@ def write_safetensors(who, path, tensors, metadata):
             data = data[len(data) if taken is None else taken :]
     except TypeError as error:
         raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.") from error
+    except io.UnsupportedOperation as error:
+        raise ValueError(f"{who} expects a file opened to write; got {path!r}.") from error
 
 
 def _too_long(who, length):

@@ -27,6 +27,9 @@ class Column(NamedTuple):
     identifies : bool
         Whether the values are all different and name the rows, as an id does: nothing to learn
         from.
+    words : tuple of str or None
+        Of booleans that are texts: how false and true are written, where that is "no" and "yes" and
+        the like, each in one way.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Column(NamedTuple):
     values: np.ndarray[Any, Any]
     whole: bool = False
     identifies: bool = False
+    words: tuple[str, str] | None = None
 
 
 class Columns(NamedTuple):

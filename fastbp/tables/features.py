@@ -18,7 +18,7 @@ _SECONDS_A_YEAR = 365.2425 * 86400
 #: NumPy counts the seconds of dates to a year beyond it.
 _LAST_YEAR = 2.9e11
 #: Words of a reader's booleans, where the training saw them among others as texts.
-_TRUE, _FALSE = ("true", "yes", "t", "y", "1", "on"), ("false", "no", "f", "n", "0", "off")
+_TRUE, _FALSE = ("true", "yes", "ja", "t", "y", "1", "on"), ("false", "no", "nein", "f", "n", "0", "off")
 
 
 # --- numbers as such ------------------------------------------------------------------------
@@ -344,11 +344,14 @@ def texts_of(column, categories):
     if column.kind == "date":
         return [None if np.isnat(date) else str(date).replace("T00:00:00", "") for date in values]
     if column.kind == "boolean":
-        spelt = {c.lower(): c for c in categories}
-        pair = zip(_TRUE, _FALSE, strict=True)
-        yes, no = next(((y, n) for y, n in pair if y in spelt or n in spelt), ("True", "False"))
-        words = {1.0: spelt.get(yes, yes), 0.0: spelt.get(no, no)}
-        return [words.get(value) for value in values.tolist()]
+        if column.words and {*column.words} <= {*categories}:
+            no, yes = column.words
+        else:
+            spelt = {c.lower(): c for c in categories}
+            pair = zip(_TRUE, _FALSE, strict=True)
+            yes, no = next(((y, n) for y, n in pair if y in spelt or n in spelt), ("True", "False"))
+            yes, no = spelt.get(yes, yes), spelt.get(no, no)
+        return [{1.0: yes, 0.0: no}.get(value) for value in values.tolist()]
     return [None if value != value else _as_text(value, categories) for value in values.tolist()]
 
 

@@ -22,7 +22,7 @@ _EXPECTED = (
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 
 
-def of_object(data, names, kinds_of):
+def of_object(data, names, kinds_of, otherwise):
     """Columns of anything but a file."""
     source, found, index = _parts(data)
     found_names = [name for name, _ in found]
@@ -39,10 +39,10 @@ def of_object(data, names, kinds_of):
         )
     if not columns or not len(columns[0]):
         raise ValueError(f"columns_of expects rows and columns; got {checks.plural(len(columns), 'column')} without.")
-    return _of_columns(source, names, columns, kinds_of, index)
+    return _of_columns(source, names, columns, kinds.known_of(names, kinds_of, otherwise), index)
 
 
-def of_parquet(name, data, ignore, kinds_of, progress):
+def of_parquet(name, data, ignore, kinds_of, otherwise, progress):
     """Columns of a Parquet file's bytes."""
     try:
         import pyarrow
@@ -66,7 +66,8 @@ def of_parquet(name, data, ignore, kinds_of, progress):
         raise ValueError(f"{name} expects rows and columns; got {table.num_rows} x {len(kept)}.")
     notes = [f"Column {each!r}, an index of pandas, is left out." for each in index if each not in ignore]
     try:
-        columns = _of_columns(name, kept, [found[each] for each in kept], kinds_of, notes)
+        known = kinds.known_of(kept, kinds_of, otherwise)
+        columns = _of_columns(name, kept, [found[each] for each in kept], known, notes)
     except TypeError as error:  # of what the file holds, not of what the caller handed in
         raise ValueError(str(error)) from None
     if progress is not None:
@@ -141,14 +142,13 @@ def _sequence(name, values):
 # --- columns --------------------------------------------------------------------------------
 
 
-def _of_columns(source, names, columns, kinds_of, notes):
+def _of_columns(source, names, columns, known, notes):
     place = kinds.Place(source)
-    known = kinds_of or {}
     done: dict[str, Column] = {}
     raws = []
     for name, values in zip(names, columns, strict=True):
-        found = _column(place, name, values)
-        if isinstance(found, Column) and known.get(name, found.kind) != found.kind:
+        found = _ignored(name, values) if known.get(name) == kinds.IGNORED else _column(place, name, values)
+        if isinstance(found, Column) and known.get(name, found.kind) not in (found.kind, kinds.IGNORED):
             found = _again(found)
         if isinstance(found, Column):
             done[name] = found
@@ -179,6 +179,12 @@ def _again(column):
             for value in values.tolist()
         ]
     return kinds.Raw(column.name, None, False, lambda: cells.distinct(texts))
+
+
+def _ignored(name, values):
+    """A column of which nothing is asked, as texts."""
+    texts = [None if _is_missing(value) else str(value) for value in _as_array(name, values).tolist()]
+    return Column(name, "text", np.array([*texts, None], object)[:-1])
 
 
 def _column(place, name, values):

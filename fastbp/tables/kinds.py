@@ -25,7 +25,9 @@ __all__ = [
     "number_in",
 ]
 
-KINDS = ("number", "boolean", "date", "text")
+#: A kind of what nothing is learnt from: texts, whatever they are.
+IGNORED = "ignored"
+KINDS = ("number", "boolean", "date", "text", IGNORED)
 #: What stands for no value, in small letters.
 MISSING = frozenset(
     {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "(null)", "\\n", "none", "nat", "?"}
@@ -223,7 +225,7 @@ def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
     kinds = kinds or {}
     texts = {}
     for raw in raws:
-        if raw.values is None or kinds.get(raw.name) in ("text", "date"):
+        if raw.values is None or kinds.get(raw.name) in ("text", "date", IGNORED):
             texts[raw.name] = _Texts(raw)
     for column in texts.values():
         if kinds.get(column.name) == "number" or (
@@ -262,6 +264,11 @@ def _are_dates(texts):
         return False
     few = [texts[first] for first in dates.firsts_of_shapes(texts)]
     return all(map(dates.is_like_one, few)) and not any(map(is_number, few))
+
+
+def known_of(names, kinds, otherwise):
+    """The kinds that are known of some columns, and of the others one for all, or none."""
+    return {**({} if otherwise is None else dict.fromkeys(names, otherwise)), **(kinds or {})}
 
 
 def _mark_of_all(counted, raws):
@@ -303,7 +310,7 @@ def is_whole(values, written):
 
 def _column(column, place, marks, kind, heard):
     """The Column of texts."""
-    if kind == "text":
+    if kind in ("text", IGNORED):
         return _text(column)
     if not column.known:
         heard.setdefault("without values", []).append(column.name)
@@ -312,7 +319,7 @@ def _column(column, place, marks, kind, heard):
     if kind in (None, "boolean"):
         values = _booleans(column, place, kind)
         if values is not None:
-            return Column(column.name, "boolean", values)
+            return Column(column.name, "boolean", values, words=_words(column))
     if kind == "number" or (kind is None and column.mostly_numbers):
         return _numbers(column, place, marks, kind, heard)
     if kind == "date" or (kind is None and column.may_count):
@@ -355,6 +362,13 @@ def _booleans(column, place, kind):
     ]
     row = column.first(some or column.known)
     raise place.refusal("a boolean, as true or no,", row, column.name, column.at(row))
+
+
+def _words(column):
+    """What stands for false and for true, where both have one spelling, and words that are not just these."""
+    spelt = {cell.casefold(): cell for cell in column.known}
+    pairs = [pair for pair in _BOOLEANS[1:] if len(column.known) == 2 and spelt.keys() == {*pair}]
+    return (spelt[pairs[0][0]], spelt[pairs[0][1]]) if pairs else None
 
 
 def _numbers(column, place, marks, kind, heard):

@@ -7,6 +7,7 @@ import numpy as np
 from fastbp import checks
 from fastbp.tables import features, targets
 from fastbp.tables.columns import Columns
+from fastbp.tables.kinds import IGNORED
 from fastbp.tables.sources import table_of
 
 __all__ = ["Preprocessor"]
@@ -147,7 +148,7 @@ class Preprocessor:
         if task is not None:
             checks.choice(who, "task", task, targets.TASKS)
         ignore = checks.sequence(who, "ignore", self.ignore, "names of columns")
-        table = table_of(who, X, dict.fromkeys(ignore, "text"))
+        table = table_of(who, X, dict.fromkeys(ignore, IGNORED))
         target = None
         if y is not None:
             table, target = with_target(who, table, y)
@@ -214,16 +215,16 @@ class Preprocessor:
             For columns that are missing, or of another kind than in training.
         """
         self._require_fitted("transform")
-        return self.transformed(table_of("Preprocessor.transform", X, self.kinds), self.strict)
+        return self.transformed(table_of("Preprocessor.transform", X, self.kinds, IGNORED), self.strict)
 
     @property
     def kinds(self):
-        """The kinds that columns had in training, by name, so that a file's codes stay texts."""
-        own = {each.name: each.source_kind for each in self.encodings_}
-        own |= dict.fromkeys(self.left_out_, "text")
-        if self.target_ is not None:
-            own[self.target_.name] = self.target_.source_kind
-        return own
+        """The kinds that features had in training, by name, so that a file's codes stay texts."""
+        return {each.name: each.source_kind for each in self.encodings_}
+
+    def kinds_beside(self, target):
+        """The same and the target's, which is a column of some name or values."""
+        return {**self.kinds, **({target: self.target_.source_kind} if isinstance(target, str) else {})}
 
     def transformed(self, table, strict):
         """`transform` of Columns, strictly or not."""
@@ -248,8 +249,8 @@ class Preprocessor:
 
     def fit_transform(self, X, y=None, **options):
         """`fit`, then `transform`."""
-        ignored = dict.fromkeys(checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns"), "text")
-        table = table_of("Preprocessor.fit", X, ignored)
+        ignore = checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns")
+        table = table_of("Preprocessor.fit", X, dict.fromkeys(ignore, IGNORED))
         self.fit(table, y, **options)
         return self.transform(table)
 
@@ -262,10 +263,11 @@ class Preprocessor:
             A column of X, or values.
         """
         self._require_target("transform_target")
+        who = "Preprocessor.transform_target"
         if X is None and (y is None or isinstance(y, str)):
-            raise ValueError(f"Preprocessor.transform_target expects y as values, or X with that column; got {y!r}.")
-        table = Columns((), "y") if X is None else table_of("Preprocessor.transform_target", X, self.kinds)
-        table, column = with_target("Preprocessor.transform_target", table, y)
+            raise ValueError(f"{who} expects y as values, or X with that column; got {y!r}.")
+        table = Columns((), "y") if X is None else table_of(who, X, self.kinds_beside(y), IGNORED)
+        table, column = with_target(who, table, y)
         return self.target_.transform(column, table)
 
     def inverse_target(self, y):

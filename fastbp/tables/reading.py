@@ -47,7 +47,17 @@ class Table(NamedTuple):
 
 
 def read(
-    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), texts=(), kinds_of=None, progress=None
+    path,
+    *,
+    encoding=None,
+    delimiter=None,
+    decimal=None,
+    header=True,
+    ignore=(),
+    texts=(),
+    kinds_of=None,
+    otherwise=None,
+    progress=None,
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -81,7 +91,10 @@ def read(
     texts : str or sequence of str
         Names of columns that are texts, though they look like numbers or dates.
     kinds_of : dict of str to str, optional
-        Kinds of columns that are known; names that the file has not do no harm.
+        Kinds of columns that are known; names that the file has not do no harm.  "ignored" is one,
+        too: texts, whatever is in them.
+    otherwise : str, optional
+        The kind of the columns that `kinds_of` has not; found out by default.
     progress : callable, optional
         ``progress(n)`` is called with each further number of rows that is read, as tqdm's
         `update`.
@@ -119,7 +132,7 @@ def read(
     who = "read"
     opened = hasattr(path, "read")
     name = _name_of(path) if opened else checks.path_to_read(who, path)
-    _check_options(who, encoding, delimiter, decimal, kinds_of)
+    _check_options(who, encoding, delimiter, decimal, kinds_of, otherwise)
     header = checks.flag(who, "header", header)
     ignore, texts = (
         [each] if isinstance(each, str) else checks.sequence(who, option, each, "names of columns")
@@ -133,7 +146,7 @@ def read(
     if not isinstance(data, bytes):
         raise TypeError(f"{who} expects a file opened for bytes; got {path!r}.")
     if data.startswith(b"PAR1"):
-        return frames.of_parquet(name, data, ignore, kinds_of, progress)  # whose texts are such
+        return frames.of_parquet(name, data, ignore, kinds_of, otherwise, progress)  # whose texts are such
     text, note = encodings.decoded(name, encodings.unpacked(name, data), encoding)
     del data
     grid = cells.grid(name, text, delimiter)
@@ -146,12 +159,13 @@ def read(
     _refuse_unknown(name, names, "be texts", texts)
     steps = _steps(progress, len(lines), 2 * len(kept))
     raws = [_raw(grid, column, first, names[column], decimal) for column in kept if next(steps)]
-    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, kinds_of, steps)
+    known = kinds.known_of(names, kinds_of, otherwise)
+    done, heard = kinds.columns(raws, place, decimal, grid.delimiter, known, steps)
     said = [note] if note else []
     return Columns(tuple(done), name, lines, (*said, *grid.notes, *grid.dropped, *notes, *doubts, *heard), grid.dropped)
 
 
-def columns_of(data, names=None, kinds_of=None) -> Columns:
+def columns_of(data, names=None, kinds_of=None, otherwise=None) -> Columns:
     """Columns of a file, a frame or arrays.
 
     Parameters
@@ -164,6 +178,8 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
         Of the columns, in place of those of `data`.
     kinds_of : dict of str to str, optional
         Kinds of columns that are known.
+    otherwise : str, optional
+        The kind of the others, as `read` has it.
 
     Returns
     -------
@@ -184,7 +200,7 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
     [('size', 'number', True), ('sold', 'boolean', False)]
     """
     if isinstance(data, str | os.PathLike) or hasattr(data, "read"):
-        table = read(data, kinds_of=kinds_of)
+        table = read(data, kinds_of=kinds_of, otherwise=otherwise)
         if names is None:
             return table
         return table._replace(
@@ -193,8 +209,8 @@ def columns_of(data, names=None, kinds_of=None) -> Columns:
                 for column, new in zip(table.columns, frames.checked_names(names, len(table.columns)), strict=True)
             )
         )
-    _check_options("columns_of", None, None, None, kinds_of)
-    return frames.of_object(data, names, kinds_of)
+    _check_options("columns_of", None, None, None, kinds_of, otherwise)
+    return frames.of_object(data, names, kinds_of, otherwise)
 
 
 def _name_of(file):
@@ -211,7 +227,7 @@ def _steps(progress, n_rows, n):
         yield True
 
 
-def _check_options(who, encoding, delimiter, decimal, kinds_of):
+def _check_options(who, encoding, delimiter, decimal, kinds_of, otherwise):
     if encoding is not None:
         try:
             "".encode(encoding)
@@ -237,6 +253,8 @@ def _check_options(who, encoding, delimiter, decimal, kinds_of):
             raise ValueError(f"{who} expects decimal and delimiter to differ; got {decimal!r} for both.")
     for kind in () if kinds_of is None else checks.mapping(who, "kinds_of", kinds_of).values():
         checks.choice(who, "kinds_of", kind, kinds.KINDS)
+    if otherwise is not None:
+        checks.choice(who, "otherwise", otherwise, kinds.KINDS)
 
 
 def _names(name, grid, header):
@@ -483,7 +501,7 @@ def read_csv(path, target):
         raise ValueError(f"{name} expects a column beside the target {target!r}; got none.")
     names: list[str] = []
     parts = []
-    for column, kind, values, _, _ in table.columns:
+    for column, kind, values, *_ in table.columns:
         place = kinds.Place(name, lines)
         missing = values == None if kind == "text" else np.isnan(values)  # noqa: E711
         if missing.any():

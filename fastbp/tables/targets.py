@@ -129,7 +129,9 @@ def target_of(column, table, task=None):
                 f"classification expects at least {FEWEST_ROWS} rows of a class on average in {where}; got "
                 f"{len(values)} different values in {len(column.values)} rows, as {checks.shown(values[0])}."
             )
-        if column.kind == "boolean":
+        if column.words:
+            values = sorted(column.words)
+        elif column.kind == "boolean":
             values = [bool(value) for value in values]
         elif column.kind == "number" and all(value.is_integer() for value in values):
             values = [int(value) for value in values]

@@ -10,10 +10,12 @@ import numpy as np
 
 from fastbp import checks, files
 
-__all__ = ["KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
+__all__ = ["AVERAGE", "KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
 #: The key of the metadata, beside the network's own.
 KEY = "fastbp.checkpoint"
+#: What the names of averages begin with.
+AVERAGE = "average."
 #: 2: the orders of the epochs come from `epoch_order`; 1: from NumPy's generator.
 _VERSION = 2
 #: The lists of a history that have a number per epoch.
@@ -133,7 +135,7 @@ class Checkpoint:
             arrays |= {f"best.{name}": a for name, a in early_stopping.best_arrays.items()}
         if trainer.averages_begun:
             with trainer.averaged():
-                arrays |= {f"average.{name}": array.copy() for name, array in _averaged(trainer.arrays()).items()}
+                arrays |= {f"{AVERAGE}{name}": array.copy() for name, array in _averaged(trainer.arrays()).items()}
         arrays = files.snapshot(arrays)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and np.isnan(array).any():
@@ -340,8 +342,8 @@ class Saved:
         if early_stopping is not None and self.best is not None and early_stopping.restore_best:
             best = {f"best.{n}": a for n, a in own.items() if not n.startswith("optimizer.")}
         averages = {}
-        if trainer.averages is not None and any(name.startswith("average.") for name in self.arrays):
-            averages = {f"average.{name}": array for name, array in _averaged(own).items()}
+        if trainer.averages is not None and any(name.startswith(AVERAGE) for name in self.arrays):
+            averages = {f"{AVERAGE}{name}": array for name, array in _averaged(own).items()}
         expected = {**own, **best, **averages}
         mine = {name: array for name, array in self.arrays.items() if not name.startswith(("history.", "progress."))}
         for name in sorted(expected.keys() | mine.keys()):
@@ -351,7 +353,7 @@ class Saved:
             checks.no_nan("fit", f"{name} of {self.shown}", there)
         trainer.restore({name: mine[name] for name in own}, self.steps, self.lr)
         if averages:
-            trainer.take_averages({name.removeprefix("average."): mine[name] for name in averages})
+            trainer.take_averages({name.removeprefix(AVERAGE): mine[name] for name in averages})
         if early_stopping is not None and self.best is not None:
             early_stopping.best, early_stopping.best_epoch = float(self.best), self.best_epoch
             early_stopping.best_arrays = {n.removeprefix("best."): mine[n] for n in best} or None
