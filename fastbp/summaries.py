@@ -7,7 +7,7 @@ from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp.autograd import Size, zeros
 from fastbp.autograd.tensor import on_cpu
-from fastbp.modules import Module
+from fastbp.modules import Module, evaluating
 
 __all__ = ["ModelSummary", "summary"]
 
@@ -281,17 +281,13 @@ def _called(model, inputs):
         finished.append(_Row(module, given, out, inner, id(module) in seen))
         seen.add(id(module))
 
-    modules = list(model.modules())
-    modes = [module.training for module in modules]
-    handles = [module.register_forward_hook(hook) for module in modules]
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
     try:
-        model.eval()
-        with no_grad():
+        with evaluating(model), no_grad():
             model(*inputs)
     finally:
-        for handle, module, mode in zip(handles, modules, modes, strict=True):
+        for handle in handles:
             handle.remove()
-            object.__setattr__(module, "training", mode)
     return finished[-1]
 
 

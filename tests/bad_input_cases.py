@@ -2269,9 +2269,10 @@ DATA = [
     entry(
         "graph.draw",
         "graph.draw(x.requires_grad_().sum())",
-        TypeError="graph.draw(3) | graph.draw(leaf.sum(), path=3) | graph.draw(leaf.sum(), names=3)",
+        TypeError="graph.draw(3) | graph.draw(leaf.sum(), path=3) | graph.draw(leaf.sum(), names=3) | "
+        "graph.draw(leaf.sum(), input=x) | graph.draw(nn.ReLU(), input='a')",
         RuntimeError="graph.draw(x.sum())",
-        ValueError="graph.draw(leaf.sum(), path='a.jpeg')",
+        ValueError="graph.draw(leaf.sum(), path='a.jpeg') | graph.draw(nn.ReLU())",
     ),
     entry(
         "graph.Picture.save",
