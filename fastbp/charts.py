@@ -23,16 +23,20 @@ _MOST_NAMED = 12
 # --- the pictures ---------------------------------------------------------------------------
 
 
-def learning_curves(history, path):
-    """Write loss beside accuracy, over the epochs.
+def learning_curves(history, path=None):
+    """Loss beside accuracy, over the epochs, as the text of an SVG.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
         One number per epoch under ``train_loss``, and any of ``val_loss``, ``train_accuracy`` and
         ``val_accuracy``.
-    path : str, os.PathLike
-        The file, written whole or not at all.
+    path : str, os.PathLike or None
+        A file to write, whole or not at all.
+
+    Returns
+    -------
+    str
     """
     panels: list[_Panel] = []
     for quantity in ("loss", "accuracy"):
@@ -49,7 +53,7 @@ def learning_curves(history, path):
                 panel.line(np.arange(1, n + 1), curves[part], colour, dots=n == 1)
                 panel.legend(place, name, colour)
         panels.append(panel)
-    _write(path, panels, "Learning curves")
+    return _write(path, panels, "Learning curves")
 
 
 def residuals(y, t, name, path):
@@ -221,7 +225,10 @@ def _write(path, panels, title):
     )
     drawn = [part for panel in panels for part in (*panel.parts, panel.frame)]
     lines = [head, f"<title>{title}</title>", '<rect width="100%" height="100%" fill="white"/>', *drawn, "</svg>\n"]
-    files.write_whole(path, "\n".join(lines).encode())
+    svg = "\n".join(lines)
+    if path is not None:
+        files.write_whole(path, svg.encode())
+    return svg
 
 
 def _widened(low, high):

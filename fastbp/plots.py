@@ -1,5 +1,8 @@
 """Pictures of plain lists of numbers."""
 
+import functools
+import io
+
 from fastbp import checks, files
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
@@ -144,7 +147,16 @@ def _figure(who, path, n_panels=1):
     except ImportError:
         raise checks.missing_extra("matplotlib", who) from None
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
-    return Figure(figsize=(4.6 * n_panels, 3.4), dpi=150, layout=layout)
+    figure = Figure(figsize=(4.6 * n_panels, 3.4), dpi=150, layout=layout)
+    # A notebook knows figures of pyplot only.
+    figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _png(figure):
+    written = io.BytesIO()
+    figure.savefig(written, format="png")
+    return written.getvalue()
 
 
 def _written(path, figure):

@@ -68,6 +68,12 @@ class History:
         curves = {name: getattr(self, name) for name in names if getattr(self, name)}
         return plots.learning_curves(curves, path)
 
+    def _repr_html_(self):
+        from fastbp import charts, markup
+
+        said = markup.preformatted(self)
+        return f"{charts.learning_curves(vars(self))}{said}" if len(self) else said
+
     def __repr__(self):
         if not len(self):
             return "History(no epochs)"
