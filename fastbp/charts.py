@@ -59,7 +59,7 @@ def learning_curves(history, path=None):
 def residuals(y, t, name, path):
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
-    name = _plain(name)
+    name = plain(name)
     against = _Panel(0, (low, high), (low, high), f"Predicted {name}", f"True {name}")
     against.line([low, high], [low, high], "#999999")
     against.points(y, t)
@@ -101,7 +101,7 @@ def calibration(p, t, classes, path):
         if n <= _MOST_NAMED:
             counts.text(column + 0.5, row + 0.5, int(table[row, column]), "white" if share > 0.5 else "black")
     if n <= _MOST_NAMED:
-        names = [_plain(each, 11 if n < 5 else 7) for each in classes]
+        names = [plain(each, 11 if n < 5 else 7) for each in classes]
         for k, name in enumerate(names):
             counts.tick_x(k + 0.5, name)
             counts.tick_y(k + 0.5, name)
@@ -128,7 +128,7 @@ def importances(names, means, deviations, score, path, most=20):
     for k in range(n):
         panel.bar(sorted((0.0, float(means[k]))), (k + 0.15, k + 0.85))
         panel.line([means[k] - deviations[k], means[k] + deviations[k]], [k + 0.5, k + 0.5], "black")
-        panel.tick_y(k + 0.5, _plain(names[k]))
+        panel.tick_y(k + 0.5, plain(names[k]))
     _write(path, [panel], "Importances of columns")
 
 
@@ -251,7 +251,7 @@ def _number(value):
     return f"{value:.6g}".replace("-", "−")
 
 
-def _plain(name, most=24):
+def plain(name, most=24):
     """A name as one line that XML may hold, not too long."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(name).split()))
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -18,7 +18,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, export, graph, init, losses, nn, optim
+from fastbp import book, datasets, export, graph, init, losses, nn, optim, plots
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -243,6 +243,7 @@ def names():
         "book": book,
         "types": types,
         "graph": graph,
+        "plots": plots,
         "export": export,
         "init": init,
         "kernels": kernels,
@@ -2275,6 +2276,27 @@ DATA = [
         ValueError="graph.draw(leaf.sum(), path='a.jpeg') | graph.draw(nn.ReLU())",
     ),
     entry(
+        "plots.decision_boundary",
+        "plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], resolution=9)",
+        ValueError="plots.decision_boundary(np.sign, [[0.0]], [0]) | plots.decision_boundary(np.sign, [[0.0, 1.0]], [0, 1]) | "
+        "plots.decision_boundary(np.sign, [[0.0, 1.0]], [0.5]) | plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], names=['a']) | "
+        "plots.decision_boundary(np.cos, [[0.0, 1.0]], [0], resolution=1)",
+        TypeError="plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], names='a') | plots.decision_boundary(3, [[0.0, 1.0]], [0]) | plots.decision_boundary(np.sign, 'a', [0])",
+    ),
+    entry(
+        "plots.confusion_matrix",
+        "plots.confusion_matrix([0, 1], [1, 1])",
+        ValueError="plots.confusion_matrix([0, 1], [1]) | plots.confusion_matrix([0, 5], [1, 1], classes=['a', 'b']) | "
+        "plots.confusion_matrix([0.5, 1], [1, 1]) | plots.confusion_matrix(['a'], ['b'], classes=['a'])",
+        TypeError="plots.confusion_matrix([0, 1], ['a', 'b']) | plots.confusion_matrix([0], [1], classes=3)",
+    ),
+    entry(
+        "plots.learning_curves",
+        "plots.learning_curves({'train_loss': [1.0]})",
+        ValueError="plots.learning_curves({}) | plots.learning_curves({'train_loss': []})",
+        TypeError="plots.learning_curves({'train_loss': ['a']}) | plots.learning_curves(3) | plots.learning_curves({'train_loss': [1.0]}, 3)",
+    ),
+    entry(
         "graph.Picture.save",
         "picture.save(folder + '/a.svg')",
         TypeError="picture.save(3)",
@@ -2604,6 +2626,7 @@ MODULES = {
     "fastbp.datasets": "datasets.",
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
+    "fastbp.plots": "plots.",
     "fastbp.export": "export.",
     "fastbp.utils.data": "data.",
     "fastbp._kernels": "kernels.",
@@ -2662,6 +2685,7 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
+        "numbers of lr_finder and of tune": "plots.learning_rates plots.trials",
         "checked where they are used": "export.Feature export.Preprocessing",
         "a flag that changes nothing": "TableModel.get_params",
         "as its parent's": "optim.AdamW.load_state_dict",

@@ -9,7 +9,7 @@ from matplotlib import image
 from matplotlib.colors import to_rgb
 
 import fastbp
-from fastbp import plots
+from fastbp import fonts, plots
 
 HISTORY = {
     "train_loss": [0.9, 0.5, 0.3],
@@ -174,3 +174,90 @@ def test_a_picture_that_cannot_be_written_leaves_the_one_before(name, tmp_path, 
 def test_a_name_without_an_end_is_one_of_a_png(tmp_path):
     plots.learning_curves(HISTORY, tmp_path / "curves")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- classes --------------------------------------------------------------------------------
+
+PLANE = np.array([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.5], [2.0, -1.0]])
+SIDES = [0, 0, 1, 1]
+
+
+def by_side(rows):
+    """Scores of two classes, by the side of the plane."""
+    return np.stack([-rows[:, 0], rows[:, 0]], 1)
+
+
+def region_of(figure, x):
+    """The colour below a point."""
+    (shown,) = figure.axes[0].get_images()
+    left, right, low, high = shown.get_extent()
+    array = np.asarray(shown.get_array())
+    row = int((x[1] - low) / (high - low) * len(array))
+    return tuple(array[row, int((x[0] - left) / (right - left) * array.shape[1])])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        by_side,
+        lambda rows: by_side(rows).argmax(1),
+        lambda rows: 1 / (1 + np.exp(-rows[:, :1])),
+        lambda rows: rows[:, 0],
+        lambda rows: (rows[:, 0] > 0).astype(float),
+    ],
+    ids=["scores", "indices", "probability", "a score", "whole floats"],
+)
+@pytest.mark.parametrize("t", [SIDES, np.eye(2)[SIDES], np.array(SIDES, bool)], ids=["indices", "one-hot", "bool"])
+def test_regions_are_the_classes_that_are_said(net, t):
+    figure = plots.decision_boundary(net, PLANE, t, resolution=50)
+    colours = [region_of(figure, x) for x in PLANE]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["0", "1"]
+
+
+@pytest.mark.parametrize("gives", ["names", "indices"])
+def test_classes_with_names_are_coloured_alike(gives):
+    names = np.array(["low", "up"])
+
+    def net(rows):
+        return names[(rows[:, 0] > 0).astype(int)] if gives == "names" else by_side(rows)
+
+    figure = plots.decision_boundary(net, PLANE, names[SIDES], resolution=50)
+    assert region_of(figure, PLANE[0]) == region_of(figure, PLANE[1]) != region_of(figure, PLANE[2])
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["low", "up"]
+
+
+def test_a_module_is_evaluated_as_it_is():
+    net = fastbp.nn.Sequential(fastbp.nn.Linear(2, 2), fastbp.nn.Dropout(0.5))
+    plots.decision_boundary(net, PLANE, SIDES, resolution=9)
+    assert net.training and all(p.grad is None for p in net.parameters())
+
+
+def test_confusion_is_counted_and_named():
+    figure = plots.confusion_matrix(by_side(PLANE), [0, 1, 1, 1], classes=["猫", "狗 $x$"])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1", "0", "1", "2"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["猫", r"狗 \$x\$"]
+    assert np.asarray(axes.get_images()[0].get_array()).tolist() == [[1, 0], [1 / 3, 2 / 3]]
+
+
+def test_confusion_of_names_is_sorted_by_them():
+    (axes,) = plots.confusion_matrix(["b", "a", "b"], ["b", "a", "a"]).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "1"]
+
+
+# --- fonts ----------------------------------------------------------------------------------
+
+
+def test_chinese_names_find_a_font_or_a_sentence(tmp_path, monkeypatch):
+    try:
+        plots.confusion_matrix(["猫"], ["猫"], path=tmp_path / "it.png")  # a missing glyph warns, and warnings fail
+    except ValueError as error:
+        assert "'猫'" in str(error) and "install one" in str(error)
+    monkeypatch.setattr(fonts, "_held", lambda path, characters: {c for c in characters if c.isascii()})
+    with pytest.raises(ValueError, match=r"confusion_matrix expects a font with the characters .* has '猫': install"):
+        plots.confusion_matrix(["猫"], ["猫"])
+    x = fastbp.tensor(1.0, requires_grad=True)
+    with pytest.raises(ValueError, match=r"A picture as PNG expects a font .* has '.*价'"):
+        fastbp.graph.draw(2 * x, {"价": x}).save(tmp_path / "graph.png")

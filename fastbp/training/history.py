@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from fastbp import checks, plots
+from fastbp import checks
 from fastbp.training import plans
 
 __all__ = ["EarlyStopping", "History"]
@@ -64,6 +64,8 @@ class History:
         -------
         matplotlib.figure.Figure
         """
+        from fastbp import plots
+
         names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
         curves = {name: getattr(self, name) for name in names if getattr(self, name)}
         return plots.learning_curves(curves, path)
