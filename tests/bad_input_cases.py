@@ -203,7 +203,14 @@ THINGS = {
     "classifier": lambda: _estimator("MLPClassifier", LABELS),
     "regressor": lambda: _estimator("MLPRegressor", X),
     "picture": lambda: graph.draw(nn.Parameter(fastbp.ones(2)).sum()),
+    "seen": lambda: _seen(),
 }
+
+
+def _seen():
+    seen = plots.Snapshots(X)
+    seen(nn.Linear(4, 3))
+    return seen
 
 
 def _estimator(kind, t):
@@ -2291,6 +2298,35 @@ DATA = [
         TypeError="plots.confusion_matrix([0, 1], ['a', 'b']) | plots.confusion_matrix([0], [1], classes=3)",
     ),
     entry(
+        "plots.weights",
+        "plots.weights(np.ones((4, 2)))",
+        ValueError="plots.weights(np.ones((3, 2))) | plots.weights(np.ones(4)) | plots.weights(np.ones((4, 2)), shape=(3, 2)) | "
+        "plots.weights(np.ones((4, 2)), n_units=0)",
+        TypeError="plots.weights('a') | plots.weights(np.ones((4, 2)), shape=2) | plots.weights(np.ones((4, 2)), n_units='a')",
+    ),
+    entry(
+        "plots.network",
+        "plots.network(model)",
+        ValueError="plots.network(np.ones(4)) | plots.network(model, inputs=['a']) | plots.network(np.ones((50, 50)))",
+        TypeError="plots.network('a') | plots.network(model, outputs=3)",
+    ),
+    entry(
+        "plots.histograms",
+        "plots.histograms(net, X, labels)",
+        ValueError="plots.histograms(nn.ReLU(), X) | plots.histograms(model, X, labels)",
+        TypeError="plots.histograms(3, X) | plots.histograms(model, 'a')",
+    ),
+    entry("plots.Snapshots.histograms", "seen.histograms()", ValueError="plots.Snapshots(X).histograms()"),
+    entry(
+        "plots.loss_surface",
+        "plots.loss_surface(lambda a, b: a * b, resolution=5)",
+        ValueError="plots.loss_surface(lambda a, b: a * b, resolution=2) | plots.loss_surface(lambda a, b: a, span=0) | "
+        "plots.loss_surface(lambda a, b: np.nan, resolution=5) | plots.loss_surface(lambda a, b: a, {'a': []}) | "
+        "plots.loss_surface(lambda a, b: a, {'a': [1.0]}) | plots.loss_surface(net) | "
+        "plots.loss_surface(net, {'a': [{}]}, x=X, t=labels)",
+        TypeError="plots.loss_surface(3) | plots.loss_surface(lambda a, b: a, 3) | plots.loss_surface(lambda a, b: a, x=X)",
+    ),
+    entry(
         "plots.learning_curves",
         "plots.learning_curves({'train_loss': [1.0]})",
         ValueError="plots.learning_curves({}) | plots.learning_curves({'train_loss': []})",
@@ -2685,6 +2721,7 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
+        "looked at where it draws": "plots.Snapshots",
         "numbers of lr_finder and of tune": "plots.learning_rates plots.trials",
         "checked where they are used": "export.Feature export.Preprocessing",
         "a flag that changes nothing": "TableModel.get_params",
