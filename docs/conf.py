@@ -25,6 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "reference",  # docs/extensions/reference.py: a page for each public module
     "bad_input",  # docs/extensions/bad_input.py: the tables of its page
+    "pictures",  # docs/extensions/pictures.py: those of its page
     "links",  # docs/extensions/links.py: links to files that are no pages
 ]
 exclude_patterns = ["extensions", "tutorials", "gallery", "**/sg_execution_times.rst", "sg_execution_times.rst"]

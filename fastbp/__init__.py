@@ -90,6 +90,7 @@ _ON_DEMAND = {
     "lr_finder": ("fastbp.training.rates", "lr_finder"),
     "load": ("fastbp.files", "load"),
     "numerical_gradient": ("fastbp.gradcheck", "numerical_gradient"),
+    "plots": ("fastbp.plots", None),
     "save": ("fastbp.files", "save"),
     "tables": ("fastbp.tables", None),
     "utils": ("fastbp.utils", None),

@@ -33,16 +33,20 @@ _FARTHEST = sys.float_info.max / 64
 # --- the pictures ---------------------------------------------------------------------------
 
 
-def learning_curves(history, path):
-    """Write loss beside accuracy, over the epochs.
+def learning_curves(history, path=None):
+    """Loss beside accuracy, over the epochs, as the text of an SVG.
 
     Parameters
     ----------
     history : mapping of str to sequence of float
         One number per epoch under ``train_loss``, and any of ``val_loss``, ``train_accuracy`` and
         ``val_accuracy``.
-    path : str, os.PathLike
-        The file, written whole or not at all.
+    path : str, os.PathLike or None
+        A file to write, whole or not at all.
+
+    Returns
+    -------
+    str
     """
     panels: list[_Panel] = []
     for quantity in ("loss", "accuracy"):
@@ -59,14 +63,14 @@ def learning_curves(history, path):
                 panel.line(np.arange(1, n + 1), curves[part], colour, dots=n == 1)
                 panel.legend(place, name, colour)
         panels.append(panel)
-    _write(path, panels, "Learning curves")
+    return _write(path, panels, "Learning curves")
 
 
 def residuals(y, t, name, path):
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
     y, t = (np.clip(each, -_FARTHEST, _FARTHEST) for each in (y, t))
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
-    name = _plain(name)
+    name = plain(name)
     against = _Panel(0, (low, high), (low, high), f"Predicted {name}", f"True {name}")
     against.line([low, high], [low, high], "#999999")
     against.points(y, t)
@@ -101,7 +105,7 @@ def calibration(p, t, classes, path):
     chances, hits = ([each[bins == k].mean() for k in filled] for each in (said, right))
     curve.line(chances, hits, _BLUE, dots=True)
     n = len(classes)
-    names = [_plain(each, _MOST_SIGNS) for each in classes] if n <= _MOST_NAMED else []
+    names = [plain(each, _MOST_SIGNS) for each in classes] if n <= _MOST_NAMED else []
     slanted = max(map(_width_of, names), default=0) * _SIGN > _WIDTH / n
     counts = _Panel(1, (0, n), (n, 0), "Predicted", "True", ticks="", slanted=slanted)
     table = scores.confusion(p, t)
@@ -145,7 +149,7 @@ def importances(names, means, deviations, score, path, most=20):
         else:
             panel.bar(sorted((0.0, float(means[k]))), (k + 0.15, k + 0.85))
             panel.line([means[k] - deviations[k], means[k] + deviations[k]], [k + 0.5, k + 0.5], "black")
-        panel.tick_y(k + 0.5, _plain(names[k]))
+        panel.tick_y(k + 0.5, plain(names[k]))
     _write(path, [panel], "Importances of columns")
 
 
@@ -250,7 +254,10 @@ def _write(path, panels, title):
     )
     drawn = [part for panel in panels for part in (*panel.parts, panel.frame)]
     lines = [head, f"<title>{title}</title>", '<rect width="100%" height="100%" fill="white"/>', *drawn, "</svg>\n"]
-    files.write_whole(path, "\n".join(lines).encode())
+    svg = "\n".join(lines)
+    if path is not None:
+        files.write_whole(path, svg.encode())
+    return svg
 
 
 def _widened(low, high):
@@ -271,7 +278,7 @@ def _labels(ends, whole):
     return {value: f"{value:.{digits}g}".replace("-", "−") for value in values}
 
 
-def _plain(name, most=24):
+def plain(name, most=24):
     """A name as one line that XML may hold; of one that is too wide its beginning and its end."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(name).split()))
     if _width_of(text) <= most:

@@ -5,6 +5,7 @@ Every module has three tables by name, `_parameters`, `_buffers` and `_modules`,
 """
 
 import collections
+import contextlib
 
 import numpy as np
 
@@ -572,6 +573,19 @@ class _Handle:
         hooks = {k: v for k, v in (self._module._hooks or {}).items() if k is not self}
         object.__setattr__(self._module, "_hooks", hooks or None)
         note()
+
+
+@contextlib.contextmanager
+def evaluating(module):
+    """Have a module and all within it in evaluation mode, and then each in its own again."""
+    parts = list(module.modules())
+    modes = [part.training for part in parts]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            object.__setattr__(part, "training", mode)
 
 
 def is_parameter(value):

@@ -347,6 +347,23 @@ class Sequential(Module):
 
     def summary(self):
         """Print the layers, their sizes and their numbers of parameters."""
+        rows = self._summary_rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        print(type(self).__name__)
+        for row in rows:
+            place, name, sizes, count = map(str.ljust, row, widths)
+            print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
+        print(self._summary_line(rows))
+
+    def _repr_html_(self):
+        from fastbp import markup
+
+        rows = self._summary_rows()
+        caption = f"{type(self).__name__}: {self._summary_line(rows)}"
+        return markup.table(rows, ("", "layer", "sizes", "parameters"), caption)
+
+    def _summary_rows(self):
+        """(place, name, sizes, number of parameters) of each layer, as texts."""
         rows = []
         for i, layer in enumerate(self.layers):
             names = getattr(layer, "trained_names", self.params.names[layer])
@@ -358,15 +375,13 @@ class Sequential(Module):
             # A Linear is an Affine once it has its weights.
             name = "Affine" if isinstance(layer, Affine) else type(layer).__name__
             rows.append((str(i), name, sizes, f"{count:,}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        print(type(self).__name__)
-        for row in rows:
-            place, name, sizes, count = map(str.ljust, row, widths)
-            print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
+        return rows
+
+    def _summary_line(self, rows):
         total = sum(int(count.replace(",", "")) for *_, count in rows)
         dtypes = sorted({str(array.dtype) for array in self.params.values()})
         loss = type(self.loss_layer).__name__ if self.loss_layer is not None else "none"
-        print(f"loss {loss}, {total:,} parameters" + (", " if dtypes else "") + ", ".join(dtypes))
+        return f"loss {loss}, {total:,} parameters" + (", " if dtypes else "") + ", ".join(dtypes)
 
     # --- evaluation -------------------------------------------------------------------------
 

@@ -56,6 +56,9 @@ class Parameters(MutableMapping):
     def __iter__(self):
         return iter(self._places)
 
+    def _ipython_key_completions_(self):
+        return list(self)
+
     def __len__(self):
         return len(self._places)
 

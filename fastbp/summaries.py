@@ -7,7 +7,7 @@ from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp.autograd import Size, zeros
 from fastbp.autograd.tensor import on_cpu
-from fastbp.modules import Module
+from fastbp.modules import Module, evaluating
 
 __all__ = ["ModelSummary", "summary"]
 
@@ -100,6 +100,11 @@ class ModelSummary:
             return "(recursive)"
         return f"{count:,}" if trained else f"({count:,})"
 
+    def _repr_html_(self):
+        from fastbp import markup
+
+        return markup.preformatted(self)
+
     def __str__(self):
         rows = [row for row in self._rows if row.depth <= self._depth]
         places: dict[int, int] = {}
@@ -164,9 +169,9 @@ def summary(
     depth=3,
     device=None,
     dtypes=None,
-    verbose=1,
+    verbose=None,
 ):
-    """Print a table of a model's layers, as torchinfo does.
+    """A table of a model's layers, as torchinfo has it.
 
     A forward in evaluation mode, without gradients, finds the shapes; the model and the stream
     of random numbers are as before.
@@ -189,8 +194,9 @@ def summary(
     device : "cpu"
     dtypes : sequence of dtype, optional
         Of each input; by default that of the first parameter.
-    verbose : {0, 1, 2}
-        0 prints nothing.
+    verbose : {0, 1, 2} or None
+        0 prints nothing, and others the table.  None prints it in a program; in a notebook and at a
+        prompt, which show a line's value, it prints nothing.
 
     Returns
     -------
@@ -235,7 +241,7 @@ def summary(
         checks.choice("summary", "col_names", name, tuple(HEADERS))
     root = _called(model, inputs) if inputs else _described(model, set())
     found = ModelSummary(model, root, inputs, tuple(col_names), col_width, depth)
-    if verbose:
+    if verbose if verbose is not None else not hasattr(sys, "ps1"):
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         print(str(found).encode(encoding, "replace").decode(encoding))
     return found
@@ -281,17 +287,13 @@ def _called(model, inputs):
         finished.append(_Row(module, given, out, inner, id(module) in seen))
         seen.add(id(module))
 
-    modules = list(model.modules())
-    modes = [module.training for module in modules]
-    handles = [module.register_forward_hook(hook) for module in modules]
+    handles = [module.register_forward_hook(hook) for module in model.modules()]
     try:
-        model.eval()
-        with no_grad():
+        with evaluating(model), no_grad():
             model(*inputs)
     finally:
-        for handle, module, mode in zip(handles, modules, modes, strict=True):
+        for handle in handles:
             handle.remove()
-            object.__setattr__(module, "training", mode)
     return finished[-1]
 
 

@@ -789,6 +789,19 @@ class TableModel:
         model.made, model.version, model.notes, model.scores = made, by, notes, scored
         return model
 
+    def _repr_html_(self):
+        from fastbp import markup
+
+        if self.preprocessor is None:
+            return markup.preformatted(self)
+        names = [name for name in PARTS if name in self.scores]
+        measures = [key for key, value in self.scores[names[0]].items() if isinstance(value, float)] if names else []
+        rows = [
+            (name, self.scores["rows"][name], *(f"{self.scores[name][measure]:.4g}" for measure in measures))
+            for name in names
+        ]
+        return markup.table(rows, ("", "rows", *measures), repr(self)) + self.net._repr_html_()
+
     def __repr__(self):
         if self.preprocessor is None:
             return "TableModel(not fitted)"

@@ -35,6 +35,10 @@ RANGES = ("width", "lr", "weight_decay")
 JOURNAL, TABLE, PICTURE = "trials.jsonl", "trials.csv", "trials.png"
 
 
+#: Trials that a notebook shows.
+MOST_SHOWN = 20
+
+
 class Trial(NamedTuple):
     """A training of the sweep.
 
@@ -73,6 +77,27 @@ class Tuning(NamedTuple):
     trials: list
     seconds: float
     sampler: str
+
+    def _repr_html_(self):
+        from fastbp import markup
+
+        options = dict.fromkeys(name for trial in self.trials for name in trial.options)
+        rows = [
+            (
+                each.number,
+                each.epochs,
+                f"{each.val_loss:.4g}",
+                *(_shown(each.options.get(name, "")) for name in options),
+            )
+            for each in self.trials[:MOST_SHOWN]
+        ]
+        trials = checks.plural(len(self.trials), "trial")
+        caption = f"{self.model!r}: the best of {trials} in {self.seconds:.0f} s, sampler {self.sampler}"
+        return markup.table(rows, ("trial", "epochs", "validation loss", *options), caption)
+
+
+def _shown(value):
+    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def tune(data, target, *, minutes=10.0, n_trials=None, sampler=None, folder=None, n_jobs=None, seed=0, **options):

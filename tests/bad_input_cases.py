@@ -19,7 +19,7 @@ import numpy as np
 
 import fastbp
 from fastbp import _kernels as kernels
-from fastbp import book, datasets, export, graph, init, losses, nn, optim, scores, tables
+from fastbp import book, datasets, export, graph, init, losses, nn, optim, plots, scores, tables
 from fastbp.layers import activations
 from fastbp.nn import functional as F
 from fastbp.optim import lr_scheduler, swa_utils
@@ -217,7 +217,14 @@ THINGS = {
     "classifier": lambda: _estimator("MLPClassifier", LABELS),
     "regressor": lambda: _estimator("MLPRegressor", X),
     "picture": lambda: graph.draw(nn.Parameter(fastbp.ones(2)).sum()),
+    "seen": lambda: _seen(),
 }
+
+
+def _seen():
+    seen = plots.Snapshots(X)
+    seen(nn.Linear(4, 3))
+    return seen
 
 
 def _estimator(kind, t):
@@ -258,6 +265,7 @@ def names():
         "book": book,
         "types": types,
         "graph": graph,
+        "plots": plots,
         "export": export,
         "scores": scores,
         "init": init,
@@ -2317,9 +2325,60 @@ DATA = [
     entry(
         "graph.draw",
         "graph.draw(x.requires_grad_().sum())",
-        TypeError="graph.draw(3) | graph.draw(leaf.sum(), path=3) | graph.draw(leaf.sum(), names=3)",
+        TypeError="graph.draw(3) | graph.draw(leaf.sum(), path=3) | graph.draw(leaf.sum(), names=3) | "
+        "graph.draw(leaf.sum(), input=x) | graph.draw(nn.ReLU(), input='a')",
         RuntimeError="graph.draw(x.sum())",
-        ValueError="graph.draw(leaf.sum(), path='a.jpeg')",
+        ValueError="graph.draw(leaf.sum(), path='a.jpeg') | graph.draw(nn.ReLU())",
+    ),
+    entry(
+        "plots.decision_boundary",
+        "plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], resolution=9)",
+        ValueError="plots.decision_boundary(np.sign, [[0.0]], [0]) | plots.decision_boundary(np.sign, [[0.0, 1.0]], [0, 1]) | "
+        "plots.decision_boundary(np.sign, [[0.0, 1.0]], [0.5]) | plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], names=['a']) | "
+        "plots.decision_boundary(np.cos, [[0.0, 1.0]], [0], resolution=1)",
+        TypeError="plots.decision_boundary(np.sign, [[0.0, 1.0]], [0], names='a') | plots.decision_boundary(3, [[0.0, 1.0]], [0]) | plots.decision_boundary(np.sign, 'a', [0])",
+    ),
+    entry(
+        "plots.confusion_matrix",
+        "plots.confusion_matrix([0, 1], [1, 1])",
+        ValueError="plots.confusion_matrix([0, 1], [1]) | plots.confusion_matrix([0, 5], [1, 1], classes=['a', 'b']) | "
+        "plots.confusion_matrix([0.5, 1], [1, 1]) | plots.confusion_matrix(['a'], ['b'], classes=['a'])",
+        TypeError="plots.confusion_matrix([0, 1], ['a', 'b']) | plots.confusion_matrix([0], [1], classes=3)",
+    ),
+    entry(
+        "plots.weights",
+        "plots.weights(np.ones((4, 2)))",
+        ValueError="plots.weights(np.ones((3, 2))) | plots.weights(np.ones(4)) | plots.weights(np.ones((4, 2)), shape=(3, 2)) | "
+        "plots.weights(np.ones((4, 2)), n_units=0)",
+        TypeError="plots.weights('a') | plots.weights(np.ones((4, 2)), shape=2) | plots.weights(np.ones((4, 2)), n_units='a')",
+    ),
+    entry(
+        "plots.network",
+        "plots.network(model)",
+        ValueError="plots.network(np.ones(4)) | plots.network(model, inputs=['a']) | plots.network(np.ones((50, 50)))",
+        TypeError="plots.network('a') | plots.network(model, outputs=3)",
+    ),
+    entry(
+        "plots.histograms",
+        "plots.histograms(net, X, labels)",
+        ValueError="plots.histograms(nn.ReLU(), X) | plots.histograms(model, X, labels)",
+        TypeError="plots.histograms(3, X) | plots.histograms(model, 'a')",
+    ),
+    entry("plots.Snapshots.histograms", "seen.histograms()", ValueError="plots.Snapshots(X).histograms()"),
+    entry(
+        "plots.loss_surface",
+        "plots.loss_surface(lambda a, b: a * b, resolution=5)",
+        ValueError="plots.loss_surface(lambda a, b: a * b, resolution=2) | plots.loss_surface(lambda a, b: a, span=0) | "
+        "plots.loss_surface(lambda a, b: np.nan, resolution=5) | plots.loss_surface(lambda a, b: a, {'a': []}) | "
+        "plots.loss_surface(lambda a, b: a, {'a': [1.0]}) | plots.loss_surface(net) | "
+        "plots.loss_surface(net, {'a': [{}]}, x=X, t=labels)",
+        TypeError="plots.loss_surface(3) | plots.loss_surface(lambda a, b: a, 3) | plots.loss_surface(lambda a, b: a, x=X)",
+    ),
+    entry(
+        "plots.learning_curves",
+        "plots.learning_curves({'train_loss': [1.0]})",
+        ValueError="plots.learning_curves({}) | plots.learning_curves({'train_loss': []})",
+        TypeError="plots.learning_curves({'train_loss': ['a']}) | plots.learning_curves(3) | plots.learning_curves({'train_loss': [1.0]}, 3)",
     ),
     entry(
         "graph.Picture.save",
@@ -2770,6 +2829,7 @@ MODULES = {
     "fastbp.tables": "tables.",
     "fastbp.book": "book.",
     "fastbp.graph": "graph.",
+    "fastbp.plots": "plots.",
     "fastbp.export": "export.",
     "fastbp.scores": "scores.",
     "fastbp.utils.data": "data.",
@@ -2829,6 +2889,8 @@ WITHOUT = {
         "what their layers and their loss say": "book.MultiLayerNet.accuracy "
         "book.MultiLayerNet.gradient book.MultiLayerNet.loss book.MultiLayerNet.predict "
         "book.MultiLayerNet.numerical_gradient",
+        "looked at where it draws": "plots.Snapshots",
+        "numbers of lr_finder and of tune": "plots.learning_rates plots.trials",
         "checked where they are used": "export.Feature export.Preprocessing tables.Preprocessor",
         "a flag that changes nothing": "TableModel.get_params tables.Preprocessor.get_params "
         "tables.Preprocessor.get_feature_names_out",

@@ -1308,6 +1308,7 @@ OTHER_SENSE = ("a second would make it slower", "How many times quicker a step i
         "docs/kernels.md",
         "docs/data.md",
         "docs/graph.md",
+        "docs/pictures.md",
         "docs/machines.md",
         "docs/many-machines.md",
     ],

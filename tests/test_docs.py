@@ -24,7 +24,7 @@ from bench import samples  # noqa: E402
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: What the site's build makes of tutorials, examples and docstrings.
-BUILT = {("docs", name) for name in ("learn", "examples", "reference")}
+BUILT = {("docs", name) for name in ("learn", "examples", "pictures", "reference")}
 #: How the README names the project's own files.
 IN_REPOSITORY = re.compile(
     r"https://(github\.com/fastbp/fastbp/(blob|tree)|raw\.githubusercontent\.com/fastbp/fastbp)/main/"

@@ -16,8 +16,9 @@ from matplotlib.ft2font import FT2Font
 
 import fastbp
 from fastbp import autograd, graph
-from fastbp.graph import layout, reading, text
+from fastbp.graph import layout, reading, text, wrapping
 from fastbp.graph.drawing import BACKWARD
+from fastbp.nn import functional as F
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = runpy.run_path(str(ROOT / "examples" / "draw_graphs.py"))
@@ -349,13 +350,108 @@ def test_numbers_are_short(value, short):
         ([[2.0]], "2"),
         ([1, 2], "[1, 2]"),
         ([[1, 2], [3, 4]], "[[1, 2], [3, 4]]"),
-        (np.full(4, 0.123456), "(4,)"),
+        (np.full(4, 0.123456), "[0.123, 0.123, 0.123, 0.123]"),
+        ([0.090031, 0.244728, -0.334758], "[0.09, 0.245, −0.335]"),
+        (-np.full((2, 2), 0.123456), "(2, 2)"),
+        (np.full(5, 0.123456), "(5,)"),
         (np.ones((3, 0)), "(3, 0)"),
         (np.ones((100, 50)), "(100, 50)"),
     ],
 )
 def test_arrays_are_numbers_or_shapes(array, short):
     assert text.numbers(array) == short
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (lambda x, t: F.cross_entropy(x, t), "cross_entropy"),
+        (lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), "cross_entropy"),
+        (lambda x, t: F.cross_entropy(x, t, reduction="none").sum(), "cross_entropy"),
+        (lambda x, t: F.cross_entropy(x[:, :, None], t[:, None]), "cross_entropy"),
+        (lambda x, t: F.cross_entropy(x, fastbp.ones(3, 4) / 4), "cross_entropy"),
+        (lambda x, t: F.cross_entropy(x, fastbp.ones(3, 4) / 4, reduction="sum"), "cross_entropy"),
+        (lambda x, t: F.nll_loss(x, t), "nll_loss"),
+        (lambda x, t: F.nll_loss(x, t, reduction="sum"), "nll_loss"),
+        (lambda x, t: F.nll_loss(x[:, :, None], t[:, None]), "nll_loss"),
+        (lambda x, t: F.l1_loss(x, fastbp.ones(3, 4)), "l1_loss"),
+        (lambda x, t: F.l1_loss(x, fastbp.ones(3, 4), reduction="sum"), "l1_loss"),
+        (lambda x, t: F.l1_loss(x, fastbp.ones(3, 4), reduction="none").mean(), "l1_loss"),
+        (lambda x, t: F.mse_loss(x, fastbp.ones(3, 4)), "mse_loss"),
+    ],
+)
+def test_losses_bear_their_own_names(loss, name):
+    x = fastbp.tensor([[1.0, 2.0, 0.5, 0.1], [0.3, 0.2, 4.0, 1.0], [0.0, 1.0, 2.0, 3.0]], requires_grad=True)
+    names = [text.content for text in graph.draw(loss(x, fastbp.tensor([0, 1, 2]))).texts]
+    assert name in names and not {"nll_loss", "nll_loss2d", "abs", "/"}.difference({name}) & set(names)
+
+
+def test_scores_of_a_softmax_show_their_derivative():
+    x = fastbp.tensor([[0.0, 1.0, 2.0]], requires_grad=True)
+    assert "[[0.09, −0.755, 0.665]]" in [
+        text.content for text in graph.draw(F.cross_entropy(x, fastbp.tensor([1]))).texts
+    ]
+
+
+# --- wide graphs are broken into rows -------------------------------------------------------
+
+
+def sines(n):
+    x = y = number(1.0)
+    for _ in range(n):
+        y = fastbp.sin(y)
+    return y, {"x": x}
+
+
+def numbered(picture):
+    """{number: (left end of a row, right end)} of circles."""
+    at = {}
+    for text_ in picture.texts:
+        if text_.size == wrapping.LETTERS:
+            at.setdefault(text_.content, []).append((text_.x, text_.y))
+    return at
+
+
+def test_a_long_chain_is_broken_into_rows():
+    picture = graph.draw(*sines(120))
+    assert picture.width < 1650 and picture.height < 1600
+    assert_readable(picture)
+    assert sum(text_.content == "sin" for text_ in picture.texts) == 120
+    marks = numbered(picture)
+    assert list(marks) == [str(k) for k in range(1, len(marks) + 1)] and len(marks) > 9
+    for (x, y), (goes_on_at, lower) in marks.values():
+        assert x > 700 and goes_on_at < 100 and lower > y
+
+
+def test_an_arrow_over_several_rows_has_one_pair_of_circles():
+    x = y = number(1.0)
+    for _ in range(60):
+        y = fastbp.sin(y)
+    picture = graph.draw(y + x)
+    assert_readable(picture)
+    assert {len(ends) for ends in numbered(picture).values()} == {2}
+    assert sum(lower - y > 300 for (_, y), (_, lower) in numbered(picture).values()) == 1  # that of x
+
+
+def test_a_graph_that_fits_is_one_row():
+    assert not numbered(graph.draw(*sines(8)))
+
+
+# --- a network and a sample -----------------------------------------------------------------
+
+
+def test_a_network_is_drawn_with_a_sample():
+    net = fastbp.nn.Sequential(fastbp.nn.Linear(4, 5), fastbp.nn.Dropout(0.5), fastbp.nn.ReLU(), fastbp.nn.Linear(5, 1))
+    sample = np.ones((2, 4))
+    picture = graph.draw(net, input=sample)
+    texts = [text_.content for text_ in picture.texts]
+    assert {"x", "0.weight", "0.bias", "3.weight", "3.bias", "linear", "relu", "y", "[[1], [1]]"} <= set(texts)
+    assert net.training and all(p.grad is None for p in net.parameters()) and sample.sum() == 8
+    assert_readable(picture)
+    t = fastbp.tensor(sample, dtype=fastbp.float32)
+    assert graph.draw(net, input=t).to_svg() == picture.to_svg() and not t.requires_grad
+    named = graph.draw(net, {"pixels": t}, input=t)
+    assert "pixels" in [text_.content for text_ in named.texts]
 
 
 # --- what it leaves alone -------------------------------------------------------------------
@@ -387,7 +483,7 @@ def test_names_come_in_any_form():
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda x: graph.draw(3.0), TypeError, "draw expects out as a Tensor; got 3.0"),
+        (lambda x: graph.draw(3.0), TypeError, "draw expects out as a Tensor or a network; got 3.0"),
         (lambda x: graph.draw(x), RuntimeError, "got a tensor without a graph."),
         (lambda x: graph.draw((x * 2).detach()), RuntimeError, "got a tensor without a graph."),
         (lambda x: graph.draw(x * fastbp.ones(3)), RuntimeError, r"got out of shape \(3,\)."),

@@ -9,7 +9,7 @@ from matplotlib import image
 from matplotlib.colors import to_rgb
 
 import fastbp
-from fastbp import plots
+from fastbp import fonts, plots
 
 HISTORY = {
     "train_loss": [0.9, 0.5, 0.3],
@@ -174,3 +174,215 @@ def test_a_picture_that_cannot_be_written_leaves_the_one_before(name, tmp_path, 
 def test_a_name_without_an_end_is_one_of_a_png(tmp_path):
     plots.learning_curves(HISTORY, tmp_path / "curves")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- classes --------------------------------------------------------------------------------
+
+PLANE = np.array([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.5], [2.0, -1.0]])
+SIDES = [0, 0, 1, 1]
+
+
+def by_side(rows):
+    """Scores of two classes, by the side of the plane."""
+    return np.stack([-rows[:, 0], rows[:, 0]], 1)
+
+
+def region_of(figure, x):
+    """The colour below a point."""
+    (shown,) = figure.axes[0].get_images()
+    left, right, low, high = shown.get_extent()
+    array = np.asarray(shown.get_array())
+    row = int((x[1] - low) / (high - low) * len(array))
+    return tuple(array[row, int((x[0] - left) / (right - left) * array.shape[1])])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        by_side,
+        lambda rows: by_side(rows).argmax(1),
+        lambda rows: 1 / (1 + np.exp(-rows[:, :1])),
+        lambda rows: rows[:, 0],
+        lambda rows: (rows[:, 0] > 0).astype(float),
+    ],
+    ids=["scores", "indices", "probability", "a score", "whole floats"],
+)
+@pytest.mark.parametrize("t", [SIDES, np.eye(2)[SIDES], np.array(SIDES, bool)], ids=["indices", "one-hot", "bool"])
+def test_regions_are_the_classes_that_are_said(net, t):
+    figure = plots.decision_boundary(net, PLANE, t, resolution=50)
+    colours = [region_of(figure, x) for x in PLANE]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["0", "1"]
+
+
+@pytest.mark.parametrize("gives", ["names", "indices"])
+def test_classes_with_names_are_coloured_alike(gives):
+    names = np.array(["low", "up"])
+
+    def net(rows):
+        return names[(rows[:, 0] > 0).astype(int)] if gives == "names" else by_side(rows)
+
+    figure = plots.decision_boundary(net, PLANE, names[SIDES], resolution=50)
+    assert region_of(figure, PLANE[0]) == region_of(figure, PLANE[1]) != region_of(figure, PLANE[2])
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["low", "up"]
+
+
+def test_a_module_is_evaluated_as_it_is():
+    net = fastbp.nn.Sequential(fastbp.nn.Linear(2, 2), fastbp.nn.Dropout(0.5))
+    plots.decision_boundary(net, PLANE, SIDES, resolution=9)
+    assert net.training and all(p.grad is None for p in net.parameters())
+
+
+def test_confusion_is_counted_and_named():
+    figure = plots.confusion_matrix(by_side(PLANE), [0, 1, 1, 1], classes=["猫", "狗 $x$"])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1", "0", "1", "2"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["猫", r"狗 \$x\$"]
+    assert np.asarray(axes.get_images()[0].get_array()).tolist() == [[1, 0], [1 / 3, 2 / 3]]
+
+
+def test_confusion_of_names_is_sorted_by_them():
+    (axes,) = plots.confusion_matrix(["b", "a", "b"], ["b", "a", "a"]).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "1"]
+
+
+# --- fonts ----------------------------------------------------------------------------------
+
+
+def test_chinese_names_find_a_font_or_a_sentence(tmp_path, monkeypatch):
+    try:
+        plots.confusion_matrix(["猫"], ["猫"], path=tmp_path / "it.png")  # a missing glyph warns, and warnings fail
+    except ValueError as error:
+        assert "'猫'" in str(error) and "install one" in str(error)
+    monkeypatch.setattr(fonts, "_held", lambda path, characters: {c for c in characters if c.isascii()})
+    with pytest.raises(ValueError, match=r"confusion_matrix expects a font with the characters .* has '猫': install"):
+        plots.confusion_matrix(["猫"], ["猫"])
+    x = fastbp.tensor(1.0, requires_grad=True)
+    with pytest.raises(ValueError, match=r"A picture as PNG expects a font .* has '.*价'"):
+        fastbp.graph.draw(2 * x, {"价": x}).save(tmp_path / "graph.png")
+
+
+# --- layers ---------------------------------------------------------------------------------
+
+
+def small(loss="softmax_cross_entropy"):
+    return fastbp.Sequential(
+        fastbp.Linear(2, 5, seed=0), fastbp.Tanh(), fastbp.Dropout(0.5), fastbp.Linear(5, 2, seed=1), loss=loss
+    )
+
+
+def bytes_of(net):
+    return {name: array.tobytes() for name, array in net.params.items()}
+
+
+def test_weights_are_images_of_one_scale():
+    net = fastbp.Sequential(fastbp.Linear(6, 4, seed=0), fastbp.Relu(), fastbp.Linear(4, 2, seed=1))
+    figure = plots.weights(net, shape=(2, 3), n_units=3)
+    images = [shown for axes in figure.axes for shown in axes.get_images()]
+    assert len(images) == 3 and len({shown.get_clim() for shown in images}) == 1
+    for k, shown in enumerate(images):
+        assert np.array_equal(shown.get_array(), net.params["W1"][:, k].reshape(2, 3))
+    low, high = images[0].get_clim()
+    assert low == -high == -abs(net.params["W1"][:, :3]).max()
+
+
+def test_weights_of_a_module_and_of_an_estimator_are_found():
+    linear = fastbp.nn.Linear(4, 3)
+    (shown, *_), *_ = (axes.get_images() for axes in plots.weights(fastbp.nn.Sequential(linear)).axes)
+    assert np.array_equal(shown.get_array().ravel(), linear.weight.detach().numpy()[0])
+
+    class Fitted:
+        coefs_, intercepts_ = [np.ones((4, 2))], [np.zeros(2)]
+
+    assert len(plots.weights(Fitted()).axes) == 3 and plots.network(Fitted())
+
+
+def test_a_graph_of_weights_has_a_line_for_each():
+    net = small()
+    figure = plots.network(net, inputs=["宽 $x$", "b"], outputs=["0", "1"])
+    lines = figure.axes[0].collections[0]
+    weights = np.concatenate([net.params[name].ravel() for name in ("W1", "W2")])
+    ends = lines.get_segments()
+    assert len(ends) == 2 * 5 + 5 * 2
+    thick = lines.get_linewidths()
+    assert thick == sorted(thick) and np.isclose(thick[-1], 2.5)
+    red, _, blue, _ = lines.get_colors()[-1]
+    assert (red > blue) == (weights[np.abs(weights).argmax()] > 0)
+    assert [text.get_text() for text in figure.axes[0].texts][1:] == ["b", "0", "1"]
+
+
+def test_histograms_count_every_number_and_change_nothing():
+    net, x = small(), PLANE.astype(np.float32)
+    before = bytes_of(net)
+    figure = plots.histograms(net, x, SIDES)
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["0 Linear", "3 Linear"]
+    counted = [round(sum(bar.get_height() for bar in axes.patches)) for axes in figure.axes]
+    assert counted == [4 * 5, 4 * 2, 10, 10, 10, 10]
+    hidden = np.tanh(x @ net.params["W1"] + net.params["b1"])
+    edges = [bar.get_x() for bar in figure.axes[0].patches]
+    assert min(edges) == pytest.approx(hidden.min(), abs=1e-5)
+    assert bytes_of(net) == before and net.training
+    assert all(p.grad is None for p in net.parameters()) and len(plots.histograms(net, x).axes) == 4
+
+
+def test_gradients_in_a_histogram_are_the_networks():
+    net = fastbp.Sequential(fastbp.Linear(2, 2, seed=0), loss="softmax_cross_entropy")
+    axes = plots.histograms(net, PLANE, SIDES).axes[2]
+    gradient = net.gradient(PLANE, np.array(SIDES))["W1"]
+    left, right = axes.patches[0].get_x(), axes.patches[-1].get_x() + axes.patches[-1].get_width()
+    assert (left, right) == pytest.approx((gradient.min(), gradient.max()), rel=1e-3)
+
+
+def test_snapshots_are_taken_every_epoch():
+    net, seen = small(), plots.Snapshots(PLANE, SIDES)
+    other = small()
+    net.fit(PLANE, np.array(SIDES), epochs=4, callbacks=[seen], seed=0, progress=False)
+    other.fit(PLANE, np.array(SIDES), epochs=4, seed=0, progress=False)
+    assert bytes_of(net) == bytes_of(other)
+    figure = seen.histograms()
+    assert len(seen) == 4 and len(figure.axes) == 6
+    (shown,) = figure.axes[0].get_images()
+    assert shown.get_array().shape[1] == 4 and shown.get_extent()[:2] == [0.5, 4.5]
+
+
+# --- surfaces -------------------------------------------------------------------------------
+
+
+def test_a_functions_surface_has_the_ways_on_it():
+    ways = {"SGD": [(-7.0, 2.0), (-3.0, 1.0), (0.0, 0.5)], "动量": np.array([[1.0, 1.0], [2.0, -1.0]])}
+    figure = plots.loss_surface(lambda x, y: x**2 / 20 + y**2, ways, resolution=9)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["SGD", "动量"]
+    lines = lines_of(axes)
+    for name, points in ways.items():
+        assert np.array_equal(lines[name].get_xydata(), np.array(points))
+        x, y = np.transpose(points)
+        assert axes.get_xlim()[0] < x.min() and x.max() < axes.get_xlim()[1]
+        assert axes.get_ylim()[0] < y.min() and y.max() < axes.get_ylim()[1]
+
+
+def test_a_networks_ways_lie_on_their_principal_components():
+    net, kept = fastbp.Sequential(fastbp.Linear(2, 2, seed=0), loss="softmax_cross_entropy"), []
+
+    def keep(net, history):
+        kept.append({name: array.copy() for name, array in net.params.items()})
+
+    net.fit(PLANE, np.array(SIDES), epochs=6, callbacks=[keep], seed=0, progress=False)
+    before = bytes_of(net)
+    axes = plots.loss_surface(net, {"SGD": kept}, x=PLANE, t=SIDES, resolution=5).axes[0]
+    way = lines_of(axes)["SGD"].get_xydata()
+    points = np.stack([np.concatenate([array.ravel() for array in each.values()]) for each in kept])
+    far = np.linalg.norm(points - points[-1], axis=1)
+    assert np.linalg.norm(way, axis=1) == pytest.approx(far, rel=0.05, abs=1e-6) and not way[-1].any()
+    assert bytes_of(net) == before
+
+
+def test_a_network_without_ways_has_random_directions_by_the_seed():
+    net = small()
+
+    def drawn(seed):
+        axes = plots.loss_surface(net, x=PLANE, t=SIDES, resolution=5, seed=seed).axes[0]
+        return np.concatenate([path.vertices.ravel() for path in axes.collections[0].get_paths()]).tolist()
+
+    assert drawn(0) == drawn(0) != drawn(1)

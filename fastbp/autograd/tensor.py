@@ -135,6 +135,11 @@ class Tensor(core.TensorBase):
 
     # --- reading
 
+    def _repr_html_(self):
+        from fastbp import markup
+
+        return markup.preformatted(repr(self))
+
     def __repr__(self):
         suffixes = []
         x = self.array

@@ -1,7 +1,6 @@
 """What `diagnose` gives back: `Finding`, `Diagnosis`, and the warning's category."""
 
 import dataclasses
-import html
 
 __all__ = ["KINDS", "Diagnosis", "Finding", "TrainingWarning"]
 
@@ -137,13 +136,10 @@ class Diagnosis:
     __repr__ = __str__
 
     def _repr_html_(self):
-        rows = "".join(
-            f"<tr><td><b>{each.kind}</b></td><td>{html.escape(_where(each))}</td>"
-            f"<td style='text-align:left'>{html.escape(each.sentence)}</td></tr>"
-            for each in self.findings
-        )
-        heading = f"<p>{html.escape(self._heading())}{':' if rows else '.'}</p>"
-        return f"{heading}<table>{rows}</table>" if rows else heading
+        from fastbp import markup
+
+        rows = [(each.kind, _where(each), each.sentence) for each in self.findings]
+        return markup.table(rows, caption=self._heading() + (":" if rows else "."))
 
 
 def _where(finding):

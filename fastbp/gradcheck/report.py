@@ -50,6 +50,25 @@ class GradientReport:
         return self.passed
 
     def __str__(self):
+        lines = [self._heading()]
+        for name, text in self._rows().items():
+            wrapped = textwrap.wrap(text, 80, max_lines=3, placeholder=" ...")
+            for head, line in zip([name, "", ""], wrapped, strict=False):
+                lines.append(f"  {head:<17}  {line}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        from fastbp import markup
+
+        return markup.table(self._rows().items(), caption=self._heading())
+
+    def _heading(self):
+        return f"gradient check {'passed' if self.passed else 'FAILED'}"
+
+    def _rows(self):
+        """{name: text} of what it says."""
         place = f"{self.parameter}{list(self.index) if self.index else ''}"
         if self.index is None:
             place += ", all elements at once"
@@ -64,14 +83,7 @@ class GradientReport:
         }
         for name in ("largest error", "found at") if self.problem else ("problem",):
             del rows[name]
-        lines = [f"gradient check {'passed' if self.passed else 'FAILED'}"]
-        for name, text in rows.items():
-            wrapped = textwrap.wrap(text, 80, max_lines=3, placeholder=" ...")
-            for head, line in zip([name, "", ""], wrapped, strict=False):
-                lines.append(f"  {head:<17}  {line}")
-        return "\n".join(lines)
-
-    __repr__ = __str__
+        return rows
 
 
 def failure(name, problem, tolerance, kinks=0):

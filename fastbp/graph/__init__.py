@@ -1,6 +1,6 @@
 """The picture of a computational graph: values above the arrows, derivatives below them.
 
-It is read (`reading`), laid out (`layout`), drawn (`drawing`, `text`) and shown (`picture`).
+It is read (`reading`), laid out (`layout`, `wrapping`), drawn (`drawing`, `text`) and shown (`picture`).
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fastbp import autograd, checks
 from fastbp.graph import drawing, reading
 from fastbp.graph.picture import Picture, suffix_of
+from fastbp.modules import Module, evaluating
 
 __all__ = ["Picture", "draw"]
 
@@ -17,25 +18,30 @@ __all__ = ["Picture", "draw"]
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def draw(out, names=None, path=None, gradient=None):
-    """Draw the computational graph of a tensor from left to right, before `backward`.
+def draw(out, names=None, path=None, gradient=None, input=None):
+    """Draw the computational graph of a tensor, or of a network, from left to right, before `backward`.
 
     Inputs and constants stand in boxes, operations in circles.  Above each arrow is the value
     that goes along it, below it the derivative of `out` that comes back; a value that several
     operations take forks at a dot, before which the derivative is the sum of those behind it.
-    Large arrays are shown by their shapes.
+    Numbers of short arrays are rounded, and large arrays are shown by their shapes.  A wide graph
+    is broken into rows, whose arrows go on behind circles of one number.
 
     Parameters
     ----------
-    out : Tensor
+    out : Tensor or Module
         The result of recorded operations.  Its graph is left as it is, and so is every `grad`.
+        Or a network, which is evaluated on `input`, and whose parameters bear their names.
     names : dict or iterable of (str, Tensor), optional
         Names of inputs, constants and results, as {name: tensor}, {tensor: name} or pairs, such
         as ``model.named_parameters()``.  Those of tensors that are not in the graph are left out.
     path : str or os.PathLike, optional
         File to write, ending in .svg, .png (which needs matplotlib) or .dot.
     gradient : Tensor, optional
-        Of out's shape, as for `backward`: the derivative that out is given; 1 of a single number.
+        Of out's shape, as for `backward`: the derivative that out is given; 1 of a single number,
+        and of each of a network's outputs.
+    input : Tensor or array_like, optional
+        A network's sample, (n, n_features).
 
     Returns
     -------
@@ -48,8 +54,8 @@ def draw(out, names=None, path=None, gradient=None):
         For what is no tensor, names that are given twice, another file's name, or more than 1000
         operations.
     RuntimeError
-        For a tensor without a graph, or one that backward has freed; for several elements
-        without `gradient`; where a number that a derivative needs was changed in place.
+        For a tensor without a graph, or one that backward has freed; for a tensor of several
+        elements without `gradient`; where a number that a derivative needs was changed in place.
 
     Examples
     --------
@@ -59,9 +65,15 @@ def draw(out, names=None, path=None, gradient=None):
     >>> [text.content for text in picture.texts]
     ['×', 'apple', 'count', '100', '2', '2', '100', '200', '1']
     """
-    checks.instance("draw", "out", out, autograd.Tensor, "a Tensor")
+    pairs = _pairs(names)
     if path is not None:
         suffix_of("draw", path)
+    if isinstance(out, Module):
+        out, pairs = _evaluated(out, input, pairs)
+        gradient = autograd.ones_like(out) if gradient is None else gradient
+    elif input is not None:
+        raise TypeError(f"draw expects input beside a network; got it beside {checks.shown(out)}.")
+    checks.instance("draw", "out", out, autograd.Tensor, "a Tensor or a network")
     if out.grad_fn is None:
         raise RuntimeError(
             "draw expects out as the result of recorded operations on tensors that require grad; "
@@ -71,11 +83,28 @@ def draw(out, names=None, path=None, gradient=None):
         raise RuntimeError(
             f"draw expects a gradient unless out is a single number; got out of shape {tuple(out.shape)}."
         )
-    graph = reading.read(out, reading.named(_pairs(names)), gradient)
+    graph = reading.read(out, reading.named(pairs), gradient)
     picture = drawing.drawn(graph)
     if path is not None:
         picture.save(path)
     return picture
+
+
+def _evaluated(net, sample, pairs):
+    """A network's result for a sample, and the names of both and of the parameters, if they have none."""
+    if sample is None:
+        raise ValueError("draw expects a network with a sample; got no input: hand it input=x[:1].")
+    x = sample if isinstance(sample, autograd.Tensor) else autograd.tensor(checks.floats("draw", "input", sample))
+    kind = next((p.dtype for p in net.parameters() if p.is_floating_point()), x.dtype)
+    given = x
+    if x.is_floating_point():
+        x = x.detach().to(kind).requires_grad_()
+    with evaluating(net):
+        y = net(x)
+    pairs = [(name, x if tensor is given else tensor) for name, tensor in pairs]
+    taken = {id(tensor) for _, tensor in pairs}
+    own = [*net.named_parameters(), ("x", x), ("y", y)]
+    return y, [*pairs, *((name, tensor) for name, tensor in own if id(tensor) not in taken)]
 
 
 def _pairs(names):

@@ -3,7 +3,7 @@
 from html import escape
 from itertools import pairwise
 
-from fastbp.graph import layout, text
+from fastbp.graph import layout, text, wrapping
 from fastbp.graph.picture import HEAD, Line, Picture, Shape, Text
 
 MARGIN = 14.0
@@ -25,14 +25,23 @@ def drawn(graph):
         [_vertex_size(*v) for v in zip(graph.vertices, into, strict=True)],
         [_label_size(arrow) for arrow in graph.arrows],
     )
+    pieces, connectors = wrapping.wrap(places)
     picture = Picture(places.width + 2 * MARGIN, places.height + 2 * MARGIN, _dot(graph))
-    for cell in [*places.vertices, *{c for chain in places.chains for c in chain[1:-1]}]:
+    for cell in {*places.vertices, *(c for chains in pieces for chain in chains for c in chain)}:
         cell.x, cell.y = cell.x + MARGIN, cell.y + MARGIN
     edges = [(left + MARGIN, right + MARGIN) for left, right in places.columns]
     ports = _ports(graph, places)
-    for arrow, chain, port in zip(graph.arrows, places.chains, ports, strict=True):
+    for arrow, (*leaving, chain), port in zip(graph.arrows, pieces, ports, strict=True):
+        for first in leaving:  # the row
+            end = first[-1].x - first[-1].width / 2, first[-1].y
+            picture.lines.append(Line(_way(first, end, edges), ARROW, head=False))
         head = graph.vertices[arrow.target].kind != "fork"
         picture.lines.append(Line(_way(chain, port, edges), ARROW, head))
+    for cell in connectors:
+        left, top = cell.x - cell.width / 2, cell.y - cell.height / 2
+        picture.shapes.append(Shape(left, top, cell.width, cell.height, cell.height / 2, "#ffffff", ARROW))
+        low = cell.y + 0.35 * wrapping.LETTERS
+        picture.texts.append(Text(cell.x, low, str(cell.number), wrapping.LETTERS, ARROW))
     for vertex, cell in zip(graph.vertices, places.vertices, strict=True):
         _draw_vertex(picture, vertex, cell)
     for arrow, label in zip(graph.arrows, places.labels, strict=True):

@@ -5,20 +5,10 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from fastbp import checks, files
+from fastbp import checks, files, fonts
 from fastbp.graph import text
 
 FONTS = ("Helvetica", "Arial", "DejaVu Sans")  # of SVG; text.width knows the widest
-CJK = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "SimHei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans GB",
-)
 SUFFIXES = (".svg", ".png", ".dot")
 
 
@@ -111,11 +101,11 @@ class Picture:
 
     def to_svg(self):
         """The picture as SVG text."""
-        fonts = ", ".join(f"'{f}'" if " " in f else f for f in FONTS)
+        named = ", ".join(f"'{f}'" if " " in f else f for f in FONTS)
         w, h = _short(self.width), _short(self.height)
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" '
-            f'viewBox="0 0 {w} {h}" role="img" font-family="{fonts}, sans-serif" '
+            f'viewBox="0 0 {w} {h}" role="img" font-family="{named}, sans-serif" '
             'text-anchor="middle">',
             "<title>Computational graph</title>",
             '<rect width="100%" height="100%" fill="#ffffff"/>',
@@ -193,13 +183,11 @@ def _write_png(picture, path):
     """Draw with matplotlib, twice as large as the SVG's pixels."""
     try:
         from matplotlib.figure import Figure
-        from matplotlib.font_manager import fontManager
         from matplotlib.patches import PathPatch, Polygon
         from matplotlib.path import Path as Curve
     except ImportError:
         raise checks.missing_extra("matplotlib", "A picture as PNG") from None
-    installed = set(fontManager.get_font_names())
-    fonts = ["DejaVu Sans", *[font for font in CJK if font in installed]]
+    families = ["DejaVu Sans", *fonts.families("A picture as PNG", "".join(t.content for t in picture.texts))]
     figure = Figure(figsize=(picture.width / 100, picture.height / 100), dpi=200)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, picture.width), ylim=(picture.height, 0))
@@ -229,7 +217,7 @@ def _write_png(picture, path):
             ha="center",
             va="baseline",
             weight="bold" if t.bold else "normal",
-            family=fonts,
+            family=families,
             zorder=3,
             parse_math=False,
         )

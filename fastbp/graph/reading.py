@@ -27,7 +27,11 @@ _SYMBOLS = {
     "LinalgVectorNorm": "norm",
     "ToCopy": "to",
     "T": "T",
+    "NllLoss2D": "nll_loss",
 }
+
+#: Losses that PyTorch calls by their last step, which takes one input, and a loss two.
+_OF_PAIRS = {"Mean0": "l1_loss", "Sum0": "l1_loss", "Abs0": "l1_loss", "Div1": "cross_entropy", "Neg0": "cross_entropy"}
 
 
 @dataclass
@@ -111,8 +115,11 @@ def _nodes(root):
     return sorted(found, key=lambda node: node.sequence)
 
 
-def symbol(node):
+def symbol(node, gradient=None):
     """The symbol of an operation: ×, exp, **2.
+
+    `gradient` is the derivative by its first input.  PyTorch calls cross-entropy by its last step,
+    nll_loss; its derivatives by a row's scores, softmax(x) - t, add up to 0.
 
     Examples
     --------
@@ -120,7 +127,13 @@ def symbol(node):
     >>> symbol((x * 2).grad_fn), symbol((x**2).grad_fn), symbol(x.log_softmax(0).grad_fn)
     ('×', '**2', 'log_softmax')
     """
-    name = node.name().partition("Backward")[0]
+    name, _, number = node.name().partition("Backward")
+    if len(node.inputs) == 2 and name + number in _OF_PAIRS:
+        return _OF_PAIRS[name + number]
+    if name.startswith("NllLoss") and gradient is not None:
+        sums = gradient.sum(min(1, gradient.ndim - 1))
+        if gradient.any() and (abs(sums) <= 1e-3 * abs(gradient).max()).all():
+            return "cross_entropy"
     if name == "Pow" and len(node.inputs) == 1:
         return f"**{text.number(node.constants[1])}"
     return _SYMBOLS.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
@@ -177,7 +190,9 @@ class _Reader:
         return self.graph
 
     def add_operation(self, node):
-        sign, inner = symbol(node), self.quotients.get(node)
+        inner = self.quotients.get(node)
+        came = [self.backwards[id(node), *key] for key, *_ in _inputs(node)]
+        sign = symbol(node, came[0][0] if came and came[0] else None)
         if inner is not None:
             constant = node.constants[1]
             sign = "1/x" if constant == 1 else "/"

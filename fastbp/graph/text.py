@@ -4,7 +4,8 @@ import unicodedata
 
 import numpy as np
 
-LONGEST = 16  # characters of an array that is written as its numbers
+LONGEST = 28  # characters of an array that is written as its numbers
+EXACT = 16  # and of one whose numbers are not rounded any further
 
 #: Width of characters in ems, at least that of Helvetica, Arial, and DejaVu Sans, the widest;
 #: of digits and brackets in bold as well.
@@ -32,8 +33,8 @@ def width(text, size):
     return size * sum(_WIDTH_OF.get(c) or (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.9) for c in text)
 
 
-def number(value):
-    """A number in at most five significant digits, or a whole one of up to seven.
+def number(value, digits=5):
+    """A number in at most so many significant digits, or a whole one of up to seven.
 
     Examples
     --------
@@ -45,7 +46,7 @@ def number(value):
     value = float(value)
     if value == 0:
         return "0"
-    text = f"{value:.0f}" if value.is_integer() and abs(value) < 1e7 else f"{value:.5g}"
+    text = f"{value:.0f}" if value.is_integer() and abs(value) < 1e7 else f"{value:.{digits}g}"
     digits, e, exponent = text.partition("e")
     return (digits + e + (str(int(exponent)) if e else "")).replace("-", "−")
 
@@ -53,19 +54,26 @@ def number(value):
 def numbers(array):
     """A number, or an array as its numbers where they are few, and as its shape where not.
 
+    Numbers that would take much room have three significant digits, or two.
+
     Examples
     --------
     >>> numbers(1.5), numbers(np.arange(3)), numbers(np.ones((100, 50)))
     ('1.5', '[0, 1, 2]', '(100, 50)')
+    >>> numbers(np.array([0.09003, 0.24473, -0.33476]))
+    '[0.09, 0.245, −0.335]'
     """
     array = np.asarray(array)
     if array.size == 1:
         return number(array.item())
-    text = _listed(array.tolist()) if 0 < array.size <= LONGEST else ""
-    return text if 0 < len(text) <= LONGEST else str(array.shape)
+    for digits, most in ((5, EXACT), (3, LONGEST), (2, LONGEST)):
+        text = _listed(array.tolist(), digits) if 0 < array.size <= LONGEST else ""
+        if 0 < len(text) <= most:
+            return text
+    return str(array.shape)
 
 
-def _listed(values):
+def _listed(values, digits):
     if isinstance(values, list):
-        return f"[{', '.join(map(_listed, values))}]"
-    return number(values)
+        return f"[{', '.join(_listed(each, digits) for each in values)}]"
+    return number(values, digits)

@@ -207,6 +207,9 @@ class _Dict(Module):
     def __delitem__(self, key):
         self.pop(key)
 
+    def _ipython_key_completions_(self):
+        return list(self.keys())
+
     def keys(self):
         """The names."""
         return self._items().keys()

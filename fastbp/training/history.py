@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from fastbp import checks, plots
+from fastbp import checks
 from fastbp.training import plans
 
 __all__ = ["EarlyStopping", "History"]
@@ -64,9 +64,17 @@ class History:
         -------
         matplotlib.figure.Figure
         """
+        from fastbp import plots
+
         names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
         curves = {name: getattr(self, name) for name in names if getattr(self, name)}
         return plots.learning_curves(curves, path)
+
+    def _repr_html_(self):
+        from fastbp import charts, markup
+
+        said = markup.preformatted(self)
+        return f"{charts.learning_curves(vars(self))}{said}" if len(self) else said
 
     def __repr__(self):
         if not len(self):

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from fastbp import checks, init, plots
+from fastbp import checks, init
 from fastbp.backend import kernels
 from fastbp.optim.rule import rule_of
 from fastbp.training import labels, plans
@@ -51,6 +51,8 @@ class LRFinder:
         -------
         matplotlib.figure.Figure
         """
+        from fastbp import plots
+
         return plots.learning_rates(self.lrs, self.losses, self.smoothed, self.suggestion, path)
 
     def __repr__(self):

@@ -1,6 +1,9 @@
-"""Pictures of plain lists of numbers."""
+"""Pictures of plain lists of numbers: losses over epochs, rates and options."""
 
-from fastbp import checks, files
+from collections.abc import Mapping
+
+from fastbp import checks
+from fastbp.plots import figures
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
 
@@ -41,10 +44,10 @@ def learning_curves(history, path=None):
     ['Loss']
     """
     panels = _panels(history)
-    figure = _figure("learning_curves", path, len(panels))
+    figure = figures.figure("learning_curves", path, 4.6 * len(panels))
     for place, (quantity, curves) in enumerate(panels.items(), start=1):
         _draw(figure.add_subplot(1, len(panels), place), quantity, curves)
-    return _written(path, figure)
+    return figures.written("learning_curves", path, figure)
 
 
 def learning_rates(lrs, losses, smoothed, suggestion, path=None):
@@ -74,7 +77,7 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     >>> figure.axes[0].get_xscale()
     'log'
     """
-    figure = _figure("learning_rates", path, 1.3)
+    figure = figures.figure("learning_rates", path, 6.0)
     axes = figure.add_subplot()
     axes.plot(lrs, losses, color="0.75", linewidth=1, label="loss of a step")
     axes.plot(lrs, smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
@@ -83,9 +86,9 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     axes.set_ylim(0, 1.5 * max(smoothed[0], min(smoothed)))  # what diverges leaves the picture
     axes.set_xlabel("Learning rate")
     axes.set_ylabel("Loss")
-    _bare(axes)
+    figures.bare(axes)
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    return _written(path, figure)
+    return figures.written("learning_rates", path, figure)
 
 
 def trials(found, ranges, path=None):
@@ -115,7 +118,7 @@ def trials(found, ranges, path=None):
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['lr']
     """
-    figure = _figure("trials", path, 0.75 * len(ranges))
+    figure = figures.figure("trials", path, 3.45 * len(ranges))
     most = max(epochs for epochs, *_ in found)
     shown = sorted((each for each in found if abs(each[1]) < float("inf")), key=lambda trial: trial[0])
     axes = None
@@ -130,37 +133,13 @@ def trials(found, ranges, path=None):
         axes.set_xlabel(name)
         if place == 1:
             axes.set_ylabel("Validation loss")
-        _bare(axes)
-    return _written(path, figure)
-
-
-def _figure(who, path, n_panels=1):
-    """An empty figure, once it is known that it can be written."""
-    if path is not None and not hasattr(path, "write"):
-        checks.path_to_write(who, path)
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError:
-        raise checks.missing_extra("matplotlib", who) from None
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches
-    return Figure(figsize=(4.6 * n_panels, 3.4), dpi=150, layout=layout)
-
-
-def _written(path, figure):
-    if path is not None:
-        files.write_figure(path, figure)
-    return figure
-
-
-def _bare(axes):
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+        figures.bare(axes)
+    return figures.written("trials", path, figure)
 
 
 def _panels(history):
     """{"loss": [(name, line, colour, values), ...], "accuracy": [...]}, checked."""
+    checks.instance("learning_curves", "history", history, Mapping, "a mapping of lists")
     panels: dict[str, list] = {}
     lengths = {}
     for quantity in ("loss", "accuracy"):
@@ -203,9 +182,7 @@ def _draw(axes, quantity, curves):
     _set_heights(axes, quantity, [value for *_, values in curves for value in values])
     axes.set_xlabel("Epoch")
     axes.set_ylabel(quantity.capitalize())
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    figures.bare(axes)
     # Above the panel, where no curve runs through it.
     axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves))
 
