@@ -5,6 +5,7 @@ Every module has three tables by name, `_parameters`, `_buffers` and `_modules`,
 """
 
 import collections
+from typing import Any
 
 import numpy as np
 
@@ -617,7 +618,7 @@ def _dtype_of(args, keywords):
     """The dtype among the arguments of `to`, whose devices are checked."""
     from fastbp import autograd, dtypes
 
-    found = None
+    found: Any = None
     for name in keywords:
         if name not in ("dtype", "device", "tensor", "non_blocking"):
             raise TypeError(f"to expects dtype, device, tensor and non_blocking; got {name}.")
