@@ -1,6 +1,9 @@
 """A network as a file has it: its architecture as JSON beside its arrays, written and read."""
 
+from __future__ import annotations
+
 import reprlib
+from typing import Any
 
 from fastbp import checks, files
 from fastbp.layers import (
@@ -41,7 +44,7 @@ _FORMAT_VERSION = 1
 # --- written --------------------------------------------------------------------------------
 
 
-def write(net, path, more=None):
+def write(net: Any, path: Any, more: Any = None) -> None:
     """Write the file of `Sequential.save`, with `more` texts by name in its metadata."""
     import json
 
@@ -56,7 +59,7 @@ def write(net, path, more=None):
     files.write_safetensors(who, path, arrays, metadata)
 
 
-def described(net, network):
+def described(net: Any, network: Any) -> dict[Any, Any]:
     """What `Sequential.architecture` gives; `network`: the class of networks, also as parts."""
     for path, module in net.named_modules():
         _require_saved(path, module)
@@ -160,13 +163,13 @@ def _switches(layer):
 # --- read -----------------------------------------------------------------------------------
 
 
-def read(path, network):
+def read(path: Any, network: Any) -> Any:
     """The file of `Sequential.load`, as `rebuilt` has it."""
     tensors, metadata = files.read_safetensors("Sequential.load", path)
     return rebuilt(tensors, metadata, files.shown(path), network)
 
 
-def rebuilt(tensors, metadata, shown, network):
+def rebuilt(tensors: Any, metadata: Any, shown: Any, network: Any) -> tuple[Any, Any, Any]:
     """A network of a file's arrays and texts.
 
     Returns

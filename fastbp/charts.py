@@ -1,11 +1,18 @@
 """Pictures of a table's training as SVG: matplotlib's import takes longer than the training of most tables."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import files, scores
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, Path
 
 __all__ = ["calibration", "importances", "learning_curves", "residuals"]
 
@@ -23,7 +30,7 @@ _MOST_NAMED = 12
 # --- the pictures ---------------------------------------------------------------------------
 
 
-def learning_curves(history, path):
+def learning_curves(history: Mapping[str, Any], path: Path) -> None:
     """Write loss beside accuracy, over the epochs.
 
     Parameters
@@ -52,7 +59,7 @@ def learning_curves(history, path):
     _write(path, panels, "Learning curves")
 
 
-def residuals(y, t, name, path):
+def residuals(y: Any, t: Any, name: Any, path: Any) -> None:
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
     name = _plain(name)
@@ -66,7 +73,7 @@ def residuals(y, t, name, path):
     _write(path, [against, spread], "Residuals")
 
 
-def calibration(p, t, classes, path):
+def calibration(p: Array, t: Array, classes: list[Any], path: Path) -> None:
     """Write how often a class is right that was given a probability, and the confusion of classes.
 
     Parameters
@@ -104,7 +111,7 @@ def calibration(p, t, classes, path):
     _write(path, [curve, counts], "Calibration and confusion")
 
 
-def importances(names, means, deviations, score, path, most=20):
+def importances(names: list[str], means: Array, deviations: Array, score: str, path: Path, most: int = 20) -> None:
     """Write what a score loses where a column's values are shuffled, the largest first.
 
     Parameters
@@ -137,10 +144,21 @@ class _Panel:
     `place` counts panels from the left; `ticks` says which axes have numbers.
     """
 
-    def __init__(self, place, x, y, x_label, y_label, *, ticks="xy", left=_LEFT, height=_HEIGHT):
+    def __init__(
+        self,
+        place: Any,
+        x: Any,
+        y: Any,
+        x_label: Any,
+        y_label: Any,
+        *,
+        ticks: Any = "xy",
+        left: Any = _LEFT,
+        height: Any = _HEIGHT,
+    ) -> None:
         self.x, self.y = (_widened(*ends) for ends in (x, y))
         self.left, self.height = place * (_LEFT + _WIDTH + _RIGHT) + left, height
-        self.parts = []
+        self.parts: list[str] = []
         middle = self.left + _WIDTH / 2, _TOP + height / 2
         for value in _ticks(*self.x) if ticks and "x" in ticks else ():
             self._rule(self._across(value), _TOP, 0, height)
@@ -163,7 +181,7 @@ class _Panel:
     def _rule(self, x, y, across, down):
         self.parts.append(f'<path d="M{x} {y}l{across} {down}" stroke="#e5e5e5"/>')
 
-    def line(self, x, y, colour, dots=False):
+    def line(self, x: Any, y: Any, colour: Any, dots: bool = False) -> None:
         """A line through the finite ones of some points, which may be shown."""
         ends = [(self._across(a), self._down(b)) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
         path = "L".join(f"{a} {b}" for a, b in ends)
@@ -171,7 +189,7 @@ class _Panel:
         if dots:
             self.parts += [f'<circle cx="{a}" cy="{b}" r="3.5" fill="{colour}"/>' for a, b in ends]
 
-    def points(self, x, y):
+    def points(self, x: Any, y: Any) -> None:
         """Points, of many an even choice; lines without length, which round ends make dots."""
         step = -(-len(x) // _MOST_POINTS)
         path = "".join(
@@ -181,29 +199,29 @@ class _Panel:
             f'<path d="{path}" stroke="{_BLUE}" stroke-width="4" stroke-linecap="round" stroke-opacity="0.6"/>'
         )
 
-    def bar(self, x, y, colour=_BLUE):
+    def bar(self, x: Any, y: Any, colour: Any = _BLUE) -> None:
         """A rectangle between two pairs of ends."""
         left, right = (self._across(each) for each in x)
         bottom, top = sorted((self._down(each) for each in y), reverse=True)
         size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
         self.parts.append(f'<rect x="{left}" y="{top}" {size} fill="{colour}"/>')
 
-    def text(self, x, y, content, colour):
+    def text(self, x: Any, y: Any, content: Any, colour: Any) -> None:
         """A text in the middle of a place."""
         where = f'x="{self._across(x)}" y="{self._down(y) + 4}"'
         self.parts.append(f'<text {where} font-size="10" fill="{colour}">{escape(str(content))}</text>')
 
-    def tick_x(self, x, content):
+    def tick_x(self, x: Any, content: Any) -> None:
         """A text below the axis."""
         where = f'x="{self._across(x)}" y="{_TOP + self.height + 18}"'
         self.parts.append(f'<text {where} font-size="11">{escape(content)}</text>')
 
-    def tick_y(self, y, content):
+    def tick_y(self, y: Any, content: Any) -> None:
         """A text left of the axis."""
         where = f'x="{self.left - 7}" y="{self._down(y) + 4}"'
         self.parts.append(f'<text {where} font-size="11" text-anchor="end">{escape(content)}</text>')
 
-    def legend(self, place, name, colour):
+    def legend(self, place: Any, name: Any, colour: Any) -> None:
         """A curve's name, above the panel, where no curve runs through it."""
         x = self.left + 110 * place
         self.parts.append(

@@ -1,6 +1,14 @@
 """Pictures of plain lists of numbers."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from fastbp import checks, files
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
 
@@ -8,7 +16,7 @@ __all__ = ["learning_curves", "learning_rates", "trials"]
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
 
 
-def learning_curves(history, path=None):
+def learning_curves(history: Mapping[str, Any], path: Path | None = None) -> Any:
     """Loss beside accuracy, over the epochs.
 
     Parameters
@@ -47,7 +55,7 @@ def learning_curves(history, path=None):
     return _written(path, figure)
 
 
-def learning_rates(lrs, losses, smoothed, suggestion, path=None):
+def learning_rates(lrs: Any, losses: Any, smoothed: Any, suggestion: float, path: Any = None) -> Any:
     """Losses over the learning rates that were tried, with the suggested one.
 
     Parameters
@@ -88,7 +96,7 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     return _written(path, figure)
 
 
-def trials(found, ranges, path=None):
+def trials(found: Sequence[Any], ranges: Sequence[str], path: Path | None = None) -> Any:
     """The losses of a sweep's trials over each of the numbers that they differ in.
 
     Parameters

@@ -1,11 +1,15 @@
 """How good predictions are, and a baseline's beside them."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 __all__ = ["confusion", "of_classes", "of_numbers"]
 
 
-def of_classes(p, t):
+def of_classes(p: Any, t: Any) -> dict[str, Any]:
     """Scores of probabilities (n, n_classes) against class indices (n,).
 
     Returns
@@ -48,13 +52,13 @@ def of_classes(p, t):
     }
 
 
-def confusion(p, t):
+def confusion(p: Any, t: Any) -> Any:
     """Rows by true class (rows) and predicted class (columns): (n_classes, n_classes) int64."""
     n_classes = p.shape[1]
     return np.bincount(t * n_classes + p.argmax(axis=1), minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def of_numbers(y, t):
+def of_numbers(y: Any, t: Any) -> dict[str, Any]:
     """Scores of numbers (n,) against the true ones (n,), in their unit.
 
     Returns

@@ -1,13 +1,20 @@
 """`summary`: a table of a model's layers, their output shapes and numbers of parameters."""
 
+from __future__ import annotations
+
 import math
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp.autograd import Size, zeros
 from fastbp.autograd.tensor import on_cpu
 from fastbp.modules import Module
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = ["ModelSummary", "summary"]
 
@@ -23,7 +30,7 @@ NAME_WIDTH = 40
 class _Row:
     """One call of a module: its place in the tree, and what went in and out."""
 
-    def __init__(self, module, given=None, out=None, inner=(), again=False):
+    def __init__(self, module: Any, given: Any = None, out: Any = None, inner: Any = (), again: bool = False) -> None:
         self.module = module
         self.input_shape, self.shape = _shape(given), _shape(out)
         self.out_bytes = _first(out).nbytes if _first(out) is not None else 0
@@ -32,15 +39,15 @@ class _Row:
         self.depth = 0
 
     @property
-    def is_leaf(self):
+    def is_leaf(self) -> bool:
         return not self.module._modules
 
-    def counts(self, whole):
+    def counts(self, whole: Any) -> tuple[Any, Any]:
         """(all, trained) parameters: its own, or with `whole` those within too."""
         parameters = list(self.module.parameters(recurse=whole))
         return (sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad))
 
-    def mult_adds(self):
+    def mult_adds(self) -> Any:
         """Multiplications with parameters, of all samples."""
         if self.shape is None or not self.is_leaf:
             return 0
@@ -74,16 +81,18 @@ class ModelSummary:
         the parameters.
     """
 
-    def __init__(self, model, root, inputs, columns, width, depth):
+    def __init__(self, model: Any, root: Any, inputs: Any, columns: Any, width: Any, depth: Any) -> None:
         self._rows = list(_flat(root, 0))
         self._columns, self._width, self._depth = columns, width, depth
         parameters = list(model.parameters())
-        self.total_params = sum(p.numel() for p in parameters)
-        self.trainable_params = sum(p.numel() for p in parameters if p.requires_grad)
-        self.total_mult_adds = sum(row.mult_adds() for row in self._rows)
-        self.total_input = sum(t.nbytes for t in inputs)
-        self.total_output_bytes = sum(2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0])
-        self.total_param_bytes = sum(p.nbytes for p in parameters)
+        self.total_params: int = sum(p.numel() for p in parameters)
+        self.trainable_params: int = sum(p.numel() for p in parameters if p.requires_grad)
+        self.total_mult_adds: int = sum(row.mult_adds() for row in self._rows)
+        self.total_input: int = sum(t.nbytes for t in inputs)
+        self.total_output_bytes: int = sum(
+            2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0]
+        )
+        self.total_param_bytes: int = sum(p.nbytes for p in parameters)
         self._has_input = bool(inputs)
 
     def _cell(self, row, column):
@@ -100,7 +109,7 @@ class ModelSummary:
             return "(recursive)"
         return f"{count:,}" if trained else f"({count:,})"
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [row for row in self._rows if row.depth <= self._depth]
         places: dict[int, int] = {}
         names = []
@@ -155,17 +164,17 @@ def _flat(row, depth):
 
 
 def summary(
-    model,
-    input_size=None,
-    input_data=None,
-    batch_dim=None,
-    col_names=None,
-    col_width=25,
-    depth=3,
-    device=None,
-    dtypes=None,
-    verbose=1,
-):
+    model: Module,
+    input_size: Any = None,
+    input_data: Tensor | Sequence[Any] | None = None,
+    batch_dim: int | None = None,
+    col_names: Sequence[str] | None = None,
+    col_width: int = 25,
+    depth: int = 3,
+    device: Literal["cpu"] | None = None,
+    dtypes: Sequence[Any] | None = None,
+    verbose: Literal[0, 1, 2] = 1,
+) -> Any:
     """Print a table of a model's layers, as torchinfo does.
 
     A forward in evaluation mode, without gradients, finds the shapes; the model and the stream

@@ -1,13 +1,20 @@
 """Rows that are kept from training."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastbp import checks
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+
 __all__ = ["held_out"]
 
 
-def held_out(who, name, share, groups, seed):
+def held_out(who: str, name: str, share: float, groups: Array, seed: int) -> Array:
     """Draw a share of the rows, about the same of each group.
 
     Parameters

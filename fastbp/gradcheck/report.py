@@ -1,7 +1,10 @@
 """What a check found."""
 
+from __future__ import annotations
+
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,10 +49,10 @@ class GradientReport:
     tolerance: float
     problem: str = ""
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.passed
 
-    def __str__(self):
+    def __str__(self) -> str:
         place = f"{self.parameter}{list(self.index) if self.index else ''}"
         if self.index is None:
             place += ", all elements at once"
@@ -74,11 +77,11 @@ class GradientReport:
     __repr__ = __str__
 
 
-def failure(name, problem, tolerance, kinks=0):
+def failure(name: Any, problem: Any, tolerance: Any, kinks: Any = 0) -> Any:
     return GradientReport(False, np.inf, name, None, np.nan, np.nan, 0, kinks, {name: np.nan}, tolerance, problem)
 
 
-def joined(reports):
+def joined(reports: Any) -> Any:
     """One report of those on the single parameters."""
     worst = max(reports, key=lambda report: report.largest_relative_error)
     return GradientReport(

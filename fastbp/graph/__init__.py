@@ -3,12 +3,19 @@
 It is read (`reading`), laid out (`layout`), drawn (`drawing`, `text`) and shown (`picture`).
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastbp import autograd, checks
 from fastbp.graph import drawing, reading
 from fastbp.graph.picture import Picture, suffix_of
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
+    from fastbp.autograd import Tensor
 
 __all__ = ["Picture", "draw"]
 
@@ -17,7 +24,12 @@ __all__ = ["Picture", "draw"]
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def draw(out, names=None, path=None, gradient=None):
+def draw(
+    out: Tensor,
+    names: dict[Any, Any] | Iterable[Any] | None = None,
+    path: Path | None = None,
+    gradient: Tensor | None = None,
+) -> Any:
     """Draw the computational graph of a tensor from left to right, before `backward`.
 
     Inputs and constants stand in boxes, operations in circles.  Above each arrow is the value

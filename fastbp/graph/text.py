@@ -1,6 +1,9 @@
 """What stands on a picture: numbers and shapes as short text, and how wide a text is."""
 
+from __future__ import annotations
+
 import unicodedata
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +24,7 @@ _WIDTHS = {
 _WIDTH_OF = {c: ems for ems, characters in _WIDTHS.items() for c in characters}
 
 
-def width(text, size):
+def width(text: Any, size: Any) -> Any:
     """Width of a text in letters of a size, in the size's unit, never too small.
 
     Examples
@@ -32,7 +35,7 @@ def width(text, size):
     return size * sum(_WIDTH_OF.get(c) or (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.9) for c in text)
 
 
-def number(value):
+def number(value: Any) -> Any:
     """A number in at most five significant digits, or a whole one of up to seven.
 
     Examples
@@ -50,7 +53,7 @@ def number(value):
     return (digits + e + (str(int(exponent)) if e else "")).replace("-", "−")
 
 
-def numbers(array):
+def numbers(array: Any) -> Any:
     """A number, or an array as its numbers where they are few, and as its shape where not.
 
     Examples

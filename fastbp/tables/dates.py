@@ -1,7 +1,10 @@
 """Texts as dates and times."""
 
+from __future__ import annotations
+
 import contextlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -35,13 +38,13 @@ _LONGEST = 64  # characters of any date
 UNDECIDED = "undecided"
 
 
-def is_like_one(text):
+def is_like_one(text: Any) -> bool:
     """Whether a text has the form of a date, which may still have no such day."""
     found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
     return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything
 
 
-def dates(texts):
+def dates(texts: list[str]) -> tuple[Any, Any] | tuple[Any, None]:
     """Texts as datetime64[s] in UTC, NaT where one is no date, and the order of their numbers.
 
     Parameters

@@ -1,11 +1,14 @@
 """Tables of other libraries, and of arrays, as columns."""
 
+from __future__ import annotations
+
 import datetime
 import decimal
 import io
 import math
 import numbers as abstract
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +25,7 @@ _EXPECTED = (
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 
 
-def of_object(data, names, kinds_of):
+def of_object(data: Any, names: Any, kinds_of: Any) -> Any:
     """Columns of anything but a file."""
     source, found, index = _parts(data)
     found_names = [name for name, _ in found]
@@ -42,7 +45,7 @@ def of_object(data, names, kinds_of):
     return _of_columns(source, names, columns, kinds_of, index)
 
 
-def of_parquet(name, data, ignore, kinds_of, progress):
+def of_parquet(name: Any, data: Any, ignore: Any, kinds_of: Any, progress: Any) -> Any:
     """Columns of a Parquet file's bytes."""
     try:
         import pyarrow
@@ -74,7 +77,7 @@ def of_parquet(name, data, ignore, kinds_of, progress):
     return columns
 
 
-def checked_names(names, n):
+def checked_names(names: Any, n: Any) -> Any:
     """Names as a list of n different texts."""
     names = [str(name) for name in checks.sequence("columns_of", "names", names, "names of columns")]
     if len(names) != n:

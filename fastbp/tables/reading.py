@@ -1,15 +1,21 @@
 """Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
+from __future__ import annotations
+
 import itertools
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.tables import cells, encodings, frames, kinds, numbers
 from fastbp.tables.columns import Columns
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
 
@@ -45,7 +51,16 @@ class Table(NamedTuple):
 
 
 def read(
-    path, *, encoding=None, delimiter=None, decimal=None, header=True, ignore=(), texts=(), kinds_of=None, progress=None
+    path: Path,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    header: bool = True,
+    ignore: str | Sequence[str] = (),
+    texts: str | Sequence[str] = (),
+    kinds_of: dict[str, Any] | None = None,
+    progress: Callable[..., Any] | None = None,
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -143,7 +158,7 @@ def read(
     return Columns(tuple(done), name, lines, (*said, *grid.notes, *notes, *heard))
 
 
-def columns_of(data, names=None, kinds_of=None) -> Columns:
+def columns_of(data: Any, names: Sequence[str] | None = None, kinds_of: dict[str, Any] | None = None) -> Columns:
     """Columns of a file, a frame or arrays.
 
     Parameters
@@ -405,7 +420,7 @@ def _may_be_thousands(texts, mark):
     return all(_THOUSANDS.fullmatch(text) for text in texts if mark in text)
 
 
-def listed(names, most=20):
+def listed(names: Any, most: Any = 20) -> Any:
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(checks.shown, names[:most])) + more
 
@@ -413,7 +428,7 @@ def listed(names, most=20):
 # --- tables ---------------------------------------------------------------------------------
 
 
-def read_csv(path, target):
+def read_csv(path: Path, target: str) -> Any:
     r"""Read a file as `read` does, its texts one-hot, and a column to predict.
 
     Parameters

@@ -1,6 +1,9 @@
 """What users hand in as a table, as Columns."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 from fastbp.tables.columns import Columns
 from fastbp.tables.reading import columns_of, read
@@ -8,7 +11,7 @@ from fastbp.tables.reading import columns_of, read
 __all__ = ["table_of"]
 
 
-def table_of(who, data, kinds_of=None, **reading):
+def table_of(who: str, data: Any, kinds_of: Any = None, **reading: Any) -> Any:
     """Columns of a path, which is read by options, or of a frame, a dict or arrays, which take none."""
     if isinstance(data, Columns):
         return data
