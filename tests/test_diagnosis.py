@@ -2,6 +2,7 @@
 
 import copy
 import html
+import inspect
 import pickle
 import random
 import threading
