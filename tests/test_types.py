@@ -1,7 +1,9 @@
 """What editors and type checkers see of the library."""
 
+import doctest
 import inspect
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -48,6 +50,17 @@ def test_mypy_finds_wrong_uses_and_no_other(path, tmp_path):
     config = ["--config-file", os.devnull, "--cache-dir", str(tmp_path)]
     asked = ["--warn-unused-ignores", "--follow-imports", "silent", str(path)]
     result = checked([sys.executable, "-m", "mypy", *config, *asked], tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_mypy_is_content_with_the_readme_and_the_examples(tmp_path):
+    pytest.importorskip("mypy")
+    readme = tmp_path / "readme.py"
+    blocks = re.findall(r"^```python\n(.*?)^```$", (HERE.parent / "README.md").read_text("utf-8"), re.M | re.S)
+    readme.write_text("\n".join(doctest.script_from_examples(each) if ">>>" in each else each for each in blocks))
+    asked = ["--ignore-missing-imports", "--follow-imports", "silent", "--cache-dir", str(tmp_path)]
+    examples = sorted(map(str, (HERE.parent / "examples").glob("*.py")))
+    result = checked([sys.executable, "-m", "mypy", "--config-file", os.devnull, *asked, readme, *examples], tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

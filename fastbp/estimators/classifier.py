@@ -148,7 +148,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def __init__(
         self,
-        hidden_layer_sizes: ArrayLike = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: str | Sequence[str] = "relu",
         *,
         solver: str = "adam",
