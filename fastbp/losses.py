@@ -4,6 +4,7 @@ Each takes (prediction, target), averages, and gives the gradient of the average
 """
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +48,9 @@ class Loss:
     criterion = None
 
     def __init__(self):
-        self.loss = None
-        self.y = None
-        self.t = None
+        self.loss: Any = None
+        self.y: Any = None
+        self.t: Any = None
         self._shape = None
 
     def __setattr__(self, name, value):
@@ -140,7 +141,7 @@ class Loss:
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
     #: The number that goes with its kind.
-    kind_number = 0.0
+    kind_number: float = 0.0
     #: The arguments that it is made with.
     options: tuple[str, ...] = ()
 

@@ -347,7 +347,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
-    is_parameter = True
+    is_parameter: Any = True
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:

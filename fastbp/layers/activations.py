@@ -41,6 +41,8 @@ class ActivationLayer(Layer):
     """A row of `operations.activations` as a layer."""
 
     row: Activation
+    node_name: str
+    kind: str | None
     #: The row's numbers, such as a slope, as C has them, which are two.
     pair: tuple[float, float] = (0.0, 0.0)
     #: Whether a Tensor handed in is changed; an array never is.
@@ -246,7 +248,7 @@ class LeakyRelu(ActivationLayer, row="leaky_relu", name="leaky_relu"):
     array([ 1. , -0.2])
     """
 
-    slope = checks.Checked(checks.number, least=0)
+    slope: Any = checks.Checked(checks.number, least=0)
 
     def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
@@ -334,7 +336,7 @@ class ELU(InPlaceActivation, row="elu", name="elu"):
     """
 
     _options = ("alpha",)
-    alpha = checks.Checked(checks.as_number)
+    alpha: Any = checks.Checked(checks.as_number)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)

@@ -71,9 +71,9 @@ class Affine(Layer):
     param_names: tuple[str, ...] = ("W", "b")
     tensor_names: tuple[str, ...] = ("weight", "bias")
     optional: tuple[str, ...] = ("bias",)
-    kind = "affine"
-    has_bias = True  # whether b is trained; else it is zeros
-    node_name = "AddmmBackward0"
+    kind: str | None = "affine"
+    has_bias: bool = True  # whether b is trained; else it is zeros
+    node_name: str = "AddmmBackward0"
 
     def __init__(self, W: Array, b: Array) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ class Layer(Module):
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
     #: The name of its node in a graph, as PyTorch has it.
-    node_name = "LayerBackward0"
+    node_name: str = "LayerBackward0"
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""

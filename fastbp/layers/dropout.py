@@ -51,12 +51,12 @@ class Dropout(LayerOfTwoModes):
     array([1., 1., 1., 1., 1., 1.])
     """
 
-    kind = "dropout"
+    kind: str | None = "dropout"
     node_name = "NativeDropoutBackward0"
     kept_names: tuple[str, ...] = ("seed", "_steps")
 
-    dropout_ratio = checks.Checked(_ratio)
-    seed = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))
+    dropout_ratio: Any = checks.Checked(_ratio)
+    seed: Any = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))
 
     def __init__(self, dropout_ratio: float = 0.5, seed: int | None = None) -> None:
         super().__init__()

@@ -73,7 +73,7 @@ class Embeddings(Layer):
 
     param_names: tuple[str, ...] = ("E",)
     tensor_names: tuple[str, ...] = ("weight",)
-    kind = "embedding"
+    kind: str | None = "embedding"
     node_name = "EmbeddingBackward0"
 
     def __init__(

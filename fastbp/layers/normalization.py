@@ -69,10 +69,10 @@ class BatchNormalization(LayerOfTwoModes):
     param_names: tuple[str, ...] = ("gamma", "beta")
     tensor_names: tuple[str, ...] = ("weight", "bias")
     buffer_names: tuple[str, ...] = ("running_mean", "running_var")
-    kind = "batch_norm"
+    kind: str | None = "batch_norm"
     node_name = "NativeBatchNormBackward0"
-    eps = checks.Checked(checks.number, least=0)
-    momentum = checks.Checked(checks.number, least=0, most=1)
+    eps: Any = checks.Checked(checks.number, least=0)
+    momentum: Any = checks.Checked(checks.number, least=0, most=1)
     sample_variance = False  # the running variance, by n - 1
     as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 

@@ -177,8 +177,8 @@ class BatchNorm1d(layers.BatchNorm1d):
     running_mean: Any = Listed("_buffers")
     running_var: Any = Listed("_buffers")
     num_batches_tracked: Any = Listed("_buffers")
-    affine = checks.Checked(_only_true)
-    track_running_stats = checks.Checked(_only_true)
+    affine: Any = checks.Checked(_only_true)
+    track_running_stats: Any = checks.Checked(_only_true)
     buffer_names: Any = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
 
     def __init__(
@@ -341,7 +341,7 @@ class GELU(layers.Gelu):
     array([0.8413])
     """
 
-    approximate = checks.Checked(checks.choice, ("none", "tanh"))
+    approximate: Any = checks.Checked(checks.choice, ("none", "tanh"))
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
@@ -381,7 +381,7 @@ class Dropout(layers.Dropout):
 
     kept_names: tuple[str, ...] = ()
 
-    dropout_ratio = checks.Checked(lambda who, _, p: random.probability(who, p))
+    dropout_ratio: Any = checks.Checked(lambda who, _, p: random.probability(who, p))
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__(p, seed=0)
@@ -513,7 +513,7 @@ class Softmax(_OverDimension):
     array([[0.5, 0.5]])
     """
 
-    kind = "softmax as a layer"
+    kind: str | None = "softmax as a layer"
 
     def _outputs(self, x):
         return functions.softmax(x, self.dim)
@@ -522,7 +522,7 @@ class Softmax(_OverDimension):
 class Softmin(_OverDimension):
     """`Softmax` of -x."""
 
-    kind = "softmin as a layer"
+    kind: str | None = "softmin as a layer"
 
     def _outputs(self, x):
         return functions.softmin(x, self.dim)
@@ -537,7 +537,7 @@ class LogSoftmax(_OverDimension):
     array([[-0.6931, -0.6931]])
     """
 
-    kind = "log-softmax as a layer"
+    kind: str | None = "log-softmax as a layer"
 
     def _outputs(self, x):
         return functions.log_softmax(x, self.dim)

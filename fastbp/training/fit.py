@@ -244,6 +244,14 @@ class Rows:
         The rows of x that are trained on, where a part of them is for validation.
     """
 
+    x: Any
+    t: Any
+    weights: Any
+    kept: Any
+    n: Any
+    batch_size: Any
+    parts: Any
+
     def __init__(self, x: Any, t: Any, weights: Any, n: Any, batch_size: Any, parts: Any, kept: Any) -> None:
         self.x, self.t, self.weights, self.kept = x, t, weights, kept
         self.n, self.batch_size, self.parts = n, batch_size, parts
@@ -353,6 +361,14 @@ class NetworkTraining(Training):
         Where it goes on from.
     """
 
+    rows: Any
+    validation: Any
+    early_stopping: Any
+    calls: Any
+    file: Any
+    saved: Any
+    ema_decay: Any
+
     net: Any
     trainer: Any
     ranks: Any
@@ -363,7 +379,7 @@ class NetworkTraining(Training):
         self.early_stopping, self.calls = options.early_stopping, bool(options.callbacks)
         self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved, self.ema_decay = file, saved, options.ema_decay
-        self.history = History(seed=trainer.seed)
+        self.history: Any = History(seed=trainer.seed)
         self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))  # no batch where they are made elsewhere
         self.whole = False  # whether `at` is where the arrays are
 

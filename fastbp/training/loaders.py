@@ -53,6 +53,9 @@ class Batches:
         For an iterator and several epochs: it is spent after one.
     """
 
+    who: Any
+    source: Any
+
     peeked: Any
 
     def __init__(self, who: str, source: Iterable[Any] | Callable[..., Any], epochs: int) -> None:
@@ -136,6 +139,9 @@ def _pair(who, batch):
 
 class BatchTraining(NetworkTraining):
     """A network's training on `Batches`."""
+
+    batches: Any
+    description: Any
 
     def __init__(self, trainer: Any, batches: Any, description: Any, validation: Any, options: Any) -> None:
         super().__init__(trainer, Rows(None, None, None, 0, 1, None, None), validation, options, None, None)

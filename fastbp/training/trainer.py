@@ -136,6 +136,8 @@ class Trainer(engine.Plan):
     1.0
     """
 
+    steps: Any
+
     net: Any
     optimizer: Any
     dtype: Any
@@ -215,7 +217,7 @@ class Trainer(engine.Plan):
         self._net = net = description.net
         self._optimizer, self._n_threads = optimizer, n_threads
         self._clip_norm, self._clip_value = clip_norm, clip_value
-        self.seed = seed
+        self.seed: Any = seed
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
