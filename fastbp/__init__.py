@@ -8,9 +8,12 @@ has scikit-learn's.  `fastbp.datasets` reads data, `fastbp.gradient_check` check
 `fastbp.reference` is the NumPy text of every compiled kernel.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import sys
+from typing import Any
 
 try:
     from fastbp import _kernels  # noqa: F401
@@ -99,7 +102,7 @@ _ON_DEMAND = {
 __all__ += [name for name in _ON_DEMAND if name not in ("book", "book2", "cs231n", "estimators")]
 
 
-def __getattr__(name):
+def __getattr__(name: Any) -> Any:
     if name in _ON_DEMAND:
         module, attribute = _ON_DEMAND[name]
         value = importlib.import_module(module)
@@ -120,6 +123,6 @@ def _of_tensors(name):
     raise attribute_error("fastbp", name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     autograd = importlib.import_module("fastbp.autograd")
     return sorted({*globals(), *_ON_DEMAND, *autograd.EXPORTED})

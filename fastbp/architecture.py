@@ -1,6 +1,9 @@
 """A network as a file has it: its architecture as JSON beside its arrays, written and read."""
 
+from __future__ import annotations
+
 import reprlib
+from typing import Any
 
 from fastbp import checks, files
 from fastbp.layers import (
@@ -41,7 +44,7 @@ _FORMAT_VERSION = 1
 # --- written --------------------------------------------------------------------------------
 
 
-def write(net, path, more=None):
+def write(net: Any, path: Any, more: Any = None) -> None:
     """Write the file of `Sequential.save`, with `more` texts by name in its metadata."""
     import json
 
@@ -56,7 +59,7 @@ def write(net, path, more=None):
     files.write_safetensors(who, path, arrays, metadata)
 
 
-def described(net, network):
+def described(net: Any, network: Any) -> dict[Any, Any]:
     """What `Sequential.architecture` gives; `network`: the class of networks, also as parts."""
     for path, module in net.named_modules():
         _require_saved(path, module)

@@ -1,6 +1,9 @@
 """Which kernels run: the compiled ones, or their NumPy twins."""
 
+from __future__ import annotations
+
 from contextvars import ContextVar
+from typing import Any, Self
 
 from fastbp import _kernels, checks, reference
 from fastbp._kernels import passes
@@ -43,13 +46,13 @@ class use:
     array([0.5   , 0.8808])
     """
 
-    def __init__(self, backend):
+    def __init__(self, backend: Any) -> None:
         self._module = _BACKENDS[checks.choice("use", "backend", backend, tuple(_BACKENDS))]
-        self._tokens = []
+        self._tokens: list[Any] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._tokens.append(_current.set(self._module))
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         _current.reset(self._tokens.pop())

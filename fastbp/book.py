@@ -5,11 +5,13 @@ and ``two_layer_net`` replaced by ``fastbp.book`` in its imports; docs/the-book.
 numbers differ.  What is random draws from NumPy's global generator, as the book does, so that
 ``np.random.seed`` holds.  Chapter 7's `im2col`, `Convolution` and `Pooling` are not there.
 """
-# ruff: noqa: NPY002
 
+from __future__ import annotations
+
+# ruff: noqa: NPY002
 from collections import OrderedDict
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +33,9 @@ from fastbp.layers import (
 )
 from fastbp.layers.base import takes_train_flg
 from fastbp.optim import AdaGrad, Adam, Momentum, Nesterov, RMSprop
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = [
     "SGD",
@@ -75,7 +80,7 @@ __all__ = [
 # --- functions --------------------------------------------------------------------------------
 
 
-def identity_function(x):
+def identity_function(x: Any) -> Any:
     """The argument.
 
     Examples
@@ -86,7 +91,7 @@ def identity_function(x):
     return x
 
 
-def step_function(x):
+def step_function(x: ArrayLike) -> Array:
     """1 where x is above 0, else 0.
 
     Parameters
@@ -110,7 +115,7 @@ def step_function(x):
     return np.array(checks.numbers("step_function", "x", x) > 0, int)
 
 
-def sigmoid(x):
+def sigmoid(x: ArrayLike) -> Array:
     """Logistic function ``1 / (1 + exp(-x))``, without overflow for any x.
 
     Parameters
@@ -135,7 +140,7 @@ def sigmoid(x):
     return Sigmoid().forward(x)[()]
 
 
-def sigmoid_grad(x):
+def sigmoid_grad(x: Any) -> Any:
     """The derivative of `sigmoid` at x.
 
     Examples
@@ -147,7 +152,7 @@ def sigmoid_grad(x):
     return (1 - y) * y
 
 
-def relu(x):
+def relu(x: Any) -> Any:
     """``max(x, 0)``.
 
     Examples
@@ -158,7 +163,7 @@ def relu(x):
     return np.maximum(0, checks.numbers("relu", "x", x))
 
 
-def relu_grad(x):
+def relu_grad(x: Any) -> Any:
     """The derivative of `relu`: 1 where x is at least 0, as the book has it here, else 0.
 
     Examples
@@ -169,7 +174,7 @@ def relu_grad(x):
     return np.array(checks.numbers("relu_grad", "x", x) >= 0, float)
 
 
-def sum_squared_error(y, t):
+def sum_squared_error(y: Any, t: Any) -> float:
     """Half the sum of squared differences: ``sum((y - t)^2) / 2``, over all elements.
 
     Parameters
@@ -200,7 +205,7 @@ def sum_squared_error(y, t):
 mean_squared_error = sum_squared_error  # the name that it has in the book's text
 
 
-def softmax_loss(X, t):
+def softmax_loss(X: Any, t: Any) -> float:
     """Cross-entropy of `softmax`, exact where `cross_entropy_error` of it would be inf.
 
     Parameters
@@ -227,7 +232,7 @@ def softmax_loss(X, t):
     return SoftmaxWithLoss().evaluate(X, t)
 
 
-def numerical_diff(f, x):
+def numerical_diff(f: Any, x: Any) -> float | Array:
     """The derivative of a function of one number: ``(f(x + h) - f(x - h)) / 2h``, h = 1e-4.
 
     Parameters
@@ -262,7 +267,7 @@ def numerical_diff(f, x):
     return (f(high) - f(low)) / (high - low)
 
 
-def numerical_gradient_2d(f, X):
+def numerical_gradient_2d(f: Any, X: Any) -> Any:
     """`numerical_gradient` of f, a function of one point, at each row of X; a 1-D X is one point.
 
     Examples
@@ -279,7 +284,7 @@ def numerical_gradient_2d(f, X):
     return grads
 
 
-def shuffle_dataset(x, t):
+def shuffle_dataset(x: ArrayLike, t: ArrayLike) -> tuple[Any, Any]:
     """The rows of x and t in one random order.
 
     Parameters
@@ -314,7 +319,7 @@ def shuffle_dataset(x, t):
     return x[order], t[order]
 
 
-def smooth_curve(x):
+def smooth_curve(x: Any) -> Array:
     """Each number as a mean over the eleven around it, by the weights of a Kaiser window.
 
     Parameters
@@ -365,7 +370,7 @@ class SGD(optim.SGD):
 
     _options = ("lr",)
 
-    def __init__(self, lr=0.01):
+    def __init__(self, lr: float = 0.01) -> None:
         super().__init__(lr=lr)
 
 
@@ -437,27 +442,30 @@ class MultiLayerNetExtend:
     (5, 3)
     """
 
+    use_dropout: Any
+    use_batchnorm: Any
+
     def __init__(
         self,
-        input_size,
-        hidden_size_list,
-        output_size,
-        activation="relu",
-        weight_init_std="relu",
-        weight_decay_lambda=0,
-        use_dropout=False,
-        dropout_ration=0.5,
-        use_batchnorm=False,
-    ):
+        input_size: Any,
+        hidden_size_list: Any,
+        output_size: Any,
+        activation: Any = "relu",
+        weight_init_std: Any = "relu",
+        weight_decay_lambda: Any = 0,
+        use_dropout: Any = False,
+        dropout_ration: Any = 0.5,
+        use_batchnorm: Any = False,
+    ) -> None:
         who = type(self).__name__
         hidden = checks.sequence(who, "hidden_size_list", hidden_size_list, "integers")
-        self.input_size = checks.integer(who, "input_size", input_size, 1)
-        self.hidden_size_list = [
+        self.input_size: Any = checks.integer(who, "input_size", input_size, 1)
+        self.hidden_size_list: Any = [
             checks.integer(who, f"hidden_size_list[{place}]", n, 1) for place, n in enumerate(hidden)
         ]
-        self.output_size = checks.integer(who, "output_size", output_size, 1)
-        self.hidden_layer_num = len(hidden)
-        self.weight_decay_lambda = checks.number(who, "weight_decay_lambda", weight_decay_lambda, least=0)
+        self.output_size: Any = checks.integer(who, "output_size", output_size, 1)
+        self.hidden_layer_num: int = len(hidden)
+        self.weight_decay_lambda: Any = checks.number(who, "weight_decay_lambda", weight_decay_lambda, least=0)
         self.use_dropout = use_dropout = checks.flag(who, "use_dropout", use_dropout)
         self.use_batchnorm = use_batchnorm = checks.flag(who, "use_batchnorm", use_batchnorm)
         activation = _ACTIVATIONS[_name(who, "activation", activation, _ACTIVATIONS)]
@@ -476,7 +484,7 @@ class MultiLayerNetExtend:
                 self.layers[f"Dropout{k}"] = Dropout(dropout_ration, seed)
         k = self.hidden_layer_num + 1
         self.layers[f"Affine{k}"] = Affine(self.params[f"W{k}"], self.params[f"b{k}"])
-        self.last_layer = SoftmaxWithLoss()
+        self.last_layer: Any = SoftmaxWithLoss()
 
     def _draw_weights(self, weight_init_std):
         who = type(self).__name__
@@ -490,31 +498,31 @@ class MultiLayerNetExtend:
             self.params[f"W{k}"] = deviation(n_in) * np.random.randn(n_in, n_out)
             self.params[f"b{k}"] = np.zeros(n_out)
 
-    def predict(self, x, train_flg=False):
+    def predict(self, x: Any, train_flg: bool = False) -> Any:
         """The logits; `train_flg` says whether dropout and batch normalisation train."""
         for layer in self.layers.values():
             two_modes = takes_train_flg(layer)
             x = layer.forward(x, train_flg) if two_modes else layer.forward(x)
         return x
 
-    def loss(self, x, t, train_flg=False):
+    def loss(self, x: Any, t: Any, train_flg: bool = False) -> float:
         """The mean loss, and the penalty of the weights."""
         loss = self.last_layer.forward(self.predict(x, train_flg), t)
         squares = sum(np.sum(self.params[f"W{k}"] ** 2) for k in self._numbers())
         return float(loss + 0.5 * self.weight_decay_lambda * squares)
 
-    def accuracy(self, x, t):
+    def accuracy(self, x: Any, t: Any) -> Any:
         """The share of samples that are classified rightly."""
         return self.last_layer.accuracy(self.predict(x, train_flg=False), t)
 
-    def numerical_gradient(self, x, t):
+    def numerical_gradient(self, x: Any, t: Any) -> dict[Any, Any]:
         """The gradients by `params` from differences."""
         return {
             name: numerical_gradient(lambda _: self.loss(x, t, train_flg=True), array)
             for name, array in self.params.items()
         }
 
-    def gradient(self, x, t):
+    def gradient(self, x: Any, t: Any) -> Any:
         """The gradients by `params` from backpropagation."""
         self.loss(x, t, train_flg=True)
         dout = self.last_layer.backward(1)
@@ -550,13 +558,13 @@ class MultiLayerNet(MultiLayerNetExtend):
 
     def __init__(
         self,
-        input_size,
-        hidden_size_list,
-        output_size,
-        activation="relu",
-        weight_init_std="relu",
-        weight_decay_lambda=0,
-    ):
+        input_size: Any,
+        hidden_size_list: Any,
+        output_size: Any,
+        activation: Any = "relu",
+        weight_init_std: Any = "relu",
+        weight_decay_lambda: Any = 0,
+    ) -> None:
         super().__init__(input_size, hidden_size_list, output_size, activation, weight_init_std, weight_decay_lambda)
 
 
@@ -579,19 +587,19 @@ class TwoLayerNet(MultiLayerNet):
     ['Affine1', 'Relu1', 'Affine2']
     """
 
-    def __init__(self, input_size, hidden_size, output_size, weight_init_std=0.01):
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, weight_init_std: float = 0.01) -> None:
         checks.integer(type(self).__name__, "hidden_size", hidden_size, 1)
         super().__init__(input_size, [hidden_size], output_size, "relu", weight_init_std)
         names = {"Activation_function1": "Relu1"}
-        self.layers = OrderedDict((names.get(k, k), layer) for k, layer in self.layers.items())
+        self.layers: Any = OrderedDict((names.get(k, k), layer) for k, layer in self.layers.items())
 
     @property
-    def lastLayer(self):
+    def lastLayer(self) -> Any:
         """`last_layer`, so written in the book."""
         return self.last_layer
 
     @lastLayer.setter
-    def lastLayer(self, layer):
+    def lastLayer(self, layer: Any) -> None:
         self.last_layer = layer
 
 
@@ -642,20 +650,25 @@ class Trainer:
     (8, 2)
     """
 
+    x_train: Any
+    t_train: Any
+    x_test: Any
+    t_test: Any
+
     def __init__(
         self,
-        network,
-        x_train,
-        t_train,
-        x_test,
-        t_test,
-        epochs=20,
-        mini_batch_size=100,
-        optimizer="SGD",
-        optimizer_param=None,
-        evaluate_sample_num_per_epoch=None,
-        verbose=True,
-    ):
+        network: Any,
+        x_train: Any,
+        t_train: Any,
+        x_test: Any,
+        t_test: Any,
+        epochs: Any = 20,
+        mini_batch_size: Any = 100,
+        optimizer: Any = "SGD",
+        optimizer_param: Any = None,
+        evaluate_sample_num_per_epoch: Any = None,
+        verbose: Any = True,
+    ) -> None:
         who = "Trainer"
         if not all(hasattr(network, name) for name in ("params", "gradient", "loss", "accuracy")):
             raise TypeError(
@@ -663,14 +676,14 @@ class Trainer:
                 f"accuracy(x, t); got {checks.described(network)}."
             )
         self.network = network
-        self.verbose = checks.flag(who, "verbose", verbose)
+        self.verbose: Any = checks.flag(who, "verbose", verbose)
         self.x_train, self.t_train, self.x_test, self.t_test = (
             checks.numbers(who, name, array)
             for name, array in (("x_train", x_train), ("t_train", t_train), ("x_test", x_test), ("t_test", t_test))
         )
-        self.epochs = checks.integer(who, "epochs", epochs, 0)
-        self.train_size = len(self.x_train)
-        self.batch_size = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
+        self.epochs: Any = checks.integer(who, "epochs", epochs, 0)
+        self.train_size: int = len(self.x_train)
+        self.batch_size: Any = checks.integer(who, "mini_batch_size", mini_batch_size, 1)
         for name, x, t in (("train", self.x_train, self.t_train), ("test", self.x_test, self.t_test)):
             if not 0 < len(x) == len(t):
                 raise ValueError(
@@ -680,16 +693,18 @@ class Trainer:
         if optimizer_param is None:
             optimizer_param = {"lr": 0.01}
         checks.mapping(who, "optimizer_param", optimizer_param)
-        self.optimizer = _OPTIMIZERS[name](**optimizer_param)
+        self.optimizer: Any = _OPTIMIZERS[name](**optimizer_param)
         if evaluate_sample_num_per_epoch is not None:
             checks.integer(who, "evaluate_sample_num_per_epoch", evaluate_sample_num_per_epoch, least=1)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
-        self.iter_per_epoch = max(self.train_size / self.batch_size, 1)
-        self.max_iter = int(self.epochs * self.iter_per_epoch)
+        self.iter_per_epoch: Any = max(self.train_size / self.batch_size, 1)
+        self.max_iter: int = int(self.epochs * self.iter_per_epoch)
         self.current_iter = self.current_epoch = 0
-        self.train_loss_list, self.train_acc_list, self.test_acc_list = [], [], []
+        self.train_loss_list: list[float] = []
+        self.train_acc_list: list[float] = []
+        self.test_acc_list: list[float] = []
 
-    def train_step(self):
+    def train_step(self) -> None:
         """One batch; at an epoch's begin the accuracies too."""
         rows = np.random.choice(self.train_size, self.batch_size)
         x, t = self.x_train[rows], self.t_train[rows]
@@ -709,7 +724,7 @@ class Trainer:
                 print(f"=== epoch:{self.current_epoch}, train acc:{train}, test acc:{test} ===")
         self.current_iter += 1
 
-    def train(self):
+    def train(self) -> None:
         """All epochs, and the accuracy on the test set at the end."""
         for _ in range(self.max_iter):
             self.train_step()

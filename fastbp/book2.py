@@ -5,16 +5,21 @@ A script of the book runs with ``common.layers``, ``common.functions``, ``common
 A layer's backward writes into the arrays of its `grads`, so that lists that a network has gathered
 stay the layers' own.  The recurrent layers of chapters 5 to 8 are not there.
 """
-# ruff: noqa: NPY002  (the book draws from NumPy's global generator)
 
+from __future__ import annotations
+
+# ruff: noqa: NPY002  (the book draws from NumPy's global generator)
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, layers, losses
 from fastbp.backend import kernels
 from fastbp.book import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop, cross_entropy_error, relu, sigmoid, softmax
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = [
     "SGD",
@@ -56,8 +61,8 @@ __all__ = [
 class _Bare:
     """A layer without parameters."""
 
-    params = property(lambda self: [], doc="No arrays.")
-    grads = property(lambda self: [], doc="No arrays.")
+    params: Any = property(lambda self: [], doc="No arrays.")
+    grads: Any = property(lambda self: [], doc="No arrays.")
 
 
 class Relu(_Bare, layers.Relu):
@@ -127,15 +132,15 @@ class Softmax(_Bare):
     array([[ 0.25, -0.25]])
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.out: Any = None
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         """The probabilities of x (n_samples, n_classes)."""
         self.out = softmax(x)
         return self.out
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> Any:
         """The gradient by x."""
         checks.forward_was_called("Softmax", self.out)
         dx = self.out * checks.gradient_of("Softmax", dout, self.out.shape, self.out.dtype)
@@ -174,16 +179,16 @@ class Affine(layers.Affine):
            [10.]])
     """
 
-    def __init__(self, W, b):
+    def __init__(self, W: Array, b: Array) -> None:
         super().__init__(W, b)
-        self.grads = [np.zeros_like(each) for each in self.params]
+        self.grads: Any = [np.zeros_like(each) for each in self.params]
 
     @property
-    def params(self):
+    def params(self) -> Any:
         """The very arrays that are trained."""
         return [self.W, self.b][: len(self.trained_names)]
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> Any:
         """The gradient by x; those by the parameters are written into `grads`."""
         dx = super().backward(dout)
         for grad, new in zip(self.grads, (self.dW, self.db), strict=False):
@@ -220,7 +225,7 @@ class MatMul(Affine):
 
     has_bias = False
 
-    def __init__(self, W):
+    def __init__(self, W: Array) -> None:
         W = checks.parameter("MatMul", "W", W, ndim=2)
         super().__init__(W, np.zeros(W.shape[1], W.dtype))
 
@@ -257,13 +262,13 @@ class Embedding:
            [2., 2.]])
     """
 
-    def __init__(self, W):
+    def __init__(self, W: Array) -> None:
         self._W = checks.parameter("Embedding", "W", W, ndim=2)
-        self.params = [self._W]
-        self.grads = [np.zeros(self._W.shape, self._W.dtype.type)]  # by rows, as the kernel writes it
+        self.params: Any = [self._W]
+        self.grads: Any = [np.zeros(self._W.shape, self._W.dtype.type)]  # by rows, as the kernel writes it
         self.idx: Any = None
 
-    def forward(self, idx):
+    def forward(self, idx: Any) -> Any:
         """The rows of W at the places idx, integers of any shape: ``(*idx.shape, width)``."""
         who, (n_words, width) = "Embedding", self._W.shape
         idx = checks.numbers(who, "idx", idx)
@@ -284,7 +289,7 @@ class Embedding:
         width = self._W.shape[1]
         return self.idx.astype(np.int64).reshape(-1, 1) * width, np.array([width])
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> None:
         """Write the sums of dout's rows by their places into `grads`; idx has no gradient."""
         checks.forward_was_called("Embedding", self.idx)
         W = self._W
@@ -324,28 +329,28 @@ class TwoLayerNet:
     (4, 2)
     """
 
-    def __init__(self, input_size, hidden_size, output_size):
+    def __init__(self, input_size: int, hidden_size: int, output_size: int) -> None:
         who = "TwoLayerNet"
         n_in = checks.integer(who, "input_size", input_size, 1)
         n_hidden = checks.integer(who, "hidden_size", hidden_size, 1)
         n_out = checks.integer(who, "output_size", output_size, 1)
         W1, W2 = 0.01 * np.random.randn(n_in, n_hidden), 0.01 * np.random.randn(n_hidden, n_out)
-        self.layers = [Affine(W1, np.zeros(n_hidden)), Sigmoid(), Affine(W2, np.zeros(n_out))]
-        self.loss_layer = SoftmaxWithLoss()
-        self.params = [each for layer in self.layers for each in layer.params]
-        self.grads = [each for layer in self.layers for each in layer.grads]
+        self.layers: Any = [Affine(W1, np.zeros(n_hidden)), Sigmoid(), Affine(W2, np.zeros(n_out))]
+        self.loss_layer: Any = SoftmaxWithLoss()
+        self.params: Any = [each for layer in self.layers for each in layer.params]
+        self.grads: Any = [each for layer in self.layers for each in layer.grads]
 
-    def predict(self, x):
+    def predict(self, x: Any) -> Any:
         """The logits of x (n_samples, n_in)."""
         for layer in self.layers:
             x = layer.forward(x)
         return x
 
-    def forward(self, x, t):
+    def forward(self, x: Any, t: Any) -> Any:
         """The mean loss."""
         return self.loss_layer.forward(self.predict(x), t)
 
-    def backward(self, dout=1):
+    def backward(self, dout: Any = 1) -> Any:
         """The gradient by x; those by the parameters are in `grads`."""
         dout = self.loss_layer.backward(dout)
         for layer in reversed(self.layers):
@@ -353,7 +358,7 @@ class TwoLayerNet:
         return dout
 
 
-def clip_grads(grads, max_norm):
+def clip_grads(grads: list[Array], max_norm: float) -> None:
     """Scale the gradients, in place, so that the norm of all of them is at most `max_norm`.
 
     Parameters
@@ -423,7 +428,10 @@ class Trainer:
     []
     """
 
-    def __init__(self, model, optimizer):
+    model: Any
+    optimizer: Any
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
         if not all(hasattr(model, name) for name in ("params", "grads", "forward", "backward")):
             raise TypeError(
                 f"Trainer expects model with params, grads, forward(x, t) and backward(); got "
@@ -432,11 +440,13 @@ class Trainer:
         if not hasattr(optimizer, "update"):
             raise TypeError(f"Trainer expects optimizer with update(params, grads); got {checks.described(optimizer)}.")
         self.model, self.optimizer = model, optimizer
-        self.loss_list = []
+        self.loss_list: list[float] = []
         self.eval_interval = None
         self.current_epoch = 0
 
-    def fit(self, x, t, max_epoch=10, batch_size=32, max_grad=None, eval_interval=20):
+    def fit(
+        self, x: Any, t: Any, max_epoch: Any = 10, batch_size: Any = 32, max_grad: Any = None, eval_interval: Any = 20
+    ) -> None:
         """Train.
 
         Parameters
@@ -496,7 +506,7 @@ class Trainer:
         self.optimizer.update(params, grads)
         return loss
 
-    def plot(self, ylim=None):
+    def plot(self, ylim: Any = None) -> None:
         """Draw `loss_list` by matplotlib.
 
         Parameters
@@ -524,7 +534,7 @@ class Trainer:
 # --- words --------------------------------------------------------------------------------------
 
 
-def preprocess(text):
+def preprocess(text: str) -> tuple[Any, Any, dict[Any, Any]]:
     """The words of a text by their numbers.
 
     Parameters
@@ -557,7 +567,7 @@ def preprocess(text):
     return corpus, word_to_id, {place: word for word, place in word_to_id.items()}
 
 
-def create_contexts_target(corpus, window_size=1):
+def create_contexts_target(corpus: Any, window_size: int = 1) -> tuple[Any, Any]:
     """The words around each word, and that word.
 
     Parameters
@@ -597,7 +607,7 @@ def create_contexts_target(corpus, window_size=1):
     return np.delete(windows, side, axis=1), windows[:, side].copy()
 
 
-def convert_one_hot(corpus, vocab_size):
+def convert_one_hot(corpus: Any, vocab_size: int) -> Array:
     """Numbers of words as one-hot rows.
 
     Parameters

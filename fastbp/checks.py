@@ -3,6 +3,8 @@
 Each message is one sentence: what, which argument, what was expected, what came.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import functools
@@ -11,7 +13,8 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Iterator, Mapping, MappingView, Set
+from collections.abc import Callable, Iterator, Mapping, MappingView, Set
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +28,7 @@ MOST_ELEMENTS = sys.maxsize // FLOAT64.itemsize  # of an array, in any dtype
 MOST_SEED = 2**64 - 1
 
 
-def plural(n, noun):
+def plural(n: Any, noun: Any) -> str:
     """'1 feature', '2 features'."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
@@ -33,7 +36,7 @@ def plural(n, noun):
 # --- arrays ---------------------------------------------------------------------------------
 
 
-def ready(value, dtype):
+def ready(value: Any, dtype: Any) -> Any:
     """Whether `value` is an array that the kernels take as it is."""
     if type(value) is not np.ndarray or value.dtype is not dtype:
         return False
@@ -41,7 +44,7 @@ def ready(value, dtype):
     return flags.c_contiguous and flags.aligned
 
 
-def floats(who, name, value, dtype=None):
+def floats(who: str, name: Any, value: Any, dtype: Any = None) -> Any:
     """`value` as the kernels take it: C-contiguous, aligned, native float32 or float64.
 
     The very array where it is already so, a converted copy where not.  `dtype` None keeps
@@ -66,7 +69,7 @@ def floats(who, name, value, dtype=None):
         ) from None
 
 
-def numbers(who, name, value):
+def numbers(who: str, name: Any, value: Any) -> Any:
     """An array of bools, integers or floats."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -101,7 +104,7 @@ def rectangular(who: str, name: str, value: object) -> np.ndarray:
         ) from None
 
 
-def unmasked(who, name, value):
+def unmasked(who: str, name: Any, value: Any) -> None:
     """Refuses a masked array that masks something, whose numbers there stand for nothing."""
     plain = type(value) is np.ndarray or not isinstance(value, np.ndarray)
     if not plain and np.ma.is_masked(value):
@@ -175,7 +178,7 @@ def _of_column(who, name, column, label):
     return array if array.dtype.kind == kind else array.astype("bool" if kind == "b" else f"{kind}8")
 
 
-def sparse(who, name, matrix):
+def sparse(who: str, name: Any, matrix: Any) -> Any:
     """A sparse matrix whose indices stay within it: SciPy's compiled loops rely on it."""
     try:
         if hasattr(matrix, "check_format"):
@@ -187,7 +190,7 @@ def sparse(who, name, matrix):
     return matrix
 
 
-def real(who, name, value):
+def real(who: str, name: Any, value: Any) -> Any:
     """A number as it came, or an array of real numbers: for arithmetic in plain Python."""
     if isinstance(value, float | int | TensorBase):
         return value
@@ -195,7 +198,7 @@ def real(who, name, value):
     return value if isinstance(value, np.generic) else array
 
 
-def rows(who, x, W_shape, dtype):
+def rows(who: str, x: Any, W_shape: Any, dtype: Any) -> tuple[Any, Any]:
     """x as (n_samples, n_in) and the shape it came in.
 
     A 1-D x is one sample; more than two dimensions are flattened behind the first.
@@ -210,7 +213,7 @@ def rows(who, x, W_shape, dtype):
     return x, shape
 
 
-def other_width(who, shape, n_in, where=""):
+def other_width(who: str, shape: Any, n_in: Any, where: Any = "") -> Any:
     """The error of an x that has not `n_in` features."""
     cure = ""
     if len(shape) == 1 and n_in == 1:
@@ -224,7 +227,7 @@ def other_width(who, shape, n_in, where=""):
     return ValueError(f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}.")
 
 
-def gradient_of(who, dout, shape, dtype):
+def gradient_of(who: str, dout: Any, shape: Any, dtype: Any) -> Any:
     """The `dout` handed to backward, of the forward's output shape."""
     if not ready(dout, dtype):
         dout = floats(f"{who}.backward", "dout", dout, dtype)
@@ -233,13 +236,13 @@ def gradient_of(who, dout, shape, dtype):
     return dout
 
 
-def forward_was_called(who, saved):
+def forward_was_called(who: str, saved: Any) -> None:
     """Refuses a backward without its forward."""
     if saved is None:
         raise RuntimeError(f"{who}.backward expects a call of forward first; there was none.")
 
 
-def parameter(who, name, value, ndim):
+def parameter(who: str, name: Any, value: Any, ndim: Any) -> Any:
     """A weight or bias: the very array, float32 or float64, no axis of length 0."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -260,7 +263,7 @@ def parameter(who, name, value, ndim):
     return array
 
 
-def writable_parameter(who, name, array):
+def writable_parameter(who: str, name: Any, array: Any) -> Any:
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{who} expects {name} as an array of float32 or float64; got {described(array)}.")
@@ -269,21 +272,21 @@ def writable_parameter(who, name, array):
     return array
 
 
-def no_nan(who, name, array):
+def no_nan(who: str, name: Any, array: Any) -> Any:
     """An array of a file or for one, in which NaN stands for a mistake."""
     if array.dtype.kind in "fc" and np.isnan(array).any():
         raise ValueError(f"{who} expects numbers in {name}; got NaN.")
     return array
 
 
-def same_shape(who, name, value, shape, of, cure=""):
+def same_shape(who: str, name: Any, value: Any, shape: Any, of: Any, cure: Any = "") -> Any:
     """An array that has to have the shape of another."""
     if value.shape != shape:
         raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}.")
     return value
 
 
-def indices(who, name, value, one="a vector of integers"):
+def indices(who: str, name: Any, value: Any, one: Any = "a vector of integers") -> Any:
     """Places in a sequence, as an array (n,) of integers."""
     array = numbers(who, name, value)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
@@ -293,7 +296,7 @@ def indices(who, name, value, one="a vector of integers"):
     return array
 
 
-def categories(who, x, sizes):
+def categories(who: str, x: Any, sizes: Any) -> Any:
     """The first columns of x, whole numbers below each one's size, as an array of int64."""
     given = x[:, : len(sizes)]
     with np.errstate(invalid="ignore"):
@@ -314,7 +317,7 @@ ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
 ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 
 
-def class_targets(who, t, shape, dtype, one_sample=False):
+def class_targets(who: str, t: Any, shape: Any, dtype: Any, one_sample: bool = False) -> Any:
     """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`; bools are 0 and 1."""
     n_rows, n_classes = shape
     array = numbers(who, "t", t)
@@ -377,7 +380,7 @@ def _probability_rows(who, array, dtype):
     return rows_
 
 
-def values_like(who, t, y):
+def values_like(who: str, t: Any, y: Any) -> Any:
     """Targets of a regression: t of the output's shape and dtype; (n,) serves one output."""
     t = floats(who, "t", t, y.dtype)
     if t.shape == y.shape:
@@ -394,7 +397,7 @@ def values_like(who, t, y):
     raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{cure}.")
 
 
-def binary_targets(who, t, x):
+def binary_targets(who: str, t: Any, x: Any) -> Any:
     """Targets of a sigmoid loss: of the logits' shape, between 0 and 1."""
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
@@ -411,7 +414,7 @@ def binary_targets(who, t, x):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def weights_of_rows(who, weights, dtype, negative=True, total=int):
+def weights_of_rows(who: str, weights: Any, dtype: Any, negative: bool = True, total: Any = int) -> Any:
     """Finite weights in the dtype of the arithmetic, where they may overflow or vanish.
 
     total(n) is how many all ranks have that are not zero, of which n are here.
@@ -428,7 +431,7 @@ def weights_of_rows(who, weights, dtype, negative=True, total=int):
     return own
 
 
-def output_weights(who, name, given):
+def output_weights(who: str, name: Any, given: Any) -> Any:
     """Weights of a target's columns, not negative and not all zero, as a tuple; None for none."""
     if given is None:
         return None
@@ -439,7 +442,7 @@ def output_weights(who, name, given):
     return weights
 
 
-def integer(who, name, value, least, most=sys.maxsize):
+def integer(who: str, name: Any, value: Any, least: Any, most: Any = sys.maxsize) -> Any:
     """An integer of at least `least`, and at most `most`; a bool is none."""
     try:
         if isinstance(value, bool | np.bool):
@@ -454,14 +457,14 @@ def integer(who, name, value, least, most=sys.maxsize):
     return number
 
 
-def fits_memory(who, names, lengths):
+def fits_memory(who: str, names: Any, lengths: Any) -> None:
     """Refuses an array whose number of elements no address could count."""
     if math.prod(lengths) > MOST_ELEMENTS:
         product = " x ".join(map(str, lengths))
         raise ValueError(f"{who} expects {names} whose product is at most {MOST_ELEMENTS}; got {product}.")
 
 
-def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
+def number(who: str, name: Any, value: Any, least: Any = -np.inf, most: Any = np.inf, finite: bool = True) -> Any:
     """A real number between two bounds."""
     if isinstance(value, np.ndarray):
         unmasked(who, name, value)
@@ -484,7 +487,7 @@ def number(who, name, value, least=-np.inf, most=np.inf, finite=True):
     return real
 
 
-def positive(who, name, value):
+def positive(who: str, name: Any, value: Any) -> Any:
     """A finite number above 0."""
     real = number(who, name, value, least=0)
     if real == 0:
@@ -492,7 +495,7 @@ def positive(who, name, value):
     return real
 
 
-def flag(who, name, value, or_none=False):
+def flag(who: str, name: Any, value: Any, or_none: bool = False) -> Any:
     """True or False; 1 and 0 are such, texts are not, and None where it is said."""
     if value is True or value is False or (or_none and value is None):
         return value
@@ -502,7 +505,7 @@ def flag(who, name, value, or_none=False):
     return bool(value)
 
 
-def as_number(who, name, value, finite=True):
+def as_number(who: str, name: Any, value: Any, finite: bool = True) -> Any:
     """A number, as it came."""
     number(who, name, value, finite=finite)
     return value
@@ -515,13 +518,13 @@ class Checked:
     `__dict__`, where it is read without a detour.
     """
 
-    def __init__(self, check, *bounds, **options):
-        self.check = lambda who, name, value: check(who, name, value, *bounds, **options)
+    def __init__(self, check: Any, *bounds: Any, **options: Any) -> None:
+        self.check: Any = lambda who, name, value: check(who, name, value, *bounds, **options)
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: Any, name: Any) -> None:
         self.name = name
 
-    def __get__(self, held, owner=None):
+    def __get__(self, held: Any, owner: Any = None) -> Any:
         if held is None:
             return self
         try:
@@ -529,12 +532,12 @@ class Checked:
         except KeyError:
             raise AttributeError(f"{type(held).__name__!r} object has no attribute {self.name!r}") from None
 
-    def __set__(self, held, value):
+    def __set__(self, held: Any, value: Any) -> None:
         vars(held)[self.name] = self.check(type(held).__name__, self.name, value)
         note()
 
 
-def methods_of_its_own(thing, *modules):
+def methods_of_its_own(thing: Any, *modules: Any) -> list[Any]:
     """The methods that an object, or a class of it outside of `modules`, has put in the place of
     theirs.
     """
@@ -575,35 +578,35 @@ _UNCALLED = {
 }
 
 
-def instance(who, name, value, kind, expected):
+def instance(who: str, name: Any, value: Any, kind: Any, expected: Any) -> Any:
     """An object of a class of the library."""
     if not isinstance(value, kind):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
-def function(who, name, value, expected):
+def function(who: str, name: Any, value: Any, expected: Any) -> Any:
     """What can be called."""
     if not callable(value):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
-def sequence(who, name, value, expected):
+def sequence(who: str, name: Any, value: Any, expected: Any) -> list[Any]:
     """A list of what can be gone through."""
     if isinstance(value, str | bytes) or not np.iterable(value):
         raise TypeError(f"{who} expects {name} as a sequence of {expected}; got {described(value)}.")
     return list(value)
 
 
-def sized(who, name, value):
+def sized(who: str, name: Any, value: Any) -> Any:
     """What has a length."""
     if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{who} expects {name} with a length; got {described(value)}.")
     return value
 
 
-def samples(who, name, value):
+def samples(who: str, name: Any, value: Any) -> Any:
     """What has a length, and its elements at their places."""
     if hasattr(sized(who, name, value), "__getitem__"):
         return value
@@ -613,7 +616,7 @@ def samples(who, name, value):
     )
 
 
-def path(who, value, name="path", what="a file"):
+def path(who: str, value: Any, name: Any = "path", what: Any = "a file") -> Any:
     """The name of a file to read or write, as Python's functions take it."""
     try:
         found = os.fspath(value)
@@ -624,7 +627,7 @@ def path(who, value, name="path", what="a file"):
     return found
 
 
-def path_to_write(who, value):
+def path_to_write(who: str, value: Any) -> Any:
     """The name of a file in a folder that is there."""
     name = path(who, value)
     folder = os.path.dirname(name)
@@ -635,7 +638,7 @@ def path_to_write(who, value):
     return name
 
 
-def path_to_read(who, value):
+def path_to_read(who: str, value: Any) -> Any:
     """The name of a file that is there."""
     name = path(who, value)
     if not os.path.exists(name):
@@ -652,12 +655,12 @@ def regular_file(who, name):
     return name
 
 
-def mapping(who, name, value):
+def mapping(who: str, name: Any, value: Any) -> Any:
     """A dict or what works like one."""
     return instance(who, name, value, Mapping, "a mapping such as a dict")
 
 
-def choice(who, name, value, choices):
+def choice(who: str, name: Any, value: Any, choices: Any) -> Any:
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
         import difflib
@@ -671,7 +674,7 @@ def choice(who, name, value, choices):
     return value
 
 
-def float_dtype(who, value):
+def float_dtype(who: str, value: Any) -> Any:
     """float32 or float64, by name or as a dtype."""
     try:
         dtype = np.dtype(value) if value is not None else None
@@ -682,7 +685,7 @@ def float_dtype(who, value):
     return dtype
 
 
-def described(value):
+def described(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return f"an array of dtype {value.dtype}"
     if isinstance(value, TensorBase):
@@ -690,7 +693,7 @@ def described(value):
     return f"{shown(value)} of type {type(value).__name__}"
 
 
-def meant(name, names):
+def meant(name: Any, names: Any) -> str:
     """What is added to the refusal of a name: which of the known ones is meant, perhaps."""
     from difflib import get_close_matches
 
@@ -699,7 +702,7 @@ def meant(name, names):
     return f"; {shown(plain[close[0]])} is near" if close else ""
 
 
-def shown(value):
+def shown(value: Any) -> Any:
     """A value in a few characters of one line, an array or a tensor by its shape."""
     if isinstance(value, TensorBase | np.ndarray):
         return _came(value)
@@ -710,7 +713,7 @@ def shown(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def json_of(text):
+def json_of(text: Any) -> Any:
     """What JSON's text says, each name of an object once.
 
     Raises
@@ -737,7 +740,7 @@ def json_of(text):
         raise ValueError("lists or objects too deep in each other") from None
 
 
-def missing_extra(package, what, extra="all"):
+def missing_extra(package: Any, what: Any, extra: Any = "all") -> Any:
     """The ImportError of an optional package."""
     return ImportError(f"{what} needs {package}, which pip install 'fastbp[{extra}]' brings.")
 
@@ -755,7 +758,12 @@ def _flags_of(function):
     return flags, [(place, name) for place, name in enumerate(names) if name in flags]
 
 
-def explained(function, who=None, by=None, aliases=None):
+def explained(
+    function: Callable[..., Any],
+    who: str | None = None,
+    by: Callable[..., Any] | None = None,
+    aliases: dict[Any, Any] | None = None,
+) -> Any:
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs

@@ -4,6 +4,8 @@ A rank is one of the processes (or threads) that train the same network together
 opens no socket and starts no process: it is handed a communicator of an engine that does.
 """
 
+from __future__ import annotations
+
 import math
 import os
 import shutil
@@ -97,7 +99,7 @@ class _MPI:
         Sums gradients without a line of Python's code, so that no signal comes in between.
     """
 
-    def __init__(self, comm):
+    def __init__(self, comm: Any) -> None:
         from mpi4py import MPI
 
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
@@ -105,7 +107,7 @@ class _MPI:
         self.allreduce = self.compiled = partial(comm.Allreduce, MPI.IN_PLACE)
         self._comm = comm
 
-    def reserve(self, nbytes):
+    def reserve(self, nbytes: Any) -> None:
         """Sum gradients, which have so many bytes, through memory that the ranks share, if they do.
 
         On one machine that takes half of the time of MPI's own Allreduce, whose ranks copy twice.
@@ -180,7 +182,7 @@ class _Torch:
     0.2 to 3.4 for 160 kB between two processes, 1.3 in place of 4 for 2 MB.
     """
 
-    def __init__(self, group):
+    def __init__(self, group: Any) -> None:
         import torch
 
         self._tensor, self._group = torch.from_numpy, group
@@ -206,7 +208,7 @@ class _Torch:
         self._group.broadcast(self._tensor(buffer), root).wait()
 
 
-def communicator_of(who, comm):
+def communicator_of(who: str, comm: Any) -> Any:
     """The `Communicator` of what a caller handed in.
 
     Raises

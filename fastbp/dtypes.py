@@ -1,5 +1,10 @@
 """The dtypes of tensors, and PyTorch's rules for what comes of two of them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 
@@ -16,17 +21,17 @@ class dtype:
 
     __slots__ = ("category", "dtype", "is_floating_point", "itemsize", "name")
 
-    def __init__(self, name):
-        self.name = name
-        self.dtype = np.dtype(name)
-        self.category = "biuf".index(self.dtype.kind) - (self.dtype.kind in "uf")
-        self.is_floating_point = self.dtype.kind == "f"
-        self.itemsize = self.dtype.itemsize
+    def __init__(self, name: Any) -> None:
+        self.name: Any = name
+        self.dtype: Any = np.dtype(name)
+        self.category: int = "biuf".index(self.dtype.kind) - (self.dtype.kind in "uf")
+        self.is_floating_point: bool = self.dtype.kind == "f"
+        self.itemsize: int = self.dtype.itemsize
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"fastbp.{self.name}"
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, tuple[Any]]:
         return _named, (self.name,)
 
 
@@ -50,7 +55,7 @@ def _named(name):
     return BY_NAME[name]
 
 
-def get_default_dtype():
+def get_default_dtype() -> Any:
     """The dtype of tensors made of Python floats.
 
     Examples
@@ -61,7 +66,7 @@ def get_default_dtype():
     return _default
 
 
-def set_default_dtype(d):
+def set_default_dtype(d: Any) -> None:
     """Make `d`, float32 or float64, the dtype of tensors made of Python floats."""
     global _default
     d = as_dtype("set_default_dtype", d)
@@ -70,7 +75,7 @@ def set_default_dtype(d):
     _default = d
 
 
-def as_dtype(who, value):
+def as_dtype(who: str, value: Any) -> Any:
     """A dtype of ours: it may be NumPy's, a name, or Python's bool, int and float."""
     if isinstance(value, dtype):
         return value
@@ -84,7 +89,7 @@ def as_dtype(who, value):
         ) from None
 
 
-def promote_types(a, b):
+def promote_types(a: Any, b: Any) -> Any:
     """The dtype of a result of two tensors of dtypes `a` and `b`.
 
     Examples
@@ -102,14 +107,14 @@ def promote_types(a, b):
     return BY_NUMPY[np.promote_types(a.dtype, b.dtype)]
 
 
-def of_number(value):
+def of_number(value: Any) -> Any:
     """The dtype that a Python number counts as."""
     if isinstance(value, bool):
         return bool_
     return int64 if isinstance(value, int) else _default
 
 
-def promoted(tensors, numbers):
+def promoted(tensors: Iterable[Any], numbers: Iterable[Any]) -> Any:
     """The dtype of a result of several operands.
 
     Numbers and tensors without dimensions count only where their category (bool, int or

@@ -1,8 +1,15 @@
 """Initial values of weights."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: Standard deviation of the normal distribution, from the numbers of inputs and outputs.
 _STANDARD_DEVIATIONS = {
@@ -15,14 +22,20 @@ _STANDARD_DEVIATIONS = {
 NAMES = tuple(_STANDARD_DEVIATIONS)
 
 
-def seed_of(who, seed):
+def seed_of(who: str, seed: Any) -> Any:
     """A seed of 64 bits: the integer itself, or a drawn one for None."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
     return checks.integer(who, "seed", seed, least=0, most=checks.MOST_SEED)
 
 
-def weights(n_in, n_out, init="he", dtype="float32", seed=None):
+def weights(
+    n_in: int,
+    n_out: int,
+    init: Literal["he", "xavier", "lecun", "zeros"] | float = "he",
+    dtype: Literal["float32", "float64"] = "float32",
+    seed: int | np.random.Generator | None = None,
+) -> Array:
     """A matrix of initial weights, normally distributed around 0.
 
     Parameters

@@ -1,5 +1,9 @@
 """What programs ask PyTorch for and fastbp has not: a sentence for each, with what does it here."""
 
+from __future__ import annotations
+
+from typing import Any
+
 _BEYOND = "networks here are multilayer perceptrons, of Linear layers and what stands between them"
 _ONLY = "float32 and float64 on the CPU are all there is: leave it away"
 _RULES = "Adam, AdamW, NAdam and RAdam are there, and a subclass of Optimizer may be another"
@@ -97,7 +101,7 @@ _CURES = {
 }
 
 
-def attribute_error(place, name, who=None):
+def attribute_error(place: Any, name: Any, who: str | None = None) -> Any:
     """The error for a name that a module of Python has not, or `who`, a network's.
 
     Examples

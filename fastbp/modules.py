@@ -4,8 +4,12 @@ Every module has three tables by name, `_parameters`, `_buffers` and `_modules`,
 (`parameters`, `state_dict`, `train`, ...) follows from walking these.
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
+from collections.abc import Iterator
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,11 +28,11 @@ class IncompatibleKeys(collections.namedtuple("IncompatibleKeys", "missing_keys 
 
     __slots__ = ()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return super().__repr__() if self[0] or self[1] else "<All keys matched successfully>"
 
 
-def require_writable_name(who, name):
+def require_writable_name(who: str, name: Any) -> None:
     """Refuse a name that a state dict's names, which have a dot between two, cannot have."""
     checks.instance(who, "name", name, str, "a string")
     if not name or "." in name:
@@ -65,7 +69,7 @@ class Module:
     ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias']
     """
 
-    training = True
+    training: bool = True
     #: Its name in the training engine, which knows those of layers only.
     kind: str | None = "module"
     _hooks: dict | None = None  # called after forward
@@ -73,12 +77,12 @@ class Module:
     _buffers: dict
     _modules: dict
 
-    def __init__(self):
+    def __init__(self) -> None:
         vars(self).update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set())
 
     # --- attributes -------------------------------------------------------------------------
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         """Attributes that are parameters, modules or buffers are listed as such."""
         note()
         kind = None
@@ -124,14 +128,14 @@ class Module:
                 f"{type(self).__name__} expects a {expected} or None for {name}; got {type(value).__name__}."
             )
 
-    def __getattr__(self, name):  # only for what is no usual attribute
+    def __getattr__(self, name: str) -> Any:  # only for what is no usual attribute
         own = self.__dict__  # without tables before super().__init__()
         for table in TABLES:
             if table in own and name in own[table]:
                 return getattr(self, table)[name]  # of a layer a property, which makes its tensors
         raise attribute_error("Module", name, type(self).__name__)
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         note()
         for table in TABLES:
             if name in getattr(self, table):
@@ -143,7 +147,7 @@ class Module:
         del getattr(self, table)[name]
         self._non_persistent_buffers_set.discard(name)
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         own = (name for table in TABLES for name in getattr(self, table))
         return sorted({*object.__dir__(self), *own})
 
@@ -155,7 +159,7 @@ class Module:
         if listed != [table] and (listed or (hasattr(self, name) and not free)):
             raise KeyError(f"{who} expects name of no other attribute; got {name!r}.")
 
-    def register_parameter(self, name, param):
+    def register_parameter(self, name: Any, param: Any) -> None:
         """Add a parameter, or None in the place of one."""
         who = f"{type(self).__name__}.register_parameter"
         self._require_name(who, name, "_parameters")
@@ -164,7 +168,7 @@ class Module:
         self._parameters.setdefault(name)
         setattr(self, name, param)
 
-    def register_buffer(self, name, tensor, persistent=True):
+    def register_buffer(self, name: Any, tensor: Any, persistent: bool = True) -> None:
         """Add a tensor that is kept in the state dict (where `persistent`) but not trained."""
         who = f"{type(self).__name__}.register_buffer"
         self._require_name(who, name, "_buffers")
@@ -177,7 +181,7 @@ class Module:
         if not persistent:
             self._non_persistent_buffers_set.add(name)
 
-    def register_module(self, name, module):
+    def register_module(self, name: Any, module: Any) -> None:
         """Add a part."""
         who = f"{type(self).__name__}.add_module"
         self._require_name(who, name, "_modules")
@@ -190,7 +194,7 @@ class Module:
 
     # --- walks ------------------------------------------------------------------------------
 
-    def named_modules(self, memo=None, prefix="", remove_duplicate=True):
+    def named_modules(self, memo: Any = None, prefix: Any = "", remove_duplicate: bool = True) -> Iterator[Any]:
         """Itself and all modules within, each once, with their names; "" is its own."""
         remove_duplicate = checks.flag("named_modules", "remove_duplicate", remove_duplicate)
         memo = set() if memo is None else memo
@@ -206,11 +210,11 @@ class Module:
                 (f"{name}.{part}" if name else part, child) for part, child in reversed(list(module._modules.items()))
             ]
 
-    def modules(self):
+    def modules(self) -> Any:
         """Itself and all modules within, each once."""
         return (module for _, module in self.named_modules())
 
-    def named_children(self):
+    def named_children(self) -> Iterator[Any]:
         """Its parts with their names."""
         seen = set()
         for name, child in self._modules.items():
@@ -218,14 +222,14 @@ class Module:
                 seen.add(id(child))
                 yield name, child
 
-    def children(self):
+    def children(self) -> Any:
         """Its parts."""
         return (child for _, child in self.named_children())
 
     def _named(self, table, prefix, recurse, remove_duplicate):
         checks.flag(type(self).__name__, "remove_duplicate", remove_duplicate)
         seen = set()
-        modules = [(prefix, self)]
+        modules: Any = [(prefix, self)]
         if checks.flag(type(self).__name__, "recurse", recurse):
             modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for name, module in modules:
@@ -234,23 +238,23 @@ class Module:
                     seen.add(id(value))
                     yield (f"{name}.{own}" if name else own), value
 
-    def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+    def named_parameters(self, prefix: Any = "", recurse: bool = True, remove_duplicate: bool = True) -> Any:
         """All parameters with their names, each once."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self, recurse=True):
+    def parameters(self, recurse: bool = True) -> Any:
         """All parameters, each once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix="", recurse=True, remove_duplicate=True):
+    def named_buffers(self, prefix: Any = "", recurse: bool = True, remove_duplicate: bool = True) -> Any:
         """All buffers with their names, each once."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
-    def buffers(self, recurse=True):
+    def buffers(self, recurse: bool = True) -> Any:
         """All buffers, each once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def get_submodule(self, target):
+    def get_submodule(self, target: Any) -> Any:
         """The part of a dotted name."""
         module = self
         checks.instance(type(self).__name__, "target", target, str, "a string")
@@ -261,11 +265,11 @@ class Module:
             module = parts[name]
         return module
 
-    def get_parameter(self, target):
+    def get_parameter(self, target: Any) -> Any:
         """The parameter of a dotted name."""
         return self._listed(target, "_parameters", "parameters")
 
-    def get_buffer(self, target):
+    def get_buffer(self, target: Any) -> Any:
         """The buffer of a dotted name."""
         return self._listed(target, "_buffers", "buffers")
 
@@ -279,18 +283,18 @@ class Module:
 
     # --- changes of all of it ---------------------------------------------------------------
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Set training mode, or evaluation mode, of this module and all within it."""
         self.training = mode = checks.flag("train", "mode", mode)
         for child in self.children():
             child.train(mode)
         return self
 
-    def eval(self):
+    def eval(self) -> Any:
         """Set evaluation mode."""
         return self.train(False)
 
-    def apply(self, fn):
+    def apply(self, fn: Any) -> Self:
         """Call `fn` with every module within this one, and with this one last."""
         checks.function(f"{type(self).__name__}.apply", "fn", fn, "a function of a module")
         for child in self.children():
@@ -298,7 +302,7 @@ class Module:
         fn(self)
         return self
 
-    def zero_grad(self, set_to_none=True):
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to 0."""
         set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
@@ -307,14 +311,14 @@ class Module:
             elif parameter.grad is not None:
                 parameter.grad.zero_()
 
-    def requires_grad_(self, requires_grad=True):
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Whether backward fills the gradients of all parameters."""
         requires_grad = checks.flag(f"{type(self).__name__}.requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
 
-    def to(self, *args, **keywords):
+    def to(self, *args: Any, **keywords: Any) -> Self:
         """In another float dtype; the device is always the CPU."""
         dtype = _dtype_of(args, keywords)
         if dtype is not None:
@@ -325,27 +329,27 @@ class Module:
                 module.convert(dtype)
         return self
 
-    def float(self):
+    def float(self) -> Any:
         """All parameters in float32."""
         return self.to(np.float32)
 
-    def double(self):
+    def double(self) -> Any:
         """All parameters in float64."""
         return self.to(np.float64)
 
-    def type(self, dtype):
+    def type(self, dtype: Any) -> Any:
         """All parameters in another float dtype."""
         return self.to(dtype)
 
-    def cpu(self):
+    def cpu(self) -> Self:
         """Itself: everything lives in main memory."""
         return self
 
-    def cuda(self, device=None):
+    def cuda(self, device: Any = None) -> Any:
         """Refused: everything lives in main memory."""
         raise RuntimeError("cuda expects a GPU; fastbp computes on CPUs only: use cpu().")
 
-    def convert(self, dtype):
+    def convert(self, dtype: Any) -> None:
         """Bring this module's own parameters and float buffers to a dtype."""
         for parameter in self._parameters.values():
             if parameter is not None and parameter.is_floating_point():
@@ -359,7 +363,9 @@ class Module:
 
     # --- files ------------------------------------------------------------------------------
 
-    def state_dict(self, *, destination=None, prefix="", keep_vars=False):
+    def state_dict(
+        self, *, destination: dict[Any, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> Any:
         """All parameters and buffers by PyTorch's names, as tensors that share their memory.
 
         Parameters
@@ -411,15 +417,15 @@ class Module:
     def _has_extra_state(self):
         return type(self).get_extra_state is not Module.get_extra_state
 
-    def get_extra_state(self):
+    def get_extra_state(self) -> Any:
         """What a module of one's own keeps in the state dict beside its tensors."""
         raise RuntimeError(f"{type(self).__name__} expects a get_extra_state of its own; got none.")
 
-    def set_extra_state(self, state):
+    def set_extra_state(self, state: Any) -> Any:
         """Take what `get_extra_state` gave."""
         raise RuntimeError(f"{type(self).__name__} expects a set_extra_state of its own; got none.")
 
-    def load_state_dict(self, state_dict, strict=True, assign=False):
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> tuple[Any, ...]:
         """Copy parameters and buffers from a mapping of PyTorch's names to tensors or arrays.
 
         Parameters
@@ -483,20 +489,20 @@ class Module:
             module.loaded()
         return IncompatibleKeys(missing, unexpected)
 
-    def loaded(self):
+    def loaded(self) -> Any:
         """What a module has to do after its arrays were written to."""
 
     # --- use --------------------------------------------------------------------------------
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:
         """What the module computes."""
         raise NotImplementedError(f"{type(self).__name__} expects a method forward(self, x) of its own; got none.")
 
-    def __call__(self, *inputs, **keywords):
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
         out = self.forward(*inputs, **keywords)
         return out if self._hooks is None else self._hooked(inputs, out)
 
-    def register_forward_hook(self, hook):
+    def register_forward_hook(self, hook: Any) -> Any:
         """Call ``hook(module, inputs, output)`` after each forward; what it returns is the output.
 
         Returns
@@ -517,11 +523,11 @@ class Module:
             out = out if result is None else result
         return out
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """What stands between the parentheses of the module's text."""
         return ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         extra = self.extra_repr()
         parts = self.part_lines()
         if not parts and "\n" not in extra:
@@ -529,7 +535,7 @@ class Module:
         lines = [f"  {line}" for text in (extra, *parts) if text for line in text.split("\n")]
         return "\n".join([f"{self.type_name()}(", *lines, ")"])
 
-    def part_lines(self):
+    def part_lines(self) -> list[Any]:
         """The texts of its parts."""
         return [f"({name}): {child!r}" for name, child in self._modules.items()]
 
@@ -538,7 +544,7 @@ class Module:
         return self.type_name()
 
     @classmethod
-    def type_name(cls):
+    def type_name(cls) -> Any:
         """The class's name in texts."""
         return vars(cls).get("shown_name", cls.__name__)
 
@@ -546,14 +552,14 @@ class Module:
 class Readable:
     """A read-only attribute that gives way to what a user puts under its name."""
 
-    def __init__(self, function):
+    def __init__(self, function: Any) -> None:
         self._function = function
         self.__doc__ = function.__doc__
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: Any, name: Any) -> None:
         self._name = name
 
-    def __get__(self, module, owner=None):
+    def __get__(self, module: Any, owner: Any = None) -> Any:
         if module is None:
             return self
         for table in TABLES:
@@ -565,10 +571,10 @@ class Readable:
 class _Handle:
     """Takes a hook back."""
 
-    def __init__(self, module):
+    def __init__(self, module: Any) -> None:
         self._module = module
 
-    def remove(self):
+    def remove(self) -> None:
         """Call the hook no more."""
         hooks = {k: v for k, v in (self._module._hooks or {}).items() if k is not self}
         object.__setattr__(self._module, "_hooks", hooks or None)
@@ -631,7 +637,7 @@ def _dtype_of(args, keywords):
     """The dtype among the arguments of `to`, whose devices are checked."""
     from fastbp import autograd, dtypes
 
-    found = None
+    found: Any = None
     for name in keywords:
         if name not in ("dtype", "device", "tensor", "non_blocking"):
             raise TypeError(f"to expects dtype, device, tensor and non_blocking; got {name}.")

@@ -1,9 +1,12 @@
 """`Sequential`: a network as a list of layers and a loss, with the book's methods."""
 
+from __future__ import annotations
+
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -19,6 +22,12 @@ from fastbp.parameters import Parameters, is_foreign, require_named
 from fastbp.threads import threads_for
 from fastbp.training import labels, plans
 from fastbp.training.fit import fit
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike, Callback, Path, Schedule, Seed
+    from fastbp.diagnosis import Diagnosis
+    from fastbp.optim import Optimizer
+    from fastbp.training.history import EarlyStopping, History
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -105,7 +114,7 @@ class Sequential(Module):
     #: The names of the outputs' classes, where targets were texts.
     classes: tuple[str, ...] | None = None
 
-    def __init__(self, *layers, loss=None):
+    def __init__(self, *layers: Any, loss: Any = None) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
             parts = dict(layers[0])
@@ -165,14 +174,14 @@ class Sequential(Module):
         self._modules.update(parts)
 
     @property
-    def layers(self):
+    def layers(self) -> Any:
         """The layers in their order, with those of a Sequential within in its place."""
         if self._seen != noted():
             self._look_at_parts()
         return self._layers
 
     @property
-    def params(self):
+    def params(self) -> Any:
         """The parameters by the book's names."""
         if self._seen != noted():
             self._look_at_parts()
@@ -198,7 +207,7 @@ class Sequential(Module):
         own["_seen"], own["_compiled"] = count, compiled
         return compiled  # another thread may put one in its place, with arrays of before
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         """A module set by a name is the part of that name; the loss is no part."""
         if name == "loss_layer":
             note()
@@ -213,7 +222,7 @@ class Sequential(Module):
         else:
             super().__setattr__(name, value)
 
-    def register_module(self, name, module):
+    def register_module(self, name: Any, module: Any) -> None:
         """Add a layer under a name, or put another in its place."""
         self._require_name(f"{type(self).__name__}.add_module", name, "_modules")
         parts = {**self._modules, name: module}
@@ -222,19 +231,19 @@ class Sequential(Module):
 
     add_module = register_module
 
-    def append(self, module):
+    def append(self, module: Any) -> Self:
         """Add a layer at the end."""
         self.register_module(str(len(self._modules)), module)
         return self
 
-    def extend(self, modules):
+    def extend(self, modules: Any) -> Self:
         """Add several layers at the end."""
         modules = checks.sequence("Sequential.extend", "modules", modules, "layers")
         places = range(len(self._modules), len(self._modules) + len(modules))
         self._arrange({**self._modules, **dict(zip(map(str, places), modules, strict=True))})
         return self
 
-    def insert(self, index, module):
+    def insert(self, index: Any, module: Any) -> Self:
         """Add a layer before another; the places are counted anew."""
         parts = list(self._modules.values())
         index = checks.integer("Sequential.insert", "index", index, -len(parts), len(parts))
@@ -242,17 +251,19 @@ class Sequential(Module):
         self._arrange({str(place): part for place, part in enumerate(parts)})
         return self
 
-    def __setitem__(self, index, module):
+    def __setitem__(self, index: Any, module: Any) -> None:
         name = index if isinstance(index, str) else list(self._modules)[index]
         self.register_module(name, module)
 
-    def __delitem__(self, index):
+    def __delitem__(self, index: Any) -> None:
         parts = list(self._modules.values())
         del parts[list(self._modules).index(index) if isinstance(index, str) else index]
         self._arrange({str(place): part for place, part in enumerate(parts)})
 
     @classmethod
-    def from_config(cls, config, loss=None, dtype="float32", seed=None):
+    def from_config(
+        cls, config: Any, loss: Any = None, dtype: Literal["float32", "float64"] = "float32", seed: Any = None
+    ) -> Sequential:
         """A network from a list of (inputs, outputs, activation).
 
         Parameters
@@ -308,11 +319,11 @@ class Sequential(Module):
             width = n_out
         return _made_of(cls, "from_config", layers, loss)
 
-    def held_by(self, trainer):
+    def held_by(self, trainer: Any) -> None:
         """From here on this trainer, or None, has the newest parameters."""
         vars(self)["trainer"] = trainer
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         left_out = {
             "trainer": None,
             "_saved": None,
@@ -327,13 +338,13 @@ class Sequential(Module):
 
     # --- the layers -------------------------------------------------------------------------
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._modules)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._modules.values())
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         """A part, by place or by name; for a slice a network of some, under their names."""
         if isinstance(index, str):
             return self._modules[index]
@@ -341,11 +352,11 @@ class Sequential(Module):
             return type(self)(dict(list(self._modules.items())[index]))
         return list(self._modules.values())[index]
 
-    def part_lines(self):
+    def part_lines(self) -> Any:
         lines = [f"({name}): {part!r}" for name, part in self._modules.items()]
         return lines if self.loss_layer is None else [*lines, f"(loss): {self.loss_layer!r}"]
 
-    def summary(self):
+    def summary(self) -> None:
         """Print the layers, their sizes and their numbers of parameters."""
         rows = self._summary_rows()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -385,7 +396,7 @@ class Sequential(Module):
 
     # --- evaluation -------------------------------------------------------------------------
 
-    def predict(self, x):
+    def predict(self, x: Any) -> Array:
         """The network's output for x, in evaluation mode.
 
         Parameters
@@ -449,7 +460,7 @@ class Sequential(Module):
             vars(self)["_replaced"] = part
         return given
 
-    def loss(self, x, t):
+    def loss(self, x: Any, t: Any) -> Any:
         """The mean loss of predictions for x against targets t, in evaluation mode."""
         loss_layer = self.loss_layer_for("loss")
         evaluate = loss_layer.evaluate if isinstance(loss_layer, Loss) else loss_layer.forward
@@ -458,7 +469,7 @@ class Sequential(Module):
             raise ValueError("Sequential.loss expects at least one sample; got none.")
         return evaluate(y, self._indices_of("loss", t))
 
-    def accuracy(self, x, t):
+    def accuracy(self, x: ArrayLike, t: ArrayLike) -> Any:
         """The share of samples that are classified rightly, between 0 and 1.
 
         Parameters
@@ -486,7 +497,7 @@ class Sequential(Module):
             return t
         return labels.indices_of(f"Sequential.{method}", self.classes, t)
 
-    def classify(self, x):
+    def classify(self, x: ArrayLike) -> Array:
         """The most probable class of each sample, for a network with a classification loss.
 
         Parameters
@@ -521,7 +532,7 @@ class Sequential(Module):
         found = probabilities.argmax(axis=-1)
         return found if self.classes is None else np.array(self.classes)[found]
 
-    def predict_proba(self, x):
+    def predict_proba(self, x: ArrayLike) -> Array:
         """The probabilities of the classes, for a network with a classification loss.
 
         Parameters
@@ -541,7 +552,14 @@ class Sequential(Module):
         """
         return self.loss_layer_for("predict_proba").probabilities(self.predict(x))
 
-    def diagnose(self, x, t=None, *, optimizer=None, batch_size=None):
+    def diagnose(
+        self,
+        x: ArrayLike,
+        t: ArrayLike | None = None,
+        *,
+        optimizer: Optimizer | None = None,
+        batch_size: int | None = None,
+    ) -> Diagnosis:
         """Why the network does not learn, as `fastbp.diagnose` finds it; the network is as before.
 
         Parameters
@@ -582,7 +600,7 @@ class Sequential(Module):
 
     # --- training ---------------------------------------------------------------------------
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         """The output for x; of an array it keeps what `backward` needs.
 
         In training mode, where `eval` has not been called.  A Tensor's output is a Tensor.
@@ -635,7 +653,7 @@ class Sequential(Module):
         own["_saved"] = saved
         return x
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> Any:
         """The gradient by the last forward's x, from that by its output.
 
         The layers have their parameters' gradients as `dW`, `db`, ...
@@ -670,7 +688,7 @@ class Sequential(Module):
                 dout = layer.backward(dout)
         return dout
 
-    def gradient(self, x, t):
+    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, Any]:
         """The mean loss's gradients by the parameters, by backpropagation.
 
         Parameters
@@ -710,7 +728,36 @@ class Sequential(Module):
         self._backward(loss_layer.backward(), self._first_trained(), need_dx=False)
         return {key: getattr(layer, "d" + name) for key, (layer, name) in self.params._places.items()}
 
-    def fit(self, x, t=None, *, epochs=10, optimizer=None, batch_size=None, **options):
+    def fit(
+        self,
+        x: Any,
+        t: ArrayLike | None = None,
+        *,
+        epochs: int = 10,
+        optimizer: Optimizer | str | None = None,
+        batch_size: int | None = None,
+        validation_data: tuple[Any, ArrayLike] | None = None,
+        validation_split: float | None = None,
+        shuffle: bool = True,
+        seed: Seed = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | Sequence[float] | Literal["balanced"] | None = None,
+        schedule: Schedule | None = None,
+        early_stopping: EarlyStopping | None = None,
+        ema_decay: float | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool = False,
+        max_seconds: float | None = None,
+        n_threads: int | None = None,
+        checkpoint: Path | None = None,
+        every: int | None = None,
+        resume: Path | None = None,
+        comm: Any = None,
+        rows: Literal["all", "own"] = "all",
+        average_every: int = 1,
+    ) -> History:
         """Train by mini-batches, each step in one compiled call.
 
         ``fit(x, t)`` alone trains for 10 epochs by Adam.
@@ -815,7 +862,7 @@ class Sequential(Module):
         >>> history.train_loss[-1] < 0.01
         True
         """
-        options |= {"epochs": epochs, "optimizer": optimizer, "batch_size": batch_size}
+        options = {name: value for name, value in locals().items() if name not in ("self", "x", "t")}
         return fit(self, x, t, options)
 
     def _first_trained(self):
@@ -825,7 +872,7 @@ class Sequential(Module):
                 return place
         return len(self.layers)
 
-    def loss_layer_for(self, method):
+    def loss_layer_for(self, method: Any) -> Any:
         """The loss, which `method` needs."""
         if self.loss_layer is None:
             raise ValueError(
@@ -848,7 +895,7 @@ class Sequential(Module):
                     f"{prefix}{name}, which is none: keep dict(net.params)."
                 )
 
-    def save(self, path):
+    def save(self, path: Any) -> Any:
         """Write the parameters and the architecture as a safetensors file.
 
         Parameters
@@ -875,7 +922,7 @@ class Sequential(Module):
         """
         architecture.write(self, path)
 
-    def architecture(self):
+    def architecture(self) -> dict[Any, Any]:
         """The layers and the loss as JSON has them, without their arrays.
 
         Returns

@@ -1,6 +1,9 @@
 """`Parameters`: a network's trained arrays by the book's names."""
 
-from collections.abc import MutableMapping
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +19,11 @@ class Parameters(MutableMapping):
     Reading gives the very arrays of the layers; assignment copies into them.
     """
 
-    def __init__(self, layers, before=None):
+    def __init__(self, layers: Any, before: Any = None) -> None:
         self._places = {}
         known = {} if before is None else before.names
         #: The names of each layer's arrays, as it was when first looked at.
-        self.names = {  # one at several places counts once
+        self.names: Any = {  # one at several places counts once
             layer: known.get(layer) or _trained_names(layer) for layer in dict.fromkeys(layers)
         }
         counts: dict[str, int] = {}
@@ -29,7 +32,7 @@ class Parameters(MutableMapping):
                 counts[name] = counts.get(name, 0) + 1
                 self._places[f"{name}{counts[name]}"] = (layer, name)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         try:
             layer, name = self._places[key]
         except KeyError:
@@ -38,7 +41,7 @@ class Parameters(MutableMapping):
             ) from None
         return getattr(layer, name)
 
-    def __setitem__(self, key, value):
+    def __setitem__(self, key: Any, value: Any) -> None:
         array = self[key]
         if value is array:  # params[key] -= ... has already changed it in place
             return
@@ -46,14 +49,14 @@ class Parameters(MutableMapping):
         checks.same_shape("params", key, value, array.shape, "the layer's array")
         checks.writable_parameter("params", key, array)[...] = value
 
-    def places(self):
+    def places(self) -> dict[Any, Any]:
         """The (layer, attribute) that each name stands for."""
         return dict(self._places)
 
-    def __delitem__(self, key):
+    def __delitem__(self, key: Any) -> None:
         raise TypeError(f"params expects to keep all its parameters; got del params[{key!r}].")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._places)
 
     def _ipython_key_completions_(self):
@@ -62,7 +65,7 @@ class Parameters(MutableMapping):
     def __len__(self):
         return len(self._places)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shapes = ", ".join(f"{key}: {self[key].shape}" for key in self)
         return f"Parameters({shapes})"
 
@@ -84,12 +87,12 @@ def _trained_names(layer):
     )
 
 
-def is_foreign(layer):
+def is_foreign(layer: Any) -> bool:
     """Whether a layer is of a class of the user's own that does not name its parameters."""
     return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (hasattr(layer, "__dict__"))
 
 
-def require_named(layer, before, names):
+def require_named(layer: Any, before: Any, names: Any) -> None:
     """Refuse trained arrays that `params` does not know: nobody would train them."""
     kept = vars(layer)
     unknown = [n for n in _trained_names(layer) if n not in names and before.get(n) is kept[n]]

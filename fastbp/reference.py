@@ -12,6 +12,10 @@ inputs are left alone.  Losses are sums over the samples; averaging is left to `
 array([[21.5]])
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp.operations import activations, losses, rules
@@ -19,13 +23,13 @@ from fastbp.operations import activations, losses, rules
 # --- affine ---------------------------------------------------------------------------------
 
 
-def affine_forward(x, W, b, out):
+def affine_forward(x: Any, W: Any, b: Any, out: Any) -> None:
     """out = x W + b."""
     np.matmul(x, W, out=out)
     out += b
 
 
-def affine_backward(dout, x, W, dx, dW, db):
+def affine_backward(dout: Any, x: Any, W: Any, dx: Any, dW: Any, db: Any) -> None:
     """dx = dout W^T;  dW = x^T dout;  db = sum of dout's rows.  dx may be None."""
     if dx is not None:
         np.matmul(dout, W.T, out=dx)
@@ -33,12 +37,12 @@ def affine_backward(dout, x, W, dx, dW, db):
     bias_sum(dout, db)
 
 
-def bias_sum(dout, db):
+def bias_sum(dout: Any, db: Any) -> None:
     """db = sum of dout's rows."""
     np.sum(dout, axis=0, out=db)
 
 
-def transpose(x, out):
+def transpose(x: Any, out: Any) -> None:
     """out = x with rows and columns exchanged."""
     out[...] = x.T
 
@@ -52,13 +56,13 @@ def _numbers(places, widths):
     return np.concatenate(columns, axis=1) if columns else np.empty((len(places), 0), np.int64)
 
 
-def embedding_forward(W, places, widths, out):
+def embedding_forward(W: Any, places: Any, widths: Any, out: Any) -> None:
     """out = the numbers of W from places[r, c] on, widths[c] of them, the columns beside each other."""
     numbers = _numbers(places, widths)
     out[:, : numbers.shape[1]] = W[numbers]
 
 
-def embedding_backward(dout, places, widths, dW):
+def embedding_backward(dout: Any, places: Any, widths: Any, dW: Any) -> None:
     """dW = the sums of dout by the place from which embedding_forward took each number."""
     numbers = _numbers(places, widths)
     dW[...] = 0
@@ -68,12 +72,12 @@ def embedding_backward(dout, places, widths, dW):
 # --- activations ----------------------------------------------------------------------------
 
 
-def activation_forward(name, x, out, *numbers):
+def activation_forward(name: Any, x: Any, out: Any, *numbers: Any) -> None:
     """out = the activation of that name of x; the formulas are rows of `operations.activations`."""
     np.copyto(out, activations.value(name, x, numbers))
 
 
-def activation_backward(name, dout, read, dx, *numbers):
+def activation_backward(name: Any, dout: Any, read: Any, dx: Any, *numbers: Any) -> None:
     """dx = dout times the derivative; `read` is the output or the input, as the row says."""
     np.copyto(dx, activations.gradient(name, dout, read, numbers))
 
@@ -89,7 +93,7 @@ def _mix64(z):
     return z ^ (z >> 31)
 
 
-def dropout_key(seed, step, layer):
+def dropout_key(seed: Any, step: Any, layer: Any) -> Any:
     """The key of one layer's mask in one step, of 64 bits."""
     mask, golden = (1 << 64) - 1, 0x9E3779B97F4A7C15
     z = _mix64((seed + golden) & mask)
@@ -97,7 +101,7 @@ def dropout_key(seed, step, layer):
     return _mix64(z ^ ((layer + golden) & mask))
 
 
-def dropout(x, out, key, ratio):
+def dropout(x: Any, out: Any, key: Any, ratio: Any) -> None:
     """out = x / (1 - ratio), or 0 with probability ratio; element i's draw is a hash of i."""
     h = np.arange(x.size, dtype=np.uint32) ^ np.uint32(key & 0xFFFFFFFF)
     h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D)
@@ -122,7 +126,7 @@ def _draw_below(n, state):
             return upper, state
 
 
-def epoch_order(order, seed, epoch):
+def epoch_order(order: Any, seed: Any, epoch: Any) -> None:
     """order = 0 .. n - 1 shuffled: row i to a place of 0 .. i, and what stood there to place i."""
     state = dropout_key(seed, epoch, (1 << 64) - 1)  # of a layer that no network has
     for i in range(len(order)):
@@ -134,7 +138,19 @@ def epoch_order(order, seed, epoch):
 # --- batch normalisation --------------------------------------------------------------------
 
 
-def batch_norm_forward(x, gamma, beta, out, normal, inverse, running_mean, running_var, eps, momentum, sample_variance):
+def batch_norm_forward(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    out: Any,
+    normal: Any,
+    inverse: Any,
+    running_mean: Any,
+    running_var: Any,
+    eps: Any,
+    momentum: Any,
+    sample_variance: Any,
+) -> None:
     """normal = (x - mean) / sqrt(var + eps);  out = gamma normal + beta; columns by themselves.
 
     The running statistics become momentum running + (1 - momentum) new.
@@ -150,7 +166,7 @@ def batch_norm_forward(x, gamma, beta, out, normal, inverse, running_mean, runni
     np.copyto(running_var, old * running_var + new * var)
 
 
-def batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta):
+def batch_norm_backward(dout: Any, normal: Any, inverse: Any, gamma: Any, dx: Any, dgamma: Any, dbeta: Any) -> None:
     """dgamma = sum_r dout normal;  dbeta = sum_r dout;
     dx = gamma inverse (dout - (dbeta + normal dgamma) / rows).
     """
@@ -168,13 +184,13 @@ def _log_sum_exp(x):
     return greatest + np.log(np.exp(x - greatest).sum(axis=1, keepdims=True, dtype=np.float64))
 
 
-def softmax_forward(x, y):
+def softmax_forward(x: Any, y: Any) -> None:
     """y[r, j] = exp(x[r, j]) / sum_k exp(x[r, k])."""
     e = np.exp(x - x.max(axis=1, keepdims=True))
     np.copyto(y, e / e.sum(axis=1, keepdims=True))
 
 
-def softmax_cross_entropy_forward(x, t, y):
+def softmax_cross_entropy_forward(x: Any, t: Any, y: Any) -> float:
     """-sum_r log softmax(x[r])[t[r]], and y = softmax(x)."""
     _require_indices(t, x.shape[1])
     loss = (_log_sum_exp(x)[:, 0] - x[np.arange(len(t)), t]).sum(dtype=np.float64)
@@ -182,7 +198,7 @@ def softmax_cross_entropy_forward(x, t, y):
     return float(loss)
 
 
-def softmax_cross_entropy_backward(y, t, scale, dx):
+def softmax_cross_entropy_backward(y: Any, t: Any, scale: Any, dx: Any) -> None:
     """dx = scale (y - onehot(t))."""
     _require_indices(t, y.shape[1])
     onehot = np.zeros_like(y)
@@ -190,7 +206,7 @@ def softmax_cross_entropy_backward(y, t, scale, dx):
     np.copyto(dx, y.dtype.type(scale) * (y - onehot))
 
 
-def soft_cross_entropy_forward(x, t, y):
+def soft_cross_entropy_forward(x: Any, t: Any, y: Any) -> float:
     """-sum_r sum_j t[r, j] log softmax(x[r])[j], and y = softmax(x).  0 log 0 is 0."""
     log_y = x - _log_sum_exp(x)
     loss = -(t * np.where(t == 0, 0, log_y)).sum(dtype=np.float64)
@@ -198,12 +214,12 @@ def soft_cross_entropy_forward(x, t, y):
     return float(loss)
 
 
-def soft_cross_entropy_backward(y, t, scale, dx):
+def soft_cross_entropy_backward(y: Any, t: Any, scale: Any, dx: Any) -> None:
     """dx = scale (y - t)."""
     np.copyto(dx, y.dtype.type(scale) * (y - t))
 
 
-def loss_forward(name, x, t, y, *numbers):
+def loss_forward(name: Any, x: Any, t: Any, y: Any, *numbers: Any) -> float:
     """The sum of the loss of that name; the formulas are rows of `operations.losses`."""
     row = losses.LOSSES[name]
     with np.errstate(all="ignore"):
@@ -214,7 +230,7 @@ def loss_forward(name, x, t, y, *numbers):
     return float(total)
 
 
-def loss_backward(name, y, t, scale, dx, *numbers):
+def loss_backward(name: Any, y: Any, t: Any, scale: Any, dx: Any, *numbers: Any) -> None:
     """dx = scale times the derivative; y is what forward kept, or x."""
     with np.errstate(all="ignore"):
         slope = losses.LOSSES[name].slope(y, t, *numbers)
@@ -231,6 +247,16 @@ def _require_indices(t, n_classes):
 # --- update rules ---------------------------------------------------------------------------
 
 
-def update(name, param, grad, *states, lr, weight_decay=0.0, decoupled=False, step=1, **numbers):
+def update(
+    name: Any,
+    param: Any,
+    grad: Any,
+    *states: Any,
+    lr: Any,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    step: Any = 1,
+    **numbers: Any,
+) -> None:
     """param and its states change as the rule of that name, a row of `operations.rules`, has it."""
     rules.update(name, param, grad, states, lr, weight_decay, decoupled, step, numbers)

@@ -1,5 +1,7 @@
 """How good predictions are, and a baseline's beside them."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from fastbp import checks

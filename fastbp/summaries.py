@@ -1,13 +1,19 @@
 """`summary`: a table of a model's layers, their output shapes and numbers of parameters."""
 
+from __future__ import annotations
+
 import math
 import sys
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, no_grad
 from fastbp.autograd import Size, zeros
 from fastbp.autograd.tensor import on_cpu
 from fastbp.modules import Module, evaluating
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["ModelSummary", "summary"]
 
@@ -23,7 +29,7 @@ NAME_WIDTH = 40
 class _Row:
     """One call of a module: its place in the tree, and what went in and out."""
 
-    def __init__(self, module, given=None, out=None, inner=(), again=False):
+    def __init__(self, module: Any, given: Any = None, out: Any = None, inner: Any = (), again: bool = False) -> None:
         self.module = module
         self.input_shape, self.shape = _shape(given), _shape(out)
         self.out_bytes = _first(out).nbytes if _first(out) is not None else 0
@@ -32,15 +38,15 @@ class _Row:
         self.depth = 0
 
     @property
-    def is_leaf(self):
+    def is_leaf(self) -> bool:
         return not self.module._modules
 
-    def counts(self, whole):
+    def counts(self, whole: Any) -> tuple[Any, Any]:
         """(all, trained) parameters: its own, or with `whole` those within too."""
         parameters = list(self.module.parameters(recurse=whole))
         return (sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad))
 
-    def mult_adds(self):
+    def mult_adds(self) -> Any:
         """Multiplications with parameters, of all samples."""
         if self.shape is None or not self.is_leaf:
             return 0
@@ -74,16 +80,18 @@ class ModelSummary:
         the parameters.
     """
 
-    def __init__(self, model, root, inputs, columns, width, depth):
+    def __init__(self, model: Any, root: Any, inputs: Any, columns: Any, width: Any, depth: Any) -> None:
         self._rows = list(_flat(root, 0))
         self._columns, self._width, self._depth = columns, width, depth
         parameters = list(model.parameters())
-        self.total_params = sum(p.numel() for p in parameters)
-        self.trainable_params = sum(p.numel() for p in parameters if p.requires_grad)
-        self.total_mult_adds = sum(row.mult_adds() for row in self._rows)
-        self.total_input = sum(t.nbytes for t in inputs)
-        self.total_output_bytes = sum(2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0])
-        self.total_param_bytes = sum(p.nbytes for p in parameters)
+        self.total_params: int = sum(p.numel() for p in parameters)
+        self.trainable_params: int = sum(p.numel() for p in parameters if p.requires_grad)
+        self.total_mult_adds: int = sum(row.mult_adds() for row in self._rows)
+        self.total_input: int = sum(t.nbytes for t in inputs)
+        self.total_output_bytes: int = sum(
+            2 * row.out_bytes for row in self._rows if row.is_leaf and row.counts(False)[0]
+        )
+        self.total_param_bytes: int = sum(p.nbytes for p in parameters)
         self._has_input = bool(inputs)
 
     def _cell(self, row, column):

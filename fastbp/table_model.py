@@ -1,13 +1,16 @@
 """`TableModel`: from a table to a trained network, and from new rows to predictions."""
 
+from __future__ import annotations
+
 import datetime
 import inspect
 import json
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,6 +25,9 @@ from fastbp.tables.kinds import IGNORED
 from fastbp.tables.preprocessor import missing_of, with_target
 from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = ["Importances", "TableModel", "is_table_model"]
 
@@ -165,6 +171,9 @@ class TableModel:
     True
     """
 
+    group: str | None
+    time: str | None
+
     def __init__(
         self,
         *,
@@ -190,7 +199,7 @@ class TableModel:
     ):
         given = {name: value for name, value in locals().items() if name != "self"}
         who = "TableModel"
-        self.task = None if task is None else checks.choice(who, "task", task, targets.TASKS)
+        self.task: Any = None if task is None else checks.choice(who, "task", task, targets.TASKS)
         widths = checks.sequence(who, "hidden", hidden, "widths")
         self.hidden = tuple(checks.integer(who, "hidden", width, 1) for width in widths)
         self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
@@ -200,26 +209,26 @@ class TableModel:
         self.dropout = checks.number(who, "dropout", dropout, 0, 1)
         if self.dropout == 1:
             raise ValueError(f"{who} expects dropout below 1; got 1.")
-        self.epochs = checks.integer(who, "epochs", epochs, 1)
-        self.patience = None if patience is None else checks.integer(who, "patience", patience, 1)
-        self.batch_size = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
-        self.class_weight = (
+        self.epochs: Any = checks.integer(who, "epochs", epochs, 1)
+        self.patience: Any = None if patience is None else checks.integer(who, "patience", patience, 1)
+        self.batch_size: Any = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
+        self.class_weight: Any = (
             None if class_weight is None else checks.choice(who, "class_weight", class_weight, ("balanced",))
         )
-        self.validation_size = checks.number(who, "validation_size", validation_size, 0, 1)
-        self.test_size = checks.number(who, "test_size", test_size, 0, 1)
+        self.validation_size: Any = checks.number(who, "validation_size", validation_size, 0, 1)
+        self.test_size: Any = checks.number(who, "test_size", test_size, 0, 1)
         if self.validation_size + self.test_size >= 1:
             raise ValueError(
                 f"{who} expects validation_size and test_size that leave rows to train; got {validation_size} and "
                 f"{test_size}."
             )
-        self.refit = checks.flag(who, "refit", refit)
+        self.refit: Any = checks.flag(who, "refit", refit)
         self.group, self.time = (_column_name(who, *named) for named in (("group", group), ("time", time)))
         if group is not None and time is not None:
             raise ValueError(f"{who} expects group or time; got both, {group!r} and {time!r}.")
-        self.ignore = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
-        self.dtype = checks.float_dtype(who, dtype).name
-        self.seed = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
+        self.ignore: Any = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
+        self.dtype: Any = checks.float_dtype(who, dtype).name
+        self.seed: Any = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
         for name, value in given.items():  # scikit-learn's clone wants the very objects back
             own = getattr(self, name)
             if type(own) is type(value) and own == value:
@@ -236,7 +245,15 @@ class TableModel:
 
     # --- training ---------------------------------------------------------------------------
 
-    def fit(self, data, target, *, callbacks=(), progress=False, **reading):
+    def fit(
+        self,
+        data: Any,
+        target: str | ArrayLike,
+        *,
+        callbacks: Sequence[Callable[..., Any]] = (),
+        progress: bool = False,
+        **reading: Any,
+    ) -> Self:
         """Train on a table.
 
         Parameters
@@ -280,7 +297,7 @@ class TableModel:
             raise
         return self
 
-    def prepare(self, data, target, **reading):
+    def prepare(self, data: Any, target: Any, **reading: Any) -> Any:
         """The first step of `fit`: understand a table, split it, and make a new network for it.
 
         Returns
@@ -292,7 +309,7 @@ class TableModel:
         if isinstance(target, str) and target in self.ignore:
             raise ValueError(f"{who} expects ignore of other columns than the target; got {checks.shown(target)}.")
         # In which nothing is refused; groups and times are read, though they may be no features.
-        ignored: dict[str, str] = dict.fromkeys(self.ignore, IGNORED)
+        ignored: dict[str | None, str] = dict.fromkeys(self.ignore, IGNORED)
         if self.group in ignored:
             ignored[self.group] = "text"
         ignored.pop(self.time, None)
@@ -348,7 +365,7 @@ class TableModel:
         n_in = len(preprocessor.get_feature_names_out())
         return preprocessor, self.network_for(n_in, target, preprocessor.n_codes_)
 
-    def network_for(self, n_in, target, n_codes=()):
+    def network_for(self, n_in: Any, target: Any, n_codes: Any = ()) -> Any:
         """A new network for so many features, the first of which are codes."""
         layers: list[Any] = []
         if n_codes:
@@ -375,11 +392,11 @@ class TableModel:
         return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=decay)
 
     @staticmethod
-    def task_of(target):
+    def task_of(target: Any) -> Any:
         """The task of a target."""
         return targets.TASKS[isinstance(target, targets.Numbers)]
 
-    def train(self, rows, **options):
+    def train(self, rows: Any, **options: Any) -> Any:
         """The second step of `fit`: train the network of `prepare`; options as `Sequential.fit` has them."""
         validation = (rows.x["validation"], rows.t["validation"])
         if len(validation[0]):
@@ -414,7 +431,7 @@ class TableModel:
         self.made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.version = sys.modules["fastbp"].__version__
 
-    def learn_all(self, rows, **options):
+    def learn_all(self, rows: Any, **options: Any) -> None:
         """The last step of `fit`: train a new network on all rows, for as many epochs as were best."""
         self._look_again_when_best(rows, options)
         everything = np.arange(rows.features.n_rows)
@@ -445,19 +462,19 @@ class TableModel:
         self.best_epoch = int(np.mean(losses, axis=0).argmin()) + 1
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """`lr`, or the optimiser's own."""
         return OPTIMIZERS[self.optimizer]().lr if self.lr is None else self.lr
 
-    def batch_size_of(self, n):
+    def batch_size_of(self, n: Any) -> Any:
         """Rows of a batch, of n in all."""
         return self.batch_size or min(max(n // 50, _BATCHES[0]), _BATCHES[1])
 
-    def passes_of(self, n):
+    def passes_of(self, n: Any) -> Any:
         """How often an epoch goes over its rows, of n in all."""
         return -(-_EPOCH // n)
 
-    def judge(self, rows):
+    def judge(self, rows: Any) -> Any:
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
         if self.classes is not None:
@@ -477,7 +494,7 @@ class TableModel:
         shares = self.scores["shares"]
         return self._scores(np.broadcast_to(shares, (len(t), len(shares))), t)
 
-    def outputs(self, x):
+    def outputs(self, x: Any) -> Any:
         """Probabilities (n_rows, n_classes), or standardised numbers (n_rows, 1)."""
         return self.net.predict(x) if self.classes is None else self.net.predict_proba(x)
 
@@ -495,19 +512,19 @@ class TableModel:
     # --- predictions ------------------------------------------------------------------------
 
     @property
-    def classes(self):
+    def classes(self) -> Any:
         """The names of the classes; None of a regression."""
         self._require_fitted("classes")
         target = self.preprocessor.target_
         return target.array() if isinstance(target, targets.Classes) else None
 
     @property
-    def target(self):
+    def target(self) -> Any:
         """The name of the target."""
         self._require_fitted("target")
         return self.preprocessor.target_.name
 
-    def predict(self, data, *, strict=False, **reading):
+    def predict(self, data: Any, *, strict: bool = False, **reading: Any) -> Array:
         """The target's values of new rows: classes by their names, numbers in their unit.
 
         Parameters
@@ -534,12 +551,12 @@ class TableModel:
         target = self.preprocessor.target_
         return target.inverse(y if self.classes is None else y.argmax(axis=1))
 
-    def predict_proba(self, data, *, strict=False, **reading):
+    def predict_proba(self, data: Any, *, strict: bool = False, **reading: Any) -> Any:
         """The probability of each class, (n_rows, n_classes), in the order of `classes`."""
         self._require_classes("predict_proba")
         return self._predicted("predict_proba", data, strict, reading)
 
-    def predicted(self, data, *, strict=False, **reading):
+    def predicted(self, data: Any, *, strict: bool = False, **reading: Any) -> tuple[Array, Any]:
         """Both: what `predict` returns, and the probabilities, or None of a regression."""
         y = self._predicted("predict", data, strict, reading)
         target = self.preprocessor.target_
@@ -567,7 +584,9 @@ class TableModel:
             self.warnings.append(f"columns that the training had not, ignored: {', '.join(others)}")
         return x
 
-    def evaluate(self, data, target=None, *, strict=False, **reading):
+    def evaluate(
+        self, data: Any, target: str | ArrayLike | None = None, *, strict: bool = False, **reading: Any
+    ) -> dict[Any, Any]:
         """Scores of predictions for a table against its target.
 
         Parameters
@@ -622,7 +641,7 @@ class TableModel:
         x, t = self._with_target("importances", data, target, False, reading)
         return self.importances_of(x, t, n_repeats, seed)
 
-    def importances_of(self, x, t, n_repeats=5, seed=0):
+    def importances_of(self, x: Any, t: Any, n_repeats: Any = 5, seed: Any = 0) -> Any:
         """`importances` of rows as a part of `Rows` has them."""
         who = "TableModel.importances"
         n_repeats = checks.integer(who, "n_repeats", n_repeats, 1)
@@ -643,11 +662,11 @@ class TableModel:
 
     # --- scikit-learn's conventions ---------------------------------------------------------
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[Any, Any]:
         """The constructor's parameters by name, for scikit-learn's `clone` and searches."""
         return {name: getattr(self, name) for name in _PARAMETERS}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name, for the next `fit`; one that cannot be used changes none."""
         known = self.get_params()
         for name in params:
@@ -657,22 +676,22 @@ class TableModel:
             setattr(self, name, getattr(new, name))
         return self
 
-    def score(self, data, target=None):
+    def score(self, data: Any, target: Any = None) -> Any:
         """The accuracy of the predictions, or their R^2; `data` and `target` as `evaluate` takes them."""
         found = self.evaluate(data, target)
         return found["r2" if self.classes is None else "accuracy"]
 
     @property
-    def classes_(self):
+    def classes_(self) -> Any:
         """`classes`, as scikit-learn looks for them."""
         if self.preprocessor is None or self.classes is None:
             raise AttributeError("TableModel has classes_ after fit with a target of classes; got none.")
         return self.classes
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return self.preprocessor is not None
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         from sklearn import utils
 
         task = self.task if self.preprocessor is None else self.task_of(self.preprocessor.target_)
@@ -686,7 +705,7 @@ class TableModel:
 
     # --- files ------------------------------------------------------------------------------
 
-    def save(self, path):
+    def save(self, path: Any) -> None:
         """Write network and preprocessing as one safetensors file, which `Sequential.load` reads, too.
 
         Parameters
@@ -707,7 +726,7 @@ class TableModel:
         architecture.write(self.net, path, {KEY: json.dumps(_without_nan(document))})
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: Any) -> TableModel:
         """The model that `save` or ``fastbp train`` wrote.
 
         Parameters
@@ -854,7 +873,7 @@ def _are_shares(node, n):
     return numbers and len(node) == n and abs(sum(node) - 1) < 1e-6
 
 
-def is_table_model(path):
+def is_table_model(path: Any) -> bool:
     """Whether a file is a table's model, and no network alone."""
     return KEY in files.read_safetensors("TableModel.load", path)[1]
 

@@ -1,8 +1,11 @@
 """How many threads a training step takes: the one place where it is decided."""
 
+from __future__ import annotations
+
 import os
 import re
 import warnings
+from typing import Any
 
 from fastbp import checks
 from fastbp._kernels import engine
@@ -17,7 +20,7 @@ MOST_THREADS = 1024
 _chosen: int | None = None
 
 
-def set_num_threads(n_threads):
+def set_num_threads(n_threads: int | None) -> None:
     """Set how many threads a training step may take, from now on.
 
     Parameters
@@ -41,7 +44,7 @@ def set_num_threads(n_threads):
     _chosen = n_threads
 
 
-def available_threads():
+def available_threads() -> int:
     """The cores this process may use: affinity, container quota and OMP_NUM_THREADS.
 
     Returns
@@ -67,7 +70,7 @@ def available_threads():
     return max(1, min(cores, _container_quota(), engine.max_threads()))
 
 
-def is_number_of_threads(said):
+def is_number_of_threads(said: Any) -> bool:
     """Whether OMP_NUM_THREADS says how many: a number, or a list of them, one for each level."""
     return re.fullmatch(r"\s*\+?0*[1-9]\d{0,8}\s*(,.*)?", said, re.A | re.S) is not None
 
@@ -82,7 +85,7 @@ def _container_quota():
         return 1 << 20
 
 
-def threads_for(operations, n_threads=None, sharing=1):
+def threads_for(operations: Any, n_threads: Any = None, sharing: Any = 1) -> Any:
     """The threads of a step of so many floating-point operations, on cores that `sharing` ranks have."""
     if n_threads is not None:
         return checks.integer("Trainer", "n_threads", n_threads, 1, MOST_THREADS)

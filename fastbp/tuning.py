@@ -1,5 +1,7 @@
 """`tune`: networks of many sizes and rates for a table, most of them ended early, the best one trained whole."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -100,7 +102,18 @@ def _shown(value):
     return f"{value:.3g}" if isinstance(value, float) else value
 
 
-def tune(data, target, *, minutes=10.0, n_trials=None, sampler=None, folder=None, n_jobs=None, seed=0, **options):
+def tune(
+    data: Any,
+    target: Any,
+    *,
+    minutes: Any = 10.0,
+    n_trials: Any = None,
+    sampler: Any = None,
+    folder: Any = None,
+    n_jobs: Any = None,
+    seed: Any = 0,
+    **options: Any,
+) -> Any:
     """Find a network for a table by successive halving.
 
     Trials begin with few epochs; the best third goes on with three times as many, from where it was,
@@ -181,7 +194,7 @@ def tune(data, target, *, minutes=10.0, n_trials=None, sampler=None, folder=None
     return result
 
 
-def write_trials(folder, trials):
+def write_trials(folder: Any, trials: Any) -> None:
     """The table of trials, the best first, and their picture."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -213,7 +226,7 @@ def _asked(model, rows, sampler):
 class Sampler:
     """Draws the options of trials."""
 
-    def __init__(self, who, name, seed):
+    def __init__(self, who: str, name: Any, seed: Any) -> None:
         if name is not None:
             checks.choice(who, "sampler", name, ("random", "tpe"))
         self._study: Any = None
@@ -230,7 +243,7 @@ class Sampler:
                 self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         self.name = "random" if self._study is None else "tpe"
 
-    def options(self, number):
+    def options(self, number: Any) -> Any:
         """The options of a trial."""
         if self._study is not None:
             trial = self._study.ask(self._distributions())
@@ -245,7 +258,7 @@ class Sampler:
                 found[name] = values[rng.integers(len(values))]
         return found
 
-    def tell(self, trial):
+    def tell(self, trial: Any) -> None:
         """What came of one, however far it went."""
         if self._study is not None and math.isfinite(trial.val_loss):
             create = self._optuna.trial.create_trial
@@ -269,8 +282,8 @@ class Sampler:
 class Journal:
     """What trials have come to, a line each, by which a sweep goes on."""
 
-    def __init__(self, who, folder, asked):
-        self.folder = None if folder is None else Path(folder)
+    def __init__(self, who: str, folder: Any, asked: Any) -> None:
+        self.folder: Any = None if folder is None else Path(folder)
         self.known: dict[tuple, Trial] = {}
         if self.folder is None:
             return
@@ -296,7 +309,7 @@ class Journal:
         self.known = {(trial.number, trial.epochs): trial for trial in trials}
         path.write_text("\n".join([first, *lines[:-1], ""]), "utf-8")
 
-    def write(self, trial):
+    def write(self, trial: Any) -> None:
         self.known[trial.number, trial.epochs] = trial
         if self.folder is not None:
             with open(self.folder / JOURNAL, "a", encoding="utf-8") as file:
@@ -308,14 +321,19 @@ class Journal:
 class Sweep:
     """Trials of one table, bracket by bracket."""
 
-    def __init__(self, model, rows, draw, journal, n_jobs):
+    model: Any
+    rows: Any
+    draw: Any
+    journal: Any
+
+    def __init__(self, model: Any, rows: Any, draw: Any, journal: Any, n_jobs: Any) -> None:
         self.model, self.rows, self.draw, self.journal = model, rows, draw, journal
         self.n_begun = 0
         self.last: dict[int, Trial] = {}
         #: Networks and optimisers of the trials that may go on.
         self._kept: dict[int, tuple] = {}
 
-    def run_bracket(self, pool, n, deadline):
+    def run_bracket(self, pool: Any, n: Any, deadline: Any) -> None:
         """So many new trials, of which the best go on from rung to rung."""
         numbers = range(self.n_begun, self.n_begun + n)
         trials = [Trial(number, self.draw.options(number), 0, math.inf) for number in numbers]

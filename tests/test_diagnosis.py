@@ -2,6 +2,7 @@
 
 import copy
 import html
+import inspect
 import pickle
 import random
 import threading
@@ -774,7 +775,9 @@ def test_a_look_at_the_losses_costs_nothing_of_a_short_fit():
     from fastbp.training.fit import FitOptions, Ranks, _prepared
 
     x, t = data(0, 6)
-    training, epochs = _prepared(net(0, 6), x, t, FitOptions(epochs=20, seed=0), Ranks("fit", None, "all"))
+    told = {name: each.default for name, each in inspect.signature(Sequential.fit).parameters.items()}
+    options = {name: told[name] for name in inspect.signature(FitOptions).parameters} | {"epochs": 20, "seed": 0}
+    training, epochs = _prepared(net(0, 6), x, t, FitOptions(**options), Ranks("fit", None, "all"))
     epochs.run(training)
     taken = []
     for _ in range(100):

@@ -4,10 +4,14 @@ Every function is also a method.  Where layers and losses make nodes, and where 
 a graph reads it, is `node`, `view` and `sweep`.
 """
 
+from __future__ import annotations
+
 import builtins
 import importlib
+from collections.abc import Sequence
 from math import e, inf, nan, pi
 from types import FunctionType, SimpleNamespace
+from typing import Any
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as _core
@@ -204,16 +208,16 @@ _attach()
 
 @checks.explained
 def grad(
-    outputs,
-    inputs,
-    grad_outputs=None,
-    retain_graph=None,
-    create_graph=False,
-    only_inputs=True,
-    allow_unused=None,
-    is_grads_batched=False,
-    materialize_grads=False,
-):
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> Any:
     """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
 
     Only the part of the graph that leads from the outputs to the inputs is gone through, and
@@ -266,7 +270,7 @@ def grad(
     return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss, bool(materialize_grads))
 
 
-def Variable(data, requires_grad=False):
+def Variable(data: Any, requires_grad: bool = False) -> Any:
     """`data` as a tensor of the same memory: what older PyTorch programs wrap tensors in.
 
     Examples
@@ -280,7 +284,7 @@ def Variable(data, requires_grad=False):
 class _Place(SimpleNamespace):
     """What PyTorch keeps for a device."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         raise attribute_error("fastbp.cuda", name)
 
 
@@ -341,7 +345,7 @@ __all__ += [
 __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
-def __getattr__(name):
+def __getattr__(name: Any) -> Any:
     if name in ("grad_mode", "variable"):  # PyTorch's places
         return importlib.import_module(f"fastbp.autograd.{name}")
     try:
@@ -350,5 +354,5 @@ def __getattr__(name):
         raise attribute_error("fastbp.autograd", name) from None
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *PUBLIC})

@@ -1,5 +1,9 @@
 """Operations on two tensors or a tensor and a number: PyTorch's promotion, comparisons, matmul."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks, dtypes
@@ -10,7 +14,7 @@ ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
 
 
-def operand(value):
+def operand(value: Any) -> Any:
     """A tensor, or a Python number; None for anything else."""
     if isinstance(value, core.TensorBase | float | int):
         return value
@@ -22,7 +26,7 @@ def operand(value):
     return None
 
 
-def common_dtype(*values):
+def common_dtype(*values: Any) -> Any:
     """The dtype of a result of tensors and numbers."""
     return dtypes.promoted(
         [(v.dtype, v.array.ndim) for v in values if isinstance(v, core.TensorBase)],
@@ -30,13 +34,13 @@ def common_dtype(*values):
     )
 
 
-def in_dtype(value, dtype):
+def in_dtype(value: Any, dtype: Any) -> Any:
     """The array of a tensor or number in a dtype; integers wrap around as in C."""
     array = value.array if isinstance(value, core.TensorBase) else np.asarray(value)
     return array if array.dtype == dtype.dtype else core.quiet(array.astype, (dtype.dtype,))
 
 
-def computed(ufunc, *arrays):
+def computed(ufunc: Any, *arrays: Any) -> Any:
     """``ufunc(*arrays)`` as an array, with the words of ours for shapes that do not fit."""
     try:
         return np.asarray(core.quiet(ufunc, arrays))
@@ -44,7 +48,7 @@ def computed(ufunc, *arrays):
         raise RuntimeError(core.not_broadcastable(*(a.shape for a in arrays[-2:]))) from None
 
 
-def both(who, x, y):
+def both(who: str, x: Any, y: Any) -> Any:
     """The two operands of a function as tensors or numbers."""
     pair = operand(x), operand(y)
     if pair[0] is None or pair[1] is None:
@@ -53,7 +57,7 @@ def both(who, x, y):
     return pair
 
 
-def binary(operation, x, y):
+def binary(operation: Any, x: Any, y: Any) -> Any:
     """x and y by one of the four operations, where the compiled core leaves it to NumPy."""
     x, y = operand(x), operand(y)
     if x is None or y is None:
@@ -76,7 +80,7 @@ def _no_bools_apart(x, y):
         raise RuntimeError("Subtraction expects numbers; got a bool tensor or bool: use ^, ~ or logical_xor().")
 
 
-def matrix_product(x, y):
+def matrix_product(x: Any, y: Any) -> Any:
     """x @ y, where one of them is an array."""
     if isinstance(x, np.ndarray) or isinstance(y, np.ndarray):
         return as_tensor(x) @ as_tensor(y)
@@ -86,7 +90,7 @@ def matrix_product(x, y):
 # --- the four by name -----------------------------------------------------------------------
 
 
-def add(input, other, *, alpha=1):
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input + alpha * other
 
     Examples
@@ -107,20 +111,20 @@ def _scaled(who, x, y, alpha):
     return (y.to(dtype) * alpha).to(dtype)  # there the product has room; of bools it is an integer
 
 
-def sub(input, other, *, alpha=1):
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """input - alpha * other"""
     x, y = both("sub", input, other)
     _no_bools_apart(x, y)
     return x - (y if alpha == 1 else _scaled("sub", x, y, alpha))
 
 
-def mul(input, other):
+def mul(input: Any, other: Any) -> Any:
     """input * other"""
     x, y = both("mul", input, other)
     return x * y
 
 
-def div(input, other, *, rounding_mode=None):
+def div(input: Any, other: Any, *, rounding_mode: Any = None) -> Any:
     """input / other, rounded to whole numbers where `rounding_mode` is "floor" or "trunc"."""
     x, y = both("div", input, other)
     if rounding_mode is None:
@@ -146,7 +150,7 @@ def _truncated(who, x, y):
     return down + ((down < 0) & (down * b != a))
 
 
-def rsub(input, other):
+def rsub(input: Any, other: Any) -> Any:
     """other - input"""
     return other - input
 
@@ -186,7 +190,7 @@ def _divided(who, input, other):
     return x, y, a, b
 
 
-def floor_divide(input, other):
+def floor_divide(input: Any, other: Any) -> Any:
     """input // other, rounded down; backward refuses it, as it has no gradient."""
     x, y, a, b = _divided("floor_divide", input, other)
     return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y), _no_gradient)
@@ -198,7 +202,7 @@ def _no_gradient(saved, dout, needs):
     )
 
 
-def remainder(input, other):
+def remainder(input: Any, other: Any) -> Any:
     """input % other, of the divisor's sign."""
     x, y, a, b = _divided("remainder", input, other)
     return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y), _remainder_gradient, (a, b))
@@ -209,7 +213,7 @@ def _remainder_gradient(saved, dout, needs):
     return dout, -dout * core.quiet(np.floor_divide, (a, b)) if needs[1] else None
 
 
-def fmod(input, other):
+def fmod(input: Any, other: Any) -> Any:
     """The remainder of input / other of the dividend's sign."""
     x, y, a, b = _divided("fmod", input, other)
     return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y), _fmod_gradient, (a, b))
@@ -220,7 +224,7 @@ def _fmod_gradient(saved, dout, needs):
     return dout, -dout * np.trunc(core.quiet(np.true_divide, (a, b))) if needs[1] else None
 
 
-def power(x, y):
+def power(x: Any, y: Any) -> Any:
     """x ** y, where the compiled core leaves it to NumPy."""
     x, y = operand(x), operand(y)
     if x is None or y is None:
@@ -245,12 +249,12 @@ def _power_gradient(saved, dout, needs):
     return da, db
 
 
-def pow_(input, exponent):
+def pow_(input: Any, exponent: Any) -> Any:
     """input ** exponent, element by element."""
     return input**exponent
 
 
-def atan2(input, other):
+def atan2(input: Any, other: Any) -> Any:
     """The angle of the point (other, input)."""
     y, x = both("atan2", input, other)
     dtype = common_dtype(y, x)
@@ -311,7 +315,7 @@ gt = _comparison("gt", np.greater, ">")
 ge = _comparison("ge", np.greater_equal, ">=")
 
 
-def operator_of(function):
+def operator_of(function: Any) -> Any:
     """A comparison as an operator: what is no operand is left to the other side."""
 
     def compare(self, other):
@@ -334,7 +338,7 @@ logical_or = _logical("logical_or", np.logical_or, "or")
 logical_xor = _logical("logical_xor", np.logical_xor, "or else")
 
 
-def logical_not(input):
+def logical_not(input: Any) -> Any:
     """Where input is 0, as a bool tensor."""
     return core.new(np.logical_not(input.array))
 
@@ -354,26 +358,26 @@ bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "|")
 bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "^")
 
 
-def bitwise_not(input):
+def bitwise_not(input: Any) -> Any:
     """~input, of bools or integers."""
     if input.is_floating_point():
         raise RuntimeError(f"bitwise_not expects bools or integers; got {input.dtype!r}.")
     return core.new(np.asarray(np.invert(input.array)))
 
 
-def equal(input, other):
+def equal(input: Any, other: Any) -> Any:
     """Whether two tensors have the same shape and the same numbers."""
     return input.array.shape == other.array.shape and bool((input.array == other.array).all())
 
 
-def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Where ``|input - other| <= atol + rtol |other|``."""
     x, y = both("isclose", input, other)
     a, b = (v.array if isinstance(v, core.TensorBase) else v for v in (x, y))
     return core.new(np.asarray(core.quiet(np.isclose, (a, b, rtol, atol, equal_nan))))
 
 
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether `isclose` holds everywhere."""
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 
@@ -381,7 +385,7 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 # --- products -------------------------------------------------------------------------------
 
 
-def matmul(input, other):
+def matmul(input: Any, other: Any) -> Any:
     """The product of matrices, of stacks of them, and of vectors.
 
     Raises
@@ -413,7 +417,7 @@ dot = _product("dot", (1, 1), "two vectors")
 bmm = _product("bmm", (3, 3), "two stacks of matrices")
 
 
-def outer(input, other):
+def outer(input: Any, other: Any) -> Any:
     """Every element of one vector times every element of another."""
     shapes = [as_tensor(vector).array.shape for vector in (input, other)]
     if any(len(shape) != 1 for shape in shapes):
@@ -424,7 +428,7 @@ def outer(input, other):
 # --- choice ---------------------------------------------------------------------------------
 
 
-def where(condition, input=None, other=None):
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, and `other` elsewhere; alone, the places as indices.
 
     Examples
@@ -449,7 +453,7 @@ def _where_gradient(saved, dout, needs):
     return (np.where(chosen, dout, zero) if needs[0] else None, np.where(chosen, zero, dout) if needs[1] else None)
 
 
-def masked_fill(input, mask, value):
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """`value` where the mask holds, and input elsewhere."""
     value = both("masked_fill", input, value)[1]
     if isinstance(value, core.TensorBase):
@@ -464,7 +468,7 @@ def masked_fill(input, mask, value):
     return where(mask, value, input)
 
 
-def clamp(input, min=None, max=None):
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """input, or the nearer bound where it is beyond one.
 
     Examples
@@ -504,7 +508,7 @@ def _clamp_gradient(saved, dout, needs):
     )
 
 
-def heaviside(input, values):
+def heaviside(input: Any, values: Any) -> Any:
     """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype; without a gradient."""
     refuse_gradient("heaviside", input, values)
     if input.dtype is not values.dtype:

@@ -1,6 +1,9 @@
 """Products and sums in one call: what optimisers written by hand use, and einsum."""
 
+from __future__ import annotations
+
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +25,7 @@ def _arrays(who, tensors, *numbers):
     return [in_dtype(x, dtype) for x in tensors]
 
 
-def addcmul(input, tensor1, tensor2, *, value=1):
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 * tensor2
 
     Examples
@@ -42,7 +45,7 @@ def _addcmul_gradient(saved, dout, needs):
     return dout, scaled * b, scaled * a
 
 
-def addcdiv(input, tensor1, tensor2, *, value=1):
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """input + value * tensor1 / tensor2, of floats
 
     Examples
@@ -64,7 +67,7 @@ def _addcdiv_gradient(saved, dout, needs):
     return dout, scaled, -scaled * core.quiet(np.true_divide, (a, b))
 
 
-def lerp(input, end, weight):
+def lerp(input: Any, end: Any, weight: Any) -> Any:
     """input + weight * (end - input), on the line from one to the other
 
     Parameters
@@ -97,7 +100,7 @@ def _lerp_gradient(saved, dout, needs):
     return (*gradients, dout * line) if len(needs) == 3 else gradients
 
 
-def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """beta * input + alpha * (mat1 @ mat2); of beta = 0, input's numbers do not count
 
     Examples
@@ -116,12 +119,12 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     return (input if beta == 1 else input * beta) + product
 
 
-def clamp_min(input, min):
+def clamp_min(input: Any, min: Any) -> Any:
     """input, or `min` where it is below."""
     return clamp(input, min=_bound("clamp_min", "min", min))
 
 
-def clamp_max(input, max):
+def clamp_max(input: Any, max: Any) -> Any:
     """input, or `max` where it is above."""
     return clamp(input, max=_bound("clamp_max", "max", max))
 
@@ -137,7 +140,7 @@ def _bound(who, name, value):
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def einsum(equation, *operands):
+def einsum(equation: str, *operands: Any) -> Any:
     """A sum of products by Einstein's convention: a letter that the result lacks is summed.
 
     Parameters

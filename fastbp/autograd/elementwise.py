@@ -1,6 +1,9 @@
 """Functions of every element, with their derivatives."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from fastbp.operations.activations import ACTIVATIONS
 quiet = core.quiet
 
 
-def floats_of(input):
+def floats_of(input: Any) -> tuple[Any, Any]:
     """The tensor of what is handed in, and its array as floats: integers in the default dtype."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
     array = x.array
@@ -76,7 +79,7 @@ def _ready(array):
     return array.dtype in checks.FLOATS and flags.c_contiguous and flags.aligned and array.size
 
 
-def activation(input, row, *numbers):
+def activation(input: Any, row: Any, *numbers: Any) -> Any:
     """The activation of a tensor: a row of `operations.activations`, with its numbers."""
     if isinstance(input, core.TensorBase):
         out = core.activation(row.kind, input, *numbers)
@@ -114,7 +117,7 @@ sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
 erf = _by_kernel("erf", "The error function of x")
 
 
-def relu(input):
+def relu(input: Any) -> Any:
     """max(x, 0), element by element."""
     if isinstance(input, core.TensorBase) and not input.dtype.is_floating_point:
         _no_bools("relu", input)
@@ -164,7 +167,7 @@ square = _of_any(
 frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d, "f")
 
 
-def round_(input, *, decimals=0):
+def round_(input: Any, *, decimals: Any = 0) -> Any:
     """x rounded to the nearest number of so many decimals, halves to the even one."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
     _no_bools("round", x)
@@ -177,12 +180,12 @@ def _no_bools(who, x):
         raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
-def neg(input):
+def neg(input: Any) -> Any:
     """-x, element by element."""
     return -input
 
 
-def positive(input):
+def positive(input: Any) -> Any:
     """x itself."""
     _no_bools("positive", checks.instance("positive", "input", input, core.TensorBase, "a Tensor"))
     return input
@@ -203,7 +206,7 @@ isinf = _question(np.isinf, "infinite")
 isfinite = _question(np.isfinite, "finite")
 
 
-def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
+def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """x with numbers in place of NaN and the infinite ones."""
     array = input.array
     for name, value in ("nan", nan), ("posinf", posinf), ("neginf", neginf):
@@ -241,14 +244,14 @@ def _softmax(x, axis):
     return out
 
 
-def log_softmax_of(x, axis):
+def log_softmax_of(x: Any, axis: Any) -> Any:
     """``x - log(sum(exp(x)))`` of an array."""
     out = x - x.max(axis, keepdims=True, initial=-np.inf)
     out -= np.log(np.exp(out).sum(axis, keepdims=True))
     return out
 
 
-def softmax(input, dim=None, dtype=None):
+def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """``exp(x) / sum(exp(x))`` over a dimension.
 
     Examples
@@ -273,7 +276,7 @@ def _softmax_gradient(saved, dout, needs):
     return ((g - out * g.sum(axis, keepdims=True)).reshape(dout.shape),)
 
 
-def log_softmax(input, dim=None, dtype=None):
+def log_softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """``x - log(sum(exp(x)))`` over a dimension."""
     x, array, axis = _with_axis("log_softmax", input, dim, dtype)
     n = array.shape[axis]

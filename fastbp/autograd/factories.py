@@ -1,5 +1,9 @@
 """Tensors of given numbers: zeros, ranges, identity."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks, dtypes
@@ -31,7 +35,7 @@ ones = _filled("ones", 1, "A tensor of ones of a shape.")
 empty = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should rely on (zeros).")
 
 
-def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
+def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
     """A tensor of one number, of a shape."""
     on_cpu("full", device)
     if isinstance(fill_value, core.TensorBase | np.generic):
@@ -43,7 +47,7 @@ def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     return core.new(np.full(sizes((size,)), number, kind.dtype), requires_grad)
 
 
-def like(make):
+def like(make: Any) -> Any:
     """`make` of another tensor's shape and dtype."""
 
     def function(input, *, dtype=None, requires_grad=False, device=None):
@@ -56,7 +60,9 @@ def like(make):
 zeros_like, ones_like, empty_like = map(like, (zeros, ones, empty))
 
 
-def full_like(input, fill_value, *, dtype=None, requires_grad=False, device=None):
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """One number in another tensor's shape and dtype."""
     return full(input.array.shape, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
@@ -72,12 +78,14 @@ def _new(name):
 new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
 
 
-def new_full(input, size, fill_value, *, dtype=None, requires_grad=False, device=None):
+def new_full(
+    input: Any, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """One number in this tensor's dtype."""
     return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
-def new_tensor(input, data, *, dtype=None, requires_grad=False, device=None):
+def new_tensor(input: Any, data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
     """A tensor of this one's dtype."""
     on_cpu("new_tensor", device)
     return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"), requires_grad)
@@ -89,7 +97,9 @@ def _single(who, value):
     return value.item() if hasattr(value, "item") else value
 
 
-def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=None):
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """Numbers from start, each a step further, and before end; ``arange(end)`` from 0.
 
     Examples
@@ -113,7 +123,9 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device=N
     return core.new(numbers.astype(kind.dtype), requires_grad)
 
 
-def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None):
+def linspace(
+    start: Any, end: Any, steps: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """So many numbers at equal distances from start to end, both of them included.
 
     Examples
@@ -127,7 +139,16 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device=None)
     return core.new(numbers.astype(_kind("linspace", dtype).dtype), requires_grad)
 
 
-def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, device=None):
+def logspace(
+    start: Any,
+    end: Any,
+    steps: Any,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Any:
     """`base` to the powers of `linspace`."""
     on_cpu("logspace", device)
     start, end = (_single("logspace", v) for v in (start, end))
@@ -135,7 +156,7 @@ def logspace(start, end, steps, base=10.0, *, dtype=None, requires_grad=False, d
     return core.new(numbers.astype(_kind("logspace", dtype).dtype), requires_grad)
 
 
-def eye(n, m=None, *, dtype=None, requires_grad=False, device=None):
+def eye(n: Any, m: Any = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
     """The identity matrix."""
     on_cpu("eye", device)
     n, m = (None if v is None else checks.integer("eye", name, v, 0) for name, v in (("n", n), ("m", m)))

@@ -1,5 +1,9 @@
 """`Function`: an operation of one's own, with the gradient that its author writes."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -20,24 +24,24 @@ class Context:
         What `save_for_backward` was given.
     """
 
-    def __init__(self, needs):
+    def __init__(self, needs: Any) -> None:
         self.needs_input_grad = needs
         self.saved_tensors = ()
-        self._constant = []
+        self._constant: list[Any] = []
         self._fills = True
 
-    def save_for_backward(self, *tensors):
+    def save_for_backward(self, *tensors: Any) -> None:
         """Keep tensors, or None; a change in place of one is an error in backward."""
         for x in tensors:
             if x is not None:
                 checks.instance("save_for_backward", "tensors", x, core.TensorBase, "Tensors")
         self.saved_tensors = tensors
 
-    def mark_non_differentiable(self, *tensors):
+    def mark_non_differentiable(self, *tensors: Any) -> None:
         """Results that need no gradient, as indices do not."""
         self._constant = list(tensors)
 
-    def set_materialize_grads(self, value):
+    def set_materialize_grads(self, value: Any) -> None:
         """Whether a result that nobody used has a gradient of zeros in backward, in place of None.
 
         Here it has zeros in any case, so only True is taken.
@@ -47,7 +51,7 @@ class Context:
                 "set_materialize_grads expects True, as a gradient that nobody gave is zeros; got False."
             )
 
-    def mark_dirty(self, *tensors):
+    def mark_dirty(self, *tensors: Any) -> Any:
         """Not offered: `forward` has to leave its arguments as they are."""
         raise NotImplementedError(
             "A Function expects a forward that leaves its arguments as they are; got mark_dirty: "
@@ -81,27 +85,27 @@ class Function:
     tensor([12.])
     """
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         who = type(self).__name__
         raise TypeError(f"{who} expects to be called by {who}.apply(...); got {who}(...).")
 
     @staticmethod
-    def forward(ctx, *args):
+    def forward(ctx: Any, *args: Any) -> Any:
         """The result of the arguments, a tensor or a tuple; `ctx` goes to `backward`."""
         raise NotImplementedError("A Function expects a static method forward; got none.")
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> Any:
         """Where a subclass has it: what `forward`, then without `ctx`, leaves to `backward`."""
         raise NotImplementedError
 
     @staticmethod
-    def backward(ctx, *grad_outputs):
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradient by each argument of `forward`, None where there is none."""
         raise NotImplementedError("A Function expects a static method backward; got none.")
 
     @classmethod
-    def apply(cls, *args):
+    def apply(cls, *args: Any) -> Any:
         """The operation on these arguments, recorded where one of them requires grad.
 
         Raises

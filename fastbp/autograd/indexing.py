@@ -1,6 +1,9 @@
 """Elements of tensors by their places: read, written, gathered and scattered."""
 
+from __future__ import annotations
+
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -146,7 +149,7 @@ def _setitem_gradient(saved, dout, needs):
     return d_before, dout[view][key] if needs[1] else None
 
 
-def index_select(input, dim, index):
+def index_select(input: Any, dim: Any, index: Any) -> Any:
     """The rows of a dimension that the vector `index` names."""
     axis = one_axis("index_select", input.array, dim)
     places = _places("index_select", index, *input.array.shape[axis : axis + 1])
@@ -186,7 +189,7 @@ def _along(who, input, dim, index):
     return axis, places
 
 
-def gather(input, dim, index):
+def gather(input: Any, dim: Any, index: Any) -> Any:
     """``input[i, index[i, j]]`` for dim 1, and likewise for others."""
     axis, places = _along("gather", input, dim, index)
     x = input.array
@@ -207,7 +210,7 @@ def _gather_gradient(saved, dout, needs):
     return (dx,)
 
 
-def masked_select(input, mask):
+def masked_select(input: Any, mask: Any) -> Any:
     """The elements where the mask, broadcast with input, holds, in one dimension."""
     chosen = checks.instance("masked_select", "mask", mask, core.TensorBase, "a Tensor").array
     if chosen.dtype.kind != "b":
@@ -219,13 +222,13 @@ def masked_select(input, mask):
     return input.expand(shape)[mask.expand(shape)].reshape(-1)
 
 
-def take(input, index):
+def take(input: Any, index: Any) -> Any:
     """The elements of the flat tensor that `index` names; negative ones count from its end."""
     places = _places("take", index, input.array.size, -input.array.size)
     return input.reshape(-1)[places]
 
 
-def scatter(input, dim, index, src=None, value=None):
+def scatter(input: Any, dim: Any, index: Any, src: Any = None, value: Any = None) -> Any:
     """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or the number `value`.
 
     Examples
@@ -242,7 +245,7 @@ def scatter(input, dim, index, src=None, value=None):
     return core.node("ScatterBackward0", out, (input, source), _setitem_gradient, (Ellipsis, _kept(key)))
 
 
-def scatter_add(input, dim, index, src):
+def scatter_add(input: Any, dim: Any, index: Any, src: Any) -> Any:
     """A copy to whose ``[i, index[i, j]]`` (for dim 1) `src`'s elements are added.
 
     Examples
@@ -262,7 +265,7 @@ def _added_gradient(saved, dout, needs):
     return dout, dout[key] if needs[1] else None
 
 
-def index_add(input, dim, index, source, *, alpha=1):
+def index_add(input: Any, dim: Any, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """A copy to whose rows of a dimension, named by `index`, alpha times source's are added.
 
     Examples

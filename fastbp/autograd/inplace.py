@@ -4,7 +4,10 @@ A change is refused on a leaf that requires grad while operations are recorded; 
 recorded, the tensor takes over the history of the operation.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from fastbp.autograd.tensor import held, named
 OPERATIONS = ("add", "sub", "mul", "div")
 
 
-def changed(self, function, *arguments, **keywords):
+def changed(self: Any, function: Any, *arguments: Any, **keywords: Any) -> Any:
     """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
     self._may_change()
     if "out" in keywords:
@@ -50,12 +53,12 @@ def changed(self, function, *arguments, **keywords):
     return self
 
 
-def change(operation, self, other):
+def change(operation: Any, self: Any, other: Any) -> Any:
     """self op= other, where the compiled core leaves it to NumPy."""
     return changed(self, getattr(arithmetic, OPERATIONS[operation]), other)
 
 
-def view_changed(self, base, result):
+def view_changed(self: Any, base: Any, result: Any) -> Any:
     """A recorded change of a view: its base takes over the history, and it becomes a new view."""
     place = _place(self, base)
     base._may_change()
@@ -65,7 +68,7 @@ def view_changed(self, base, result):
     return view_renewed(self, base)
 
 
-def view_renewed(self, base):
+def view_renewed(self: Any, base: Any) -> Any:
     """A view whose base has another history since it was made: a new one of the same memory."""
     place = _place(self, base)
     with core.enable_grad():
@@ -125,7 +128,7 @@ def _method(name, function, doc):
     return named(method, name, doc)
 
 
-def public(module, name):
+def public(module: Any, name: Any) -> Any:
     """A function by its public name; where Python has that name, it ends in an underscore."""
     return getattr(module, name, None) or getattr(module, name + "_")
 
@@ -212,12 +215,12 @@ def _fill_gradient(saved, dout, needs):
     return np.zeros_like(dout), dout if needs[1] else None
 
 
-def fill_(self, value):
+def fill_(self: Any, value: Any) -> Any:
     """Set all elements to one number."""
     return changed(self, _constant, value)
 
 
-def copy_(self, src, non_blocking=False):
+def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Set all elements to those of another tensor, converted and broadcast.
 
     There is no other device to wait for, whatever `non_blocking` says.
@@ -272,7 +275,7 @@ METHODS["uniform_"] = _drawn("uniform_", _uniform, "Draw all elements evenly bet
 METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal distribution.")
 
 
-def bernoulli_(self, p=0.5, generator=None):
+def bernoulli_(self: Any, p: Any = 0.5, generator: Any = None) -> Any:
     """Draw 0 or 1 for all elements, 1 with probability p."""
     self._may_change()
     if isinstance(p, core.TensorBase):

@@ -1,6 +1,9 @@
 """Keywords that PyTorch gives its functions beside their own: axis, keepdims, dims, size, out."""
 
+from __future__ import annotations
+
 import inspect
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +26,7 @@ OF_FUNCTIONS = {
 SEVERAL = {"view": "size", "expand": "size"}
 
 
-def of(who, function, has_out):
+def of(who: str, function: Any, has_out: Any) -> Any:
     """How `function` is called where keywords are handed in; None where it takes no others."""
     parameters = inspect.signature(function).parameters
     aliases = {alias: name for alias, name in ALIASES.items() if name in parameters}

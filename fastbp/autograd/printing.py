@@ -1,9 +1,15 @@
 """The text of an array as PyTorch prints it."""
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: Digits after the point, the number of elements above which long dimensions are shortened,
 #: how many are shown at each of their ends, columns, and scientific notation (None: as needed).
@@ -16,7 +22,14 @@ _PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None):
+def set_printoptions(
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: Literal["default", "short", "full"] | None = None,
+    sci_mode: bool | None = None,
+) -> None:
     """How tensors are printed, by PyTorch's names; what is None stays as it is.
 
     Parameters
@@ -41,7 +54,7 @@ def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=N
     OPTIONS["sci_mode"] = sci_mode
 
 
-def text(x, prefix="tensor(", suffixes=()):
+def text(x: Array, prefix: str = "tensor(", suffixes: Sequence[str] = ()) -> Any:
     """``tensor([...], suffix, ...)``, broken into lines.
 
     Parameters
@@ -71,7 +84,7 @@ def text(x, prefix="tensor(", suffixes=()):
     return out + ")"
 
 
-def numbers(x, indent=0):
+def numbers(x: Any, indent: Any = 0) -> Any:
     """The brackets and the numbers alone; further lines are indented."""
     if x.size == 0:
         return "[]"

@@ -1,5 +1,9 @@
 """Random tensors, drawn from a generator of fastbp's own: its stream is not PyTorch's."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 import numpy as np
 
 from fastbp import checks, dtypes
@@ -22,22 +26,22 @@ class Generator:
     fastbp.Size([2])
     """
 
-    def __init__(self, device="cpu"):
+    def __init__(self, device: Literal["cpu"] = "cpu") -> None:
         on_cpu("Generator", device)
         self.seed()
 
-    def manual_seed(self, seed):
+    def manual_seed(self, seed: Any) -> Self:
         """Start the stream that belongs to a number."""
         self._seed = checks.integer("manual_seed", "seed", seed, -(2**63), checks.MOST_SEED)
-        self.rng = np.random.default_rng(self._seed % 2**64)
+        self.rng: Any = np.random.default_rng(self._seed % 2**64)
         return self
 
-    def seed(self):
+    def seed(self) -> Any:
         """Start a stream that nobody knows; the number it belongs to."""
         self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
         return self._seed
 
-    def initial_seed(self):
+    def initial_seed(self) -> Any:
         """The number that the stream belongs to."""
         return self._seed
 
@@ -45,14 +49,14 @@ class Generator:
 default_generator = Generator()
 
 
-def stream(generator):
+def stream(generator: Any) -> Any:
     """The numpy.random.Generator of a Generator, or of the one that all share."""
     if generator is None:
         return default_generator.rng
     return checks.instance("A random function", "generator", generator, Generator, "a fastbp.Generator").rng
 
 
-def manual_seed(seed):
+def manual_seed(seed: Any) -> Any:
     """Start all random functions anew, at the stream that belongs to `seed`.
 
     The numbers are not those that PyTorch draws for the same seed.
@@ -66,7 +70,7 @@ def manual_seed(seed):
     return default_generator.manual_seed(seed)
 
 
-def use_deterministic_algorithms(mode, *, warn_only=False):
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Nothing has to be changed: a seed gives the same bits again, with one number of threads.
 
     Parameters
@@ -81,12 +85,12 @@ def use_deterministic_algorithms(mode, *, warn_only=False):
     checks.flag("use_deterministic_algorithms", "warn_only", warn_only)
 
 
-def seed():
+def seed() -> Any:
     """Start all random functions anew, at a stream that nobody knows."""
     return default_generator.seed()
 
 
-def initial_seed():
+def initial_seed() -> Any:
     """The number that the stream of all random functions belongs to."""
     return default_generator.initial_seed()
 
@@ -129,7 +133,16 @@ randn = _drawn(
 )
 
 
-def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, device=None, generator=None):
+def randint(
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+    generator: Any = None,
+) -> Any:
     """Integers drawn evenly from [low, high), of shape `size`.
 
     ``randint(high, size)`` draws from 0 on, and so does ``randint(high, size=size)``.
@@ -161,7 +174,9 @@ def randint(low=None, high=None, size=None, *, dtype=None, requires_grad=False, 
     return core.new(np.asarray(numbers).astype(kind.dtype), requires_grad)
 
 
-def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False):
+def randperm(
+    n: Any, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """The integers 0..n-1 in random order."""
     on_cpu("randperm", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randperm", dtype)
@@ -170,7 +185,16 @@ def randperm(n, *, generator=None, dtype=None, device=None, requires_grad=False)
     return core.new(stream(generator).permutation(n).astype(kind.dtype), requires_grad)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False, device=None):
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    requires_grad: Any = False,
+    device: Any = None,
+) -> Any:
     """Numbers drawn from a normal distribution; mean and std may be tensors.
 
     Of two numbers, `size` is the shape.
@@ -191,14 +215,14 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, dtype=None, requires
     return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
 
-def probable(who, p):
+def probable(who: str, p: Any) -> None:
     """Refuses what is no probability, NaN too."""
     outside = ~((p >= 0) & (p <= 1))
     if outside.any():
         raise RuntimeError(f"{who} expects probabilities between 0 and 1; got {p[outside].flat[0]:g}.")
 
 
-def bernoulli(input, p=None, *, generator=None):
+def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
     """0 or 1 for every probability in input, or of input's shape where `p` is one for all."""
     if p is None:
         p = input.array
@@ -209,7 +233,7 @@ def bernoulli(input, p=None, *, generator=None):
     return core.new(np.asarray(drawn, input.array.dtype))
 
 
-def multinomial(input, num_samples, replacement=False, *, generator=None):
+def multinomial(input: Any, num_samples: Any, replacement: bool = False, *, generator: Any = None) -> Any:
     """Indices drawn by the weights in a vector, or in each row of a matrix."""
     rows = input.array.reshape(-1, input.array.shape[-1]).astype(np.float64)
     num_samples = checks.integer("multinomial", "num_samples", num_samples, least=1)
@@ -230,7 +254,9 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
 rand_like, randn_like = map(like, (rand, randn))
 
 
-def randint_like(input, low=0, high=None, *, dtype=None, requires_grad=False, device=None):
+def randint_like(
+    input: Any, low: Any = 0, high: Any = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """`randint` of another tensor's shape and dtype."""
     if high is None:
         low, high = 0, low

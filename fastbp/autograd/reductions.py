@@ -1,8 +1,10 @@
 """Sums, extremes, orders and counts over dimensions."""
 
+from __future__ import annotations
+
 import math
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from fastbp.autograd.tensor import as_tensor, dimension, named, refuse_gradient
 quiet = core.quiet
 
 
-def axes_of(who, x, dim):
+def axes_of(who: str, x: Any, dim: Any) -> Any:
     """Dimensions counted from the front; None where all are meant."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return None
@@ -26,12 +28,12 @@ def axes_of(who, x, dim):
     return axes if x.ndim else ()
 
 
-def one_axis(who, x, dim):
+def one_axis(who: str, x: Any, dim: Any) -> Any:
     """One dimension counted from the front."""
     return dimension(who, dim, x.ndim)
 
 
-def spread(reduced, x, axes):
+def spread(reduced: Any, x: Any, axes: Any) -> Any:
     """A result of a reduction with its dimensions again, of length 1."""
     if axes is None:
         return np.reshape(reduced, (1,) * x.ndim)
@@ -41,7 +43,7 @@ def spread(reduced, x, axes):
 # --- sums -----------------------------------------------------------------------------------
 
 
-def sum_(input, dim=None, keepdim=False, *, dtype=None):
+def sum_(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum of all elements, or over dimensions; bools and integers give int64.
 
     Examples
@@ -59,7 +61,7 @@ def sum_(input, dim=None, keepdim=False, *, dtype=None):
     return core.new(np.asarray(array.sum(axes, dtype=array.dtype, keepdims=keepdim)))
 
 
-def mean(input, dim=None, keepdim=False, *, dtype=None):
+def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean of all elements, or over dimensions; floats only.
 
     Examples
@@ -73,7 +75,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
     return core.reduce_sum(x, axes_of("mean", x.array, dim), keepdim, True)
 
 
-def prod(input, dim=None, keepdim=False, *, dtype=None):
+def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or over one dimension; bools and integers give int64."""
     x = input if dtype is None else input.to(dtype)
     array = x.array
@@ -103,7 +105,7 @@ def _products_of_others(x, axis, dout):
     return (others * spread(dout, x, None if axis is None else (axis,)),)
 
 
-def cumsum(input, dim, *, dtype=None):
+def cumsum(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     """Sums of all elements so far along a dimension; bools and integers give int64."""
     x, array, axis = _running("cumsum", input, dim, dtype)
     wide = array.astype(np.float64) if array.dtype.kind == "f" else array
@@ -127,7 +129,7 @@ def _running(who, input, dim, dtype):
     return x, array, one_axis(who, array, dim)
 
 
-def cumprod(input, dim, *, dtype=None):
+def cumprod(input: Any, dim: Any, *, dtype: Any = None) -> Any:
     """Products of all elements so far along a dimension; without a gradient.
 
     Raises
@@ -142,7 +144,16 @@ def cumprod(input, dim, *, dtype=None):
     return core.new(quiet(np.cumprod, (array, axis, array.dtype)))
 
 
-def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None, dtype=None):
+def var(
+    input: Any,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: int | None = None,
+    ddof: Any = None,
+    dtype: Any = None,
+) -> Any:
     """The variance over dimensions: squares from the mean, summed and divided by n - 1.
 
     Parameters
@@ -157,7 +168,16 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=
     return _variance("var", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
 
-def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, ddof=None, dtype=None):
+def std(
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+    ddof: Any = None,
+    dtype: Any = None,
+) -> Any:
     """The square root of `var`."""
     return _variance("std", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
@@ -204,7 +224,7 @@ def _variance_gradient(saved, dout, needs):
     return (quiet(lambda: centred * scale * spread(dout, centred, axes), ()),)
 
 
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """``sum(|x| ** p) ** (1 / p)``; for inf the largest absolute value.
 
     Examples
@@ -258,7 +278,7 @@ def _norm_gradient(saved, dout, needs):
     return (dout * np.where((out == 0) | ((x == 0) & (p < 1)), 0, slope),)
 
 
-def logsumexp(input, dim, keepdim=False):
+def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """``log(sum(exp(x)))`` over dimensions, exact for large x."""
     x, array = floats_of(input)
     axes = axes_of("logsumexp", array, dim)
@@ -284,7 +304,7 @@ class ValuesIndices(NamedTuple):
     values: core.TensorBase
     indices: core.TensorBase
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kind = type(self).__name__
         return f"fastbp.return_types.{kind}(\nvalues={self.values!r},\nindices={self.indices!r})"
 
@@ -431,7 +451,7 @@ def _no_bools(who, x):
         raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
-def median(input, dim=None, keepdim=False):
+def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The lower median of all elements, or over a dimension as a pair (values, indices)."""
     x = input.array
     _no_bools("median", x)
@@ -466,7 +486,7 @@ def _order(x, axis, descending):
     return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
 
 
-def sort(input, dim=-1, descending=False, stable=False):
+def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False) -> Any:
     """The elements in order over a dimension, and where they were, as (values, indices).
 
     Equal ones stay in order, whether `stable` asks for it or not.
@@ -483,12 +503,12 @@ def sort(input, dim=-1, descending=False, stable=False):
     return _over("sort", "SortBackward0", input, places, axis, True)
 
 
-def argsort(input, dim=-1, descending=False, stable=False):
+def argsort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False) -> Any:
     """Where the elements are that are in order over a dimension."""
     return sort(input.detach(), dim, descending).indices
 
 
-def topk(input, k, dim=-1, largest=True, sorted=True):
+def topk(input: Any, k: Any, dim: Any = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k largest (or smallest) elements over a dimension, as (values, indices).
 
     They are in order, whether `sorted` asks for it or not.
@@ -507,7 +527,9 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     return _over("topk", "TopkBackward0", input, places, axis, True)
 
 
-def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+def unique(
+    input: Any, sorted: Any = True, return_inverse: Any = False, return_counts: Any = False, dim: Any = None
+) -> Any:
     """The different elements in order, and as wanted their places and numbers.
 
     Always in order, so that `sorted` asks for nothing more.
@@ -519,7 +541,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
 
 
-def bincount(input, weights=None, minlength=0):
+def bincount(input: Any, weights: Any = None, minlength: Any = 0) -> Any:
     """How often every integer from 0 occurs, or the sum of the weights where it does.
 
     Weights of float32 give float32, others float64; they have no gradient.
@@ -538,14 +560,14 @@ def bincount(input, weights=None, minlength=0):
     return core.new(sums.astype(w.dtype if w.dtype == np.float32 else np.float64))
 
 
-def nonzero(input, as_tuple=False):
+def nonzero(input: Any, as_tuple: bool = False) -> Any:
     """The indices of the elements that are not 0, a row for each."""
     if as_tuple:
         return tuple(core.new(i) for i in np.nonzero(np.atleast_1d(input.array)))
     return core.new(np.argwhere(input.array))
 
 
-def count_nonzero(input, dim=None):
+def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not 0."""
     axes = axes_of("count_nonzero", input.array, dim)
     return core.new(np.asarray(np.count_nonzero(input.array, axes), np.int64))

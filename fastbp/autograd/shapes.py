@@ -1,9 +1,12 @@
 """Views of one memory, copies, and tensors put together or taken apart."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import operator
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -23,21 +26,21 @@ from fastbp.autograd.tensor import (
 # --- views ----------------------------------------------------------------------------------
 
 
-def sizes(arguments):
+def sizes(arguments: Any) -> tuple[Any, ...]:
     """``(2, 3)`` of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``."""
     if len(arguments) == 1 and not hasattr(arguments[0], "__index__"):
         arguments = arguments[0]
     return tuple([operator.index(n) for n in arguments])
 
 
-def sizes_given(who, shape, size):
+def sizes_given(who: str, shape: Any, size: Any) -> Any:
     """A shape as positional arguments, or as the keyword `size`."""
     if (size is None) == (not shape):
         raise TypeError(f"{who} expects a shape, as arguments or as size; got {'both' if shape else 'neither'}.")
     return sizes(shape if size is None else (size,))
 
 
-def reshape(input, *shape):
+def reshape(input: Any, *shape: Any) -> Any:
     """The elements in another shape, of which one length may be -1: a view where it can be.
 
     Examples
@@ -66,7 +69,7 @@ def _reshape_gradient(saved, dout, needs):
     return (dout.reshape(saved[0]),)
 
 
-def view(input, *shape):
+def view(input: Any, *shape: Any) -> Any:
     """The elements in another shape and the same memory; a dtype as `shape` reads the bytes anew.
 
     Raises
@@ -92,17 +95,17 @@ def view(input, *shape):
     return out
 
 
-def view_as(input, other):
+def view_as(input: Any, other: Any) -> Any:
     """A view of another tensor's shape."""
     return view(input, other.array.shape)
 
 
-def reshape_as(input, other):
+def reshape_as(input: Any, other: Any) -> Any:
     """The elements in another tensor's shape."""
     return reshape(input, other.array.shape)
 
 
-def flatten(input, start_dim=0, end_dim=-1):
+def flatten(input: Any, start_dim: Any = 0, end_dim: Any = -1) -> Any:
     """Neighbouring dimensions as one.
 
     Examples
@@ -119,12 +122,12 @@ def flatten(input, start_dim=0, end_dim=-1):
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def ravel(input):
+def ravel(input: Any) -> Any:
     """All elements in one dimension."""
     return reshape(input, -1)
 
 
-def unflatten(input, dim, sizes):
+def unflatten(input: Any, dim: Any, sizes: Any) -> Any:
     """One dimension as several."""
     shape = input.array.shape
     axis, n = _rows("unflatten", input, dim)
@@ -135,7 +138,7 @@ def unflatten(input, dim, sizes):
     return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
 
 
-def squeeze(input, dim=None):
+def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the dimensions of length 1, or without those named."""
     x = input.array
     dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
@@ -144,7 +147,7 @@ def squeeze(input, dim=None):
     return core.reshaped(name, input, np.squeeze(x, axes))
 
 
-def unsqueeze(input, dim):
+def unsqueeze(input: Any, dim: Any) -> Any:
     """With another dimension of length 1, at place `dim`.
 
     Examples
@@ -157,7 +160,7 @@ def unsqueeze(input, dim):
     return core.reshaped("UnsqueezeBackward0", input, np.expand_dims(x, place))
 
 
-def permute(input, *dims):
+def permute(input: Any, *dims: Any) -> Any:
     """The dimensions in another order."""
     dims = sizes(dims)
     axes = tuple([one_axis("permute", input.array, d) for d in dims])
@@ -166,7 +169,7 @@ def permute(input, *dims):
     return core.permuted("PermuteBackward0", input, axes)
 
 
-def transpose(input, dim0, dim1):
+def transpose(input: Any, dim0: Any, dim1: Any) -> Any:
     """Two dimensions exchanged."""
     a, b = (one_axis("transpose", input.array, d) for d in (dim0, dim1))
     axes = list(range(input.array.ndim))
@@ -175,7 +178,7 @@ def transpose(input, dim0, dim1):
     return core.permuted("TransposeBackward0", input, tuple(axes))
 
 
-def t(input):
+def t(input: Any) -> Any:
     """The transpose of a matrix; a vector as it is."""
     if input.array.ndim > 2:
         raise RuntimeError(f"t expects at most 2 dimensions; got {input.array.ndim}.")
@@ -187,7 +190,7 @@ def _mT(input):
     return transpose(input, -2, -1)
 
 
-def movedim(input, source, destination):
+def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Dimensions moved to other places: one, or as many as each of two tuples names."""
     pairs = [sizes((places,)) for places in (source, destination)]
     sources, ends = ([one_axis("movedim", input.array, d) for d in places] for places in pairs)
@@ -202,7 +205,7 @@ def movedim(input, source, destination):
     return core.permuted("PermuteBackward0", input, tuple(order))
 
 
-def expand(input, *shape):
+def expand(input: Any, *shape: Any) -> Any:
     """Dimensions of length 1 repeated without a copy; -1 keeps a length."""
     shape, x = sizes(shape), input.array
     ahead = len(shape) - x.ndim
@@ -221,12 +224,12 @@ def _as_it_is(saved, dout, needs):
     return (dout,)
 
 
-def expand_as(input, other):
+def expand_as(input: Any, other: Any) -> Any:
     """Expanded to another tensor's shape."""
     return expand(input, other.array.shape)
 
 
-def broadcast_to(input, shape):
+def broadcast_to(input: Any, shape: Any) -> Any:
     """Expanded to a shape."""
     return expand(input, shape)
 
@@ -234,13 +237,13 @@ def broadcast_to(input, shape):
 # --- copies ---------------------------------------------------------------------------------
 
 
-def clone(input):
+def clone(input: Any) -> Any:
     """A copy that gradients flow through."""
     order = "C" if core.is_turned(input) else "K"
     return core.node("CloneBackward0", input.array.copy(order), (input,), _as_it_is)
 
 
-def contiguous(input):
+def contiguous(input: Any) -> Any:
     """The tensor itself where its elements lie in order in memory, and else such a copy."""
     if input.array.flags.c_contiguous:
         return input
@@ -249,7 +252,7 @@ def contiguous(input):
     return core.node("CloneBackward0", copy, (input,), _as_it_is)
 
 
-def repeat(input, *repeats):
+def repeat(input: Any, *repeats: Any) -> Any:
     """The whole tensor so many times along every dimension."""
     repeats, x = sizes(repeats), input.array
     if len(repeats) < x.ndim:
@@ -266,7 +269,7 @@ def _repeat_gradient(saved, dout, needs):
     return (dout.reshape(apart).sum(tuple(range(0, len(apart), 2))),)
 
 
-def repeat_interleave(input, repeats, dim=None):
+def repeat_interleave(input: Any, repeats: Any, dim: Any = None) -> Any:
     """Every element so many times."""
     x = input if dim is not None else reshape(input, -1)
     axis = one_axis("repeat_interleave", x.array, dim or 0)
@@ -283,7 +286,9 @@ def repeat_interleave(input, repeats, dim=None):
 DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
 
 
-def to(input, *arguments, dtype=None, device=None, copy=False, non_blocking=False):
+def to(
+    input: Any, *arguments: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False
+) -> Any:
     """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
 
     There is no other device to wait for, whatever `non_blocking` says; `copy` gives a new tensor
@@ -326,7 +331,7 @@ CONVERSIONS = {
 }
 
 
-def type_(input, dtype=None):
+def type_(input: Any, dtype: Any = None) -> Any:
     """The tensor in a dtype, or without one its dtype's name as PyTorch writes it."""
     if dtype is None:
         names = {
@@ -353,12 +358,12 @@ def type_(input, dtype=None):
     return to(input, dtype=kinds.get(name, dtype))
 
 
-def type_as(input, other):
+def type_as(input: Any, other: Any) -> Any:
     """The tensor in another one's dtype."""
     return to(input, other.dtype)
 
 
-def cpu(input):
+def cpu(input: Any) -> Any:
     """The tensor itself."""
     return input
 
@@ -366,7 +371,7 @@ def cpu(input):
 # --- together and apart ---------------------------------------------------------------------
 
 
-def cat(tensors, dim=0):
+def cat(tensors: Any, dim: Any = 0) -> Any:
     """Tensors one after the other along a dimension.
 
     Examples
@@ -397,7 +402,7 @@ def _cat_gradient(saved, dout, needs):
     return tuple(np.split(dout, ends, axis))
 
 
-def stack(tensors, dim=0):
+def stack(tensors: Any, dim: Any = 0) -> Any:
     """Tensors of one shape along a new dimension.
 
     Examples
@@ -422,13 +427,13 @@ def _stack_gradient(saved, dout, needs):
     return tuple(np.moveaxis(dout, saved[0], 0))
 
 
-def hstack(tensors):
+def hstack(tensors: Any) -> Any:
     """Tensors side by side."""
     tensors = [x.reshape(1) if x.array.ndim == 0 else x for x in tensors]
     return cat(tensors, 0 if tensors[0].array.ndim == 1 else 1)
 
 
-def vstack(tensors):
+def vstack(tensors: Any) -> Any:
     """Tensors one above the other."""
     return cat([x.reshape(1, -1) if x.array.ndim < 2 else x for x in tensors], 0)
 
@@ -441,7 +446,7 @@ def _rows(who, input, dim, error=RuntimeError):
     return axis, input.array.shape[axis]
 
 
-def split(input, split_size_or_sections, dim=0):
+def split(input: Any, split_size_or_sections: Any, dim: Any = 0) -> tuple[Any, ...]:
     """Views of so many rows each, or of the lengths named."""
     axis, n = _rows("split", input, dim)
     lengths = split_size_or_sections
@@ -457,7 +462,7 @@ def split(input, split_size_or_sections, dim=0):
     return tuple([input[(*ahead, slice(a, b))] for a, b in itertools.pairwise(ends)])
 
 
-def chunk(input, chunks, dim=0):
+def chunk(input: Any, chunks: Any, dim: Any = 0) -> Any:
     """At most so many views of equal length, the last one perhaps shorter."""
     n = _rows("chunk", input, dim)[1]
     if chunks < 1:
@@ -465,13 +470,13 @@ def chunk(input, chunks, dim=0):
     return split(input, -(-n // chunks) or [0] * chunks, dim)
 
 
-def unbind(input, dim=0):
+def unbind(input: Any, dim: Any = 0) -> tuple[Any, ...]:
     """The views along a dimension, without it."""
     axis, n = _rows("unbind", input, dim, IndexError)
     return tuple([input[(slice(None),) * axis + (i,)] for i in range(n)])
 
 
-def narrow(input, dim, start, length):
+def narrow(input: Any, dim: Any, start: Any, length: Any) -> Any:
     """`length` rows from `start` on, as a view."""
     axis, n = _rows("narrow", input, dim)
     ahead = (slice(None),) * axis
@@ -484,12 +489,12 @@ def narrow(input, dim, start, length):
     return input[(*ahead, slice(start, start + length))]
 
 
-def select(input, dim, index):
+def select(input: Any, dim: Any, index: Any) -> Any:
     """Row `index` of a dimension, as a view."""
     return input[(slice(None),) * one_axis("select", input.array, dim) + (index,)]
 
 
-def flip(input, *dims):
+def flip(input: Any, *dims: Any) -> Any:
     """The elements of dimensions in reverse, as a copy."""
     axes = tuple([one_axis("flip", input.array, d) for d in sizes(dims)])
     if len(set(axes)) < len(axes):
@@ -500,7 +505,7 @@ def flip(input, *dims):
     )
 
 
-def roll(input, shifts, dims=None):
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """The elements moved round along dimensions; without these, of the flat tensor."""
     many, places = (sizes((v,)) for v in (shifts, () if dims is None else dims))
     if len(many) != max(len(places), 1):
@@ -514,7 +519,7 @@ def roll(input, shifts, dims=None):
     )
 
 
-def diag(input, diagonal=0):
+def diag(input: Any, diagonal: Any = 0) -> Any:
     """A matrix with a vector on its diagonal, or a matrix's diagonal."""
     x = input.array
     if x.ndim not in (1, 2):
@@ -556,7 +561,7 @@ tril = _triangle("tril", np.tril)
 triu = _triangle("triu", np.triu)
 
 
-def meshgrid(*tensors, indexing="ij"):
+def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     """The coordinates of a grid, one tensor for each direction."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tensors[0]
@@ -565,12 +570,12 @@ def meshgrid(*tensors, indexing="ij"):
     return tuple(core.new(np.ascontiguousarray(g)) for g in grids)
 
 
-def numel(input):
+def numel(input: Any) -> Any:
     """Number of elements."""
     return input.array.size
 
 
-def __getattr__(name):
+def __getattr__(name: Any) -> Any:
     """What is `indexing`'s, at the place that pickles made before have."""
     from fastbp.autograd import indexing
 

@@ -1,9 +1,12 @@
 """`Tensor`: what surrounds the compiled core, and how it is made, read, printed and pickled."""
 
+from __future__ import annotations
+
 import functools
 import operator
 import warnings
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -11,6 +14,9 @@ from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp._kernels.changes import note
 from fastbp.autograd import printing
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, DTypeLike
 
 __all__ = ["Parameter", "Size", "Tensor", "as_tensor", "device", "from_numpy", "is_tensor", "tensor"]
 
@@ -26,18 +32,18 @@ class Size(tuple):
 
     __slots__ = ()
 
-    def numel(self):
+    def numel(self) -> int:
         """Number of elements."""
         return int(np.prod(self, dtype=np.int64))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"fastbp.Size({list(self)})"
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         part = tuple.__getitem__(self, index)
         return Size(part) if isinstance(index, slice) else part
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Any:
         return Size(tuple.__add__(self, tuple(other)))
 
 
@@ -59,20 +65,20 @@ class device:
     type = "cpu"
     index = None
 
-    def __init__(self, name="cpu", index=None):
+    def __init__(self, name: Any = "cpu", index: Any = None) -> None:
         if str(name).split(":")[0] != "cpu":
             raise RuntimeError(f"device expects 'cpu', where all tensors live; got {checks.shown(name)}.")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "device(type='cpu')"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "cpu"
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, device)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(device)
 
 
@@ -90,7 +96,7 @@ def _of_dim(who, numbers, dim):
         ) from None
 
 
-def lengths(who, shape):
+def lengths(who: str, shape: Any) -> Any:
     """A shape whose elements memory could hold."""
     shape = tuple([checks.integer(who, "lengths", n, least=0) for n in shape])
     checks.fits_memory(who, "lengths", shape)
@@ -119,7 +125,7 @@ class Tensor(core.TensorBase):
     #: NumPy leaves array * tensor to the tensor.
     __array_priority__ = 1000
 
-    def __new__(cls, *data):
+    def __new__(cls, *data: Any) -> Self:
         self = core.TensorBase.__new__(cls)
         if len(data) == 1 and not isinstance(data[0], int):
             value = data[0]
@@ -157,7 +163,7 @@ class Tensor(core.TensorBase):
             suffixes.append("requires_grad=True")
         return printing.text(x, "tensor(", suffixes)
 
-    def __format__(self, spec):
+    def __format__(self, spec: Any) -> str:
         if self.array.ndim == 0 and spec:
             return format(self.item(), spec)
         if spec:
@@ -167,7 +173,7 @@ class Tensor(core.TensorBase):
             )
         return str(self.item()) if self.array.ndim == 0 else repr(self)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         if self.array.size != 1:
             raise RuntimeError(
                 "bool expects a tensor of one element, as the truth of several is ambiguous; "
@@ -175,108 +181,108 @@ class Tensor(core.TensorBase):
             )
         return bool(self.array.item())
 
-    def __int__(self):
+    def __int__(self) -> int:
         return int(self.item())
 
-    def __float__(self):
+    def __float__(self) -> float:
         return float(self.item())
 
-    def __complex__(self):
+    def __complex__(self) -> complex:
         return complex(self.item())
 
-    def __index__(self):
+    def __index__(self) -> int:
         if self.array.dtype.kind not in "iub" or self.array.size != 1:
             raise TypeError(
                 f"An index expects a tensor of one integer; got one of {self.dtype!r} and shape {self.array.shape}."
             )
         return int(self.array.item())
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.array.ndim == 0:
             raise TypeError("len expects a tensor with dimensions; got a 0-d tensor.")
         return len(self.array)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         if self.array.ndim == 0:
             raise TypeError("Iteration expects a tensor with dimensions; got a 0-d tensor.")
         return (self[i] for i in range(len(self.array)))
 
-    def __contains__(self, value):
+    def __contains__(self, value: Any) -> bool:
         if not isinstance(value, core.TensorBase | bool | int | float | np.number | np.bool):
             raise TypeError(f"in expects a tensor or a number before it; got {_what(value)}.")
         value = value.array if isinstance(value, core.TensorBase) else value
         return bool((self.array == value).any())
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return object.__hash__(self)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __array_wrap__(self, array, context=None, return_scalar=False):
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
         return core.new(native(np.asarray(array)))
 
-    def __dir__(self):
+    def __dir__(self) -> list[str]:
         return sorted({*dir(type(self)), *getattr(self, "__dict__", {})})
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """The numbers in nested lists; of a 0-d tensor the number."""
         return self.array.tolist()
 
-    def size(self, dim=None):
+    def size(self, dim: Any = None) -> Any:
         """The shape, or the length of one dimension."""
         return self.shape if dim is None else _of_dim("size", self.array.shape, dim)
 
-    def stride(self, dim=None):
+    def stride(self, dim: Any = None) -> Any:
         """Steps between neighbours, in elements."""
         steps = tuple(s // self.array.itemsize for s in self.array.strides)
         return steps if dim is None else _of_dim("stride", steps, dim)
 
-    def element_size(self):
+    def element_size(self) -> int:
         """Bytes of an element."""
         return self.array.itemsize
 
-    def data_ptr(self):
+    def data_ptr(self) -> int:
         """Address of the first element."""
         return self.array.ctypes.data
 
-    def is_contiguous(self):
+    def is_contiguous(self) -> bool:
         """Whether the elements lie in memory one after the other."""
         return self.array.flags.c_contiguous
 
-    def is_floating_point(self):
+    def is_floating_point(self) -> bool:
         """Whether the elements are floats."""
         return self.dtype.is_floating_point
 
-    def is_complex(self):
+    def is_complex(self) -> bool:
         """Never: there are no complex tensors."""
         return False
 
     @property
-    def is_cuda(self):
+    def is_cuda(self) -> bool:
         """Never: all tensors live in main memory."""
         return False
 
     @property
-    def is_sparse(self):
+    def is_sparse(self) -> bool:
         """Never: every element is in memory."""
         return False
 
     @property
-    def device(self):
+    def device(self) -> device:
         """``device("cpu")``."""
         return CPU
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of all elements."""
         return self.array.nbytes
 
     @property
-    def itemsize(self):
+    def itemsize(self) -> int:
         """Bytes of an element."""
         return self.array.itemsize
 
@@ -284,11 +290,11 @@ class Tensor(core.TensorBase):
     def _version(self):
         return self._version_changes
 
-    def cuda(self, *args, **keywords):
+    def cuda(self, *args: Any, **keywords: Any) -> Any:
         """Refused: all tensors live in main memory."""
         raise RuntimeError("cuda expects a GPU, where fastbp computes on CPUs only; got none: use cpu().")
 
-    def register_hook(self, hook):
+    def register_hook(self, hook: Any) -> Any:
         """Call `hook` with the gradient in every backward; what it returns takes its place.
 
         Returns
@@ -304,7 +310,7 @@ class Tensor(core.TensorBase):
 
     # --- copies
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> Self:
         if not self.is_leaf:
             raise RuntimeError(
                 "deepcopy expects a tensor that the user made; got the result of an operation: use detach() first."
@@ -318,10 +324,10 @@ class Tensor(core.TensorBase):
         copy.__dict__.update(self.__dict__)
         return copy
 
-    def __copy__(self):
+    def __copy__(self) -> Self:
         return core.adopt(core.TensorBase.__new__(type(self)), self.array, self.requires_grad)
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, tuple[Any, Any, Any]]:
         if not self.is_leaf:
             raise RuntimeError(
                 "pickle expects a tensor that the user made; got the result of an operation: use detach() first."
@@ -346,9 +352,9 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
-    is_parameter = True
+    is_parameter: Any = True
 
-    def __new__(cls, data=None, requires_grad=True):
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:
             data = Tensor()
         if not isinstance(data, Tensor):
@@ -358,7 +364,7 @@ class Parameter(Tensor):
             raise RuntimeError(f"Parameter expects data of floating point dtype; got {data.dtype!r}.")
         return core.adopt(core.TensorBase.__new__(cls), data.array, requires_grad)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
 
@@ -369,10 +375,10 @@ def _rebuilt(cls, array, requires_grad):
 class RemovableHandle:
     """Takes a hook back."""
 
-    def __init__(self, hooks, entry):
+    def __init__(self, hooks: Any, entry: Any) -> None:
         self._hooks, self._entry = hooks, entry
 
-    def remove(self):
+    def remove(self) -> None:
         """Call the hook no more."""
         if self._entry in self._hooks:
             self._hooks.remove(self._entry)
@@ -381,7 +387,7 @@ class RemovableHandle:
 # --- dimensions -----------------------------------------------------------------------------
 
 
-def dimension(who, dim, n):
+def dimension(who: str, dim: Any, n: Any) -> Any:
     """One of n dimensions, counted from the front; what has none counts as one with one."""
     if type(dim) is not int:
         if isinstance(dim, bool | np.bool) or not hasattr(dim, "__index__"):
@@ -396,7 +402,7 @@ def dimension(who, dim, n):
 # --- from other things ----------------------------------------------------------------------
 
 
-def native(array):
+def native(array: Any) -> Any:
     """The array in native byte order and a dtype that tensors have, of no subclass."""
     if type(array) is not np.ndarray:
         if np.ma.is_masked(array):
@@ -415,7 +421,7 @@ def native(array):
     raise TypeError(f"A tensor expects bools, integers or floats of at most 64 bits; got numpy dtype {array.dtype}.")
 
 
-def to_array(data, dtype, who):
+def to_array(data: Any, dtype: Any, who: str) -> Any:
     """A new array of what a user hands in, of `dtype` or, where it is None, of PyTorch's."""
     if isinstance(data, core.TensorBase):
         data = data.array
@@ -480,7 +486,7 @@ def _inferred(who, data, depth):
     return [part for part, _ in parts], kind
 
 
-def held(who, array, dtype, name="data"):
+def held(who: str, array: Any, dtype: Any, name: Any = "data") -> Any:
     """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
     if array.dtype == dtype.dtype:
         return array
@@ -506,13 +512,15 @@ def _what(data):
     return f"{checks.shown(data)} of type {type(data).__name__}"
 
 
-def on_cpu(who, place):
+def on_cpu(who: str, place: Any) -> None:
     """Refuses a device that is not the CPU."""
     if place is not None and not isinstance(place, device):
         device(place)
 
 
-def tensor(data, *, dtype=None, device=None, requires_grad=False):
+def tensor(
+    data: Any, *, dtype: DTypeLike = None, device: device | str | None = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of a copy of numbers.
 
     Parameters
@@ -540,7 +548,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False):
     return core.new(to_array(data, dtype, "tensor"), requires_grad)
 
 
-def as_tensor(data, dtype=None, device=None):
+def as_tensor(data: Any, dtype: DTypeLike = None, device: Any = None) -> Tensor:
     """`data` as a tensor: itself, or sharing an array's memory, where that is possible.
 
     Examples
@@ -552,14 +560,15 @@ def as_tensor(data, dtype=None, device=None):
     if dtype is not None:
         dtype = dtypes.as_dtype("as_tensor", dtype)
     if isinstance(data, core.TensorBase):
-        return data if dtype is None or dtype is data.dtype else data.to(dtype)
+        found: Any = data
+        return found if dtype is None or dtype is data.dtype else found.to(dtype)
     if isinstance(data, np.ndarray):
         data = native(data)
         return core.new(data if dtype is None else data.astype(dtype.dtype, copy=False))
     return core.new(to_array(data, dtype, "as_tensor"))
 
 
-def from_numpy(array):
+def from_numpy(array: Array) -> Tensor:
     """A tensor that shares an array's memory.
 
     Raises
@@ -582,7 +591,7 @@ def from_numpy(array):
     return core.new(native(array))
 
 
-def refuse_gradient(who, *tensors):
+def refuse_gradient(who: str, *tensors: Any) -> None:
     """Refuse tensors whose gradient an operation would lose."""
     if core.is_grad_enabled() and any(t.requires_grad for t in tensors):
         raise NotImplementedError(
@@ -591,7 +600,7 @@ def refuse_gradient(who, *tensors):
         )
 
 
-def quietly(gradient):
+def quietly(gradient: Any) -> Any:
     """A node's gradient without NumPy's warnings; one that calls no kernels.
 
     What `fastbp.use` says does not hold within: see `quiet`.
@@ -604,14 +613,14 @@ def quietly(gradient):
     return told
 
 
-def named(function, name, doc):
+def named(function: Any, name: Any, doc: Any) -> Any:
     """A function that was made by a rule, with its public name and its text."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
 
 
-def is_tensor(value):
+def is_tensor(value: Any) -> bool:
     """Whether `value` is a Tensor.
 
     Examples

@@ -1,14 +1,22 @@
 """Numerical gradients, and how far two arrays are apart, as the course's notebooks measure them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.gradcheck import numerical_gradient
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+
 __all__ = ["eval_numerical_gradient", "eval_numerical_gradient_array", "rel_error"]
 
 
-def eval_numerical_gradient(f, x, verbose=True, h=0.00001):
+def eval_numerical_gradient(f: Callable[..., Any], x: Array, verbose: bool = True, h: float = 0.00001) -> Array:
     """The gradient of f by x from central differences: `fastbp.numerical_gradient`.
 
     Parameters
@@ -44,7 +52,7 @@ def eval_numerical_gradient(f, x, verbose=True, h=0.00001):
     return grad
 
 
-def eval_numerical_gradient_array(f, x, df, h=1e-5):
+def eval_numerical_gradient_array(f: Callable[..., Any], x: Array, df: ArrayLike, h: float = 1e-5) -> Array:
     """The gradient of ``sum(f(x) df)`` by x, for an f that gives an array.
 
     Parameters
@@ -82,7 +90,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5):
     return numerical_gradient(lambda x: float(np.sum((f(x) - at_x) * df)), x, h)
 
 
-def rel_error(x, y):
+def rel_error(x: Any, y: Any) -> float:
     """The largest of ``|x - y| / max(1e-8, |x| + |y|)``.
 
     Parameters

@@ -2,10 +2,12 @@
 
 The dtype of the weights decides, and x is converted to it; what has no weights computes in x's.
 """
-# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 
+from __future__ import annotations
+
+# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from fastbp import checks
 from fastbp._kernels import passes
 from fastbp.backend import kernels
 from fastbp.operations.activations import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = [
     "affine_backward",
@@ -33,7 +38,7 @@ __all__ = [
 _RELU = ACTIVATIONS["relu"].kind
 
 
-def parts(who, cache, n, kind=tuple):
+def parts(who: str, cache: Any, n: Any, kind: Any = tuple) -> Any:
     """The n parts of a cache."""
     if not isinstance(cache, kind) or len(cache) != n:
         forward = who.replace("backward_alt", "backward").replace("backward", "forward")
@@ -66,7 +71,7 @@ def _affine_arrays(who, x, w, b):
     return x.reshape(len(x), w.shape[0]), w, b
 
 
-def affine_forward(x, w, b):
+def affine_forward(x: Any, w: Any, b: Any) -> tuple[Any, tuple[Any, Any, Any]]:
     """``out = x w + b``, of each sample as a row.
 
     Parameters
@@ -106,7 +111,7 @@ def affine_forward(x, w, b):
     return out, (x, w, b)
 
 
-def affine_backward(dout, cache):
+def affine_backward(dout: ArrayLike, cache: tuple[Any, ...]) -> Any:
     """The gradients by x, w and b.
 
     Parameters
@@ -147,7 +152,7 @@ def affine_backward(dout, cache):
 # --- relu ---------------------------------------------------------------------------------------
 
 
-def relu_forward(x):
+def relu_forward(x: ArrayLike) -> tuple[Any, Any]:
     """``max(x, 0)``; the cache is x.
 
     Parameters
@@ -180,7 +185,7 @@ def relu_forward(x):
     return out, x
 
 
-def relu_backward(dout, cache):
+def relu_backward(dout: Any, cache: Any) -> Array:
     """`dout` where x was above 0, else 0.
 
     Parameters
@@ -259,7 +264,7 @@ def _eps(who, name, param):
     return checks.number(who, f"{name}['eps']", param.get("eps", 1e-5), least=0)
 
 
-def batchnorm_forward(x, gamma, beta, bn_param):
+def batchnorm_forward(x: Any, gamma: Any, beta: Any, bn_param: Any) -> tuple[Any, Any]:
     """Each column of x to mean 0 and variance 1, times gamma, plus beta.
 
     In training by the batch's mean and variance, in the test by the running ones.
@@ -319,7 +324,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     return out, _BatchNorm(normal, inverse, gamma, mode)
 
 
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: Any, cache: Any) -> tuple[Any, Any, Any]:
     """The gradients by x, gamma and beta.
 
     Parameters
@@ -362,7 +367,7 @@ def batchnorm_backward(dout, cache):
 batchnorm_backward_alt = batchnorm_backward
 
 
-def layernorm_forward(x, gamma, beta, ln_param):
+def layernorm_forward(x: Any, gamma: Any, beta: Any, ln_param: Any) -> tuple[Any, Any]:
     """Each row of x to mean 0 and variance 1, times gamma, plus beta.
 
     Parameters
@@ -403,7 +408,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
     return gamma * normal + beta, _LayerNorm(normal, inverse, gamma)
 
 
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: Any, cache: Any) -> tuple[Any, Any, Any]:
     """The gradients by x, gamma and beta.
 
     Parameters
@@ -441,7 +446,7 @@ def layernorm_backward(dout, cache):
 # --- dropout ------------------------------------------------------------------------------------
 
 
-def dropout_forward(x, dropout_param):
+def dropout_forward(x: Any, dropout_param: Any) -> tuple[Any, tuple[Any, Any]] | tuple[Any, tuple[Any, None]]:
     """In training ``x / p``, or 0 with probability ``1 - p``; in the test x.
 
     Parameters
@@ -492,7 +497,7 @@ def dropout_forward(x, dropout_param):
     return x * mask, (dropout_param, mask)
 
 
-def dropout_backward(dout, cache):
+def dropout_backward(dout: Any, cache: Any) -> Array:
     """The gradient by x: `dout` times the mask; after a forward in the test `dout`.
 
     Parameters
@@ -526,7 +531,7 @@ def dropout_backward(dout, cache):
 # --- losses -------------------------------------------------------------------------------------
 
 
-def labels(who, y, n, n_classes):
+def labels(who: str, y: Any, n: Any, n_classes: Any) -> Any:
     """n labels as int64, each one of 0 .. n_classes - 1."""
     y = checks.same_shape(who, "y", checks.indices(who, "y", y), (n,), "a label for each row")
     if n and (y.min() < 0 or y.max() >= n_classes):
@@ -543,7 +548,7 @@ def _scores(who, x, y):
     return x, labels(who, y, *x.shape)
 
 
-def softmax_loss(x, y):
+def softmax_loss(x: Any, y: Any) -> tuple[Any, Any]:
     """The mean cross-entropy of softmax, and its gradient.
 
     Parameters
@@ -580,7 +585,7 @@ def softmax_loss(x, y):
     return loss, dx
 
 
-def svm_loss(x, y):
+def svm_loss(x: Any, y: Any) -> tuple[float, Any]:
     """The mean multiclass hinge loss, ``sum_j max(0, x[j] - x[y] + 1)`` over j != y, and its gradient.
 
     Parameters

@@ -4,10 +4,17 @@
 is kept is replaced by a new array at each step.  w and dw are left as they are.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.backend import kernels
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
 
 __all__ = ["adam", "rmsprop", "sgd", "sgd_momentum"]
 
@@ -57,7 +64,7 @@ def _next(who, rule, w, dw, config, kept=(), step=None, **defaults):
     return w, config
 
 
-def sgd(w, dw, config=None):
+def sgd(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
     """``w - learning_rate dw``.
 
     Parameters
@@ -85,7 +92,7 @@ def sgd(w, dw, config=None):
     return _next("sgd", "sgd", w, dw, config, learning_rate=1e-2)
 
 
-def sgd_momentum(w, dw, config=None):
+def sgd_momentum(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
     """``v = momentum v - learning_rate dw`` and ``w + v``.
 
     Parameters
@@ -114,7 +121,7 @@ def sgd_momentum(w, dw, config=None):
     return _next("sgd_momentum", "momentum", w, dw, config, ("velocity",), learning_rate=1e-2, momentum=0.9)
 
 
-def rmsprop(w, dw, config=None):
+def rmsprop(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
     """``c = decay_rate c + (1 - decay_rate) dw^2`` and ``w - learning_rate dw / (sqrt(c) + epsilon)``.
 
     Parameters
@@ -142,7 +149,7 @@ def rmsprop(w, dw, config=None):
     return _next("rmsprop", "rmsprop", w, dw, config, ("cache",), learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
 
 
-def adam(w, dw, config=None):
+def adam(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> tuple[Any, Any]:
     """Adam, with the corrections of the first steps.
 
     Parameters

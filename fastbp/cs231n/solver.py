@@ -1,14 +1,20 @@
 """`Solver`: trains a model that has `params` and `loss(X, y)`."""
-# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 
+from __future__ import annotations
+
+# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 import os
 import pickle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.cs231n import optim
 from fastbp.files.whole import write_whole
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = ["Solver"]
 
@@ -77,22 +83,29 @@ class Solver:
     (8, 3)
     """
 
+    X_train: Any
+    y_train: Any
+    X_val: Any
+    y_val: Any
+    num_train_samples: Any
+    num_val_samples: Any
+
     def __init__(
         self,
-        model,
-        data,
+        model: Any,
+        data: Any,
         *,
-        update_rule="sgd",
-        optim_config=None,
-        lr_decay=1.0,
-        batch_size=100,
-        num_epochs=10,
-        num_train_samples=1000,
-        num_val_samples=None,
-        checkpoint_name=None,
-        print_every=10,
-        verbose=True,
-    ):
+        update_rule: Any = "sgd",
+        optim_config: Any = None,
+        lr_decay: Any = 1.0,
+        batch_size: Any = 100,
+        num_epochs: Any = 10,
+        num_train_samples: Any = 1000,
+        num_val_samples: Any = None,
+        checkpoint_name: Any = None,
+        print_every: Any = 10,
+        verbose: Any = True,
+    ) -> None:
         who = "Solver"
         if not (hasattr(model, "params") and hasattr(model, "loss")):
             raise TypeError(f"{who} expects model with params and loss(X, y); got {checks.described(model)}.")
@@ -112,10 +125,10 @@ class Solver:
         self.model = model
         self.X_train, self.y_train, self.X_val, self.y_val = arrays
         self.update_rule = update_rule
-        self.optim_config = dict(checks.mapping(who, "optim_config", {} if optim_config is None else optim_config))
-        self.lr_decay = checks.number(who, "lr_decay", lr_decay, least=0)
-        self.batch_size = checks.integer(who, "batch_size", batch_size, 1)
-        self.num_epochs = checks.integer(who, "num_epochs", num_epochs, 0)
+        self.optim_config: Any = dict(checks.mapping(who, "optim_config", {} if optim_config is None else optim_config))
+        self.lr_decay: Any = checks.number(who, "lr_decay", lr_decay, least=0)
+        self.batch_size: Any = checks.integer(who, "batch_size", batch_size, 1)
+        self.num_epochs: Any = checks.integer(who, "num_epochs", num_epochs, 0)
         self.num_train_samples, self.num_val_samples = (
             None if n is None else checks.integer(who, name, n, 1)
             for name, n in (("num_train_samples", num_train_samples), ("num_val_samples", num_val_samples))
@@ -126,12 +139,15 @@ class Solver:
             for name, value in (("model", model), ("update_rule", update_rule)):
                 _require_pickled(who, name, value)
         self.checkpoint_name = checkpoint_name
-        self.print_every = checks.integer(who, "print_every", print_every, 1)
-        self.verbose = checks.flag(who, "verbose", verbose)
+        self.print_every: Any = checks.integer(who, "print_every", print_every, 1)
+        self.verbose: Any = checks.flag(who, "verbose", verbose)
         self.epoch = 0
-        self.best_val_acc, self.best_params = -1.0, {}
-        self.loss_history, self.train_acc_history, self.val_acc_history = [], [], []
-        self.optim_configs = {name: dict(self.optim_config) for name in model.params}
+        self.best_val_acc = -1.0
+        self.best_params: dict[str, Any] = {}
+        self.loss_history: list[float] = []
+        self.train_acc_history: list[float] = []
+        self.val_acc_history: list[float] = []
+        self.optim_configs: Any = {name: dict(self.optim_config) for name in model.params}
 
     def _step(self):
         """One batch and one update."""
@@ -148,7 +164,7 @@ class Solver:
                 w, grads[name], self.optim_configs[name]
             )
 
-    def check_accuracy(self, X, y, num_samples=None, batch_size=100):
+    def check_accuracy(self, X: Array, y: Array, num_samples: int | None = None, batch_size: int = 100) -> float:
         """The share of labels that the highest score hits.
 
         Parameters
@@ -173,7 +189,7 @@ class Solver:
         scores = [self.model.loss(X[start : start + batch_size]) for start in range(0, len(X), batch_size)]
         return float(np.mean(np.concatenate(scores).argmax(axis=1) == y))
 
-    def train(self):
+    def train(self) -> None:
         """All epochs; then the model has the best parameters."""
         per_epoch = max(len(self.X_train) // self.batch_size, 1)
         steps = self.num_epochs * per_epoch

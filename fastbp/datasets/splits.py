@@ -1,6 +1,9 @@
 """Rows that are kept from training."""
 
+from __future__ import annotations
+
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +12,11 @@ from fastbp.datasets.labels import Split, one_hot
 
 __all__ = ["held_out", "split_of"]
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
-def held_out(who, name, share, groups, seed):
+
+def held_out(who: str, name: str, share: float, groups: Array, seed: int) -> Array:
     """Draw a share of the rows, about the same of each group.
 
     Parameters

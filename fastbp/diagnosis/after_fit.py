@@ -5,7 +5,10 @@ standard error beside a table or a bar, and once per place of a program.  `train
 alone look vain, so that any other training pays for a look at three numbers.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
 from fastbp.diagnosis.course import AT_GUESSING
@@ -13,6 +16,10 @@ from fastbp.diagnosis.data import guess_of
 from fastbp.diagnosis.examination import diagnose
 from fastbp.diagnosis.report import TrainingWarning
 from fastbp.diagnosis.subjects import Subject, family_of
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.optim import Optimizer
 
 __all__ = ["speak"]
 
@@ -24,7 +31,7 @@ CAUSES = frozenset({
 })  # fmt: skip
 
 
-def speak(net, x, t, optimizer, batch_size):
+def speak(net: Any, x: Array, t: Array, optimizer: Optimizer, batch_size: int) -> None:
     """Warn in one line where the loss of a few rows is that of guessing, or worse, and why.
 
     Parameters

@@ -1,6 +1,9 @@
 """Findings about the training: its losses, its rate, and whether it trains the model's own arrays."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +41,7 @@ _OTHER_CAUSES = {
 }  # fmt: skip
 
 
-def findings(subject, found, t, optimizer, batch_size, others):
+def findings(subject: Any, found: Any, t: Any, optimizer: Any, batch_size: Any, others: Any) -> Any:
     """What the losses, the rate and the modes say; `others` are the findings so far."""
     result = [*_rate(subject, found, t, optimizer, {each.kind for each in others})]
     result += [*_zero_grad(found, batch_size), *_modes(subject, found), *_tiny_batches(subject, batch_size)]
@@ -51,7 +54,7 @@ def findings(subject, found, t, optimizer, batch_size, others):
 
 def _rate(subject, found, t, optimizer, kinds):
     losses = np.array(subject.losses, np.float64)
-    guess = guess_of(subject, t)
+    guess: Any = guess_of(subject, t)
     if len(losses) and not np.isfinite(losses).all():
         place = int(np.argmax(~np.isfinite(losses)))
         return [_too_high(float("inf"), f"The loss is {losses[place]} from number {place + 1} of {len(losses)} on")]
@@ -165,7 +168,7 @@ def _guessing(subject, found, t, kinds):
 # --- who trains what ---------------------------------------------------------------------------
 
 
-def of_parameters(subject, optimizer, params):
+def of_parameters(subject: Any, optimizer: Any, params: Any) -> Any:
     """Arrays that a loop or an optimiser changes and the model does not have, and the other way round."""
     result = _unregistered(subject)
     own = _arrays_of(subject)

@@ -1,5 +1,9 @@
 """Findings about the rows and their targets."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -29,7 +33,7 @@ ROWS_PER_CLASS = 10
 AMOUNTS = ("squared", "absolute", "huber", "quantile")
 
 
-def without_repeats(findings):
+def without_repeats(findings: Any) -> Any:
     """The findings, of a kind and a layer the first."""
     return list({(each.kind, each.layer): each for each in reversed(findings)}.values())[::-1]
 
@@ -37,7 +41,7 @@ def without_repeats(findings):
 # --- rows --------------------------------------------------------------------------------------
 
 
-def of_rows(subject, given, rows):
+def of_rows(subject: Any, given: Any, rows: Any) -> Any:
     """Findings about x: numbers that are none, scales, columns that say nothing."""
     if any(part.role == "embedding" for part in subject.parts[:1]):  # numbers of categories
         return []
@@ -152,7 +156,7 @@ def _constant(flat):
 # --- targets -----------------------------------------------------------------------------------
 
 
-def targets_of(who, subject, t, n_rows):
+def targets_of(who: str, subject: Any, t: Any, n_rows: Any) -> Any:
     """Targets as an array, of names of classes their indices; None where there are none.
 
     Raises
@@ -180,7 +184,7 @@ def targets_of(who, subject, t, n_rows):
     return checks.numbers(who, "t", t)
 
 
-def of_targets(subject, t, rows):
+def of_targets(subject: Any, t: Any, rows: Any) -> Any:
     """Findings about the targets, by what the loss asks of them."""
     if t is None or not t.size:
         return []
@@ -313,7 +317,7 @@ def _amounts(subject, t):
     return []
 
 
-def refused(subject, found, t, findings):
+def refused(subject: Any, found: Any, t: Any, findings: Any) -> list[Any]:
     """What the loss said of targets that it did not take, where nothing says it better, or should have said."""
     said = ("labels_shifted", "more_classes_than_outputs", "softmax_of_one", "labels_do_not_fit")
     if any(each.kind in said for each in findings):
@@ -335,7 +339,7 @@ def refused(subject, found, t, findings):
 # --- the level of guessing ---------------------------------------------------------------------
 
 
-def guess_of(subject, t):
+def guess_of(subject: Any, t: Any) -> float | None:
     """The mean loss of the best answer that is the same for all rows; None where it is not known.
 
     The entropy of the classes' shares, in nats; for amounts the least mean loss by one number: the variance for

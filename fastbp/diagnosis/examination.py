@@ -1,5 +1,10 @@
 """`diagnose`: everything that is looked at, in one call."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
@@ -9,13 +14,30 @@ from fastbp.diagnosis.passes import pass_through
 from fastbp.diagnosis.report import Diagnosis
 from fastbp.diagnosis.subjects import subject_of
 
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
+    from fastbp.autograd import Tensor
+    from fastbp.losses import Loss
+    from fastbp.modules import Module
+    from fastbp.optim import Optimizer
+
 __all__ = ["diagnose"]
 
 #: Rows that go through the network: enough for shares to a few percent, and a moment's work.
 ROWS = 512
 
 
-def diagnose(model, x, t=None, loss=None, *, optimizer=None, history=None, batch_size=None, params=None):
+def diagnose(
+    model: Any,
+    x: ArrayLike | Tensor,
+    t: ArrayLike | Tensor | None = None,
+    loss: Loss | Module | Callable[..., Any] | str | None = None,
+    *,
+    optimizer: Optimizer | None = None,
+    history: Any = None,
+    batch_size: int | None = None,
+    params: Mapping[Any, Any] | Sequence[Any] | None = None,
+) -> Diagnosis:
     r"""Why a network does not learn: what is wrong with its data, layers, gradients and training.
 
     It looks at rows and targets, sends at most 512 of the rows forward and back, and reads what is

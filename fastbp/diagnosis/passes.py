@@ -4,6 +4,8 @@ A layer of the library is two functions without memory, which are called as they
 something of a pass (running statistics, a layer or a module of one's own) is called as a copy.
 """
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import dataclasses
@@ -74,7 +76,7 @@ class Pass:
     random_at_evaluation: float = 0.0
 
 
-def pass_through(subject, x, t):
+def pass_through(subject: Any, x: Any, t: Any) -> Any:
     """The `Pass` of rows x and targets t, or None.
 
     Normalisation is as in training, by the statistics of these rows, and dropout drops nothing, so that

@@ -1,6 +1,10 @@
 """What `diagnose` gives back: `Finding`, `Diagnosis`, and the warning's category."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 __all__ = ["KINDS", "Diagnosis", "Finding", "TrainingWarning"]
 
@@ -74,7 +78,7 @@ class Finding:
     value: float
     sentence: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.sentence
 
 
@@ -100,28 +104,28 @@ class Diagnosis:
     1. guessing: The loss is that of guessing.
     """
 
-    def __init__(self, findings, looked_at=""):
-        self.findings = tuple(sorted(findings, key=lambda finding: _ORDER[finding.kind]))
+    def __init__(self, findings: Any, looked_at: Any = "") -> None:
+        self.findings: Any = tuple(sorted(findings, key=lambda finding: _ORDER[finding.kind]))
         self.looked_at = looked_at
 
     @property
-    def kinds(self):
+    def kinds(self) -> tuple[Any, ...]:
         """The kinds that were found, in their order, each once."""
         return tuple(dict.fromkeys(finding.kind for finding in self.findings))
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.findings)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.findings)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.findings)
 
-    def __getitem__(self, place):
+    def __getitem__(self, place: Any) -> Any:
         return self.findings[place]
 
-    def __contains__(self, kind):
+    def __contains__(self, kind: Any) -> bool:
         return kind in self.kinds or kind in self.findings
 
     def _heading(self):
@@ -129,7 +133,7 @@ class Diagnosis:
         found = "Nothing found" if n == 0 else f"{n} finding{'s' * (n > 1)}"
         return f"{found} in {self.looked_at}" if self.looked_at else found
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{place}. {each.kind}: {each.sentence}" for place, each in enumerate(self.findings, 1)]
         return "\n".join([self._heading() + (":" if lines else "."), *lines])
 

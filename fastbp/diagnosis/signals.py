@@ -1,6 +1,9 @@
 """Findings about what goes forward and back through the layers."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,7 @@ TOO_SMALL, TOO_LARGE = 0.3, 3.0
 NEAR_THE_END = {4: 1e18, 8: 1e150}
 
 
-def findings(subject, found):
+def findings(subject: Any, found: Any) -> Any:
     """The findings of a `Pass`."""
     overflow = _overflow(subject, found)
     if overflow:
@@ -159,7 +162,7 @@ def _saturated(each, row, words):
     return [Finding("saturated", each.part.place, each.part.title, share, sentence)]
 
 
-def sizes_of_gradients(found):
+def sizes_of_gradients(found: Any) -> Any:
     """(what an affine layer saw, the root mean square over rows of the norm of the gradient by its output)."""
     result = []
     for each in found.seen:

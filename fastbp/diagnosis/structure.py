@@ -1,6 +1,9 @@
 """Findings about the layers in their order, their weights, and what the last one can give."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +20,7 @@ FAR = 1e4
 CLOSE = 1e-3
 
 
-def findings(subject):
+def findings(subject: Any) -> list[Any]:
     """Units that are alike; layers that the model does not know."""
     return [*_symmetric(subject)]
 
@@ -49,7 +52,7 @@ def _alike(array):
     return np.isfinite(array).all() and np.allclose(array, array[:1], rtol=1e-5, atol=0)
 
 
-def range_of(row, numbers):
+def range_of(row: Any, numbers: Any) -> tuple[float, float]:
     """(low, high) of an activation's values; infinite where it goes on."""
     with np.errstate(all="ignore"):
         ends = row.value(np.array([-FAR, -1.0, 0.0, 1.0, FAR]), *numbers)
@@ -58,7 +61,7 @@ def range_of(row, numbers):
     return float(-np.inf if low < -FAR / 1000 else low), float(np.inf if high > FAR / 1000 else high)
 
 
-def last_of(subject, found):
+def last_of(subject: Any, found: Any) -> Any:
     """What the last layer is, as (role, its row and numbers, its part or None)."""
     if subject.on_tensors:
         name = found.last.lower().replace("_", "").removeprefix("native")
@@ -75,7 +78,7 @@ def last_of(subject, found):
     return "other", None, None
 
 
-def of_output(subject, found, t):
+def of_output(subject: Any, found: Any, t: Any) -> list[Any]:
     """What stands before the loss, and between the layers."""
     return [*_before_loss(subject, found, t), *_between(subject, found)]
 

@@ -1,5 +1,7 @@
 """What of a model is looked at: its layers, its loss, its arrays and its training so far."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -71,18 +73,18 @@ class Part:
     role: str
 
     @property
-    def title(self):
+    def title(self) -> Any:
         """The class, behind the name: "Relu", "fc1 Linear"."""
         kind = type(self.layer).__name__
         return f"{self.name} {kind}" if self.name else kind
 
     @property
-    def words(self):
+    def words(self) -> str:
         """As a sentence has it: "layer 3 (Relu)"."""
         return f"layer {self.place} ({self.title})"
 
     @property
-    def weights(self):
+    def weights(self) -> Any:
         """(n_in, n_out) of an affine layer, as it is; None where it has none."""
         for name, turned in (("W", False), ("weight", True)):
             array = getattr(self.layer, name, None)
@@ -92,7 +94,7 @@ class Part:
         return None
 
     @property
-    def bias(self):
+    def bias(self) -> Any:
         """(n_out,), or None."""
         for name in ("b", "bias"):
             array = getattr(self.layer, name, None)
@@ -141,7 +143,7 @@ class Subject:
     targets: Any = None  # makes of an estimator's targets those of its loss
 
 
-def subject_of(who, model, loss, history):
+def subject_of(who: str, model: Any, loss: Any, history: Any) -> Any:
     """The `Subject` of a Sequential, a module, an estimator, or a network of the book's form.
 
     Raises
@@ -211,7 +213,7 @@ def _loss_of(who, loss):
     return loss
 
 
-def family_of(loss):
+def family_of(loss: Any) -> Any:
     """What a loss asks of its predictions; None where it is not known."""
     if loss is None:
         return None
@@ -233,7 +235,7 @@ def _role_of(layer):
     return role or ("activation" if row_of(layer) is not None else "other")
 
 
-def row_of(layer) -> tuple[Activation, tuple] | None:
+def row_of(layer: Any) -> tuple[Activation, tuple] | None:
     """The row of an activation and its numbers; None of other layers."""
     if isinstance(layer, ActivationLayer):
         return None if layer.kind is None else (layer.row, layer.numbers)

@@ -1,12 +1,14 @@
 """What the classifier and the regressor share: scikit-learn's contract over solver and loops."""
 
+from __future__ import annotations
+
 import types
 import warnings
 from contextlib import nullcontext
 from itertools import pairwise
 from numbers import Integral
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,6 +21,10 @@ from fastbp.estimators import batches, callables, exchange, forward, lbfgs, loop
 from fastbp.estimators.solver import READ, Solver
 from fastbp.training import checkpoints
 from fastbp.training.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+    from fastbp.network import Sequential
 
 _FLOATS = (np.float64, np.float32)
 #: What stays as it is in X: bytes, too, which a plan converts a batch at a time.
@@ -48,7 +54,7 @@ THEIR_METHODS = frozenset(
 )
 
 
-def can_fit_partially(model):
+def can_fit_partially(model: Any) -> bool:
     """Whether a solver is stochastic; an AttributeError says that it is not."""
     if model.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
@@ -58,9 +64,15 @@ def can_fit_partially(model):
 class MLP(BaseEstimator):
     """A multilayer perceptron that is no estimator yet: see its two subclasses."""
 
+    coefs_: Any
+    intercepts_: Any
+    x_mean_: Any
+    x_scale_: Any
+    validation_scores_: Any
+
     _classifies: bool
 
-    def __init_subclass__(cls, **keywords):
+    def __init_subclass__(cls, **keywords: Any) -> None:
         if MLP in cls.__bases__:  # so that Python's words for a wrong keyword name this class
             for name, function in vars(MLP).items():
                 if isinstance(function, types.FunctionType) and not name.startswith("_"):
@@ -126,18 +138,18 @@ class MLP(BaseEstimator):
 
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        validation_data=None,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation_data: Any = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        comm=None,
-        rows="all",
-        average_every=1,
-    ):
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: Any = None,
+        comm: Any = None,
+        rows: Literal["all", "own"] = "all",
+        average_every: int = 1,
+    ) -> Any:
         """Fit the network.
 
         Parameters
@@ -274,7 +286,7 @@ class MLP(BaseEstimator):
         else:
             X, y, t = quick
         weights = self._weights(X, y, sample_weight, ranks)
-        self.n_outputs_ = self._n_outputs_of(t)
+        self.n_outputs_: Any = self._n_outputs_of(t)
         if first:
             self._forget()
             self._learn_marks(X, ranks)
@@ -334,7 +346,7 @@ class MLP(BaseEstimator):
         """Take from all rows that are given which features get a column that tells where they are missing."""
         if self.missing != "refuse":
             some = self.add_indicator and not hasattr(X, "tocsr")
-            self.x_marked_ = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
+            self.x_marked_: Any = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
 
     def _learn_rows(self, data, ranks, incremental):
         """Take what stands for missing values, and the scales, from the rows of the training."""
@@ -345,7 +357,7 @@ class MLP(BaseEstimator):
                 "whose deviations all others are divided by; got 1."
             )
         if self.missing != "refuse":
-            self.x_fill_ = preparing.fills(self.missing, *rows, ranks)
+            self.x_fill_: Any = preparing.fills(self.missing, *rows, ranks)
         if self.standardize:
             self.x_mean_, self.x_scale_ = preparing.scales(*rows, ranks, getattr(self, "x_fill_", None))
             order = slice(None) if data.order is None else data.order
@@ -662,7 +674,7 @@ class MLP(BaseEstimator):
             )
         return z
 
-    def hidden(self, X, layer=-1):
+    def hidden(self, X: Any, layer: int = -1) -> Array:
         """The activations of a hidden layer.
 
         Parameters
@@ -694,7 +706,7 @@ class MLP(BaseEstimator):
             ) from None
         return self._outputs(X, n_layers=place)
 
-    def to_sequential(self):
+    def to_sequential(self) -> Sequential:
         """A `Sequential` with copies of the weights, whose `predict` gives the raw outputs.
 
         It takes rows as this estimator does: what `standardize` learned is folded into its first layer, and
@@ -718,7 +730,7 @@ class MLP(BaseEstimator):
         """The loss of `to_sequential`."""
 
     @classmethod
-    def from_sklearn(cls, fitted):
+    def from_sklearn(cls, fitted: Any) -> Any:
         """An estimator like a fitted one of scikit-learn's: its parameters and copies of weights.
 
         Parameters
@@ -737,7 +749,7 @@ class MLP(BaseEstimator):
         """
         return exchange.estimator(cls, fitted)
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """scikit-learn's own fitted estimator with the same predictions.
 
         Returns
@@ -762,7 +774,7 @@ class MLP(BaseEstimator):
         """
         return exchange.theirs(self)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.missing != "refuse"
@@ -812,25 +824,25 @@ def _copy_for(cls, function):
 class _RandomState:
     """scikit-learn's RandomState of a parameter, made when it is first called for."""
 
-    def __init__(self, given):
+    def __init__(self, given: Any) -> None:
         self.given, self._before = given, None
         self.made: Any = None
 
-    def __call__(self):
+    def __call__(self) -> Any:
         if self.made is None:
             self.made = check_random_state(self.given)
             if not isinstance(self.given, Integral):  # someone else draws from it, too
                 self._before = self.made.get_state()
         return self.made
 
-    def share(self, ranks):
+    def share(self, ranks: Any) -> None:
         """Draw as the first rank does."""
         state = ranks.tell(self().get_state() if ranks.rank == 0 else None)
         if ranks.rank:
             self.made = np.random.RandomState()
             self.made.set_state(state)
 
-    def restore(self):
+    def restore(self) -> None:
         """Take back what was drawn."""
         if self._before is not None:
             self.made.set_state(self._before)

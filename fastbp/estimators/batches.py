@@ -1,7 +1,10 @@
 """The rows that a training goes over: their parts, and the batches of an epoch."""
 
+from __future__ import annotations
+
 import warnings
 from bisect import bisect_left
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,27 +28,31 @@ class Data:
     x are the rows as they came, and `prepare` makes them those of the first layer, or is None.
     """
 
-    def __init__(self, x, t, weights, labels, order=None):
+    x: Any
+    t: Any
+    weights: Any
+
+    def __init__(self, x: Any, t: Any, weights: Any, labels: Any, order: Any = None) -> None:
         self.x, self.t, self.weights = x, t, weights
         self.labels = labels  # the targets as a scorer takes them
         self.order = order
         self.prepare: Any = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.x.shape[0] if self.order is None else len(self.order)
 
-    def rows(self, some=None):
+    def rows(self, some: Any = None) -> Any:
         """x, or some of its rows, as the engine takes it."""
         x = self.x if some is None else self.x[some]
         return engine_rows(x if self.prepare is None else self.prepare(x, dtype_of(self.x)))
 
-    def is_large(self):
+    def is_large(self) -> Any:
         """Whether the rows are made ready some batches at a time, as a copy of all takes much memory."""
         if self.prepare is None or hasattr(self.x, "tocsr"):
             return False
         return self.x.size * dtype_of(self.x).itemsize > COPIED
 
-    def require_weight(self, who, which, drawn, ranks):
+    def require_weight(self, who: str, which: Any, drawn: Any, ranks: Any) -> None:
         """Refuse rows whose weights sum to 0, over which no mean has a value: none would train."""
         if self.weights is None:
             return
@@ -59,14 +66,14 @@ class Data:
                 f"over {checks.plural(len(self), 'row')}{cure}."
             )
 
-    def part(self, rows):
+    def part(self, rows: Any) -> Any:
         """Some of the rows."""
         weights = None if self.weights is None else self.weights[rows]
         part = Data(self.x[rows], self.t[rows], weights, self.labels[rows])
         part.prepare = self.prepare
         return part
 
-    def split(self, model, random_state, stratify, ranks):
+    def split(self, model: Any, random_state: Any, stratify: Any, ranks: Any) -> tuple[Any, Any]:
         """Training and validation parts, as scikit-learn draws them."""
         if ranks.own and len(self) * model.validation_fraction < 1:
             train, validation = self, self.part(slice(0, 0))
@@ -86,7 +93,7 @@ class Data:
         return Data(self.x, self.t, self.weights, self.labels, order), self.part(rows)
 
 
-def together(parts):
+def together(parts: Any) -> Any:
     """The rows of several `Data` as one."""
     parts = [part for part in parts if len(part)]
     weights = None if parts[0].weights is None else joined([part.weights for part in parts])
@@ -94,19 +101,19 @@ def together(parts):
     return Data(x, t, weights, labels)
 
 
-def joined(arrays):
+def joined(arrays: Any) -> Any:
     """Several arrays' rows, or sparse matrices', as one's."""
     if len(arrays) == 1:
         return arrays[0]
     return sparse.vstack(arrays, "csr") if hasattr(arrays[0], "tocsr") else np.concatenate(arrays)
 
 
-def dtype_of(x):
+def dtype_of(x: Any) -> Any:
     """The dtype that scikit-learn's classes train such rows in: bytes become float64."""
     return x.dtype if x.dtype.kind == "f" else checks.FLOAT64
 
 
-def engine_rows(x):
+def engine_rows(x: Any) -> Any:
     """Rows as the engine takes them: a C-contiguous array, or CSR checked."""
     if hasattr(x, "tocsr"):
         x = x.tocsr()
@@ -138,7 +145,7 @@ class Batches:
         From, to, and the rows of a batch between them.
     """
 
-    def __init__(self, model, n_own, ranks):
+    def __init__(self, model: Any, n_own: Any, ranks: Any) -> None:
         n = int(ranks.total(n_own)) if ranks.own else n_own
         if isinstance(model.batch_size, str):
             size = min(200, n)
@@ -155,14 +162,14 @@ class Batches:
                 f"with {checks.plural(n, 'row')}."
             )
         self.n = n
-        self.edges = [*range(0, n, size), n]
+        self.edges: Any = [*range(0, n, size), n]
         # One row has no variance: it joins the batch before.
         joins = bool(model.batch_norm) and n % size == 1
         if joins:
             del self.edges[-2]
         whole = self.edges[-2] if joins else n
         stretches = [(0, whole, size), (whole, n, size + joins)]
-        self.stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
+        self.stretches: Any = [stretch for stretch in stretches if stretch[0] < stretch[1]]
         self.most = size + joins
         self.sizes = np.full(len(self), size)
         self.sizes[-1] = n - self.edges[-2]
@@ -174,25 +181,25 @@ class Batches:
             if model.batch_norm:
                 ranks.require_several(self.of_rank)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.edges) - 1
 
-    def pieces(self, n_features):
+    def pieces(self, n_features: Any) -> Iterator[Any]:
         """The stretches in pieces of some batches, whose rows are made ready together."""
         for begin, end, size in self.stretches:
             step = size * max(1, PIECE // (size * n_features))
             for start in range(begin, end, step):
                 yield start, min(start + step, end), size
 
-    def done(self, position):
+    def done(self, position: Any) -> Any:
         """The batches before a position."""
         return bisect_left(self.edges, position)
 
-    def mean(self, losses, position):
+    def mean(self, losses: Any, position: Any) -> Any:
         """The mean loss of the rows before a position, from the means of their batches."""
         done = self.done(position)
         return float(losses[:done] @ self.sizes[:done]) / max(self.seen(position), 1)
 
-    def seen(self, position):
+    def seen(self, position: Any) -> Any:
         """The rows before a position: of ranks' own a batch has about as many as the place says."""
         return position if self.of_rank is None else int(self.sizes[: self.done(position)].sum())

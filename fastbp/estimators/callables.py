@@ -1,6 +1,9 @@
 """The user's own functions called, and what they return checked: losses, schedules, scorers."""
 
+from __future__ import annotations
+
 import inspect
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer
@@ -8,7 +11,7 @@ from sklearn.metrics import get_scorer
 from fastbp.estimators.batches import dtype_of
 
 
-def loss(model, t, z):
+def loss(model: Any, t: Any, z: Any) -> tuple[Any, Any]:
     """Each row's loss and its gradient by the outputs z, from the user's `loss`."""
     who = type(model).__name__
     try:
@@ -28,7 +31,7 @@ def loss(model, t, z):
     return losses, gradient
 
 
-def step(model, plan, data, rows, update):
+def step(model: Any, plan: Any, data: Any, rows: Any, update: Any) -> Any:
     """The mean loss of some rows by the user's `loss`; its gradients go into the plan."""
     t = data.t[rows]
     z = np.empty((len(t), plan.n_out), t.dtype)
@@ -46,12 +49,12 @@ def step(model, plan, data, rows, update):
     return float(losses @ weights) / over + penalty
 
 
-def weights_of(data, rows):
+def weights_of(data: Any, rows: Any) -> Any:
     """The weights of some rows, (n,)."""
     return np.ones(len(data.t[rows])) if data.weights is None else data.weights[rows]
 
 
-def step_together(model, plan, data, rows, over):
+def step_together(model: Any, plan: Any, data: Any, rows: Any, over: Any) -> Any:
     """The same of a batch of which several ranks have rows, for an update by all; `over`: the time."""
     t = data.t[rows]
     weights = weights_of(data, rows)
@@ -65,7 +68,7 @@ def step_together(model, plan, data, rows, over):
     return plan.backward(gradient, weight, loss=float(losses @ weights), over=over)
 
 
-def require_weighted(model):
+def require_weighted(model: Any) -> None:
     """Refuse a `scoring` that cannot take the weights of the rows that it scores."""
     try:
         if callable(model.scoring):
@@ -79,7 +82,7 @@ def require_weighted(model):
         ) from None
 
 
-def score(model, estimator, data):
+def score(model: Any, estimator: Any, data: Any) -> float:
     """The score of the user's `scoring` for an estimator."""
     who = type(model).__name__
     scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)

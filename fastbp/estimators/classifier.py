@@ -1,6 +1,10 @@
 """`MLPClassifier`."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -14,6 +18,9 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastbp.estimators import forward, parameters
 from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import SigmoidWithLoss, SoftmaxWithLoss
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -141,49 +148,49 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        loss="log_loss",
-        label_smoothing=0.0,
-        class_weight=None,
-        dropout=0.0,
-        batch_norm=False,
-        scoring=None,
-        restore_best=None,
-        callbacks=None,
-        progress=False,
-        schedule=None,
-        init=None,
-        coefs_init=None,
-        n_threads=None,
-        max_seconds=None,
-        standardize=False,
-        missing="refuse",
-        add_indicator=False,
-        output_weights=None,
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: Any = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: Any = 15000,
+        loss: Literal["log_loss"] | Callable[..., Any] = "log_loss",
+        label_smoothing: float = 0.0,
+        class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool = False,
+        scoring: str | Callable[..., Any] | None = None,
+        restore_best: bool | None = None,
+        callbacks: Callable[..., Any] | Sequence[Any] | None = None,
+        progress: bool = False,
+        schedule: Callable[..., Any] | None = None,
+        init: Literal["he", "xavier", "lecun", "zeros"] | float | None = None,
+        coefs_init: Any = None,
+        n_threads: int | None = None,
+        max_seconds: float | None = None,
+        standardize: bool = False,
+        missing: Literal["refuse", "median", "mean"] = "refuse",
+        add_indicator: bool = False,
+        output_weights: Sequence[float] | None = None,
+    ) -> None:
         self._keep(locals())
 
     # --- targets ----------------------------------------------------------------------------
@@ -344,7 +351,17 @@ class MLPClassifier(ClassifierMixin, MLP):
     # --- using ------------------------------------------------------------------------------
 
     @available_if(can_fit_partially)
-    def partial_fit(self, X, y, sample_weight=None, classes=None, *, comm=None, rows="all", average_every=1):
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        classes: ArrayLike | None = None,
+        *,
+        comm: Any = None,
+        rows: Any = "all",
+        average_every: Any = 1,
+    ) -> Any:
         """One epoch over the given rows.
 
         Parameters
@@ -395,7 +412,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         places = np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)
         return np.asarray(self.classes_)[places]
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Array:
         """The classes of the rows.
 
         Parameters
@@ -409,7 +426,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         """
         return self._labels(self._proba(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> Array:
         """The classes' probabilities, in the order of `classes_`.
 
         Parameters
@@ -426,7 +443,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             return np.hstack([1 - proba, proba])
         return proba
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> Array:
         """The logarithms of the classes' probabilities.
 
         Parameters
@@ -442,7 +459,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         return np.log(proba, out=proba)
 
     @classmethod
-    def from_sklearn(cls, fitted):
+    def from_sklearn(cls, fitted: Any) -> Any:
         model = super().from_sklearn(fitted)
         model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
         with warnings.catch_warnings():
@@ -450,7 +467,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             model._sparse_labels = hasattr(fitted.predict(np.zeros((1, model.n_features_in_))), "nnz")
         return model
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

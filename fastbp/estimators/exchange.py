@@ -1,7 +1,10 @@
 """A fitted estimator as a `Sequential`, one of scikit-learn's as one of ours, and the reverse."""
 
+from __future__ import annotations
+
 import inspect
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -16,7 +19,7 @@ from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
 
 
-def network(model, ready=False):
+def network(model: Any, ready: bool = False) -> Any:
     """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units.
 
     With `ready` it takes rows that have gone through `preparing.of(model)`.
@@ -51,7 +54,7 @@ def _put_in_units(model, coefs, intercepts, ready=False):
     coefs[-1], intercepts[-1] = model._in_units(coefs[-1]), model._in_units(intercepts[-1], 1)
 
 
-def estimator(cls, fitted):
+def estimator(cls: Any, fitted: Any) -> Any:
     """An estimator of a class of ours like a fitted one of scikit-learn's."""
     who, kind = (f"{cls.__name__}.from_sklearn", "MLPClassifier" if cls._classifies else "MLPRegressor")
     theirs = getattr(neural_network, kind)
@@ -90,7 +93,7 @@ _LOSSES = ("log_loss", "squared_error", "poisson")
 _SILENT = ("n_threads", "progress")
 
 
-def theirs(model):
+def theirs(model: Any) -> Any:
     """scikit-learn's estimator like a fitted one of ours."""
     who = f"{type(model).__name__}.to_sklearn"
     check_is_fitted(model)

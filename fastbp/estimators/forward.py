@@ -1,10 +1,18 @@
 """A fitted network's outputs for many rows, from the arrays that the user sees."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.backend import kernels
 from fastbp.estimators.parameters import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: Rows that go through all layers together, so that they stay in the caches; and sparse ones,
 #: of which SciPy takes as long to cut out some as to multiply a few thousand.
@@ -15,7 +23,15 @@ FINISHES = ("identity", "softmax", "logistic", "exp", "relu", "tanh")
 NORM_EPS = 1e-5
 
 
-def outputs(x, coefs, intercepts, norms, activations, n_layers=None, prepare=None):
+def outputs(
+    x: Any,
+    coefs: Sequence[Any],
+    intercepts: Sequence[Any],
+    norms: Sequence[Any],
+    activations: list[str],
+    n_layers: int | None = None,
+    prepare: Any = None,
+) -> Array:
     """The last layer's outputs before its activation, or those of hidden layer `n_layers`.
 
     Parameters
@@ -87,7 +103,7 @@ def _through(x, layers, norms, activations, dtype):
     return x
 
 
-def finish(z, out_activation):
+def finish(z: Any, out_activation: Any) -> Any:
     """The output activation, in place; a ValueError for another than `FINISHES`."""
     if out_activation == "softmax":
         kernels().softmax_forward(z, z)

@@ -1,8 +1,11 @@
 """The training of an estimator by L-BFGS, over all rows at once."""
 
+from __future__ import annotations
+
 import math
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
@@ -27,34 +30,39 @@ class Objective:
     others `serve`.
     """
 
-    def __init__(self, model, solver, data, ranks):
+    model: Any
+    solver: Any
+    data: Any
+    ranks: Any
+
+    def __init__(self, model: Any, solver: Any, data: Any, ranks: Any) -> None:
         if ranks and not ranks.own:
             data = data.part(ranks.share(len(data)))
         self.model, self.solver, self.data, self.ranks = model, solver, data, ranks
         rows = SPARSE_ROWS if hasattr(data.x, "tocsr") else ROWS
-        self.plan = solver.plan(max(1, min(len(data), rows)))
-        self.parts = list(gen_batches(len(data), rows)) if len(data) else []
-        self.rows = [data.rows(part) for part in self.parts]
+        self.plan: Any = solver.plan(max(1, min(len(data), rows)))
+        self.parts: Any = list(gen_batches(len(data), rows)) if len(data) else []
+        self.rows: Any = [data.rows(part) for part in self.parts]
         all_rows = np.ones(len(data)) if data.weights is None else data.weights
-        self.sums = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
-        self.total = float(ranks.sum(sum(self.sums)))
+        self.sums: Any = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
+        self.total: float = float(ranks.sum(sum(self.sums)))
         n_outputs = round(1 / solver.loss["loss_scale"])
         as_theirs = model.loss == "squared_error" and n_outputs <= MOST_AVERAGED
         #: What makes the loss of `loss_` the one whose gradient the line search goes by.
         self.factor = 1 if as_theirs or callable(model.loss) else n_outputs
-        self.shapes = [array.shape for array in (*model.coefs_, *model.intercepts_)]
-        self.n_weights = sum(W.size for W in model.coefs_)
+        self.shapes: Any = [array.shape for array in (*model.coefs_, *model.intercepts_)]
+        self.n_weights: int = sum(W.size for W in model.coefs_)
         #: In the data's dtype, in which scipy then asks for losses and gradients.
-        self.start = np.concatenate(
+        self.start: Any = np.concatenate(
             [array.ravel() for array in (*model.coefs_, *model.intercepts_)], dtype=solver.dtype
         )
         #: One array for every call, as scipy keeps copies of the gradients that it goes back to;
         #: a sum over several parts is kept in float64.
         several = len(self.parts) > 1
-        self.gradient = np.empty(self.start.shape, np.float64 if several else self.start.dtype)
-        self.scratch = np.empty_like(self.start) if several else self.gradient
+        self.gradient: Any = np.empty(self.start.shape, np.float64 if several else self.start.dtype)
+        self.scratch: Any = np.empty_like(self.start) if several else self.gradient
 
-    def views(self, packed):
+    def views(self, packed: Any) -> list[Any]:
         """Layer, W and b of each layer, as views."""
         arrays, at = [], 0
         for shape in self.shapes:
@@ -64,18 +72,18 @@ class Objective:
         half = len(arrays) // 2
         return list(zip(self.solver.affines, arrays[:half], arrays[half:], strict=True))
 
-    def keep(self, packed):
+    def keep(self, packed: Any) -> None:
         """Make copies of these parameters the model's, of its data's dtype."""
         dtype = self.start.dtype
         layers = self.views(packed)
         self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
         self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]
 
-    def fitted(self):
+    def fitted(self) -> dict[Any, Any]:
         """What the training has made of the model."""
         return {name: getattr(self.model, name) for name in ("coefs_", "intercepts_", "n_iter_", "loss_")}
 
-    def require_kept(self, packed):
+    def require_kept(self, packed: Any) -> None:
         """Refuse a model whose weights are others than `keep` made them."""
         now = self.model.coefs_, self.model.intercepts_
         self.keep(packed)
@@ -88,14 +96,14 @@ class Objective:
                 "as they are with solver='lbfgs', which goes on from its own; got others."
             )
 
-    def __call__(self, packed):
+    def __call__(self, packed: Any) -> Any:
         """Loss and gradient over all rows."""
         if not self.ranks:
             return self._regularised(packed, *self._of_own_rows(packed))
         self.ranks.tell(("evaluate", packed))
         return self._regularised(packed, *self._of_all_rows(packed))
 
-    def serve(self):
+    def serve(self) -> None:
         """Evaluate what the first rank asks for, until it is done."""
         while True:
             asked, told = self.ranks.tell(None)
@@ -145,12 +153,12 @@ class Objective:
         loss = self.factor * loss / self.total + self.penalty(packed)
         return loss, gradient
 
-    def penalty(self, packed):
+    def penalty(self, packed: Any) -> Any:
         """What `alpha` adds to the loss."""
         W = packed[: self.n_weights]
         return 0.5 * self.model.alpha * float(W @ W) / self.total
 
-    def reported(self, result):
+    def reported(self, result: Any) -> float:
         """The loss of a result of scipy's as `loss_` has it."""
         if self.factor == 1:
             return float(result.fun)
@@ -158,7 +166,7 @@ class Objective:
         return float((result.fun - penalty) / self.factor + penalty)
 
 
-def fit_lbfgs(model, objective):
+def fit_lbfgs(model: Any, objective: Any) -> None:
     """scipy's L-BFGS-B, whose own vectors are of float64; the best parameters are those kept."""
     from scipy.optimize import minimize
 

@@ -1,8 +1,11 @@
 """The training of an estimator by epochs of batches."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -36,7 +39,29 @@ class EstimatorTraining(Training):
         Steps of each rank from one averaging to the next.
     """
 
-    def __init__(self, model, solver, data, parts, validation, random_state, incremental, ranks, average_every):
+    model: Any
+    solver: Any
+    data: Any
+    parts: Any
+    validation: Any
+    random_state: Any
+    ranks: Any
+    average_every: int
+    loss: Any
+    plan: Any
+
+    def __init__(
+        self,
+        model: Any,
+        solver: Any,
+        data: Any,
+        parts: Any,
+        validation: Any,
+        random_state: Callable[..., Any],
+        incremental: bool,
+        ranks: Any,
+        average_every: int,
+    ) -> None:
         self.model, self.solver, self.data, self.parts = model, solver, data, parts
         self.validation, self.random_state = validation, random_state
         self.incremental = incremental
@@ -44,20 +69,20 @@ class EstimatorTraining(Training):
         options = parameters.options(model, incremental)
         self.plan = self._joined_plan()
         #: All rows as the engine takes them, or None where some are made ready at a time.
-        self.x = None if data.is_large() and not ranks else data.rows()
+        self.x: Any = None if data.is_large() and not ranks else data.rows()
         # Who is not the first shows and calls nothing.
         shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
-        self.epochs = Epochs(shown, len(data))
+        self.epochs: Any = Epochs(shown, len(data))
         if data.order is not None:
             self.epochs.order[...] = data.order
         restores = model.early_stopping if model.restore_best is None else model.restore_best
-        self.restores = restores and not incremental
-        self.first = model.t_ == 0
+        self.restores: Any = restores and not incremental
+        self.first: Any = model.t_ == 0
         self.given = options.callbacks and parameters.given(model)
-        self.shapes = [np.shape(W) for W in model.coefs_]
+        self.shapes: Any = [np.shape(W) for W in model.coefs_]
         self.looks = validation is not None or self.restores or options.callbacks
         #: Whether the loss tells the best epoch: an epoch's is that of the weights it began with.
-        self.by_loss = self.restores and validation is None
+        self.by_loss: Any = self.restores and validation is None
         self.begun: Any = None
         self.best: Any = None
         self.finite, self.improved, self.loss = True, False, math.nan
@@ -69,17 +94,17 @@ class EstimatorTraining(Training):
             plan.join(self.ranks, self.average_every)
         return plan
 
-    def load(self):
+    def load(self) -> None:
         """Write the estimator's arrays into the plan."""
         model = self.model
         self.solver.load(self.plan, model.coefs_, model.intercepts_, model.norms_)
 
-    def fetch(self):
+    def fetch(self) -> None:
         """Read the plan's parameters into the estimator's arrays."""
         model = self.model
         self.solver.fetch(model.coefs_, model.intercepts_, model.norms_)
 
-    def begin(self, epochs):
+    def begin(self, epochs: Any) -> None:
         self.load()
         if self.ranks:
             self.solver.take_steps(self.ranks)
@@ -88,10 +113,10 @@ class EstimatorTraining(Training):
         self.best = self.begun = self.model._copies() if self.restores else None
         self.model.n_iter_ = 0
 
-    def shuffle(self, order, epoch):
+    def shuffle(self, order: Any, epoch: Any) -> None:
         order[...] = _shuffled(order, self.random_state, self.solver if self.incremental else None)
 
-    def train(self, epochs):
+    def train(self, epochs: Any) -> Any:
         """An epoch, whose loss in scikit-learn's scale is noted."""
         model, solver = self.model, self.solver
         if self.by_loss:
@@ -115,7 +140,7 @@ class EstimatorTraining(Training):
         return done == self.parts.n
 
     @property
-    def says(self):
+    def says(self) -> Any:
         """Whether it prints, which of several ranks one does."""
         return self.model.verbose and self.ranks.rank == 0
 
@@ -213,7 +238,7 @@ class EstimatorTraining(Training):
             arrays[:] = [np.full_like(array, np.nan) for array in arrays]
         self.load()
 
-    def look(self):
+    def look(self) -> None:
         model, solver = self.model, self.solver
         if self.looks:
             self.fetch()
@@ -225,10 +250,10 @@ class EstimatorTraining(Training):
         if solver.schedule == "invscaling" and model.schedule is None:
             solver.learning_rate = solver.first_rate / (model.t_ + 1) ** solver.power_t
 
-    def text(self):
+    def text(self) -> str:
         return f"loss {self.loss:.4f}"
 
-    def verdict(self):
+    def verdict(self) -> str | None:
         model = self.model
         if model._no_improvement_count <= model.n_iter_no_change:
             return None
@@ -237,11 +262,11 @@ class EstimatorTraining(Training):
         model._no_improvement_count = 0
         return None
 
-    def call(self, callback):
+    def call(self, callback: Any) -> Any:
         with self.ranks.listening():
             return parameters.ends(self.model, callback)
 
-    def called(self):
+    def called(self) -> None:
         """Take what callbacks wrote into `coefs_`, and the parameters that they changed."""
         model = self.model
         model._as_lists()
@@ -254,7 +279,7 @@ class EstimatorTraining(Training):
             self.given, self.plan = parameters.given(model), self._joined_plan()
         self.load()
 
-    def agreed(self, stop):
+    def agreed(self, stop: Any) -> Any:
         if not self.ranks:
             return stop
         stop = self.ranks.tell(stop)
@@ -273,18 +298,18 @@ class EstimatorTraining(Training):
         model.coefs_, model.intercepts_, model.norms_ = arrays
         self.called()
 
-    def end_epoch(self, whole, last):
+    def end_epoch(self, whole: Any, last: Any) -> None:
         model, options = self.model, self.epochs.options
         n = options.epochs if self.incremental else model.max_iter
         self.epochs.options = dataclasses.replace(
             options, epochs=n, shuffle=bool(model.shuffle), schedule=model.schedule
         )
 
-    def takes(self, error):
+    def takes(self, error: Any) -> bool:
         self.ranks.leave(error)
         return isinstance(error, KeyboardInterrupt)
 
-    def close(self, stopped_by):
+    def close(self, stopped_by: Any) -> None:
         if self.ranks:
             self.plan.join(None)
 
@@ -330,7 +355,7 @@ class EstimatorTraining(Training):
         return True
 
 
-def fit_stochastic(training):
+def fit_stochastic(training: Any) -> None:
     """Epochs until the loss or the score no longer improves; one of partial_fit."""
     model, solver = training.model, training.solver
     stop = training.epochs.run(training)

@@ -1,7 +1,10 @@
 """What the constructors' parameters may be: scikit-learn's words for its own, ours for the rest."""
 
+from __future__ import annotations
+
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn import get_config
@@ -164,12 +167,12 @@ LIVE = frozenset(
 LIVE_OF_LBFGS = frozenset(("verbose", "warm_start"))
 
 
-def given(model):
+def given(model: Any) -> dict[Any, Any]:
     """The parameters' values."""
     return {name: getattr(model, name) for name in NAMES if hasattr(model, name)}
 
 
-def agreement(model):
+def agreement(model: Any) -> dict[Any, Any]:
     """The parameters that have to be the same on all ranks, as JSON has them: functions by their being there."""
     alone = ("verbose", "progress", "n_threads", "max_seconds")
     return {name: _as_json(value) for name, value in given(model).items() if name not in alone}
@@ -187,7 +190,7 @@ def _as_json(value):
     return value.tolist() if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def changed(model, before, live):
+def changed(model: Any, before: Any, live: Any) -> bool:
     """Whether parameters are others than before; a ValueError for those that are not live."""
     names = [
         name
@@ -212,7 +215,7 @@ def _require(who, name, value, rules):
     raise InvalidParameterError(f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead.")
 
 
-def check(model, classifies, watched=None):
+def check(model: Any, classifies: Any, watched: Any = None) -> None:
     """Refuse a model's parameters that are none, or that would do nothing together.
 
     `watched` is the name of the validation data that the caller gave, or None.
@@ -318,7 +321,7 @@ def _check_together(model, who, watched):
         )
 
 
-def hidden_layer_sizes(model):
+def hidden_layer_sizes(model: Any) -> Any:
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -332,7 +335,7 @@ def hidden_layer_sizes(model):
     return sizes
 
 
-def quantiles(model):
+def quantiles(model: Any) -> Any:
     """A regressor's quantiles as a tuple, or None where its parameter is one number."""
     who, given = type(model).__name__, model.quantile
     several = not isinstance(given, str) and _is_array_like(given) and np.ndim(given) > 0
@@ -344,7 +347,7 @@ def quantiles(model):
     return found if several else None
 
 
-def output_weights(model, n_targets):
+def output_weights(model: Any, n_targets: Any) -> list[Any] | None:
     """The weight of each target, on average 1, or None; n_targets is None of classes."""
     who = type(model).__name__
     weights = checks.output_weights(who, "output_weights", model.output_weights)
@@ -357,7 +360,7 @@ def output_weights(model, n_targets):
     return [weight * n_targets / sum(weights) for weight in weights]
 
 
-def per_layer(model, name, n_layers):
+def per_layer(model: Any, name: Any, n_layers: Any) -> Any:
     """A parameter with a value for all hidden layers or one for each."""
     value = getattr(model, name)
     if isinstance(value, str) or not _is_array_like(value) or np.ndim(value) == 0:
@@ -370,7 +373,7 @@ def per_layer(model, name, n_layers):
     return list(value)
 
 
-def activations(model, n_layers=None):
+def activations(model: Any, n_layers: Any = None) -> Any:
     """scikit-learn's name of each hidden layer's activation; those of the next fit by default."""
     n_layers = len(hidden_layer_sizes(model)) if n_layers is None else n_layers
     names = per_layer(model, "activation", n_layers)
@@ -379,7 +382,7 @@ def activations(model, n_layers=None):
     return names
 
 
-def dropout(model):
+def dropout(model: Any) -> Any:
     """The share of each hidden layer's outputs that is dropped."""
     who = type(model).__name__
     rates = per_layer(model, "dropout", len(hidden_layer_sizes(model)))
@@ -389,7 +392,7 @@ def dropout(model):
     return rates
 
 
-def callbacks(model):
+def callbacks(model: Any) -> tuple[Any, ...]:
     """The callbacks as a tuple."""
     given = model.callbacks
     given = () if given is None else (given,) if callable(given) else given
@@ -402,7 +405,7 @@ def callbacks(model):
     return tuple(given)
 
 
-def options(model, incremental):
+def options(model: Any, incremental: Any) -> Any:
     """How its training goes by epochs, of parameters that were checked."""
     return Options(
         who=type(model).__name__,
@@ -415,7 +418,7 @@ def options(model, incremental):
     )
 
 
-def ends(model, callback):
+def ends(model: Any, callback: Any) -> Any:
     """Whether a callback, which is called, ends the training."""
     returned = callback(model)
     if returned is model:  # as set_params returns it

@@ -5,9 +5,16 @@ else: `x_fill_` and `x_marked_`, `x_mean_` and `x_scale_`, and of a regressor's 
 `y_scale_`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: Numbers that are looked at together, so that they stay in a cache; and of a file, in which the rows are
 #: gone through for several columns at once.
@@ -29,15 +36,20 @@ class Preparation:
         What is subtracted, and what the rest is divided by.
     """
 
-    def __init__(self, fill, marked, mean, scale):
+    fill: Any
+    marked: Any
+    mean: Any
+    scale: Any
+
+    def __init__(self, fill: Array | None, marked: Array, mean: Array | None, scale: Array | None) -> None:
         self.fill, self.marked, self.mean, self.scale = fill, marked, mean, scale
 
     @property
-    def n_more(self):
+    def n_more(self) -> int:
         """How many columns the rows get."""
         return len(self.marked)
 
-    def __call__(self, x, dtype):
+    def __call__(self, x: Any, dtype: Any) -> Any:
         """Copies of the rows, ready, in a dtype; sparse ones stay so where they are divided only."""
         if hasattr(x, "tocsr") and (self.n_more or (self.mean is not None and self.mean.any())):
             x = x.toarray()  # of a training by dense rows
@@ -67,7 +79,7 @@ class Preparation:
             x /= self.scale
         out[:, :n] = x
 
-    def folded(self, W, b):
+    def folded(self, W: Any, b: Any) -> tuple[Any, Any]:
         """W and b of a first layer that takes rows as they came, of which no value is missing."""
         n = len(W) - self.n_more
         own, b = W[:n].astype(np.float64), b.astype(np.float64)
@@ -77,7 +89,7 @@ class Preparation:
         return own.astype(W.dtype), b.astype(W.dtype)
 
 
-def of(model):
+def of(model: Any) -> Any:
     """What a model's rows go through, by its attributes; None where they go as they are."""
     own = model.__dict__
     if "x_scale_" not in own and "x_fill_" not in own:
@@ -96,7 +108,7 @@ def of(model):
 # --- what is learned ------------------------------------------------------------------------
 
 
-def marked(x, ranks):
+def marked(x: Any, ranks: Any) -> Any:
     """The features that have missing values, in any rank's rows."""
     some = np.zeros(x.shape[1], bool)
     for rows in _stretches(*x.shape):
@@ -104,7 +116,7 @@ def marked(x, ranks):
     return np.flatnonzero(np.any(ranks.gather(some), axis=0) if ranks.own else some)
 
 
-def fills(how, x, order, weights, ranks):
+def fills(how: Any, x: Any, order: Any, weights: Any, ranks: Any) -> Any:
     """The means or medians of the features' values, by their rows' weights; 0 of a feature without any."""
     if hasattr(x, "tocsr"):
         return np.zeros(x.shape[1])
@@ -137,7 +149,7 @@ def _median(values, weights):
     return 0.5 * values[low] + 0.5 * values[min(high, len(values) - 1)]
 
 
-def scales(x, order, weights, ranks, fill=None):
+def scales(x: Any, order: Any, weights: Any, ranks: Any, fill: Any = None) -> tuple[Any, Any]:
     """Means and deviations of the features by their rows' weights; of sparse rows 0 for the means.
 
     A deviation that is but rounding is 1, and the mean of a constant is the constant itself.

@@ -1,5 +1,10 @@
 """`MLPRegressor`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score, r2_score
@@ -67,53 +72,56 @@ class MLPRegressor(RegressorMixin, MLP):
     True
     """
 
+    y_mean_: Any
+    y_scale_: Any
+
     _classifies = False
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: str | Callable[..., Any] = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        huber_delta=1.0,
-        quantile=0.5,
-        dropout=0.0,
-        batch_norm=False,
-        scoring=None,
-        restore_best=None,
-        callbacks=None,
-        progress=False,
-        schedule=None,
-        init=None,
-        coefs_init=None,
-        n_threads=None,
-        max_seconds=None,
-        standardize=False,
-        missing="refuse",
-        add_indicator=False,
-        output_weights=None,
-    ):
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: Any = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: Any = 15000,
+        huber_delta: float = 1.0,
+        quantile: float | Sequence[float] = 0.5,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        scoring: Any = None,
+        restore_best: Any = None,
+        callbacks: Any = None,
+        progress: bool = False,
+        schedule: Any = None,
+        init: Any = None,
+        coefs_init: Any = None,
+        n_threads: Any = None,
+        max_seconds: Any = None,
+        standardize: bool = False,
+        missing: Any = "refuse",
+        add_indicator: bool = False,
+        output_weights: Sequence[float] | None = None,
+    ) -> None:
         self._keep(locals())
 
     # --- targets ----------------------------------------------------------------------------
@@ -249,7 +257,9 @@ class MLPRegressor(RegressorMixin, MLP):
     # --- using ------------------------------------------------------------------------------
 
     @available_if(can_fit_partially)
-    def partial_fit(self, X, y, sample_weight=None, *, comm=None, rows="all", average_every=1):
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, comm: Any = None, rows: Any = "all", average_every: Any = 1
+    ) -> Any:
         """One epoch over the given rows.
 
         Parameters
@@ -284,7 +294,7 @@ class MLPRegressor(RegressorMixin, MLP):
             return z[:, 0] if z.shape[1] == 1 else z
         return z.ravel() if z.shape[1] == 1 else z
 
-    def predict(self, X, return_std=False):
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """The predictions for the rows.
 
         Parameters
@@ -315,7 +325,7 @@ class MLPRegressor(RegressorMixin, MLP):
         deviations = np.sqrt(np.exp(z[:, 1::2]) + LEAST_VARIANCE * np.square(scale)).astype(z.dtype)
         return tuple(a.ravel() if a.shape[1] == 1 else a for a in (z[:, ::2], deviations))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R^2 of the predictions, or of several quantiles the mean D^2 of their pinball losses.
 
         Parameters

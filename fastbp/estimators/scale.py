@@ -1,6 +1,9 @@
 """Whether held-out rows look as if they had missed a transformation of the training rows."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +22,7 @@ SHARE = 0.2
 VERY_FAR = 50.0
 
 
-def foreign(x, held_out):
+def foreign(x: Any, held_out: Any) -> int:
     """How many features of the held-out rows lie on another scale than the training rows'.
 
     A feature counts where its mean is many deviations off the training rows' mean and many rows

@@ -1,6 +1,9 @@
 """`Solver`: a network's plan, its update rule, and the rule's state between trainings."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +67,26 @@ class Solver:
         Epochs done.
     """
 
-    def __init__(self, units, activations, dropout, batch_norm, loss, asked, dtype, seed=0):
+    asked: Any
+    power_t: Any
+    n_threads: Any
+    entries: Any
+    affines: list[int]
+    norms: list[int]
+    loss: Any
+    steps: Any
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        activations: Any,
+        dropout: Any,
+        batch_norm: bool,
+        loss: dict[Any, Any],
+        asked: dict[Any, Any],
+        dtype: np.dtype[Any],
+        seed: int = 0,
+    ) -> None:
         self.entries, self.affines, self.norms = _entries(units, activations, dropout, batch_norm)
         self.loss = loss
         solver = asked["solver"]
@@ -72,15 +94,15 @@ class Solver:
         self.first_rate = float(asked["learning_rate_init"])
         self.numbers = {"lr": self.first_rate}
         self._read(asked)
-        self.dtype = np.dtype(dtype)
+        self.dtype: Any = np.dtype(dtype)
         self.seed = seed
         self.keep_gradients = solver == "lbfgs"
         self.epochs = self.steps = 0
-        self.drawn = None  # the last order that a seed gave: (seed, rows), row numbers
-        self._states = None  # of a solver without a plan: pairs of arrays by layer and state
+        self.drawn: Any = None  # the last order that a seed gave: (seed, rows), row numbers
+        self._states: Any = None  # of a solver without a plan: pairs of arrays by layer and state
         self._plan: Any = None
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _ATTRIBUTES or isinstance(getattr(type(self), name, None), property)):
             raise AttributeError(
                 f"An estimator's _optimizer has no attribute {name!r} to set, but learning_rate; "
@@ -92,7 +114,7 @@ class Solver:
         """Take over what an estimator's parameters say, but for the learning rate."""
         self.asked = self.told = asked
         solver, alpha = asked["solver"], float(asked["alpha"])
-        self.schedule = asked["learning_rate"] if solver == "sgd" else "constant"
+        self.schedule: Any = asked["learning_rate"] if solver == "sgd" else "constant"
         self.power_t, self.n_threads = asked["power_t"], asked["n_threads"]
         numbers = _optimizer(asked).numbers()
         own = {name: asked[_OF[name]] for name in numbers if name in _OF}
@@ -102,7 +124,7 @@ class Solver:
             own |= {"l2": alpha, "early_eps": solver == "adam"}
         self.numbers = numbers | own | {"lr": self.numbers["lr"]}
 
-    def see(self, asked):
+    def see(self, asked: Any) -> None:
         """Go on as the parameters say now; a learning rate that none of them changed stays."""
         before = self.asked
         if asked == before:
@@ -116,7 +138,7 @@ class Solver:
         if asked["learning_rate_init"] != before["learning_rate_init"]:
             self.learning_rate_init = asked["learning_rate_init"]
 
-    def see_some(self, asked):
+    def see_some(self, asked: Any) -> list[Any]:
         """Go on as `alpha` and `n_threads` say now; (name, kept, asked) of what does not change.
 
         Each is told once.
@@ -129,7 +151,7 @@ class Solver:
         self.told = asked
         return [(name, value, asked[name]) for name, value in kept.items() if asked[name] not in (value, told[name])]
 
-    def follow(self, units, activations, dropout, batch_norm, loss):
+    def follow(self, units: Any, activations: Any, dropout: Any, batch_norm: Any, loss: Any) -> None:
         """Go on with other activations, dropout or loss: the rule's state stays."""
         entries, affines, norms = _entries(units, activations, dropout, batch_norm)
         if (entries, loss) == (self.entries, self.loss):
@@ -140,12 +162,12 @@ class Solver:
         self.entries, self.affines, self.norms, self.loss = entries, affines, norms, loss
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """Of the next step."""
         return self.numbers["lr"]
 
     @learning_rate.setter
-    def learning_rate(self, rate):
+    def learning_rate(self, rate: Any) -> None:
         old, self.numbers["lr"] = self.numbers["lr"], float(rate)
         if self._plan is not None:
             self._plan.lr = self.numbers["lr"]
@@ -157,19 +179,19 @@ class Solver:
             self._write_states()
 
     @property
-    def learning_rate_init(self):
+    def learning_rate_init(self) -> Any:
         """What the learning rate began with."""
         return self.first_rate
 
     @learning_rate_init.setter
-    def learning_rate_init(self, rate):
+    def learning_rate_init(self, rate: Any) -> None:
         kept = self.learning_rate / self.first_rate if self.schedule == "invscaling" else 1.0
         self.first_rate = float(rate)
         self.learning_rate = self.first_rate * kept
 
     # --- the plan ---------------------------------------------------------------------------
 
-    def plan(self, rows, ranks=ALONE):
+    def plan(self, rows: Any, ranks: Any = ALONE) -> Any:
         """A plan for batches of so many rows; its parameters have to be written."""
         if ranks and not self.keep_gradients:  # the plan has no room for them
             self._states, self.steps, self._plan = self.states(), self._steps_done(), None
@@ -197,7 +219,7 @@ class Solver:
         self._plan.set_rule(**self.numbers)
         return self._plan
 
-    def take_steps(self, ranks):
+    def take_steps(self, ranks: Any) -> None:
         """Go on as the first rank does: with its learning rate and what it drew."""
         told = {name: getattr(self, name) for name in ("seed", "epochs", "first_rate", "numbers")}
         for name, value in ranks.tell(told).items():
@@ -206,7 +228,7 @@ class Solver:
     def _steps_done(self):
         return self.steps if self._plan is None else self._plan.steps
 
-    def states(self):
+    def states(self) -> Any:
         """(layer, part, [of W, of b]) of the rule's state; empty before the first step."""
         if self._plan is None:
             return self._states or []
@@ -229,13 +251,13 @@ class Solver:
                 self._plan.write(layer, part, *pair)
             self._states = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         kept = {"_states": self.states(), "steps": self._steps_done()}
         return vars(self) | kept | {"_plan": None, "drawn": None}
 
     # --- parameters -------------------------------------------------------------------------
 
-    def load(self, plan, coefs, intercepts, norms):
+    def load(self, plan: Any, coefs: Any, intercepts: Any, norms: Any) -> None:
         """Write the user's arrays into the plan."""
         for layer, W, b in zip(self.affines, coefs, intercepts, strict=True):
             plan.write(layer, engine.PARAMETERS, self._native("coefs_", W), self._native("intercepts_", b))
@@ -244,7 +266,7 @@ class Solver:
             plan.write(layer, engine.PARAMETERS, gamma, beta)
             plan.write(layer, engine.RUNNING, mean, variance)
 
-    def fetch(self, coefs, intercepts, norms):
+    def fetch(self, coefs: Any, intercepts: Any, norms: Any) -> None:
         """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
         Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
         places = [(layer, engine.PARAMETERS, W, b) for layer, W, b in zip(self.affines, Ws, bs, strict=True)]
@@ -262,7 +284,7 @@ class Solver:
             return array
         return np.empty(np.shape(array), self.dtype)
 
-    def finite(self, intercepts, norms):
+    def finite(self, intercepts: Any, norms: Any) -> Any:
         """Whether all parameters are; False may also come from squares that overflow."""
         return math.isfinite(self._plan.weight_square()) and all(
             np.isfinite(array).all() for array in (*intercepts, *norms)

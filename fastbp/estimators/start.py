@@ -1,6 +1,9 @@
 """The weights that a training starts from: drawn, or the user's."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +11,7 @@ from fastbp import checks, init
 from fastbp.estimators import parameters
 
 
-def drawn(model, units, dtype, random_state):
+def drawn(model: Any, units: Any, dtype: Any, random_state: Any) -> Any:
     """W and b of each layer, by scikit-learn's rule and draws, or by `init`."""
     for shape in pairwise(units):
         checks.fits_memory(type(model).__name__, "layers of sizes", tuple(map(int, shape)))
@@ -28,7 +31,7 @@ def drawn(model, units, dtype, random_state):
     return pairs
 
 
-def given(model, units, dtype):
+def given(model: Any, units: Any, dtype: Any) -> Any:
     """Copies of the W and b in `coefs_init`."""
     who = type(model).__name__
     shapes = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(units)]

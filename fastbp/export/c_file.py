@@ -1,21 +1,36 @@
 """A program of steps as one file of C99."""
 
+from __future__ import annotations
+
 import itertools
 import math
 import re
 import sys
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, files
 from fastbp.export import activations, steps
 
+if TYPE_CHECKING:
+    from fastbp._typing import Path
+
 #: Columns of W are filled up to a multiple of this, so that compilers make vectors of their loop.
 _LANES = 4
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def to_c(model, path=None, name="model", *, shape=None, probabilities=False, preprocessing=None, classes=None):
+def to_c(
+    model: Any,
+    path: Path | None = None,
+    name: str = "model",
+    *,
+    shape: Any = None,
+    probabilities: bool = False,
+    preprocessing: Any = None,
+    classes: Any = None,
+) -> str:
     """A network as one file of C99 in float32, which needs math.h alone and allocates nothing.
 
     Parameters
@@ -80,7 +95,7 @@ def to_c(model, path=None, name="model", *, shape=None, probabilities=False, pre
     return text
 
 
-def identifier(text):
+def identifier(text: Any) -> Any:
     """A name in C that looks like a text, as that of a file."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     return name if _NAME.fullmatch(name) else f"model_{name}".rstrip("_")
@@ -118,7 +133,7 @@ def _string(text):
 class _Text:
     """The parts of a file in the making."""
 
-    def __init__(self, who, program, name):
+    def __init__(self, who: str, program: Any, name: Any) -> None:
         self.who, self.program, self.name = who, program, name
         self.arrays: list[str] = []
         self.functions: dict[str, str] = {}
@@ -127,10 +142,10 @@ class _Text:
         self.now, self.free = "x", ["a", "b"]  # the array that has the values, and those that may take others
         self.widths: dict[str, int] = {"a": 0, "b": 0}
 
-    def line(self, text):
+    def line(self, text: Any) -> Any:
         self.body.append(f"    {text}")
 
-    def array(self, name, array, padded=False):
+    def array(self, name: Any, array: Any, padded: bool = False) -> Any:
         """A constant array of floats; its name."""
         with np.errstate(over="ignore"):
             array = np.asarray(array).astype(np.float32)
@@ -149,25 +164,25 @@ class _Text:
         self.arrays.append(f"static const float {name}{size} = {{\n" + ",\n".join(lines) + "\n};\n")
         return name
 
-    def into_other(self, size):
+    def into_other(self, size: Any) -> Any:
         """The array for a step's outputs, which is not that of its inputs."""
         target = next(name for name in self.free if name != self.now)
         self.widths[target] = max(self.widths[target], size)
         return target
 
-    def into_own(self, size):
+    def into_own(self, size: Any) -> None:
         """Bring the values where they may be overwritten."""
         if self.now == "x":
             target = self.into_other(size)
             self.line(f"for (i = 0; i < {size}; i++) {target}[i] = x[i];")
             self.now = target
 
-    def each(self, size, expression):
+    def each(self, size: Any, expression: Any) -> Any:
         """One value after the other; `v` in the expression is `now[i]`."""
         self.into_own(size)
         self.line(f"for (i = 0; i < {size}; i++) {self.now}[i] = {expression.replace('@', f'{self.now}[i]')};")
 
-    def written(self):
+    def written(self) -> Any:
         program = self.program
         columns = program.preprocessing
         n_in, n_out = math.prod(program.shapes[0]), math.prod(program.shapes[-1])

@@ -1,5 +1,7 @@
 """fastbp's estimators for skl2onnx, which makes one ONNX model of a whole pipeline of scikit-learn's."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from fastbp.export import onnx_file, steps
@@ -10,7 +12,7 @@ _OLDEST = 13
 _OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
 
 
-def register_skl2onnx():
+def register_skl2onnx() -> None:
     """Let skl2onnx convert `MLPClassifier` and `MLPRegressor`, alone and within pipelines.
 
     Once in a process, before `skl2onnx.to_onnx` or `skl2onnx.convert_sklearn`.  The numbers are those

@@ -1,15 +1,29 @@
 """A saved network, or a table's model, written for other systems, by the end of the file's name."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks, table_model
 from fastbp.export import c_file, onnx_file, tables
 from fastbp.network import Sequential
 
+if TYPE_CHECKING:
+    from fastbp._typing import Path
+
 KINDS = (".onnx", ".c")
 
 
-def export_file(model_path, out_path, *, force=False, probabilities=False, preprocessing=None, classes=None):
+def export_file(
+    model_path: Path,
+    out_path: Path,
+    *,
+    force: bool = False,
+    probabilities: bool = False,
+    preprocessing: Any = None,
+    classes: Any = None,
+) -> str:
     """Write the network of a file as ONNX or as C, as the end of `out_path` says.
 
     Parameters

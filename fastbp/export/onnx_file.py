@@ -1,8 +1,12 @@
 """A program of steps as an ONNX model."""
 
+from __future__ import annotations
+
 import json
 import math
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +19,15 @@ OPSET, IR_VERSION = 20, 9
 _MOST_BYTES = 2**31 - 1
 
 
-def to_onnx(model, path=None, *, shape=None, probabilities=False, preprocessing=None, classes=None):
+def to_onnx(
+    model: Any,
+    path: Any = None,
+    *,
+    shape: Sequence[int] | None = None,
+    probabilities: bool = False,
+    preprocessing: Any = None,
+    classes: Sequence[str] | None = None,
+) -> Any:
     """A network as an ONNX model, which needs no fastbp to predict.
 
     Parameters
@@ -118,7 +130,7 @@ def _model(onnx, program):
     return model
 
 
-def computed(graph, x, program):
+def computed(graph: Any, x: Any, program: Any) -> Any:
     """The outputs of a program for rows x, a `Value` of the program's `of_rows`."""
     columns = program.preprocessing
     if columns is not None:
@@ -134,13 +146,16 @@ def computed(graph, x, program):
 class Graph:
     """The nodes and the arrays of a graph in the making."""
 
-    def __init__(self, onnx, dtype):
+    onnx: Any
+    dtype: Any
+
+    def __init__(self, onnx: Any, dtype: Any) -> None:
         self.onnx, self.dtype = onnx, dtype
         self.nodes: list = []
         self.initializers: list = []
         self._counts: dict[str, int] = {}
 
-    def kind(self, dtype):
+    def kind(self, dtype: Any) -> Any:
         """ONNX's number of a dtype."""
         return self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
@@ -148,14 +163,14 @@ class Graph:
         self._counts[name] = count = self._counts.get(name, 0) + 1
         return f"{name}{count}"
 
-    def array(self, name, array, dtype=None):
+    def array(self, name: Any, array: Any, dtype: Any = None) -> Any:
         """A constant: the k-th W is called Wk, as in `params`."""
         array = np.asarray(array, self.dtype if dtype is None else dtype)
         tensor = self.onnx.numpy_helper.from_array(array, self._named(name))
         self.initializers.append(tensor)
         return Value(self, tensor.name)
 
-    def add(self, op, *inputs, outputs=1, **attributes):
+    def add(self, op: Any, *inputs: Any, outputs: Any = 1, **attributes: Any) -> Any:
         """A node of Values (None: left out); its output, or several."""
         name = self._named(op)
         outs = [name] if outputs == 1 else [f"{name}_{k}" for k in range(outputs)]
@@ -166,7 +181,7 @@ class Graph:
         values = [Value(self, out) for out in outs]
         return values[0] if outputs == 1 else values
 
-    def name_output(self, value):
+    def name_output(self, value: Any) -> None:
         """Call a value "output"."""
         if value.name == "input":
             value = self.add("Identity", value)
@@ -178,10 +193,13 @@ class Graph:
 class Value:
     """A value of a graph, whose arithmetic adds nodes."""
 
-    def __init__(self, graph, name):
+    graph: Any
+    name: Any
+
+    def __init__(self, graph: Any, name: Any) -> None:
         self.graph, self.name = graph, name
 
-    def op(self, name, **attributes):
+    def op(self, name: Any, **attributes: Any) -> Any:
         """The value through an operator of one input."""
         return self.graph.add(name, self, **attributes)
 
@@ -189,51 +207,51 @@ class Value:
         other = other if isinstance(other, Value) else self.graph.array("number", other)
         return self.graph.add(op, *((other, self) if turned else (self, other)))
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Any:
         return self._with("Add", other)
 
     __radd__ = __add__
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> Any:
         return self._with("Sub", other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> Any:
         return self._with("Sub", other, turned=True)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> Any:
         return self._with("Mul", other)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> Any:
         return self._with("Div", other)
 
-    def __gt__(self, other):
+    def __gt__(self, other: Any) -> Any:
         return self._with("Greater", other)
 
-    def __le__(self, other):
+    def __le__(self, other: Any) -> Any:
         return self._with("LessOrEqual", other)
 
-    def __neg__(self):
+    def __neg__(self) -> Any:
         return self.op("Neg")
 
-    def where(self, one, other):
+    def where(self, one: Any, other: Any) -> Any:
         """`one` where the value, a bool, is true, and else `other`."""
         one, other = (v if isinstance(v, Value) else self.graph.array("number", v) for v in (one, other))
         return self.graph.add("Where", self, one, other)
 
-    def clip(self, low, high):
+    def clip(self, low: Any, high: Any) -> Any:
         """The value between two bounds, which may be infinite."""
         value = self
         for op, bound in (("Max", low), ("Min", high)):
             value = value if math.isinf(bound) else value._with(op, bound)
         return value
 
-    def cast(self, dtype):
+    def cast(self, dtype: Any) -> Any:
         """The value in another dtype."""
         return self.op("Cast", to=self.graph.kind(dtype))
 
-    def erf(self):
+    def erf(self) -> Any:
         """Of float32, as runtimes have it in no other."""
         if self.graph.dtype == np.float32:
             return self.op("Erf")

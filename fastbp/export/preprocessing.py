@@ -1,7 +1,9 @@
 """What is done to the columns of a table before a network and to its outputs behind it, as data."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,11 +70,11 @@ class Preprocessing(NamedTuple):
     scale: float | Sequence[float] = 1.0
 
     @property
-    def n_columns(self):
+    def n_columns(self) -> Any:
         """How many columns a row has."""
         return len(self.columns) or 1 + max(feature.column for feature in self.features)
 
-    def arrays(self):
+    def arrays(self) -> tuple[Any, Any, Any, Any, Any, Any, Any]:
         """The features' fields as arrays; NaN where `missing`, `equals` or `categories` is None."""
         column, shift, scale, missing, indicator, equals, categories = zip(*self.features, strict=True)
 
@@ -89,7 +91,7 @@ class Preprocessing(NamedTuple):
             numbers(categories),
         )
 
-    def apply(self, rows):
+    def apply(self, rows: Any) -> Any:
         """The network's inputs, (n, len(features)) in float64, of rows (n, n_columns)."""
         who = "Preprocessing.apply"
         rows = checks.floats(who, "rows", rows, checks.FLOAT64)
@@ -105,7 +107,7 @@ class Preprocessing(NamedTuple):
         filled = np.where(np.isnan(equals), filled, values == equals)
         return (np.where(indicator, absent, filled) - shift) / scale
 
-    def restore(self, outputs):
+    def restore(self, outputs: Any) -> Any:
         """The target, in its own unit, of a network's outputs."""
         outputs = checks.floats("Preprocessing.restore", "outputs", outputs, checks.FLOAT64)
         for name in ("scale", "shift"):
@@ -118,7 +120,7 @@ class Preprocessing(NamedTuple):
         return outputs * np.asarray(self.scale) + np.asarray(self.shift)
 
 
-def checked(who, preprocessing):
+def checked(who: str, preprocessing: Any) -> Any:
     """A `Preprocessing` that can be computed, with lists; None stays None.
 
     Raises

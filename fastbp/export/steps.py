@@ -1,5 +1,7 @@
 """What a network computes of one sample in evaluation mode, as a list of steps without any class."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -36,7 +38,7 @@ class Embed(NamedTuple):
     widths: tuple[int, ...]
 
     @property
-    def tables(self):
+    def tables(self) -> list[Any]:
         """Of each column, (size, width)."""
         shapes = list(zip(self.sizes, self.widths, strict=True))
         edges = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
@@ -137,19 +139,21 @@ class Program(NamedTuple):
     given: np.dtype | None = None
 
     @property
-    def of_rows(self):
+    def of_rows(self) -> Any:
         """The dtype of the rows."""
         if self.given is not None:
             return self.given
         return self.dtype if self.preprocessing is None else np.dtype(np.float64)
 
-    def summary(self):
+    def summary(self) -> str:
         """Its widths, as "4 -> 8 -> 3"."""
         widths = [self.shapes[0], *(shape for one, shape in pairwise(self.shapes) if shape != one)]
         return " -> ".join(" x ".join(map(str, shape)) for shape in widths)
 
 
-def read(who, model, shape=None, probabilities=False, preprocessing=None, classes=None):
+def read(
+    who: str, model: Any, shape: Any = None, probabilities: bool = False, preprocessing: Any = None, classes: Any = None
+) -> Any:
     """The program of a network or a fitted estimator.
 
     Parameters

@@ -1,11 +1,15 @@
 """What a table's model does before its network, as an exported file has it."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from fastbp.export.preprocessing import Feature, Preprocessing
 from fastbp.tables import features as kinds
 from fastbp.tables import targets
 
 
-def preprocessing_of(who, preprocessor):
+def preprocessing_of(who: str, preprocessor: Any) -> Any:
     """A `Preprocessing` that takes a row of the table's columns, as numbers.
 
     Truth values are 0 and 1; a category is its place among those of the training, which the column's

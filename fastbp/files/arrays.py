@@ -1,5 +1,7 @@
 """Arrays and texts by their names as a safetensors file with a checksum, all of one moment."""
 
+from __future__ import annotations
+
 import io
 import operator
 import os
@@ -24,7 +26,7 @@ _PICKLED = (b"PK\x03\x04", b"\x80")
 _SHOWN = 20  # bytes of another file
 
 
-def snapshot(arrays):
+def snapshot(arrays: Any) -> dict[Any, Any]:
     """Copies of arrays, C-contiguous and native, all of one moment: {name: array}.
 
     While Python's lock is held, no other Python runs: neither a step of the optimisers, nor an
@@ -58,7 +60,7 @@ def _as_it_was(array, content):
     return np.asarray(copy, array.dtype.newbyteorder("="), order="C")
 
 
-def write_safetensors(who, path, tensors, metadata):
+def write_safetensors(who: str, path: Any, tensors: Any, metadata: Any) -> None:
     """Write arrays by their names, as `snapshot` gives them, a dict of strings, and a checksum."""
     opened = _is_opened(path, "write")
     if not opened:
@@ -110,7 +112,7 @@ def _ordered(who, data):
     return len(text).to_bytes(8, "little") + text + data[start:]
 
 
-def read_safetensors(who, path):
+def read_safetensors(who: str, path: Any) -> tuple[Any, Any]:
     """The arrays of a file by their names, writable, and its dict of strings.
 
     Raises
@@ -178,7 +180,7 @@ def _checksum(tensors, metadata):
     return str(crc32(described, *(tensors[name] for name, *_ in arrays)))
 
 
-def crc32(*arrays):
+def crc32(*arrays: Any) -> Any:
     """The cyclic redundancy check of the bytes of arrays, one after another."""
     crc = 0
     for array in arrays:
@@ -186,7 +188,7 @@ def crc32(*arrays):
     return crc
 
 
-def require_writable(who, path):
+def require_writable(who: str, path: Any) -> None:
     """Refuse a path that cannot be written to, before there is something to lose.
 
     Raises
@@ -213,7 +215,7 @@ def require_writable(who, path):
         raise PermissionError(f"{who} expects a file in a folder that can be written to; got {target!r}.")
 
 
-def shown(path):
+def shown(path: Any) -> str:
     """A path, or a file that was opened, in an error."""
     return repr(path) if _is_opened(path, "read") else repr(os.fspath(path))
 

@@ -3,12 +3,19 @@
 In JSON a plain value stands for itself, and an object {kind: content} for everything else.
 """
 
+from __future__ import annotations
+
 import reprlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp.files.arrays import read_safetensors, shown, snapshot, write_safetensors
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.autograd import Tensor
 
 __all__ = ["load", "save"]
 
@@ -19,7 +26,9 @@ _VERSION = 1
 _DEEPEST = 200
 
 
-def save(obj, path):
+def save(
+    obj: dict[Any, Any] | list[Any] | tuple[Any, ...] | Tensor | Array | float | str | bool | None, path: Any
+) -> None:
     """Write a state dict or a checkpoint into one file.
 
     Parameters
@@ -78,7 +87,7 @@ def save(obj, path):
     write_safetensors("save", path, snapshot(contents.arrays), {_KEY: skeleton})
 
 
-def load(path, map_location=None, weights_only=True):
+def load(path: Any, map_location: Any = None, weights_only: bool = True) -> Any:
     """What `save` wrote, or the dict of tensors in another safetensors file.
 
     Parameters
@@ -139,12 +148,12 @@ def load(path, map_location=None, weights_only=True):
 class _Contents:
     """The arrays of a file by name, and where each of them, and each memory, was first met."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.first: dict = {}  # names by `id`, or by memory and layout
         self._held: list = []  # else another value could get the `id` of one that is gone
 
-    def add(self, kind, value, array, place):
+    def add(self, kind: Any, value: Any, array: Any, place: Any) -> dict[Any, Any] | dict[str, Any]:
         """The JSON of a tensor or an array, which gets a name of its own in any case."""
         name = _named(array, place, self.arrays)
         for tie, key in (("same", (kind, id(value))), ("memory", _layout(array)), ("transpose", _layout(array.T))):

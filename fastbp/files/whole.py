@@ -1,5 +1,7 @@
 """Bytes as a file: all of them, or none."""
 
+from __future__ import annotations
+
 import _thread
 import contextlib
 import io
@@ -7,11 +9,12 @@ import os
 import stat
 import threading
 import zlib
+from typing import Any
 
 __all__ = ["remove_leftovers", "write_figure", "write_whole"]
 
 
-def write_whole(path, data):
+def write_whole(path: Any, data: Any) -> None:
     """Write bytes to a path: all of them, or none.
 
     A file that is there keeps its owner, permissions and attributes, nobody else can read the new
@@ -36,7 +39,7 @@ def write_whole(path, data):
         raise OSError(error.errno, said, target) from error
 
 
-def write_figure(path, figure):
+def write_figure(path: Any, figure: Any) -> None:
     """Write matplotlib's figure, whole or not at all, in the format that the path's end names."""
     if hasattr(path, "write"):
         figure.savefig(path)
@@ -138,7 +141,7 @@ def _stem(target):
 _partials: set[str] = set()
 
 
-def remove_leftovers(path):
+def remove_leftovers(path: Any) -> None:
     """Remove what processes that were killed while they wrote have left beside a file."""
     import re
 

@@ -1,6 +1,9 @@
 """Activations of tensors: of each element, and softmax and its kin."""
 
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
@@ -50,7 +53,7 @@ __all__ = [
 
 
 @explained
-def relu(input, inplace=False):
+def relu(input: Any, inplace: bool = False) -> Any:
     """max(x, 0), element by element.
 
     With `inplace`, here and below, the tensor itself becomes the result, as by `relu_`; a leaf
@@ -109,7 +112,7 @@ def _of_any_dtype(name, input, *numbers):
 
 
 @explained
-def leaky_relu(input, negative_slope=0.01, inplace=False):
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x above 0, negative_slope * x below.
 
     Examples
@@ -121,7 +124,7 @@ def leaky_relu(input, negative_slope=0.01, inplace=False):
 
 
 @explained
-def gelu(input, approximate="none"):
+def gelu(input: Any, approximate: Any = "none") -> Any:
     """x Phi(x), Phi the normal distribution function, or its approximation by "tanh".
 
     Examples
@@ -134,7 +137,7 @@ def gelu(input, approximate="none"):
 
 
 @explained
-def softplus(input, beta=1.0, threshold=20.0):
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """log(1 + exp(beta x)) / beta, and x where beta x is above the threshold.
 
     Examples
@@ -146,7 +149,7 @@ def softplus(input, beta=1.0, threshold=20.0):
 
 
 @explained
-def elu(input, alpha=1.0, inplace=False):
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x above 0, alpha (exp(x) - 1) below.
 
     Examples
@@ -158,7 +161,7 @@ def elu(input, alpha=1.0, inplace=False):
 
 
 @explained
-def celu(input, alpha=1.0, inplace=False):
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x above 0, alpha (exp(x / alpha) - 1) below."""
     if alpha == 0:
         raise ValueError("celu expects alpha other than 0, which it divides by; got 0.")
@@ -166,7 +169,7 @@ def celu(input, alpha=1.0, inplace=False):
 
 
 @explained
-def selu(input, inplace=False):
+def selu(input: Any, inplace: bool = False) -> Any:
     """The scaled `elu` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
     if inplace:
         return _in_place("selu", input, selu)
@@ -174,7 +177,7 @@ def selu(input, inplace=False):
 
 
 @explained
-def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+def hardtanh(input: Any, min_val: Any = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """x between min_val and max_val, and the nearer of them beyond.
 
     Examples
@@ -190,13 +193,13 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
 
 
 @explained
-def relu6(input, inplace=False):
+def relu6(input: Any, inplace: bool = False) -> Any:
     """x between 0 and 6, and the nearer of them beyond."""
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 @explained
-def threshold(input, threshold, value, inplace=False):
+def threshold(input: Any, threshold: Any, value: Any, inplace: bool = False) -> Any:
     """x above a threshold, and `value` below."""
     if inplace:
         return _in_place("threshold", input, _threshold, threshold, value)
@@ -208,7 +211,7 @@ def _threshold(input, at, value):
 
 
 @explained
-def prelu(input, weight):
+def prelu(input: Any, weight: Any) -> Any:
     """The input, and below 0 weight times the input.
 
     Parameters
@@ -239,7 +242,7 @@ def prelu(input, weight):
 
 
 @explained
-def glu(input, dim=-1):
+def glu(input: Any, dim: Any = -1) -> Any:
     """One half of a dimension times sigmoid of the other, a gated linear unit.
 
     References
@@ -273,7 +276,7 @@ def _dimension(who, input, dim):
 
 
 @quick
-def softmax(input, dim=None, dtype=None):
+def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) over a dimension.
 
     Examples
@@ -285,12 +288,12 @@ def softmax(input, dim=None, dtype=None):
 
 
 @explained
-def softmin(input, dim=None, dtype=None):
+def softmin(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """softmax of -x."""
     return _softmax(-input, _dimension("softmin", input, dim), dtype)
 
 
 @quick
-def log_softmax(input, dim=None, dtype=None):
+def log_softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """x - log(sum(exp(x))) over a dimension."""
     return _log_softmax(input, _dimension("log_softmax", input, dim), dtype)

@@ -1,21 +1,29 @@
 """Losses on Tensors, with PyTorch's arguments and numbers: each is one node of the graph."""
 
+from __future__ import annotations
+
 import math
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd import tensor  # noqa: F401  (in the examples)
 from fastbp.autograd.arguments import in_range, quick, tensor_of
 from fastbp.autograd.elementwise import log_softmax_of
-from fastbp.autograd.tensor import quietly
+from fastbp.autograd.tensor import (
+    quietly,
+    tensor,  # noqa: F401  (in the examples)
+)
 from fastbp.backend import kernels
 from fastbp.checks import explained
 from fastbp.operations.activations import sigmoid as numpy_sigmoid
 from fastbp.operations.losses import LOSSES as ROWS
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -30,7 +38,7 @@ __all__ = [
 ]
 
 
-def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
+def reduction_of(who: str, reduction: Any, size_average: Any = None, reduce: Any = None, more: Any = ()) -> Any:
     """The reduction's name; `size_average` and `reduce` are its older form."""
     size_average = checks.flag(who, "size_average", size_average, or_none=True)
     reduce = checks.flag(who, "reduce", reduce, or_none=True)
@@ -48,8 +56,15 @@ def reduction_of(who, reduction, size_average=None, reduce=None, more=()):
 
 @explained
 def cross_entropy(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
-):
+    input: Any,
+    target: Tensor,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
     """The cross-entropy of softmax(input) and classes or probabilities.
 
     Parameters
@@ -109,7 +124,15 @@ def cross_entropy(
 
 
 @quick
-def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+def nll_loss(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: Any = None,
+    ignore_index: Any = -100,
+    reduce: Any = None,
+    reduction: Any = "mean",
+) -> Any:
     """-input at the class, of log-probabilities; the arguments are those of `cross_entropy`.
 
     Examples
@@ -350,7 +373,14 @@ def _pairs_gradient(saved, dout, needs):
 
 
 @explained
-def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    weight: Tensor | None = None,
+) -> Any:
     """The squared difference.
 
     Parameters
@@ -391,7 +421,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
 
 
 @explained
-def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
+def l1_loss(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: Any = "mean") -> Any:
     """The absolute difference.
 
     Examples
@@ -418,7 +448,9 @@ _ABSOLUTE = _of_row("absolute") | {"slopes": _l1_slopes}
 
 
 @explained
-def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+def smooth_l1_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: Any = "mean", beta: float = 1.0
+) -> Any:
     """``d^2 / (2 beta)`` where ``|d|`` is below beta, else ``|d| - beta / 2``, of d = input - target.
 
     Examples
@@ -443,7 +475,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 
 @explained
-def huber_loss(input, target, reduction="mean", delta=1.0):
+def huber_loss(input: Any, target: Any, reduction: Any = "mean", delta: float = 1.0) -> Any:
     """``d^2 / 2`` where ``|d|`` is at most delta, else ``delta (|d| - delta / 2)``, of d = input - target.
 
     Examples
@@ -461,7 +493,14 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
 
 
 @quick
-def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Any = "mean",
+) -> Any:
     """-t log x - (1 - t) log(1 - x), of probabilities; no logarithm goes below -100.
 
     Parameters
@@ -517,8 +556,14 @@ def _bce_slopes(x, t):
 
 @explained
 def binary_cross_entropy_with_logits(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
-):
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Any = "mean",
+    pos_weight: Tensor | None = None,
+) -> Any:
     """The binary cross-entropy of sigmoid(input), computed without overflow.
 
     Parameters
@@ -567,7 +612,14 @@ def binary_cross_entropy_with_logits(
 
 
 @explained
-def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+def kl_div(
+    input: Any,
+    target: Any,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
+    log_target: bool = False,
+) -> Any:
     """t (log t - input), the divergence of probabilities t from log-probabilities.
 
     Parameters

@@ -1,5 +1,9 @@
 """The affine map of tensors, rows of a table, and classes as rows."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -12,7 +16,7 @@ __all__ = ["embedding", "linear", "one_hot"]
 
 
 @explained
-def linear(input, weight, bias=None):
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """input weightᵀ + bias, over the last dimension.
 
     Parameters
@@ -52,7 +56,7 @@ def linear(input, weight, bias=None):
 
 
 @explained
-def embedding(input, weight, padding_idx=None):
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
     """The rows of `weight` at the indices in `input`.
 
     Parameters
@@ -88,7 +92,7 @@ def embedding(input, weight, padding_idx=None):
 
 
 @explained
-def one_hot(tensor, num_classes=-1):  # noqa: F811
+def one_hot(tensor: Any, num_classes: Any = -1) -> Any:  # noqa: F811
     """Rows of 0 with a 1 at each class, int64; as many classes as there are for -1.
 
     Examples

@@ -1,6 +1,9 @@
 """Losses of distances, rankings, spreads and counts, made of functions of tensors."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +19,9 @@ from fastbp.autograd import (
 from fastbp.autograd.arguments import tensor_of
 from fastbp.checks import explained
 from fastbp.functional.criteria import reduction_of
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "cosine_embedding_loss",
@@ -34,7 +40,7 @@ def _reduced(loss, reduction):
 
 
 @explained
-def cosine_similarity(x1, x2, dim=1, eps=1e-8):
+def cosine_similarity(x1: Any, x2: Any, dim: Any = 1, eps: float = 1e-8) -> Any:
     """x1 · x2 over the product of their lengths, along a dimension.
 
     Examples
@@ -48,15 +54,24 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 
 
 @explained
-def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The norm of x1 - x2 + eps along the last dimension."""
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
 @explained
 def triplet_margin_loss(
-    anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"
-):
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """max(d(anchor, positive) - d(anchor, negative) + margin, 0), d being `pairwise_distance`.
 
     Parameters
@@ -89,7 +104,15 @@ def triplet_margin_loss(
 
 
 @explained
-def cosine_embedding_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+def cosine_embedding_loss(
+    input1: Any,
+    input2: Any,
+    target: Any,
+    margin: float = 0.0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """1 - cos of pairs whose target is 1, and max(cos - margin, 0) where it is -1.
 
     Parameters
@@ -126,7 +149,15 @@ def _signs(who, target, shape):
 
 
 @explained
-def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+def margin_ranking_loss(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """max(-target (input1 - input2) + margin, 0): of target 1, input1 is to be the larger.
 
     Parameters
@@ -149,7 +180,14 @@ def margin_ranking_loss(input1, input2, target, margin=0.0, size_average=None, r
 
 
 @explained
-def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+def hinge_embedding_loss(
+    input: Any,
+    target: Any,
+    margin: float = 1.0,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """The input where the target is 1, and max(margin - input, 0) where it is -1.
 
     Parameters
@@ -171,7 +209,14 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 
 
 @explained
-def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+def gaussian_nll_loss(
+    input: Any,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """(log var + (input - target)² / var) / 2: -log p of a normal distribution.
 
     Parameters
@@ -216,8 +261,15 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 @explained
 def poisson_nll_loss(
-    input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
-):
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: Any = None,
+    eps: float = 1e-8,
+    reduce: Any = None,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+) -> Any:
     """exp(input) - target input, or input - target log(input + eps): -log p of Poisson's counts.
 
     Parameters

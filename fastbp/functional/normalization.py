@@ -1,5 +1,9 @@
 """Normalisations of tensors."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -12,7 +16,16 @@ __all__ = ["batch_norm", "layer_norm", "normalize"]
 
 
 @explained
-def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
     """Each column (dimension 1) to mean 0 and variance 1, times weight, plus bias.
 
     In training by the batch's mean and variance, and the running ones move towards them by the
@@ -72,7 +85,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
 
 
 @explained
-def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """The last dimensions of each sample to mean 0 and variance 1, times weight, plus bias.
 
     References
@@ -132,7 +145,7 @@ def _layer_norm_slopes(normal, inverse, axes, weight, dout, needs):
 
 
 @explained
-def normalize(input, p=2.0, dim=1, eps=1e-12):
+def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:
     """x over its norm along a dimension.
 
     Examples

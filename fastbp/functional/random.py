@@ -1,5 +1,9 @@
 """Random functions of tensors: dropout."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -16,7 +20,7 @@ __all__ = ["dropout"]
 
 
 @explained
-def dropout(input, p=0.5, training=True, inplace=False):
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """x / (1 - p), or 0 with probability p, drawn from the stream of `fastbp.manual_seed`.
 
     Examples
@@ -38,12 +42,12 @@ def dropout(input, p=0.5, training=True, inplace=False):
     return core.node("NativeDropoutBackward0", out, (x,), _dropout_gradient, (key, p))
 
 
-def probability(who, p):
+def probability(who: str, p: Any) -> Any:
     """A number from 0 to 1."""
     return checks.number(who, "p", p, least=0, most=1)
 
 
-def drawn_key():
+def drawn_key() -> int:
     """A mask's key, from the stream of `fastbp.manual_seed`."""
     return int(stream(None).integers(2**64, dtype=np.uint64))
 

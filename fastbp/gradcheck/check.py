@@ -1,5 +1,9 @@
 """`gradient_check`: the gradients of backpropagation beside the numerical ones."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
@@ -8,8 +12,21 @@ from fastbp.gradcheck.report import failure, joined
 from fastbp.gradcheck.subjects import subject_of
 from fastbp.gradcheck.words import WHO, name_of
 
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
 
-def gradient_check(net_or_layer, x, t=None, *, full=False, n_samples=40, tolerance=1e-5, h=1e-6, seed=0):
+
+def gradient_check(
+    net_or_layer: Any,
+    x: ArrayLike,
+    t: ArrayLike | None = None,
+    *,
+    full: bool = False,
+    n_samples: int = 40,
+    tolerance: float = 1e-5,
+    h: float = 1e-6,
+    seed: int | np.random.Generator | None = 0,
+) -> Any:
     """Compare the gradients of backpropagation with numerical ones, in float64.
 
     Parameters

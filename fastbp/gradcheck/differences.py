@@ -1,10 +1,18 @@
 """Difference quotients: of a function by an array, and of a loss that is checked."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.gradcheck.report import GradientReport, failure
 from fastbp.gradcheck.words import described, number
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 _EPS = float(np.finfo(np.float64).eps)
 #: Elements smaller than this share of their parameter's largest are judged as if so large.
@@ -13,7 +21,7 @@ _FLOOR = 0.1
 _LADDER = (1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4)
 
 
-def numerical_gradient(f, x, h=1e-4):
+def numerical_gradient(f: Callable[..., Any], x: Array, h: float = 1e-4) -> Array:
     """The gradient of f by x from central differences, element by element.
 
     ``(f(x + h) - f(x - h)) / 2h``, where for 2h the distance between the two numbers that the
@@ -100,15 +108,17 @@ class Differences:
     loss is made of, as far as known.
     """
 
-    def __init__(self, f, tolerance, h):
+    terms: Any
+
+    def __init__(self, f: Any, tolerance: Any, h: Any) -> None:
         self.f = f
         self.terms, _, size = f()
         self.tolerance = tolerance
         self.h = h
         # How far a difference of two losses may be off by rounding.
-        self.grain = 64 * _EPS * max(np.max(np.abs(self.terms)), size)
+        self.grain: Any = 64 * _EPS * max(np.max(np.abs(self.terms)), size)
 
-    def slope(self, array, index, direction, step):
+    def slope(self, array: Any, index: Any, direction: Any, step: Any) -> tuple[Any, Any, Any]:
         """The slope of f along `direction`, the jump between its two sides, a kink or not."""
         (up, up_sides, _), (down, down_sides, _), _ = _both_sides(self.f, array, index, step * direction)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -117,7 +127,7 @@ class Differences:
         kink = any((p != q).any() for p, q in zip(up_sides, down_sides, strict=True))
         return slope, jump, kink
 
-    def steadiest(self, array, index, direction, step):
+    def steadiest(self, array: Any, index: Any, direction: Any, step: Any) -> Any:
         """The slope from the best of several steps, how far off it may be, and its rounding.
 
         For a smooth f, a step ten times as large leaves the slope as it is and makes the jump
@@ -140,14 +150,16 @@ class Differences:
                 best = slope, doubt + rounding, rounding
         return best
 
-    def error(self, analytic, numeric, floor):
+    def error(self, analytic: Any, numeric: Any, floor: Any) -> Any:
         """The relative error; inf where a derivative is not finite."""
         size = np.maximum(np.abs(analytic) + np.abs(numeric), floor)
         with np.errstate(invalid="ignore"):
             error = np.abs(analytic - numeric) / np.where(size == 0, 1, size)
         return np.where(np.isfinite(error), error, np.inf)
 
-    def refined(self, analytic, numeric, floor, array, index, direction, step):
+    def refined(
+        self, analytic: Any, numeric: Any, floor: Any, array: Any, index: Any, direction: Any, step: Any
+    ) -> tuple[Any, Any, bool]:
         """The steadiest slope, its error, and whether f is too rough to call that an error."""
         steady, doubt, rounding = self.steadiest(array, index, direction, step)
         if doubt < np.inf:
@@ -155,7 +167,7 @@ class Differences:
         error = self.error(analytic, numeric, max(floor, rounding / self.tolerance))
         return numeric, error, bool(abs(analytic - numeric) <= doubt)
 
-    def coordinates(self, name, array, gradient, indices, h):
+    def coordinates(self, name: Any, array: Any, gradient: Any, indices: Any, h: Any) -> Any:
         """The report on some elements of one parameter."""
         steps = [h * max(1.0, abs(float(array[index]))) for index in indices]
         slopes = [self.slope(array, i, 1.0, step) for i, step in zip(indices, steps, strict=True)]
@@ -198,7 +210,7 @@ class Differences:
             tolerance=self.tolerance,
         )
 
-    def all_at_once(self, report, array, gradient, draws):
+    def all_at_once(self, report: Any, array: Any, gradient: Any, draws: Any) -> Any:
         """The report, failed if a step through all elements disagrees."""
         direction = draws * np.maximum(1, np.abs(array))
         along = gradient * direction

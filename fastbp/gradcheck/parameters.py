@@ -1,5 +1,7 @@
 """What is trained in a layer of anyone's making: its arrays, and where their gradients are."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,21 +19,21 @@ class _Parameter:
     adds_up: bool = False  # whether backward adds to the gradient that is there
 
     @property
-    def array(self):
+    def array(self) -> Any:
         return _read(self.owner, self.name)
 
     @property
-    def gradient(self):
+    def gradient(self) -> Any:
         return _read(self.gradient_owner, self.gradient_name)
 
-    def make_float64(self):
+    def make_float64(self) -> None:
         array = np.array(self.array, np.float64)
         if isinstance(self.owner, dict | list):
             self.owner[self.name] = array
         else:
             setattr(self.owner, self.name, array)
 
-    def forget_gradient(self):
+    def forget_gradient(self) -> None:
         if self.adds_up:
             self.gradient[...] = 0
 
@@ -44,7 +46,7 @@ def _read(owner, name):
     return getattr(owner, name, None)
 
 
-def parameters_of(layer, prefix, sweep):
+def parameters_of(layer: Any, prefix: Any, sweep: Any) -> Any:
     """What is trained in a layer and in the parts within it, by name, as float64.
 
     `sweep` runs forward and backward, before which a user's own layer has no gradients.

@@ -1,7 +1,10 @@
 """What a check found."""
 
+from __future__ import annotations
+
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +49,7 @@ class GradientReport:
     tolerance: float
     problem: str = ""
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.passed
 
     def __str__(self):
@@ -86,11 +89,11 @@ class GradientReport:
         return rows
 
 
-def failure(name, problem, tolerance, kinks=0):
+def failure(name: Any, problem: Any, tolerance: Any, kinks: Any = 0) -> Any:
     return GradientReport(False, np.inf, name, None, np.nan, np.nan, 0, kinks, {name: np.nan}, tolerance, problem)
 
 
-def joined(reports):
+def joined(reports: Any) -> Any:
     """One report of those on the single parameters."""
     worst = max(reports, key=lambda report: report.largest_relative_error)
     return GradientReport(

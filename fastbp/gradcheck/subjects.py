@@ -8,8 +8,11 @@ Nothing here knows the layers: a network is what has ``params``, ``loss`` and ``
 layer what has ``forward`` and ``backward``, a kink what changes a layer's ``mask``.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +22,7 @@ from fastbp.gradcheck.parameters import parameters_of
 from fastbp.gradcheck.words import WHO, copied, described, float64_output, input_of, loss_value, name_of
 
 
-def subject_of(original, x, t, rng):
+def subject_of(original: Any, x: Any, t: Any, rng: Any) -> Any:
     """What is checked of a network, layer or loss: see above."""
     if isinstance(original, type):
         raise TypeError(f"{WHO} expects a network, layer or loss, not its class; got {original!r}.")

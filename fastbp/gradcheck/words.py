@@ -1,6 +1,9 @@
 """What users hand in, and what their functions give back, refused in one sentence."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +12,7 @@ from fastbp import checks
 WHO = "gradient_check"
 
 
-def input_of(x):
+def input_of(x: Any) -> Any:
     """x as a float64 array that may be changed."""
     array = checks.floats(WHO, "x", x)
     dtype = checks.numbers(WHO, "x", x).dtype
@@ -20,7 +23,7 @@ def input_of(x):
     return np.array(array, np.float64)
 
 
-def copied(value):
+def copied(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
     except Exception as error:
@@ -30,7 +33,7 @@ def copied(value):
         ) from error
 
 
-def number(who, what, value):
+def number(who: str, what: Any, value: Any) -> float:
     """What a function returned, as one float."""
     array = np.asarray(value)
     if array.ndim or array.dtype.kind not in "fiub":
@@ -38,7 +41,7 @@ def number(who, what, value):
     return float(array)
 
 
-def loss_value(owner, method, value):
+def loss_value(owner: Any, method: Any, value: Any) -> Any:
     what = f"{name_of(owner)}.{method}"
     one = number(WHO, what, value)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.itemsize < 8:
@@ -46,7 +49,7 @@ def loss_value(owner, method, value):
     return one
 
 
-def float64_output(layer, out):
+def float64_output(layer: Any, out: Any) -> Any:
     """A layer's output, which has to be computed in float64."""
     if not isinstance(out, np.ndarray | np.generic) or out.dtype != checks.FLOAT64:
         raise TypeError(
@@ -55,11 +58,11 @@ def float64_output(layer, out):
     return out
 
 
-def name_of(value):
+def name_of(value: Any) -> Any:
     return type(value).__name__
 
 
-def described(value):
+def described(value: Any) -> str:
     """An array by dtype and shape, anything else by its type."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {value.shape}"

@@ -3,6 +3,8 @@
 It is read (`reading`), laid out (`layout`, `wrapping`), drawn (`drawing`, `text`) and shown (`picture`).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 

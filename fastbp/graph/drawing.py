@@ -1,7 +1,10 @@
 """From a graph to its picture: sizes, colours, and the ways of the arrows."""
 
+from __future__ import annotations
+
 from html import escape
 from itertools import pairwise
+from typing import Any
 
 from fastbp.graph import layout, text, wrapping
 from fastbp.graph.picture import HEAD, Line, Picture, Shape, Text
@@ -15,7 +18,7 @@ FILL = {"input": "#e3eefb", "constant": "#f1f1ee", "operation": "#ffffff", "end"
 STROKE = {"input": "#7aa5d8", "constant": "#b9b9b0", "operation": "#27496d", "end": "#d9b65c"}
 
 
-def drawn(graph):
+def drawn(graph: Any) -> Any:
     """The picture of a graph."""
     into = [0] * len(graph.vertices)
     for arrow in graph.arrows:

@@ -7,9 +7,12 @@ arrow has a cell of its own in every column that it passes.  So whatever is draw
 cells of a column do not overlap, and between the columns there are curves only.
 """
 
+from __future__ import annotations
+
 from bisect import bisect, insort
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 ROUNDS = 24  # of ordering, and of shifting
 PATIENCE = 4  # rounds of ordering that undo no crossing
@@ -27,8 +30,8 @@ class Cell:
     height: float
     vertex: int = -1  # the number of the vertex that it is
     arrow: int = -1  # the number of the arrow whose label it is
-    before: list["Link"] = field(default_factory=list)
-    after: list["Link"] = field(default_factory=list)
+    before: list[Link] = field(default_factory=list)
+    after: list[Link] = field(default_factory=list)
     x: float = 0.0  # of its middle
     y: float = 0.0
     place: int = 0  # in its column, from above
@@ -55,7 +58,7 @@ class Layout:
     height: float
 
 
-def place(graph, vertex_sizes, label_sizes):
+def place(graph: Any, vertex_sizes: list[Any], label_sizes: list[Any]) -> Any:
     """The layout of a graph.
 
     Parameters
@@ -99,7 +102,7 @@ def place(graph, vertex_sizes, label_sizes):
 # --- columns --------------------------------------------------------------------------------
 
 
-def layers_of(graph):
+def layers_of(graph: Any) -> Any:
     """The longest path to each vertex; constants, and inputs of deep graphs, by their users."""
     n = len(graph.vertices)
     into: list[list[int]] = [[] for _ in range(n)]
@@ -418,7 +421,7 @@ class _Cluster:
     weight: float
 
     @property
-    def height(self):
+    def height(self) -> Any:
         return self.total / self.weight
 
 

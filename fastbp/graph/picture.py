@@ -1,9 +1,12 @@
 """A picture of lines, shapes and texts, as SVG, PNG and DOT."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from fastbp import checks, files, fonts
 from fastbp.graph import text
@@ -25,7 +28,7 @@ class Shape:
     stroke: str
 
     @property
-    def box(self):
+    def box(self) -> tuple[Any, Any, Any, Any]:
         """(left, top, right, bottom)"""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
@@ -42,7 +45,7 @@ class Text:
     bold: bool = False
 
     @property
-    def box(self):
+    def box(self) -> tuple[Any, Any, Any, Any]:
         """(left, top, right, bottom)"""
         half = text.width(self.content, self.size) / 2
         return self.x - half, self.y - 0.78 * self.size, self.x + half, self.y + 0.24 * self.size
@@ -79,7 +82,7 @@ class Picture:
     shapes: list[Shape] = field(default_factory=list, repr=False)
     texts: list[Text] = field(default_factory=list, repr=False)
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Write the picture to a file, whole or not at all, as the end of its name says.
 
         Parameters
@@ -95,11 +98,11 @@ class Picture:
             content = self.to_svg() if suffix == ".svg" else self.to_dot()
             files.write_whole(path, content.encode())
 
-    def to_dot(self):
+    def to_dot(self) -> Any:
         """The graph in Graphviz's language, with the same labels."""
         return self.dot
 
-    def to_svg(self):
+    def to_svg(self) -> str:
         """The picture as SVG text."""
         named = ", ".join(f"'{f}'" if " " in f else f for f in FONTS)
         w, h = _short(self.width), _short(self.height)
@@ -119,11 +122,11 @@ class Picture:
     def _repr_svg_(self):
         return self.to_svg()
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return self.to_svg()
 
 
-def suffix_of(who, path):
+def suffix_of(who: str, path: Any) -> Any:
     """The end of a file's name, which has to be one that can be written."""
     suffix = Path(os.fsdecode(checks.path(who, path))).suffix.lower()
     if suffix not in SUFFIXES:
@@ -154,7 +157,7 @@ def _svg_line(line):
     return drawn
 
 
-def head_of(line):
+def head_of(line: Any) -> list[Any]:
     """The triangle at an arrow's end, which points to the right."""
     x, y = line.pieces[-1][-1]
     return [(x, y), (x - HEAD[0], y - HEAD[1]), (x - HEAD[0], y + HEAD[1])]
@@ -233,7 +236,7 @@ def _curve(kind, pieces):
     return kind(vertices, codes)
 
 
-def outline_of(shape):
+def outline_of(shape: Any) -> Any:
     """The pieces of a shape's outline, clockwise; a corner is a quarter of a circle."""
     left, top, right, bottom = shape.box
     r = shape.corner

@@ -1,11 +1,17 @@
 """The graph behind a tensor as vertices and arrows with their texts."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from fastbp import autograd
 from fastbp.graph import text
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 MOST = 1000  # operations in one picture
 
@@ -42,7 +48,7 @@ class Vertex:
     text: str = ""
 
     @property
-    def ordered(self):
+    def ordered(self) -> Any:
         """Whether it matters which input is the first."""
         return self.kind == "operation" and self.text not in ("+", "×")
 
@@ -64,13 +70,13 @@ class Graph:
     vertices: list[Vertex] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
 
-    def add(self, kind, text_=""):
+    def add(self, kind: Any, text_: Any = "") -> Any:
         """The number of a new vertex."""
         self.vertices.append(Vertex(kind, text_))
         return len(self.vertices) - 1
 
 
-def read(out, names, gradient=None):
+def read(out: Tensor, names: dict[Any, Any], gradient: Tensor | None = None) -> Any:
     """The graph of a tensor.
 
     Parameters
@@ -88,7 +94,7 @@ def read(out, names, gradient=None):
     return _Reader(out, nodes, names, totals, gradients).read()
 
 
-def named(pairs):
+def named(pairs: Any) -> Any:
     """{key: name} for (name, tensor) pairs, under all keys that a tensor has in a graph."""
     keys = {}
     for name, tensor in pairs:
@@ -149,10 +155,10 @@ class _Reader:
     The key of a value is (id of the node, leaf or constant array, which output of the node).
     """
 
-    def __init__(self, out, nodes, names, totals, gradients):
+    def __init__(self, out: Any, nodes: Any, names: Any, totals: Any, gradients: Any) -> None:
         self.out, self.nodes, self.names = out, nodes, names
         self.graph = Graph()
-        self.sources = {}  # key: the vertex that its arrows start from, the text above them
+        self.sources: dict[Any, Any] = {}  # key: the vertex that its arrows start from, the text above them
         self.totals = {id(target): total for target, total in totals.items()}
         self.backwards: defaultdict = defaultdict(deque)  # derivatives by node and key
         for node, target, output, array in gradients:
@@ -164,7 +170,7 @@ class _Reader:
             self.outputs[key[0]].append(key)
         self.quotients = {node: inner for node in nodes if (inner := self.divisor(node))}
 
-    def divisor(self, node):
+    def divisor(self, node: Any) -> Any:
         """The node of 1 / x, where `node` is that of c * (1 / x), which c / x makes."""
         inner = node.inputs[0] if node.inputs else None
         if (
@@ -178,7 +184,7 @@ class _Reader:
             return inner
         return None
 
-    def read(self):
+    def read(self) -> Any:
         hidden = set(self.quotients.values())
         for node in self.nodes:
             if node not in hidden:
@@ -208,7 +214,7 @@ class _Reader:
             above = self.value(node, key)
             self.add_value(key, vertex, f"{self.names[key]} = {above}" if key in self.names else above)
 
-    def source(self, key, leaf, constant):
+    def source(self, key: Any, leaf: Any, constant: Any) -> Any:
         """Where an arrow of a value starts, and the text above it."""
         if key in self.sources:
             return self.sources[key]
@@ -219,7 +225,7 @@ class _Reader:
             return self.graph.add("constant", text.numbers(constant)), ""
         return self.add_value(key, self.graph.add("constant", name), text.numbers(constant))
 
-    def add_value(self, key, vertex, above):
+    def add_value(self, key: Any, vertex: Any, above: Any) -> tuple[Any, Any]:
         """Note what a vertex gives, behind a fork where it is used more than once."""
         if self.uses[key] > 1:
             fork = self.graph.add("fork")
@@ -228,21 +234,21 @@ class _Reader:
         self.sources[key] = vertex, above
         return vertex, above
 
-    def value(self, node, key):
+    def value(self, node: Any, key: Any) -> Any:
         """A result, as text: of the first its numbers, of others the shape."""
         if key[1] == 0:
             return str(node.shape) if node.result is None else text.numbers(node.result)
         totals = self.totals.get(id(node))  # a derivative has its value's shape
         return "" if totals is None else str(totals[key[1]].shape)
 
-    def total(self, key):
+    def total(self, key: Any) -> Any:
         """The derivative by a value, as text."""
         total = self.totals.get(key[0])
         if isinstance(total, list):
             total = total[key[1]]
         return "" if total is None else text.numbers(total)
 
-    def arrow(self, source, target, above="", below=""):
+    def arrow(self, source: Any, target: Any, above: Any = "", below: Any = "") -> Any:
         self.graph.arrows.append(Arrow(source, target, above, below))
 
 

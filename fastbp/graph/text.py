@@ -1,6 +1,9 @@
 """What stands on a picture: numbers and shapes as short text, and how wide a text is."""
 
+from __future__ import annotations
+
 import unicodedata
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +25,7 @@ _WIDTHS = {
 _WIDTH_OF = {c: ems for ems, characters in _WIDTHS.items() for c in characters}
 
 
-def width(text, size):
+def width(text: Any, size: Any) -> Any:
     """Width of a text in letters of a size, in the size's unit, never too small.
 
     Examples
@@ -51,7 +54,7 @@ def number(value, digits=5):
     return (digits + e + (str(int(exponent)) if e else "")).replace("-", "−")
 
 
-def numbers(array):
+def numbers(array: Any) -> Any:
     """A number, or an array as its numbers where they are few, and as its shape where not.
 
     Numbers that would take much room have three significant digits, or two.

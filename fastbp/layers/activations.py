@@ -1,6 +1,9 @@
 """Element-wise functions as layers."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -31,19 +34,21 @@ __all__ = [
 ]
 
 #: Those that need no arguments, by the names of `from_config`, the estimators and the command line.
-LAYERS: dict[str, type["ActivationLayer"]] = {}
+LAYERS: dict[str, type[ActivationLayer]] = {}
 
 
 class ActivationLayer(Layer):
     """A row of `operations.activations` as a layer."""
 
     row: Activation
+    node_name: str
+    kind: str | None
     #: The row's numbers, such as a slope, as C has them, which are two.
     pair: tuple[float, float] = (0.0, 0.0)
     #: Whether a Tensor handed in is changed; an array never is.
     inplace = False
 
-    def __init_subclass__(cls, row=None, name=None, **keywords):
+    def __init_subclass__(cls, row: Any = None, name: Any = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if row:
             cls.row = ACTIVATIONS[row]
@@ -53,17 +58,17 @@ class ActivationLayer(Layer):
             LAYERS[name] = cls
 
     @Readable
-    def out(self):
+    def out(self) -> Any:
         """The last forward's output."""
         return self._saved and self._saved[0]
 
     @property
-    def numbers(self):
+    def numbers(self) -> Any:
         """The numbers that the row has."""
         return self.pair[: len(self.row.numbers)]
 
     @runs
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         if not isinstance(x, TensorBase):  # as in Layer.forward, without a call more
             out, self.__dict__["_saved"] = self.run(x, self.training)
             return out
@@ -74,7 +79,7 @@ class ActivationLayer(Layer):
                 return out
         return self.on_tensor(x)
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         from fastbp.autograd.elementwise import activation
         from fastbp.autograd.inplace import changed
 
@@ -82,14 +87,14 @@ class ActivationLayer(Layer):
             return changed(x, activation, self.row, *self.numbers)
         return activation(x, self.row, *self.numbers)
 
-    def link(self):
+    def link(self) -> Any:
         return self.row.kind, *self.pair, None
 
-    def plan_entry(self, width):
+    def plan_entry(self, width: Any) -> Any:
         kind = self.kind
         return None if kind is None else (kind, width, width, *self.pair, False)
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, tuple[Any, Any]]:
         row = self.row
         a, b = self.pair
         out = passes.activation_forward(row.kind, x, a, b)
@@ -100,7 +105,7 @@ class ActivationLayer(Layer):
         kernels().activation_forward(row.name, x.reshape(-1), out.reshape(-1), *self.numbers)
         return out, (out, out if row.reads_output else x)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[()]] | tuple[None, tuple[()]]:
         if not need_dx:
             return None, ()
         out, read = saved
@@ -150,15 +155,15 @@ class Relu(ActivationLayer, row="relu", name="relu"):
 
     shown_name = "ReLU"  # as PyTorch's texts have it
 
-    def __init__(self, inplace=False):
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__()
-        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+        self.inplace: Any = checks.flag(type(self).__name__, "inplace", inplace)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
 
     @Readable
-    def mask(self):
+    def mask(self) -> Any:
         """True where the last forward's input was 0 or below."""
         return None if self._saved is None else self._saved[0] <= 0
 
@@ -220,7 +225,7 @@ class Identity(ActivationLayer, row="identity", name="linear"):
     """
 
     @runs
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return x if isinstance(x, TensorBase) else Layer.forward(self, x)
 
 
@@ -243,17 +248,17 @@ class LeakyRelu(ActivationLayer, row="leaky_relu", name="leaky_relu"):
     array([ 1. , -0.2])
     """
 
-    slope = checks.Checked(checks.number, least=0)
+    slope: Any = checks.Checked(checks.number, least=0)
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01) -> None:
         super().__init__()
         self.slope = slope
 
     @property
-    def pair(self):  # type: ignore[override]
+    def pair(self) -> tuple[Any, float]:  # type: ignore[override]
         return self.__dict__["slope"], 0.0
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"slope": self.slope}
 
 
@@ -293,18 +298,18 @@ class InPlaceActivation(ActivationLayer):
     #: The arguments of the constructor before `inplace`.
     _options: tuple[str, ...] = ()
 
-    def __init__(self, inplace=False):
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__()
-        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+        self.inplace: Any = checks.flag(type(self).__name__, "inplace", inplace)
 
     @property
-    def pair(self):  # type: ignore[override]
+    def pair(self) -> Any:  # type: ignore[override]
         return (*(float(getattr(self, name)) for name in self._options), 0.0, 0.0)[:2]
 
-    def config(self):
+    def config(self) -> dict[Any, Any]:
         return {name: getattr(self, name) for name in self._options}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         values = [f"{name}={getattr(self, name)}" for name in self._options]
         return ", ".join(values + ["inplace=True"] * self.inplace)
 
@@ -331,14 +336,14 @@ class ELU(InPlaceActivation, row="elu", name="elu"):
     """
 
     _options = ("alpha",)
-    alpha = checks.Checked(checks.as_number)
+    alpha: Any = checks.Checked(checks.as_number)
 
-    def __init__(self, alpha=1.0, inplace=False):
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.alpha = alpha
 
     @property
-    def pair(self):  # type: ignore[override]
+    def pair(self) -> tuple[float, float]:  # type: ignore[override]
         return float(self.alpha), 1.0
 
 
@@ -352,17 +357,17 @@ def _divisor(who, name, value):
 class CELU(ELU, row="celu", name="celu"):
     """x above 0, alpha (exp(x / alpha) - 1) below."""
 
-    alpha = checks.Checked(_divisor)
+    alpha: Any = checks.Checked(_divisor)
 
     @property
-    def pair(self):  # type: ignore[override]
+    def pair(self) -> tuple[float, float]:  # type: ignore[override]
         return float(self.alpha), 0.0
 
 
 class SELU(InPlaceActivation, row="elu", name="selu"):
     """The scaled `ELU` that keeps mean 0 and variance 1 (Klambauer et al., 2017)."""
 
-    pair = (SELU_SCALE * SELU_ALPHA, SELU_SCALE)
+    pair: Any = (SELU_SCALE * SELU_ALPHA, SELU_SCALE)
 
 
 class SiLU(InPlaceActivation, row="silu", name="silu"):
@@ -391,14 +396,14 @@ class Hardtanh(InPlaceActivation, row="hardtanh", name="hardtanh"):
     """
 
     _options = ("min_val", "max_val")
-    min_val = checks.Checked(checks.as_number, finite=False)
-    max_val = checks.Checked(checks.as_number, finite=False)
+    min_val: Any = checks.Checked(checks.as_number, finite=False)
+    max_val: Any = checks.Checked(checks.as_number, finite=False)
 
-    def __init__(self, min_val=-1.0, max_val=1.0, inplace=False):
+    def __init__(self, min_val: Any = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.min_val, self.max_val = min_val, max_val
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in self._options:
             value = checks.as_number(type(self).__name__, name, value, finite=False)
             bounds = {"min_val": -math.inf, "max_val": math.inf, **vars(self), name: value}
@@ -413,21 +418,21 @@ class Hardtanh(InPlaceActivation, row="hardtanh", name="hardtanh"):
 class ReLU6(Hardtanh, row="hardtanh", name="relu6"):
     """x between 0 and 6, and the nearer of them beyond."""
 
-    def __init__(self, inplace=False):
+    def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
 
-    def config(self):
+    def config(self) -> Any:
         bounds = super().config()
         return {} if bounds == {"min_val": 0.0, "max_val": 6.0} else bounds
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         layer = cls()
         for name in ("max_val", "min_val"):  # in this order neither passes the other
             setattr(layer, name, config.get(name, getattr(layer, name)))
         return layer
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return "inplace=True" if self.inplace else ""
 
 
@@ -455,9 +460,9 @@ class Threshold(InPlaceActivation, row="threshold"):
     """x above a threshold, and `value` below."""
 
     _options = ("threshold", "value")
-    threshold = checks.Checked(checks.as_number)
-    value = checks.Checked(checks.as_number)
+    threshold: Any = checks.Checked(checks.as_number)
+    value: Any = checks.Checked(checks.as_number)
 
-    def __init__(self, threshold, value, inplace=False):
+    def __init__(self, threshold: Any, value: Any, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.threshold, self.value = threshold, value

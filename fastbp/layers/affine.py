@@ -1,5 +1,9 @@
 """The affine map: `Affine` around arrays that it is given, `Linear` around its own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks, init
@@ -10,6 +14,9 @@ from fastbp._kernels.changes import note
 from fastbp.backend import kernels
 from fastbp.layers.base import Layer, pull_back, runs
 from fastbp.modules import Readable
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 
 class Affine(Layer):
@@ -61,14 +68,14 @@ class Affine(Layer):
            [1., 0., 1.]])
     """
 
-    param_names = ("W", "b")
-    tensor_names = ("weight", "bias")
-    optional = ("bias",)
-    kind = "affine"
-    has_bias = True  # whether b is trained; else it is zeros
-    node_name = "AddmmBackward0"
+    param_names: tuple[str, ...] = ("W", "b")
+    tensor_names: tuple[str, ...] = ("weight", "bias")
+    optional: tuple[str, ...] = ("bias",)
+    kind: str | None = "affine"
+    has_bias: bool = True  # whether b is trained; else it is zeros
+    node_name: str = "AddmmBackward0"
 
-    def __init__(self, W, b):
+    def __init__(self, W: Array, b: Array) -> None:
         super().__init__()
         self._W = checks.parameter("Affine", "W", W, ndim=2)
         self._b = checks.parameter("Affine", "b", b, ndim=1)
@@ -77,14 +84,14 @@ class Affine(Layer):
         vars(self).update(dW=None, db=None)
 
     @property
-    def W(self):
+    def W(self) -> Any:
         """Weights, (n_in, n_out); the very array."""
         if self._trainer is not None or self._views:
             self.sync()
         return self._W
 
     @W.setter
-    def W(self, value):
+    def W(self, value: Any) -> None:
         self.sync()
         if value is self._W:  # as W -= lr * dW puts it back
             return
@@ -93,14 +100,14 @@ class Affine(Layer):
         self._look_at_arrays()
 
     @property
-    def b(self):
+    def b(self) -> Any:
         """Bias, (n_out,); the very array."""
         if self._trainer is not None or self._views:
             self.sync()
         return self._b
 
     @b.setter
-    def b(self, value):
+    def b(self, value: Any) -> None:
         self.sync()
         value = checks.parameter("Affine", "b", value, ndim=1)
         if not self.has_bias and value.any():
@@ -111,17 +118,17 @@ class Affine(Layer):
         self._look_at_arrays()
 
     @Readable
-    def x(self):
+    def x(self) -> Any:
         """The last forward's input as (n_samples, n_in)."""
         return self._saved[0] if self._saved else None
 
     @property
-    def weight(self):
+    def weight(self) -> Any:
         """The weights as PyTorch has them: the view ``W.T``, (n_out, n_in)."""
         return self.W.T
 
     @property
-    def trained_names(self):
+    def trained_names(self) -> Any:
         return self.param_names[: 1 + self.has_bias]
 
     def _require_pair(self):
@@ -151,7 +158,7 @@ class Affine(Layer):
         dtype = self._dtype
         return checks.floats("Affine", "W", W, dtype), checks.floats("Affine", "b", b, dtype)
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> Any:
         if self._trainer is not None or self._views:
             self.sync()
         out = passes.affine_forward(x, self._W, self._b)
@@ -180,7 +187,7 @@ class Affine(Layer):
         checks.floats(who, "x", x.data)
         return np.ascontiguousarray(x.astype(self._dtype, copy=False) @ W) + b
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> Any:
         if not saved:
             raise RuntimeError(
                 f"{type(self).__name__}.backward expects a forward of dense rows; got one of a "
@@ -215,34 +222,34 @@ class Affine(Layer):
             dx = dx.reshape(shape)
         return dx, (dW, db)
 
-    def link(self):
+    def link(self) -> Any:
         # Without a trainer and tensors, whose coming is noted, as another W or b is.
         still = self._trainer is None and not self._views
         return prediction.AFFINE, 0.0, 0.0, (self._W, self._b) if still else self.evaluation_arrays
 
-    def evaluation_arrays(self):
+    def evaluation_arrays(self) -> tuple[Any, Any]:
         """W and b, as they lie."""
         self.sync()
         return self._W, self._b
 
-    def keep_gradients(self, grads):
+    def keep_gradients(self, grads: Any) -> None:
         own = vars(self)
         own["dW"], own["db"] = grads
 
-    def tensor_views(self):
+    def tensor_views(self) -> dict[str, Any]:
         return {"weight": self._W.T, "bias": self._b if self.has_bias else None}
 
-    def tensor_gradients(self, grads):
+    def tensor_gradients(self, grads: Any) -> tuple[Any, Any] | tuple[Any]:
         dW, db = grads
         return (dW.T, db) if self.has_bias else (dW.T,)
 
-    def lay_out(self):
+    def lay_out(self) -> None:
         """Exchange rows and columns of a weight in memory, where nobody else holds it."""
         weight = vars(self)["_parameters"].get("weight")
         if weight is not None and not weight.array.flags.f_contiguous and core.is_sole(weight):
             adopt(weight, np.asfortranarray(weight.array), weight.requires_grad)
 
-    def adopt(self, arrays):
+    def adopt(self, arrays: Any) -> None:
         weight, bias = arrays["weight"], arrays["bias"]
         self._W = weight.T
         self.has_bias = bias is not None
@@ -250,7 +257,7 @@ class Affine(Layer):
         self._look_at_arrays()
 
     @runs
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         """The layer's output for x; keeps what `backward` needs.
 
         Of a tensor PyTorch's linear map: of the last dimension, in the weights' dtype.
@@ -262,7 +269,7 @@ class Affine(Layer):
         out = core.affine(x, weight, bias)
         return self._on_any_tensor(x, weight, bias) if out is None else out
 
-    def tensors(self):
+    def tensors(self) -> tuple[Any, Any]:
         """The weight and the bias (None where there is none) as they are now."""
         own = self.__dict__  # once: an attribute of a module costs as much as a product of 4 x 10
         views = own["_views"]
@@ -298,19 +305,19 @@ class Affine(Layer):
         parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
-    def plan_arrays(self):
+    def plan_arrays(self) -> dict[Any, Any]:
         return {engine.PARAMETERS: (self._W, self._b)}
 
-    def plan_entry(self, width):
+    def plan_entry(self, width: Any) -> tuple[Any, Any, Any, float, float, bool]:
         n_in, n_out = self._W.shape
         return (self.kind, n_in, n_out, 0.0, 0.0, not self.has_bias)
 
-    def config(self):
+    def config(self) -> Any:
         sizes = {"in_features": self._W.shape[0], "out_features": self._W.shape[1]}
         return sizes if self.has_bias else sizes | {"bias": False}
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         shape = (config["out_features"], config["in_features"])
         checks.same_shape("Affine", "weight", state["weight"], shape, "described")
         W = np.ascontiguousarray(state["weight"].T)
@@ -345,14 +352,23 @@ class Linear(Affine):
     Linear(in_features=64, out_features=10)
     """
 
-    def __init__(self, in_features, out_features, init="he", dtype="float32", seed=None, *, bias=True):
+    def __init__(
+        self,
+        in_features: Any,
+        out_features: Any,
+        init: Any = "he",
+        dtype: Any = "float32",
+        seed: Any = None,
+        *,
+        bias: Any = True,
+    ) -> None:
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
         if isinstance(init, bool):
             raise TypeError(f"Linear expects init as a name or a number; got {init}: bias={init} is by name.")
         W = _initial_weights(n_in, n_out, init, dtype, seed)
         super().__init__(W, np.zeros(n_out, W.dtype))
-        self.has_bias = checks.flag("Linear", "bias", bias)
+        self.has_bias: Any = checks.flag("Linear", "bias", bias)
 
 
 _initial_weights = init.weights

@@ -1,5 +1,9 @@
 """The book's nodes of a graph of plain numbers: `MulLayer` and `AddLayer`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from fastbp import checks
 
 
@@ -24,18 +28,21 @@ class MulLayer:
     (2.2, 110.00000000000001)
     """
 
-    def __init__(self):
+    x: Any
+    y: Any
+
+    def __init__(self) -> None:
         self.x = None
         self.y = None
 
-    def forward(self, x, y):
+    def forward(self, x: Any, y: Any) -> Any:
         """The product x * y."""
         x, y = checks.real("MulLayer", "x", x), checks.real("MulLayer", "y", y)
         out = x * y
         self.x, self.y = x, y
         return out
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> tuple[Any, Any]:
         """The gradients by x and by y."""
         checks.forward_was_called("MulLayer", self.x)
         dout = checks.real("MulLayer.backward", "dout", dout)
@@ -58,11 +65,11 @@ class AddLayer:
     (1.1, 1.1)
     """
 
-    def forward(self, x, y):
+    def forward(self, x: Any, y: Any) -> Any:
         """The sum x + y."""
         return checks.real("AddLayer", "x", x) + checks.real("AddLayer", "y", y)
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> tuple[Any, Any]:
         """The gradients by x and by y."""
         dout = checks.real("AddLayer.backward", "dout", dout)
         return dout * 1, dout * 1

@@ -1,7 +1,10 @@
 """`Layer`: two functions without memory, and how they serve arrays, tensors and files."""
 
+from __future__ import annotations
+
 import functools
 import inspect
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,12 +13,16 @@ from fastbp._kernels.autograd import TensorBase, adopt, node
 from fastbp._kernels.changes import note
 from fastbp.modules import Module
 
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
+    from fastbp.autograd import Tensor
+
 
 def _is_ours(cls):
     return cls.__module__.partition(".")[0] == "fastbp"
 
 
-def runs(forward):
+def runs(forward: Any) -> Any:
     """Mark a `forward` that, of arrays, gives what `run` does, as `evaluate` and `fit` rely on."""
     forward.runs = True
     return forward
@@ -43,9 +50,9 @@ class Layer(Module):
     #: The layer's name in the training engine; None passes its input through.
     kind: str | None = None
     #: The name of its node in a graph, as PyTorch has it.
-    node_name = "LayerBackward0"
+    node_name: str = "LayerBackward0"
 
-    def __init_subclass__(cls, **keywords):
+    def __init_subclass__(cls, **keywords: Any) -> None:
         """A forward of one's own has another gradient than the layer's: none, or one's own too."""
         super().__init_subclass__(**keywords)
         if not _is_ours(cls):
@@ -54,29 +61,29 @@ class Layer(Module):
             cls.backward = _no_backward  # type: ignore[method-assign]
 
     @property
-    def trained_names(self):
+    def trained_names(self) -> Any:
         """Those of `param_names` that are trained: a bias may be none."""
         return self.param_names
 
     @classmethod
-    def has_own_passes(cls):
+    def has_own_passes(cls) -> bool:
         """Whether a user's subclass has its own forward or backward, so that they have to run."""
         return not hasattr(cls.forward, "runs") or cls.backward is not Layer.backward
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         own = vars(self)
         own["_saved"] = None
         own["_trainer"] = None  # who has the layer's current parameters, while training
         own["_views"] = None  # the arrays of its tensors when last looked at, once there are any
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         self.sync()
         # A copy of a view no longer shares memory: no view, so that the tensors' are taken.
         views = self._views and dict.fromkeys(self._views, False)
         return self.__dict__ | {"_trainer": None, "_views": views}
 
-    def sync(self, whole=True):
+    def sync(self, whole: bool = True) -> None:
         """Fetch the parameters that a trainer has, if it has newer ones, or a tensor's new data.
 
         Raises
@@ -90,7 +97,7 @@ class Layer(Module):
         if self._views:
             self.take_data(whole)
 
-    def take_data(self, whole=True, take=True):
+    def take_data(self, whole: bool = True, take: bool = True) -> bool:
         """Take the array of a tensor that was put in, or whose data was replaced.
 
         Returns
@@ -110,7 +117,7 @@ class Layer(Module):
                 return True
         return False
 
-    def loaded(self):
+    def loaded(self) -> None:
         """Hand what was written into its arrays to the trainer, which has copies of them."""
         if self._trainer is not None:
             self._trainer.reload()
@@ -151,7 +158,7 @@ class Layer(Module):
         own["_parameters"] = parameters | own["_parameters"]
         own["_buffers"] = made | own["_buffers"]
 
-    def own_tensors(self):
+    def own_tensors(self) -> dict[Any, Any]:
         """The tensors of the layer's own arrays by name; None for a bias that there is not.
 
         What stands in the place of a parameter that was deleted may be any tensor.
@@ -173,7 +180,7 @@ class Layer(Module):
         listed = own.keys() | own["_parameters"].keys() | own["_buffers"].keys()
         return [name for name in (*self.tensor_names, *self.buffer_names) if name not in listed]
 
-    def trained_tensors(self):
+    def trained_tensors(self) -> tuple[()] | tuple[Any, ...]:
         """The tensors of `tensor_names` that there are, after `sync`."""
         if not self.tensor_names:
             return ()
@@ -184,7 +191,7 @@ class Layer(Module):
         tensors = [listed[name] if name in listed else own[name] for name in self.tensor_names]
         return tuple([tensor for tensor in tensors if tensor is not None])
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         """What stands for one of the layer's arrays has to be one that it can take."""
         if name in self.tensor_names or name in self.buffer_names:
             self._require_array(name, value)
@@ -209,18 +216,18 @@ class Layer(Module):
         else:
             self._table("_parameters")
 
-    def tensor_views(self):
+    def tensor_views(self) -> dict[Any, Any]:
         """The arrays by `tensor_names` and `buffer_names`, in the layout of the tensors."""
         return {}
 
-    def lay_out(self):
+    def lay_out(self) -> Any:
         """Bring arrays that nobody else holds into the layout that the kernels read."""
 
-    def adopt(self, arrays):
+    def adopt(self, arrays: Any) -> Any:
         """Take the arrays that tensors were given as the layer's own."""
         raise NotImplementedError
 
-    def renew_tensors(self):
+    def renew_tensors(self) -> None:
         """Point the tensors to the layer's arrays, after those were replaced."""
         if self._views:
             views = self.tensor_views()
@@ -233,37 +240,37 @@ class Layer(Module):
                     adopt(tensor, views[name], tensor.requires_grad)
             vars(self)["_views"] = views
 
-    def tensor_gradients(self, grads):
+    def tensor_gradients(self, grads: Any) -> Any:
         """The gradients of `param_names` in the layout of the tensors."""
         return grads
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         """The layer's output for a Tensor, as a node of the graph."""
         out, kept = self.run(x.array, self.training)
         parameters = self.trained_tensors()
         return node(self.node_name, out, (x, *parameters), pull_back, (self, kept, x, *parameters))
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> Any:
         """The output, and what `pullback` needs of it."""
         raise NotImplementedError
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> Any:
         """The gradient by x (None without `need_dx`), and a tuple of those by the parameters."""
         raise NotImplementedError
 
     @runs
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         """The layer's output for x; keeps what `backward` needs."""
         if isinstance(x, TensorBase):
             return self.on_tensor(x)
         out, self.__dict__["_saved"] = self.run(x, self.training)
         return out
 
-    def evaluate(self, x):
+    def evaluate(self, x: Any) -> Any:
         """The layer's output for x in evaluation mode; keeps nothing."""
         return self.run(x, False)[0]
 
-    def link(self):
+    def link(self) -> None:
         """(kind, a, b, arrays) for `prediction.Layers`, until a change is noted.
 
         () where evaluation changes nothing; `arrays`, or what they are when called, are two or
@@ -273,7 +280,7 @@ class Layer(Module):
         """
         return None
 
-    def backward(self, dout):
+    def backward(self, dout: Any) -> Any:
         """The loss's gradient by x, from `dout`, that by the last forward's output.
 
         Overwrites the gradients of the layer's parameters (`dW`, `db`).
@@ -285,18 +292,18 @@ class Layer(Module):
             self.keep_gradients(grads)
         return dx
 
-    def keep_gradients(self, grads):
+    def keep_gradients(self, grads: Any) -> None:
         """Store the parameters' gradients as `dW`, `db`, ..."""
         own = vars(self)
         for name, grad in zip(self.param_names, grads, strict=True):
             own["d" + name] = grad
 
     @property
-    def kind_number(self):
+    def kind_number(self) -> float:
         """The number that goes with its kind: a slope, a ratio, an eps."""
         return 0.0
 
-    def plan_entry(self, width):
+    def plan_entry(self, width: Any) -> tuple[Any, Any, Any, Any, float, bool] | None:
         """The layer as the training engine takes it, behind `width` outputs (None: not known).
 
         Returns
@@ -308,44 +315,44 @@ class Layer(Module):
         kind = self.kind
         return None if kind is None else (kind, width, width, self.kind_number, 0.0, False)
 
-    def plan_arrays(self):
+    def plan_arrays(self) -> dict[Any, Any]:
         """What a plan has copies of: pairs of arrays by `engine.PARAMETERS` and the like.
 
         As they lie in the layer, whatever a trainer has, those of `param_names` first.
         """
         return {}
 
-    def count_batches(self, n):
+    def count_batches(self, n: Any) -> Any:
         """`n` more batches were trained, for a layer that counts them."""
 
-    def plan_holder(self):
+    def plan_holder(self) -> Any:
         """The trainer that has the layer's parameters, or None."""
         return self._trainer
 
-    def held_by(self, trainer):
+    def held_by(self, trainer: Any) -> None:
         """From here on this trainer, or None, has the newest parameters."""
         self.__dict__["_trainer"] = trainer
         note()
 
-    def config(self):
+    def config(self) -> dict[Any, Any]:
         """The arguments, apart from arrays, that make such a layer again."""
         return {}
 
-    def state(self):
+    def state(self) -> dict[Any, Any]:
         """The layer's arrays under PyTorch's names and shapes, as views."""
         self.sync()
         return {name: view for name, view in self.tensor_views().items() if view is not None}
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         """The layer that `config` and `state` describe."""
         return cls(**config)
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         out = self.forward(x)
         return out if self._hooks is None else self._hooked((x,), out)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return ", ".join(f"{k}={v!r}" for k, v in self.config().items())
 
 
@@ -353,7 +360,7 @@ class LayerOfTwoModes(Layer):
     """A layer that computes otherwise in training, as the book's forward is told each time."""
 
     @runs
-    def forward(self, x, train_flg=None):
+    def forward(self, x: ArrayLike | Tensor, train_flg: bool | None = None) -> Any:
         """The layer's output for x; keeps what `backward` needs.
 
         Parameters
@@ -378,7 +385,7 @@ class LayerOfTwoModes(Layer):
         return out
 
 
-def takes_train_flg(layer):
+def takes_train_flg(layer: Any) -> bool:
     """Whether an object's forward is told the mode at each call, as the book's classes are."""
     return "train_flg" in _arguments_of(getattr(layer.forward, "__func__", layer.forward))
 
@@ -391,7 +398,7 @@ def _arguments_of(function):
         return frozenset()
 
 
-def restored(cls, config, state):
+def restored(cls: Any, config: Any, state: Any) -> Any:
     """A layer that makes its own arrays, filled from a file once their sizes are known to agree."""
     sizes = ("out_features", "in_features", "num_features")
     described = tuple(config[size] for size in sizes if size in config)
@@ -409,13 +416,13 @@ class Listed:
     It has no ``__set__``, so that what the module has under the name by itself comes first.
     """
 
-    def __init__(self, table):
+    def __init__(self, table: Any) -> None:
         self._table = table
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: Any, name: Any) -> None:
         self._name = name
 
-    def __get__(self, module, owner=None):
+    def __get__(self, module: Any, owner: Any = None) -> Any:
         if module is None:
             return self
         table = getattr(module, self._table)
@@ -457,7 +464,7 @@ def _same_memory(x, y):
     return x.dtype == y.dtype and x.__array_interface__ == y.__array_interface__
 
 
-def pull_back(saved, dout, needs):
+def pull_back(saved: Any, dout: Any, needs: Any) -> Any:
     """The gradients by a layer's input and its tensors; `saved` also holds what may not change."""
     layer, kept = saved[:2]
     dx, grads = layer.pullback(kept, dout, needs[0])

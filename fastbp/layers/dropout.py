@@ -1,5 +1,9 @@
 """`Dropout`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks, init
@@ -47,21 +51,21 @@ class Dropout(LayerOfTwoModes):
     array([1., 1., 1., 1., 1., 1.])
     """
 
-    kind = "dropout"
+    kind: str | None = "dropout"
     node_name = "NativeDropoutBackward0"
     kept_names: tuple[str, ...] = ("seed", "_steps")
 
-    dropout_ratio = checks.Checked(_ratio)
-    seed = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))
+    dropout_ratio: Any = checks.Checked(_ratio)
+    seed: Any = checks.Checked(lambda who, _, seed: init.seed_of(who, seed))
 
-    def __init__(self, dropout_ratio=0.5, seed=None):
+    def __init__(self, dropout_ratio: float = 0.5, seed: int | None = None) -> None:
         super().__init__()
         self.dropout_ratio = dropout_ratio
         self.seed = seed
         self._steps = 0
 
     @property
-    def kind_number(self):
+    def kind_number(self) -> Any:
         return self.dropout_ratio
 
     def _mask(self, x, key):
@@ -72,17 +76,17 @@ class Dropout(LayerOfTwoModes):
         return out
 
     @Readable
-    def mask(self):
+    def mask(self) -> Any:
         """True where the last forward kept x."""
         if self._saved is None:
             return None
         shape, dtype, key = self._saved
         return self._mask(np.ones(shape, dtype), key) != 0
 
-    def link(self):
+    def link(self) -> Any:
         return ()
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, tuple[Any, Any, Any]] | tuple[Any, tuple[Any, Any, None]]:
         x = checks.floats("Dropout", "x", x)
         if not training:
             return x, (x.shape, x.dtype, None)
@@ -90,12 +94,12 @@ class Dropout(LayerOfTwoModes):
         vars(self)["_steps"] += 1  # which nobody has to look at
         return self._mask(x, key), (x.shape, x.dtype, key)
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         return super().on_tensor(x) if self.training else x
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[()]]:
         shape, dtype, key = saved
         return self._mask(checks.gradient_of("Dropout", dout, shape, dtype), key), ()
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"dropout_ratio": self.dropout_ratio}

@@ -1,5 +1,9 @@
 """Columns of categories as rows of trained tables: `Embeddings`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks, init
@@ -67,12 +71,14 @@ class Embeddings(Layer):
            [ 2. ,  3. , -2. ,  7. ]], dtype=float32)
     """
 
-    param_names = ("E",)
-    tensor_names = ("weight",)
-    kind = "embedding"
+    param_names: tuple[str, ...] = ("E",)
+    tensor_names: tuple[str, ...] = ("weight",)
+    kind: str | None = "embedding"
     node_name = "EmbeddingBackward0"
 
-    def __init__(self, sizes, widths, numeric=0, init=1.0, dtype="float32", seed=None):
+    def __init__(
+        self, sizes: Any, widths: Any, numeric: Any = 0, init: Any = 1.0, dtype: Any = "float32", seed: Any = None
+    ) -> None:
         super().__init__()
         who = type(self).__name__
         sizes = _lengths(who, "sizes", sizes)
@@ -84,10 +90,10 @@ class Embeddings(Layer):
                 )
         else:
             widths = [checks.integer(who, "widths", widths, least=1)] * len(sizes)
-        products = [
-            checks.fits_memory(who, "sizes and widths", pair) or pair[0] * pair[1]
-            for pair in zip(sizes, widths, strict=True)
-        ]
+        products = []
+        for pair in zip(sizes, widths, strict=True):
+            checks.fits_memory(who, "sizes and widths", pair)
+            products.append(pair[0] * pair[1])
         checks.fits_memory(who, "numbers in all tables", (sum(products),))
         numeric = checks.integer(who, "numeric", numeric, least=0)
         deviation = checks.number(who, "init", init, least=0)
@@ -98,38 +104,38 @@ class Embeddings(Layer):
         vars(self)["dE"] = None
 
     @property
-    def sizes(self):
+    def sizes(self) -> Any:
         """The number of categories of each column."""
         return self._sizes.tolist()
 
     @property
-    def widths(self):
+    def widths(self) -> Any:
         """The numbers in a row of each table."""
         return self._widths.tolist()
 
     @property
-    def numeric(self):
+    def numeric(self) -> Any:
         """Columns behind the categories."""
         return self._numeric
 
     @property
-    def n_in(self):
+    def n_in(self) -> Any:
         """Columns of x."""
         return len(self._sizes) + self._numeric
 
     @property
-    def n_out(self):
+    def n_out(self) -> Any:
         """Columns of the output."""
         return int(self._widths.sum()) + self._numeric
 
     @property
-    def E(self):
+    def E(self) -> Any:
         """All tables in one vector; the very array."""
         self.sync()
         return self._E
 
     @E.setter
-    def E(self, value):
+    def E(self, value: Any) -> None:
         self.sync()
         if value is self._E:  # as E -= lr * dE puts it back
             return
@@ -139,18 +145,18 @@ class Embeddings(Layer):
         self.renew_tensors()
 
     @property
-    def weight(self):
+    def weight(self) -> Any:
         """E, as PyTorch names it."""
         return self.E
 
     @property
-    def tables(self):
+    def tables(self) -> list[Any]:
         """The table of each column, (size, width): parts of E."""
         ends = self._starts + self._sizes * self._widths
         shapes = zip(self._starts, ends, self.sizes, self.widths, strict=True)
         return [self.E[start:end].reshape(size, width) for start, end, size, width in shapes]
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, tuple[Any, Any, Any]]:
         who = type(self).__name__
         self.sync()
         x = checks.numbers(who, "x", x)
@@ -166,7 +172,7 @@ class Embeddings(Layer):
             out[:, -m:] = checks.floats(who, "x", rows[:, n:], E.dtype)
         return (out[0] if len(shape) < 2 else out), (places, shape, E.dtype)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[Any]]:
         places, shape, dtype = saved
         m, n_out = self._numeric, self.n_out
         dout = checks.gradient_of(type(self).__name__, dout, (*shape[:-1], n_out), dtype).reshape(-1, n_out)
@@ -179,41 +185,41 @@ class Embeddings(Layer):
             dx = dx.reshape(shape)
         return dx, (dE,)
 
-    def numeric_part(self, x):
+    def numeric_part(self, x: Any) -> Any:
         """The columns of x that are no categories, as a view."""
         return x[..., len(self._sizes) :]
 
-    def tensor_views(self):
+    def tensor_views(self) -> dict[str, Any]:
         return {"weight": self._E}
 
-    def adopt(self, arrays):
+    def adopt(self, arrays: Any) -> None:
         self._E = arrays["weight"]
         note()
         self.renew_tensors()
 
-    def link(self):
+    def link(self) -> Any:
         # Without a trainer and tensors, whose coming is noted, as another E is.
         still = self._trainer is None and not self._views
         arrays = self.evaluation_arrays
         return prediction.EMBED, float(self._numeric), 0.0, arrays() if still else arrays
 
-    def evaluation_arrays(self):
+    def evaluation_arrays(self) -> tuple[Any, Any, Any, Any]:
         """All tables, and where each begins, its rows and their width."""
         self.sync()
         return self._E, self._starts, self._sizes, self._widths
 
-    def plan_arrays(self):
+    def plan_arrays(self) -> dict[Any, Any]:
         return {engine.PARAMETERS: (self._E,)}
 
-    def plan_entry(self, width):
+    def plan_entry(self, width: Any) -> Any:
         columns = zip(self._starts.tolist(), self.sizes, self.widths, strict=True)
         return (self.kind, self.n_in, self.n_out, 0.0, 0.0, tuple((*column, -1) for column in columns))
 
-    def config(self):
+    def config(self) -> dict[Any, Any]:
         return {"sizes": self.sizes, "widths": self.widths, **({"numeric": self._numeric} if self._numeric else {})}
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         layer = cls(**config, init=0.0, dtype=state["weight"].dtype)
         checks.same_shape(cls.__name__, "weight", state["weight"], layer._E.shape, "described")
         layer._E[...] = state["weight"]

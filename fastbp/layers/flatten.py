@@ -1,5 +1,9 @@
 """`Flatten`."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -19,13 +23,13 @@ class Flatten(Layer):
     (10, 1, 28, 28)
     """
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         return x.flatten(1) if x.ndim > 1 else x
 
-    def link(self):
+    def link(self) -> Any:
         return ()
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, None] | tuple[Any, tuple[Any, Any, Any]]:
         if not training and hasattr(x, "tocsr"):  # whose rows are flat
             return x, None
         x = checks.floats("Flatten", "x", x)
@@ -34,6 +38,6 @@ class Flatten(Layer):
         out = x if x.ndim <= 2 else x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
         return out, (x.shape, out.shape, out.dtype)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[()]]:
         shape, out_shape, dtype = saved
         return checks.gradient_of("Flatten", dout, out_shape, dtype).reshape(shape), ()

@@ -1,6 +1,9 @@
 """Batch normalisation."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from fastbp._kernels import engine, prediction
 from fastbp._kernels.autograd import new
 from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes, restored
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: Added to the variance: the book's 10e-7.
 EPS = 1e-6
@@ -60,17 +66,24 @@ class BatchNormalization(LayerOfTwoModes):
            [ 1.]])
     """
 
-    param_names = ("gamma", "beta")
-    tensor_names = ("weight", "bias")
+    param_names: tuple[str, ...] = ("gamma", "beta")
+    tensor_names: tuple[str, ...] = ("weight", "bias")
     buffer_names: tuple[str, ...] = ("running_mean", "running_var")
-    kind = "batch_norm"
+    kind: str | None = "batch_norm"
     node_name = "NativeBatchNormBackward0"
-    eps = checks.Checked(checks.number, least=0)
-    momentum = checks.Checked(checks.number, least=0, most=1)
+    eps: Any = checks.Checked(checks.number, least=0)
+    momentum: Any = checks.Checked(checks.number, least=0, most=1)
     sample_variance = False  # the running variance, by n - 1
     as_in_the_book = True  # a batch of one row trains, and axes behind the first are joined
 
-    def __init__(self, gamma, beta, momentum=0.9, running_mean=None, running_var=None):
+    def __init__(
+        self,
+        gamma: Array,
+        beta: Array,
+        momentum: float = 0.9,
+        running_mean: Array | None = None,
+        running_var: Array | None = None,
+    ) -> None:
         super().__init__()
         who = type(self).__name__
         self._gamma = checks.parameter(who, "gamma", gamma, ndim=1)
@@ -86,43 +99,43 @@ class BatchNormalization(LayerOfTwoModes):
         vars(self).update(dgamma=None, dbeta=None)
 
     @property
-    def gamma(self):
+    def gamma(self) -> Any:
         """Scale, (n,); the very array."""
         self.sync()
         return self._gamma
 
     @gamma.setter
-    def gamma(self, value):
+    def gamma(self, value: Any) -> None:
         self.sync()
         self._gamma = self._replacement("gamma", value)
         self.renew_tensors()
 
     @property
-    def beta(self):
+    def beta(self) -> Any:
         """Shift, (n,); the very array."""
         self.sync()
         return self._beta
 
     @beta.setter
-    def beta(self, value):
+    def beta(self, value: Any) -> None:
         self.sync()
         self._beta = self._replacement("beta", value)
         self.renew_tensors()
 
     @property
-    def kind_number(self):
+    def kind_number(self) -> Any:
         return self.eps
 
-    def plan_arrays(self):
+    def plan_arrays(self) -> dict[Any, Any]:
         pair = self._gamma, self._beta
         return {engine.PARAMETERS: pair, engine.RUNNING: tuple(self._running)}
 
-    def plan_entry(self, width):
+    def plan_entry(self, width: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
         n = len(self._gamma)
         return (self.kind, n, n, self.eps, self.old_share, self.sample_variance)
 
     @property
-    def old_share(self):
+    def old_share(self) -> Any:
         """The share of the old running statistics at each forward in training."""
         return self.momentum
 
@@ -132,13 +145,13 @@ class BatchNormalization(LayerOfTwoModes):
         return checks.same_shape(who, name, value, self._gamma.shape, "before")
 
     @property
-    def running_mean(self):
+    def running_mean(self) -> Any:
         """Mean for evaluation, (n,)."""
         self.sync()
         return self._running[0]
 
     @property
-    def running_var(self):
+    def running_var(self) -> Any:
         """Variance for evaluation, (n,)."""
         self.sync()
         return self._running[1]
@@ -171,15 +184,17 @@ class BatchNormalization(LayerOfTwoModes):
     def _deviation(self, gamma, var):
         return np.sqrt(var + gamma.dtype.type(self.eps))
 
-    def link(self):
+    def link(self) -> Any:
         return prediction.NORMALISE, 0.0, 0.0, self.evaluation_arrays
 
-    def evaluation_arrays(self):
+    def evaluation_arrays(self) -> tuple[Any, Any, Any]:
         """mean, factor and beta of (x - mean) factor + beta, in evaluation mode."""
         gamma, beta, mean, var = self._arrays()
         return mean, gamma / self._deviation(gamma, var), beta
 
-    def run(self, x, training):
+    def run(
+        self, x: Any, training: Any
+    ) -> tuple[Any, tuple[Any, Any, Any, Any, Any]] | tuple[Any, tuple[Any, Any, Any]]:
         who = type(self).__name__
         gamma, beta, mean, var = self._arrays()
         x = checks.floats(who, "x", x, gamma.dtype)
@@ -205,7 +220,7 @@ class BatchNormalization(LayerOfTwoModes):
             out, normal = out.reshape(shape), normal.reshape(shape)
         return out, (normal, inverse, gamma)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[Any, Any]]:
         if len(saved) == 5:  # of a forward in evaluation mode: the statistics are constants
             x, mean, deviation, gamma, shape = saved
             dout = checks.gradient_of(type(self).__name__, dout, shape, x.dtype).reshape(x.shape)
@@ -223,16 +238,16 @@ class BatchNormalization(LayerOfTwoModes):
             kernels().batch_norm_backward(dout, normal, inverse, gamma, dx, dgamma, dbeta)
         return dx if len(shape) == 2 else dx.reshape(shape), (dgamma, dbeta)
 
-    def tensor_views(self):
+    def tensor_views(self) -> dict[str, Any]:
         mean, var = self._running
         return {"weight": self._gamma, "bias": self._beta, "running_mean": mean, "running_var": var}
 
-    def adopt(self, arrays):
+    def adopt(self, arrays: Any) -> None:
         self._gamma, self._beta, *running = arrays.values()
         self._running = [array.astype(self._gamma.dtype, copy=False) for array in running]
         self.renew_tensors()
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         if self.training:
             return super().on_tensor(x)
         self.sync()
@@ -243,12 +258,12 @@ class BatchNormalization(LayerOfTwoModes):
         out = (rows - mean) / (var + self.eps).sqrt() * weight + bias
         return out if len(shape) == 2 else out.reshape(shape)
 
-    def config(self):
+    def config(self) -> dict[Any, Any]:
         changed = {} if self.eps == EPS else {"eps": self.eps}
         return {"momentum": self.momentum, **changed}
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         layer = cls(
             state["weight"].copy(),
             state["bias"].copy(),
@@ -293,7 +308,13 @@ class BatchNorm1d(BatchNormalization):
     sample_variance = True
     as_in_the_book = False
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, dtype="float32"):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)
         share = checks.number("BatchNorm1d", "momentum", momentum, 0, 1)
@@ -301,7 +322,7 @@ class BatchNorm1d(BatchNormalization):
         self._share = share
         self.eps = eps
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {
             "num_features": len(self._gamma),
             "eps": self.eps,
@@ -309,5 +330,5 @@ class BatchNorm1d(BatchNormalization):
         }
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         return restored(cls, config, state)

@@ -3,7 +3,10 @@
 They lie here, below the networks, whose files name them.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,7 +46,7 @@ __all__ = [
 __all__ += activations.__all__
 
 
-def float_dtype(who, dtype, device):
+def float_dtype(who: str, dtype: Any, device: Any) -> Any:
     """NumPy's dtype of new parameters."""
     on_cpu(who, device)
     kind = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(who, dtype)
@@ -95,20 +98,25 @@ class Linear(layers.Affine):
     (2, 3)
     """
 
-    weight = Listed("_parameters")
-    bias = Listed("_parameters")
+    in_features: Any
+    out_features: Any
 
-    def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+    weight: Any = Listed("_parameters")
+    bias: Any = Listed("_parameters")
+
+    def __init__(
+        self, in_features: Any, out_features: Any, bias: Any = True, device: Any = None, dtype: Any = None
+    ) -> None:
         n_in = checks.integer("Linear", "in_features", in_features, least=1)
         n_out = checks.integer("Linear", "out_features", out_features, least=1)
         checks.fits_memory("Linear", "in_features and out_features", (n_in, n_out))
         kind = float_dtype("Linear", dtype, device)
         super().__init__(np.empty((n_in, n_out), kind), np.zeros(n_out, kind))
         self.in_features, self.out_features = n_in, n_out
-        self.has_bias = checks.flag("Linear", "bias", bias)
+        self.has_bias: Any = checks.flag("Linear", "bias", bias)
         self.reset_parameters()
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Draw the initial values anew."""
         bound = 1 / math.sqrt(len(self.W))
         rng = stream(None)
@@ -116,14 +124,14 @@ class Linear(layers.Affine):
         if self.has_bias:
             self.b[...] = rng.uniform(-bound, bound, self._b.shape)
 
-    def config(self):
+    def config(self) -> dict[Any, Any]:
         return {**super().config(), "bias": self.has_bias}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.has_bias}"
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         return restored(cls, config, state)
 
 
@@ -164,18 +172,25 @@ class BatchNorm1d(layers.BatchNorm1d):
     ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked']
     """
 
-    weight = Listed("_parameters")
-    bias = Listed("_parameters")
-    running_mean = Listed("_buffers")
-    running_var = Listed("_buffers")
-    num_batches_tracked = Listed("_buffers")
-    affine = checks.Checked(_only_true)
-    track_running_stats = checks.Checked(_only_true)
-    buffer_names = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
+    weight: Any = Listed("_parameters")
+    bias: Any = Listed("_parameters")
+    running_mean: Any = Listed("_buffers")
+    running_var: Any = Listed("_buffers")
+    num_batches_tracked: Any = Listed("_buffers")
+    affine: Any = checks.Checked(_only_true)
+    track_running_stats: Any = checks.Checked(_only_true)
+    buffer_names: Any = (*layers.BatchNorm1d.buffer_names, "num_batches_tracked")
 
     def __init__(
-        self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None
-    ):
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Literal["cpu"] | None = None,
+        dtype: Any = None,
+    ) -> None:
         if momentum is None:
             raise ValueError(
                 "BatchNorm1d expects momentum as a number, as the cumulative average is not offered; got None."
@@ -188,35 +203,35 @@ class BatchNorm1d(layers.BatchNorm1d):
         self.reset_parameters()
 
     @property
-    def num_features(self):
+    def num_features(self) -> int:
         """C."""
         return len(self._gamma)
 
     @property
-    def old_share(self):
+    def old_share(self) -> Any:
         """The share of the old running statistics: `momentum` is that of the new ones."""
         return 1 - self.momentum
 
-    def reset_running_stats(self):
+    def reset_running_stats(self) -> None:
         """Forget the batches seen."""
         self.sync()
         self._running[0][...], self._running[1][...], self._batches[...] = 0, 1, 0
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """As it was made."""
         self.reset_running_stats()
         self.gamma[...], self.beta[...] = 1, 0
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, Any]:
         out, saved = super().run(x, training)
         if training:
             self.count_batches(1)
         return out, saved
 
-    def count_batches(self, n):
+    def count_batches(self, n: Any) -> None:
         self._batches[...] += n
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         if x.ndim == 3:
             n, c, length = x.shape
             rows = super().on_tensor(x.permute(0, 2, 1).reshape(-1, c))
@@ -228,24 +243,24 @@ class BatchNorm1d(layers.BatchNorm1d):
             )
         return super().on_tensor(x)
 
-    def tensor_views(self):
+    def tensor_views(self) -> dict[Any, Any]:
         return {**super().tensor_views(), "num_batches_tracked": self._batches}
 
-    def adopt(self, arrays):
+    def adopt(self, arrays: Any) -> None:
         self._batches = arrays.pop("num_batches_tracked")
         super().adopt(arrays)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"num_features": self.num_features, "eps": self.eps, "momentum": self.momentum}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine=True, "
             "bias=True, track_running_stats=True"
         )
 
     @classmethod
-    def restore(cls, config, state):
+    def restore(cls, config: Any, state: Any) -> Any:
         return restored(cls, config, state)
 
 
@@ -262,18 +277,18 @@ class Softplus(ActivationLayer, row="softplus_of"):
     array([0.6931])
     """
 
-    beta = checks.Checked(checks.as_number)
-    threshold = checks.Checked(checks.as_number, finite=False)
+    beta: Any = checks.Checked(checks.as_number)
+    threshold: Any = checks.Checked(checks.as_number, finite=False)
 
-    def __init__(self, beta=1.0, threshold=20.0):
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta, self.threshold = beta, threshold
 
     @property
-    def pair(self):  # type: ignore[override]
+    def pair(self) -> tuple[float, float]:  # type: ignore[override]
         return float(self.beta), float(self.threshold)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"beta": self.beta, "threshold": self.threshold}
 
 
@@ -293,23 +308,23 @@ class LeakyReLU(layers.LeakyRelu):
     LeakyReLU(negative_slope=0.1)
     """
 
-    def __init__(self, negative_slope=0.01, inplace=False):
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(negative_slope)
-        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+        self.inplace: Any = checks.flag(type(self).__name__, "inplace", inplace)
 
     @property
-    def negative_slope(self):
+    def negative_slope(self) -> Any:
         """The slope below 0."""
         return self.slope
 
     @negative_slope.setter
-    def negative_slope(self, value):
-        self.slope = checks.number(type(self).__name__, "negative_slope", value, least=0)
+    def negative_slope(self, value: Any) -> None:
+        self.slope: Any = checks.number(type(self).__name__, "negative_slope", value, least=0)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"negative_slope": self.slope}
 
-    def extra_repr(self):
+    def extra_repr(self) -> Any:
         return f"negative_slope={self.slope}" + (", inplace=True" if self.inplace else "")
 
 
@@ -326,21 +341,21 @@ class GELU(layers.Gelu):
     array([0.8413])
     """
 
-    approximate = checks.Checked(checks.choice, ("none", "tanh"))
+    approximate: Any = checks.Checked(checks.choice, ("none", "tanh"))
 
-    def __init__(self, approximate="none"):
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
         self.approximate = approximate
 
     @property
-    def row(self):  # type: ignore[override]
+    def row(self) -> Any:  # type: ignore[override]
         return ACTIVATIONS[self.kind]
 
     @property
-    def kind(self):  # type: ignore[override]
+    def kind(self) -> str:  # type: ignore[override]
         return "gelu" if self.approximate == "none" else "gelu_tanh"
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"approximate": self.approximate}
 
 
@@ -366,29 +381,31 @@ class Dropout(layers.Dropout):
 
     kept_names: tuple[str, ...] = ()
 
-    dropout_ratio = checks.Checked(lambda who, _, p: random.probability(who, p))
+    dropout_ratio: Any = checks.Checked(lambda who, _, p: random.probability(who, p))
 
-    def __init__(self, p=0.5, inplace=False):
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__(p, seed=0)
-        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+        self.inplace: Any = checks.flag(type(self).__name__, "inplace", inplace)
 
     @property
-    def p(self):
+    def p(self) -> Any:
         """The probability that an element becomes 0."""
         return self.dropout_ratio
 
     @p.setter
-    def p(self, value):
+    def p(self, value: Any) -> None:
         self.dropout_ratio = value
 
     @property
-    def kind(self):  # type: ignore[override]
+    def kind(self) -> str:  # type: ignore[override]
         return "dropout" if self.dropout_ratio < 1 else "dropout of everything"
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         return random.dropout(x, self.p, self.training, self.inplace)
 
-    def run(self, x, training):
+    def run(
+        self, x: Any, training: Any
+    ) -> tuple[Any, tuple[Any, Any, Any]] | tuple[Any, tuple[Any, Any, None]] | tuple[Any, tuple[Any, Any, bool]]:
         x = checks.floats("Dropout", "x", x)
         if not training:
             return x, (x.shape, x.dtype, None)
@@ -397,16 +414,16 @@ class Dropout(layers.Dropout):
         key = random.drawn_key()
         return self._mask(x, key), (x.shape, x.dtype, key)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> Any:
         if saved[2] is False:
             dout = checks.gradient_of("Dropout", dout, *saved[:2])
             return np.zeros_like(dout), ()
         return super().pullback(saved, dout, need_dx)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"p": self.p}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
 
 
@@ -424,18 +441,21 @@ class Flatten(layers.Flatten):
     (10, 784)
     """
 
-    def __init__(self, start_dim=1, end_dim=-1):
+    start_dim: int
+    end_dim: int
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
     @property
-    def kind(self):  # type: ignore[override]
+    def kind(self) -> str | None:  # type: ignore[override]
         return None if (self.start_dim, self.end_dim) == (1, -1) else "flatten of other dimensions"
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         return x.flatten(self.start_dim, self.end_dim)
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> Any:
         if self.kind is None:
             return super().run(x, training)
         x = checks.floats("Flatten", "x", x)
@@ -443,39 +463,39 @@ class Flatten(layers.Flatten):
         out = x.reshape(*x.shape[:start], -1, *x.shape[end + 1 :])
         return out, (x.shape, out.shape, out.dtype)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"start_dim": self.start_dim, "end_dim": self.end_dim}
 
 
 class _OverDimension(layers.Layer):
     """A function that joins the elements along `dim`."""
 
-    def __init__(self, dim=None):
+    def __init__(self, dim: Any = None) -> None:
         super().__init__()
         self.dim = dim
 
     def _outputs(self, x):
         raise NotImplementedError
 
-    def on_tensor(self, x):
+    def on_tensor(self, x: Any) -> Any:
         return self._outputs(x)
 
-    def run(self, x, training):
+    def run(self, x: Any, training: Any) -> tuple[Any, tuple[Any, Any]]:
         """On arrays by way of a tensor, whose graph is what `pullback` needs."""
         x = from_numpy(checks.floats(type(self).__name__, "x", x)).requires_grad_()
         out = self._outputs(x)
         return out.numpy(force=True).copy(), (x, out)
 
-    def pullback(self, saved, dout, need_dx=True):
+    def pullback(self, saved: Any, dout: Any, need_dx: bool = True) -> tuple[Any, tuple[()]]:
         x, out = saved
         dout = checks.gradient_of(type(self).__name__, dout, out.array.shape, out.array.dtype)
         (dx,) = grad(out, x, from_numpy(dout), retain_graph=True)
         return dx.numpy(), ()
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return {"dim": self.dim}
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"dim={self.dim}"
 
 
@@ -493,7 +513,7 @@ class Softmax(_OverDimension):
     array([[0.5, 0.5]])
     """
 
-    kind = "softmax as a layer"
+    kind: str | None = "softmax as a layer"
 
     def _outputs(self, x):
         return functions.softmax(x, self.dim)
@@ -502,7 +522,7 @@ class Softmax(_OverDimension):
 class Softmin(_OverDimension):
     """`Softmax` of -x."""
 
-    kind = "softmin as a layer"
+    kind: str | None = "softmin as a layer"
 
     def _outputs(self, x):
         return functions.softmin(x, self.dim)
@@ -517,7 +537,7 @@ class LogSoftmax(_OverDimension):
     array([[-0.6931, -0.6931]])
     """
 
-    kind = "log-softmax as a layer"
+    kind: str | None = "log-softmax as a layer"
 
     def _outputs(self, x):
         return functions.log_softmax(x, self.dim)

@@ -8,8 +8,11 @@ is a module; `functional` names the functions.  PyTorch's places of them, as
 loaded when touched.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
+from typing import TYPE_CHECKING, Any
 
 from fastbp import functional as functions
 from fastbp.autograd import Parameter
@@ -37,7 +40,9 @@ __all__ += losses.__all__
 __all__ += weighted.__all__
 
 
-def __getattr__(name):
-    if name in ("modules", "parameter"):
-        return importlib.import_module(f"fastbp.nn.{name}")
-    raise attribute_error("fastbp.nn", name)
+if not TYPE_CHECKING:  # where a name that is missing is an error
+
+    def __getattr__(name: str) -> Any:
+        if name in ("modules", "parameter"):
+            return importlib.import_module(f"fastbp.nn.{name}")
+        raise attribute_error("fastbp.nn", name)

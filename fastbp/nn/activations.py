@@ -1,6 +1,9 @@
 """Modules without parameters that no network's file holds."""
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 from fastbp import checks, functional
 from fastbp.layers.pytorch import *  # noqa: F403  (the place that pickles made before have)
@@ -19,15 +22,18 @@ class Unflatten(Module):
     fastbp.Size([5, 2, 3])
     """
 
-    def __init__(self, dim, unflattened_size):
+    dim: Any
+    unflattened_size: Any
+
+    def __init__(self, dim: Any, unflattened_size: Any) -> None:
         super().__init__()
         self.dim, self.unflattened_size = dim, unflattened_size
 
-    def forward(self, input):
+    def forward(self, input: Any) -> Any:
         """The reshaped input."""
         return input.unflatten(self.dim, self.unflattened_size)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
@@ -41,13 +47,13 @@ class GLU(Module):
     fastbp.Size([5, 3])
     """
 
-    def __init__(self, dim=-1):
+    def __init__(self, dim: Any = -1) -> None:
         super().__init__()
-        self.dim = checks.integer("GLU", "dim", dim, least=-sys.maxsize)
+        self.dim: Any = checks.integer("GLU", "dim", dim, least=-sys.maxsize)
 
-    def forward(self, input):
+    def forward(self, input: Any) -> Any:
         """The gated half."""
         return functional.glu(input, self.dim)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"dim={self.dim}"

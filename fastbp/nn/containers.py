@@ -1,5 +1,10 @@
 """Lists and mappings of modules and parameters, as parts of a module."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
 from fastbp import checks
 from fastbp.modules import Module, is_parameter, require_writable_name
 
@@ -9,7 +14,7 @@ __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 class _List(Module):
     """What lists have in common: items by "0", "1", ... in one of the tables."""
 
-    def __init__(self, items=None):
+    def __init__(self, items: Any = None) -> None:
         super().__init__()
         if items is not None:
             self.extend(items)
@@ -38,17 +43,17 @@ class _List(Module):
         table.clear()
         table.update({str(place): item for place, item in enumerate(items)} | others)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._items())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(list(self._items().values()))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         items = list(self)[index]
         return type(self)(items) if isinstance(index, slice) else items
 
-    def __setitem__(self, index, item):
+    def __setitem__(self, index: Any, item: Any) -> None:
         if isinstance(index, slice):
             items = list(self)
             items[index] = item
@@ -57,17 +62,17 @@ class _List(Module):
             name = list(self._items())[index]
             self._table()[name] = self._checked(item)
 
-    def __delitem__(self, index):
+    def __delitem__(self, index: Any) -> None:
         items = list(self)
         del items[index]
         self._set(items)
 
-    def append(self, item):
+    def append(self, item: Any) -> Any:
         """Add one at the end."""
         return self.extend([item])
 
     @checks.explained
-    def extend(self, items):
+    def extend(self, items: Any) -> Self:
         """Add several at the end."""
         items = [self._checked(item) for item in items]
         places = range(len(self), len(self) + len(items))
@@ -75,23 +80,23 @@ class _List(Module):
         return self
 
     @checks.explained
-    def insert(self, index, item):
+    def insert(self, index: Any, item: Any) -> None:
         """Add one before another."""
         items = list(self)
         items.insert(index, item)
         self._set(items)
 
     @checks.explained
-    def pop(self, index=-1):
+    def pop(self, index: Any = -1) -> Any:
         """Take one out."""
         item = self[index]
         del self[index]
         return item
 
-    def __iadd__(self, items):
+    def __iadd__(self, items: Any) -> Any:
         return self.extend(items)
 
-    def __add__(self, items):
+    def __add__(self, items: Any) -> Any:
         return type(self)([*self, *items])
 
 
@@ -116,7 +121,7 @@ class ModuleList(_List):
             raise TypeError(f"ModuleList expects modules; got {type(item).__name__}.")
         return item
 
-    def part_lines(self):
+    def part_lines(self) -> list[Any]:
         """Equal parts that follow each other are counted."""
         runs: list[list] = []
         for place, text in enumerate(map(repr, self)):
@@ -148,7 +153,7 @@ class ParameterList(_List):
     def _checked(self, item):
         return _parameter("ParameterList", item)
 
-    def extra_repr(self):
+    def extra_repr(self) -> Any:
         return _described(self._parameters)
 
 
@@ -174,7 +179,7 @@ class _Dict(Module):
 
     _names: str  # of the table
 
-    def __init__(self, items=None):
+    def __init__(self, items: Any = None) -> None:
         super().__init__()
         if items is not None:
             self.update(items)
@@ -189,22 +194,22 @@ class _Dict(Module):
     def _checked(self, item):
         raise NotImplementedError
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._items())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(list(self._items()))
 
-    def __contains__(self, key):
+    def __contains__(self, key: Any) -> bool:
         return key in self._items()
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         return self._items()[key]
 
-    def __setitem__(self, key, item):
+    def __setitem__(self, key: Any, item: Any) -> None:
         self.update({key: item})
 
-    def __delitem__(self, key):
+    def __delitem__(self, key: Any) -> None:
         self.pop(key)
 
     def _ipython_key_completions_(self):
@@ -214,16 +219,16 @@ class _Dict(Module):
         """The names."""
         return self._items().keys()
 
-    def values(self):
+    def values(self) -> Any:
         """The items."""
         return self._items().values()
 
-    def items(self):
+    def items(self) -> Any:
         """(name, item) of all."""
         return self._items().items()
 
     @checks.explained
-    def update(self, items):
+    def update(self, items: Any) -> None:
         """Add several, from a mapping or from (name, item)."""
         items = dict(items)
         for key in items:
@@ -234,13 +239,13 @@ class _Dict(Module):
         self._table().update(items)
 
     @checks.explained
-    def pop(self, key):
+    def pop(self, key: Any) -> Any:
         """Take one out."""
         item = self._items()[key]
         del self._table()[key]
         return item
 
-    def clear(self):
+    def clear(self) -> None:
         """Take all out."""
         for key in self:
             del self[key]
@@ -277,7 +282,7 @@ class ParameterDict(_Dict):
 
     _names = "_parameters"
 
-    def __init__(self, items=None):
+    def __init__(self, items: Any = None) -> None:
         vars(self)["_keys"] = {}
         super().__init__(items)
 
@@ -292,5 +297,5 @@ class ParameterDict(_Dict):
     def _checked(self, item):
         return _parameter("ParameterDict", item)
 
-    def extra_repr(self):
+    def extra_repr(self) -> Any:
         return _described(self._parameters)

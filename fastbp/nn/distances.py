@@ -1,6 +1,9 @@
 """Distances of rows as modules: the functions of `margins` with their options kept."""
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 from fastbp import checks
 from fastbp.functional import margins
@@ -19,12 +22,12 @@ class CosineSimilarity(Module):
     tensor([0.6000])
     """
 
-    def __init__(self, dim=1, eps=1e-8):
+    def __init__(self, dim: Any = 1, eps: float = 1e-8) -> None:
         super().__init__()
-        self.dim = checks.integer("CosineSimilarity", "dim", dim, least=-sys.maxsize)
-        self.eps = checks.number("CosineSimilarity", "eps", eps, least=0)
+        self.dim: Any = checks.integer("CosineSimilarity", "dim", dim, least=-sys.maxsize)
+        self.eps: Any = checks.number("CosineSimilarity", "eps", eps, least=0)
 
-    def forward(self, x1, x2):
+    def forward(self, x1: Any, x2: Any) -> Any:
         """The cosines."""
         return margins.cosine_similarity(x1, x2, self.dim, self.eps)
 
@@ -44,12 +47,12 @@ class PairwiseDistance(Module):
     tensor([5.0000])
     """
 
-    def __init__(self, p=2.0, eps=1e-6, keepdim=False):
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
-        self.norm = checks.number("PairwiseDistance", "p", p)
-        self.eps = checks.number("PairwiseDistance", "eps", eps, least=0)
-        self.keepdim = checks.flag("PairwiseDistance", "keepdim", keepdim)
+        self.norm: Any = checks.number("PairwiseDistance", "p", p)
+        self.eps: Any = checks.number("PairwiseDistance", "eps", eps, least=0)
+        self.keepdim: Any = checks.flag("PairwiseDistance", "keepdim", keepdim)
 
-    def forward(self, x1, x2):
+    def forward(self, x1: Any, x2: Any) -> Any:
         """The distances."""
         return margins.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)

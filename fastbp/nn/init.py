@@ -3,8 +3,11 @@
 Numbers are drawn from the stream of `fastbp.manual_seed`, or from a `generator`.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +58,7 @@ def _shape(who, tensor, ndim=None):
 
 
 @explained
-def uniform_(tensor, a=0.0, b=1.0, generator=None):
+def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
     """Evenly between a and b.
 
     Examples
@@ -72,7 +75,7 @@ def uniform_(tensor, a=0.0, b=1.0, generator=None):
 
 
 @explained
-def normal_(tensor, mean=0.0, std=1.0, generator=None):
+def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
     """From the normal distribution."""
     shape = _drawn("normal_", tensor)
     mean = checks.number("normal_", "mean", mean)
@@ -81,7 +84,9 @@ def normal_(tensor, mean=0.0, std=1.0, generator=None):
 
 
 @explained
-def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
+def trunc_normal_(
+    tensor: Any, mean: float = 0.0, std: float = 1.0, a: Any = -2.0, b: float = 2.0, generator: Any = None
+) -> Any:
     """From the normal distribution between a and b: draws beyond them are drawn again."""
     shape, rng = _drawn("trunc_normal_", tensor), stream(generator)
     low, high = (a - mean) / std, (b - mean) / std
@@ -102,7 +107,7 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
 
 
 @explained
-def constant_(tensor, val):
+def constant_(tensor: Any, val: Any) -> Any:
     """One number everywhere.
 
     Examples
@@ -118,19 +123,19 @@ def constant_(tensor, val):
 
 
 @explained
-def ones_(tensor):
+def ones_(tensor: Any) -> Any:
     """1 everywhere."""
     return _filled("ones_", tensor, 1)
 
 
 @explained
-def zeros_(tensor):
+def zeros_(tensor: Any) -> Any:
     """0 everywhere."""
     return _filled("zeros_", tensor, 0)
 
 
 @explained
-def eye_(tensor):
+def eye_(tensor: Any) -> Any:
     """1 on the diagonal of a matrix, 0 beside it."""
     return _filled("eye_", tensor, np.eye(*_shape("eye_", tensor, 2)))
 
@@ -148,7 +153,7 @@ def _fans(who, tensor):
 
 
 @explained
-def calculate_gain(nonlinearity, param=None):
+def calculate_gain(nonlinearity: str, param: float | None = None) -> Any:
     """The factor of a deviation that fits the activation behind it.
 
     Parameters
@@ -182,7 +187,7 @@ def calculate_gain(nonlinearity, param=None):
 
 
 @explained
-def xavier_uniform_(tensor, gain=1.0, generator=None):
+def xavier_uniform_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Evenly between ±gain sqrt(6 / (in + out)).
 
     References
@@ -195,7 +200,7 @@ def xavier_uniform_(tensor, gain=1.0, generator=None):
 
 
 @explained
-def xavier_normal_(tensor, gain=1.0, generator=None):
+def xavier_normal_(tensor: Any, gain: float = 1.0, generator: Any = None) -> Any:
     """Normal with deviation gain sqrt(2 / (in + out))."""
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor))), generator)
 
@@ -210,7 +215,9 @@ def _kaiming(who, tensor, a, mode, nonlinearity):
 
 
 @explained
-def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_uniform_(
+    tensor: Any, a: Any = 0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu", generator: Any = None
+) -> Any:
     """Evenly between ±gain sqrt(3 / fan), fan the number of inputs or outputs.
 
     References
@@ -228,14 +235,16 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
 
 
 @explained
-def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
+def kaiming_normal_(
+    tensor: Any, a: Any = 0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu", generator: Any = None
+) -> Any:
     """Normal with deviation gain / sqrt(fan), fan the number of inputs or outputs."""
     std = _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity)
     return normal_(tensor, 0.0, std, generator)
 
 
 @explained
-def orthogonal_(tensor, gain=1, generator=None):
+def orthogonal_(tensor: Any, gain: Any = 1, generator: Any = None) -> Any:
     """Rows, or columns where there are fewer, at right angles, of length `gain`.
 
     References
@@ -254,7 +263,7 @@ def orthogonal_(tensor, gain=1, generator=None):
 
 
 @explained
-def sparse_(tensor, sparsity, std=0.01, generator=None):
+def sparse_(tensor: Any, sparsity: Any, std: float = 0.01, generator: Any = None) -> Any:
     """Normal, with the share `sparsity` of each column at 0."""
     _drawn("sparse_", tensor)
     rows, columns = _shape("sparse_", tensor, 2)

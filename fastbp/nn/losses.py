@@ -1,11 +1,17 @@
 """Losses as modules: the functions of `criteria` with their options kept."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastbp import checks
 from fastbp import losses as book
 from fastbp.functional import criteria, margins
 from fastbp.modules import Module
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "BCELoss",
@@ -49,7 +55,7 @@ class _Criterion(Module):
         self.reduction = reduction
         self._options = tuple(options)
 
-    def as_book(self):
+    def as_book(self) -> Any:
         """The library's own loss that the training engine computes in its place.
 
         Raises
@@ -89,7 +95,7 @@ class _Criterion(Module):
 class _Loss(_Criterion):
     """A function of (input, target)."""
 
-    def forward(self, input, target):
+    def forward(self, input: Any, target: Any) -> Any:
         """The loss."""
         options = {name: getattr(self, name) for name in self._options}
         return type(self)._function(input, target, reduction=self.reduction, **options)
@@ -118,13 +124,19 @@ class CrossEntropyLoss(_Loss):
     _defaults = {"weight": None, "ignore_index": -100}
 
     def __init__(
-        self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0
-    ):
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
         self._take(
             size_average, reduce, reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
         )
 
-    def forward(self, input, target):
+    def forward(self, input: Any, target: Any) -> Any:
         """The loss."""
         return criteria.cross_entropy(
             input,
@@ -162,7 +174,14 @@ class NLLLoss(_Loss):
     _function = staticmethod(criteria.nll_loss)
     _refused = "CrossEntropyLoss on logits, in place of NLLLoss on a LogSoftmax; got {}."
 
-    def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: Any = -100,
+        reduce: Any = None,
+        reduction: Any = "mean",
+    ) -> None:
         self._take(size_average, reduce, reduction, weight=weight, ignore_index=ignore_index)
 
 
@@ -185,7 +204,13 @@ class BCELoss(_Loss):
     _function = staticmethod(criteria.binary_cross_entropy)
     _refused = "BCEWithLogitsLoss on logits, in place of BCELoss on a Sigmoid; got {}."
 
-    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean"):
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+    ) -> None:
         self._take(size_average, reduce, reduction, weight=weight)
 
 
@@ -209,14 +234,21 @@ class BCEWithLogitsLoss(_Loss):
     _defaults = {"weight": None, "pos_weight": None}
     _own = book.SigmoidWithLoss
 
-    def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
         self._take(size_average, reduce, reduction, weight=weight, pos_weight=pos_weight)
 
 
 class _Difference(_Loss):
     """A loss without options."""
 
-    def __init__(self, size_average=None, reduce=None, reduction="mean"):
+    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: Any = "mean") -> None:
         self._take(size_average, reduce, reduction)
 
 
@@ -275,7 +307,13 @@ class SmoothL1Loss(_Loss):
     _defaults = {"beta": 1.0}
     _own = book.HuberLoss
 
-    def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+        beta: float = 1.0,
+    ) -> None:
         beta = checks.number("SmoothL1Loss", "beta", beta, least=0)
         self._take(size_average, reduce, reduction, beta=beta)
 
@@ -297,7 +335,7 @@ class HuberLoss(_Loss):
 
     _function = staticmethod(criteria.huber_loss)
 
-    def __init__(self, reduction="mean", delta=1.0):
+    def __init__(self, reduction: Literal["mean", "sum", "none"] = "mean", delta: float = 1.0) -> None:
         delta = checks.positive("HuberLoss", "delta", delta)
         self._take(None, None, reduction, delta=delta)
 
@@ -325,7 +363,13 @@ class KLDivLoss(_Loss):
     _reductions = ("batchmean",)
     _refused = "one of the library's losses, such as CrossEntropyLoss with rows of probabilities; got {}."
 
-    def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: Literal["mean", "batchmean", "sum", "none"] = "mean",
+        log_target: bool = False,
+    ) -> None:
         self._take(size_average, reduce, reduction, log_target=checks.flag("KLDivLoss", "log_target", log_target))
 
 
@@ -351,7 +395,16 @@ class TripletMarginLoss(_Margin):
     tensor(3.3284)
     """
 
-    def __init__(self, margin=1.0, p=2.0, eps=1e-6, swap=False, size_average=None, reduce=None, reduction="mean"):
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: Any = "mean",
+    ) -> None:
         who = "TripletMarginLoss"
         self._take(
             size_average,
@@ -363,7 +416,7 @@ class TripletMarginLoss(_Margin):
             swap=checks.flag(who, "swap", swap),
         )
 
-    def forward(self, anchor, positive, negative):
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         """The loss."""
         options = self.margin, self.p, self.eps, self.swap
         return margins.triplet_margin_loss(anchor, positive, negative, *options, reduction=self.reduction)
@@ -372,11 +425,13 @@ class TripletMarginLoss(_Margin):
 class _Pairs(_Margin):
     """Of two inputs and a target of 1 or -1, with a margin."""
 
-    def __init__(self, margin=0.0, size_average=None, reduce=None, reduction="mean"):
+    def __init__(
+        self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: Any = "mean"
+    ) -> None:
         margin = checks.number(type(self).__name__, "margin", margin)
         self._take(size_average, reduce, reduction, margin=margin)
 
-    def forward(self, input1, input2, target):
+    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         """The loss."""
         return type(self)._function(input1, input2, target, self.margin, reduction=self.reduction)
 
@@ -434,7 +489,9 @@ class HingeEmbeddingLoss(_Margin, _Loss):
 
     _function = staticmethod(margins.hinge_embedding_loss)
 
-    def __init__(self, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+    def __init__(
+        self, margin: float = 1.0, size_average: Any = None, reduce: Any = None, reduction: Any = "mean"
+    ) -> None:
         margin = checks.number("HingeEmbeddingLoss", "margin", margin)
         self._take(size_average, reduce, reduction, margin=margin)
 
@@ -454,7 +511,7 @@ class GaussianNLLLoss(_Margin):
     tensor(1.1931)
     """
 
-    def __init__(self, *, full=False, eps=1e-6, reduction="mean"):
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: Any = "mean") -> None:
         self._take(
             None,
             None,
@@ -463,7 +520,7 @@ class GaussianNLLLoss(_Margin):
             eps=checks.positive("GaussianNLLLoss", "eps", eps),
         )
 
-    def forward(self, input, target, var):
+    def forward(self, input: Any, target: Any, var: Any) -> Any:
         """The loss."""
         return margins.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
@@ -485,7 +542,15 @@ class PoissonNLLLoss(_Margin, _Loss):
 
     _function = staticmethod(margins.poisson_nll_loss)
 
-    def __init__(self, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"):
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: Any = None,
+        eps: float = 1e-8,
+        reduce: Any = None,
+        reduction: Any = "mean",
+    ) -> None:
         who = "PoissonNLLLoss"
         self._take(
             size_average,

@@ -1,5 +1,9 @@
 """Modules with parameters that no network's file holds: `LayerNorm`, `PReLU`, `Embedding`."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
 from fastbp import checks, functional
 from fastbp.autograd import Parameter, Tensor, empty, ones, zeros
 from fastbp.layers.pytorch import *  # noqa: F403  (the place that pickles made before have)
@@ -33,13 +37,23 @@ class LayerNorm(Module):
     LayerNorm((3,), eps=1e-05, elementwise_affine=True, bias=True)
     """
 
-    def __init__(self, normalized_shape, eps=1e-5, elementwise_affine=True, bias=True, device=None, dtype=None):
+    elementwise_affine: Any
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: Any = 1e-5,
+        elementwise_affine: Any = True,
+        bias: Any = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         kind = float_dtype("LayerNorm", dtype, device)
         shape = normalized_shape if hasattr(normalized_shape, "__iter__") else (normalized_shape,)
-        self.normalized_shape = tuple([checks.integer("LayerNorm", "normalized_shape", n, least=1) for n in shape])
+        self.normalized_shape: Any = tuple([checks.integer("LayerNorm", "normalized_shape", n, least=1) for n in shape])
         checks.fits_memory("LayerNorm", "normalized_shape", self.normalized_shape)
-        self.eps = checks.number("LayerNorm", "eps", eps, least=0)
+        self.eps: Any = checks.number("LayerNorm", "eps", eps, least=0)
         self.elementwise_affine = elementwise_affine = checks.flag(
             "LayerNorm", "elementwise_affine", elementwise_affine
         )
@@ -50,17 +64,17 @@ class LayerNorm(Module):
         self.register_parameter("bias", bias)
         self.reset_parameters()
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """As it was made."""
         for parameter, value in ((self.weight, 1.0), (self.bias, 0.0)):
             if parameter is not None:
                 init.constant_(parameter, value)
 
-    def forward(self, input):
+    def forward(self, input: Any) -> Any:
         """The normalised input."""
         return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
             f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
@@ -89,23 +103,25 @@ class PReLU(Module):
     PReLU(num_parameters=1)
     """
 
-    def __init__(self, num_parameters=1, init=0.25, device=None, dtype=None):
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, device: Literal["cpu"] | None = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         kind = float_dtype("PReLU", dtype, device)
-        self.num_parameters = checks.integer("PReLU", "num_parameters", num_parameters, least=1)
+        self.num_parameters: Any = checks.integer("PReLU", "num_parameters", num_parameters, least=1)
         checks.fits_memory("PReLU", "num_parameters", (self.num_parameters,))
-        self.init = checks.number("PReLU", "init", init)
-        self.weight = Parameter(ones(self.num_parameters, dtype=kind) * self.init)
+        self.init: Any = checks.number("PReLU", "init", init)
+        self.weight: Any = Parameter(ones(self.num_parameters, dtype=kind) * self.init)
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> Any:
         """As it was made."""
         init.constant_(self.weight, self.init)
 
-    def forward(self, input):
+    def forward(self, input: Any) -> Any:
         """The activated input."""
         return functional.prelu(input, self.weight)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
 
 
@@ -136,27 +152,27 @@ class Embedding(Module):
 
     def __init__(
         self,
-        num_embeddings,
-        embedding_dim,
-        padding_idx=None,
-        max_norm=None,
-        norm_type=2.0,
-        scale_grad_by_freq=False,
-        sparse=False,
-        device=None,
-        dtype=None,
-    ):
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        device: Literal["cpu"] | None = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self._refuse(max_norm, norm_type, scale_grad_by_freq, sparse)
-        self.num_embeddings = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
-        self.embedding_dim = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
+        self.num_embeddings: Any = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
+        self.embedding_dim: Any = checks.integer("Embedding", "embedding_dim", embedding_dim, 1)
         checks.fits_memory("Embedding", "num_embeddings and embedding_dim", (self.num_embeddings, self.embedding_dim))
         if padding_idx is not None:
             n = self.num_embeddings
             padding_idx = checks.integer("Embedding", "padding_idx", padding_idx, -n, n - 1) % n
         self.padding_idx = padding_idx
         kind = float_dtype("Embedding", dtype, device)
-        self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
+        self.weight: Any = Parameter(empty(num_embeddings, embedding_dim, dtype=kind))
         self.reset_parameters()
 
     @staticmethod
@@ -175,14 +191,14 @@ class Embedding(Module):
                 "each step."
             )
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Draw the initial values anew, from the standard normal distribution."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight.array[self.padding_idx] = 0
 
     @classmethod
-    def from_pretrained(cls, embeddings, freeze=True, padding_idx=None):
+    def from_pretrained(cls, embeddings: Any, freeze: bool = True, padding_idx: Any = None) -> Self:
         """A table of given vectors, trained unless `freeze`."""
         checks.instance("Embedding", "embeddings", embeddings, Tensor, "a Tensor")
         if embeddings.ndim != 2:
@@ -194,10 +210,10 @@ class Embedding(Module):
         self.weight = Parameter(embeddings, requires_grad=not checks.flag("Embedding", "freeze", freeze))
         return self
 
-    def forward(self, input):
+    def forward(self, input: Any) -> Any:
         """The vectors of the indices."""
         return functional.embedding(input, self.weight, self.padding_idx)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

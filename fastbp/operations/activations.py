@@ -4,6 +4,8 @@ Names, numbers and what a gradient reads are those of the rows in ``_kernels/ope
 tests hold these formulas and the kernels to each other.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,13 +56,13 @@ class Activation:
     kind: int = field(init=False)
     reads_output: bool = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kind, reads_output, _ = _COMPILED[self.name]
         node = self.node or "".join(map(str.capitalize, self.name.split("_"))) + "Backward0"
         vars(self).update(kind=kind, reads_output=reads_output, node=node)
 
 
-def sigmoid(x):
+def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)), from exp(-|x|) so that nothing overflows."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e / (1 + e), 1 / (1 + e))
@@ -192,14 +194,14 @@ ROWS = [
 ACTIVATIONS = {row.name: row for row in sorted(ROWS, key=lambda row: row.kind)}
 
 
-def value(name, x, numbers=()):
+def value(name: Any, x: Any, numbers: Any = ()) -> Any:
     """The activation of x, in x's dtype, without NumPy's warnings."""
     numbers = [x.dtype.type(number) for number in numbers]
     with np.errstate(all="ignore"):
         return np.asarray(ACTIVATIONS[name].value(x, *numbers)).astype(x.dtype, copy=False)
 
 
-def gradient(name, d, v, numbers=()):
+def gradient(name: Any, d: Any, v: Any, numbers: Any = ()) -> Any:
     """The gradient by the input, from that by the output and what the row reads."""
     numbers = [v.dtype.type(number) for number in numbers]
     with np.errstate(all="ignore"):

@@ -4,6 +4,8 @@ Names, numbers and what is kept are those of the rows in ``_kernels/operations.h
 these formulas and the kernels to each other.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +60,7 @@ class Loss:
     targets: str = "numbers"
     kind: int = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> Any:
         vars(self).update(kind=_COMPILED[self.name][0])
 
 
@@ -111,7 +113,7 @@ def _poisson(x, t):
     return np.where((constants == -np.inf) & (rates == np.inf), np.inf, constants + rates)
 
 
-def gaussian(x, t, eps):
+def gaussian(x: Any, t: Any, eps: Any) -> tuple[Any, Any]:
     """The negative log likelihood less a constant, of pairs of a mean and a variance's logarithm.
 
     ``(log(v) + (mean - t)^2 / v) / 2`` of each, with v = exp(log variance) + eps, and its slope by x: no

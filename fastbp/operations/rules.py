@@ -4,6 +4,8 @@ Names and numbers are those of the rows in ``_kernels/operations.h``; the tests 
 and the kernels to each other.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,7 +47,7 @@ class UpdateRule:
     numbers: tuple[str, ...] = field(init=False)
     decouples: bool = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _, _, numbers, decouples = _COMPILED[self.name]
         vars(self).update(numbers=numbers, decouples=decouples)
 
@@ -128,7 +130,7 @@ def _nadams_momentum(beta_1, momentum_decay, i):
     return beta_1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
 
 
-def nadams_product(beta_1, momentum_decay, step):
+def nadams_product(beta_1: Any, momentum_decay: Any, step: Any) -> float:
     """The product of its momenta up to a step."""
     steps = np.arange(1.0, min(step, 100_000) + 1)  # by then it is next to 0
     return float(np.prod(_nadams_momentum(beta_1, momentum_decay, steps)))
@@ -177,7 +179,9 @@ ROWS = [
 RULES = {row.name: row for row in ROWS}
 
 
-def update(name, param, grad, states, lr, weight_decay, decoupled, step, numbers):
+def update(
+    name: Any, param: Any, grad: Any, states: Any, lr: Any, weight_decay: Any, decoupled: Any, step: Any, numbers: Any
+) -> None:
     """A step in place; decoupled: the decay is beside the gradient and not in it."""
     row = RULES[name]
     if set(numbers) != set(row.numbers) or len(states) != len(row.states):

@@ -4,7 +4,10 @@
 `fastbp.optim.lr_scheduler` has PyTorch's schedulers, and is loaded when it is touched.
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import TYPE_CHECKING, Any
 
 from fastbp.missing import attribute_error
 from fastbp.optim import rules
@@ -21,7 +24,9 @@ __all__ += rules.__all__
 _PLACES = {"adagrad", "adam", "adamw", "lr_scheduler", "rmsprop", "sgd", "swa_utils"}
 
 
-def __getattr__(name):
-    if name in _PLACES:
-        return importlib.import_module(f"fastbp.optim.{name}")
-    raise attribute_error("fastbp.optim", name)
+if not TYPE_CHECKING:  # where a name that is missing is an error
+
+    def __getattr__(name: str) -> Any:
+        if name in _PLACES:
+            return importlib.import_module(f"fastbp.optim.{name}")
+        raise attribute_error("fastbp.optim", name)

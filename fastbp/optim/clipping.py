@@ -1,10 +1,17 @@
 """Clipping of gradients: of arrays by name, and of tensors as `fastbp.nn.utils` has it."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "clip_by_norm",
@@ -16,7 +23,7 @@ __all__ = [
 ]
 
 
-def clip_by_norm(grads, most):
+def clip_by_norm(grads: Mapping[str, Any], most: float) -> tuple[dict[Any, Any], Any]:
     """Scale all gradients together so that their joint Euclidean norm is at most `most`.
 
     Parameters
@@ -59,7 +66,7 @@ def _norm(arrays):
         return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays))
 
 
-def clip_by_value(grads, limit):
+def clip_by_value(grads: Mapping[str, Any], limit: float) -> dict[str, Any]:
     """Keep every element of every gradient between -limit and limit.
 
     Parameters
@@ -108,7 +115,13 @@ def _tensors(who, name, tensors):
     return tensors
 
 
-def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
     """Scale the gradients of tensors together, in place, so that their joint norm is bounded.
 
     Parameters
@@ -181,7 +194,9 @@ def _scale(grads, max_norm, norm):
             grad._bump()
 
 
-def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=None):
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: Any = None
+) -> Tensor:
     """The joint norm of tensors, as of one vector.
 
     Parameters
@@ -206,7 +221,9 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     return _total_norm("get_total_norm", tensors, norm_type, error_if_nonfinite, foreach)
 
 
-def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor | float, foreach: bool | None = None
+) -> None:
     """Scale the gradients of tensors in place by a norm that is known already.
 
     Parameters
@@ -238,7 +255,7 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     _scale(_gradients(who, parameters), max_norm, norm)
 
 
-def clip_grad_value_(parameters, clip_value, foreach=None):
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Keep every element of the gradients of tensors between two bounds, in place.
 
     Parameters

@@ -5,9 +5,12 @@ each group.  Most of them multiply what stands there, so that several may act on
 `fit` takes the schedules of `fastbp.optim` instead, functions of the epochs done.
 """
 
+from __future__ import annotations
+
 import bisect
 import math
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastbp import checks
 from fastbp.missing import attribute_error
@@ -73,9 +76,9 @@ class LRScheduler:
     #: Whether the first step came before the optimiser's.
     _skipped = False
 
-    def __init__(self, optimizer, last_epoch=-1):
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         who = type(self).__name__
-        self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        self.optimizer: Any = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         new = [group for group in optimizer.param_groups if "initial_lr" not in group]
         for place, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -95,7 +98,7 @@ class LRScheduler:
             raise
         optimizer.watch_steps()
 
-    def get_lr(self):
+    def get_lr(self) -> Any:
         """The learning rate of each group at `last_epoch`."""
         if not self._stepping:
             warnings.warn(
@@ -113,11 +116,11 @@ class LRScheduler:
         """The learning rates of `last_epoch`, whatever stands in the groups."""
         return self.get_lr()
 
-    def get_last_lr(self):
+    def get_last_lr(self) -> Any:
         """The learning rate of each group, as it was set last."""
         return self._last_lr
 
-    def step(self, epoch=None):
+    def step(self, epoch: Any = None) -> None:
         """Go on by one epoch, or to a given one.
 
         Warns
@@ -199,11 +202,11 @@ class LRScheduler:
             group["lr"] = lr
         self._last_lr = list(lrs)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[Any, Any]:
         """All that it counts, but not the optimiser, and no functions."""
         return {k: v for k, v in vars(self).items() if k not in ("optimizer", "lr_lambdas")}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Any) -> Any:
         """Go on from what `state_dict` gave."""
         self._check_state(state_dict)
         vars(self).update(state_dict)
@@ -251,9 +254,9 @@ class StepLR(_Multiplied):
     0.25
     """
 
-    def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
-        self.step_size = checks.integer("StepLR", "step_size", step_size, least=1)
-        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
+    def __init__(self, optimizer: Any, step_size: Any, gamma: float = 0.1, last_epoch: Any = -1) -> None:
+        self.step_size: Any = checks.integer("StepLR", "step_size", step_size, least=1)
+        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -274,10 +277,12 @@ class MultiStepLR(_Multiplied):
     0.25
     """
 
-    def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
+    def __init__(self, optimizer: Any, milestones: Any, gamma: float = 0.1, last_epoch: Any = -1) -> None:
         milestones = checks.sequence("MultiStepLR", "milestones", milestones, "epochs")
-        self.milestones = sorted([checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones])
-        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
+        self.milestones: Any = sorted(
+            [checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones]
+        )
+        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -298,8 +303,8 @@ class ExponentialLR(_Multiplied):
 
     _stands = True
 
-    def __init__(self, optimizer, gamma, last_epoch=-1):
-        self.gamma = checks.number(type(self).__name__, "gamma", gamma)
+    def __init__(self, optimizer: Any, gamma: Any, last_epoch: Any = -1) -> None:
+        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -316,9 +321,9 @@ class ConstantLR(_Multiplied):
     [0.5]
     """
 
-    def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
-        self.factor = checks.number("ConstantLR", "factor", factor, least=0, most=1)
-        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+    def __init__(self, optimizer: Any, factor: Any = 1.0 / 3, total_iters: Any = 5, last_epoch: Any = -1) -> None:
+        self.factor: Any = checks.number("ConstantLR", "factor", factor, least=0, most=1)
+        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -341,12 +346,19 @@ class LinearLR(_Multiplied):
 
     _stands = True
 
-    def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
-        self.start_factor = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
+    def __init__(
+        self,
+        optimizer: Any,
+        start_factor: Any = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: Any = 5,
+        last_epoch: Any = -1,
+    ) -> None:
+        self.start_factor: Any = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
         if self.start_factor == 0:
             raise ValueError("LinearLR expects start_factor above 0; got 0.")
-        self.end_factor = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
-        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+        self.end_factor: Any = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
+        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _share(self, epoch):
@@ -372,9 +384,9 @@ class PolynomialLR(_Multiplied):
 
     _stands = True
 
-    def __init__(self, optimizer, total_iters=5, power=1.0, last_epoch=-1):
-        self.total_iters = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
-        self.power = checks.number(type(self).__name__, "power", power)
+    def __init__(self, optimizer: Any, total_iters: Any = 5, power: float = 1.0, last_epoch: Any = -1) -> None:
+        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+        self.power: Any = checks.number(type(self).__name__, "power", power)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -388,7 +400,7 @@ class _OfFunctions(LRScheduler):
 
     _goes_on = False
 
-    def __init__(self, optimizer, lr_lambda, last_epoch=-1):
+    def __init__(self, optimizer: Any, lr_lambda: Any, last_epoch: Any = -1) -> None:
         who = type(self).__name__
         checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         n_groups = len(optimizer.param_groups)
@@ -473,9 +485,9 @@ class CosineAnnealingLR(LRScheduler):
     [0.5]
     """
 
-    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
-        self.T_max = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
-        self.eta_min = checks.number(type(self).__name__, "eta_min", eta_min)
+    def __init__(self, optimizer: Any, T_max: Any, eta_min: float = 0.0, last_epoch: Any = -1) -> None:
+        self.T_max: Any = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
+        self.eta_min: Any = checks.number(type(self).__name__, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     _goes_on = True
@@ -519,11 +531,11 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     [1.0, 0.5, 1.0, 0.5]
     """
 
-    def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
+    def __init__(self, optimizer: Any, T_0: Any, T_mult: Any = 1, eta_min: float = 0.0, last_epoch: Any = -1) -> None:
         who = "CosineAnnealingWarmRestarts"
         self.T_0 = self.T_i = checks.integer(who, "T_0", T_0, least=1)
-        self.T_mult = checks.integer(who, "T_mult", T_mult, least=1)
-        self.eta_min = checks.number(type(self).__name__, "eta_min", eta_min)
+        self.T_mult: Any = checks.integer(who, "T_mult", T_mult, least=1)
+        self.eta_min: Any = checks.number(type(self).__name__, "eta_min", eta_min)
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
 
@@ -533,7 +545,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
-    def step(self, epoch=None):
+    def step(self, epoch: Any = None) -> None:
         """Go on by one epoch, or to a given one or a fraction of it."""
         self._meet_groups()
         if epoch is None:
@@ -600,36 +612,39 @@ class OneCycleLR(LRScheduler):
     [0.04, 0.52, 1.0, 0.95, 0.81, 0.61, 0.39, 0.19, 0.05, 0.0]
     """
 
+    levels: Any
+    momenta: Any
+
     def __init__(
         self,
-        optimizer,
-        max_lr,
-        total_steps=None,
-        epochs=None,
-        steps_per_epoch=None,
-        pct_start=0.3,
-        anneal_strategy="cos",
-        cycle_momentum=True,
-        base_momentum=0.85,
-        max_momentum=0.95,
-        div_factor=25.0,
-        final_div_factor=1e4,
-        three_phase=False,
-        last_epoch=-1,
-    ):
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
         checks.instance("OneCycleLR", "optimizer", optimizer, Optimizer, "an optimiser")
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR expects total_steps, or epochs and steps_per_epoch; got neither.")
             total_steps = epochs * steps_per_epoch
-        self.total_steps = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
+        self.total_steps: Any = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
         share = checks.number("OneCycleLR", "pct_start", pct_start, 0, 1)
         for name, factor in ("div_factor", div_factor), ("final_div_factor", final_div_factor):
             if checks.number("OneCycleLR", name, factor, least=0) == 0:
                 raise ValueError(f"OneCycleLR expects {name} above 0; got {factor}.")
         checks.choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = checks.flag("OneCycleLR", "cycle_momentum", cycle_momentum)
+        self.cycle_momentum: Any = checks.flag("OneCycleLR", "cycle_momentum", cycle_momentum)
         three_phase = checks.flag("OneCycleLR", "three_phase", three_phase)
         groups = optimizer.param_groups
         if self.cycle_momentum and not {"momentum", "betas"} & set(groups[0]):
@@ -639,7 +654,7 @@ class OneCycleLR(LRScheduler):
             )
         # The places where the course turns, and where it stands there.
         up = share * self.total_steps - 1
-        self.turns = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
+        self.turns: Any = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
         self.levels, self.momenta = [], []
         for high, low_momentum, high_momentum, group in zip(
             _each(max_lr, groups), _each(base_momentum, groups), _each(max_momentum, groups), groups, strict=True
@@ -720,44 +735,48 @@ class ReduceLROnPlateau(LRScheduler):
     0.5
     """
 
+    best: float
+    num_bad_epochs: int
+    cooldown_counter: int
+
     def __init__(
         self,
-        optimizer,
-        mode="min",
-        factor=0.1,
-        patience=10,
-        threshold=1e-4,
-        threshold_mode="rel",
-        cooldown=0,
-        min_lr=0.0,
-        eps=1e-8,
-        verbose=False,
-    ):
+        optimizer: Optimizer,
+        mode: Literal["min", "max"] = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: Literal["rel", "abs"] = "rel",
+        cooldown: int = 0,
+        min_lr: float | list[float] = 0.0,
+        eps: float = 1e-8,
+        verbose: bool = False,
+    ) -> None:
         who = "ReduceLROnPlateau"
-        self.optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
-        self.mode = checks.choice(who, "mode", mode, ("min", "max"))
-        self.factor = checks.number(who, "factor", factor)
+        self.optimizer: Any = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        self.mode: Any = checks.choice(who, "mode", mode, ("min", "max"))
+        self.factor: Any = checks.number(who, "factor", factor)
         if self.factor >= 1:
             raise ValueError(f"{who} expects factor below 1; got {factor}.")
-        self.patience = checks.integer(who, "patience", patience, least=0)
-        self.cooldown = checks.integer(who, "cooldown", cooldown, least=0)
-        self.threshold = checks.number(who, "threshold", threshold)
-        self.threshold_mode = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.patience: Any = checks.integer(who, "patience", patience, least=0)
+        self.cooldown: Any = checks.integer(who, "cooldown", cooldown, least=0)
+        self.threshold: Any = checks.number(who, "threshold", threshold)
+        self.threshold_mode: Any = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.min_lrs = _each(min_lr, optimizer.param_groups)
-        self.default_min_lr = None if isinstance(min_lr, list | tuple) else min_lr
-        self.eps = checks.number(who, "eps", eps)
-        self.verbose = checks.flag("ReduceLROnPlateau", "verbose", verbose)
+        self.default_min_lr: Any = None if isinstance(min_lr, list | tuple) else min_lr
+        self.eps: Any = checks.number(who, "eps", eps)
+        self.verbose: Any = checks.flag("ReduceLROnPlateau", "verbose", verbose)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
-    def is_better(self, a, best):
+    def is_better(self, a: Any, best: Any) -> Any:
         """Whether a is an improvement on the best number so far."""
         margin = -self.threshold if self.mode == "min" else self.threshold
         bound = best * (1 + margin) if self.threshold_mode == "rel" else best + margin
         return a < bound if self.mode == "min" else a > bound
 
-    def step(self, metrics, epoch=None):  # type: ignore[override]
+    def step(self, metrics: Any, epoch: Any = None) -> None:  # type: ignore[override]
         """Look at the number that an epoch ended with; `epoch` is its number where given."""
         try:
             current = float(metrics)
@@ -771,7 +790,7 @@ class ReduceLROnPlateau(LRScheduler):
         n_groups = len(self.optimizer.param_groups)
         self._require_groups()
         self.min_lrs += [self.default_min_lr] * (n_groups - len(self.min_lrs))
-        self.last_epoch = epoch
+        self.last_epoch: Any = epoch
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
         else:
@@ -802,6 +821,8 @@ class ReduceLROnPlateau(LRScheduler):
 class _OfSchedulers(LRScheduler):
     """A scheduler that others do the work of."""
 
+    optimizer: Any
+
     _schedulers: list[LRScheduler]
 
     def _take(self, optimizer, schedulers):
@@ -825,12 +846,12 @@ class _OfSchedulers(LRScheduler):
         for scheduler in self._next():
             scheduler._require_groups()
 
-    def state_dict(self):
+    def state_dict(self) -> Any:
         """All that it and its schedulers count."""
         own = [scheduler.state_dict() for scheduler in self._schedulers]
         return super().state_dict() | {"_schedulers": own}
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Any) -> None:
         """Go on from what `state_dict` gave."""
         self._check_state(state_dict)
         state = dict(state_dict)
@@ -867,7 +888,7 @@ class SequentialLR(_OfSchedulers):
     [0.5, 0.75, 1.0, 0.5]
     """
 
-    def __init__(self, optimizer, schedulers, milestones, last_epoch=-1):
+    def __init__(self, optimizer: Any, schedulers: Any, milestones: Any, last_epoch: Any = -1) -> None:
         schedulers = checks.sequence("SequentialLR", "schedulers", schedulers, "schedulers")
         milestones = [
             checks.integer("SequentialLR", "milestones", each, least=0)
@@ -901,7 +922,7 @@ class SequentialLR(_OfSchedulers):
     def _next(self):
         return [self._schedulers[self._place(self.last_epoch + 1)]]
 
-    def step(self):  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Go on by one epoch."""
         self._require_groups()
         [current] = self._next()
@@ -927,7 +948,7 @@ class ChainedScheduler(_OfSchedulers):
     [0.25]
     """
 
-    def __init__(self, schedulers, optimizer=None):
+    def __init__(self, schedulers: Any, optimizer: Any = None) -> None:
         schedulers = checks.sequence("ChainedScheduler", "schedulers", schedulers, "schedulers")
         for each in schedulers[:1]:
             checks.instance("ChainedScheduler", "schedulers", each, LRScheduler, "schedulers")
@@ -935,7 +956,7 @@ class ChainedScheduler(_OfSchedulers):
         self._take(optimizer, schedulers)
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
-    def step(self):  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """Go on by one epoch."""
         self._require_groups()
         for scheduler in self._schedulers:
@@ -955,5 +976,7 @@ def _each(value, groups):
     return values
 
 
-def __getattr__(name):
-    raise attribute_error("fastbp.optim.lr_scheduler", name)
+if not TYPE_CHECKING:  # where a name that is missing is an error
+
+    def __getattr__(name: str) -> Any:
+        raise attribute_error("fastbp.optim.lr_scheduler", name)

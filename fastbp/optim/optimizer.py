@@ -1,10 +1,13 @@
 """`Optimizer`: parameter groups with their options, and the state kept of each parameter."""
 
+from __future__ import annotations
+
 import collections
 import functools
 import numbers
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,20 +86,20 @@ class Optimizer:
 
     #: Whether the steps of each parameter are counted in its state.
     _counts = True
-    steps = 0
+    steps: Any = 0
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
     _state: collections.defaultdict
     #: Who have newer states, while they train; none of a class that never calls this `__init__`.
     _trainers: Sequence[weakref.ref] = ()
 
-    def __init_subclass__(cls, counts_steps=False, **arguments):
+    def __init_subclass__(cls, counts_steps: bool = False, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if "step" in vars(cls) and not counts_steps:
             setattr(cls, "step", _counted(cls.step))  # noqa: B010
 
-    def __init__(self, params, defaults):
-        self.defaults = self._checked_options(dict(defaults))
+    def __init__(self, params: Any, defaults: dict[Any, Any]) -> None:
+        self.defaults: Any = self._checked_options(dict(defaults))
         self._trainers = []
         self.state = collections.defaultdict(dict)
         self.steps = 0
@@ -108,7 +111,7 @@ class Optimizer:
         for group in self._groups_of(params):
             self.add_param_group(group)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
         note()
 
@@ -130,7 +133,7 @@ class Optimizer:
             raise ValueError(f"{who} expects at least one parameter; got an empty parameter list.")
         return groups if isinstance(groups[0], dict) else [{"params": groups}]
 
-    def add_param_group(self, group):
+    def add_param_group(self, group: dict[Any, Any]) -> None:
         """Train more parameters from the next step on.
 
         Parameters
@@ -189,7 +192,7 @@ class Optimizer:
         """The group, whose keys are options or nobody's."""
         return group
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self._groups):
             lines += [""] * bool(number) + [f"Parameter Group {number}"]
@@ -198,11 +201,11 @@ class Optimizer:
 
     # --- training ---------------------------------------------------------------------------
 
-    def step(self, closure=None):
+    def step(self, closure: Any = None) -> Any:
         """Change the parameters."""
         raise NotImplementedError(f"{type(self).__name__} expects a method step; got none.")
 
-    def zero_grad(self, set_to_none=True):
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with 0."""
         if set_to_none is not True:
             set_to_none = checks.flag("zero_grad", "set_to_none", set_to_none)
@@ -213,17 +216,17 @@ class Optimizer:
                 elif param.grad is not None:
                     param.grad.zero_()
 
-    def watch_steps(self):
+    def watch_steps(self) -> None:
         """From here on `has_stepped` tells whether there was a step."""
         if self._watched_from is None:
             self._watched_from = self.steps
 
-    def has_stepped(self):
+    def has_stepped(self) -> bool:
         """Whether there was a step since the first scheduler was made, by a trainer, too."""
         counts = [self.steps, *(trainer.steps for trainer in self._holders())]
         return any(count != self._watched_from for count in counts)
 
-    def held_by(self, trainer):
+    def held_by(self, trainer: Any) -> None:
         """Remember a `Trainer` that goes on from the states in memory of its own.
 
         States by name belong to one trainer: another ends it.
@@ -237,42 +240,42 @@ class Optimizer:
         trainers = [held() for held in self._trainers]
         return [each for each in trainers if each is not None and not each.closed]
 
-    def sync(self):
+    def sync(self) -> None:
         """Fetch the states that trainers have now."""
         for trainer in self._holders():
             trainer.fetch_states()
 
     @property
-    def param_groups(self):
+    def param_groups(self) -> Any:
         """Its groups; whoever looks at them may change them, which a trainer has to see."""
         if self._trainers:
             note()
         return self._groups
 
     @param_groups.setter
-    def param_groups(self, value):
+    def param_groups(self, value: Any) -> None:
         vars(self)["_groups"] = value
 
-    def members(self):
+    def members(self) -> list[Any]:
         """The tensors of all groups."""
         return [param for group in self._groups for param in group["params"]]
 
     @property
-    def state(self):
+    def state(self) -> Any:
         """Of each parameter a dict of tensors; those that a trainer has are fetched first."""
         if self._trainers:
             self.sync()
         return self._state
 
     @state.setter
-    def state(self, value):
+    def state(self, value: Any) -> None:
         vars(self)["_state"] = value
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         self.sync()
         return self.__dict__ | {"_trainers": []}
 
-    def state_dict(self):
+    def state_dict(self) -> dict[Any, Any]:
         """The state and the options, parameters by their place.
 
         Returns
@@ -288,7 +291,7 @@ class Optimizer:
             "param_groups": [group | {"params": [places[p] for p in group["params"]]} for group in self._groups],
         }
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[Any, Any]) -> None:
         """Go on from a state of `state_dict`; the numbers are copied.
 
         Parameters

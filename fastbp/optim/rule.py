@@ -1,8 +1,11 @@
 """`Rule`: what the library's optimisers share, over the rows of `operations.rules`."""
 
+from __future__ import annotations
+
 import inspect
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +15,17 @@ from fastbp.backend import kernels
 from fastbp.operations.rules import RULES, UpdateRule
 from fastbp.optim.optimizer import Optimizer, _detached
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.autograd import Tensor
+
 __all__ = ["Rule"]
 
 #: The library's, by the names of the estimators and the command line.
-OPTIMIZERS: dict[str, Callable[..., "Rule"]] = {}
+OPTIMIZERS: dict[str, Callable[..., Rule]] = {}
 
 
-def rule_of(who, optimizer):
+def rule_of(who: str, optimizer: Any) -> Any:
     """An optimiser as it was handed in: one, or the name of one with its own defaults; None is Adam."""
     if optimizer is None:
         optimizer = "adam"
@@ -63,10 +70,10 @@ def _misses(key, own):
 class Option:
     """An option as an attribute: read where all groups agree, written into each."""
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: Any, name: Any) -> None:
         self.name = name
 
-    def __get__(self, optimizer, owner=None):
+    def __get__(self, optimizer: Any, owner: Any = None) -> Any:
         if optimizer is None:
             return self
         if not optimizer._groups:
@@ -82,7 +89,7 @@ class Option:
                 )
         return first
 
-    def __set__(self, optimizer, value):
+    def __set__(self, optimizer: Any, value: Any) -> None:
         checked = [optimizer._checked_options(group | {self.name: value}) for group in optimizer._groups]
         for group, options in zip(optimizer._groups, checked, strict=True):
             group[self.name] = options[self.name]
@@ -109,11 +116,11 @@ class Rule(Optimizer, counts_steps=True):
     #: Options that the engine has not, and the value without effect.
     _only_by_hand: dict = {"maximize": False}
 
-    lr = Option()
-    weight_decay = Option()
-    maximize = Option()
+    lr: Any = Option()
+    weight_decay: Any = Option()
+    maximize: Any = Option()
 
-    def __init_subclass__(cls, rows=None, **keywords):
+    def __init_subclass__(cls, rows: Any = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if rows is None:
             return
@@ -133,11 +140,11 @@ class Rule(Optimizer, counts_steps=True):
         names = [(option, row.name, row.states, cls._keys) for option, row in cls._rows]
         cls._compiled = Stepper(names, cls._counts, cls._decoupled)
 
-    def __init__(self, arguments):
+    def __init__(self, arguments: Any) -> None:
         """Of the arguments of a subclass's `__init__`, as ``locals()`` there has them."""
         params = arguments["params"]
         options = {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
-        self.states = {}  # of `update`, by the parameters' names: a list of arrays
+        self.states: dict[str, list[Any]] = {}  # of `update`, by the parameters' names: a list of arrays
         self._drop_how(options)
         super().__init__(params, options)
 
@@ -155,7 +162,8 @@ class Rule(Optimizer, counts_steps=True):
                     "subclass of Optimizer."
                 )
         for name in [each for each in self._keys if each in options]:
-            options[name] = _CHECKS.get(name, _factor)(who, name, options[name])
+            check: Any = _CHECKS.get(name, _factor)
+            options[name] = check(who, name, options[name])
         return options
 
     def _known(self, who, group):
@@ -168,7 +176,7 @@ class Rule(Optimizer, counts_steps=True):
                 )
         return group
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self._bound:
             return super().__repr__()
         options = ", ".join(f"{name}={_shown(getattr(self, name))}" for name in self._options)
@@ -199,21 +207,21 @@ class Rule(Optimizer, counts_steps=True):
         return {"lr": group["lr"], **decay, **numbers}
 
     @property
-    def chosen(self):
+    def chosen(self) -> dict[Any, Any]:
         """The options that choose a row, where all groups agree."""
         return {option: getattr(self, option) for option, _ in self._rows if option is not None}
 
     @property
-    def state_names(self):
+    def state_names(self) -> Any:
         """PyTorch's names of the arrays of a parameter's shape that the rule keeps."""
         return self._names(self.chosen)
 
     @property
-    def n_states(self):
+    def n_states(self) -> int:
         """How many these are."""
         return len(self.state_names)
 
-    def numbers(self):
+    def numbers(self) -> dict[Any, Any]:
         """The rule and its numbers, as the training engine takes them.
 
         Raises
@@ -238,7 +246,7 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- tensors -----------------------------------------------------------------------------
 
-    def step(self, closure=None):
+    def step(self, closure: Callable[..., Any] | None = None) -> Tensor | None:
         """Change every parameter that has a gradient, in place.
 
         Parameters
@@ -327,7 +335,7 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- what training asks for -------------------------------------------------------------
 
-    def state_of(self, name, array):
+    def state_of(self, name: str, array: Array) -> Any:
         """The arrays kept for one parameter, in its layout.
 
         Parameters
@@ -357,7 +365,7 @@ class Rule(Optimizer, counts_steps=True):
             kept.append(np.full(array.shape, self._beginning(group), _native(array)))
         return kept
 
-    def steps_of(self, arrays):
+    def steps_of(self, arrays: Mapping[str, Any]) -> Any:
         """Steps done with parameters, of which `state_of` asks.
 
         Parameters
@@ -382,7 +390,7 @@ class Rule(Optimizer, counts_steps=True):
             )
         return counts[0]
 
-    def set_steps(self, arrays, steps):
+    def set_steps(self, arrays: Any, steps: Any) -> None:
         """Count the steps that training did with parameters."""
         vars(self)["steps"] = steps
         if self._bound and self._counts:
@@ -390,7 +398,7 @@ class Rule(Optimizer, counts_steps=True):
                 self.state_of(name, array)  # which begins what was taken out
                 self._state[self._holder_of(name, array)[1]]["step"].array[...] = steps
 
-    def holder(self, array):
+    def holder(self, array: Any) -> tuple[Any, Any] | tuple[None, None]:
         """The group and the tensor that has an array's memory; (None, None) where none has."""
         for group in self._groups:
             for param in group["params"]:
@@ -409,7 +417,7 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- arrays by name ---------------------------------------------------------------------
 
-    def update(self, params, grads):
+    def update(self, params: Any, grads: Any) -> Any:
         """One step, in place.
 
         Parameters

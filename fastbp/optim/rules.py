@@ -4,13 +4,20 @@ An optimiser of tensors changes them by `step`; one made without parameters chan
 `update`.  Both train in `fit`.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.operations.rules import nadams_product
 from fastbp.optim.rule import Rule
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "SGD",
@@ -123,18 +130,18 @@ class SGD(Rule, rows={"nesterov": "nesterov", "momentum": "momentum", None: "sgd
 
     def __init__(
         self,
-        params=None,
-        lr=1e-3,
-        momentum=0.0,
-        dampening=0.0,
-        weight_decay=0.0,
-        nesterov=False,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
         *,
-        maximize=False,
-        foreach=None,
-        differentiable=False,
-        fused=None,
-    ):
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool | None = False,
+        fused: bool | None = None,
+    ) -> None:
         super().__init__(locals())
 
     def _checked_options(self, options):
@@ -177,7 +184,7 @@ class Momentum(SGD):
 
     _options = ("lr", "momentum")
 
-    def __init__(self, lr=0.01, momentum=0.9):
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr=_rate(type(self), lr), momentum=momentum)
 
 
@@ -210,7 +217,7 @@ class Nesterov(SGD):
 
     _options = ("lr", "momentum")
 
-    def __init__(self, lr=0.01, momentum=0.9):
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__(lr=_rate(type(self), lr), momentum=momentum, nesterov=True)
 
 
@@ -263,18 +270,18 @@ class AdaGrad(Rule, rows={None: "adagrad"}):
 
     def __init__(
         self,
-        params=None,
-        lr=0.01,
-        lr_decay=0.0,
-        weight_decay=0.0,
-        initial_accumulator_value=0.0,
-        eps=1e-10,
-        foreach=None,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.01,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        foreach: Any = None,
         *,
-        maximize=False,
-        differentiable=False,
-        fused=None,
-    ):
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: Any = None,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -317,18 +324,18 @@ class RMSprop(Rule, rows={"momentum": "rmsprop_momentum", None: "rmsprop"}):
     @_with_the_books(_alpha)
     def __init__(
         self,
-        params=None,
-        lr=0.01,
-        alpha=0.99,
-        eps=1e-8,
-        weight_decay=0.0,
-        momentum=0.0,
-        centered=False,
-        capturable=False,
-        foreach=None,
-        maximize=False,
-        differentiable=False,
-    ):
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: Any = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -380,20 +387,20 @@ class Adam(Rule, rows={"amsgrad": "amsgrad", None: "adam"}):
     @_with_the_books(_betas)
     def __init__(
         self,
-        params=None,
-        lr=0.001,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        amsgrad=False,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.001,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
         *,
-        foreach=None,
-        maximize=False,
-        capturable=False,
-        differentiable=False,
-        fused=None,
-        decoupled_weight_decay=False,
-    ):
+        foreach: Any = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: Any = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -429,19 +436,19 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
 
     def __init__(
         self,
-        params=None,
-        lr=0.001,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.01,
-        amsgrad=False,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.001,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        amsgrad: bool = False,
         *,
-        maximize=False,
-        foreach=None,
-        capturable=False,
-        differentiable=False,
-        fused=None,
-    ):
+        maximize: bool = False,
+        foreach: Any = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: Any = None,
+    ) -> None:
         super().__init__(
             params,
             lr,
@@ -457,7 +464,7 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
             capturable=capturable,
         )
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: Any) -> None:
         """As others'; of an Adam's too, whose decay is in the gradient and here is not."""
         super().load_state_dict(state_dict)
         for group in self.param_groups:
@@ -495,17 +502,17 @@ class Adadelta(Rule, rows={None: "adadelta"}):
 
     def __init__(
         self,
-        params=None,
-        lr=1.0,
-        rho=0.9,
-        eps=1e-6,
-        weight_decay=0.0,
-        foreach=None,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        foreach: Any = None,
         *,
-        capturable=False,
-        maximize=False,
-        differentiable=False,
-    ):
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -539,17 +546,17 @@ class Adamax(Rule, rows={None: "adamax"}):
 
     def __init__(
         self,
-        params=None,
-        lr=0.002,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        foreach=None,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.002,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        foreach: Any = None,
         *,
-        maximize=False,
-        differentiable=False,
-        capturable=False,
-    ):
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -590,22 +597,22 @@ class NAdam(Rule, rows={None: "nadam"}):
 
     def __init__(
         self,
-        params=None,
-        lr=0.002,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        momentum_decay=0.004,
-        decoupled_weight_decay=False,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.002,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 0.004,
+        decoupled_weight_decay: bool = False,
         *,
-        foreach=None,
-        maximize=False,
-        capturable=False,
-        differentiable=False,
-    ):
+        foreach: Any = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
         super().__init__(locals())
 
-    def state_dict(self):
+    def state_dict(self) -> Any:
         """As others', and PyTorch's "mu_product", M_k, of the steps so far."""
         from fastbp.autograd import as_tensor
 
@@ -657,18 +664,18 @@ class RAdam(Rule, rows={None: "radam"}):
 
     def __init__(
         self,
-        params=None,
-        lr=0.001,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        decoupled_weight_decay=False,
+        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        lr: float = 0.001,
+        betas: Any = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
         *,
-        foreach=None,
-        maximize=False,
-        capturable=False,
-        differentiable=False,
-    ):
+        foreach: Any = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
         super().__init__(locals())
 
 
@@ -705,5 +712,13 @@ class Lion(Rule, rows={None: "lion"}):
     _decoupled = True
     _counts = False
 
-    def __init__(self, params=None, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, *, maximize=False):
+    def __init__(
+        self,
+        params: Any = None,
+        lr: Any = 1e-4,
+        betas: Any = (0.9, 0.99),
+        weight_decay: Any = 0.0,
+        *,
+        maximize: Any = False,
+    ) -> None:
         super().__init__(locals())

@@ -1,6 +1,10 @@
 """Schedules of the learning rate, as `fit` takes them."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 from fastbp import checks
 
@@ -24,11 +28,11 @@ class StepDecay:
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    def __init__(self, every, factor=0.1):
-        self.every = checks.integer("StepDecay", "every", every, least=1)
-        self.factor = checks.number("StepDecay", "factor", factor, least=0)
+    def __init__(self, every: int, factor: float = 0.1) -> None:
+        self.every: Any = checks.integer("StepDecay", "every", every, least=1)
+        self.factor: Any = checks.number("StepDecay", "factor", factor, least=0)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: Any) -> Any:
         epoch = checks.number("StepDecay", "epoch", epoch, least=0)
         return self.factor ** (epoch // self.every)
 
@@ -51,11 +55,11 @@ class CosineDecay:
     [1.0, 0.5, 0.0]
     """
 
-    def __init__(self, epochs, least=0.0):
-        self.epochs = checks.integer("CosineDecay", "epochs", epochs, least=1)
-        self.least = checks.number("CosineDecay", "least", least, least=0)
+    def __init__(self, epochs: int, least: float = 0.0) -> None:
+        self.epochs: Any = checks.integer("CosineDecay", "epochs", epochs, least=1)
+        self.least: Any = checks.number("CosineDecay", "least", least, least=0)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: Any) -> Any:
         epoch = checks.number("CosineDecay", "epoch", epoch, least=0)
         share = min(epoch / self.epochs, 1)
         return self.least + (1 - self.least) * 0.5 * (1 + math.cos(math.pi * share))
@@ -75,13 +79,13 @@ class WarmUp:
     [0.0, 0.5, 1.0, 0.5]
     """
 
-    def __init__(self, epochs, then=None):
-        self.epochs = checks.number("WarmUp", "epochs", epochs, least=0)
+    def __init__(self, epochs: float, then: Callable[..., Any] | None = None) -> None:
+        self.epochs: Any = checks.number("WarmUp", "epochs", epochs, least=0)
         if then is not None:
             checks.function("WarmUp", "then", then, "a schedule")
         self.then = then
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: Any) -> Any:
         epoch = checks.number("WarmUp", "epoch", epoch, least=0)
         if epoch < self.epochs:
             return epoch / self.epochs
@@ -101,9 +105,9 @@ class InverseScaling:
     [1.0, 0.5]
     """
 
-    def __init__(self, power=0.5):
-        self.power = checks.number("InverseScaling", "power", power, least=0)
+    def __init__(self, power: float = 0.5) -> None:
+        self.power: Any = checks.number("InverseScaling", "power", power, least=0)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: Any) -> Any:
         epoch = checks.number("InverseScaling", "epoch", epoch, least=0)
         return 1 / (1 + epoch) ** self.power

@@ -1,12 +1,19 @@
 """Averages of a model's weights over its training, as PyTorch's `optim.swa_utils` has them."""
 
+from __future__ import annotations
+
 import copy
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastbp import checks
 from fastbp.autograd import no_grad, tensor
 from fastbp.modules import Module
 from fastbp.optim.lr_scheduler import LRScheduler
+
+if TYPE_CHECKING:
+    from fastbp.optim import Optimizer
 
 __all__ = [
     "SWALR",
@@ -19,7 +26,7 @@ __all__ = [
 ]
 
 
-def get_ema_multi_avg_fn(decay=0.999):
+def get_ema_multi_avg_fn(decay: float = 0.999) -> Any:
     """averaged = decay averaged + (1 - decay) current, for a list of tensors in place.
 
     Examples
@@ -39,7 +46,7 @@ def get_ema_multi_avg_fn(decay=0.999):
     return average
 
 
-def get_swa_multi_avg_fn():
+def get_swa_multi_avg_fn() -> Any:
     """The mean of all so far, for a list of tensors in place.
 
     Examples
@@ -59,7 +66,7 @@ def get_swa_multi_avg_fn():
     return average
 
 
-def get_ema_avg_fn(decay=0.999):
+def get_ema_avg_fn(decay: float = 0.999) -> Any:
     """``decay averaged + (1 - decay) current`` of one tensor, as a new one.
 
     Examples
@@ -76,7 +83,7 @@ def get_ema_avg_fn(decay=0.999):
     return average
 
 
-def get_swa_avg_fn():
+def get_swa_avg_fn() -> Any:
     """The mean of all so far of one tensor, as a new one.
 
     Examples
@@ -131,24 +138,34 @@ class AveragedModel(Module):
     tensor([2.])
     """
 
-    def __init__(self, model, device=None, avg_fn=None, multi_avg_fn=None, use_buffers=False):
+    avg_fn: Any
+    multi_avg_fn: Any
+
+    def __init__(
+        self,
+        model: Module,
+        device: Literal["cpu"] | None = None,
+        avg_fn: Callable[..., Any] | None = None,
+        multi_avg_fn: Callable[..., Any] | None = None,
+        use_buffers: bool = False,
+    ) -> None:
         super().__init__()
         checks.instance("AveragedModel", "model", model, Module, "a Module")
         if avg_fn is not None and multi_avg_fn is not None:
             raise ValueError("AveragedModel expects avg_fn or multi_avg_fn; got both.")
-        self.module = copy.deepcopy(model)
+        self.module: Any = copy.deepcopy(model)
         if device is not None:
             self.module.to(device)
         self.register_buffer("n_averaged", tensor(0))
         self.avg_fn, self.multi_avg_fn = avg_fn, multi_avg_fn
-        self.use_buffers = checks.flag("AveragedModel", "use_buffers", use_buffers)
+        self.use_buffers: Any = checks.flag("AveragedModel", "use_buffers", use_buffers)
 
-    def forward(self, *args, **kwargs):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The averaged model's output."""
         return self.module(*args, **kwargs)
 
     @no_grad()
-    def update_parameters(self, model):
+    def update_parameters(self, model: Any) -> None:
         """Take the model's weights, as they are now, into the average."""
         checks.instance("update_parameters", "model", model, Module, "a Module")
         mine, theirs = self._averaged(self.module), self._averaged(model)
@@ -184,7 +201,7 @@ class AveragedModel(Module):
 
 
 @no_grad()
-def update_bn(loader, model, device=None):
+def update_bn(loader: Any, model: Module, device: Literal["cpu"] | None = None) -> None:
     """Set the running statistics of batch normalisation to their means over a loader's batches.
 
     Parameters
@@ -241,9 +258,16 @@ class SWALR(LRScheduler):
 
     _goes_on = True
 
-    def __init__(self, optimizer, swa_lr, anneal_epochs=10, anneal_strategy="cos", last_epoch=-1):
-        self.anneal_epochs = checks.integer("SWALR", "anneal_epochs", anneal_epochs, least=0)
-        self.anneal_strategy = checks.choice("SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        swa_lr: Any,
+        anneal_epochs: int = 10,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        last_epoch: int = -1,
+    ) -> None:
+        self.anneal_epochs: Any = checks.integer("SWALR", "anneal_epochs", anneal_epochs, least=0)
+        self.anneal_strategy: Any = checks.choice("SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         groups = getattr(optimizer, "param_groups", ())
         rates = swa_lr if isinstance(swa_lr, list | tuple) else [swa_lr] * len(groups)
         if len(rates) != len(groups) and groups:

@@ -1,5 +1,9 @@
 """Parameters as one vector, and back: `fastbp.nn.utils` has both."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -7,7 +11,7 @@ from fastbp import checks
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
-def parameters_to_vector(parameters):
+def parameters_to_vector(parameters: Any) -> Any:
     """All parameters, one after the other, in one vector that remembers where they came from.
 
     Examples
@@ -31,7 +35,7 @@ def _tensors(who, parameters):
     return parameters
 
 
-def vector_to_parameters(vec, parameters):
+def vector_to_parameters(vec: Any, parameters: Any) -> None:
     """Write the parts of one vector into the parameters, in place.
 
     Raises

@@ -212,13 +212,13 @@ def confusion_matrix(y, t, classes=None, path=None):
         if both[0] < 0 or both[-1] >= len(names):
             raise ValueError(f"{who} expects classes with a name for each index; got {len(names)} and {both[-1]}.")
     else:
-        names = _union(y, t) if classes is None else np.asarray(checks.sequence(who, "classes", classes, "names"))
-        strange = np.setdiff1d(_union(y, t), names)
+        known = _union(y, t) if classes is None else np.asarray(checks.sequence(who, "classes", classes, "names"))
+        strange = np.setdiff1d(_union(y, t), known)
         if len(strange):
             raise ValueError(f"{who} expects classes with every class that comes; got none for {strange[0]!r}.")
-        order = np.argsort(names)
-        y, t = (order[np.searchsorted(names, each, sorter=order)] for each in (y, t))
-        names = names.tolist()
+        order = np.argsort(known)
+        y, t = (order[np.searchsorted(known, each, sorter=order)] for each in (y, t))
+        names = known.tolist()
     n = len(names)
     table = np.bincount(t * n + y, minlength=n * n).reshape(n, n)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)

@@ -1,9 +1,15 @@
 """Pictures of plain lists of numbers: losses over epochs, rates and options."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
 from fastbp.plots import figures
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
 
@@ -11,7 +17,7 @@ __all__ = ["learning_curves", "learning_rates", "trials"]
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
 
 
-def learning_curves(history, path=None):
+def learning_curves(history: Mapping[str, Any], path: Path | None = None) -> Any:
     """Loss beside accuracy, over the epochs.
 
     Parameters
@@ -50,7 +56,7 @@ def learning_curves(history, path=None):
     return figures.written("learning_curves", path, figure)
 
 
-def learning_rates(lrs, losses, smoothed, suggestion, path=None):
+def learning_rates(lrs: Any, losses: Any, smoothed: Any, suggestion: float, path: Any = None) -> Any:
     """Losses over the learning rates that were tried, with the suggested one.
 
     Parameters
@@ -91,7 +97,7 @@ def learning_rates(lrs, losses, smoothed, suggestion, path=None):
     return figures.written("learning_rates", path, figure)
 
 
-def trials(found, ranges, path=None):
+def trials(found: Sequence[Any], ranges: Sequence[str], path: Path | None = None) -> Any:
     """The losses of a sweep's trials over each of the numbers that they differ in.
 
     Parameters

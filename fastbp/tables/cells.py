@@ -1,5 +1,7 @@
 """The text of a table as a grid of cells, by their places in it."""
 
+from __future__ import annotations
+
 import csv
 import io
 import itertools
@@ -67,13 +69,13 @@ class Grid(NamedTuple):
         starts, ends, lines = self.starts[:, kept], self.ends[:, kept], self.lines[kept]
         return self._replace(starts=starts, ends=ends, lines=lines, dropped=(*self.dropped, note))
 
-    def strings(self, column, rows=slice(None)):
+    def strings(self, column: Any, rows: Any = slice(None)) -> list[Any]:
         """The cells of a column as a list of str, without blanks around them."""
         text = self.text
         places = zip(self.starts[column, rows].tolist(), self.ends[column, rows].tolist(), strict=True)
         return [text[start:end].strip() for start, end in places]
 
-    def distinct(self, column, rows=slice(None)):
+    def distinct(self, column: Any, rows: Any = slice(None)) -> Any:
         """The different cells of a column in their order, and of each row the place of its own among them."""
         starts, ends = self.starts[column, rows], self.ends[column, rows]
         lengths = ends - starts
@@ -97,7 +99,7 @@ class Grid(NamedTuple):
         back[order] = merged
         return texts, back[places]
 
-    def row(self, row):
+    def row(self, row: Any) -> list[Any]:
         return [self.text[a:b].strip() for a, b in zip(self.starts[:, row], self.ends[:, row], strict=True)]
 
 
@@ -113,14 +115,14 @@ class _Fields(NamedTuple):
     blank: np.ndarray[Any, Any]
 
 
-def distinct(texts):
+def distinct(texts: Any) -> tuple[list[Any], Any]:
     """The different ones of texts in their order, and of each the place of its own among them."""
     places: dict[str, int] = {}
     own = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
     return list(places), own
 
 
-def grid(name, text, delimiter=None):
+def grid(name: str, text: str, delimiter: str | None = None) -> Any:
     r"""The cells of a text.
 
     Rows end with a line, cells with a delimiter, and neither within quotes.  Blank lines are left
@@ -160,7 +162,7 @@ def grid(name, text, delimiter=None):
     if n_comments:
         notes = (f"The first {checks.plural(n_comments, 'line')}, with # before the text, left out as remarks.",)
     found_out = delimiter is None
-    if found_out:
+    if delimiter is None:
         delimiter = _delimiter(name, text)
         if delimiter == " ":
             notes = (*notes, "Its cells are apart by blanks.")

@@ -1,5 +1,7 @@
 """Texts as dates and times."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 from functools import partial
@@ -40,7 +42,7 @@ _FIGURE, _BLANK = re.compile(r"\d"), re.compile(r"\s")
 UNDECIDED = "undecided"
 
 
-def is_like_one(text):
+def is_like_one(text: Any) -> bool:
     """Whether a text has the form of a date, which may still have no such day."""
     found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
     return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything

@@ -1,7 +1,10 @@
 """How a column of each kind becomes numbers for a network, and how that is written down."""
 
+from __future__ import annotations
+
 import dataclasses
 import sys
+import typing
 import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -24,7 +27,7 @@ _TRUE, _FALSE = ("true", "yes", "ja", "t", "y", "1", "on"), ("false", "no", "nei
 # --- numbers as such ------------------------------------------------------------------------
 
 
-def standardise(values):
+def standardise(values: Any) -> tuple[Any, Any, Any]:
     """(mean, deviation, median) of finite numbers, in float64, where no square overflows.
 
     The deviation of a constant is 1, so that it becomes 0.
@@ -37,7 +40,7 @@ def standardise(values):
     return mean, deviation if deviation > 0 else 1.0, median
 
 
-def standardised(values, mean, scale):
+def standardised(values: Any, mean: Any, scale: Any) -> Any:
     """(values - mean) / scale."""
     with np.errstate(over="ignore"):
         away = values - mean
@@ -61,11 +64,11 @@ class _Encoding:
     name: str
 
     @property
-    def source_kind(self):
+    def source_kind(self) -> str:
         """The kind of the column, as `Column` has it."""
         return "text"
 
-    def document(self):
+    def document(self) -> dict[Any, Any]:
         """The fields as JSON has them."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
@@ -85,29 +88,29 @@ class Number(_Encoding):
     indicator: bool
     boolean: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> Any:
         self._require(self.scale > 0, f"scale {self.scale}")
 
     @classmethod
-    def of(cls, column):
+    def of(cls, column: Any) -> Any:
         missing = np.isnan(column.values)
         mean, scale, median = standardise(column.values[~missing])
         return cls(column.name, mean, scale, median, bool(missing.any()), column.kind == "boolean")
 
     @property
-    def source_kind(self):
+    def source_kind(self) -> str:
         return "boolean" if self.boolean else "number"
 
     @property
-    def names(self):
+    def names(self) -> Any:
         return [self.name, f"{self.name} missing"][: 1 + self.indicator]
 
     @property
-    def done(self):
+    def done(self) -> Any:
         filled = f", missing ones {self.median:g}" if self.indicator else ""
         return ("0 and 1, standardised" if self.boolean else "standardised") + filled
 
-    def encode(self, column, table, out, strict):
+    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
         values = numbers_of(column, table, self.boolean)
         missing = np.isnan(values)
         if strict and not self.indicator and missing.any():
@@ -126,25 +129,25 @@ class Category(_Encoding):
     categories: tuple[str, ...]
     indicator: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> Any:
         self._require(len(self.categories) > 0, "no categories")
         self._require(len(set(self.categories)) == len(self.categories), "a category twice")
 
     @classmethod
-    def of(cls, column):
+    def of(cls, column: Any) -> Any:
         present = set(column.values.tolist())
         return cls(column.name, tuple(sorted(present - {None})), None in present)
 
     @property
-    def names(self):
+    def names(self) -> Any:
         own = [f"{self.name}={category}" for category in self.categories]
         return own + [f"{self.name} missing"] * self.indicator
 
     @property
-    def done(self):
+    def done(self) -> Any:
         return f"one-hot, {len(self.categories)} columns" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column, table, out, strict):
+    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
         places, note = self._places(column, table, strict, "all zeros")
         known = np.flatnonzero(places >= 0)
         out[:] = 0
@@ -179,19 +182,19 @@ class Coded(Category):
     kind = "coded"
 
     @property
-    def size(self):
+    def size(self) -> Any:
         """How many codes there are."""
         return 1 + len(self.categories) + self.indicator
 
     @property
-    def names(self):
+    def names(self) -> list[Any]:
         return [self.name]
 
     @property
-    def done(self):
+    def done(self) -> Any:
         return f"embedded, {len(self.categories)} categories" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column, table, out, strict):
+    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
         places, note = self._places(column, table, strict, "taken as their mean")
         out[:, 0] = places + 1
         return note
@@ -205,25 +208,25 @@ class Hashed(_Encoding):
     width: int
     indicator: bool
 
-    def __post_init__(self):
+    def __post_init__(self) -> Any:
         self._require(1 < self.width <= 1 << 16, f"{self.width} columns")
 
     @classmethod
-    def of(cls, column):
+    def of(cls, column: Any) -> Any:
         present = set(column.values.tolist())
         width = 1 << min(10, max(8, (4 * len(present) - 1).bit_length()))  # so that few share a column
         return cls(column.name, width, None in present)
 
     @property
-    def names(self):
+    def names(self) -> Any:
         own = [f"{self.name}#{k}" for k in range(self.width)]
         return own + [f"{self.name} missing"] * self.indicator
 
     @property
-    def done(self):
+    def done(self) -> Any:
         return f"hashed into {self.width} columns" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column, table, out, strict):
+    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> str:
         texts = texts_of(column, ())
         out[:] = 0
         places: dict[Any, int] = {}
@@ -251,14 +254,14 @@ class Date(_Encoding):
     indicator: bool
     cycles: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._require(self.scale > 0, f"scale {self.scale}")
         self._require(abs(self.median) < _LAST_YEAR, f"the year {self.median:g}")
         known = set(self.cycles) <= set(_CYCLES) and len(set(self.cycles)) == len(self.cycles)
         self._require(known, f"parts {self.cycles}")
 
     @classmethod
-    def of(cls, column):
+    def of(cls, column: Any) -> Any:
         missing = np.isnat(column.values)
         dates = column.values[~missing]
         cycles = tuple(name for name, part in _CYCLES.items() if len(np.unique(part(dates))) > 1)
@@ -266,19 +269,19 @@ class Date(_Encoding):
         return cls(column.name, mean, scale, median, bool(missing.any()), cycles)
 
     @property
-    def source_kind(self):
+    def source_kind(self) -> str:
         return "date"
 
     @property
-    def names(self):
+    def names(self) -> Any:
         waves = [f"{self.name} {cycle} {wave}" for cycle in self.cycles for wave in ("sin", "cos")]
         return [f"{self.name} year", *waves] + [f"{self.name} missing"] * self.indicator
 
     @property
-    def done(self):
+    def done(self) -> str:
         return ", ".join(["year", *(f"sine and cosine of {cycle}" for cycle in self.cycles)])
 
-    def encode(self, column, table, out, strict):
+    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
         dates = _dates_of(column, table)
         missing = np.isnat(dates)
         if strict and not self.indicator and missing.any():
@@ -312,7 +315,7 @@ KINDS = {kind.kind: kind for kind in (Number, Category, Coded, Hashed, Date)}
 # --- columns of other kinds than in training -------------------------------------------------
 
 
-def numbers_of(column, table, boolean):
+def numbers_of(column: Any, table: Any, boolean: Any) -> Any:
     """A column's numbers, NaN where they are missing."""
     values = column.values
     if column.kind == "text" and boolean:
@@ -336,7 +339,7 @@ def numbers_of(column, table, boolean):
     return values
 
 
-def texts_of(column, categories):
+def texts_of(column: Any, categories: Any) -> Any:
     """A column's texts, None where they are missing: as the training has read its cells."""
     values = column.values
     if column.kind == "text":
@@ -376,20 +379,20 @@ def _absent(missing, what):
     return f"{checks.plural(int(missing.sum()), 'row')} without a value, {what}" if missing.any() else ""
 
 
-def unexpected(table, column, expected, row, came):
+def unexpected(table: Any, column: Any, expected: Any, row: Any, came: Any) -> Any:
     where = f"line {table.lines[row]}" if table.lines is not None else f"row {row}"
     return ValueError(
         f"{table.source} expects {expected}, in column {checks.shown(column.name)}; got {came} in {where}."
     )
 
 
-def shown(value):
+def shown(value: Any) -> Any:
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else checks.shown(str(value))
 
 
-def listed(names, most=20):
+def listed(names: Any, most: Any = 20) -> Any:
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(checks.shown, names[:most])) + more
 
@@ -397,7 +400,7 @@ def listed(names, most=20):
 # --- read -----------------------------------------------------------------------------------
 
 
-def read(document, kinds):
+def read(document: Any, kinds: Any) -> Any:
     """The object of one of some classes that a JSON object with its "kind" describes.
 
     Raises
@@ -411,7 +414,8 @@ def read(document, kinds):
     kind = kinds.get(fields.pop("kind", None)) if isinstance(document.get("kind"), str) else None
     if kind is None:
         raise ValueError(f"the kind {checks.shown(document.get('kind'))}")
-    expected = {field.name: field.type for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    expected = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
     if fields.keys() != expected.keys():
         odd = sorted(fields.keys() ^ expected.keys())[0]
         raise ValueError(f"{odd!r} of a {kind.kind}, {'too many' if odd in fields else 'which is missing'}")

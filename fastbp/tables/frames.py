@@ -1,11 +1,14 @@
 """Tables of other libraries, and of arrays, as columns."""
 
+from __future__ import annotations
+
 import datetime
 import decimal
 import io
 import math
 import numbers as abstract
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +78,7 @@ def of_parquet(name, data, ignore, kinds_of, otherwise, progress):
     return columns
 
 
-def checked_names(names, n):
+def checked_names(names: Any, n: Any) -> Any:
     """Names as a list of n different texts."""
     names = [str(name) for name in checks.sequence("columns_of", "names", names, "names of columns")]
     if len(names) != n:

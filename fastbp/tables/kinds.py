@@ -1,8 +1,10 @@
 """What columns of texts are: numbers, booleans, dates or texts, and what names their rows."""
 
+from __future__ import annotations
+
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -86,7 +88,7 @@ class Place(NamedTuple):
     lines: np.ndarray[Any, Any] | None = None
 
     @property
-    def rows(self):
+    def rows(self) -> str:
         return "rows" if self.lines is None else "lines"
 
     def of(self, row):
@@ -131,7 +133,7 @@ class Raw(NamedTuple):
 class _Texts:
     """A column's texts, each different one once, and what they are with either decimal mark."""
 
-    def __init__(self, raw):
+    def __init__(self, raw: Any) -> None:
         self.name = raw.name
         self.cells, self.places = raw.texts()
         counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
@@ -143,10 +145,10 @@ class _Texts:
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
         self.may_count = 2 * self.weight(with_digits) > self.total  # be numbers or dates
 
-    def weight(self, cells):
+    def weight(self, cells: Any) -> Any:
         return sum(self.counts[cell] for cell in cells)
 
-    def look(self):
+    def look(self) -> None:
         """Find the numbers, and the marks that only one makes numbers of: those that are sure."""
         if all(map(_ADDRESS.fullmatch, self.known)):  # each part of which is three digits, perhaps
             return
@@ -162,30 +164,30 @@ class _Texts:
         self.mark = max(marks, key=lambda mark: self.weight(self.numbers[mark]))
 
     @property
-    def mostly_numbers(self):
+    def mostly_numbers(self) -> Any:
         either = {cell for own in self.numbers.values() for cell in own}
         return self.mark is not None and 2 * self.weight(either) > self.total
 
-    def first(self, cells):
+    def first(self, cells: Any) -> int:
         """The row of the first of these."""
         cells = set(cells)
         among = np.array([cell in cells for cell in self.cells])
         return int(among[self.places].argmax())
 
-    def at(self, row):
+    def at(self, row: Any) -> Any:
         return self.cells[self.places[row]]
 
-    def spread(self, table, missing, dtype):
+    def spread(self, table: Any, missing: Any, dtype: Any) -> Any:
         """Each row's value of a table of the different texts."""
         return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
 
 
-def is_number(text):
+def is_number(text: Any) -> bool:
     """Whether a text is a number, with either decimal mark."""
     return any(number_in(text, mark) is not None for mark in numbers.DECIMALS)
 
 
-def number_in(cell, mark):
+def number_in(cell: Any, mark: Any) -> Any:
     """(number, unit, digits) of a text, or None."""
     if mark == "." and "_" not in cell:  # Python's own 1_000 is a text
         try:
@@ -196,7 +198,14 @@ def number_in(cell, mark):
     return numbers.dressed(cell, mark)
 
 
-def columns(raws, place, mark=None, delimiter=None, kinds=None, steps=None):
+def columns(
+    raws: list[Any],
+    place: Any,
+    mark: Literal[".", ",", None] | None = None,
+    delimiter: str | None = None,
+    kinds: dict[str, Any] | None = None,
+    steps: Any = None,
+) -> tuple[Any, Any]:
     """Columns of their kinds, and sentences on what was understood.
 
     Parameters
@@ -301,7 +310,7 @@ def _cell(raw, row):
     return cells[places[row]]
 
 
-def is_whole(values, written):
+def is_whole(values: Any, written: Any) -> bool:
     """Whether numbers are integers; pandas gives a point to those of a column with missing ones."""
     missing = np.isnan(values)
     whole = values[~missing] if missing.any() else values
@@ -509,7 +518,7 @@ def _dates(column, place, kind, heard):
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
 
 
-def identifies(column, first):
+def identifies(column: Any, first: Any) -> Any:
     """Whether values name their rows: all different, and an id by name, by form or by counting.
 
     `first` says that the column stands before others, where tables have what counts the rows.

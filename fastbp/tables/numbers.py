@@ -1,10 +1,16 @@
 """Cells as numbers: plain ones many at a time, and those that are dressed as people write them."""
 
+from __future__ import annotations
+
 import functools
 import math
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = ["CURRENCY", "DECIMALS", "PADDING", "dressed", "plain"]
 
@@ -44,7 +50,7 @@ _CORE = {
 _NO_DIGITS = re.compile(r"\D")
 
 
-def plain(codes, starts, ends, mark="."):
+def plain(codes: Array, starts: Array, ends: Array, mark: str = ".") -> tuple[Any, Any, Any] | None:
     """Cells of digits as float64, rounded as Python's float rounds them.
 
     Parameters
@@ -138,7 +144,7 @@ def _form(cell):  # which is asked for each mark
     return _FORM.fullmatch(cell)
 
 
-def dressed(cell, mark):
+def dressed(cell: Any, mark: Any) -> tuple[Any, Any, Any] | None:
     """A cell as (number, unit, digits) with this decimal mark, or None where it is none.
 
     The unit is a currency's sign, "%" or ""; `digits` are an integer's, "" where it is none.

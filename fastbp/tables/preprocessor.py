@@ -1,6 +1,10 @@
 """`Preprocessor`: a table as numbers for a network, and back."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -9,6 +13,9 @@ from fastbp.tables import features, targets
 from fastbp.tables.columns import Columns
 from fastbp.tables.kinds import IGNORED
 from fastbp.tables.sources import table_of
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = ["Preprocessor"]
 
@@ -88,7 +95,21 @@ class Preprocessor:
     [4]
     """
 
-    def __init__(self, *, max_categories=256, many="hashed", ignore=(), strict=False, dtype="float64"):
+    summary_: Any
+    task_note_: Any
+    encodings_: Any
+    left_out_: Any
+    target_: Any
+
+    def __init__(
+        self,
+        *,
+        max_categories: int = 256,
+        many: Literal["hashed", "codes"] = "hashed",
+        ignore: Sequence[str] = (),
+        strict: bool = False,
+        dtype: Literal["float64", "float32"] = "float64",
+    ) -> None:
         self.max_categories = max_categories
         self.many = many
         self.ignore = ignore
@@ -97,25 +118,25 @@ class Preprocessor:
 
     # --- scikit-learn's conventions ---------------------------------------------------------
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[Any, Any]:
         """The parameters by name."""
         return {name: getattr(self, name) for name in _PARAMETERS}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters by name."""
         for name, value in params.items():
             setattr(self, checks.choice("Preprocessor.set_params", "a parameter", name, _PARAMETERS), value)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Preprocessor({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
         """The names of what `transform` returns."""
         self._require_fitted("get_feature_names_out")
         return np.array([name for each in self.encodings_ for name in each.names], object)
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: Any = None) -> Self:
         """Arrays are all that there is; for scikit-learn's pipelines."""
         if transform not in (None, "default"):
             raise ValueError(f"Preprocessor.set_output expects transform='default'; got {checks.shown(transform)}.")
@@ -123,7 +144,9 @@ class Preprocessor:
 
     # --- fit --------------------------------------------------------------------------------
 
-    def fit(self, X, y=None, *, task=None):
+    def fit(
+        self, X: Any, y: str | ArrayLike | None = None, *, task: Literal["classification", "regression"] | None = None
+    ) -> Self:
         """Learn means, categories and classes.
 
         Parameters
@@ -189,14 +212,14 @@ class Preprocessor:
 
     def _become(self, found, left_out, target):
         self.encodings_, self.left_out_, self.target_ = found, left_out, target
-        self.feature_names_in_ = np.array([each.name for each in found], object)
-        self.n_features_in_ = len(found)
-        self.n_codes_ = [each.size for each in found if isinstance(each, features.Coded)]
+        self.feature_names_in_: Any = np.array([each.name for each in found], object)
+        self.n_features_in_: int = len(found)
+        self.n_codes_: Any = [each.size for each in found if isinstance(each, features.Coded)]
         self.notes_ = []
 
     # --- transform --------------------------------------------------------------------------
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Array:
         """The table as an array.
 
         Parameters
@@ -226,7 +249,7 @@ class Preprocessor:
         """The same and the target's, which is a column of some name or values."""
         return {**self.kinds, **({target: self.target_.source_kind} if isinstance(target, str) else {})}
 
-    def transformed(self, table, strict):
+    def transformed(self, table: Any, strict: Any) -> Any:
         """`transform` of Columns, strictly or not."""
         missing = [each.name for each in self.encodings_ if each.name not in table.names]
         if missing:
@@ -247,14 +270,14 @@ class Preprocessor:
         self.notes_ = notes
         return out
 
-    def fit_transform(self, X, y=None, **options):
+    def fit_transform(self, X: Any, y: Any = None, **options: Any) -> Any:
         """`fit`, then `transform`."""
         ignore = checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns")
         table = table_of("Preprocessor.fit", X, dict.fromkeys(ignore, IGNORED))
         self.fit(table, y, **options)
         return self.transform(table)
 
-    def transform_target(self, y, X=None):
+    def transform_target(self, y: str | ArrayLike, X: Any = None) -> Any:
         """Class indices (n_rows,), or standardised numbers (n_rows, 1).
 
         Parameters
@@ -270,7 +293,7 @@ class Preprocessor:
         table, column = with_target(who, table, y)
         return self.target_.transform(column, table)
 
-    def inverse_target(self, y):
+    def inverse_target(self, y: Any) -> Any:
         """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
         self._require_target("inverse_target")
         if isinstance(self.target_, targets.Classes):
@@ -292,12 +315,12 @@ class Preprocessor:
 
     # --- JSON -------------------------------------------------------------------------------
 
-    def to_json(self):
+    def to_json(self) -> Any:
         """All that was learnt, as JSON's text."""
         self._require_fitted("to_json")
         return json.dumps(self.document())
 
-    def document(self):
+    def document(self) -> dict[str, Any]:
         """What `to_json` writes, as an object."""
         self._require_fitted("document")
         return {
@@ -313,7 +336,7 @@ class Preprocessor:
         }
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: Any) -> Any:
         """The preprocessor that `to_json` wrote.
 
         Raises
@@ -337,7 +360,7 @@ class Preprocessor:
         return cls.from_document(who, document)
 
     @classmethod
-    def from_document(cls, who, document, source="the text"):
+    def from_document(cls, who: str, document: Any, source: Any = "the text") -> Any:
         """The preprocessor of what `document` gives, of which nothing is taken on trust."""
         try:
             if document["format"] != _FORMAT:
@@ -388,7 +411,7 @@ class Preprocessor:
         return made
 
 
-def with_target(who, table, y):
+def with_target(who: str, table: Any, y: Any) -> tuple[Any, Any]:
     """The table, and its column of the target, which may be given as values beside it."""
     if y is None or isinstance(y, str):
         if y not in table.names:
@@ -416,7 +439,7 @@ def with_target(who, table, y):
 # --- what is done with a column -------------------------------------------------------------
 
 
-def missing_of(column):
+def missing_of(column: Any) -> Any:
     """(n_rows,) bool: where a column has no value."""
     if column.kind == "text":
         return np.array([value is None for value in column.values], bool)

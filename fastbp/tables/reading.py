@@ -1,10 +1,12 @@
 """Files of tables as columns: CSV and its kin, packed or not, and Parquet."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from fastbp import checks
 from fastbp.tables import cells, dates, encodings, frames, kinds, numbers, totals
 from fastbp.tables.amounts import amounts
 from fastbp.tables.columns import Columns
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["Table", "columns_of", "read", "read_csv"]
 
@@ -445,7 +450,7 @@ def _may_be_thousands(texts, mark):
     return all(_THOUSANDS.fullmatch(text) for text in texts if mark in text)
 
 
-def listed(names, most=20):
+def listed(names: Any, most: Any = 20) -> Any:
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(checks.shown, names[:most])) + more
 
@@ -453,7 +458,7 @@ def listed(names, most=20):
 # --- tables ---------------------------------------------------------------------------------
 
 
-def read_csv(path, target):
+def read_csv(path: Path, target: str) -> Any:
     r"""Read a file as `read` does, its texts one-hot, and a column to predict.
 
     Parameters

@@ -1,13 +1,29 @@
 """The rows of a table in parts, to train, to stop in time and to judge by."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+
 __all__ = ["split"]
 
 
-def split(n, shares, seed, *, classes=None, groups=None, times=None):
+def split(
+    n: int,
+    shares: Sequence[float],
+    seed: int,
+    *,
+    classes: Array | None = None,
+    groups: Array | None = None,
+    times: Array | None = None,
+) -> list[Array]:
     """Row numbers of each part.
 
     Parameters
@@ -72,7 +88,7 @@ def _by_groups(order, groups, shares):
     return [order[parts[order] == place] for place in range(len(wanted))]
 
 
-def require_rows(source, parts, names):
+def require_rows(source: Any, parts: Any, names: Any) -> None:
     """Refuse a split of which a part that is needed has no row."""
     for part, name in zip(parts, names, strict=True):
         if not len(part):

@@ -1,5 +1,7 @@
 """What is to be predicted: classes with their names, or numbers in their unit."""
 
+from __future__ import annotations
+
 import dataclasses
 from typing import Any, ClassVar
 
@@ -25,24 +27,24 @@ class Classes:
     name: str
     classes: tuple[Any, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         kinds = {type(each) for each in self.classes}
         if len(self.classes) < 2 or len(kinds) > 1 or len(set(self.classes)) < len(self.classes):
             raise ValueError(f"the classes {checks.shown(self.classes)}")
 
     @property
-    def n_outputs(self):
+    def n_outputs(self) -> int:
         return len(self.classes)
 
-    def document(self):
+    def document(self) -> dict[str, Any]:
         return {"kind": self.kind, "name": self.name, "classes": list(self.classes)}
 
     @property
-    def source_kind(self):
+    def source_kind(self) -> Any:
         """The kind of the column, as `Column` has it."""
         return {str: "text", bool: "boolean"}.get(type(self.classes[0]), "number")
 
-    def transform(self, column, table):
+    def transform(self, column: Any, table: Any) -> Any:
         """Class indices (n_rows,); a class that the training had not is refused."""
         texts = isinstance(self.classes[0], str)
         values = features.texts_of(column, self.classes) if texts else _bare(column, self.classes, table)
@@ -54,11 +56,11 @@ class Classes:
             raise features.unexpected(table, column, expected, row, features.shown(values[row]))
         return codes
 
-    def inverse(self, codes):
+    def inverse(self, codes: Any) -> Any:
         """The classes (n_rows,) of indices: int64, float64, bool or, for texts, object."""
         return self.array()[codes]
 
-    def array(self):
+    def array(self) -> Any:
         """The classes as an array."""
         return np.array(self.classes, object if isinstance(self.classes[0], str) else None)
 
@@ -72,7 +74,7 @@ class Numbers:
     mean: float
     scale: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f"the scale {self.scale}")
 
@@ -80,12 +82,12 @@ class Numbers:
     source_kind = "number"
     document = features.Number.document
 
-    def transform(self, column, table):
+    def transform(self, column: Any, table: Any) -> Any:
         """Standardised numbers (n_rows, 1)."""
         values = features.numbers_of(column, table, False)
         return features.standardised(values, self.mean, self.scale)[:, np.newaxis]
 
-    def inverse(self, outputs):
+    def inverse(self, outputs: Any) -> Any:
         """Numbers (n_rows,) in the target's unit, of standardised ones (n_rows, 1); inf beyond float64."""
         with np.errstate(over="ignore"):
             return np.asarray(outputs, np.float64).reshape(len(outputs)) * self.scale + self.mean
@@ -94,7 +96,7 @@ class Numbers:
 KINDS = {kind.kind: kind for kind in (Classes, Numbers)}
 
 
-def target_of(column, table, task=None):
+def target_of(column: Any, table: Any, task: Any = None) -> tuple[Any, Any]:
     """The target, and a sentence that says how it was understood.
 
     Parameters

@@ -1,14 +1,20 @@
 """Checkpoints of `fit`: one file with all that a training needs to go on as if never stopped."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
 import reprlib
 import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, files
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["AVERAGE", "KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
@@ -37,24 +43,24 @@ class Progress:
         Of its batches; NaN where not done.
     """
 
-    def __init__(self, epoch, n_batches, seconds=0.0):
+    def __init__(self, epoch: Any, n_batches: Any, seconds: float = 0.0) -> None:
         self.epoch = epoch
-        self.reached = np.zeros(4)
-        self.losses = np.full(n_batches, np.nan)
+        self.reached: Any = np.zeros(4)
+        self.losses: Any = np.full(n_batches, np.nan)
         self._begun = time.perf_counter() - seconds
 
     @property
-    def position(self):
+    def position(self) -> int:
         """Rows done in this epoch."""
         return int(self.reached[0])
 
     @property
-    def seconds(self):
+    def seconds(self) -> Any:
         """Spent on this epoch."""
         return time.perf_counter() - self._begun
 
 
-def checksum(x, t, weights=None):
+def checksum(x: Any, t: Any, weights: Any = None) -> Any:
     """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
     if hasattr(x, "indptr"):  # SparseRows, or SciPy's
         apart = max(1, len(x.data) // _ROWS_READ)
@@ -90,22 +96,33 @@ class Checkpoint:
         For a folder that is not there or cannot be written to.
     """
 
-    def __init__(self, path, every, setting, writes=True, counts=None):
+    setting: Any
+    writes: bool
+    counts: Any
+
+    def __init__(
+        self,
+        path: Path,
+        every: int | None,
+        setting: dict[Any, Any],
+        writes: bool = True,
+        counts: list[int] | None = None,
+    ) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"fit expects checkpoint as the path of a file; got {path!r}.")
         if writes:
             files.require_writable("fit", checks.path("fit", path, "checkpoint"))
-        self.path = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
-        self.every = None if every is None else checks.integer("fit", "every", every, least=1)
+        self.path: str = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
+        self.every: Any = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting, self.writes, self.counts = setting, writes, counts
         if writes:
             files.remove_leftovers(self.path)
 
-    def is_due(self, batches, n_batches):
+    def is_due(self, batches: Any, n_batches: Any) -> Any:
         """Whether to write after so many batches of the whole training."""
         return batches % (self.every or n_batches) == 0
 
-    def next_due(self, progress):
+    def next_due(self, progress: Any) -> Any:
         """The batch of this epoch behind which to write."""
         n_batches, done = len(progress.losses), self._batches(progress)
         every = self.every or n_batches
@@ -114,7 +131,7 @@ class Checkpoint:
     def _batches(self, progress):
         return _batches(progress.position, self.setting["batch_size"])
 
-    def write(self, trainer, history, progress, early_stopping):
+    def write(self, trainer: Any, history: Any, progress: Any, early_stopping: Any) -> None:
         """Write where the training is, whole or not at all.
 
         Raises
@@ -171,7 +188,7 @@ def _averaged(arrays):
     return {name: array for name, array in arrays.items() if not name.startswith("optimizer.")}
 
 
-def is_another_file(path):
+def is_another_file(path: Any) -> bool:
     """Whether a file with something in it lies there that is no checkpoint, whole or damaged."""
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         return False
@@ -187,7 +204,7 @@ def _batches(position, batch_size):
 # --- reading --------------------------------------------------------------------------------
 
 
-def read(path, setting):
+def read(path: Any, setting: Any) -> Any:
     """The checkpoint in a file, of a training with the same setting.
 
     Raises
@@ -252,7 +269,7 @@ def _damaged(shown, error):
     return ValueError(f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}.")
 
 
-def difference(name, theirs, ours):
+def difference(name: Any, theirs: Any, ours: Any) -> Any:
     """(name, their value, our value) of the first difference of two JSON values, or None."""
     if type(theirs) is not type(ours):
         return name, theirs, ours
@@ -280,7 +297,7 @@ class Saved:
     best_epoch: int
     counts: list | None
 
-    def check(self, n_rows, batch_size):
+    def check(self, n_rows: Any, batch_size: Any) -> None:
         """Whether all numbers are possible ones, and agree."""
         who, n_batches = "it", _batches(n_rows, batch_size)
         checks.integer(who, "seed", self.seed, 0, 2**64 - 1)
@@ -307,13 +324,13 @@ class Saved:
             lengths = (self.epoch,) if name in ("train_loss", "lr", "seconds") else (0, self.epoch)
             self._floats(f"history.{name}", *((n,) for n in lengths))
 
-    def seed_of(self, seed):
+    def seed_of(self, seed: Any) -> Any:
         """The training's seed, where fit was given none or the same."""
         if seed not in (None, self.seed):
             raise ValueError(f"fit expects seed {self.seed}, as the training in {self.shown} has; got {seed}.")
         return self.seed
 
-    def require_epochs(self, epochs):
+    def require_epochs(self, epochs: Any) -> None:
         """Refuse to go on to what was passed already."""
         begun = self.epoch + bool(self.arrays["progress.reached"][0])
         if epochs < begun:
@@ -321,7 +338,7 @@ class Saved:
                 f"fit expects epochs of at least {begun}, which the training in {self.shown} has begun; got {epochs}."
             )
 
-    def require_counts(self, counts):
+    def require_counts(self, counts: Any) -> None:
         """Refuse rows of other ranks' own amid an epoch: it would train some twice, and some never."""
         if self.counts != counts and 0 < self.arrays["progress.reached"][0] < sum(counts):
             raise ValueError(
@@ -335,7 +352,7 @@ class Saved:
             raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
         return array
 
-    def restore(self, trainer, history, early_stopping, n_batches):
+    def restore(self, trainer: Any, history: Any, early_stopping: Any, n_batches: Any) -> Any:
         """Bring a training to where this one was, or change nothing; returns its `Progress`."""
         own = trainer.arrays()
         best = {}

@@ -1,5 +1,10 @@
 """`Copies`: arrays of the user's of which a plan has copies, and who has the newer numbers."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
 import numpy as np
 
 from fastbp import checks
@@ -33,23 +38,23 @@ class Copies:
         Gives the user's arrays as they are now, as (place, part, pair of arrays); of an embedding one.
     """
 
-    def __init__(self, plan, counter, parts):
+    def __init__(self, plan: Any, counter: Literal["synced", "fetched"], parts: Callable[..., Any]) -> None:
         self._plan, self._counter, self._parts = plan, counter, parts
         self._sources: list = []
         self.taken: list = []  # the arrays that were last taken
 
-    def memory(self):
+    def memory(self) -> list[Any]:
         """The arrays of all parts as they are now."""
         return [array for *_, pair in self._parts() for array in pair]
 
-    def write(self):
+    def write(self) -> None:
         """Overwrite the plan's numbers with those of the arrays that were last taken."""
         dtype = self._plan.dtype
         for place, part, pair in self._sources:
             arrays = [checks.floats("Trainer", "parameter", array, dtype) for array in pair]
             self._plan.write(place, part, *arrays)
 
-    def take(self):
+    def take(self) -> None:
         """Overwrite the plan's numbers; the arrays are as new from here on."""
         changes = self._plan.changes  # of another thread, meanwhile: the next look fetches them
         self._sources = list(self._parts())
@@ -57,7 +62,7 @@ class Copies:
         self.write()
         setattr(self._plan, self._counter, changes)
 
-    def give(self, then):
+    def give(self, then: Any) -> None:
         """Overwrite the arrays with the plan's numbers, all of one step, where these are newer.
 
         ``then(n)`` is called before the arrays count as new, `n` changes later than before.

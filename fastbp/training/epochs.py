@@ -1,9 +1,12 @@
 """`Epochs`: the one loop of all trainings by epochs, and the options that they share."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,49 +48,49 @@ class Training:
     Its methods are called in the order in which they stand here.
     """
 
-    def begin(self, epochs):
+    def begin(self, epochs: Any) -> Any:
         """What may fail before the first epoch; `epochs.done` is 0 until this sets it."""
 
-    def shuffle(self, order, epoch):
+    def shuffle(self, order: Any, epoch: Any) -> Any:
         """Bring row numbers, an array of int64, into the order of this epoch."""
         raise NotImplementedError
 
-    def train(self, epochs):
+    def train(self, epochs: Any) -> Any:
         """One epoch, in the order of its rows and in the seconds left; whether it is whole.
 
         Sets `epochs.stopped_by` where there is nothing to look at.
         """
         raise NotImplementedError
 
-    def look(self):
+    def look(self) -> Any:
         """Note what the epoch has made of the network, on validation rows too."""
 
-    def text(self):
+    def text(self) -> Any:
         """What the bar says."""
         raise NotImplementedError
 
-    def verdict(self):
+    def verdict(self) -> Any:
         """Why training ends for want of improvement, or None."""
 
-    def call(self, callback):
+    def call(self, callback: Any) -> Any:
         """Call a user's function; whether it ends the training."""
         raise NotImplementedError
 
-    def called(self):
+    def called(self) -> Any:
         """All callbacks of an epoch were called."""
 
-    def agreed(self, stop):
+    def agreed(self, stop: Any) -> Any:
         """Why training ends after this epoch, or None, as several ranks have it all alike."""
         return stop
 
-    def end_epoch(self, whole, last):
+    def end_epoch(self, whole: Any, last: Any) -> Any:
         """An epoch is over, `whole` or cut short by the deadline; `last` where no other follows."""
 
-    def takes(self, error):
+    def takes(self, error: Any) -> bool:
         """Whether the training ends with what it has, in place of this exception."""
         return False
 
-    def close(self, stopped_by):
+    def close(self, stopped_by: Any) -> Any:
         """The training is over, however it ended."""
 
 
@@ -115,15 +118,15 @@ class Epochs:
         For a bar without tqdm.
     """
 
-    def __init__(self, options, n_rows):
+    def __init__(self, options: Any, n_rows: int) -> None:
         self.options = options
         self.done = 0
-        self.order = np.arange(n_rows, dtype=np.int64)
+        self.order: Any = np.arange(n_rows, dtype=np.int64)
         self.stopped_by: str | None = None
         self._deadline = math.inf
         self._bar = Bar(options.who, options.epochs) if options.progress else None
 
-    def run(self, training):
+    def run(self, training: Any) -> Any:
         """Train; returns why it ended."""
         if self.options.max_seconds is not None:
             self._deadline = time.monotonic() + self.options.max_seconds
@@ -168,11 +171,11 @@ class Epochs:
         training.end_epoch(whole, stop is not None or self.done >= self.options.epochs)
         self.stopped_by = stop
 
-    def seconds_left(self):
+    def seconds_left(self) -> Any:
         """Until the deadline; inf without one."""
         return self._deadline - time.monotonic()
 
-    def rates(self, lr, epoch, n_batches):
+    def rates(self, lr: Any, epoch: Any, n_batches: Any) -> Any:
         """The learning rate of each batch, (n_batches,) float64; None without a schedule."""
         if self.options.schedule is None:
             return None

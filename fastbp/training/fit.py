@@ -1,10 +1,12 @@
 """`fit`: a network's training by epochs, and the file with which it goes on."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Mapping, Set
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from fastbp.training.history import EarlyStopping, History
 from fastbp.training.ranks import Ranks
 from fastbp.training.trainer import require_steps, trainer_of
 
+if TYPE_CHECKING:
+    from fastbp.training.trainer import Trainer
+
 __all__ = ["FitOptions", "fit"]
 
 #: Rows of one evaluation of the validation set, so that it takes little memory.
@@ -31,29 +36,29 @@ ROWS_OF_DIAGNOSIS = 128
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitOptions(Options):
-    """What `Sequential.fit` takes beside the data, checked; see there."""
+    """What `Sequential.fit` takes beside the data, checked; see there, also for the defaults."""
 
     who: str = dataclasses.field(default="fit", init=False)
-    epochs: int = 10
-    optimizer: Any = None
-    batch_size: int | None = None
-    validation_data: Any = None
-    validation_split: float | None = None
-    seed: Any = None
-    sample_weight: Any = None
-    class_weight: Any = None
-    early_stopping: EarlyStopping | None = None
-    clip_norm: float | None = None
-    clip_value: float | None = None
-    ema_decay: float | None = None
-    n_threads: int | None = None
-    checkpoint: Any = None
-    every: int | None = None
-    resume: Any = None
-    rows: str = "all"
-    average_every: int = 1
+    epochs: int
+    optimizer: Any
+    batch_size: int | None
+    validation_data: Any
+    validation_split: float | None
+    seed: Any
+    sample_weight: Any
+    class_weight: Any
+    early_stopping: EarlyStopping | None
+    clip_norm: float | None
+    clip_value: float | None
+    ema_decay: float | None
+    n_threads: int | None
+    checkpoint: Any
+    every: int | None
+    resume: Any
+    rows: str
+    average_every: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         who, schedule, seed = self.who, self.schedule, self.seed
         vars(self).update(
             epochs=checks.integer(who, "epochs", self.epochs, least=0),
@@ -107,7 +112,7 @@ class FitOptions(Options):
                 "its rows by it; got None: it is history.seed."
             )
 
-    def require_monitored(self, validation, loss_layer):
+    def require_monitored(self, validation: Any, loss_layer: Any) -> None:
         """Refuse early stopping by a number that the history will not have."""
         monitor = None if self.early_stopping is None else self.early_stopping.monitor
         if monitor is None or callable(monitor):
@@ -120,18 +125,14 @@ class FitOptions(Options):
             )
 
 
-# So that Python's words for a wrong keyword name it.
-FitOptions.__init__.__qualname__ = "Sequential.fit"
-
-
-def fit(net, x, t, options):
+def fit(net: Any, x: Any, t: Any, options: Any) -> Any:
     """Train `net` by options, a dictionary of them; see `Sequential.fit`."""
     if t is None:
         from fastbp.training import loaders
 
         if loaders.gives_batches(x, t):
             return loaders.fit_batches(net, x, options)
-    ranks = Ranks("fit", options.pop("comm", None), options.get("rows", "all"))
+    ranks = Ranks("fit", options.pop("comm"), options["rows"])
     with ranks.together():
         training, epochs = _prepared(net, x, t, FitOptions(**options), ranks)
         epochs.run(training)
@@ -243,13 +244,21 @@ class Rows:
         The rows of x that are trained on, where a part of them is for validation.
     """
 
-    def __init__(self, x, t, weights, n, batch_size, parts, kept):
+    x: Any
+    t: Any
+    weights: Any
+    kept: Any
+    n: Any
+    batch_size: Any
+    parts: Any
+
+    def __init__(self, x: Any, t: Any, weights: Any, n: Any, batch_size: Any, parts: Any, kept: Any) -> None:
         self.x, self.t, self.weights, self.kept = x, t, weights, kept
         self.n, self.batch_size, self.parts = n, batch_size, parts
 
-    def weights_of(self, order, begin, end):
+    def weights_of(self, order: Any, begin: Any, end: Any) -> Any:
         """The weight of this rank's rows in each batch from begin to end."""
-        parts = self.parts[begin:end, :2]
+        parts: Any = self.parts[begin:end, :2]
         if self.weights is None:
             return np.diff(parts)[:, 0].astype(np.float64)
         return np.array([self.weights[order[i:j]].sum(dtype=np.float64) for i, j in parts])
@@ -352,17 +361,29 @@ class NetworkTraining(Training):
         Where it goes on from.
     """
 
-    def __init__(self, trainer, rows, validation, options, file, saved):
+    rows: Any
+    validation: Any
+    early_stopping: Any
+    calls: Any
+    file: Any
+    saved: Any
+    ema_decay: Any
+
+    net: Any
+    trainer: Any
+    ranks: Any
+
+    def __init__(self, trainer: Trainer, rows: Any, validation: Any, options: Any, file: Any, saved: Any) -> None:
         self.net, self.trainer, self.ranks = trainer.net, trainer, trainer.ranks
         self.rows, self.validation = rows, validation
         self.early_stopping, self.calls = options.early_stopping, bool(options.callbacks)
         self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved, self.ema_decay = file, saved, options.ema_decay
-        self.history = History(seed=trainer.seed)
+        self.history: Any = History(seed=trainer.seed)
         self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))  # no batch where they are made elsewhere
         self.whole = False  # whether `at` is where the arrays are
 
-    def begin(self, epochs):
+    def begin(self, epochs: Any) -> None:
         if self.early_stopping is not None:
             self.early_stopping.start()
         if self.ema_decay is not None:
@@ -378,12 +399,12 @@ class NetworkTraining(Training):
         if stopping is not None and len(self.history) and stopping.is_over(self.history):
             epochs.stopped_by = "early_stopping"
 
-    def shuffle(self, order, epoch):
+    def shuffle(self, order: Any, epoch: Any) -> None:
         kernels().epoch_order(order, self.trainer.seed, epoch)
         if self.rows.kept is not None:
             order[:] = self.rows.kept[order]
 
-    def train(self, epochs):
+    def train(self, epochs: Any) -> Any:
         """The rest of an epoch, into the history."""
         trainer, at, n_batches = self.trainer, self.at, len(self.at.losses)
         lrs = epochs.rates(trainer.optimizer.lr, at.epoch, n_batches)
@@ -469,7 +490,7 @@ class NetworkTraining(Training):
             history.train_accuracy.append(correct / (weight * per_row) if weight else 0.0)
         history.lr.append(self.trainer.lr)
 
-    def look(self):
+    def look(self) -> None:
         if self.ranks is not None:
             self.ranks.require_same(self.trainer)
         if self.validation is not None:
@@ -483,7 +504,7 @@ class NetworkTraining(Training):
         trainer = self.trainer
         return trainer.averaged() if trainer.averages_begun and not trainer.closed else nullcontext()
 
-    def text(self):
+    def text(self) -> str:
         names = {
             "train_loss": "loss",
             "train_accuracy": "accuracy",
@@ -496,7 +517,7 @@ class NetworkTraining(Training):
             if getattr(self.history, name)
         )
 
-    def verdict(self):
+    def verdict(self) -> str | None | None:
         stopping = self.early_stopping
         if stopping is None:
             return None
@@ -514,7 +535,7 @@ class NetworkTraining(Training):
             )
         return self.ranks.tell(score) if self.ranks else score
 
-    def call(self, callback):
+    def call(self, callback: Any) -> Any:
         trainer = self.trainer
         trainer.fetch()
         with self.ranks.listening() if self.ranks else nullcontext():
@@ -524,7 +545,7 @@ class NetworkTraining(Training):
             trainer.reload_states()  # what it wrote; parameters are taken by the next step
         return ends
 
-    def agreed(self, stop):
+    def agreed(self, stop: Any) -> Any:
         if self.ranks is None:
             self.history.seconds[-1] = self.at.seconds
             return stop
@@ -555,7 +576,7 @@ class NetworkTraining(Training):
             trainer.reload_states()
             trainer.lr = lr
 
-    def end_epoch(self, whole, last):
+    def end_epoch(self, whole: Any, last: Any) -> None:
         if not whole:
             return
         n_batches = len(self.at.losses)
@@ -565,10 +586,10 @@ class NetworkTraining(Training):
         if self.file is not None and (last or self.file.is_due(due, n_batches)):
             self.write()
 
-    def write(self):
+    def write(self) -> Any:
         self.file.write(self.trainer, self.history, self.at, self.early_stopping)
 
-    def takes(self, error):
+    def takes(self, error: Any) -> bool:
         if self.ranks is not None:
             self.ranks.leave(error)
         asked = isinstance(error, KeyboardInterrupt | SystemExit)
@@ -576,7 +597,7 @@ class NetworkTraining(Training):
             self.write()
         return False
 
-    def looks_vain(self):
+    def looks_vain(self) -> bool:
         """Whether the losses alone make one ask what is wrong: they have not fallen, or are those of guessing."""
         history, rows = self.history, self.rows
         steps = sum(map(len, history.batch_loss))
@@ -586,7 +607,7 @@ class NetworkTraining(Training):
         guess = math.log(self.trainer.n_out) if softmax else math.inf
         return not last < NOT_FALLEN * min(history.batch_loss[0][0], guess)
 
-    def some_rows(self):
+    def some_rows(self) -> tuple[Any, Any]:
         """A few rows that it was trained on, and their targets: drawn, as classes may follow each other in turn."""
         rows = self.rows
         places = np.arange(len(rows.x)) if rows.kept is None else rows.kept
@@ -594,7 +615,7 @@ class NetworkTraining(Training):
             places = np.sort(np.random.default_rng(0).choice(places, ROWS_OF_DIAGNOSIS, replace=False))
         return rows.x[places], rows.t[places]
 
-    def close(self, stopped_by):
+    def close(self, stopped_by: Any) -> None:
         self.history.stopped_by = stopped_by
         trainer = self.trainer
         if not trainer.closed:
@@ -608,7 +629,7 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def validation_of(net, data, classes, description, ranks):
+def validation_of(net: Any, data: Any, classes: Any, description: Any, ranks: Any) -> tuple[Any, Any]:
     """The rows and targets of `validation_data`, of whose texts the network has the `classes`."""
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order

@@ -1,10 +1,16 @@
 """What a training saw, and when it has seen enough: `History` and `EarlyStopping`."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
 from fastbp.training import plans
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 __all__ = ["EarlyStopping", "History"]
 
@@ -31,20 +37,20 @@ class History:
         "epochs", "early_stopping", "callback", "max_seconds", "interrupt" or "error".
     """
 
-    train_loss: list = dataclasses.field(default_factory=list)
-    val_loss: list = dataclasses.field(default_factory=list)
-    train_accuracy: list = dataclasses.field(default_factory=list)
-    val_accuracy: list = dataclasses.field(default_factory=list)
-    lr: list = dataclasses.field(default_factory=list)
-    seconds: list = dataclasses.field(default_factory=list)
-    batch_loss: list = dataclasses.field(default_factory=list)
+    train_loss: list[float] = dataclasses.field(default_factory=list)
+    val_loss: list[float] = dataclasses.field(default_factory=list)
+    train_accuracy: list[float] = dataclasses.field(default_factory=list)
+    val_accuracy: list[float] = dataclasses.field(default_factory=list)
+    lr: list[float] = dataclasses.field(default_factory=list)
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    batch_loss: list[Any] = dataclasses.field(default_factory=list)
     seed: int = 0
     stopped_by: str = "epochs"
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.train_loss)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Whether two trainings saw the same numbers, seconds too."""
         if not isinstance(other, History):
             return NotImplemented
@@ -53,7 +59,7 @@ class History:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def plot(self, path=None):
+    def plot(self, path: Path | None = None) -> Any:
         """Draw the curves of loss and accuracy; a file where `path` says so.
 
         Parameters
@@ -114,27 +120,33 @@ class EarlyStopping:
     3
     """
 
+    best_layers: Any
+    best: Any
+    best_epoch: int
+
     MONITORS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
 
-    def __init__(self, patience=10, monitor="val_loss", min_delta=0.0, restore_best=True):
-        self.patience = checks.integer("EarlyStopping", "patience", patience, least=1)
+    def __init__(
+        self, patience: int = 10, monitor: Any = "val_loss", min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        self.patience: Any = checks.integer("EarlyStopping", "patience", patience, least=1)
         if not callable(monitor):
             named = isinstance(monitor, str) and monitor in ("loss", "accuracy")
             monitor = f"train_{monitor}" if named else monitor
             monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
         self.monitor = monitor
-        self.min_delta = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
-        self.restore_best = checks.flag("EarlyStopping", "restore_best", restore_best)
+        self.min_delta: Any = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
+        self.restore_best: Any = checks.flag("EarlyStopping", "restore_best", restore_best)
         self.start()
 
-    def start(self):
+    def start(self) -> None:
         """Forget an earlier training."""
         self.best = -math.inf
         self.best_epoch = 0
-        self.best_arrays = None
+        self.best_arrays: dict[str, Any] | None = None
         self.best_layers = ()
 
-    def should_stop(self, net, history, score=None):
+    def should_stop(self, net: Any, history: Any, score: Any = None) -> Any:
         """Look at the last epoch, keep the network's arrays where it is the best one.
 
         `score` is what a monitor that is a function has made of the network.
@@ -151,17 +163,17 @@ class EarlyStopping:
             self.best, self.best_epoch = score, epoch  # last: Ctrl-C above has it done again
         return self.is_over(history)
 
-    def is_over(self, history):
+    def is_over(self, history: Any) -> Any:
         """Whether the best epoch lies too far back."""
         return len(history) - 1 - self.best_epoch >= self.patience
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """What has to agree where a training goes on."""
         name = getattr(self.monitor, "__qualname__", type(self.monitor).__name__)
         monitor = f"the function {name}" if callable(self.monitor) else self.monitor
         return {"monitor": monitor, "min_delta": self.min_delta, "restore_best": self.restore_best}
 
-    def restore(self, net):
+    def restore(self, net: Any) -> None:
         """Put the best epoch's arrays back."""
         if self.best_arrays is None:
             return

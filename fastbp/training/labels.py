@@ -1,5 +1,10 @@
 """Classes by their names: what a network's targets may be in place of indices."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from fastbp import checks
@@ -7,7 +12,7 @@ from fastbp import checks
 __all__ = ["are_names", "classes_of", "indices_of"]
 
 
-def are_names(t):
+def are_names(t: Any) -> Any:
     """Whether targets are texts, one for each row."""
     if not isinstance(t, np.ndarray):
         if isinstance(t, str | bytes) or not np.iterable(t) or hasattr(t, "tocsr"):
@@ -19,7 +24,7 @@ def are_names(t):
     return t.ndim == 1 and len(t) > 0 and (t.dtype.kind in "UT" or (t.dtype == object and isinstance(t[0], str)))
 
 
-def classes_of(who, t, n_classes, gather):
+def classes_of(who: str, t: Any, n_classes: int, gather: Callable[..., Any]) -> tuple[Any, ...]:
     """The names that targets have, sorted: a tuple of str.
 
     Parameters
@@ -46,7 +51,7 @@ def classes_of(who, t, n_classes, gather):
     return tuple(names)
 
 
-def indices_of(who, classes, t):
+def indices_of(who: str, classes: Any, t: Any) -> Any:
     """The places of names among the classes: (n_rows,) int64.
 
     Raises

@@ -1,8 +1,12 @@
 """A training on batches that are made elsewhere: by a DataLoader, an iterable or a function."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +24,11 @@ OF_ROWS = (
     "batch_size", "sample_weight", "class_weight", "validation_split", "checkpoint", "every", "resume", "comm",
     "rows", "average_every",
 )  # fmt: skip
+#: Of these, where it is not None, what they are where nobody says anything.
+UNSAID = {"rows": "all", "average_every": 1}
 
 
-def gives_batches(x, t):
+def gives_batches(x: Any, t: Any) -> bool:
     """Whether this is no array, and gives pairs (x, t)."""
     if t is not None or isinstance(x, np.ndarray | list | tuple | str | bytes | dict | set) or x is None:
         return False
@@ -47,7 +53,12 @@ class Batches:
         For an iterator and several epochs: it is spent after one.
     """
 
-    def __init__(self, who, source, epochs):
+    who: Any
+    source: Any
+
+    peeked: Any
+
+    def __init__(self, who: str, source: Iterable[Any] | Callable[..., Any], epochs: int) -> None:
         if hasattr(source, "__next__") and epochs > 1:
             raise ValueError(
                 f"{who} expects batches for each of {epochs} epochs; got an iterator, which is spent after one: pass "
@@ -62,11 +73,12 @@ class Batches:
     def _begun(self):
         return self.source() if callable(self.source) and not hasattr(self.source, "__iter__") else self.source
 
-    def __len__(self):
+    def __len__(self) -> Any:
         """How many an epoch has; a TypeError where the source does not say."""
-        return len(self.source)
+        source: Any = self.source
+        return len(source)
 
-    def epoch(self):
+    def epoch(self) -> Iterator[Any]:
         """The batches of the next epoch, as they come."""
         if self._first is not None:
             first, self._first = self._first, None
@@ -77,16 +89,16 @@ class Batches:
             yield from self._begun()
 
 
-def fit_batches(net, source, options):
+def fit_batches(net: Any, source: Any, options: Any) -> Any:
     """`Sequential.fit` of batches that are made elsewhere; see there."""
     who = FitOptions.who
-    given = [name for name in OF_ROWS if options.get(name) is not None]
+    given = [name for name in OF_ROWS if not _is_unsaid(name, options[name])]
     if given:
         raise ValueError(
             f"{who} expects {given[0]} with rows x and their targets t; got it with batches, which are taken as they "
             "come."
         )
-    options = FitOptions(**{name: value for name, value in options.items() if name not in OF_ROWS})
+    options = FitOptions(**{name: value for name, value in options.items() if name != "comm"})
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
     validation = None
@@ -107,6 +119,10 @@ def fit_batches(net, source, options):
     return training.history
 
 
+def _is_unsaid(name, value):
+    return value is None or (name in UNSAID and value == UNSAID[name])
+
+
 def _size_of(source):
     """Rows of a batch, where the source says so."""
     size = getattr(source, "batch_size", None)
@@ -124,11 +140,14 @@ def _pair(who, batch):
 class BatchTraining(NetworkTraining):
     """A network's training on `Batches`."""
 
-    def __init__(self, trainer, batches, description, validation, options):
+    batches: Any
+    description: Any
+
+    def __init__(self, trainer: Any, batches: Any, description: Any, validation: Any, options: Any) -> None:
         super().__init__(trainer, Rows(None, None, None, 0, 1, None, None), validation, options, None, None)
         self.batches, self.description = batches, description
 
-    def train(self, epochs):
+    def train(self, epochs: Any) -> Any:
         trainer, who = self.trainer, self.batches.who
         losses, sums, whole = [], np.zeros(3), True
         lrs = epochs.rates(trainer.optimizer.lr, self.at.epoch, len(self.batches)) if epochs.options.schedule else None

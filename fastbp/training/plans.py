@@ -1,6 +1,9 @@
 """What a `Plan` takes: a network as the entries of its layers, and data as its arrays."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +20,7 @@ OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 PASSES = {"__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict"}
 
 
-def require_own(who, what, thing, modules):
+def require_own(who: str, what: Any, thing: Any, modules: Any) -> None:
     """Refuse a user's own class, a subclass too, or method: the engine would not run it."""
     where = f"{type(thing).__module__}."
     if not any(where.startswith(f"{module}.") for module in modules):
@@ -39,7 +42,7 @@ def _require_methods(who, what, thing, own):
 # --- networks -------------------------------------------------------------------------------
 
 
-def arrays_of(layers):
+def arrays_of(layers: Any) -> dict[Any, Any]:
     """The layers' arrays under the names that they have in a network's file, as views."""
     return {
         f"{place}.{name}": array
@@ -49,7 +52,7 @@ def arrays_of(layers):
     }
 
 
-def require_apart(who, arrays, cure=""):
+def require_apart(who: str, arrays: Any, cure: Any = "") -> None:
     """Refuse pairs (name, array) of which two share memory: their copies would not."""
     places = {name: place for place, (name, _) in enumerate(arrays)}
     shared = [
@@ -73,13 +76,13 @@ def _overlapping(arrays):
         reached.append(one)
 
 
-def share_memory(arrays, others):
+def share_memory(arrays: Any, others: Any) -> bool:
     """Whether one of some arrays has memory in common with one of others."""
     named = [(True, array) for array in arrays] + [(False, array) for array in others]
     return any(one[0] is not other[0] and np.shares_memory(one[1], other[1]) for one, other in _overlapping(named))
 
 
-def memory_of(array):
+def memory_of(array: Any) -> tuple[Any, Any]:
     """What tells the memory of which an array is a part: its address, and who owns it."""
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -88,7 +91,7 @@ def memory_of(array):
     return array.__array_interface__["data"][0], id(owner)
 
 
-def fill(arrays, values):
+def fill(arrays: Any, values: Any) -> None:
     """Write values into arrays of the same names."""
     for name, array in arrays.items():
         array[...] = values[name]
@@ -117,15 +120,15 @@ class Description:
     dtype: np.dtype
 
     @property
-    def n_in(self):
+    def n_in(self) -> Any:
         return self.entries[0][1]
 
     @property
-    def n_out(self):
+    def n_out(self) -> Any:
         return self.entries[-1][2]
 
 
-def described(net, who="Trainer"):
+def described(net: Any, who: str = "Trainer") -> Any:
     """The `Description` of a network.
 
     Raises
@@ -142,7 +145,7 @@ def described(net, who="Trainer"):
     return found
 
 
-def entries_of(net):
+def entries_of(net: Any) -> tuple[Any, Any]:
     """The plan's description of each layer, and (layer, place in the plan) of the trained.
 
     Raises
@@ -231,7 +234,7 @@ def _require_unhooked(module, where=""):
         )
 
 
-def loss_of(net, n_out, who="Trainer"):
+def loss_of(net: Any, n_out: Any, who: str = "Trainer") -> tuple[Any, Any] | tuple[str, Any] | tuple[None, float]:
     """The loss's name in the engine and its number, or parts; (None, 0.0) without one."""
     loss_layer = net.loss_layer
     if loss_layer is None:
@@ -242,7 +245,7 @@ def loss_of(net, n_out, who="Trainer"):
     return (loss_layer.kind, loss_layer.kind_number) if parts is None else ("parts", parts)
 
 
-def dtype_of(net):
+def dtype_of(net: Any) -> Any:
     """The one dtype of all parameters: float64 where they differ."""
     return np.result_type(*(array.dtype.newbyteorder("=") for array in net.params.values()))
 
@@ -250,7 +253,7 @@ def dtype_of(net):
 # --- data -----------------------------------------------------------------------------------
 
 
-def rows_of(who, x, first):
+def rows_of(who: str, x: Any, first: Any) -> Any:
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows; `first`: of the first layer's entry."""
     kind, n_in, *_, detail = first
     if hasattr(x, "tocsr") and kind != "embedding":
@@ -283,12 +286,14 @@ def rows_of(who, x, first):
     return x
 
 
-def targets_of(who, loss_layer, t, n_rows, n_out, dtype):
+def targets_of(who: str, loss_layer: Any, t: Any, n_rows: Any, n_out: Any, dtype: Any) -> Any:
     """Targets for the engine: int64 class indices, or rows of the plan's dtype."""
     return loss_layer.targets(who, t, (n_rows, n_out), dtype)
 
 
-def weights_of(who, sample_weight, class_weight, loss_layer, t, shape, dtype, total):
+def weights_of(
+    who: str, sample_weight: Any, class_weight: Any, loss_layer: Any, t: Any, shape: Any, dtype: Any, total: Any
+) -> Any:
     """The rows' weights, or None where all are 1; total(counts) sums over all ranks' rows."""
     if sample_weight is None and class_weight is None:
         return None

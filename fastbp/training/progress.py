@@ -1,5 +1,7 @@
 """The bar of a training's epochs."""
 
+from __future__ import annotations
+
 import sys
 import time
 from typing import Any
@@ -25,7 +27,7 @@ class Bar:
         Without tqdm.
     """
 
-    def __init__(self, who, epochs):
+    def __init__(self, who: str, epochs: int) -> None:
         try:
             import tqdm
             import tqdm.auto
@@ -34,14 +36,14 @@ class Bar:
         self._open, self._epochs = tqdm.auto.tqdm, epochs
         self._bar: Any = None
 
-    def start(self, done):
+    def start(self, done: Any) -> None:
         """Show it, after so many epochs."""
         notebook = "ipykernel" in sys.modules
         hidden = sys.stderr is None or (None if not notebook else False)  # None: where it is no terminal
         self._bar = self._open(total=self._epochs, initial=done, unit="epoch", disable=hidden)
         self._done, self._due = done, 0.0
 
-    def epoch(self, text):
+    def epoch(self, text: Any) -> None:
         """An epoch is over; ``text()`` says how it went."""
         self._done += 1
         now = time.monotonic()
@@ -49,7 +51,7 @@ class Bar:
             self._show(text)
             self._due = now + INTERVAL
 
-    def close(self, text):
+    def close(self, text: Any) -> None:
         """The training is over."""
         if self._bar is not None:
             if not self._bar.disable and self._done > self._bar.initial:

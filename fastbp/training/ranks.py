@@ -6,11 +6,14 @@ are or will be, and says so; then all of them raise.  Inside an epoch the plan e
 with a word of the same kind behind them.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,7 +60,12 @@ class Ranks:
         Sums the gradients over the ranks without a line of Python's code.
     """
 
-    def __init__(self, who, comm, rows="all"):
+    parted: bool
+    lost: bool
+    rank: int
+    size: int
+
+    def __init__(self, who: str, comm: Any, rows: Literal["all", "own"] = "all") -> None:
         self.who = who
         self.rank, self.size = 0, 1
         self.parted = self.lost = False
@@ -71,19 +79,19 @@ class Ranks:
             self._comm = comm = communicator_of(who, comm)
             self.rank, self.size = int(comm.rank), int(comm.size)
             self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
-        self.own = self.size > 1 and isinstance(rows, str) and rows == "own"
+        self.own: bool = self.size > 1 and isinstance(rows, str) and rows == "own"
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         """Whether there are others."""
         return self.size > 1
 
     @property
-    def compiled(self):
+    def compiled(self) -> Any:
         return getattr(self._comm, "compiled", None)
 
     # --- meetings ---------------------------------------------------------------------------
 
-    def meet(self, error=None, number=0.0):
+    def meet(self, error: Any = None, number: float = 0.0) -> Any:
         """Wait for all ranks; each one's `number`, (size,) float64.
 
         Raises
@@ -117,7 +125,7 @@ class Ranks:
             raise error
         raise self._error_of(int(failed[0]), said[failed[0]], bytes(told).rstrip(b"\0").decode(errors="replace"))
 
-    def part(self, error):
+    def part(self, error: Any) -> None:
         """Tell the others why this rank leaves, or hear why another did; always raises."""
         if self.parted:
             raise error
@@ -128,7 +136,7 @@ class Ranks:
             "is finite: all is as before; try a smaller lr or clip_norm=1."
         )
 
-    def leave(self, error):
+    def leave(self, error: Any) -> None:
         """Tell the others why this rank leaves, unless they know."""
         if self and not self.parted:
             with suppress(BaseException):
@@ -142,7 +150,7 @@ class Ranks:
         return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}.")
 
     @contextmanager
-    def together(self):
+    def together(self) -> Iterator[Any]:
         """A block that ends on all ranks alike: by an error, where one of them has one.
 
         Signals that Python handles wait for the next meeting or exchange meanwhile: one that came
@@ -167,7 +175,7 @@ class Ranks:
 
     # --- signals ----------------------------------------------------------------------------
 
-    def defer(self):
+    def defer(self) -> None:
         """Keep signals for `look`; they come to the main thread alone."""
         if threading.current_thread() is not threading.main_thread():
             return
@@ -179,7 +187,7 @@ class Ranks:
                 self._handlers[number] = handler
                 signal.signal(number, lambda number, frame: self._pending.append(number))
 
-    def listen(self):
+    def listen(self) -> None:
         """Handle signals as they come again."""
         import signal
 
@@ -188,7 +196,7 @@ class Ranks:
             signal.signal(number, handler)
 
     @contextmanager
-    def listening(self):
+    def listening(self) -> Iterator[Any]:
         """A block of the user's functions, in which signals are handled as they come."""
         deferred = bool(self._handlers)
         self.listen()
@@ -198,7 +206,7 @@ class Ranks:
             if deferred:
                 self.defer()
 
-    def look(self):
+    def look(self) -> None:
         """Handle the signals that have waited."""
         while self._pending:
             import signal
@@ -210,7 +218,7 @@ class Ranks:
 
     # --- what they tell each other ----------------------------------------------------------
 
-    def sum(self, array):
+    def sum(self, array: Any) -> Any:
         """The sum of all ranks' arrays of float64."""
         array = np.array(array, np.float64)
         if self:
@@ -218,11 +226,11 @@ class Ranks:
             self.allreduce(array.reshape(-1))
         return array
 
-    def tell(self, thing):
+    def tell(self, thing: Any) -> Any:
         """The first rank's thing, on all of them."""
         return self._tell(thing, 0) if self else thing
 
-    def gather(self, thing):
+    def gather(self, thing: Any) -> list[Any]:
         """The things of all ranks, in their order."""
         return [self._tell(thing, rank) for rank in range(self.size)] if self else [thing]
 
@@ -235,24 +243,24 @@ class Ranks:
         self._call(self._broadcast, data, root)
         return thing if self.rank == root else pickle.loads(data.tobytes())
 
-    def reserve(self, nbytes):
+    def reserve(self, nbytes: Any) -> None:
         """Prepare for gradients of so many bytes; all ranks wait for each other."""
         if self.compiled is not None:
             self.meet()
             self._call(self._comm.reserve, nbytes)
 
-    def share_plan(self, plan):
+    def share_plan(self, plan: Any) -> None:
         """Overwrite a plan's parameters, statistics, states and steps with the first rank's."""
         plan.steps = self.tell(plan.steps)
         for part in (engine.PARAMETERS, engine.RUNNING, *_states_of(plan)):
             self._call(self._broadcast, plan.flat(part), 0)
 
-    def mean_losses(self, losses, weights):
+    def mean_losses(self, losses: Any, weights: Any) -> None:
         """Overwrite batches' mean losses of this rank's rows, of such weights, with those of all."""
         sums, totals = np.split(self.sum(np.concatenate([losses * weights, weights])), 2)
         losses[:] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals != 0)
 
-    def share_arrays(self, arrays):
+    def share_arrays(self, arrays: Any) -> None:
         """Overwrite arrays with the first rank's."""
         if not self:
             return
@@ -263,7 +271,7 @@ class Ranks:
             if self.rank:
                 array[...] = data.reshape(array.shape)
 
-    def allreduce(self, buffer):
+    def allreduce(self, buffer: Any) -> Any:
         """Make `buffer` the sum of all ranks', in place."""
         self._call(self._allreduce, buffer)
 
@@ -275,12 +283,12 @@ class Ranks:
         except BaseException as broken:
             self.lose(broken)
 
-    def lose(self, broken):
+    def lose(self, broken: Any) -> None:
         """Call the communicator no more, which raised this."""
         self.lost = self.parted = True
         raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
 
-    def agree(self, setting):
+    def agree(self, setting: Any) -> None:
         """Refuse a rank whose setting, as JSON has it, is not the first one's.
 
         Raises
@@ -317,23 +325,23 @@ class Ranks:
 
     # --- rows -------------------------------------------------------------------------------
 
-    def total(self, counts):
+    def total(self, counts: Any) -> Any:
         """What is counted in all rows, of which this rank has those that it counted in."""
         return self.sum(counts) if self.own else counts
 
-    def counts(self, n):
+    def counts(self, n: Any) -> Any:
         """How many rows each rank has of its own, of which this one has n; None where all have all."""
         return self.meet(number=n).astype(np.int64).tolist() if self.own else None
 
-    def share(self, n):
+    def share(self, n: Any) -> Any:
         """The rows of n that this rank looks at in an evaluation."""
         return slice(0, n) if self.own else self.share_of_all(n)
 
-    def share_of_all(self, n):
+    def share_of_all(self, n: Any) -> Any:
         """The share of n rows that all have of which this rank sees to."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
-    def parts(self, n, edges, least=1):
+    def parts(self, n: int, edges: Any, least: int = 1) -> Any:
         """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 5).
 
         With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
@@ -362,7 +370,7 @@ class Ranks:
             begin = edges[:-1] + before
         return np.stack([begin, begin + behind - before, before, rows, edges[1:]], axis=1)
 
-    def require_several(self, parts):
+    def require_several(self, parts: Any) -> None:
         """Refuse single rows for a batch normalisation, which have no variance."""
         if self and 1 in np.diff(parts[:, :2]):
             raise ValueError(
@@ -371,17 +379,17 @@ class Ranks:
                 f"{self.size}."
             )
 
-    def place_of(self, n):
+    def place_of(self, n: Any) -> int:
         """The place of the first of this rank's n rows among those of all ranks."""
         return int(self.meet(number=n)[: self.rank].sum())
 
     # --- what a plan asks for ---------------------------------------------------------------
 
-    def enter(self, over):
+    def enter(self, over: Any) -> bool:
         """All ranks begin an epoch; whether the first one's time is over."""
         return bool(self.meet(number=over)[0])
 
-    def average(self, plan, weight, over):
+    def average(self, plan: Any, weight: Any, over: Any) -> bool | None:
         """Average the plans' parameters and states, by the weight of the rows since the last time.
 
         Returns whether the first rank's time is over; or None, where a rank's weight is NaN, as its
@@ -393,7 +401,7 @@ class Ranks:
         self._average(plan, [engine.PARAMETERS, *_states_of(plan)], weights)
         return bool(self.meet(number=over)[0])
 
-    def average_statistics(self, plan, weight):
+    def average_statistics(self, plan: Any, weight: Any) -> None:
         """Average the running statistics of normalisations, by the weight of each rank's rows."""
         if self and len(plan.flat(engine.RUNNING)):
             self._average(plan, [engine.RUNNING], self.meet(number=weight))
@@ -407,7 +415,7 @@ class Ranks:
             flat *= flat.dtype.type(weights[self.rank] / total)
             self.allreduce(flat)
 
-    def require_same(self, plan):
+    def require_same(self, plan: Any) -> None:
         """Refuse parameters that are not the same bits on all ranks.
 
         Raises

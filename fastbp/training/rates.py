@@ -1,7 +1,10 @@
 """`lr_finder`: a short training at growing rates, which tells the rate to begin with."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +13,10 @@ from fastbp.backend import kernels
 from fastbp.optim.rule import rule_of
 from fastbp.training import labels, plans
 from fastbp.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike, Path
+    from fastbp.optim import Optimizer
 
 __all__ = ["LRFinder", "lr_finder"]
 
@@ -40,7 +47,7 @@ class LRFinder:
     smoothed: np.ndarray
     suggestion: float
 
-    def plot(self, path=None):
+    def plot(self, path: Path | None = None) -> Any:
         """Draw the losses over the rates, with the suggestion; a file where `path` says so.
 
         Parameters
@@ -55,11 +62,22 @@ class LRFinder:
 
         return plots.learning_rates(self.lrs, self.losses, self.smoothed, self.suggestion, path)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"LRFinder({len(self.lrs)} steps, suggestion={self.suggestion:.2g})"
 
 
-def lr_finder(net, x, t, optimizer=None, *, batch_size=32, lr_min=1e-6, lr_max=10.0, n_steps=200, seed=0):
+def lr_finder(
+    net: Any,
+    x: ArrayLike,
+    t: ArrayLike,
+    optimizer: Optimizer | str | None = None,
+    *,
+    batch_size: int = 32,
+    lr_min: float = 1e-6,
+    lr_max: float = 10.0,
+    n_steps: int = 200,
+    seed: int = 0,
+) -> Any:
     """Train a copy of a network at rates that grow from step to step, and see where the loss falls.
 
     It ends early where the smoothed loss has left the valley, above four times the least one.

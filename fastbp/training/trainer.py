@@ -1,12 +1,15 @@
 """`Trainer`: a network compiled to a `Plan`, trained step by step."""
 
+from __future__ import annotations
+
 import math
 import operator
 import os
 import threading
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -41,7 +44,7 @@ def _are_same(objects, others):
     return len(objects) == len(others) and all(map(operator.is_, objects, others))
 
 
-def require_steps(who, optimizer, batch_size, clip_norm, clip_value):
+def require_steps(who: str, optimizer: Any, batch_size: Any, clip_norm: Any, clip_value: Any) -> None:
     """Refuse an optimiser, a batch size or limits of gradients that no step goes by."""
     checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
     plans.require_own(who, "an optimiser", optimizer, plans.OPTIMIZERS)
@@ -58,13 +61,13 @@ class _Fixed:
     methods are found in the slow way, at each step.
     """
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: Any, name: Any) -> None:
         self._name = name
 
-    def __get__(self, trainer, owner=None):
+    def __get__(self, trainer: Any, owner: Any = None) -> Any:
         return self if trainer is None else getattr(trainer, f"_{self._name}")
 
-    def __set__(self, trainer, value):
+    def __set__(self, trainer: Any, value: Any) -> Any:
         raise AttributeError(f"Trainer expects {self._name} when it is made; got an assignment later: make another.")
 
 
@@ -133,12 +136,30 @@ class Trainer(engine.Plan):
     1.0
     """
 
+    steps: Any
+
+    net: Any
+    optimizer: Any
+    dtype: Any
+    n_threads: Any
+    clip_norm: Any
+    clip_value: Any
+    lr: float
+
     net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
     n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
 
     def __new__(
-        cls, net, optimizer=None, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
-    ):
+        cls,
+        net: Any,
+        optimizer: Optimizer | str | None = None,
+        batch_size: int = 32,
+        n_threads: int | None = None,
+        seed: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        comm: Any = None,
+    ) -> Self:
         ranks = Ranks("Trainer", comm)
         with ranks.together():
             if not hasattr(net, "layers"):
@@ -151,8 +172,16 @@ class Trainer(engine.Plan):
             return cls._compiled(description, optimizer, operator.index(batch_size), n_threads, clip_norm, ranks)
 
     def __init__(
-        self, net, optimizer=None, batch_size=32, n_threads=None, seed=None, clip_norm=None, clip_value=None, comm=None
-    ):
+        self,
+        net: Any,
+        optimizer: Optimizer | str | None = None,
+        batch_size: int = 32,
+        n_threads: int | None = None,
+        seed: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        comm: Any = None,
+    ) -> None:
         _, ranks, named = self.made_from
         if optimizer is None or isinstance(optimizer, str):
             optimizer = named  # a subclass may hand on another one than it was given
@@ -188,7 +217,7 @@ class Trainer(engine.Plan):
         self._net = net = description.net
         self._optimizer, self._n_threads = optimizer, n_threads
         self._clip_norm, self._clip_value = clip_norm, clip_value
-        self.seed = seed
+        self.seed: Any = seed
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
@@ -237,7 +266,7 @@ class Trainer(engine.Plan):
 
     # --- what has changed since -----------------------------------------------------------
 
-    def look_again(self):
+    def look_again(self) -> None:
         """Take the numbers that layers, loss and optimiser have now, or refuse other changes.
 
         Raises
@@ -305,16 +334,16 @@ class Trainer(engine.Plan):
 
     # --- where the parameters are -----------------------------------------------------------
 
-    def reload(self):
+    def reload(self) -> None:
         """Take the parameters from the user's arrays, after writing into them by hand."""
         for layer, _ in self._places:
             layer.take_data()
         self._parameters.take()
 
-    def take_arrays(self):
+    def take_arrays(self) -> Any:
         self._parameters.write()
 
-    def reload_states(self):
+    def reload_states(self) -> None:
         """Take the optimiser's states, and how many steps it has done, as `reload` does."""
         with hands:
             self._take_data()
@@ -326,7 +355,7 @@ class Trainer(engine.Plan):
             self._states.take()
 
     @contextmanager
-    def averaged(self):
+    def averaged(self) -> Iterator[Any]:
         """Within it the user's arrays have the average of the parameters, in the place of those."""
         kept = self.give_averages()
         try:
@@ -335,7 +364,7 @@ class Trainer(engine.Plan):
             for array, values in kept:
                 array[...] = values
 
-    def give_averages(self):
+    def give_averages(self) -> Any:
         """Write the average of the parameters into the user's arrays; each, and what it had before."""
         with hands:
             self.sync()
@@ -358,7 +387,7 @@ class Trainer(engine.Plan):
             own[:] = kept
         return [array for _, values in found for array in values]
 
-    def take_averages(self, averages):
+    def take_averages(self, averages: Any) -> None:
         """Go on from an average of the parameters, arrays by the names of `arrays`."""
         own = {name: array for name, array in self.arrays().items() if name in averages}
         kept = {name: array.copy() for name, array in own.items()}
@@ -369,7 +398,7 @@ class Trainer(engine.Plan):
         plans.fill(own, kept)
         self.reload()
 
-    def sync(self):
+    def sync(self) -> None:
         """Write the parameters back into the user's arrays.
 
         Raises
@@ -387,7 +416,7 @@ class Trainer(engine.Plan):
             layer.count_batches(n)
         self._set_steps()
 
-    def close(self):
+    def close(self) -> None:
         """Write everything back, and let go of the network; the trainer steps no more."""
         with hands:
             if self.closed:
@@ -403,13 +432,13 @@ class Trainer(engine.Plan):
                 layer.held_by(None)
             self.net.held_by(None)
 
-    def fetch(self):
+    def fetch(self) -> None:
         """Write what is newer in the trainer, parameters and states, into the user's arrays."""
         with hands:
             self.sync()
             self.fetch_states()
 
-    def fetch_states(self):
+    def fetch_states(self) -> None:
         """Write the optimiser's states back, where newer, and how many steps it has done."""
         with hands:
             if self.changes != self.fetched:
@@ -421,7 +450,7 @@ class Trainer(engine.Plan):
         if self.dirty:  # else sync has set them
             self._set_steps()
 
-    def arrays(self):
+    def arrays(self) -> Any:
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
         arrays = plans.arrays_of(self._layers)
         kinds = self.optimizer.state_names
@@ -432,7 +461,7 @@ class Trainer(engine.Plan):
                 arrays[f"optimizer.{number}.{name}.{kinds[part - engine.FIRST_STATE]}"] = state.T
         return arrays
 
-    def restore(self, arrays, steps, lr):
+    def restore(self, arrays: Any, steps: Any, lr: Any) -> None:
         """Go on from other contents of `arrays`, after so many steps."""
         with hands:
             own = self.arrays()
@@ -494,7 +523,7 @@ class Trainer(engine.Plan):
 
     # --- what the plan asks for -------------------------------------------------------------
 
-    def converted(self, x, t, weights):
+    def converted(self, x: Any, t: Any, weights: Any) -> tuple[Any, Any, Any]:
         dtype, loss_layer = self._dtype, self._net.loss_layer
         x = plans.rows_of("Trainer", x, self._entries[0])
         n_rows = len(x)
@@ -505,7 +534,7 @@ class Trainer(engine.Plan):
             checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 
-    def diverged(self, loss, layer, when=None):
+    def diverged(self, loss: Any, layer: Any, when: Any = None) -> Any:
         held = [i for i, one in enumerate(self._layers) if one.kind is not None]
         when = when or f"step {self.steps + 1}"
         if math.isfinite(loss):
@@ -529,7 +558,17 @@ class Trainer(engine.Plan):
         )
 
 
-def trainer_of(description, optimizer, batch_size, n_threads, seed, clip_norm, clip_value, ranks, average_every):
+def trainer_of(
+    description: Any,
+    optimizer: Any,
+    batch_size: Any,
+    n_threads: Any,
+    seed: Any,
+    clip_norm: Any,
+    clip_value: Any,
+    ranks: Any,
+    average_every: Any,
+) -> Any:
     """A `Trainer` of what was checked before: a `plans.Description`, and by `require_steps`."""
     trainer: Any = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm, ranks)
     trainer._take(optimizer, n_threads, seed, clip_norm, clip_value)

@@ -1,10 +1,12 @@
 """The course's fully connected networks: a dict `params`, and `loss(X, y)`, which gives the gradients."""
-# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 
+from __future__ import annotations
+
+# ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -81,16 +83,16 @@ class FullyConnectedNet:
 
     def __init__(
         self,
-        hidden_dims,
-        input_dim=3 * 32 * 32,
-        num_classes=10,
-        dropout_keep_ratio=1,
-        normalization=None,
-        reg=0.0,
-        weight_scale=1e-2,
-        dtype=np.float32,
-        seed=None,
-    ):
+        hidden_dims: Sequence[int],
+        input_dim: int = 3 * 32 * 32,
+        num_classes: int = 10,
+        dropout_keep_ratio: float = 1,
+        normalization: Literal[None, "batchnorm", "layernorm"] | None = None,
+        reg: float = 0.0,
+        weight_scale: float = 1e-2,
+        dtype: Any = np.float32,
+        seed: int | None = None,
+    ) -> None:
         who = type(self).__name__
         hidden_dims = checks.sequence(who, "hidden_dims", hidden_dims, "integers")
         for place, width in enumerate(hidden_dims):
@@ -102,16 +104,16 @@ class FullyConnectedNet:
         keep = checks.positive(who, "dropout_keep_ratio", dropout_keep_ratio)
         checks.number(who, "dropout_keep_ratio", keep, 0, 1)
         self.normalization = normalization
-        self.use_dropout = keep != 1
-        self.reg = checks.number(who, "reg", reg, least=0)
-        self.num_layers = 1 + len(hidden_dims)
-        self.dtype = checks.float_dtype(who, dtype)
-        self.dropout_param = {"mode": "train", "p": keep} if self.use_dropout else {}
+        self.use_dropout: Any = keep != 1
+        self.reg: Any = checks.number(who, "reg", reg, least=0)
+        self.num_layers: int = 1 + len(hidden_dims)
+        self.dtype: Any = checks.float_dtype(who, dtype)
+        self.dropout_param: Any = {"mode": "train", "p": keep} if self.use_dropout else {}
         if self.use_dropout and seed is not None:
             self.dropout_param["seed"] = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
-        self.bn_params = [{"mode": "train"} for _ in hidden_dims] if normalization else []
+        self.bn_params: Any = [{"mode": "train"} for _ in hidden_dims] if normalization else []
         scale = checks.number(who, "weight_scale", weight_scale, least=0)
-        self.params = {}
+        self.params: Any = {}
         for k, (n_in, n_out) in enumerate(pairwise([input_dim, *hidden_dims, num_classes]), start=1):
             self.params[f"W{k}"] = (scale * np.random.randn(n_in, n_out)).astype(self.dtype)
             self.params[f"b{k}"] = np.zeros(n_out, self.dtype)
@@ -119,7 +121,7 @@ class FullyConnectedNet:
                 self.params[f"gamma{k}"] = np.ones(n_out, self.dtype)
                 self.params[f"beta{k}"] = np.zeros(n_out, self.dtype)
 
-    def loss(self, X, y=None):
+    def loss(self, X: Any, y: Any = None) -> Any:
         """The scores, or with labels the loss and its gradients.
 
         Parameters
@@ -199,6 +201,13 @@ class TwoLayerNet(FullyConnectedNet):
     ['W1', 'W2', 'b1', 'b2']
     """
 
-    def __init__(self, input_dim=3 * 32 * 32, hidden_dim=100, num_classes=10, weight_scale=1e-3, reg=0.0):
+    def __init__(
+        self,
+        input_dim: int = 3 * 32 * 32,
+        hidden_dim: int = 100,
+        num_classes: int = 10,
+        weight_scale: float = 1e-3,
+        reg: float = 0.0,
+    ) -> None:
         checks.integer("TwoLayerNet", "hidden_dim", hidden_dim, 1)
         super().__init__([hidden_dim], input_dim, num_classes, reg=reg, weight_scale=weight_scale, dtype=np.float64)

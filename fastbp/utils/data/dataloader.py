@@ -1,8 +1,12 @@
 """`DataLoader`: the samples of a data set in batches of tensors."""
 
+from __future__ import annotations
+
 import collections.abc
 import itertools
 import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +16,14 @@ from fastbp.autograd.random import stream
 from fastbp.utils.data.dataset import IterableDataset, Subset, TensorDataset
 from fastbp.utils.data.sampler import BatchSampler, Drawn, RandomSampler, SequentialSampler
 
+if TYPE_CHECKING:
+    from fastbp.autograd import Generator
+
 __all__ = ["DataLoader", "default_collate", "get_worker_info"]
 
 
 @checks.explained
-def default_collate(batch):
+def default_collate(batch: list[Any]) -> Tensor | list[Any] | tuple[Any, ...] | dict[Any, Any]:
     """Samples as one batch: their tensors, arrays and numbers stacked, within containers.
 
     Parameters
@@ -108,7 +115,7 @@ def _taken(x, indices):
     return x[indices] if x.requires_grad else as_tensor(x.array.take(indices, axis=0))
 
 
-def get_worker_info():
+def get_worker_info() -> None:
     """None, as no batch is made by a worker, but by the process that asks for it.
 
     Examples
@@ -209,25 +216,25 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset,
-        batch_size=1,
-        shuffle=None,
-        sampler=None,
-        batch_sampler=None,
-        num_workers=0,
-        collate_fn=None,
-        pin_memory=False,
-        drop_last=False,
-        timeout=0,
-        worker_init_fn=None,
-        multiprocessing_context=None,
-        generator=None,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Any = None,
+        batch_sampler: Any = None,
+        num_workers: int = 0,
+        collate_fn: Callable[..., Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: Any = 0,
+        worker_init_fn: Callable[..., Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
         *,
-        prefetch_factor=None,
-        persistent_workers=False,
-        pin_memory_device="",
-        in_order=True,
-    ):
+        prefetch_factor: Any = None,
+        persistent_workers: bool = False,
+        pin_memory_device: Any = "",
+        in_order: bool = True,
+    ) -> None:
         shuffle = checks.flag("DataLoader", "shuffle", shuffle, or_none=True)
         flags = {"pin_memory": pin_memory, "in_order": in_order, "persistent_workers": persistent_workers}
         for name, value in flags.items():
@@ -247,7 +254,7 @@ class DataLoader:
         self.prefetch_factor = prefetch_factor
         self.persistent_workers = persistent_workers
         self.in_order = in_order
-        self.drop_last = checks.flag("DataLoader", "drop_last", drop_last)
+        self.drop_last: Any = checks.flag("DataLoader", "drop_last", drop_last)
         self.generator = generator
         self._streamed = isinstance(dataset, IterableDataset)
         if collate_fn is not None:
@@ -280,15 +287,15 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self._batched = batch_size is not None or batch_sampler is not None
-        self.collate_fn = collate_fn or (default_collate if self._batched else _alone)
+        self.collate_fn: Any = collate_fn or (default_collate if self._batched else _alone)
         self._made = True
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in _MADE_FROM and hasattr(self, "_made"):
             raise ValueError(f"DataLoader expects {name} when it is made; got an assignment later: make another.")
         super().__setattr__(name, value)
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self._streamed:
             n = len(self.dataset)
             if self.batch_size is None:
@@ -296,14 +303,14 @@ class DataLoader:
             return n // self.batch_size if self.drop_last else math.ceil(n / self.batch_size)
         return len(self.batch_sampler if self._batched else self.sampler)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         if self._streamed:
             return self._stream()
         if not self._batched:
             return (self.collate_fn(self.dataset[i]) for i in self.sampler)
         return map(self._batch, self._indices())
 
-    def __class_getitem__(cls, item):
+    def __class_getitem__(cls, item: Any) -> Any:
         return cls
 
     def _stream(self):

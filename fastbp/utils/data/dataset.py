@@ -1,13 +1,20 @@
 """Data sets in memory: samples by their index."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.autograd import Tensor
 from fastbp.autograd.random import stream
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Generator
 
 __all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
 
@@ -28,20 +35,20 @@ class Dataset:
     [tensor([0., 1., 2.], dtype=fastbp.float64), tensor([0, 1, 4])]
     """
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} expects a method __getitem__; got none.")
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> Any:
         return ConcatDataset([self, other])
 
-    def __class_getitem__(cls, item):
+    def __class_getitem__(cls, item: Any) -> Any:
         return cls
 
 
 class IterableDataset(Dataset):
     """Samples one after the other: a class of one's own writes `__iter__`."""
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} expects a method __iter__; got none.")
 
 
@@ -68,7 +75,7 @@ class TensorDataset(Dataset):
     (tensor([2.]), tensor(1))
     """
 
-    def __init__(self, *tensors):
+    def __init__(self, *tensors: Any) -> None:
         for each in tensors:
             checks.instance("TensorDataset", "tensors", each, Tensor, "Tensors")
         lengths = [len(each) for each in tensors]
@@ -78,10 +85,10 @@ class TensorDataset(Dataset):
             )
         self.tensors = tensors
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(each[index] for each in self.tensors)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.tensors[0])
 
 
@@ -103,19 +110,19 @@ class Subset(Dataset):
     ['d', 'a']
     """
 
-    def __init__(self, dataset, indices):
-        self.dataset = checks.samples("Subset", "dataset", dataset)
+    def __init__(self, dataset: Any, indices: Any) -> None:
+        self.dataset: Any = checks.samples("Subset", "dataset", dataset)
         places = checks.indices("Subset", "indices", checks.sized("Subset", "indices", indices))
         # A series of pandas gives what stands at a label, not at a place.
-        self.indices = places if hasattr(indices, "to_numpy") else indices
+        self.indices: Any = places if hasattr(indices, "to_numpy") else indices
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         n = len(self.indices)
         if isinstance(index, list):
             return self.dataset[[self.indices[_place("Subset", i, n)] for i in index]]
         return self.dataset[self.indices[_place("Subset", index, n)]]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
 
@@ -128,27 +135,27 @@ class ConcatDataset(Dataset):
     ['a', 'b', 'c']
     """
 
-    def __init__(self, datasets):
-        self.datasets = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
+    def __init__(self, datasets: Any) -> None:
+        self.datasets: Any = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
         if not self.datasets:
             raise ValueError("ConcatDataset expects at least one data set; got none.")
         if any(isinstance(each, IterableDataset) for each in self.datasets):
             raise TypeError("ConcatDataset expects samples by index; got an IterableDataset.")
         for each in self.datasets:
             checks.samples("ConcatDataset", "datasets", each)
-        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+        self.cumulative_sizes: list[int] = list(itertools.accumulate(map(len, self.datasets)))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         place = _place("ConcatDataset", index, len(self))
         which = int(np.searchsorted(self.cumulative_sizes, place, side="right"))
         before = self.cumulative_sizes[which - 1] if which else 0
         return self.datasets[which][place - before]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.cumulative_sizes[-1]
 
 
-def random_split(dataset, lengths, generator=None):
+def random_split(dataset: Dataset, lengths: Any, generator: Generator | None = None) -> list[Any]:
     """A data set's samples in random order, cut into parts.
 
     Parameters

@@ -1,12 +1,19 @@
 """Samplers: the order in which a `DataLoader` takes the samples of a data set."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.autograd import Tensor
 from fastbp.autograd.random import stream
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Generator
 
 __all__ = [
     "BatchSampler",
@@ -27,13 +34,13 @@ class Sampler:
         Not kept: PyTorch's older base class took it, so that classes of one's own hand it on.
     """
 
-    def __init__(self, data_source=None):
+    def __init__(self, data_source: Any = None) -> None:
         pass
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} expects a method __iter__; got none.")
 
-    def __class_getitem__(cls, item):
+    def __class_getitem__(cls, item: Any) -> Any:
         return cls
 
 
@@ -43,11 +50,11 @@ class Drawn(Sampler):
     #: Indices of one array, where there may be any number of them.
     _most = 1 << 20
 
-    def parts(self):
+    def parts(self) -> Any:
         """The arrays of indices of one pass."""
         raise NotImplementedError
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return itertools.chain.from_iterable(part.tolist() for part in self.parts())
 
     def _sizes(self, wanted):
@@ -64,15 +71,15 @@ class SequentialSampler(Drawn):
     [0, 1, 2]
     """
 
-    def __init__(self, data_source):
-        self.data_source = checks.sized("SequentialSampler", "data_source", data_source)
+    def __init__(self, data_source: Any) -> None:
+        self.data_source: Any = checks.sized("SequentialSampler", "data_source", data_source)
 
-    def parts(self):
+    def parts(self) -> Iterator[Any]:
         n = len(self)
         for start in range(0, n, self._most):
             yield np.arange(start, min(n, start + self._most))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.data_source)
 
 
@@ -95,9 +102,15 @@ class RandomSampler(Drawn):
     [0, 1, 2]
     """
 
-    def __init__(self, data_source, replacement=False, num_samples=None, generator=None):
-        self.data_source = checks.sized("RandomSampler", "data_source", data_source)
-        self.replacement = checks.flag("RandomSampler", "replacement", replacement)
+    def __init__(
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        self.data_source: Any = checks.sized("RandomSampler", "data_source", data_source)
+        self.replacement: Any = checks.flag("RandomSampler", "replacement", replacement)
         self.generator = generator
         self._num_samples = num_samples
         checks.integer("RandomSampler", "num_samples", self.num_samples, least=1)
@@ -105,11 +118,11 @@ class RandomSampler(Drawn):
             raise ValueError("RandomSampler expects data_source with at least one sample; got none.")
 
     @property
-    def num_samples(self):
+    def num_samples(self) -> Any:
         """Indices of one pass."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def parts(self):
+    def parts(self) -> Iterator[Any]:
         rng, n, wanted = stream(self.generator), len(self.data_source), self.num_samples
         if self.replacement:
             yield from (rng.integers(0, n, size) for size in self._sizes(wanted))
@@ -119,7 +132,7 @@ class RandomSampler(Drawn):
             passes = [rng.permutation(n) for _ in range(done, min(wanted, done + most), n)]
             yield np.concatenate(passes)[: wanted - done]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.num_samples
 
 
@@ -132,16 +145,16 @@ class SubsetRandomSampler(Drawn):
     [2, 7]
     """
 
-    def __init__(self, indices, generator=None):
+    def __init__(self, indices: Any, generator: Any = None) -> None:
         who = "SubsetRandomSampler"
-        self.indices = checks.sized(who, "indices", indices)
+        self.indices: Any = checks.sized(who, "indices", indices)
         checks.indices(who, "indices", indices)
         self.generator = generator
 
-    def parts(self):
+    def parts(self) -> Iterator[Any]:
         yield stream(self.generator).permutation(np.asarray(self.indices, np.int64))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
 
@@ -154,11 +167,11 @@ class WeightedRandomSampler(Drawn):
     [1, 1]
     """
 
-    def __init__(self, weights, num_samples, replacement=True, generator=None):
+    def __init__(self, weights: Any, num_samples: Any, replacement: bool = True, generator: Any = None) -> None:
         who = "WeightedRandomSampler"
         if isinstance(weights, Tensor):
             weights = weights.array
-        self.weights = checks.floats(who, "weights", weights, checks.FLOAT64)
+        self.weights: Any = checks.floats(who, "weights", weights, checks.FLOAT64)
         good = (
             self.weights.ndim == 1
             and np.isfinite(self.weights).all()
@@ -169,8 +182,8 @@ class WeightedRandomSampler(Drawn):
                 f"{who} expects weights as a vector of numbers that are finite, not negative and "
                 f"not all zero; got {checks.shown(self.weights)}."
             )
-        self.num_samples = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
-        self.replacement = checks.flag(who, "replacement", replacement)
+        self.num_samples: Any = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
+        self.replacement: Any = checks.flag(who, "replacement", replacement)
         possible = np.count_nonzero(self.weights)
         if not self.replacement and self.num_samples > possible:
             raise ValueError(
@@ -179,7 +192,7 @@ class WeightedRandomSampler(Drawn):
             )
         self.generator = generator
 
-    def parts(self):
+    def parts(self) -> Iterator[Any]:
         rng, chances = stream(self.generator), self.weights / self.weights.sum()
         n = len(chances)
         if self.replacement:
@@ -187,7 +200,7 @@ class WeightedRandomSampler(Drawn):
         else:
             yield rng.choice(n, self.num_samples, False, chances)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.num_samples
 
 
@@ -200,19 +213,19 @@ class BatchSampler(Sampler):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, sampler, batch_size, drop_last):
+    def __init__(self, sampler: Any, batch_size: Any, drop_last: Any) -> None:
         if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
             raise TypeError(f"BatchSampler expects sampler as an iterable of indices; got {checks.described(sampler)}.")
         self.sampler = sampler
-        self.batch_size = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
-        self.drop_last = checks.flag("BatchSampler", "drop_last", drop_last)
+        self.batch_size: Any = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
+        self.drop_last: Any = checks.flag("BatchSampler", "drop_last", drop_last)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         indices = iter(self.sampler)
         while batch := list(itertools.islice(indices, self.batch_size)):
             if len(batch) == self.batch_size or not self.drop_last:
                 yield batch
 
-    def __len__(self):
+    def __len__(self) -> int:
         whole, rest = divmod(len(self.sampler), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)

@@ -1,0 +1,27 @@
+"""Types that annotations share.  For type checkers alone: who uses them imports them under TYPE_CHECKING."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import IO, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp._kernels.autograd import TensorBase
+
+Array: TypeAlias = NDArray[Any]
+#: What becomes an array, or is a tensor.
+TensorLike: TypeAlias = ArrayLike | TensorBase
+#: A number, or what stands for one in every element.
+Number: TypeAlias = float | np.number[Any]
+Shape: TypeAlias = int | Sequence[int]
+Dim: TypeAlias = int | Sequence[int] | None
+#: A dtype of tensors, or of NumPy's, or Python's type or a name for one.
+DTypeLike: TypeAlias = Any
+Seed: TypeAlias = int | np.integer[Any] | np.random.Generator | None
+Path: TypeAlias = str | os.PathLike[str]
+File: TypeAlias = Path | IO[bytes]
+FloatDType: TypeAlias = Literal["float32", "float64"] | np.dtype[Any] | type[np.floating[Any]]
+Reduction: TypeAlias = Literal["none", "mean", "sum"]
+Schedule: TypeAlias = Callable[[float], float]
+Callback: TypeAlias = Callable[..., Any]
