@@ -6,7 +6,7 @@ import inspect
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 import numpy as np
 
@@ -757,6 +757,7 @@ class Sequential(Module):
         comm: Any = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
+        **unknown: Never,  # refused by all ranks alike, and by type checkers
     ) -> History:
         """Train by mini-batches, each step in one compiled call.
 
@@ -862,8 +863,8 @@ class Sequential(Module):
         >>> history.train_loss[-1] < 0.01
         True
         """
-        options = {name: value for name, value in locals().items() if name not in ("self", "x", "t")}
-        return fit(self, x, t, options)
+        options = {name: value for name, value in locals().items() if name not in ("self", "x", "t", "unknown")}
+        return fit(self, x, t, options | unknown)
 
     def _first_trained(self):
         """The place of the first layer that has parameters (or is the user's own)."""

@@ -18,7 +18,7 @@ OPTIMIZERS = {
     "nesterov": lambda: SGD(lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.01),
     "decay": lambda: SGD(lr=0.01, weight_decay=0.01),
     "adagrad": lambda: AdaGrad(lr=0.01),
-    "rmsprop": lambda: RMSprop(lr=0.01),
+    "rmsprop": lambda: RMSprop(lr=0.01, eps=1e-5),  # else a gradient of roundings is a whole step
     "adam": lambda: Adam(lr=0.01),
     "adamw": lambda: AdamW(lr=0.01, weight_decay=0.1),
     "amsgrad": lambda: Adam(lr=0.01, amsgrad=True),

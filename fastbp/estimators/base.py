@@ -817,6 +817,7 @@ def _copy_for(cls, function):
     )
     vars(copy).update(vars(function))
     copy.__kwdefaults__, copy.__doc__ = function.__kwdefaults__, function.__doc__
+    copy.__annotations__ = function.__annotations__
     copy.__module__, copy.__qualname__ = cls.__module__, f"{cls.__qualname__}.{function.__name__}"
     return copy
 

@@ -125,6 +125,10 @@ class FitOptions(Options):
             )
 
 
+# So that Python's words for a wrong keyword name it.
+FitOptions.__init__.__qualname__ = "Sequential.fit"
+
+
 def fit(net: Any, x: Any, t: Any, options: Any) -> Any:
     """Train `net` by options, a dictionary of them; see `Sequential.fit`."""
     if t is None:

@@ -8,7 +8,7 @@ from fastbp import SGD, EarlyStopping, Linear, Sequential, Trainer
 x, t = np.ones((4, 2)), np.zeros(4, int)
 net = Sequential(Linear(2, 2), loss="softmax_cross_entropy")
 
-net.fit(x, t, epoch=3)  # type: ignore[call-arg]
+net.fit(x, t, epoch=3)  # type: ignore[arg-type]
 net.fit(x, t, epochs="3")  # type: ignore[arg-type]
 net.fit(x, t, batch_size=2.5)  # type: ignore[arg-type]
 net.fit(x, t, rows="some")  # type: ignore[arg-type]
