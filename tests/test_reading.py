@@ -165,6 +165,10 @@ GOOD = {
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
         {"a": number(1234.5, 0.99), "b": number(1.5, -2), "c": number(-3, 4)},
     ),
+    "amounts of China": (
+        "a;b;c\n￥1,234.50;8.5万;120万元\n￥0.99;12万;80.5万元\n",
+        {"a": number(1234.5, 0.99), "b": number(8.5, 12), "c": number(120, 80.5)},
+    ),
     "amounts without cents": (
         "a;b;c\n5,- €;5.–;7,-\n6,50 €;-6.25;8,5\n",
         {"a": number(5, 6.5), "b": number(5, -6.25), "c": number(7, 8.5)},
@@ -217,6 +221,14 @@ GOOD = {
     "dates of Germany": (
         "a;b\n1.2.2020;1\n31.12.1999 23:59;2\n",
         {"a": date("2020-02-01", "1999-12-31T23:59:00"), "b": number(1, 2)},
+    ),
+    "dates of China": (
+        "a,b,c\n2024年3月5日,2024年03月,2024年3月5日 10:30\n1999年12月31日,1999年12月,1999 年 12 月 31 号 23:59\n",
+        {
+            "a": date("2024-03-05", "1999-12-31"),
+            "b": date("2024-03-01", "1999-12-01"),
+            "c": date("2024-03-05T10:30:00", "1999-12-31T23:59:00"),
+        },
     ),
     "day first": ("a,b\n03/04/2020,1\n13/04/2020,2\n", {"a": date("2020-04-03", "2020-04-13"), "b": number(1, 2)}),
     "month first": (
@@ -592,6 +604,10 @@ BAD = {
     "a,b\n1,2\n-Infinity,3\n": "expects a finite number in line 3, column 'a'; got '-Infinity'.",
     "a,b\n1,2\n1e999,3\n": "expects a finite number in line 3, column 'a'; got '1e999'.",
     "a,b\n5%,2\n0.5,3\n": "expects percent, as in other lines, in line 3, column 'a'; got '0.5'.",
+    "a,b\n8.5万,2\n90000,3\n": "expects 万, as in other lines, in line 3, column 'a'; got '90000'.",
+    "a,b\n8.5万,2\n1.2亿,3\n": "expects one unit, 万 or 亿, in line 3, column 'a'; got '1.2亿'.",
+    "a,b\n2024年2月29日,2\n2024年2月30日,3\n": "expects a date, as in most other lines, in line 3, column 'a'; "
+    "got '2024年2月30日'.",
     "a,b\n$5,2\n€5,3\n": "expects one unit, $ or €, in line 3, column 'a'; got '€5'.",
     "a;b\n1,234;x\n5,678;y\n": "expects numbers to read in one way only in line 2, column 'a'; got '1,234': decimal= "
     "(--decimal) names the mark of decimals.",

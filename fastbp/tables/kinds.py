@@ -406,8 +406,9 @@ def _numbers(column, place, marks, kind, heard):
     plain = [cell for cell, (value, unit, _) in table.items() if not unit and value]
     if len(signs) > 1:
         raise refuse(f"one unit, {' or '.join(sorted(signs))},", list(units.values())[1:])
-    if "%" in signs and plain:
-        raise refuse(f"percent, as in other {place.rows},", plain)
+    scale = "".join(signs.intersection(numbers.SCALES))
+    if scale and plain:
+        raise refuse(f"{'percent' if scale == '%' else scale}, as in other {place.rows},", plain)
     large = [
         cell
         for cell, (value, _, digits) in table.items()

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-__all__ = ["CURRENCY", "DECIMALS", "PADDING", "dressed", "plain"]
+__all__ = ["CURRENCY", "DECIMALS", "PADDING", "SCALES", "dressed", "plain"]
 
 DECIMALS = ".,"
 _BLOCK = 1 << 14  # cells at a time, whose digits stay in the L2 cache
@@ -24,15 +24,17 @@ _LONG = np.finfo(np.longdouble).nmant == 63
 _LONG_POWERS = np.longdouble(10) ** np.arange(23)
 
 CURRENCY = (
-    r"(?:R|US|A|C|NZ|HK|NT|S)?\$|[€£¥₹₩₽₺₪₴฿]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF"
+    r"(?:R|US|A|C|NZ|HK|NT|S)?\$|[€£¥￥₹₩₽₺₪₴฿]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF"
     r"|zł|Kč|Ft|kr\.?|Fr\.|元"
 )
+#: Units of which a number without one is not: percent, ten thousand, a hundred million.
+SCALES = ("%", "万", "亿", "万元", "亿元")
 _SIGN = r"[-+\u2212\u2013]"
 #: Before and behind: sign, currency, percent, an accountant's brackets.
 _FORM = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>{_SIGN})?\s*(?P<before>{CURRENCY})?\s*(?P<inner>{_SIGN})?"
     rf"(?P<core>[.,]?\d[\d.,'\u2019 \u00a0\u202f\u2009]*(?:[eE][-+]?\d+)?)"
-    rf"(?P<after>[-\u2013])?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
+    rf"(?P<after>[-\u2013])?\s*(?P<behind>{CURRENCY}|{'|'.join(SCALES)})?\s*(?P<close>\))?"
 )
 _CORE = {
     mark: re.compile(
@@ -141,7 +143,7 @@ def _form(cell):  # which is asked for each mark
 def dressed(cell, mark):
     """A cell as (number, unit, digits) with this decimal mark, or None where it is none.
 
-    The unit is a currency's sign, "%" or ""; `digits` are an integer's, "" where it is none.
+    The unit is a currency's sign, one of `SCALES` or ""; `digits` are an integer's, "" where it is none.
 
     Examples
     --------
