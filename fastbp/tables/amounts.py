@@ -13,7 +13,7 @@ __all__ = ["amounts"]
 _MOST_SHAPES = 64
 _MOST_DIGITS = 15  # below 2^53, so that a quotient by a power of ten is rounded once
 _FEW = 32  # cells that show whether a column may be one of numbers
-_POWER = re.compile(r"\d[eE][-+]?\d")
+_POWER = re.compile(rf"\d[eE][-+]?\d|[{''.join(numbers.MYRIADS)}]")
 _FOREIGN = 255  # stands for all characters beyond it
 
 
@@ -64,8 +64,7 @@ def amounts(grid, column, first, marks):
     mark = good[0]
     units = {unit for _, unit, _ in found[mark]}
     whole = all(digits for *_, digits in found[mark])
-    scaled_in_part = "" in units and not units.isdisjoint(numbers.SCALES)
-    if len(units - {""}) > 1 or scaled_in_part or (whole and any(re.match(r"0.", cells[place]) for place in known)):
+    if len(units - {""}) > 1 or units > {"%"} or (whole and any(re.match(r"0.", cells[place]) for place in known)):
         return None
     values = np.full(len(starts), np.nan)
     for place, (value, _, digits) in zip(known, found[mark], strict=True):

@@ -406,9 +406,8 @@ def _numbers(column, place, marks, kind, heard):
     plain = [cell for cell, (value, unit, _) in table.items() if not unit and value]
     if len(signs) > 1:
         raise refuse(f"one unit, {' or '.join(sorted(signs))},", list(units.values())[1:])
-    scale = "".join(signs.intersection(numbers.SCALES))
-    if scale and plain:
-        raise refuse(f"{'percent' if scale == '%' else scale}, as in other {place.rows},", plain)
+    if "%" in signs and plain:
+        raise refuse(f"percent, as in other {place.rows},", plain)
     large = [
         cell
         for cell, (value, _, digits) in table.items()
@@ -439,6 +438,9 @@ def dress(units, cells, mark):
         said.append(COMMA)
     if any(apart(cell, mark) for cell in cells):
         said.append("read with separators of thousands")
+    for sign, power in numbers.MYRIADS.items():
+        if any(sign in cell for cell in cells):
+            said.append(f"{sign} is read as 10^{power}")
     return said
 
 
