@@ -215,3 +215,14 @@ def test_one_version():
         "packaging/conda/recipe.yaml": f'  version: "{version}"',
     }.items():
         assert re.search(f"^{line}$", (ROOT / file).read_text("utf-8"), re.M), file
+
+
+def test_lines_of_chinese_are_joined_without_a_space(monkeypatch):
+    nodes = pytest.importorskip("docutils.nodes")
+    core = importlib.import_module("docutils.core")
+    monkeypatch.syspath_prepend(ROOT / "docs/extensions")
+    document = core.publish_doctree("第一行，\n第二行\nthird\nfourth *强\n调*\n\n::\n\n  甲\n  乙\n")
+    first = next(iter(document.findall(nodes.paragraph)))
+    first.insert(1, [nodes.Text("甲"), nodes.Text("\n"), nodes.Text("乙")])  # as Markdown has it
+    importlib.import_module("chinese").join_lines(None, document)
+    assert [each.astext() for each in document] == ["第一行，第二行\nthird\nfourth 甲乙强调", "甲\n乙"]
