@@ -27,17 +27,22 @@ def printed(command):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(out):
         status = cli.main(command.split())
     assert status == 0, command
-    text = re.sub(r"[\d.,]+ s, [\d.,]+ samples/s", "... s, ... samples/s", out.getvalue())
+    return shown(out.getvalue())
+
+
+def shown(text):
+    """What the command printed, as a page shows it."""
+    text = re.sub(r"[\d.,]+ s, [\d.,]+ samples/s", "... s, ... samples/s", text)
     return re.sub(r"(^epoch +1/.*\n)(?:epoch .*\n)+(epoch .*\n)", r"\1...\n\2", text, flags=re.M)
 
 
 def stale(page):
     """(shown, printed) of each block that a run would not write, but for rounding."""
     blocks = BLOCK.findall(page.read_text("utf-8"))
-    return [(was, now) for command, was in blocks if not _alike(was, now := printed(command))]
+    return [(was, now) for command, was in blocks if not alike(was, now := printed(command))]
 
 
-def _alike(was, now):
+def alike(was, now):
     """Whether texts differ at most in roundings, which instruction sets have of their own."""
     pairs = zip(NUMBER.findall(was), NUMBER.findall(now), strict=False)
     return NUMBER.sub("#", was) == NUMBER.sub("#", now) and all(

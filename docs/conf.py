@@ -27,6 +27,7 @@ extensions = [
     "bad_input",  # docs/extensions/bad_input.py: the tables of its page
     "pictures",  # docs/extensions/pictures.py: those of its page
     "links",  # docs/extensions/links.py: links to files that are no pages
+    "chinese",  # docs/extensions/chinese.py: lines of Chinese
 ]
 exclude_patterns = ["extensions", "tutorials", "gallery", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 repository = "https://github.com/fastbp/fastbp"

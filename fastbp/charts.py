@@ -15,7 +15,7 @@ from fastbp import files, scores
 if TYPE_CHECKING:
     from fastbp._typing import Array, Path
 
-__all__ = ["calibration", "importances", "learning_curves", "residuals"]
+__all__ = ["calibration", "importances", "learning_curves", "residuals", "width_of"]
 
 #: Okabe and Ito's colours, for all eyes.
 _BLUE, _GREEN = "#0072B2", "#009E73"
@@ -112,7 +112,7 @@ def calibration(p: Array, t: Array, classes: list[Any], path: Path) -> None:
     curve.line(chances, hits, _BLUE, dots=True)
     n = len(classes)
     names = [plain(each, _MOST_SIGNS) for each in classes] if n <= _MOST_NAMED else []
-    slanted = max(map(_width_of, names), default=0) * _SIGN > _WIDTH / n
+    slanted = max(map(width_of, names), default=0) * _SIGN > _WIDTH / n
     counts = _Panel(1, (0, n), (n, 0), "Predicted", "True", ticks="", slanted=slanted)
     table = scores.confusion(p, t)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -287,13 +287,13 @@ def _labels(ends, whole):
 def plain(name, most=24):
     """A name as one line that XML may hold; of one that is too wide its beginning and its end."""
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(name).split()))
-    if _width_of(text) <= most:
+    if width_of(text) <= most:
         return text
     end = most // 3
-    head = next(text[:k] for k in range(most, 0, -1) if _width_of(text[:k]) < most - end)
-    return f"{head}…{next(text[-k:] for k in range(end, 0, -1) if _width_of(text[-k:]) <= end)}"
+    head = next(text[:k] for k in range(most, 0, -1) if width_of(text[:k]) < most - end)
+    return f"{head}…{next(text[-k:] for k in range(end, 0, -1) if width_of(text[-k:]) <= end)}"
 
 
-def _width_of(text):
+def width_of(text):
     """Signs of a text, of which Chinese ones are as wide as two."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -15,7 +15,7 @@ import sklearn.metrics
 
 import fastbp
 from fastbp import TableModel
-from fastbp.command import cli, outputs
+from fastbp.command import cli, outputs, table
 
 pytest.importorskip("safetensors")
 pytest.importorskip("matplotlib")
@@ -349,6 +349,11 @@ def test_a_training_of_a_table_goes_on_from_its_checkpoint(run, mixed, tmp_path)
     assert run(*words, "--epochs", 9, "--out", tmp_path / "c", "--resume", tmp_path / "run")[0] == 0
     ours, theirs = (run("predict", tmp_path / name / "model.safetensors", mixed)[1] for name in "ac")
     assert ours == theirs
+
+
+def test_chinese_names_are_as_wide_as_they_look():
+    lines = table.aligned([("column", "kind"), ("价格（万元）", "number"), ("城市", "text")])
+    assert [*lines] == ["  column        kind", "  价格（万元）  number", "  城市          text"]
 
 
 def test_check_takes_a_table(run, mixed):

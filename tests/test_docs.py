@@ -6,6 +6,7 @@ import importlib
 import inspect
 import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import fastbp
+from fastbp.command import cli
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # at the end: the fastbp under test stays the one it is
@@ -70,6 +72,12 @@ def test_python_blocks_run_and_print_what_the_page_says(page, monkeypatch, tmp_p
                 exec(compile(text, page_id(page), "exec"), names)
             printed = output.getvalue()
             continue
+        elif kind == "console" and page not in samples.PAGES:  # about files that the blocks above wrote
+            output = io.StringIO()
+            (command, was), *_ = samples.BLOCK.findall(f"```{kind}\n{text}```\n")
+            with contextlib.redirect_stdout(output):
+                assert cli.main(shlex.split(command)) == 0, command
+            assert samples.alike(was, now := samples.shown(output.getvalue())), now
         elif kind == "text" and printed is not None:
             assert printed == text
         printed = None
@@ -207,3 +215,14 @@ def test_one_version():
         "packaging/conda/recipe.yaml": f'  version: "{version}"',
     }.items():
         assert re.search(f"^{line}$", (ROOT / file).read_text("utf-8"), re.M), file
+
+
+def test_lines_of_chinese_are_joined_without_a_space(monkeypatch):
+    nodes = pytest.importorskip("docutils.nodes")
+    core = importlib.import_module("docutils.core")
+    monkeypatch.syspath_prepend(ROOT / "docs/extensions")
+    document = core.publish_doctree("第一行，\n第二行\nthird\nfourth *强\n调*\n\n::\n\n  甲\n  乙\n")
+    first = next(iter(document.findall(nodes.paragraph)))
+    first.insert(1, [nodes.Text("甲"), nodes.Text("\n"), nodes.Text("乙")])  # as Markdown has it
+    importlib.import_module("chinese").join_lines(None, document)
+    assert [each.astext() for each in document] == ["第一行，第二行\nthird\nfourth 甲乙强调", "甲\n乙"]

@@ -165,6 +165,11 @@ GOOD = {
         "a;b;c\n$1,234.50;1,5 €;-$3\n$0.99;-2 €;$4\n",
         {"a": number(1234.5, 0.99), "b": number(1.5, -2), "c": number(-3, 4)},
     ),
+    "amounts of China": (
+        "a;b;c\n￥1,234.50;8.5万;￥12 万\n￥0.99;-1.2亿;￥80.5万\n￥5;900;￥0.0万\n",
+        {"a": number(1234.5, 0.99, 5), "b": number(85000, -1.2e8, 900), "c": number(120000, 805000, 0)},
+    ),
+    "amounts of yuan": ("a,b\n0.0万元,1\n0.5万元,2\n300元,3\n", {"a": number(0, 5000, 300), "b": number(1, 2, 3)}),
     "amounts without cents": (
         "a;b;c\n5,- €;5.–;7,-\n6,50 €;-6.25;8,5\n",
         {"a": number(5, 6.5), "b": number(5, -6.25), "c": number(7, 8.5)},
@@ -217,6 +222,14 @@ GOOD = {
     "dates of Germany": (
         "a;b\n1.2.2020;1\n31.12.1999 23:59;2\n",
         {"a": date("2020-02-01", "1999-12-31T23:59:00"), "b": number(1, 2)},
+    ),
+    "dates of China": (
+        "a,b,c\n2024年3月5日,2024年03月,2024年3月5日 10:30\n1999年12月31日,1999年12月,1999 年 12 月 31 号 23:59\n",
+        {
+            "a": date("2024-03-05", "1999-12-31"),
+            "b": date("2024-03-01", "1999-12-01"),
+            "c": date("2024-03-05T10:30:00", "1999-12-31T23:59:00"),
+        },
     ),
     "day first": ("a,b\n03/04/2020,1\n13/04/2020,2\n", {"a": date("2020-04-03", "2020-04-13"), "b": number(1, 2)}),
     "month first": (
@@ -334,6 +347,7 @@ def test_what_was_found_out_is_said(read):
     assert "'a': in percent" in said and "'b': read with a decimal comma" in said
     assert "'b': read with separators of thousands" in said and "'c': dates with the day first" in said
     assert "'a': texts, though most" in read("a,b\n5 kg,1\n6 kg,2\n").notes[0]
+    assert "Column 'a': 万 is read as 10^4." in read("a,b\n5万,1\n60000,2\n").notes
     assert "as pandas writes" in read("0,1,2\n3,4,5\n").notes[0]
     assert "decimal=','" in read("a;b\n1.234;2\n5.678;3\n").notes[0]
 
@@ -592,6 +606,8 @@ BAD = {
     "a,b\n1,2\n-Infinity,3\n": "expects a finite number in line 3, column 'a'; got '-Infinity'.",
     "a,b\n1,2\n1e999,3\n": "expects a finite number in line 3, column 'a'; got '1e999'.",
     "a,b\n5%,2\n0.5,3\n": "expects percent, as in other lines, in line 3, column 'a'; got '0.5'.",
+    "a,b\n2024年2月29日,2\n2024年2月30日,3\n": "expects a date, as in most other lines, in line 3, column 'a'; "
+    "got '2024年2月30日'.",
     "a,b\n$5,2\n€5,3\n": "expects one unit, $ or €, in line 3, column 'a'; got '€5'.",
     "a;b\n1,234;x\n5,678;y\n": "expects numbers to read in one way only in line 2, column 'a'; got '1,234': decimal= "
     "(--decimal) names the mark of decimals.",

@@ -155,9 +155,10 @@ def _understood(source, model, rows):
 
 def aligned(table):
     """Rows of texts as lines, indented."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(charts.width_of, column)) for column in zip(*table, strict=True)]
     for row in table:
-        yield "  " + "  ".join(map(str.ljust, row, widths)).rstrip()
+        cells = (cell + " " * (width - charts.width_of(cell)) for cell, width in zip(row, widths, strict=True))
+        yield "  " + "  ".join(cells).rstrip()
 
 
 def _network_line(model, rows, ranks):

@@ -13,7 +13,7 @@ __all__ = ["amounts"]
 _MOST_SHAPES = 64
 _MOST_DIGITS = 15  # below 2^53, so that a quotient by a power of ten is rounded once
 _FEW = 32  # cells that show whether a column may be one of numbers
-_POWER = re.compile(r"\d[eE][-+]?\d")
+_POWER = re.compile(rf"\d[eE][-+]?\d|[{''.join(numbers.MYRIADS)}]")
 _FOREIGN = 255  # stands for all characters beyond it
 
 

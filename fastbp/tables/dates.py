@@ -36,6 +36,8 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?")  # as NumPy reads it
+#: Years, months and days of China and Japan.
+_NAMED_BEHIND = re.compile(r"(\d{4})\s*年\s*(\d{1,2})\s*月(?:\s*(\d{1,2})\s*[日号])?")
 _LONGEST = 64  # characters of any date
 _FIGURE, _BLANK = re.compile(r"\d"), re.compile(r"\s")
 #: What `dates` says of the order of day and month.
@@ -44,7 +46,7 @@ UNDECIDED = "undecided"
 
 def is_like_one(text: Any) -> bool:
     """Whether a text has the form of a date, which may still have no such day."""
-    found = _DATE.fullmatch(text) if len(text) <= _LONGEST else None
+    found = _DATE.fullmatch(_plain(text)) if len(text) <= _LONGEST else None
     return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything
 
 
@@ -106,12 +108,18 @@ def dates(texts):
 
 def _characters(texts):
     """(n, width) uint8: texts in ASCII, the figures and blanks of all scripts among them, and none that is too long."""
-    plain = [
-        "" if len(text) > _LONGEST else text if text.isascii() else _BLANK.sub(" ", _FIGURE.sub(_as_ascii, text))
-        for text in texts
-    ]
+    plain = ["" if len(text) > _LONGEST else _plain(text) for text in texts]
     array = np.array([text.encode("ascii", "replace") for text in plain])
     return array.view(np.uint8).reshape(len(texts), -1)
+
+
+def _plain(text):
+    if text.isascii():
+        return text
+    found = _NAMED_BEHIND.match(text)
+    if found:
+        text = "-".join(filter(None, found.groups())) + text[found.end() :]
+    return _BLANK.sub(" ", _FIGURE.sub(_as_ascii, text))
 
 
 def _as_ascii(figure):

@@ -447,6 +447,9 @@ def dress(units, cells, mark):
         said.append(COMMA)
     if any(apart(cell, mark) for cell in cells):
         said.append("read with separators of thousands")
+    for sign, power in numbers.MYRIADS.items():
+        if any(sign in cell for cell in cells):
+            said.append(f"{sign} is read as 10^{power}")
     return said
 
 

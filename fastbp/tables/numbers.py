@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from fastbp._typing import Array
 
-__all__ = ["CURRENCY", "DECIMALS", "PADDING", "dressed", "plain"]
+__all__ = ["CURRENCY", "DECIMALS", "MYRIADS", "PADDING", "dressed", "plain"]
 
 DECIMALS = ".,"
 _BLOCK = 1 << 14  # cells at a time, whose digits stay in the L2 cache
@@ -30,15 +30,17 @@ _LONG = np.finfo(np.longdouble).nmant == 63
 _LONG_POWERS = np.longdouble(10) ** np.arange(23)
 
 CURRENCY = (
-    r"(?:R|US|A|C|NZ|HK|NT|S)?\$|[€£¥₹₩₽₺₪₴฿]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF"
+    r"(?:R|US|A|C|NZ|HK|NT|S)?\$|[€£¥￥₹₩₽₺₪₴฿]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF"
     r"|zł|Kč|Ft|kr\.?|Fr\.|元"
 )
+#: What counts behind a number, as powers of ten.
+MYRIADS = {"万": 4, "亿": 8}
 _SIGN = r"[-+\u2212\u2013]"
 #: Before and behind: sign, currency, percent, an accountant's brackets.
 _FORM = re.compile(
     rf"(?P<open>\()?\s*(?P<sign>{_SIGN})?\s*(?P<before>{CURRENCY})?\s*(?P<inner>{_SIGN})?"
     rf"(?P<core>[.,]?\d[\d.,'\u2019 \u00a0\u202f\u2009]*(?:[eE][-+]?\d+)?)"
-    rf"(?P<after>[-\u2013])?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
+    rf"(?P<myriad>[{''.join(MYRIADS)}])?(?P<after>[-\u2013])?\s*(?P<behind>{CURRENCY}|%)?\s*(?P<close>\))?"
 )
 _CORE = {
     mark: re.compile(
@@ -170,7 +172,8 @@ def dressed(cell: Any, mark: Any) -> tuple[Any, Any, Any] | None:
     if core is None or not (core["whole"] or core["part"]):
         return None
     whole = _NO_DIGITS.sub("", core["whole"])
-    value = float(f"{whole or '0'}.{core['part'] or '0'}{core['power'] or ''}")
+    power = int((core["power"] or "e0")[1:]) + MYRIADS.get(form["myriad"], 0)
+    value = float(f"{whole or '0'}.{core['part'] or '0'}e{power}")
     minus = (form["open"] is not None) != (signs not in ([], ["+"]))
-    digits = whole if core["part"] is None and not core["power"] else ""
+    digits = whole if core["part"] is None and not core["power"] and not form["myriad"] else ""
     return math.copysign(value, -1 if minus else 1), form["before"] or form["behind"] or "", digits

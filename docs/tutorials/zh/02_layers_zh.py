@@ -3,7 +3,7 @@ r"""
 ==============
 
 层就是数值换成了数组的节点。这一篇推导组成神经网络的四种层的梯度，并且把每个公式都和 fastbp 算出来的数放在一起比较：
-用不着相信谁，看数字就行。
+不必相信任何人，看数字就行。
 """
 
 
@@ -36,7 +36,7 @@ def compare(name, formula, computed):
 #    \qquad
 #    \frac{\partial y}{\partial x} = \begin{cases} 1 & (x > 0) \\ 0 & (x \le 0) \end{cases}
 #
-# 每个元素都是一个独立的节点，像一个开关：正向时接通的，上游传来的值原样通过；断开的，什么也传不过去。
+# 每个元素都是一个独立的节点，像一个开关：正向传播时接通的，反向传播时上游的值原样通过；断开的，什么也传不过去。
 
 x = rng.standard_normal((3, 4))
 dout = rng.standard_normal((3, 4))
@@ -52,15 +52,15 @@ compare("dx", dout * (x > 0), relu.backward(dout))
 # :math:`y = 1 / (1 + e^{-x})` 由四个节点组成：乘以 −1、exp、加 1、取倒数。从右往左看：
 #
 # * 取倒数 :math:`y = 1/u` 的导数是 :math:`-1/u^2 = -y^2`；
-# * 加法节点原样传下去；
+# * 加法节点把上游的值原样传下去；
 # * :math:`e^v` 的导数是 :math:`e^v`，这里就是 :math:`e^{-x}`；
-# * 乘以 −1 的节点改变符号。
+# * 乘以 −1 的节点改变符号，正好和前面的负号抵消。
 #
-# 合在一起，再代入 :math:`e^{-x} = (1 - y) / y`，得到
+# 把它们乘起来，再代入 :math:`e^{-x} = (1 - y) / y`，得到
 #
 # .. math:: \frac{\partial y}{\partial x} = y^2 e^{-x} = y\,(1 - y)
 #
-# 可见只凭输出就够了，输入可以忘掉。计算图最左端的导数也是这个数：
+# 可见反向传播只用到输出，不必记住输入。计算图最左端的导数也是这个数：
 
 import fastbp
 from fastbp import graph
@@ -98,8 +98,8 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# 仿射层
-# ------
+# Affine 层
+# ---------
 #
 # .. math:: Y = X W + b, \qquad Y_{rj} = \sum_i X_{ri} W_{ij} + b_j
 #
@@ -119,7 +119,7 @@ plt.show()
 #    \qquad\qquad
 #    \frac{\partial L}{\partial b} = \sum_r \frac{\partial L}{\partial Y_{r\,\cdot}}
 #
-# 记不住的时候看形状：要得到 :math:`(n_\text{in}, n_\text{out})`，只能是 :math:`(n_\text{in}, n) \cdot (n, n_\text{out})`。
+# 记不住的时候就核对形状：要得到 :math:`(n_\text{in}, n_\text{out})`，只能是 :math:`(n_\text{in}, n) \cdot (n, n_\text{out})`。
 # （有的课程把样本放在列里，写成 :math:`\mathrm{d}W = \mathrm{d}Z\,A^\mathsf{T}`，只是转置了一下，意思完全一样。）
 
 W, b = rng.standard_normal((4, 2)), rng.standard_normal(2)
@@ -132,7 +132,7 @@ compare("dW", x.T @ dout, affine.dW)
 compare("db", dout.sum(axis=0), affine.db)
 
 # %%
-# 两个仿射层之间如果没有激活函数，就等于一个仿射层：:math:`(X W_1 + b_1) W_2 + b_2 = X (W_1 W_2) + (b_1 W_2 + b_2)`。
+# 两个 Affine 层之间如果没有激活函数，就等于一个 Affine 层：:math:`(X W_1 + b_1) W_2 + b_2 = X (W_1 W_2) + (b_1 W_2 + b_2)`。
 # “深”靠的是夹在中间的非线性。
 
 W2, b2 = rng.standard_normal((2, 3)), rng.standard_normal(3)
@@ -155,8 +155,8 @@ compare("two", Affine(W @ W2, b @ W2 + b2).forward(x), two)
 #
 # .. math:: \frac{\partial L}{\partial a_k} = y_k - t_k
 #
-# 即“说出来的概率”减去“真正的概率”。这么整齐的结果不是巧合：交叉熵误差和 softmax 本来就是一对。
-# 一个批的损失是各行损失的平均，所以还要除以行数。
+# 即“预测的概率”减去“真实的概率”。这么漂亮的结果不是凑巧：交叉熵误差本来就是为 softmax 设计的。
+# 一个 mini-batch 的损失是各行损失的平均，所以还要除以行数。
 
 scores, t = rng.standard_normal((3, 4)), np.array([0, 3, 1])
 softmax = SoftmaxWithLoss()
@@ -170,7 +170,7 @@ compare("loss", -(rows * np.log(y)).sum(axis=1).mean(), loss)
 compare("dx", (y - rows) / len(t), softmax.backward())
 
 # %%
-# 取一行画出来，正确的类别是 2：偏高的往下压，正确的往上抬，几股力加起来是 0。
+# 取一行画出来，正确的类别是 2：偏高的往下压，正确的往上抬，加起来正好是 0。
 
 one, true = scores[:1], np.array([2])
 softmax.forward(one, true)
@@ -190,7 +190,7 @@ plt.show()
 # 逻辑回归：最小的神经网络
 # ------------------------
 #
-# 一个只有一个输出的仿射层，后面接 sigmoid 和它的损失。它的梯度也是 :math:`y - t`，因为 sigmoid 就是两个类别的 softmax：
+# 只有一个输出的 Affine 层，后面接 sigmoid 和它的损失。它的梯度也是 :math:`y - t`，因为 sigmoid 就是两个类别的 softmax：
 #
 # .. math::
 #
@@ -198,7 +198,7 @@ plt.show()
 #    \frac{\partial L}{\partial y} = -\frac{t}{y} + \frac{1 - t}{1 - y} = \frac{y - t}{y (1 - y)}, \qquad
 #    \frac{\partial L}{\partial x} = \frac{y - t}{y (1 - y)} \cdot y (1 - y) = y - t
 #
-# 会变得很小的 sigmoid 导数，在这里恰好约掉了。先完全手写，走 200 步：
+# sigmoid 那个会变得很小的导数，在这里恰好约掉了。先完全手写，更新 200 次：
 
 x = rng.standard_normal((200, 2))
 t = (x @ [[2.0], [-3.0]] + 0.5 + 0.5 * rng.standard_normal((200, 1)) > 0).astype(float)
@@ -226,4 +226,4 @@ print(f"accuracy: {((layer.forward(x) > 0) == t).mean():.3f}")
 
 # %%
 # **试一试：** 把损失换成概率的平方误差 :math:`(y - t)^2`。它对 :math:`x` 的梯度是 :math:`2 (y - t)\,y (1 - y)`，
-# 在 sigmoid 平坦的地方，错得再离谱的网络也几乎学不动。
+# 在 sigmoid 平坦的地方，网络错得再离谱也几乎学不动。

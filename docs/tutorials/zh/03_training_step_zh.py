@@ -2,12 +2,12 @@ r"""
 一步训练：NumPy 与编译版
 ========================
 
-一个两层的神经网络，用 NumPy 写只要四十行。这里一行不省地写出来，和编译好的一步放在一起：数值相同，时间各是多少。
+一个两层的神经网络，用 NumPy 写只要四十行。这里一行不省地写出来，和编译好的一步放在一起比较：数值相同，用时各是多少。
 """
 
 
 # %%
-# 一步训练有四件事：随机选出一部分数据（*小批量*），计算损失，沿各层反向传播求出梯度，再让每个参数朝梯度的反方向移动一点，
+# 一步训练有四件事：随机选出一部分数据（*mini-batch*，小批量），计算损失，沿各层反向传播求出梯度，再让每个参数朝梯度的反方向移动一点，
 # 即 :math:`W \leftarrow W - \eta\, \partial L / \partial W`。然后重复。
 
 import time
@@ -82,7 +82,7 @@ for name, gradient in net.gradient(x_train[:batch], t_train[:batch]).items():
     )
 
 # %%
-# 再用同样的小批量走 500 步。:class:`fastbp.Trainer` 把网络、损失和优化器的一步合成一次编译好的调用。
+# 再用同样的 mini-batch 更新 500 次。:class:`fastbp.Trainer` 把网络、损失和优化器的一步合成一次编译好的调用。
 
 rng = np.random.default_rng(0)
 batches = rng.integers(0, len(x_train), (steps, batch))
@@ -122,8 +122,8 @@ print(
 )
 
 # %%
-# 两边的算术是一样的。编译版省下的是其余的一切：每个运算一次调用，每个结果一个新数组，每次都要在内存里走一个来回。
-# 在编译版里，权重一直按内核读取的顺序存放，ReLU 趁和还在寄存器里时就做完了，权重的梯度不落地，直接加到权重上。
+# 两边做的计算是一样的。编译版省下的是计算以外的一切：NumPy 的每个运算都是一次调用，每个结果都是一个新数组，都要在内存里走一个来回。
+# 在编译版里，权重一直按内核读取的顺序存放，ReLU 趁结果还在寄存器里时就做完了，权重的梯度不写进内存，直接更新到权重上。
 #
 # 识别精度也一样：
 
@@ -134,5 +134,5 @@ for name, scores in (
     print(f"{name:<9} test accuracy {(scores.argmax(axis=1) == t_test).mean():.4f}")
 
 # %%
-# **试一试：** :meth:`~fastbp.Sequential.fit` 连 epoch 的循环也包了。把上面的循环换成
+# **试一试：** :meth:`~fastbp.Sequential.fit` 连 epoch 的循环也包办了。把上面的循环换成
 # ``net.fit(x_train, t_train, epochs=20, batch_size=100, optimizer=SGD(lr=0.1), seed=0)``。

@@ -7,7 +7,7 @@ r"""
 
 
 # %%
-# 鸢尾花：150 朵花，四个长度，三个品种。
+# 鸢尾花：150 朵花，四个测量值，三个品种。
 
 import numpy as np
 
@@ -72,7 +72,7 @@ print(f"loss {loss:.4f}, test accuracy {accuracy:.4f}")
 # scikit-learn 的写法
 # -------------------
 #
-# 初始权重由 ``random_state`` 自己抽取，所以损失会不一样。
+# 它的类用 ``random_state`` 自己抽取初始权重，所以损失会不一样。
 
 from fastbp.estimators import MLPClassifier
 
@@ -100,7 +100,7 @@ print(
 # 手写数字
 # --------
 #
-# MNIST 的四个文件不随库发布。环境变量 ``FASTBP_DATA`` 指定了它们的文件夹时就读取；否则改用 scikit-learn 自带的 1797 个小数字。
+# MNIST 的四个文件不随库发布。环境变量 ``FASTBP_DATA`` 指定了它们的文件夹时就读取；否则改用 scikit-learn 自带的 1797 张 8 × 8 像素的手写数字。
 
 import os
 
@@ -129,7 +129,7 @@ plt.show()
 
 # %%
 # 书上的网络用 ``fit``，整个循环都是编译好的；PyTorch 的写法用自己的数据加载器和循环；scikit-learn 的写法用它的类。
-# 每种都把全部数据过 20 遍。
+# 每种都训练 20 个 epoch。
 
 from fastbp.utils.data import DataLoader, TensorDataset
 
@@ -181,9 +181,9 @@ with warnings.catch_warnings():
 print(f"scikit-learn {classifier.score(x_test, t_test):.3f}")
 
 # %%
-# 除了随机因素之外都一样：初始权重和数据的顺序，三者各抽各的。
+# 三者的差别只来自随机数：初始权重和数据的顺序是各自抽取的。
 
 history.plot()
 
 # %%
-# **试一试：** 给三种写法都加上 ``momentum=0.9``，这个词在三套词汇里是一样的。
+# **试一试：** 给三种写法都加上 ``momentum=0.9``，这个词在三套词汇里都一样。

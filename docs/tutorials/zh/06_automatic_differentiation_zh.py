@@ -2,7 +2,7 @@ r"""
 自动微分
 ========
 
-只写正向，反向自动就有：张量记得自己来自哪个运算。函数和方法的名字与 PyTorch 相同。
+只要写出正向传播，反向传播就自动有了：张量记得自己来自哪个运算。函数和方法的名字与 PyTorch 相同。
 """
 
 
@@ -33,8 +33,8 @@ print(f"dz/dy {y.grad.item():.4f}   x          {2:.4f}")
 # 分叉与汇合
 # ----------
 #
-# ``v`` 用在了两处，每一处都传回一个导数，它们 **相加**，这正是多条路径时链式法则的要求。出于同样的原因，再调用一次 ``backward``
-# 也是往上加；所以训练循环每一步之前都要清空 ``grad``。
+# ``v`` 用在了两处，每一处都传回一个导数，它们 **相加**，这正是有多条路径时链式法则的要求。同样，再调用一次 ``backward``
+# 也是累加上去；所以训练循环每一步之前都要清空 ``grad``。
 
 v = fastbp.tensor(3.0, requires_grad=True)
 for expected in (6, 12):
@@ -43,10 +43,10 @@ for expected in (6, 12):
 v.grad = None
 
 # %%
-# 不做记录
-# --------
+# 不记录计算
+# ----------
 #
-# 在 ``no_grad`` 里什么也不记；``detach`` 把张量从计算图上摘下来，导数到那里为止。
+# 在 ``no_grad`` 里什么也不记；``detach`` 把张量从计算图上断开，导数到那里为止。
 
 with fastbp.no_grad():
     print("no_grad:", (v * v).requires_grad)
@@ -58,7 +58,7 @@ print("d (v c) / dv =", v.grad.item(), "where c = v = 3")
 # 换成数组：不推公式也能拟合
 # --------------------------
 #
-# 数也可以是数组。这里用 :math:`\hat y = w_1 x^2 + w_2 x + b` 拟合五个点，一个导数也不用手推。
+# 标量也可以换成数组。这里用 :math:`\hat y = w_1 x^2 + w_2 x + b` 拟合五个点，一个导数也不用手推。
 
 points = fastbp.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
 heights = fastbp.tensor([8.0, 19.0, 36.0, 59.0, 88.0])
@@ -89,7 +89,7 @@ plt.show()
 # 整个网络的损失
 # --------------
 #
-# 小网络里的每个运算都是这样的节点，用 ``fastbp.nn`` 的层也一样。下面得到的就是 softmax 的 :math:`y - t`，没有人推导过它。
+# 小网络里的每个运算都是这样的节点，用 ``fastbp.nn`` 的层也一样。下面得到的就是 softmax 的 :math:`y - t`，没有人动手推导。
 
 scores = fastbp.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
 loss = fastbp.nn.functional.cross_entropy(scores, fastbp.tensor([1]))

@@ -1,8 +1,8 @@
 r"""
-带区间的回归
-============
+带预测区间的回归
+================
 
-单独一个预测值说不出自己有多大把握。网络也可以预测分位数，或者一个正态分布：给出一个区间，它声称真值有多大概率落在里面，就真的有多大概率。
+单独一个预测值看不出有多大把握。网络也可以预测分位数，或者一个正态分布：给出一个区间，它说真实值有多大概率落在里面，就真有那么大的概率。
 """
 
 
@@ -25,7 +25,7 @@ x_train, y_train, x_test, y_test = x[:800], y[:800], x[800:], y[800:]
 #
 # .. math:: L_q(y, \hat y) = \max\big(q\,(y - \hat y),\ (1 - q)\,(\hat y - y)\big)
 #
-# 在“有 :math:`q` 这么大比例的目标值低于预测值”时最小：目标在预测之上时斜率是 :math:`-q` ，在预测之下时是 :math:`1 - q` ，
+# 在“目标值低于预测值的比例恰好是 :math:`q`”时最小：目标在预测之上时斜率是 :math:`-q` ，在预测之下时是 :math:`1 - q` ，
 # 这时两者的平均正好抵消。一个网络为每个分位数配一个输出，预测值会排好序，所以几条曲线不会交叉。
 
 from fastbp.estimators import MLPRegressor
@@ -57,7 +57,7 @@ with warnings.catch_warnings():  # all 150 epochs are wanted
 #
 # .. math:: L = \tfrac12 \log \sigma^2 + \frac{(y - \mu)^2}{2 \sigma^2}
 #
-# 它比分位数多一个主张：噪声是正态的。正态分布有 90% 落在 :math:`\mu \pm 1.645\,\sigma` 之内。
+# 它比分位数多一个假设：噪声服从正态分布。正态分布有 90% 落在 :math:`\mu \pm 1.645\,\sigma` 之内。
 
 line = np.linspace(-1, 1, 200)[:, None]
 low, middle, high = pinball.predict(line).T
@@ -104,4 +104,4 @@ for begin, end in ((-1, 0), (0, 1)):
     )
 
 # %%
-# **试一试：** 把噪声换成偏斜的 ``rng.exponential(size=1200)``，两种方法里哪一种还说话算数？
+# **试一试：** 把噪声换成偏态的 ``rng.exponential(size=1200)``，两种方法里哪一种还说话算数？

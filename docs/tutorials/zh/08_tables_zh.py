@@ -2,7 +2,7 @@ r"""
 一张表：从文件到预测
 ====================
 
-一个 CSV 文件，有空缺，有文字，还有一列需要预测。从文件到预测之间的事都由 :class:`fastbp.TableModel` 来做，而且做了什么都会说明。
+一个 CSV 文件，有缺失值，有文字，还有一列需要预测。从文件到预测之间的事都由 :class:`fastbp.TableModel` 来做，而且做了什么都会说明。
 """
 
 
@@ -38,7 +38,7 @@ with open(path) as file:
 # 训练
 # ----
 #
-# 数值列做标准化；空缺填中位数，并另加一列标明“这里缺”；文字列的每个取值变成一列 0 和 1。一部分行用来决定何时停止，另一部分行用来打分。
+# 数值列做标准化；缺失值用中位数填补，并另加一列标明“这里缺”；文字列的每个取值变成一列 0 和 1。一部分行用来决定何时停止，另一部分行用来打分。
 
 from fastbp import TableModel
 
@@ -46,7 +46,7 @@ model = TableModel(epochs=60, patience=10, seed=0).fit(path, "price")
 print(*model.notes, sep="\n")
 
 # %%
-# 单看一个分数说明不了什么，旁边放上基准的分数：基准永远只回答平均值。
+# 单看一个分数说明不了什么，所以旁边放上基准的分数：基准对每一行都回答平均值。
 
 for name, scores in (
     ("network", model.scores["test"]),
@@ -60,7 +60,7 @@ for name, scores in (
 # 哪一列重要
 # ----------
 #
-# 把一列的值在各行之间打乱，它和目标的联系就断了。分数掉得越多，说明网络越依赖这一列。
+# 把一列的值在各行之间随机打乱，它和目标的联系就断了。分数掉得越多，说明网络越依赖这一列。
 
 import matplotlib.pyplot as plt
 
@@ -76,7 +76,7 @@ plt.show()
 # 预测
 # ----
 #
-# 新的行，列的顺序可以不同。训练时没见过的值也会报告。
+# 新数据的列可以按任何顺序排列。训练时没见过的值会报告出来。
 
 rows = {
     "town": ["Rome", "Bonn", "Lima"],
@@ -87,7 +87,7 @@ print(model.predict(rows).round(-3))
 print(*model.warnings, sep="\n")
 
 # %%
-# 保存与带走
+# 保存与导出
 # ----------
 #
 # 文件里既有网络也有预处理。:func:`fastbp.export.to_c` 把两者写成一个不依赖任何库的 C 文件； ``to_onnx`` 同样写成 ONNX。

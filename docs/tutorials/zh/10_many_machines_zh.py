@@ -2,7 +2,7 @@ r"""
 多台机器
 ========
 
-几个进程（rank）一起训练一个网络：各自负责每一批的一部分，梯度相加，然后大家走同样的一步。这里用线程充当 rank，
+几个进程（rank）一起训练一个网络：各自负责每个 mini-batch 的一部分，梯度相加，然后各自做同样的更新。这里用线程充当 rank，
 在一台机器上就能看清楚；换成 MPI 只需要多写一个参数。
 """
 
@@ -11,18 +11,18 @@ r"""
 # 为什么还是同一个训练
 # --------------------
 #
-# 一批的损失是各行损失的平均，所以它的梯度是对各行求和：
+# 一个 mini-batch 的损失是各行损失的平均，所以它的梯度是对各行求和：
 #
 # .. math:: \frac{\partial L}{\partial W} = \frac1n \sum_{r=1}^{n} \frac{\partial L_r}{\partial W}
 #           = \frac1n \Big( \sum_{r \in \text{rank } 0} + \sum_{r \in \text{rank } 1} + \dots \Big)
 #
-# 把各部分加起来，每个 rank 就都有了整批的梯度。这种跨 rank 的求和叫 *allreduce* 。
+# 把各部分加起来，每个 rank 就都有了整个 mini-batch 的梯度。这种跨 rank 的求和叫 *allreduce* 。
 #
 # 自己写一个通信器
 # ----------------
 #
-# :class:`fastbp.communicators.Communicator` 就是对缓冲区的两个操作。在线程之间，用一个大家都往上放数组的列表，
-# 加上一道大家互相等待的屏障，就够了。
+# :class:`fastbp.communicators.Communicator` 就是对缓冲区的两个操作。在线程之间，一个供大家存放数组的列表，
+# 加上一道让大家互相等待的屏障（barrier），就够了。
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -105,7 +105,7 @@ for size in (2, 4):
     )
 
 # %%
-# 各个 rank 之间一位不差。和一个 rank 相比只有舍入误差，因为求和的顺序不同。
+# 各个 rank 的权重每一位都相同。和一个 rank 相比只有舍入误差，因为求和的顺序不同。
 
 import matplotlib.pyplot as plt
 
@@ -125,10 +125,10 @@ axes.legend(frameon=False)
 plt.show()
 
 # %%
-# 真正上多台机器
-# --------------
+# 用真正的多台机器
+# ----------------
 #
-# 把一台机器的脚本加上 ``comm=MPI.COMM_WORLD`` ：
+# 在一台机器的脚本里加上 ``comm=MPI.COMM_WORLD`` ：
 #
 # .. code-block:: python
 #
