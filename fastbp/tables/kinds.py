@@ -74,6 +74,7 @@ _FEWEST_IDS = 10  # that show a pattern
 _CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
 _CODES_SHARE = 0.1
 _CODE = re.compile(r"[A-Za-z]{1,6}[-_#/.]?\d+|\d+[-_#/]?(?![kKmM])[A-Za-z]")  # beside numbers, but 5k, which is one
+LEADING_ZERO = re.compile(r"0\d")  # but 0 € and 0%
 COMMA = "read with a decimal comma"
 _FEW = 20  # different numbers that are categories where a word beside them recurs as they do
 _RECURS = 3
@@ -421,7 +422,7 @@ def _numbers(column, place, marks, kind, heard):
     if large:
         raise refuse("a number that float64 holds", large)
     whole = all(number[2] for number in table.values())
-    if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
+    if whole and kind is None and any(map(LEADING_ZERO.match, table)):
         heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
         return _text(column)
     for what in dress(units, table, mark):
