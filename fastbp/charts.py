@@ -52,18 +52,22 @@ def learning_curves(history, path=None):
     for quantity in ("loss", "accuracy"):
         curves = {part: np.asarray(history.get(f"{part}_{quantity}", ()), np.float64) for part in ("train", "val")}
         values = np.concatenate(list(curves.values()))
-        values = values[np.isfinite(values)]
         if not len(values):
             continue
+        finite = values[np.isfinite(values)]
         n = max(map(len, curves.values()))
-        low, high = float(values.min()), float(values.max())
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
         ends = (min(low, 0.0), max(high, 0.0)) if quantity == "loss" else (low, 1.0)
         panel = _Panel(len(panels), (1, max(n, 2)), ends, "Epoch", quantity.capitalize(), whole="x")
         for place, (part, name, colour) in enumerate((("train", "train", _BLUE), ("val", "validation", _GREEN))):
             if len(curves[part]):
                 panel.line(np.arange(1, n + 1), curves[part], colour, dots=n == 1)
                 panel.legend(place, name, colour)
+        if not len(finite):
+            panel.text((1 + max(n, 2)) / 2, 0.5, "not finite", "black")
         panels.append(panel)
+    if not panels:
+        raise ValueError("learning_curves expects a history with losses or accuracies; got none.")
     return _write(path, panels, "Learning curves")
 
 
@@ -199,6 +203,8 @@ class _Panel:
     def line(self, x, y, colour, dots=False):
         """A line through the finite ones of some points, which may be shown."""
         ends = [(self._across(a), self._down(b)) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
+        if not ends:
+            return
         path = "L".join(f"{a} {b}" for a, b in ends)
         self.parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         if dots:

@@ -278,3 +278,11 @@ def test_negative_losses_stay_in_the_panel(tmp_path):
     line = re.search(r'd="M([^"]*)" fill="none" stroke="#0072B2"', svg)[1]
     heights = [float(point.split()[1]) for point in line.split("L")]
     assert 34 <= min(heights) < max(heights) <= 284
+
+
+@pytest.mark.parametrize("values", [[np.nan], [np.inf, np.nan]])
+def test_a_history_of_no_finite_number_says_so(values, tmp_path):
+    charts.learning_curves({"train_loss": values, "train_accuracy": [0.5] * len(values)}, tmp_path / "a.svg")
+    assert Picture(tmp_path / "a.svg").words().count("not finite") == 1
+    with pytest.raises(ValueError, match="losses or accuracies; got none"):
+        charts.learning_curves({"train_loss": []})

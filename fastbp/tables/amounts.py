@@ -67,7 +67,7 @@ def amounts(grid, column, first, marks):
     if (
         len(units - {""}) > 1
         or units > {"%"}
-        or (whole and any(kinds.LEADING_ZERO.match(cells[place]) for place in known))
+        or (whole and any(kinds.begins_with_zero(cells[place]) for place in known))
     ):
         return None
     values = np.full(len(starts), np.nan)

@@ -74,7 +74,6 @@ _FEWEST_IDS = 10  # that show a pattern
 _CODES = 10  # different texts among numbers, and their share, that make these codes, as those of tickets
 _CODES_SHARE = 0.1
 _CODE = re.compile(r"[A-Za-z]{1,6}[-_#/.]?\d+|\d+[-_#/]?(?![kKmM])[A-Za-z]")  # beside numbers, but 5k, which is one
-LEADING_ZERO = re.compile(r"0\d")  # but 0 € and 0%
 COMMA = "read with a decimal comma"
 _FEW = 20  # different numbers that are categories where a word beside them recurs as they do
 _RECURS = 3
@@ -179,6 +178,11 @@ class _Texts:
     def spread(self, table, missing, dtype):
         """Each row's value of a table of the different texts."""
         return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
+
+
+def begins_with_zero(cell):
+    """Whether a text is written as a code, as 007 in the figures of any script; 0 € and 0% are not."""
+    return cell[:2].isdecimal() and len(cell) > 1 and int(cell[0]) == 0
 
 
 def is_number(text):
@@ -422,7 +426,7 @@ def _numbers(column, place, marks, kind, heard):
     if large:
         raise refuse("a number that float64 holds", large)
     whole = all(number[2] for number in table.values())
-    if whole and kind is None and any(map(LEADING_ZERO.match, table)):
+    if whole and kind is None and any(map(begins_with_zero, table)):
         heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
         return _text(column)
     for what in dress(units, table, mark):
