@@ -186,10 +186,7 @@ GOOD = {
         "a;b;c\n0 €;0%;$0\n5 €;15%;$7\n",
         {"a": number(0, 5), "b": number(0, 15), "c": number(0, 7)},
     ),
-    "many amounts of 0": (
-        "a;b\n" + "0 €;0%\n1 €;2%\n" * 300,
-        {"a": number(*[0, 1] * 300), "b": number(*[0, 2] * 300)},
-    ),
+    "many amounts of 0": ("a;b\n" + "0 €;0%\n1 €;2%\n" * 300, {"a": number(*[0, 1] * 300), "b": number(*[0, 2] * 300)}),
     "codes in wide figures": ("a,b\n００１,1\n１０２,2\n", {"a": text("００１", "１０２"), "b": number(1, 2)}),
     "codes with leading zeros and a sign": ("a,b\n007 €,1\n5 €,2\n", {"a": text("007 €", "5 €"), "b": number(1, 2)}),
     "lakhs and crores": ('a,b\n"12,34,567.5",1\n"1,00,000",2\n', {"a": number(1234567.5, 100000), "b": number(1, 2)}),
