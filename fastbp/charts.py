@@ -33,7 +33,7 @@ _MOST_NAMED, _MOST_SIGNS = 12, 12
 #: Pixels of a sign of an axis.
 _SIGN = 6.5
 #: Numbers beyond are drawn as these are, whose distances and sums are finite, too.
-_FARTHEST = sys.float_info.max / 64
+FARTHEST = sys.float_info.max / 64
 
 
 # --- the pictures ---------------------------------------------------------------------------
@@ -58,34 +58,39 @@ def learning_curves(history, path=None):
     for quantity in ("loss", "accuracy"):
         curves = {part: np.asarray(history.get(f"{part}_{quantity}", ()), np.float64) for part in ("train", "val")}
         values = np.concatenate(list(curves.values()))
-        values = values[np.isfinite(values)]
         if not len(values):
             continue
+        finite = values[np.isfinite(values)]
         n = max(map(len, curves.values()))
-        ends = (0.0, float(values.max())) if quantity == "loss" else (float(values.min()), 1.0)
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+        ends = (min(low, 0.0), max(high, 0.0)) if quantity == "loss" else (low, 1.0)
         panel = _Panel(len(panels), (1, max(n, 2)), ends, "Epoch", quantity.capitalize(), whole="x")
         for place, (part, name, colour) in enumerate((("train", "train", _BLUE), ("val", "validation", _GREEN))):
             if len(curves[part]):
                 panel.line(np.arange(1, n + 1), curves[part], colour, dots=n == 1)
                 panel.legend(place, name, colour)
+        if not len(finite):
+            panel.text((1 + max(n, 2)) / 2, 0.5, "not finite", "black")
         panels.append(panel)
+    if not panels:
+        raise ValueError("learning_curves expects a history with losses or accuracies; got none.")
     return _write(path, panels, "Learning curves")
 
 
 def residuals(y: Any, t: Any, name: Any, path: Any) -> None:
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
-    y, t = (np.clip(each, -_FARTHEST, _FARTHEST) for each in (y, t))
+    y, t = (np.clip(each, -FARTHEST, FARTHEST) for each in (y, t))
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
     name = plain(name)
     against = _Panel(0, (low, high), (low, high), f"Predicted {name}", f"True {name}")
     against.line([low, high], [low, high], "#999999")
     against.points(y, t)
     wrong = y - t
-    apart = (np.diff(np.linspace(wrong.min(), wrong.max(), _BINS + 1)) > 0).all()  # more than by rounding
-    counts, edges = np.histogram(wrong, bins=_BINS if apart else 1)
+    edges = bars(wrong, _BINS)
+    counts, _ = np.histogram(wrong, edges)
     ends = (float(edges[0]), float(edges[-1])), (0, int(counts.max()))
     spread = _Panel(1, *ends, "Predicted minus true", "Rows", whole="y")
-    for count, left, right in zip(counts, edges, edges[1:], strict=False):
+    for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         spread.bar((left, right), (0, count))
     _write(path, [against, spread], "Residuals")
 
@@ -204,6 +209,8 @@ class _Panel:
     def line(self, x: Any, y: Any, colour: Any, dots: bool = False) -> None:
         """A line through the finite ones of some points, which may be shown."""
         ends = [(self._across(a), self._down(b)) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
+        if not ends:
+            return
         path = "L".join(f"{a} {b}" for a, b in ends)
         self.parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         if dots:
@@ -264,6 +271,21 @@ def _write(path, panels, title):
     if path is not None:
         files.write_whole(path, svg.encode())
     return svg
+
+
+def bars(values, most):
+    """The edges of a histogram of numbers: equal steps, or one bar where they differ by rounding alone.
+
+    Numbers beyond `FARTHEST` are to be clipped to it.
+
+    Examples
+    --------
+    >>> bars(np.array([0.0, 1.0]), 2).tolist(), bars(np.array([3.0, 3.0]), 2).tolist()
+    ([0.0, 0.5, 1.0], [1.5, 4.5])
+    """
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(low, high, most + 1)
+    return edges if (np.diff(edges) > 0).all() else np.array(_widened(low, high))
 
 
 def _widened(low, high):

@@ -805,7 +805,7 @@ class TableModel:
             dtype=preprocessor.dtype,
         )
         model.net, model.preprocessor = net, preprocessor
-        model.made, model.version, model.notes, model.scores = made, by, notes, scored
+        model.made, model.version, model.notes, model.scores = made, by, notes, _with_nan(scored)
         return model
 
     def _repr_html_(self):
@@ -849,13 +849,15 @@ _PARAMETERS = tuple(inspect.signature(TableModel).parameters)
 
 def _are_scores(node, classes):
     """Whether a document has what `judge` makes, as far as it is read again."""
-    if not isinstance(node, dict) or not isinstance(node.get("baseline", {}), dict):
+    if not isinstance(node, dict) or not all(isinstance(node.get(key, {}), dict) for key in ("baseline", "rows")):
         return False
     if classes and not _are_shares(node.get("shares"), len(classes)):
         return False
     numbers = []
     for name in PARTS:
         if name in node:
+            if not isinstance(node.get("rows", {}).get(name), int):
+                return False
             both: list[Any] = [node[name], node.get("baseline", {}).get(name)]
             if not all(isinstance(each, dict) for each in both):
                 return False
@@ -883,6 +885,13 @@ def _without_nan(node):
     if isinstance(node, dict):
         return {key: _without_nan(value) for key, value in node.items()}
     return None if isinstance(node, float) and node != node else node
+
+
+def _with_nan(node):
+    """What `_without_nan` was of."""
+    if isinstance(node, dict):
+        return {key: _with_nan(value) for key, value in node.items()}
+    return np.nan if node is None else node
 
 
 def _column_name(who, name, value):

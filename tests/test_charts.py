@@ -268,3 +268,21 @@ def test_a_test_part_of_equal_numbers_has_no_r2_and_says_so(run, tmp_path):
     assert (status, error) == (0, "") and "importances     a -, day -\n" in out
     assert Picture(tmp_path / "importances.svg").words().count("not defined") == 2
     assert '"r2": null' in (tmp_path / "metrics.json").read_text()
+
+
+def test_negative_losses_stay_in_the_panel(tmp_path):
+    charts.learning_curves({"train_loss": [1.0, -3.0], "val_loss": [-2.0, -1.0]}, tmp_path / "a.svg")
+    texts = [text.replace("\N{MINUS SIGN}", "-") for text in Picture(tmp_path / "a.svg").words()]
+    assert {"-3", "-2", "0", "1"} <= set(texts)
+    svg = charts.learning_curves({"train_loss": [-1.0, -3.0]})
+    line = re.search(r'd="M([^"]*)" fill="none" stroke="#0072B2"', svg)[1]
+    heights = [float(point.split()[1]) for point in line.split("L")]
+    assert 34 <= min(heights) < max(heights) <= 284
+
+
+@pytest.mark.parametrize("values", [[np.nan], [np.inf, np.nan]])
+def test_a_history_of_no_finite_number_says_so(values, tmp_path):
+    charts.learning_curves({"train_loss": values, "train_accuracy": [0.5] * len(values)}, tmp_path / "a.svg")
+    assert Picture(tmp_path / "a.svg").words().count("not finite") == 1
+    with pytest.raises(ValueError, match="losses or accuracies; got none"):
+        charts.learning_curves({"train_loss": []})

@@ -142,3 +142,13 @@ def test_a_notebook_shows_each_once():
     assert "image/png" in shown[2][0].data
     assert "<svg" in shown[3][0].data["text/html"]
     assert "W1" in shown[4][0].data["text/plain"]
+
+
+def test_a_loaded_model_of_a_table_has_its_undefined_scores_and_shows_them(tmp_path):
+    model = fastbp.TableModel(epochs=2, seed=0)
+    model.fit({"x": X[:, 0].tolist(), "z": X[:, 1].tolist(), "y": [0.0] * 38 + [1.5, 2.5]}, "y")
+    assert any(np.isnan(model.scores[part]["r2"]) for part in ("train", "validation", "test"))
+    model.save(tmp_path / "a.safetensors")
+    loaded = fastbp.TableModel.load(tmp_path / "a.safetensors")
+    assert loaded._repr_html_() == model._repr_html_() and "nan" in loaded._repr_html_()
+    assert repr(loaded.scores) == repr(model.scores)

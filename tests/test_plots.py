@@ -250,6 +250,39 @@ def test_confusion_of_names_is_sorted_by_them():
 # --- fonts ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint64", "float32"])
+def test_confusion_of_many_classes_is_counted_in_any_dtype(dtype):
+    y, t = np.random.default_rng(0).integers(0, 20, (2, 500))
+    figure = plots.confusion_matrix(y.astype(dtype), t.astype(dtype), classes=[f"class {k}" for k in range(20)])
+    table = np.zeros((20, 20), int)
+    np.add.at(table, (t, y), 1)
+    assert [int(text.get_text()) for text in figure.axes[0].texts] == table.ravel().tolist()
+
+
+def test_what_would_be_another_class_is_refused():
+    with pytest.raises(ValueError, match="different names"):
+        plots.confusion_matrix(["a", "b"], ["a", "b"], classes=["a", "b", "a"])
+    with pytest.raises(ValueError, match="numbers in y; got NaN"):
+        plots.confusion_matrix([[np.nan, 1], [0.2, 0.8]], [0, 1])
+    rows = [[0.0, 1.0], [1.0, 0.0]]
+    for scores in (lambda x: np.full(len(x), np.nan), lambda x: np.full((len(x), 2), np.nan)):
+        with pytest.raises(ValueError, match="got NaN"):
+            plots.decision_boundary(scores, rows, [0, 1], resolution=9)
+    for scores in (np.cos, lambda x: x[:, 0] - 0.3):  # of classes 0 and 1
+        with pytest.raises(ValueError, match="classes 0 to 1"):
+            plots.decision_boundary(scores, rows, [-1, 1], resolution=9)
+    with pytest.raises(ValueError, match="got 2 and class -1"):
+        plots.decision_boundary(lambda x: np.full(len(x), -1), rows, ["a", "b"], resolution=9)
+    figure = plots.decision_boundary(lambda x: np.arange(len(x)) % 2, rows, np.array([0, 1], "uint64"), resolution=9)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["0", "1"]
+
+
+def test_negative_losses_of_rates_stay_in_view():
+    axes = plots.learning_rates([0.01, 0.1, 1.0], [-1.0, -3.0, 5.0], [-1.0, -3.0, 2.0], 0.1).axes[0]
+    low, high = axes.get_ylim()
+    assert low < -3 and -1 < high < 2
+
+
 def test_chinese_names_find_a_font_or_a_sentence(tmp_path, monkeypatch):
     try:
         plots.confusion_matrix(["猫"], ["猫"], path=tmp_path / "it.png")  # a missing glyph warns, and warnings fail
@@ -334,6 +367,38 @@ def test_gradients_in_a_histogram_are_the_networks():
     assert (left, right) == pytest.approx((gradient.min(), gradient.max()), rel=1e-3)
 
 
+@pytest.mark.parametrize("apart", [2.0**-23, 2.0**-52, 3e38, np.nan])
+def test_histograms_of_numbers_that_hardly_or_vastly_differ_are_drawn(apart):
+    net = fastbp.Sequential(fastbp.Linear(2, 60, seed=0), loss="softmax_cross_entropy")
+    if abs(apart) < 1e-9:
+        net = net.to(np.float64 if apart < 1e-9 else np.float32)
+    net.params["W1"][...] = 1
+    net.params["W1"][0, 0] += apart
+    net.params["W1"][0, 1] -= apart
+    seen = plots.Snapshots(PLANE)
+    seen(net)
+    seen(net)
+    counts = sum(bar.get_height() for bar in plots.histograms(net, PLANE).axes[1].patches)
+    assert counts == np.isfinite(net.params["W1"]).sum()
+    low, high = seen.histograms().axes[1].get_images()[0].get_extent()[2:]
+    assert low < high
+
+
+def test_few_gradients_with_an_outlier_have_few_bars():
+    net = fastbp.Sequential(fastbp.Linear(2, 10, seed=0), loss="softmax_cross_entropy")
+    net.params["W1"][...] = np.linspace(0, 1e-9, 20).reshape(2, 10)
+    net.params["W1"][0, 0] = 1e9
+    assert len(plots.histograms(net, PLANE).axes[1].patches) < 10
+
+
+def test_frozen_layers_have_no_gradients_in_a_histogram():
+    net = small()
+    net[0].requires_grad_(False)
+    axes = plots.histograms(net, PLANE, SIDES).axes
+    heights = [sum(bar.get_height() for bar in each.patches) for each in axes[-2:]]
+    assert heights[0] == 0 and heights[1] == net.params["W2"].size
+
+
 def test_snapshots_are_taken_every_epoch():
     net, seen = small(), plots.Snapshots(PLANE, SIDES)
     other = small()
@@ -360,6 +425,25 @@ def test_a_functions_surface_has_the_ways_on_it():
         x, y = np.transpose(points)
         assert axes.get_xlim()[0] < x.min() and x.max() < axes.get_xlim()[1]
         assert axes.get_ylim()[0] < y.min() and y.max() < axes.get_ylim()[1]
+
+
+@pytest.mark.parametrize("loss", [lambda x, y: 1e20, lambda x, y: -1e20 * (1 + 1e-16 * x), lambda x, y: 1e308 * x])
+def test_flat_and_vast_surfaces_are_drawn(loss, tmp_path):
+    plots.loss_surface(loss, path=tmp_path / "a.png", resolution=5)
+
+
+def test_the_way_of_a_network_that_diverged_is_drawn_as_far_as_it_is_finite():
+    net = small()
+    here = {name: array.copy() for name, array in net.params.items()}
+    way = [
+        here,
+        {name: array + 1 for name, array in here.items()},
+        {name: array * np.nan for name, array in here.items()},
+    ]
+    axes = plots.loss_surface(net, {"SGD": way}, x=PLANE, t=np.array(SIDES), resolution=5).axes[0]
+    assert np.isfinite(axes.lines[0].get_xydata()).all(axis=1).tolist() == [True, True, False]
+    with pytest.raises(ValueError, match="paths of finite numbers"):
+        plots.loss_surface(net, {"SGD": way[2:]}, x=PLANE, t=np.array(SIDES), resolution=5)
 
 
 def test_a_networks_ways_lie_on_their_principal_components():

@@ -187,6 +187,13 @@ GOOD = {
         {"a": number(2.0**53 + 2, 2.0**54), "b": number(1, 2)},
     ),
     "codes with leading zeros": ("a,b\n00501,1.5\n90210,02.5\n", {"a": text("00501", "90210"), "b": number(1.5, 2.5)}),
+    "amounts of 0, which has no leading zero": (
+        "a;b;c\n0 €;0%;$0\n5 €;15%;$7\n",
+        {"a": number(0, 5), "b": number(0, 15), "c": number(0, 7)},
+    ),
+    "many amounts of 0": ("a;b\n" + "0 €;0%\n1 €;2%\n" * 300, {"a": number(*[0, 1] * 300), "b": number(*[0, 2] * 300)}),
+    "codes in wide figures": ("a,b\n００１,1\n１０２,2\n", {"a": text("００１", "１０２"), "b": number(1, 2)}),
+    "codes with leading zeros and a sign": ("a,b\n007 €,1\n5 €,2\n", {"a": text("007 €", "5 €"), "b": number(1, 2)}),
     "lakhs and crores": ('a,b\n"12,34,567.5",1\n"1,00,000",2\n', {"a": number(1234567.5, 100000), "b": number(1, 2)}),
     "a minus behind": ("a,b\n12.5-,1\n3.25,2\n", {"a": number(-12.5, 3.25), "b": number(1, 2)}),
     "addresses of three figures each": (

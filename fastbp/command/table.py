@@ -237,9 +237,7 @@ def _score_lines(scores, parts, model):
     for name, title in _TITLES.items():
         if name in scores[last]:
             values = [*(scores[part][name] for part in parts), scores["baseline"][last][name]]
-            table.append(
-                (title, *(f"{value:.4g}" if value is not None and value == value else "-" for value in values))
-            )
+            table.append((title, *(f"{value:.4g}" if value == value else "-" for value in values)))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for title, *values in table:
         yield "  ".join([title.ljust(max(14, widths[0])), *map(str.rjust, values, widths[1:])]).rstrip()

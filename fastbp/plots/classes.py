@@ -70,7 +70,7 @@ def decision_boundary(net, x, t, path=None, *, names=("x1", "x2"), resolution=30
     low, high = low - margin, high + margin
     across, up = (np.linspace(a, b, n) for a, b in zip(low, high, strict=True))
     plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(x.dtype)
-    said = _said(who, net, plane)
+    said = _said(who, net, plane, t)
     classes, t, said = _coded(who, t, said)
     if len(classes) > _MOST_CLASSES:
         raise ValueError(f"{who} expects at most {_MOST_CLASSES} classes; got {len(classes)}.")
@@ -89,6 +89,8 @@ def decision_boundary(net, x, t, path=None, *, names=("x1", "x2"), resolution=30
 def _classes(who, name, t):
     """Classes (n,) as indices or names."""
     t = np.asarray(t)
+    if t.dtype.kind == "f":
+        checks.no_nan(who, name, t)
     if t.ndim == 2 and t.shape[1] > 1:
         t = t.argmax(axis=1)
     t = t.reshape(len(t)) if t.ndim == 2 else t
@@ -98,7 +100,7 @@ def _classes(who, name, t):
         if not (t == np.round(t)).all():
             raise ValueError(f"{who} expects {name} as classes, whole numbers or names; got numbers between them.")
         t = t.astype(np.int64)
-    return t.astype(str) if t.dtype.kind == "O" else t.astype(np.int64) if t.dtype.kind == "b" else t
+    return t.astype(str) if t.dtype.kind == "O" else t.astype(np.int64) if t.dtype.kind in "biu" else t
 
 
 def _union(t, said):
@@ -111,13 +113,14 @@ def _coded(who, t, said):
         classes = _union(t, said)
         return classes, *(np.searchsorted(classes, each.astype(classes.dtype)) for each in (t, said))
     classes = np.unique(t)  # an index counts them in this order
-    if said.max() >= len(classes):
-        raise ValueError(f"{who} expects t with each class that net has; got {len(classes)} and class {said.max()}.")
+    if said.min() < 0 or said.max() >= len(classes):
+        strange = said[(said < 0) | (said >= len(classes))][0]
+        raise ValueError(f"{who} expects t with each class that net has; got {len(classes)} and class {strange}.")
     return classes, np.searchsorted(classes, t), said
 
 
-def _said(who, net, plane):
-    """The class of each point: an index, or a name."""
+def _said(who, net, plane, t):
+    """The class of each point, an index or a name; where scores say it, classes `t` count from 0, too."""
     out = np.concatenate([np.asarray(_answered(who, net, plane[k : k + _BLOCK])) for k in range(0, len(plane), _BLOCK)])
     if out.ndim == 2 and out.shape[1] == 1:
         out = out[:, 0]
@@ -125,11 +128,18 @@ def _said(who, net, plane):
         raise ValueError(
             f"{who} expects net to give a class or scores for each of {len(plane)} rows; got shape {out.shape}."
         )
+    if out.dtype.kind == "f":
+        checks.no_nan(who, "the scores that net gives", out)
+    scored = out.ndim == 2 or (out.dtype.kind == "f" and not (out == np.round(out)).all())
+    n = out.shape[1] if out.ndim == 2 else 2
+    if scored and t.dtype.kind in "iu" and not (t.min() >= 0 and t.max() < n):
+        strange = t[(t < 0) | (t >= n)][0]
+        raise ValueError(f"{who} expects t as classes 0 to {n - 1}, as net gives scores of {n}; got {strange}.")
     if out.ndim == 2:
         return out.argmax(axis=1)
-    if out.dtype.kind == "f" and not (out == np.round(out)).all():
+    if scored:
         return (out > (0.5 if out.min() >= 0 and out.max() <= 1 else 0)).astype(np.int64)
-    return out.astype(np.int64) if out.dtype.kind in "fb" else out.astype(str) if out.dtype.kind == "O" else out
+    return out.astype(np.int64) if out.dtype.kind in "fbiu" else out.astype(str) if out.dtype.kind == "O" else out
 
 
 def _answered(who, net, rows):
@@ -213,6 +223,8 @@ def confusion_matrix(y, t, classes=None, path=None):
             raise ValueError(f"{who} expects classes with a name for each index; got {len(names)} and {both[-1]}.")
     else:
         known = _union(y, t) if classes is None else np.asarray(checks.sequence(who, "classes", classes, "names"))
+        if len(np.unique(known)) < len(known):
+            raise ValueError(f"{who} expects classes with different names; got {checks.shown(known.tolist())}.")
         strange = np.setdiff1d(_union(y, t), known)
         if len(strange):
             raise ValueError(f"{who} expects classes with every class that comes; got none for {strange[0]!r}.")

@@ -89,7 +89,9 @@ def learning_rates(lrs: Any, losses: Any, smoothed: Any, suggestion: float, path
     axes.plot(lrs, smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
     axes.axvline(suggestion, color="#D55E00", linestyle="--", label=f"suggestion {suggestion:.2g}")
     axes.set_xscale("log")
-    axes.set_ylim(0, 1.5 * max(smoothed[0], min(smoothed)))  # what diverges leaves the picture
+    low = min(0, *smoothed)
+    top = low + 1.5 * (max(smoothed[0], min(smoothed)) - low)
+    axes.set_ylim(1.05 * low, top if top > low else low + 1)  # what diverges leaves the picture
     axes.set_xlabel("Learning rate")
     axes.set_ylabel("Loss")
     figures.bare(axes)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp import autograd, checks
+from fastbp import autograd, charts, checks
 from fastbp.modules import Module, evaluating
 from fastbp.plots import figures
 
@@ -161,7 +161,7 @@ def histograms(net, x, t=None, path=None):
         `Snapshots` draws them over the epochs of a training.
     x : array_like, (n, n_features)
     t : array_like, optional
-        Targets, for the gradients by the weights of a network with a loss.
+        Targets, for the gradients by the weights of a network with a loss; of frozen weights there are none.
     path : str or os.PathLike, optional
         File to write, as `learning_curves` has it.
 
@@ -263,12 +263,14 @@ def _histograms(who, kept, path):
 
 
 def _finite(values):
-    return values[np.isfinite(values)]
+    """In float64, whose steps are finer than a histogram's, and whose distances are finite."""
+    return np.clip(values[np.isfinite(values)].astype(np.float64), -charts.FARTHEST, charts.FARTHEST)
 
 
 def _bars(axes, times):
     values = _finite(times[0][1])
-    axes.hist(values, bins=_BINS if len(values) > _BINS else "auto", color=figures.COLOURS[0])
+    n_bins = _BINS if len(values) > _BINS else len(values).bit_length() + 1  # Sturges's, of few
+    axes.hist(values, bins=charts.bars(values, n_bins) if len(values) else 1, color=figures.COLOURS[0])
     axes.set_yticks([])
     axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.xaxis.get_offset_text().set_fontsize(7)
@@ -276,13 +278,12 @@ def _bars(axes, times):
 
 def _over_time(axes, times):
     every = np.concatenate([_finite(values) for _, values in times])
-    low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-    low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+    edges = charts.bars(every if len(every) else np.array([0.0, 1.0]), _BINS)
     shares = []
     for _, values in times:
-        counts, _ = np.histogram(_finite(values), bins=_BINS, range=(low, high))
+        counts, _ = np.histogram(_finite(values), edges)
         shares.append(counts / max(1, counts.max()))
-    extent = (times[0][0] - 0.5, times[-1][0] + 0.5, low, high)
+    extent = (times[0][0] - 0.5, times[-1][0] + 0.5, edges[0], edges[-1])
     axes.imshow(
         np.array(shares).T ** 0.5, extent=extent, origin="lower", aspect="auto", cmap="Blues", interpolation="nearest"
     )
@@ -356,8 +357,10 @@ def _snapshot(who, net, x, t):
         loss = getattr(net, "loss_layer", None)
         if loss is None:
             raise ValueError(f"{who} expects t beside a network with a loss; got one without.")
-        gradients = autograd.grad(loss.forward(out, np.asarray(t)), weights_)
-        seen["Gradients"] = [each.numpy().ravel() for each in gradients]
+        trained = [W for W in weights_ if W.requires_grad]
+        gradients = autograd.grad(loss.forward(out, np.asarray(t)), trained) if trained else ()
+        of = dict(zip(map(id, trained), gradients, strict=True))
+        seen["Gradients"] = [of[id(W)].numpy().ravel() if id(W) in of else np.zeros(0) for W in weights_]
     return {quantity: list(zip(names, arrays, strict=True)) for quantity, arrays in seen.items()}
 
 

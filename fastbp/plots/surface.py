@@ -9,6 +9,8 @@ from fastbp.plots import figures
 
 #: Of the ways' extent, what lies around them.
 _MARGIN = 0.25
+#: Heights beyond are drawn as this one; matplotlib's contours end at 1e250.
+_FARTHEST = 1e200
 
 
 def loss_surface(loss, paths=None, path=None, *, x=None, t=None, span=1.0, resolution=41, seed=0):
@@ -113,10 +115,14 @@ def _ends(ways, span):
 
 
 def _draw_heights(figure, axes, across, up, heights):
+    heights = np.where(np.isfinite(heights), np.clip(heights, -_FARTHEST, _FARTHEST), np.nan)
     finite = heights[np.isfinite(heights)]
     low, high = float(finite.min()), float(np.quantile(finite, 0.98))
     # Denser where the loss is small, as the heights of a valley are.
-    levels = low + (high - low if high > low else 1.0) * np.linspace(0, 1, 21) ** 2
+    parts = np.linspace(0, 1, 21) ** 2
+    levels = low + (high - low) * parts
+    if not (np.diff(levels) > 0).all():  # it is flat, but for rounding
+        levels = low + (abs(low) or 1.0) * parts
     shown = axes.contourf(across, up, np.ma.masked_invalid(heights), levels=levels, cmap="Blues", extend="max")
     axes.contour(across, up, np.ma.masked_invalid(heights), levels=levels, colors="white", linewidths=0.4)
     figure.colorbar(shown, ax=axes, label="Loss", format="%.3g")
@@ -136,8 +142,11 @@ def _of_network(who, net, given, x, t, seed):
         for name, each in given.items()
     }
     if points:
-        middle = np.concatenate([each[-1:] for each in points.values()]).mean(axis=0)
-        every = np.concatenate(list(points.values())) - middle
+        sound = [each[np.isfinite(each).all(axis=1)] for each in points.values()]  # of ways that diverged, too
+        if not any(map(len, sound)):
+            raise ValueError(f"{who} expects paths of finite numbers; got none.")
+        middle = np.concatenate([each[-1:] for each in sound]).mean(axis=0)
+        every = np.concatenate(sound) - middle
         _, sizes, rows = np.linalg.svd(every, full_matrices=False)
         if len(rows) < 2 or not sizes[0]:
             raise ValueError(f"{who} expects paths of at least two different points; got one.")

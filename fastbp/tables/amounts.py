@@ -64,7 +64,11 @@ def amounts(grid, column, first, marks):
     mark = good[0]
     units = {unit for _, unit, _ in found[mark]}
     whole = all(digits for *_, digits in found[mark])
-    if len(units - {""}) > 1 or units > {"%"} or (whole and any(re.match(r"0.", cells[place]) for place in known)):
+    if (
+        len(units - {""}) > 1
+        or units > {"%"}
+        or (whole and any(kinds.begins_with_zero(cells[place]) for place in known))
+    ):
         return None
     values = np.full(len(starts), np.nan)
     for place, (value, _, digits) in zip(known, found[mark], strict=True):

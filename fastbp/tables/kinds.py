@@ -182,7 +182,12 @@ class _Texts:
         return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
 
 
-def is_number(text: Any) -> bool:
+def begins_with_zero(cell: str) -> bool:
+    """Whether a text is written as a code, as 007 in the figures of any script; 0 € and 0% are not."""
+    return cell[:2].isdecimal() and len(cell) > 1 and int(cell[0]) == 0
+
+
+def is_number(text: str) -> bool:
     """Whether a text is a number, with either decimal mark."""
     return any(number_in(text, mark) is not None for mark in numbers.DECIMALS)
 
@@ -430,7 +435,7 @@ def _numbers(column, place, marks, kind, heard):
     if large:
         raise refuse("a number that float64 holds", large)
     whole = all(number[2] for number in table.values())
-    if whole and kind is None and any(cell[0] == "0" and len(cell) > 1 for cell in table):
+    if whole and kind is None and any(map(begins_with_zero, table)):
         heard.setdefault("codes with leading zeros, which are kept as texts", []).append(name)
         return _text(column)
     for what in dress(units, table, mark):
