@@ -4,7 +4,7 @@ From a CSV to a model, and from the model and new rows to predictions: `fastbp t
 and two scripts with a pipeline around an MLP of the same hidden layer.  Whole processes, in turn,
 imports and all.  `train` also draws pictures, judges the columns, and trains a second time on all
 rows.  Both are scored on the new rows, which neither has seen.  ``--write`` stores the medians and
-puts the table into docs/data.md.
+puts the table into docs/tables.md.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench import ROOT, measure, report
 from fastbp.scores import of_numbers
 
 RESULTS = ROOT / "bench" / "results" / "life.json"
-PAGE = ROOT / "docs" / "data.md"
+PAGE = ROOT / "docs" / "tables.md"
 MARKS = "<!-- life:begin -->", "<!-- life:end -->"
 SIDES = ("fastbp", "scikit-learn")
 

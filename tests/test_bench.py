@@ -1223,7 +1223,7 @@ TABLES = {
     "predict": ("docs/speed.md", predict.markdown, predict.MARKS),
     "mixed": ("docs/speed.md", mixed.markdown, mixed.MARKS),
     "export": ("docs/leaving.md", export.markdown, export.MARKS),
-    "life": ("docs/data.md", life.markdown, life.MARKS),
+    "life": ("docs/tables.md", life.markdown, life.MARKS),
     "ranks": ("docs/many-machines.md", ranks.markdown, ranks.MARKS),
     "sparse": ("docs/coming-from-scikit-learn.md", sparse.markdown, sparse.MARKS),
 }
@@ -1307,6 +1307,7 @@ OTHER_SENSE = ("a second would make it slower", "How many times quicker a step i
         "docs/coming-from-scikit-learn.md",
         "docs/kernels.md",
         "docs/data.md",
+        "docs/tables.md",
         "docs/graph.md",
         "docs/pictures.md",
         "docs/machines.md",

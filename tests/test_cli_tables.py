@@ -310,7 +310,7 @@ def test_ranks_share_no_standard_input(tmp_path):
     ("text", "words", "fragment"),
     [
         ("a,t\n1,2\n", (), "the columns 'a', 't' of"),
-        ("a,t\n1,2\n", (), "; got none"),
+        ("a,t\n1,2\n", (), "; got none: name one"),
         ("a,t\n1,2\n", ("--target", "b"), "; got 'b'."),
         ("a,Price\n1,2\n", ("--target", " price"), "; got ' price'; 'Price' is near."),
         ("a,colour,t\n1,2,3\n", ("--target", "t", "--text", "color"), "got 'color'; 'colour' is near."),

@@ -84,7 +84,7 @@ def test_python_blocks_run_and_print_what_the_page_says(page, monkeypatch, tmp_p
 
 
 def test_readme_and_docs_have_python_blocks():
-    assert {"README.md", "docs/the-book.md", "docs/kernels.md", "docs/data.md"} <= {
+    assert {"README.md", "docs/the-book.md", "docs/kernels.md", "docs/data.md", "docs/tables.md"} <= {
         page_id(p) for p in PAGES if any(kind == "python" for kind, _ in blocks(p))
     }
 

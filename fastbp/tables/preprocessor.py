@@ -415,7 +415,7 @@ def with_target(who: str, table: Any, y: Any) -> tuple[Any, Any]:
     """The table, and its column of the target, which may be given as values beside it."""
     if y is None or isinstance(y, str):
         if y not in table.names:
-            came = "none" if y is None else checks.shown(y) + checks.meant(y, table.names)
+            came = "none: name one" if y is None else checks.shown(y) + checks.meant(y, table.names)
             raise ValueError(
                 f"{who} expects the target to be one of the columns {features.listed(table.names)} of "
                 f"{table.source}; got {came}."
