@@ -715,3 +715,15 @@ def test_weights_decay_by_one_over_the_rows_unless_told_otherwise(rng):
     ]
     np.testing.assert_array_equal(params[0], params[1])
     assert (params[0] != params[2]).any()
+
+
+def test_a_number_far_from_the_trainings_is_told_of(tmp_path):
+    """As of another unit, or a slip of the hand: it is predicted, and not without a word."""
+    rng = np.random.default_rng(0)
+    rows = {"length": rng.normal(40, 5, 60), "kind": ["a", "b"] * 30}
+    model = TableModel(epochs=1).fit(rows, "kind")
+    model.predict({"length": [41.0, 1e300, -2000.0]})
+    said = "length: 2 rows more than 100 deviations from the mean of the training, as 1e+300"
+    assert model.warnings == [said]
+    model.predict({"length": [41.0, 60.0]})
+    assert model.warnings == []

@@ -17,6 +17,7 @@ __all__ = ["KINDS", "Category", "Coded", "Date", "Hashed", "Number", "read", "st
 
 #: What is further from the mean than so many deviations counts as so far: float32 squares it still.
 _FARTHEST = 1e12
+_FAR = 100  # deviations, beyond which a number is like none of the training's
 _SECONDS_A_YEAR = 365.2425 * 86400
 #: NumPy counts the seconds of dates to a year beyond it.
 _LAST_YEAR = 2.9e11
@@ -118,7 +119,8 @@ class Number(_Encoding):
         out[:, 0] = standardised(np.where(missing, self.median, values), self.mean, self.scale)
         if self.indicator:
             out[:, 1] = missing
-        return "" if self.indicator else _absent(missing, f"taken as {self.median:g}")
+        absent = "" if self.indicator else _absent(missing, f"taken as {self.median:g}")
+        return "; ".join(filter(None, [absent, _distant(values, out[:, 0])]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,6 +375,15 @@ def _dates_of(column, table):
         row = int(present.argmax())
         raise unexpected(table, column, "dates, as in training", row, shown(values[row]))
     return np.full(len(values), "NaT", "M8[s]")
+
+
+def _distant(values, deviations):
+    """A note of numbers that are like none of the training's, as of another unit."""
+    far = np.abs(deviations) > _FAR
+    if not far.any():
+        return ""
+    rows = checks.plural(int(far.sum()), "row")
+    return f"{rows} more than {_FAR} deviations from the mean of the training, as {values[far][0]:g}"
 
 
 def _absent(missing, what):
