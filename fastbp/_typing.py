@@ -2,14 +2,30 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Literal, TypeAlias
+from typing import IO, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp._kernels.autograd import TensorBase
 
+
+class Samples(Protocol):
+    """Samples by their index: a data set, or what is like one."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+class Sparse(Protocol):
+    """A sparse matrix of scipy's."""
+
+    @property
+    def nnz(self) -> Any: ...
+
+
 Array: TypeAlias = NDArray[Any]
+#: Rows as scikit-learn takes them.
+Features: TypeAlias = ArrayLike | Sparse
 #: What becomes an array, or is a tensor.
 TensorLike: TypeAlias = ArrayLike | TensorBase
 #: A number, or what stands for one in every element.
@@ -25,3 +41,5 @@ FloatDType: TypeAlias = Literal["float32", "float64"] | np.dtype[Any] | type[np.
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 Schedule: TypeAlias = Callable[[float], float]
 Callback: TypeAlias = Callable[..., Any]
+#: Of targets and outputs: each row's loss, and its gradient by the outputs.
+RowLoss: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]

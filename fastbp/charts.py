@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import unicodedata
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def learning_curves(history, path=None):
     return _write(path, panels, "Learning curves")
 
 
-def residuals(y: Any, t: Any, name: Any, path: Any) -> None:
+def residuals(y: Array, t: Array, name: str, path: Path) -> None:
     """Write predictions (n,) against true values (n,) of a target, and what is left of them."""
     y, t = (np.clip(each, -FARTHEST, FARTHEST) for each in (y, t))
     low, high = float(min(y.min(), t.min())), float(max(y.max(), t.max()))
@@ -95,7 +96,7 @@ def residuals(y: Any, t: Any, name: Any, path: Any) -> None:
     _write(path, [against, spread], "Residuals")
 
 
-def calibration(p: Array, t: Array, classes: list[Any], path: Path) -> None:
+def calibration(p: Array, t: Array, classes: Sequence[object], path: Path) -> None:
     """Write how often a class is right that was given a probability, and the confusion of classes.
 
     Parameters
@@ -206,7 +207,7 @@ class _Panel:
     def _rule(self, x, y, across, down):
         self.parts.append(f'<path d="M{x} {y}l{across} {down}" stroke="#e5e5e5"/>')
 
-    def line(self, x: Any, y: Any, colour: Any, dots: bool = False) -> None:
+    def line(self, x: Array | Sequence[float], y: Array | Sequence[float], colour: str, dots: bool = False) -> None:
         """A line through the finite ones of some points, which may be shown."""
         ends = [(self._across(a), self._down(b)) for a, b in zip(x, y, strict=False) if math.isfinite(b)]
         if not ends:
@@ -216,7 +217,7 @@ class _Panel:
         if dots:
             self.parts += [f'<circle cx="{a}" cy="{b}" r="3.5" fill="{colour}"/>' for a, b in ends]
 
-    def points(self, x: Any, y: Any) -> None:
+    def points(self, x: Array, y: Array) -> None:
         """Points, of many an even choice; lines without length, which round ends make dots."""
         step = -(-len(x) // _MOST_POINTS)
         path = "".join(
@@ -226,30 +227,30 @@ class _Panel:
             f'<path d="{path}" stroke="{_BLUE}" stroke-width="4" stroke-linecap="round" stroke-opacity="0.6"/>'
         )
 
-    def bar(self, x: Any, y: Any, colour: Any = _BLUE) -> None:
+    def bar(self, x: Sequence[float], y: Sequence[float], colour: str = _BLUE) -> None:
         """A rectangle between two pairs of ends."""
         left, right = (self._across(each) for each in x)
         bottom, top = sorted((self._down(each) for each in y), reverse=True)
         size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
         self.parts.append(f'<rect x="{left}" y="{top}" {size} fill="{colour}"/>')
 
-    def text(self, x: Any, y: Any, content: Any, colour: Any) -> None:
+    def text(self, x: float, y: float, content: object, colour: str) -> None:
         """A text in the middle of a place."""
         where = f'x="{self._across(x)}" y="{self._down(y) + 4}"'
         self.parts.append(f'<text {where} font-size="10" fill="{colour}">{escape(str(content))}</text>')
 
-    def tick_x(self, x: Any, content: Any) -> None:
+    def tick_x(self, x: float, content: str) -> None:
         """A text below the axis."""
         x, y = self._across(x), _TOP + self.height + 18
         where = f'transform="translate({x} {y}) rotate(-35)" text-anchor="end"' if self.slanted else f'x="{x}" y="{y}"'
         self.parts.append(f'<text {where} font-size="11">{escape(content)}</text>')
 
-    def tick_y(self, y: Any, content: Any) -> None:
+    def tick_y(self, y: float, content: str) -> None:
         """A text left of the axis."""
         where = f'x="{self.left - 7}" y="{self._down(y) + 4}"'
         self.parts.append(f'<text {where} font-size="11" text-anchor="end">{escape(content)}</text>')
 
-    def legend(self, place: Any, name: Any, colour: Any) -> None:
+    def legend(self, place: int, name: str, colour: str) -> None:
         """A curve's name, above the panel, where no curve runs through it."""
         x = self.left + 110 * place
         self.parts.append(

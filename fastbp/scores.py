@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = ["confusion", "of_classes", "of_numbers"]
 
@@ -12,7 +17,7 @@ __all__ = ["confusion", "of_classes", "of_numbers"]
 _SURE = np.finfo(np.float64).eps
 
 
-def of_classes(p, t):
+def of_classes(p: ArrayLike, t: ArrayLike) -> dict[str, float]:
     """Scores of probabilities against the true classes.
 
     Parameters
@@ -68,7 +73,7 @@ def of_classes(p, t):
     }
 
 
-def confusion(p, t):
+def confusion(p: ArrayLike, t: ArrayLike) -> Array:
     """Rows by true class (rows) and predicted class (columns): (n_classes, n_classes) int64.
 
     `p` and `t` as `of_classes` takes them.
@@ -82,7 +87,7 @@ def confusion(p, t):
     return _counts(*_judged("confusion", p, t))
 
 
-def _judged(who, p, t):
+def _judged(who, p, t) -> tuple[Array, Array]:
     """Probabilities in float64 and class indices of as many rows."""
     p = checks.floats(who, "p", p, checks.FLOAT64)
     if p.ndim != 2 or p.shape[0] < 1 or p.shape[1] < 2:
@@ -110,7 +115,7 @@ def _counts(p, t):
     return np.bincount(t * n_classes + p.argmax(axis=1), minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def of_numbers(y, t):
+def of_numbers(y: ArrayLike, t: ArrayLike) -> dict[str, float]:
     """Scores of predicted numbers against the true ones, in their unit.
 
     Parameters
@@ -134,7 +139,8 @@ def of_numbers(y, t):
     {'mae': 0.5, 'rmse': 0.7071067811865476, 'r2': -1.0}
     """
     who = "of_numbers"
-    y, t = (checks.floats(who, name, value, checks.FLOAT64) for name, value in (("y", y), ("t", t)))
+    vectors: list[Array] = [checks.floats(who, name, value, checks.FLOAT64) for name, value in (("y", y), ("t", t))]
+    y, t = vectors
     for name, array in (("y", y), ("t", t)):
         if array.ndim != 1 or not len(array):
             cure = (

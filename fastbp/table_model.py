@@ -7,10 +7,10 @@ import inspect
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -27,7 +27,8 @@ from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array, ArrayLike
+    from fastbp._typing import Array, ArrayLike, Callback, File, FloatDType
+    from fastbp.training.history import History
 
 __all__ = ["Importances", "TableModel", "is_table_model"]
 
@@ -177,29 +178,29 @@ class TableModel:
     def __init__(
         self,
         *,
-        task=None,
-        hidden=(64,),
-        activation="relu",
-        optimizer="adam",
-        lr=None,
-        weight_decay=None,
-        dropout=0.0,
-        epochs=400,
-        patience=20,
-        batch_size=None,
-        class_weight=None,
-        validation_size=0.16,
-        test_size=0.2,
-        refit=True,
-        group=None,
-        time=None,
-        ignore=(),
-        dtype="float32",
-        seed=0,
-    ):
+        task: Literal["classification", "regression"] | None = None,
+        hidden: Sequence[int] = (64,),
+        activation: str = "relu",
+        optimizer: str = "adam",
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        dropout: float = 0.0,
+        epochs: int = 400,
+        patience: int | None = 20,
+        batch_size: int | None = None,
+        class_weight: Literal["balanced"] | None = None,
+        validation_size: float = 0.16,
+        test_size: float = 0.2,
+        refit: bool = True,
+        group: str | None = None,
+        time: str | None = None,
+        ignore: Sequence[str] = (),
+        dtype: FloatDType = "float32",
+        seed: int = 0,
+    ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
         who = "TableModel"
-        self.task: Any = None if task is None else checks.choice(who, "task", task, targets.TASKS)
+        self.task: str | None = None if task is None else checks.choice(who, "task", task, targets.TASKS)
         widths = checks.sequence(who, "hidden", hidden, "widths")
         self.hidden = tuple(checks.integer(who, "hidden", width, 1) for width in widths)
         self.activation = checks.choice(who, "activation", activation, tuple(ACTIVATIONS))
@@ -209,26 +210,26 @@ class TableModel:
         self.dropout = checks.number(who, "dropout", dropout, 0, 1)
         if self.dropout == 1:
             raise ValueError(f"{who} expects dropout below 1; got 1.")
-        self.epochs: Any = checks.integer(who, "epochs", epochs, 1)
-        self.patience: Any = None if patience is None else checks.integer(who, "patience", patience, 1)
-        self.batch_size: Any = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
-        self.class_weight: Any = (
+        self.epochs: int = checks.integer(who, "epochs", epochs, 1)
+        self.patience: int | None = None if patience is None else checks.integer(who, "patience", patience, 1)
+        self.batch_size: int | None = None if batch_size is None else checks.integer(who, "batch_size", batch_size, 1)
+        self.class_weight: str | None = (
             None if class_weight is None else checks.choice(who, "class_weight", class_weight, ("balanced",))
         )
-        self.validation_size: Any = checks.number(who, "validation_size", validation_size, 0, 1)
-        self.test_size: Any = checks.number(who, "test_size", test_size, 0, 1)
+        self.validation_size: float = checks.number(who, "validation_size", validation_size, 0, 1)
+        self.test_size: float = checks.number(who, "test_size", test_size, 0, 1)
         if self.validation_size + self.test_size >= 1:
             raise ValueError(
                 f"{who} expects validation_size and test_size that leave rows to train; got {validation_size} and "
                 f"{test_size}."
             )
-        self.refit: Any = checks.flag(who, "refit", refit)
+        self.refit: bool = checks.flag(who, "refit", refit)
         self.group, self.time = (_column_name(who, *named) for named in (("group", group), ("time", time)))
         if group is not None and time is not None:
             raise ValueError(f"{who} expects group or time; got both, {group!r} and {time!r}.")
-        self.ignore: Any = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
-        self.dtype: Any = checks.float_dtype(who, dtype).name
-        self.seed: Any = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
+        self.ignore: tuple[str, ...] = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
+        self.dtype: Literal["float32", "float64"] = checks.float_dtype(who, dtype).name
+        self.seed: int = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
         for name, value in given.items():  # scikit-learn's clone wants the very objects back
             own = getattr(self, name)
             if type(own) is type(value) and own == value:
@@ -250,7 +251,7 @@ class TableModel:
         data: Any,
         target: str | ArrayLike,
         *,
-        callbacks: Sequence[Callable[..., Any]] = (),
+        callbacks: Sequence[Callback] = (),
         progress: bool = False,
         **reading: Any,
     ) -> Self:
@@ -365,7 +366,9 @@ class TableModel:
         n_in = len(preprocessor.get_feature_names_out())
         return preprocessor, self.network_for(n_in, target, preprocessor.n_codes_)
 
-    def network_for(self, n_in: Any, target: Any, n_codes: Any = ()) -> Any:
+    def network_for(
+        self, n_in: int, target: targets.Classes | targets.Numbers, n_codes: Sequence[int] = ()
+    ) -> Sequential:
         """A new network for so many features, the first of which are codes."""
         layers: list[Any] = []
         if n_codes:
@@ -392,11 +395,11 @@ class TableModel:
         return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=decay)
 
     @staticmethod
-    def task_of(target: Any) -> Any:
+    def task_of(target: targets.Classes | targets.Numbers) -> Literal["classification", "regression"]:
         """The task of a target."""
         return targets.TASKS[isinstance(target, targets.Numbers)]
 
-    def train(self, rows: Any, **options: Any) -> Any:
+    def train(self, rows: Any, **options: Any) -> History:
         """The second step of `fit`: train the network of `prepare`; options as `Sequential.fit` has them."""
         validation = (rows.x["validation"], rows.t["validation"])
         if len(validation[0]):
@@ -462,19 +465,19 @@ class TableModel:
         self.best_epoch = int(np.mean(losses, axis=0).argmin()) + 1
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> float:
         """`lr`, or the optimiser's own."""
         return OPTIMIZERS[self.optimizer]().lr if self.lr is None else self.lr
 
-    def batch_size_of(self, n: Any) -> Any:
+    def batch_size_of(self, n: int) -> int:
         """Rows of a batch, of n in all."""
         return self.batch_size or min(max(n // 50, _BATCHES[0]), _BATCHES[1])
 
-    def passes_of(self, n: Any) -> Any:
+    def passes_of(self, n: int) -> int:
         """How often an epoch goes over its rows, of n in all."""
         return -(-_EPOCH // n)
 
-    def judge(self, rows: Any) -> Any:
+    def judge(self, rows: Any) -> dict[str, Any]:
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
         if self.classes is not None:
@@ -494,7 +497,7 @@ class TableModel:
         shares = self.scores["shares"]
         return self._scores(np.broadcast_to(shares, (len(t), len(shares))), t)
 
-    def outputs(self, x: Any) -> Any:
+    def outputs(self, x: Array) -> Array:
         """Probabilities (n_rows, n_classes), or standardised numbers (n_rows, 1)."""
         return self.net.predict(x) if self.classes is None else self.net.predict_proba(x)
 
@@ -512,14 +515,14 @@ class TableModel:
     # --- predictions ------------------------------------------------------------------------
 
     @property
-    def classes(self) -> Any:
+    def classes(self) -> Array | Any:
         """The names of the classes; None of a regression."""
         self._require_fitted("classes")
         target = self.preprocessor.target_
         return target.array() if isinstance(target, targets.Classes) else None
 
     @property
-    def target(self) -> Any:
+    def target(self) -> str:
         """The name of the target."""
         self._require_fitted("target")
         return self.preprocessor.target_.name
@@ -551,12 +554,12 @@ class TableModel:
         target = self.preprocessor.target_
         return target.inverse(y if self.classes is None else y.argmax(axis=1))
 
-    def predict_proba(self, data: Any, *, strict: bool = False, **reading: Any) -> Any:
+    def predict_proba(self, data: Any, *, strict: bool = False, **reading: Any) -> Array:
         """The probability of each class, (n_rows, n_classes), in the order of `classes`."""
         self._require_classes("predict_proba")
         return self._predicted("predict_proba", data, strict, reading)
 
-    def predicted(self, data: Any, *, strict: bool = False, **reading: Any) -> tuple[Array, Any]:
+    def predicted(self, data: Any, *, strict: bool = False, **reading: Any) -> tuple[Array, Array | Any]:
         """Both: what `predict` returns, and the probabilities, or None of a regression."""
         y = self._predicted("predict", data, strict, reading)
         target = self.preprocessor.target_
@@ -586,7 +589,7 @@ class TableModel:
 
     def evaluate(
         self, data: Any, target: str | ArrayLike | None = None, *, strict: bool = False, **reading: Any
-    ) -> dict[Any, Any]:
+    ) -> dict[str, Any]:
         """Scores of predictions for a table against its target.
 
         Parameters
@@ -662,11 +665,11 @@ class TableModel:
 
     # --- scikit-learn's conventions ---------------------------------------------------------
 
-    def get_params(self, deep: bool = True) -> dict[Any, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's parameters by name, for scikit-learn's `clone` and searches."""
         return {name: getattr(self, name) for name in _PARAMETERS}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters by name, for the next `fit`; one that cannot be used changes none."""
         known = self.get_params()
         for name in params:
@@ -676,13 +679,13 @@ class TableModel:
             setattr(self, name, getattr(new, name))
         return self
 
-    def score(self, data: Any, target: Any = None) -> Any:
+    def score(self, data: Any, target: str | ArrayLike | None = None) -> float:
         """The accuracy of the predictions, or their R^2; `data` and `target` as `evaluate` takes them."""
         found = self.evaluate(data, target)
         return found["r2" if self.classes is None else "accuracy"]
 
     @property
-    def classes_(self) -> Any:
+    def classes_(self) -> Array:
         """`classes`, as scikit-learn looks for them."""
         if self.preprocessor is None or self.classes is None:
             raise AttributeError("TableModel has classes_ after fit with a target of classes; got none.")
@@ -705,7 +708,7 @@ class TableModel:
 
     # --- files ------------------------------------------------------------------------------
 
-    def save(self, path: Any) -> None:
+    def save(self, path: File) -> None:
         """Write network and preprocessing as one safetensors file, which `Sequential.load` reads, too.
 
         Parameters
@@ -726,7 +729,7 @@ class TableModel:
         architecture.write(self.net, path, {KEY: json.dumps(_without_nan(document))})
 
     @classmethod
-    def load(cls, path: Any) -> TableModel:
+    def load(cls, path: File) -> TableModel:
         """The model that `save` or ``fastbp train`` wrote.
 
         Parameters
@@ -875,7 +878,7 @@ def _are_shares(node, n):
     return numbers and len(node) == n and abs(sum(node) - 1) < 1e-6
 
 
-def is_table_model(path: Any) -> bool:
+def is_table_model(path: File) -> bool:
     """Whether a file is a table's model, and no network alone."""
     return KEY in files.read_safetensors("TableModel.load", path)[1]
 

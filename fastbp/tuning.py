@@ -8,15 +8,19 @@ import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastbp import checks, files, plots
 from fastbp.table_model import TableModel
 from fastbp.threads import available_threads
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
 
 __all__ = ["Trial", "Tuning", "tune"]
 
@@ -57,7 +61,7 @@ class Trial(NamedTuple):
     """
 
     number: int
-    options: dict
+    options: dict[str, Any]
     epochs: int
     val_loss: float
 
@@ -76,7 +80,7 @@ class Tuning(NamedTuple):
     """
 
     model: TableModel
-    trials: list
+    trials: list[Trial]
     seconds: float
     sampler: str
 
@@ -104,16 +108,16 @@ def _shown(value):
 
 def tune(
     data: Any,
-    target: Any,
+    target: str | ArrayLike,
     *,
-    minutes: Any = 10.0,
-    n_trials: Any = None,
-    sampler: Any = None,
-    folder: Any = None,
-    n_jobs: Any = None,
-    seed: Any = 0,
+    minutes: float = 10.0,
+    n_trials: int | None = None,
+    sampler: Literal["random", "tpe"] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    n_jobs: int | None = None,
+    seed: int = 0,
     **options: Any,
-) -> Any:
+) -> Tuning:
     """Find a network for a table by successive halving.
 
     Trials begin with few epochs; the best third goes on with three times as many, from where it was,
@@ -165,7 +169,7 @@ def tune(
     """
     who = "tune"
     minutes = checks.positive(who, "minutes", minutes)
-    n_trials = math.inf if n_trials is None else checks.integer(who, "n_trials", n_trials, 1)
+    most = math.inf if n_trials is None else checks.integer(who, "n_trials", n_trials, 1)
     n_jobs = available_threads() if n_jobs is None else checks.integer(who, "n_jobs", n_jobs, 1)
     named = sorted({*SPACE, "hidden", "epochs", "patience"} & {*options})
     if named:
@@ -179,8 +183,8 @@ def tune(
     begun = time.monotonic()
     sweep = Sweep(model, rows, draw, Journal(who, folder, _asked(model, rows, draw.name)), n_jobs)
     with ThreadPoolExecutor(n_jobs) as pool:
-        while sweep.n_begun < n_trials and (not sweep.n_begun or time.monotonic() - begun < 60 * minutes):
-            sweep.run_bracket(pool, min(BRACKET, n_trials - sweep.n_begun), begun + 60 * minutes)
+        while sweep.n_begun < most and (not sweep.n_begun or time.monotonic() - begun < 60 * minutes):
+            sweep.run_bracket(pool, min(BRACKET, most - sweep.n_begun), begun + 60 * minutes)
     trials = sorted(sweep.last.values(), key=lambda trial: (-trial.epochs, trial.val_loss))
     whole = [trial for trial in trials if math.isfinite(trial.val_loss)]
     if not whole:
@@ -194,7 +198,7 @@ def tune(
     return result
 
 
-def write_trials(folder: Any, trials: Any) -> None:
+def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
     """The table of trials, the best first, and their picture."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -226,7 +230,7 @@ def _asked(model, rows, sampler):
 class Sampler:
     """Draws the options of trials."""
 
-    def __init__(self, who: str, name: Any, seed: Any) -> None:
+    def __init__(self, who: str, name: str | None, seed: int) -> None:
         if name is not None:
             checks.choice(who, "sampler", name, ("random", "tpe"))
         self._study: Any = None
@@ -243,7 +247,7 @@ class Sampler:
                 self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         self.name = "random" if self._study is None else "tpe"
 
-    def options(self, number: Any) -> Any:
+    def options(self, number: int) -> dict[str, Any]:
         """The options of a trial."""
         if self._study is not None:
             trial = self._study.ask(self._distributions())
@@ -258,7 +262,7 @@ class Sampler:
                 found[name] = values[rng.integers(len(values))]
         return found
 
-    def tell(self, trial: Any) -> None:
+    def tell(self, trial: Trial) -> None:
         """What came of one, however far it went."""
         if self._study is not None and math.isfinite(trial.val_loss):
             create = self._optuna.trial.create_trial
@@ -282,8 +286,8 @@ class Sampler:
 class Journal:
     """What trials have come to, a line each, by which a sweep goes on."""
 
-    def __init__(self, who: str, folder: Any, asked: Any) -> None:
-        self.folder: Any = None if folder is None else Path(folder)
+    def __init__(self, who: str, folder: str | os.PathLike[str] | None, asked: dict[str, Any]) -> None:
+        self.folder = None if folder is None else Path(folder)
         self.known: dict[tuple, Trial] = {}
         if self.folder is None:
             return
@@ -309,7 +313,7 @@ class Journal:
         self.known = {(trial.number, trial.epochs): trial for trial in trials}
         path.write_text("\n".join([first, *lines[:-1], ""]), "utf-8")
 
-    def write(self, trial: Any) -> None:
+    def write(self, trial: Trial) -> None:
         self.known[trial.number, trial.epochs] = trial
         if self.folder is not None:
             with open(self.folder / JOURNAL, "a", encoding="utf-8") as file:
@@ -321,19 +325,14 @@ class Journal:
 class Sweep:
     """Trials of one table, bracket by bracket."""
 
-    model: Any
-    rows: Any
-    draw: Any
-    journal: Any
-
-    def __init__(self, model: Any, rows: Any, draw: Any, journal: Any, n_jobs: Any) -> None:
+    def __init__(self, model: TableModel, rows: Any, draw: Sampler, journal: Journal, n_jobs: int) -> None:
         self.model, self.rows, self.draw, self.journal = model, rows, draw, journal
         self.n_begun = 0
         self.last: dict[int, Trial] = {}
         #: Networks and optimisers of the trials that may go on.
         self._kept: dict[int, tuple] = {}
 
-    def run_bracket(self, pool: Any, n: Any, deadline: Any) -> None:
+    def run_bracket(self, pool: ThreadPoolExecutor, n: int, deadline: float) -> None:
         """So many new trials, of which the best go on from rung to rung."""
         numbers = range(self.n_begun, self.n_begun + n)
         trials = [Trial(number, self.draw.options(number), 0, math.inf) for number in numbers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbp.cs231n import layers
 from fastbp.cs231n.layers import *  # noqa: F403
@@ -17,6 +17,9 @@ from fastbp.cs231n.layers import (
     relu_forward,
 )
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+
 __all__ = [
     "affine_bn_relu_backward",
     "affine_bn_relu_forward",
@@ -28,7 +31,7 @@ __all__ = [
 __all__ += layers.__all__
 
 
-def affine_relu_forward(x: Any, w: Any, b: Any) -> tuple[Any, tuple[Any, Any]]:
+def affine_relu_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, tuple[Any, ...]]:
     """`affine_forward`, then `relu_forward`; (out, cache).
 
     Examples
@@ -42,28 +45,32 @@ def affine_relu_forward(x: Any, w: Any, b: Any) -> tuple[Any, tuple[Any, Any]]:
     return out, (fc_cache, relu_cache)
 
 
-def affine_relu_backward(dout: Any, cache: Any) -> Any:
+def affine_relu_backward(dout: ArrayLike, cache: Any) -> tuple[Array, ...]:
     """The gradients dx, dw, db of `affine_relu_forward`."""
     fc_cache, relu_cache = layers.parts("affine_relu_backward", cache, 2)
     return affine_backward(relu_backward(dout, relu_cache), fc_cache)
 
 
-def affine_bn_relu_forward(x: Any, w: Any, b: Any, gamma: Any, beta: Any, bn_param: Any) -> Any:
+def affine_bn_relu_forward(
+    x: ArrayLike, w: ArrayLike, b: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: dict[str, Any]
+) -> tuple[Array, tuple[Any, ...]]:
     """`affine_forward`, `batchnorm_forward`, `relu_forward`; (out, cache)."""
     return _normalised(batchnorm_forward, x, w, b, gamma, beta, bn_param)
 
 
-def affine_bn_relu_backward(dout: Any, cache: Any) -> Any:
+def affine_bn_relu_backward(dout: ArrayLike, cache: Any) -> tuple[Array, ...]:
     """The gradients dx, dw, db, dgamma, dbeta of `affine_bn_relu_forward`."""
     return _normalised_backward("affine_bn_relu_backward", batchnorm_backward, dout, cache)
 
 
-def affine_ln_relu_forward(x: Any, w: Any, b: Any, gamma: Any, beta: Any, ln_param: Any) -> Any:
+def affine_ln_relu_forward(
+    x: ArrayLike, w: ArrayLike, b: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: dict[str, Any]
+) -> tuple[Array, tuple[Any, ...]]:
     """`affine_forward`, `layernorm_forward`, `relu_forward`; (out, cache)."""
     return _normalised(layernorm_forward, x, w, b, gamma, beta, ln_param)
 
 
-def affine_ln_relu_backward(dout: Any, cache: Any) -> Any:
+def affine_ln_relu_backward(dout: ArrayLike, cache: Any) -> tuple[Array, ...]:
     """The gradients dx, dw, db, dgamma, dbeta of `affine_ln_relu_forward`."""
     return _normalised_backward("affine_ln_relu_backward", layernorm_backward, dout, cache)
 

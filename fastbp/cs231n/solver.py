@@ -5,6 +5,7 @@ from __future__ import annotations
 # ruff: noqa: NPY002  (the course draws from NumPy's global generator)
 import os
 import pickle
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastbp.cs231n import optim
 from fastbp.files.whole import write_whole
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array
+    from fastbp._typing import Array, ArrayLike, Path
 
 __all__ = ["Solver"]
 
@@ -83,28 +84,28 @@ class Solver:
     (8, 3)
     """
 
-    X_train: Any
-    y_train: Any
-    X_val: Any
-    y_val: Any
-    num_train_samples: Any
-    num_val_samples: Any
+    X_train: Array
+    y_train: Array
+    X_val: Array
+    y_val: Array
+    num_train_samples: int | None
+    num_val_samples: int | None
 
     def __init__(
         self,
         model: Any,
-        data: Any,
+        data: Mapping[str, ArrayLike],
         *,
-        update_rule: Any = "sgd",
-        optim_config: Any = None,
-        lr_decay: Any = 1.0,
-        batch_size: Any = 100,
-        num_epochs: Any = 10,
-        num_train_samples: Any = 1000,
-        num_val_samples: Any = None,
-        checkpoint_name: Any = None,
-        print_every: Any = 10,
-        verbose: Any = True,
+        update_rule: str | Callable[..., Any] = "sgd",
+        optim_config: Mapping[str, Any] | None = None,
+        lr_decay: float = 1.0,
+        batch_size: int = 100,
+        num_epochs: int = 10,
+        num_train_samples: int | None = 1000,
+        num_val_samples: int | None = None,
+        checkpoint_name: Path | None = None,
+        print_every: int = 10,
+        verbose: bool = True,
     ) -> None:
         who = "Solver"
         if not (hasattr(model, "params") and hasattr(model, "loss")):
@@ -124,11 +125,13 @@ class Solver:
             update_rule = getattr(optim, checks.choice(who, "update_rule", update_rule, tuple(optim.__all__)))
         self.model = model
         self.X_train, self.y_train, self.X_val, self.y_val = arrays
-        self.update_rule = update_rule
-        self.optim_config: Any = dict(checks.mapping(who, "optim_config", {} if optim_config is None else optim_config))
-        self.lr_decay: Any = checks.number(who, "lr_decay", lr_decay, least=0)
-        self.batch_size: Any = checks.integer(who, "batch_size", batch_size, 1)
-        self.num_epochs: Any = checks.integer(who, "num_epochs", num_epochs, 0)
+        self.update_rule: Any = update_rule
+        self.optim_config: dict[str, Any] = dict(
+            checks.mapping(who, "optim_config", {} if optim_config is None else optim_config)
+        )
+        self.lr_decay: float = checks.number(who, "lr_decay", lr_decay, least=0)
+        self.batch_size: int = checks.integer(who, "batch_size", batch_size, 1)
+        self.num_epochs: int = checks.integer(who, "num_epochs", num_epochs, 0)
         self.num_train_samples, self.num_val_samples = (
             None if n is None else checks.integer(who, name, n, 1)
             for name, n in (("num_train_samples", num_train_samples), ("num_val_samples", num_val_samples))
@@ -139,15 +142,15 @@ class Solver:
             for name, value in (("model", model), ("update_rule", update_rule)):
                 _require_pickled(who, name, value)
         self.checkpoint_name = checkpoint_name
-        self.print_every: Any = checks.integer(who, "print_every", print_every, 1)
-        self.verbose: Any = checks.flag(who, "verbose", verbose)
+        self.print_every: int = checks.integer(who, "print_every", print_every, 1)
+        self.verbose: bool = checks.flag(who, "verbose", verbose)
         self.epoch = 0
         self.best_val_acc = -1.0
-        self.best_params: dict[str, Any] = {}
+        self.best_params: dict[str, Array] = {}
         self.loss_history: list[float] = []
         self.train_acc_history: list[float] = []
         self.val_acc_history: list[float] = []
-        self.optim_configs: Any = {name: dict(self.optim_config) for name in model.params}
+        self.optim_configs: dict[str, dict[str, Any]] = {name: dict(self.optim_config) for name in model.params}
 
     def _step(self):
         """One batch and one update."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import types
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from numbers import Integral
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -23,7 +24,10 @@ from fastbp.training import checkpoints
 from fastbp.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array, ArrayLike
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.utils import Tags
+
+    from fastbp._typing import Array, ArrayLike, Features
     from fastbp.network import Sequential
 
 _FLOATS = (np.float64, np.float32)
@@ -54,7 +58,7 @@ THEIR_METHODS = frozenset(
 )
 
 
-def can_fit_partially(model: Any) -> bool:
+def can_fit_partially(model: MLP) -> bool:
     """Whether a solver is stochastic; an AttributeError says that it is not."""
     if model.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
@@ -64,11 +68,11 @@ def can_fit_partially(model: Any) -> bool:
 class MLP(BaseEstimator):
     """A multilayer perceptron that is no estimator yet: see its two subclasses."""
 
-    coefs_: Any
-    intercepts_: Any
-    x_mean_: Any
-    x_scale_: Any
-    validation_scores_: Any
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    x_mean_: Array
+    x_scale_: Array
+    validation_scores_: list[float] | None
 
     _classifies: bool
 
@@ -138,18 +142,18 @@ class MLP(BaseEstimator):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        validation_data: Any = None,
+        X: Features,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        validation_data: Sequence[Any] | None = None,
         *,
-        X_val: ArrayLike | None = None,
+        X_val: Features | None = None,
         y_val: ArrayLike | None = None,
-        sample_weight_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
         comm: Any = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
-    ) -> Any:
+    ) -> Self:
         """Fit the network.
 
         Parameters
@@ -286,7 +290,7 @@ class MLP(BaseEstimator):
         else:
             X, y, t = quick
         weights = self._weights(X, y, sample_weight, ranks)
-        self.n_outputs_: Any = self._n_outputs_of(t)
+        self.n_outputs_: int = self._n_outputs_of(t)
         if first:
             self._forget()
             self._learn_marks(X, ranks)
@@ -346,7 +350,7 @@ class MLP(BaseEstimator):
         """Take from all rows that are given which features get a column that tells where they are missing."""
         if self.missing != "refuse":
             some = self.add_indicator and not hasattr(X, "tocsr")
-            self.x_marked_: Any = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
+            self.x_marked_: Array = preparing.marked(X, ranks) if some else np.zeros(0, np.intp)
 
     def _learn_rows(self, data, ranks, incremental):
         """Take what stands for missing values, and the scales, from the rows of the training."""
@@ -357,7 +361,7 @@ class MLP(BaseEstimator):
                 "whose deviations all others are divided by; got 1."
             )
         if self.missing != "refuse":
-            self.x_fill_: Any = preparing.fills(self.missing, *rows, ranks)
+            self.x_fill_: Array = preparing.fills(self.missing, *rows, ranks)
         if self.standardize:
             self.x_mean_, self.x_scale_ = preparing.scales(*rows, ranks, getattr(self, "x_fill_", None))
             order = slice(None) if data.order is None else data.order
@@ -674,7 +678,7 @@ class MLP(BaseEstimator):
             )
         return z
 
-    def hidden(self, X: Any, layer: int = -1) -> Array:
+    def hidden(self, X: Features, layer: int = -1) -> Array:
         """The activations of a hidden layer.
 
         Parameters
@@ -730,7 +734,7 @@ class MLP(BaseEstimator):
         """The loss of `to_sequential`."""
 
     @classmethod
-    def from_sklearn(cls, fitted: Any) -> Any:
+    def from_sklearn(cls, fitted: object) -> Self:
         """An estimator like a fitted one of scikit-learn's: its parameters and copies of weights.
 
         Parameters
@@ -749,7 +753,7 @@ class MLP(BaseEstimator):
         """
         return exchange.estimator(cls, fitted)
 
-    def to_sklearn(self) -> Any:
+    def to_sklearn(self) -> MLPClassifier | MLPRegressor:
         """scikit-learn's own fitted estimator with the same predictions.
 
         Returns
@@ -774,7 +778,7 @@ class MLP(BaseEstimator):
         """
         return exchange.theirs(self)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.missing != "refuse"
@@ -825,7 +829,7 @@ def _copy_for(cls, function):
 class _RandomState:
     """scikit-learn's RandomState of a parameter, made when it is first called for."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: object) -> None:
         self.given, self._before = given, None
         self.made: Any = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -20,7 +20,9 @@ from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import SigmoidWithLoss, SoftmaxWithLoss
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array, ArrayLike
+    from sklearn.utils import Tags
+
+    from fastbp._typing import Array, ArrayLike, Callback, Features, RowLoss, Schedule
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -153,13 +155,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
-        max_iter: Any = 200,
+        max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
@@ -170,20 +172,20 @@ class MLPClassifier(ClassifierMixin, MLP):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        max_fun: Any = 15000,
-        loss: Literal["log_loss"] | Callable[..., Any] = "log_loss",
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        loss: Literal["log_loss"] | RowLoss = "log_loss",
         label_smoothing: float = 0.0,
-        class_weight: dict[Any, Any] | Literal["balanced"] | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
-        scoring: str | Callable[..., Any] | None = None,
+        scoring: str | Callable[..., float] | None = None,
         restore_best: bool | None = None,
-        callbacks: Callable[..., Any] | Sequence[Any] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         progress: bool = False,
-        schedule: Callable[..., Any] | None = None,
+        schedule: Schedule | None = None,
         init: Literal["he", "xavier", "lecun", "zeros"] | float | None = None,
-        coefs_init: Any = None,
+        coefs_init: Sequence[ArrayLike] | None = None,
         n_threads: int | None = None,
         max_seconds: float | None = None,
         standardize: bool = False,
@@ -353,15 +355,15 @@ class MLPClassifier(ClassifierMixin, MLP):
     @available_if(can_fit_partially)
     def partial_fit(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: Features,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         *,
         comm: Any = None,
-        rows: Any = "all",
-        average_every: Any = 1,
-    ) -> Any:
+        rows: Literal["all", "own"] = "all",
+        average_every: int = 1,
+    ) -> Self:
         """One epoch over the given rows.
 
         Parameters
@@ -412,7 +414,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         places = np.minimum(proba[:, 0] > 0.5, len(self.classes_) - 1).astype(int)
         return np.asarray(self.classes_)[places]
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Features) -> Array:
         """The classes of the rows.
 
         Parameters
@@ -426,7 +428,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         """
         return self._labels(self._proba(X))
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Features) -> Array:
         """The classes' probabilities, in the order of `classes_`.
 
         Parameters
@@ -443,7 +445,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             return np.hstack([1 - proba, proba])
         return proba
 
-    def predict_log_proba(self, X: Any) -> Array:
+    def predict_log_proba(self, X: Features) -> Array:
         """The logarithms of the classes' probabilities.
 
         Parameters
@@ -459,7 +461,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         return np.log(proba, out=proba)
 
     @classmethod
-    def from_sklearn(cls, fitted: Any) -> Any:
+    def from_sklearn(cls, fitted: Any) -> Self:
         model = super().from_sklearn(fitted)
         model._multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
         with warnings.catch_warnings():
@@ -467,7 +469,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             model._sparse_labels = hasattr(fitted.predict(np.zeros((1, model.n_features_in_))), "nnz")
         return model
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -14,6 +14,9 @@ from fastbp import checks
 from fastbp.estimators import forward, parameters, preparing
 from fastbp.estimators.base import MLP, can_fit_partially
 from fastbp.losses import GaussianLoss, HuberLoss, MeanAbsoluteError, MeanSquaredError, PoissonLoss, QuantileLoss
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike, Callback, Features, RowLoss, Schedule
 
 #: What a predicted variance never is below: a millionth, of standardised targets of theirs.
 LEAST_VARIANCE = 1e-6
@@ -72,26 +75,26 @@ class MLPRegressor(RegressorMixin, MLP):
     True
     """
 
-    y_mean_: Any
-    y_scale_: Any
+    y_mean_: Array
+    y_scale_: Array
 
     _classifies = False
 
     def __init__(
         self,
-        loss: str | Callable[..., Any] = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        loss: str | RowLoss = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver: Any = "adam",
+        solver: str = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
-        max_iter: Any = 200,
+        max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool = False,
         warm_start: bool = False,
@@ -102,23 +105,23 @@ class MLPRegressor(RegressorMixin, MLP):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        max_fun: Any = 15000,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
         huber_delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
         dropout: float = 0.0,
         batch_norm: bool = False,
-        scoring: Any = None,
-        restore_best: Any = None,
-        callbacks: Any = None,
+        scoring: str | Callable[..., float] | None = None,
+        restore_best: bool | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         progress: bool = False,
-        schedule: Any = None,
-        init: Any = None,
-        coefs_init: Any = None,
-        n_threads: Any = None,
-        max_seconds: Any = None,
+        schedule: Schedule | None = None,
+        init: Literal["he", "xavier", "lecun", "zeros"] | float | None = None,
+        coefs_init: Sequence[ArrayLike] | None = None,
+        n_threads: int | None = None,
+        max_seconds: float | None = None,
         standardize: bool = False,
-        missing: Any = "refuse",
+        missing: Literal["refuse", "median", "mean"] = "refuse",
         add_indicator: bool = False,
         output_weights: Sequence[float] | None = None,
     ) -> None:
@@ -258,8 +261,15 @@ class MLPRegressor(RegressorMixin, MLP):
 
     @available_if(can_fit_partially)
     def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, comm: Any = None, rows: Any = "all", average_every: Any = 1
-    ) -> Any:
+        self,
+        X: Features,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        comm: Any = None,
+        rows: Literal["all", "own"] = "all",
+        average_every: int = 1,
+    ) -> Self:
         """One epoch over the given rows.
 
         Parameters
@@ -294,7 +304,7 @@ class MLPRegressor(RegressorMixin, MLP):
             return z[:, 0] if z.shape[1] == 1 else z
         return z.ravel() if z.shape[1] == 1 else z
 
-    def predict(self, X: Any, return_std: bool = False) -> Any:
+    def predict(self, X: Features, return_std: bool = False) -> Array | tuple[Array, Array]:
         """The predictions for the rows.
 
         Parameters
@@ -325,7 +335,7 @@ class MLPRegressor(RegressorMixin, MLP):
         deviations = np.sqrt(np.exp(z[:, 1::2]) + LEAST_VARIANCE * np.square(scale)).astype(z.dtype)
         return tuple(a.ravel() if a.shape[1] == 1 else a for a in (z[:, ::2], deviations))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Features, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R^2 of the predictions, or of several quantiles the mean D^2 of their pinball losses.
 
         Parameters

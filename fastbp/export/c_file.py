@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,10 @@ def to_c(
     path: Path | None = None,
     name: str = "model",
     *,
-    shape: Any = None,
+    shape: Sequence[int] | None = None,
     probabilities: bool = False,
     preprocessing: Any = None,
-    classes: Any = None,
+    classes: Sequence[str] | None = None,
 ) -> str:
     """A network as one file of C99 in float32, which needs math.h alone and allocates nothing.
 
@@ -95,7 +96,7 @@ def to_c(
     return text
 
 
-def identifier(text: Any) -> Any:
+def identifier(text: str) -> str:
     """A name in C that looks like a text, as that of a file."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
     return name if _NAME.fullmatch(name) else f"model_{name}".rstrip("_")

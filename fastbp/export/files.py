@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastbp import checks, table_model
@@ -22,7 +23,7 @@ def export_file(
     force: bool = False,
     probabilities: bool = False,
     preprocessing: Any = None,
-    classes: Any = None,
+    classes: Sequence[str] | None = None,
 ) -> str:
     """Write the network of a file as ONNX or as C, as the end of `out_path` says.
 

@@ -6,12 +6,15 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, files
 from fastbp.export import activations, steps
+
+if TYPE_CHECKING:
+    from fastbp._typing import File
 
 #: The first opset with Gelu, which runtimes since 2024 read, and the format's version beside it.
 OPSET, IR_VERSION = 20, 9
@@ -21,7 +24,7 @@ _MOST_BYTES = 2**31 - 1
 
 def to_onnx(
     model: Any,
-    path: Any = None,
+    path: File | None = None,
     *,
     shape: Sequence[int] | None = None,
     probabilities: bool = False,

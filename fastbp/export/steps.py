@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -152,8 +152,13 @@ class Program(NamedTuple):
 
 
 def read(
-    who: str, model: Any, shape: Any = None, probabilities: bool = False, preprocessing: Any = None, classes: Any = None
-) -> Any:
+    who: str,
+    model: Any,
+    shape: Sequence[int] | None = None,
+    probabilities: bool = False,
+    preprocessing: Any = None,
+    classes: Sequence[str] | None = None,
+) -> Program:
     """The program of a network or a fitted estimator.
 
     Parameters

@@ -9,7 +9,7 @@ from fastbp import checks
 from fastbp.plots import figures
 
 if TYPE_CHECKING:
-    from fastbp._typing import Path
+    from fastbp._typing import Array, Path
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
 
@@ -17,7 +17,7 @@ __all__ = ["learning_curves", "learning_rates", "trials"]
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
 
 
-def learning_curves(history: Mapping[str, Any], path: Path | None = None) -> Any:
+def learning_curves(history: Mapping[str, Sequence[float]], path: Path | None = None) -> Any:
     """Loss beside accuracy, over the epochs.
 
     Parameters
@@ -56,7 +56,13 @@ def learning_curves(history: Mapping[str, Any], path: Path | None = None) -> Any
     return figures.written("learning_curves", path, figure)
 
 
-def learning_rates(lrs: Any, losses: Any, smoothed: Any, suggestion: float, path: Any = None) -> Any:
+def learning_rates(
+    lrs: Sequence[float] | Array,
+    losses: Sequence[float] | Array,
+    smoothed: Sequence[float] | Array,
+    suggestion: float,
+    path: Path | None = None,
+) -> Any:
     """Losses over the learning rates that were tried, with the suggested one.
 
     Parameters

@@ -96,9 +96,9 @@ class Preprocessor:
     """
 
     summary_: Any
-    task_note_: Any
+    task_note_: str | None
     encodings_: Any
-    left_out_: Any
+    left_out_: dict[str, str]
     target_: Any
 
     def __init__(
@@ -118,11 +118,11 @@ class Preprocessor:
 
     # --- scikit-learn's conventions ---------------------------------------------------------
 
-    def get_params(self, deep: bool = True) -> dict[Any, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name."""
         return {name: getattr(self, name) for name in _PARAMETERS}
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self, **params: object) -> Self:
         """Set parameters by name."""
         for name, value in params.items():
             setattr(self, checks.choice("Preprocessor.set_params", "a parameter", name, _PARAMETERS), value)
@@ -131,12 +131,12 @@ class Preprocessor:
     def __repr__(self) -> str:
         return f"Preprocessor({', '.join(f'{name}={value!r}' for name, value in self.get_params().items())})"
 
-    def get_feature_names_out(self, input_features: Any = None) -> Any:
+    def get_feature_names_out(self, input_features: object = None) -> Array:
         """The names of what `transform` returns."""
         self._require_fitted("get_feature_names_out")
         return np.array([name for each in self.encodings_ for name in each.names], object)
 
-    def set_output(self, *, transform: Any = None) -> Self:
+    def set_output(self, *, transform: str | None = None) -> Self:
         """Arrays are all that there is; for scikit-learn's pipelines."""
         if transform not in (None, "default"):
             raise ValueError(f"Preprocessor.set_output expects transform='default'; got {checks.shown(transform)}.")
@@ -212,9 +212,9 @@ class Preprocessor:
 
     def _become(self, found, left_out, target):
         self.encodings_, self.left_out_, self.target_ = found, left_out, target
-        self.feature_names_in_: Any = np.array([each.name for each in found], object)
+        self.feature_names_in_: Array = np.array([each.name for each in found], object)
         self.n_features_in_: int = len(found)
-        self.n_codes_: Any = [each.size for each in found if isinstance(each, features.Coded)]
+        self.n_codes_: list[int] = [each.size for each in found if isinstance(each, features.Coded)]
         self.notes_ = []
 
     # --- transform --------------------------------------------------------------------------
@@ -270,14 +270,14 @@ class Preprocessor:
         self.notes_ = notes
         return out
 
-    def fit_transform(self, X: Any, y: Any = None, **options: Any) -> Any:
+    def fit_transform(self, X: Any, y: str | ArrayLike | None = None, **options: Any) -> Array:
         """`fit`, then `transform`."""
         ignore = checks.sequence("Preprocessor.fit", "ignore", self.ignore, "names of columns")
         table = table_of("Preprocessor.fit", X, dict.fromkeys(ignore, IGNORED))
         self.fit(table, y, **options)
         return self.transform(table)
 
-    def transform_target(self, y: str | ArrayLike, X: Any = None) -> Any:
+    def transform_target(self, y: str | ArrayLike, X: Any = None) -> Array:
         """Class indices (n_rows,), or standardised numbers (n_rows, 1).
 
         Parameters
@@ -293,7 +293,7 @@ class Preprocessor:
         table, column = with_target(who, table, y)
         return self.target_.transform(column, table)
 
-    def inverse_target(self, y: Any) -> Any:
+    def inverse_target(self, y: Any) -> Array:
         """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
         self._require_target("inverse_target")
         if isinstance(self.target_, targets.Classes):
@@ -315,7 +315,7 @@ class Preprocessor:
 
     # --- JSON -------------------------------------------------------------------------------
 
-    def to_json(self) -> Any:
+    def to_json(self) -> str:
         """All that was learnt, as JSON's text."""
         self._require_fitted("to_json")
         return json.dumps(self.document())
@@ -336,7 +336,7 @@ class Preprocessor:
         }
 
     @classmethod
-    def from_json(cls, text: Any) -> Any:
+    def from_json(cls, text: str) -> Self:
         """The preprocessor that `to_json` wrote.
 
         Raises
@@ -360,7 +360,7 @@ class Preprocessor:
         return cls.from_document(who, document)
 
     @classmethod
-    def from_document(cls, who: str, document: Any, source: Any = "the text") -> Any:
+    def from_document(cls, who: str, document: Any, source: str = "the text") -> Self:
         """The preprocessor of what `document` gives, of which nothing is taken on trust."""
         try:
             if document["format"] != _FORMAT:
@@ -439,7 +439,7 @@ def with_target(who: str, table: Any, y: Any) -> tuple[Any, Any]:
 # --- what is done with a column -------------------------------------------------------------
 
 
-def missing_of(column: Any) -> Any:
+def missing_of(column: Any) -> Array:
     """(n_rows,) bool: where a column has no value."""
     if column.kind == "text":
         return np.array([value is None for value in column.values], bool)

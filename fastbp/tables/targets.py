@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from fastbp.tables import features
 
 __all__ = ["TASKS", "Classes", "Numbers", "target_of"]
 
-TASKS = ("classification", "regression")
+TASKS: tuple[Literal["classification"], Literal["regression"]] = ("classification", "regression")
 #: Whole numbers are classes from 0 or 1 on without a gap, up to so many; else they are amounts.
 MOST_NUMBERED = 10
 #: Rows of a class on average, below which different values are no classes.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from fastbp.cs231n.layer_utils import (
     softmax_loss,
 )
 from fastbp.cs231n.layers import labels
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, FloatDType
 
 __all__ = ["FullyConnectedNet", "TwoLayerNet"]
 
@@ -90,7 +93,7 @@ class FullyConnectedNet:
         normalization: Literal[None, "batchnorm", "layernorm"] | None = None,
         reg: float = 0.0,
         weight_scale: float = 1e-2,
-        dtype: Any = np.float32,
+        dtype: FloatDType = np.float32,
         seed: int | None = None,
     ) -> None:
         who = type(self).__name__
@@ -104,16 +107,16 @@ class FullyConnectedNet:
         keep = checks.positive(who, "dropout_keep_ratio", dropout_keep_ratio)
         checks.number(who, "dropout_keep_ratio", keep, 0, 1)
         self.normalization = normalization
-        self.use_dropout: Any = keep != 1
-        self.reg: Any = checks.number(who, "reg", reg, least=0)
+        self.use_dropout: bool = keep != 1
+        self.reg: float = checks.number(who, "reg", reg, least=0)
         self.num_layers: int = 1 + len(hidden_dims)
-        self.dtype: Any = checks.float_dtype(who, dtype)
-        self.dropout_param: Any = {"mode": "train", "p": keep} if self.use_dropout else {}
+        self.dtype: np.dtype[Any] = checks.float_dtype(who, dtype)
+        self.dropout_param: dict[str, Any] = {"mode": "train", "p": keep} if self.use_dropout else {}
         if self.use_dropout and seed is not None:
             self.dropout_param["seed"] = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
-        self.bn_params: Any = [{"mode": "train"} for _ in hidden_dims] if normalization else []
+        self.bn_params: list[dict[str, Any]] = [{"mode": "train"} for _ in hidden_dims] if normalization else []
         scale = checks.number(who, "weight_scale", weight_scale, least=0)
-        self.params: Any = {}
+        self.params: dict[str, Array] = {}
         for k, (n_in, n_out) in enumerate(pairwise([input_dim, *hidden_dims, num_classes]), start=1):
             self.params[f"W{k}"] = (scale * np.random.randn(n_in, n_out)).astype(self.dtype)
             self.params[f"b{k}"] = np.zeros(n_out, self.dtype)

@@ -6,7 +6,7 @@ import collections.abc
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -222,17 +222,17 @@ class DataLoader:
         sampler: Any = None,
         batch_sampler: Any = None,
         num_workers: int = 0,
-        collate_fn: Callable[..., Any] | None = None,
+        collate_fn: Callable[[Any], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
-        timeout: Any = 0,
-        worker_init_fn: Callable[..., Any] | None = None,
-        multiprocessing_context: Any = None,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], object] | None = None,
+        multiprocessing_context: object = None,
         generator: Generator | None = None,
         *,
-        prefetch_factor: Any = None,
+        prefetch_factor: int | None = None,
         persistent_workers: bool = False,
-        pin_memory_device: Any = "",
+        pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
         shuffle = checks.flag("DataLoader", "shuffle", shuffle, or_none=True)
@@ -244,7 +244,7 @@ class DataLoader:
         )
         if generator is not None:
             stream(generator)
-        self.dataset = dataset
+        self.dataset: Any = dataset
         self.num_workers = num_workers
         self.pin_memory = pin_memory
         self.pin_memory_device = pin_memory_device
@@ -254,7 +254,7 @@ class DataLoader:
         self.prefetch_factor = prefetch_factor
         self.persistent_workers = persistent_workers
         self.in_order = in_order
-        self.drop_last: Any = checks.flag("DataLoader", "drop_last", drop_last)
+        self.drop_last: bool = checks.flag("DataLoader", "drop_last", drop_last)
         self.generator = generator
         self._streamed = isinstance(dataset, IterableDataset)
         if collate_fn is not None:
@@ -287,10 +287,10 @@ class DataLoader:
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self._batched = batch_size is not None or batch_sampler is not None
-        self.collate_fn: Any = collate_fn or (default_collate if self._batched else _alone)
+        self.collate_fn: Callable[[Any], Any] = collate_fn or (default_collate if self._batched else _alone)
         self._made = True
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if name in _MADE_FROM and hasattr(self, "_made"):
             raise ValueError(f"DataLoader expects {name} when it is made; got an assignment later: make another.")
         super().__setattr__(name, value)
@@ -310,7 +310,7 @@ class DataLoader:
             return (self.collate_fn(self.dataset[i]) for i in self.sampler)
         return map(self._batch, self._indices())
 
-    def __class_getitem__(cls, item: Any) -> Any:
+    def __class_getitem__(cls, item: object) -> type[Self]:
         return cls
 
     def _stream(self):

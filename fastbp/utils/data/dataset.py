@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from fastbp.autograd import Tensor
 from fastbp.autograd.random import stream
 
 if TYPE_CHECKING:
+    from fastbp._typing import Array, Samples
     from fastbp.autograd import Generator
 
 __all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
@@ -38,10 +39,10 @@ class Dataset:
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} expects a method __getitem__; got none.")
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Samples) -> ConcatDataset:
         return ConcatDataset([self, other])
 
-    def __class_getitem__(cls, item: Any) -> Any:
+    def __class_getitem__(cls, item: object) -> type[Self]:
         return cls
 
 
@@ -75,7 +76,7 @@ class TensorDataset(Dataset):
     (tensor([2.]), tensor(1))
     """
 
-    def __init__(self, *tensors: Any) -> None:
+    def __init__(self, *tensors: Tensor) -> None:
         for each in tensors:
             checks.instance("TensorDataset", "tensors", each, Tensor, "Tensors")
         lengths = [len(each) for each in tensors]
@@ -85,7 +86,7 @@ class TensorDataset(Dataset):
             )
         self.tensors = tensors
 
-    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         return tuple(each[index] for each in self.tensors)
 
     def __len__(self) -> int:
@@ -110,7 +111,7 @@ class Subset(Dataset):
     ['d', 'a']
     """
 
-    def __init__(self, dataset: Any, indices: Any) -> None:
+    def __init__(self, dataset: Samples, indices: Sequence[int] | Array) -> None:
         self.dataset: Any = checks.samples("Subset", "dataset", dataset)
         places = checks.indices("Subset", "indices", checks.sized("Subset", "indices", indices))
         # A series of pandas gives what stands at a label, not at a place.
@@ -135,8 +136,8 @@ class ConcatDataset(Dataset):
     ['a', 'b', 'c']
     """
 
-    def __init__(self, datasets: Any) -> None:
-        self.datasets: Any = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
+    def __init__(self, datasets: Sequence[Samples]) -> None:
+        self.datasets: Sequence[Any] = checks.sequence("ConcatDataset", "datasets", datasets, "data sets")
         if not self.datasets:
             raise ValueError("ConcatDataset expects at least one data set; got none.")
         if any(isinstance(each, IterableDataset) for each in self.datasets):
@@ -155,7 +156,7 @@ class ConcatDataset(Dataset):
         return self.cumulative_sizes[-1]
 
 
-def random_split(dataset: Dataset, lengths: Any, generator: Generator | None = None) -> list[Any]:
+def random_split(dataset: Samples, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
     """A data set's samples in random order, cut into parts.
 
     Parameters
@@ -186,9 +187,9 @@ def random_split(dataset: Dataset, lengths: Any, generator: Generator | None = N
     for length in lengths:
         checks.number("random_split", "lengths", length, least=0)
     if math.isclose(sum(lengths), 1) and all(0 <= share <= 1 for share in lengths):
-        shares, lengths = lengths, [math.floor(n * share) for share in lengths]
-        for k in range(n - sum(lengths)):
-            lengths[k % len(shares)] += 1
+        counts = [math.floor(n * share) for share in lengths]
+        for k in range(n - sum(counts)):
+            counts[k % len(counts)] += 1
     else:
         whole = all(float(each).is_integer() for each in lengths)
         if not whole or sum(lengths) != n:
@@ -196,7 +197,7 @@ def random_split(dataset: Dataset, lengths: Any, generator: Generator | None = N
                 f"random_split expects lengths that sum to {n}, as the data set is long, or shares "
                 f"that sum to 1; got {checks.shown(lengths)}, which sum to {sum(lengths):g}."
             )
-        lengths = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
+        counts = [checks.integer("random_split", "lengths", each, least=0) for each in lengths]
     order = stream(generator).permutation(n).tolist()
-    ends = itertools.accumulate(lengths)
-    return [Subset(dataset, order[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+    ends = itertools.accumulate(counts)
+    return [Subset(dataset, order[end - length : end]) for end, length in zip(ends, counts, strict=True)]

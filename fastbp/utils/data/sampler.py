@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence, Sized
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fastbp.autograd import Tensor
 from fastbp.autograd.random import stream
 
 if TYPE_CHECKING:
+    from fastbp._typing import Array, TensorLike
     from fastbp.autograd import Generator
 
 __all__ = [
@@ -34,13 +35,13 @@ class Sampler:
         Not kept: PyTorch's older base class took it, so that classes of one's own hand it on.
     """
 
-    def __init__(self, data_source: Any = None) -> None:
+    def __init__(self, data_source: object = None) -> None:
         pass
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} expects a method __iter__; got none.")
 
-    def __class_getitem__(cls, item: Any) -> Any:
+    def __class_getitem__(cls, item: object) -> type[Self]:
         return cls
 
 
@@ -50,11 +51,11 @@ class Drawn(Sampler):
     #: Indices of one array, where there may be any number of them.
     _most = 1 << 20
 
-    def parts(self) -> Any:
+    def parts(self) -> Iterator[Array]:
         """The arrays of indices of one pass."""
         raise NotImplementedError
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[int]:
         return itertools.chain.from_iterable(part.tolist() for part in self.parts())
 
     def _sizes(self, wanted):
@@ -71,10 +72,10 @@ class SequentialSampler(Drawn):
     [0, 1, 2]
     """
 
-    def __init__(self, data_source: Any) -> None:
-        self.data_source: Any = checks.sized("SequentialSampler", "data_source", data_source)
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source: Sized = checks.sized("SequentialSampler", "data_source", data_source)
 
-    def parts(self) -> Iterator[Any]:
+    def parts(self) -> Iterator[Array]:
         n = len(self)
         for start in range(0, n, self._most):
             yield np.arange(start, min(n, start + self._most))
@@ -104,13 +105,13 @@ class RandomSampler(Drawn):
 
     def __init__(
         self,
-        data_source: Any,
+        data_source: Sized,
         replacement: bool = False,
         num_samples: int | None = None,
         generator: Generator | None = None,
     ) -> None:
-        self.data_source: Any = checks.sized("RandomSampler", "data_source", data_source)
-        self.replacement: Any = checks.flag("RandomSampler", "replacement", replacement)
+        self.data_source: Sized = checks.sized("RandomSampler", "data_source", data_source)
+        self.replacement: bool = checks.flag("RandomSampler", "replacement", replacement)
         self.generator = generator
         self._num_samples = num_samples
         checks.integer("RandomSampler", "num_samples", self.num_samples, least=1)
@@ -118,11 +119,11 @@ class RandomSampler(Drawn):
             raise ValueError("RandomSampler expects data_source with at least one sample; got none.")
 
     @property
-    def num_samples(self) -> Any:
+    def num_samples(self) -> int:
         """Indices of one pass."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def parts(self) -> Iterator[Any]:
+    def parts(self) -> Iterator[Array]:
         rng, n, wanted = stream(self.generator), len(self.data_source), self.num_samples
         if self.replacement:
             yield from (rng.integers(0, n, size) for size in self._sizes(wanted))
@@ -145,13 +146,13 @@ class SubsetRandomSampler(Drawn):
     [2, 7]
     """
 
-    def __init__(self, indices: Any, generator: Any = None) -> None:
+    def __init__(self, indices: Sequence[int] | Array, generator: Generator | None = None) -> None:
         who = "SubsetRandomSampler"
-        self.indices: Any = checks.sized(who, "indices", indices)
+        self.indices: Sequence[int] | Array = checks.sized(who, "indices", indices)
         checks.indices(who, "indices", indices)
         self.generator = generator
 
-    def parts(self) -> Iterator[Any]:
+    def parts(self) -> Iterator[Array]:
         yield stream(self.generator).permutation(np.asarray(self.indices, np.int64))
 
     def __len__(self) -> int:
@@ -167,11 +168,13 @@ class WeightedRandomSampler(Drawn):
     [1, 1]
     """
 
-    def __init__(self, weights: Any, num_samples: Any, replacement: bool = True, generator: Any = None) -> None:
+    def __init__(
+        self, weights: TensorLike, num_samples: int, replacement: bool = True, generator: Generator | None = None
+    ) -> None:
         who = "WeightedRandomSampler"
         if isinstance(weights, Tensor):
             weights = weights.array
-        self.weights: Any = checks.floats(who, "weights", weights, checks.FLOAT64)
+        self.weights: Array = checks.floats(who, "weights", weights, checks.FLOAT64)
         good = (
             self.weights.ndim == 1
             and np.isfinite(self.weights).all()
@@ -182,8 +185,8 @@ class WeightedRandomSampler(Drawn):
                 f"{who} expects weights as a vector of numbers that are finite, not negative and "
                 f"not all zero; got {checks.shown(self.weights)}."
             )
-        self.num_samples: Any = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
-        self.replacement: Any = checks.flag(who, "replacement", replacement)
+        self.num_samples: int = checks.integer("WeightedRandomSampler", "num_samples", num_samples, 1)
+        self.replacement: bool = checks.flag(who, "replacement", replacement)
         possible = np.count_nonzero(self.weights)
         if not self.replacement and self.num_samples > possible:
             raise ValueError(
@@ -192,7 +195,7 @@ class WeightedRandomSampler(Drawn):
             )
         self.generator = generator
 
-    def parts(self) -> Iterator[Any]:
+    def parts(self) -> Iterator[Array]:
         rng, chances = stream(self.generator), self.weights / self.weights.sum()
         n = len(chances)
         if self.replacement:
@@ -213,14 +216,14 @@ class BatchSampler(Sampler):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, sampler: Any, batch_size: Any, drop_last: Any) -> None:
+    def __init__(self, sampler: Any, batch_size: int, drop_last: bool) -> None:
         if not hasattr(sampler, "__iter__") and not hasattr(sampler, "__getitem__"):
             raise TypeError(f"BatchSampler expects sampler as an iterable of indices; got {checks.described(sampler)}.")
         self.sampler = sampler
-        self.batch_size: Any = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
-        self.drop_last: Any = checks.flag("BatchSampler", "drop_last", drop_last)
+        self.batch_size: int = checks.integer("BatchSampler", "batch_size", batch_size, least=1)
+        self.drop_last: bool = checks.flag("BatchSampler", "drop_last", drop_last)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[list[Any]]:
         indices = iter(self.sampler)
         while batch := list(itertools.islice(indices, self.batch_size)):
             if len(batch) == self.batch_size or not self.drop_last:
