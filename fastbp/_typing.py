@@ -43,3 +43,5 @@ Schedule: TypeAlias = Callable[[float], float]
 Callback: TypeAlias = Callable[..., Any]
 #: Of targets and outputs: each row's loss, and its gradient by the outputs.
 RowLoss: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
+#: A function of tensors that gives one.
+TensorFunction: TypeAlias = Callable[..., Any]

@@ -13,13 +13,16 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MappingView, Set
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Set
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -28,7 +31,7 @@ MOST_ELEMENTS = sys.maxsize // FLOAT64.itemsize  # of an array, in any dtype
 MOST_SEED = 2**64 - 1
 
 
-def plural(n: Any, noun: Any) -> str:
+def plural(n: int, noun: str) -> str:
     """'1 feature', '2 features'."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
@@ -36,7 +39,7 @@ def plural(n: Any, noun: Any) -> str:
 # --- arrays ---------------------------------------------------------------------------------
 
 
-def ready(value: Any, dtype: Any) -> Any:
+def ready(value: Any, dtype: np.dtype[Any]) -> bool:
     """Whether `value` is an array that the kernels take as it is."""
     if type(value) is not np.ndarray or value.dtype is not dtype:
         return False
@@ -44,7 +47,7 @@ def ready(value: Any, dtype: Any) -> Any:
     return flags.c_contiguous and flags.aligned
 
 
-def floats(who: str, name: Any, value: Any, dtype: Any = None) -> Any:
+def floats(who: str, name: str, value: Any, dtype: Any = None) -> Array:
     """`value` as the kernels take it: C-contiguous, aligned, native float32 or float64.
 
     The very array where it is already so, a converted copy where not.  `dtype` None keeps
@@ -69,7 +72,7 @@ def floats(who: str, name: Any, value: Any, dtype: Any = None) -> Any:
         ) from None
 
 
-def numbers(who: str, name: Any, value: Any) -> Any:
+def numbers(who: str, name: str, value: Any) -> Array:
     """An array of bools, integers or floats."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -104,7 +107,7 @@ def rectangular(who: str, name: str, value: object) -> np.ndarray:
         ) from None
 
 
-def unmasked(who: str, name: Any, value: Any) -> None:
+def unmasked(who: str, name: str, value: Any) -> None:
     """Refuses a masked array that masks something, whose numbers there stand for nothing."""
     plain = type(value) is np.ndarray or not isinstance(value, np.ndarray)
     if not plain and np.ma.is_masked(value):
@@ -178,7 +181,7 @@ def _of_column(who, name, column, label):
     return array if array.dtype.kind == kind else array.astype("bool" if kind == "b" else f"{kind}8")
 
 
-def sparse(who: str, name: Any, matrix: Any) -> Any:
+def sparse(who: str, name: str, matrix: Any) -> Any:
     """A sparse matrix whose indices stay within it: SciPy's compiled loops rely on it."""
     try:
         if hasattr(matrix, "check_format"):
@@ -190,7 +193,7 @@ def sparse(who: str, name: Any, matrix: Any) -> Any:
     return matrix
 
 
-def real(who: str, name: Any, value: Any) -> Any:
+def real(who: str, name: str, value: Any) -> Any:
     """A number as it came, or an array of real numbers: for arithmetic in plain Python."""
     if isinstance(value, float | int | TensorBase):
         return value
@@ -198,7 +201,7 @@ def real(who: str, name: Any, value: Any) -> Any:
     return value if isinstance(value, np.generic) else array
 
 
-def rows(who: str, x: Any, W_shape: Any, dtype: Any) -> tuple[Any, Any]:
+def rows(who: str, x: Any, W_shape: tuple[int, ...], dtype: Any) -> tuple[Array, tuple[int, ...]]:
     """x as (n_samples, n_in) and the shape it came in.
 
     A 1-D x is one sample; more than two dimensions are flattened behind the first.
@@ -213,7 +216,7 @@ def rows(who: str, x: Any, W_shape: Any, dtype: Any) -> tuple[Any, Any]:
     return x, shape
 
 
-def other_width(who: str, shape: Any, n_in: Any, where: Any = "") -> Any:
+def other_width(who: str, shape: tuple[int, ...], n_in: int, where: str = "") -> ValueError:
     """The error of an x that has not `n_in` features."""
     cure = ""
     if len(shape) == 1 and n_in == 1:
@@ -227,7 +230,7 @@ def other_width(who: str, shape: Any, n_in: Any, where: Any = "") -> Any:
     return ValueError(f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}.")
 
 
-def gradient_of(who: str, dout: Any, shape: Any, dtype: Any) -> Any:
+def gradient_of(who: str, dout: Any, shape: tuple[int, ...], dtype: Any) -> Array:
     """The `dout` handed to backward, of the forward's output shape."""
     if not ready(dout, dtype):
         dout = floats(f"{who}.backward", "dout", dout, dtype)
@@ -236,13 +239,13 @@ def gradient_of(who: str, dout: Any, shape: Any, dtype: Any) -> Any:
     return dout
 
 
-def forward_was_called(who: str, saved: Any) -> None:
+def forward_was_called(who: str, saved: object) -> None:
     """Refuses a backward without its forward."""
     if saved is None:
         raise RuntimeError(f"{who}.backward expects a call of forward first; there was none.")
 
 
-def parameter(who: str, name: Any, value: Any, ndim: Any) -> Any:
+def parameter(who: str, name: str, value: Any, ndim: int) -> Array:
     """A weight or bias: the very array, float32 or float64, no axis of length 0."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -263,7 +266,7 @@ def parameter(who: str, name: Any, value: Any, ndim: Any) -> Any:
     return array
 
 
-def writable_parameter(who: str, name: Any, array: Any) -> Any:
+def writable_parameter(who: str, name: str, array: Any) -> Array:
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{who} expects {name} as an array of float32 or float64; got {described(array)}.")
@@ -272,21 +275,21 @@ def writable_parameter(who: str, name: Any, array: Any) -> Any:
     return array
 
 
-def no_nan(who: str, name: Any, array: Any) -> Any:
+def no_nan(who: str, name: str, array: Array) -> Array:
     """An array of a file or for one, in which NaN stands for a mistake."""
     if array.dtype.kind in "fc" and np.isnan(array).any():
         raise ValueError(f"{who} expects numbers in {name}; got NaN.")
     return array
 
 
-def same_shape(who: str, name: Any, value: Any, shape: Any, of: Any, cure: Any = "") -> Any:
+def same_shape(who: str, name: str, value: Any, shape: tuple[int, ...], of: str, cure: str = "") -> Any:
     """An array that has to have the shape of another."""
     if value.shape != shape:
         raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}.")
     return value
 
 
-def indices(who: str, name: Any, value: Any, one: Any = "a vector of integers") -> Any:
+def indices(who: str, name: str, value: Any, one: str = "a vector of integers") -> Array:
     """Places in a sequence, as an array (n,) of integers."""
     array = numbers(who, name, value)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
@@ -296,7 +299,7 @@ def indices(who: str, name: Any, value: Any, one: Any = "a vector of integers") 
     return array
 
 
-def categories(who: str, x: Any, sizes: Any) -> Any:
+def categories(who: str, x: Array, sizes: Any) -> Array:
     """The first columns of x, whole numbers below each one's size, as an array of int64."""
     given = x[:, : len(sizes)]
     with np.errstate(invalid="ignore"):
@@ -317,7 +320,7 @@ ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
 ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 
 
-def class_targets(who: str, t: Any, shape: Any, dtype: Any, one_sample: bool = False) -> Any:
+def class_targets(who: str, t: Any, shape: tuple[int, ...], dtype: Any, one_sample: bool = False) -> Array:
     """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`; bools are 0 and 1."""
     n_rows, n_classes = shape
     array = numbers(who, "t", t)
@@ -380,7 +383,7 @@ def _probability_rows(who, array, dtype):
     return rows_
 
 
-def values_like(who: str, t: Any, y: Any) -> Any:
+def values_like(who: str, t: Any, y: Array) -> Array:
     """Targets of a regression: t of the output's shape and dtype; (n,) serves one output."""
     t = floats(who, "t", t, y.dtype)
     if t.shape == y.shape:
@@ -397,7 +400,7 @@ def values_like(who: str, t: Any, y: Any) -> Any:
     raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{cure}.")
 
 
-def binary_targets(who: str, t: Any, x: Any) -> Any:
+def binary_targets(who: str, t: Any, x: Array) -> Array:
     """Targets of a sigmoid loss: of the logits' shape, between 0 and 1."""
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
@@ -414,7 +417,9 @@ def binary_targets(who: str, t: Any, x: Any) -> Any:
 # --- numbers --------------------------------------------------------------------------------
 
 
-def weights_of_rows(who: str, weights: Any, dtype: Any, negative: bool = True, total: Any = int) -> Any:
+def weights_of_rows(
+    who: str, weights: Any, dtype: Any, negative: bool = True, total: Callable[[Any], int] = int
+) -> Array:
     """Finite weights in the dtype of the arithmetic, where they may overflow or vanish.
 
     total(n) is how many all ranks have that are not zero, of which n are here.
@@ -431,7 +436,7 @@ def weights_of_rows(who: str, weights: Any, dtype: Any, negative: bool = True, t
     return own
 
 
-def output_weights(who: str, name: Any, given: Any) -> Any:
+def output_weights(who: str, name: str, given: Any) -> Any:
     """Weights of a target's columns, not negative and not all zero, as a tuple; None for none."""
     if given is None:
         return None
@@ -442,7 +447,7 @@ def output_weights(who: str, name: Any, given: Any) -> Any:
     return weights
 
 
-def integer(who: str, name: Any, value: Any, least: Any, most: Any = sys.maxsize) -> Any:
+def integer(who: str, name: str, value: Any, least: float, most: float = sys.maxsize) -> int:
     """An integer of at least `least`, and at most `most`; a bool is none."""
     try:
         if isinstance(value, bool | np.bool):
@@ -457,14 +462,14 @@ def integer(who: str, name: Any, value: Any, least: Any, most: Any = sys.maxsize
     return number
 
 
-def fits_memory(who: str, names: Any, lengths: Any) -> None:
+def fits_memory(who: str, names: str, lengths: Iterable[int]) -> None:
     """Refuses an array whose number of elements no address could count."""
     if math.prod(lengths) > MOST_ELEMENTS:
         product = " x ".join(map(str, lengths))
         raise ValueError(f"{who} expects {names} whose product is at most {MOST_ELEMENTS}; got {product}.")
 
 
-def number(who: str, name: Any, value: Any, least: Any = -np.inf, most: Any = np.inf, finite: bool = True) -> Any:
+def number(who: str, name: str, value: Any, least: float = -np.inf, most: float = np.inf, finite: bool = True) -> float:
     """A real number between two bounds."""
     if isinstance(value, np.ndarray):
         unmasked(who, name, value)
@@ -487,7 +492,7 @@ def number(who: str, name: Any, value: Any, least: Any = -np.inf, most: Any = np
     return real
 
 
-def positive(who: str, name: Any, value: Any) -> Any:
+def positive(who: str, name: str, value: Any) -> float:
     """A finite number above 0."""
     real = number(who, name, value, least=0)
     if real == 0:
@@ -505,7 +510,7 @@ def flag(who: str, name: Any, value: Any, or_none: bool = False) -> Any:
     return bool(value)
 
 
-def as_number(who: str, name: Any, value: Any, finite: bool = True) -> Any:
+def as_number(who: str, name: str, value: Any, finite: bool = True) -> Any:
     """A number, as it came."""
     number(who, name, value, finite=finite)
     return value
@@ -537,7 +542,7 @@ class Checked:
         note()
 
 
-def methods_of_its_own(thing: Any, *modules: Any) -> list[Any]:
+def methods_of_its_own(thing: object, *modules: str) -> list[str]:
     """The methods that an object, or a class of it outside of `modules`, has put in the place of
     theirs.
     """
@@ -578,35 +583,35 @@ _UNCALLED = {
 }
 
 
-def instance(who: str, name: Any, value: Any, kind: Any, expected: Any) -> Any:
+def instance(who: str, name: str, value: object, kind: Any, expected: str) -> Any:
     """An object of a class of the library."""
     if not isinstance(value, kind):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
-def function(who: str, name: Any, value: Any, expected: Any) -> Any:
+def function(who: str, name: str, value: object, expected: str) -> Any:
     """What can be called."""
     if not callable(value):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
-def sequence(who: str, name: Any, value: Any, expected: Any) -> list[Any]:
+def sequence(who: str, name: str, value: Any, expected: str) -> list[Any]:
     """A list of what can be gone through."""
     if isinstance(value, str | bytes) or not np.iterable(value):
         raise TypeError(f"{who} expects {name} as a sequence of {expected}; got {described(value)}.")
     return list(value)
 
 
-def sized(who: str, name: Any, value: Any) -> Any:
+def sized(who: str, name: str, value: Any) -> Any:
     """What has a length."""
     if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{who} expects {name} with a length; got {described(value)}.")
     return value
 
 
-def samples(who: str, name: Any, value: Any) -> Any:
+def samples(who: str, name: str, value: Any) -> Any:
     """What has a length, and its elements at their places."""
     if hasattr(sized(who, name, value), "__getitem__"):
         return value
@@ -616,7 +621,7 @@ def samples(who: str, name: Any, value: Any) -> Any:
     )
 
 
-def path(who: str, value: Any, name: Any = "path", what: Any = "a file") -> Any:
+def path(who: str, value: Any, name: str = "path", what: str = "a file") -> str:
     """The name of a file to read or write, as Python's functions take it."""
     try:
         found = os.fspath(value)
@@ -627,7 +632,7 @@ def path(who: str, value: Any, name: Any = "path", what: Any = "a file") -> Any:
     return found
 
 
-def path_to_write(who: str, value: Any) -> Any:
+def path_to_write(who: str, value: Any) -> str:
     """The name of a file in a folder that is there."""
     name = path(who, value)
     folder = os.path.dirname(name)
@@ -638,7 +643,7 @@ def path_to_write(who: str, value: Any) -> Any:
     return name
 
 
-def path_to_read(who: str, value: Any) -> Any:
+def path_to_read(who: str, value: Any) -> str:
     """The name of a file that is there."""
     name = path(who, value)
     if not os.path.exists(name):
@@ -655,12 +660,12 @@ def regular_file(who, name):
     return name
 
 
-def mapping(who: str, name: Any, value: Any) -> Any:
+def mapping(who: str, name: str, value: object) -> Any:
     """A dict or what works like one."""
     return instance(who, name, value, Mapping, "a mapping such as a dict")
 
 
-def choice(who: str, name: Any, value: Any, choices: Any) -> Any:
+def choice(who: str, name: str, value: object, choices: Any) -> str:
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
         import difflib
@@ -685,7 +690,7 @@ def float_dtype(who: str, value: Any) -> Any:
     return dtype
 
 
-def described(value: Any) -> Any:
+def described(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of dtype {value.dtype}"
     if isinstance(value, TensorBase):
@@ -693,7 +698,7 @@ def described(value: Any) -> Any:
     return f"{shown(value)} of type {type(value).__name__}"
 
 
-def meant(name: Any, names: Any) -> str:
+def meant(name: str, names: Any) -> str:
     """What is added to the refusal of a name: which of the known ones is meant, perhaps."""
     from difflib import get_close_matches
 
@@ -702,7 +707,7 @@ def meant(name: Any, names: Any) -> str:
     return f"; {shown(plain[close[0]])} is near" if close else ""
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> str:
     """A value in a few characters of one line, an array or a tensor by its shape."""
     if isinstance(value, TensorBase | np.ndarray):
         return _came(value)
@@ -713,7 +718,7 @@ def shown(value: Any) -> Any:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def json_of(text: Any) -> Any:
+def json_of(text: str | bytes) -> Any:
     """What JSON's text says, each name of an object once.
 
     Raises
@@ -740,7 +745,7 @@ def json_of(text: Any) -> Any:
         raise ValueError("lists or objects too deep in each other") from None
 
 
-def missing_extra(package: Any, what: Any, extra: Any = "all") -> Any:
+def missing_extra(package: str, what: str, extra: str = "all") -> ImportError:
     """The ImportError of an optional package."""
     return ImportError(f"{what} needs {package}, which pip install 'fastbp[{extra}]' brings.")
 

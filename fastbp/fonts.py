@@ -1,5 +1,7 @@
 """Fonts of matplotlib's for the characters of a text, Chinese among them."""
 
+from __future__ import annotations
+
 __all__ = ["CJK", "families"]
 
 #: Fonts with Chinese characters, in this order.
@@ -18,7 +20,7 @@ CJK = (
 _BOXES = "Last Resort High-Efficiency"
 
 
-def families(who, text):
+def families(who: str, text: str) -> list[str]:
     """Names of installed fonts which have, one after the other, all characters of a text.
 
     The user's own of matplotlib's settings come first, then DejaVu Sans, which matplotlib brings.

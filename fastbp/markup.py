@@ -1,11 +1,14 @@
 """HTML of what notebooks show: tables and texts, with everything escaped."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from html import escape
 
 __all__ = ["preformatted", "table"]
 
 
-def table(rows, header=(), caption=""):
+def table(rows: Iterable[Sequence[object]], header: Sequence[object] = (), caption: object = "") -> str:
     """A table under a line of text; the first column is in bold.
 
     Parameters
@@ -32,7 +35,7 @@ def _row(cells, kind):
     return f'<tr><th style="text-align:left">{first}</th>{left}</tr>'
 
 
-def preformatted(text):
+def preformatted(text: object) -> str:
     """A text whose columns stay below each other.
 
     Examples

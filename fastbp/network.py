@@ -366,7 +366,7 @@ class Sequential(Module):
             print(f"  {place}  {name}  {sizes}  {count.strip():>{max(widths[3], 7)}}")
         print(self._summary_line(rows))
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         rows = self._summary_rows()

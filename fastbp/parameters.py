@@ -59,7 +59,7 @@ class Parameters(MutableMapping):
     def __iter__(self) -> Iterator[Any]:
         return iter(self._places)
 
-    def _ipython_key_completions_(self):
+    def _ipython_key_completions_(self) -> list[str]:
         return list(self)
 
     def __len__(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
@@ -108,7 +109,7 @@ class ModelSummary:
             return "(recursive)"
         return f"{count:,}" if trained else f"({count:,})"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         return markup.preformatted(self)
@@ -168,17 +169,17 @@ def _flat(row, depth):
 
 
 def summary(
-    model,
-    input_size=None,
-    input_data=None,
-    batch_dim=None,
-    col_names=None,
-    col_width=25,
-    depth=3,
-    device=None,
-    dtypes=None,
-    verbose=None,
-):
+    model: Module,
+    input_size: Any = None,
+    input_data: Any = None,
+    batch_dim: int | None = None,
+    col_names: Sequence[str] | None = None,
+    col_width: int = 25,
+    depth: int = 3,
+    device: Any = None,
+    dtypes: Sequence[Any] | None = None,
+    verbose: int | None = None,
+) -> ModelSummary:
     """A table of a model's layers, as torchinfo has it.
 
     A forward in evaluation mode, without gradients, finds the shapes; the model and the stream

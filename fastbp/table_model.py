@@ -811,7 +811,7 @@ class TableModel:
         model.made, model.version, model.notes, model.scores = made, by, notes, _with_nan(scored)
         return model
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         if self.preprocessor is None:
@@ -824,7 +824,7 @@ class TableModel:
         ]
         return markup.table(rows, ("", "rows", *measures), repr(self)) + self.net._repr_html_()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if self.preprocessor is None:
             return "TableModel(not fitted)"
         kind = f"{len(self.classes)} classes" if self.classes is not None else "numbers"

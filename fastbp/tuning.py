@@ -84,7 +84,7 @@ class Tuning(NamedTuple):
     seconds: float
     sampler: str
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         options = dict.fromkeys(name for trial in self.trials for name in trial.options)

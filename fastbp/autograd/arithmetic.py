@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.tensor import as_tensor, held, named, native, refuse_gradient
+
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
@@ -292,8 +295,8 @@ def _extreme(name, ufunc, loses):
     return named(function, name, doc)
 
 
-maximum = _extreme("maximum", np.maximum, np.less)
-minimum = _extreme("minimum", np.minimum, np.greater)
+maximum: TensorFunction = _extreme("maximum", np.maximum, np.less)
+minimum: TensorFunction = _extreme("minimum", np.minimum, np.greater)
 
 
 # --- comparisons ----------------------------------------------------------------------------
@@ -307,12 +310,12 @@ def _comparison(name, ufunc, sign):
     return named(function, name, f"Where input {sign} other, as a bool tensor.")
 
 
-eq = _comparison("eq", np.equal, "==")
-ne = _comparison("ne", np.not_equal, "!=")
-lt = _comparison("lt", np.less, "<")
-le = _comparison("le", np.less_equal, "<=")
-gt = _comparison("gt", np.greater, ">")
-ge = _comparison("ge", np.greater_equal, ">=")
+eq: TensorFunction = _comparison("eq", np.equal, "==")
+ne: TensorFunction = _comparison("ne", np.not_equal, "!=")
+lt: TensorFunction = _comparison("lt", np.less, "<")
+le: TensorFunction = _comparison("le", np.less_equal, "<=")
+gt: TensorFunction = _comparison("gt", np.greater, ">")
+ge: TensorFunction = _comparison("ge", np.greater_equal, ">=")
 
 
 def operator_of(function: Any) -> Any:
@@ -333,9 +336,9 @@ def _logical(name, ufunc, sign):
     return named(function, name, f"Where input {sign} other hold, as a bool tensor.")
 
 
-logical_and = _logical("logical_and", np.logical_and, "and")
-logical_or = _logical("logical_or", np.logical_or, "or")
-logical_xor = _logical("logical_xor", np.logical_xor, "or else")
+logical_and: TensorFunction = _logical("logical_and", np.logical_and, "and")
+logical_or: TensorFunction = _logical("logical_or", np.logical_or, "or")
+logical_xor: TensorFunction = _logical("logical_xor", np.logical_xor, "or else")
 
 
 def logical_not(input: Any) -> Any:
@@ -353,9 +356,9 @@ def _bitwise(name, ufunc, sign):
     return named(function, name, f"input {sign} other, of bools or integers.")
 
 
-bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "&")
-bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "|")
-bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "^")
+bitwise_and: TensorFunction = _bitwise("bitwise_and", np.bitwise_and, "&")
+bitwise_or: TensorFunction = _bitwise("bitwise_or", np.bitwise_or, "|")
+bitwise_xor: TensorFunction = _bitwise("bitwise_xor", np.bitwise_xor, "^")
 
 
 def bitwise_not(input: Any) -> Any:
@@ -411,10 +414,10 @@ def _product(name, dims, form):
     return named(function, name, f"The product of {form}.")
 
 
-mm = _product("mm", (2, 2), "two matrices")
-mv = _product("mv", (2, 1), "a matrix and a vector")
-dot = _product("dot", (1, 1), "two vectors")
-bmm = _product("bmm", (3, 3), "two stacks of matrices")
+mm: TensorFunction = _product("mm", (2, 2), "two matrices")
+mv: TensorFunction = _product("mv", (2, 1), "a matrix and a vector")
+dot: TensorFunction = _product("dot", (1, 1), "two vectors")
+bmm: TensorFunction = _product("bmm", (3, 3), "two stacks of matrices")
 
 
 def outer(input: Any, other: Any) -> Any:

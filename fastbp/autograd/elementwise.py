@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from fastbp.autograd.tensor import as_tensor, dimension, named, quietly
 from fastbp.backend import kernels
 from fastbp.operations.activations import ACTIVATIONS
 
-quiet = core.quiet
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
+
+quiet: TensorFunction = core.quiet
 
 
 def floats_of(input: Any) -> tuple[Any, Any]:
@@ -51,24 +54,28 @@ def _half_log(dout, x, base):
     return dout / (x * dout.dtype.type(base))
 
 
-exp = _function("exp", "exp(x)", np.exp, lambda d, y: d * y, "out")
-expm1 = _function("expm1", "exp(x) - 1", np.expm1, lambda d, y: d * (y + 1), "out")
-exp2 = _function("exp2", "2 ** x", np.exp2, lambda d, y: d * y * y.dtype.type(math.log(2)), "out")
-log = _function("log", "The natural logarithm of x", np.log, lambda d, x: d / x)
-log2 = _function("log2", "The logarithm of x to base 2", np.log2, lambda d, x: _half_log(d, x, math.log(2)))
-log10 = _function("log10", "The logarithm of x to base 10", np.log10, lambda d, x: _half_log(d, x, math.log(10)))
-log1p = _function("log1p", "log(1 + x)", np.log1p, lambda d, x: d / (x + 1))
-sqrt = _function("sqrt", "The square root of x", np.sqrt, lambda d, y: d / (2 * y), "out")
-rsqrt = _function("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lambda d, y: d * y**3 / -2, "out")
-reciprocal = _function("reciprocal", "1 / x", lambda x: 1 / x, lambda d, y: -d * (y * y), "out")
-sin = _function("sin", "The sine of x", np.sin, lambda d, x: d * np.cos(x))
-cos = _function("cos", "The cosine of x", np.cos, lambda d, x: -d * np.sin(x))
-tan = _function("tan", "The tangent of x", np.tan, lambda d, y: d * (1 + y * y), "out")
-asin = _function("asin", "The arcsine of x", np.arcsin, lambda d, x: d / np.sqrt(1 - x * x))
-acos = _function("acos", "The arccosine of x", np.arccos, lambda d, x: -d / np.sqrt(1 - x * x))
-atan = _function("atan", "The arctangent of x", np.arctan, lambda d, x: d / (1 + x * x))
-sinh = _function("sinh", "The hyperbolic sine of x", np.sinh, lambda d, x: d * np.cosh(x))
-cosh = _function("cosh", "The hyperbolic cosine of x", np.cosh, lambda d, x: d * np.sinh(x))
+exp: TensorFunction = _function("exp", "exp(x)", np.exp, lambda d, y: d * y, "out")
+expm1: TensorFunction = _function("expm1", "exp(x) - 1", np.expm1, lambda d, y: d * (y + 1), "out")
+exp2: TensorFunction = _function("exp2", "2 ** x", np.exp2, lambda d, y: d * y * y.dtype.type(math.log(2)), "out")
+log: TensorFunction = _function("log", "The natural logarithm of x", np.log, lambda d, x: d / x)
+log2: TensorFunction = _function(
+    "log2", "The logarithm of x to base 2", np.log2, lambda d, x: _half_log(d, x, math.log(2))
+)
+log10: TensorFunction = _function(
+    "log10", "The logarithm of x to base 10", np.log10, lambda d, x: _half_log(d, x, math.log(10))
+)
+log1p: TensorFunction = _function("log1p", "log(1 + x)", np.log1p, lambda d, x: d / (x + 1))
+sqrt: TensorFunction = _function("sqrt", "The square root of x", np.sqrt, lambda d, y: d / (2 * y), "out")
+rsqrt: TensorFunction = _function("rsqrt", "1 / sqrt(x)", lambda x: 1 / np.sqrt(x), lambda d, y: d * y**3 / -2, "out")
+reciprocal: TensorFunction = _function("reciprocal", "1 / x", lambda x: 1 / x, lambda d, y: -d * (y * y), "out")
+sin: TensorFunction = _function("sin", "The sine of x", np.sin, lambda d, x: d * np.cos(x))
+cos: TensorFunction = _function("cos", "The cosine of x", np.cos, lambda d, x: -d * np.sin(x))
+tan: TensorFunction = _function("tan", "The tangent of x", np.tan, lambda d, y: d * (1 + y * y), "out")
+asin: TensorFunction = _function("asin", "The arcsine of x", np.arcsin, lambda d, x: d / np.sqrt(1 - x * x))
+acos: TensorFunction = _function("acos", "The arccosine of x", np.arccos, lambda d, x: -d / np.sqrt(1 - x * x))
+atan: TensorFunction = _function("atan", "The arctangent of x", np.arctan, lambda d, x: d / (1 + x * x))
+sinh: TensorFunction = _function("sinh", "The hyperbolic sine of x", np.sinh, lambda d, x: d * np.cosh(x))
+cosh: TensorFunction = _function("cosh", "The hyperbolic cosine of x", np.cosh, lambda d, x: d * np.sinh(x))
 
 
 # --- by the library's own kernels -----------------------------------------------------------
@@ -112,9 +119,9 @@ def _by_kernel(name, formula):
     return named(function, name, f"{formula}, element by element.")
 
 
-tanh = _by_kernel("tanh", "The hyperbolic tangent of x")
-sigmoid = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
-erf = _by_kernel("erf", "The error function of x")
+tanh: TensorFunction = _by_kernel("tanh", "The hyperbolic tangent of x")
+sigmoid: TensorFunction = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
+erf: TensorFunction = _by_kernel("erf", "The error function of x")
 
 
 def relu(input: Any) -> Any:
@@ -156,15 +163,15 @@ def _of_any(name, formula, compute, gradient, kinds="uif"):
     return named(function, name, f"{formula}, element by element.")
 
 
-abs_ = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * _sign(x))
-sign = _of_any("sign", "-1, 0 or 1, as x is; 0 of NaN", _sign, None, "buif")
-floor = _of_any("floor", "x rounded down", np.floor, None)
-ceil = _of_any("ceil", "x rounded up", np.ceil, None)
-trunc = _of_any("trunc", "x rounded towards 0", np.trunc, None)
-square = _of_any(
+abs_: TensorFunction = _of_any("abs", "The absolute value of x", np.abs, lambda d, x: d * _sign(x))
+sign: TensorFunction = _of_any("sign", "-1, 0 or 1, as x is; 0 of NaN", _sign, None, "buif")
+floor: TensorFunction = _of_any("floor", "x rounded down", np.floor, None)
+ceil: TensorFunction = _of_any("ceil", "x rounded up", np.ceil, None)
+trunc: TensorFunction = _of_any("trunc", "x rounded towards 0", np.trunc, None)
+square: TensorFunction = _of_any(
     "square", "x * x", lambda x: np.square(x, dtype="q" if x.dtype == bool else None), lambda d, x: d * (2 * x), "buif"
 )
-frac = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d, "f")
+frac: TensorFunction = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d, "f")
 
 
 def round_(input: Any, *, decimals: Any = 0) -> Any:
@@ -201,9 +208,9 @@ def _question(ufunc, formula):
     return named(function, ufunc.__name__, f"Where x is {formula}, as a bool tensor.")
 
 
-isnan = _question(np.isnan, "not a number")
-isinf = _question(np.isinf, "infinite")
-isfinite = _question(np.isfinite, "finite")
+isnan: TensorFunction = _question(np.isnan, "not a number")
+isinf: TensorFunction = _question(np.isinf, "infinite")
+isfinite: TensorFunction = _question(np.isfinite, "finite")
 
 
 def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:

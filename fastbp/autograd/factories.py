@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from fastbp import checks, dtypes
 from fastbp._kernels import autograd as core
 from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import held, lengths, named, on_cpu, to_array
+
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
 
 
 def _kind(who, dtype, default=None):
@@ -30,9 +33,9 @@ def _filled(name, number, doc):
     return named(function, name, doc)
 
 
-zeros = _filled("zeros", 0, "A tensor of zeros of a shape.")
-ones = _filled("ones", 1, "A tensor of ones of a shape.")
-empty = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should rely on (zeros).")
+zeros: TensorFunction = _filled("zeros", 0, "A tensor of zeros of a shape.")
+ones: TensorFunction = _filled("ones", 1, "A tensor of ones of a shape.")
+empty: TensorFunction = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should rely on (zeros).")
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
@@ -57,6 +60,9 @@ def like(make: Any) -> Any:
     return named(function, f"{name}_like", f"`{name}` of another tensor's shape and dtype.")
 
 
+zeros_like: TensorFunction
+ones_like: TensorFunction
+empty_like: TensorFunction
 zeros_like, ones_like, empty_like = map(like, (zeros, ones, empty))
 
 
@@ -75,6 +81,9 @@ def _new(name):
     return named(function, f"new_{name}", f"`{name}` of this tensor's dtype.")
 
 
+new_zeros: TensorFunction
+new_ones: TensorFunction
+new_empty: TensorFunction
 new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
 
 
@@ -172,9 +181,9 @@ def _of_kind(name, kind):
     return named(function, name, f"A {kind} tensor of numbers, or of a shape.")
 
 
-FloatTensor = _of_kind("FloatTensor", "float32")
-DoubleTensor = _of_kind("DoubleTensor", "float64")
-LongTensor = _of_kind("LongTensor", "int64")
-IntTensor = _of_kind("IntTensor", "int32")
-BoolTensor = _of_kind("BoolTensor", "bool")
-ByteTensor = _of_kind("ByteTensor", "uint8")
+FloatTensor: TensorFunction = _of_kind("FloatTensor", "float32")
+DoubleTensor: TensorFunction = _of_kind("DoubleTensor", "float64")
+LongTensor: TensorFunction = _of_kind("LongTensor", "int64")
+IntTensor: TensorFunction = _of_kind("IntTensor", "int32")
+BoolTensor: TensorFunction = _of_kind("BoolTensor", "bool")
+ByteTensor: TensorFunction = _of_kind("ByteTensor", "uint8")

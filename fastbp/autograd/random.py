@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from fastbp._kernels import autograd as core
 from fastbp.autograd.factories import like
 from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import named, on_cpu, to_array
+
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
 
 
 class Generator:
@@ -46,7 +49,7 @@ class Generator:
         return self._seed
 
 
-default_generator = Generator()
+default_generator: Generator = Generator()
 
 
 def stream(generator: Any) -> Any:
@@ -123,10 +126,10 @@ def _in(dtype):
     return dtype if dtype.itemsize >= 4 else np.float32
 
 
-rand = _drawn(
+rand: TensorFunction = _drawn(
     "rand", lambda rng, shape, dtype: rng.random(shape, _in(dtype)), "Numbers drawn evenly from [0, 1), of a shape."
 )
-randn = _drawn(
+randn: TensorFunction = _drawn(
     "randn",
     lambda rng, shape, dtype: rng.standard_normal(shape, _in(dtype)),
     "Numbers drawn from the standard normal distribution, of a shape.",

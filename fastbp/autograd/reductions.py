@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from fastbp.autograd.arithmetic import maximum, minimum
 from fastbp.autograd.elementwise import _sign, floats_of
 from fastbp.autograd.tensor import as_tensor, dimension, named, refuse_gradient
 
-quiet = core.quiet
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
+
+quiet: TensorFunction = core.quiet
 
 
 def axes_of(who: str, x: Any, dim: Any) -> Any:
@@ -392,8 +395,8 @@ def _extreme(who, ufunc, arg, of_two):
     return named(function, who, doc)
 
 
-max_ = _extreme("max", np.maximum, np.argmax, maximum)
-min_ = _extreme("min", np.minimum, np.argmin, minimum)
+max_: TensorFunction = _extreme("max", np.maximum, np.argmax, maximum)
+min_: TensorFunction = _extreme("min", np.minimum, np.argmin, minimum)
 
 
 def _alone(who, ufunc):
@@ -408,8 +411,8 @@ def _alone(who, ufunc):
     return named(function, who, doc)
 
 
-amax = _alone("amax", np.maximum)
-amin = _alone("amin", np.minimum)
+amax: TensorFunction = _alone("amax", np.maximum)
+amin: TensorFunction = _alone("amin", np.minimum)
 
 
 def _place(who, ufunc):
@@ -427,8 +430,8 @@ def _place(who, ufunc):
     return named(function, who, doc)
 
 
-argmax = _place("argmax", np.argmax)
-argmin = _place("argmin", np.argmin)
+argmax: TensorFunction = _place("argmax", np.argmax)
+argmin: TensorFunction = _place("argmin", np.argmin)
 
 
 def _truth(name, ufunc, doc):
@@ -442,8 +445,8 @@ def _truth(name, ufunc, doc):
     return named(function, name, f"{doc}, at all or over dimensions: a bool, of uint8 a uint8.")
 
 
-any_ = _truth("any", np.any, "Whether an element is not 0")
-all_ = _truth("all", np.all, "Whether no element is 0")
+any_: TensorFunction = _truth("any", np.any, "Whether an element is not 0")
+all_: TensorFunction = _truth("all", np.all, "Whether no element is 0")
 
 
 def _no_bools(who, x):

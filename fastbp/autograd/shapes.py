@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from fastbp.autograd.tensor import (
     on_cpu,
     refuse_gradient,
 )
+
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
 
 # --- views ----------------------------------------------------------------------------------
 
@@ -557,8 +560,8 @@ def _triangle(name, ufunc):
     return named(function, name, f"The {side} triangle of a matrix; 0 elsewhere.")
 
 
-tril = _triangle("tril", np.tril)
-triu = _triangle("triu", np.triu)
+tril: TensorFunction = _triangle("tril", np.tril)
+triu: TensorFunction = _triangle("triu", np.triu)
 
 
 def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:

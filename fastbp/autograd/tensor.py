@@ -141,12 +141,12 @@ class Tensor(core.TensorBase):
 
     # --- reading
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         return markup.preformatted(repr(self))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         suffixes = []
         x = self.array
         dtype = self.dtype

@@ -114,7 +114,7 @@ class Solver:
         missing = [name for name in _PARTS if name not in data]
         if missing:
             raise ValueError(f"{who} expects data with {', '.join(map(repr, _PARTS))}; got none of {missing[0]!r}.")
-        arrays = [checks.numbers(who, f"data[{name!r}]", data[name]) for name in _PARTS]
+        arrays: list[Any] = [checks.numbers(who, f"data[{name!r}]", data[name]) for name in _PARTS]
         for part, X, y in (("train", *arrays[:2]), ("val", *arrays[2:])):
             if X.ndim < 1 or y.ndim != 1 or not 0 < len(X) == len(y):
                 raise ValueError(

@@ -139,7 +139,7 @@ class Diagnosis:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         rows = [(each.kind, _where(each), each.sentence) for each in self.findings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
@@ -23,6 +23,9 @@ from fastbp.autograd.reductions import one_axis
 from fastbp.autograd.tensor import as_tensor, named
 from fastbp.checks import explained
 from fastbp.operations import activations as rows
+
+if TYPE_CHECKING:
+    from fastbp._typing import TensorFunction
 
 __all__ = [
     "celu",
@@ -94,13 +97,13 @@ def _in_place_too(name, formula):
     return explained(named(function, name, formula))
 
 
-silu = _in_place_too("silu", "x sigmoid(x).")
-mish = _in_place_too("mish", "x tanh(softplus(x)).")
-hardsigmoid = _in_place_too("hardsigmoid", "x / 6 + 1/2 between 0 and 1.")
-hardswish = _in_place_too("hardswish", "x hardsigmoid(x).")
-logsigmoid = _plain("logsigmoid", "log(sigmoid(x)).")
-softsign = _plain("softsign", "``x / (1 + |x|)``.")
-tanhshrink = _plain("tanhshrink", "x - tanh(x).")
+silu: TensorFunction = _in_place_too("silu", "x sigmoid(x).")
+mish: TensorFunction = _in_place_too("mish", "x tanh(softplus(x)).")
+hardsigmoid: TensorFunction = _in_place_too("hardsigmoid", "x / 6 + 1/2 between 0 and 1.")
+hardswish: TensorFunction = _in_place_too("hardswish", "x hardsigmoid(x).")
+logsigmoid: TensorFunction = _plain("logsigmoid", "log(sigmoid(x)).")
+softsign: TensorFunction = _plain("softsign", "``x / (1 + |x|)``.")
+tanhshrink: TensorFunction = _plain("tanhshrink", "x - tanh(x).")
 
 
 def _of_any_dtype(name, input, *numbers):

@@ -62,7 +62,7 @@ class GradientReport:
 
     __repr__ = __str__
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import markup
 
         return markup.table(self._rows().items(), caption=self._heading())

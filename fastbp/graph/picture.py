@@ -119,7 +119,7 @@ class Picture:
         ]
         return "\n".join(parts)
 
-    def _repr_svg_(self):
+    def _repr_svg_(self) -> str:
         return self.to_svg()
 
     def _repr_html_(self) -> str:

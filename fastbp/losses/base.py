@@ -1,11 +1,22 @@
 """`Loss`: what all losses share, and their names."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import passes
 from fastbp._kernels.autograd import TensorBase, node
 from fastbp._kernels.changes import note
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike, TensorLike
+
+
+#: (loss, number, width, factor) of each part of a loss.
+Parts = tuple[tuple[str, float, int, float], ...]
 
 
 class Loss:
@@ -14,19 +25,19 @@ class Loss:
     #: The loss's name in the training engine.
     kind: str
     #: Whether it classifies, so that there is an accuracy.
-    classifies = False
+    classifies: bool = False
     #: Its kind among those that are compiled as one call; None where it is not among them.
     _pass: int | None = None
     #: The loss of `fastbp.nn` that it stands for, whose options may change.
-    criterion = None
+    criterion: Any = None
 
-    def __init__(self):
-        self.loss = None
-        self.y = None
-        self.t = None
+    def __init__(self) -> None:
+        self.loss: float | None = None
+        self.y: Any = None
+        self.t: Any = None
         self._shape = None
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
         note()  # it may be a method
 
@@ -42,7 +53,7 @@ class Loss:
         """The mean loss's gradient by x, times dout."""
         raise NotImplementedError
 
-    def forward(self, x, t):
+    def forward(self, x: TensorLike, t: TensorLike) -> Any:
         """The mean loss; keeps `y`, `t` and `loss`.
 
         Of a Tensor x it is a Tensor, whose backward gives x its gradient, and nothing is kept.
@@ -57,7 +68,7 @@ class Loss:
             own["loss"], own["y"], own["t"], own["_shape"] = self._passed(x, t)
         else:
             own["loss"], own["y"] = passed
-            own["t"], own["_shape"] = t, x.shape
+            own["t"], own["_shape"] = t, x.shape  # type: ignore[union-attr]
         return own["loss"]
 
     def _passed(self, x, t):
@@ -83,26 +94,26 @@ class Loss:
         saved = self, y, t.copy(), shape, x  # t may be written to before backward reads it
         return node(f"{type(self).__name__}Backward0", y.dtype.type(loss), (x,), pull_back, saved)
 
-    def evaluate(self, x, t):
+    def evaluate(self, x: ArrayLike, t: ArrayLike) -> float:
         """The mean loss; keeps nothing."""
         return self._passed(x, t)[0]
 
-    def parts(self, n_out):
+    def parts(self, n_out: int) -> Parts | None:
         """(loss, number, width, factor) of each part, as the engine has them, of so many outputs.
 
         None where the loss is one of the engine's by itself.
         """
         return None
 
-    def targets(self, who, t, shape, dtype):
+    def targets(self, who: str, t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Targets for the engine, of predictions of that shape: of it, or class indices."""
         raise NotImplementedError
 
-    def evaluate_taken(self, x, t):
+    def evaluate_taken(self, x: Array, t: Array) -> float:
         """The mean loss of targets as `targets` gives them."""
         return self.evaluate(x, t)
 
-    def backward(self, dout=1):
+    def backward(self, dout: float = 1) -> Array:
         """The loss's gradient by x, times the number `dout`; of x's shape."""
         checks.forward_was_called(type(self).__name__, self._shape)
         if type(dout) is not int or dout != 1:
@@ -114,11 +125,11 @@ class Loss:
         return self._gradient(self.y, self.t, dout).reshape(self._shape)
 
     #: The number that goes with its kind.
-    kind_number = 0.0
+    kind_number: float = 0.0
     #: The arguments that it is made with.
     options: tuple[str, ...] = ()
 
-    def follow(self):
+    def follow(self) -> None:
         """Take the options that the loss of `fastbp.nn` has now, or refuse them."""
         if self.criterion is not None:
             now = self.criterion.as_book()
@@ -126,12 +137,12 @@ class Loss:
                 if getattr(self, name) != getattr(now, name):
                     setattr(self, name, getattr(now, name))
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The arguments that make such a loss again."""
         options = {name: getattr(self, name) for name in self.options}
         return {name: value for name, value in options.items() if value is not None}
 
-    def accuracy(self, x, t):
+    def accuracy(self, x: Array, t: Array) -> float:
         """The share of targets that predictions x hit, between 0 and 1."""
         raise ValueError(f"accuracy expects a classification loss; got {type(self).__name__}.")
 
@@ -141,13 +152,13 @@ class Loss:
             raise ValueError(f"{type(self).__name__}.accuracy expects at least one sample; got none.")
         return float(np.mean(hits))
 
-    def probabilities(self, x):
+    def probabilities(self, x: Array) -> Array:
         """The probabilities that predictions x stand for."""
         raise ValueError(f"predict_proba expects a classification loss; got {type(self).__name__}.")
 
     __call__ = forward
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"
 
@@ -158,17 +169,17 @@ LOSSES: dict[str, type[Loss]] = {}
 ROW_LOSSES: dict[str, type[Loss]] = {}
 
 
-def pull_back(saved, dout, needs):
+def pull_back(saved: tuple[Any, ...], dout: Any, needs: object) -> tuple[Array]:
     """The gradient by the predictions, from that by the loss."""
     loss, y, t, shape = saved[:4]
     return (loss._gradient(y, t, float(dout)).reshape(shape),)
 
 
-def mean(total, n):
+def mean(total: float, n: int) -> float:
     return total / n if n else float("nan")
 
 
-def loss_of(who, loss):
+def loss_of(who: str, loss: Any) -> Any:
     """A loss as an object: given as one, as its class, or by name; a loss of `fastbp.nn` as ours."""
     if isinstance(loss, str):
         loss = LOSSES[checks.choice(who, "loss", loss, tuple(LOSSES))]

@@ -1,10 +1,18 @@
 """Losses of truth values: of logits, of margins, of rare ones."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.backend import kernels
 from fastbp.losses.elementwise import ElementwiseLoss
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = ["FocalLoss", "HingeLoss", "SigmoidWithLoss"]
 
@@ -52,11 +60,11 @@ class SigmoidWithLoss(ElementwiseLoss, row="sigmoid", name="sigmoid_cross_entrop
     def _checked(self, who, t, like):
         return checks.binary_targets(who, t, like)
 
-    def accuracy(self, x, t):
+    def accuracy(self, x: Array, t: Array) -> float:
         x, t, _ = self._prepare(x, t)
         return self._share((x > 0) == (t > 0.5))
 
-    def probabilities(self, x):
+    def probabilities(self, x: Array) -> Array:
         y = np.empty(x.shape, x.dtype)
         kernels().activation_forward("sigmoid", x.reshape(-1), y.reshape(-1))
         return y
@@ -140,16 +148,16 @@ class FocalLoss(ElementwiseLoss, row="focal", name="focal"):
     array([ 0.1491, -0.0024])
     """
 
-    options = ("gamma", "output_weights")
+    options: tuple[str, ...] = ("gamma", "output_weights")
     classifies = True
-    gamma = checks.Checked(checks.number, least=0)
+    gamma: checks.Checked = checks.Checked(checks.number, least=0)
 
-    def __init__(self, gamma=2.0, *, output_weights=None):
+    def __init__(self, gamma: float = 2.0, *, output_weights: Sequence[float] | None = None) -> None:
         super().__init__(output_weights=output_weights)
         self.gamma = gamma
 
     @property
-    def kind_number(self):  # type: ignore[override]
+    def kind_number(self) -> float:  # type: ignore[override]
         return self.gamma
 
     accuracy = SigmoidWithLoss.accuracy

@@ -1,5 +1,9 @@
 """The loss of one class of several, and what it is made of: softmax and cross-entropy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
@@ -7,6 +11,9 @@ from fastbp._kernels import passes
 from fastbp._kernels.autograd import operation
 from fastbp.backend import kernels
 from fastbp.losses.base import LOSSES, Loss, mean
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike, DTypeLike, TensorLike
 
 __all__ = ["SoftmaxWithLoss", "cross_entropy_error", "softmax"]
 
@@ -56,25 +63,25 @@ class SoftmaxWithLoss(Loss):
     kind = "softmax"
     classifies = True
     _pass = passes.SOFTMAX
-    options = ("label_smoothing",)
+    options: tuple[str, ...] = ("label_smoothing",)
 
-    def __init__(self, label_smoothing=0.0):
+    def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
 
     @property
-    def label_smoothing(self):
+    def label_smoothing(self) -> float:
         """The share of each target that all classes have alike."""
         return self.kind_number
 
     @label_smoothing.setter
-    def label_smoothing(self, value):
+    def label_smoothing(self, value: float) -> None:
         self.kind_number = checks.number(type(self).__name__, "label_smoothing", value, 0, 1)
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         return super().config() if self.label_smoothing else {}
 
-    def targets(self, who, t, shape, dtype):
+    def targets(self, who: str, t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         return checks.class_targets(who, t, shape, dtype, one_sample=shape[0] == 1)
 
     def _shares(self, t, like):
@@ -107,13 +114,13 @@ class SoftmaxWithLoss(Loss):
             total = kernels().soft_cross_entropy_forward(x, t, y)
         return mean(total, len(x)), y
 
-    def accuracy(self, x, t):
+    def accuracy(self, x: Array, t: Array) -> float:
         x, t, _ = self._prepare(x, t)
         if t.ndim == 2:
             t = t.argmax(axis=1)
         return self._share(x.argmax(axis=1) == t)
 
-    def probabilities(self, x):
+    def probabilities(self, x: Array) -> Array:
         return softmax(x)
 
     def _gradient(self, y, t, dout):
@@ -132,7 +139,7 @@ LOSSES["softmax_cross_entropy"] = SoftmaxWithLoss
 
 
 @operation
-def softmax(x, dim=None, dtype=None, *, axis=None):
+def softmax(x: TensorLike, dim: int | None = None, dtype: DTypeLike = None, *, axis: int | None = None) -> Any:
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters
@@ -179,7 +186,7 @@ def softmax(x, dim=None, dtype=None, *, axis=None):
     return y
 
 
-def cross_entropy_error(y, t):
+def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     """Cross-entropy of probabilities: ``-mean_r sum_j t[r, j] log y[r, j]``.
 
     `SoftmaxWithLoss` computes softmax and this in one, exactly; here a probability of 0 at the

@@ -1,6 +1,10 @@
 """`ElementwiseLoss`: a row of `operations.losses`, averaged over all elements."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +16,15 @@ from fastbp.operations.losses import LOSSES as ROWS
 from fastbp.operations.losses import TARGETS
 from fastbp.operations.losses import Loss as Row
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+    from fastbp.losses.base import Parts
+
 
 class Choosing(checks.Checked):
     """An option by which a loss becomes one of parts."""
 
-    def __set__(self, held, value):
+    def __set__(self, held: Any, value: Any) -> None:
         super().__set__(held, value)
         held._choose_pass()
 
@@ -28,21 +36,22 @@ class ElementwiseLoss(Loss):
     """
 
     row: Row
+    kind: str
     options: tuple[str, ...] = ("output_weights",)
     #: How many outputs each column of the targets has.
     _per_target = 1
 
-    def __init__(self, *, output_weights=None):
+    def __init__(self, *, output_weights: Sequence[float] | None = None) -> None:
         super().__init__()
         self.output_weights = output_weights
 
     @property
-    def output_weights(self):
+    def output_weights(self) -> tuple[float, ...] | None:
         """The weight of each column of the targets, or None."""
         return vars(self).get("_output_weights")
 
     @output_weights.setter
-    def output_weights(self, given):
+    def output_weights(self, given: Sequence[float] | None) -> None:
         vars(self)["_output_weights"] = checks.output_weights(type(self).__name__, "output_weights", given)
         self._choose_pass()
 
@@ -60,13 +69,13 @@ class ElementwiseLoss(Loss):
         """(loss, number, width, share) of each part that the loss of a target's outputs is made of."""
         return [(self.kind, self.kind_number, 1, 1.0)]
 
-    def parts(self, n_out):
+    def parts(self, n_out: int) -> Parts | None:
         if not self._is_parted():
             return None
-        who, n, weights = type(self).__name__, self._per_target, self.output_weights
+        who, n, given = type(self).__name__, self._per_target, self.output_weights
         if n_out % n:
             raise ValueError(f"{who} expects predictions with {n} outputs for each column of t; got {n_out}.")
-        weights = [1.0] * (n_out // n) if weights is None else weights
+        weights = [1.0] * (n_out // n) if given is None else given
         if len(weights) * n != n_out:
             raise ValueError(
                 f"{who} expects predictions with {checks.plural(len(weights) * n, 'output')}, for "
@@ -79,10 +88,11 @@ class ElementwiseLoss(Loss):
             merged.append((kind, number, width * len(list(alike)), factor))
         return tuple(merged)
 
-    def __init_subclass__(cls, row=None, name=None, **keywords):
+    def __init_subclass__(cls, row: str | None = None, name: str | None = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if row:
-            cls.row, cls.kind = ROWS[row], row
+            cls.row = ROWS[row]
+            cls.kind = row
             ROW_LOSSES[row] = cls
             # Targets are looked at in the pass, or as they are numbers.
             cls._pass = cls.row.kind if cls.row.targets in ("numbers", "shares") else None
@@ -99,20 +109,20 @@ class ElementwiseLoss(Loss):
             x, t = _as_rows(type(self).__name__, x, t)
         return x, self.targets_like(type(self).__name__, t, x), shape
 
-    def targets(self, who, t, shape, dtype):
+    def targets(self, who: str, t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         t = checks.numbers(who, "t", t)
         if shape[0] == 1 and t.shape == shape[1:]:
             t = t.reshape(shape)
         return self.targets_like(who, t, np.empty(shape, dtype))
 
-    def targets_like(self, who, t, like):
+    def targets_like(self, who: str, t: ArrayLike, like: Array) -> Array:
         """Targets of an array's shape and dtype, checked."""
         n = self._per_target
         if n > 1:
             t = _of_targets(who, t, like, n)
         return np.repeat(self._checked(who, t, like[:, ::n]), n, axis=1) if n > 1 else self._checked(who, t, like)
 
-    def evaluate_taken(self, x, t):
+    def evaluate_taken(self, x: Array, t: Array) -> float:
         return value_of(self.parts(x.shape[1]), x, t) if self._is_parted() else self.evaluate(x, t)
 
     def _checked(self, who, t, like):

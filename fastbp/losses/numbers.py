@@ -1,10 +1,15 @@
 """Losses of numbers: their mean, median and quantiles, their spread, their counts."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.losses.elementwise import Choosing, ElementwiseLoss
 from fastbp.operations.losses import LOSSES as ROWS
+from fastbp.operations.losses import Loss as Row
 
 __all__ = [
     "GaussianLoss",
@@ -129,15 +134,15 @@ class HuberLoss(ElementwiseLoss, row="huber", name="huber"):
     array([0. , 0.5])
     """
 
-    options = ("delta", "output_weights")
-    delta = checks.Checked(checks.positive)
+    options: tuple[str, ...] = ("delta", "output_weights")
+    delta: checks.Checked = checks.Checked(checks.positive)
 
-    def __init__(self, delta=1.0, *, output_weights=None):
+    def __init__(self, delta: float = 1.0, *, output_weights: Sequence[float] | None = None) -> None:
         super().__init__(output_weights=output_weights)
         self.delta = delta
 
     @property
-    def kind_number(self):  # type: ignore[override]
+    def kind_number(self) -> float:  # type: ignore[override]
         return self.delta
 
 
@@ -199,17 +204,23 @@ class QuantileLoss(ElementwiseLoss, row="quantile", name="quantile"):
     0.0667
     """
 
-    options = ("quantile", "output_weights")
-    quantile = Choosing(_quantiles)
+    options: tuple[str, ...] = ("quantile", "output_weights")
+    quantile: Choosing = Choosing(_quantiles)
 
-    def __init__(self, quantile=0.5, *, quantiles=None, output_weights=None):
+    def __init__(
+        self,
+        quantile: float | Sequence[float] = 0.5,
+        *,
+        quantiles: Sequence[float] | None = None,
+        output_weights: Sequence[float] | None = None,
+    ) -> None:
         if quantiles is not None and quantile != 0.5:
             raise TypeError("QuantileLoss expects quantile or quantiles, which mean the same; got both.")
         self.quantile = quantile if quantiles is None else quantiles
         super().__init__(output_weights=output_weights)
 
     @property
-    def kind_number(self):  # type: ignore[override]
+    def kind_number(self) -> float:  # type: ignore[override]
         return self.quantile
 
     @property
@@ -269,17 +280,17 @@ class GaussianLoss(ElementwiseLoss, name="gaussian"):
     """
 
     kind = "gaussian"
-    row = ROWS["squared"]  # whose targets are numbers, too
-    options = ("eps", "output_weights")
-    eps = checks.Checked(checks.positive)
+    row: Row = ROWS["squared"]  # whose targets are numbers, too
+    options: tuple[str, ...] = ("eps", "output_weights")
+    eps: checks.Checked = checks.Checked(checks.positive)
     _per_target = 2
 
-    def __init__(self, eps=1e-6, *, output_weights=None):
+    def __init__(self, eps: float = 1e-6, *, output_weights: Sequence[float] | None = None) -> None:
         super().__init__(output_weights=output_weights)
         self.eps = eps
 
     @property
-    def kind_number(self):  # type: ignore[override]
+    def kind_number(self) -> float:  # type: ignore[override]
         return self.eps
 
     def _is_parted(self):

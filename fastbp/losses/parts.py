@@ -1,11 +1,18 @@
 """Losses of parts: some columns by one loss, some by another, each with its factor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp.losses.base import ROW_LOSSES, mean
 from fastbp.losses.classes import SoftmaxWithLoss
 from fastbp.operations.losses import LOSSES as ROWS
 from fastbp.operations.losses import gaussian
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 
 def _columns(parts, x, *others):
@@ -29,14 +36,14 @@ def _part_of(kind, number, pair, scale):
     return n * value, loss._gradient(y, t, n * scale)
 
 
-def value_of(parts, x, t):
+def value_of(parts: Any, x: Array, t: Array) -> float:
     """The mean over the rows of the parts' sums, times their factors."""
     found = _columns(parts, x, t)
     total = sum(factor * _part_of(kind, number, pair, 1.0)[0] for kind, number, factor, _, pair in found)
     return float(mean(total, len(x)))
 
 
-def gradient_of(parts, x, t, dout):
+def gradient_of(parts: Any, x: Array, t: Array, dout: float) -> Array:
     dx = np.empty_like(x)
     for kind, number, factor, some, pair in _columns(parts, x, t):
         dx[:, some] = _part_of(kind, number, pair, mean(dout, len(x)) * factor)[1]

@@ -1,10 +1,19 @@
 """`MultiTaskLoss`: several kinds of outputs in one network."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp.losses.base import LOSSES, Loss, loss_of
 from fastbp.losses.parts import gradient_of, value_of
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+    from fastbp.losses.base import Parts
 
 __all__ = ["MultiTaskLoss"]
 
@@ -66,13 +75,15 @@ class MultiTaskLoss(Loss):
 
     kind = "parts"
 
-    def __init__(self, parts, weights=None):
+    def __init__(self, parts: Sequence[tuple[Any, int]], weights: Sequence[float] | None = None) -> None:
         super().__init__()
         who = "MultiTaskLoss"
         parts = checks.sequence(who, "parts", parts, "pairs (loss, number of outputs)")
         pairs = [_pair_of(who, place, part) for place, part in enumerate(parts)]
         if not pairs:
             raise ValueError(f"{who} expects at least one part; got none.")
+        self.losses: tuple[Any, ...]
+        self.widths: tuple[int, ...]
         self.losses, self.widths = map(tuple, zip(*pairs, strict=True))
         weights = checks.output_weights(who, "weights", [1.0] * len(pairs) if weights is None else weights)
         if len(weights) != len(pairs):
@@ -80,22 +91,22 @@ class MultiTaskLoss(Loss):
         self.weights = weights
         self.parts(sum(self.widths))  # whose widths may not fit
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         parts = [
             [{"type": type(loss).__name__, **loss.config()}, width]
             for loss, width in zip(self.losses, self.widths, strict=True)
         ]
         return {"parts": parts, "weights": list(self.weights)}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         parts = ", ".join(map(str, zip(self.losses, self.widths, strict=True)))
         return f"MultiTaskLoss([{parts}], weights={list(self.weights)})"
 
-    def follow(self):
+    def follow(self) -> None:
         for loss in self.losses:
             loss.follow()
 
-    def parts(self, n_out):
+    def parts(self, n_out: int) -> Parts | None:
         if n_out != sum(self.widths):
             raise ValueError(
                 f"MultiTaskLoss expects predictions with {sum(self.widths)} outputs, those of its parts "
@@ -110,7 +121,7 @@ class MultiTaskLoss(Loss):
             found += [(*part, weight * factor) for *part, factor in within]
         return tuple(found)
 
-    def split(self, x):
+    def split(self, x: ArrayLike) -> tuple[Array, ...]:
         """The columns of each part, of predictions (n_samples, n_outputs), as views."""
         x = checks.floats("MultiTaskLoss", "x", x)
         if not x.ndim:
@@ -118,13 +129,13 @@ class MultiTaskLoss(Loss):
         self.parts(x.shape[-1])
         return tuple(np.split(x, np.cumsum(self.widths[:-1]), axis=-1))
 
-    def each(self, x, t):
+    def each(self, x: ArrayLike, t: Any) -> list[float]:
         """The mean loss of each part, without its weight."""
         x, t, _ = self._prepare(x, t)
         pairs = zip(self.split(x), self.split(t), strict=True)
         return [loss.evaluate_taken(*pair) for loss, pair in zip(self.losses, pairs, strict=True)]
 
-    def targets(self, who, t, shape, dtype):
+    def targets(self, who: str, t: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         self.parts(shape[1])
         out, begin = np.empty(shape, dtype), 0
         for place, (loss, width, given) in enumerate(zip(self.losses, self.widths, self._given(who, t), strict=True)):
@@ -167,7 +178,7 @@ class MultiTaskLoss(Loss):
             raise ValueError(f"MultiTaskLoss expects x of shape (n_samples, n_outputs); got {x.shape}.")
         return rows, self.targets("MultiTaskLoss", t, rows.shape, x.dtype), x.shape
 
-    def evaluate_taken(self, x, t):
+    def evaluate_taken(self, x: Array, t: Array) -> float:
         return value_of(self.parts(x.shape[1]), x, t)
 
     def _value(self, x, t):

@@ -212,7 +212,7 @@ class _Dict(Module):
     def __delitem__(self, key: Any) -> None:
         self.pop(key)
 
-    def _ipython_key_completions_(self):
+    def _ipython_key_completions_(self) -> list[str]:
         return list(self.keys())
 
     def keys(self):

@@ -87,8 +87,8 @@ class LRScheduler:
                 raise KeyError(
                     f"{who} expects 'initial_lr' in param_groups[{place}] where last_epoch is {last_epoch}; got none."
                 )
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
-        self.last_epoch = last_epoch
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch: int = last_epoch
         self._step_count = 0  # calls of `step`, with this one
         try:
             self.step()
@@ -405,7 +405,7 @@ class _OfFunctions(LRScheduler):
         checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         n_groups = len(optimizer.param_groups)
         several = isinstance(lr_lambda, list | tuple)
-        self.lr_lambdas = list(lr_lambda) if several else [lr_lambda] * n_groups
+        self.lr_lambdas: list[Any] = list(lr_lambda) if several else [lr_lambda] * n_groups
         if len(self.lr_lambdas) != n_groups:
             raise ValueError(
                 f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; got {len(self.lr_lambdas)}."
@@ -762,7 +762,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.cooldown: Any = checks.integer(who, "cooldown", cooldown, least=0)
         self.threshold: Any = checks.number(who, "threshold", threshold)
         self.threshold_mode: Any = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
-        self.min_lrs = _each(min_lr, optimizer.param_groups)
+        self.min_lrs: list[float] = _each(min_lr, optimizer.param_groups)
         self.default_min_lr: Any = None if isinstance(min_lr, list | tuple) else min_lr
         self.eps: Any = checks.number(who, "eps", eps)
         self.verbose: Any = checks.flag("ReduceLROnPlateau", "verbose", verbose)
@@ -790,7 +790,7 @@ class ReduceLROnPlateau(LRScheduler):
         n_groups = len(self.optimizer.param_groups)
         self._require_groups()
         self.min_lrs += [self.default_min_lr] * (n_groups - len(self.min_lrs))
-        self.last_epoch: Any = epoch
+        self.last_epoch = epoch
         if self.is_better(current, self.best):
             self.best, self.num_bad_epochs = current, 0
         else:

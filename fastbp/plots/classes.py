@@ -1,11 +1,19 @@
 """Pictures of what a classifier says: regions of the plane, and the confusion of classes."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.autograd import no_grad
 from fastbp.modules import Module, evaluating
 from fastbp.plots import figures
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 #: Classes whose counts are written into the confusion matrix.
 _MOST_WRITTEN = 20
@@ -15,7 +23,9 @@ _MOST_CLASSES = 20
 _BLOCK = 10000
 
 
-def decision_boundary(net, x, t, path=None, *, names=("x1", "x2"), resolution=300):
+def decision_boundary(
+    net: Any, x: Any, t: Any, path: Path | None = None, *, names: Sequence[str] = ("x1", "x2"), resolution: int = 300
+) -> Any:
     """The regions of the plane in which a classifier says each class, below the rows.
 
     Parameters
@@ -176,7 +186,7 @@ def _draw_regions(axes, across, up, said, colours):
             axes.contour(across, up, said == k, levels=[0.5], colors="0.35", linewidths=0.7, zorder=1)
 
 
-def confusion_matrix(y, t, classes=None, path=None):
+def confusion_matrix(y: Any, t: Any, classes: Sequence[Any] | None = None, path: Path | None = None) -> Any:
     """How many rows of each true class were said to be of each class.
 
     A cell's colour is its share of the true class, the row.

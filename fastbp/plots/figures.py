@@ -1,16 +1,22 @@
 """What all pictures share: an empty figure, its file, its axes, its names."""
 
+from __future__ import annotations
+
 import functools
 import io
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks, files, fonts
 from fastbp.charts import plain
+
+if TYPE_CHECKING:
+    from fastbp._typing import Path
 
 #: Okabe and Ito's colours, for all eyes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 
 
-def figure(who, path, width=4.6, height=3.4):
+def figure(who: str, path: Path | None, width: float = 4.6, height: float = 3.4) -> Any:
     """An empty figure of so many inches, once it is known that it can be written."""
     if path is not None and not hasattr(path, "write"):
         checks.path_to_write(who, path)
@@ -32,7 +38,7 @@ def _png(drawn):
     return written_.getvalue()
 
 
-def written(who, path, drawn):
+def written(who: str, path: Path | None, drawn: Any) -> Any:
     """The figure, with fonts that have its characters, also in a file where `path` says so."""
     from matplotlib.text import Text
 
@@ -44,12 +50,12 @@ def written(who, path, drawn):
     return drawn
 
 
-def label(name, most=24):
+def label(name: object, most: int = 24) -> str:
     """A user's name as a label: one line, not too long, without mathematics."""
     return plain(name, most).replace("$", r"\$")
 
 
-def bare(axes):
+def bare(axes: Any) -> None:
     """A grid behind the curves, and no frame at the top and the right."""
     axes.grid(color="0.9")
     axes.set_axisbelow(True)

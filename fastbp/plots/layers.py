@@ -1,10 +1,18 @@
 """Pictures of what is in a network: weights as images and as a graph, histograms of its layers."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastbp import autograd, charts, checks
 from fastbp.modules import Module, evaluating
 from fastbp.plots import figures
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike, Path
 
 #: Lines of a graph of weights at most, so that they can be told apart.
 _MOST_EDGES = 2000
@@ -13,7 +21,7 @@ _MOST_LAYERS = 12
 _BINS = 40
 
 
-def weights(net, path=None, *, shape=None, n_units=64):
+def weights(net: Any, path: Path | None = None, *, shape: tuple[int, ...] | None = None, n_units: int = 64) -> Any:
     """The first layer's weights, an image for each unit.
 
     All images have one scale, with 0 in the middle: red is positive, blue negative.
@@ -70,7 +78,9 @@ def weights(net, path=None, *, shape=None, n_units=64):
     return figures.written(who, path, figure)
 
 
-def network(net, path=None, *, inputs=None, outputs=None):
+def network(
+    net: Any, path: Path | None = None, *, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
+) -> Any:
     """A small network as a graph, whose lines are coloured by the weights and nodes by the biases.
 
     Red is positive, blue negative, and a thicker line a larger weight.
@@ -149,7 +159,7 @@ def network(net, path=None, *, inputs=None, outputs=None):
     return figures.written(who, path, figure)
 
 
-def histograms(net, x, t=None, path=None):
+def histograms(net: Any, x: ArrayLike, t: ArrayLike | None = None, path: Path | None = None) -> Any:
     """Activations, weights and gradients of each layer as histograms.
 
     A column is a layer with weights; its activations are what it hands to the next one, behind its
@@ -212,18 +222,18 @@ class Snapshots:
     (3, ['Activations', 'Weights', 'Gradients'])
     """
 
-    def __init__(self, x, t=None):
+    def __init__(self, x: ArrayLike, t: ArrayLike | None = None) -> None:
         self.x, self.t = x, t
         self._kept: list = []
 
-    def __call__(self, net, history=None):
+    def __call__(self, net: Any, history: object = None) -> None:
         """Keep what the network has now."""
         self._kept.append((len(self) + 1, _snapshot("Snapshots", net, self.x, self.t)))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._kept)
 
-    def histograms(self, path=None):
+    def histograms(self, path: Path | None = None) -> Any:
         """Draw activations, weights and gradients of each layer over the epochs.
 
         A column of a panel is an epoch's histogram, the darker the more numbers.

@@ -1,11 +1,18 @@
 """A picture of a loss around the ways of optimisers."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.plots import figures
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike, Path
 
 #: Of the ways' extent, what lies around them.
 _MARGIN = 0.25
@@ -13,7 +20,17 @@ _MARGIN = 0.25
 _FARTHEST = 1e200
 
 
-def loss_surface(loss, paths=None, path=None, *, x=None, t=None, span=1.0, resolution=41, seed=0):
+def loss_surface(
+    loss: Any,
+    paths: Mapping[str, Any] | None = None,
+    path: Path | None = None,
+    *,
+    x: ArrayLike | None = None,
+    t: ArrayLike | None = None,
+    span: float = 1.0,
+    resolution: int = 41,
+    seed: int = 0,
+) -> Any:
     """Contours of a loss over a plane, and the ways that optimisers took.
 
     A function is drawn over its two numbers.  A network is drawn over a plane of its parameters: the

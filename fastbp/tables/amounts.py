@@ -1,7 +1,10 @@
 """Columns of numbers that are dressed as people write them, a shape at a time."""
 
+from __future__ import annotations
+
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +20,7 @@ _POWER = re.compile(rf"\d[eE][-+]?\d|[{''.join(numbers.MYRIADS)}]")
 _FOREIGN = 255  # stands for all characters beyond it
 
 
-def amounts(grid, column, first, marks):
+def amounts(grid: Any, column: int, first: int, marks: str) -> Any:
     """A column of the grid as numbers, where each cell says by itself what it is; else None.
 
     What needs a look at other columns, or an error's words, is left to those who look at each cell.

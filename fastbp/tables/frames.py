@@ -25,7 +25,7 @@ _EXPECTED = (
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 
 
-def of_object(data, names, kinds_of, otherwise):
+def of_object(data: Any, names: Any, kinds_of: Any, otherwise: str | None) -> Columns:
     """Columns of anything but a file."""
     source, found, index = _parts(data)
     found_names = [name for name, _ in found]
@@ -45,7 +45,7 @@ def of_object(data, names, kinds_of, otherwise):
     return _of_columns(source, names, columns, kinds.known_of(names, kinds_of, otherwise), index)
 
 
-def of_parquet(name, data, ignore, kinds_of, otherwise, progress):
+def of_parquet(name: str, data: bytes, ignore: Any, kinds_of: Any, otherwise: str | None, progress: Any) -> Columns:
     """Columns of a Parquet file's bytes."""
     try:
         import pyarrow

@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -52,17 +53,17 @@ class Table(NamedTuple):
 
 
 def read(
-    path,
+    path: Any,
     *,
-    encoding=None,
-    delimiter=None,
-    decimal=None,
-    header=True,
-    ignore=(),
-    texts=(),
-    kinds_of=None,
-    otherwise=None,
-    progress=None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    decimal: Literal[".", ","] | None = None,
+    header: bool = True,
+    ignore: str | Sequence[str] = (),
+    texts: str | Sequence[str] = (),
+    kinds_of: Mapping[str, str] | None = None,
+    otherwise: str | None = None,
+    progress: Callable[[int], Any] | None = None,
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 

@@ -1,13 +1,20 @@
 """Texts that differ in their figures only, and so are read alike: many at a time."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = ["shapes", "whole_numbers"]
 
 _ZERO, _NINE = 48, 57
 
 
-def shapes(characters):
+def shapes(characters: Array) -> tuple[Array, Array]:
     """Which texts are of one shape: the same but for their figures, of which a first 0 is another.
 
     Parameters
@@ -38,7 +45,7 @@ def shapes(characters):
     return firsts, places
 
 
-def whole_numbers(characters):
+def whole_numbers(characters: Array) -> Array:
     """(n,) int64 of (n, k) figures."""
     powers = 10 ** np.arange(characters.shape[1] - 1, -1, -1, dtype=np.int64)
     return (characters - np.uint8(_ZERO)).astype(np.int64) @ powers

@@ -1,7 +1,11 @@
 """What users hand in as a table, as Columns."""
 
+from __future__ import annotations
+
 import inspect
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from fastbp import checks
 from fastbp.tables.columns import Columns
@@ -14,7 +18,9 @@ __all__ = ["table_of"]
 _OPTIONS = tuple(name for name in inspect.signature(read).parameters if name not in ("path", "kinds_of", "otherwise"))
 
 
-def table_of(who, data, known=None, rest=None, **reading):
+def table_of(
+    who: str, data: Any, known: Mapping[Any, str] | None = None, rest: str | None = None, **reading: Any
+) -> Columns:
     """Columns of a path or a file, which are read by options, or of a frame, a dict or arrays, which take none.
 
     `known` and `rest` are the kinds of some columns and of the others, as `read` has them.

@@ -1,6 +1,9 @@
 """Rows at the end of a table that sum up the others."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 from fastbp.tables import kinds, numbers
 
@@ -15,7 +18,7 @@ _FEWEST = 3  # rows, and different numbers, that show a sum
 _SAME = 1e-3  # of rounded numbers
 
 
-def without(grid, first):
+def without(grid: Any, first: int) -> Any:
     """The grid without rows of sums or means at its end, and sentences on rows that may be such.
 
     They have a word for it that is in no other row of its column, and beside it a sum or a mean or

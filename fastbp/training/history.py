@@ -76,13 +76,13 @@ class History:
         curves = {name: getattr(self, name) for name in names if getattr(self, name)}
         return plots.learning_curves(curves, path)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from fastbp import charts, markup
 
         said = markup.preformatted(self)
         return f"{charts.learning_curves(vars(self))}{said}" if len(self) else said
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not len(self):
             return "History(no epochs)"
         last = [
