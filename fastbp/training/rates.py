@@ -26,6 +26,8 @@ DIVERGED = 4.0
 SMOOTHING = 0.9
 #: Losses at either end whose slope says little.
 FIRST, LAST = 10, 5
+#: Share of the steps on either side over which a slope goes: between neighbours it is that of their batches.
+REACH = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,8 @@ class LRFinder:
     smoothed : numpy.ndarray
         (n_steps,) float64: a mean of the losses until then, the newer ones weighing more.
     suggestion : float
-        The rate at which the smoothed loss falls most steeply over the logarithm of the rate.
+        The rate around which the smoothed loss falls most steeply over the logarithm of the rate: over a fifth of the
+        steps, as between two it is their batches that differ.
     """
 
     lrs: np.ndarray
@@ -187,16 +190,19 @@ def _smoothed(losses):
 
 def _steepest(who, lrs, smoothed):
     """The rate at which the smoothed loss falls most."""
-    inner = slice(FIRST, max(len(lrs) - LAST, FIRST + 2))
-    if len(lrs[inner]) < 2:
+    inner = slice(FIRST, max(len(lrs) - LAST, FIRST + 3))
+    n = len(lrs[inner])
+    if n < 3:
         raise ValueError(
             f"{who} expects rates at which training goes well for some steps; got a loss that leaves the valley after "
             f"{checks.plural(len(lrs), 'step')}: take a smaller lr_min."
         )
-    slopes = np.gradient(smoothed[inner], np.log(lrs[inner]))
+    reach = max(1, int(REACH * n))
+    falls, ways = (each[2 * reach :] - each[: -2 * reach] for each in (smoothed[inner], np.log(lrs[inner])))
+    slopes = falls / ways
     if not slopes.min() < 0:
         raise ValueError(
             f"{who} expects a loss that falls at some rate between {lrs[0]:g} and {lrs[-1]:g}; got none: take another "
             "lr_min and lr_max, or more steps."
         )
-    return float(lrs[inner][np.argmin(slopes)])
+    return float(lrs[inner][reach + np.argmin(slopes)])
