@@ -21,8 +21,6 @@ __all__ = ["Communicator", "communicator_of"]
 
 #: Bytes from which on shared memory is the quicker way: waiting twice takes longer than MPI's sum of fewer.
 LEAST_SHARED = 1 << 14
-#: Of messages between partners, so that they are nobody else's.
-_TAG = 1 << 20
 #: Bytes by which windows try how to write, at most.
 TRIED = 1 << 22
 
@@ -175,35 +173,16 @@ def _shared_memory():
 
 
 class _Torch:
-    """A process group of torch.distributed, by its own methods: they know of no global group.
-
-    Two and four ranks of gloo sum by recursive doubling (Thakur, Rabenseifner and Gropp, 2005): each
-    exchanges all with one other rank, then with one of the other pair.  That is as many bytes as
-    gloo's ring sends (of four ranks a third more), in one step for two and in two for six.  A step
-    waits for threads of gloo's, which share the rank's core.
-    """
+    """A process group of torch.distributed, by its own methods: they know of no global group."""
 
     def __init__(self, group: Any) -> None:
         import torch
 
         self._tensor, self._group = torch.from_numpy, group
         self.rank, self.size = group.rank(), group.size()
-        pairs = self.size in (2, 4) and group.name() == "gloo"
-        self.allreduce = self._sum_by_pairs if pairs else self._sum
 
-    def _sum(self, buffer):
+    def allreduce(self, buffer: Any) -> None:
         self._group.allreduce(self._tensor(buffer)).wait()
-
-    def _sum_by_pairs(self, buffer):
-        """Partners add the same two numbers, so that all ranks have the same bits."""
-        other = np.empty_like(buffer)
-        mine, others = [self._tensor(buffer)], [self._tensor(other)]
-        for bit in range(self.size.bit_length() - 1):
-            partner = self.rank ^ 1 << bit
-            sent = self._group.send(mine, partner, _TAG + bit)
-            self._group.recv(others, partner, _TAG + bit).wait()
-            sent.wait()
-            buffer += other
 
     def broadcast(self, buffer, root):
         self._group.broadcast(self._tensor(buffer), root).wait()

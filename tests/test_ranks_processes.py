@@ -154,7 +154,7 @@ def test_groups_of_gloo_as_threads():
         return on_ranks(size, lambda c: function(distributed.ProcessGroupGloo(store, c.rank, size, limit), c.rank))
 
     alone = rank_program.numbers(None)
-    for size in (2, 3, 4):  # of two and four each exchanges with a partner, three go by gloo's ring
+    for size in (2, 3, 4):
         found = on_gloo(size, lambda comm, rank: rank_program.numbers(comm))
         for name, array in alone.items():
             near = 5e-6 if name.startswith("float32") else 1e-11
