@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastbp import checks
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastbp._typing import Array
     from fastbp.autograd import Tensor
 
 __all__ = [
@@ -23,7 +26,7 @@ __all__ = [
 ]
 
 
-def clip_by_norm(grads: Mapping[str, Any], most: float) -> tuple[dict[Any, Any], Any]:
+def clip_by_norm(grads: Mapping[str, ArrayLike], most: float) -> tuple[dict[str, Array], float]:
     """Scale all gradients together so that their joint Euclidean norm is at most `most`.
 
     Parameters
@@ -66,7 +69,7 @@ def _norm(arrays):
         return math.sqrt(sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays))
 
 
-def clip_by_value(grads: Mapping[str, Any], limit: float) -> dict[str, Any]:
+def clip_by_value(grads: Mapping[str, ArrayLike], limit: float) -> dict[str, Array]:
     """Keep every element of every gradient between -limit and limit.
 
     Parameters
@@ -90,7 +93,7 @@ def clip_by_value(grads: Mapping[str, Any], limit: float) -> dict[str, Any]:
     return {key: np.clip(grad, -limit, limit) for key, grad in grads.items()}
 
 
-def _arrays(who, grads):
+def _arrays(who: str, grads: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """Gradients by name, as float32 or float64."""
     checks.mapping(who, "grads", grads)
     return {key: checks.floats(who, f"grads[{key!r}]", grad) for key, grad in grads.items()}
@@ -195,7 +198,10 @@ def _scale(grads, max_norm, norm):
 
 
 def get_total_norm(
-    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: Any = None
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """The joint norm of tensors, as of one vector.
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import bisect
 import math
 import warnings
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastbp import checks
 from fastbp.missing import attribute_error
 from fastbp.optim.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
 
 __all__ = [
     "ChainedScheduler",
@@ -71,6 +75,7 @@ class LRScheduler:
     #: Whether `get_lr` goes on from what stands in the groups, as a new group has it, too; None
     #: where a user's class does not say.
     _goes_on: bool | None = None
+    _last_lr: list[float]
     #: Whether `step` is asking for the rates.
     _stepping = False
     #: Whether the first step came before the optimiser's.
@@ -78,7 +83,7 @@ class LRScheduler:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         who = type(self).__name__
-        self.optimizer: Any = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        self.optimizer: Optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         new = [group for group in optimizer.param_groups if "initial_lr" not in group]
         for place, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -98,7 +103,7 @@ class LRScheduler:
             raise
         optimizer.watch_steps()
 
-    def get_lr(self) -> Any:
+    def get_lr(self) -> list[float]:
         """The learning rate of each group at `last_epoch`."""
         if not self._stepping:
             warnings.warn(
@@ -116,11 +121,11 @@ class LRScheduler:
         """The learning rates of `last_epoch`, whatever stands in the groups."""
         return self.get_lr()
 
-    def get_last_lr(self) -> Any:
+    def get_last_lr(self) -> list[float]:
         """The learning rate of each group, as it was set last."""
         return self._last_lr
 
-    def step(self, epoch: Any = None) -> None:
+    def step(self, epoch: int | None = None) -> None:
         """Go on by one epoch, or to a given one.
 
         Warns
@@ -202,11 +207,11 @@ class LRScheduler:
             group["lr"] = lr
         self._last_lr = list(lrs)
 
-    def state_dict(self) -> dict[Any, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that it counts, but not the optimiser, and no functions."""
         return {k: v for k, v in vars(self).items() if k not in ("optimizer", "lr_lambdas")}
 
-    def load_state_dict(self, state_dict: Any) -> Any:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self._check_state(state_dict)
         vars(self).update(state_dict)
@@ -254,9 +259,9 @@ class StepLR(_Multiplied):
     0.25
     """
 
-    def __init__(self, optimizer: Any, step_size: Any, gamma: float = 0.1, last_epoch: Any = -1) -> None:
-        self.step_size: Any = checks.integer("StepLR", "step_size", step_size, least=1)
-        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        self.step_size: int = checks.integer("StepLR", "step_size", step_size, least=1)
+        self.gamma: float = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -277,12 +282,14 @@ class MultiStepLR(_Multiplied):
     0.25
     """
 
-    def __init__(self, optimizer: Any, milestones: Any, gamma: float = 0.1, last_epoch: Any = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         milestones = checks.sequence("MultiStepLR", "milestones", milestones, "epochs")
-        self.milestones: Any = sorted(
+        self.milestones: list[int] = sorted(
             [checks.integer("MultiStepLR", "milestones", each, least=0) for each in milestones]
         )
-        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
+        self.gamma: float = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -303,8 +310,8 @@ class ExponentialLR(_Multiplied):
 
     _stands = True
 
-    def __init__(self, optimizer: Any, gamma: Any, last_epoch: Any = -1) -> None:
-        self.gamma: Any = checks.number(type(self).__name__, "gamma", gamma)
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma: float = checks.number(type(self).__name__, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -321,9 +328,11 @@ class ConstantLR(_Multiplied):
     [0.5]
     """
 
-    def __init__(self, optimizer: Any, factor: Any = 1.0 / 3, total_iters: Any = 5, last_epoch: Any = -1) -> None:
-        self.factor: Any = checks.number("ConstantLR", "factor", factor, least=0, most=1)
-        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+    def __init__(
+        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
+    ) -> None:
+        self.factor: float = checks.number("ConstantLR", "factor", factor, least=0, most=1)
+        self.total_iters: int = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -348,17 +357,17 @@ class LinearLR(_Multiplied):
 
     def __init__(
         self,
-        optimizer: Any,
-        start_factor: Any = 1.0 / 3,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
         end_factor: float = 1.0,
-        total_iters: Any = 5,
-        last_epoch: Any = -1,
+        total_iters: int = 5,
+        last_epoch: int = -1,
     ) -> None:
-        self.start_factor: Any = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
+        self.start_factor: float = checks.number("LinearLR", "start_factor", start_factor, 0, 1)
         if self.start_factor == 0:
             raise ValueError("LinearLR expects start_factor above 0; got 0.")
-        self.end_factor: Any = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
-        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+        self.end_factor: float = checks.number("LinearLR", "end_factor", end_factor, 0, 1)
+        self.total_iters: int = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def _share(self, epoch):
@@ -384,9 +393,9 @@ class PolynomialLR(_Multiplied):
 
     _stands = True
 
-    def __init__(self, optimizer: Any, total_iters: Any = 5, power: float = 1.0, last_epoch: Any = -1) -> None:
-        self.total_iters: Any = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
-        self.power: Any = checks.number(type(self).__name__, "power", power)
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        self.total_iters: int = checks.integer(type(self).__name__, "total_iters", total_iters, least=0)
+        self.power: float = checks.number(type(self).__name__, "power", power)
         super().__init__(optimizer, last_epoch)
 
     def _factor(self, epoch):
@@ -400,12 +409,18 @@ class _OfFunctions(LRScheduler):
 
     _goes_on = False
 
-    def __init__(self, optimizer: Any, lr_lambda: Any, last_epoch: Any = -1) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
         who = type(self).__name__
         checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
         n_groups = len(optimizer.param_groups)
-        several = isinstance(lr_lambda, list | tuple)
-        self.lr_lambdas: list[Any] = list(lr_lambda) if several else [lr_lambda] * n_groups
+        self.lr_lambdas: list[Callable[[int], float]] = (
+            list(lr_lambda) if isinstance(lr_lambda, list | tuple) else [lr_lambda] * n_groups
+        )
         if len(self.lr_lambdas) != n_groups:
             raise ValueError(
                 f"{who} expects a function for each of {checks.plural(n_groups, 'group')}; got {len(self.lr_lambdas)}."
@@ -485,9 +500,9 @@ class CosineAnnealingLR(LRScheduler):
     [0.5]
     """
 
-    def __init__(self, optimizer: Any, T_max: Any, eta_min: float = 0.0, last_epoch: Any = -1) -> None:
-        self.T_max: Any = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
-        self.eta_min: Any = checks.number(type(self).__name__, "eta_min", eta_min)
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        self.T_max: int = checks.integer("CosineAnnealingLR", "T_max", T_max, least=1)
+        self.eta_min: float = checks.number(type(self).__name__, "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     _goes_on = True
@@ -531,11 +546,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     [1.0, 0.5, 1.0, 0.5]
     """
 
-    def __init__(self, optimizer: Any, T_0: Any, T_mult: Any = 1, eta_min: float = 0.0, last_epoch: Any = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
         who = "CosineAnnealingWarmRestarts"
         self.T_0 = self.T_i = checks.integer(who, "T_0", T_0, least=1)
-        self.T_mult: Any = checks.integer(who, "T_mult", T_mult, least=1)
-        self.eta_min: Any = checks.number(type(self).__name__, "eta_min", eta_min)
+        self.T_mult: int = checks.integer(who, "T_mult", T_mult, least=1)
+        self.eta_min: float = checks.number(type(self).__name__, "eta_min", eta_min)
         self.T_cur = last_epoch
         super().__init__(optimizer, last_epoch)
 
@@ -545,7 +562,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
-    def step(self, epoch: Any = None) -> None:
+    def step(self, epoch: float | None = None) -> None:
         """Go on by one epoch, or to a given one or a fraction of it."""
         self._meet_groups()
         if epoch is None:
@@ -612,8 +629,8 @@ class OneCycleLR(LRScheduler):
     [0.04, 0.52, 1.0, 0.95, 0.81, 0.61, 0.39, 0.19, 0.05, 0.0]
     """
 
-    levels: Any
-    momenta: Any
+    levels: list[list[float]]
+    momenta: list[list[float]]
 
     def __init__(
         self,
@@ -637,14 +654,14 @@ class OneCycleLR(LRScheduler):
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR expects total_steps, or epochs and steps_per_epoch; got neither.")
             total_steps = epochs * steps_per_epoch
-        self.total_steps: Any = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
+        self.total_steps: int = checks.integer("OneCycleLR", "total_steps", total_steps, least=1)
         share = checks.number("OneCycleLR", "pct_start", pct_start, 0, 1)
         for name, factor in ("div_factor", div_factor), ("final_div_factor", final_div_factor):
             if checks.number("OneCycleLR", name, factor, least=0) == 0:
                 raise ValueError(f"OneCycleLR expects {name} above 0; got {factor}.")
         checks.choice("OneCycleLR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
-        self.cycle_momentum: Any = checks.flag("OneCycleLR", "cycle_momentum", cycle_momentum)
+        self.cycle_momentum: bool = checks.flag("OneCycleLR", "cycle_momentum", cycle_momentum)
         three_phase = checks.flag("OneCycleLR", "three_phase", three_phase)
         groups = optimizer.param_groups
         if self.cycle_momentum and not {"momentum", "betas"} & set(groups[0]):
@@ -654,7 +671,7 @@ class OneCycleLR(LRScheduler):
             )
         # The places where the course turns, and where it stands there.
         up = share * self.total_steps - 1
-        self.turns: Any = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
+        self.turns: list[float] = [0, up, *([2 * up] if three_phase else []), self.total_steps - 1]
         self.levels, self.momenta = [], []
         for high, low_momentum, high_momentum, group in zip(
             _each(max_lr, groups), _each(base_momentum, groups), _each(max_momentum, groups), groups, strict=True
@@ -753,30 +770,30 @@ class ReduceLROnPlateau(LRScheduler):
         verbose: bool = False,
     ) -> None:
         who = "ReduceLROnPlateau"
-        self.optimizer: Any = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
-        self.mode: Any = checks.choice(who, "mode", mode, ("min", "max"))
-        self.factor: Any = checks.number(who, "factor", factor)
+        self.optimizer: Optimizer = checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser")
+        self.mode: str = checks.choice(who, "mode", mode, ("min", "max"))
+        self.factor: float = checks.number(who, "factor", factor)
         if self.factor >= 1:
             raise ValueError(f"{who} expects factor below 1; got {factor}.")
-        self.patience: Any = checks.integer(who, "patience", patience, least=0)
-        self.cooldown: Any = checks.integer(who, "cooldown", cooldown, least=0)
-        self.threshold: Any = checks.number(who, "threshold", threshold)
-        self.threshold_mode: Any = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.patience: int = checks.integer(who, "patience", patience, least=0)
+        self.cooldown: int = checks.integer(who, "cooldown", cooldown, least=0)
+        self.threshold: float = checks.number(who, "threshold", threshold)
+        self.threshold_mode: str = checks.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.min_lrs: list[float] = _each(min_lr, optimizer.param_groups)
         self.default_min_lr: Any = None if isinstance(min_lr, list | tuple) else min_lr
-        self.eps: Any = checks.number(who, "eps", eps)
-        self.verbose: Any = checks.flag("ReduceLROnPlateau", "verbose", verbose)
+        self.eps: float = checks.number(who, "eps", eps)
+        self.verbose: bool = checks.flag("ReduceLROnPlateau", "verbose", verbose)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
         self._last_lr = [group["lr"] for group in optimizer.param_groups]
 
-    def is_better(self, a: Any, best: Any) -> Any:
+    def is_better(self, a: float, best: float) -> bool:
         """Whether a is an improvement on the best number so far."""
         margin = -self.threshold if self.mode == "min" else self.threshold
         bound = best * (1 + margin) if self.threshold_mode == "rel" else best + margin
         return a < bound if self.mode == "min" else a > bound
 
-    def step(self, metrics: Any, epoch: Any = None) -> None:  # type: ignore[override]
+    def step(self, metrics: float | Tensor, epoch: int | None = None) -> None:  # type: ignore[override]
         """Look at the number that an epoch ended with; `epoch` is its number where given."""
         try:
             current = float(metrics)
@@ -821,8 +838,6 @@ class ReduceLROnPlateau(LRScheduler):
 class _OfSchedulers(LRScheduler):
     """A scheduler that others do the work of."""
 
-    optimizer: Any
-
     _schedulers: list[LRScheduler]
 
     def _take(self, optimizer, schedulers):
@@ -846,12 +861,12 @@ class _OfSchedulers(LRScheduler):
         for scheduler in self._next():
             scheduler._require_groups()
 
-    def state_dict(self) -> Any:
+    def state_dict(self) -> dict[str, Any]:
         """All that it and its schedulers count."""
         own = [scheduler.state_dict() for scheduler in self._schedulers]
         return super().state_dict() | {"_schedulers": own}
 
-    def load_state_dict(self, state_dict: Any) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self._check_state(state_dict)
         state = dict(state_dict)
@@ -888,7 +903,9 @@ class SequentialLR(_OfSchedulers):
     [0.5, 0.75, 1.0, 0.5]
     """
 
-    def __init__(self, optimizer: Any, schedulers: Any, milestones: Any, last_epoch: Any = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Iterable[LRScheduler], milestones: Iterable[int], last_epoch: int = -1
+    ) -> None:
         schedulers = checks.sequence("SequentialLR", "schedulers", schedulers, "schedulers")
         milestones = [
             checks.integer("SequentialLR", "milestones", each, least=0)
@@ -948,7 +965,7 @@ class ChainedScheduler(_OfSchedulers):
     [0.25]
     """
 
-    def __init__(self, schedulers: Any, optimizer: Any = None) -> None:
+    def __init__(self, schedulers: Iterable[LRScheduler], optimizer: Optimizer | None = None) -> None:
         schedulers = checks.sequence("ChainedScheduler", "schedulers", schedulers, "schedulers")
         for each in schedulers[:1]:
             checks.instance("ChainedScheduler", "schedulers", each, LRScheduler, "schedulers")

@@ -6,13 +6,19 @@ import collections
 import functools
 import numbers
 import weakref
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels.changes import note
+
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
+
+    #: Tensors, with their names, or groups of them with options of their own.
+    Params: TypeAlias = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
 __all__ = ["Optimizer"]
 
@@ -86,10 +92,11 @@ class Optimizer:
 
     #: Whether the steps of each parameter are counted in its state.
     _counts = True
-    steps: Any = 0
+    steps: int = 0
     #: `steps` when a scheduler was first made of it.
     _watched_from: int | None = None
-    _state: collections.defaultdict
+    _groups: list[dict[str, Any]]
+    _state: collections.defaultdict[Tensor, dict[str, Any]]
     #: Who have newer states, while they train; none of a class that never calls this `__init__`.
     _trainers: Sequence[weakref.ref] = ()
 
@@ -98,8 +105,8 @@ class Optimizer:
         if "step" in vars(cls) and not counts_steps:
             setattr(cls, "step", _counted(cls.step))  # noqa: B010
 
-    def __init__(self, params: Any, defaults: dict[Any, Any]) -> None:
-        self.defaults: Any = self._checked_options(dict(defaults))
+    def __init__(self, params: Params | None, defaults: dict[str, Any]) -> None:
+        self.defaults: dict[str, Any] = self._checked_options(dict(defaults))
         self._trainers = []
         self.state = collections.defaultdict(dict)
         self.steps = 0
@@ -133,7 +140,7 @@ class Optimizer:
             raise ValueError(f"{who} expects at least one parameter; got an empty parameter list.")
         return groups if isinstance(groups[0], dict) else [{"params": groups}]
 
-    def add_param_group(self, group: dict[Any, Any]) -> None:
+    def add_param_group(self, group: dict[str, Any]) -> None:
         """Train more parameters from the next step on.
 
         Parameters
@@ -201,7 +208,7 @@ class Optimizer:
 
     # --- training ---------------------------------------------------------------------------
 
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters."""
         raise NotImplementedError(f"{type(self).__name__} expects a method step; got none.")
 
@@ -246,36 +253,36 @@ class Optimizer:
             trainer.fetch_states()
 
     @property
-    def param_groups(self) -> Any:
+    def param_groups(self) -> list[dict[str, Any]]:
         """Its groups; whoever looks at them may change them, which a trainer has to see."""
         if self._trainers:
             note()
         return self._groups
 
     @param_groups.setter
-    def param_groups(self, value: Any) -> None:
+    def param_groups(self, value: list[dict[str, Any]]) -> None:
         vars(self)["_groups"] = value
 
-    def members(self) -> list[Any]:
+    def members(self) -> list[Tensor]:
         """The tensors of all groups."""
         return [param for group in self._groups for param in group["params"]]
 
     @property
-    def state(self) -> Any:
+    def state(self) -> collections.defaultdict[Tensor, dict[str, Any]]:
         """Of each parameter a dict of tensors; those that a trainer has are fetched first."""
         if self._trainers:
             self.sync()
         return self._state
 
     @state.setter
-    def state(self, value: Any) -> None:
+    def state(self, value: collections.defaultdict[Tensor, dict[str, Any]]) -> None:
         vars(self)["_state"] = value
 
     def __getstate__(self) -> dict[str, Any]:
         self.sync()
         return self.__dict__ | {"_trainers": []}
 
-    def state_dict(self) -> dict[Any, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """The state and the options, parameters by their place.
 
         Returns
@@ -291,7 +298,7 @@ class Optimizer:
             "param_groups": [group | {"params": [places[p] for p in group["params"]]} for group in self._groups],
         }
 
-    def load_state_dict(self, state_dict: dict[Any, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state of `state_dict`; the numbers are copied.
 
         Parameters

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,16 +16,20 @@ from fastbp.operations.rules import RULES, UpdateRule
 from fastbp.optim.optimizer import Optimizer, _detached
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fastbp._typing import Array
     from fastbp.autograd import Tensor
 
 __all__ = ["Rule"]
 
+T = TypeVar("T")
+
 #: The library's, by the names of the estimators and the command line.
 OPTIMIZERS: dict[str, Callable[..., Rule]] = {}
 
 
-def rule_of(who: str, optimizer: Any) -> Any:
+def rule_of(who: str, optimizer: Optimizer | str | None) -> Optimizer:
     """An optimiser as it was handed in: one, or the name of one with its own defaults; None is Adam."""
     if optimizer is None:
         optimizer = "adam"
@@ -67,13 +71,13 @@ def _misses(key, own):
     return key in _OTHERS or bool(difflib.get_close_matches(str(key), own, 1, 0.85))
 
 
-class Option:
+class Option(Generic[T]):
     """An option as an attribute: read where all groups agree, written into each."""
 
-    def __set_name__(self, owner: Any, name: Any) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, optimizer: Any, owner: Any = None) -> Any:
+    def __get__(self, optimizer: Rule, owner: type | None = None) -> T:
         if optimizer is None:
             return self
         if not optimizer._groups:
@@ -89,7 +93,7 @@ class Option:
                 )
         return first
 
-    def __set__(self, optimizer: Any, value: Any) -> None:
+    def __set__(self, optimizer: Rule, value: T) -> None:
         checked = [optimizer._checked_options(group | {self.name: value}) for group in optimizer._groups]
         for group, options in zip(optimizer._groups, checked, strict=True):
             group[self.name] = options[self.name]
@@ -116,11 +120,11 @@ class Rule(Optimizer, counts_steps=True):
     #: Options that the engine has not, and the value without effect.
     _only_by_hand: dict = {"maximize": False}
 
-    lr: Any = Option()
-    weight_decay: Any = Option()
-    maximize: Any = Option()
+    lr: Option[float] = Option()
+    weight_decay: Option[float] = Option()
+    maximize: Option[bool] = Option()
 
-    def __init_subclass__(cls, rows: Any = None, **keywords: Any) -> None:
+    def __init_subclass__(cls, rows: dict[str | None, str] | None = None, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         if rows is None:
             return
@@ -129,7 +133,7 @@ class Rule(Optimizer, counts_steps=True):
         options = [p.name for p in parameters if p.name not in ("self", "params", *_HOW)]
         for name in options:
             if not hasattr(cls, name):
-                setattr(cls, name, option := Option())
+                setattr(cls, name, option := Option[Any]())
                 option.__set_name__(cls, name)
         if "_options" not in vars(cls):
             cls._options = tuple(name for name in options if name not in _FLAGS)
@@ -140,11 +144,11 @@ class Rule(Optimizer, counts_steps=True):
         names = [(option, row.name, row.states, cls._keys) for option, row in cls._rows]
         cls._compiled = Stepper(names, cls._counts, cls._decoupled)
 
-    def __init__(self, arguments: Any) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
         """Of the arguments of a subclass's `__init__`, as ``locals()`` there has them."""
         params = arguments["params"]
         options = {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
-        self.states: dict[str, list[Any]] = {}  # of `update`, by the parameters' names: a list of arrays
+        self.states: dict[str, list[Array]] = {}  # of `update`, by the parameters' names: a list of arrays
         self._drop_how(options)
         super().__init__(params, options)
 
@@ -162,7 +166,7 @@ class Rule(Optimizer, counts_steps=True):
                     "subclass of Optimizer."
                 )
         for name in [each for each in self._keys if each in options]:
-            check: Any = _CHECKS.get(name, _factor)
+            check = _CHECKS.get(name, _factor)
             options[name] = check(who, name, options[name])
         return options
 
@@ -207,12 +211,12 @@ class Rule(Optimizer, counts_steps=True):
         return {"lr": group["lr"], **decay, **numbers}
 
     @property
-    def chosen(self) -> dict[Any, Any]:
+    def chosen(self) -> dict[str, Any]:
         """The options that choose a row, where all groups agree."""
         return {option: getattr(self, option) for option, _ in self._rows if option is not None}
 
     @property
-    def state_names(self) -> Any:
+    def state_names(self) -> tuple[str, ...]:
         """PyTorch's names of the arrays of a parameter's shape that the rule keeps."""
         return self._names(self.chosen)
 
@@ -221,7 +225,7 @@ class Rule(Optimizer, counts_steps=True):
         """How many these are."""
         return len(self.state_names)
 
-    def numbers(self) -> dict[Any, Any]:
+    def numbers(self) -> dict[str, Any]:
         """The rule and its numbers, as the training engine takes them.
 
         Raises
@@ -246,7 +250,7 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- tensors -----------------------------------------------------------------------------
 
-    def step(self, closure: Callable[..., Any] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """Change every parameter that has a gradient, in place.
 
         Parameters
@@ -335,7 +339,7 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- what training asks for -------------------------------------------------------------
 
-    def state_of(self, name: str, array: Array) -> Any:
+    def state_of(self, name: str, array: Array) -> list[Array]:
         """The arrays kept for one parameter, in its layout.
 
         Parameters
@@ -360,12 +364,12 @@ class Rule(Optimizer, counts_steps=True):
             states = [kept[each].array for each in self._names(group)]
             return states if _same_view(param.array, array) else [state.T for state in states]
         self._require_same(name, array)
-        kept, group = self.states.setdefault(name, []), self._groups[0]
-        for _ in self._names(group)[len(kept) :]:
-            kept.append(np.full(array.shape, self._beginning(group), _native(array)))
-        return kept
+        states, group = self.states.setdefault(name, []), self._groups[0]
+        for _ in self._names(group)[len(states) :]:
+            states.append(np.full(array.shape, self._beginning(group), _native(array)))
+        return states
 
-    def steps_of(self, arrays: Mapping[str, Any]) -> Any:
+    def steps_of(self, arrays: Mapping[str, Array]) -> int:
         """Steps done with parameters, of which `state_of` asks.
 
         Parameters
@@ -390,7 +394,7 @@ class Rule(Optimizer, counts_steps=True):
             )
         return counts[0]
 
-    def set_steps(self, arrays: Any, steps: Any) -> None:
+    def set_steps(self, arrays: Mapping[str, Array], steps: int) -> None:
         """Count the steps that training did with parameters."""
         vars(self)["steps"] = steps
         if self._bound and self._counts:
@@ -398,7 +402,7 @@ class Rule(Optimizer, counts_steps=True):
                 self.state_of(name, array)  # which begins what was taken out
                 self._state[self._holder_of(name, array)[1]]["step"].array[...] = steps
 
-    def holder(self, array: Any) -> tuple[Any, Any] | tuple[None, None]:
+    def holder(self, array: Array) -> tuple[dict[str, Any], Tensor] | tuple[None, None]:
         """The group and the tensor that has an array's memory; (None, None) where none has."""
         for group in self._groups:
             for param in group["params"]:
@@ -417,7 +421,9 @@ class Rule(Optimizer, counts_steps=True):
 
     # --- arrays by name ---------------------------------------------------------------------
 
-    def update(self, params: Any, grads: Any) -> Any:
+    def update(
+        self, params: Mapping[Any, Any] | list[Any], grads: Mapping[Any, ArrayLike] | Sequence[ArrayLike]
+    ) -> None:
         """One step, in place.
 
         Parameters
@@ -577,7 +583,7 @@ def _betas(who, name, value):
 
 _FLAGS = ("maximize", "nesterov", "amsgrad", "decoupled_weight_decay", "centered", "differentiable")
 #: How options are checked that are not numbers of at least 0.
-_CHECKS = {
+_CHECKS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_FLAGS, checks.flag),
     "dampening": checks.number,
     "alpha": _share,

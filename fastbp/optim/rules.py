@@ -7,7 +7,7 @@ An optimiser of tensors changes them by `step`; one made without parameters chan
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastbp.operations.rules import nadams_product
 from fastbp.optim.rule import Rule
 
 if TYPE_CHECKING:
-    from fastbp.autograd import Tensor
+    from fastbp.optim.optimizer import Params
 
 __all__ = [
     "SGD",
@@ -130,7 +130,7 @@ class SGD(Rule, rows={"nesterov": "nesterov", "momentum": "momentum", None: "sgd
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -270,17 +270,17 @@ class AdaGrad(Rule, rows={None: "adagrad"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.01,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
-        foreach: Any = None,
+        foreach: bool | None = None,
         *,
         maximize: bool = False,
         differentiable: bool = False,
-        fused: Any = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(locals())
 
@@ -324,7 +324,7 @@ class RMSprop(Rule, rows={"momentum": "rmsprop_momentum", None: "rmsprop"}):
     @_with_the_books(_alpha)
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.01,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -332,7 +332,7 @@ class RMSprop(Rule, rows={"momentum": "rmsprop_momentum", None: "rmsprop"}):
         momentum: float = 0.0,
         centered: bool = False,
         capturable: bool = False,
-        foreach: Any = None,
+        foreach: bool | None = None,
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
@@ -387,18 +387,18 @@ class Adam(Rule, rows={"amsgrad": "amsgrad", None: "adam"}):
     @_with_the_books(_betas)
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.001,
-        betas: Any = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
-        foreach: Any = None,
+        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
         differentiable: bool = False,
-        fused: Any = None,
+        fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(locals())
@@ -436,18 +436,18 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.001,
-        betas: Any = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
         amsgrad: bool = False,
         *,
         maximize: bool = False,
-        foreach: Any = None,
+        foreach: bool | None = None,
         capturable: bool = False,
         differentiable: bool = False,
-        fused: Any = None,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params,
@@ -464,7 +464,7 @@ class AdamW(Adam, rows={"amsgrad": "amsgrad", None: "adam"}):
             capturable=capturable,
         )
 
-    def load_state_dict(self, state_dict: Any) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As others'; of an Adam's too, whose decay is in the gradient and here is not."""
         super().load_state_dict(state_dict)
         for group in self.param_groups:
@@ -502,12 +502,12 @@ class Adadelta(Rule, rows={None: "adadelta"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
         weight_decay: float = 0.0,
-        foreach: Any = None,
+        foreach: bool | None = None,
         *,
         capturable: bool = False,
         maximize: bool = False,
@@ -546,12 +546,12 @@ class Adamax(Rule, rows={None: "adamax"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.002,
-        betas: Any = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        foreach: Any = None,
+        foreach: bool | None = None,
         *,
         maximize: bool = False,
         differentiable: bool = False,
@@ -597,22 +597,22 @@ class NAdam(Rule, rows={None: "nadam"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.002,
-        betas: Any = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         momentum_decay: float = 0.004,
         decoupled_weight_decay: bool = False,
         *,
-        foreach: Any = None,
+        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
         super().__init__(locals())
 
-    def state_dict(self) -> Any:
+    def state_dict(self) -> dict[str, Any]:
         """As others', and PyTorch's "mu_product", M_k, of the steps so far."""
         from fastbp.autograd import as_tensor
 
@@ -664,14 +664,14 @@ class RAdam(Rule, rows={None: "radam"}):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[Any, Any]] | None = None,
+        params: Params | None = None,
         lr: float = 0.001,
-        betas: Any = (0.9, 0.999),
+        betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         decoupled_weight_decay: bool = False,
         *,
-        foreach: Any = None,
+        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
         differentiable: bool = False,
@@ -714,11 +714,11 @@ class Lion(Rule, rows={None: "lion"}):
 
     def __init__(
         self,
-        params: Any = None,
-        lr: Any = 1e-4,
-        betas: Any = (0.9, 0.99),
-        weight_decay: Any = 0.0,
+        params: Params | None = None,
+        lr: float = 1e-4,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
         *,
-        maximize: Any = False,
+        maximize: bool = False,
     ) -> None:
         super().__init__(locals())

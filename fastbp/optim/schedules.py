@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Schedule
 
 __all__ = ["CosineDecay", "InverseScaling", "StepDecay", "WarmUp"]
 
@@ -29,10 +31,10 @@ class StepDecay:
     """
 
     def __init__(self, every: int, factor: float = 0.1) -> None:
-        self.every: Any = checks.integer("StepDecay", "every", every, least=1)
-        self.factor: Any = checks.number("StepDecay", "factor", factor, least=0)
+        self.every: int = checks.integer("StepDecay", "every", every, least=1)
+        self.factor: float = checks.number("StepDecay", "factor", factor, least=0)
 
-    def __call__(self, epoch: Any) -> Any:
+    def __call__(self, epoch: float) -> float:
         epoch = checks.number("StepDecay", "epoch", epoch, least=0)
         return self.factor ** (epoch // self.every)
 
@@ -56,10 +58,10 @@ class CosineDecay:
     """
 
     def __init__(self, epochs: int, least: float = 0.0) -> None:
-        self.epochs: Any = checks.integer("CosineDecay", "epochs", epochs, least=1)
-        self.least: Any = checks.number("CosineDecay", "least", least, least=0)
+        self.epochs: int = checks.integer("CosineDecay", "epochs", epochs, least=1)
+        self.least: float = checks.number("CosineDecay", "least", least, least=0)
 
-    def __call__(self, epoch: Any) -> Any:
+    def __call__(self, epoch: float) -> float:
         epoch = checks.number("CosineDecay", "epoch", epoch, least=0)
         share = min(epoch / self.epochs, 1)
         return self.least + (1 - self.least) * 0.5 * (1 + math.cos(math.pi * share))
@@ -79,13 +81,13 @@ class WarmUp:
     [0.0, 0.5, 1.0, 0.5]
     """
 
-    def __init__(self, epochs: float, then: Callable[..., Any] | None = None) -> None:
-        self.epochs: Any = checks.number("WarmUp", "epochs", epochs, least=0)
+    def __init__(self, epochs: float, then: Schedule | None = None) -> None:
+        self.epochs: float = checks.number("WarmUp", "epochs", epochs, least=0)
         if then is not None:
             checks.function("WarmUp", "then", then, "a schedule")
         self.then = then
 
-    def __call__(self, epoch: Any) -> Any:
+    def __call__(self, epoch: float) -> float:
         epoch = checks.number("WarmUp", "epoch", epoch, least=0)
         if epoch < self.epochs:
             return epoch / self.epochs
@@ -106,8 +108,8 @@ class InverseScaling:
     """
 
     def __init__(self, power: float = 0.5) -> None:
-        self.power: Any = checks.number("InverseScaling", "power", power, least=0)
+        self.power: float = checks.number("InverseScaling", "power", power, least=0)
 
-    def __call__(self, epoch: Any) -> Any:
+    def __call__(self, epoch: float) -> float:
         epoch = checks.number("InverseScaling", "epoch", epoch, least=0)
         return 1 / (1 + epoch) ** self.power

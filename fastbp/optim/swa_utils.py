@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fastbp import checks
-from fastbp.autograd import no_grad, tensor
+from fastbp.autograd import Tensor, no_grad, tensor
 from fastbp.modules import Module
 from fastbp.optim.lr_scheduler import LRScheduler
 
 if TYPE_CHECKING:
     from fastbp.optim import Optimizer
+
+#: Of the average so far, the weights now, and how many are in the average: one tensor's, or in place all.
+Average: TypeAlias = Callable[[Tensor, Tensor, Any], Tensor]
+AverageOfLists: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]
 
 __all__ = [
     "SWALR",
@@ -26,7 +30,7 @@ __all__ = [
 ]
 
 
-def get_ema_multi_avg_fn(decay: float = 0.999) -> Any:
+def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageOfLists:
     """averaged = decay averaged + (1 - decay) current, for a list of tensors in place.
 
     Examples
@@ -46,7 +50,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Any:
     return average
 
 
-def get_swa_multi_avg_fn() -> Any:
+def get_swa_multi_avg_fn() -> AverageOfLists:
     """The mean of all so far, for a list of tensors in place.
 
     Examples
@@ -66,7 +70,7 @@ def get_swa_multi_avg_fn() -> Any:
     return average
 
 
-def get_ema_avg_fn(decay: float = 0.999) -> Any:
+def get_ema_avg_fn(decay: float = 0.999) -> Average:
     """``decay averaged + (1 - decay) current`` of one tensor, as a new one.
 
     Examples
@@ -83,7 +87,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Any:
     return average
 
 
-def get_swa_avg_fn() -> Any:
+def get_swa_avg_fn() -> Average:
     """The mean of all so far of one tensor, as a new one.
 
     Examples
@@ -138,34 +142,34 @@ class AveragedModel(Module):
     tensor([2.])
     """
 
-    avg_fn: Any
-    multi_avg_fn: Any
+    avg_fn: Average | None
+    multi_avg_fn: AverageOfLists | None
 
     def __init__(
         self,
         model: Module,
         device: Literal["cpu"] | None = None,
-        avg_fn: Callable[..., Any] | None = None,
-        multi_avg_fn: Callable[..., Any] | None = None,
+        avg_fn: Average | None = None,
+        multi_avg_fn: AverageOfLists | None = None,
         use_buffers: bool = False,
     ) -> None:
         super().__init__()
         checks.instance("AveragedModel", "model", model, Module, "a Module")
         if avg_fn is not None and multi_avg_fn is not None:
             raise ValueError("AveragedModel expects avg_fn or multi_avg_fn; got both.")
-        self.module: Any = copy.deepcopy(model)
+        self.module: Module = copy.deepcopy(model)
         if device is not None:
             self.module.to(device)
         self.register_buffer("n_averaged", tensor(0))
         self.avg_fn, self.multi_avg_fn = avg_fn, multi_avg_fn
-        self.use_buffers: Any = checks.flag("AveragedModel", "use_buffers", use_buffers)
+        self.use_buffers: bool = checks.flag("AveragedModel", "use_buffers", use_buffers)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The averaged model's output."""
         return self.module(*args, **kwargs)
 
     @no_grad()
-    def update_parameters(self, model: Any) -> None:
+    def update_parameters(self, model: Module) -> None:
         """Take the model's weights, as they are now, into the average."""
         checks.instance("update_parameters", "model", model, Module, "a Module")
         mine, theirs = self._averaged(self.module), self._averaged(model)
@@ -201,7 +205,7 @@ class AveragedModel(Module):
 
 
 @no_grad()
-def update_bn(loader: Any, model: Module, device: Literal["cpu"] | None = None) -> None:
+def update_bn(loader: Iterable[Any], model: Module, device: Literal["cpu"] | None = None) -> None:
     """Set the running statistics of batch normalisation to their means over a loader's batches.
 
     Parameters
@@ -261,13 +265,13 @@ class SWALR(LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        swa_lr: Any,
+        swa_lr: float | Sequence[float],
         anneal_epochs: int = 10,
         anneal_strategy: Literal["cos", "linear"] = "cos",
         last_epoch: int = -1,
     ) -> None:
-        self.anneal_epochs: Any = checks.integer("SWALR", "anneal_epochs", anneal_epochs, least=0)
-        self.anneal_strategy: Any = checks.choice("SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.anneal_epochs: int = checks.integer("SWALR", "anneal_epochs", anneal_epochs, least=0)
+        self.anneal_strategy: str = checks.choice("SWALR", "anneal_strategy", anneal_strategy, ("cos", "linear"))
         groups = getattr(optimizer, "param_groups", ())
         rates = swa_lr if isinstance(swa_lr, list | tuple) else [swa_lr] * len(groups)
         if len(rates) != len(groups) and groups:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastbp import checks
 
+if TYPE_CHECKING:
+    from fastbp.autograd import Tensor
+
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 
-def parameters_to_vector(parameters: Any) -> Any:
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters, one after the other, in one vector that remembers where they came from.
 
     Examples
@@ -35,7 +39,7 @@ def _tensors(who, parameters):
     return parameters
 
 
-def vector_to_parameters(vec: Any, parameters: Any) -> None:
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Write the parts of one vector into the parameters, in place.
 
     Raises
@@ -54,9 +58,9 @@ def vector_to_parameters(vec: Any, parameters: Any) -> None:
     from fastbp.autograd import Tensor
 
     checks.instance("vector_to_parameters", "vec", vec, Tensor, "a Tensor")
-    parameters = _tensors("vector_to_parameters", parameters)
-    sizes = [p.numel() for p in parameters]
+    tensors = _tensors("vector_to_parameters", parameters)
+    sizes = [p.numel() for p in tensors]
     checks.same_shape("vector_to_parameters", "vec", vec.array, (sum(sizes),), "the parameters have elements")
-    for p, part in zip(parameters, np.split(vec.array, np.cumsum(sizes)[:-1]), strict=True):
+    for p, part in zip(tensors, np.split(vec.array, np.cumsum(sizes)[:-1]), strict=True):
         p.array[...] = part.reshape(p.array.shape)
         p._bump()
