@@ -11,7 +11,7 @@ import os
 import shutil
 import timeit
 from functools import lru_cache, partial
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -83,11 +83,31 @@ class Communicator(Protocol):
     rank: int
     size: int
 
-    def allreduce(self, buffer: np.ndarray, /) -> Any:
+    def allreduce(self, buffer: np.ndarray, /) -> object:
         """Make `buffer` the sum of all ranks' buffers, in place."""
 
-    def broadcast(self, buffer: np.ndarray, root: int, /) -> Any:
+    def broadcast(self, buffer: np.ndarray, root: int, /) -> object:
         """Make `buffer` that of the rank `root`, in place."""
+
+
+if TYPE_CHECKING:  # by what tells them from others, as neither library need be there
+
+    class MPICommunicator(Protocol):
+        def Get_rank(self) -> int: ...
+
+        def Get_size(self) -> int: ...
+
+        def Allreduce(self, sendbuf: Any, recvbuf: Any, /) -> object: ...
+
+        def Bcast(self, buf: Any, root: int, /) -> object: ...
+
+    class ProcessGroup(Protocol):
+        def rank(self) -> int: ...
+
+        def size(self) -> int: ...
+
+    #: What trainings take as `comm`.
+    AnyCommunicator: TypeAlias = Communicator | MPICommunicator | ProcessGroup
 
 
 class _MPI:
@@ -107,7 +127,7 @@ class _MPI:
         self.allreduce = self.compiled = partial(comm.Allreduce, MPI.IN_PLACE)
         self._comm = comm
 
-    def reserve(self, nbytes: Any) -> None:
+    def reserve(self, nbytes: int) -> None:
         """Sum gradients, which have so many bytes, through memory that the ranks share, if they do.
 
         On one machine that takes half of the time of MPI's own Allreduce, whose ranks copy twice.
@@ -181,14 +201,14 @@ class _Torch:
         self._tensor, self._group = torch.from_numpy, group
         self.rank, self.size = group.rank(), group.size()
 
-    def allreduce(self, buffer: Any) -> None:
+    def allreduce(self, buffer: np.ndarray) -> None:
         self._group.allreduce(self._tensor(buffer)).wait()
 
     def broadcast(self, buffer, root):
         self._group.broadcast(self._tensor(buffer), root).wait()
 
 
-def communicator_of(who: str, comm: Any) -> Any:
+def communicator_of(who: str, comm: Any) -> Communicator:
     """The `Communicator` of what a caller handed in.
 
     Raises

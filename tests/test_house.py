@@ -44,11 +44,16 @@ def asked_for(call):
     return name.value.removesuffix(".")
 
 
+def waits(node):
+    """Whether what stands in a node does not run when the module is imported."""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
 def imports(tree):
     """(module, at the top level) of every import; `from fastbp import x` gives fastbp.x."""
-    inside = {
-        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
-    }
+    inside = {id(inner) for node in ast.walk(tree) if waits(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -14,7 +14,9 @@ import numpy as np
 from fastbp import checks, files
 
 if TYPE_CHECKING:
-    from fastbp._typing import Path
+    from fastbp._typing import Array, Path
+    from fastbp.training.history import EarlyStopping, History
+    from fastbp.training.trainer import Trainer
 
 __all__ = ["AVERAGE", "KEY", "Checkpoint", "Progress", "checksum", "difference", "is_another_file", "read"]
 
@@ -43,10 +45,10 @@ class Progress:
         Of its batches; NaN where not done.
     """
 
-    def __init__(self, epoch: Any, n_batches: Any, seconds: float = 0.0) -> None:
+    def __init__(self, epoch: int, n_batches: int, seconds: float = 0.0) -> None:
         self.epoch = epoch
-        self.reached: Any = np.zeros(4)
-        self.losses: Any = np.full(n_batches, np.nan)
+        self.reached: Array = np.zeros(4)
+        self.losses: Array = np.full(n_batches, np.nan)
         self._begun = time.perf_counter() - seconds
 
     @property
@@ -55,12 +57,12 @@ class Progress:
         return int(self.reached[0])
 
     @property
-    def seconds(self) -> Any:
+    def seconds(self) -> float:
         """Spent on this epoch."""
         return time.perf_counter() - self._begun
 
 
-def checksum(x: Any, t: Any, weights: Any = None) -> Any:
+def checksum(x: Any, t: Array, weights: Array | None = None) -> int:
     """A number that tells data from other data: of t, the weights and about 1000 rows of x."""
     if hasattr(x, "indptr"):  # SparseRows, or SciPy's
         apart = max(1, len(x.data) // _ROWS_READ)
@@ -96,15 +98,15 @@ class Checkpoint:
         For a folder that is not there or cannot be written to.
     """
 
-    setting: Any
+    setting: dict[str, Any]
     writes: bool
-    counts: Any
+    counts: list[int] | None
 
     def __init__(
         self,
         path: Path,
         every: int | None,
-        setting: dict[Any, Any],
+        setting: dict[str, Any],
         writes: bool = True,
         counts: list[int] | None = None,
     ) -> None:
@@ -113,16 +115,16 @@ class Checkpoint:
         if writes:
             files.require_writable("fit", checks.path("fit", path, "checkpoint"))
         self.path: str = os.path.abspath(os.fsdecode(path))  # wherever a callback may change to
-        self.every: Any = None if every is None else checks.integer("fit", "every", every, least=1)
+        self.every: int | None = None if every is None else checks.integer("fit", "every", every, least=1)
         self.setting, self.writes, self.counts = setting, writes, counts
         if writes:
             files.remove_leftovers(self.path)
 
-    def is_due(self, batches: Any, n_batches: Any) -> Any:
+    def is_due(self, batches: int, n_batches: int) -> bool:
         """Whether to write after so many batches of the whole training."""
         return batches % (self.every or n_batches) == 0
 
-    def next_due(self, progress: Any) -> Any:
+    def next_due(self, progress: Progress) -> int:
         """The batch of this epoch behind which to write."""
         n_batches, done = len(progress.losses), self._batches(progress)
         every = self.every or n_batches
@@ -131,7 +133,9 @@ class Checkpoint:
     def _batches(self, progress):
         return _batches(progress.position, self.setting["batch_size"])
 
-    def write(self, trainer: Any, history: Any, progress: Any, early_stopping: Any) -> None:
+    def write(
+        self, trainer: Trainer, history: History, progress: Progress, early_stopping: EarlyStopping | None
+    ) -> None:
         """Write where the training is, whole or not at all.
 
         Raises
@@ -165,7 +169,7 @@ class Checkpoint:
         arrays["history.batch_loss"] = batch_loss.reshape(epoch, len(progress.losses))
         arrays["progress.reached"] = progress.reached
         arrays["progress.losses"] = progress.losses[:done]
-        state = {
+        state: dict[str, Any] = {
             "seed": trainer.seed,
             "epoch": epoch,
             "steps": trainer.steps,
@@ -188,7 +192,7 @@ def _averaged(arrays):
     return {name: array for name, array in arrays.items() if not name.startswith("optimizer.")}
 
 
-def is_another_file(path: Any) -> bool:
+def is_another_file(path: Path) -> bool:
     """Whether a file with something in it lies there that is no checkpoint, whole or damaged."""
     if not os.path.isfile(path) or os.path.getsize(path) == 0:
         return False
@@ -204,7 +208,7 @@ def _batches(position, batch_size):
 # --- reading --------------------------------------------------------------------------------
 
 
-def read(path: Any, setting: Any) -> Any:
+def read(path: Path, setting: dict[str, Any]) -> Saved:
     """The checkpoint in a file, of a training with the same setting.
 
     Raises
@@ -269,7 +273,7 @@ def _damaged(shown, error):
     return ValueError(f"fit expects a whole checkpoint in {shown}; got {type(error).__name__}: {error!s:.200}.")
 
 
-def difference(name: Any, theirs: Any, ours: Any) -> Any:
+def difference(name: str, theirs: Any, ours: Any) -> tuple[str, Any, Any] | None:
     """(name, their value, our value) of the first difference of two JSON values, or None."""
     if type(theirs) is not type(ours):
         return name, theirs, ours
@@ -297,7 +301,7 @@ class Saved:
     best_epoch: int
     counts: list | None
 
-    def check(self, n_rows: Any, batch_size: Any) -> None:
+    def check(self, n_rows: int, batch_size: int) -> None:
         """Whether all numbers are possible ones, and agree."""
         who, n_batches = "it", _batches(n_rows, batch_size)
         checks.integer(who, "seed", self.seed, 0, 2**64 - 1)
@@ -324,13 +328,13 @@ class Saved:
             lengths = (self.epoch,) if name in ("train_loss", "lr", "seconds") else (0, self.epoch)
             self._floats(f"history.{name}", *((n,) for n in lengths))
 
-    def seed_of(self, seed: Any) -> Any:
+    def seed_of(self, seed: int | None) -> int:
         """The training's seed, where fit was given none or the same."""
         if seed not in (None, self.seed):
             raise ValueError(f"fit expects seed {self.seed}, as the training in {self.shown} has; got {seed}.")
         return self.seed
 
-    def require_epochs(self, epochs: Any) -> None:
+    def require_epochs(self, epochs: int) -> None:
         """Refuse to go on to what was passed already."""
         begun = self.epoch + bool(self.arrays["progress.reached"][0])
         if epochs < begun:
@@ -338,9 +342,9 @@ class Saved:
                 f"fit expects epochs of at least {begun}, which the training in {self.shown} has begun; got {epochs}."
             )
 
-    def require_counts(self, counts: Any) -> None:
+    def require_counts(self, counts: list[int] | None) -> None:
         """Refuse rows of other ranks' own amid an epoch: it would train some twice, and some never."""
-        if self.counts != counts and 0 < self.arrays["progress.reached"][0] < sum(counts):
+        if counts is not None and self.counts != counts and 0 < self.arrays["progress.reached"][0] < sum(counts):
             raise ValueError(
                 f"fit expects {self.counts} rows on its ranks, as the training in {self.shown} has amid an epoch; got "
                 f"{counts}, so go on from a checkpoint of an epoch's end."
@@ -352,7 +356,9 @@ class Saved:
             raise ValueError(f"{name} is {array.dtype} of shape {array.shape}")
         return array
 
-    def restore(self, trainer: Any, history: Any, early_stopping: Any, n_batches: Any) -> Any:
+    def restore(
+        self, trainer: Trainer, history: History, early_stopping: EarlyStopping | None, n_batches: int
+    ) -> Progress:
         """Bring a training to where this one was, or change nothing; returns its `Progress`."""
         own = trainer.arrays()
         best = {}

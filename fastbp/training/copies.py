@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.training.trainer import Trainer
 
 __all__ = ["Copies"]
 
@@ -31,19 +35,21 @@ class Copies:
 
     Parameters
     ----------
-    plan : engine.Plan
+    plan : Trainer
     counter : {"synced", "fetched"}
         The plan's attribute.
     parts : callable
         Gives the user's arrays as they are now, as (place, part, pair of arrays); of an embedding one.
     """
 
-    def __init__(self, plan: Any, counter: Literal["synced", "fetched"], parts: Callable[..., Any]) -> None:
+    def __init__(
+        self, plan: Trainer, counter: Literal["synced", "fetched"], parts: Callable[[], Iterable[Any]]
+    ) -> None:
         self._plan, self._counter, self._parts = plan, counter, parts
         self._sources: list = []
         self.taken: list = []  # the arrays that were last taken
 
-    def memory(self) -> list[Any]:
+    def memory(self) -> list[Array]:
         """The arrays of all parts as they are now."""
         return [array for *_, pair in self._parts() for array in pair]
 
@@ -62,7 +68,7 @@ class Copies:
         self.write()
         setattr(self._plan, self._counter, changes)
 
-    def give(self, then: Any) -> None:
+    def give(self, then: Callable[[int], object]) -> None:
         """Overwrite the arrays with the plan's numbers, all of one step, where these are newer.
 
         ``then(n)`` is called before the arrays count as new, `n` changes later than before.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.training.progress import Bar
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, Callback, Schedule
 
 __all__ = ["Epochs", "Options", "Training"]
 
@@ -36,8 +39,8 @@ class Options:
     who: str
     epochs: int
     shuffle: bool = True
-    schedule: Callable | None = None
-    callbacks: tuple = ()
+    schedule: Schedule | None = None
+    callbacks: Sequence[Callback] = ()
     progress: bool = False
     max_seconds: float | None = None
 
@@ -48,49 +51,50 @@ class Training:
     Its methods are called in the order in which they stand here.
     """
 
-    def begin(self, epochs: Any) -> Any:
+    def begin(self, epochs: Epochs) -> None:
         """What may fail before the first epoch; `epochs.done` is 0 until this sets it."""
 
-    def shuffle(self, order: Any, epoch: Any) -> Any:
+    def shuffle(self, order: Array, epoch: int) -> None:
         """Bring row numbers, an array of int64, into the order of this epoch."""
         raise NotImplementedError
 
-    def train(self, epochs: Any) -> Any:
+    def train(self, epochs: Epochs) -> bool:
         """One epoch, in the order of its rows and in the seconds left; whether it is whole.
 
         Sets `epochs.stopped_by` where there is nothing to look at.
         """
         raise NotImplementedError
 
-    def look(self) -> Any:
+    def look(self) -> None:
         """Note what the epoch has made of the network, on validation rows too."""
 
-    def text(self) -> Any:
+    def text(self) -> str:
         """What the bar says."""
         raise NotImplementedError
 
-    def verdict(self) -> Any:
+    def verdict(self) -> str | None:
         """Why training ends for want of improvement, or None."""
+        return None
 
-    def call(self, callback: Any) -> Any:
+    def call(self, callback: Callback) -> bool | None:
         """Call a user's function; whether it ends the training."""
         raise NotImplementedError
 
-    def called(self) -> Any:
+    def called(self) -> None:
         """All callbacks of an epoch were called."""
 
-    def agreed(self, stop: Any) -> Any:
+    def agreed(self, stop: str | None) -> str | None:
         """Why training ends after this epoch, or None, as several ranks have it all alike."""
         return stop
 
-    def end_epoch(self, whole: Any, last: Any) -> Any:
+    def end_epoch(self, whole: bool, last: bool) -> None:
         """An epoch is over, `whole` or cut short by the deadline; `last` where no other follows."""
 
-    def takes(self, error: Any) -> bool:
+    def takes(self, error: BaseException) -> bool:
         """Whether the training ends with what it has, in place of this exception."""
         return False
 
-    def close(self, stopped_by: Any) -> Any:
+    def close(self, stopped_by: str) -> None:
         """The training is over, however it ended."""
 
 
@@ -118,15 +122,15 @@ class Epochs:
         For a bar without tqdm.
     """
 
-    def __init__(self, options: Any, n_rows: int) -> None:
+    def __init__(self, options: Options, n_rows: int) -> None:
         self.options = options
         self.done = 0
-        self.order: Any = np.arange(n_rows, dtype=np.int64)
+        self.order: Array = np.arange(n_rows, dtype=np.int64)
         self.stopped_by: str | None = None
         self._deadline = math.inf
         self._bar = Bar(options.who, options.epochs) if options.progress else None
 
-    def run(self, training: Any) -> Any:
+    def run(self, training: Training) -> str:
         """Train; returns why it ended."""
         if self.options.max_seconds is not None:
             self._deadline = time.monotonic() + self.options.max_seconds
@@ -144,7 +148,7 @@ class Epochs:
             if not (begun and training.takes(error)):
                 raise
         finally:
-            training.close(self.stopped_by)
+            training.close(self.stopped_by or "error")
             if self._bar is not None:
                 self._bar.close(training.text)
         return self.stopped_by
@@ -171,21 +175,22 @@ class Epochs:
         training.end_epoch(whole, stop is not None or self.done >= self.options.epochs)
         self.stopped_by = stop
 
-    def seconds_left(self) -> Any:
+    def seconds_left(self) -> float:
         """Until the deadline; inf without one."""
         return self._deadline - time.monotonic()
 
-    def rates(self, lr: Any, epoch: Any, n_batches: Any) -> Any:
+    def rates(self, lr: float, epoch: int, n_batches: int) -> Array | None:
         """The learning rate of each batch, (n_batches,) float64; None without a schedule."""
-        if self.options.schedule is None:
+        schedule = self.options.schedule
+        if schedule is None:
             return None
-        return lr * np.array([self._factor(epoch + k / n_batches) for k in range(n_batches)])
+        return lr * np.array([self._factor(schedule, epoch + k / n_batches) for k in range(n_batches)])
 
-    def _factor(self, epochs):
+    def _factor(self, schedule, epochs):
         """The user's schedule after so many epochs."""
         who = self.options.who
         try:
-            value = self.options.schedule(epochs)
+            value = schedule(epochs)
         except Exception as error:
             told = f"{type(error).__name__}: {error}".rstrip(" .:")
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,10 @@ from fastbp.training.ranks import Ranks
 from fastbp.training.trainer import require_steps, trainer_of
 
 if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike, Callback, Path
+    from fastbp.losses import Loss
+    from fastbp.modules import Module
+    from fastbp.optim.rule import Rule
     from fastbp.training.trainer import Trainer
 
 __all__ = ["FitOptions", "fit"]
@@ -40,21 +44,21 @@ class FitOptions(Options):
 
     who: str = dataclasses.field(default="fit", init=False)
     epochs: int
-    optimizer: Any
-    batch_size: int | None
-    validation_data: Any
+    optimizer: Rule
+    batch_size: int
+    validation_data: tuple[Any, ArrayLike] | None
     validation_split: float | None
-    seed: Any
-    sample_weight: Any
-    class_weight: Any
+    seed: int | None
+    sample_weight: ArrayLike | None
+    class_weight: plans.ClassWeight | None
     early_stopping: EarlyStopping | None
     clip_norm: float | None
     clip_value: float | None
     ema_decay: float | None
     n_threads: int | None
-    checkpoint: Any
+    checkpoint: Path | None
     every: int | None
-    resume: Any
+    resume: Path | None
     rows: str
     average_every: int
 
@@ -112,7 +116,7 @@ class FitOptions(Options):
                 "its rows by it; got None: it is history.seed."
             )
 
-    def require_monitored(self, validation: Any, loss_layer: Any) -> None:
+    def require_monitored(self, validation: tuple[Any, Array] | None, loss_layer: Loss) -> None:
         """Refuse early stopping by a number that the history will not have."""
         monitor = None if self.early_stopping is None else self.early_stopping.monitor
         if monitor is None or callable(monitor):
@@ -129,7 +133,7 @@ class FitOptions(Options):
 FitOptions.__init__.__qualname__ = "Sequential.fit"
 
 
-def fit(net: Any, x: Any, t: Any, options: Any) -> Any:
+def fit(net: Module, x: Any, t: Any, options: dict[str, Any]) -> History:
     """Train `net` by options, a dictionary of them; see `Sequential.fit`."""
     if t is None:
         from fastbp.training import loaders
@@ -250,19 +254,21 @@ class Rows:
 
     x: Any
     t: Any
-    weights: Any
-    kept: Any
-    n: Any
-    batch_size: Any
+    weights: Array | None
+    kept: Array | None
+    n: int
+    batch_size: int
     parts: Any
 
-    def __init__(self, x: Any, t: Any, weights: Any, n: Any, batch_size: Any, parts: Any, kept: Any) -> None:
+    def __init__(
+        self, x: Any, t: Any, weights: Array | None, n: int, batch_size: int, parts: Array | None, kept: Array | None
+    ) -> None:
         self.x, self.t, self.weights, self.kept = x, t, weights, kept
         self.n, self.batch_size, self.parts = n, batch_size, parts
 
-    def weights_of(self, order: Any, begin: Any, end: Any) -> Any:
+    def weights_of(self, order: Array, begin: int, end: int) -> Array:
         """The weight of this rank's rows in each batch from begin to end."""
-        parts: Any = self.parts[begin:end, :2]
+        parts = self.parts[begin:end, :2]
         if self.weights is None:
             return np.diff(parts)[:, 0].astype(np.float64)
         return np.array([self.weights[order[i:j]].sum(dtype=np.float64) for i, j in parts])
@@ -365,29 +371,37 @@ class NetworkTraining(Training):
         Where it goes on from.
     """
 
-    rows: Any
-    validation: Any
-    early_stopping: Any
-    calls: Any
+    rows: Rows
+    validation: tuple[Any, Array] | None
+    early_stopping: EarlyStopping | None
+    calls: bool
     file: Any
-    saved: Any
-    ema_decay: Any
+    saved: checkpoints.Saved | None
+    ema_decay: float | None
 
-    net: Any
-    trainer: Any
-    ranks: Any
+    net: Module
+    trainer: Trainer
+    ranks: Ranks | None
 
-    def __init__(self, trainer: Trainer, rows: Any, validation: Any, options: Any, file: Any, saved: Any) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        rows: Rows,
+        validation: tuple[Any, Array] | None,
+        options: FitOptions,
+        file: checkpoints.Checkpoint | None,
+        saved: checkpoints.Saved | None,
+    ) -> None:
         self.net, self.trainer, self.ranks = trainer.net, trainer, trainer.ranks
         self.rows, self.validation = rows, validation
         self.early_stopping, self.calls = options.early_stopping, bool(options.callbacks)
         self.averages = trainer.ranks is not None and options.average_every > 1
         self.file, self.saved, self.ema_decay = file, saved, options.ema_decay
-        self.history: Any = History(seed=trainer.seed)
+        self.history: History = History(seed=trainer.seed)
         self.at = checkpoints.Progress(0, math.ceil(rows.n / rows.batch_size))  # no batch where they are made elsewhere
         self.whole = False  # whether `at` is where the arrays are
 
-    def begin(self, epochs: Any) -> None:
+    def begin(self, epochs: Epochs) -> None:
         if self.early_stopping is not None:
             self.early_stopping.start()
         if self.ema_decay is not None:
@@ -403,12 +417,12 @@ class NetworkTraining(Training):
         if stopping is not None and len(self.history) and stopping.is_over(self.history):
             epochs.stopped_by = "early_stopping"
 
-    def shuffle(self, order: Any, epoch: Any) -> None:
+    def shuffle(self, order: Array, epoch: int) -> None:
         kernels().epoch_order(order, self.trainer.seed, epoch)
         if self.rows.kept is not None:
             order[:] = self.rows.kept[order]
 
-    def train(self, epochs: Any) -> Any:
+    def train(self, epochs: Epochs) -> bool:
         """The rest of an epoch, into the history."""
         trainer, at, n_batches = self.trainer, self.at, len(self.at.losses)
         lrs = epochs.rates(trainer.optimizer.lr, at.epoch, n_batches)
@@ -521,7 +535,7 @@ class NetworkTraining(Training):
             if getattr(self.history, name)
         )
 
-    def verdict(self) -> str | None | None:
+    def verdict(self) -> str | None:
         stopping = self.early_stopping
         if stopping is None:
             return None
@@ -539,7 +553,7 @@ class NetworkTraining(Training):
             )
         return self.ranks.tell(score) if self.ranks else score
 
-    def call(self, callback: Any) -> Any:
+    def call(self, callback: Callback) -> bool | None:
         trainer = self.trainer
         trainer.fetch()
         with self.ranks.listening() if self.ranks else nullcontext():
@@ -549,38 +563,38 @@ class NetworkTraining(Training):
             trainer.reload_states()  # what it wrote; parameters are taken by the next step
         return ends
 
-    def agreed(self, stop: Any) -> Any:
+    def agreed(self, stop: str | None) -> str | None:
         if self.ranks is None:
             self.history.seconds[-1] = self.at.seconds
             return stop
         self.whole = not self.calls  # a file of now would have them called again
         stop, self.history.seconds[-1] = self.ranks.tell((stop, self.at.seconds))
         if self.calls:
-            self._follow_first()
+            self._follow_first(self.ranks)
         return stop
 
-    def _follow_first(self):
+    def _follow_first(self, ranks):
         """Take what the first rank's callbacks wrote."""
         trainer, groups = self.trainer, self.trainer.optimizer.param_groups
-        entries = plans.entries_of(self.net)[0]
-        entries = [entries, plans.loss_of(self.net, entries[-1][2])]
+        entries, _ = plans.entries_of(self.net)
+        own = [entries, plans.loss_of(self.net, entries[-1][2])]
         options = [{name: value for name, value in group.items() if name != "params"} for group in groups]
-        theirs, options, lr = self.ranks.tell((entries, options, trainer.lr))
-        if theirs != entries:
+        theirs, options, lr = ranks.tell((own, options, trainer.lr))
+        if theirs != own:
             raise ValueError(
                 "fit expects callbacks that change parameters, states and options of the optimiser, which the other "
                 "ranks follow; got one that changed a layer or the loss on rank 0, so change it in a callback on one "
                 "rank, or between two calls of fit."
             )
         trainer.fetch()
-        self.ranks.share_arrays(trainer.arrays().values())
-        if self.ranks.rank:
+        ranks.share_arrays(trainer.arrays().values())
+        if ranks.rank:
             for group, theirs in zip(groups, options, strict=True):
                 group.update(theirs)
             trainer.reload_states()
             trainer.lr = lr
 
-    def end_epoch(self, whole: Any, last: Any) -> None:
+    def end_epoch(self, whole: bool, last: bool) -> None:
         if not whole:
             return
         n_batches = len(self.at.losses)
@@ -590,10 +604,10 @@ class NetworkTraining(Training):
         if self.file is not None and (last or self.file.is_due(due, n_batches)):
             self.write()
 
-    def write(self) -> Any:
+    def write(self) -> None:
         self.file.write(self.trainer, self.history, self.at, self.early_stopping)
 
-    def takes(self, error: Any) -> bool:
+    def takes(self, error: BaseException) -> bool:
         if self.ranks is not None:
             self.ranks.leave(error)
         asked = isinstance(error, KeyboardInterrupt | SystemExit)
@@ -611,7 +625,7 @@ class NetworkTraining(Training):
         guess = math.log(self.trainer.n_out) if softmax else math.inf
         return not last < NOT_FALLEN * min(history.batch_loss[0][0], guess)
 
-    def some_rows(self) -> tuple[Any, Any]:
+    def some_rows(self) -> tuple[Array, Array]:
         """A few rows that it was trained on, and their targets: drawn, as classes may follow each other in turn."""
         rows = self.rows
         places = np.arange(len(rows.x)) if rows.kept is None else rows.kept
@@ -619,7 +633,7 @@ class NetworkTraining(Training):
             places = np.sort(np.random.default_rng(0).choice(places, ROWS_OF_DIAGNOSIS, replace=False))
         return rows.x[places], rows.t[places]
 
-    def close(self, stopped_by: Any) -> None:
+    def close(self, stopped_by: str) -> None:
         self.history.stopped_by = stopped_by
         trainer = self.trainer
         if not trainer.closed:
@@ -633,7 +647,9 @@ class NetworkTraining(Training):
 # --- validation -----------------------------------------------------------------------------
 
 
-def validation_of(net: Any, data: Any, classes: Any, description: Any, ranks: Any) -> tuple[Any, Any]:
+def validation_of(
+    net: Module, data: Any, classes: Sequence[str] | None, description: plans.Description, ranks: Ranks
+) -> tuple[Any, Array]:
     """The rows and targets of `validation_data`, of whose texts the network has the `classes`."""
     try:
         if isinstance(data, Mapping | Set):  # whose elements are keys, or in no order

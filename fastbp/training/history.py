@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fastbp import checks
 from fastbp.training import plans
 
 if TYPE_CHECKING:
-    from fastbp._typing import Path
+    from matplotlib.figure import Figure
+
+    from fastbp._typing import Array, Path
+    from fastbp.modules import Module
+
+    Monitor: TypeAlias = Literal["val_loss", "val_accuracy", "train_loss", "train_accuracy", "loss", "accuracy"]
 
 __all__ = ["EarlyStopping", "History"]
 
@@ -43,7 +49,7 @@ class History:
     val_accuracy: list[float] = dataclasses.field(default_factory=list)
     lr: list[float] = dataclasses.field(default_factory=list)
     seconds: list[float] = dataclasses.field(default_factory=list)
-    batch_loss: list[Any] = dataclasses.field(default_factory=list)
+    batch_loss: list[Array] = dataclasses.field(default_factory=list)
     seed: int = 0
     stopped_by: str = "epochs"
 
@@ -59,7 +65,7 @@ class History:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def plot(self, path: Path | None = None) -> Any:
+    def plot(self, path: Path | None = None) -> Figure:
         """Draw the curves of loss and accuracy; a file where `path` says so.
 
         Parameters
@@ -120,33 +126,37 @@ class EarlyStopping:
     3
     """
 
-    best_layers: Any
-    best: Any
+    best_layers: Sequence[Module]
+    best: float
     best_epoch: int
 
     MONITORS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
 
     def __init__(
-        self, patience: int = 10, monitor: Any = "val_loss", min_delta: float = 0.0, restore_best: bool = True
+        self,
+        patience: int = 10,
+        monitor: Monitor | Callable[[Any], float] = "val_loss",
+        min_delta: float = 0.0,
+        restore_best: bool = True,
     ) -> None:
-        self.patience: Any = checks.integer("EarlyStopping", "patience", patience, least=1)
+        self.patience: int = checks.integer("EarlyStopping", "patience", patience, least=1)
+        self.monitor: Any = monitor
         if not callable(monitor):
             named = isinstance(monitor, str) and monitor in ("loss", "accuracy")
-            monitor = f"train_{monitor}" if named else monitor
-            monitor = checks.choice("EarlyStopping", "monitor", monitor, self.MONITORS)
-        self.monitor = monitor
-        self.min_delta: Any = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
-        self.restore_best: Any = checks.flag("EarlyStopping", "restore_best", restore_best)
+            name = f"train_{monitor}" if named else monitor
+            self.monitor = checks.choice("EarlyStopping", "monitor", name, self.MONITORS)
+        self.min_delta: float = checks.number("EarlyStopping", "min_delta", min_delta, least=0)
+        self.restore_best: bool = checks.flag("EarlyStopping", "restore_best", restore_best)
         self.start()
 
     def start(self) -> None:
         """Forget an earlier training."""
         self.best = -math.inf
         self.best_epoch = 0
-        self.best_arrays: dict[str, Any] | None = None
+        self.best_arrays: dict[str, Array] | None = None
         self.best_layers = ()
 
-    def should_stop(self, net: Any, history: Any, score: Any = None) -> Any:
+    def should_stop(self, net: Module, history: History, score: float | None = None) -> bool:
         """Look at the last epoch, keep the network's arrays where it is the best one.
 
         `score` is what a monitor that is a function has made of the network.
@@ -163,7 +173,7 @@ class EarlyStopping:
             self.best, self.best_epoch = score, epoch  # last: Ctrl-C above has it done again
         return self.is_over(history)
 
-    def is_over(self, history: Any) -> Any:
+    def is_over(self, history: History) -> bool:
         """Whether the best epoch lies too far back."""
         return len(history) - 1 - self.best_epoch >= self.patience
 
@@ -173,7 +183,7 @@ class EarlyStopping:
         monitor = f"the function {name}" if callable(self.monitor) else self.monitor
         return {"monitor": monitor, "min_delta": self.min_delta, "restore_best": self.restore_best}
 
-    def restore(self, net: Any) -> None:
+    def restore(self, net: Module) -> None:
         """Put the best epoch's arrays back."""
         if self.best_arrays is None:
             return

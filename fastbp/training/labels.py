@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+
 __all__ = ["are_names", "classes_of", "indices_of"]
 
 
-def are_names(t: Any) -> Any:
+def are_names(t: Any) -> bool:
     """Whether targets are texts, one for each row."""
     if not isinstance(t, np.ndarray):
         if isinstance(t, str | bytes) or not np.iterable(t) or hasattr(t, "tocsr"):
@@ -24,7 +27,7 @@ def are_names(t: Any) -> Any:
     return t.ndim == 1 and len(t) > 0 and (t.dtype.kind in "UT" or (t.dtype == object and isinstance(t[0], str)))
 
 
-def classes_of(who: str, t: Any, n_classes: int, gather: Callable[..., Any]) -> tuple[Any, ...]:
+def classes_of(who: str, t: Any, n_classes: int, gather: Callable[[Any], list[Any]]) -> tuple[str, ...]:
     """The names that targets have, sorted: a tuple of str.
 
     Parameters
@@ -51,7 +54,7 @@ def classes_of(who: str, t: Any, n_classes: int, gather: Callable[..., Any]) -> 
     return tuple(names)
 
 
-def indices_of(who: str, classes: Any, t: Any) -> Any:
+def indices_of(who: str, classes: Sequence[str] | None, t: Any) -> Array:
     """The places of names among the classes: (n_rows,) int64.
 
     Raises

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,12 @@ from fastbp.training.epochs import Epochs
 from fastbp.training.fit import FitOptions, NetworkTraining, Rows, validation_of
 from fastbp.training.ranks import ALONE
 from fastbp.training.trainer import trainer_of
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.modules import Module
+    from fastbp.training.history import History
+    from fastbp.training.trainer import Trainer
 
 __all__ = ["fit_batches", "gives_batches"]
 
@@ -53,12 +59,11 @@ class Batches:
         For an iterator and several epochs: it is spent after one.
     """
 
-    who: Any
+    who: str
     source: Any
-
     peeked: Any
 
-    def __init__(self, who: str, source: Iterable[Any] | Callable[..., Any], epochs: int) -> None:
+    def __init__(self, who: str, source: Iterable[Any] | Callable[[], Iterable[Any]], epochs: int) -> None:
         if hasattr(source, "__next__") and epochs > 1:
             raise ValueError(
                 f"{who} expects batches for each of {epochs} epochs; got an iterator, which is spent after one: pass "
@@ -73,12 +78,11 @@ class Batches:
     def _begun(self):
         return self.source() if callable(self.source) and not hasattr(self.source, "__iter__") else self.source
 
-    def __len__(self) -> Any:
+    def __len__(self) -> int:
         """How many an epoch has; a TypeError where the source does not say."""
-        source: Any = self.source
-        return len(source)
+        return len(self.source)
 
-    def epoch(self) -> Iterator[Any]:
+    def epoch(self) -> Generator[Any, None, None]:
         """The batches of the next epoch, as they come."""
         if self._first is not None:
             first, self._first = self._first, None
@@ -89,7 +93,7 @@ class Batches:
             yield from self._begun()
 
 
-def fit_batches(net: Any, source: Any, options: Any) -> Any:
+def fit_batches(net: Module, source: Iterable[Any] | Callable[[], Iterable[Any]], options: dict[str, Any]) -> History:
     """`Sequential.fit` of batches that are made elsewhere; see there."""
     who = FitOptions.who
     given = [name for name in OF_ROWS if not _is_unsaid(name, options[name])]
@@ -98,24 +102,24 @@ def fit_batches(net: Any, source: Any, options: Any) -> Any:
             f"{who} expects {given[0]} with rows x and their targets t; got it with batches, which are taken as they "
             "come."
         )
-    options = FitOptions(**{name: value for name, value in options.items() if name != "comm"})
+    asked = FitOptions(**{name: value for name, value in options.items() if name != "comm"})
     loss_layer = net.loss_layer_for(who)
     description = plans.described(net, who)
     validation = None
-    if options.validation_data is not None:
-        validation = validation_of(net, options.validation_data, net.classes, description, ALONE)
-    options.require_monitored(validation, loss_layer)
-    batches = Batches(who, source, options.epochs)
-    if options.schedule is not None and not hasattr(source, "__len__"):
+    if asked.validation_data is not None:
+        validation = validation_of(net, asked.validation_data, net.classes, description, ALONE)
+    asked.require_monitored(validation, loss_layer)
+    batches = Batches(who, source, asked.epochs)
+    if asked.schedule is not None and not hasattr(source, "__len__"):
         raise ValueError(f"{who} expects batches whose number len tells, for a schedule; got {checks.shown(source)}.")
     x, _ = _pair(who, batches.peeked)
     most = max(len(plans.rows_of(who, x, description.entries[0])), _size_of(source))
-    seed = init.seed_of(who, options.seed)
+    seed = init.seed_of(who, asked.seed)
     trainer = trainer_of(
-        description, options.optimizer, most, options.n_threads, seed, options.clip_norm, options.clip_value, ALONE, 1
+        description, asked.optimizer, most, asked.n_threads, seed, asked.clip_norm, asked.clip_value, ALONE, 1
     )
-    training = BatchTraining(trainer, batches, description, validation, options)
-    Epochs(dataclasses.replace(options, shuffle=False), 0).run(training)
+    training = BatchTraining(trainer, batches, description, validation, asked)
+    Epochs(dataclasses.replace(asked, shuffle=False), 0).run(training)
     return training.history
 
 
@@ -140,14 +144,21 @@ def _pair(who, batch):
 class BatchTraining(NetworkTraining):
     """A network's training on `Batches`."""
 
-    batches: Any
-    description: Any
+    batches: Batches
+    description: plans.Description
 
-    def __init__(self, trainer: Any, batches: Any, description: Any, validation: Any, options: Any) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        batches: Batches,
+        description: plans.Description,
+        validation: tuple[Any, Array] | None,
+        options: FitOptions,
+    ) -> None:
         super().__init__(trainer, Rows(None, None, None, 0, 1, None, None), validation, options, None, None)
         self.batches, self.description = batches, description
 
-    def train(self, epochs: Any) -> Any:
+    def train(self, epochs: Epochs) -> bool:
         trainer, who = self.trainer, self.batches.who
         losses, sums, whole = [], np.zeros(3), True
         lrs = epochs.rates(trainer.optimizer.lr, self.at.epoch, len(self.batches)) if epochs.options.schedule else None

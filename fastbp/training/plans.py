@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,14 @@ from fastbp import checks
 from fastbp._kernels import engine
 from fastbp._kernels.embedding import categories_hold
 from fastbp.layers import Layer
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+    from fastbp.losses import Loss
+    from fastbp.modules import Module
+
+    #: A weight for each class, by its index or in their order.
+    ClassWeight: TypeAlias = Mapping[int, float] | Sequence[float] | Array | Literal["balanced"]
 
 #: Where classes are defined whose methods the engine stands for.
 LAYERS = ("fastbp.layers", "fastbp.nn")
@@ -20,7 +29,7 @@ OPTIMIZERS = ("fastbp.optim", "fastbp.book")
 PASSES = {"__call__", "_backward", "_forward", "backward", "forward", "gradient", "loss", "predict"}
 
 
-def require_own(who: str, what: Any, thing: Any, modules: Any) -> None:
+def require_own(who: str, what: str, thing: object, modules: Iterable[str]) -> None:
     """Refuse a user's own class, a subclass too, or method: the engine would not run it."""
     where = f"{type(thing).__module__}."
     if not any(where.startswith(f"{module}.") for module in modules):
@@ -42,7 +51,7 @@ def _require_methods(who, what, thing, own):
 # --- networks -------------------------------------------------------------------------------
 
 
-def arrays_of(layers: Any) -> dict[Any, Any]:
+def arrays_of(layers: Iterable[Module]) -> dict[str, Array]:
     """The layers' arrays under the names that they have in a network's file, as views."""
     return {
         f"{place}.{name}": array
@@ -52,7 +61,7 @@ def arrays_of(layers: Any) -> dict[Any, Any]:
     }
 
 
-def require_apart(who: str, arrays: Any, cure: Any = "") -> None:
+def require_apart(who: str, arrays: Collection[tuple[str, Array]], cure: str = "") -> None:
     """Refuse pairs (name, array) of which two share memory: their copies would not."""
     places = {name: place for place, (name, _) in enumerate(arrays)}
     shared = [
@@ -76,13 +85,13 @@ def _overlapping(arrays):
         reached.append(one)
 
 
-def share_memory(arrays: Any, others: Any) -> bool:
+def share_memory(arrays: Iterable[Array], others: Iterable[Array]) -> bool:
     """Whether one of some arrays has memory in common with one of others."""
     named = [(True, array) for array in arrays] + [(False, array) for array in others]
     return any(one[0] is not other[0] and np.shares_memory(one[1], other[1]) for one, other in _overlapping(named))
 
 
-def memory_of(array: Any) -> tuple[Any, Any]:
+def memory_of(array: Any) -> tuple[int, int]:
     """What tells the memory of which an array is a part: its address, and who owns it."""
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -91,7 +100,7 @@ def memory_of(array: Any) -> tuple[Any, Any]:
     return array.__array_interface__["data"][0], id(owner)
 
 
-def fill(arrays: Any, values: Any) -> None:
+def fill(arrays: Mapping[str, Array], values: Mapping[str, ArrayLike]) -> None:
     """Write values into arrays of the same names."""
     for name, array in arrays.items():
         array[...] = values[name]
@@ -113,22 +122,22 @@ class Description:
     dtype : numpy.dtype
     """
 
-    net: object
+    net: Module
     entries: list
     places: list
     loss: tuple
     dtype: np.dtype
 
     @property
-    def n_in(self) -> Any:
+    def n_in(self) -> int:
         return self.entries[0][1]
 
     @property
-    def n_out(self) -> Any:
+    def n_out(self) -> int:
         return self.entries[-1][2]
 
 
-def described(net: Any, who: str = "Trainer") -> Any:
+def described(net: Module, who: str = "Trainer") -> Description:
     """The `Description` of a network.
 
     Raises
@@ -145,7 +154,7 @@ def described(net: Any, who: str = "Trainer") -> Any:
     return found
 
 
-def entries_of(net: Any) -> tuple[Any, Any]:
+def entries_of(net: Module) -> tuple[list[tuple], list[tuple[Layer, int]]]:
     """The plan's description of each layer, and (layer, place in the plan) of the trained.
 
     Raises
@@ -234,7 +243,7 @@ def _require_unhooked(module, where=""):
         )
 
 
-def loss_of(net: Any, n_out: Any, who: str = "Trainer") -> tuple[Any, Any] | tuple[str, Any] | tuple[None, float]:
+def loss_of(net: Module, n_out: int, who: str = "Trainer") -> tuple[str | None, Any]:
     """The loss's name in the engine and its number, or parts; (None, 0.0) without one."""
     loss_layer = net.loss_layer
     if loss_layer is None:
@@ -245,7 +254,7 @@ def loss_of(net: Any, n_out: Any, who: str = "Trainer") -> tuple[Any, Any] | tup
     return (loss_layer.kind, loss_layer.kind_number) if parts is None else ("parts", parts)
 
 
-def dtype_of(net: Any) -> Any:
+def dtype_of(net: Module) -> np.dtype:
     """The one dtype of all parameters: float64 where they differ."""
     return np.result_type(*(array.dtype.newbyteorder("=") for array in net.params.values()))
 
@@ -253,7 +262,7 @@ def dtype_of(net: Any) -> Any:
 # --- data -----------------------------------------------------------------------------------
 
 
-def rows_of(who: str, x: Any, first: Any) -> Any:
+def rows_of(who: str, x: Any, first: tuple) -> Any:
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows; `first`: of the first layer's entry."""
     kind, n_in, *_, detail = first
     if hasattr(x, "tocsr") and kind != "embedding":
@@ -286,14 +295,21 @@ def rows_of(who: str, x: Any, first: Any) -> Any:
     return x
 
 
-def targets_of(who: str, loss_layer: Any, t: Any, n_rows: Any, n_out: Any, dtype: Any) -> Any:
+def targets_of(who: str, loss_layer: Loss, t: Any, n_rows: int, n_out: int, dtype: np.dtype) -> Array:
     """Targets for the engine: int64 class indices, or rows of the plan's dtype."""
     return loss_layer.targets(who, t, (n_rows, n_out), dtype)
 
 
 def weights_of(
-    who: str, sample_weight: Any, class_weight: Any, loss_layer: Any, t: Any, shape: Any, dtype: Any, total: Any
-) -> Any:
+    who: str,
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    loss_layer: Loss,
+    t: Array,
+    shape: tuple[int, int],
+    dtype: np.dtype,
+    total: Callable[[Any], Any],
+) -> Array | None:
     """The rows' weights, or None where all are 1; total(counts) sums over all ranks' rows."""
     if sample_weight is None and class_weight is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastbp import checks
@@ -36,14 +37,14 @@ class Bar:
         self._open, self._epochs = tqdm.auto.tqdm, epochs
         self._bar: Any = None
 
-    def start(self, done: Any) -> None:
+    def start(self, done: int) -> None:
         """Show it, after so many epochs."""
         notebook = "ipykernel" in sys.modules
         hidden = sys.stderr is None or (None if not notebook else False)  # None: where it is no terminal
         self._bar = self._open(total=self._epochs, initial=done, unit="epoch", disable=hidden)
         self._done, self._due = done, 0.0
 
-    def epoch(self, text: Any) -> None:
+    def epoch(self, text: Callable[[], str]) -> None:
         """An epoch is over; ``text()`` says how it went."""
         self._done += 1
         now = time.monotonic()
@@ -51,7 +52,7 @@ class Bar:
             self._show(text)
             self._due = now + INTERVAL
 
-    def close(self, text: Any) -> None:
+    def close(self, text: Callable[[], str]) -> None:
         """The training is over."""
         if self._bar is not None:
             if not self._bar.disable and self._done > self._bar.initial:

@@ -11,15 +11,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import engine, isa
 from fastbp.training.checkpoints import difference
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array, ArrayLike
+    from fastbp.communicators import AnyCommunicator
 
 __all__ = ["ALONE", "RankError", "Ranks"]
 
@@ -65,7 +69,7 @@ class Ranks:
     rank: int
     size: int
 
-    def __init__(self, who: str, comm: Any, rows: Literal["all", "own"] = "all") -> None:
+    def __init__(self, who: str, comm: AnyCommunicator | None, rows: Literal["all", "own"] = "all") -> None:
         self.who = who
         self.rank, self.size = 0, 1
         self.parted = self.lost = False
@@ -76,9 +80,9 @@ class Ranks:
         if comm is not None:
             from fastbp.communicators import communicator_of
 
-            self._comm = comm = communicator_of(who, comm)
-            self.rank, self.size = int(comm.rank), int(comm.size)
-            self._allreduce, self._broadcast = comm.allreduce, comm.broadcast
+            self._comm = found = communicator_of(who, comm)
+            self.rank, self.size = int(found.rank), int(found.size)
+            self._allreduce, self._broadcast = found.allreduce, found.broadcast
         self.own: bool = self.size > 1 and isinstance(rows, str) and rows == "own"
 
     def __bool__(self) -> bool:
@@ -86,12 +90,12 @@ class Ranks:
         return self.size > 1
 
     @property
-    def compiled(self) -> Any:
+    def compiled(self) -> Callable[..., object] | None:
         return getattr(self._comm, "compiled", None)
 
     # --- meetings ---------------------------------------------------------------------------
 
-    def meet(self, error: Any = None, number: float = 0.0) -> Any:
+    def meet(self, error: BaseException | None = None, number: float = 0.0) -> Array:
         """Wait for all ranks; each one's `number`, (size,) float64.
 
         Raises
@@ -136,7 +140,7 @@ class Ranks:
             "is finite: all is as before; try a smaller lr or clip_norm=1."
         )
 
-    def leave(self, error: Any) -> None:
+    def leave(self, error: BaseException) -> None:
         """Tell the others why this rank leaves, unless they know."""
         if self and not self.parted:
             with suppress(BaseException):
@@ -150,7 +154,7 @@ class Ranks:
         return RankError(f"{self.who} ended on all {self.size} ranks, as rank {rank} failed: {told}.")
 
     @contextmanager
-    def together(self) -> Iterator[Any]:
+    def together(self) -> Iterator[None]:
         """A block that ends on all ranks alike: by an error, where one of them has one.
 
         Signals that Python handles wait for the next meeting or exchange meanwhile: one that came
@@ -196,7 +200,7 @@ class Ranks:
             signal.signal(number, handler)
 
     @contextmanager
-    def listening(self) -> Iterator[Any]:
+    def listening(self) -> Iterator[None]:
         """A block of the user's functions, in which signals are handled as they come."""
         deferred = bool(self._handlers)
         self.listen()
@@ -218,7 +222,7 @@ class Ranks:
 
     # --- what they tell each other ----------------------------------------------------------
 
-    def sum(self, array: Any) -> Any:
+    def sum(self, array: ArrayLike) -> Array:
         """The sum of all ranks' arrays of float64."""
         array = np.array(array, np.float64)
         if self:
@@ -243,24 +247,24 @@ class Ranks:
         self._call(self._broadcast, data, root)
         return thing if self.rank == root else pickle.loads(data.tobytes())
 
-    def reserve(self, nbytes: Any) -> None:
+    def reserve(self, nbytes: int) -> None:
         """Prepare for gradients of so many bytes; all ranks wait for each other."""
         if self.compiled is not None:
             self.meet()
             self._call(self._comm.reserve, nbytes)
 
-    def share_plan(self, plan: Any) -> None:
+    def share_plan(self, plan: engine.Plan) -> None:
         """Overwrite a plan's parameters, statistics, states and steps with the first rank's."""
         plan.steps = self.tell(plan.steps)
         for part in (engine.PARAMETERS, engine.RUNNING, *_states_of(plan)):
             self._call(self._broadcast, plan.flat(part), 0)
 
-    def mean_losses(self, losses: Any, weights: Any) -> None:
+    def mean_losses(self, losses: Array, weights: Array) -> None:
         """Overwrite batches' mean losses of this rank's rows, of such weights, with those of all."""
         sums, totals = np.split(self.sum(np.concatenate([losses * weights, weights])), 2)
         losses[:] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals != 0)
 
-    def share_arrays(self, arrays: Any) -> None:
+    def share_arrays(self, arrays: Iterable[Array]) -> None:
         """Overwrite arrays with the first rank's."""
         if not self:
             return
@@ -271,7 +275,7 @@ class Ranks:
             if self.rank:
                 array[...] = data.reshape(array.shape)
 
-    def allreduce(self, buffer: Any) -> Any:
+    def allreduce(self, buffer: Array) -> None:
         """Make `buffer` the sum of all ranks', in place."""
         self._call(self._allreduce, buffer)
 
@@ -283,7 +287,7 @@ class Ranks:
         except BaseException as broken:
             self.lose(broken)
 
-    def lose(self, broken: Any) -> None:
+    def lose(self, broken: BaseException) -> NoReturn:
         """Call the communicator no more, which raised this."""
         self.lost = self.parted = True
         raise RankError(f"{self.who} lost the other ranks: {_words(broken)}.") from broken
@@ -329,19 +333,19 @@ class Ranks:
         """What is counted in all rows, of which this rank has those that it counted in."""
         return self.sum(counts) if self.own else counts
 
-    def counts(self, n: Any) -> Any:
+    def counts(self, n: int) -> list[int] | None:
         """How many rows each rank has of its own, of which this one has n; None where all have all."""
         return self.meet(number=n).astype(np.int64).tolist() if self.own else None
 
-    def share(self, n: Any) -> Any:
+    def share(self, n: int) -> slice:
         """The rows of n that this rank looks at in an evaluation."""
         return slice(0, n) if self.own else self.share_of_all(n)
 
-    def share_of_all(self, n: Any) -> Any:
+    def share_of_all(self, n: int) -> slice:
         """The share of n rows that all have of which this rank sees to."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
 
-    def parts(self, n: int, edges: Any, least: int = 1) -> Any:
+    def parts(self, n: int, edges: Sequence[int] | Array, least: int = 1) -> Array:
         """The rank's rows of each batch of an epoch, as `Plan.epoch` takes them: (n_batches, 5).
 
         With all rows on every rank, each batch is cut into as many parts as there are ranks.  With
@@ -370,7 +374,7 @@ class Ranks:
             begin = edges[:-1] + before
         return np.stack([begin, begin + behind - before, before, rows, edges[1:]], axis=1)
 
-    def require_several(self, parts: Any) -> None:
+    def require_several(self, parts: Array) -> None:
         """Refuse single rows for a batch normalisation, which have no variance."""
         if self and 1 in np.diff(parts[:, :2]):
             raise ValueError(
@@ -379,17 +383,17 @@ class Ranks:
                 f"{self.size}."
             )
 
-    def place_of(self, n: Any) -> int:
+    def place_of(self, n: int) -> int:
         """The place of the first of this rank's n rows among those of all ranks."""
         return int(self.meet(number=n)[: self.rank].sum())
 
     # --- what a plan asks for ---------------------------------------------------------------
 
-    def enter(self, over: Any) -> bool:
+    def enter(self, over: bool) -> bool:
         """All ranks begin an epoch; whether the first one's time is over."""
         return bool(self.meet(number=over)[0])
 
-    def average(self, plan: Any, weight: Any, over: Any) -> bool | None:
+    def average(self, plan: engine.Plan, weight: float, over: bool) -> bool | None:
         """Average the plans' parameters and states, by the weight of the rows since the last time.
 
         Returns whether the first rank's time is over; or None, where a rank's weight is NaN, as its
@@ -401,7 +405,7 @@ class Ranks:
         self._average(plan, [engine.PARAMETERS, *_states_of(plan)], weights)
         return bool(self.meet(number=over)[0])
 
-    def average_statistics(self, plan: Any, weight: Any) -> None:
+    def average_statistics(self, plan: engine.Plan, weight: float) -> None:
         """Average the running statistics of normalisations, by the weight of each rank's rows."""
         if self and len(plan.flat(engine.RUNNING)):
             self._average(plan, [engine.RUNNING], self.meet(number=weight))
@@ -415,7 +419,7 @@ class Ranks:
             flat *= flat.dtype.type(weights[self.rank] / total)
             self.allreduce(flat)
 
-    def require_same(self, plan: Any) -> None:
+    def require_same(self, plan: engine.Plan) -> None:
         """Refuse parameters that are not the same bits on all ranks.
 
         Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from fastbp.training import labels, plans
 from fastbp.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastbp._typing import ArrayLike, Path
+    from fastbp.modules import Module
     from fastbp.optim import Optimizer
 
 __all__ = ["LRFinder", "lr_finder"]
@@ -50,7 +53,7 @@ class LRFinder:
     smoothed: np.ndarray
     suggestion: float
 
-    def plot(self, path: Path | None = None) -> Any:
+    def plot(self, path: Path | None = None) -> Figure:
         """Draw the losses over the rates, with the suggestion; a file where `path` says so.
 
         Parameters
@@ -70,7 +73,7 @@ class LRFinder:
 
 
 def lr_finder(
-    net: Any,
+    net: Module,
     x: ArrayLike,
     t: ArrayLike,
     optimizer: Optimizer | str | None = None,
@@ -80,7 +83,7 @@ def lr_finder(
     lr_max: float = 10.0,
     n_steps: int = 200,
     seed: int = 0,
-) -> Any:
+) -> LRFinder:
     """Train a copy of a network at rates that grow from step to step, and see where the loss falls.
 
     It ends early where the smoothed loss has left the valley, above four times the least one.

@@ -7,9 +7,9 @@ import operator
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,15 @@ from fastbp.training import plans
 from fastbp.training.copies import Copies
 from fastbp.training.ranks import Ranks
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.communicators import AnyCommunicator
+    from fastbp.modules import Module
+    from fastbp.optim.rule import Rule
+
 __all__ = ["Trainer", "require_steps", "trainer_of"]
+
+T = TypeVar("T")
 
 #: Held while networks change hands: of two threads that take one, the second finds the first.  And
 #: while parameters are fetched, so that who holds it finds those of one step.
@@ -44,7 +52,9 @@ def _are_same(objects, others):
     return len(objects) == len(others) and all(map(operator.is_, objects, others))
 
 
-def require_steps(who: str, optimizer: Any, batch_size: Any, clip_norm: Any, clip_value: Any) -> None:
+def require_steps(
+    who: str, optimizer: Optimizer, batch_size: int, clip_norm: float | None, clip_value: float | None
+) -> None:
     """Refuse an optimiser, a batch size or limits of gradients that no step goes by."""
     checks.instance(who, "optimizer", optimizer, Optimizer, "an optimiser, as SGD(lr=0.1)")
     plans.require_own(who, "an optimiser", optimizer, plans.OPTIMIZERS)
@@ -54,20 +64,20 @@ def require_steps(who: str, optimizer: Any, batch_size: Any, clip_norm: Any, cli
             raise ValueError(f"{who} expects {name} above 0, or None; got {limit}.")
 
 
-class _Fixed:
+class _Fixed(Generic[T]):
     """What a trainer is made from, once and for all; kept as `_name`.
 
     Not in `vars(trainer)` under its name: once somebody has looked at an object's `__dict__`, its
     methods are found in the slow way, at each step.
     """
 
-    def __set_name__(self, owner: Any, name: Any) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, trainer: Any, owner: Any = None) -> Any:
+    def __get__(self, trainer: Trainer, owner: type | None = None) -> T:
         return self if trainer is None else getattr(trainer, f"_{self._name}")
 
-    def __set__(self, trainer: Any, value: Any) -> Any:
+    def __set__(self, trainer: Trainer, value: T) -> None:
         raise AttributeError(f"Trainer expects {self._name} when it is made; got an assignment later: make another.")
 
 
@@ -136,29 +146,26 @@ class Trainer(engine.Plan):
     1.0
     """
 
-    steps: Any
-
-    net: Any
-    optimizer: Any
-    dtype: Any
-    n_threads: Any
-    clip_norm: Any
-    clip_value: Any
+    steps: int
     lr: float
 
-    net, optimizer, dtype = _Fixed(), _Fixed(), _Fixed()
-    n_threads, clip_norm, clip_value = _Fixed(), _Fixed(), _Fixed()
+    net: _Fixed[Module] = _Fixed()
+    optimizer: _Fixed[Rule] = _Fixed()
+    dtype: _Fixed[np.dtype] = _Fixed()
+    n_threads: _Fixed[int | None] = _Fixed()
+    clip_norm: _Fixed[float | None] = _Fixed()
+    clip_value: _Fixed[float | None] = _Fixed()
 
     def __new__(
         cls,
-        net: Any,
+        net: Module,
         optimizer: Optimizer | str | None = None,
         batch_size: int = 32,
         n_threads: int | None = None,
         seed: int | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
     ) -> Self:
         ranks = Ranks("Trainer", comm)
         with ranks.together():
@@ -173,14 +180,14 @@ class Trainer(engine.Plan):
 
     def __init__(
         self,
-        net: Any,
+        net: Module,
         optimizer: Optimizer | str | None = None,
         batch_size: int = 32,
         n_threads: int | None = None,
         seed: int | None = None,
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
     ) -> None:
         _, ranks, named = self.made_from
         if optimizer is None or isinstance(optimizer, str):
@@ -217,7 +224,7 @@ class Trainer(engine.Plan):
         self._net = net = description.net
         self._optimizer, self._n_threads = optimizer, n_threads
         self._clip_norm, self._clip_value = clip_norm, clip_value
-        self.seed: Any = seed
+        self.seed: int = seed
         self._clips: dict = {"clip_value": clip_value or 0.0, "clip_norm": clip_norm or 0.0}
         self._numbers: dict = optimizer.numbers()
         self.set_rule(**self._numbers, **self._clips)
@@ -340,7 +347,7 @@ class Trainer(engine.Plan):
             layer.take_data()
         self._parameters.take()
 
-    def take_arrays(self) -> Any:
+    def take_arrays(self) -> None:
         self._parameters.write()
 
     def reload_states(self) -> None:
@@ -355,7 +362,7 @@ class Trainer(engine.Plan):
             self._states.take()
 
     @contextmanager
-    def averaged(self) -> Iterator[Any]:
+    def averaged(self) -> Iterator[None]:
         """Within it the user's arrays have the average of the parameters, in the place of those."""
         kept = self.give_averages()
         try:
@@ -364,7 +371,7 @@ class Trainer(engine.Plan):
             for array, values in kept:
                 array[...] = values
 
-    def give_averages(self) -> Any:
+    def give_averages(self) -> list[tuple[Array, Array]]:
         """Write the average of the parameters into the user's arrays; each, and what it had before."""
         with hands:
             self.sync()
@@ -387,7 +394,7 @@ class Trainer(engine.Plan):
             own[:] = kept
         return [array for _, values in found for array in values]
 
-    def take_averages(self, averages: Any) -> None:
+    def take_averages(self, averages: Mapping[str, Array]) -> None:
         """Go on from an average of the parameters, arrays by the names of `arrays`."""
         own = {name: array for name, array in self.arrays().items() if name in averages}
         kept = {name: array.copy() for name, array in own.items()}
@@ -450,7 +457,7 @@ class Trainer(engine.Plan):
         if self.dirty:  # else sync has set them
             self._set_steps()
 
-    def arrays(self) -> Any:
+    def arrays(self) -> dict[str, Array]:
         """The user's arrays of the network and of the optimiser's states, by PyTorch's names."""
         arrays = plans.arrays_of(self._layers)
         kinds = self.optimizer.state_names
@@ -461,7 +468,7 @@ class Trainer(engine.Plan):
                 arrays[f"optimizer.{number}.{name}.{kinds[part - engine.FIRST_STATE]}"] = state.T
         return arrays
 
-    def restore(self, arrays: Any, steps: Any, lr: Any) -> None:
+    def restore(self, arrays: Mapping[str, Array], steps: int, lr: float) -> None:
         """Go on from other contents of `arrays`, after so many steps."""
         with hands:
             own = self.arrays()
@@ -534,7 +541,7 @@ class Trainer(engine.Plan):
             checks.same_shape("Trainer", "weights", weights, (n_rows,), "x has rows")
         return x, t, weights
 
-    def diverged(self, loss: Any, layer: Any, when: Any = None) -> Any:
+    def diverged(self, loss: float, layer: Any, when: str | None = None) -> FloatingPointError:
         held = [i for i, one in enumerate(self._layers) if one.kind is not None]
         when = when or f"step {self.steps + 1}"
         if math.isfinite(loss):
@@ -559,18 +566,18 @@ class Trainer(engine.Plan):
 
 
 def trainer_of(
-    description: Any,
-    optimizer: Any,
-    batch_size: Any,
-    n_threads: Any,
-    seed: Any,
-    clip_norm: Any,
-    clip_value: Any,
-    ranks: Any,
-    average_every: Any,
-) -> Any:
+    description: plans.Description,
+    optimizer: Rule,
+    batch_size: int,
+    n_threads: int | None,
+    seed: int,
+    clip_norm: float | None,
+    clip_value: float | None,
+    ranks: Ranks,
+    average_every: int,
+) -> Trainer:
     """A `Trainer` of what was checked before: a `plans.Description`, and by `require_steps`."""
-    trainer: Any = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm, ranks)
+    trainer: Trainer = Trainer._compiled(description, optimizer, batch_size, n_threads, clip_norm, ranks)
     trainer._take(optimizer, n_threads, seed, clip_norm, clip_value)
     trainer._join(ranks, average_every)
     return trainer
