@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fastbp import checks
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array
+    from fastbp._typing import Array, FloatDType
 
 #: Standard deviation of the normal distribution, from the numbers of inputs and outputs.
 _STANDARD_DEVIATIONS = {
@@ -22,7 +22,7 @@ _STANDARD_DEVIATIONS = {
 NAMES = tuple(_STANDARD_DEVIATIONS)
 
 
-def seed_of(who: str, seed: Any) -> Any:
+def seed_of(who: str, seed: int | None) -> int:
     """A seed of 64 bits: the integer itself, or a drawn one for None."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
@@ -33,7 +33,7 @@ def weights(
     n_in: int,
     n_out: int,
     init: Literal["he", "xavier", "lecun", "zeros"] | float = "he",
-    dtype: Literal["float32", "float64"] = "float32",
+    dtype: FloatDType = "float32",
     seed: int | np.random.Generator | None = None,
 ) -> Array:
     """A matrix of initial weights, normally distributed around 0.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from numbers import Integral
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     from fastbp._typing import Array, ArrayLike, Features
+    from fastbp.communicators import AnyCommunicator
     from fastbp.network import Sequential
 
 _FLOATS = (np.float64, np.float32)
@@ -75,6 +75,10 @@ class MLP(BaseEstimator):
     validation_scores_: list[float] | None
 
     _classifies: bool
+    n_layers_: int
+    out_activation_: str
+    norms_: list[Array]
+    loss_curve_: list[float]
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         if MLP in cls.__bases__:  # so that Python's words for a wrong keyword name this class
@@ -145,12 +149,12 @@ class MLP(BaseEstimator):
         X: Features,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: tuple[Features, ArrayLike] | None = None,
         *,
         X_val: Features | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
     ) -> Self:
@@ -830,24 +834,25 @@ class _RandomState:
     """scikit-learn's RandomState of a parameter, made when it is first called for."""
 
     def __init__(self, given: object) -> None:
-        self.given, self._before = given, None
-        self.made: Any = None
+        self.given = given
+        self._before: Any = None  # the state of one that somebody else draws from, too
+        self.made: np.random.RandomState | None = None
 
-    def __call__(self) -> Any:
+    def __call__(self) -> np.random.RandomState:
         if self.made is None:
             self.made = check_random_state(self.given)
             if not isinstance(self.given, Integral):  # someone else draws from it, too
                 self._before = self.made.get_state()
         return self.made
 
-    def share(self, ranks: Any) -> None:
+    def share(self, ranks: Ranks) -> None:
         """Draw as the first rank does."""
         state = ranks.tell(self().get_state() if ranks.rank == 0 else None)
         if ranks.rank:
-            self.made = np.random.RandomState()
-            self.made.set_state(state)
+            self.made = made = np.random.RandomState()
+            made.set_state(state)
 
     def restore(self) -> None:
         """Take back what was drawn."""
         if self._before is not None:
-            self.made.set_state(self._before)
+            self().set_state(self._before)

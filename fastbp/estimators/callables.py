@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import get_scorer
 
 from fastbp.estimators.batches import dtype_of
 
+if TYPE_CHECKING:
+    from fastbp._kernels.engine import Plan
+    from fastbp._typing import Array
+    from fastbp.estimators.batches import Data
 
-def loss(model: Any, t: Any, z: Any) -> tuple[Any, Any]:
+
+def loss(model: Any, t: Array, z: Array) -> tuple[Array, Array]:
     """Each row's loss and its gradient by the outputs z, from the user's `loss`."""
     who = type(model).__name__
     try:
@@ -31,7 +36,7 @@ def loss(model: Any, t: Any, z: Any) -> tuple[Any, Any]:
     return losses, gradient
 
 
-def step(model: Any, plan: Any, data: Any, rows: Any, update: Any) -> Any:
+def step(model: Any, plan: Plan, data: Data, rows: Array | slice, update: bool) -> float:
     """The mean loss of some rows by the user's `loss`; its gradients go into the plan."""
     t = data.t[rows]
     z = np.empty((len(t), plan.n_out), t.dtype)
@@ -49,12 +54,12 @@ def step(model: Any, plan: Any, data: Any, rows: Any, update: Any) -> Any:
     return float(losses @ weights) / over + penalty
 
 
-def weights_of(data: Any, rows: Any) -> Any:
+def weights_of(data: Data, rows: Array | slice) -> Array:
     """The weights of some rows, (n,)."""
     return np.ones(len(data.t[rows])) if data.weights is None else data.weights[rows]
 
 
-def step_together(model: Any, plan: Any, data: Any, rows: Any, over: Any) -> Any:
+def step_together(model: Any, plan: Plan, data: Data, rows: Array, over: bool) -> float | None:
     """The same of a batch of which several ranks have rows, for an update by all; `over`: the time."""
     t = data.t[rows]
     weights = weights_of(data, rows)
@@ -82,7 +87,7 @@ def require_weighted(model: Any) -> None:
         ) from None
 
 
-def score(model: Any, estimator: Any, data: Any) -> float:
+def score(model: Any, estimator: Any, data: Data) -> float:
     """The score of the user's `scoring` for an estimator."""
     who = type(model).__name__
     scorer = model.scoring if callable(model.scoring) else get_scorer(model.scoring)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     from fastbp._typing import Array, ArrayLike, Callback, Features, RowLoss, Schedule
+    from fastbp.communicators import AnyCommunicator
+    from fastbp.estimators.parameters import ActivationName, SolverName
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -146,14 +148,16 @@ class MLPClassifier(ClassifierMixin, MLP):
     True
     """
 
+    classes_: Any
+
     _classifies = True
 
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: ActivationName | Sequence[ActivationName] = "relu",
         *,
-        solver: str = "adam",
+        solver: SolverName = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
@@ -176,7 +180,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         max_fun: int = 15000,
         loss: Literal["log_loss"] | RowLoss = "log_loss",
         label_smoothing: float = 0.0,
-        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        class_weight: dict[Any, float] | list[dict[Any, float]] | Literal["balanced"] | None = None,
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         scoring: str | Callable[..., float] | None = None,
@@ -185,7 +189,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         progress: bool = False,
         schedule: Schedule | None = None,
         init: Literal["he", "xavier", "lecun", "zeros"] | float | None = None,
-        coefs_init: Sequence[ArrayLike] | None = None,
+        coefs_init: Sequence[Sequence[ArrayLike]] | None = None,
         n_threads: int | None = None,
         max_seconds: float | None = None,
         standardize: bool = False,
@@ -360,7 +364,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         sample_weight: ArrayLike | None = None,
         classes: ArrayLike | None = None,
         *,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
     ) -> Self:

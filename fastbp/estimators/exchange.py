@@ -19,7 +19,7 @@ from fastbp.layers import Affine, BatchNorm1d, Dropout, Layer
 from fastbp.network import Sequential
 
 
-def network(model: Any, ready: bool = False) -> Any:
+def network(model: Any, ready: bool = False) -> Sequential:
     """A `Sequential` with copies of a fitted estimator's weights, in the rows' and targets' units.
 
     With `ready` it takes rows that have gone through `preparing.of(model)`.

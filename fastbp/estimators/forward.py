@@ -13,6 +13,7 @@ from fastbp.estimators.parameters import ACTIVATIONS
 
 if TYPE_CHECKING:
     from fastbp._typing import Array
+    from fastbp.estimators.preparing import Preparation
 
 #: Rows that go through all layers together, so that they stay in the caches; and sparse ones,
 #: of which SciPy takes as long to cut out some as to multiply a few thousand.
@@ -25,12 +26,12 @@ NORM_EPS = 1e-5
 
 def outputs(
     x: Any,
-    coefs: Sequence[Any],
-    intercepts: Sequence[Any],
-    norms: Sequence[Any],
+    coefs: Sequence[Array],
+    intercepts: Sequence[Array],
+    norms: Sequence[Array],
     activations: list[str],
     n_layers: int | None = None,
-    prepare: Any = None,
+    prepare: Preparation | None = None,
 ) -> Array:
     """The last layer's outputs before its activation, or those of hidden layer `n_layers`.
 
@@ -103,7 +104,7 @@ def _through(x, layers, norms, activations, dtype):
     return x
 
 
-def finish(z: Any, out_activation: Any) -> Any:
+def finish(z: Array, out_activation: str | None) -> Array:
     """The output activation, in place; a ValueError for another than `FINISHES`."""
     if out_activation == "softmax":
         kernels().softmax_forward(z, z)

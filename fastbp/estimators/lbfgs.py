@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
@@ -14,6 +14,12 @@ from sklearn.utils import gen_batches
 
 from fastbp._kernels import engine
 from fastbp.estimators import callables, parameters
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.estimators.batches import Data
+    from fastbp.estimators.solver import Solver
+    from fastbp.training.ranks import Ranks
 
 #: Rows of one gradient: dense ones, which lie in panels together, and sparse ones, which do not.
 ROWS, SPARSE_ROWS = 1024, 16384
@@ -31,38 +37,38 @@ class Objective:
     """
 
     model: Any
-    solver: Any
-    data: Any
-    ranks: Any
+    solver: Solver
+    data: Data
+    ranks: Ranks
 
-    def __init__(self, model: Any, solver: Any, data: Any, ranks: Any) -> None:
+    def __init__(self, model: Any, solver: Solver, data: Data, ranks: Ranks) -> None:
         if ranks and not ranks.own:
             data = data.part(ranks.share(len(data)))
         self.model, self.solver, self.data, self.ranks = model, solver, data, ranks
         rows = SPARSE_ROWS if hasattr(data.x, "tocsr") else ROWS
-        self.plan: Any = solver.plan(max(1, min(len(data), rows)))
-        self.parts: Any = list(gen_batches(len(data), rows)) if len(data) else []
-        self.rows: Any = [data.rows(part) for part in self.parts]
+        self.plan: engine.Plan = solver.plan(max(1, min(len(data), rows)))
+        self.parts: list[slice] = list(gen_batches(len(data), rows)) if len(data) else []
+        self.rows: list[Any] = [data.rows(part) for part in self.parts]
         all_rows = np.ones(len(data)) if data.weights is None else data.weights
-        self.sums: Any = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
+        self.sums: list[float] = [all_rows[part].sum(dtype=np.float64) for part in self.parts]
         self.total: float = float(ranks.sum(sum(self.sums)))
         n_outputs = round(1 / solver.loss["loss_scale"])
         as_theirs = model.loss == "squared_error" and n_outputs <= MOST_AVERAGED
         #: What makes the loss of `loss_` the one whose gradient the line search goes by.
         self.factor = 1 if as_theirs or callable(model.loss) else n_outputs
-        self.shapes: Any = [array.shape for array in (*model.coefs_, *model.intercepts_)]
+        self.shapes: list[tuple[int, ...]] = [array.shape for array in (*model.coefs_, *model.intercepts_)]
         self.n_weights: int = sum(W.size for W in model.coefs_)
         #: In the data's dtype, in which scipy then asks for losses and gradients.
-        self.start: Any = np.concatenate(
+        self.start: Array = np.concatenate(
             [array.ravel() for array in (*model.coefs_, *model.intercepts_)], dtype=solver.dtype
         )
         #: One array for every call, as scipy keeps copies of the gradients that it goes back to;
         #: a sum over several parts is kept in float64.
         several = len(self.parts) > 1
-        self.gradient: Any = np.empty(self.start.shape, np.float64 if several else self.start.dtype)
-        self.scratch: Any = np.empty_like(self.start) if several else self.gradient
+        self.gradient: Array = np.empty(self.start.shape, np.float64 if several else self.start.dtype)
+        self.scratch: Array = np.empty_like(self.start) if several else self.gradient
 
-    def views(self, packed: Any) -> list[Any]:
+    def views(self, packed: Array) -> list[tuple[int, Array, Array]]:
         """Layer, W and b of each layer, as views."""
         arrays, at = [], 0
         for shape in self.shapes:
@@ -72,18 +78,18 @@ class Objective:
         half = len(arrays) // 2
         return list(zip(self.solver.affines, arrays[:half], arrays[half:], strict=True))
 
-    def keep(self, packed: Any) -> None:
+    def keep(self, packed: Array) -> None:
         """Make copies of these parameters the model's, of its data's dtype."""
         dtype = self.start.dtype
         layers = self.views(packed)
         self.model.coefs_ = [W.astype(dtype) for _, W, _ in layers]
         self.model.intercepts_ = [b.astype(dtype) for *_, b in layers]
 
-    def fitted(self) -> dict[Any, Any]:
+    def fitted(self) -> dict[str, Any]:
         """What the training has made of the model."""
         return {name: getattr(self.model, name) for name in ("coefs_", "intercepts_", "n_iter_", "loss_")}
 
-    def require_kept(self, packed: Any) -> None:
+    def require_kept(self, packed: Array) -> None:
         """Refuse a model whose weights are others than `keep` made them."""
         now = self.model.coefs_, self.model.intercepts_
         self.keep(packed)
@@ -96,7 +102,7 @@ class Objective:
                 "as they are with solver='lbfgs', which goes on from its own; got others."
             )
 
-    def __call__(self, packed: Any) -> Any:
+    def __call__(self, packed: Array) -> tuple[float, Array]:
         """Loss and gradient over all rows."""
         if not self.ranks:
             return self._regularised(packed, *self._of_own_rows(packed))
@@ -153,7 +159,7 @@ class Objective:
         loss = self.factor * loss / self.total + self.penalty(packed)
         return loss, gradient
 
-    def penalty(self, packed: Any) -> Any:
+    def penalty(self, packed: Array) -> float:
         """What `alpha` adds to the loss."""
         W = packed[: self.n_weights]
         return 0.5 * self.model.alpha * float(W @ W) / self.total
@@ -166,7 +172,7 @@ class Objective:
         return float((result.fun - penalty) / self.factor + penalty)
 
 
-def fit_lbfgs(model: Any, objective: Any) -> None:
+def fit_lbfgs(model: Any, objective: Objective) -> None:
     """scipy's L-BFGS-B, whose own vectors are of float64; the best parameters are those kept."""
     from scipy.optimize import minimize
 

@@ -8,13 +8,20 @@ import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.estimators import callables, parameters
 from fastbp.training.epochs import Epochs, Training
+
+if TYPE_CHECKING:
+    from fastbp._kernels.engine import Plan
+    from fastbp._typing import Array, Callback
+    from fastbp.estimators.batches import Batches, Data
+    from fastbp.estimators.solver import Solver
+    from fastbp.training.ranks import Ranks
 
 #: Seconds that a training takes at least: its first step is made whatever `max_seconds` is.
 SHORTEST = 1e-6
@@ -40,26 +47,29 @@ class EstimatorTraining(Training):
     """
 
     model: Any
-    solver: Any
-    data: Any
-    parts: Any
-    validation: Any
-    random_state: Any
-    ranks: Any
+    solver: Solver
+    data: Data
+    parts: Batches
+    validation: Data | None
+    random_state: Callable[[], np.random.RandomState]
+    ranks: Ranks
     average_every: int
-    loss: Any
-    plan: Any
+    loss: float
+    plan: Plan
+    given: dict[str, Any]
+    finite: bool
+    improved: bool
 
     def __init__(
         self,
         model: Any,
-        solver: Any,
-        data: Any,
-        parts: Any,
-        validation: Any,
-        random_state: Callable[..., Any],
+        solver: Solver,
+        data: Data,
+        parts: Batches,
+        validation: Data | None,
+        random_state: Callable[[], np.random.RandomState],
         incremental: bool,
-        ranks: Any,
+        ranks: Ranks,
         average_every: int,
     ) -> None:
         self.model, self.solver, self.data, self.parts = model, solver, data, parts
@@ -72,17 +82,17 @@ class EstimatorTraining(Training):
         self.x: Any = None if data.is_large() and not ranks else data.rows()
         # Who is not the first shows and calls nothing.
         shown = options if ranks.rank == 0 else dataclasses.replace(options, progress=False, callbacks=())
-        self.epochs: Any = Epochs(shown, len(data))
+        self.epochs: Epochs = Epochs(shown, len(data))
         if data.order is not None:
             self.epochs.order[...] = data.order
         restores = model.early_stopping if model.restore_best is None else model.restore_best
-        self.restores: Any = restores and not incremental
-        self.first: Any = model.t_ == 0
-        self.given = options.callbacks and parameters.given(model)
-        self.shapes: Any = [np.shape(W) for W in model.coefs_]
+        self.restores: bool = restores and not incremental
+        self.first: bool = model.t_ == 0
+        self.given = parameters.given(model) if options.callbacks else {}
+        self.shapes: list[tuple[int, ...]] = [np.shape(W) for W in model.coefs_]
         self.looks = validation is not None or self.restores or options.callbacks
         #: Whether the loss tells the best epoch: an epoch's is that of the weights it began with.
-        self.by_loss: Any = self.restores and validation is None
+        self.by_loss: bool = self.restores and validation is None
         self.begun: Any = None
         self.best: Any = None
         self.finite, self.improved, self.loss = True, False, math.nan
@@ -104,7 +114,7 @@ class EstimatorTraining(Training):
         model = self.model
         self.solver.fetch(model.coefs_, model.intercepts_, model.norms_)
 
-    def begin(self, epochs: Any) -> None:
+    def begin(self, epochs: Epochs) -> None:
         self.load()
         if self.ranks:
             self.solver.take_steps(self.ranks)
@@ -113,10 +123,10 @@ class EstimatorTraining(Training):
         self.best = self.begun = self.model._copies() if self.restores else None
         self.model.n_iter_ = 0
 
-    def shuffle(self, order: Any, epoch: Any) -> None:
+    def shuffle(self, order: Array, epoch: int) -> None:
         order[...] = _shuffled(order, self.random_state, self.solver if self.incremental else None)
 
-    def train(self, epochs: Any) -> Any:
+    def train(self, epochs: Epochs) -> bool:
         """An epoch, whose loss in scikit-learn's scale is noted."""
         model, solver = self.model, self.solver
         if self.by_loss:
@@ -140,7 +150,7 @@ class EstimatorTraining(Training):
         return done == self.parts.n
 
     @property
-    def says(self) -> Any:
+    def says(self) -> bool:
         """Whether it prints, which of several ranks one does."""
         return self.model.verbose and self.ranks.rank == 0
 
@@ -162,8 +172,12 @@ class EstimatorTraining(Training):
                 if begin and (position < begin or seconds <= 0):
                     break
                 k = begin // parts.stretches[0][2]
+                x, t, weights, order = self._stretch(epochs.order[begin:end])
                 position, *_ = plan.epoch(
-                    *self._stretch(epochs.order[begin:end]),
+                    x,
+                    t,
+                    weights,
+                    order,
                     losses[k:],
                     lrs=None if lrs is None else lrs[k:],
                     seconds=max(seconds, SHORTEST),
@@ -262,7 +276,7 @@ class EstimatorTraining(Training):
         model._no_improvement_count = 0
         return None
 
-    def call(self, callback: Any) -> Any:
+    def call(self, callback: Callback) -> bool | None:
         with self.ranks.listening():
             return parameters.ends(self.model, callback)
 
@@ -274,12 +288,12 @@ class EstimatorTraining(Training):
         # A scorer or a schedule need not go from rank to rank.
         live = parameters.LIVE - {"scoring", "schedule"} if self.ranks else parameters.LIVE
         if parameters.changed(model, self.given, live):
-            parameters.check(model, model._classifies, self.validation and "validation_data")
+            parameters.check(model, model._classifies, "validation_data" if self.validation else None)
             self.solver.see(model._asked())
             self.given, self.plan = parameters.given(model), self._joined_plan()
         self.load()
 
-    def agreed(self, stop: Any) -> Any:
+    def agreed(self, stop: str | None) -> str | None:
         if not self.ranks:
             return stop
         stop = self.ranks.tell(stop)
@@ -298,18 +312,18 @@ class EstimatorTraining(Training):
         model.coefs_, model.intercepts_, model.norms_ = arrays
         self.called()
 
-    def end_epoch(self, whole: Any, last: Any) -> None:
+    def end_epoch(self, whole: bool, last: bool) -> None:
         model, options = self.model, self.epochs.options
         n = options.epochs if self.incremental else model.max_iter
         self.epochs.options = dataclasses.replace(
             options, epochs=n, shuffle=bool(model.shuffle), schedule=model.schedule
         )
 
-    def takes(self, error: Any) -> bool:
+    def takes(self, error: BaseException) -> bool:
         self.ranks.leave(error)
         return isinstance(error, KeyboardInterrupt)
 
-    def close(self, stopped_by: Any) -> None:
+    def close(self, stopped_by: str) -> None:
         if self.ranks:
             self.plan.join(None)
 
@@ -355,7 +369,7 @@ class EstimatorTraining(Training):
         return True
 
 
-def fit_stochastic(training: Any) -> None:
+def fit_stochastic(training: EstimatorTraining) -> None:
     """Epochs until the loss or the score no longer improves; one of partial_fit."""
     model, solver = training.model, training.solver
     stop = training.epochs.run(training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from sklearn import get_config
@@ -16,6 +16,9 @@ from fastbp.optim.rule import OPTIMIZERS
 from fastbp.threads import MOST_THREADS
 from fastbp.training.epochs import Options
 
+if TYPE_CHECKING:
+    from fastbp._typing import Callback
+
 #: The activations' layers: by scikit-learn's names, then by the library's own.
 ACTIVATIONS = {
     "identity": LAYERS["linear"],
@@ -24,6 +27,14 @@ ACTIVATIONS = {
 }
 ACTIVATIONS |= {name: LAYERS[name] for name in LAYERS if name not in ("linear", "sigmoid")}
 SOLVERS = ("lbfgs", *OPTIMIZERS)
+#: The same for type checkers; a test compares.
+ActivationName: TypeAlias = Literal[
+    "identity", "logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu", "elu", "celu", "selu", "silu", "mish",
+    "hardtanh", "relu6", "hardsigmoid", "hardswish", "logsigmoid", "softsign", "tanhshrink",
+]  # fmt: skip
+SolverName: TypeAlias = Literal[
+    "lbfgs", "sgd", "adagrad", "rmsprop", "adam", "adamw", "adadelta", "adamax", "nadam", "radam", "lion",
+]  # fmt: skip
 #: What is done with missing values.
 MISSING = ("refuse", "median", "mean")
 REGRESSION_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile", "gaussian")
@@ -167,12 +178,12 @@ LIVE = frozenset(
 LIVE_OF_LBFGS = frozenset(("verbose", "warm_start"))
 
 
-def given(model: Any) -> dict[Any, Any]:
+def given(model: Any) -> dict[str, Any]:
     """The parameters' values."""
     return {name: getattr(model, name) for name in NAMES if hasattr(model, name)}
 
 
-def agreement(model: Any) -> dict[Any, Any]:
+def agreement(model: Any) -> dict[str, Any]:
     """The parameters that have to be the same on all ranks, as JSON has them: functions by their being there."""
     alone = ("verbose", "progress", "n_threads", "max_seconds")
     return {name: _as_json(value) for name, value in given(model).items() if name not in alone}
@@ -190,7 +201,7 @@ def _as_json(value):
     return value.tolist() if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def changed(model: Any, before: Any, live: Any) -> bool:
+def changed(model: Any, before: dict[str, Any], live: frozenset[str]) -> bool:
     """Whether parameters are others than before; a ValueError for those that are not live."""
     names = [
         name
@@ -215,7 +226,7 @@ def _require(who, name, value, rules):
     raise InvalidParameterError(f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead.")
 
 
-def check(model: Any, classifies: Any, watched: Any = None) -> None:
+def check(model: Any, classifies: bool, watched: str | None = None) -> None:
     """Refuse a model's parameters that are none, or that would do nothing together.
 
     `watched` is the name of the validation data that the caller gave, or None.
@@ -321,7 +332,7 @@ def _check_together(model, who, watched):
         )
 
 
-def hidden_layer_sizes(model: Any) -> Any:
+def hidden_layer_sizes(model: Any) -> list[int]:
     """The sizes as a list."""
     sizes = model.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -335,7 +346,7 @@ def hidden_layer_sizes(model: Any) -> Any:
     return sizes
 
 
-def quantiles(model: Any) -> Any:
+def quantiles(model: Any) -> tuple[float, ...] | None:
     """A regressor's quantiles as a tuple, or None where its parameter is one number."""
     who, given = type(model).__name__, model.quantile
     several = not isinstance(given, str) and _is_array_like(given) and np.ndim(given) > 0
@@ -347,7 +358,7 @@ def quantiles(model: Any) -> Any:
     return found if several else None
 
 
-def output_weights(model: Any, n_targets: Any) -> list[Any] | None:
+def output_weights(model: Any, n_targets: int | None) -> list[float] | None:
     """The weight of each target, on average 1, or None; n_targets is None of classes."""
     who = type(model).__name__
     weights = checks.output_weights(who, "output_weights", model.output_weights)
@@ -360,7 +371,7 @@ def output_weights(model: Any, n_targets: Any) -> list[Any] | None:
     return [weight * n_targets / sum(weights) for weight in weights]
 
 
-def per_layer(model: Any, name: Any, n_layers: Any) -> Any:
+def per_layer(model: Any, name: str, n_layers: int) -> list[Any]:
     """A parameter with a value for all hidden layers or one for each."""
     value = getattr(model, name)
     if isinstance(value, str) or not _is_array_like(value) or np.ndim(value) == 0:
@@ -373,7 +384,7 @@ def per_layer(model: Any, name: Any, n_layers: Any) -> Any:
     return list(value)
 
 
-def activations(model: Any, n_layers: Any = None) -> Any:
+def activations(model: Any, n_layers: int | None = None) -> list[str]:
     """scikit-learn's name of each hidden layer's activation; those of the next fit by default."""
     n_layers = len(hidden_layer_sizes(model)) if n_layers is None else n_layers
     names = per_layer(model, "activation", n_layers)
@@ -382,7 +393,7 @@ def activations(model: Any, n_layers: Any = None) -> Any:
     return names
 
 
-def dropout(model: Any) -> Any:
+def dropout(model: Any) -> list[float]:
     """The share of each hidden layer's outputs that is dropped."""
     who = type(model).__name__
     rates = per_layer(model, "dropout", len(hidden_layer_sizes(model)))
@@ -392,7 +403,7 @@ def dropout(model: Any) -> Any:
     return rates
 
 
-def callbacks(model: Any) -> tuple[Any, ...]:
+def callbacks(model: Any) -> tuple[Callback, ...]:
     """The callbacks as a tuple."""
     given = model.callbacks
     given = () if given is None else (given,) if callable(given) else given
@@ -405,7 +416,7 @@ def callbacks(model: Any) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def options(model: Any, incremental: Any) -> Any:
+def options(model: Any, incremental: bool) -> Options:
     """How its training goes by epochs, of parameters that were checked."""
     return Options(
         who=type(model).__name__,
@@ -418,7 +429,7 @@ def options(model: Any, incremental: Any) -> Any:
     )
 
 
-def ends(model: Any, callback: Any) -> Any:
+def ends(model: Any, callback: Callback) -> bool | None:
     """Whether a callback, which is called, ends the training."""
     returned = callback(model)
     if returned is model:  # as set_params returns it

@@ -15,6 +15,7 @@ from fastbp import checks
 
 if TYPE_CHECKING:
     from fastbp._typing import Array
+    from fastbp.training.ranks import Ranks
 
 #: Numbers that are looked at together, so that they stay in a cache; and of a file, in which the rows are
 #: gone through for several columns at once.
@@ -36,10 +37,10 @@ class Preparation:
         What is subtracted, and what the rest is divided by.
     """
 
-    fill: Any
-    marked: Any
+    fill: Array | None
+    marked: Array
     mean: Any
-    scale: Any
+    scale: Array | None
 
     def __init__(self, fill: Array | None, marked: Array, mean: Array | None, scale: Array | None) -> None:
         self.fill, self.marked, self.mean, self.scale = fill, marked, mean, scale
@@ -49,7 +50,7 @@ class Preparation:
         """How many columns the rows get."""
         return len(self.marked)
 
-    def __call__(self, x: Any, dtype: Any) -> Any:
+    def __call__(self, x: Any, dtype: np.dtype[Any]) -> Any:
         """Copies of the rows, ready, in a dtype; sparse ones stay so where they are divided only."""
         if hasattr(x, "tocsr") and (self.n_more or (self.mean is not None and self.mean.any())):
             x = x.toarray()  # of a training by dense rows
@@ -79,7 +80,7 @@ class Preparation:
             x /= self.scale
         out[:, :n] = x
 
-    def folded(self, W: Any, b: Any) -> tuple[Any, Any]:
+    def folded(self, W: Array, b: Array) -> tuple[Array, Array]:
         """W and b of a first layer that takes rows as they came, of which no value is missing."""
         n = len(W) - self.n_more
         own, b = W[:n].astype(np.float64), b.astype(np.float64)
@@ -89,7 +90,7 @@ class Preparation:
         return own.astype(W.dtype), b.astype(W.dtype)
 
 
-def of(model: Any) -> Any:
+def of(model: Any) -> Preparation | None:
     """What a model's rows go through, by its attributes; None where they go as they are."""
     own = model.__dict__
     if "x_scale_" not in own and "x_fill_" not in own:
@@ -108,7 +109,7 @@ def of(model: Any) -> Any:
 # --- what is learned ------------------------------------------------------------------------
 
 
-def marked(x: Any, ranks: Any) -> Any:
+def marked(x: Array, ranks: Ranks) -> Array:
     """The features that have missing values, in any rank's rows."""
     some = np.zeros(x.shape[1], bool)
     for rows in _stretches(*x.shape):
@@ -116,7 +117,7 @@ def marked(x: Any, ranks: Any) -> Any:
     return np.flatnonzero(np.any(ranks.gather(some), axis=0) if ranks.own else some)
 
 
-def fills(how: Any, x: Any, order: Any, weights: Any, ranks: Any) -> Any:
+def fills(how: str, x: Any, order: Array | None, weights: Array | None, ranks: Ranks) -> Array:
     """The means or medians of the features' values, by their rows' weights; 0 of a feature without any."""
     if hasattr(x, "tocsr"):
         return np.zeros(x.shape[1])
@@ -149,7 +150,9 @@ def _median(values, weights):
     return 0.5 * values[low] + 0.5 * values[min(high, len(values) - 1)]
 
 
-def scales(x: Any, order: Any, weights: Any, ranks: Any, fill: Any = None) -> tuple[Any, Any]:
+def scales(
+    x: Any, order: Array | None, weights: Array | None, ranks: Ranks, fill: Array | None = None
+) -> tuple[Array, Array]:
     """Means and deviations of the features by their rows' weights; of sparse rows 0 for the means.
 
     A deviation that is but rounding is 1, and the mean of a constant is the constant itself.

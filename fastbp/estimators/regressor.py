@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, overload
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -17,6 +17,10 @@ from fastbp.losses import GaussianLoss, HuberLoss, MeanAbsoluteError, MeanSquare
 
 if TYPE_CHECKING:
     from fastbp._typing import Array, ArrayLike, Callback, Features, RowLoss, Schedule
+    from fastbp.communicators import AnyCommunicator
+    from fastbp.estimators.parameters import ActivationName, SolverName
+
+    LossName: TypeAlias = Literal["squared_error", "poisson", "absolute_error", "huber", "quantile", "gaussian"]
 
 #: What a predicted variance never is below: a millionth, of standardised targets of theirs.
 LEAST_VARIANCE = 1e-6
@@ -82,11 +86,11 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def __init__(
         self,
-        loss: str | RowLoss = "squared_error",
+        loss: LossName | RowLoss = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: ActivationName | Sequence[ActivationName] = "relu",
         *,
-        solver: str = "adam",
+        solver: SolverName = "adam",
         alpha: float = 0.0001,
         batch_size: int | Literal["auto"] = "auto",
         learning_rate: Literal["constant", "invscaling", "adaptive"] = "constant",
@@ -109,7 +113,7 @@ class MLPRegressor(RegressorMixin, MLP):
         max_fun: int = 15000,
         huber_delta: float = 1.0,
         quantile: float | Sequence[float] = 0.5,
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         scoring: str | Callable[..., float] | None = None,
         restore_best: bool | None = None,
@@ -117,7 +121,7 @@ class MLPRegressor(RegressorMixin, MLP):
         progress: bool = False,
         schedule: Schedule | None = None,
         init: Literal["he", "xavier", "lecun", "zeros"] | float | None = None,
-        coefs_init: Sequence[ArrayLike] | None = None,
+        coefs_init: Sequence[Sequence[ArrayLike]] | None = None,
         n_threads: int | None = None,
         max_seconds: float | None = None,
         standardize: bool = False,
@@ -184,7 +188,7 @@ class MLPRegressor(RegressorMixin, MLP):
         kind, number = (None, 1.0) if callable(self.loss) else kinds[self.loss]
         weights = parameters.output_weights(self, self.n_outputs_ // self._per_target())
         if self._has_quantiles():
-            of_each: list = [("quantile", one, 1) for one in parameters.quantiles(self)]
+            of_each: list = [("quantile", one, 1) for one in parameters.quantiles(self) or ()]
         else:
             of_each = [(kind, number, self._per_target())]
         if weights is not None or self._has_quantiles() or self._is_gaussian():
@@ -266,7 +270,7 @@ class MLPRegressor(RegressorMixin, MLP):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
     ) -> Self:
@@ -303,6 +307,12 @@ class MLPRegressor(RegressorMixin, MLP):
             z = np.sort(z.reshape(len(z), -1, len(self.quantile)), axis=2)
             return z[:, 0] if z.shape[1] == 1 else z
         return z.ravel() if z.shape[1] == 1 else z
+
+    @overload
+    def predict(self, X: Features, return_std: Literal[False] = False) -> Array: ...
+
+    @overload
+    def predict(self, X: Features, return_std: Literal[True]) -> tuple[Array, Array]: ...
 
     def predict(self, X: Features, return_std: bool = False) -> Array | tuple[Array, Array]:
         """The predictions for the rows.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from fastbp.estimators.forward import NORM_EPS
 from fastbp.estimators.parameters import ACTIVATIONS
 from fastbp.optim.rule import OPTIMIZERS, Rule
 from fastbp.threads import threads_for
-from fastbp.training.ranks import ALONE
+from fastbp.training.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 #: The parameters of an estimator that scikit-learn's optimisers are made of.
 OF_OPTIMIZERS = (
@@ -67,23 +70,28 @@ class Solver:
         Epochs done.
     """
 
-    asked: Any
-    power_t: Any
-    n_threads: Any
-    entries: Any
+    asked: dict[str, Any]
+    power_t: float
+    n_threads: int | None
+    entries: list[tuple[Any, ...]]
     affines: list[int]
     norms: list[int]
-    loss: Any
-    steps: Any
+    loss: dict[str, Any]
+    steps: int
+    n_states: int
+    first_rate: float
+    numbers: dict[str, Any]
+    keep_gradients: bool
+    told: dict[str, Any]
 
     def __init__(
         self,
         units: Sequence[int],
-        activations: Any,
-        dropout: Any,
+        activations: Sequence[str],
+        dropout: Sequence[float],
         batch_norm: bool,
-        loss: dict[Any, Any],
-        asked: dict[Any, Any],
+        loss: dict[str, Any],
+        asked: dict[str, Any],
         dtype: np.dtype[Any],
         seed: int = 0,
     ) -> None:
@@ -94,7 +102,7 @@ class Solver:
         self.first_rate = float(asked["learning_rate_init"])
         self.numbers = {"lr": self.first_rate}
         self._read(asked)
-        self.dtype: Any = np.dtype(dtype)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.seed = seed
         self.keep_gradients = solver == "lbfgs"
         self.epochs = self.steps = 0
@@ -114,7 +122,7 @@ class Solver:
         """Take over what an estimator's parameters say, but for the learning rate."""
         self.asked = self.told = asked
         solver, alpha = asked["solver"], float(asked["alpha"])
-        self.schedule: Any = asked["learning_rate"] if solver == "sgd" else "constant"
+        self.schedule: str = asked["learning_rate"] if solver == "sgd" else "constant"
         self.power_t, self.n_threads = asked["power_t"], asked["n_threads"]
         numbers = _optimizer(asked).numbers()
         own = {name: asked[_OF[name]] for name in numbers if name in _OF}
@@ -124,7 +132,7 @@ class Solver:
             own |= {"l2": alpha, "early_eps": solver == "adam"}
         self.numbers = numbers | own | {"lr": self.numbers["lr"]}
 
-    def see(self, asked: Any) -> None:
+    def see(self, asked: dict[str, Any]) -> None:
         """Go on as the parameters say now; a learning rate that none of them changed stays."""
         before = self.asked
         if asked == before:
@@ -138,7 +146,7 @@ class Solver:
         if asked["learning_rate_init"] != before["learning_rate_init"]:
             self.learning_rate_init = asked["learning_rate_init"]
 
-    def see_some(self, asked: Any) -> list[Any]:
+    def see_some(self, asked: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """Go on as `alpha` and `n_threads` say now; (name, kept, asked) of what does not change.
 
         Each is told once.
@@ -151,7 +159,14 @@ class Solver:
         self.told = asked
         return [(name, value, asked[name]) for name, value in kept.items() if asked[name] not in (value, told[name])]
 
-    def follow(self, units: Any, activations: Any, dropout: Any, batch_norm: Any, loss: Any) -> None:
+    def follow(
+        self,
+        units: Sequence[int],
+        activations: Sequence[str],
+        dropout: Sequence[float],
+        batch_norm: bool,
+        loss: dict[str, Any],
+    ) -> None:
         """Go on with other activations, dropout or loss: the rule's state stays."""
         entries, affines, norms = _entries(units, activations, dropout, batch_norm)
         if (entries, loss) == (self.entries, self.loss):
@@ -162,12 +177,12 @@ class Solver:
         self.entries, self.affines, self.norms, self.loss = entries, affines, norms, loss
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> float:
         """Of the next step."""
         return self.numbers["lr"]
 
     @learning_rate.setter
-    def learning_rate(self, rate: Any) -> None:
+    def learning_rate(self, rate: float) -> None:
         old, self.numbers["lr"] = self.numbers["lr"], float(rate)
         if self._plan is not None:
             self._plan.lr = self.numbers["lr"]
@@ -179,19 +194,19 @@ class Solver:
             self._write_states()
 
     @property
-    def learning_rate_init(self) -> Any:
+    def learning_rate_init(self) -> float:
         """What the learning rate began with."""
         return self.first_rate
 
     @learning_rate_init.setter
-    def learning_rate_init(self, rate: Any) -> None:
+    def learning_rate_init(self, rate: float) -> None:
         kept = self.learning_rate / self.first_rate if self.schedule == "invscaling" else 1.0
         self.first_rate = float(rate)
         self.learning_rate = self.first_rate * kept
 
     # --- the plan ---------------------------------------------------------------------------
 
-    def plan(self, rows: Any, ranks: Any = ALONE) -> Any:
+    def plan(self, rows: int, ranks: Ranks = ALONE) -> engine.Plan:
         """A plan for batches of so many rows; its parameters have to be written."""
         if ranks and not self.keep_gradients:  # the plan has no room for them
             self._states, self.steps, self._plan = self.states(), self._steps_done(), None
@@ -219,7 +234,7 @@ class Solver:
         self._plan.set_rule(**self.numbers)
         return self._plan
 
-    def take_steps(self, ranks: Any) -> None:
+    def take_steps(self, ranks: Ranks) -> None:
         """Go on as the first rank does: with its learning rate and what it drew."""
         told = {name: getattr(self, name) for name in ("seed", "epochs", "first_rate", "numbers")}
         for name, value in ranks.tell(told).items():
@@ -228,7 +243,7 @@ class Solver:
     def _steps_done(self):
         return self.steps if self._plan is None else self._plan.steps
 
-    def states(self) -> Any:
+    def states(self) -> list[tuple[int, int, list[Array]]]:
         """(layer, part, [of W, of b]) of the rule's state; empty before the first step."""
         if self._plan is None:
             return self._states or []
@@ -257,7 +272,7 @@ class Solver:
 
     # --- parameters -------------------------------------------------------------------------
 
-    def load(self, plan: Any, coefs: Any, intercepts: Any, norms: Any) -> None:
+    def load(self, plan: engine.Plan, coefs: list[Array], intercepts: list[Array], norms: list[Array]) -> None:
         """Write the user's arrays into the plan."""
         for layer, W, b in zip(self.affines, coefs, intercepts, strict=True):
             plan.write(layer, engine.PARAMETERS, self._native("coefs_", W), self._native("intercepts_", b))
@@ -266,7 +281,7 @@ class Solver:
             plan.write(layer, engine.PARAMETERS, gamma, beta)
             plan.write(layer, engine.RUNNING, mean, variance)
 
-    def fetch(self, coefs: Any, intercepts: Any, norms: Any) -> None:
+    def fetch(self, coefs: list[Array], intercepts: list[Array], norms: list[Array]) -> None:
         """Read the plan's parameters into the user's arrays, or into new ones in their lists."""
         Ws, bs, own = ([self._own(a) for a in arrays] for arrays in (coefs, intercepts, norms))
         places = [(layer, engine.PARAMETERS, W, b) for layer, W, b in zip(self.affines, Ws, bs, strict=True)]
@@ -284,7 +299,7 @@ class Solver:
             return array
         return np.empty(np.shape(array), self.dtype)
 
-    def finite(self, intercepts: Any, norms: Any) -> Any:
+    def finite(self, intercepts: list[Array], norms: list[Array]) -> bool:
         """Whether all parameters are; False may also come from squares that overflow."""
         return math.isfinite(self._plan.weight_square()) and all(
             np.isfinite(array).all() for array in (*intercepts, *norms)
@@ -335,7 +350,7 @@ def _kept(asked):
 
 def _entries(units, activations, dropout, batch_norm):
     """The plan's description of each layer, and the places of affine and normalising ones."""
-    entries: list[tuple] = []
+    entries: list[tuple[Any, ...]] = []
     affines: list[int] = []
     norms: list[int] = []
     for k in range(len(units) - 1):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks, init
 from fastbp.estimators import parameters
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
-def drawn(model: Any, units: Any, dtype: Any, random_state: Any) -> Any:
+
+def drawn(
+    model: Any, units: Sequence[int], dtype: np.dtype[Any], random_state: np.random.RandomState
+) -> list[tuple[Array, Array]]:
     """W and b of each layer, by scikit-learn's rule and draws, or by `init`."""
     for shape in pairwise(units):
         checks.fits_memory(type(model).__name__, "layers of sizes", tuple(map(int, shape)))
@@ -31,7 +38,7 @@ def drawn(model: Any, units: Any, dtype: Any, random_state: Any) -> Any:
     return pairs
 
 
-def given(model: Any, units: Any, dtype: Any) -> Any:
+def given(model: Any, units: Sequence[int], dtype: np.dtype[Any]) -> list[tuple[Array, Array]]:
     """Copies of the W and b in `coefs_init`."""
     who = type(model).__name__
     shapes = [((n_in, n_out), (n_out,)) for n_in, n_out in pairwise(units)]
@@ -46,7 +53,8 @@ def given(model: Any, units: Any, dtype: Any) -> Any:
         ) from None
     if got != shapes:
         raise ValueError(f"{who} expects coefs_init as (coefs, intercepts) of the shapes {shapes}; got {got}.")
-    copies = [tuple(np.array(checks.floats(who, "coefs_init", array, dtype)) for array in pair) for pair in pairs]
+    floats = functools.partial(checks.floats, who, "coefs_init", dtype=dtype)
+    copies = [(np.array(floats(W)), np.array(floats(b))) for W, b in pairs]
     if not all(np.isfinite(array).all() for pair in copies for array in pair):
         raise ValueError(f"{who} expects coefs_init of finite numbers; got NaN or inf.")
     return copies

@@ -68,6 +68,7 @@ class Ranks:
     lost: bool
     rank: int
     size: int
+    sharing: int
 
     def __init__(self, who: str, comm: AnyCommunicator | None, rows: Literal["all", "own"] = "all") -> None:
         self.who = who
@@ -259,7 +260,7 @@ class Ranks:
         for part in (engine.PARAMETERS, engine.RUNNING, *_states_of(plan)):
             self._call(self._broadcast, plan.flat(part), 0)
 
-    def mean_losses(self, losses: Array, weights: Array) -> None:
+    def mean_losses(self, losses: Array, weights: Array | list[float]) -> None:
         """Overwrite batches' mean losses of this rank's rows, of such weights, with those of all."""
         sums, totals = np.split(self.sum(np.concatenate([losses * weights, weights])), 2)
         losses[:] = np.divide(sums, totals, out=np.zeros_like(sums), where=totals != 0)
