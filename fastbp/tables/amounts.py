@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp.tables import kinds, numbers
 from fastbp.tables.shapes import shapes, whole_numbers
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.tables.cells import Grid
 
 __all__ = ["amounts"]
 
@@ -20,7 +24,7 @@ _POWER = re.compile(rf"\d[eE][-+]?\d|[{''.join(numbers.MYRIADS)}]")
 _FOREIGN = 255  # stands for all characters beyond it
 
 
-def amounts(grid: Any, column: int, first: int, marks: str) -> Any:
+def amounts(grid: Grid, column: int, first: int, marks: str) -> tuple[Array, bool, str | None, list[str]] | None:
     """A column of the grid as numbers, where each cell says by itself what it is; else None.
 
     What needs a look at other columns, or an error's words, is left to those who look at each cell.
@@ -60,7 +64,7 @@ def amounts(grid: Any, column: int, first: int, marks: str) -> Any:
     known = [place for place, cell in enumerate(cells) if cell.casefold() not in kinds.MISSING]
     if any(cell.count(".") == 3 for cell in cells):  # which may be addresses of machines
         return None
-    found = {mark: [kinds.number_in(cells[place], mark) for place in known] for mark in marks}
+    found: dict[str, list[Any]] = {mark: [kinds.number_in(cells[place], mark) for place in known] for mark in marks}
     good = [mark for mark in marks if None not in found[mark]]
     if not known or not good or any(found[mark] != found[good[0]] for mark in good):
         return None

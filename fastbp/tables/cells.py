@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,13 +70,13 @@ class Grid(NamedTuple):
         starts, ends, lines = self.starts[:, kept], self.ends[:, kept], self.lines[kept]
         return self._replace(starts=starts, ends=ends, lines=lines, dropped=(*self.dropped, note))
 
-    def strings(self, column: Any, rows: Any = slice(None)) -> list[Any]:
+    def strings(self, column: int, rows: slice | np.ndarray[Any, Any] = slice(None)) -> list[str]:
         """The cells of a column as a list of str, without blanks around them."""
         text = self.text
         places = zip(self.starts[column, rows].tolist(), self.ends[column, rows].tolist(), strict=True)
         return [text[start:end].strip() for start, end in places]
 
-    def distinct(self, column: Any, rows: Any = slice(None)) -> Any:
+    def distinct(self, column: int, rows: slice = slice(None)) -> tuple[list[str], np.ndarray[Any, Any]]:
         """The different cells of a column in their order, and of each row the place of its own among them."""
         starts, ends = self.starts[column, rows], self.ends[column, rows]
         lengths = ends - starts
@@ -99,7 +100,7 @@ class Grid(NamedTuple):
         back[order] = merged
         return texts, back[places]
 
-    def row(self, row: Any) -> list[Any]:
+    def row(self, row: int) -> list[str]:
         return [self.text[a:b].strip() for a, b in zip(self.starts[:, row], self.ends[:, row], strict=True)]
 
 
@@ -115,14 +116,14 @@ class _Fields(NamedTuple):
     blank: np.ndarray[Any, Any]
 
 
-def distinct(texts: Any) -> tuple[list[Any], Any]:
+def distinct(texts: Sequence[str]) -> tuple[list[str], np.ndarray[Any, Any]]:
     """The different ones of texts in their order, and of each the place of its own among them."""
     places: dict[str, int] = {}
     own = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
     return list(places), own
 
 
-def grid(name: str, text: str, delimiter: str | None = None) -> Any:
+def grid(name: str, text: str, delimiter: str | None = None) -> Grid:
     r"""The cells of a text.
 
     Rows end with a line, cells with a delimiter, and neither within quotes.  Blank lines are left

@@ -44,7 +44,7 @@ _FIGURE, _BLANK = re.compile(r"\d"), re.compile(r"\s")
 UNDECIDED = "undecided"
 
 
-def is_like_one(text: Any) -> bool:
+def is_like_one(text: str) -> bool:
     """Whether a text has the form of a date, which may still have no such day."""
     found = _DATE.fullmatch(_plain(text)) if len(text) <= _LONGEST else None
     return found is not None and not (found["m1"] and not found["d1"])  # 1234-56 may be anything

@@ -6,7 +6,6 @@ import codecs
 import io
 import re
 import zlib
-from typing import Any
 
 __all__ = ["decoded", "unpacked"]
 
@@ -57,7 +56,7 @@ _TAR = (257, b"ustar")  # where its first block says so
 _JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*(?:"[^"\n]*"\s*:|\})|(?:\xef\xbb\xbf)?\s*\[\s*\[')
 
 
-def unpacked(name: Any, data: Any) -> Any:
+def unpacked(name: str, data: bytes) -> bytes:
     """The bytes, unpacked where they are gzip's; ValueError for damage, and for other formats."""
     _refuse_foreign(name, data)
     if not data.startswith(b"\x1f\x8b"):
@@ -86,7 +85,7 @@ def _refuse_foreign(name, data):
         raise ValueError(f"{name} expects a table as text, gzip of it, or Parquet; got {found}.")
 
 
-def decoded(name: Any, data: Any, encoding: Any = None) -> tuple[Any, Any] | tuple[Any, None] | tuple[Any, str]:
+def decoded(name: str, data: bytes, encoding: str | None = None) -> tuple[str, str | None]:
     """The text of bytes, and a sentence on the encoding where it had to be found out, or None."""
     text, note = _decoded(name, data, encoding)
     if "\ufeff" in text:  # as of files one behind another

@@ -6,12 +6,16 @@ import dataclasses
 import sys
 import typing
 import zlib
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
 from fastbp import checks
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.tables.columns import Column, Columns
 
 __all__ = ["KINDS", "Category", "Coded", "Date", "Hashed", "Number", "read", "standardise", "standardised"]
 
@@ -28,7 +32,7 @@ _TRUE, _FALSE = ("true", "yes", "ja", "t", "y", "1", "on"), ("false", "no", "nei
 # --- numbers as such ------------------------------------------------------------------------
 
 
-def standardise(values: Any) -> tuple[Any, Any, Any]:
+def standardise(values: Array) -> tuple[float, float, float]:
     """(mean, deviation, median) of finite numbers, in float64, where no square overflows.
 
     The deviation of a constant is 1, so that it becomes 0.
@@ -41,7 +45,7 @@ def standardise(values: Any) -> tuple[Any, Any, Any]:
     return mean, deviation if deviation > 0 else 1.0, median
 
 
-def standardised(values: Any, mean: Any, scale: Any) -> Any:
+def standardised(values: Array, mean: float, scale: float) -> Array:
     """(values - mean) / scale."""
     with np.errstate(over="ignore"):
         away = values - mean
@@ -69,7 +73,7 @@ class _Encoding:
         """The kind of the column, as `Column` has it."""
         return "text"
 
-    def document(self) -> dict[Any, Any]:
+    def document(self) -> dict[str, Any]:
         """The fields as JSON has them."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
@@ -89,11 +93,11 @@ class Number(_Encoding):
     indicator: bool
     boolean: bool
 
-    def __post_init__(self) -> Any:
+    def __post_init__(self) -> None:
         self._require(self.scale > 0, f"scale {self.scale}")
 
     @classmethod
-    def of(cls, column: Any) -> Any:
+    def of(cls, column: Column) -> Self:
         missing = np.isnan(column.values)
         mean, scale, median = standardise(column.values[~missing])
         return cls(column.name, mean, scale, median, bool(missing.any()), column.kind == "boolean")
@@ -103,15 +107,15 @@ class Number(_Encoding):
         return "boolean" if self.boolean else "number"
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         return [self.name, f"{self.name} missing"][: 1 + self.indicator]
 
     @property
-    def done(self) -> Any:
+    def done(self) -> str:
         filled = f", missing ones {self.median:g}" if self.indicator else ""
         return ("0 and 1, standardised" if self.boolean else "standardised") + filled
 
-    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
+    def encode(self, column: Column, table: Columns, out: Array, strict: bool) -> str:
         values = numbers_of(column, table, self.boolean)
         missing = np.isnan(values)
         if strict and not self.indicator and missing.any():
@@ -131,25 +135,25 @@ class Category(_Encoding):
     categories: tuple[str, ...]
     indicator: bool
 
-    def __post_init__(self) -> Any:
+    def __post_init__(self) -> None:
         self._require(len(self.categories) > 0, "no categories")
         self._require(len(set(self.categories)) == len(self.categories), "a category twice")
 
     @classmethod
-    def of(cls, column: Any) -> Any:
+    def of(cls, column: Column) -> Self:
         present = set(column.values.tolist())
         return cls(column.name, tuple(sorted(present - {None})), None in present)
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         own = [f"{self.name}={category}" for category in self.categories]
         return own + [f"{self.name} missing"] * self.indicator
 
     @property
-    def done(self) -> Any:
+    def done(self) -> str:
         return f"one-hot, {len(self.categories)} columns" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
+    def encode(self, column: Column, table: Columns, out: Array, strict: bool) -> str:
         places, note = self._places(column, table, strict, "all zeros")
         known = np.flatnonzero(places >= 0)
         out[:] = 0
@@ -159,7 +163,7 @@ class Category(_Encoding):
     def _places(self, column, table, strict, taken):
         """Of each row the place of its category, behind them all of none; -1 of others, and what is said of these."""
         texts = texts_of(column, self.categories)
-        own: dict[Any, int] = {category: k for k, category in enumerate(self.categories)}
+        own: dict[str | None, int] = {category: k for k, category in enumerate(self.categories)}
         if self.indicator:
             own[None] = len(self.categories)
         places = np.array([own.get(text, -1) for text in texts], np.intp)
@@ -184,19 +188,19 @@ class Coded(Category):
     kind = "coded"
 
     @property
-    def size(self) -> Any:
+    def size(self) -> int:
         """How many codes there are."""
         return 1 + len(self.categories) + self.indicator
 
     @property
-    def names(self) -> list[Any]:
+    def names(self) -> list[str]:
         return [self.name]
 
     @property
-    def done(self) -> Any:
+    def done(self) -> str:
         return f"embedded, {len(self.categories)} categories" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
+    def encode(self, column: Column, table: Columns, out: Array, strict: bool) -> str:
         places, note = self._places(column, table, strict, "taken as their mean")
         out[:, 0] = places + 1
         return note
@@ -210,28 +214,28 @@ class Hashed(_Encoding):
     width: int
     indicator: bool
 
-    def __post_init__(self) -> Any:
+    def __post_init__(self) -> None:
         self._require(1 < self.width <= 1 << 16, f"{self.width} columns")
 
     @classmethod
-    def of(cls, column: Any) -> Any:
+    def of(cls, column: Column) -> Self:
         present = set(column.values.tolist())
         width = 1 << min(10, max(8, (4 * len(present) - 1).bit_length()))  # so that few share a column
         return cls(column.name, width, None in present)
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         own = [f"{self.name}#{k}" for k in range(self.width)]
         return own + [f"{self.name} missing"] * self.indicator
 
     @property
-    def done(self) -> Any:
+    def done(self) -> str:
         return f"hashed into {self.width} columns" + (" and one of missing" if self.indicator else "")
 
-    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> str:
+    def encode(self, column: Column, table: Columns, out: Array, strict: bool) -> str:
         texts = texts_of(column, ())
         out[:] = 0
-        places: dict[Any, int] = {}
+        places: dict[str | None, int] = {}
         codes = np.array([places.setdefault(text, len(places)) for text in texts], np.intp)
         rows = np.zeros((len(places), out.shape[1]))
         for text, code in places.items():
@@ -263,7 +267,7 @@ class Date(_Encoding):
         self._require(known, f"parts {self.cycles}")
 
     @classmethod
-    def of(cls, column: Any) -> Any:
+    def of(cls, column: Column) -> Self:
         missing = np.isnat(column.values)
         dates = column.values[~missing]
         cycles = tuple(name for name, part in _CYCLES.items() if len(np.unique(part(dates))) > 1)
@@ -275,7 +279,7 @@ class Date(_Encoding):
         return "date"
 
     @property
-    def names(self) -> Any:
+    def names(self) -> list[str]:
         waves = [f"{self.name} {cycle} {wave}" for cycle in self.cycles for wave in ("sin", "cos")]
         return [f"{self.name} year", *waves] + [f"{self.name} missing"] * self.indicator
 
@@ -283,7 +287,7 @@ class Date(_Encoding):
     def done(self) -> str:
         return ", ".join(["year", *(f"sine and cosine of {cycle}" for cycle in self.cycles)])
 
-    def encode(self, column: Any, table: Any, out: Any, strict: Any) -> Any:
+    def encode(self, column: Column, table: Columns, out: Array, strict: bool) -> str:
         dates = _dates_of(column, table)
         missing = np.isnat(dates)
         if strict and not self.indicator and missing.any():
@@ -311,13 +315,14 @@ _CYCLES = {
     "weekday": lambda dates: (dates.astype("M8[D]").astype(np.int64) + 3) % 7 / 7,  # 0 on Mondays
     "hour": lambda dates: dates.astype(np.int64) % 86400 / 86400,
 }
+Encoding: TypeAlias = Number | Category | Hashed | Date
 KINDS = {kind.kind: kind for kind in (Number, Category, Coded, Hashed, Date)}
 
 
 # --- columns of other kinds than in training -------------------------------------------------
 
 
-def numbers_of(column: Any, table: Any, boolean: Any) -> Any:
+def numbers_of(column: Column, table: Columns, boolean: bool) -> Array:
     """A column's numbers, NaN where they are missing."""
     values = column.values
     if column.kind == "text" and boolean:
@@ -341,7 +346,7 @@ def numbers_of(column: Any, table: Any, boolean: Any) -> Any:
     return values
 
 
-def texts_of(column: Any, categories: Any) -> Any:
+def texts_of(column: Column, categories: Collection[str]) -> list[str | None]:
     """A column's texts, None where they are missing: as the training has read its cells."""
     values = column.values
     if column.kind == "text":
@@ -390,20 +395,20 @@ def _absent(missing, what):
     return f"{checks.plural(int(missing.sum()), 'row')} without a value, {what}" if missing.any() else ""
 
 
-def unexpected(table: Any, column: Any, expected: Any, row: Any, came: Any) -> Any:
+def unexpected(table: Columns, column: Column, expected: str, row: int, came: str) -> ValueError:
     where = f"line {table.lines[row]}" if table.lines is not None else f"row {row}"
     return ValueError(
         f"{table.source} expects {expected}, in column {checks.shown(column.name)}; got {came} in {where}."
     )
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> str:
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else checks.shown(str(value))
 
 
-def listed(names: Any, most: Any = 20) -> Any:
+def listed(names: Sequence[object], most: int = 20) -> str:
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(checks.shown, names[:most])) + more
 

@@ -8,6 +8,7 @@ import io
 import math
 import numbers as abstract
 import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ _EXPECTED = (
 _LARGEST = 1 << 53  # no float64 beyond has all integers
 
 
-def of_object(data: Any, names: Any, kinds_of: Any, otherwise: str | None) -> Columns:
+def of_object(
+    data: Any, names: Iterable[str] | None, kinds_of: Mapping[str, str] | None, otherwise: str | None
+) -> Columns:
     """Columns of anything but a file."""
     source, found, index = _parts(data)
     found_names = [name for name, _ in found]
@@ -45,7 +48,14 @@ def of_object(data: Any, names: Any, kinds_of: Any, otherwise: str | None) -> Co
     return _of_columns(source, names, columns, kinds.known_of(names, kinds_of, otherwise), index)
 
 
-def of_parquet(name: str, data: bytes, ignore: Any, kinds_of: Any, otherwise: str | None, progress: Any) -> Columns:
+def of_parquet(
+    name: str,
+    data: bytes,
+    ignore: Collection[str],
+    kinds_of: Mapping[str, str] | None,
+    otherwise: str | None,
+    progress: Callable[[int], object] | None,
+) -> Columns:
     """Columns of a Parquet file's bytes."""
     try:
         import pyarrow
@@ -78,17 +88,17 @@ def of_parquet(name: str, data: bytes, ignore: Any, kinds_of: Any, otherwise: st
     return columns
 
 
-def checked_names(names: Any, n: Any) -> Any:
+def checked_names(names: Iterable[object], n: int) -> list[str]:
     """Names as a list of n different texts."""
-    names = [str(name) for name in checks.sequence("columns_of", "names", names, "names of columns")]
-    if len(names) != n:
-        raise ValueError(f"columns_of expects {checks.plural(n, 'name')}; got {len(names)}.")
+    found = [str(name) for name in checks.sequence("columns_of", "names", names, "names of columns")]
+    if len(found) != n:
+        raise ValueError(f"columns_of expects {checks.plural(n, 'name')}; got {len(found)}.")
     seen: set[str] = set()
-    for name in names:
+    for name in found:
         if name in seen or not name:
             raise ValueError(f"columns_of expects different names of columns, not empty; got {checks.shown(name)}.")
         seen.add(name)
-    return names
+    return found
 
 
 # --- what has columns -----------------------------------------------------------------------

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.tables import dates, numbers
 from fastbp.tables.columns import Column
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
 
 __all__ = [
     "COMMA",
@@ -125,7 +129,7 @@ class Raw(NamedTuple):
     name: str
     values: np.ndarray[Any, Any] | None
     whole: bool
-    texts: Any
+    texts: Callable[[], tuple[list[str], np.ndarray[Any, Any]]]
     mark: str | None = None
     said: tuple[str, ...] = ()
 
@@ -133,19 +137,19 @@ class Raw(NamedTuple):
 class _Texts:
     """A column's texts, each different one once, and what they are with either decimal mark."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Raw) -> None:
         self.name = raw.name
         self.cells, self.places = raw.texts()
         counts = np.bincount(self.places, minlength=len(self.cells)).tolist()
         self.counts = dict(zip(self.cells, counts, strict=True))
         self.known = [cell for cell in self.cells if cell.casefold() not in MISSING]
         self.total = self.weight(cell for cell in self.known if cell.casefold() not in _UNKNOWN)
-        self.numbers: dict[str, dict[str, Any]] = {mark: {} for mark in numbers.DECIMALS}
+        self.numbers: dict[str, dict[str, numbers.Read]] = {mark: {} for mark in numbers.DECIMALS}
         self.mark: str | None = None  # until somebody looks
         with_digits = [cell for cell in self.known if _DIGIT.search(cell)]
         self.may_count = 2 * self.weight(with_digits) > self.total  # be numbers or dates
 
-    def weight(self, cells: Any) -> Any:
+    def weight(self, cells: Iterable[str]) -> int:
         return sum(self.counts[cell] for cell in cells)
 
     def look(self) -> None:
@@ -164,20 +168,20 @@ class _Texts:
         self.mark = max(marks, key=lambda mark: self.weight(self.numbers[mark]))
 
     @property
-    def mostly_numbers(self) -> Any:
+    def mostly_numbers(self) -> bool:
         either = {cell for own in self.numbers.values() for cell in own}
         return self.mark is not None and 2 * self.weight(either) > self.total
 
-    def first(self, cells: Any) -> int:
+    def first(self, cells: Iterable[str]) -> int:
         """The row of the first of these."""
         cells = set(cells)
         among = np.array([cell in cells for cell in self.cells])
         return int(among[self.places].argmax())
 
-    def at(self, row: Any) -> Any:
+    def at(self, row: int) -> str:
         return self.cells[self.places[row]]
 
-    def spread(self, table: Any, missing: Any, dtype: Any) -> Any:
+    def spread(self, table: Mapping[str, Any], missing: Any, dtype: Any) -> Array:
         """Each row's value of a table of the different texts."""
         return np.fromiter((table.get(cell, missing) for cell in self.cells), dtype, len(self.cells))[self.places]
 
@@ -192,7 +196,7 @@ def is_number(text: str) -> bool:
     return any(number_in(text, mark) is not None for mark in numbers.DECIMALS)
 
 
-def number_in(cell: Any, mark: Any) -> Any:
+def number_in(cell: str, mark: str) -> numbers.Read | None:
     """(number, unit, digits) of a text, or None."""
     if mark == "." and "_" not in cell:  # Python's own 1_000 is a text
         try:
@@ -204,13 +208,13 @@ def number_in(cell: Any, mark: Any) -> Any:
 
 
 def columns(
-    raws: list[Any],
-    place: Any,
+    raws: list[Raw],
+    place: Place,
     mark: Literal[".", ",", None] | None = None,
     delimiter: str | None = None,
-    kinds: dict[str, Any] | None = None,
-    steps: Any = None,
-) -> tuple[Any, Any]:
+    kinds: dict[str, str] | None = None,
+    steps: Iterator[object] | None = None,
+) -> tuple[list[Column], list[str]]:
     """Columns of their kinds, and sentences on what was understood.
 
     Parameters
@@ -315,7 +319,7 @@ def _cell(raw, row):
     return cells[places[row]]
 
 
-def is_whole(values: Any, written: Any) -> bool:
+def is_whole(values: Array, written: bool) -> bool:
     """Whether numbers are integers; pandas gives a point to those of a column with missing ones."""
     missing = np.isnan(values)
     whole = values[~missing] if missing.any() else values
@@ -526,7 +530,7 @@ def _dates(column, place, kind, heard):
     return Column(column.name, "date", column.spread(table, np.datetime64("NaT"), "datetime64[s]"))
 
 
-def identifies(column: Any, first: Any) -> Any:
+def identifies(column: Column, first: bool) -> bool:
     """Whether values name their rows: all different, and an id by name, by form or by counting.
 
     `first` says that the column stands before others, where tables have what counts the rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["CURRENCY", "DECIMALS", "MYRIADS", "PADDING", "dressed", "plain"]
 
 DECIMALS = ".,"
+#: (number, unit, digits) of a cell; see `dressed`.
+Read: TypeAlias = tuple[float, str, str]
 _BLOCK = 1 << 14  # cells at a time, whose digits stay in the L2 cache
 _WIDEST = 24  # characters of a plain number
 _LONGEST = 64  # characters of any number
@@ -52,7 +54,7 @@ _CORE = {
 _NO_DIGITS = re.compile(r"\D")
 
 
-def plain(codes: Array, starts: Array, ends: Array, mark: str = ".") -> tuple[Any, Any, Any] | None:
+def plain(codes: Array, starts: Array, ends: Array, mark: str = ".") -> tuple[Array, Array, bool] | None:
     """Cells of digits as float64, rounded as Python's float rounds them.
 
     Parameters
@@ -146,7 +148,7 @@ def _form(cell):  # which is asked for each mark
     return _FORM.fullmatch(cell)
 
 
-def dressed(cell: Any, mark: Any) -> tuple[Any, Any, Any] | None:
+def dressed(cell: str, mark: str) -> Read | None:
     """A cell as (number, unit, digits) with this decimal mark, or None where it is none.
 
     The unit is a currency's sign, "%" or ""; `digits` are an integer's, "" where it is none.

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp import checks
 from fastbp.tables import features, targets
-from fastbp.tables.columns import Columns
+from fastbp.tables.columns import Column, Columns
 from fastbp.tables.kinds import IGNORED
 from fastbp.tables.sources import table_of
 
@@ -95,11 +95,12 @@ class Preprocessor:
     [4]
     """
 
-    summary_: Any
+    summary_: list[tuple[str, str, int, str]]
     task_note_: str | None
-    encodings_: Any
+    encodings_: list[features.Encoding]
     left_out_: dict[str, str]
     target_: Any
+    notes_: list[str]
 
     def __init__(
         self,
@@ -249,7 +250,7 @@ class Preprocessor:
         """The same and the target's, which is a column of some name or values."""
         return {**self.kinds, **({target: self.target_.source_kind} if isinstance(target, str) else {})}
 
-    def transformed(self, table: Any, strict: Any) -> Any:
+    def transformed(self, table: Columns, strict: bool) -> Array:
         """`transform` of Columns, strictly or not."""
         missing = [each.name for each in self.encodings_ if each.name not in table.names]
         if missing:
@@ -293,7 +294,7 @@ class Preprocessor:
         table, column = with_target(who, table, y)
         return self.target_.transform(column, table)
 
-    def inverse_target(self, y: Any) -> Array:
+    def inverse_target(self, y: ArrayLike) -> Array:
         """The target's own values, of class indices (n_rows,), or of a regression's outputs (n_rows, 1)."""
         self._require_target("inverse_target")
         if isinstance(self.target_, targets.Classes):
@@ -411,7 +412,7 @@ class Preprocessor:
         return made
 
 
-def with_target(who: str, table: Any, y: Any) -> tuple[Any, Any]:
+def with_target(who: str, table: Columns, y: str | ArrayLike | None) -> tuple[Columns, Column]:
     """The table, and its column of the target, which may be given as values beside it."""
     if y is None or isinstance(y, str):
         if y not in table.names:
@@ -439,7 +440,7 @@ def with_target(who: str, table: Any, y: Any) -> tuple[Any, Any]:
 # --- what is done with a column -------------------------------------------------------------
 
 
-def missing_of(column: Any) -> Array:
+def missing_of(column: Column) -> Array:
     """(n_rows,) bool: where a column has no value."""
     if column.kind == "text":
         return np.array([value is None for value in column.values], bool)

@@ -43,9 +43,9 @@ class Table(NamedTuple):
         Column and file of the target, for messages.
     """
 
-    x: np.ndarray
+    x: np.ndarray[Any, Any]
     names: list[str]
-    target: np.ndarray
+    target: np.ndarray[Any, Any]
     column: str
 
 
@@ -63,7 +63,7 @@ def read(
     texts: str | Sequence[str] = (),
     kinds_of: Mapping[str, str] | None = None,
     otherwise: str | None = None,
-    progress: Callable[[int], Any] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Columns:
     r"""Read a table of a file, and find out what its columns are.
 
@@ -419,8 +419,8 @@ def _raw(grid, column, first, name, decimal):
             return kinds.Raw(name, values, not pointed, texts, mark if pointed else None, said)
         dressed = amounts(grid, column, first, decimal or numbers.DECIMALS)
         if dressed is not None:
-            values, whole, mark, said = dressed
-            return kinds.Raw(name, values, whole, texts, mark, tuple(said))
+            values, whole, mark, heard = dressed
+            return kinds.Raw(name, values, whole, texts, mark, tuple(heard))
     return kinds.Raw(name, None, False, texts)
 
 
@@ -451,7 +451,7 @@ def _may_be_thousands(texts, mark):
     return all(_THOUSANDS.fullmatch(text) for text in texts if mark in text)
 
 
-def listed(names: Any, most: Any = 20) -> Any:
+def listed(names: Sequence[str], most: int = 20) -> str:
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(map(checks.shown, names[:most])) + more
 
@@ -459,7 +459,7 @@ def listed(names: Any, most: Any = 20) -> Any:
 # --- tables ---------------------------------------------------------------------------------
 
 
-def read_csv(path: Path, target: str) -> Any:
+def read_csv(path: Path, target: str) -> Table:
     r"""Read a file as `read` does, its texts one-hot, and a column to predict.
 
     Parameters

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def _by_groups(order, groups, shares):
     return [order[parts[order] == place] for place in range(len(wanted))]
 
 
-def require_rows(source: Any, parts: Any, names: Any) -> None:
+def require_rows(source: str, parts: Collection[Array], names: Collection[str]) -> None:
     """Refuse a split of which a part that is needed has no row."""
     for part, name in zip(parts, names, strict=True):
         if not len(part):

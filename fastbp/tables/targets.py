@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.tables import features
+
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.tables.columns import Column, Columns
 
 __all__ = ["TASKS", "Classes", "Numbers", "target_of"]
 
@@ -40,11 +44,11 @@ class Classes:
         return {"kind": self.kind, "name": self.name, "classes": list(self.classes)}
 
     @property
-    def source_kind(self) -> Any:
+    def source_kind(self) -> str:
         """The kind of the column, as `Column` has it."""
         return {str: "text", bool: "boolean"}.get(type(self.classes[0]), "number")
 
-    def transform(self, column: Any, table: Any) -> Any:
+    def transform(self, column: Column, table: Columns) -> Array:
         """Class indices (n_rows,); a class that the training had not is refused."""
         texts = isinstance(self.classes[0], str)
         values = features.texts_of(column, self.classes) if texts else _bare(column, self.classes, table)
@@ -56,11 +60,11 @@ class Classes:
             raise features.unexpected(table, column, expected, row, features.shown(values[row]))
         return codes
 
-    def inverse(self, codes: Any) -> Any:
+    def inverse(self, codes: Array) -> Array:
         """The classes (n_rows,) of indices: int64, float64, bool or, for texts, object."""
         return self.array()[codes]
 
-    def array(self) -> Any:
+    def array(self) -> Array:
         """The classes as an array."""
         return np.array(self.classes, object if isinstance(self.classes[0], str) else None)
 
@@ -78,16 +82,18 @@ class Numbers:
         if not self.scale > 0:
             raise ValueError(f"the scale {self.scale}")
 
+    def document(self) -> dict[str, Any]:
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
     n_outputs = 1
     source_kind = "number"
-    document = features.Number.document
 
-    def transform(self, column: Any, table: Any) -> Any:
+    def transform(self, column: Column, table: Columns) -> Array:
         """Standardised numbers (n_rows, 1)."""
         values = features.numbers_of(column, table, False)
         return features.standardised(values, self.mean, self.scale)[:, np.newaxis]
 
-    def inverse(self, outputs: Any) -> Any:
+    def inverse(self, outputs: Array) -> Array:
         """Numbers (n_rows,) in the target's unit, of standardised ones (n_rows, 1); inf beyond float64."""
         with np.errstate(over="ignore"):
             return np.asarray(outputs, np.float64).reshape(len(outputs)) * self.scale + self.mean
@@ -96,7 +102,7 @@ class Numbers:
 KINDS = {kind.kind: kind for kind in (Classes, Numbers)}
 
 
-def target_of(column: Any, table: Any, task: Any = None) -> tuple[Any, Any]:
+def target_of(column: Column, table: Columns, task: str | None = None) -> tuple[Classes | Numbers, str]:
     """The target, and a sentence that says how it was understood.
 
     Parameters

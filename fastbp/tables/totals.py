@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbp.tables import kinds, numbers
+
+if TYPE_CHECKING:
+    from fastbp.tables.cells import Grid
 
 __all__ = ["without"]
 
@@ -18,7 +21,7 @@ _FEWEST = 3  # rows, and different numbers, that show a sum
 _SAME = 1e-3  # of rounded numbers
 
 
-def without(grid: Any, first: int) -> Any:
+def without(grid: Grid, first: int) -> tuple[Grid, list[str]]:
     """The grid without rows of sums or means at its end, and sentences on rows that may be such.
 
     They have a word for it that is in no other row of its column, and beside it a sum or a mean or
@@ -69,7 +72,7 @@ def _sums_up(cell, others):
     """Whether a cell is the sum or the mean of others."""
     others = [each for each in others if each.casefold() not in kinds.MISSING]
     for mark in numbers.DECIMALS if kinds.is_number(cell) else ():
-        found = [kinds.number_in(each, mark) for each in (cell, *others)]
+        found: list[Any] = [kinds.number_in(each, mark) for each in (cell, *others)]
         if None in found:
             continue
         value, *values = (each[0] for each in found)
