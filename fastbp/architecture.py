@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks, files
 from fastbp.layers import (
@@ -20,6 +21,10 @@ from fastbp.layers import (
 from fastbp.losses import LOSSES, MultiTaskLoss
 from fastbp.training import checkpoints, plans
 from fastbp.training.trainer import hands
+
+if TYPE_CHECKING:
+    from fastbp._typing import File
+    from fastbp.modules import Module
 
 #: Layers that a file may name.
 _SAVED_LAYERS = {
@@ -44,7 +49,7 @@ _FORMAT_VERSION = 1
 # --- written --------------------------------------------------------------------------------
 
 
-def write(net: Any, path: Any, more: Any = None) -> None:
+def write(net: Module, path: File, more: Mapping[str, str] | None = None) -> None:
     """Write the file of `Sequential.save`, with `more` texts by name in its metadata."""
     import json
 
@@ -59,7 +64,7 @@ def write(net: Any, path: Any, more: Any = None) -> None:
     files.write_safetensors(who, path, arrays, metadata)
 
 
-def described(net: Any, network: Any) -> dict[Any, Any]:
+def described(net: Module, network: type[Module]) -> dict[str, Any]:
     """What `Sequential.architecture` gives; `network`: the class of networks, also as parts."""
     for path, module in net.named_modules():
         _require_saved(path, module)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Never, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from fastbp import architecture, checks, init
+from fastbp import architecture, checks
 from fastbp._kernels import prediction
 from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note, noted
@@ -23,11 +23,38 @@ from fastbp.threads import threads_for
 from fastbp.training import labels, plans
 from fastbp.training.fit import fit
 
+#: Names of activations and losses, for type checkers; a test compares.
+ActivationName: TypeAlias = Literal[
+    "relu", "sigmoid", "tanh", "linear", "leaky_relu", "softplus", "gelu", "elu", "celu", "selu", "silu", "mish",
+    "hardtanh", "relu6", "hardsigmoid", "hardswish", "logsigmoid", "softsign", "tanhshrink",
+]  # fmt: skip
+LossName: TypeAlias = Literal[
+    "softmax_cross_entropy", "sigmoid_cross_entropy", "hinge", "focal", "squared_error", "absolute_error", "huber",
+    "quantile", "gaussian", "poisson", "log_cosh",
+]  # fmt: skip
+
 if TYPE_CHECKING:
-    from fastbp._typing import Array, ArrayLike, Callback, Path, Schedule, Seed
+    from fastbp._typing import Array, ArrayLike, Callback, Features, File, FloatDType, Path, Schedule, Seed
+    from fastbp.communicators import AnyCommunicator
     from fastbp.diagnosis import Diagnosis
     from fastbp.optim import Optimizer
     from fastbp.training.history import EarlyStopping, History
+    from fastbp.training.plans import ClassWeight
+    from fastbp.training.trainer import Trainer
+
+    class LayerLike(Protocol):
+        def forward(self, x: Any, /) -> Any: ...
+
+        def backward(self, dout: Any, /) -> Any: ...
+
+    class LossLike(Protocol):
+        def forward(self, x: Any, t: Any, /) -> Any: ...
+
+        def backward(self) -> Any: ...
+
+    AnyLoss: TypeAlias = LossLike | Module | type[Loss | Module] | LossName
+    #: Of pairs (x, t), for one epoch or for each.
+    Batches: TypeAlias = Iterable[Any] | Callable[[], Iterable[Any]]
 
 __all__ = ["Parameters", "Sequential"]
 
@@ -113,11 +140,16 @@ class Sequential(Module):
 
     #: The names of the outputs' classes, where targets were texts.
     classes: tuple[str, ...] | None = None
+    loss_layer: Any
+    history: History | None
+    trainer: Trainer | None
 
-    def __init__(self, *layers: Any, loss: Any = None) -> None:
+    def __init__(
+        self, *layers: Module | LayerLike | Mapping[str, Module | LayerLike], loss: AnyLoss | None = None
+    ) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], Mapping):
-            parts = dict(layers[0])
+            parts: dict[str, Any] = dict(layers[0])
         elif len(layers) == 1 and isinstance(layers[0], list | tuple):
             raise TypeError(
                 "Sequential expects its layers one by one, as in Sequential(*layers); "
@@ -174,14 +206,14 @@ class Sequential(Module):
         self._modules.update(parts)
 
     @property
-    def layers(self) -> Any:
+    def layers(self) -> tuple[Any, ...]:
         """The layers in their order, with those of a Sequential within in its place."""
         if self._seen != noted():
             self._look_at_parts()
         return self._layers
 
     @property
-    def params(self) -> Any:
+    def params(self) -> Parameters:
         """The parameters by the book's names."""
         if self._seen != noted():
             self._look_at_parts()
@@ -222,7 +254,7 @@ class Sequential(Module):
         else:
             super().__setattr__(name, value)
 
-    def register_module(self, name: Any, module: Any) -> None:
+    def register_module(self, name: str, module: Any) -> None:
         """Add a layer under a name, or put another in its place."""
         self._require_name(f"{type(self).__name__}.add_module", name, "_modules")
         parts = {**self._modules, name: module}
@@ -231,19 +263,19 @@ class Sequential(Module):
 
     add_module = register_module
 
-    def append(self, module: Any) -> Self:
+    def append(self, module: Module | LayerLike) -> Self:
         """Add a layer at the end."""
         self.register_module(str(len(self._modules)), module)
         return self
 
-    def extend(self, modules: Any) -> Self:
+    def extend(self, modules: Iterable[Module | LayerLike]) -> Self:
         """Add several layers at the end."""
         modules = checks.sequence("Sequential.extend", "modules", modules, "layers")
         places = range(len(self._modules), len(self._modules) + len(modules))
         self._arrange({**self._modules, **dict(zip(map(str, places), modules, strict=True))})
         return self
 
-    def insert(self, index: Any, module: Any) -> Self:
+    def insert(self, index: int, module: Module | LayerLike) -> Self:
         """Add a layer before another; the places are counted anew."""
         parts = list(self._modules.values())
         index = checks.integer("Sequential.insert", "index", index, -len(parts), len(parts))
@@ -251,19 +283,23 @@ class Sequential(Module):
         self._arrange({str(place): part for place, part in enumerate(parts)})
         return self
 
-    def __setitem__(self, index: Any, module: Any) -> None:
+    def __setitem__(self, index: int | str, module: Module | LayerLike) -> None:
         name = index if isinstance(index, str) else list(self._modules)[index]
         self.register_module(name, module)
 
-    def __delitem__(self, index: Any) -> None:
+    def __delitem__(self, index: int | str | slice) -> None:
         parts = list(self._modules.values())
         del parts[list(self._modules).index(index) if isinstance(index, str) else index]
         self._arrange({str(place): part for place, part in enumerate(parts)})
 
     @classmethod
     def from_config(
-        cls, config: Any, loss: Any = None, dtype: Literal["float32", "float64"] = "float32", seed: Any = None
-    ) -> Sequential:
+        cls,
+        config: Iterable[tuple[int, int, str]],
+        loss: AnyLoss | None = None,
+        dtype: FloatDType = "float32",
+        seed: Seed = None,
+    ) -> Self:
         """A network from a list of (inputs, outputs, activation).
 
         Parameters
@@ -298,7 +334,7 @@ class Sequential(Module):
         """
         config = checks.sequence("from_config", "config", config, "rows (inputs, outputs, activation)")
         if not isinstance(seed, np.random.Generator):
-            seed = None if seed is None else init.seed_of("from_config", seed)
+            seed = None if seed is None else checks.integer("from_config", "seed", seed, 0, checks.MOST_SEED)
         rng = np.random.default_rng(seed)
         layers = []
         width = None
@@ -319,7 +355,7 @@ class Sequential(Module):
             width = n_out
         return _made_of(cls, "from_config", layers, loss)
 
-    def held_by(self, trainer: Any) -> None:
+    def held_by(self, trainer: Trainer | None) -> None:
         """From here on this trainer, or None, has the newest parameters."""
         vars(self)["trainer"] = trainer
 
@@ -352,7 +388,7 @@ class Sequential(Module):
             return type(self)(dict(list(self._modules.items())[index]))
         return list(self._modules.values())[index]
 
-    def part_lines(self) -> Any:
+    def part_lines(self) -> list[str]:
         lines = [f"({name}): {part!r}" for name, part in self._modules.items()]
         return lines if self.loss_layer is None else [*lines, f"(loss): {self.loss_layer!r}"]
 
@@ -396,7 +432,7 @@ class Sequential(Module):
 
     # --- evaluation -------------------------------------------------------------------------
 
-    def predict(self, x: Any) -> Array:
+    def predict(self, x: Features) -> Array:
         """The network's output for x, in evaluation mode.
 
         Parameters
@@ -421,9 +457,10 @@ class Sequential(Module):
             return out
         if compiled and _are_rows_to_convert(x, self._layers):
             return self._predict_by_blocks(x)
+        y: Any = x
         for layer, functional in self._flow:
-            x = layer.evaluate(x) if functional else _evaluated(layer, x)
-        return x
+            y = layer.evaluate(y) if functional else _evaluated(layer, y)
+        return y
 
     def _predict_by_blocks(self, x):
         """`predict` of rows that have to be converted: some at a time, so that no copy is whole."""
@@ -460,7 +497,7 @@ class Sequential(Module):
             vars(self)["_replaced"] = part
         return given
 
-    def loss(self, x: Any, t: Any) -> Any:
+    def loss(self, x: Features, t: ArrayLike) -> float:
         """The mean loss of predictions for x against targets t, in evaluation mode."""
         loss_layer = self.loss_layer_for("loss")
         evaluate = loss_layer.evaluate if isinstance(loss_layer, Loss) else loss_layer.forward
@@ -469,7 +506,7 @@ class Sequential(Module):
             raise ValueError("Sequential.loss expects at least one sample; got none.")
         return evaluate(y, self._indices_of("loss", t))
 
-    def accuracy(self, x: ArrayLike, t: ArrayLike) -> Any:
+    def accuracy(self, x: Features, t: ArrayLike) -> float:
         """The share of samples that are classified rightly, between 0 and 1.
 
         Parameters
@@ -497,7 +534,7 @@ class Sequential(Module):
             return t
         return labels.indices_of(f"Sequential.{method}", self.classes, t)
 
-    def classify(self, x: ArrayLike) -> Array:
+    def classify(self, x: Features) -> Array:
         """The most probable class of each sample, for a network with a classification loss.
 
         Parameters
@@ -532,7 +569,7 @@ class Sequential(Module):
         found = probabilities.argmax(axis=-1)
         return found if self.classes is None else np.array(self.classes)[found]
 
-    def predict_proba(self, x: ArrayLike) -> Array:
+    def predict_proba(self, x: Features) -> Array:
         """The probabilities of the classes, for a network with a classification loss.
 
         Parameters
@@ -653,7 +690,7 @@ class Sequential(Module):
         own["_saved"] = saved
         return x
 
-    def backward(self, dout: Any) -> Any:
+    def backward(self, dout: ArrayLike) -> Any:
         """The gradient by the last forward's x, from that by its output.
 
         The layers have their parameters' gradients as `dW`, `db`, ...
@@ -688,7 +725,7 @@ class Sequential(Module):
                 dout = layer.backward(dout)
         return dout
 
-    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, Any]:
+    def gradient(self, x: Features, t: ArrayLike) -> dict[str, Array]:
         """The mean loss's gradients by the parameters, by backpropagation.
 
         Parameters
@@ -730,18 +767,18 @@ class Sequential(Module):
 
     def fit(
         self,
-        x: Any,
+        x: Features | Batches,
         t: ArrayLike | None = None,
         *,
         epochs: int = 10,
         optimizer: Optimizer | str | None = None,
         batch_size: int | None = None,
-        validation_data: tuple[Any, ArrayLike] | None = None,
+        validation_data: tuple[Features, ArrayLike] | None = None,
         validation_split: float | None = None,
         shuffle: bool = True,
         seed: Seed = None,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | Sequence[float] | Literal["balanced"] | None = None,
+        class_weight: ClassWeight | None = None,
         schedule: Schedule | None = None,
         early_stopping: EarlyStopping | None = None,
         ema_decay: float | None = None,
@@ -754,7 +791,7 @@ class Sequential(Module):
         checkpoint: Path | None = None,
         every: int | None = None,
         resume: Path | None = None,
-        comm: Any = None,
+        comm: AnyCommunicator | None = None,
         rows: Literal["all", "own"] = "all",
         average_every: int = 1,
         **unknown: Never,  # refused by all ranks alike, and by type checkers
@@ -873,7 +910,7 @@ class Sequential(Module):
                 return place
         return len(self.layers)
 
-    def loss_layer_for(self, method: Any) -> Any:
+    def loss_layer_for(self, method: str) -> Any:
         """The loss, which `method` needs."""
         if self.loss_layer is None:
             raise ValueError(
@@ -896,7 +933,7 @@ class Sequential(Module):
                     f"{prefix}{name}, which is none: keep dict(net.params)."
                 )
 
-    def save(self, path: Any) -> Any:
+    def save(self, path: File) -> None:
         """Write the parameters and the architecture as a safetensors file.
 
         Parameters
@@ -923,7 +960,7 @@ class Sequential(Module):
         """
         architecture.write(self, path)
 
-    def architecture(self) -> dict[Any, Any]:
+    def architecture(self) -> dict[str, Any]:
         """The layers and the loss as JSON has them, without their arrays.
 
         Returns
@@ -944,7 +981,7 @@ class Sequential(Module):
         return architecture.described(self, Sequential)
 
     @classmethod
-    def load(cls, path, *, ema=False):
+    def load(cls, path: File, *, ema: bool = False) -> Self:
         """The network that `save` wrote, or that of a checkpoint of `fit`.
 
         Parameters

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp import checks
 from fastbp.modules import Module
 
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
+
 __all__ = ["Parameters", "is_foreign", "require_named"]
 
 
-class Parameters(MutableMapping):
+class Parameters(MutableMapping[str, "np.ndarray[Any, Any]"]):
     """The parameters of a network by the book's names: ``W1, b1, W2, b2, ...``.
 
     Reading gives the very arrays of the layers; assignment copies into them.
     """
 
-    def __init__(self, layers: Any, before: Any = None) -> None:
+    def __init__(self, layers: Iterable[Any], before: Parameters | None = None) -> None:
         self._places = {}
         known = {} if before is None else before.names
         #: The names of each layer's arrays, as it was when first looked at.
-        self.names: Any = {  # one at several places counts once
+        self.names: dict[Any, tuple[str, ...]] = {  # one at several places counts once
             layer: known.get(layer) or _trained_names(layer) for layer in dict.fromkeys(layers)
         }
         counts: dict[str, int] = {}
@@ -32,7 +35,7 @@ class Parameters(MutableMapping):
                 counts[name] = counts.get(name, 0) + 1
                 self._places[f"{name}{counts[name]}"] = (layer, name)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: str) -> np.ndarray[Any, Any]:
         try:
             layer, name = self._places[key]
         except KeyError:
@@ -41,7 +44,7 @@ class Parameters(MutableMapping):
             ) from None
         return getattr(layer, name)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: str, value: ArrayLike) -> None:
         array = self[key]
         if value is array:  # params[key] -= ... has already changed it in place
             return
@@ -49,20 +52,20 @@ class Parameters(MutableMapping):
         checks.same_shape("params", key, value, array.shape, "the layer's array")
         checks.writable_parameter("params", key, array)[...] = value
 
-    def places(self) -> dict[Any, Any]:
+    def places(self) -> dict[str, tuple[Any, str]]:
         """The (layer, attribute) that each name stands for."""
         return dict(self._places)
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: str) -> None:
         raise TypeError(f"params expects to keep all its parameters; got del params[{key!r}].")
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._places)
 
     def __repr__(self) -> str:
@@ -92,7 +95,7 @@ def is_foreign(layer: Any) -> bool:
     return not isinstance(layer, Module) and not hasattr(layer, "param_names") and (hasattr(layer, "__dict__"))
 
 
-def require_named(layer: Any, before: Any, names: Any) -> None:
+def require_named(layer: Any, before: Mapping[str, Any], names: Collection[str]) -> None:
     """Refuse trained arrays that `params` does not know: nobody would train them."""
     kept = vars(layer)
     unknown = [n for n in _trained_names(layer) if n not in names and before.get(n) is kept[n]]

@@ -7,10 +7,10 @@ import inspect
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fastbp.losses import LOSSES
 from fastbp.network import ACTIVATIONS, Sequential
 from fastbp.optim import SGD
 from fastbp.optim.rule import OPTIMIZERS as RULES
+from fastbp.optim.rule import Rule
 from fastbp.tables import Column, Columns, Preprocessor, splitting, targets
 from fastbp.tables.kinds import IGNORED
 from fastbp.tables.preprocessor import missing_of, with_target
@@ -27,7 +28,10 @@ from fastbp.tables.sources import table_of
 from fastbp.training.history import EarlyStopping
 
 if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
     from fastbp._typing import Array, ArrayLike, Callback, File, FloatDType
+    from fastbp.network import ActivationName, LossName
     from fastbp.training.history import History
 
 __all__ = ["Importances", "TableModel", "is_table_model"]
@@ -37,7 +41,11 @@ KEY = "fastbp.table"
 _FORMAT = "fastbp-table-model"
 _VERSION = 1
 #: How a table's network may be trained, by name.
-OPTIMIZERS: dict[str, Any] = {**RULES, "sgd": partial(SGD, momentum=0.9)}
+OPTIMIZERS: dict[str, Callable[..., Rule]] = {**RULES, "sgd": partial(SGD, momentum=0.9)}
+#: Their names for type checkers; a test compares.
+OptimizerName: TypeAlias = Literal[
+    "sgd", "adagrad", "rmsprop", "adam", "adamw", "adadelta", "adamax", "nadam", "radam", "lion",
+]  # fmt: skip
 #: The parts of a table.
 PARTS = ("train", "validation", "test")
 #: Texts of a column that become a column of 0 and 1 each; of more, rows of a table that is trained.
@@ -71,8 +79,8 @@ class Importances(NamedTuple):
     """
 
     names: list[str]
-    means: np.ndarray
-    deviations: np.ndarray
+    means: np.ndarray[Any, Any]
+    deviations: np.ndarray[Any, Any]
     score: str
 
 
@@ -90,8 +98,8 @@ class Rows(NamedTuple):
 
     features: Columns
     column: Column
-    x: dict[str, np.ndarray]
-    t: dict[str, np.ndarray]
+    x: dict[str, np.ndarray[Any, Any]]
+    t: dict[str, np.ndarray[Any, Any]]
 
 
 class TableModel:
@@ -174,14 +182,23 @@ class TableModel:
 
     group: str | None
     time: str | None
+    net: Sequential  # from `fit` on, as `preprocessor`
+    preprocessor: Preprocessor
+    history: History | None
+    hidden: tuple[int, ...]
+    activation: str
+    optimizer: str
+    lr: float | None
+    weight_decay: float | None
+    dropout: float
 
     def __init__(
         self,
         *,
         task: Literal["classification", "regression"] | None = None,
         hidden: Sequence[int] = (64,),
-        activation: str = "relu",
-        optimizer: str = "adam",
+        activation: ActivationName = "relu",
+        optimizer: OptimizerName = "adam",
         lr: float | None = None,
         weight_decay: float | None = None,
         dropout: float = 0.0,
@@ -234,9 +251,9 @@ class TableModel:
             own = getattr(self, name)
             if type(own) is type(value) and own == value:
                 setattr(self, name, value)
-        self.net: Any = None
-        self.preprocessor: Any = None
-        self.history: Any = None
+        self.net = None  # type: ignore[assignment]
+        self.preprocessor = None  # type: ignore[assignment]
+        self.history = None
         self.scores: dict[str, Any] = {}
         self.notes: list[str] = []
         self.made: str | None = None
@@ -298,7 +315,7 @@ class TableModel:
             raise
         return self
 
-    def prepare(self, data: Any, target: Any, **reading: Any) -> Any:
+    def prepare(self, data: Any, target: str | ArrayLike, **reading: Any) -> Rows:
         """The first step of `fit`: understand a table, split it, and make a new network for it.
 
         Returns
@@ -324,6 +341,7 @@ class TableModel:
         named = (("group", self.group), ("time", self.time))
         groups, times = (_column_of(who, table, column.name, *option) for option in named)
         classifies = isinstance(learnt, targets.Classes)
+        names = learnt.classes if isinstance(learnt, targets.Classes) else ()
         if self.class_weight is not None and not classifies:
             raise ValueError(
                 f"{who} expects class_weight for classes; got {self.class_weight!r} for the regression of "
@@ -346,11 +364,11 @@ class TableModel:
         x = preprocessor.transform(features)
         t = preprocessor.target_.transform(column, table)
         self.net, self.preprocessor, self.history = net, preprocessor, None
-        self.scores = {} if codes is None else {"shares": _shares_of(codes[places["train"]], len(learnt.classes))}
+        self.scores = {} if codes is None else {"shares": _shares_of(codes[places["train"]], len(names))}
         if codes is not None and self.test_size:
-            unjudged = np.bincount(codes[places["test"]], minlength=len(learnt.classes)) == 0
+            unjudged = np.bincount(codes[places["test"]], minlength=len(names)) == 0
             if unjudged.any():
-                few = ", ".join(str(learnt.classes[k]) for k in np.flatnonzero(unjudged)[:10])
+                few = ", ".join(str(names[k]) for k in np.flatnonzero(unjudged)[:10])
                 notes.append(f"no test row of some classes, which are not judged: {few}")
         self.notes = [*notes, f"{self.task_of(learnt)}, as {said}"]
         return Rows(features, column, {n: x[p] for n, p in places.items()}, {n: t[p] for n, p in places.items()})
@@ -379,7 +397,7 @@ class TableModel:
             for table in layers[0].tables:
                 table[0] = 0
         sizes = (n_in, *self.hidden, target.n_outputs)
-        loss = "squared_error" if isinstance(target, targets.Numbers) else "softmax_cross_entropy"
+        loss: LossName = "squared_error" if isinstance(target, targets.Numbers) else "softmax_cross_entropy"
         rng = np.random.default_rng(self.seed)
         for place, (before, behind) in enumerate(pairwise(sizes)):
             # Glorot's deviation before a relu, too: with He's a wide layer behind few columns starts
@@ -389,17 +407,17 @@ class TableModel:
                 layers += [ACTIVATIONS[self.activation](), *([Dropout(self.dropout)] if self.dropout else [])]
         return Sequential(*layers, loss=loss)
 
-    def new_optimizer(self, n):
+    def new_optimizer(self, n: int) -> Rule:
         """An optimiser as this model is trained by on n rows."""
         decay = 1 / n if self.weight_decay is None else self.weight_decay
         return OPTIMIZERS[self.optimizer](lr=self.learning_rate, weight_decay=decay)
 
     @staticmethod
-    def task_of(target: targets.Classes | targets.Numbers) -> Literal["classification", "regression"]:
+    def task_of(target: targets.Classes | targets.Numbers | None) -> Literal["classification", "regression"]:
         """The task of a target."""
         return targets.TASKS[isinstance(target, targets.Numbers)]
 
-    def train(self, rows: Any, **options: Any) -> History:
+    def train(self, rows: Rows, **options: Any) -> History:
         """The second step of `fit`: train the network of `prepare`; options as `Sequential.fit` has them."""
         validation = (rows.x["validation"], rows.t["validation"])
         if len(validation[0]):
@@ -434,9 +452,10 @@ class TableModel:
         self.made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.version = sys.modules["fastbp"].__version__
 
-    def learn_all(self, rows: Any, **options: Any) -> None:
+    def learn_all(self, rows: Rows, **options: Any) -> None:
         """The last step of `fit`: train a new network on all rows, for as many epochs as were best."""
-        self._look_again_when_best(rows, options)
+        if self.history is not None:
+            self._look_again_when_best(rows, options, self.history)
         everything = np.arange(rows.features.n_rows)
         preprocessor, net = self._made_for(rows.features, rows.column, self.preprocessor.target_, everything)
         x = preprocessor.transform(rows.features)
@@ -447,15 +466,15 @@ class TableModel:
             self.scores["shares"] = _shares_of(t, len(self.classes))  # of the rows that this network has learnt
         self._tell_when()
 
-    def _look_again_when_best(self, rows, options):
+    def _look_again_when_best(self, rows, options, history):
         """Take the best epoch of the mean loss over several splits, where one has few validation rows."""
         n = len(rows.x["train"]) + len(rows.x["validation"])
         splits = min(_JUDGES // n, _MOST_SPLITS)
-        if not self.history.val_loss or self.patience is None or self.group or self.time or splits < 2:
+        if not history.val_loss or self.patience is None or self.group or self.time or splits < 2:
             return
         x, t = (np.concatenate([each["train"], each["validation"]]) for each in (rows.x, rows.t))
         share = len(rows.x["validation"]) / n
-        epochs = min(max(len(self.history), _FEWEST_EPOCHS), self.epochs)
+        epochs = min(max(len(history), _FEWEST_EPOCHS), self.epochs)
         losses = []
         for turn in range(splits):
             kept, judges = splitting.split(n, (share,), self.seed + turn, classes=None if t.ndim > 1 else t)
@@ -477,7 +496,7 @@ class TableModel:
         """How often an epoch goes over its rows, of n in all."""
         return -(-_EPOCH // n)
 
-    def judge(self, rows: Any) -> dict[str, Any]:
+    def judge(self, rows: Rows) -> dict[str, Any]:
         """The third step of `fit`: `scores` of each part, beside those of a baseline."""
         found: dict[str, Any] = {"rows": {name: len(rows.x[name]) for name in PARTS}, "baseline": {}}
         if self.classes is not None:
@@ -515,7 +534,7 @@ class TableModel:
     # --- predictions ------------------------------------------------------------------------
 
     @property
-    def classes(self) -> Array | Any:
+    def classes(self) -> Array | None:
         """The names of the classes; None of a regression."""
         self._require_fitted("classes")
         target = self.preprocessor.target_
@@ -559,7 +578,7 @@ class TableModel:
         self._require_classes("predict_proba")
         return self._predicted("predict_proba", data, strict, reading)
 
-    def predicted(self, data: Any, *, strict: bool = False, **reading: Any) -> tuple[Array, Array | Any]:
+    def predicted(self, data: Any, *, strict: bool = False, **reading: Any) -> tuple[Array, Array | None]:
         """Both: what `predict` returns, and the probabilities, or None of a regression."""
         y = self._predicted("predict", data, strict, reading)
         target = self.preprocessor.target_
@@ -622,7 +641,9 @@ class TableModel:
         table, column = _taken(table, there), _of_rows(column, there)
         return self._features(table, strict), self.preprocessor.target_.transform(column, table)
 
-    def importances(self, data, target=None, *, n_repeats=5, seed=0, **reading):
+    def importances(
+        self, data: Any, target: str | ArrayLike | None = None, *, n_repeats: int = 5, seed: int = 0, **reading: Any
+    ) -> Importances:
         """What the accuracy, or R^2, loses where the values of a column are shuffled among the rows.
 
         Parameters
@@ -644,7 +665,7 @@ class TableModel:
         x, t = self._with_target("importances", data, target, False, reading)
         return self.importances_of(x, t, n_repeats, seed)
 
-    def importances_of(self, x: Any, t: Any, n_repeats: Any = 5, seed: Any = 0) -> Any:
+    def importances_of(self, x: Array, t: Array, n_repeats: int = 5, seed: int = 0) -> Importances:
         """`importances` of rows as a part of `Rows` has them."""
         who = "TableModel.importances"
         n_repeats = checks.integer(who, "n_repeats", n_repeats, 1)
@@ -694,7 +715,7 @@ class TableModel:
     def __sklearn_is_fitted__(self) -> bool:
         return self.preprocessor is not None
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         from sklearn import utils
 
         task = self.task if self.preprocessor is None else self.task_of(self.preprocessor.target_)
@@ -800,7 +821,7 @@ class TableModel:
         ):
             raise ValueError(f"{who} expects texts and scores beside the preprocessor; got others in {shown}.")
         behind = net.layers[len(first) + 1 :][:1] if len(widths) > 1 else ()
-        kinds = [name for name in ACTIVATIONS if behind and isinstance(behind[0], ACTIVATIONS[name])]
+        kinds: list[Any] = [name for name in ACTIVATIONS if behind and isinstance(behind[0], ACTIVATIONS[name])]
         model = cls(
             task=cls.task_of(target),
             hidden=tuple(shape[1] for shape in widths[:-1]),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastbp import checks, files, plots
-from fastbp.table_model import TableModel
+from fastbp.table_model import Rows, TableModel
 from fastbp.threads import available_threads
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FIRST_EPOCHS, FACTOR, RUNGS = 4, 3, 4
 #: Trials of a bracket, so that its last rung has one.
 BRACKET = FACTOR ** (RUNGS - 1)
 #: What trials differ in: a range that is drawn from evenly over its logarithm, or a choice.
-SPACE: dict[str, Any] = {
+SPACE: dict[str, tuple[Any, ...]] = {
     "n_layers": (1, 2, 3),
     "width": (8, 512),
     "lr": (3e-4, 3e-2),
@@ -286,6 +286,8 @@ class Sampler:
 class Journal:
     """What trials have come to, a line each, by which a sweep goes on."""
 
+    folder: Path | None
+
     def __init__(self, who: str, folder: str | os.PathLike[str] | None, asked: dict[str, Any]) -> None:
         self.folder = None if folder is None else Path(folder)
         self.known: dict[tuple, Trial] = {}
@@ -325,7 +327,13 @@ class Journal:
 class Sweep:
     """Trials of one table, bracket by bracket."""
 
-    def __init__(self, model: TableModel, rows: Any, draw: Sampler, journal: Journal, n_jobs: int) -> None:
+    model: TableModel
+    rows: Rows
+    draw: Sampler
+    journal: Journal
+    n_begun: int
+
+    def __init__(self, model: TableModel, rows: Rows, draw: Sampler, journal: Journal, n_jobs: int) -> None:
         self.model, self.rows, self.draw, self.journal = model, rows, draw, journal
         self.n_begun = 0
         self.last: dict[int, Trial] = {}

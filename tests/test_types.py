@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -36,6 +37,22 @@ def test_the_arguments_of_fit_are_spelled_out():
     assert told.keys() == {*asked, "comm"}
     shared = [each for each in inspect.signature(Options).parameters.values() if each.default is not each.empty]
     assert [(each.name, told[each.name]) for each in shared] == [(each.name, each.default) for each in shared]
+
+
+def test_the_names_of_an_estimators_solvers_and_activations_are_told():
+    pytest.importorskip("sklearn")
+    from fastbp.estimators import parameters
+
+    assert set(get_args(parameters.SolverName)) == set(parameters.SOLVERS)
+    assert set(get_args(parameters.ActivationName)) == set(parameters.ACTIVATIONS)
+
+
+def test_the_names_of_a_networks_parts_are_told():
+    from fastbp import losses, network, table_model
+
+    assert set(get_args(network.ActivationName)) == set(network.ACTIVATIONS)
+    assert set(get_args(network.LossName)) == set(losses.LOSSES)
+    assert set(get_args(table_model.OptimizerName)) == set(table_model.OPTIMIZERS)
 
 
 def checked(command, tmp_path):

@@ -5,7 +5,7 @@ import csv
 import math
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastbp import checks
 from fastbp.network import ACTIVATIONS
@@ -471,7 +471,7 @@ def settle(args):
         if names or not args.hidden:
             raise ValueError(f"--hidden expects widths of layers; got {', '.join(names) or 'none'}")
         args.hidden = [width for word in args.hidden for width in word]
-    values = DEFAULTS[args.data_set]._asdict() if named else {"hidden": DEFAULTS["a table"].hidden}
+    values: dict[str, Any] = DEFAULTS[args.data_set]._asdict() if named else {"hidden": DEFAULTS["a table"].hidden}
     if named and getattr(args, "optimizer", "sgd") != "sgd":
         values["lr"] = OPTIMIZERS[args.optimizer]().lr
     for name, value in values.items():

@@ -286,8 +286,8 @@ def predict(args):
     writer = csv.writer(text, lineterminator="\n")
     head = [model.target]
     columns = [values.tolist()]
-    if args.proba:
-        head += [f"{model.target}={each}" for each in model.classes]
+    if args.proba and p is not None:
+        head += [f"{model.target}={each}" for each in model.classes_]
         columns += p.T.tolist()
     writer.writerow(head)
     writer.writerows(zip(*columns, strict=True))
