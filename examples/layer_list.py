@@ -31,7 +31,7 @@ def train(net, train_set, test_set, epochs=100, batch_size=20, lr=0.1, seed=0):
     sgd = SGD(lr=lr)
     history = {"train_loss": [], "test_loss": []}
     for _ in range(epochs):
-        for x, t in shuffled_batches(*train_set, batch_size, rng):
+        for x, t in shuffled_batches(*train_set, size=batch_size, rng=rng):
             sgd.update(net.params, net.gradient(x, t))
         history["train_loss"].append(net.loss(*train_set))
         history["test_loss"].append(net.loss(*test_set))

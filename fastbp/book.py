@@ -654,6 +654,8 @@ class Trainer:
     t_train: Any
     x_test: Any
     t_test: Any
+    current_iter: int
+    current_epoch: int
 
     def __init__(
         self,

@@ -430,6 +430,7 @@ class Trainer:
 
     model: Any
     optimizer: Any
+    current_epoch: int
 
     def __init__(self, model: Any, optimizer: Any) -> None:
         if not all(hasattr(model, name) for name in ("params", "grads", "forward", "backward")):

@@ -83,10 +83,10 @@ class Communicator(Protocol):
     rank: int
     size: int
 
-    def allreduce(self, buffer: np.ndarray, /) -> object:
+    def allreduce(self, buffer: np.ndarray[Any, Any], /) -> object:
         """Make `buffer` the sum of all ranks' buffers, in place."""
 
-    def broadcast(self, buffer: np.ndarray, root: int, /) -> object:
+    def broadcast(self, buffer: np.ndarray[Any, Any], root: int, /) -> object:
         """Make `buffer` that of the rank `root`, in place."""
 
 
@@ -201,7 +201,7 @@ class _Torch:
         self._tensor, self._group = torch.from_numpy, group
         self.rank, self.size = group.rank(), group.size()
 
-    def allreduce(self, buffer: np.ndarray) -> None:
+    def allreduce(self, buffer: np.ndarray[Any, Any]) -> None:
         self._group.allreduce(self._tensor(buffer)).wait()
 
     def broadcast(self, buffer, root):

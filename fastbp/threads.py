@@ -85,7 +85,7 @@ def _container_quota():
         return 1 << 20
 
 
-def threads_for(operations: Any, n_threads: Any = None, sharing: Any = 1) -> Any:
+def threads_for(operations: float, n_threads: int | None = None, sharing: int = 1) -> int:
     """The threads of a step of so many floating-point operations, on cores that `sharing` ranks have."""
     if n_threads is not None:
         return checks.integer("Trainer", "n_threads", n_threads, 1, MOST_THREADS)

@@ -14,7 +14,7 @@ from fastbp import checks
 from fastbp.backend import kernels
 
 if TYPE_CHECKING:
-    from fastbp._typing import ArrayLike
+    from fastbp._typing import Array, ArrayLike
 
 __all__ = ["adam", "rmsprop", "sgd", "sgd_momentum"]
 
@@ -64,7 +64,7 @@ def _next(who, rule, w, dw, config, kept=(), step=None, **defaults):
     return w, config
 
 
-def sgd(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
+def sgd(w: ArrayLike, dw: ArrayLike, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
     """``w - learning_rate dw``.
 
     Parameters
@@ -92,7 +92,7 @@ def sgd(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> An
     return _next("sgd", "sgd", w, dw, config, learning_rate=1e-2)
 
 
-def sgd_momentum(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
+def sgd_momentum(w: ArrayLike, dw: ArrayLike, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
     """``v = momentum v - learning_rate dw`` and ``w + v``.
 
     Parameters
@@ -121,7 +121,7 @@ def sgd_momentum(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = No
     return _next("sgd_momentum", "momentum", w, dw, config, ("velocity",), learning_rate=1e-2, momentum=0.9)
 
 
-def rmsprop(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> Any:
+def rmsprop(w: ArrayLike, dw: ArrayLike, config: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
     """``c = decay_rate c + (1 - decay_rate) dw^2`` and ``w - learning_rate dw / (sqrt(c) + epsilon)``.
 
     Parameters
@@ -149,7 +149,7 @@ def rmsprop(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -
     return _next("rmsprop", "rmsprop", w, dw, config, ("cache",), learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
 
 
-def adam(w: ArrayLike, dw: ArrayLike, config: dict[Any, Any] | None = None) -> tuple[Any, Any]:
+def adam(w: ArrayLike, dw: ArrayLike, config: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
     """Adam, with the corrections of the first steps.
 
     Parameters

@@ -90,6 +90,8 @@ class Solver:
     y_val: Array
     num_train_samples: int | None
     num_val_samples: int | None
+    epoch: int
+    best_val_acc: float
 
     def __init__(
         self,

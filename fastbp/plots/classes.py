@@ -13,6 +13,8 @@ from fastbp.modules import Module, evaluating
 from fastbp.plots import figures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastbp._typing import Path
 
 #: Classes whose counts are written into the confusion matrix.
@@ -25,7 +27,7 @@ _BLOCK = 10000
 
 def decision_boundary(
     net: Any, x: Any, t: Any, path: Path | None = None, *, names: Sequence[str] = ("x1", "x2"), resolution: int = 300
-) -> Any:
+) -> Figure:
     """The regions of the plane in which a classifier says each class, below the rows.
 
     Parameters
@@ -186,7 +188,7 @@ def _draw_regions(axes, across, up, said, colours):
             axes.contour(across, up, said == k, levels=[0.5], colors="0.35", linewidths=0.7, zorder=1)
 
 
-def confusion_matrix(y: Any, t: Any, classes: Sequence[Any] | None = None, path: Path | None = None) -> Any:
+def confusion_matrix(y: Any, t: Any, classes: Sequence[Any] | None = None, path: Path | None = None) -> Figure:
     """How many rows of each true class were said to be of each class.
 
     A cell's colour is its share of the true class, the row.

@@ -9,6 +9,8 @@ from fastbp import checks
 from fastbp.plots import figures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastbp._typing import Array, Path
 
 __all__ = ["learning_curves", "learning_rates", "trials"]
@@ -17,7 +19,7 @@ __all__ = ["learning_curves", "learning_rates", "trials"]
 _PARTS = (("train", "train", "-", "#0072B2"), ("val", "validation", "--", "#009E73"), ("test", "test", "--", "#D55E00"))
 
 
-def learning_curves(history: Mapping[str, Sequence[float]], path: Path | None = None) -> Any:
+def learning_curves(history: Mapping[str, Sequence[float]], path: Path | None = None) -> Figure:
     """Loss beside accuracy, over the epochs.
 
     Parameters
@@ -62,7 +64,7 @@ def learning_rates(
     smoothed: Sequence[float] | Array,
     suggestion: float,
     path: Path | None = None,
-) -> Any:
+) -> Figure:
     """Losses over the learning rates that were tried, with the suggested one.
 
     Parameters
@@ -105,7 +107,7 @@ def learning_rates(
     return figures.written("learning_rates", path, figure)
 
 
-def trials(found: Sequence[Any], ranges: Sequence[str], path: Path | None = None) -> Any:
+def trials(found: Sequence[Any], ranges: Sequence[str], path: Path | None = None) -> Figure:
     """The losses of a sweep's trials over each of the numbers that they differ in.
 
     Parameters

@@ -10,6 +10,9 @@ from fastbp import checks, files, fonts
 from fastbp.charts import plain
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from fastbp._typing import Path
 
 #: Okabe and Ito's colours, for all eyes.
@@ -38,7 +41,7 @@ def _png(drawn):
     return written_.getvalue()
 
 
-def written(who: str, path: Path | None, drawn: Any) -> Any:
+def written(who: str, path: Path | None, drawn: Figure) -> Figure:
     """The figure, with fonts that have its characters, also in a file where `path` says so."""
     from matplotlib.text import Text
 
@@ -55,7 +58,7 @@ def label(name: object, most: int = 24) -> str:
     return plain(name, most).replace("$", r"\$")
 
 
-def bare(axes: Any) -> None:
+def bare(axes: Axes) -> None:
     """A grid behind the curves, and no frame at the top and the right."""
     axes.grid(color="0.9")
     axes.set_axisbelow(True)

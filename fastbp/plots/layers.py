@@ -12,6 +12,8 @@ from fastbp.modules import Module, evaluating
 from fastbp.plots import figures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastbp._typing import ArrayLike, Path
 
 #: Lines of a graph of weights at most, so that they can be told apart.
@@ -21,7 +23,7 @@ _MOST_LAYERS = 12
 _BINS = 40
 
 
-def weights(net: Any, path: Path | None = None, *, shape: tuple[int, ...] | None = None, n_units: int = 64) -> Any:
+def weights(net: Any, path: Path | None = None, *, shape: tuple[int, ...] | None = None, n_units: int = 64) -> Figure:
     """The first layer's weights, an image for each unit.
 
     All images have one scale, with 0 in the middle: red is positive, blue negative.
@@ -80,7 +82,7 @@ def weights(net: Any, path: Path | None = None, *, shape: tuple[int, ...] | None
 
 def network(
     net: Any, path: Path | None = None, *, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
-) -> Any:
+) -> Figure:
     """A small network as a graph, whose lines are coloured by the weights and nodes by the biases.
 
     Red is positive, blue negative, and a thicker line a larger weight.
@@ -159,7 +161,7 @@ def network(
     return figures.written(who, path, figure)
 
 
-def histograms(net: Any, x: ArrayLike, t: ArrayLike | None = None, path: Path | None = None) -> Any:
+def histograms(net: Any, x: ArrayLike, t: ArrayLike | None = None, path: Path | None = None) -> Figure:
     """Activations, weights and gradients of each layer as histograms.
 
     A column is a layer with weights; its activations are what it hands to the next one, behind its
@@ -233,7 +235,7 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def histograms(self, path: Path | None = None) -> Any:
+    def histograms(self, path: Path | None = None) -> Figure:
         """Draw activations, weights and gradients of each layer over the epochs.
 
         A column of a panel is an epoch's histogram, the darker the more numbers.

@@ -12,6 +12,8 @@ from fastbp import checks
 from fastbp.plots import figures
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from fastbp._typing import ArrayLike, Path
 
 #: Of the ways' extent, what lies around them.
@@ -30,7 +32,7 @@ def loss_surface(
     span: float = 1.0,
     resolution: int = 41,
     seed: int = 0,
-) -> Any:
+) -> Figure:
     """Contours of a loss over a plane, and the ways that optimisers took.
 
     A function is drawn over its two numbers.  A network is drawn over a plane of its parameters: the

@@ -122,6 +122,8 @@ class Epochs:
         For a bar without tqdm.
     """
 
+    done: int
+
     def __init__(self, options: Options, n_rows: int) -> None:
         self.options = options
         self.done = 0

@@ -382,6 +382,9 @@ class NetworkTraining(Training):
     net: Module
     trainer: Trainer
     ranks: Ranks | None
+    averages: bool
+    at: checkpoints.Progress
+    whole: bool
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class History:
         ours, theirs = (vars(h) | {"batch_loss": [losses.tolist() for losses in h.batch_loss]} for h in (self, other))
         return ours == theirs
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: None = None  # type: ignore[assignment]
 
     def plot(self, path: Path | None = None) -> Figure:
         """Draw the curves of loss and accuracy; a file where `path` says so.

@@ -126,7 +126,7 @@ class Description:
     entries: list
     places: list
     loss: tuple
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
     @property
     def n_in(self) -> int:
@@ -154,7 +154,7 @@ def described(net: Module, who: str = "Trainer") -> Description:
     return found
 
 
-def entries_of(net: Module) -> tuple[list[tuple], list[tuple[Layer, int]]]:
+def entries_of(net: Module) -> tuple[list[tuple[Any, ...]], list[tuple[Layer, int]]]:
     """The plan's description of each layer, and (layer, place in the plan) of the trained.
 
     Raises
@@ -168,7 +168,7 @@ def entries_of(net: Module) -> tuple[list[tuple], list[tuple[Layer, int]]]:
             _require_unhooked(module, where)
             own = [method for method in checks.methods_of_its_own(module, "fastbp.network") if method in PASSES]
             _require_methods("Trainer", f"a network{where}", module, own)
-    entries: list[tuple] = []
+    entries: list[tuple[Any, ...]] = []
     places: list[tuple[Layer, int]] = []
     seen: set[int] = set()
     width = None
@@ -254,7 +254,7 @@ def loss_of(net: Module, n_out: int, who: str = "Trainer") -> tuple[str | None, 
     return (loss_layer.kind, loss_layer.kind_number) if parts is None else ("parts", parts)
 
 
-def dtype_of(net: Module) -> np.dtype:
+def dtype_of(net: Module) -> np.dtype[Any]:
     """The one dtype of all parameters: float64 where they differ."""
     return np.result_type(*(array.dtype.newbyteorder("=") for array in net.params.values()))
 
@@ -262,7 +262,7 @@ def dtype_of(net: Module) -> np.dtype:
 # --- data -----------------------------------------------------------------------------------
 
 
-def rows_of(who: str, x: Any, first: tuple) -> Any:
+def rows_of(who: str, x: Any, first: tuple[Any, ...]) -> Any:
     """Rows for the engine: dense float32, float64 or uint8, or SparseRows; `first`: of the first layer's entry."""
     kind, n_in, *_, detail = first
     if hasattr(x, "tocsr") and kind != "embedding":
@@ -295,7 +295,7 @@ def rows_of(who: str, x: Any, first: tuple) -> Any:
     return x
 
 
-def targets_of(who: str, loss_layer: Loss, t: Any, n_rows: int, n_out: int, dtype: np.dtype) -> Array:
+def targets_of(who: str, loss_layer: Loss, t: Any, n_rows: int, n_out: int, dtype: np.dtype[Any]) -> Array:
     """Targets for the engine: int64 class indices, or rows of the plan's dtype."""
     return loss_layer.targets(who, t, (n_rows, n_out), dtype)
 
@@ -307,7 +307,7 @@ def weights_of(
     loss_layer: Loss,
     t: Array,
     shape: tuple[int, int],
-    dtype: np.dtype,
+    dtype: np.dtype[Any],
     total: Callable[[Any], Any],
 ) -> Array | None:
     """The rows' weights, or None where all are 1; total(counts) sums over all ranks' rows."""

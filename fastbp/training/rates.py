@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,9 +48,9 @@ class LRFinder:
         steps, as between two it is their batches that differ.
     """
 
-    lrs: np.ndarray
-    losses: np.ndarray
-    smoothed: np.ndarray
+    lrs: np.ndarray[Any, Any]
+    losses: np.ndarray[Any, Any]
+    smoothed: np.ndarray[Any, Any]
     suggestion: float
 
     def plot(self, path: Path | None = None) -> Figure:

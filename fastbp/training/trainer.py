@@ -151,7 +151,7 @@ class Trainer(engine.Plan):
 
     net: _Fixed[Module] = _Fixed()
     optimizer: _Fixed[Rule] = _Fixed()
-    dtype: _Fixed[np.dtype] = _Fixed()
+    dtype: _Fixed[np.dtype[Any]] = _Fixed()
     n_threads: _Fixed[int | None] = _Fixed()
     clip_norm: _Fixed[float | None] = _Fixed()
     clip_value: _Fixed[float | None] = _Fixed()
