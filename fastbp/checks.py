@@ -537,7 +537,9 @@ class Checked:
     """
 
     def __init__(self, check: Callable[..., Any], *bounds: Any, **options: Any) -> None:
-        self.check = lambda who, name, value: check(who, name, value, *bounds, **options)
+        self.check: Callable[[str, str, Any], Any] = lambda who, name, value: check(
+            who, name, value, *bounds, **options
+        )
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name

@@ -25,7 +25,7 @@ class dtype:
     __slots__ = ("category", "dtype", "is_floating_point", "itemsize", "name")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self.dtype: np.dtype[Any] = np.dtype(name)
         self.category: int = "biuf".index(self.dtype.kind) - (self.dtype.kind in "uf")
         self.is_floating_point: bool = self.dtype.kind == "f"
@@ -50,8 +50,11 @@ ALIASES = {
     "int": "int32",
     "long": "int64",
 }
-bool_, int64, float32, float64 = (BY_NAME[n] for n in ("bool", "int64", "float32", "float64"))
-_default = float32
+bool_: dtype = BY_NAME["bool"]
+int64: dtype = BY_NAME["int64"]
+float32: dtype = BY_NAME["float32"]
+float64: dtype = BY_NAME["float64"]
+_default: dtype = float32
 
 
 def _named(name: str) -> dtype:

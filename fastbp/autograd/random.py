@@ -37,7 +37,7 @@ class Generator:
     def manual_seed(self, seed: int) -> Self:
         """Start the stream that belongs to a number."""
         self._seed = checks.integer("manual_seed", "seed", seed, -(2**63), checks.MOST_SEED)
-        self.rng = np.random.default_rng(self._seed % 2**64)
+        self.rng: np.random.Generator = np.random.default_rng(self._seed % 2**64)
         return self
 
     def seed(self) -> int:
