@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Literal, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp._kernels.autograd import TensorBase
+
+if TYPE_CHECKING:
+    from fastbp._kernels.autograd import Tensor, device, dtype
 
 
 class Samples(Protocol):
@@ -20,7 +23,7 @@ class Sparse(Protocol):
     """A sparse matrix of scipy's."""
 
     @property
-    def nnz(self) -> Any: ...
+    def nnz(self) -> int: ...
 
 
 Array: TypeAlias = NDArray[Any]
@@ -33,7 +36,9 @@ Number: TypeAlias = float | np.number[Any]
 Shape: TypeAlias = int | Sequence[int]
 Dim: TypeAlias = int | Sequence[int] | None
 #: A dtype of tensors, or of NumPy's, or Python's type or a name for one.
-DTypeLike: TypeAlias = Any
+DTypeLike: TypeAlias = "dtype | np.dtype[Any] | type[bool | int | float | np.generic] | str"
+#: Where tensors live: the CPU.
+Device: TypeAlias = "device | str | None"
 Seed: TypeAlias = int | np.integer[Any] | np.random.Generator | None
 Path: TypeAlias = str | os.PathLike[str]
 File: TypeAlias = Path | IO[bytes]
@@ -44,4 +49,4 @@ Callback: TypeAlias = Callable[..., Any]
 #: Of targets and outputs: each row's loss, and its gradient by the outputs.
 RowLoss: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
 #: A function of tensors that gives one.
-TensorFunction: TypeAlias = Callable[..., Any]
+TensorFunction: TypeAlias = Callable[..., "Tensor"]

@@ -13,8 +13,9 @@ import math
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MappingView, Reversible, Set
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -22,7 +23,11 @@ from fastbp._kernels.autograd import TensorBase
 from fastbp._kernels.changes import note
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array
+    from fastbp._typing import Array, Path
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound="Array | TensorBase")
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
@@ -39,7 +44,7 @@ def plural(n: int, noun: str) -> str:
 # --- arrays ---------------------------------------------------------------------------------
 
 
-def ready(value: Any, dtype: np.dtype[Any]) -> bool:
+def ready(value: object, dtype: np.dtype[Any]) -> bool:
     """Whether `value` is an array that the kernels take as it is."""
     if type(value) is not np.ndarray or value.dtype is not dtype:
         return False
@@ -47,7 +52,7 @@ def ready(value: Any, dtype: np.dtype[Any]) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-def floats(who: str, name: str, value: Any, dtype: Any = None) -> Array:
+def floats(who: str, name: str, value: Any, dtype: np.dtype[Any] | None = None) -> Array:
     """`value` as the kernels take it: C-contiguous, aligned, native float32 or float64.
 
     The very array where it is already so, a converted copy where not.  `dtype` None keeps
@@ -72,7 +77,7 @@ def floats(who: str, name: str, value: Any, dtype: Any = None) -> Array:
         ) from None
 
 
-def numbers(who: str, name: str, value: Any) -> Array:
+def numbers(who: str, name: str, value: object) -> Array:
     """An array of bools, integers or floats."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -119,7 +124,7 @@ def unmasked(who: str, name: str, value: Any) -> None:
 #: Arguments that may be classes; those of a test take the training's.
 _LABELS = ("t", "t_train")
 #: What has elements, of which none is the first that NumPy could ask for.
-_WITHOUT_PLACES = (Iterator, MappingView, Set)
+_WITHOUT_PLACES = (Iterator, MappingView, Reversible, Set)
 
 
 def _cure(name, array):
@@ -201,7 +206,7 @@ def real(who: str, name: str, value: Any) -> Any:
     return value if isinstance(value, np.generic) else array
 
 
-def rows(who: str, x: Any, W_shape: tuple[int, ...], dtype: Any) -> tuple[Array, tuple[int, ...]]:
+def rows(who: str, x: object, W_shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Array, tuple[int, ...]]:
     """x as (n_samples, n_in) and the shape it came in.
 
     A 1-D x is one sample; more than two dimensions are flattened behind the first.
@@ -230,7 +235,7 @@ def other_width(who: str, shape: tuple[int, ...], n_in: int, where: str = "") ->
     return ValueError(f"{who} expects x with {plural(n_in, 'feature')}{where}; got x of shape {shape}{cure}.")
 
 
-def gradient_of(who: str, dout: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+def gradient_of(who: str, dout: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """The `dout` handed to backward, of the forward's output shape."""
     if not ready(dout, dtype):
         dout = floats(f"{who}.backward", "dout", dout, dtype)
@@ -245,7 +250,7 @@ def forward_was_called(who: str, saved: object) -> None:
         raise RuntimeError(f"{who}.backward expects a call of forward first; there was none.")
 
 
-def parameter(who: str, name: str, value: Any, ndim: int) -> Array:
+def parameter(who: str, name: str, value: object, ndim: int) -> Array:
     """A weight or bias: the very array, float32 or float64, no axis of length 0."""
     if value is None:
         raise TypeError(f"{who} expects {name} as an array of numbers; got None.")
@@ -266,7 +271,7 @@ def parameter(who: str, name: str, value: Any, ndim: int) -> Array:
     return array
 
 
-def writable_parameter(who: str, name: str, array: Any) -> Array:
+def writable_parameter(who: str, name: str, array: object) -> Array:
     """A parameter that an update may change in place."""
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(f"{who} expects {name} as an array of float32 or float64; got {described(array)}.")
@@ -282,14 +287,14 @@ def no_nan(who: str, name: str, array: Array) -> Array:
     return array
 
 
-def same_shape(who: str, name: str, value: Any, shape: tuple[int, ...], of: str, cure: str = "") -> Any:
+def same_shape(who: str, name: str, value: S, shape: tuple[int, ...], of: str, cure: str = "") -> S:
     """An array that has to have the shape of another."""
     if value.shape != shape:
         raise ValueError(f"{who} expects {name} of shape {shape}, as {of}; got {value.shape}{cure}.")
     return value
 
 
-def indices(who: str, name: str, value: Any, one: str = "a vector of integers") -> Array:
+def indices(who: str, name: str, value: object, one: str = "a vector of integers") -> Array:
     """Places in a sequence, as an array (n,) of integers."""
     array = numbers(who, name, value)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
@@ -299,7 +304,7 @@ def indices(who: str, name: str, value: Any, one: str = "a vector of integers") 
     return array
 
 
-def categories(who: str, x: Array, sizes: Any) -> Array:
+def categories(who: str, x: Array, sizes: Array) -> Array:
     """The first columns of x, whole numbers below each one's size, as an array of int64."""
     given = x[:, : len(sizes)]
     with np.errstate(invalid="ignore"):
@@ -320,7 +325,7 @@ ROW_SUM_TOLERANCE = 1e-3  # of one-hot or soft rows, whatever their dtype
 ROW_SUM_ROUNDING = 1e-5  # rows further off are divided by their sum
 
 
-def class_targets(who: str, t: Any, shape: tuple[int, ...], dtype: Any, one_sample: bool = False) -> Array:
+def class_targets(who: str, t: object, shape: tuple[int, ...], dtype: np.dtype[Any], one_sample: bool = False) -> Array:
     """Class indices as int64 (n_rows,), or one-hot and soft rows of `shape`; bools are 0 and 1."""
     n_rows, n_classes = shape
     array = numbers(who, "t", t)
@@ -383,7 +388,7 @@ def _probability_rows(who, array, dtype):
     return rows_
 
 
-def values_like(who: str, t: Any, y: Array) -> Array:
+def values_like(who: str, t: object, y: Array) -> Array:
     """Targets of a regression: t of the output's shape and dtype; (n,) serves one output."""
     t = floats(who, "t", t, y.dtype)
     if t.shape == y.shape:
@@ -400,7 +405,7 @@ def values_like(who: str, t: Any, y: Array) -> Array:
     raise ValueError(f"{who} expects t of the output's shape {y.shape}; got {t.shape}{cure}.")
 
 
-def binary_targets(who: str, t: Any, x: Array) -> Array:
+def binary_targets(who: str, t: object, x: Array) -> Array:
     """Targets of a sigmoid loss: of the logits' shape, between 0 and 1."""
     t = values_like(who, t, x)
     if t.size and not (t.min() >= 0 and t.max() <= 1):  # false for NaN
@@ -418,7 +423,7 @@ def binary_targets(who: str, t: Any, x: Array) -> Array:
 
 
 def weights_of_rows(
-    who: str, weights: Any, dtype: Any, negative: bool = True, total: Callable[[Any], int] = int
+    who: str, weights: Array, dtype: np.dtype[Any], negative: bool = True, total: Callable[[int], int] = int
 ) -> Array:
     """Finite weights in the dtype of the arithmetic, where they may overflow or vanish.
 
@@ -427,7 +432,7 @@ def weights_of_rows(
     with np.errstate(over="ignore"):
         own = weights.astype(dtype)
     finite = np.isfinite(own).all() and (negative or weights.min(initial=0) >= 0)
-    if not (total(np.count_nonzero(own)) and finite):
+    if not (total(int(np.count_nonzero(own))) and finite):
         kind = "finite" if negative else "finite, not negative"
         raise ValueError(
             f"{who} expects weights that are {kind} and not all zero in {own.dtype}; got values "
@@ -436,7 +441,11 @@ def weights_of_rows(
     return own
 
 
-def output_weights(who: str, name: str, given: Any) -> Any:
+@overload
+def output_weights(who: str, name: str, given: None) -> None: ...
+@overload
+def output_weights(who: str, name: str, given: Iterable[float]) -> tuple[float, ...]: ...
+def output_weights(who: str, name: str, given: Iterable[float] | None) -> tuple[float, ...] | None:
     """Weights of a target's columns, not negative and not all zero, as a tuple; None for none."""
     if given is None:
         return None
@@ -500,7 +509,11 @@ def positive(who: str, name: str, value: Any) -> float:
     return real
 
 
-def flag(who: str, name: Any, value: Any, or_none: bool = False) -> Any:
+@overload
+def flag(who: str, name: str, value: object) -> bool: ...
+@overload
+def flag(who: str, name: str, value: object, or_none: Literal[True]) -> bool | None: ...
+def flag(who: str, name: str, value: object, or_none: bool = False) -> bool | None:
     """True or False; 1 and 0 are such, texts are not, and None where it is said."""
     if value is True or value is False or (or_none and value is None):
         return value
@@ -510,7 +523,7 @@ def flag(who: str, name: Any, value: Any, or_none: bool = False) -> Any:
     return bool(value)
 
 
-def as_number(who: str, name: str, value: Any, finite: bool = True) -> Any:
+def as_number(who: str, name: str, value: float, finite: bool = True) -> float:
     """A number, as it came."""
     number(who, name, value, finite=finite)
     return value
@@ -523,13 +536,15 @@ class Checked:
     `__dict__`, where it is read without a detour.
     """
 
-    def __init__(self, check: Any, *bounds: Any, **options: Any) -> None:
-        self.check: Any = lambda who, name, value: check(who, name, value, *bounds, **options)
+    def __init__(self, check: Callable[..., Any], *bounds: Any, **options: Any) -> None:
+        self.check: Callable[[str, str, Any], Any] = lambda who, name, value: check(
+            who, name, value, *bounds, **options
+        )
 
-    def __set_name__(self, owner: Any, name: Any) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, held: Any, owner: Any = None) -> Any:
+    def __get__(self, held: object, owner: type | None = None) -> Any:
         if held is None:
             return self
         try:
@@ -537,7 +552,7 @@ class Checked:
         except KeyError:
             raise AttributeError(f"{type(held).__name__!r} object has no attribute {self.name!r}") from None
 
-    def __set__(self, held: Any, value: Any) -> None:
+    def __set__(self, held: object, value: Any) -> None:
         vars(held)[self.name] = self.check(type(held).__name__, self.name, value)
         note()
 
@@ -583,14 +598,14 @@ _UNCALLED = {
 }
 
 
-def instance(who: str, name: str, value: object, kind: Any, expected: str) -> Any:
+def instance(who: str, name: str, value: T, kind: type | tuple[type, ...] | UnionType, expected: str) -> T:
     """An object of a class of the library."""
     if not isinstance(value, kind):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
     return value
 
 
-def function(who: str, name: str, value: object, expected: str) -> Any:
+def function(who: str, name: str, value: T, expected: str) -> T:
     """What can be called."""
     if not callable(value):
         raise TypeError(f"{who} expects {name} as {expected}; got {described(value)}.")
@@ -604,7 +619,7 @@ def sequence(who: str, name: str, value: Any, expected: str) -> list[Any]:
     return list(value)
 
 
-def sized(who: str, name: str, value: Any) -> Any:
+def sized(who: str, name: str, value: T) -> T:
     """What has a length."""
     if not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{who} expects {name} with a length; got {described(value)}.")
@@ -621,7 +636,7 @@ def samples(who: str, name: str, value: Any) -> Any:
     )
 
 
-def path(who: str, value: Any, name: str = "path", what: str = "a file") -> str:
+def path(who: str, value: Path, name: str = "path", what: str = "a file") -> str:
     """The name of a file to read or write, as Python's functions take it."""
     try:
         found = os.fspath(value)
@@ -632,7 +647,7 @@ def path(who: str, value: Any, name: str = "path", what: str = "a file") -> str:
     return found
 
 
-def path_to_write(who: str, value: Any) -> str:
+def path_to_write(who: str, value: Path) -> str:
     """The name of a file in a folder that is there."""
     name = path(who, value)
     folder = os.path.dirname(name)
@@ -643,7 +658,7 @@ def path_to_write(who: str, value: Any) -> str:
     return name
 
 
-def path_to_read(who: str, value: Any) -> str:
+def path_to_read(who: str, value: Path) -> str:
     """The name of a file that is there."""
     name = path(who, value)
     if not os.path.exists(name):
@@ -660,12 +675,12 @@ def regular_file(who, name):
     return name
 
 
-def mapping(who: str, name: str, value: object) -> Any:
+def mapping(who: str, name: str, value: T) -> T:
     """A dict or what works like one."""
     return instance(who, name, value, Mapping, "a mapping such as a dict")
 
 
-def choice(who: str, name: str, value: object, choices: Any) -> str:
+def choice(who: str, name: str, value: object, choices: Collection[str]) -> str:
     """One of a few names."""
     if not isinstance(value, str) or value not in choices:
         import difflib
@@ -679,7 +694,7 @@ def choice(who: str, name: str, value: object, choices: Any) -> str:
     return value
 
 
-def float_dtype(who: str, value: Any) -> Any:
+def float_dtype(who: str, value: Any) -> np.dtype[Any]:
     """float32 or float64, by name or as a dtype."""
     try:
         dtype = np.dtype(value) if value is not None else None
@@ -698,7 +713,7 @@ def described(value: object) -> str:
     return f"{shown(value)} of type {type(value).__name__}"
 
 
-def meant(name: str, names: Any) -> str:
+def meant(name: str, names: Reversible[object]) -> str:
     """What is added to the refusal of a name: which of the known ones is meant, perhaps."""
     from difflib import get_close_matches
 
@@ -764,11 +779,8 @@ def _flags_of(function):
 
 
 def explained(
-    function: Callable[..., Any],
-    who: str | None = None,
-    by: Callable[..., Any] | None = None,
-    aliases: dict[Any, Any] | None = None,
-) -> Any:
+    function: F, who: str | None = None, by: Callable[..., Any] | None = None, aliases: Mapping[str, str] | None = None
+) -> F:
     """`function`, whose errors have the form of this module where NumPy or Python worded them.
 
     For functions that hand their arguments on to NumPy: what they do not check themselves costs
@@ -809,7 +821,7 @@ def explained(
             kind, sentence = _sentence(who, function, arguments, keywords, error)
         raise kind(sentence)
 
-    return told
+    return told  # type: ignore[return-value]
 
 
 _CLASSES = {IndexError: IndexError, ValueError: ValueError, ArithmeticError: ValueError, KeyError: ValueError}

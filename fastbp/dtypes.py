@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from fastbp._typing import DTypeLike
 
 
 class dtype:
@@ -21,9 +24,9 @@ class dtype:
 
     __slots__ = ("category", "dtype", "is_floating_point", "itemsize", "name")
 
-    def __init__(self, name: Any) -> None:
-        self.name: Any = name
-        self.dtype: Any = np.dtype(name)
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+        self.dtype: np.dtype[Any] = np.dtype(name)
         self.category: int = "biuf".index(self.dtype.kind) - (self.dtype.kind in "uf")
         self.is_floating_point: bool = self.dtype.kind == "f"
         self.itemsize: int = self.dtype.itemsize
@@ -31,7 +34,7 @@ class dtype:
     def __repr__(self) -> str:
         return f"fastbp.{self.name}"
 
-    def __reduce__(self) -> tuple[Any, tuple[Any]]:
+    def __reduce__(self) -> tuple[Callable[[str], dtype], tuple[str]]:
         return _named, (self.name,)
 
 
@@ -47,15 +50,18 @@ ALIASES = {
     "int": "int32",
     "long": "int64",
 }
-bool_, int64, float32, float64 = (BY_NAME[n] for n in ("bool", "int64", "float32", "float64"))
-_default = float32
+bool_: dtype = BY_NAME["bool"]
+int64: dtype = BY_NAME["int64"]
+float32: dtype = BY_NAME["float32"]
+float64: dtype = BY_NAME["float64"]
+_default: dtype = float32
 
 
-def _named(name):
+def _named(name: str) -> dtype:
     return BY_NAME[name]
 
 
-def get_default_dtype() -> Any:
+def get_default_dtype() -> dtype:
     """The dtype of tensors made of Python floats.
 
     Examples
@@ -66,7 +72,7 @@ def get_default_dtype() -> Any:
     return _default
 
 
-def set_default_dtype(d: Any) -> None:
+def set_default_dtype(d: DTypeLike) -> None:
     """Make `d`, float32 or float64, the dtype of tensors made of Python floats."""
     global _default
     d = as_dtype("set_default_dtype", d)
@@ -75,7 +81,7 @@ def set_default_dtype(d: Any) -> None:
     _default = d
 
 
-def as_dtype(who: str, value: Any) -> Any:
+def as_dtype(who: str, value: DTypeLike) -> dtype:
     """A dtype of ours: it may be NumPy's, a name, or Python's bool, int and float."""
     if isinstance(value, dtype):
         return value
@@ -89,7 +95,7 @@ def as_dtype(who: str, value: Any) -> Any:
         ) from None
 
 
-def promote_types(a: Any, b: Any) -> Any:
+def promote_types(a: dtype, b: dtype) -> dtype:
     """The dtype of a result of two tensors of dtypes `a` and `b`.
 
     Examples
@@ -107,14 +113,14 @@ def promote_types(a: Any, b: Any) -> Any:
     return BY_NUMPY[np.promote_types(a.dtype, b.dtype)]
 
 
-def of_number(value: Any) -> Any:
+def of_number(value: float) -> dtype:
     """The dtype that a Python number counts as."""
     if isinstance(value, bool):
         return bool_
     return int64 if isinstance(value, int) else _default
 
 
-def promoted(tensors: Iterable[Any], numbers: Iterable[Any]) -> Any:
+def promoted(tensors: Iterable[tuple[dtype, int]], numbers: Iterable[float]) -> dtype:
     """The dtype of a result of several operands.
 
     Numbers and tensors without dimensions count only where their category (bool, int or

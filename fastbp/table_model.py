@@ -245,7 +245,7 @@ class TableModel:
         if group is not None and time is not None:
             raise ValueError(f"{who} expects group or time; got both, {group!r} and {time!r}.")
         self.ignore: tuple[str, ...] = tuple(checks.sequence(who, "ignore", ignore, "names of columns"))
-        self.dtype: Literal["float32", "float64"] = checks.float_dtype(who, dtype).name
+        self.dtype: Literal["float32", "float64"] = checks.float_dtype(who, dtype).name  # type: ignore[assignment]
         self.seed: int = checks.integer(who, "seed", seed, 0, checks.MOST_SEED)
         for name, value in given.items():  # scikit-learn's clone wants the very objects back
             own = getattr(self, name)

@@ -53,12 +53,16 @@ EXCEPT = {
     ("repeat_interleave", "repeats"): "Shape | TensorLike",
     ("meshgrid", "tensors"): "TensorLike",
     ("einsum", "operands"): "TensorLike",
-    ("FloatTensor", "data"): "Any",
+    ("FloatTensor", "data"): "builtins.int | ArrayLike | Tensor",
     ("max", "dim"): "Dim | TensorLike",
     ("min", "dim"): "Dim | TensorLike",
-    ("to", "arguments"): "Any",
+    ("to", "arguments"): "DTypeLike | _device | Tensor | None",
     ("type", "dtype"): "DTypeLike",
 }
+#: What a result of several tensors is written into.
+OUT = dict.fromkeys(("sort", "topk"), "Sequence[Tensor] | None") | dict.fromkeys(
+    ("max", "min", "median", "nonzero"), "Tensor | Sequence[Tensor] | None"
+)
 RESULTS = {
     "builtins.bool": "allclose equal is_tensor is_contiguous",
     "builtins.int": "numel nelement dim initial_seed seed element_size",
@@ -76,7 +80,7 @@ ATTRIBUTES = {
     "mT": "Tensor",
     "device": "_device",
     "dtype": "_dtype",
-    "grad_fn": "Any",
+    "grad_fn": "Node | Any",
     "shape": "Size",
     "itemsize": "builtins.int",
     "nbytes": "builtins.int",
@@ -124,13 +128,13 @@ def _others(name, given):
     names = {each.name: each for each in given}
     found = [f"{alias}: {ARGUMENT[of]} = ..." for alias, of in keywords.ALIASES.items() if of in names]
     if name not in _NO_OUT and name in PUBLIC:
-        found.append("out: Any = ...")
+        found.append(f"out: {OUT.get(name, 'Tensor | None')} = ...")
     return found
 
 
 def _type_of(name, parameter):
     kind = EXCEPT.get((name, parameter.name)) or ARGUMENT.get(parameter.name, "Any")
-    if parameter.default is None and "None" not in kind and kind not in ("Any", "Dim", "DTypeLike"):
+    if parameter.default is None and "None" not in kind and kind not in ("Any", "Dim"):
         kind += " | None"
     return kind
 
@@ -152,6 +156,7 @@ def methods():
     ]
     return (
         HEAD.format("Of tensors what is compiled or attached by fastbp.autograd")
+        + "from fastbp._kernels.autograd import Node\n"
         + "from fastbp.autograd.random import Generator\n"
         + "from fastbp.autograd.reductions import ValuesIndices\n"
         + "from fastbp.autograd.tensor import Size, Tensor, device\n"

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Sequence
 from math import e, inf, nan, pi
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastbp import checks, dtypes
 from fastbp._kernels import autograd as _core
@@ -45,6 +45,9 @@ from fastbp.autograd.tensor import Parameter, Size, Tensor, as_tensor, device, f
 from fastbp.dtypes import dtype, get_default_dtype, promote_types, set_default_dtype
 from fastbp.missing import attribute_error
 from fastbp.operations.activations import ACTIVATIONS as _ACTIVATIONS
+
+if TYPE_CHECKING:
+    from fastbp._typing import ArrayLike
 
 #: Functions by the file that has them; all but those of _FUNCTIONS are methods, too.
 _METHODS = {
@@ -210,14 +213,14 @@ _attach()
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor],
-    grad_outputs: Tensor | Sequence[Any] | None = None,
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> Any:
+) -> tuple[Tensor, ...]:
     """The gradients of `outputs` by `inputs`, as a tuple; every leaf's `grad` is left alone.
 
     Only the part of the graph that leads from the outputs to the inputs is gone through, and
@@ -270,7 +273,7 @@ def grad(
     return _core.gradients(outputs, inputs, grad_outputs, bool(retain_graph), may_miss, bool(materialize_grads))
 
 
-def Variable(data: Any, requires_grad: bool = False) -> Any:
+def Variable(data: ArrayLike | Tensor, requires_grad: bool = False) -> Tensor:
     """`data` as a tensor of the same memory: what older PyTorch programs wrap tensors in.
 
     Examples
@@ -345,7 +348,7 @@ __all__ += [
 __all__ += [name for name in PUBLIC if not hasattr(builtins, name)]
 
 
-def __getattr__(name: Any) -> Any:
+def __getattr__(name: str) -> Any:
     if name in ("grad_mode", "variable"):  # PyTorch's places
         return importlib.import_module(f"fastbp.autograd.{name}")
     try:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastbp import checks
 from fastbp._kernels.autograd import TensorBase, operation
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array
+    from fastbp.autograd.tensor import Tensor
 
-def tensor_of(who: str, name: Any, value: Any) -> Any:
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def tensor_of(who: str, name: str, value: Tensor) -> Tensor:
     """A Tensor."""
     return checks.instance(who, name, value, TensorBase, "a Tensor")
 
 
-def in_range(who: str, what: Any, index: Any, n: Any) -> None:
+def in_range(who: str, what: str, index: Array, n: int) -> None:
     """Refuses indices outside of 0..n - 1."""
     wrong = index[(index < 0) | (index >= n)]
     if wrong.size:
         raise IndexError(f"{who} expects {what} 0..{n - 1}; got {wrong[0]}, which is out of range.")
 
 
-def quick(function: Any) -> Any:
+def quick(function: F) -> F:
     """A function that has a compiled form of its plain cases, which is tried first."""
     return operation(checks.explained(function))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,13 +12,14 @@ from fastbp._kernels import autograd as core
 from fastbp.autograd.tensor import as_tensor, held, named, native, refuse_gradient
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import Array, Number, TensorFunction, TensorLike
+    from fastbp.autograd.tensor import Tensor
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = range(4)
 UFUNCS = (np.add, np.subtract, np.multiply, np.true_divide)
 
 
-def operand(value: Any) -> Any:
+def operand(value: object) -> Any:
     """A tensor, or a Python number; None for anything else."""
     if isinstance(value, core.TensorBase | float | int):
         return value
@@ -29,7 +31,7 @@ def operand(value: Any) -> Any:
     return None
 
 
-def common_dtype(*values: Any) -> Any:
+def common_dtype(*values: core.TensorBase | float) -> dtypes.dtype:
     """The dtype of a result of tensors and numbers."""
     return dtypes.promoted(
         [(v.dtype, v.array.ndim) for v in values if isinstance(v, core.TensorBase)],
@@ -37,13 +39,13 @@ def common_dtype(*values: Any) -> Any:
     )
 
 
-def in_dtype(value: Any, dtype: Any) -> Any:
+def in_dtype(value: core.TensorBase | float, dtype: dtypes.dtype) -> Array:
     """The array of a tensor or number in a dtype; integers wrap around as in C."""
     array = value.array if isinstance(value, core.TensorBase) else np.asarray(value)
     return array if array.dtype == dtype.dtype else core.quiet(array.astype, (dtype.dtype,))
 
 
-def computed(ufunc: Any, *arrays: Any) -> Any:
+def computed(ufunc: Callable[..., Any], *arrays: Array) -> Array:
     """``ufunc(*arrays)`` as an array, with the words of ours for shapes that do not fit."""
     try:
         return np.asarray(core.quiet(ufunc, arrays))
@@ -51,7 +53,7 @@ def computed(ufunc: Any, *arrays: Any) -> Any:
         raise RuntimeError(core.not_broadcastable(*(a.shape for a in arrays[-2:]))) from None
 
 
-def both(who: str, x: Any, y: Any) -> Any:
+def both(who: str, x: TensorLike, y: TensorLike) -> Any:
     """The two operands of a function as tensors or numbers."""
     pair = operand(x), operand(y)
     if pair[0] is None or pair[1] is None:
@@ -60,7 +62,7 @@ def both(who: str, x: Any, y: Any) -> Any:
     return pair
 
 
-def binary(operation: Any, x: Any, y: Any) -> Any:
+def binary(operation: int, x: Any, y: Any) -> Any:
     """x and y by one of the four operations, where the compiled core leaves it to NumPy."""
     x, y = operand(x), operand(y)
     if x is None or y is None:
@@ -93,7 +95,7 @@ def matrix_product(x: Any, y: Any) -> Any:
 # --- the four by name -----------------------------------------------------------------------
 
 
-def add(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+def add(input: Tensor, other: TensorLike, *, alpha: Number = 1) -> Tensor:
     """input + alpha * other
 
     Examples
@@ -114,20 +116,20 @@ def _scaled(who, x, y, alpha):
     return (y.to(dtype) * alpha).to(dtype)  # there the product has room; of bools it is an integer
 
 
-def sub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+def sub(input: Tensor, other: TensorLike, *, alpha: Number = 1) -> Tensor:
     """input - alpha * other"""
     x, y = both("sub", input, other)
     _no_bools_apart(x, y)
     return x - (y if alpha == 1 else _scaled("sub", x, y, alpha))
 
 
-def mul(input: Any, other: Any) -> Any:
+def mul(input: Tensor, other: TensorLike) -> Tensor:
     """input * other"""
     x, y = both("mul", input, other)
     return x * y
 
 
-def div(input: Any, other: Any, *, rounding_mode: Any = None) -> Any:
+def div(input: Tensor, other: TensorLike, *, rounding_mode: Literal["trunc", "floor"] | None = None) -> Tensor:
     """input / other, rounded to whole numbers where `rounding_mode` is "floor" or "trunc"."""
     x, y = both("div", input, other)
     if rounding_mode is None:
@@ -153,7 +155,7 @@ def _truncated(who, x, y):
     return down + ((down < 0) & (down * b != a))
 
 
-def rsub(input: Any, other: Any) -> Any:
+def rsub(input: Tensor, other: TensorLike) -> Tensor:
     """other - input"""
     return other - input
 
@@ -193,7 +195,7 @@ def _divided(who, input, other):
     return x, y, a, b
 
 
-def floor_divide(input: Any, other: Any) -> Any:
+def floor_divide(input: Tensor, other: TensorLike) -> Tensor:
     """input // other, rounded down; backward refuses it, as it has no gradient."""
     x, y, a, b = _divided("floor_divide", input, other)
     return core.node("NotImplemented", computed(np.floor_divide, a, b), _tensors(x, y), _no_gradient)
@@ -205,7 +207,7 @@ def _no_gradient(saved, dout, needs):
     )
 
 
-def remainder(input: Any, other: Any) -> Any:
+def remainder(input: Tensor, other: TensorLike) -> Tensor:
     """input % other, of the divisor's sign."""
     x, y, a, b = _divided("remainder", input, other)
     return core.node("RemainderBackward0", computed(np.remainder, a, b), _tensors(x, y), _remainder_gradient, (a, b))
@@ -216,7 +218,7 @@ def _remainder_gradient(saved, dout, needs):
     return dout, -dout * core.quiet(np.floor_divide, (a, b)) if needs[1] else None
 
 
-def fmod(input: Any, other: Any) -> Any:
+def fmod(input: Tensor, other: TensorLike) -> Tensor:
     """The remainder of input / other of the dividend's sign."""
     x, y, a, b = _divided("fmod", input, other)
     return core.node("FmodBackward0", computed(np.fmod, a, b), _tensors(x, y), _fmod_gradient, (a, b))
@@ -252,12 +254,12 @@ def _power_gradient(saved, dout, needs):
     return da, db
 
 
-def pow_(input: Any, exponent: Any) -> Any:
+def pow_(input: Tensor, exponent: TensorLike) -> Tensor:
     """input ** exponent, element by element."""
     return input**exponent
 
 
-def atan2(input: Any, other: Any) -> Any:
+def atan2(input: Tensor, other: TensorLike) -> Tensor:
     """The angle of the point (other, input)."""
     y, x = both("atan2", input, other)
     dtype = common_dtype(y, x)
@@ -341,7 +343,7 @@ logical_or: TensorFunction = _logical("logical_or", np.logical_or, "or")
 logical_xor: TensorFunction = _logical("logical_xor", np.logical_xor, "or else")
 
 
-def logical_not(input: Any) -> Any:
+def logical_not(input: Tensor) -> Tensor:
     """Where input is 0, as a bool tensor."""
     return core.new(np.logical_not(input.array))
 
@@ -361,26 +363,30 @@ bitwise_or: TensorFunction = _bitwise("bitwise_or", np.bitwise_or, "|")
 bitwise_xor: TensorFunction = _bitwise("bitwise_xor", np.bitwise_xor, "^")
 
 
-def bitwise_not(input: Any) -> Any:
+def bitwise_not(input: Tensor) -> Tensor:
     """~input, of bools or integers."""
     if input.is_floating_point():
         raise RuntimeError(f"bitwise_not expects bools or integers; got {input.dtype!r}.")
     return core.new(np.asarray(np.invert(input.array)))
 
 
-def equal(input: Any, other: Any) -> Any:
+def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same shape and the same numbers."""
     return input.array.shape == other.array.shape and bool((input.array == other.array).all())
 
 
-def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+def isclose(
+    input: Tensor, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
     """Where ``|input - other| <= atol + rtol |other|``."""
     x, y = both("isclose", input, other)
     a, b = (v.array if isinstance(v, core.TensorBase) else v for v in (x, y))
     return core.new(np.asarray(core.quiet(np.isclose, (a, b, rtol, atol, equal_nan))))
 
 
-def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Tensor, other: TensorLike, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
     """Whether `isclose` holds everywhere."""
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
 
@@ -388,7 +394,7 @@ def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, e
 # --- products -------------------------------------------------------------------------------
 
 
-def matmul(input: Any, other: Any) -> Any:
+def matmul(input: Tensor, other: TensorLike) -> Tensor:
     """The product of matrices, of stacks of them, and of vectors.
 
     Raises
@@ -420,7 +426,7 @@ dot: TensorFunction = _product("dot", (1, 1), "two vectors")
 bmm: TensorFunction = _product("bmm", (3, 3), "two stacks of matrices")
 
 
-def outer(input: Any, other: Any) -> Any:
+def outer(input: Tensor, other: Tensor) -> Tensor:
     """Every element of one vector times every element of another."""
     shapes = [as_tensor(vector).array.shape for vector in (input, other)]
     if any(len(shape) != 1 for shape in shapes):
@@ -431,7 +437,7 @@ def outer(input: Any, other: Any) -> Any:
 # --- choice ---------------------------------------------------------------------------------
 
 
-def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+def where(condition: Tensor, input: TensorLike | None = None, other: TensorLike | None = None) -> Any:
     """`input` where the condition holds, and `other` elsewhere; alone, the places as indices.
 
     Examples
@@ -456,7 +462,7 @@ def _where_gradient(saved, dout, needs):
     return (np.where(chosen, dout, zero) if needs[0] else None, np.where(chosen, zero, dout) if needs[1] else None)
 
 
-def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+def masked_fill(input: Tensor, mask: Tensor, value: TensorLike) -> Tensor:
     """`value` where the mask holds, and input elsewhere."""
     value = both("masked_fill", input, value)[1]
     if isinstance(value, core.TensorBase):
@@ -471,7 +477,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return where(mask, value, input)
 
 
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+def clamp(input: Tensor, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
     """input, or the nearer bound where it is beyond one.
 
     Examples
@@ -511,7 +517,7 @@ def _clamp_gradient(saved, dout, needs):
     )
 
 
-def heaviside(input: Any, values: Any) -> Any:
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0 and of NaN, 1 above, and `values` at 0, of input's dtype; without a gradient."""
     refuse_gradient("heaviside", input, values)
     if input.dtype is not values.dtype:

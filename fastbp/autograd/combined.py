@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from fastbp import checks
 from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import clamp, common_dtype, computed, in_dtype, operand
 from fastbp.autograd.tensor import as_tensor  # noqa: F401  (in the examples)
+
+if TYPE_CHECKING:
+    from fastbp._typing import Number, TensorLike
+    from fastbp.autograd.tensor import Tensor
 
 
 def _arrays(who, tensors, *numbers):
@@ -25,7 +29,7 @@ def _arrays(who, tensors, *numbers):
     return [in_dtype(x, dtype) for x in tensors]
 
 
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: TensorLike = 1) -> Tensor:
     """input + value * tensor1 * tensor2
 
     Examples
@@ -45,7 +49,7 @@ def _addcmul_gradient(saved, dout, needs):
     return dout, scaled * b, scaled * a
 
 
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: TensorLike = 1) -> Tensor:
     """input + value * tensor1 / tensor2, of floats
 
     Examples
@@ -67,7 +71,7 @@ def _addcdiv_gradient(saved, dout, needs):
     return dout, scaled, -scaled * core.quiet(np.true_divide, (a, b))
 
 
-def lerp(input: Any, end: Any, weight: Any) -> Any:
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """input + weight * (end - input), on the line from one to the other
 
     Parameters
@@ -100,7 +104,7 @@ def _lerp_gradient(saved, dout, needs):
     return (*gradients, dout * line) if len(needs) == 3 else gradients
 
 
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); of beta = 0, input's numbers do not count
 
     Examples
@@ -119,12 +123,12 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) ->
     return (input if beta == 1 else input * beta) + product
 
 
-def clamp_min(input: Any, min: Any) -> Any:
+def clamp_min(input: Tensor, min: TensorLike) -> Tensor:
     """input, or `min` where it is below."""
     return clamp(input, min=_bound("clamp_min", "min", min))
 
 
-def clamp_max(input: Any, max: Any) -> Any:
+def clamp_max(input: Tensor, max: TensorLike) -> Tensor:
     """input, or `max` where it is above."""
     return clamp(input, max=_bound("clamp_max", "max", max))
 
@@ -140,7 +144,7 @@ def _bound(who, name, value):
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def einsum(equation: str, *operands: Any) -> Any:
+def einsum(equation: str, *operands: Tensor) -> Tensor:
     """A sum of products by Einstein's convention: a letter that the result lacks is summed.
 
     Parameters

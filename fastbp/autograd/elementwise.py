@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from fastbp.backend import kernels
 from fastbp.operations.activations import ACTIVATIONS
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import Array, DTypeLike, TensorFunction, TensorLike
+    from fastbp.autograd.tensor import Tensor
+    from fastbp.operations.activations import Activation
 
 quiet: TensorFunction = core.quiet
 
 
-def floats_of(input: Any) -> tuple[Any, Any]:
+def floats_of(input: TensorLike) -> tuple[core.TensorBase, Array]:
     """The tensor of what is handed in, and its array as floats: integers in the default dtype."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
     array = x.array
@@ -86,12 +88,12 @@ def _ready(array):
     return array.dtype in checks.FLOATS and flags.c_contiguous and flags.aligned and array.size
 
 
-def activation(input: Any, row: Any, *numbers: Any) -> Any:
+def activation(input: TensorLike, row: Activation, *numbers: float) -> Tensor:
     """The activation of a tensor: a row of `operations.activations`, with its numbers."""
     if isinstance(input, core.TensorBase):
-        out = core.activation(row.kind, input, *numbers)
-        if out is not None:
-            return out
+        found = core.activation(row.kind, input, *numbers)
+        if found is not None:
+            return found
     x, floats = floats_of(input)
     array = checks.floats(row.name, "input", floats)
     out = np.empty(array.shape, array.dtype)
@@ -124,7 +126,7 @@ sigmoid: TensorFunction = _by_kernel("sigmoid", "1 / (1 + exp(-x))")
 erf: TensorFunction = _by_kernel("erf", "The error function of x")
 
 
-def relu(input: Any) -> Any:
+def relu(input: TensorLike) -> Tensor:
     """max(x, 0), element by element."""
     if isinstance(input, core.TensorBase) and not input.dtype.is_floating_point:
         _no_bools("relu", input)
@@ -174,7 +176,7 @@ square: TensorFunction = _of_any(
 frac: TensorFunction = _of_any("frac", "What x has behind the point", lambda x: x - np.trunc(x), lambda d, x: d, "f")
 
 
-def round_(input: Any, *, decimals: Any = 0) -> Any:
+def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     """x rounded to the nearest number of so many decimals, halves to the even one."""
     x = input if isinstance(input, core.TensorBase) else as_tensor(input)
     _no_bools("round", x)
@@ -187,12 +189,12 @@ def _no_bools(who, x):
         raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
-def neg(input: Any) -> Any:
+def neg(input: Tensor) -> Tensor:
     """-x, element by element."""
     return -input
 
 
-def positive(input: Any) -> Any:
+def positive(input: Tensor) -> Tensor:
     """x itself."""
     _no_bools("positive", checks.instance("positive", "input", input, core.TensorBase, "a Tensor"))
     return input
@@ -213,7 +215,7 @@ isinf: TensorFunction = _question(np.isinf, "infinite")
 isfinite: TensorFunction = _question(np.isfinite, "finite")
 
 
-def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """x with numbers in place of NaN and the infinite ones."""
     array = input.array
     for name, value in ("nan", nan), ("posinf", posinf), ("neginf", neginf):
@@ -251,14 +253,14 @@ def _softmax(x, axis):
     return out
 
 
-def log_softmax_of(x: Any, axis: Any) -> Any:
+def log_softmax_of(x: Array, axis: int) -> Array:
     """``x - log(sum(exp(x)))`` of an array."""
     out = x - x.max(axis, keepdims=True, initial=-np.inf)
     out -= np.log(np.exp(out).sum(axis, keepdims=True))
     return out
 
 
-def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
+def softmax(input: Tensor, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """``exp(x) / sum(exp(x))`` over a dimension.
 
     Examples
@@ -283,7 +285,7 @@ def _softmax_gradient(saved, dout, needs):
     return ((g - out * g.sum(axis, keepdims=True)).reshape(dout.shape),)
 
 
-def log_softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """``x - log(sum(exp(x)))`` over a dimension."""
     x, array, axis = _with_axis("log_softmax", input, dim, dtype)
     n = array.shape[axis]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import held, lengths, named, on_cpu, to_array
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import ArrayLike, Device, DTypeLike, Number, Shape, TensorFunction, TensorLike
+    from fastbp.autograd.tensor import Tensor
 
 
 def _kind(who, dtype, default=None):
@@ -38,7 +39,14 @@ ones: TensorFunction = _filled("ones", 1, "A tensor of ones of a shape.")
 empty: TensorFunction = _filled("empty", 0, "A tensor of a shape, of numbers that nobody should rely on (zeros).")
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
+def full(
+    size: Shape,
+    fill_value: TensorLike,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """A tensor of one number, of a shape."""
     on_cpu("full", device)
     if isinstance(fill_value, core.TensorBase | np.generic):
@@ -50,7 +58,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool =
     return core.new(np.full(sizes((size,)), number, kind.dtype), requires_grad)
 
 
-def like(make: Any) -> Any:
+def like(make: TensorFunction) -> TensorFunction:
     """`make` of another tensor's shape and dtype."""
 
     def function(input, *, dtype=None, requires_grad=False, device=None):
@@ -67,8 +75,13 @@ zeros_like, ones_like, empty_like = map(like, (zeros, ones, empty))
 
 
 def full_like(
-    input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Any:
+    input: Tensor,
+    fill_value: TensorLike,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """One number in another tensor's shape and dtype."""
     return full(input.array.shape, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
@@ -88,13 +101,26 @@ new_zeros, new_ones, new_empty = map(_new, ("zeros", "ones", "empty"))
 
 
 def new_full(
-    input: Any, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Any:
+    input: Tensor,
+    size: Shape,
+    fill_value: TensorLike,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """One number in this tensor's dtype."""
     return full(size, fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad, device=device)
 
 
-def new_tensor(input: Any, data: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
+def new_tensor(
+    input: Tensor,
+    data: ArrayLike | Tensor,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """A tensor of this one's dtype."""
     on_cpu("new_tensor", device)
     return core.new(to_array(data, _kind("new_tensor", dtype, input.dtype), "new_tensor"), requires_grad)
@@ -107,8 +133,14 @@ def _single(who, value):
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Any:
+    start: float | Tensor,
+    end: float | Tensor | None = None,
+    step: Number = 1,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """Numbers from start, each a step further, and before end; ``arange(end)`` from 0.
 
     Examples
@@ -128,13 +160,19 @@ def arange(
     kind = _kind("arange", dtype, dtypes.int64 if whole else None)
     count = int(np.ceil((end - start) / step))
     checks.fits_memory("arange", "lengths", (count,))
-    numbers = start + step * np.arange(count, dtype=np.int64 if whole else np.float64)
+    numbers = start + step * np.arange(count, dtype=np.int64 if whole else np.float64)  # type: ignore[operator]
     return core.new(numbers.astype(kind.dtype), requires_grad)
 
 
 def linspace(
-    start: Any, end: Any, steps: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Any:
+    start: float | Tensor,
+    end: float | Tensor,
+    steps: int,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """So many numbers at equal distances from start to end, both of them included.
 
     Examples
@@ -149,15 +187,15 @@ def linspace(
 
 
 def logspace(
-    start: Any,
-    end: Any,
-    steps: Any,
+    start: float | Tensor,
+    end: float | Tensor,
+    steps: int,
     base: float = 10.0,
     *,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     requires_grad: bool = False,
-    device: Any = None,
-) -> Any:
+    device: Device = None,
+) -> Tensor:
     """`base` to the powers of `linspace`."""
     on_cpu("logspace", device)
     start, end = (_single("logspace", v) for v in (start, end))
@@ -165,10 +203,13 @@ def logspace(
     return core.new(numbers.astype(_kind("logspace", dtype).dtype), requires_grad)
 
 
-def eye(n: Any, m: Any = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
+def eye(
+    n: int, m: int | None = None, *, dtype: DTypeLike | None = None, requires_grad: bool = False, device: Device = None
+) -> Tensor:
     """The identity matrix."""
     on_cpu("eye", device)
-    n, m = (None if v is None else checks.integer("eye", name, v, 0) for name, v in (("n", n), ("m", m)))
+    n = checks.integer("eye", "n", n, 0)
+    m = None if m is None else checks.integer("eye", "m", m, 0)
     return core.new(np.eye(n, m, dtype=_kind("eye", dtype).dtype), requires_grad)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from fastbp import checks
 from fastbp._kernels import autograd as core
-from fastbp.autograd.tensor import Tensor  # noqa: F401  (in the examples)
+from fastbp.autograd.tensor import Tensor
 
 __all__ = ["Function"]
 
@@ -24,24 +24,24 @@ class Context:
         What `save_for_backward` was given.
     """
 
-    def __init__(self, needs: Any) -> None:
+    def __init__(self, needs: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs
-        self.saved_tensors = ()
-        self._constant: list[Any] = []
+        self.saved_tensors: tuple[Tensor, ...] = ()
+        self._constant: list[Tensor] = []
         self._fills = True
 
-    def save_for_backward(self, *tensors: Any) -> None:
+    def save_for_backward(self, *tensors: Tensor) -> None:
         """Keep tensors, or None; a change in place of one is an error in backward."""
         for x in tensors:
             if x is not None:
                 checks.instance("save_for_backward", "tensors", x, core.TensorBase, "Tensors")
         self.saved_tensors = tensors
 
-    def mark_non_differentiable(self, *tensors: Any) -> None:
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Results that need no gradient, as indices do not."""
         self._constant = list(tensors)
 
-    def set_materialize_grads(self, value: Any) -> None:
+    def set_materialize_grads(self, value: bool) -> None:
         """Whether a result that nobody used has a gradient of zeros in backward, in place of None.
 
         Here it has zeros in any case, so only True is taken.
@@ -51,7 +51,7 @@ class Context:
                 "set_materialize_grads expects True, as a gradient that nobody gave is zeros; got False."
             )
 
-    def mark_dirty(self, *tensors: Any) -> Any:
+    def mark_dirty(self, *tensors: Tensor) -> NoReturn:
         """Not offered: `forward` has to leave its arguments as they are."""
         raise NotImplementedError(
             "A Function expects a forward that leaves its arguments as they are; got mark_dirty: "
@@ -147,8 +147,8 @@ def _recorded(cls, ctx, tensors, results):
         return _gradients(cls, ctx, shapes, [next(came) if x is None else x for x in unused])
 
     out = arrays if len(arrays) > 1 else arrays[0]
-    made = core.node(cls.__name__ + "Backward", out, tensors, gradients, kept)
-    made = iter(made if len(arrays) > 1 else [made])
+    node: Any = core.node(cls.__name__ + "Backward", out, tensors, gradients, kept)
+    made = iter(node if len(arrays) > 1 else [node])
     return tuple(next(made) if has else x for x, has in zip(results, flows, strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from fastbp._kernels import autograd as core
 from fastbp.autograd.arithmetic import both, operand
 from fastbp.autograd.reductions import one_axis
 from fastbp.autograd.tensor import as_tensor, held
+
+if TYPE_CHECKING:
+    from fastbp._typing import Number, TensorLike
+    from fastbp.autograd.tensor import Tensor
 
 
 def _plain_index(index):
@@ -149,7 +153,7 @@ def _setitem_gradient(saved, dout, needs):
     return d_before, dout[view][key] if needs[1] else None
 
 
-def index_select(input: Any, dim: Any, index: Any) -> Any:
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The rows of a dimension that the vector `index` names."""
     axis = one_axis("index_select", input.array, dim)
     places = _places("index_select", index, *input.array.shape[axis : axis + 1])
@@ -189,7 +193,7 @@ def _along(who, input, dim, index):
     return axis, places
 
 
-def gather(input: Any, dim: Any, index: Any) -> Any:
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """``input[i, index[i, j]]`` for dim 1, and likewise for others."""
     axis, places = _along("gather", input, dim, index)
     x = input.array
@@ -210,7 +214,7 @@ def _gather_gradient(saved, dout, needs):
     return (dx,)
 
 
-def masked_select(input: Any, mask: Any) -> Any:
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask, broadcast with input, holds, in one dimension."""
     chosen = checks.instance("masked_select", "mask", mask, core.TensorBase, "a Tensor").array
     if chosen.dtype.kind != "b":
@@ -222,13 +226,15 @@ def masked_select(input: Any, mask: Any) -> Any:
     return input.expand(shape)[mask.expand(shape)].reshape(-1)
 
 
-def take(input: Any, index: Any) -> Any:
+def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements of the flat tensor that `index` names; negative ones count from its end."""
     places = _places("take", index, input.array.size, -input.array.size)
     return input.reshape(-1)[places]
 
 
-def scatter(input: Any, dim: Any, index: Any, src: Any = None, value: Any = None) -> Any:
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Tensor | None = None, value: TensorLike | None = None
+) -> Tensor:
     """A copy whose ``[i, index[i, j]]`` (for dim 1) are `src`'s elements, or the number `value`.
 
     Examples
@@ -245,7 +251,7 @@ def scatter(input: Any, dim: Any, index: Any, src: Any = None, value: Any = None
     return core.node("ScatterBackward0", out, (input, source), _setitem_gradient, (Ellipsis, _kept(key)))
 
 
-def scatter_add(input: Any, dim: Any, index: Any, src: Any) -> Any:
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy to whose ``[i, index[i, j]]`` (for dim 1) `src`'s elements are added.
 
     Examples
@@ -265,7 +271,7 @@ def _added_gradient(saved, dout, needs):
     return dout, dout[key] if needs[1] else None
 
 
-def index_add(input: Any, dim: Any, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> Tensor:
     """A copy to whose rows of a dimension, named by `index`, alpha times source's are added.
 
     Examples
@@ -282,7 +288,7 @@ def index_add(input: Any, dim: Any, index: Any, source: Any, *, alpha: Any = 1) 
             f"index_add expects index as a vector, and source of {input.dtype!r} and the shape "
             f"{shape}; got {source.dtype!r} of shape {source.array.shape}."
         )
-    key = (slice(None),) * axis + (places,)
+    key: Any = (slice(None),) * axis + (places,)
     out = input.array.copy()
     np.add.at(out, key, (source if alpha == 1 else source * alpha).array)
     return core.node("IndexAddBackward0", out, (input, source), _index_add_gradient, (_kept(key), alpha))

@@ -7,7 +7,8 @@ recorded, the tensor takes over the history of the operation.
 from __future__ import annotations
 
 import math
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +17,15 @@ from fastbp._kernels import autograd as core
 from fastbp.autograd import arithmetic, combined, elementwise, indexing, random
 from fastbp.autograd.tensor import held, named
 
+if TYPE_CHECKING:
+    from fastbp._typing import Array, Number, TensorFunction, TensorLike
+    from fastbp.autograd.random import Generator
+    from fastbp.autograd.tensor import Tensor
+
 OPERATIONS = ("add", "sub", "mul", "div")
 
 
-def changed(self: Any, function: Any, *arguments: Any, **keywords: Any) -> Any:
+def changed(self: Tensor, function: TensorFunction, *arguments: Any, **keywords: Any) -> Tensor:
     """self with the numbers of ``function(self, ...)``, and its history where it is recorded."""
     self._may_change()
     if "out" in keywords:
@@ -53,12 +59,12 @@ def changed(self: Any, function: Any, *arguments: Any, **keywords: Any) -> Any:
     return self
 
 
-def change(operation: Any, self: Any, other: Any) -> Any:
+def change(operation: int, self: Tensor, other: TensorLike) -> Tensor:
     """self op= other, where the compiled core leaves it to NumPy."""
     return changed(self, getattr(arithmetic, OPERATIONS[operation]), other)
 
 
-def view_changed(self: Any, base: Any, result: Any) -> Any:
+def view_changed(self: Tensor, base: Tensor, result: Tensor) -> Tensor:
     """A recorded change of a view: its base takes over the history, and it becomes a new view."""
     place = _place(self, base)
     base._may_change()
@@ -68,7 +74,7 @@ def view_changed(self: Any, base: Any, result: Any) -> Any:
     return view_renewed(self, base)
 
 
-def view_renewed(self: Any, base: Any) -> Any:
+def view_renewed(self: Tensor, base: Tensor) -> Tensor:
     """A view whose base has another history since it was made: a new one of the same memory."""
     place = _place(self, base)
     with core.enable_grad():
@@ -128,7 +134,7 @@ def _method(name, function, doc):
     return named(method, name, doc)
 
 
-def public(module: Any, name: Any) -> Any:
+def public(module: ModuleType, name: str) -> TensorFunction:
     """A function by its public name; where Python has that name, it ends in an underscore."""
     return getattr(module, name, None) or getattr(module, name + "_")
 
@@ -215,12 +221,12 @@ def _fill_gradient(saved, dout, needs):
     return np.zeros_like(dout), dout if needs[1] else None
 
 
-def fill_(self: Any, value: Any) -> Any:
+def fill_(self: Tensor, value: TensorLike) -> Tensor:
     """Set all elements to one number."""
     return changed(self, _constant, value)
 
 
-def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Set all elements to those of another tensor, converted and broadcast.
 
     There is no other device to wait for, whatever `non_blocking` says.
@@ -275,15 +281,15 @@ METHODS["uniform_"] = _drawn("uniform_", _uniform, "Draw all elements evenly bet
 METHODS["normal_"] = _drawn("normal_", _normal, "Draw all elements from a normal distribution.")
 
 
-def bernoulli_(self: Any, p: Any = 0.5, generator: Any = None) -> Any:
+def bernoulli_(self: Tensor, p: Number | Tensor = 0.5, generator: Generator | None = None) -> Tensor:
     """Draw 0 or 1 for all elements, 1 with probability p."""
     self._may_change()
     if isinstance(p, core.TensorBase):
         random.probable("bernoulli_", p.array)
-        p = np.broadcast_to(p.array, self.array.shape)
+        chance: Array | float = np.broadcast_to(p.array, self.array.shape)
     else:
-        p = checks.number("bernoulli_", "p", p, 0, 1)
-    drawn = random.stream(generator).random(self.array.shape) < p
+        chance = checks.number("bernoulli_", "p", p, 0, 1)
+    drawn = random.stream(generator).random(self.array.shape) < chance
     return _drawn_into(self, drawn)
 
 

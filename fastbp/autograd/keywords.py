@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ OF_FUNCTIONS = {
 SEVERAL = {"view": "size", "expand": "size"}
 
 
-def of(who: str, function: Any, has_out: Any) -> Any:
+def of(who: str, function: Callable[..., Any], has_out: bool) -> Callable[..., Any] | None:
     """How `function` is called where keywords are handed in; None where it takes no others."""
     parameters = inspect.signature(function).parameters
     aliases = {alias: name for alias, name in ALIASES.items() if name in parameters}

@@ -54,7 +54,7 @@ def set_printoptions(
     OPTIONS["sci_mode"] = sci_mode
 
 
-def text(x: Array, prefix: str = "tensor(", suffixes: Sequence[str] = ()) -> Any:
+def text(x: Array, prefix: str = "tensor(", suffixes: Sequence[str] = ()) -> str:
     """``tensor([...], suffix, ...)``, broken into lines.
 
     Parameters
@@ -84,7 +84,7 @@ def text(x: Array, prefix: str = "tensor(", suffixes: Sequence[str] = ()) -> Any
     return out + ")"
 
 
-def numbers(x: Any, indent: Any = 0) -> Any:
+def numbers(x: Array, indent: int = 0) -> str:
     """The brackets and the numbers alone; further lines are indented."""
     if x.size == 0:
         return "[]"

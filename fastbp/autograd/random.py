@@ -13,7 +13,8 @@ from fastbp.autograd.shapes import sizes, sizes_given
 from fastbp.autograd.tensor import named, on_cpu, to_array
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import Array, Device, DTypeLike, Number, Shape, TensorFunction, TensorLike
+    from fastbp.autograd.tensor import Tensor
 
 
 class Generator:
@@ -33,18 +34,18 @@ class Generator:
         on_cpu("Generator", device)
         self.seed()
 
-    def manual_seed(self, seed: Any) -> Self:
+    def manual_seed(self, seed: int) -> Self:
         """Start the stream that belongs to a number."""
         self._seed = checks.integer("manual_seed", "seed", seed, -(2**63), checks.MOST_SEED)
-        self.rng: Any = np.random.default_rng(self._seed % 2**64)
+        self.rng: np.random.Generator = np.random.default_rng(self._seed % 2**64)
         return self
 
-    def seed(self) -> Any:
+    def seed(self) -> int:
         """Start a stream that nobody knows; the number it belongs to."""
         self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
         return self._seed
 
-    def initial_seed(self) -> Any:
+    def initial_seed(self) -> int:
         """The number that the stream belongs to."""
         return self._seed
 
@@ -52,14 +53,14 @@ class Generator:
 default_generator: Generator = Generator()
 
 
-def stream(generator: Any) -> Any:
+def stream(generator: Generator | None) -> np.random.Generator:
     """The numpy.random.Generator of a Generator, or of the one that all share."""
     if generator is None:
         return default_generator.rng
     return checks.instance("A random function", "generator", generator, Generator, "a fastbp.Generator").rng
 
 
-def manual_seed(seed: Any) -> Any:
+def manual_seed(seed: int) -> Generator:
     """Start all random functions anew, at the stream that belongs to `seed`.
 
     The numbers are not those that PyTorch draws for the same seed.
@@ -88,12 +89,12 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     checks.flag("use_deterministic_algorithms", "warn_only", warn_only)
 
 
-def seed() -> Any:
+def seed() -> int:
     """Start all random functions anew, at a stream that nobody knows."""
     return default_generator.seed()
 
 
-def initial_seed() -> Any:
+def initial_seed() -> int:
     """The number that the stream of all random functions belongs to."""
     return default_generator.initial_seed()
 
@@ -139,13 +140,13 @@ randn: TensorFunction = _drawn(
 def randint(
     low: Any = None,
     high: Any = None,
-    size: Any = None,
+    size: Shape | None = None,
     *,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     requires_grad: bool = False,
-    device: Any = None,
-    generator: Any = None,
-) -> Any:
+    device: Device = None,
+    generator: Generator | None = None,
+) -> Tensor:
     """Integers drawn evenly from [low, high), of shape `size`.
 
     ``randint(high, size)`` draws from 0 on, and so does ``randint(high, size=size)``.
@@ -178,8 +179,13 @@ def randint(
 
 
 def randperm(
-    n: Any, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    device: Device = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """The integers 0..n-1 in random order."""
     on_cpu("randperm", device)
     kind = dtypes.int64 if dtype is None else dtypes.as_dtype("randperm", dtype)
@@ -189,15 +195,15 @@ def randperm(
 
 
 def normal(
-    mean: Any = 0.0,
-    std: Any = 1.0,
-    size: Any = None,
+    mean: TensorLike = 0.0,
+    std: TensorLike = 1.0,
+    size: Shape | None = None,
     *,
-    generator: Any = None,
-    dtype: Any = None,
-    requires_grad: Any = False,
-    device: Any = None,
-) -> Any:
+    generator: Generator | None = None,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """Numbers drawn from a normal distribution; mean and std may be tensors.
 
     Of two numbers, `size` is the shape.
@@ -210,33 +216,35 @@ def normal(
         )
     kind = _float_dtype("normal", dtype)
     requires_grad = _settled(kind, requires_grad)
-    mean, std = (v.array if isinstance(v, core.TensorBase) else v for v in (mean, std))
-    below = ~(np.asarray(std) >= 0)  # NaN too
+    means, stds = (np.asarray(v.array if isinstance(v, core.TensorBase) else v) for v in (mean, std))
+    below = ~(stds >= 0)  # NaN too
     if below.any():
-        raise RuntimeError(f"normal expects std of at least 0; got {np.asarray(std)[below][0]:g}.")
-    numbers = stream(generator).normal(mean, std, None if size is None else sizes((size,)))
+        raise RuntimeError(f"normal expects std of at least 0; got {stds[below][0]:g}.")
+    numbers = stream(generator).normal(means, stds, None if size is None else sizes((size,)))
     return core.new(np.asarray(numbers, kind.dtype), requires_grad)
 
 
-def probable(who: str, p: Any) -> None:
+def probable(who: str, p: Array) -> None:
     """Refuses what is no probability, NaN too."""
     outside = ~((p >= 0) & (p <= 1))
     if outside.any():
         raise RuntimeError(f"{who} expects probabilities between 0 and 1; got {p[outside].flat[0]:g}.")
 
 
-def bernoulli(input: Any, p: Any = None, *, generator: Any = None) -> Any:
+def bernoulli(input: Tensor, p: Number | None = None, *, generator: Generator | None = None) -> Tensor:
     """0 or 1 for every probability in input, or of input's shape where `p` is one for all."""
     if p is None:
-        p = input.array
-        probable("bernoulli", p)
+        chance: Array | float = input.array
+        probable("bernoulli", input.array)
     else:
-        p = checks.number("bernoulli", "p", p, 0, 1)
-    drawn = stream(generator).random(input.array.shape) < p
+        chance = checks.number("bernoulli", "p", p, 0, 1)
+    drawn = stream(generator).random(input.array.shape) < chance
     return core.new(np.asarray(drawn, input.array.dtype))
 
 
-def multinomial(input: Any, num_samples: Any, replacement: bool = False, *, generator: Any = None) -> Any:
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
     """Indices drawn by the weights in a vector, or in each row of a matrix."""
     rows = input.array.reshape(-1, input.array.shape[-1]).astype(np.float64)
     num_samples = checks.integer("multinomial", "num_samples", num_samples, least=1)
@@ -258,8 +266,14 @@ rand_like, randn_like = map(like, (rand, randn))
 
 
 def randint_like(
-    input: Any, low: Any = 0, high: Any = None, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Any:
+    input: Tensor,
+    low: TensorLike = 0,
+    high: TensorLike | None = None,
+    *,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Device = None,
+) -> Tensor:
     """`randint` of another tensor's shape and dtype."""
     if high is None:
         low, high = 0, low

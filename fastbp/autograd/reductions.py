@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from fastbp.autograd.elementwise import _sign, floats_of
 from fastbp.autograd.tensor import as_tensor, dimension, named, refuse_gradient
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import Array, Dim, DTypeLike, Number, TensorFunction
+    from fastbp.autograd.tensor import Tensor
 
-quiet: TensorFunction = core.quiet
+quiet = core.quiet
 
 
-def axes_of(who: str, x: Any, dim: Any) -> Any:
+def axes_of(who: str, x: Array, dim: Dim) -> tuple[int, ...] | None:
     """Dimensions counted from the front; None where all are meant."""
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return None
@@ -31,12 +32,12 @@ def axes_of(who: str, x: Any, dim: Any) -> Any:
     return axes if x.ndim else ()
 
 
-def one_axis(who: str, x: Any, dim: Any) -> Any:
+def one_axis(who: str, x: Array, dim: int) -> int:
     """One dimension counted from the front."""
     return dimension(who, dim, x.ndim)
 
 
-def spread(reduced: Any, x: Any, axes: Any) -> Any:
+def spread(reduced: Array, x: Array, axes: tuple[int, ...] | None) -> Array:
     """A result of a reduction with its dimensions again, of length 1."""
     if axes is None:
         return np.reshape(reduced, (1,) * x.ndim)
@@ -46,7 +47,7 @@ def spread(reduced: Any, x: Any, axes: Any) -> Any:
 # --- sums -----------------------------------------------------------------------------------
 
 
-def sum_(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def sum_(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
     """The sum of all elements, or over dimensions; bools and integers give int64.
 
     Examples
@@ -64,7 +65,7 @@ def sum_(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     return core.new(np.asarray(array.sum(axes, dtype=array.dtype, keepdims=keepdim)))
 
 
-def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
     """The mean of all elements, or over dimensions; floats only.
 
     Examples
@@ -78,7 +79,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     return core.reduce_sum(x, axes_of("mean", x.array, dim), keepdim, True)
 
 
-def prod(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: DTypeLike | None = None) -> Tensor:
     """The product of all elements, or over one dimension; bools and integers give int64."""
     x = input if dtype is None else input.to(dtype)
     array = x.array
@@ -108,7 +109,7 @@ def _products_of_others(x, axis, dout):
     return (others * spread(dout, x, None if axis is None else (axis,)),)
 
 
-def cumsum(input: Any, dim: Any, *, dtype: Any = None) -> Any:
+def cumsum(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
     """Sums of all elements so far along a dimension; bools and integers give int64."""
     x, array, axis = _running("cumsum", input, dim, dtype)
     wide = array.astype(np.float64) if array.dtype.kind == "f" else array
@@ -132,7 +133,7 @@ def _running(who, input, dim, dtype):
     return x, array, one_axis(who, array, dim)
 
 
-def cumprod(input: Any, dim: Any, *, dtype: Any = None) -> Any:
+def cumprod(input: Tensor, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
     """Products of all elements so far along a dimension; without a gradient.
 
     Raises
@@ -148,15 +149,15 @@ def cumprod(input: Any, dim: Any, *, dtype: Any = None) -> Any:
 
 
 def var(
-    input: Any,
-    dim: Any = None,
+    input: Tensor,
+    dim: Dim = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
     *,
     correction: int | None = None,
-    ddof: Any = None,
-    dtype: Any = None,
-) -> Any:
+    ddof: Number | None = None,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """The variance over dimensions: squares from the mean, summed and divided by n - 1.
 
     Parameters
@@ -172,15 +173,15 @@ def var(
 
 
 def std(
-    input: Any,
-    dim: Any = None,
-    unbiased: Any = None,
+    input: Tensor,
+    dim: Dim = None,
+    unbiased: bool | None = None,
     keepdim: bool = False,
     *,
-    correction: Any = None,
-    ddof: Any = None,
-    dtype: Any = None,
-) -> Any:
+    correction: Number | None = None,
+    ddof: Number | None = None,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """The square root of `var`."""
     return _variance("std", input, dim, unbiased, keepdim, correction, ddof, dtype)
 
@@ -227,7 +228,13 @@ def _variance_gradient(saved, dout, needs):
     return (quiet(lambda: centred * scale * spread(dout, centred, axes), ()),)
 
 
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def norm(
+    input: Tensor,
+    p: Number | Literal["fro", "nuc"] = "fro",
+    dim: Dim = None,
+    keepdim: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """``sum(|x| ** p) ** (1 / p)``; for inf the largest absolute value.
 
     Examples
@@ -281,7 +288,7 @@ def _norm_gradient(saved, dout, needs):
     return (dout * np.where((out == 0) | ((x == 0) & (p < 1)), 0, slope),)
 
 
-def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
+def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """``log(sum(exp(x)))`` over dimensions, exact for large x."""
     x, array = floats_of(input)
     axes = axes_of("logsumexp", array, dim)
@@ -304,8 +311,8 @@ def _logsumexp_gradient(saved, dout, needs):
 class ValuesIndices(NamedTuple):
     """What an extreme or an order over a dimension gives."""
 
-    values: core.TensorBase
-    indices: core.TensorBase
+    values: Tensor
+    indices: Tensor
 
     def __repr__(self) -> str:
         kind = type(self).__name__
@@ -454,7 +461,7 @@ def _no_bools(who, x):
         raise RuntimeError(f"{who} expects numbers; got a bool tensor.")
 
 
-def median(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor | ValuesIndices:
     """The lower median of all elements, or over a dimension as a pair (values, indices)."""
     x = input.array
     _no_bools("median", x)
@@ -489,7 +496,7 @@ def _order(x, axis, descending):
     return np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
 
 
-def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False) -> Any:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements in order over a dimension, and where they were, as (values, indices).
 
     Equal ones stay in order, whether `stable` asks for it or not.
@@ -506,12 +513,12 @@ def sort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = Fal
     return _over("sort", "SortBackward0", input, places, axis, True)
 
 
-def argsort(input: Any, dim: Any = -1, descending: bool = False, stable: bool = False) -> Any:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """Where the elements are that are in order over a dimension."""
     return sort(input.detach(), dim, descending).indices
 
 
-def topk(input: Any, k: Any, dim: Any = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
     """The k largest (or smallest) elements over a dimension, as (values, indices).
 
     They are in order, whether `sorted` asks for it or not.
@@ -531,20 +538,24 @@ def topk(input: Any, k: Any, dim: Any = -1, largest: bool = True, sorted: bool =
 
 
 def unique(
-    input: Any, sorted: Any = True, return_inverse: Any = False, return_counts: Any = False, dim: Any = None
-) -> Any:
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Tensor | tuple[Tensor, ...]:
     """The different elements in order, and as wanted their places and numbers.
 
     Always in order, so that `sorted` asks for nothing more.
     """
     refuse_gradient("unique", input)
-    found = np.unique(
+    found: Any = np.unique(  # type: ignore[call-overload]
         input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim, equal_nan=False
     )
     return tuple(core.new(f) for f in found) if isinstance(found, tuple) else core.new(found)
 
 
-def bincount(input: Any, weights: Any = None, minlength: Any = 0) -> Any:
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often every integer from 0 occurs, or the sum of the weights where it does.
 
     Weights of float32 give float32, others float64; they have no gradient.
@@ -563,14 +574,14 @@ def bincount(input: Any, weights: Any = None, minlength: Any = 0) -> Any:
     return core.new(sums.astype(w.dtype if w.dtype == np.float32 else np.float64))
 
 
-def nonzero(input: Any, as_tuple: bool = False) -> Any:
+def nonzero(input: Tensor, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     """The indices of the elements that are not 0, a row for each."""
     if as_tuple:
         return tuple(core.new(i) for i in np.nonzero(np.atleast_1d(input.array)))
     return core.new(np.argwhere(input.array))
 
 
-def count_nonzero(input: Any, dim: Any = None) -> Any:
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """How many elements are not 0."""
     axes = axes_of("count_nonzero", input.array, dim)
     return core.new(np.asarray(np.count_nonzero(input.array, axes), np.int64))

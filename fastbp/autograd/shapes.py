@@ -6,7 +6,8 @@ import itertools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,26 +25,26 @@ from fastbp.autograd.tensor import (
 )
 
 if TYPE_CHECKING:
-    from fastbp._typing import TensorFunction
+    from fastbp._typing import Device, Dim, DTypeLike, Shape, TensorFunction
 
 # --- views ----------------------------------------------------------------------------------
 
 
-def sizes(arguments: Any) -> tuple[Any, ...]:
+def sizes(arguments: Sequence[Any]) -> tuple[int, ...]:
     """``(2, 3)`` of ``f(2, 3)``, ``f((2, 3))`` and ``f([2, 3])``."""
     if len(arguments) == 1 and not hasattr(arguments[0], "__index__"):
         arguments = arguments[0]
     return tuple([operator.index(n) for n in arguments])
 
 
-def sizes_given(who: str, shape: Any, size: Any) -> Any:
+def sizes_given(who: str, shape: Sequence[Any], size: Shape | None) -> tuple[int, ...]:
     """A shape as positional arguments, or as the keyword `size`."""
     if (size is None) == (not shape):
         raise TypeError(f"{who} expects a shape, as arguments or as size; got {'both' if shape else 'neither'}.")
     return sizes(shape if size is None else (size,))
 
 
-def reshape(input: Any, *shape: Any) -> Any:
+def reshape(input: Tensor, *shape: Shape) -> Tensor:
     """The elements in another shape, of which one length may be -1: a view where it can be.
 
     Examples
@@ -72,7 +73,7 @@ def _reshape_gradient(saved, dout, needs):
     return (dout.reshape(saved[0]),)
 
 
-def view(input: Any, *shape: Any) -> Any:
+def view(input: Tensor, *shape: Shape | dtypes.dtype) -> Tensor:
     """The elements in another shape and the same memory; a dtype as `shape` reads the bytes anew.
 
     Raises
@@ -98,17 +99,17 @@ def view(input: Any, *shape: Any) -> Any:
     return out
 
 
-def view_as(input: Any, other: Any) -> Any:
+def view_as(input: Tensor, other: Tensor) -> Tensor:
     """A view of another tensor's shape."""
     return view(input, other.array.shape)
 
 
-def reshape_as(input: Any, other: Any) -> Any:
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """The elements in another tensor's shape."""
     return reshape(input, other.array.shape)
 
 
-def flatten(input: Any, start_dim: Any = 0, end_dim: Any = -1) -> Any:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Neighbouring dimensions as one.
 
     Examples
@@ -125,12 +126,12 @@ def flatten(input: Any, start_dim: Any = 0, end_dim: Any = -1) -> Any:
     return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def ravel(input: Any) -> Any:
+def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension."""
     return reshape(input, -1)
 
 
-def unflatten(input: Any, dim: Any, sizes: Any) -> Any:
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension as several."""
     shape = input.array.shape
     axis, n = _rows("unflatten", input, dim)
@@ -141,7 +142,7 @@ def unflatten(input: Any, dim: Any, sizes: Any) -> Any:
     return reshape(input, (*shape[:axis], *sizes, *shape[axis + 1 :]))
 
 
-def squeeze(input: Any, dim: Any = None) -> Any:
+def squeeze(input: Tensor, dim: Dim = None) -> Tensor:
     """Without the dimensions of length 1, or without those named."""
     x = input.array
     dims = range(x.ndim) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
@@ -150,7 +151,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return core.reshaped(name, input, np.squeeze(x, axes))
 
 
-def unsqueeze(input: Any, dim: Any) -> Any:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With another dimension of length 1, at place `dim`.
 
     Examples
@@ -163,7 +164,7 @@ def unsqueeze(input: Any, dim: Any) -> Any:
     return core.reshaped("UnsqueezeBackward0", input, np.expand_dims(x, place))
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Tensor, *dims: Shape) -> Tensor:
     """The dimensions in another order."""
     dims = sizes(dims)
     axes = tuple([one_axis("permute", input.array, d) for d in dims])
@@ -172,7 +173,7 @@ def permute(input: Any, *dims: Any) -> Any:
     return core.permuted("PermuteBackward0", input, axes)
 
 
-def transpose(input: Any, dim0: Any, dim1: Any) -> Any:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     a, b = (one_axis("transpose", input.array, d) for d in (dim0, dim1))
     axes = list(range(input.array.ndim))
@@ -181,7 +182,7 @@ def transpose(input: Any, dim0: Any, dim1: Any) -> Any:
     return core.permuted("TransposeBackward0", input, tuple(axes))
 
 
-def t(input: Any) -> Any:
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector as it is."""
     if input.array.ndim > 2:
         raise RuntimeError(f"t expects at most 2 dimensions; got {input.array.ndim}.")
@@ -193,7 +194,7 @@ def _mT(input):
     return transpose(input, -2, -1)
 
 
-def movedim(input: Any, source: Any, destination: Any) -> Any:
+def movedim(input: Tensor, source: Shape, destination: Shape) -> Tensor:
     """Dimensions moved to other places: one, or as many as each of two tuples names."""
     pairs = [sizes((places,)) for places in (source, destination)]
     sources, ends = ([one_axis("movedim", input.array, d) for d in places] for places in pairs)
@@ -208,7 +209,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     return core.permuted("PermuteBackward0", input, tuple(order))
 
 
-def expand(input: Any, *shape: Any) -> Any:
+def expand(input: Tensor, *shape: Shape) -> Tensor:
     """Dimensions of length 1 repeated without a copy; -1 keeps a length."""
     shape, x = sizes(shape), input.array
     ahead = len(shape) - x.ndim
@@ -227,12 +228,12 @@ def _as_it_is(saved, dout, needs):
     return (dout,)
 
 
-def expand_as(input: Any, other: Any) -> Any:
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """Expanded to another tensor's shape."""
     return expand(input, other.array.shape)
 
 
-def broadcast_to(input: Any, shape: Any) -> Any:
+def broadcast_to(input: Tensor, shape: Shape) -> Tensor:
     """Expanded to a shape."""
     return expand(input, shape)
 
@@ -240,13 +241,13 @@ def broadcast_to(input: Any, shape: Any) -> Any:
 # --- copies ---------------------------------------------------------------------------------
 
 
-def clone(input: Any) -> Any:
+def clone(input: Tensor) -> Tensor:
     """A copy that gradients flow through."""
-    order = "C" if core.is_turned(input) else "K"
-    return core.node("CloneBackward0", input.array.copy(order), (input,), _as_it_is)
+    copy = input.array.copy("C" if core.is_turned(input) else "K")
+    return core.node("CloneBackward0", copy, (input,), _as_it_is)
 
 
-def contiguous(input: Any) -> Any:
+def contiguous(input: Tensor) -> Tensor:
     """The tensor itself where its elements lie in order in memory, and else such a copy."""
     if input.array.flags.c_contiguous:
         return input
@@ -255,7 +256,7 @@ def contiguous(input: Any) -> Any:
     return core.node("CloneBackward0", copy, (input,), _as_it_is)
 
 
-def repeat(input: Any, *repeats: Any) -> Any:
+def repeat(input: Tensor, *repeats: Shape) -> Tensor:
     """The whole tensor so many times along every dimension."""
     repeats, x = sizes(repeats), input.array
     if len(repeats) < x.ndim:
@@ -272,7 +273,7 @@ def _repeat_gradient(saved, dout, needs):
     return (dout.reshape(apart).sum(tuple(range(0, len(apart), 2))),)
 
 
-def repeat_interleave(input: Any, repeats: Any, dim: Any = None) -> Any:
+def repeat_interleave(input: Tensor, repeats: Shape | Tensor, dim: int | None = None) -> Tensor:
     """Every element so many times."""
     x = input if dim is not None else reshape(input, -1)
     axis = one_axis("repeat_interleave", x.array, dim or 0)
@@ -290,8 +291,13 @@ DTYPE_NAMES = (*dtypes.BY_NAME, *dtypes.ALIASES)
 
 
 def to(
-    input: Any, *arguments: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False
-) -> Any:
+    input: Tensor,
+    *arguments: Any,
+    dtype: DTypeLike | None = None,
+    device: Device = None,
+    copy: bool = False,
+    non_blocking: bool = False,
+) -> Tensor:
     """The tensor in a dtype, of another tensor or by name; the only device is the CPU.
 
     There is no other device to wait for, whatever `non_blocking` says; `copy` gives a new tensor
@@ -334,7 +340,7 @@ CONVERSIONS = {
 }
 
 
-def type_(input: Any, dtype: Any = None) -> Any:
+def type_(input: Tensor, dtype: DTypeLike | None = None) -> Tensor | str:
     """The tensor in a dtype, or without one its dtype's name as PyTorch writes it."""
     if dtype is None:
         names = {
@@ -361,12 +367,12 @@ def type_(input: Any, dtype: Any = None) -> Any:
     return to(input, dtype=kinds.get(name, dtype))
 
 
-def type_as(input: Any, other: Any) -> Any:
+def type_as(input: Tensor, other: Tensor) -> Tensor:
     """The tensor in another one's dtype."""
     return to(input, other.dtype)
 
 
-def cpu(input: Any) -> Any:
+def cpu(input: Tensor) -> Tensor:
     """The tensor itself."""
     return input
 
@@ -374,7 +380,7 @@ def cpu(input: Any) -> Any:
 # --- together and apart ---------------------------------------------------------------------
 
 
-def cat(tensors: Any, dim: Any = 0) -> Any:
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors one after the other along a dimension.
 
     Examples
@@ -405,7 +411,7 @@ def _cat_gradient(saved, dout, needs):
     return tuple(np.split(dout, ends, axis))
 
 
-def stack(tensors: Any, dim: Any = 0) -> Any:
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape along a new dimension.
 
     Examples
@@ -430,13 +436,13 @@ def _stack_gradient(saved, dout, needs):
     return tuple(np.moveaxis(dout, saved[0], 0))
 
 
-def hstack(tensors: Any) -> Any:
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side."""
     tensors = [x.reshape(1) if x.array.ndim == 0 else x for x in tensors]
     return cat(tensors, 0 if tensors[0].array.ndim == 1 else 1)
 
 
-def vstack(tensors: Any) -> Any:
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors one above the other."""
     return cat([x.reshape(1, -1) if x.array.ndim < 2 else x for x in tensors], 0)
 
@@ -449,7 +455,7 @@ def _rows(who, input, dim, error=RuntimeError):
     return axis, input.array.shape[axis]
 
 
-def split(input: Any, split_size_or_sections: Any, dim: Any = 0) -> tuple[Any, ...]:
+def split(input: Tensor, split_size_or_sections: Shape, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of so many rows each, or of the lengths named."""
     axis, n = _rows("split", input, dim)
     lengths = split_size_or_sections
@@ -465,7 +471,7 @@ def split(input: Any, split_size_or_sections: Any, dim: Any = 0) -> tuple[Any, .
     return tuple([input[(*ahead, slice(a, b))] for a, b in itertools.pairwise(ends)])
 
 
-def chunk(input: Any, chunks: Any, dim: Any = 0) -> Any:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most so many views of equal length, the last one perhaps shorter."""
     n = _rows("chunk", input, dim)[1]
     if chunks < 1:
@@ -473,13 +479,13 @@ def chunk(input: Any, chunks: Any, dim: Any = 0) -> Any:
     return split(input, -(-n // chunks) or [0] * chunks, dim)
 
 
-def unbind(input: Any, dim: Any = 0) -> tuple[Any, ...]:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The views along a dimension, without it."""
     axis, n = _rows("unbind", input, dim, IndexError)
     return tuple([input[(slice(None),) * axis + (i,)] for i in range(n)])
 
 
-def narrow(input: Any, dim: Any, start: Any, length: Any) -> Any:
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`length` rows from `start` on, as a view."""
     axis, n = _rows("narrow", input, dim)
     ahead = (slice(None),) * axis
@@ -492,12 +498,12 @@ def narrow(input: Any, dim: Any, start: Any, length: Any) -> Any:
     return input[(*ahead, slice(start, start + length))]
 
 
-def select(input: Any, dim: Any, index: Any) -> Any:
+def select(input: Tensor, dim: int, index: int) -> Tensor:
     """Row `index` of a dimension, as a view."""
     return input[(slice(None),) * one_axis("select", input.array, dim) + (index,)]
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Tensor, *dims: Shape) -> Tensor:
     """The elements of dimensions in reverse, as a copy."""
     axes = tuple([one_axis("flip", input.array, d) for d in sizes(dims)])
     if len(set(axes)) < len(axes):
@@ -508,7 +514,7 @@ def flip(input: Any, *dims: Any) -> Any:
     )
 
 
-def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+def roll(input: Tensor, shifts: Shape, dims: Dim = None) -> Tensor:
     """The elements moved round along dimensions; without these, of the flat tensor."""
     many, places = (sizes((v,)) for v in (shifts, () if dims is None else dims))
     if len(many) != max(len(places), 1):
@@ -522,7 +528,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     )
 
 
-def diag(input: Any, diagonal: Any = 0) -> Any:
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with a vector on its diagonal, or a matrix's diagonal."""
     x = input.array
     if x.ndim not in (1, 2):
@@ -564,7 +570,7 @@ tril: TensorFunction = _triangle("tril", np.tril)
 triu: TensorFunction = _triangle("triu", np.triu)
 
 
-def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
+def meshgrid(*tensors: Tensor, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tensor, ...]:
     """The coordinates of a grid, one tensor for each direction."""
     if len(tensors) == 1 and not isinstance(tensors[0], Tensor):
         tensors = tensors[0]
@@ -573,12 +579,12 @@ def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     return tuple(core.new(np.ascontiguousarray(g)) for g in grids)
 
 
-def numel(input: Any) -> Any:
+def numel(input: Tensor) -> int:
     """Number of elements."""
     return input.array.size
 
 
-def __getattr__(name: Any) -> Any:
+def __getattr__(name: str) -> Any:
     """What is `indexing`'s, at the place that pickles made before have."""
     from fastbp.autograd import indexing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import operator
 import warnings
-from collections.abc import Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex, TypeVar
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from fastbp._kernels.changes import note
 from fastbp.autograd import printing
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array, DTypeLike
+    from fastbp._kernels.autograd import Backward
+    from fastbp._typing import Array, ArrayLike, Device, DTypeLike, TensorLike
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 __all__ = ["Parameter", "Size", "Tensor", "as_tensor", "device", "from_numpy", "is_tensor", "tensor"]
 
 
-class Size(tuple):
+class Size(tuple[int, ...]):
     """The shape of a tensor.
 
     Examples
@@ -43,7 +46,7 @@ class Size(tuple):
         part = tuple.__getitem__(self, index)
         return Size(part) if isinstance(index, slice) else part
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Any) -> Size:
         return Size(tuple.__add__(self, tuple(other)))
 
 
@@ -65,7 +68,7 @@ class device:
     type = "cpu"
     index = None
 
-    def __init__(self, name: Any = "cpu", index: Any = None) -> None:
+    def __init__(self, name: device | str = "cpu", index: int | None = None) -> None:
         if str(name).split(":")[0] != "cpu":
             raise RuntimeError(f"device expects 'cpu', where all tensors live; got {checks.shown(name)}.")
 
@@ -96,7 +99,7 @@ def _of_dim(who, numbers, dim):
         ) from None
 
 
-def lengths(who: str, shape: Any) -> Any:
+def lengths(who: str, shape: Iterable[int]) -> tuple[int, ...]:
     """A shape whose elements memory could hold."""
     shape = tuple([checks.integer(who, "lengths", n, least=0) for n in shape])
     checks.fits_memory(who, "lengths", shape)
@@ -163,7 +166,7 @@ class Tensor(core.TensorBase):
             suffixes.append("requires_grad=True")
         return printing.text(x, "tensor(", suffixes)
 
-    def __format__(self, spec: Any) -> str:
+    def __format__(self, spec: str) -> str:
         if self.array.ndim == 0 and spec:
             return format(self.item(), spec)
         if spec:
@@ -202,12 +205,12 @@ class Tensor(core.TensorBase):
             raise TypeError("len expects a tensor with dimensions; got a 0-d tensor.")
         return len(self.array)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
             raise TypeError("Iteration expects a tensor with dimensions; got a 0-d tensor.")
         return (self[i] for i in range(len(self.array)))
 
-    def __contains__(self, value: Any) -> bool:
+    def __contains__(self, value: object) -> bool:
         if not isinstance(value, core.TensorBase | bool | int | float | np.number | np.bool):
             raise TypeError(f"in expects a tensor or a number before it; got {_what(value)}.")
         value = value.array if isinstance(value, core.TensorBase) else value
@@ -216,13 +219,13 @@ class Tensor(core.TensorBase):
     def __hash__(self) -> int:
         return object.__hash__(self)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None) -> Array:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+    def __array_wrap__(self, array: Array, context: object = None, return_scalar: bool = False) -> Tensor:
         return core.new(native(np.asarray(array)))
 
     def __dir__(self) -> list[str]:
@@ -290,11 +293,11 @@ class Tensor(core.TensorBase):
     def _version(self):
         return self._version_changes
 
-    def cuda(self, *args: Any, **keywords: Any) -> Any:
+    def cuda(self, *args: object, **keywords: object) -> NoReturn:
         """Refused: all tensors live in main memory."""
         raise RuntimeError("cuda expects a GPU, where fastbp computes on CPUs only; got none: use cpu().")
 
-    def register_hook(self, hook: Any) -> Any:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook` with the gradient in every backward; what it returns takes its place.
 
         Returns
@@ -310,7 +313,7 @@ class Tensor(core.TensorBase):
 
     # --- copies
 
-    def __deepcopy__(self, memo: Any) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if not self.is_leaf:
             raise RuntimeError(
                 "deepcopy expects a tensor that the user made; got the result of an operation: use detach() first."
@@ -327,7 +330,7 @@ class Tensor(core.TensorBase):
     def __copy__(self) -> Self:
         return core.adopt(core.TensorBase.__new__(type(self)), self.array, self.requires_grad)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, tuple[Any, Any, Any]]:
         if not self.is_leaf:
             raise RuntimeError(
                 "pickle expects a tensor that the user made; got the result of an operation: use detach() first."
@@ -352,7 +355,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
-    is_parameter: Any = True
+    is_parameter = True
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:
@@ -375,7 +378,7 @@ def _rebuilt(cls, array, requires_grad):
 class RemovableHandle:
     """Takes a hook back."""
 
-    def __init__(self, hooks: Any, entry: Any) -> None:
+    def __init__(self, hooks: list[Any], entry: Any) -> None:
         self._hooks, self._entry = hooks, entry
 
     def remove(self) -> None:
@@ -387,7 +390,7 @@ class RemovableHandle:
 # --- dimensions -----------------------------------------------------------------------------
 
 
-def dimension(who: str, dim: Any, n: Any) -> Any:
+def dimension(who: str, dim: int, n: int) -> int:
     """One of n dimensions, counted from the front; what has none counts as one with one."""
     if type(dim) is not int:
         if isinstance(dim, bool | np.bool) or not hasattr(dim, "__index__"):
@@ -402,7 +405,7 @@ def dimension(who: str, dim: Any, n: Any) -> Any:
 # --- from other things ----------------------------------------------------------------------
 
 
-def native(array: Any) -> Any:
+def native(array: Array | np.generic) -> Array:
     """The array in native byte order and a dtype that tensors have, of no subclass."""
     if type(array) is not np.ndarray:
         if np.ma.is_masked(array):
@@ -421,7 +424,7 @@ def native(array: Any) -> Any:
     raise TypeError(f"A tensor expects bools, integers or floats of at most 64 bits; got numpy dtype {array.dtype}.")
 
 
-def to_array(data: Any, dtype: Any, who: str) -> Any:
+def to_array(data: Any, dtype: dtypes.dtype | None, who: str) -> Array:
     """A new array of what a user hands in, of `dtype` or, where it is None, of PyTorch's."""
     if isinstance(data, core.TensorBase):
         data = data.array
@@ -486,7 +489,7 @@ def _inferred(who, data, depth):
     return [part for part, _ in parts], kind
 
 
-def held(who: str, array: Any, dtype: Any, name: Any = "data") -> Any:
+def held(who: str, array: Array, dtype: dtypes.dtype, name: str = "data") -> Array:
     """Python's numbers in a dtype; integers and NaN that it does not hold are refused."""
     if array.dtype == dtype.dtype:
         return array
@@ -512,14 +515,18 @@ def _what(data):
     return f"{checks.shown(data)} of type {type(data).__name__}"
 
 
-def on_cpu(who: str, place: Any) -> None:
+def on_cpu(who: str, place: device | str | None) -> None:
     """Refuses a device that is not the CPU."""
     if place is not None and not isinstance(place, device):
         device(place)
 
 
 def tensor(
-    data: Any, *, dtype: DTypeLike = None, device: device | str | None = None, requires_grad: bool = False
+    data: ArrayLike | Tensor,
+    *,
+    dtype: DTypeLike | None = None,
+    device: device | str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of a copy of numbers.
 
@@ -548,7 +555,7 @@ def tensor(
     return core.new(to_array(data, dtype, "tensor"), requires_grad)
 
 
-def as_tensor(data: Any, dtype: DTypeLike = None, device: Any = None) -> Tensor:
+def as_tensor(data: TensorLike, dtype: DTypeLike | None = None, device: Device = None) -> Tensor:
     """`data` as a tensor: itself, or sharing an array's memory, where that is possible.
 
     Examples
@@ -591,7 +598,7 @@ def from_numpy(array: Array) -> Tensor:
     return core.new(native(array))
 
 
-def refuse_gradient(who: str, *tensors: Any) -> None:
+def refuse_gradient(who: str, *tensors: Tensor) -> None:
     """Refuse tensors whose gradient an operation would lose."""
     if core.is_grad_enabled() and any(t.requires_grad for t in tensors):
         raise NotImplementedError(
@@ -600,7 +607,7 @@ def refuse_gradient(who: str, *tensors: Any) -> None:
         )
 
 
-def quietly(gradient: Any) -> Any:
+def quietly(gradient: Backward) -> Backward:
     """A node's gradient without NumPy's warnings; one that calls no kernels.
 
     What `fastbp.use` says does not hold within: see `quiet`.
@@ -613,14 +620,14 @@ def quietly(gradient: Any) -> Any:
     return told
 
 
-def named(function: Any, name: Any, doc: Any) -> Any:
+def named(function: F, name: str, doc: str) -> F:
     """A function that was made by a rule, with its public name and its text."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function
 
 
-def is_tensor(value: Any) -> bool:
+def is_tensor(value: object) -> bool:
     """Whether `value` is a Tensor.
 
     Examples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from fastbp.backend import kernels
 from fastbp.layers.base import LayerOfTwoModes, restored
 
 if TYPE_CHECKING:
-    from fastbp._typing import Array
+    from fastbp._typing import Array, FloatDType
 
 #: Added to the variance: the book's 10e-7.
 EPS = 1e-6
@@ -309,11 +309,7 @@ class BatchNorm1d(BatchNormalization):
     as_in_the_book = False
 
     def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        dtype: Literal["float32", "float64"] = "float32",
+        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, dtype: FloatDType = "float32"
     ) -> None:
         n = checks.integer("BatchNorm1d", "num_features", num_features, least=1)
         dtype = checks.float_dtype("BatchNorm1d", dtype)

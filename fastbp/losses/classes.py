@@ -139,7 +139,7 @@ LOSSES["softmax_cross_entropy"] = SoftmaxWithLoss
 
 
 @operation
-def softmax(x: TensorLike, dim: int | None = None, dtype: DTypeLike = None, *, axis: int | None = None) -> Any:
+def softmax(x: TensorLike, dim: int | None = None, dtype: DTypeLike | None = None, *, axis: int | None = None) -> Any:
     """Softmax of each row: ``exp(x[r, j]) / sum_k exp(x[r, k])``.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = ["DataLoader", "default_collate", "get_worker_info"]
 
 
 @checks.explained
-def default_collate(batch: list[Any]) -> Tensor | list[Any] | tuple[Any, ...] | dict[Any, Any]:
+def default_collate(batch: Sequence[Any]) -> Tensor | Sequence[Any] | dict[Any, Any]:
     """Samples as one batch: their tensors, arrays and numbers stacked, within containers.
 
     Parameters
