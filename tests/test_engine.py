@@ -706,3 +706,16 @@ def test_engine_tests_pass_under(name, run_python):
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert re.search(r"\d{3,} passed", done.stdout), done.stdout[-500:]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 32, 256, 1000, 4096])
+@pytest.mark.parametrize("sizes", [(4, 4), (70, 50), (40, 2)])
+def test_an_update_that_only_its_sum_shows_is_made(rows, sizes):
+    """Beside a weight of 1 each row's own part of this update would be rounded away."""
+    affine = fastbp.Affine(np.ones(sizes, "float32"), np.ones(sizes[1], "float32"))
+    net = Sequential(affine, loss="squared_error")
+    t = np.full((rows, sizes[1]), sizes[0] + 1 - sizes[1], "float32")  # the loss's slope by an output is 2 / rows
+    trainer = Trainer(net, SGD(lr=2**-17), batch_size=rows, n_threads=1)
+    trainer.step(np.ones((rows, sizes[0]), "float32"), t)
+    for name in ("W1", "b1"):  # each block of rows may round by half a unit in the last place, 2^-24
+        assert np.allclose(1 - net.params[name], 2**-16, rtol=0, atol=2**-20)

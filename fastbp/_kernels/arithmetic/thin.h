@@ -100,16 +100,14 @@ static void FN(few_rows_update)(idx rows, idx m, const REAL *x, const REAL *dout
 {
     const FN(vec) d_0 = FN(load)(dout), d_1 = FN(load)(dout + LANES); /* the first row's */
     for (idx i = 0; i < m; i++, x++, dw += NR) {
-        FN(vec) sum_0 = {0}, sum_1 = {0};
-        if (add) {
-            sum_0 = FN(load)(dw);
-            sum_1 = FN(load)(dw + LANES);
-        }
-        sum_0 += x[0] * d_0;
-        sum_1 += x[0] * d_1;
+        FN(vec) sum_0 = x[0] * d_0, sum_1 = x[0] * d_1;
         for (idx r = 1; r < rows; r++) {
             sum_0 += x[r * NR] * FN(load)(dout + r * NR);
             sum_1 += x[r * NR] * FN(load)(dout + r * NR + LANES);
+        }
+        if (add) {
+            sum_0 += FN(load)(dw);
+            sum_1 += FN(load)(dw + LANES);
         }
         FN(store)(dw, sum_0);
         FN(store)(dw + LANES, sum_1);

@@ -2,6 +2,9 @@
  *
  *     c[MR, NV * LANES] = start (a row, for every row) or c itself (start NULL), plus A B over K
  *
+ * c itself is added to the sum, not summed up from: c may be a weight, beside which each product of a
+ * small learning rate is lost, while their sum is not.
+ *
  * A tile is some rows of c times one to three vectors of columns, of which the last begins at
  * `last`: where the columns do not fill it, it begins earlier and computes a few twice, so that no
  * tile needs a mask.  Four kinds, by where A and B lie:
@@ -88,9 +91,14 @@ static inline fbp_shares tiles_of(idx rows, idx vectors)
 #define START_1(m) c##m##_0 = s_0;
 #define START_2(m) START_1(m) c##m##_1 = s_1;
 #define START_3(m) START_2(m) c##m##_2 = s_2;
-#define RESUME_1(m) LOAD_1(c##m, c + m * c_row)
-#define RESUME_2(m) LOAD_2(c##m, c + m * c_row)
-#define RESUME_3(m) LOAD_3(c##m, c + m * c_row)
+#define ZERO_1(m) c##m##_0 = (FN(vec)){0};
+#define ZERO_2(m) ZERO_1(m) c##m##_1 = (FN(vec)){0};
+#define ZERO_3(m) ZERO_2(m) c##m##_2 = (FN(vec)){0};
+#define ADD_1(m) c##m##_0 += FN(load)(c + m * c_row + last);
+#define ADD_2(m) c##m##_0 += FN(load)(c + m * c_row); c##m##_1 += FN(load)(c + m * c_row + last);
+#define ADD_3(m)                                                                                 \
+    c##m##_0 += FN(load)(c + m * c_row); c##m##_1 += FN(load)(c + m * c_row + LANES);            \
+    c##m##_2 += FN(load)(c + m * c_row + last);
 #define STORE_1(m) FN(store)(c + m * c_row + last, c##m##_0);
 #define STORE_2(m)                                                                               \
     FN(store)(c + m * c_row, c##m##_0); FN(store)(c + m * c_row + last, c##m##_1);
@@ -174,9 +182,12 @@ static inline fbp_shares tiles_of(idx rows, idx vectors)
             VECTORS_##NV(s) LOAD_##NV(s, start)                                                  \
             REPEAT_##MR(START_##NV)                                                              \
         } else {                                                                                 \
-            REPEAT_##MR(RESUME_##NV)                                                             \
+            REPEAT_##MR(ZERO_##NV)                                                               \
         }                                                                                        \
         LOOP_##KIND(MR, NV)                                                                      \
+        if (!start) {                                                                            \
+            REPEAT_##MR(ADD_##NV)                                                                \
+        }                                                                                        \
         END_##KIND(MR, NV)                                                                       \
         REPEAT_##MR(STORE_##NV)                                                                  \
     }
