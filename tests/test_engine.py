@@ -719,3 +719,32 @@ def test_an_update_that_only_its_sum_shows_is_made(rows, sizes):
     trainer.step(np.ones((rows, sizes[0]), "float32"), t)
     for name in ("W1", "b1"):  # each block of rows may round by half a unit in the last place, 2^-24
         assert np.allclose(1 - net.params[name], 2**-16, rtol=0, atol=2**-20)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("rows", ["csr", "categories"])
+def test_so_is_one_by_entries_and_by_categories(rows, n_threads):
+    """A rule with a state keeps the gradients' sums, to which plain SGD's update is compared."""
+    rng, n = np.random.default_rng(0), 2000
+    t = np.ones((n, 40), "float32")
+    changes = []
+    for momentum in (0, 1e-30):
+        if rows == "csr":
+            x = (
+                pytest.importorskip("scipy.sparse")
+                .csr_matrix(np.arange(n)[:, None] % 3 == np.arange(3))
+                .astype("float32")
+            )
+            first = fastbp.Affine(np.ones((3, 40), "float32"), np.ones(40, "float32"))
+        else:
+            x = np.arange(n)[:, None] % 3
+            first = fastbp.layers.Embeddings([3], 40, seed=0)
+        net = Sequential(first, loss="squared_error")
+        W = net.params[next(iter(net.params))]
+        W[...] = 4 + rng.random(W.shape, "float32")
+        before = W.copy()
+        trainer = Trainer(net, SGD(lr=1e-4, momentum=momentum), batch_size=n, n_threads=n_threads)
+        trainer.step(x, t)
+        changes.append(before - net.params[next(iter(net.params))])
+        rng = np.random.default_rng(0)
+    assert changes[1].min() > 0 and np.allclose(*changes, rtol=0, atol=2**-21)

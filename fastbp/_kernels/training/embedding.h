@@ -8,6 +8,8 @@
 #define FBP_ENGINE_EMBEDDING_ONCE
 /* How far ahead of their use rows of tables are asked for from memory. */
 #define PLACES_AHEAD 8
+/* What is done to a batch's rows of tables: their gradients become 0, are added up, go to the tables. */
+typedef enum { FBP_CLEAR, FBP_ADD, FBP_MOVE } fbp_gradients;
 #endif
 
 static inline __attribute__((always_inline)) int FN(take_categories)(
@@ -64,44 +66,47 @@ static void FN(embedding_op_forward)(const FN(plan) *plan, const FN(op) *op, idx
     }
 }
 
-/* into[from .. to] += the gradients of these of the tables' numbers. */
-static void FN(add_gradients)(const FN(plan) *plan, const FN(op) *op, idx rows, idx from, idx to,
-                              REAL *into)
+/* Does so with the tables' numbers from .. to. */
+static inline __attribute__((always_inline)) void
+FN(each_gradient)(const fbp_gradients what, const FN(plan) *plan, const FN(op) *op, idx rows, idx from,
+                  idx to)
 {
     for (const FN(piece) *p = plan->pieces, *end = p + plan->n_pieces; p < end; p++) {
         const fbp_column *column = &op->layer.columns[p->column];
         const idx *places = plan->places + p->column * (plan->jump / NR);
         const REAL *dout = op->dout + p->at;
         for (idx r = 0; r < rows; r++, dout += NR) {
-            const idx at = places[r] + p->from;
-            if (places[r] == column->skip || at >= to || at + p->n <= from)
+            const idx at = places[r] + p->from, low = at < from ? from : at;
+            const idx n = min_idx(at + p->n, to) - low;
+            if (places[r] == column->skip || n <= 0)
                 continue;
-            if (at >= from && at + p->n <= to) {
-                FN(add_some)(into + at, dout, p->n);
-                continue;
-            }
-            for (idx k = 0; k < p->n; k++)
-                if (at + k >= from && at + k < to)
-                    into[at + k] += dout[k];
+            if (what == FBP_ADD)
+                FN(add_some)(op->grad + low, dout + (low - at), n);
+            if (what == FBP_MOVE)
+                FN(add_some)(op->W + low, op->grad + low, n);
+            if (what != FBP_ADD)
+                memset(op->grad + low, 0, (size_t)n * sizeof(REAL));
         }
     }
 }
 
 /* Some parts' share of the tables: their gradients, and the update.  Plain SGD adds to the rows that
- * the batch has; other rules go over all, whose states move on without a gradient too. */
+ * the batch has, once for each; other rules go over all, whose states move on without a gradient too. */
 static void FN(embedding_op_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
                                     idx rows, int first, int end, int n_parts)
 {
     idx from, to;
     share_of(FN(w_size)(op) / NR, first, end, n_parts, &from, &to);
     from *= NR, to *= NR;
-    if (is_plain_sgd(rule)) {
-        FN(add_gradients)(plan, op, rows, from, to, op->W);
-        return;
-    }
-    memset(op->grad + from, 0, (size_t)(to - from) * sizeof(REAL));
-    FN(add_gradients)(plan, op, rows, from, to, op->grad);
-    if (rule->kind == FBP_STORE)
+    const int plain = is_plain_sgd(rule);
+    if (plain)
+        FN(each_gradient)(FBP_CLEAR, plan, op, rows, from, to);
+    else
+        memset(op->grad + from, 0, (size_t)(to - from) * sizeof(REAL));
+    FN(each_gradient)(FBP_ADD, plan, op, rows, from, to);
+    if (plain)
+        FN(each_gradient)(FBP_MOVE, plan, op, rows, from, to);
+    if (plain || rule->kind == FBP_STORE)
         return;
     for (idx k = from, n; k < to; k += n) {
         n = min_idx(NR * NR, to - k);

@@ -109,21 +109,6 @@ static APART void FN(sparse_forward)(const FN(plan) *plan, const FN(op) *op, idx
     }
 }
 
-/* Plain SGD touches the rows of W that have entries: from .. to of them. */
-static void FN(sparse_add)(const FN(plan) *plan, const FN(op) *op, idx rows, idx from, idx to)
-{
-    const idx jump = plan->jump, panel = op->layer.n_in * NR, n = ceil_div(op->layer.n_out, NR);
-    const fbp_entry *end = plan->entries + plan->starts[rows];
-    for (const fbp_entry *e = plan->entries; e < end; e++) {
-        if (e->column < from || e->column >= to)
-            continue;
-        REAL *W = op->W + e->column * NR;
-        const REAL *dout = op->dout + e->row * NR;
-        for (idx j = 0; j < n; j++)
-            FN(add_row)(W + j * panel, (REAL)e->value, dout + j * jump);
-    }
-}
-
 /* The entries by input panels, in each in the order of the rows: from firsts[panel] on. */
 static APART void FN(sort_entries)(const FN(plan) *plan, idx rows)
 {
@@ -145,5 +130,28 @@ static void FN(sparse_block)(const FN(plan) *plan, idx p, idx m, const REAL *dou
     for (idx k = plan->firsts[p]; k < plan->firsts[p + 1]; k++) {
         const fbp_entry e = plan->sorted[k];
         FN(add_row)(dw + (e.column - p * NR) * NR, (REAL)e.value, dout + e.row * NR);
+    }
+}
+
+/* Plain SGD touches the rows of W that have entries: those of an input panel, whose gradients are summed
+ * in `block` before they meet W, as tiles.h says. */
+static void FN(sparse_add)(const FN(plan) *plan, const FN(op) *op, REAL *block, idx p)
+{
+    const fbp_entry *first = plan->sorted + plan->firsts[p], *end = plan->sorted + plan->firsts[p + 1];
+    const idx panels = ceil_div(op->layer.n_out, NR);
+    for (idx j = 0; j < panels && first < end; j++) {
+        const REAL *dout = op->dout + j * plan->jump;
+        REAL *W = op->W + j * op->layer.n_in * NR + p * NR * NR;
+        uint32_t seen = 0; /* rows of the panel, at most 32 */
+        for (const fbp_entry *e = first; e < end; e++) {
+            const idx r = e->column - p * NR;
+            if (!(seen >> r & 1))
+                memset(block + r * NR, 0, NR * sizeof(REAL));
+            seen |= (uint32_t)1 << r;
+            FN(add_row)(block + r * NR, (REAL)e->value, dout + e->row * NR);
+        }
+        for (idx r = 0; r < NR; r++)
+            if (seen >> r & 1)
+                FN(add_row)(W + r * NR, 1, block + r * NR);
     }
 }

@@ -88,11 +88,12 @@ static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, cons
 /* The same of entries.  Rules with a state go over all of W, whose state moves on without an entry
  * too; what they write is as if the rows were dense. */
 static APART void FN(sparse_update)(const FN(plan) *plan, const FN(op) *op, const fbp_rule *rule,
-                                    REAL *block, REAL *into, idx rows, idx from, idx to)
+                                    REAL *block, REAL *into, idx from, idx to)
 {
     const idx n_in = op->layer.n_in, n_out = op->layer.n_out;
     if (into == op->W) {
-        FN(sparse_add)(plan, op, rows, from * NR, to * NR);
+        for (idx p = from; p < to; p++)
+            FN(sparse_add)(plan, op, block, p);
         return;
     }
     for (idx block_from = from; block_from < to; block_from += BLOCK_PANELS)
@@ -118,7 +119,7 @@ static void FN(affine_op_update)(const FN(plan) *plan, const FN(op) *op, const f
     idx from, to;
     share_of(ceil_div(op->layer.n_in, NR), first, end, n_parts, &from, &to);
     if (plan->sparse && op == plan->ops)
-        FN(sparse_update)(plan, op, rule, block, into, rows, from, to);
+        FN(sparse_update)(plan, op, rule, block, into, from, to);
     else
         FN(dense_update)(plan, op, rule, block, into, rows, from, to);
     if (op->layer.no_bias)
