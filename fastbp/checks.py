@@ -124,7 +124,7 @@ def unmasked(who: str, name: str, value: Any) -> None:
 #: Arguments that may be classes; those of a test take the training's.
 _LABELS = ("t", "t_train")
 #: What has elements, of which none is the first that NumPy could ask for.
-_WITHOUT_PLACES = (Iterator, MappingView, Reversible, Set)
+_WITHOUT_PLACES = (Iterator, MappingView, Set)
 
 
 def _cure(name, array):

@@ -79,15 +79,16 @@ static void FN(panel_rows_product)(idx M, idx n, idx K, const REAL *a, idx jump,
     }
 }
 
-/* c[M, n], M and n <= NR, of a panel: the columns of one of A[K, M] times one of B[K, NR]. */
+/* c[M, n], M and n <= NR, of a panel: start + the columns of one of A[K, M] times one of B[K, NR]. */
 static void FN(panel_cols_product)(idx M, idx n, idx K, const REAL *a, const REAL *b,
                                    const REAL *start, REAL *c)
 {
     const idx vectors = n > LANES ? 2 : 1;
     const fbp_shares tiles = tiles_of(M, vectors);
+    const int adds = start == c;
     for (idx t = 0; t < tiles.parts; t++) {
         const idx m = tiles.size + (t < tiles.larger);
-        FN(panel_cols_tiles)[vectors - 1][m - 1](K, a, b, start, c);
+        FN(panel_cols_tiles)[vectors - 1][m - 1](K, a, b, adds ? c : start, c);
         a += m;
         c += m * NR;
     }

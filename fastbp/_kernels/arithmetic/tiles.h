@@ -2,8 +2,9 @@
  *
  *     c[MR, NV * LANES] = start (a row, for every row) or c itself (start NULL), plus A B over K
  *
- * c itself is added to the sum, not summed up from: c may be a weight, beside which each product of a
- * small learning rate is lost, while their sum is not.
+ * With start NULL the sum goes on from c, which is a part of it; with c as start it begins at 0, and c
+ * is added to it at the end: beside a weight each product of a small learning rate would be lost, while
+ * their sum is not.
  *
  * A tile is some rows of c times one to three vectors of columns, of which the last begins at
  * `last`: where the columns do not fill it, it begins earlier and computes a few twice, so that no
@@ -91,6 +92,9 @@ static inline fbp_shares tiles_of(idx rows, idx vectors)
 #define START_1(m) c##m##_0 = s_0;
 #define START_2(m) START_1(m) c##m##_1 = s_1;
 #define START_3(m) START_2(m) c##m##_2 = s_2;
+#define RESUME_1(m) LOAD_1(c##m, c + m * c_row)
+#define RESUME_2(m) LOAD_2(c##m, c + m * c_row)
+#define RESUME_3(m) LOAD_3(c##m, c + m * c_row)
 #define ZERO_1(m) c##m##_0 = (FN(vec)){0};
 #define ZERO_2(m) ZERO_1(m) c##m##_1 = (FN(vec)){0};
 #define ZERO_3(m) ZERO_2(m) c##m##_2 = (FN(vec)){0};
@@ -178,14 +182,16 @@ static inline fbp_shares tiles_of(idx rows, idx vectors)
     {                                                                                            \
         BEGIN_##KIND(NV)                                                                         \
         REPEAT_##MR(ACC_##NV)                                                                    \
-        if (start) {                                                                             \
+        if (start == c) {                                                                        \
+            REPEAT_##MR(ZERO_##NV)                                                               \
+        } else if (start) {                                                                      \
             VECTORS_##NV(s) LOAD_##NV(s, start)                                                  \
             REPEAT_##MR(START_##NV)                                                              \
         } else {                                                                                 \
-            REPEAT_##MR(ZERO_##NV)                                                               \
+            REPEAT_##MR(RESUME_##NV)                                                             \
         }                                                                                        \
         LOOP_##KIND(MR, NV)                                                                      \
-        if (!start) {                                                                            \
+        if (start == c) {                                                                        \
             REPEAT_##MR(ADD_##NV)                                                                \
         }                                                                                        \
         END_##KIND(MR, NV)                                                                       \

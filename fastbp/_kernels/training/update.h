@@ -69,11 +69,15 @@ static inline void FN(dense_update)(const FN(plan) *plan, const FN(op) *op, cons
                 const idx n = min_idx(NR, n_out - j) - tail;
                 const REAL *x = op->in + p * jump, *dout = op->dout + j / NR * jump;
                 REAL *dw = into ? into + at : block;
+                const int sums = plain && rows > most; /* blocks of rows, which W is added to at last */
+                REAL *part = sums ? block : dw;
                 if (rows <= FEW_PANEL_ROWS)
                     FN(few_rows_update)(rows, m, x, dout, dw, plain);
                 for (idx k = rows <= FEW_PANEL_ROWS ? rows : 0; n > 0 && k < rows; k += most)
-                    FN(panel_cols_product)(m, n, min_idx(most, rows - k), x + k * NR,
-                                           dout + k * NR, k == 0 && !plain ? FN(zeros) : NULL, dw);
+                    FN(panel_cols_product)(m, n, min_idx(most, rows - k), x + k * NR, dout + k * NR,
+                                           k > 0 ? NULL : plain && !sums ? part : FN(zeros), part);
+                for (idx r = 0; sums && n > 0 && r < m * NR; r += n > LANES ? LANES : NR)
+                    FN(store)(dw + r, FN(load)(dw + r) + FN(load)(block + r));
                 if (tail)
                     FN(tail_update)(m, tail, rows, x, dout + n, dw + n, plain);
                 if (!into) {
