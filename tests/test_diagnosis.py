@@ -394,7 +394,8 @@ def _(k):
         return model.diagnose(x, t, optimizer=Adam(lr=(1, 5)[k - 3]))
     if k == 5:
         model = net(k, x.shape[1], depth=2, activation="tanh")
-        model.fit(x, t, optimizer=SGD(lr=30), epochs=10, seed=0)
+        # In this order of the rows the losses show it, as in a third of all; in others only saturated layers do.
+        model.fit(x, t, optimizer=SGD(lr=30), epochs=10, seed=3)
         return model.diagnose(x, t)
     if k == 6:
         return diagnose(model, x, t, history=[0.7, 0.9, 3.0, 40.0, float("nan")])

@@ -21,8 +21,6 @@ AT_GUESSING = 0.98
 ENOUGH_LOSSES, ENOUGH_STEPS = 10, 200
 #: A loss that has grown by half over a training.
 GROWN = 1.5
-#: Times the loss of guessing: where a training stays above it and jumps, steps throw it back.
-FAR_ABOVE = 3
 #: A step as large as the weights themselves; a thousandth of them is usual (Karpathy, CS231n), and a hundredth of it
 #: too little to be seen in thousands of steps.
 STEP_TOO_LARGE, STEP_TOO_SMALL = 1.0, 1e-6
@@ -73,10 +71,8 @@ def _rate(subject, found, t, optimizer, kinds):
             return [_too_high(last / first, f"The loss has grown from {first:.3g} to {last:.3g} in the training")]
         if len(losses) >= 8 and guess is not None and last > guess:
             late = losses[len(losses) // 2 :]
-            moves = np.diff(late)
-            swing = float(np.abs(moves).mean() / late.mean())
-            jumps = swing > 0.3 or (swing > 0.1 and last > FAR_ABOVE * guess and bool((moves > 0).any()))
-            if jumps and late[-1] > 0.5 * late[0]:
+            swing = float(np.abs(np.diff(late)).mean() / late.mean())
+            if swing > 0.3 and late[-1] > 0.5 * late[0]:
                 what = f"The loss jumps by {swing:.0%} from one look to the next and stays above guessing, {guess:.3g}"
                 return [_too_high(swing, what)]
     if kinds & _OTHER_CAUSES:
